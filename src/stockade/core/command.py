@@ -1,0 +1,46 @@
+"""A business operation as a value: which rows it touches, and a pure function that decides."""
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Protocol, TypeAlias
+
+from stockade.core.decision import Decision
+from stockade.core.key import Key, Row
+
+Rows: TypeAlias = Mapping[Key, Row]
+
+
+class Command(Protocol):
+    """What every command offers; implementations are frozen dataclasses.
+
+    Attributes:
+        name: the operation, e.g. `place_order`; part of the outbox and the metrics.
+        resource: whose strategy runs it: `stock` or `points`.
+        request_id: 32 hex digits; the same id is carried out once. Public ids derive from it.
+        fingerprint: hash of the canonical content; the same id with another fingerprint is refused.
+        now_ms: the caller's wall clock in milliseconds since 1970, so that `decide` needs no clock.
+        keys: the rows to load, in any order and possibly repeated (the store sorts and deduplicates).
+    """
+
+    name: ClassVar[str]
+    resource: ClassVar[str]
+
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def now_ms(self) -> int: ...
+    @property
+    def keys(self) -> tuple[Key, ...]: ...
+
+    def decide(self, rows: Rows) -> Decision:
+        """Decide on the loaded rows: pure and total. No clock, no random numbers, no I/O, no exception."""
+        ...
+
+
+def merged_keys(commands: Iterable[Command], extra: Iterable[Key] = ()) -> list[Key]:
+    """All keys of a batch once each, in the global order. The only place where lock order is made."""
+    keys = set(extra)
+    for command in commands:
+        keys.update(command.keys)
+    return sorted(keys)

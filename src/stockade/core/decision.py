@@ -1,0 +1,91 @@
+"""What a command decided: its outcome and everything to be written for it. Values only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from stockade.core.key import Key
+
+JsonValue: TypeAlias = "str | int | float | bool | None | Sequence[JsonValue] | Mapping[str, JsonValue]"
+
+
+class Accepted(NamedTuple):
+    """The command did what it meant. `data` is what the caller is told (JSON values only).
+
+    `versions` names the versions this command produced; `replayed` is True when this is a recorded outcome
+    given again to the same request id.
+    """
+
+    data: Mapping[str, JsonValue]
+    versions: Mapping[str, int] = {}
+    replayed: bool = False
+    accepted: bool = True
+
+
+class Rejected(NamedTuple):
+    """The rules say no, with a code of the API's vocabulary (`OUT_OF_STOCK`, …). A value: recorded and replayed.
+
+    `versions` names the versions of the rows the refusal was decided on.
+    """
+
+    code: str
+    data: Mapping[str, JsonValue] = {}
+    versions: Mapping[str, int] = {}
+    replayed: bool = False
+    accepted: bool = False
+
+
+Outcome: TypeAlias = Accepted | Rejected
+
+
+class Change(NamedTuple):
+    """The new state of one row, and by how much its two counters moved.
+
+    `delta` belongs to the resource's first counter (stock on hand, points balance), `held` to its second
+    (reserved, held). Each change becomes one ledger entry; `note` says why, `ref` names the order or charge.
+    """
+
+    state: Any
+    delta: int = 0
+    held: int = 0
+    note: str = ""
+    ref: str = ""
+
+
+class Insert(NamedTuple):
+    """A new record in a table that is not protected by key. `replace` overwrites a record of the same primary key."""
+
+    table: str
+    values: Mapping[str, Any]
+    replace: bool = False
+
+
+class Delete(NamedTuple):
+    """Remove the record whose columns equal `values` (they name the table's primary key); absent is fine."""
+
+    table: str
+    values: Mapping[str, Any]
+
+
+class Event(NamedTuple):
+    """A fact for the outside, stored in the outbox by the same transaction. `key` orders events among themselves."""
+
+    kind: str
+    key: Key
+    body: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The whole answer of `Command.decide`.
+
+    Either `outcome` is set, or `need_keys` names rows that must be loaded too, and the command is decided anew
+    with the union (at most three times).
+    """
+
+    outcome: Outcome | None = None
+    changes: Mapping[Key, Change] = field(default_factory=dict)
+    inserts: Sequence[Insert] = ()
+    deletes: Sequence[Delete] = ()
+    events: Sequence[Event] = ()
+    need_keys: Sequence[Key] = ()

@@ -1,0 +1,75 @@
+"""Everything that is not a decision. A refusal by the rules is a value (`Rejected`), never one of these.
+
+`outcome` says what is known about the effect ("none": nothing happened; "unknown": ask again with the same
+request id), `retryable` whether the same request may be sent again.
+"""
+
+from typing import ClassVar
+
+
+class StockadeError(Exception):
+    """Base class of the errors of this library."""
+
+    code: ClassVar[str] = "ERROR"
+    outcome: ClassVar[str] = "none"
+    retryable: ClassVar[bool] = False
+
+
+class Busy(StockadeError):
+    """The command waited until its deadline, or a bounded queue is full. Nothing happened.
+
+    `code` tells which wait it was: LOCK_TIMEOUT, POOL_EXHAUSTED, TOO_MANY_REQUESTS (a full queue),
+    DEPENDENCY_DOWN (the database could not be reached).
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, code: str = "LOCK_TIMEOUT", retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]  # per instance on purpose: one class for every wait that ran out
+        self.retry_after_s = retry_after_s
+
+
+class Conflict(StockadeError):
+    """Another writer changed a row between the read and the write, and the strategy's retries are spent."""
+
+    code = "CONFLICT_RETRY"
+    retryable = True
+
+
+class LockLost(StockadeError):
+    """The lease ended before the work did; `outcome` is "none" only where a fence or a rollback proves it."""
+
+    code = "LOCK_LOST"
+    outcome = "unknown"
+    retryable = True
+
+
+class Unknown(StockadeError):
+    """The reply to the commit was lost. Send the same request id again: it is always safe, and it tells."""
+
+    code = "OUTCOME_UNKNOWN"
+    outcome = "unknown"
+    retryable = True
+
+
+class RequestReused(StockadeError):
+    """The request id was used before with another content."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class LockInTransaction(StockadeError):
+    """A lock was asked for inside an open transaction of the store.
+
+    The order is lock, transaction, commit, release: a lock taken inside protects a snapshot that is already old,
+    and is released before the commit that it should cover.
+    """
+
+    code = "LOCK_IN_TRANSACTION"
+
+
+class NotSupported(StockadeError):
+    """This database or provider cannot do what was asked; the message says which can."""
+
+    code = "NOT_SUPPORTED"

@@ -1,0 +1,66 @@
+"""Guards: what protects the row itself. Locks buy efficiency, guards buy correctness."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import ClassVar
+
+from stockade.core.key import Key
+
+
+class GuardKind(Enum):
+    """How a transaction makes sure that the rows it decided on are still the rows it writes."""
+
+    NONE = "none"  # not at all: the control that must fail
+    ROW = "row"  # SELECT … FOR UPDATE, all keys in one order
+    VERSION = "version"  # UPDATE … WHERE version = the one read
+    TIMESTAMP = "timestamp"  # the same with the time of the last change (seed 000)
+    DELTA = "delta"  # UPDATE … SET n = n - d WHERE n >= d
+    FENCE = "fence"  # fencing token installed before the read
+    ADVISORY = "advisory"  # database advisory locks, then VERSION
+    SERIALIZABLE = "serializable"  # isolation level, retry on failure
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A guard and its parameters. Use the constants (`Guard.ROW`, …) unless a parameter is needed.
+
+    Attributes:
+        kind: the protection.
+        fences: FENCE only: per key the (token, owner) to install before reading.
+        bare_clock: TIMESTAMP only: stamp with the wall clock in ms as the seeds do, so that two writes of the same
+            millisecond go unnoticed. Off: the stamp always moves forward.
+        unsorted: ROW only, for deadlock experiments: lock row by row in the order the command names its keys.
+    """
+
+    kind: GuardKind
+    fences: Mapping[Key, tuple[int, str]] = field(default_factory=dict)
+    bare_clock: bool = False
+    unsorted: bool = False
+
+    NONE: ClassVar["Guard"]
+    ROW: ClassVar["Guard"]
+    VERSION: ClassVar["Guard"]
+    TIMESTAMP: ClassVar["Guard"]
+    DELTA: ClassVar["Guard"]
+    ADVISORY: ClassVar["Guard"]
+    SERIALIZABLE: ClassVar["Guard"]
+
+    @property
+    def locks_rows(self) -> bool:
+        """Whether the rows are held from the load on, so that a save may write them in bulk and any order."""
+        return self.kind is GuardKind.ROW
+
+    @property
+    def composes(self) -> bool:
+        """Whether commands under this guard stay right beside commands under other guards on the same rows."""
+        return self.kind in (GuardKind.ROW, GuardKind.VERSION, GuardKind.DELTA, GuardKind.SERIALIZABLE)
+
+
+Guard.NONE = Guard(GuardKind.NONE)
+Guard.ROW = Guard(GuardKind.ROW)
+Guard.VERSION = Guard(GuardKind.VERSION)
+Guard.TIMESTAMP = Guard(GuardKind.TIMESTAMP)
+Guard.DELTA = Guard(GuardKind.DELTA)
+Guard.ADVISORY = Guard(GuardKind.ADVISORY)
+Guard.SERIALIZABLE = Guard(GuardKind.SERIALIZABLE)

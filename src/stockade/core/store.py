@@ -1,0 +1,36 @@
+"""What strategies know of the store: one function."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from stockade.core.command import Command
+from stockade.core.decision import Accepted, Rejected
+from stockade.core.guard import Guard, GuardKind
+from stockade.core.stats import Stats
+
+
+class Store(Protocol):
+    """The only way to change a row."""
+
+    @property
+    def stats(self) -> Stats: ...
+
+    def supports(self, kind: GuardKind) -> bool:
+        """Whether this database can carry out the guard."""
+        ...
+
+    async def transact(
+        self, commands: Sequence[Command], guard: Guard, *, deadline: float
+    ) -> list[Accepted | Rejected | Exception]:
+        """Decide and write all commands in one transaction; the answers come in command order.
+
+        Args:
+            commands: the batch; later commands see what earlier ones decided. The same request id may occur twice.
+            guard: what protects the rows.
+            deadline: on the monotonic clock (`time.monotonic()`), in seconds; every wait inside ends there.
+
+        Returns:
+            Per command its outcome, or the exception that concerns it: `Conflict`, `Busy`, `Unknown`,
+            `RequestReused`, or what `decide` raised. Only cancellation is raised.
+        """
+        ...

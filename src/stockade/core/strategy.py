@@ -1,0 +1,57 @@
+"""A strategy chooses where to wait; its Promise says what it claims to survive, and the lab holds it to that."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from stockade.core.command import Command
+from stockade.core.decision import Accepted, Rejected
+from stockade.core.guard import Guard
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a strategy claims; checked by the contract suite and by every lab run.
+
+    Attributes:
+        processes: "many", or "one": right only while a single process takes orders.
+        databases: names of the databases it runs on.
+        faults: names of faults it stays right under (`crash`, `pause`, `failover`, …).
+        order: who is served first among waiters: "none", "fifo" (per key), "database".
+        may_oversell: True for controls that must be seen to fail.
+        may_undersell: True where a request that could succeed may be given up (no or few retries).
+        needs: what must run beside the database, e.g. `redis`; empty for nothing.
+    """
+
+    processes: str = "many"
+    databases: tuple[str, ...] = ("sqlite", "postgres", "mariadb")
+    faults: tuple[str, ...] = ("crash", "pause")
+    order: str = "none"
+    may_oversell: bool = False
+    may_undersell: bool = False
+    needs: tuple[str, ...] = ()
+
+
+class Strategy(Protocol):
+    """Where to wait. Start it before the first command, stop it after the last."""
+
+    name: ClassVar[str]
+    promise: ClassVar[Promise]
+
+    @property
+    def guard(self) -> Guard:
+        """The guard its transactions run under."""
+        ...
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+    async def execute(self, command: Command) -> Accepted | Rejected:
+        """Carry out one command.
+
+        Raises:
+            Busy: the wait ended without a turn, or the queue is full; nothing happened.
+            Conflict: other writers won every attempt; nothing happened.
+            Unknown: the commit's reply was lost; send the same request id again.
+            RequestReused: the request id was used with other content.
+        """
+        ...

@@ -1,0 +1,20 @@
+"""Whether this task is inside a transaction of the store: locks refuse to be taken there."""
+
+from contextvars import ContextVar
+
+from stockade.core.errors import LockInTransaction
+
+in_transaction: ContextVar[bool] = ContextVar("stockade_in_transaction", default=False)
+
+
+def refuse_in_transaction(what: str) -> None:
+    """Raise LockInTransaction when the caller has an open transaction of the store.
+
+    Args:
+        what: the lock that was asked for, for the message.
+    """
+    if in_transaction.get():
+        raise LockInTransaction(
+            f"{what} was asked for inside an open transaction. Take the lock first, then run the transaction, "
+            "and release after the commit; otherwise the lock protects an old snapshot and ends before the commit."
+        )
