@@ -1,0 +1,199 @@
+"""The schema: the store's own three tables, and the shop's.
+
+Every constraint is named, so that a migration can be compared with this page on each database. Stock and points
+carry CHECK constraints as the last line of defence. No foreign key points at a hot row: each order would lock it
+once more, and on PostgreSQL that collapses (MultiXacts).
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+from stockade.store.types import serial, text_id
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+    }
+)
+
+
+def _guarded() -> list[Column[int]]:
+    """The columns every protected row has: version, and the time of the last change for the TIMESTAMP guard."""
+    return [
+        Column("version", BigInteger, nullable=False),
+        Column("stamp", BigInteger, nullable=False),
+    ]
+
+
+# -- the store's own -------------------------------------------------------------------------------------------
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", text_id(32), primary_key=True),
+    Column("fingerprint", String(32), nullable=False),
+    Column("outcome", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index(None, "created_ms"),
+)
+
+# (kind, row_id, version) is deliberately not unique: else even `unprotected` could not lose an update.
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("kind", text_id(16), primary_key=True),
+    Column("row_id", text_id(), primary_key=True),
+    Column("request_id", text_id(32), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("delta", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("amount_after", BigInteger, nullable=False),
+    Column("held_after", BigInteger, nullable=False),
+    Column("note", String(32), nullable=False),
+    Column("ref", text_id(), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index(None, "kind", "row_id", "version"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", serial(), primary_key=True, autoincrement=True),
+    Column("request_id", text_id(32), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("key", text_id(81), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+# -- the shop's ------------------------------------------------------------------------------------------------
+
+products = Table(
+    "products",
+    metadata,
+    Column("id", text_id(), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("category", String(100), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+skus = Table(
+    "skus",
+    metadata,
+    Column("id", text_id(), primary_key=True),
+    Column("product_id", text_id(), ForeignKey("products.id"), nullable=False, index=True),
+    Column("price", BigInteger, nullable=False),
+    Column("on_hand", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    *_guarded(),
+    CheckConstraint("price >= 0", name="price"),
+    CheckConstraint("on_hand >= 0", name="on_hand"),
+    CheckConstraint("reserved >= 0 AND reserved <= on_hand", name="reserved"),
+    postgresql_with={"fillfactor": 50},  # room for hot updates on the same page
+)
+
+point_accounts = Table(
+    "point_accounts",
+    metadata,
+    Column("id", text_id(), primary_key=True),  # the user's id
+    Column("balance", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    *_guarded(),
+    CheckConstraint("balance >= 0", name="balance"),
+    CheckConstraint("held >= 0 AND held <= balance", name="held"),
+    postgresql_with={"fillfactor": 80},
+)
+
+cart_items = Table(
+    "cart_items",
+    metadata,
+    Column("user_id", text_id(), primary_key=True),
+    Column("sku_id", text_id(), primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
+    CheckConstraint("quantity > 0", name="quantity"),
+)
+
+# The id of an order, charge or payment is the id of the request that made it: a retry names the same one.
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", text_id(32), primary_key=True),
+    Column("user_id", text_id(), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("pay", String(16), nullable=False),
+    Column("reserved_until_ms", BigInteger, nullable=False),  # 0: no reservation
+    Column("payment_id", text_id(32), nullable=False),  # '': not paid
+    Column("reason", String(200), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    *_guarded(),
+    CheckConstraint("total >= 0", name="total"),
+    Index(None, "user_id", "created_ms"),
+    Index(None, "created_ms"),
+)
+# The sweeper's index; an order paid at once never enters it where partial indexes exist.
+Index(
+    "ix_orders_reserved_until_ms",
+    orders.c.reserved_until_ms,
+    postgresql_where=orders.c.status == "RESERVED",
+    sqlite_where=orders.c.status == "RESERVED",
+)
+
+order_lines = Table(
+    "order_lines",
+    metadata,
+    Column("order_id", text_id(32), ForeignKey("orders.id"), primary_key=True),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("sku_id", text_id(), nullable=False),
+    Column("product_id", text_id(), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint("price >= 0", name="price"),
+)
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("id", text_id(32), primary_key=True),
+    Column("order_id", text_id(32), ForeignKey("orders.id"), nullable=False),
+    Column("user_id", text_id(), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    *_guarded(),
+    UniqueConstraint("order_id"),  # one payment per order, whatever the code above does
+    CheckConstraint("amount >= 0", name="amount"),
+)
+
+__all__ = [
+    "cart_items",
+    "ledger",
+    "metadata",
+    "order_lines",
+    "orders",
+    "outbox",
+    "payments",
+    "point_accounts",
+    "products",
+    "requests",
+    "skus",
+]
