@@ -1,0 +1,1 @@
+"""The lab: scenarios, load, faults, checks and reports. Only the command line imports it."""

@@ -1,0 +1,64 @@
+"""A fresh, empty database inside a running server: one per test, or one per run of the lab.
+
+Needs the extra of the server (postgres, mysql). Neighbour: whoever holds a server's URL, private or not.
+"""
+
+import secrets
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+
+async def fresh_database(server_url: str) -> str:
+    """Create an empty database beside the one that `server_url` names.
+
+    Args:
+        server_url: `postgresql://…`, `mariadb://…` or `mysql://…`; its user may create databases.
+
+    Returns:
+        The URL of the new database. `drop_database` removes it.
+    """
+    name = f"stockade_{secrets.token_hex(6)}"
+    encoding = "" if _is_postgres(server_url) else " CHARACTER SET utf8mb4"
+    await _execute(server_url, f"CREATE DATABASE {name}{encoding}")
+    return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+
+
+async def drop_database(server_url: str, database_url: str) -> None:
+    """Remove a database that `fresh_database` made; on PostgreSQL its last connections are closed by force.
+
+    Args:
+        server_url: the URL that `fresh_database` was called with.
+        database_url: what it returned.
+    """
+    force = " WITH (FORCE)" if _is_postgres(server_url) else ""
+    await _execute(server_url, f"DROP DATABASE {urlsplit(database_url).path[1:]}{force}")
+
+
+def _is_postgres(url: str) -> bool:
+    return urlsplit(url).scheme.startswith("postgres")
+
+
+async def _execute(url: str, statement: str) -> None:
+    if _is_postgres(url):
+        import asyncpg
+
+        postgres = await asyncpg.connect(url)
+        try:
+            await postgres.execute(statement)
+        finally:
+            await postgres.close()
+        return
+    import asyncmy
+
+    parts = urlsplit(url)
+    mysql: Any = await asyncmy.connect(
+        host=parts.hostname,
+        port=parts.port or 3306,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+    )
+    try:
+        async with mysql.cursor() as cursor:
+            await cursor.execute(statement)
+    finally:
+        await mysql.ensure_closed()

@@ -1,0 +1,88 @@
+"""A private MariaDB. Neighbours: `process.py` runs it, `home.py` gives it a folder and a user."""
+
+from pathlib import Path
+
+from stockade.lab.servers.errors import ServerFailed, ServerUnavailable
+from stockade.lab.servers.home import Home
+from stockade.lab.servers.launch import Program
+from stockade.lab.servers.process import HOST, Recipe
+from stockade.lab.servers.programs import find_program, unpacked
+
+KIND = "mariadb"
+_SYSTEM_TABLES = ("mysql_system_tables.sql", "mysql_performance_tables.sql", "mysql_system_tables_data.sql")
+
+
+def find() -> Program:
+    """MariaDB's server program.
+
+    Raises:
+        ServerUnavailable: there is none; the message says what to install.
+    """
+    program = find_program("STOCKADE_MARIADB_BIN", ("mariadbd",), unpacked("usr/sbin/mariadbd"))
+    if program is None:
+        raise ServerUnavailable("no MariaDB: apt-get install mariadb-server-core")
+    return program
+
+
+def create(home: Home, program: Program, folder: Path) -> Program:
+    """Make the data directory as mariadb-install-db does, without its shell script, and one user without password.
+
+    Returns:
+        The program to run on it.
+
+    Raises:
+        ServerFailed: the package's SQL files are not where they belong.
+    """
+    program = home.adopt(program)
+    share = _share(program)
+    missing = [name for name in _SYSTEM_TABLES if not (share / name).is_file()]
+    if missing:
+        raise ServerFailed(f"{program.path} is there, but {share / missing[0]} is not")
+    data = home.make(folder / "data")
+    home.make(data / "mysql")
+    statements = [
+        "set @auth_root_socket=NULL, @skip_auth_anonymous=1;",
+        "use mysql;",
+        *((share / name).read_text() for name in _SYSTEM_TABLES),
+        "flush privileges;",
+        "create user stockade@'%';",
+        "grant all on *.* to stockade@'%' with grant option;",
+        "create database stockade character set utf8mb4;",
+        "",
+    ]
+    options = ["--no-defaults", "--bootstrap", f"--datadir={data}", f"--lc-messages-dir={share}", "--skip-log-bin"]
+    home.run(program, [*options, "--innodb-fast-shutdown=1"], stdin="\n".join(statements).encode())
+    return program
+
+
+def recipe(program: Program, folder: Path, port: int, durable: bool, settings: dict[str, object]) -> Recipe:
+    """How to run it. Not durable means: a killed server loses nothing (2: written at commit), a dead machine may."""
+    base: dict[str, object] = {
+        "bind_address": HOST,
+        "skip_name_resolve": 1,
+        "character_set_server": "utf8mb4",
+        "innodb_buffer_pool_size": "64M",
+        "innodb_log_file_size": "32M",
+        "innodb_flush_log_at_trx_commit": 1 if durable else 2,
+    }
+    fast = {} if durable else {"innodb_doublewrite": 0, "innodb_flush_method": "nosync"}
+    return Recipe(
+        kind=KIND,
+        program=program,
+        arguments=(
+            "--no-defaults",
+            f"--datadir={folder / 'data'}",
+            f"--socket={folder / 'socket'}",
+            f"--pid-file={folder / 'pid'}",
+            f"--lc-messages-dir={_share(program)}",
+            f"--port={port}",
+            *(f"--{name}={value}" for name, value in {**base, **fast, **settings}.items()),
+        ),
+        port=port,
+        url=f"mariadb://stockade@{HOST}:{port}/stockade",
+        ready="ready for connections",
+    )
+
+
+def _share(program: Program) -> Path:
+    return program.path.parents[1] / "share" / "mysql"
