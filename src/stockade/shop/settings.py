@@ -1,0 +1,146 @@
+"""Every setting of the shop, in one frozen value. Read once at the start and handed down; nothing else reads them.
+
+Each field says what it is for and what it allows, so that a bad value can name itself and `docs/settings.md` can be
+held to this page by a test. Neighbours: `settings_load` reads flags, environment and TOML into it; `wiring` builds
+from it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+_MINUTE_MS = 60_000
+_MAX_URL_LENGTH = 2_000
+_MIN_SECRET_LENGTH = 16
+
+
+class BadSetting(ValueError):
+    """A setting has a value that it does not allow; the message names the setting, the value and what is allowed."""
+
+
+def _setting(
+    default: Any,
+    about: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    secret: bool = False,
+) -> Any:
+    metadata = {"about": about, "low": low, "high": high, "choices": choices, "secret": secret}
+    return field(default=default, metadata=metadata, repr=not secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings with their defaults. Times end in their unit: `_s` seconds, `_minutes` minutes.
+
+    Raises:
+        BadSetting: a value is of the wrong type or outside its bounds.
+    """
+
+    database: str = _setting(
+        "", "Database URL: postgresql://, mysql://, mariadb:// or sqlite:///FILE; empty is stockade.db in `state_dir`."
+    )
+    strategy_stock: str = _setting("sequencer", "Strategy of orders, cancels, expiry and stock adjustments.")
+    strategy_points: str = _setting("sequencer", "Strategy of point charges and of paying an order.")
+    pool_size: int = _setting(8, "Connections to the database per process.", low=1, high=1_000)
+    wait_s: float = _setting(5.0, "Longest time that one command may wait for its turn.", low=0.05, high=60)
+    retries: int = _setting(
+        50, "How often optimistic strategies repeat a lost attempt; 0 is no retry.", low=0, high=1_000
+    )
+    stamp: str = _setting("version", "What the optimistic strategy compares.", choices=("version", "timestamp"))
+    queue_size: int = _setting(10_000, "Commands the sequencer holds before it answers 429.", low=1, high=1_000_000)
+    max_batch: int = _setting(256, "Commands the sequencer puts into one transaction.", low=1, high=10_000)
+    reserve_minutes: float = _setting(10.0, "How long an unpaid order keeps its stock.", low=0.01, high=60 * 24 * 30)
+    sweep_s: float = _setting(1.0, "Pause between two searches for expired orders.", low=0.05, high=3_600)
+    host: str = _setting("127.0.0.1", "Address that `serve` listens on.")
+    port: int = _setting(8000, "Port that `serve` listens on; 0 takes a free one.", low=0, high=65_535)
+    workers: int = _setting(1, "Processes that share the listening socket.", low=1, high=64)
+    state_dir: str = _setting(".stockade", "Folder of the default SQLite file and of the token secret.")
+    token_secret: str = _setting(
+        "", "Signs tokens; empty: a random one kept in `state_dir`, readable by its owner only.", secret=True
+    )
+    token_hours: float = _setting(12.0, "How long a token from `stockade token` is valid.", low=0.001, high=24 * 365)
+    duplicate_wait_s: float = _setting(
+        2.0, "How long a repeated request waits for the first one in this process before 409.", low=0, high=30
+    )
+    max_in_flight: int = _setting(4_096, "Requests at work per process before 429.", low=1, high=1_000_000)
+    max_body_kib: int = _setting(64, "Largest request body in KiB.", low=1, high=1_024)
+    body_wait_s: float = _setting(10.0, "Longest time a request body may take to arrive.", low=0.1, high=300)
+    cache_s: float = _setting(1.0, "How long product and popular pages are kept; stock never is.", low=0, high=300)
+    drain_s: float = _setting(0.0, "How long a stopping server still answers while /readyz says 503.", low=0, high=300)
+    stop_wait_s: float = _setting(10.0, "How long a stopping server waits for requests at work.", low=0.1, high=300)
+    log_level: str = _setting("info", "Least level that is logged.", choices=("debug", "info", "warning", "error"))
+    access_log: float = _setting(0.0, "Share of the requests written to the access log.", low=0, high=1)
+    run_id: str = _setting("", "Written into every log line; empty: a random one per start.")
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+        if self.token_secret and len(self.token_secret) < _MIN_SECRET_LENGTH:
+            raise BadSetting(f"token_secret is too short: at least {_MIN_SECRET_LENGTH} characters are needed")
+
+    @property
+    def state_path(self) -> Path:
+        """The state folder."""
+        return Path(self.state_dir).expanduser().absolute()
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL, with the default filled in."""
+        return self.database or f"sqlite:///{self.state_path / 'stockade.db'}"
+
+    @property
+    def uses_default_database(self) -> bool:
+        """Whether this is the SQLite file that `serve` may create and migrate by itself."""
+        return not self.database
+
+    @property
+    def reserve_ms(self) -> int:
+        """How long an unpaid order keeps its stock, in milliseconds."""
+        return int(self.reserve_minutes * _MINUTE_MS)
+
+
+def described() -> Iterator[Field[Any]]:
+    """The fields of `Settings`, with `about`, `low`, `high`, `choices` and `secret` in their metadata."""
+    yield from fields(Settings)
+
+
+def allowed(item: Field[Any]) -> str:
+    """What a setting allows, in words."""
+    low, high, choices = (item.metadata[name] for name in ("low", "high", "choices"))
+    if choices:
+        return "one of " + ", ".join(choices)
+    if low is not None:
+        kind = "a whole number" if item.type is int else "a number"
+        return f"{kind} from {low:g} to {high:g}" if high < 1_000_000 else f"{kind} from {low:g} to {high:,}"
+    return "text"
+
+
+def _checked(item: Field[Any], value: Any) -> Any:
+    """The value in the field's type; text is read as a number where the field is one.
+
+    Raises:
+        BadSetting: it is not one, or outside the bounds.
+    """
+    number = value
+    if item.type is not str and isinstance(value, str):
+        try:
+            number = int(value) if item.type is int else float(value)
+        except ValueError:
+            raise _refused(item, value) from None
+    if item.type is float and type(number) is int:
+        number = float(number)
+    low, high, choices = (item.metadata[name] for name in ("low", "high", "choices"))
+    right_type = type(number) is item.type
+    in_bounds = right_type and (low is None or low <= number <= high) and (not choices or number in choices)
+    if not in_bounds or (item.type is str and (len(number) > _MAX_URL_LENGTH or "\n" in number)):
+        raise _refused(item, value)
+    return number
+
+
+def _refused(item: Field[Any], value: Any) -> BadSetting:
+    shown = "…" if item.metadata["secret"] else repr(value)
+    return BadSetting(f"{item.name} = {shown}: must be {allowed(item)}")
