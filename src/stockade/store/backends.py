@@ -1,0 +1,149 @@
+"""How bodies reach a connection: a greenlet over an asynchronous driver, or SQLite's threads."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import NamedTuple, Protocol, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from stockade.store.dialect import Dialect
+from stockade.store.failures import Failure, classify
+
+T = TypeVar("T")
+
+
+class CommitLost(Exception):
+    """The connection broke while committing: the transaction may or may not be durable."""
+
+
+class Run(NamedTuple):
+    """How to run one transaction: time left in seconds, isolation level or None, advisory locks to hold."""
+
+    left_s: float
+    isolation: str | None
+    advisory: tuple[str, ...]
+
+
+class Backend(Protocol):
+    """Runs synchronous bodies on connections."""
+
+    dialect: Dialect
+    readers: int
+
+    async def read(self, body: Callable[[Connection], T]) -> T: ...
+    async def write(self, body: Callable[[Connection], T], run: Run) -> T: ...
+    async def close(self) -> None: ...
+
+
+def run_in_transaction(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: Run) -> T:
+    """Prepare the session, begin, body, commit; a broken commit is told apart from a break before it."""
+    dialect.before_begin(connection, run.left_s)
+    with dialect.holding(connection, run.advisory, run.left_s):
+        transaction = connection.begin()
+        try:
+            dialect.after_begin(connection, run.left_s, run.advisory)
+            result = body(connection)
+        except BaseException:
+            _roll_back(connection)
+            raise
+        try:
+            transaction.commit()
+        except Exception as error:
+            if classify(error) is Failure.LOST:
+                raise CommitLost(str(error)) from error
+            _roll_back(connection)
+            raise
+    return result
+
+
+def _roll_back(connection: Connection) -> None:
+    """Roll back; a connection that cannot even do that is thrown away, and the first error stays the one raised."""
+    try:
+        if connection.in_transaction():
+            connection.rollback()
+    except Exception:
+        connection.invalidate()
+
+
+class AsyncBackend:
+    """asyncpg and asyncmy: bodies run in a greenlet, each statement suspends the task."""
+
+    def __init__(self, dialect: Dialect, writers: AsyncEngine, readers: AsyncEngine, reader_count: int) -> None:
+        self.dialect = dialect
+        self.readers = reader_count
+        self._write = writers
+        self._read = readers
+        self._isolated: dict[str, AsyncEngine] = {}
+
+    async def read(self, body: Callable[[Connection], T]) -> T:
+        async with self._read.connect() as connection:
+            return await connection.run_sync(body)
+
+    async def write(self, body: Callable[[Connection], T], run: Run) -> T:
+        async with self._engine(run.isolation).connect() as connection:
+            return await connection.run_sync(run_in_transaction, self.dialect, body, run)
+
+    def _engine(self, isolation: str | None) -> AsyncEngine:
+        if isolation is None:
+            return self._write
+        if isolation not in self._isolated:  # shares the pool
+            self._isolated[isolation] = self._write.execution_options(isolation_level=isolation)
+        return self._isolated[isolation]
+
+    async def close(self) -> None:
+        await self._write.dispose()
+        await self._read.dispose()
+
+
+class ThreadBackend:
+    """SQLite: one writer thread and one reader thread, each with its connection; in memory they are the same."""
+
+    def __init__(self, dialect: Dialect, writer: Engine, reader: Engine) -> None:
+        self.dialect = dialect
+        self.readers = 8  # how many may queue for the one reader thread
+        self._writer, self._reader = writer, reader
+        self._write_thread = ThreadPoolExecutor(1, "stockade-sqlite-write")
+        shared = reader is writer
+        self._read_thread = self._write_thread if shared else ThreadPoolExecutor(1, "stockade-sqlite-read")
+
+    async def read(self, body: Callable[[Connection], T]) -> T:
+        def work() -> T:
+            with self._reader.connect() as connection:
+                return body(connection)
+
+        return await hop(self._read_thread, work)
+
+    async def write(self, body: Callable[[Connection], T], run: Run) -> T:
+        def work() -> T:
+            with self._writer.connect() as connection:
+                return run_in_transaction(connection, self.dialect, body, run)
+
+        return await hop(self._write_thread, work)
+
+    async def close(self) -> None:
+        for engine, thread in ((self._writer, self._write_thread), (self._reader, self._read_thread)):
+            try:
+                await hop(thread, engine.dispose)
+            except RuntimeError:  # the second turn of a shared thread that is already shut down
+                continue
+            thread.shutdown(wait=True)
+
+
+async def hop(thread: Executor, work: Callable[[], T]) -> T:
+    """Run `work` in a thread. Cancelled before it started, it never runs; once running, its end is awaited first:
+    a lock around it must not be released while its transaction is still open."""
+    job = thread.submit(work)
+    future = asyncio.wrap_future(job)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        while not job.cancel() and not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError:
+                continue  # asked again: the answer is the same, and SQLite's busy timeout bounds the wait
+        if future.done() and not future.cancelled():
+            future.exception()  # taken note of: the caller is gone and asks again with its request id
+        raise

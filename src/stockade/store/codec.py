@@ -1,0 +1,28 @@
+"""How an outcome is kept in the `requests` table, and an event's body in the outbox."""
+
+import msgspec
+
+from stockade.core import Accepted, Outcome, Rejected
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """One line of JSON, readable in any database client."""
+    if isinstance(outcome, Accepted):
+        return _encode({"data": outcome.data, "versions": outcome.versions})
+    return _encode({"code": outcome.code, "data": outcome.data, "versions": outcome.versions})
+
+
+def decode_outcome(blob: bytes) -> Accepted | Rejected:
+    """The recorded outcome, marked as replayed."""
+    kept = _decode(blob)
+    if "code" in kept:
+        return Rejected(kept["code"], kept["data"], kept["versions"], replayed=True)
+    return Accepted(kept["data"], kept["versions"], replayed=True)
+
+
+def encode_body(body: object) -> bytes:
+    """The body of an outbox event as JSON."""
+    return _encode(body)

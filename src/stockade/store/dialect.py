@@ -1,0 +1,220 @@
+"""What differs between databases, and the portable default for each point. One subclass per database."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Insert,
+    Select,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.engine import Dialect as SqlDialect
+
+from stockade.core import GuardKind
+from stockade.store.resource import Resource
+
+Values = Mapping[str, Any]
+
+
+class Dialect:
+    """The portable form of every statement of the store; subclasses replace what their database does better.
+
+    Statements are built as Core expressions once, compiled once, and then sent as driver SQL: compiling and cache
+    lookups would cost more than the statement itself on the paths that are measured.
+    """
+
+    name: ClassVar[str]
+    reads_apart: ClassVar[bool] = False  # optimistic guards load in a transaction of their own (SQLite)
+    returning: ClassVar[bool] = True  # UPDATE … RETURNING
+    unsupported: ClassVar[frozenset[GuardKind]] = frozenset()
+
+    def __init__(self, sql: SqlDialect) -> None:
+        self.sql = sql
+        self._prepared: dict[Any, Prepared] = {}
+
+    # -- session -------------------------------------------------------------------------------------------
+
+    def before_begin(self, connection: Connection, left_s: float) -> None:
+        """Bound lock waits to the time left, in seconds, before the transaction begins."""
+
+    def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
+        """Bound lock waits, and take advisory locks, as the first statements of the transaction."""
+
+    @contextmanager
+    def holding(self, connection: Connection, advisory: Sequence[str], left_s: float) -> Iterator[None]:
+        """Hold advisory locks around the whole transaction, where they belong to the session."""
+        yield
+
+    # -- statements ----------------------------------------------------------------------------------------
+
+    def prepared(self, shape: Any, build: Any) -> "Prepared":
+        """The compiled statement of this shape; `build()` makes the expression the first time."""
+        found = self._prepared.get(shape)
+        if found is None:
+            found = self._prepared[shape] = Prepared(build(), self.sql)
+        return found
+
+    def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
+        """Rows (id, fields…, version, stamp) of one kind in id order, locked in that order if asked."""
+        if resource.many:
+            lock = False
+        size = len(ids)
+
+        def build() -> Select[Any]:
+            names: list[Any] = [bindparam(f"i{n}") for n in range(size)]
+            statement = select_rows(resource).where(resource.table.c[resource.parent].in_(names))
+            return self.locking(statement, resource.table) if lock else statement
+
+        statement = self.prepared(("load", resource.kind, size, lock), build)
+        return statement.rows(connection, {f"i{n}": id_ for n, id_ in enumerate(ids)})
+
+    def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
+        """Make a select lock its rows for writing."""
+        return statement.with_for_update(key_share=True)
+
+    def known_requests(self, connection: Connection, table: Table, ids: Sequence[str]) -> list[Any]:
+        """(id, fingerprint, outcome) of the request ids that are recorded."""
+        size = len(ids)
+
+        def build() -> Select[Any]:
+            names: list[Any] = [bindparam(f"i{n}") for n in range(size)]
+            return select(table.c.id, table.c.fingerprint, table.c.outcome).where(table.c.id.in_(names))
+
+        statement = self.prepared(("known", table.name, size), build)
+        return statement.rows(connection, {f"i{n}": id_ for n, id_ in enumerate(ids)})
+
+    def insert_all(self, connection: Connection, batches: Mapping[Table, Sequence[Values]]) -> None:
+        """Insert into several tables, parents first; a taken unique key raises."""
+        for table, rows in batches.items():
+            columns = tuple(rows[0])
+            self.prepared(("insert", table.name, columns), lambda t=table, c=columns: insert_one(t, c)).many(
+                connection, rows
+            )
+
+    def replace_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        """Insert records, overwriting those of the same primary key: delete, then insert."""
+        self.delete_all(connection, table, [{c.name: row[c.name] for c in table.primary_key} for row in rows])
+        self.insert_all(connection, {table: rows})
+
+    def delete_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        """Delete records by the columns given."""
+        columns = tuple(rows[0])
+
+        def build() -> Delete:
+            return delete(table).where(equal(table, columns))
+
+        self.prepared(("delete", table.name, columns), build).many(connection, rows)
+
+    def update_held(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
+        """Write rows that this transaction already holds: no guard needed, any order."""
+        self.prepared(("held", resource.kind), lambda: update_one(resource)).many(connection, rows)
+
+    def update_guarded(self, connection: Connection, resource: Resource, guard: GuardKind, values: Values) -> int:
+        """Write one row if its version (or stamp) is still the one loaded; how many rows matched."""
+        statement = self.prepared(("guarded", resource.kind, guard), lambda: update_one(resource, guard))
+        return statement.count(connection, values)
+
+    def update_delta(self, connection: Connection, resource: Resource, values: Values) -> Any | None:
+        """Move the counters of one row if they stay in range; (version, counters…) afterwards, or None."""
+        statement = self.prepared(("delta", resource.kind), lambda: update_counters(resource, self.returning))
+        if self.returning:
+            rows = statement.rows(connection, values)
+            return rows[0] if rows else None
+        if statement.count(connection, values) == 0:
+            return None
+        after = self.prepared(("after", resource.kind), lambda: select_counters(resource))
+        return after.rows(connection, values)[0]
+
+
+class Prepared:
+    """A Core statement compiled once; runs as driver SQL with positional parameters."""
+
+    __slots__ = ("_names", "_sql")
+
+    def __init__(self, statement: Any, sql: SqlDialect) -> None:
+        compiled = statement.compile(dialect=sql)
+        self._sql = str(compiled)
+        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
+
+    def rows(self, connection: Connection, values: Values) -> list[Any]:
+        """Run it and fetch every row."""
+        return list(self._run(connection, values).all())
+
+    def count(self, connection: Connection, values: Values) -> int:
+        """Run it and tell how many rows matched."""
+        return int(self._run(connection, values).rowcount)
+
+    def many(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """Run it once for each set of values."""
+        names = self._names
+        connection.exec_driver_sql(self._sql, [tuple(row[name] for name in names) for row in rows])
+
+    def _run(self, connection: Connection, values: Values) -> Any:
+        return connection.exec_driver_sql(self._sql, tuple(values[name] for name in self._names))
+
+
+# -- expressions that are the same everywhere ----------------------------------------------------------------
+
+
+def select_rows(resource: Resource) -> Select[Any]:
+    """(id, fields…, version, stamp), or (parent, fields…) of children in primary-key order."""
+    table = resource.table
+    fields = [table.c[name] for name in resource.state._fields]
+    if resource.many:
+        return select(table.c[resource.parent], *fields).order_by(*table.primary_key.columns)
+    return select(table.c.id, *fields, table.c.version, table.c.stamp).order_by(table.c.id)
+
+
+def insert_one(table: Table, columns: Sequence[str]) -> Insert:
+    return insert(table).values({name: bindparam(name) for name in columns})
+
+
+def equal(table: Table, columns: Sequence[str]) -> ColumnElement[bool]:
+    return and_(*(table.c[name] == bindparam(name, type_=table.c[name].type) for name in columns))
+
+
+def update_one(resource: Resource, guard: GuardKind = GuardKind.NONE) -> Update:
+    """Set every written field, version and stamp of one row; the guard joins the WHERE."""
+    table = resource.table
+    statement = update(table).where(table.c.id == bindparam("id_"))
+    if guard is GuardKind.VERSION:
+        statement = statement.where(table.c.version == bindparam("version_"))
+    elif guard is GuardKind.TIMESTAMP:
+        statement = statement.where(table.c.stamp == bindparam("stamp_"))
+    return statement.values({name: bindparam(name) for name in (*resource.written, "version", "stamp")})
+
+
+def update_counters(resource: Resource, returning: bool) -> Update:
+    """Conditional UPDATE: both counters stay >= 0 and the spoken-for part within the whole."""
+    table, moves = resource.table, {}
+    after = [table.c[name] + bindparam(f"d{n}", type_=table.c[name].type) for n, name in enumerate(resource.counters)]
+    statement = update(table).where(table.c.id == bindparam("id_"))
+    for value in after:
+        statement = statement.where(value >= literal_column("0"))
+    if len(after) == 2:
+        statement = statement.where(after[0] >= after[1])
+    moves = {name: value for name, value in zip(resource.counters, after, strict=True)}
+    statement = statement.values(
+        **moves, version=table.c.version + bindparam("count", type_=table.c.version.type), stamp=bindparam("stamp")
+    )
+    return statement.returning(*_counters(resource)) if returning else statement
+
+
+def select_counters(resource: Resource) -> Select[Any]:
+    return select(*_counters(resource)).where(resource.table.c.id == bindparam("id_"))
+
+
+def _counters(resource: Resource) -> list[Any]:
+    return [resource.table.c.version, *(resource.table.c[name] for name in resource.counters)]

@@ -1,0 +1,203 @@
+"""Fold the commands of a batch over the loaded rows: pure, in order, no SQL. `save` writes the result."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stockade.core import Command, Decision, Key, Outcome, RequestReused, Row, Rows
+from stockade.store.codec import decode_outcome, encode_body, encode_outcome
+from stockade.store.resource import Resource
+
+
+@dataclass(slots=True)
+class Moved:
+    """A row that the batch changed: as loaded, as it shall be, and the sum of its changes."""
+
+    base: Row
+    row: Row
+    delta: int = 0
+    held: int = 0
+    count: int = 0
+    only_counters: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The answer for a command that asked for more rows: it is run again with all of them."""
+
+    keys: tuple[Key, ...]
+
+
+Answer = Outcome | Exception | Needs
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything one transaction shall write, and the answer for each command."""
+
+    answers: list[Answer] = field(default_factory=list)
+    moved: dict[Key, Moved] = field(default_factory=dict)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    ledger: list[dict[str, Any]] = field(default_factory=list)
+    outbox: list[dict[str, Any]] = field(default_factory=list)
+    inserts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    replaces: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    deletes: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    replays: int = 0
+
+
+class Folder:
+    """Folds commands into a Batch.
+
+    Args:
+        resources: by kind.
+        versioned: names of the tables whose inserts get a version and a stamp.
+        bare_clock: stamp with the command's clock alone, as the seeds do.
+    """
+
+    def __init__(self, resources: Mapping[str, Resource], versioned: frozenset[str], bare_clock: bool = False) -> None:
+        self._resources = resources
+        self._versioned = versioned
+        self._bare_clock = bare_clock
+
+    def fold(self, commands: Sequence[Command], rows: dict[Key, Row], known: Mapping[str, tuple[str, bytes]]) -> Batch:
+        """Decide the commands in order; each sees what the earlier ones changed.
+
+        Args:
+            commands: the batch.
+            rows: every loaded row, and a Row without state for every key that has none; updated in place.
+            known: request id -> (fingerprint, recorded outcome).
+        """
+        batch = Batch()
+        seen: dict[str, tuple[str, Answer]] = {}
+        for command in commands:
+            answer = self._replayed(command, known, seen, batch)
+            if answer is None:
+                answer = self._decide(command, rows, batch)
+                seen[command.request_id] = (command.fingerprint, answer)
+            batch.answers.append(answer)
+        return batch
+
+    def _replayed(
+        self,
+        command: Command,
+        known: Mapping[str, tuple[str, bytes]],
+        seen: dict[str, tuple[str, Answer]],
+        batch: Batch,
+    ) -> Answer | None:
+        """The recorded answer to a request id, from the table or from earlier in this batch."""
+        request_id = command.request_id
+        if request_id in known:
+            fingerprint, blob = known[request_id]
+            answer: Answer = decode_outcome(blob)
+        elif request_id in seen:
+            fingerprint, answer = seen[request_id]
+            if isinstance(answer, tuple):
+                answer = answer._replace(replayed=True)
+        else:
+            return None
+        if fingerprint != command.fingerprint:
+            return RequestReused("this request id was used before with another content; take a new one")
+        batch.replays += 1
+        return answer
+
+    def _decide(self, command: Command, rows: dict[Key, Row], batch: Batch) -> Answer:
+        try:
+            decision = command.decide(rows)
+        except Exception as error:  # `decide` is total by contract; a broken one must not fail its neighbours
+            return error
+        if decision.need_keys:
+            missing = tuple(key for key in decision.need_keys if key not in rows)
+            if missing:
+                return Needs(missing)
+        outcome = decision.outcome
+        if outcome is None:
+            return ValueError(f"{command.name} decided nothing: neither an outcome nor keys that it lacks")
+        unloaded = [str(key) for key in decision.changes if key not in rows]
+        if unloaded:
+            return ValueError(f"{command.name} changes rows that it did not name: {', '.join(unloaded)}")
+        versions = self._apply(command, decision, rows, batch) if outcome.accepted else _seen(command.keys, rows)
+        outcome = outcome._replace(versions=versions)
+        batch.requests.append(
+            {
+                "id": command.request_id,
+                "fingerprint": command.fingerprint,
+                "outcome": encode_outcome(outcome),
+                "created_ms": command.now_ms,
+            }
+        )
+        return outcome
+
+    def _apply(self, command: Command, decision: Decision, rows: dict[Key, Row], batch: Batch) -> dict[str, int]:
+        versions: dict[str, int] = {}
+        for key, change in decision.changes.items():
+            row = rows[key]
+            version = row.version + 1
+            stamp = command.now_ms if self._bare_clock else max(command.now_ms, row.stamp + 1)
+            after = Row(key, change.state, version, stamp)
+            moved = batch.moved.get(key)
+            if moved is None:
+                moved = batch.moved[key] = Moved(row, after)
+            resource = self._resources[key.kind]
+            moved.row = after
+            moved.delta += change.delta
+            moved.held += change.held
+            moved.count += 1
+            moved.only_counters = moved.only_counters and _only_counters(resource, row.state, change.state)
+            rows[key] = after
+            versions[f"{key.kind}:{key.id}"] = version
+            batch.ledger.append(
+                {
+                    "kind": key.kind,
+                    "row_id": key.id,
+                    "request_id": command.request_id,
+                    "version": version,
+                    "delta": change.delta,
+                    "held": change.held,
+                    "amount_after": resource.counter(change.state, 0),
+                    "held_after": resource.counter(change.state, 1),
+                    "note": change.note,
+                    "ref": change.ref,
+                    "at_ms": command.now_ms,
+                }
+            )
+        self._records(command, decision, batch)
+        return versions
+
+    def _records(self, command: Command, decision: Decision, batch: Batch) -> None:
+        for insert in decision.inserts:
+            if insert.replace:
+                batch.replaces.setdefault(insert.table, []).append(insert.values)
+                continue
+            values = dict(insert.values)
+            if insert.table in self._versioned:
+                values["version"] = 1
+                values["stamp"] = command.now_ms
+            batch.inserts.setdefault(insert.table, []).append(values)
+        for delete in decision.deletes:
+            batch.deletes.setdefault(delete.table, []).append(delete.values)
+        for seq, event in enumerate(decision.events):
+            batch.outbox.append(
+                {
+                    "request_id": command.request_id,
+                    "seq": seq,
+                    "kind": event.kind,
+                    "key": f"{event.key.kind}:{event.key.id}",
+                    "body": encode_body(event.body),
+                    "created_ms": command.now_ms,
+                }
+            )
+
+
+def _only_counters(resource: Resource, before: Any, after: Any) -> bool:
+    """Whether nothing but the counters differs, so that a conditional UPDATE may move them."""
+    if before is None or not resource.counters:
+        return False
+    return all(
+        old == new or name in resource.counters
+        for name, old, new in zip(resource.state._fields, before, after, strict=True)
+    )
+
+
+def _seen(keys: Iterable[Key], rows: Rows) -> dict[str, int]:
+    return {f"{key.kind}:{key.id}": rows[key].version for key in keys if key in rows}

@@ -1,0 +1,78 @@
+"""Load the rows of a batch in the one global order, locked where the guard says so."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection
+
+from stockade.core import Command, Guard, GuardKind, Key, Row, merged_keys
+from stockade.store.dialect import Dialect
+from stockade.store.resource import Resource
+
+
+class UnknownKind(ValueError):
+    """A command names a kind of key that this store has no resource for."""
+
+
+def load_rows(
+    connection: Connection,
+    dialect: Dialect,
+    resources: Mapping[str, Resource],
+    commands: Sequence[Command],
+    extra: Sequence[Key],
+    guard: Guard,
+) -> dict[Key, Row]:
+    """All rows of the batch; a key without a row gets a Row without state, at version 0.
+
+    Under ROW every row is locked by a statement of its kind, kinds and ids ascending: two batches take turns and can
+    never wait for each other in a circle. The value read is the one after the lock is granted.
+    """
+    lock = guard.kind is GuardKind.ROW
+    if lock and guard.unsorted:
+        return _load_unsorted(connection, dialect, resources, commands)
+    rows: dict[Key, Row] = {}
+    for kind, keys in groupby(merged_keys(commands, extra), key=lambda key: key.kind):
+        wanted = list(keys)
+        resource = _resource(resources, kind)
+        found = dialect.load(connection, resource, [key.id for key in wanted], lock)
+        rows.update(_rows(resource, wanted, found))
+    return rows
+
+
+def _load_unsorted(
+    connection: Connection, dialect: Dialect, resources: Mapping[str, Resource], commands: Sequence[Command]
+) -> dict[Key, Row]:
+    """The deadlock experiment's arm: one row after the other, in the order in which the commands name them."""
+    rows: dict[Key, Row] = {}
+    for command in commands:
+        for key in command.keys:
+            if key not in rows:
+                resource = _resource(resources, key.kind)
+                rows.update(_rows(resource, [key], dialect.load(connection, resource, [key.id], lock=True)))
+    return rows
+
+
+def _resource(resources: Mapping[str, Resource], kind: str) -> Resource:
+    try:
+        return resources[kind]
+    except KeyError:
+        known = ", ".join(sorted(resources))
+        raise UnknownKind(f"no resource for keys of kind {kind!r}; this store has: {known}") from None
+
+
+def _rows(resource: Resource, keys: Sequence[Key], found: Sequence[Any]) -> dict[Key, Row]:
+    rows = {key: Row(key, None, 0) for key in keys}
+    state, kind = resource.state, resource.kind
+    if resource.many:
+        children: dict[str, list[Any]] = {}
+        for record in found:
+            children.setdefault(record[0], []).append(state._make(record[1:]))
+        for id_, states in children.items():
+            key = Key(kind, id_)
+            rows[key] = Row(key, tuple(states), 1)
+        return rows
+    for record in found:
+        key = Key(kind, record[0])
+        rows[key] = Row(key, state._make(record[1:-2]), record[-2], record[-1])
+    return rows

@@ -1,0 +1,127 @@
+"""MariaDB and MySQL over asyncmy: IN lists, multi-row inserts, JSON arrays for bulk updates."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, Connection, Integer, Select, Table
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from stockade.core import Busy
+from stockade.store.advisory import short
+from stockade.store.backends import AsyncBackend, Backend
+from stockade.store.dialect import Dialect, Values
+from stockade.store.failures import Failure, classify
+from stockade.store.resource import Resource
+from stockade.store.types import MARIADB_COLLATION, MYSQL_COLLATION
+
+
+class MysqlDialect(Dialect):
+    """InnoDB. Lock waits count in whole seconds and belong to the session; advisory locks too (GET_LOCK)."""
+
+    name: ClassVar[str] = "mysql"
+    returning: ClassVar[bool] = False
+    collation: ClassVar[str] = MYSQL_COLLATION
+
+    def before_begin(self, connection: Connection, left_s: float) -> None:
+        seconds = max(1, math.ceil(left_s))
+        if connection.info.get("lock_wait_s") != seconds:
+            connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {seconds}")
+            connection.commit()
+            connection.info["lock_wait_s"] = seconds
+
+    @contextmanager
+    def holding(self, connection: Connection, advisory: Sequence[str], left_s: float) -> Iterator[None]:
+        if not advisory:
+            yield
+            return
+        names = sorted({short(name) for name in advisory})
+        held: list[str] = []
+        try:
+            for name in names:
+                answer = connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name, left_s)).scalar()
+                if answer != 1:
+                    raise Busy(f"the advisory lock did not come in {left_s:.1f} s")
+                held.append(name)
+            connection.commit()  # ends the implicit transaction: what follows reads what is committed now
+            yield
+        finally:
+            self._let_go(connection, held)
+
+    @staticmethod
+    def _let_go(connection: Connection, held: Sequence[str]) -> None:
+        """Release after commit or rollback; a connection that cannot is thrown away, which releases as well."""
+        if not held or connection.invalidated:
+            return
+        try:
+            connection.exec_driver_sql("SELECT RELEASE_ALL_LOCKS()")
+            connection.rollback()
+        except Exception:
+            connection.invalidate()
+
+    def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
+        # The primary key's range is read, and so locked, in key order; another plan would lock in its own.
+        for name in ("mysql", "mariadb"):
+            statement = statement.with_hint(table, "FORCE INDEX (PRIMARY)", name)
+        return statement.with_for_update()
+
+    def update_held(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
+        if len(rows) < 3:  # below that, a statement each is as fast
+            super().update_held(connection, resource, rows)
+            return
+        names = tuple(rows[0])
+        statement = self._bulk_update(resource, names)
+        connection.exec_driver_sql(statement, (json.dumps([[row[name] for name in names] for row in rows]),))
+
+    def _bulk_update(self, resource: Resource, names: Sequence[str]) -> str:
+        """UPDATE … JOIN JSON_TABLE: the one bulk update both databases have; Core has no expression for it."""
+        table = resource.table
+        columns = ", ".join(f"`{name}` {self._type(table, name)} PATH '$[{n}]'" for n, name in enumerate(names))
+        moves = ", ".join(f"t.`{name}` = v.`{name}`" for name in names if name != "id_")
+        return (
+            f"UPDATE JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS v "
+            f"STRAIGHT_JOIN `{table.name}` AS t ON t.id = v.id_ COLLATE {self.collation} SET {moves}"
+        )
+
+    def _type(self, table: Table, name: str) -> str:
+        type_ = table.c[name.removesuffix("_")].type
+        if isinstance(type_, BigInteger | Integer):
+            return "BIGINT"
+        return f"VARCHAR({getattr(type_, 'length', None) or 255}) CHARACTER SET utf8mb4"
+
+
+class MariaDialect(MysqlDialect):
+    """MariaDB: the same but for the collation."""
+
+    name: ClassVar[str] = "mariadb"
+    collation: ClassVar[str] = MARIADB_COLLATION
+
+
+def _engine(url: URL, pool_size: int, isolation: str) -> AsyncEngine:
+    # every transaction here ends by commit or rollback: another rollback on return would be a round trip for nothing
+    return create_async_engine(
+        url, pool_size=pool_size, max_overflow=0, isolation_level=isolation, pool_reset_on_return=None
+    )
+
+
+async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
+    """Two pools; a `mysql://` URL that leads to a MariaDB server is spoken to as MariaDB."""
+    writers = _engine(url, pool_size, "READ COMMITTED")
+    try:
+        async with writers.connect():
+            pass
+    except Exception as error:
+        await writers.dispose()
+        if classify(error) is Failure.LOST:
+            raise Busy(f"{url.get_backend_name()} cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+        raise
+    if url.get_backend_name() == "mysql" and getattr(writers.dialect, "is_mariadb", False):
+        await writers.dispose()
+        return await connect(url.set(drivername="mariadb+asyncmy"), pool_size, wait_s)
+    maria = url.get_backend_name() == "mariadb"
+    dialect = MariaDialect(writers.dialect) if maria else MysqlDialect(writers.dialect)
+    reader_count = max(2, min(pool_size, 8))
+    return url, AsyncBackend(dialect, writers, _engine(url, reader_count, "AUTOCOMMIT"), reader_count)

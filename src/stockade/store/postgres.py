@@ -1,0 +1,151 @@
+"""PostgreSQL over asyncpg: arrays instead of rows, one statement for all writes of a batch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy import ARRAY, Connection, Table, and_, bindparam, column, delete, func, insert, literal_column, select, update
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from stockade.core import Busy
+from stockade.store.advisory import number
+from stockade.store.backends import AsyncBackend, Backend
+from stockade.store.dialect import Dialect, Values, select_rows
+from stockade.store.failures import Failure, classify
+from stockade.store.resource import Resource
+
+# Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
+# generic plan then keeps when the table has grown.
+POINT_LOOKUPS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+
+
+class PostgresDialect(Dialect):
+    """FOR NO KEY UPDATE row locks, `unnest` arrays, data-modifying CTEs."""
+
+    name: ClassVar[str] = "postgres"
+
+    def __init__(self, sql: Any, wait_s: float) -> None:
+        super().__init__(sql)
+        self._wait_s = wait_s
+
+    def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
+        if left_s < 0.9 * self._wait_s:  # else the connection's own settings are near enough
+            ms = max(1, int(left_s * 1000))
+            connection.exec_driver_sql(
+                "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)",
+                (str(ms), str(ms + 200)),
+            )
+        if advisory:
+            # one lock after the other in the order of the array, which is sorted by the number itself
+            numbers = sorted({number(name) for name in advisory})
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(n) FROM unnest($1::bigint[]) AS n", (numbers,))
+
+    def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
+        lock = lock and not resource.many
+
+        def build() -> Any:
+            wanted = resource.table.c[resource.parent] == func.any(bindparam("ids", type_=_array(resource.table, "id")))
+            statement = select_rows(resource).where(wanted)
+            return self.locking(statement, resource.table) if lock else statement
+
+        return self.prepared(("load", resource.kind, lock), build).rows(connection, {"ids": list(ids)})
+
+    def known_requests(self, connection: Connection, table: Table, ids: Sequence[str]) -> list[Any]:
+        def build() -> Any:
+            wanted = table.c.id == func.any(bindparam("ids", type_=_array(table, "id")))
+            return select(table.c.id, table.c.fingerprint, table.c.outcome).where(wanted)
+
+        return self.prepared(("known", table.name), build).rows(connection, {"ids": list(ids)})
+
+    def insert_all(self, connection: Connection, batches: Mapping[Table, Sequence[Values]]) -> None:
+        self.write_all(connection, batches, {}, {})
+
+    def delete_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        self.write_all(connection, {}, {table: rows}, {})
+
+    def update_held(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
+        self.write_all(connection, {}, {}, {resource: rows})
+
+    def write_all(
+        self,
+        connection: Connection,
+        inserts: Mapping[Table, Sequence[Values]],
+        deletes: Mapping[Table, Sequence[Values]],
+        updates: Mapping[Resource, Sequence[Values]],
+    ) -> None:
+        """Everything of a batch in one statement: a data-modifying CTE per table, one array per column.
+
+        PostgreSQL runs the parts in no promised order: updates may join only because their rows are already held.
+        """
+        parts: list[tuple[str, Any, tuple[str, ...], Sequence[Values]]] = [
+            *(("i", table, tuple(rows[0]), rows) for table, rows in inserts.items()),
+            *(("d", table, tuple(rows[0]), rows) for table, rows in deletes.items()),
+            *(("u", resource, tuple(rows[0]), rows) for resource, rows in updates.items()),
+        ]
+        if not parts:
+            return
+        shape = tuple((kind, _name(target), names) for kind, target, names, _ in parts)
+        statement = self.prepared(("write", shape), lambda: _write([part[:3] for part in parts]))
+        values: dict[str, Any] = {}
+        for n, (_, _, names, rows) in enumerate(parts):
+            for name in names:
+                values[f"p{n}_{name}"] = [row[name] for row in rows]
+        statement.rows(connection, values)
+
+
+def _array(table: Table, name: str) -> Any:
+    return ARRAY(table.c[name].type) if name in table.c else ARRAY(next(iter(table.primary_key.columns)).type)
+
+
+def _name(target: Any) -> str:
+    return target.kind if isinstance(target, Resource) else str(target.name)
+
+
+def _arrays(number_: int, table: Table, names: Sequence[str]) -> Any:
+    """unnest over one array parameter per column."""
+    types = {name: table.c[name.removesuffix("_")].type for name in names}
+    arrays = [bindparam(f"p{number_}_{name}", type_=ARRAY(type_)) for name, type_ in types.items()]
+    columns = [column(name, type_) for name, type_ in types.items()]
+    return func.unnest(*arrays).table_valued(*columns).render_derived(f"a{number_}")
+
+
+def _write(parts: Sequence[tuple[str, Any, tuple[str, ...]]]) -> Any:
+    statements = []
+    for n, (kind, target, names) in enumerate(parts):
+        table = target.table if isinstance(target, Resource) else target
+        arrays = _arrays(n, table, names)
+        if kind == "i":
+            rows = select(*(arrays.c[name] for name in names))
+            statement: Any = insert(table).from_select(list(names), rows, include_defaults=False)
+        elif kind == "d":
+            statement = delete(table).where(and_(*(table.c[name] == arrays.c[name] for name in names)))
+        else:
+            moved = {name: arrays.c[name] for name in names if name != "id_"}
+            statement = update(table).where(table.c.id == arrays.c.id_).values(moved)
+        statements.append(statement.cte(f"w{n}"))
+    return select(literal_column("1")).add_cte(*statements)
+
+
+async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
+    """Two pools: one for transactions with plans pinned to point lookups, one for queries."""
+    ms = max(1, int(wait_s * 1000))
+    bounds = {"application_name": "stockade", "lock_timeout": str(ms), "statement_timeout": str(ms + 200)}
+    settings = {"server_settings": {**bounds, **POINT_LOOKUPS}}
+    writers = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False, connect_args=settings)
+    reader_count = max(2, min(pool_size, 8))
+    readers = create_async_engine(
+        url,
+        pool_size=reader_count,
+        max_overflow=0,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"server_settings": {**bounds, "jit": "off"}},
+    )
+    try:
+        async with writers.connect():
+            pass
+    except Exception as error:
+        await writers.dispose()
+        if classify(error) is Failure.LOST:
+            raise Busy(f"PostgreSQL cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+        raise
+    return url, AsyncBackend(PostgresDialect(writers.dialect, wait_s), writers, readers, reader_count)

@@ -1,0 +1,150 @@
+"""Write what a batch decided, under its guard.
+
+Rows held from the load on (ROW) may be written in bulk and in any order; then the hot row's new version is not
+visible a moment longer than the commit. Under every other guard the claims and records go first and each changed row
+follows in key order, with the guard in its WHERE: two savers meet on rows in one order only.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, Table
+
+from stockade.core import Guard, GuardKind, Key
+from stockade.store.dialect import Dialect, Values
+from stockade.store.fold import Batch, Moved
+from stockade.store.postgres import PostgresDialect
+from stockade.store.resource import Resource
+from stockade.store.tables import ledger, outbox, requests
+
+
+class RowChanged(Exception):
+    """Another writer changed a row between its read and this write."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(f"{key} changed between the read and the write")
+        self.key = key
+
+
+class Saver:
+    """Writes batches. One for a store."""
+
+    def __init__(self, dialect: Dialect, resources: Mapping[str, Resource], metadata: Sequence[MetaData]) -> None:
+        self._dialect = dialect
+        self._resources = resources
+        # parents before children, so that a foreign key finds its row
+        self._tables: dict[str, Table] = {table.name: table for each in metadata for table in each.sorted_tables}
+
+    def save(self, connection: Connection, batch: Batch, guard: Guard) -> None:
+        """Write everything.
+
+        Raises:
+            RowChanged: the guard found another writer's mark; the transaction must be rolled back.
+        """
+        if guard.locks_rows:
+            self._save_held(connection, batch)
+        else:
+            self._save_guarded(connection, batch, guard)
+
+    def _save_held(self, connection: Connection, batch: Batch) -> None:
+        inserts = self._inserts(batch, with_ledger=True)
+        updates = self._updates(batch)
+        for name, records in batch.replaces.items():
+            self._dialect.replace_all(connection, self._tables[name], records)
+        deletes = {self._tables[name]: rows for name, rows in batch.deletes.items()}
+        if isinstance(self._dialect, PostgresDialect):
+            self._dialect.write_all(connection, inserts, deletes, updates)
+            return
+        self._dialect.insert_all(connection, inserts)
+        for table, rows in deletes.items():
+            self._dialect.delete_all(connection, table, rows)
+        for resource, values in updates.items():
+            self._dialect.update_held(connection, resource, values)
+
+    def _updates(self, batch: Batch) -> dict[Resource, Sequence[Values]]:
+        """Rows to write by resource, kinds ascending: stock, the hot one, comes last."""
+        updates: dict[Resource, list[Values]] = {}
+        for key in sorted(batch.moved):
+            moved = batch.moved[key]
+            if moved.base.version > 0:
+                updates.setdefault(self._resources[key.kind], []).append(self._values(moved))
+        return dict(updates)
+
+    def _save_guarded(self, connection: Connection, batch: Batch, guard: Guard) -> None:
+        by_delta = guard.kind is GuardKind.DELTA
+        self._dialect.insert_all(connection, self._inserts(batch, with_ledger=not by_delta))
+        for name, records in batch.replaces.items():
+            self._dialect.replace_all(connection, self._tables[name], records)
+        for name, records in batch.deletes.items():
+            self._dialect.delete_all(connection, self._tables[name], records)
+        for key in sorted(batch.moved):
+            moved = batch.moved[key]
+            if moved.base.version == 0:
+                continue
+            if by_delta and moved.only_counters:
+                self._move(connection, key, moved, batch)
+            else:
+                self._compare_and_set(connection, key, moved, guard.kind)
+        if by_delta and batch.ledger:
+            self._dialect.insert_all(connection, {ledger: batch.ledger})
+
+    def _compare_and_set(self, connection: Connection, key: Key, moved: Moved, kind: GuardKind) -> None:
+        stamp = kind is GuardKind.TIMESTAMP
+        by = GuardKind.TIMESTAMP if stamp else GuardKind.NONE if kind is GuardKind.NONE else GuardKind.VERSION
+        values = {**self._values(moved), "version_": moved.base.version, "stamp_": moved.base.stamp}
+        if self._dialect.update_guarded(connection, self._resources[key.kind], by, values) == 0:
+            raise RowChanged(key)
+
+    def _move(self, connection: Connection, key: Key, moved: Moved, batch: Batch) -> None:
+        """A conditional UPDATE; the ledger entries then follow the row as it was, not as it was read."""
+        values = {"id_": key.id, "d0": moved.delta, "d1": moved.held, "count": moved.count, "stamp": moved.row.stamp}
+        after = self._dialect.update_delta(connection, self._resources[key.kind], values)
+        if after is None:
+            raise RowChanged(key)
+        resource, state = self._resources[key.kind], moved.row.state
+        shifts = (
+            int(after[0]) - moved.row.version,
+            int(after[1]) - resource.counter(state, 0),
+            int(after[2]) - resource.counter(state, 1) if len(resource.counters) > 1 else 0,
+        )
+        if any(shifts):
+            for entry in batch.ledger:
+                if entry["row_id"] == key.id and entry["kind"] == key.kind:
+                    entry["version"] += shifts[0]
+                    entry["amount_after"] += shifts[1]
+                    entry["held_after"] += shifts[2]
+
+    def _inserts(self, batch: Batch, with_ledger: bool) -> dict[Table, Sequence[Values]]:
+        """All new records by table: the claims first, then parents before children, then rows opened by use."""
+        found: dict[Table, Sequence[Values]] = {requests: batch.requests}
+        opened = self._opened(batch)
+        for name, table in self._tables.items():
+            rows = [*batch.inserts.get(name, ()), *opened.get(name, ())]
+            if rows:
+                found[table] = rows
+        if with_ledger and batch.ledger:
+            found[ledger] = batch.ledger
+        if batch.outbox:
+            found[outbox] = batch.outbox
+        return {table: rows for table, rows in found.items() if rows}
+
+    def _opened(self, batch: Batch) -> dict[str, list[Values]]:
+        """Rows that a change makes exist, in key order; their unique key is their guard."""
+        opened: dict[str, list[Values]] = {}
+        for key in sorted(batch.moved):
+            moved = batch.moved[key]
+            if moved.base.version == 0:
+                row = moved.row
+                values = {"id": key.id, **row.state._asdict(), "version": row.version, "stamp": row.stamp}
+                opened.setdefault(self._resources[key.kind].table.name, []).append(values)
+        return opened
+
+    def _values(self, moved: Moved) -> dict[str, Any]:
+        row = moved.row
+        resource = self._resources[row.key.kind]
+        values: dict[str, Any] = {"id_": row.key.id}
+        for name in resource.written:
+            values[name] = getattr(row.state, name)
+        values["version"] = row.version
+        values["stamp"] = row.stamp
+        return values

@@ -1,0 +1,57 @@
+"""SQLite: embedded, one writer at a time. The default database, nothing to install."""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection, Engine, Select, Table, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import StaticPool
+
+from stockade.core import GuardKind
+from stockade.store.backends import Backend, ThreadBackend
+from stockade.store.dialect import Dialect
+
+
+class SqliteDialect(Dialect):
+    """BEGIN IMMEDIATE makes writers take turns, so ROW needs no row locks, and ADVISORY has nothing to add.
+
+    Optimistic guards load in a read transaction of their own: inside BEGIN IMMEDIATE nothing could change between
+    the read and the write, and `unprotected` could not show what it does elsewhere.
+    """
+
+    name: ClassVar[str] = "sqlite"
+    reads_apart: ClassVar[bool] = True
+    unsupported: ClassVar[frozenset[GuardKind]] = frozenset({GuardKind.ADVISORY})
+
+    def before_begin(self, connection: Connection, left_s: float) -> None:
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"PRAGMA busy_timeout = {max(1, int(left_s * 1000))}")
+
+    def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
+        return statement
+
+
+def make_engine(url: URL, begin: str) -> Engine:
+    """An engine with one connection, whose transactions start with `begin`."""
+    engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def on_connect(driver: Any, _record: Any) -> None:
+        driver.isolation_level = None  # the driver's own BEGIN is deferred, and fails instead of waiting
+        driver.execute("PRAGMA journal_mode = WAL")
+        driver.execute("PRAGMA synchronous = FULL")
+        driver.execute("PRAGMA foreign_keys = ON")
+        driver.execute("PRAGMA busy_timeout = 5000")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
+    """A file, or memory when the URL names none (then one process and one connection)."""
+    writer = make_engine(url, "BEGIN IMMEDIATE")
+    in_memory = url.database in (None, "", ":memory:")
+    reader = writer if in_memory else make_engine(url, "BEGIN")
+    return url, ThreadBackend(SqliteDialect(writer.dialect), writer, reader)

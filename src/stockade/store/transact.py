@@ -1,0 +1,232 @@
+"""`SqlStore.transact`: the only transaction in the system.
+
+claim the request ids, load the rows, decide, save under the guard, ledger, outbox, commit. A request id is claimed by
+inserting it together with its outcome, so a known one costs a second pass and an unknown one no statement at all
+(docs/adr/0003). Neighbours: `load`, `fold` and `save` do the three steps, `database` runs them.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from stockade.core import (
+    Accepted,
+    Busy,
+    Command,
+    Conflict,
+    Guard,
+    GuardKind,
+    Key,
+    NotSupported,
+    Rejected,
+    Row,
+    Stats,
+    Unknown,
+)
+from stockade.store.backends import CommitLost
+from stockade.store.database import Database
+from stockade.store.failures import Failure, classify
+from stockade.store.fold import Answer, Batch, Folder, Needs
+from stockade.store.load import load_rows
+from stockade.store.resource import Resource
+from stockade.store.save import RowChanged, Saver
+from stockade.store.tables import metadata, requests
+
+MAX_NEEDS = 3  # how often one command may ask for more rows
+MAX_DUPLICATES = 5  # how often a taken unique key is looked into before it is the command's own fault
+PAUSE_S = 0.02  # bounds of the jittered pause after a deadlock or a lost connection
+MAX_PAUSE_S = 0.5
+
+READS_APART = frozenset({GuardKind.NONE, GuardKind.VERSION, GuardKind.TIMESTAMP, GuardKind.DELTA})
+
+Result = Accepted | Rejected | Exception
+
+
+@dataclass(slots=True)
+class Pending:
+    """Commands that still have no answer, and what is known about their attempts so far."""
+
+    commands: list[Command]
+    extra: tuple[Key, ...] = ()
+    look_up: bool = False
+    duplicates: int = 0
+    failures: int = 0
+    uncertain: bool = False
+
+
+class SqlStore:
+    """The store over any SQL database.
+
+    Args:
+        database: an open Database.
+        resources: what each kind of key means.
+        checkpoint: called with a name (`loaded`, `saved`) inside each transaction; a fault point for tests and the
+            lab, so that kills and pauses can be aimed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        resources: Sequence[Resource],
+        checkpoint: Callable[[str], None] | None = None,
+    ) -> None:
+        self.database = database
+        self.stats = Stats()
+        self._resources: Mapping[str, Resource] = {each.kind: each for each in resources}
+        own = [each.table.metadata for each in resources if each.table.metadata is not metadata]
+        everywhere = [metadata, *dict.fromkeys(own)]
+        self._versioned = frozenset(t.name for m in everywhere for t in m.tables.values() if "version" in t.c) - {
+            "ledger"
+        }
+        self._saver = Saver(database.dialect, self._resources, everywhere)
+        self._checkpoint = checkpoint
+        self._random = random.Random()
+
+    def supports(self, kind: GuardKind) -> bool:
+        """Whether this database can carry out the guard."""
+        return kind not in self.database.dialect.unsupported and kind is not GuardKind.FENCE
+
+    async def transact(self, commands: Sequence[Command], guard: Guard, *, deadline: float) -> list[Result]:
+        """See `stockade.core.Store.transact`."""
+        if not self.supports(guard.kind):
+            text = f"{self.database.dialect.name} has no guard {guard.kind.value!r}"
+            return [NotSupported(text) for _ in commands]
+        self.stats.commands += len(commands)
+        # A batch looks its ids up at once: one repeated request must not make all its neighbours run twice.
+        answers = await self._settle(Pending(list(commands), look_up=len(commands) > 1), guard, deadline)
+        results: list[Result] = []
+        for command, answer in zip(commands, answers, strict=True):
+            results.append(
+                await self._with_needs(command, answer, guard, deadline) if isinstance(answer, Needs) else answer
+            )
+        self.stats.replays += sum(1 for each in results if isinstance(each, tuple) and each.replayed)
+        return results
+
+    async def _settle(self, pending: Pending, guard: Guard, deadline: float) -> list[Answer]:
+        """Attempt the batch until it has answers or the deadline is over."""
+        while True:
+            try:
+                return await self._attempt(pending, guard, deadline)
+            except RowChanged as error:
+                # the claim was written before the rows were compared, so an earlier lost commit is ruled out
+                self.stats.conflicts += 1
+                return [Conflict(str(error)) for _ in pending.commands]
+            except Busy as error:
+                self.stats.lock_timeouts += 1
+                return [self._gave_up(pending, error) for _ in pending.commands]
+            except Exception as error:
+                answers = await self._after(error, pending, guard, deadline)
+                if answers is not None:
+                    return answers
+
+    async def _after(self, error: Exception, pending: Pending, guard: Guard, deadline: float) -> list[Answer] | None:
+        """What a failed attempt means: the answers, or None to try again."""
+        lost = isinstance(error, CommitLost | TimeoutError)
+        failure = Failure.LOST if lost else classify(error)
+        if lost:
+            self.stats.unknown += len(pending.commands)
+            pending.uncertain = pending.look_up = True
+        if failure is Failure.CONFLICT:
+            self.stats.conflicts += 1
+            return None if pending.uncertain else [Conflict(str(error)) for _ in pending.commands]
+        if failure is Failure.DUPLICATE and pending.duplicates < MAX_DUPLICATES:
+            pending.duplicates += 1
+            pending.look_up = True
+            return None
+        if failure in (Failure.DATA, Failure.DUPLICATE, Failure.OTHER):
+            if len(pending.commands) == 1 or failure is Failure.OTHER:
+                return [error for _ in pending.commands]
+            return await self._one_by_one(pending.commands, guard, deadline)
+        if failure is Failure.DEADLOCK:
+            self.stats.deadlocks += 1
+        pending.failures += 1
+        pause_s = self._random.uniform(0, min(MAX_PAUSE_S, PAUSE_S * 2.0 ** min(pending.failures, 10)))
+        if time.monotonic() + pause_s >= deadline:
+            self.stats.lock_timeouts += failure is Failure.TIMEOUT
+            code = "DEPENDENCY_DOWN" if failure is Failure.LOST else "LOCK_TIMEOUT"
+            late = Busy(f"no turn before the deadline: {error}", code)
+            late.__cause__ = error
+            return [self._gave_up(pending, late) for _ in pending.commands]
+        if failure is not Failure.TIMEOUT:
+            await asyncio.sleep(pause_s)
+        return None
+
+    @staticmethod
+    def _gave_up(pending: Pending, error: Busy) -> Exception:
+        if not pending.uncertain:
+            return error
+        unknown = Unknown("the reply to the commit was lost; send the same request id again to learn what happened")
+        unknown.__cause__ = error
+        return unknown
+
+    async def _one_by_one(self, commands: Sequence[Command], guard: Guard, deadline: float) -> list[Answer]:
+        """One bad command never fails its neighbours."""
+        answers: list[Answer] = []
+        for command in commands:
+            answers.extend(await self._settle(Pending([command], look_up=True), guard, deadline))
+        return answers
+
+    async def _with_needs(self, command: Command, answer: Answer, guard: Guard, deadline: float) -> Result:
+        """Run a command again that asked for more rows, alone, with all the rows it named."""
+        extra: tuple[Key, ...] = ()
+        for _ in range(MAX_NEEDS):
+            if not isinstance(answer, Needs):
+                return answer
+            extra = (*extra, *answer.keys)
+            answer = (await self._settle(Pending([command], extra), guard, deadline))[0]
+        if isinstance(answer, Needs):
+            return ValueError(f"{command.name} asked for more rows more than {MAX_NEEDS} times")
+        return answer
+
+    async def _attempt(self, pending: Pending, guard: Guard, deadline: float) -> list[Answer]:
+        """One transaction (two where reads stand apart)."""
+        self.stats.transactions += 1
+        database, folder = self.database, Folder(self._resources, self._versioned, guard.bare_clock)
+        if database.dialect.reads_apart and guard.kind in READS_APART:
+            left_s = max(0.001, deadline - time.monotonic())
+            rows_known = await database.read(lambda c: self._load(c, pending, guard), timeout_s=left_s)
+            batch = folder.fold(pending.commands, *rows_known)
+            if not batch.requests:
+                return batch.answers
+            await database.transaction(lambda c: self._save(c, batch, guard), deadline=deadline)
+        else:
+
+            def body(connection: Connection) -> Batch:
+                batch = folder.fold(pending.commands, *self._load(connection, pending, guard))
+                self._save(connection, batch, guard)
+                return batch
+
+            isolation = "SERIALIZABLE" if guard.kind is GuardKind.SERIALIZABLE else None
+            advisory = self._advisory(pending) if guard.kind is GuardKind.ADVISORY else ()
+            batch = await database.transaction(body, deadline=deadline, isolation=isolation, advisory=advisory)
+        self.stats.commits += 1
+        return batch.answers
+
+    @staticmethod
+    def _advisory(pending: Pending) -> list[str]:
+        keys = {key for command in pending.commands for key in command.keys} | set(pending.extra)
+        return sorted(str(key) for key in keys)
+
+    def _load(
+        self, connection: Connection, pending: Pending, guard: Guard
+    ) -> tuple[dict[Key, Row], dict[str, tuple[str, bytes]]]:
+        rows = load_rows(connection, self.database.dialect, self._resources, pending.commands, pending.extra, guard)
+        # Looked up after the rows are locked: a repeated request waited there for the first one's commit.
+        known: dict[str, tuple[str, bytes]] = {}
+        if pending.look_up:
+            ids = sorted({command.request_id for command in pending.commands})
+            found = self.database.dialect.known_requests(connection, requests, ids)
+            known = {id_: (fingerprint, outcome) for id_, fingerprint, outcome in found}
+        if self._checkpoint:
+            self._checkpoint("loaded")
+        return rows, known
+
+    def _save(self, connection: Connection, batch: Batch, guard: Guard) -> None:
+        if batch.requests:
+            self._saver.save(connection, batch, guard)
+        if self._checkpoint:
+            self._checkpoint("saved")
