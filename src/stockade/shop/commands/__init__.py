@@ -1,0 +1,31 @@
+"""What can be done to the shop, one pure command in each file.
+
+Every command is a frozen value with `keys`, `problem()` (what is wrong with its content before any row is read; HTTP
+answers 400 with it) and `decide(rows)` (pure and total; it asks `problem()` first). `words` spells the states and
+codes, `rules` the limits; `store` carries the decisions out.
+"""
+
+from stockade.shop.commands.adjust_stock import AdjustStock
+from stockade.shop.commands.cancel_order import CancelOrder
+from stockade.shop.commands.charge_points import ChargePoints
+from stockade.shop.commands.create_product import CreateProduct, NewSku
+from stockade.shop.commands.expire_order import ExpireOrder
+from stockade.shop.commands.lines import OrderLine
+from stockade.shop.commands.pay_order import PayOrder
+from stockade.shop.commands.place_order import PlaceOrder
+from stockade.shop.commands.remove_cart_item import RemoveCartItem
+from stockade.shop.commands.set_cart_item import SetCartItem
+
+__all__ = [
+    "AdjustStock",
+    "CancelOrder",
+    "ChargePoints",
+    "CreateProduct",
+    "ExpireOrder",
+    "NewSku",
+    "OrderLine",
+    "PayOrder",
+    "PlaceOrder",
+    "RemoveCartItem",
+    "SetCartItem",
+]

@@ -1,0 +1,73 @@
+"""Correct the stock of a SKU by hand: a delivery, a count, a loss."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stockade.core import Accepted, Change, Decision, Event, Key, Rows
+from stockade.shop import words
+from stockade.shop.commands.refuse import refuse, refuse_invalid, refuse_unknown
+from stockade.shop.rules import MAX_REASON, MAX_STOCK, id_problem, range_problem, text_problem
+from stockade.shop.states import StockState
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustStock:
+    """Moves the stock on hand; what is reserved cannot be taken away.
+
+    Attributes:
+        delta: units to add or, negative, to take; not 0.
+        reason: at most 200 characters; told to the outside by the event.
+    """
+
+    name: ClassVar[str] = "adjust_stock"
+    resource: ClassVar[str] = "stock"
+
+    request_id: str
+    fingerprint: str
+    now_ms: int
+    sku_id: str
+    delta: int
+    reason: str
+    keys: tuple[Key, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", (Key("stock", self.sku_id),))
+
+    def problem(self) -> str | None:
+        """What is wrong with the content, as a sentence, or None."""
+        if self.delta == 0:
+            return "delta must not be 0"
+        return (
+            id_problem("sku_id", self.sku_id)
+            or range_problem("delta", self.delta, -MAX_STOCK, MAX_STOCK)
+            or text_problem("reason", self.reason, MAX_REASON, least=0)
+        )
+
+    def decide(self, rows: Rows) -> Decision:
+        """Accepted with the new stock; else SKU_NOT_FOUND, OUT_OF_STOCK or LIMIT_EXCEEDED."""
+        problem = self.problem()
+        if problem is not None:
+            return refuse_invalid(problem)
+        key = self.keys[0]
+        state = rows[key].state
+        if state is None:
+            return refuse_unknown(self.sku_id)
+        if state.available + self.delta < 0:
+            short = {"sku_id": self.sku_id, "requested": -self.delta, "available": state.available}
+            return refuse(words.OUT_OF_STOCK, shortages=[short])
+        on_hand = state.on_hand + self.delta
+        if self.delta > 0 and on_hand > MAX_STOCK:
+            return refuse(words.LIMIT_EXCEEDED, limit=MAX_STOCK, on_hand=state.on_hand)
+        after = StockState(state.product_id, state.price, on_hand, state.reserved)
+        data = {
+            "entry_id": self.request_id,
+            "sku_id": self.sku_id,
+            "on_hand": on_hand,
+            "reserved": state.reserved,
+            "available": after.available,
+        }
+        return Decision(
+            Accepted(data),
+            changes={key: Change(after, self.delta, 0, words.ADJUST, self.request_id)},
+            events=(Event(words.STOCK_ADJUSTED, key, {**data, "delta": self.delta, "reason": self.reason}),),
+        )

@@ -1,0 +1,112 @@
+"""Cancel an order: what it took comes back, exactly once, and its rows stay."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
+from stockade.shop import words
+from stockade.shop.commands.lines import GIVE_UP, TAKE_BACK, move, stock_keys, told
+from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.rules import MAX_REASON, id_problem, text_problem
+from stockade.shop.states import LineState, OrderState, PaymentState, PointsState
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """A reserved order gives its reservation back; a paid one gives back stock and points, and its payment ends.
+
+    Attributes:
+        user_id: who asks; only the owner may. None: an administrator.
+        reason: kept with the order, at most 200 characters.
+
+    The rows to restore are known only from the order, so the decision is made in two passes.
+    """
+
+    name: ClassVar[str] = "cancel_order"
+    resource: ClassVar[str] = "stock"
+
+    request_id: str
+    fingerprint: str
+    now_ms: int
+    order_id: str
+    user_id: str | None
+    reason: str
+    keys: tuple[Key, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", (Key("order", self.order_id), Key("lines", self.order_id)))
+
+    def problem(self) -> str | None:
+        """What is wrong with the content, as a sentence, or None."""
+        return id_problem("order_id", self.order_id) or text_problem("reason", self.reason, MAX_REASON, least=0)
+
+    def decide(self, rows: Rows) -> Decision:
+        """Accepted with the refunds made; else ORDER_NOT_FOUND or STATE_CONFLICT."""
+        problem = self.problem()
+        if problem is not None:
+            return refuse_invalid(problem)
+        order_key, lines_key = self.keys
+        order = rows[order_key].state
+        if order is None or (self.user_id is not None and self.user_id != order.user_id):
+            return refuse(words.ORDER_NOT_FOUND, order_id=self.order_id)
+        if order.status not in (words.RESERVED, words.PAID):
+            return self._conflict(order)
+        paid = order.status == words.PAID
+        lines = rows[lines_key].state or ()
+        needed = stock_keys(lines)
+        if paid:
+            needed += [Key("payment", order.payment_id), Key("points", order.user_id)]
+        if any(key not in rows for key in needed):
+            return Decision(need_keys=needed)
+        changes = move(self.order_id, lines, rows, TAKE_BACK if paid else GIVE_UP)
+        if not changes:
+            return self._conflict(order)
+        refunds: list[JsonValue] = []
+        if paid:
+            payment_key, points_key = needed[-2:]
+            payment = rows[payment_key].state
+            if payment is None or payment.status != words.APPROVED:
+                return self._conflict(order)
+            changes[payment_key] = Change(_cancelled(payment), note=words.CANCELLED, ref=self.order_id)
+            if payment.amount:
+                changes[points_key] = self._refund(rows[points_key].state or PointsState(0, 0), payment.amount)
+            refunds.append({"payment_id": order.payment_id, "method": payment.method, "amount": payment.amount})
+        changes[order_key] = Change(self._after(order), note=words.CANCELLED, ref=self.request_id)
+        return self._accept(order, lines, changes, refunds)
+
+    def _conflict(self, order: OrderState) -> Decision:
+        return refuse(words.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+
+    def _refund(self, points: PointsState, amount: int) -> Change:
+        # no upper limit here: a refund is owed, whatever the balance has become since
+        return Change(PointsState(points.balance + amount, points.held), amount, 0, words.REFUND, self.order_id)
+
+    def _after(self, order: OrderState) -> OrderState:
+        return OrderState(
+            order.user_id,
+            words.CANCELLED,
+            order.total,
+            order.pay,
+            0,
+            order.payment_id,
+            self.reason,
+            order.created_ms,
+        )
+
+    def _accept(
+        self, order: OrderState, lines: Sequence[LineState], changes: dict[Key, Change], refunds: list[JsonValue]
+    ) -> Decision:
+        data: dict[str, JsonValue] = {"order_id": self.order_id, "status": words.CANCELLED, "refunds": refunds}
+        body = {**data, "user_id": order.user_id, "reason": self.reason, "lines": told(lines)}
+        return Decision(
+            Accepted(data),
+            changes=changes,
+            events=(Event(words.ORDER_CANCELLED, min(stock_keys(lines)), body),),
+        )
+
+
+def _cancelled(payment: PaymentState) -> PaymentState:
+    return PaymentState(
+        payment.order_id, payment.user_id, words.CANCELLED, payment.method, payment.amount, payment.created_ms
+    )

@@ -1,0 +1,54 @@
+"""Charge a user's points account; the first charge opens it."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stockade.core import Accepted, Change, Decision, Event, Key, Rows
+from stockade.shop import words
+from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.rules import MAX_AMOUNT, amount_problem, id_problem
+from stockade.shop.states import PointsState
+
+
+@dataclass(frozen=True, slots=True)
+class ChargePoints:
+    """Adds points at once. The caller's intent is in the request id: same id, one charge; other ids, all of them.
+
+    Attributes:
+        amount: won, 1 to MAX_AMOUNT; a charge that would lift the balance beyond MAX_AMOUNT is refused.
+    """
+
+    name: ClassVar[str] = "charge_points"
+    resource: ClassVar[str] = "points"
+
+    request_id: str
+    fingerprint: str
+    now_ms: int
+    user_id: str
+    amount: int
+    keys: tuple[Key, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", (Key("points", self.user_id),))
+
+    def problem(self) -> str | None:
+        """What is wrong with the content, as a sentence, or None."""
+        return id_problem("user_id", self.user_id) or amount_problem("amount", self.amount)
+
+    def decide(self, rows: Rows) -> Decision:
+        """Accepted with the charge and the new balance; else LIMIT_EXCEEDED."""
+        problem = self.problem()
+        if problem is not None:
+            return refuse_invalid(problem)
+        key = self.keys[0]
+        balance, held = rows[key].state or (0, 0)
+        amount = self.amount
+        after = balance + amount
+        if after > MAX_AMOUNT:
+            return refuse(words.LIMIT_EXCEEDED, limit=MAX_AMOUNT, balance=balance)
+        data = {"charge_id": self.request_id, "status": words.APPROVED, "amount": amount, "balance": after}
+        return Decision(
+            Accepted(data),
+            changes={key: Change(PointsState(after, held), amount, 0, words.CHARGE, self.request_id)},
+            events=(Event(words.POINTS_CHARGED, key, {"user_id": self.user_id, **data}),),
+        )

@@ -1,0 +1,81 @@
+"""End a reservation that ran out: the stock it spoke for is free again."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
+from stockade.shop import words
+from stockade.shop.commands.lines import GIVE_UP, move, stock_keys, told
+from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.ids import derived_id
+from stockade.shop.rules import id_problem
+from stockade.shop.states import OrderState
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireOrder:
+    """Sent by the sweeper of any instance; make it with `due`, so that all of them send the same request.
+
+    Only a reservation whose time is over at `now_ms` is ended.
+    """
+
+    name: ClassVar[str] = "expire_order"
+    resource: ClassVar[str] = "stock"
+
+    request_id: str
+    fingerprint: str
+    now_ms: int
+    order_id: str
+    keys: tuple[Key, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", (Key("order", self.order_id), Key("lines", self.order_id)))
+
+    @classmethod
+    def due(cls, order_id: str, reserved_until_ms: int, now_ms: int) -> "ExpireOrder":
+        """The one request that ends this reservation.
+
+        Its end is part of the id: were the reservation prolonged, a later end would be another request.
+        """
+        request_id = derived_id("expire", order_id, reserved_until_ms)
+        return cls(request_id, request_id, now_ms, order_id)
+
+    def problem(self) -> str | None:
+        """What is wrong with the content, as a sentence, or None."""
+        return id_problem("order_id", self.order_id)
+
+    def decide(self, rows: Rows) -> Decision:
+        """Accepted with state EXPIRED; else ORDER_NOT_FOUND or STATE_CONFLICT (paid, cancelled, expired, not due)."""
+        problem = self.problem()
+        if problem is not None:
+            return refuse_invalid(problem)
+        order_key, lines_key = self.keys
+        order = rows[order_key].state
+        if order is None:
+            return refuse(words.ORDER_NOT_FOUND, order_id=self.order_id)
+        if order.status != words.RESERVED or self.now_ms < order.reserved_until_ms:
+            return refuse(words.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+        lines = rows[lines_key].state or ()
+        needed = stock_keys(lines)
+        if any(key not in rows for key in needed):
+            return Decision(need_keys=needed)
+        changes = move(self.order_id, lines, rows, GIVE_UP)
+        if not changes:
+            return refuse(words.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+        changes[order_key] = Change(_expired(order), note=words.EXPIRED, ref=self.request_id)
+        data: dict[str, JsonValue] = {"order_id": self.order_id, "status": words.EXPIRED}
+        body = {**data, "user_id": order.user_id, "lines": told(lines)}
+        return Decision(Accepted(data), changes=changes, events=(Event(words.ORDER_EXPIRED, min(needed), body),))
+
+
+def _expired(order: OrderState) -> OrderState:
+    return OrderState(
+        order.user_id,
+        words.EXPIRED,
+        order.total,
+        order.pay,
+        0,
+        order.payment_id,
+        words.RESERVATION_EXPIRED,
+        order.created_ms,
+    )

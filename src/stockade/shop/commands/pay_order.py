@@ -1,0 +1,115 @@
+"""Pay a reserved order with points: the reservation becomes a sale."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stockade.core import Accepted, Change, Decision, Event, Insert, JsonValue, Key, Rows
+from stockade.shop import words
+from stockade.shop.commands.lines import SETTLE, move, stock_keys, told
+from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.rules import id_problem
+from stockade.shop.states import LineState, OrderState, PointsState
+
+
+@dataclass(frozen=True, slots=True)
+class PayOrder:
+    """Takes the points, moves the stock, records the one payment. The order must be the caller's, and reserved.
+
+    The stock rows are known only from the lines, so the decision is made in two passes.
+    """
+
+    name: ClassVar[str] = "pay_order"
+    resource: ClassVar[str] = "points"
+
+    request_id: str
+    fingerprint: str
+    now_ms: int
+    order_id: str
+    user_id: str
+    keys: tuple[Key, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        keys = (Key("order", self.order_id), Key("lines", self.order_id), Key("points", self.user_id))
+        object.__setattr__(self, "keys", keys)
+
+    def problem(self) -> str | None:
+        """What is wrong with the content, as a sentence, or None."""
+        return id_problem("order_id", self.order_id) or id_problem("user_id", self.user_id)
+
+    def decide(self, rows: Rows) -> Decision:
+        """Accepted with the payment and the balance left; else ORDER_NOT_FOUND, ALREADY_PAID, RESERVATION_EXPIRED,
+        STATE_CONFLICT or INSUFFICIENT_POINTS."""
+        problem = self.problem()
+        if problem is not None:
+            return refuse_invalid(problem)
+        order_key, lines_key, points_key = self.keys
+        order = rows[order_key].state
+        if order is None or order.user_id != self.user_id:
+            return refuse(words.ORDER_NOT_FOUND, order_id=self.order_id)
+        refused = self._refuse_state(order)
+        if refused is not None:
+            return refused
+        lines = rows[lines_key].state or ()
+        needed = stock_keys(lines)
+        if any(key not in rows for key in needed):
+            return Decision(need_keys=needed)
+        points = rows[points_key].state or PointsState(0, 0)
+        if points.available < order.total:
+            return refuse(words.INSUFFICIENT_POINTS, required=order.total, available=points.available)
+        changes = move(self.order_id, lines, rows, SETTLE)
+        if changes is None or not changes:
+            return refuse(words.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+        if order.total:
+            after = PointsState(points.balance - order.total, points.held)
+            changes[points_key] = Change(after, -order.total, 0, words.USE, self.order_id)
+        changes[order_key] = Change(self._paid(order), note=words.PAID, ref=self.request_id)
+        return self._accept(order, lines, changes, points.balance - order.total)
+
+    def _refuse_state(self, order: OrderState) -> Decision | None:
+        if order.status == words.PAID:
+            return refuse(words.ALREADY_PAID, order_id=self.order_id, payment_id=order.payment_id)
+        late = order.status == words.RESERVED and self.now_ms >= order.reserved_until_ms
+        if late or order.status == words.EXPIRED:
+            return refuse(words.RESERVATION_EXPIRED, order_id=self.order_id)
+        if order.status != words.RESERVED:
+            return refuse(words.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+        return None
+
+    def _paid(self, order: OrderState) -> OrderState:
+        return OrderState(
+            order.user_id, words.PAID, order.total, order.pay, 0, self.request_id, order.reason, order.created_ms
+        )
+
+    def _accept(
+        self, order: OrderState, lines: tuple[LineState, ...], changes: dict[Key, Change], balance: int
+    ) -> Decision:
+        payment = {
+            "id": self.request_id,
+            "order_id": self.order_id,
+            "user_id": self.user_id,
+            "status": words.APPROVED,
+            "method": words.POINTS,
+            "amount": order.total,
+            "created_ms": self.now_ms,
+        }
+        event: dict[str, JsonValue] = {
+            "order_id": self.order_id,
+            "user_id": self.user_id,
+            "status": words.PAID,
+            "payment_id": self.request_id,
+            "amount": order.total,
+            "lines": told(lines),
+        }
+        data: dict[str, JsonValue] = {
+            "payment_id": self.request_id,
+            "order_id": self.order_id,
+            "status": words.APPROVED,
+            "amount": order.total,
+            "balance": balance,
+        }
+        return Decision(
+            Accepted(data),
+            changes=changes,
+            inserts=(Insert("payments", payment),),
+            events=(Event(words.ORDER_PAID, min(stock_keys(lines)), event),),
+        )

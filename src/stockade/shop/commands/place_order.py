@@ -1,0 +1,126 @@
+"""Place an order of several lines, paid with points in the same step or reserved to be paid later."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stockade.core import Accepted, Change, Decision, Delete, Event, Insert, JsonValue, Key, Rejected, Rows
+from stockade.shop import words
+from stockade.shop.commands.lines import OrderLine, Taken, stock_keys, take
+from stockade.shop.rules import MAX_RESERVE_MS, id_problem, lines_problem, range_problem
+from stockade.shop.states import PointsState
+from stockade.shop.times import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """All lines or nothing, at today's prices; ordered SKUs leave the buyer's cart, others stay.
+
+    Attributes:
+        lines: distinct SKUs; the same SKU twice is refused (INVALID_REQUEST), never merged.
+        pay: POINTS takes the points now, LATER speaks for the stock until `reserve_ms` have passed.
+        reserve_ms: how long a reservation lasts, in milliseconds.
+
+    A refusal carries `order_id`, `user_id` and `lines`: it leaves only its request row, and a REJECTED order is
+    shown from there, to its owner alone.
+    """
+
+    name: ClassVar[str] = "place_order"
+    resource: ClassVar[str] = "stock"
+
+    request_id: str
+    fingerprint: str
+    now_ms: int
+    user_id: str
+    lines: tuple[OrderLine, ...]
+    pay: str
+    reserve_ms: int = 600_000
+    keys: tuple[Key, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        keys = stock_keys(self.lines)
+        if self.pay == words.POINTS:
+            keys.append(Key("points", self.user_id))
+        object.__setattr__(self, "keys", tuple(keys))
+
+    def problem(self) -> str | None:
+        """What is wrong with the content, as a sentence, or None."""
+        if self.pay not in (words.POINTS, words.LATER):
+            return f"pay must be {words.POINTS} or {words.LATER}, not {self.pay!r}"
+        return (
+            lines_problem(self.lines)
+            or id_problem("user_id", self.user_id)
+            or range_problem("reserve_ms", self.reserve_ms, 1, MAX_RESERVE_MS)
+        )
+
+    def decide(self, rows: Rows) -> Decision:
+        """Accepted with the order's id, state, total and lines; Rejected as in the class's description."""
+        problem = self.problem()
+        if problem is not None:
+            return self._refuse(Rejected(words.INVALID_REQUEST, {"detail": problem}))
+        later = self.pay == words.LATER
+        taken = take(self.request_id, self.lines, rows, reserve=later)
+        if isinstance(taken, Rejected):
+            return self._refuse(taken)
+        return self._reserved(taken) if later else self._paid(taken, rows)
+
+    def _reserved(self, taken: Taken) -> Decision:
+        until_ms = self.now_ms + self.reserve_ms
+        data = self._data(words.RESERVED, taken)
+        data["reserved_until"] = rfc3339(until_ms)
+        inserts = [self._order(words.RESERVED, taken.total, until_ms), *taken.inserts]
+        return self._accept(data, taken, inserts)
+
+    def _paid(self, taken: Taken, rows: Rows) -> Decision:
+        total = taken.total
+        key = self.keys[-1]
+        balance, held = rows[key].state or (0, 0)
+        if balance - held < total:
+            return self._refuse(Rejected(words.INSUFFICIENT_POINTS, {"required": total, "available": balance - held}))
+        if total:  # what costs nothing moves nothing, and opens no account
+            taken.changes[key] = Change(PointsState(balance - total, held), -total, 0, words.USE, self.request_id)
+        payment = {
+            "id": self.request_id,
+            "order_id": self.request_id,
+            "user_id": self.user_id,
+            "status": words.APPROVED,
+            "method": words.POINTS,
+            "amount": total,
+            "created_ms": self.now_ms,
+        }
+        inserts = [self._order(words.PAID, total, 0), *taken.inserts, Insert("payments", payment)]
+        return self._accept(self._data(words.PAID, taken), taken, inserts)
+
+    def _accept(self, data: dict[str, JsonValue], taken: Taken, inserts: list[Insert]) -> Decision:
+        user_id = self.user_id
+        body = {"user_id": user_id, "pay": self.pay, **data}
+        return Decision(
+            Accepted(data),
+            changes=taken.changes,
+            inserts=inserts,
+            deletes=[Delete("cart_items", {"user_id": user_id, "sku_id": line.sku_id}) for line in self.lines],
+            events=(Event(words.ORDER_PLACED, min(self.keys[: len(self.lines)]), body),),
+        )
+
+    def _data(self, status: str, taken: Taken) -> dict[str, JsonValue]:
+        return {"order_id": self.request_id, "status": status, "total": taken.total, "lines": taken.lines}
+
+    def _order(self, status: str, total: int, reserved_until_ms: int) -> Insert:
+        return Insert(
+            "orders",
+            {
+                "id": self.request_id,
+                "user_id": self.user_id,
+                "status": status,
+                "total": total,
+                "pay": self.pay,
+                "reserved_until_ms": reserved_until_ms,
+                "payment_id": self.request_id if status == words.PAID else "",
+                "reason": "",
+                "created_ms": self.now_ms,
+            },
+        )
+
+    def _refuse(self, why: Rejected) -> Decision:
+        lines: list[JsonValue] = [{"sku_id": line.sku_id, "quantity": line.quantity} for line in self.lines]
+        data: dict[str, JsonValue] = {"order_id": self.request_id, "user_id": self.user_id, **why.data, "lines": lines}
+        return Decision(Rejected(why.code, data))

@@ -1,0 +1,35 @@
+"""Take a SKU out of a user's cart."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stockade.core import Accepted, Decision, Delete, Key, Rows
+from stockade.shop.commands.refuse import refuse_invalid
+from stockade.shop.rules import id_problem
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveCartItem:
+    """Removing what is not there is fine. No protected row is touched."""
+
+    name: ClassVar[str] = "remove_cart_item"
+    resource: ClassVar[str] = "stock"
+
+    request_id: str
+    fingerprint: str
+    now_ms: int
+    user_id: str
+    sku_id: str
+    keys: tuple[Key, ...] = field(init=False, repr=False, compare=False, default=())
+
+    def problem(self) -> str | None:
+        """What is wrong with the content, as a sentence, or None."""
+        return id_problem("user_id", self.user_id) or id_problem("sku_id", self.sku_id)
+
+    def decide(self, rows: Rows) -> Decision:
+        """Accepted, with nothing to tell."""
+        problem = self.problem()
+        if problem is not None:
+            return refuse_invalid(problem)
+        item = {"user_id": self.user_id, "sku_id": self.sku_id}
+        return Decision(Accepted({}), deletes=(Delete("cart_items", item),))

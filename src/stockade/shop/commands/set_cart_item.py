@@ -1,0 +1,52 @@
+"""Put a SKU into a user's cart, or set how many of it are wanted."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stockade.core import Accepted, Decision, Insert, Key, Rows
+from stockade.shop.commands.refuse import refuse_invalid, refuse_unknown
+from stockade.shop.rules import id_problem, quantity_problem
+
+
+@dataclass(frozen=True, slots=True)
+class SetCartItem:
+    """The last word counts. A cart promises no stock: whether there is enough is decided by the order."""
+
+    name: ClassVar[str] = "set_cart_item"
+    resource: ClassVar[str] = "stock"
+
+    request_id: str
+    fingerprint: str
+    now_ms: int
+    user_id: str
+    sku_id: str
+    quantity: int
+    keys: tuple[Key, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", (Key("stock", self.sku_id),))
+
+    def problem(self) -> str | None:
+        """What is wrong with the content, as a sentence, or None."""
+        return (
+            id_problem("user_id", self.user_id)
+            or id_problem("sku_id", self.sku_id)
+            or quantity_problem("quantity", self.quantity)
+        )
+
+    def decide(self, rows: Rows) -> Decision:
+        """Accepted with the item as a cart shows it; else SKU_NOT_FOUND."""
+        problem = self.problem()
+        if problem is not None:
+            return refuse_invalid(problem)
+        state = rows[self.keys[0]].state
+        if state is None:
+            return refuse_unknown(self.sku_id)
+        item = {"user_id": self.user_id, "sku_id": self.sku_id, "quantity": self.quantity}
+        data = {
+            "sku_id": self.sku_id,
+            "quantity": self.quantity,
+            "price": state.price,
+            "available": state.available,
+        }
+        return Decision(Accepted(data), inserts=(Insert("cart_items", item, replace=True),))

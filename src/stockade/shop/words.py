@@ -1,0 +1,53 @@
+"""The shop's vocabulary as it is stored and answered: states, refusal codes, ledger notes, event kinds.
+
+Commands write these words, queries and the audit read them; this is the one place that spells them.
+"""
+
+from typing import Final
+
+# States of an order. PENDING -> REJECTED needs no word here: such an order is nothing but its request row.
+RESERVED: Final = "RESERVED"
+PAID: Final = "PAID"
+CANCELLED: Final = "CANCELLED"
+EXPIRED: Final = "EXPIRED"
+REJECTED: Final = "REJECTED"
+# States of a payment; CANCELLED is the third.
+APPROVED: Final = "APPROVED"
+# The state of a product.
+ACTIVE: Final = "ACTIVE"
+
+# How an order is paid, and the method of a payment.
+POINTS: Final = "POINTS"
+LATER: Final = "LATER"
+
+# Codes of refusals.
+INVALID_REQUEST: Final = "INVALID_REQUEST"
+SKU_NOT_FOUND: Final = "SKU_NOT_FOUND"
+OUT_OF_STOCK: Final = "OUT_OF_STOCK"
+INSUFFICIENT_POINTS: Final = "INSUFFICIENT_POINTS"
+LIMIT_EXCEEDED: Final = "LIMIT_EXCEEDED"
+ORDER_NOT_FOUND: Final = "ORDER_NOT_FOUND"
+ALREADY_PAID: Final = "ALREADY_PAID"
+RESERVATION_EXPIRED: Final = "RESERVATION_EXPIRED"
+STATE_CONFLICT: Final = "STATE_CONFLICT"
+PRODUCT_CONFLICT: Final = "PRODUCT_CONFLICT"
+
+# Notes of ledger entries on stock: (on hand, reserved) move by …
+CREATE: Final = "create"  # (+n, 0)
+ADJUST: Final = "adjust"  # (±n, 0)
+RESERVE: Final = "reserve"  # (0, +q)
+DEDUCT: Final = "deduct"  # (-q, 0), or (-q, -q) when it was reserved before
+RELEASE: Final = "release"  # (0, -q)
+RESTORE: Final = "restore"  # (+q, 0)
+# … and on points. Entries on orders and payments carry the new state as their note.
+CHARGE: Final = "charge"  # (+n, 0)
+USE: Final = "use"  # (-n, 0)
+REFUND: Final = "refund"  # (+n, 0)
+
+# Kinds of events. `order.placed` carries the state: PAID when the points were taken in the same step.
+ORDER_PLACED: Final = "order.placed"
+ORDER_PAID: Final = "order.paid"
+ORDER_CANCELLED: Final = "order.cancelled"
+ORDER_EXPIRED: Final = "order.expired"
+POINTS_CHARGED: Final = "points.charged"
+STOCK_ADJUSTED: Final = "stock.adjusted"
