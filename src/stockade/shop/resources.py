@@ -5,7 +5,7 @@ from stockade.store import tables
 from stockade.store.resource import Resource
 
 STOCK = Resource("stock", tables.skus, StockState, counters=("on_hand", "reserved"), fixed=("product_id",))
-POINTS = Resource("points", tables.point_accounts, PointsState, counters=("balance", "held"))
+POINTS = Resource("points", tables.point_accounts, PointsState, counters=("balance", "held"), zero=PointsState(0, 0))
 ORDER = Resource("order", tables.orders, OrderState, fixed=("user_id", "total", "pay", "created_ms"))
 LINES = Resource("lines", tables.order_lines, LineState, many=True, parent="order_id")
 PAYMENT = Resource(

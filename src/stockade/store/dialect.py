@@ -103,6 +103,15 @@ class Dialect:
                 connection, rows
             )
 
+    def open_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        """Insert rows, skipping those that are there."""
+        columns = tuple(rows[0])
+        self.prepared(("open", table.name, columns), lambda: self.opening(table, columns)).many(connection, rows)
+
+    def opening(self, table: Table, columns: Sequence[str]) -> Insert:
+        """INSERT that skips a taken key."""
+        return insert(table).prefix_with("IGNORE").values({name: bindparam(name) for name in columns})
+
     def replace_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         """Insert records, overwriting those of the same primary key: delete, then insert."""
         self.delete_all(connection, table, [{c.name: row[c.name] for c in table.primary_key} for row in rows])

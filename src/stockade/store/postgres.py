@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from sqlalchemy import ARRAY, Connection, Table, and_, bindparam, column, delete, func, insert, literal_column, select, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -65,6 +66,18 @@ class PostgresDialect(Dialect):
 
     def update_held(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
         self.write_all(connection, {}, {}, {resource: rows})
+
+    def open_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        names = tuple(rows[0])
+
+        def build() -> Any:
+            arrays = _arrays(0, table, names)
+            # unnest keeps the order of the arrays, which is key order
+            opened = pg_insert(table).from_select(list(names), select(*(arrays.c[name] for name in names)))
+            return opened.on_conflict_do_nothing()
+
+        values = {f"p0_{name}": [row[name] for row in rows] for name in names}
+        self.prepared(("open", table.name, names), build).count(connection, values)
 
     def write_all(
         self,

@@ -17,6 +17,8 @@ class Resource:
         counters: at most two fields that only ever move by a difference; the ledger records both. The second is a
             part of the first that is spoken for (reserved of on hand, held of balance).
         fixed: fields that never change after the insert, so a save does not write them.
+        zero: the state in which a row is opened when a change first needs it (a points account); None for rows that
+            are made on purpose.
         many: for children that are only inserted and read, never locked or changed: the key names the parent and
             the loaded state is a tuple of states, in primary-key order.
         parent: the column that holds the key's id when `many`.
@@ -27,6 +29,7 @@ class Resource:
     state: type[Any]
     counters: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
+    zero: Any = None
     many: bool = False
     parent: str = "id"
     written: tuple[str, ...] = field(init=False)

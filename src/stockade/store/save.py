@@ -26,6 +26,14 @@ class RowChanged(Exception):
         self.key = key
 
 
+class Unopened(Exception):
+    """Rows that the batch changes are not there yet, and their resource says how to open them."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        super().__init__(", ".join(str(key) for key in keys))
+        self.keys = keys
+
+
 class Saver:
     """Writes batches. One for a store."""
 
@@ -34,6 +42,26 @@ class Saver:
         self._resources = resources
         # parents before children, so that a foreign key finds its row
         self._tables: dict[str, Table] = {table.name: table for each in metadata for table in each.sorted_tables}
+
+    def unopened(self, batch: Batch) -> list[Key]:
+        """The keys to `open` before this batch can be saved.
+
+        A row that is not there locks nothing, and inserting it late would break the lock order: InnoDB then waits on
+        a points row while holding the stock row.
+        """
+        return [
+            key
+            for key, moved in sorted(batch.moved.items())
+            if moved.base.state is None and self._resources[key.kind].zero is not None
+        ]
+
+    def open(self, connection: Connection, keys: Sequence[Key]) -> None:
+        """Insert zero rows at version 0, in key order, skipping those that are there."""
+        for kind in sorted({key.kind for key in keys}):
+            resource = self._resources[kind]
+            zero = {**resource.zero._asdict(), "version": 0, "stamp": 0}
+            rows = [{"id": key.id, **zero} for key in sorted(keys) if key.kind == kind]
+            self._dialect.open_all(connection, resource.table, rows)
 
     def save(self, connection: Connection, batch: Batch, guard: Guard) -> None:
         """Write everything.
@@ -66,7 +94,7 @@ class Saver:
         updates: dict[Resource, list[Values]] = {}
         for key in sorted(batch.moved):
             moved = batch.moved[key]
-            if moved.base.version > 0:
+            if moved.base.state is not None:
                 updates.setdefault(self._resources[key.kind], []).append(self._values(moved))
         return dict(updates)
 
@@ -79,7 +107,7 @@ class Saver:
             self._dialect.delete_all(connection, self._tables[name], records)
         for key in sorted(batch.moved):
             moved = batch.moved[key]
-            if moved.base.version == 0:
+            if moved.base.state is None:
                 continue
             if by_delta and moved.only_counters:
                 self._move(connection, key, moved, batch)
@@ -133,7 +161,7 @@ class Saver:
         opened: dict[str, list[Values]] = {}
         for key in sorted(batch.moved):
             moved = batch.moved[key]
-            if moved.base.version == 0:
+            if moved.base.state is None:
                 row = moved.row
                 values = {"id": key.id, **row.state._asdict(), "version": row.version, "stamp": row.stamp}
                 opened.setdefault(self._resources[key.kind].table.name, []).append(values)

@@ -1,14 +1,15 @@
 """SQLite: embedded, one writer at a time. The default database, nothing to install."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Engine, Select, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Insert, Select, Table, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
 from stockade.core import GuardKind
 from stockade.store.backends import Backend, ThreadBackend
-from stockade.store.dialect import Dialect
+from stockade.store.dialect import Dialect, insert_one
 
 
 class SqliteDialect(Dialect):
@@ -25,6 +26,9 @@ class SqliteDialect(Dialect):
     def before_begin(self, connection: Connection, left_s: float) -> None:
         driver: Any = connection.connection.driver_connection
         driver.execute(f"PRAGMA busy_timeout = {max(1, int(left_s * 1000))}")
+
+    def opening(self, table: Table, columns: Sequence[str]) -> Insert:
+        return insert_one(table, columns).prefix_with("OR IGNORE")
 
     def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
         return statement

@@ -33,7 +33,7 @@ from stockade.store.failures import Failure, classify
 from stockade.store.fold import Answer, Batch, Folder, Needs
 from stockade.store.load import load_rows
 from stockade.store.resource import Resource
-from stockade.store.save import RowChanged, Saver
+from stockade.store.save import RowChanged, Saver, Unopened
 from stockade.store.tables import metadata, requests
 
 MAX_NEEDS = 3  # how often one command may ask for more rows
@@ -111,6 +111,11 @@ class SqlStore:
         while True:
             try:
                 return await self._attempt(pending, guard, deadline)
+            except Unopened as error:
+                # in a transaction of its own: it is committed whatever becomes of this batch, so no later inserter
+                # can meet the remains of a rollback (InnoDB answers that with a deadlock)
+                keys = error.keys
+                await self.database.transaction(lambda c, keys=keys: self._saver.open(c, keys), deadline=deadline)  # type: ignore[misc]
             except RowChanged as error:
                 # the claim was written before the rows were compared, so an earlier lost commit is ruled out
                 self.stats.conflicts += 1
@@ -190,6 +195,7 @@ class SqlStore:
             left_s = max(0.001, deadline - time.monotonic())
             rows_known = await database.read(lambda c: self._load(c, pending, guard), timeout_s=left_s)
             batch = folder.fold(pending.commands, *rows_known)
+            self._check_opened(batch)
             if not batch.requests:
                 return batch.answers
             await database.transaction(lambda c: self._save(c, batch, guard), deadline=deadline)
@@ -197,6 +203,7 @@ class SqlStore:
 
             def body(connection: Connection) -> Batch:
                 batch = folder.fold(pending.commands, *self._load(connection, pending, guard))
+                self._check_opened(batch)
                 self._save(connection, batch, guard)
                 return batch
 
@@ -205,6 +212,10 @@ class SqlStore:
             batch = await database.transaction(body, deadline=deadline, isolation=isolation, advisory=advisory)
         self.stats.commits += 1
         return batch.answers
+
+    def _check_opened(self, batch: Batch) -> None:
+        if keys := self._saver.unopened(batch):
+            raise Unopened(keys)
 
     @staticmethod
     def _advisory(pending: Pending) -> list[str]:
