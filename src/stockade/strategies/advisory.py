@@ -1,0 +1,21 @@
+"""`advisory`: wait at a named lock of the database."""
+
+from typing import ClassVar
+
+from stockade.core import Guard, Promise
+from stockade.strategies.base import Retrying
+
+
+class Advisory(Retrying):
+    """A database advisory lock for each key, on the order's own connection, around a version check.
+
+    PostgreSQL pg_advisory_xact_lock, MariaDB and MySQL GET_LOCK; sorted, so they cannot deadlock. The lock only
+    queues the writers; the version is what makes it right.
+    """
+
+    name: ClassVar[str] = "advisory"
+    promise: ClassVar[Promise] = Promise(databases=("postgres", "mariadb", "mysql"), order="database")
+
+    @property
+    def guard(self) -> Guard:
+        return Guard.ADVISORY

@@ -1,0 +1,63 @@
+"""What the strategies have in common: a store, options, and one attempt at one command."""
+
+import asyncio
+import random
+import time
+from typing import ClassVar
+
+from stockade.core import Accepted, Command, Conflict, Guard, Promise, Rejected, Store
+from stockade.strategies.options import Options
+
+
+class Base:
+    """A strategy without background work. Subclasses name a promise and a guard, and say where to wait."""
+
+    name: ClassVar[str]
+    promise: ClassVar[Promise]
+
+    def __init__(self, store: Store, options: Options | None = None) -> None:
+        self.store = store
+        self.options = options or Options()
+
+    @property
+    def guard(self) -> Guard:
+        raise NotImplementedError
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
+
+    async def execute(self, command: Command) -> Accepted | Rejected:
+        """See `stockade.core.Strategy.execute`."""
+        return await self.attempt(command, time.monotonic() + self.options.wait_s)
+
+    async def attempt(self, command: Command, deadline: float) -> Accepted | Rejected:
+        """One transaction under the guard."""
+        (answer,) = await self.store.transact([command], self.guard, deadline=deadline)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Retrying(Base):
+    """Repeats an attempt that lost to another writer: bounded in number and by the deadline, with jitter."""
+
+    def __init__(self, store: Store, options: Options | None = None) -> None:
+        super().__init__(store, options)
+        self._random = random.Random()
+
+    async def execute(self, command: Command) -> Accepted | Rejected:
+        """See `stockade.core.Strategy.execute`."""
+        backoff = self.options.backoff
+        deadline = time.monotonic() + self.options.wait_s
+        for attempt in range(backoff.retries + 1):
+            try:
+                return await self.attempt(command, deadline)
+            except Conflict:
+                pause_s = backoff.pause_s(attempt, self._random)
+                if attempt == backoff.retries or time.monotonic() + pause_s >= deadline:
+                    raise
+                await asyncio.sleep(pause_s)
+        raise AssertionError("the last attempt returns or raises")

@@ -1,0 +1,23 @@
+"""`optimistic`: nobody waits; whoever wrote first wins, the others decide again."""
+
+from typing import ClassVar
+
+from stockade.core import Guard, GuardKind, Promise
+from stockade.strategies.base import Retrying
+
+
+class Optimistic(Retrying):
+    """Compares the version (or the time of the last change) at the write and retries with jitter.
+
+    Both seeds' optimistic lock; with 0 retries it is their form, where requests that could succeed give up.
+    Kung and Robinson 1981.
+    """
+
+    name: ClassVar[str] = "optimistic"
+    promise: ClassVar[Promise] = Promise()
+
+    @property
+    def guard(self) -> Guard:
+        if self.options.timestamp:
+            return Guard(GuardKind.TIMESTAMP, bare_clock=self.options.bare)
+        return Guard.VERSION

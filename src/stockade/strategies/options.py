@@ -1,0 +1,34 @@
+"""The parameters that strategies share. Each strategy reads those that concern it."""
+
+from dataclasses import dataclass, field
+
+from stockade.core import Backoff
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How long to wait, how often to retry, how much to queue.
+
+    Attributes:
+        wait_s: the deadline of one command, in seconds; every wait inside ends there (seed 000: 5 s).
+        backoff: retries after a conflict, for the optimistic strategies.
+        queue_size: commands a sequencer holds before it answers Busy.
+        max_batch: commands in one transaction of a sequencer. The knee is at 128 to 256; beyond, latency grows.
+        timestamp: `optimistic` compares the time of the last change instead of the version (seed 000).
+        bare: run without the guard that a strategy is right by; the lab's negative control.
+        unsorted: `pessimistic` locks in the order of the request; the lab's deadlock experiment.
+    """
+
+    wait_s: float = 5.0
+    backoff: Backoff = field(default_factory=Backoff)
+    queue_size: int = 10_000
+    max_batch: int = 256
+    timestamp: bool = False
+    bare: bool = False
+    unsorted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.wait_s <= 0:
+            raise ValueError(f"wait_s must be more than 0 seconds, not {self.wait_s}")
+        if self.queue_size < 1 or not 1 <= self.max_batch <= self.queue_size:
+            raise ValueError(f"1 <= max_batch <= queue_size is needed, not {self.max_batch} and {self.queue_size}")
