@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -109,6 +110,10 @@ def _engine(url: URL, pool_size: int, isolation: str) -> AsyncEngine:
 
 async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
     """Two pools; a `mysql://` URL that leads to a MariaDB server is spoken to as MariaDB."""
+    from asyncmy.errors import Warning as ServerNote
+
+    # notes of the server (a skipped duplicate, a key's name): the driver would print each as a Python warning
+    warnings.filterwarnings("ignore", category=ServerNote)
     writers = _engine(url, pool_size, "READ COMMITTED")
     try:
         async with writers.connect():

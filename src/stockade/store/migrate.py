@@ -1,0 +1,75 @@
+"""Bring a database to the present schema, or ask whether it is there."""
+
+import time
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from stockade.store.database import Database
+from stockade.store.tables import metadata
+
+VERSION_TABLE = "stockade_schema"
+MIGRATE_WAIT_S = 60.0  # how long one migration may wait for another process's, and then take
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def newest_revision() -> str:
+    """The revision this version of the program wants."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+async def current_revision(database: Database) -> str | None:
+    """The revision of the database, None when it has no schema of ours."""
+
+    def body(connection: Connection) -> str | None:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        return context.get_current_revision()
+
+    return await database.read(body)
+
+
+async def is_current(database: Database) -> bool:
+    """Whether the schema is the one this program wants."""
+    return await current_revision(database) == newest_revision()
+
+
+async def migrate(database: Database, revision: str = "head") -> str | None:
+    """Upgrade the schema; two processes at once take turns, and the second finds nothing to do.
+
+    Args:
+        database: the database to change.
+        revision: where to go; `head` is the newest.
+
+    Returns:
+        The revision before, None for an empty database.
+
+    Raises:
+        Busy: another migration did not end within a minute.
+    """
+    before = await current_revision(database)
+    config = _config()
+
+    def body(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    advisory = () if database.dialect.name == "sqlite" else ("stockade:migrate",)
+    await database.transaction(body, deadline=time.monotonic() + MIGRATE_WAIT_S, advisory=advisory)
+    return before
+
+
+async def create_all(database: Database) -> None:
+    """Create the tables without migrations: for tests and throw-away databases."""
+    await database.transaction(metadata.create_all, deadline=time.monotonic() + MIGRATE_WAIT_S)
