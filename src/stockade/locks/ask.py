@@ -1,0 +1,131 @@
+"""The values that pass between the lock objects and a backend: what is wanted, what was granted, who holds what."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeAlias, TypedDict
+
+OnLost: TypeAlias = Literal["cancel", "raise", "ignore"]
+Kind: TypeAlias = Literal["lock", "rw", "semaphore"]
+NO_LEASE_S = math.inf
+RW_CAPACITY = 1_000_000  # a reader weighs 1, a writer all of it
+
+
+class LockOptions(TypedDict, total=False):
+    """Keyword options of `lock`, `rwlock` and `semaphore`.
+
+    Attributes:
+        lease_s: how long the server keeps the lock without hearing from the holder, in seconds; renewed at a
+            third of it. None: no lease (memory and database sessions only). Default: the provider's.
+        renew: keep the lease alive in the background until released. Default True.
+        fair: first come, first served, without polling. False polls (Redis "spin"). Default: the provider's.
+        reentrant: let the same task or thread take it again. Default False.
+        on_lost: "cancel" (the body of `async with` is cancelled and LockLost raised; in threads as "raise"),
+            "raise" (only `check()` and leaving the block raise), "ignore". Default "cancel".
+        metadata: text kept beside the lock for `inspect`, e.g. host and job. Default empty.
+    """
+
+    lease_s: float | None
+    renew: bool
+    fair: bool
+    reentrant: bool
+    on_lost: OnLost
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a lock object stands for. `weight` of `capacity` units are taken by one holder (a mutex: 1 of 1)."""
+
+    name: str
+    kind: Kind = "lock"
+    capacity: int = 1
+    weight: int = 1
+    lease_s: float = NO_LEASE_S
+    renew: bool = True
+    fair: bool = True
+    reentrant: bool = False
+    on_lost: OnLost = "cancel"
+    metadata: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a lock needs a name")
+        if not self.lease_s > 0:
+            raise ValueError(f"lease_s must be above 0, got {self.lease_s}")
+        if not 0 < self.weight <= self.capacity:
+            raise ValueError(f"a semaphore needs at least 1 permit, got {self.capacity}")
+        if self.on_lost not in ("cancel", "raise", "ignore"):
+            raise ValueError(f"on_lost is cancel, raise or ignore, got {self.on_lost!r}")
+
+
+class Ask(NamedTuple):
+    """One request: the owner id exists before anything is sent, so that a retry or a withdrawal can name it."""
+
+    spec: Spec
+    owner: str
+
+
+class Granted(NamedTuple):
+    """The backend's yes.
+
+    Attributes:
+        token: fencing token, growing with every grant of the name.
+        valid_until: monotonic second at which the lease ends, counted from before the request was sent.
+    """
+
+    token: int
+    valid_until: float
+
+
+class Holder(NamedTuple):
+    """One holder as `inspect` shows it. `ttl_s` is infinite where there is no lease."""
+
+    owner: str
+    token: int
+    ttl_s: float
+    metadata: str = ""
+
+
+class LockInfo(NamedTuple):
+    """Who holds a lock and who waits for it, first in line first."""
+
+    name: str
+    holders: tuple[Holder, ...]
+    waiters: tuple[str, ...]
+
+    @property
+    def locked(self) -> bool:
+        """Whether anybody holds it."""
+        return bool(self.holders)
+
+
+class Backend(Protocol):
+    """What a provider must offer. All methods await only port and server calls."""
+
+    async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
+        """Wait for a grant until the monotonic second `deadline` (in the past: try once). None: not granted.
+
+        Whatever way it ends but with a grant, cancelled or failed, nothing of the request may stay behind.
+        """
+        ...
+
+    async def release(self, ask: Ask) -> bool:
+        """Give it back, hand it on. False: it was not the owner's any more. Safe to repeat."""
+        ...
+
+    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool]:
+        """Set each lease to its full length from now; False for those no longer owned. Never acquires."""
+        ...
+
+    async def inspect(self, name: str, kind: Kind) -> LockInfo:
+        """A snapshot for people."""
+        ...
+
+    async def break_(self, name: str, kind: Kind) -> bool:
+        """Take the lock away from whoever holds it and hand it on. False: nobody held it."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,52 @@
+"""What happens to locks, as values for metrics and traces. `telemetry.py` turns them into spans."""
+
+import logging
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias
+
+log = logging.getLogger("stockade.locks")
+
+EventKind: TypeAlias = Literal[
+    "acquired", "timeout", "cancelled", "failed", "released", "lost", "renewed", "renew_failed", "abandoned", "broken"
+]
+
+
+class LockEvent(NamedTuple):
+    """One thing that happened.
+
+    Attributes:
+        kind: what.
+        lock_name: to which lock.
+        owner: id of the request or lease.
+        seconds: how long it took: the wait for acquired, timeout, cancelled and failed; the hold for released,
+            lost and abandoned; otherwise 0.
+        detail: a reason, for people.
+    """
+
+    kind: EventKind
+    lock_name: str
+    owner: str
+    seconds: float = 0.0
+    detail: str = ""
+
+
+Listener: TypeAlias = Callable[[LockEvent], None]
+
+
+class Events:
+    """The listeners of one provider. A listener that raises is logged: it may not break a lock."""
+
+    def __init__(self) -> None:
+        self.listeners: tuple[Listener, ...] = ()
+
+    def add(self, listener: Listener) -> None:
+        """Call `listener` with every event, in the task or thread where it happens; it must be quick."""
+        self.listeners = (*self.listeners, listener)
+
+    def emit(self, event: LockEvent) -> None:
+        """Tell every listener."""
+        for listener in self.listeners:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener failed on %s", event)

@@ -1,0 +1,76 @@
+"""What the asyncio face and the sync face share and needs no waiting: options, names, arguments."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, cast
+
+from stockade.locks.ask import NO_LEASE_S, Backend, Kind, LockOptions, Spec
+from stockade.locks.events import Listener
+from stockade.locks.keeper import Keeper
+from stockade.locks.lease import BaseLease
+from stockade.locks.port import Port
+
+LeaseT = TypeVar("LeaseT", bound=BaseLease)
+
+
+class ProviderBase(Generic[LeaseT]):
+    """Makes specs and remembers the provider's defaults.
+
+    Args:
+        port: the face's port.
+        backend: where the locks live.
+        lease_type: the face's lease class.
+        defaults: what options mean when they are not given.
+    """
+
+    def __init__(
+        self, port: Port, backend: Backend, lease_type: Callable[..., LeaseT], defaults: LockOptions | None = None
+    ) -> None:
+        self.port = port
+        self.backend = backend
+        self.keeper: Keeper[LeaseT] = Keeper(port, backend, lease_type)
+        self._defaults = defaults or LockOptions()
+
+    def spec(self, name: str, kind: Kind, options: LockOptions, *, capacity: int = 1, weight: int = 1) -> Spec:
+        """The value behind a lock object.
+
+        Raises:
+            ValueError: an option makes no sense.
+        """
+        merged = cast(dict[str, Any], {**self._defaults, **options})
+        if merged.get("lease_s") is None:
+            merged["lease_s"] = NO_LEASE_S
+        return Spec(name, kind, capacity, weight, **merged)
+
+    def on_event(self, listener: Listener) -> None:
+        """Call `listener(event)` with everything that happens to locks of this provider; it must be quick."""
+        self.keeper.events.add(listener)
+
+
+def wait_bound(blocking: bool, timeout: float | None) -> float | None:
+    """The arguments of `acquire` as seconds: None without limit, 0 for one try.
+
+    Raises:
+        ValueError: a time limit for a call that does not wait, or a negative one other than -1.
+    """
+    if not blocking:
+        if timeout is not None and timeout != -1:
+            raise ValueError("a call that does not block takes no timeout")
+        return 0.0
+    if timeout is None or timeout == -1:
+        return None
+    if timeout < 0:
+        raise ValueError(f"timeout must not be negative, got {timeout}")
+    return timeout
+
+
+def name_from_call(template: str, function: Callable[..., Any]) -> Callable[..., str]:
+    """A function of the call's arguments that fills them into `template`, e.g. `order:{order_id}`."""
+    signature = inspect.signature(function)
+
+    def fill(*args: Any, **kwargs: Any) -> str:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return template.format_map(bound.arguments)
+
+    return fill

@@ -1,0 +1,235 @@
+"""The state machine of acquire, hold and release, shared by both faces and all backends.
+
+It knows who holds what in this process, refuses what could never end (a second acquire by the same task) or would
+be wrong (inside a transaction), and brings losses to the holder. Neighbours: `ask.py` (values), `renewal.py`
+(keeps leases alive), the backends (`memory.py`, `redisfair.py`, …).
+"""
+
+import math
+from collections.abc import Callable
+from typing import Generic, TypeAlias, TypeVar
+
+from stockade.core import refuse_in_transaction
+from stockade.locks.ask import Ask, Backend, Granted, Spec
+from stockade.locks.errors import LockLost, LockNotOwned, LockReentry, LockTimeout, LockUnavailable
+from stockade.locks.events import EventKind, Events, LockEvent
+from stockade.locks.lease import BaseLease
+from stockade.locks.port import Port
+from stockade.locks.renewal import Renewer
+
+LeaseT = TypeVar("LeaseT", bound=BaseLease)
+HeldKey: TypeAlias = tuple[str, str, object]
+
+
+class Keeper(Generic[LeaseT]):
+    """All locks of one provider in one process.
+
+    Args:
+        port: time, waiting and background work.
+        backend: where the locks live.
+        lease_type: the face's lease class.
+    """
+
+    def __init__(self, port: Port, backend: Backend, lease_type: Callable[..., LeaseT]) -> None:
+        self.port = port
+        self.backend = backend
+        self.events = Events()
+        self.renewer = Renewer(self)
+        self._lease_type = lease_type
+        self._held: dict[HeldKey, LeaseT] = {}
+
+    async def acquire(self, spec: Spec, timeout_s: float | None, owner: str | None = None) -> LeaseT | None:
+        """Take the lock, waiting at most `timeout_s` seconds (None: no limit, 0: try once). None: not granted.
+
+        Raises:
+            LockInTransaction: the caller is inside a transaction of the store.
+            LockReentry: the caller holds it already, and waiting could not end.
+            LockUnavailable: the server cannot be reached.
+        """
+        refuse_in_transaction(f"lock {spec.name!r}")
+        me = self.port.me()
+        held = self._held.get((spec.kind, spec.name, me)) if spec.kind != "semaphore" else None
+        if held is not None and held.alive:
+            return self._again(held, spec, timeout_s)
+        ask = Ask(spec, owner or self.port.new_id())
+        started = self.port.now()
+        deadline = math.inf if timeout_s is None else started + timeout_s
+        try:
+            granted = await self.backend.acquire(ask, deadline)
+        except Exception as error:
+            self._tell("failed", ask, started, repr(error))
+            raise
+        except BaseException:
+            self._tell("cancelled", ask, started)
+            raise
+        if granted is None:
+            self._tell("timeout", ask, started)
+            return None
+        self._tell("acquired", ask, started)
+        return self._keep(ask, granted, me)
+
+    def _again(self, held: LeaseT, spec: Spec, timeout_s: float | None) -> LeaseT | None:
+        if spec.reentrant and held.ask.spec.weight >= spec.weight:
+            held.count += 1
+            return held
+        if timeout_s is not None and timeout_s <= 0:
+            return None
+        raise LockReentry(
+            f"lock {spec.name!r} is already held by this task or thread; ask for reentrant=True", spec.name
+        )
+
+    def _keep(self, ask: Ask, granted: Granted, me: object) -> LeaseT:
+        lease = self._lease_type(self, ask, granted, me)
+        key = (ask.spec.kind, ask.spec.name, me)
+        lease.outer = self._held.get(key)
+        self._held[key] = lease
+        if lease.deadline != math.inf:
+            self.renewer.add(lease)
+        return lease
+
+    async def adopt(self, spec: Spec, owner: str, fencing_token: int) -> LeaseT:
+        """Take over a lease that was detached elsewhere.
+
+        Raises:
+            LockNotOwned: `owner` does not hold the lock any more.
+        """
+        ask = Ask(spec, owner)
+        sent = self.port.now()
+        if (await self.backend.extend([ask], min(spec.lease_s, 5.0))) != [True]:
+            raise LockNotOwned(f"lock {spec.name!r} is not held by {owner}", spec.name)
+        return self._keep(ask, Granted(fencing_token, sent + spec.lease_s), self.port.me())
+
+    def held_by_me(self, spec: Spec) -> LeaseT | None:
+        """The caller's lease of this lock, if it holds one."""
+        return self._held.get((spec.kind, spec.name, self.port.me()))
+
+    def mine(self, spec: Spec) -> LeaseT:
+        """The caller's lease of this lock.
+
+        Raises:
+            LockNotOwned: it holds none.
+        """
+        lease = self.held_by_me(spec)
+        if lease is None:
+            raise LockNotOwned(
+                f"lock {spec.name!r} is not held by this task or thread; a lease taken elsewhere (asyncio.wait_for "
+                "starts a task of its own) is released by its own release()",
+                spec.name,
+            )
+        return lease
+
+    async def release(self, lease: LeaseT) -> None:
+        """Give the lease back; a second time is harmless.
+
+        Raises:
+            LockLost: it had ended before.
+            LockUnavailable: the server did not answer; call again, or let the lease run out.
+        """
+        if lease.released:
+            return
+        if lease.count > 1:
+            lease.count -= 1
+            return
+        was_lost = lease.lost  # the server keeps it a little longer: give it back all the same
+        self.renewer.remove(lease)
+        try:
+            owned = await self.backend.release(lease.ask)
+        except Exception:
+            raise
+        except BaseException:
+            self.port.finish(self.backend.release(lease.ask))
+            self._let_go(lease)
+            raise
+        if not owned and not was_lost:
+            self.lose(lease, "the server no longer knew it")
+        self._let_go(lease)
+        if lease.lost_reason and lease.ask.spec.on_lost != "ignore":
+            raise lease.lost_error()
+
+    async def leave(self, lease: LeaseT, error: BaseException | None) -> None:
+        """Release at the end of a `with` block, without masking what the body raised.
+
+        Raises:
+            LockLost: the lease ended before the block did, and the body raised nothing.
+        """
+        try:
+            await self.release(lease)
+        except LockUnavailable as trouble:
+            self.renewer.give_back_later(lease)
+            self._tell("failed", lease.ask, lease.acquired_at, f"release is repeated in the background: {trouble}")
+        except LockLost as lost:
+            if error is None:
+                raise
+            error.add_note(str(lost))
+
+    def _let_go(self, lease: LeaseT) -> None:
+        lease.released = True
+        self.forget(lease)
+        lease.tell_lost()
+        self._tell("released", lease.ask, lease.acquired_at)
+
+    async def extend(self, lease: LeaseT, lease_s: float) -> None:
+        """Give the lease `lease_s` seconds from now on.
+
+        Raises:
+            LockLost: it is not held any more; it is never taken anew.
+        """
+        lease.check()
+        ask = lease.ask._replace(spec=replace_lease(lease.ask.spec, lease_s))
+        sent = self.port.now()
+        if (await self.backend.extend([ask], min(lease_s, 5.0))) != [True]:
+            self.lose(lease, "the server no longer knew it")
+        lease.check()
+        lease.ask, lease.deadline = ask, sent + lease_s
+        self.renewer.add(lease)
+
+    def forget(self, lease: BaseLease) -> None:
+        """Drop it from the list of what is held here; `detach` and `release` do so."""
+        self.renewer.remove(lease)
+        key = (lease.ask.spec.kind, lease.ask.spec.name, lease.me)
+        top = self._held.get(key)
+        if top is lease:
+            if lease.outer is None:
+                del self._held[key]
+            else:
+                self._held[key] = lease.outer
+            return
+        while top is not None and top.outer is not lease:
+            top = top.outer
+        if top is not None:
+            top.outer = lease.outer  # type: ignore[assignment]  # same face, same lease type
+
+    def lose(self, lease: BaseLease, reason: str) -> None:
+        """Mark it lost, once, and tell everybody who should know."""
+        if lease.lost_reason or lease.released:
+            return
+        lease.lost_reason = reason
+        self.renewer.remove(lease)
+        self._tell("lost", lease.ask, lease.acquired_at, reason)
+        body, lease.body = lease.body, None
+        if body is not None and body is not self.port.me():  # who notices it himself needs no interruption
+            lease.interrupted = self.port.interrupt(body)
+        lease.tell_lost()
+
+    def timed_out(self, spec: Spec, timeout_s: float | None) -> LockTimeout:
+        """The error for a wait that ended without a grant."""
+        return LockTimeout(f"lock {spec.name!r} was not granted within {timeout_s} s", spec.name)
+
+    def _tell(self, kind: EventKind, ask: Ask, since: float, detail: str = "") -> None:
+        if self.events.listeners:
+            self.events.emit(LockEvent(kind, ask.spec.name, ask.owner, self.port.now() - since, detail))
+
+    async def close(self) -> None:
+        """Stop renewing, finish what was begun, close the backend. Leases still held run out."""
+        await self.renewer.close()
+        await self.port.settle()
+        await self.backend.close()
+        await self.port.settle()
+
+
+def replace_lease(spec: Spec, lease_s: float) -> Spec:
+    """The same lock with another lease."""
+    return Spec(
+        spec.name, spec.kind, spec.capacity, spec.weight, lease_s, spec.renew, spec.fair, spec.reentrant, spec.on_lost,
+        spec.metadata,
+    )  # fmt: skip

@@ -1,0 +1,162 @@
+"""A held lock: its token, its deadline, and how the holder learns that it is lost.
+
+`BaseLease` is what both faces share and needs no I/O; `stockade.locks.Lease` and `stockade.locks.aio.Lease` add
+`release`, `extend` and `wait_lost` in their manner of calling.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from stockade.core import Grant, Key
+from stockade.locks.ask import Ask, Granted
+from stockade.locks.errors import LockLost
+from stockade.locks.events import log
+
+if TYPE_CHECKING:
+    from stockade.locks.keeper import Keeper
+
+
+class Detached(NamedTuple):
+    """A lease on its way to another task, thread or process."""
+
+    name: str
+    token: str
+    fencing_token: int
+
+
+class BaseLease:
+    """One grant of one lock. Made by `acquire`; always truthy.
+
+    Attributes:
+        fencing_token: grows with every grant of this name; show it to the resource on your first access.
+        acquired_at: monotonic second of the grant.
+        deadline: monotonic second until which the server keeps the lock, counted from before the request was
+            sent; infinite without a lease.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_callbacks",
+        "_keeper",
+        "_lost_notices",
+        "acquired_at",
+        "ask",
+        "body",
+        "cancelling",
+        "count",
+        "deadline",
+        "due",
+        "fencing_token",
+        "interrupted",
+        "lost_reason",
+        "me",
+        "outer",
+        "released",
+    )
+
+    def __init__(self, keeper: "Keeper[Any]", ask: Ask, granted: Granted, me: object) -> None:
+        self._keeper = keeper
+        self.ask = ask
+        self.fencing_token, self.deadline = granted
+        self.acquired_at = keeper.port.now()
+        self.me = me
+        self.count = 1
+        self.released = False
+        self.lost_reason = ""
+        self.due = math.inf
+        self.outer: Self | None = None
+        self.body: object = None
+        self.interrupted = False
+        self.cancelling = 0
+        self._callbacks: list[Callable[[BaseLease], None]] = []
+        self._lost_notices: list[Any] = []
+
+    @property
+    def name(self) -> str:
+        """The name of the lock."""
+        return self.ask.spec.name
+
+    @property
+    def token(self) -> str:
+        """The owner id, unique to this grant."""
+        return self.ask.owner
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lock may already belong to somebody else. No I/O."""
+        if not self.lost_reason and not self.released and self._keeper.port.now() >= self.deadline:
+            self._keeper.lose(self, "the lease ran out")
+        return bool(self.lost_reason)
+
+    @property
+    def alive(self) -> bool:
+        """Neither released nor lost."""
+        return not self.released and not self.lost
+
+    def remaining(self) -> float:
+        """Seconds until the lease ends unless it is renewed; 0 when it is over."""
+        return 0.0 if not self.alive else max(0.0, self.deadline - self._keeper.port.now())
+
+    def check(self) -> None:
+        """Raise unless the lock is still held. No I/O, so it may stand before every step of the work.
+
+        Raises:
+            LockLost: the lease ended before it was released, or it was released already.
+        """
+        if self.released or self.lost:
+            raise self.lost_error()
+
+    def on_lost(self, callback: Callable[["BaseLease"], None]) -> None:
+        """Call `callback(lease)` once when the lease is lost; at once if it is lost already.
+
+        It runs where the loss is noticed: in the loop, or in the renewal thread.
+        """
+        self._callbacks.append(callback)
+        if self.lost_reason:
+            self.tell_lost()
+
+    def detach(self) -> Detached:
+        """Stop looking after the lease here, without giving it back; pass the result to `Lock.adopt` elsewhere.
+
+        From now on nobody renews it: adopt it before `remaining()` seconds have passed.
+
+        Raises:
+            LockLost: there is nothing to hand over.
+        """
+        self.check()
+        self._keeper.forget(self)
+        self.released = True
+        return Detached(self.name, self.token, self.fencing_token)
+
+    def grant(self, key: Key | None = None) -> Grant:
+        """The proof for strategies and guards, under `key` (default: the lock's name as a key)."""
+        return Grant(key or Key.parse(self.name), self.token, self.fencing_token, self.deadline)
+
+    def lost_error(self) -> LockLost:
+        """The error that says how this lease ended."""
+        return LockLost(f"lock {self.name!r} is not held: {self.lost_reason or 'it was released'}", self.name)
+
+    def tell_lost(self) -> None:
+        """Run the callbacks and wake whoever waits for the loss; each once."""
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            try:
+                callback(self)
+            except Exception:  # noqa: BLE001 - a callback may not keep the others from being told
+                log.exception("on_lost callback of lock %r failed", self.name)
+        notices, self._lost_notices = self._lost_notices, []
+        for notice in notices:
+            self._keeper.port.publish(notice)
+
+    async def wait_lost_core(self, timeout_s: float | None) -> bool:
+        """Wait until the lease is lost (True), or released, or the time is up (False)."""
+        notice = self._keeper.port.notice()
+        self._lost_notices.append(notice)
+        if not self.released and not self.lost:
+            await self._keeper.port.wait_notice(notice, timeout_s)
+        return bool(self.lost_reason)
+
+    def __repr__(self) -> str:
+        state = "released" if self.released else f"lost: {self.lost_reason}" if self.lost_reason else "held"
+        return f"<{type(self).__name__} {self.name!r} {state}, token {self.fencing_token}>"

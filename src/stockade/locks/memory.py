@@ -1,0 +1,192 @@
+"""Fair locks inside one process: first come, first served per name, nothing left behind when nobody uses a name.
+
+This is also the mutex of the in-process strategy. Threads and tasks use it alike, each over its own port.
+"""
+
+import itertools
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from stockade.locks.ask import Ask, Granted, Holder, Kind, LockInfo
+from stockade.locks.port import Notice, Port
+
+
+class _Waiter:
+    __slots__ = ("ask", "granted", "notice")
+
+    def __init__(self, ask: Ask, notice: Notice) -> None:
+        self.ask = ask
+        self.notice = notice
+        self.granted: Granted | None = None
+
+
+class _Cell:
+    """One name: who holds it, until when, and who waits."""
+
+    __slots__ = ("holders", "queue", "used")
+
+    def __init__(self) -> None:
+        self.holders: dict[str, tuple[Ask, Granted]] = {}
+        self.used = 0
+        self.queue: OrderedDict[str, _Waiter] | None = None  # made by the first waiter: most names never have one
+
+
+_CellKey: TypeAlias = tuple[str, str]
+
+
+class MemoryBackend:
+    """Locks in a dictionary. Leases, if asked for, end by the monotonic clock."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._guard = threading.Lock()
+        self._cells: dict[_CellKey, _Cell] = {}
+        self._tokens = itertools.count(1)
+
+    async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
+        key = (ask.spec.kind, ask.spec.name)
+        with self._guard:
+            cell = self._cells.get(key)
+            if cell is None:
+                cell = self._cells[key] = _Cell()
+            else:
+                self._drop_expired(key, cell)
+                if (mine := cell.holders.get(ask.owner)) is not None:
+                    return mine[1]
+                cell = self._cells.setdefault(key, cell)
+            if not cell.queue and self._fits(cell, ask):
+                return self._grant(cell, ask)
+            if deadline <= self._port.now():
+                return None
+            waiter = _Waiter(ask, self._port.notice())
+            if cell.queue is None:
+                cell.queue = OrderedDict()
+            cell.queue[ask.owner] = waiter
+        try:
+            while waiter.granted is None and (pause_s := self._pause_s(cell, deadline)) > 0:
+                await self._port.wait_notice(waiter.notice, None if pause_s == math.inf else pause_s)
+                with self._guard:
+                    self._drop_expired(key, cell)
+        except BaseException:
+            self._leave(key, cell, waiter, keep_grant=False)
+            raise
+        return self._leave(key, cell, waiter, keep_grant=True)
+
+    def _pause_s(self, cell: _Cell, deadline: float) -> float:
+        """Until the deadline, or until a holder's lease ends: then somebody must look."""
+        now = self._port.now()
+        if deadline <= now:
+            return 0.0
+        with self._guard:
+            ends = min((granted.valid_until for _, granted in cell.holders.values()), default=math.inf)
+        return min(deadline, ends) - now if ends > now else 0.001
+
+    def _leave(self, key: _CellKey, cell: _Cell, waiter: _Waiter, *, keep_grant: bool) -> Granted | None:
+        """End a wait: with its grant, or without leaving anything behind."""
+        with self._guard:
+            if waiter.granted is not None and keep_grant:
+                return waiter.granted
+            if waiter.granted is not None:
+                self._drop_holder(cell, waiter.ask.owner)
+            elif cell.queue is not None:
+                cell.queue.pop(waiter.ask.owner, None)
+            self._hand_on(key, cell)
+            return None
+
+    @staticmethod
+    def _fits(cell: _Cell, ask: Ask) -> bool:
+        return cell.used + ask.spec.weight <= ask.spec.capacity
+
+    def _grant(self, cell: _Cell, ask: Ask) -> Granted:
+        granted = Granted(next(self._tokens), self._port.now() + ask.spec.lease_s)
+        cell.holders[ask.owner] = (ask, granted)
+        cell.used += ask.spec.weight
+        return granted
+
+    @staticmethod
+    def _drop_holder(cell: _Cell, owner: str) -> bool:
+        held = cell.holders.pop(owner, None)
+        if held is None:
+            return False
+        cell.used -= held[0].spec.weight
+        return True
+
+    def _hand_on(self, key: _CellKey, cell: _Cell) -> None:
+        """Grant to the head of the queue as long as it fits; forget a name that nobody uses."""
+        while cell.queue:
+            waiter = next(iter(cell.queue.values()))
+            if not self._fits(cell, waiter.ask):
+                return
+            del cell.queue[waiter.ask.owner]
+            waiter.granted = self._grant(cell, waiter.ask)
+            self._port.publish(waiter.notice)
+        if not cell.holders and self._cells.get(key) is cell:
+            del self._cells[key]
+
+    def _drop_expired(self, key: _CellKey, cell: _Cell) -> None:
+        now = self._port.now()
+        ended = [owner for owner, (_, granted) in cell.holders.items() if granted.valid_until <= now]
+        for owner in ended:
+            self._drop_holder(cell, owner)
+        if ended:
+            self._hand_on(key, cell)
+
+    async def release(self, ask: Ask) -> bool:
+        key = (ask.spec.kind, ask.spec.name)
+        with self._guard:
+            cell = self._cells.get(key)
+            if cell is None or not self._drop_holder(cell, ask.owner):
+                return False
+            self._hand_on(key, cell)
+            return True
+
+    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool]:
+        with self._guard:
+            return [self._extend(ask) for ask in asks]
+
+    def _extend(self, ask: Ask) -> bool:
+        key = (ask.spec.kind, ask.spec.name)
+        cell = self._cells.get(key)
+        if cell is None:
+            return False
+        self._drop_expired(key, cell)
+        held = cell.holders.get(ask.owner)
+        if held is None:
+            return False
+        cell.holders[ask.owner] = (ask, held[1]._replace(valid_until=self._port.now() + ask.spec.lease_s))
+        return True
+
+    async def inspect(self, name: str, kind: Kind) -> LockInfo:
+        with self._guard:
+            cell = self._cells.get((kind, name))
+            if cell is not None:
+                self._drop_expired((kind, name), cell)
+            if cell is None:
+                return LockInfo(name, (), ())
+            now = self._port.now()
+            holders = tuple(
+                Holder(owner, granted.token, granted.valid_until - now, ask.spec.metadata)
+                for owner, (ask, granted) in cell.holders.items()
+            )
+            return LockInfo(name, holders, tuple(cell.queue or ()))
+
+    async def break_(self, name: str, kind: Kind) -> bool:
+        with self._guard:
+            cell = self._cells.get((kind, name))
+            if cell is None or not cell.holders:
+                return False
+            for owner in list(cell.holders):
+                self._drop_holder(cell, owner)
+            self._hand_on((kind, name), cell)
+            return True
+
+    async def close(self) -> None:
+        return None
+
+    @property
+    def names_in_use(self) -> int:
+        """How many names have a holder or a waiter: 0 when all is given back."""
+        return len(self._cells)

@@ -1,0 +1,95 @@
+"""The narrow hole through which the lock core sees the world: time, waiting, background work, a server.
+
+The core awaits nothing but these methods. So the same coroutines run on asyncio (`loop.py`), block a thread
+(`blocking.py`, where no method ever suspends) and run in a simulator with a virtual clock (`sim.py`).
+`call` stands in a protocol of its own because a quorum talks to several servers through one port.
+"""
+
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, TypeAlias
+
+Reply: TypeAlias = Any  # what a server answers: int, bytes, None, or a list of these
+
+
+class Notice(Protocol):
+    """A one-shot wake-up made by `Port.notice`. It carries no right: whoever wakes looks again."""
+
+
+class Port(Protocol):
+    """Everything the core may ask of its surroundings, apart from servers."""
+
+    def now(self) -> float:
+        """The monotonic clock, in seconds."""
+        ...
+
+    def new_id(self) -> str:
+        """An id that no other process, thread or task makes: `<process>.<number>`."""
+        ...
+
+    def me(self) -> object:
+        """Who is calling: the current task, or the current thread."""
+        ...
+
+    def is_alive(self, me: object) -> bool:
+        """Whether that task or thread can still come back and release."""
+        ...
+
+    def interrupt(self, me: object) -> bool:
+        """Cancel the task; False where that cannot be done (threads)."""
+        ...
+
+    def notice(self) -> Notice:
+        """A fresh wake-up for one waiter."""
+        ...
+
+    async def wait_notice(self, notice: Any, timeout_s: float | None) -> bool:
+        """Wait until `publish(notice)`, at most `timeout_s` seconds (None: no limit). True when it was published."""
+        ...
+
+    def publish(self, notice: Any) -> None:
+        """Wake the waiter of this notice; harmless when it has gone. Safe from any thread."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> Any:
+        """Run this in the background; whoever started it also tells it to end. Gives something for `join`."""
+        ...
+
+    async def join(self, job: Any) -> None:
+        """Wait until background work has ended."""
+        ...
+
+    def finish(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run this to its end although the caller is being cancelled. The work bounds its own time."""
+        ...
+
+    async def settle(self) -> None:
+        """Wait for everything given to `finish`."""
+        ...
+
+
+class Server(Protocol):
+    """One lock server. Calls keep their order: what was sent first is carried out first, cancelled or not."""
+
+    async def call(self, *parts: bytes | str | int, timeout_s: float) -> Reply:
+        """Send one command and wait for its reply.
+
+        Raises:
+            LockUnavailable: no connection, or no reply within `timeout_s` seconds; the command may have run.
+            ServerError: the server refused the command.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back; calls in flight fail with LockUnavailable."""
+        ...
+
+
+class ServerError(Exception):
+    """The server answered with an error. `args[0]` is its text."""
+
+
+Parts: TypeAlias = Sequence[bytes | str | int]

@@ -1,0 +1,66 @@
+"""Every provider on both faces, for the contract suite: `world` is one combination of them."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from stockade import locks
+from stockade.locks import aio
+from tests.locks.harness import TaskActor, ThreadActor
+
+
+@dataclass
+class World:
+    """One provider on one face, with actors to use it."""
+
+    face: str
+    kind: str
+    make: Callable[[], Any]
+    actors: list[Any] = field(default_factory=list)
+    providers: list[Any] = field(default_factory=list)
+
+    @property
+    def fair(self) -> bool:
+        """Whether waiters are served in order."""
+        return "spin" not in self.kind and self.kind != "quorum"
+
+    @property
+    def shared(self) -> bool:
+        """Whether it has read/write locks and semaphores."""
+        return self.kind not in ("quorum", "postgres", "mysql")
+
+    def actor(self) -> Any:
+        """A new task or thread."""
+        self.actors.append(TaskActor() if self.face == "aio" else ThreadActor())
+        return self.actors[-1]
+
+    def provider(self) -> Any:
+        """A provider, as another process would have it (memory: the only one)."""
+        if self.kind == "memory" and self.providers:
+            return self.providers[0]
+        self.providers.append(self.make())
+        return self.providers[-1]
+
+    async def close(self) -> None:
+        closer = self.actor()
+        for provider in self.providers:
+            await closer(provider.close)
+        for actor in self.actors:
+            await actor.close()
+
+
+MAKERS: dict[str, Callable[[Any, pytest.FixtureRequest], Any]] = {
+    "memory": lambda face, request: face.MemoryLocks(),
+}
+
+
+@pytest.fixture(params=[f"{kind}-{face}" for kind in MAKERS for face in ("aio", "sync")])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """Each provider on each face."""
+    kind, face = request.param.rsplit("-", 1)
+    module = aio if face == "aio" else locks
+    made = World(face, kind, lambda: MAKERS[kind](module, request))
+    yield made
+    await made.close()
