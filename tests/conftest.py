@@ -1,0 +1,195 @@
+"""Real servers for tests: started once per run, only when asked for; what cannot be had is left out by name.
+
+Fixtures: `postgres_url`, `mariadb_url`, `mysql_url`, `kafka_bootstrap` name a server that the run shares; `redis_url`
+one of the worker's own, empty at each test; `database_url` runs a test on a fresh database of every kind,
+`postgres_database` and `mariadb_database` on one kind; `servers` and `redis_server` start servers for one test, to be
+killed and paused. Markers follow from the fixtures. `--require NAME,…|all` makes a left-out server a failure.
+"""
+
+import functools
+import re
+
+import pytest
+
+from stockade.lab.servers import Servers, ServerUnavailable, available, drop_database, existing_url, fresh_database
+from tests.servers.pool import Pool, RemotePool
+
+ALL = ("postgres", "mariadb", "redis", "kafka")  # what the suite can start itself
+KINDS = (*ALL, "mysql")
+NEEDS = {
+    "postgres_url": "postgres",
+    "postgres_database": "postgres",
+    "mariadb_url": "mariadb",
+    "mariadb_database": "mariadb",
+    "mysql_url": "mysql",
+    "redis_url": "redis",
+    "redis_server": "redis",
+    "kafka_bootstrap": "kafka",
+}
+POOL = pytest.StashKey()
+_why_not = functools.cache(available)
+
+
+def pytest_addoption(parser):
+    parser.getgroup("stockade").addoption(
+        "--require", default="", metavar="NAME,…|all", help=f"fail when a server is left out: {', '.join(KINDS)}, all"
+    )
+
+
+def pytest_configure(config):
+    worker = getattr(config, "workerinput", None)
+    config.stash[POOL] = RemotePool(*worker["stockade_pool"]) if worker else Pool()
+    missing = [] if worker else [f"{kind} ({why})" for kind in _required(config) if (why := _left_out(kind))]
+    if missing:
+        config.stash[POOL].close()
+        raise pytest.UsageError(f"required, but left out: {'; '.join(missing)}")
+
+
+def pytest_unconfigure(config):
+    if POOL in config.stash:
+        config.stash[POOL].close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["stockade_pool"] = node.config.stash[POOL].listen()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark by fixtures, before `-m` selects by marks."""
+    for item in items:
+        for kind in {NEEDS[name] for name in getattr(item, "fixturenames", ()) if name in NEEDS}:
+            item.add_marker(kind)
+
+
+def pytest_runtest_setup(item):
+    for kind in KINDS:
+        if item.get_closest_marker(kind) and (why := _left_out(kind)):
+            _leave_out(item.config, kind, why)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The reasons of skipped tests reach the controller from every worker."""
+    reasons = {str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])}
+    for line in sorted({hit for reason in reasons for hit in re.findall(r"left out: \w+ \(.*\)(?=')", reason)}):
+        terminalreporter.write_line(line, yellow=True)
+
+
+def _required(config):
+    names = [name for name in config.getoption("--require").split(",") if name]
+    if unknown := set(names) - {*KINDS, "all"}:
+        raise pytest.UsageError(f"--require {','.join(unknown)}: unknown; servers are {', '.join(KINDS)}, all")
+    return sorted({*names} - {"all"} | ({*ALL} if "all" in names else set()))
+
+
+def _left_out(kind):
+    if existing_url(kind):
+        return None
+    return "set STOCKADE_TEST_MYSQL_URL" if kind == "mysql" else _why_not()[kind]
+
+
+def _leave_out(config, kind, why):
+    (pytest.fail if kind in _required(config) else pytest.skip)(f"left out: {kind} ({why})")
+
+
+@pytest.fixture(scope="session")
+def server_url(request):
+    """Function: kind -> URL of the run's server; skips (or, when required, fails) the test if it cannot be had."""
+    worker = getattr(request.config, "workerinput", {"workerid": "main"})["workerid"]
+
+    def url(kind):
+        try:
+            return request.config.stash[POOL].url(kind, worker)
+        except ServerUnavailable as error:
+            return _leave_out(request.config, kind, str(error))
+
+    return url
+
+
+@pytest.fixture(scope="session")
+def postgres_url(server_url):
+    """A PostgreSQL that the whole run shares."""
+    return server_url("postgres")
+
+
+@pytest.fixture(scope="session")
+def mariadb_url(server_url):
+    """A MariaDB that the whole run shares."""
+    return server_url("mariadb")
+
+
+@pytest.fixture(scope="session")
+def mysql_url(server_url):
+    """The MySQL that STOCKADE_TEST_MYSQL_URL names."""
+    return server_url("mysql")
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(server_url):
+    """One Apache Kafka broker that the whole run shares: make topics of your own."""
+    return server_url("kafka")
+
+
+@pytest.fixture
+def redis_url(server_url):
+    """A Redis of this worker's own, empty at the start of each test."""
+    from redis import Redis
+
+    url = server_url("redis")
+    with Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest.fixture
+def servers():
+    """Private servers of one test; mark the test with what it starts."""
+    with Servers() as group:
+        yield group
+
+
+@pytest.fixture
+def redis_server(servers):
+    """Function that starts a Redis for this test: `redis_server(replica_of=…, durable=…)`."""
+    return servers.redis
+
+
+DATABASES = [
+    "sqlite",
+    pytest.param("postgres", marks=pytest.mark.postgres),
+    pytest.param("mariadb", marks=pytest.mark.mariadb),
+    *([pytest.param("mysql", marks=pytest.mark.mysql)] if existing_url("mysql") else []),
+]
+
+
+@pytest.fixture(params=DATABASES)
+async def database_url(request, server_url, tmp_path):
+    """A fresh, empty database of each kind in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'stockade.sqlite'}"
+        return
+    async for url in _fresh(server_url(request.param)):
+        yield url
+
+
+@pytest.fixture
+async def postgres_database(postgres_url):
+    """A fresh, empty PostgreSQL database."""
+    async for url in _fresh(postgres_url):
+        yield url
+
+
+@pytest.fixture
+async def mariadb_database(mariadb_url):
+    """A fresh, empty MariaDB database."""
+    async for url in _fresh(mariadb_url):
+        yield url
+
+
+async def _fresh(server):
+    url = await fresh_database(server)
+    try:
+        yield url
+    finally:
+        await drop_database(server, url)
