@@ -1,0 +1,41 @@
+"""What the shop tells: synchronous functions over a connection, used as `await db.read(lambda c: queries.cart(c, id))`.
+
+Each reads through an index and answers with a frozen struct in the API's shape, with None for what is not there, and
+with BadQuery for a parameter that is not allowed. Neighbours: `store.tables` below, `shop.http` above.
+"""
+
+from stockade.shop.queries.cart import CartItem, cart
+from stockade.shop.queries.orders import Order, order, orders
+from stockade.shop.queries.page import MAX_LIMIT, BadQuery, Page
+from stockade.shop.queries.payments import Payment, payment
+from stockade.shop.queries.points import PointEntry, Points, point_entries, points
+from stockade.shop.queries.popular import MAX_DAYS, MAX_POPULAR, Popular, PopularProduct, popular
+from stockade.shop.queries.products import Product, Sku, Stock, product, products, stock
+
+__all__ = [
+    "MAX_DAYS",
+    "MAX_LIMIT",
+    "MAX_POPULAR",
+    "BadQuery",
+    "CartItem",
+    "Order",
+    "Page",
+    "Payment",
+    "PointEntry",
+    "Points",
+    "Popular",
+    "PopularProduct",
+    "Product",
+    "Sku",
+    "Stock",
+    "cart",
+    "order",
+    "orders",
+    "payment",
+    "point_entries",
+    "points",
+    "popular",
+    "product",
+    "products",
+    "stock",
+]

@@ -1,0 +1,44 @@
+"""A user's cart, with today's prices and what is available now."""
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from stockade.shop.queries.page import Page, check_limit, decode_cursor, page
+from stockade.store.tables import cart_items, skus
+
+_SCOPE = "cart"
+_ITEMS = (
+    select(cart_items.c.sku_id, cart_items.c.quantity, skus.c.price, skus.c.on_hand, skus.c.reserved)
+    .join_from(cart_items, skus, skus.c.id == cart_items.c.sku_id)
+    .order_by(cart_items.c.sku_id)
+)
+
+
+class CartItem(msgspec.Struct, frozen=True):
+    """One SKU in a cart; `price` is of one unit, in won."""
+
+    sku_id: str
+    quantity: int
+    price: int
+    available: int
+
+
+def cart(conn: Connection, user_id: str, *, limit: int = 100, cursor: str | None = None) -> Page[CartItem]:
+    """A page of a user's cart, in SKU order; empty for a user who has none.
+
+    Raises:
+        BadQuery: limit or cursor is not allowed.
+    """
+    check_limit(limit)
+    behind = decode_cursor(cursor, _SCOPE, str)
+    statement = _ITEMS.where(cart_items.c.user_id == user_id)
+    if behind is not None:
+        statement = statement.where(cart_items.c.sku_id > behind[0])
+    rows = conn.execute(statement.limit(limit + 1)).all()
+    return page(
+        rows,
+        limit,
+        lambda row: CartItem(row.sku_id, row.quantity, row.price, row.on_hand - row.reserved),
+        _SCOPE,
+        lambda row: (row.sku_id,),
+    )

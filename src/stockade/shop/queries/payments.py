@@ -1,0 +1,38 @@
+"""Payments as their owner sees them."""
+
+import msgspec
+from sqlalchemy import Connection, bindparam, select
+
+from stockade.shop import words
+from stockade.shop.queries.orders import Step, history
+from stockade.store.tables import payments as payment_table
+
+_ONE = select(payment_table).where(payment_table.c.id == bindparam("id"))
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """The payment of an order; `amount` in won, `approvals` says how often the money was taken."""
+
+    payment_id: str
+    order_id: str
+    status: str
+    method: str
+    amount: int
+    approvals: int
+    history: list[Step]
+
+
+def payment(conn: Connection, payment_id: str, user_id: str | None) -> Payment | None:
+    """One payment; None when there is none or it is someone else's.
+
+    Args:
+        conn: a connection to read on.
+        payment_id: as the answer to the order or payment named it.
+        user_id: who asks; None sees every payment (an administrator).
+    """
+    row = conn.execute(_ONE, {"id": payment_id}).one_or_none()
+    if row is None or (user_id is not None and row.user_id != user_id):
+        return None
+    steps = history(conn, "payment", {row.id: (words.APPROVED, row.created_ms)})[row.id]
+    approvals = sum(step.status == words.APPROVED for step in steps)
+    return Payment(row.id, row.order_id, row.status, row.method, row.amount, approvals, steps)

@@ -1,0 +1,134 @@
+"""What is on sale: products with their SKUs, and the stock of one SKU. Stock is always read, never remembered."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, bindparam, exists, or_, select
+
+from stockade.shop.queries.page import BadQuery, Page, after, check_limit, decode_cursor, page
+from stockade.store.tables import products as product_table
+from stockade.store.tables import skus as sku_table
+
+MAX_SEARCH = 200  # characters
+
+
+class Sku(msgspec.Struct, frozen=True):
+    """A SKU as a list of products shows it."""
+
+    id: str
+    price: int
+    available: int
+
+
+class Product(msgspec.Struct, frozen=True):
+    """A product with its SKUs in id order."""
+
+    id: str
+    name: str
+    category: str
+    status: str
+    skus: list[Sku]
+
+
+class Stock(msgspec.Struct, frozen=True):
+    """The stock of one SKU. available = on_hand - reserved."""
+
+    sku_id: str
+    on_hand: int
+    reserved: int
+    available: int
+
+
+_PRODUCT = select(product_table.c.id, product_table.c.name, product_table.c.category, product_table.c.status)
+_ONE = _PRODUCT.where(product_table.c.id == bindparam("id"))
+_SKUS = select(
+    sku_table.c.product_id, sku_table.c.id, sku_table.c.price, sku_table.c.on_hand, sku_table.c.reserved
+).order_by(sku_table.c.product_id, sku_table.c.id)
+_STOCK = select(sku_table.c.on_hand, sku_table.c.reserved).where(sku_table.c.id == bindparam("id"))
+
+
+def products(
+    conn: Connection,
+    *,
+    q: str = "",
+    sort: str = "id",
+    descending: bool = False,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> Page[Product]:
+    """A page of products.
+
+    Args:
+        conn: a connection to read on.
+        q: a part of the name, in any case; empty for all. Such a search walks the list until the page is full.
+        sort: `id`, or `price`: the price of the product's cheapest SKU, then its id.
+        descending: the other way round.
+        limit: items, 1 to MAX_LIMIT.
+        cursor: of the page before.
+
+    Raises:
+        BadQuery: a parameter is not allowed.
+    """
+    check_limit(limit)
+    if sort not in ("id", "price"):
+        raise BadQuery(f"sort must be id or price, not {sort!r}")
+    if len(q) > MAX_SEARCH or not q.isprintable():
+        raise BadQuery(f"q must have at most {MAX_SEARCH} printable characters")
+    scope = f"products:{sort}:{'desc' if descending else 'asc'}"
+    columns, statement = _by_price() if sort == "price" else ([product_table.c.id], _PRODUCT)
+    behind = decode_cursor(cursor, scope, *((int, str) if sort == "price" else (str,)))
+    if behind is not None and sort == "price":
+        statement = statement.where(after(columns, behind, descending=descending))
+    elif behind is not None:
+        column = columns[0]
+        statement = statement.where(column < behind[0] if descending else column > behind[0])
+    if q:
+        statement = statement.where(product_table.c.name.icontains(q, autoescape=True))
+    order = [column.desc() if descending else column for column in columns]
+    rows = conn.execute(statement.order_by(*order).limit(limit + 1)).all()
+    skus = _skus_of(conn, [row.id for row in rows[:limit]])
+
+    def key(row: Any) -> Sequence[str | int]:
+        return (row.cheapest, row.id) if sort == "price" else (row.id,)
+
+    return page(rows, limit, lambda row: _product(row, skus), scope, key)
+
+
+def product(conn: Connection, product_id: str) -> Product | None:
+    """One product, or None."""
+    row = conn.execute(_ONE, {"id": product_id}).one_or_none()
+    return None if row is None else _product(row, _skus_of(conn, [product_id]))
+
+
+def stock(conn: Connection, sku_id: str) -> Stock | None:
+    """The stock of a SKU as it is now, or None."""
+    row = conn.execute(_STOCK, {"id": sku_id}).one_or_none()
+    return None if row is None else Stock(sku_id, row.on_hand, row.reserved, row.on_hand - row.reserved)
+
+
+def _by_price() -> tuple[list[Any], Any]:
+    """Each product once, with its cheapest SKU's price: walks an index on (price, product_id) as far as needed."""
+    cheapest, other = sku_table.alias("cheapest"), sku_table.alias("other")
+    cheaper = or_(
+        other.c.price < cheapest.c.price,
+        (other.c.price == cheapest.c.price) & (other.c.id < cheapest.c.id),
+    )
+    statement = (
+        _PRODUCT.add_columns(cheapest.c.price.label("cheapest"))
+        .join(cheapest, cheapest.c.product_id == product_table.c.id)
+        .where(~exists().where(other.c.product_id == cheapest.c.product_id, cheaper))
+    )
+    return [cheapest.c.price, cheapest.c.product_id], statement
+
+
+def _skus_of(conn: Connection, product_ids: Sequence[str]) -> dict[str, list[Sku]]:
+    found: dict[str, list[Sku]] = {id_: [] for id_ in product_ids}
+    if found:
+        for row in conn.execute(_SKUS.where(sku_table.c.product_id.in_(product_ids))):
+            found[row.product_id].append(Sku(row.id, row.price, row.on_hand - row.reserved))
+    return found
+
+
+def _product(row: Any, skus: dict[str, list[Sku]]) -> Product:
+    return Product(row.id, row.name, row.category, row.status, skus[row.id])
