@@ -5,6 +5,7 @@ with BadQuery for a parameter that is not allowed. Neighbours: `store.tables` be
 """
 
 from stockade.shop.queries.cart import CartItem, cart
+from stockade.shop.queries.due import Due, due
 from stockade.shop.queries.orders import Order, order, orders
 from stockade.shop.queries.page import MAX_LIMIT, BadQuery, Page
 from stockade.shop.queries.payments import Payment, payment
@@ -18,6 +19,7 @@ __all__ = [
     "MAX_POPULAR",
     "BadQuery",
     "CartItem",
+    "Due",
     "Order",
     "Page",
     "Payment",
@@ -29,6 +31,7 @@ __all__ = [
     "Sku",
     "Stock",
     "cart",
+    "due",
     "order",
     "orders",
     "payment",

@@ -1,0 +1,33 @@
+"""Reservations that ran out, for the sweeper: the oldest first, a bounded number at a time."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, select
+
+from stockade.shop import words
+from stockade.shop.queries.page import after
+from stockade.store.tables import orders
+
+
+class Due(NamedTuple):
+    """A reserved order whose time is over; its fields in sort order are the place to go on from."""
+
+    reserved_until_ms: int
+    order_id: str
+
+
+START = Due(0, "")  # before every reservation: 0 stands for none
+_ORDER = (orders.c.reserved_until_ms, orders.c.id)
+# The state is written into the statement: no planner can match a parameter with the partial index.
+_RESERVED = orders.c.status == bindparam("status", words.RESERVED, literal_execute=True)
+
+
+def due(conn: Connection, *, now_ms: int, behind: Due = START, limit: int = 100) -> list[Due]:
+    """The next reservations that ended at or before `now_ms` (milliseconds since 1970), behind the one given."""
+    statement = (
+        select(*_ORDER)
+        .where(_RESERVED, orders.c.reserved_until_ms <= now_ms, after(_ORDER, behind))
+        .order_by(*_ORDER)
+        .limit(limit)
+    )
+    return [Due(row.reserved_until_ms, row.id) for row in conn.execute(statement)]
