@@ -1,0 +1,116 @@
+"""Data to play with, made by commands only: what `stockade demo` fills a database with.
+
+Ids are easy to type (`user-1`, `product-1`, `sku-1`) and requests derive from them, so that a second run, also one
+that goes on where the first was cut off, makes nothing twice. Neighbours: `commands` decide, `cli` shows the progress.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from stockade.core import Accepted, Command, Rejected, RequestReused
+from stockade.shop import words
+from stockade.shop.commands import ChargePoints, CreateProduct, NewSku
+from stockade.shop.ids import derived_id
+
+Execute = Callable[[Command], Awaitable[Accepted | Rejected]]
+Progress = Callable[[int, int], None]
+
+CATEGORIES = ("clothes", "books", "kitchen", "toys", "garden")
+FIRST_PRICE = 1_000
+LAST_PRICE = 50_000
+AT_ONCE = 64
+
+
+class DemoRefused(Exception):
+    """The shop refused demo data; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """How many of the commands made something, and how many found it there."""
+
+    made: int
+    there: int
+
+
+async def create_demo(
+    execute: Execute,
+    users: int = 10,
+    products: int = 10,
+    stock: int = 100,
+    points: int = 1_000_000,
+    *,
+    now_ms: int,
+    progress: Progress | None = None,
+    at_once: int = AT_ONCE,
+) -> DemoResult:
+    """Make the data.
+
+    Args:
+        execute: carries out a command, e.g. `Shop.execute`.
+        users: `user-1` … each with a points account.
+        products: `product-1` … each with one SKU, `sku-1` …
+        stock: units of every SKU.
+        points: of every user, in won; 0 opens no accounts.
+        now_ms: the time the data is from, in milliseconds since 1970.
+        progress: called with (done, total) after each command.
+        at_once: commands under way at the same time.
+
+    Raises:
+        ValueError: a number is negative.
+        DemoRefused: the shop's rules do not allow such data, e.g. too many points.
+        StockadeError: a command could not be carried out; a second run goes on from there.
+    """
+    if min(users, products, stock, points) < 0:
+        raise ValueError("users, products, stock and points of the demo cannot be negative")
+    charged = users if points else 0
+    total = products + charged
+    todo: Iterator[Command] = chain(_products(products, stock, now_ms), _charges(charged, points, now_ms))
+    there = done = 0
+
+    async def work() -> None:
+        nonlocal there, done
+        for command in todo:
+            there += await _there(execute, command)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(at_once, total)):
+                group.create_task(work())
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from several
+    return DemoResult(done - there, there)
+
+
+def _charges(users: int, points: int, now_ms: int) -> Iterator[ChargePoints]:
+    for number in range(1, users + 1):
+        id_ = derived_id("demo", "points", number)
+        yield ChargePoints(id_, id_, now_ms, f"user-{number}", points)
+
+
+def _products(products: int, stock: int, now_ms: int) -> Iterator[CreateProduct]:
+    """Prices and categories follow from the number, so that every demo looks the same."""
+    for number in range(1, products + 1):
+        id_ = derived_id("demo", "product", number)
+        price = FIRST_PRICE + (number - 1) * FIRST_PRICE % LAST_PRICE
+        category = CATEGORIES[(number - 1) % len(CATEGORIES)]
+        skus = (NewSku(price, stock, f"sku-{number}"),)
+        yield CreateProduct(id_, id_, now_ms, f"Product {number}", category, skus, f"product-{number}")
+
+
+async def _there(execute: Execute, command: Command) -> bool:
+    """Carry out one command; whether what it makes was there before."""
+    try:
+        outcome = await execute(command)
+    except RequestReused:
+        return True
+    if isinstance(outcome, Rejected):
+        if outcome.code == words.PRODUCT_CONFLICT:
+            return True
+        raise DemoRefused(f"{command.name} was refused with {outcome.code}: {dict(outcome.data)}")
+    return outcome.replayed
