@@ -73,7 +73,8 @@ async def create_demo(
     async def work() -> None:
         nonlocal there, done
         for command in todo:
-            there += await _there(execute, command)
+            was_there = await _there(execute, command)  # before the sum is read: other workers add to it meanwhile
+            there += was_there
             done += 1
             if progress is not None:
                 progress(done, total)
