@@ -63,7 +63,7 @@ def _roll_back(connection: Connection) -> None:
     try:
         if connection.in_transaction():
             connection.rollback()
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it was, this connection is of no more use
         connection.invalidate()
 
 

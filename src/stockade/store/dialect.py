@@ -187,10 +187,12 @@ def select_rows(resource: Resource) -> Select[Any]:
 
 
 def insert_one(table: Table, columns: Sequence[str]) -> Insert:
+    """INSERT of one record."""
     return insert(table).values({name: bindparam(name) for name in columns})
 
 
 def equal(table: Table, columns: Sequence[str]) -> ColumnElement[bool]:
+    """All these columns equal the parameters of their names."""
     return and_(*(table.c[name] == bindparam(name, type_=table.c[name].type) for name in columns))
 
 
@@ -207,14 +209,14 @@ def update_one(resource: Resource, guard: GuardKind = GuardKind.NONE) -> Update:
 
 def update_counters(resource: Resource, returning: bool) -> Update:
     """Conditional UPDATE: both counters stay >= 0 and the spoken-for part within the whole."""
-    table, moves = resource.table, {}
+    table = resource.table
     after = [table.c[name] + bindparam(f"d{n}", type_=table.c[name].type) for n, name in enumerate(resource.counters)]
     statement = update(table).where(table.c.id == bindparam("id_"))
     for value in after:
         statement = statement.where(value >= literal_column("0"))
     if len(after) == 2:
         statement = statement.where(after[0] >= after[1])
-    moves = {name: value for name, value in zip(resource.counters, after, strict=True)}
+    moves = dict(zip(resource.counters, after, strict=True))
     statement = statement.values(
         **moves, version=table.c.version + bindparam("count", type_=table.c.version.type), stamp=bindparam("stamp")
     )
@@ -222,6 +224,7 @@ def update_counters(resource: Resource, returning: bool) -> Update:
 
 
 def select_counters(resource: Resource) -> Select[Any]:
+    """(version, counters…) of one row."""
     return select(*_counters(resource)).where(resource.table.c.id == bindparam("id_"))
 
 

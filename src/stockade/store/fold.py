@@ -104,7 +104,7 @@ class Folder:
     def _decide(self, command: Command, rows: dict[Key, Row], batch: Batch) -> Answer:
         try:
             decision = command.decide(rows)
-        except Exception as error:  # `decide` is total by contract; a broken one must not fail its neighbours
+        except Exception as error:  # noqa: BLE001 - `decide` is total by contract; a broken one must not fail its neighbours
             return error
         if decision.need_keys:
             missing = tuple(key for key in decision.need_keys if key not in rows)

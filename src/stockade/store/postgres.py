@@ -3,7 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import ARRAY, Connection, Table, and_, bindparam, column, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    column,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine

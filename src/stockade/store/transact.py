@@ -123,7 +123,7 @@ class SqlStore:
             except Busy as error:
                 self.stats.lock_timeouts += 1
                 return [self._gave_up(pending, error) for _ in pending.commands]
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - told apart by `_after`, returned to its command
                 answers = await self._after(error, pending, guard, deadline)
                 if answers is not None:
                     return answers

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from typing import ClassVar, NamedTuple
 
-from stockade.core import Accepted, Busy, Command, Guard, Promise, Rejected, Store, StockadeError
+from stockade.core import Accepted, Busy, Command, Guard, Promise, Rejected, StockadeError, Store
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
 

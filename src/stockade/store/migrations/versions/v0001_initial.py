@@ -12,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Create everything."""
     _store()
     _catalogue()
     _orders()
@@ -164,6 +165,7 @@ def _orders() -> None:
 
 
 def downgrade() -> None:
+    """Drop everything."""
     for table in (
         "payments",
         "order_lines",

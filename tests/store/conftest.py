@@ -1,0 +1,50 @@
+"""A migrated database and a store over it, for each database in turn."""
+
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+
+from stockade.core import Guard
+from stockade.shop.resources import SHOP_RESOURCES
+from stockade.store import Database, SqlStore
+from stockade.store.migrate import migrate
+from tests.store.commands import Product, Stock, rid
+
+
+def soon(seconds=5.0):
+    """A deadline."""
+    return time.monotonic() + seconds
+
+
+@asynccontextmanager
+async def opened(url, **options):
+    """A migrated database."""
+    database = await Database.open(url, **options)
+    try:
+        await migrate(database)
+        yield database
+    finally:
+        await database.close()
+
+
+async def stocked(database, *skus, n=20, checkpoint=None):
+    """A store whose product `p` has these SKUs with `n` units each."""
+    store = SqlStore(database, SHOP_RESOURCES, checkpoint)
+    for command in (Product(rid("p")), *(Stock(rid("stock", sku), sku=sku, n=n) for sku in skus)):
+        (answer,) = await store.transact([command], Guard.ROW, deadline=soon())
+        assert answer.accepted
+    return store
+
+
+@pytest.fixture
+async def database(database_url):
+    """A migrated database of each kind."""
+    async with opened(database_url) as found:
+        yield found
+
+
+@pytest.fixture
+async def store(database):
+    """A store with 20 units of `s`."""
+    return await stocked(database, "s")
