@@ -53,8 +53,12 @@ class Settings:
     stamp: str = _setting("version", "What the optimistic strategy compares.", choices=("version", "timestamp"))
     queue_size: int = _setting(10_000, "Commands the sequencer holds before it answers 429.", low=1, high=1_000_000)
     max_batch: int = _setting(256, "Commands the sequencer puts into one transaction.", low=1, high=10_000)
-    reserve_minutes: float = _setting(10.0, "How long an unpaid order keeps its stock.", low=0.01, high=60 * 24 * 30)
+    reserve_minutes: float = _setting(10.0, "How long an unpaid order keeps its stock.", low=0.01, high=60 * 24 * 7)
     sweep_s: float = _setting(1.0, "Pause between two searches for expired orders.", low=0.05, high=3_600)
+    keep_hours: float = _setting(
+        24.0, "How long a request and its Idempotency-Key are remembered.", low=0.01, high=24 * 365
+    )
+    purge_s: float = _setting(60.0, "Pause between two removals of requests past that time.", low=0.05, high=86_400)
     host: str = _setting("127.0.0.1", "Address that `serve` listens on.")
     port: int = _setting(8000, "Port that `serve` listens on; 0 takes a free one.", low=0, high=65_535)
     workers: int = _setting(1, "Processes that share the listening socket.", low=1, high=64)
@@ -81,6 +85,8 @@ class Settings:
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
         if self.token_secret and len(self.token_secret) < _MIN_SECRET_LENGTH:
             raise BadSetting(f"token_secret is too short: at least {_MIN_SECRET_LENGTH} characters are needed")
+        if self.max_batch > self.queue_size:
+            raise BadSetting(f"max_batch = {self.max_batch}: must not be more than queue_size, {self.queue_size}")
 
     @property
     def state_path(self) -> Path:
@@ -101,6 +107,11 @@ class Settings:
     def reserve_ms(self) -> int:
         """How long an unpaid order keeps its stock, in milliseconds."""
         return int(self.reserve_minutes * _MINUTE_MS)
+
+    @property
+    def keep_ms(self) -> int:
+        """How long a request is remembered, in milliseconds."""
+        return int(self.keep_hours * 60 * _MINUTE_MS)
 
 
 def described() -> Iterator[Field[Any]]:

@@ -63,7 +63,7 @@ class Tokens:
     def __init__(self, secret: bytes, clock: Callable[[], float] = time.time) -> None:
         self._secret = secret
         self._clock = clock  # wall clock: the end of a token must mean the same in every process
-        self._known: OrderedDict[str, Caller] = OrderedDict()
+        self._known: OrderedDict[bytes, Caller] = OrderedDict()
 
     def issue(self, user_id: str, *, valid_s: float, admin: bool = False) -> str:
         """A token for `user_id` that ends in `valid_s` seconds.
@@ -77,8 +77,8 @@ class Tokens:
         signed = _HEADER + b"." + base64.urlsafe_b64encode(claims).rstrip(b"=")
         return (signed + b"." + self._signature(signed)).decode()
 
-    def caller(self, token: str) -> Caller:
-        """Who the token speaks for.
+    def caller(self, token: bytes) -> Caller:
+        """Who the token speaks for, as it stands in the request's header.
 
         Raises:
             BadToken: malformed, not signed by us, or expired.
@@ -96,8 +96,7 @@ class Tokens:
             raise BadToken("the token has expired")
         return known
 
-    def _verified(self, token: str) -> Caller:
-        raw = token.encode("ascii", "replace")
+    def _verified(self, raw: bytes) -> Caller:
         signed, _, signature = raw.rpartition(b".")
         header, _, payload = signed.partition(b".")
         if len(raw) > MAX_TOKEN_LENGTH or header != _HEADER:

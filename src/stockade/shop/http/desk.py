@@ -1,0 +1,57 @@
+"""What every endpoint of one process shares. Made once by `app`; neighbours: `endpoint` works with it."""
+
+from dataclasses import dataclass
+
+from stockade.shop.http.gate import Gate
+from stockade.shop.http.idempotency import Duplicates
+from stockade.shop.metrics import Metrics
+from stockade.shop.settings import Settings
+from stockade.shop.tokens import Tokens, token_secret
+from stockade.shop.wiring import Shop
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The shop and the process-wide parts of its HTTP face.
+
+    Attributes:
+        shop: open from the application's start to its end.
+        settings: those in force.
+        tokens: says who a bearer token speaks for.
+        gate: bounds the requests at work.
+        duplicates: requests at work by request id.
+        metrics: where requests and outcomes are counted.
+    """
+
+    shop: Shop
+    settings: Settings
+    tokens: Tokens
+    gate: Gate
+    duplicates: Duplicates
+    metrics: Metrics
+
+    def refresh(self) -> None:
+        """Bring the metrics up to date that are not counted as they happen."""
+        self.metrics.store(self.shop.store.stats)
+        self.metrics.waiting("at_work", self.gate.at_work)
+        self.metrics.waiting("strategy", self.shop.queued)
+        self.metrics.waiting("connection", self.shop.database.waiting)
+
+
+def make_desk(shop: Shop) -> Desk:
+    """The desk of an open shop.
+
+    Raises:
+        BadSetting: the token secret cannot be had.
+    """
+    settings = shop.settings
+    desk = Desk(
+        shop,
+        settings,
+        Tokens(token_secret(settings)),
+        Gate(settings.max_in_flight),
+        Duplicates(settings.duplicate_wait_s),
+        Metrics(),
+    )
+    shop.count = desk.metrics.command
+    return desk

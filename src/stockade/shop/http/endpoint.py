@@ -1,0 +1,169 @@
+"""The walk of every request: gate, caller, path, key, body, then the command or the query, then the answer.
+
+One function for all routes, so that a check cannot be forgotten on one of them. Neighbours: `route` says what each
+route takes; `incoming` reads; `problems` answers what goes wrong; `app` hands this to Litestar.
+"""
+
+import random
+import re
+import time
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from litestar.types import Receive, Scope
+
+from stockade.core import Outcome
+from stockade.shop.http.desk import Desk
+from stockade.shop.http.idempotency import read_key
+from stockade.shop.http.incoming import ClientGone, Head, check_json, read_body, read_head, read_query
+from stockade.shop.http.kept import Kept
+from stockade.shop.http.problems import Refusal, of_error, of_rejection, problem
+from stockade.shop.http.reply import JSON, Headers, Reply
+from stockade.shop.http.route import Access, Call, Route
+from stockade.shop.ids import fingerprint_of, request_id_of
+from stockade.shop.logs import logger
+from stockade.shop.tokens import BadToken, Caller
+
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match
+_REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
+_CHALLENGE: Headers = ((b"www-authenticate", b"Bearer"),)
+_encode = msgspec.json.Encoder().encode
+
+
+class Endpoint:
+    """Answers the requests of one route."""
+
+    def __init__(self, route: Route, desk: Desk) -> None:
+        self.route = route
+        self._desk = desk
+        self._label = f"{route.method} {route.path}"
+        self._most_bytes = desk.settings.max_body_kib * 1024
+        self._body_wait_s = desk.settings.body_wait_s
+        self._decode = msgspec.json.Decoder(route.body).decode if route.body is not None else None
+        self._kept = Kept(desk.settings.cache_s) if route.cached else None
+        self._log_share = desk.settings.access_log
+
+    async def answer(self, scope: Scope, receive: Receive) -> Reply:
+        """The answer to one request: never raises but for cancellation."""
+        begun_s = time.perf_counter()
+        gate = self._desk.gate
+        entered = False
+        try:
+            gate.enter()
+            entered = True
+            reply = await self._work(scope, receive)
+        except Exception as error:  # noqa: BLE001  # the edge: whatever happens, the client gets a problem body
+            reply = of_error(error) or self._unexpected(error)
+        finally:
+            if entered:
+                gate.leave()
+        took_s = time.perf_counter() - begun_s
+        self._desk.metrics.request(self._label, reply.status, took_s)
+        if self._log_share and random.random() < self._log_share:
+            logger().info("request", route=self._label, path=scope["path"], status=reply.status, took_s=took_s)
+        return reply
+
+    def _unexpected(self, error: Exception) -> Reply:
+        if isinstance(error, ClientGone):
+            return problem("INVALID_REQUEST", "the connection was closed before the body had arrived")
+        log_id = uuid4().hex
+        logger().error("unexpected", route=self._label, log_id=log_id, exc_info=error)
+        return problem("INTERNAL_ERROR", headers=((b"x-log-id", log_id.encode()),))
+
+    async def _work(self, scope: Scope, receive: Receive) -> Reply:
+        route = self.route
+        head = read_head(scope)
+        caller = self._caller(head) if route.access is not Access.ANYONE else None
+        params = self._params(scope["path_params"], caller)
+        query = read_query(scope["query_string"], route.query) if route.query is not None else None
+        if route.read is not None:
+            return await self._read(Call(caller, params, None, query, "", "", 0, self._desk.settings))
+        request_id = self._request_id(head, caller)
+        body = await self._body(head, receive)
+        now_ms = time.time_ns() // 1_000_000
+        fingerprint = fingerprint_of((params, body))
+        call = Call(caller, params, body, query, request_id, fingerprint, now_ms, self._desk.settings)
+        return await self._command(call)
+
+    def _caller(self, head: Head) -> Caller:
+        if head.authorization is None or head.repeated == b"authorization":
+            raise Refusal("UNAUTHENTICATED", "send one Authorization header: Bearer, a space, a token", _CHALLENGE)
+        scheme, _, token = head.authorization.partition(b" ")
+        if scheme.lower() != b"bearer":
+            raise Refusal("UNAUTHENTICATED", "the Authorization header must be Bearer, a space, a token", _CHALLENGE)
+        try:
+            caller = self._desk.tokens.caller(token)
+        except BadToken as bad:
+            raise Refusal("UNAUTHENTICATED", str(bad), _CHALLENGE) from None
+        if self.route.access is Access.ADMIN and not caller.admin:
+            raise Refusal("FORBIDDEN", "only an administrator may do this")
+        return caller
+
+    @staticmethod
+    def _params(params: dict[str, Any], caller: Caller | None) -> dict[str, str]:
+        for name, value in params.items():
+            if not _ID(value):
+                raise Refusal("INVALID_REQUEST", f"{name}: an id has 1 to 64 letters, digits and any of . _ : -")
+            if name == "user_id" and caller is not None and value != caller.user_id and not caller.admin:
+                raise Refusal("FORBIDDEN", "a user may act for itself only")
+        return params
+
+    def _request_id(self, head: Head, caller: Caller | None) -> str:
+        if not self.route.keyed or caller is None:
+            return uuid4().hex
+        if head.repeated == b"idempotency-key":
+            raise Refusal("IDEMPOTENCY_KEY_INVALID", "the Idempotency-Key header stands twice")
+        return request_id_of(caller.user_id, self.route.method, self.route.path, read_key(head.key))
+
+    async def _body(self, head: Head, receive: Receive) -> Any:
+        if self._decode is None:
+            return None
+        check_json(head.content_type)
+        raw = await read_body(receive, self._most_bytes, self._body_wait_s)
+        try:
+            return self._decode(raw)
+        except msgspec.MsgspecError as error:
+            raise Refusal("INVALID_REQUEST", str(error)) from None
+        except (UnicodeDecodeError, RecursionError):
+            raise Refusal("INVALID_REQUEST", "the body is not JSON in UTF-8 of reasonable depth") from None
+
+    async def _command(self, call: Call) -> Reply:
+        route, desk = self.route, self._desk
+        assert route.command is not None
+        command = route.command(call)
+        wrong = command.problem()
+        if wrong is not None:
+            raise Refusal("INVALID_REQUEST", wrong)
+        if route.keyed:
+            outcome = await desk.duplicates.run(command, desk.shop.execute)
+        else:
+            outcome = await desk.shop.execute(command)
+        return self._outcome(outcome)
+
+    def _outcome(self, outcome: Outcome) -> Reply:
+        """A replay differs from the first answer in one header, and in nothing else."""
+        route = self.route
+        if not outcome.accepted:
+            reply = of_rejection(outcome)  # type: ignore[arg-type]  # not accepted: it is a Rejected
+        elif route.reply is None:
+            reply = Reply(route.status, b"", b"")
+        else:
+            reply = Reply(route.status, _encode(outcome.data), JSON)
+        if outcome.replayed and route.keyed:
+            reply.headers = _REPLAYED
+        return reply
+
+    async def _read(self, call: Call) -> Reply:
+        if self._kept is None:
+            return await self._fresh(call)
+        return await self._kept.get(call.query, lambda: self._fresh(call))
+
+    async def _fresh(self, call: Call) -> Reply:
+        route = self.route
+        read = route.read
+        assert read is not None
+        answer = await self._desk.shop.read(lambda connection: read(connection, call))
+        if answer is None:
+            raise Refusal(route.missing, "")
+        return Reply(route.status, _encode(answer), JSON)

