@@ -1,0 +1,87 @@
+"""Ids that derive from what was asked, times as text, and the pure checks."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stockade.shop import rules
+from stockade.shop.ids import derived_id, fingerprint_of, request_id_of
+from stockade.shop.times import rfc3339
+
+ID = re.compile(r"[0-9a-f]{32}\Z")
+
+
+def test_a_request_id_tells_its_parts_apart():
+    """Caller, method, route and key all count, and no shift of a letter between them makes the same id."""
+    parts = ("u", "POST", "/v1/orders", "k")
+    ids = {request_id_of(*parts), request_id_of("uP", "OST", "/v1/orders", "k")}
+    ids |= {request_id_of(*(part + "x" if n == i else part for n, part in enumerate(parts))) for i in range(4)}
+    assert len(ids) == 6
+    assert all(ID.match(id_) for id_ in ids)
+    assert request_id_of(*parts) == request_id_of(*parts)
+
+
+def test_ids_stay_what_they_are():
+    """Stored ids must be found again by the next version."""
+    assert request_id_of("u", "POST", "/v1/orders", "k") == "bc8d8f4f1fe9161a3a5da6aeae263fcc"
+    assert derived_id("expire", "o", 1) == "162b5ca2ae1bdf783c40f925c563c5ea"
+    assert fingerprint_of({"b": 1, "a": [2]}) == "02d705cc41d881cbb9757b45f5284d10"
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers(-9, 9), max_size=5))
+def test_the_order_of_members_means_nothing(body):
+    """Two spellings of one JSON object have one fingerprint; other content has another."""
+    turned = dict(reversed(body.items()))
+    assert fingerprint_of(body) == fingerprint_of(turned)
+    assert fingerprint_of(body) != fingerprint_of({**body, "more": 1, "": 10})
+
+
+def test_a_fingerprint_of_what_json_cannot_hold_is_an_error():
+    """Better an error than two contents with one fingerprint."""
+    with pytest.raises(TypeError):
+        fingerprint_of(object())
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1_700_000_000_123, "2023-11-14T22:13:20.123Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (10**30, "9999-12-31T23:59:59.999Z"),
+        (-5, "1970-01-01T00:00:00.000Z"),
+    ],
+)
+def test_times(at_ms, text):
+    """Milliseconds stay milliseconds, and no number raises."""
+    assert rfc3339(at_ms) == text
+
+
+def test_checks_at_their_bounds():
+    """The bounds are allowed, one beyond is not."""
+    assert rules.amount_problem("amount", 1) is rules.amount_problem("amount", rules.MAX_AMOUNT) is None
+    assert rules.amount_problem("amount", 0)
+    assert rules.amount_problem("amount", rules.MAX_AMOUNT + 1)
+    assert rules.quantity_problem("quantity", rules.MAX_QUANTITY) is None
+    assert rules.quantity_problem("quantity", 0)
+    assert rules.text_problem("reason", "", 3, least=0) is None
+    assert rules.text_problem("name", "", 3)
+    assert rules.text_problem("name", "four", 3)
+    assert rules.id_problem("id", "주문 1") is None
+    assert rules.id_problem("id", "x" * 64) is None
+    assert "65" in rules.id_problem("id", "x" * 65)
+
+
+def test_repeated_skus_are_named():
+    """All of them, once each."""
+    lines = [(sku, 1) for sku in ("b", "a", "b", "c", "a", "b")]
+    assert rules.lines_problem(lines).endswith("repeated: a, b")
+    assert rules.lines_problem(lines[:2]) is None
+
+
+def test_the_largest_order_fits_the_database():
+    """The bounds keep every sum inside 64 bits, and what JSON readers take for exact inside 53."""
+    assert rules.MAX_AMOUNT * rules.MAX_QUANTITY < 2**63
+    assert rules.MAX_AMOUNT < 2**53

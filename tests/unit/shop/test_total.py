@@ -1,0 +1,101 @@
+"""Whatever a well-typed command holds and whatever the rows hold, `decide` answers and keeps its bounds."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stockade.core import Key, Row
+from stockade.shop.commands import (
+    AdjustStock,
+    CancelOrder,
+    ChargePoints,
+    CreateProduct,
+    ExpireOrder,
+    NewSku,
+    OrderLine,
+    PayOrder,
+    PlaceOrder,
+    RemoveCartItem,
+    SetCartItem,
+)
+from stockade.shop.states import LineState, OrderState, PaymentState, PointsState, StockState
+
+NUMBERS = st.one_of(st.integers(-3, 30), st.integers(-(2**70), 2**70))
+IDS = st.sampled_from(["a", "b", "u", "", "x" * 65, "\x00"])
+SOME = st.integers(0, 30)
+HEAD = (st.just("0" * 32), st.just("f"), NUMBERS)
+COMMANDS = st.one_of(
+    st.builds(
+        PlaceOrder,
+        *HEAD,
+        IDS,
+        st.lists(st.builds(OrderLine, IDS, NUMBERS), max_size=3).map(tuple),
+        st.sampled_from(["POINTS", "LATER", "?"]),
+        NUMBERS,
+    ),
+    st.builds(PayOrder, *HEAD, IDS, IDS),
+    st.builds(CancelOrder, *HEAD, IDS, st.none() | IDS, IDS),
+    st.builds(ExpireOrder, *HEAD, IDS),
+    st.builds(ChargePoints, *HEAD, IDS, NUMBERS),
+    st.builds(
+        CreateProduct, *HEAD, IDS, IDS, st.lists(st.builds(NewSku, NUMBERS, NUMBERS, IDS), max_size=3).map(tuple)
+    ),
+    st.builds(AdjustStock, *HEAD, IDS, NUMBERS, IDS),
+    st.builds(SetCartItem, *HEAD, IDS, IDS, NUMBERS),
+    st.builds(RemoveCartItem, *HEAD, IDS, IDS),
+)
+STATUSES = st.sampled_from(["RESERVED", "PAID", "CANCELLED", "EXPIRED", "PENDING", "?"])
+
+
+@st.composite
+def stocks(draw):
+    """A stock row as the CHECKs allow it."""
+    on_hand = draw(SOME)
+    return StockState("p", draw(SOME), on_hand, draw(st.integers(0, on_hand)))
+
+
+@st.composite
+def accounts(draw):
+    """A points row as the CHECKs allow it."""
+    balance = draw(SOME)
+    return PointsState(balance, draw(st.integers(0, balance)))
+
+
+STATES = {
+    "stock": st.none() | stocks(),
+    "points": st.none() | accounts(),
+    "order": st.none() | st.builds(OrderState, IDS, STATUSES, SOME, st.just("LATER"), NUMBERS, IDS, IDS, NUMBERS),
+    "lines": st.none() | st.lists(st.builds(LineState, IDS, IDS, SOME, SOME), max_size=3).map(tuple),
+    "payment": st.none() | st.builds(PaymentState, IDS, IDS, STATUSES, st.just("POINTS"), SOME, NUMBERS),
+}
+
+
+@given(COMMANDS, st.data())
+def test_decide_is_total_and_keeps_its_bounds(command, data):
+    """It never raises, asks for more at most twice, a refusal writes nothing, and no counter leaves its bounds."""
+    rows = {key: Row(key, data.draw(STATES[key.kind]), 1) for key in command.keys}
+    for _ in range(3):
+        decision = command.decide(rows)
+        if not decision.need_keys:
+            break
+        for key in decision.need_keys:
+            rows.setdefault(key, Row(key, data.draw(STATES[key.kind]), 1))
+    assert decision.outcome is not None
+    if not decision.outcome.accepted:
+        written = (decision.changes, decision.inserts, decision.deletes, decision.events)
+        assert not any(written)
+        return
+    assert command.problem() is None
+    for key, change in decision.changes.items():
+        check_change(key, rows[key].state, change)
+
+
+def check_change(key: Key, before, change):
+    """The deltas tell the truth, and the state passes the table's CHECKs."""
+    if key.kind not in ("stock", "points"):
+        assert (change.delta, change.held) == (0, 0)
+        return
+    amount, held = (2, 3) if key.kind == "stock" else (0, 1)
+    old = before or (0, 0, 0, 0)
+    assert change.state[amount] - old[amount] == change.delta
+    assert change.state[held] - old[held] == change.held
+    assert 0 <= change.state[held] <= change.state[amount]
