@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from stockade.core import Guard
+from stockade.lab.servers import drop_database, fresh_database
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
 from stockade.store.migrate import migrate
@@ -48,3 +49,16 @@ async def database(database_url):
 async def store(database):
     """A store with 20 units of `s`."""
     return await stocked(database, "s")
+
+
+@pytest.fixture(
+    params=[pytest.param("postgres", marks=pytest.mark.postgres), pytest.param("mariadb", marks=pytest.mark.mariadb)]
+)
+async def server_database(request, server_url):
+    """A fresh database of each server: what an embedded SQLite has no counterpart for."""
+    server = server_url(request.param)
+    url = await fresh_database(server)
+    try:
+        yield url
+    finally:
+        await drop_database(server, url)

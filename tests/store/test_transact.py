@@ -121,7 +121,8 @@ async def test_one_bad_command_does_not_fail_its_neighbours(store, guard):
     """A CHECK violation and a broken `decide` in the middle of a batch concern only themselves."""
     batch = [Take(rid(1)), Broken(rid(2)), Blind(rid(3)), Take(rid(4))]
     answers = await store.transact(batch, guard, deadline=soon())
-    assert answers[0].accepted and answers[3].accepted
+    assert answers[0].accepted
+    assert answers[3].accepted
     assert isinstance(answers[1], ZeroDivisionError)
     assert isinstance(answers[2], Exception)
     assert await figures(store) == (18, 3, 3, 18)
@@ -205,5 +206,6 @@ async def test_a_full_pool_answers_busy(database_url):
         await database._writers.acquire()
         (answer,) = await store.transact([Take(rid(1))], Guard.ROW, deadline=soon(0.05))
         database._writers.release()
-        assert isinstance(answer, Busy) and answer.code == "POOL_EXHAUSTED"
+        assert isinstance(answer, Busy)
+        assert answer.code == "POOL_EXHAUSTED"
         assert await figures(store) == (20, 1, 1, 20)

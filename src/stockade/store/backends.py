@@ -1,6 +1,7 @@
 """How bodies reach a connection: a greenlet over an asynchronous driver, or SQLite's threads."""
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple, Protocol, TypeVar
@@ -134,7 +135,7 @@ class ThreadBackend:
 async def hop(thread: Executor, work: Callable[[], T]) -> T:
     """Run `work` in a thread. Cancelled before it started, it never runs; once running, its end is awaited first:
     a lock around it must not be released while its transaction is still open."""
-    job = thread.submit(work)
+    job = thread.submit(contextvars.copy_context().run, work)  # the body knows that it is inside a transaction
     future = asyncio.wrap_future(job)
     try:
         return await asyncio.shield(future)
