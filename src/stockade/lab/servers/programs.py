@@ -42,11 +42,11 @@ def find_program(variable: str, names: Sequence[str], others: Sequence[Program])
     if own := os.environ.get(variable):
         if not os.access(own, os.X_OK):
             raise ServerUnavailable(f"{variable}={own} is not a program")
-        return Program(Path(own))
+        return _called(Path(own), names)
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
     for name in names:
         if hit := shutil.which(name, path=path):
-            return Program(Path(hit).resolve(), name)
+            return _called(Path(hit).resolve(), names)
     return next((program for program in others if program.path.is_file()), None)
 
 
@@ -54,3 +54,8 @@ def unpacked(inside: str, name: str = "") -> list[Program]:
     """A program of Debian packages that `./stockade test` unpacked without root, with the libraries beside it."""
     root = cache_folder() / "debian"
     return [Program(root / inside, name, libraries) for libraries in root.glob("usr/lib/*-linux-gnu")]
+
+
+def _called(path: Path, names: Sequence[str]) -> Program:
+    """Under one of its names: Debian's redis-server is a link, and the file behind it does what it is called as."""
+    return Program(path, "" if path.name in names else names[0])
