@@ -19,8 +19,9 @@ from stockade.shop.commands import (
 )
 from stockade.shop.states import LineState, OrderState, PaymentState, PointsState, StockState
 
-NUMBERS = st.one_of(st.integers(-3, 30), st.integers(-(2**70), 2**70))
-IDS = st.sampled_from(["a", "b", "u", "", "x" * 65, "\x00"])
+# mostly what can be accepted, else nothing but the checks of the content would be reached
+NUMBERS = st.one_of(*[st.integers(1, 9)] * 6, st.integers(-3, 30), st.integers(-(2**70), 2**70))
+IDS = st.sampled_from([*["a", "b", "u"] * 8, "", "x" * 65, "\x00"])
 SOME = st.integers(0, 30)
 HEAD = (st.just("0" * 32), st.just("f"), NUMBERS)
 COMMANDS = st.one_of(
@@ -43,7 +44,8 @@ COMMANDS = st.one_of(
     st.builds(SetCartItem, *HEAD, IDS, IDS, NUMBERS),
     st.builds(RemoveCartItem, *HEAD, IDS, IDS),
 )
-STATUSES = st.sampled_from(["RESERVED", "PAID", "CANCELLED", "EXPIRED", "PENDING", "?"])
+FEW = st.integers(0, 3)
+STATUSES = st.sampled_from([*["RESERVED", "PAID", "APPROVED"] * 4, "CANCELLED", "EXPIRED", "PENDING", "?"])
 
 
 @st.composite
@@ -63,9 +65,10 @@ def accounts(draw):
 STATES = {
     "stock": st.none() | stocks(),
     "points": st.none() | accounts(),
-    "order": st.none() | st.builds(OrderState, IDS, STATUSES, SOME, st.just("LATER"), NUMBERS, IDS, IDS, NUMBERS),
-    "lines": st.none() | st.lists(st.builds(LineState, IDS, IDS, SOME, SOME), max_size=3).map(tuple),
-    "payment": st.none() | st.builds(PaymentState, IDS, IDS, STATUSES, st.just("POINTS"), SOME, NUMBERS),
+    "order": st.none()
+    | st.builds(OrderState, st.just("u"), STATUSES, FEW, st.just("LATER"), NUMBERS, IDS, IDS, NUMBERS),
+    "lines": st.none() | st.lists(st.builds(LineState, IDS, IDS, FEW, SOME), max_size=3).map(tuple),
+    "payment": st.none() | st.builds(PaymentState, IDS, IDS, STATUSES, st.just("POINTS"), FEW, NUMBERS),
 }
 
 

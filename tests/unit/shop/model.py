@@ -1,0 +1,106 @@
+"""The shop as a child would write it: a few dictionaries, no keys, no versions, no ledger.
+
+The state machines compare the real one with it after every step. Used in memory and over a real store.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class ModelOrder:
+    """An order of the model."""
+
+    user: str
+    lines: tuple
+    total: int
+    status: str
+    until_ms: int
+
+
+@dataclass
+class Model:
+    """What a shop must look like. Every method returns ACCEPTED or the code of the refusal."""
+
+    prices: dict
+    supplied: Counter = field(default_factory=Counter)
+    charged: Counter = field(default_factory=Counter)
+    orders: dict = field(default_factory=dict)
+    cart: set = field(default_factory=set)
+
+    def reserved(self, sku):
+        """Units that unpaid orders speak for."""
+        return self._units(sku, "RESERVED")
+
+    def on_hand(self, sku):
+        """Units in the warehouse."""
+        return self.supplied[sku] - self._units(sku, "PAID")
+
+    def balance(self, user):
+        """What a user has left."""
+        spent = sum(order.total for order in self.orders.values() if order.user == user and order.status == "PAID")
+        return self.charged[user] - spent
+
+    def place(self, order_id, user, lines, later_until_ms):
+        """Place an order; `later_until_ms` is None to pay with points."""
+        if any(sku not in self.prices for sku, _ in lines):
+            return "SKU_NOT_FOUND"
+        if any(quantity > self.on_hand(sku) - self.reserved(sku) for sku, quantity in lines):
+            return "OUT_OF_STOCK"
+        total = sum(self.prices[sku] * quantity for sku, quantity in lines)
+        later = later_until_ms is not None
+        if not later and total > self.balance(user):
+            return "INSUFFICIENT_POINTS"
+        self.orders[order_id] = ModelOrder(user, lines, total, "RESERVED" if later else "PAID", later_until_ms)
+        self.cart -= {(user, sku) for sku, _ in lines}
+        return "ACCEPTED"
+
+    def pay(self, order_id, user, now_ms):
+        """Pay an order."""
+        order = self.orders[order_id]
+        if order.user != user:
+            return "ORDER_NOT_FOUND"
+        if order.status == "PAID":
+            return "ALREADY_PAID"
+        if order.status == "EXPIRED" or (order.status == "RESERVED" and now_ms >= order.until_ms):
+            return "RESERVATION_EXPIRED"
+        if order.status != "RESERVED":
+            return "STATE_CONFLICT"
+        if order.total > self.balance(user):
+            return "INSUFFICIENT_POINTS"
+        order.status = "PAID"
+        return "ACCEPTED"
+
+    def cancel(self, order_id, user):
+        """Cancel an order; `user` None is an administrator."""
+        order = self.orders[order_id]
+        if user not in (None, order.user):
+            return "ORDER_NOT_FOUND"
+        if order.status not in ("RESERVED", "PAID"):
+            return "STATE_CONFLICT"
+        order.status = "CANCELLED"
+        return "ACCEPTED"
+
+    def expire(self, order_id, now_ms):
+        """End a reservation."""
+        order = self.orders[order_id]
+        if order.status != "RESERVED" or now_ms < order.until_ms:
+            return "STATE_CONFLICT"
+        order.status = "EXPIRED"
+        return "ACCEPTED"
+
+    def charge(self, user, amount):
+        """Charge points."""
+        self.charged[user] += amount
+        return "ACCEPTED"
+
+    def adjust(self, sku, delta):
+        """Correct stock."""
+        if self.on_hand(sku) - self.reserved(sku) + delta < 0:
+            return "OUT_OF_STOCK"
+        self.supplied[sku] += delta
+        return "ACCEPTED"
+
+    def _units(self, sku, status):
+        orders = (order for order in self.orders.values() if order.status == status)
+        return sum(quantity for order in orders for name, quantity in order.lines if name == sku)
