@@ -1,0 +1,103 @@
+"""`stockade lab`: options in, a table and a JSON document out. `cli` mounts it; the work is in `stockade.lab`.
+
+The lab's modules are imported when it is run, so that `stockade --version` does not pay for them.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from stockade.lab.plan import Plan
+
+KEPT, NOT_KEPT, UNUSABLE = 0, 1, 2  # exit codes
+PIPE_WIDTH = 140  # columns of the table where there is no terminal to ask
+
+Preset = Annotated[str, typer.Option(help="Preset names separated by commas, NAME:ARM for one arm, or all.")]
+Strategies = Annotated[str, typer.Option(help="Strategy names separated by commas; empty: all that can run here.")]
+Database = Annotated[str, typer.Option(help="sqlite, postgres or mariadb (a private server is started), or a URL.")]
+Processes = Annotated[int, typer.Option(min=1, max=64, help="Real processes that take orders.")]
+Buyers = Annotated[int | None, typer.Option(min=1, max=10_000, help="Buyers at once; default: the preset's.")]
+Stock = Annotated[int | None, typer.Option(min=0, max=1_000_000, help="Units (or points) at the start.")]
+Repeats = Annotated[int | None, typer.Option(min=1, max=10_000, help="Timed repeats of each run.")]
+Pool = Annotated[int, typer.Option(min=1, max=1_000, help="Database connections of each process.")]
+Json = Annotated[str, typer.Option("--json", help="Write the JSON document to this file; - is standard output.")]
+
+
+def lab(
+    preset: Preset = "seed-004",
+    strategies: Strategies = "",
+    database: Database = "sqlite",
+    processes: Processes = 1,
+    buyers: Buyers = None,
+    stock: Stock = None,
+    repeats: Repeats = None,
+    pool: Pool = 8,
+    json_to: Json = "",
+) -> None:
+    """Try every concurrency control on the same orders and show which ones keep their promise.
+
+    Without options: the reference test of seed 004 (20 in stock, 30 buyers at once) on SQLite. Exit code 0: every
+    strategy behaved as it promises, `unprotected` included, which must oversell. 1: one did not. 2: it could not run.
+    """
+    from stockade.lab.errors import LabError
+    from stockade.lab.plan import Plan
+    from stockade.lab.presets import find
+
+    console = _console(to_stderr=json_to == "-")
+    try:
+        plan = Plan(
+            arms=find(preset),
+            strategies=_names(strategies),
+            database=database,
+            processes=processes,
+            buyers=buyers,
+            stock=stock,
+            repeats=repeats,
+            pool_size=pool,
+        )
+        kept = asyncio.run(_run(plan, console, json_to))
+    except (LabError, ValueError, OSError) as error:
+        console.print(f"stockade lab: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(UNUSABLE) from error
+    raise typer.Exit(KEPT if kept else NOT_KEPT)
+
+
+async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
+    from stockade.lab.document import document
+    from stockade.lab.environment import describe
+    from stockade.lab.ground import open_ground
+    from stockade.lab.runner import play
+    from stockade.lab.table import LiveTable
+
+    with LiveTable(console, plan.processes) as table:
+        table.waiting_for(f"opening {plan.database.partition(':')[0]}")
+        async with open_ground(plan.database, plan.processes * plan.pool_size) as ground:
+            environment = await describe(ground)
+            runs = await play(plan, ground, table)
+    shown = ", ".join(f"{name} {value}" for name, value in environment.items())
+    console.print(f"\n[dim]{shown}[/]", highlight=False)
+    if json_to:
+        text = json.dumps(document(environment, runs), indent=2, ensure_ascii=False) + "\n"
+        _write(json_to, text)
+    return all(run.judgement.kept for run in runs)
+
+
+def _names(text: str) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] or None
+
+
+def _console(*, to_stderr: bool) -> Console:
+    console = Console(stderr=to_stderr)
+    return console if console.is_terminal else Console(stderr=to_stderr, width=PIPE_WIDTH)
+
+
+def _write(target: str, text: str) -> None:
+    if target == "-":
+        typer.echo(text, nl=False)
+    else:
+        Path(target).write_text(text, encoding="utf-8")

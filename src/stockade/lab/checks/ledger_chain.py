@@ -1,0 +1,37 @@
+"""The versions of each row are 1 to n without gap or repeat, each amount follows from the one before (I4).
+
+Every lost update is caught at its place: two entries carry the same version.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from stockade.lab.trial import Entry, Trial, Violation
+
+
+def check(trial: Trial) -> Iterator[Violation]:
+    """The first broken link of each row."""
+    for key, group in groupby(trial.evidence.ledger, key=lambda entry: entry.key):
+        entries = list(group)
+        broken = _first_broken(entries)
+        row = trial.evidence.rows.get(key)
+        if broken:
+            yield Violation("ledger-chain", f"{key}: {broken}")
+        elif row and row.version != entries[-1].version:
+            text = f"{key}: the row is at version {row.version}, the ledger ends at {entries[-1].version}"
+            yield Violation("ledger-chain", text)
+
+
+def _first_broken(entries: Sequence[Entry]) -> str:
+    version = amount = held = 0
+    for entry in entries:
+        if entry.version == version:
+            return f"version {version} was written more than once"
+        if entry.version != version + 1:
+            return f"version {entry.version} follows version {version}"
+        amount, held = amount + entry.delta, held + entry.held
+        if (entry.amount_after, entry.held_after) != (amount, held):
+            after = f"{entry.amount_after} ({entry.held_after} held)"
+            return f"version {entry.version} says {after}, the entries up to it make {amount} ({held} held)"
+        version = entry.version
+    return ""

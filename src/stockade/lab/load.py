@@ -1,0 +1,81 @@
+"""The load: a closed loop in which every buyer sends one command, all at the same moment.
+
+Neighbours: `crew` runs it in this process, `worker` in others; `trial` is what the checks see of it.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from stockade.core import Accepted, Command, Outcome, StockadeError, Strategy
+
+ACCEPTED, REJECTED, FAILED = "accepted", "rejected", "failed"
+
+
+class Shot(NamedTuple):
+    """One buyer's answer.
+
+    Attributes:
+        request_id: of the command.
+        answer: "accepted", "rejected" by the rules, or "failed" (no decision).
+        code: why it was rejected or failed; empty when accepted.
+        content: hash of what the buyer was told: equal requests must be told the same.
+        unexpected: what was raised, where it is no refusal that the strategies document.
+        began_ns: monotonic clock, which all processes of a machine share.
+        ended_ns: the same.
+    """
+
+    request_id: str
+    answer: str
+    code: str
+    content: str
+    unexpected: str
+    began_ns: int
+    ended_ns: int
+
+
+Barrier = Callable[[], object]
+
+
+async def fire(strategy: Strategy, commands: Sequence[Command], barrier: Barrier | None = None) -> list[Shot]:
+    """Send all commands at once and wait for every answer.
+
+    Args:
+        strategy: started.
+        commands: one for each buyer.
+        barrier: blocks until every other process stands ready too.
+    """
+    start = asyncio.Event()
+    buyers = [asyncio.create_task(_buy(strategy, command, start)) for command in commands]
+    await asyncio.sleep(0)  # every task now stands behind the start
+    if barrier:
+        barrier()
+    start.set()
+    return [_shot(*told) for told in await asyncio.gather(*buyers)]
+
+
+Told = tuple[Command, Outcome | Exception, int, int]
+
+
+async def _buy(strategy: Strategy, command: Command, start: asyncio.Event) -> Told:
+    await start.wait()
+    began_ns = time.monotonic_ns()
+    try:
+        answer: Outcome | Exception = await strategy.execute(command)
+    except Exception as error:  # noqa: BLE001 - recorded as this buyer's answer, and judged by the checks
+        answer = error
+    return command, answer, began_ns, time.monotonic_ns()
+
+
+def _shot(command: Command, told: Outcome | Exception, began_ns: int, ended_ns: int) -> Shot:
+    if isinstance(told, Exception):
+        code = getattr(told, "code", type(told).__name__)
+        unexpected = "" if isinstance(told, StockadeError) else f"{type(told).__name__}: {told}"
+        return Shot(command.request_id, FAILED, code, "", unexpected, began_ns, ended_ns)
+    content = blake2b(json.dumps(told.data, sort_keys=True).encode(), digest_size=8).hexdigest()
+    if isinstance(told, Accepted):
+        return Shot(command.request_id, ACCEPTED, "", content, "", began_ns, ended_ns)
+    return Shot(command.request_id, REJECTED, told.code, content, "", began_ns, ended_ns)

@@ -1,0 +1,65 @@
+"""The verdict: did a strategy behave as its Promise says? Pure; figures in, judgement out.
+
+"broken": an invariant was violated, promised or not. "not as promised": the Promise was missed without a violation
+(a control that must fail did not; fewer were served than could have been; deadlocks where there must be none).
+"""
+
+from dataclasses import dataclass
+
+from stockade.core import Promise
+
+AS_PROMISED, BROKEN, NOT_AS_PROMISED = "as promised", "broken", "not as promised"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a run showed, over all its repeats.
+
+    Attributes:
+        processes: how many took orders.
+        repeats: how many there were.
+        broken: repeats with a violation.
+        short: repeats in which fewer were accepted than could have been.
+        deadlocks: in total.
+        bites: the arm shows a missing protection for certain.
+        wanted_deadlocks: "any", "none" or "some"; who provokes deadlocks may give up requests for them.
+    """
+
+    processes: int
+    repeats: int
+    broken: int
+    short: int
+    deadlocks: int
+    bites: bool
+    wanted_deadlocks: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict, whether it is the one that the Promise says, and why (empty when there is nothing to say)."""
+
+    verdict: str
+    kept: bool
+    reason: str = ""
+
+
+def judge(promise: Promise, seen: Observed) -> Judgement:
+    """Hold a run to its strategy's Promise."""
+    unsafe = _claims_nothing(promise, seen.processes)
+    if seen.broken:
+        times = f"in {seen.broken} of {seen.repeats} repeats"
+        return Judgement(BROKEN, unsafe, f"{times}, as it must be" if unsafe else times)
+    if unsafe and seen.bites:
+        return Judgement(NOT_AS_PROMISED, False, f"must be seen to fail, and did not in {seen.repeats} repeats")
+    if seen.short and not (unsafe or promise.may_undersell or seen.wanted_deadlocks == "some"):
+        times = f"in {seen.short} of {seen.repeats} repeats"
+        return Judgement(NOT_AS_PROMISED, False, f"gave up requests that could have succeeded {times}")
+    if seen.wanted_deadlocks == "none" and seen.deadlocks:
+        return Judgement(NOT_AS_PROMISED, False, f"{seen.deadlocks} deadlocks where there must be none")
+    if seen.wanted_deadlocks == "some" and not seen.deadlocks:
+        return Judgement(NOT_AS_PROMISED, False, "no deadlock where there must be some")
+    return Judgement(AS_PROMISED, True)
+
+
+def _claims_nothing(promise: Promise, processes: int) -> bool:
+    return promise.may_oversell or (processes > 1 and promise.processes == "one")
