@@ -60,7 +60,7 @@ def _names() -> tuple[str, ...]:
 def _where(name: str, source: str) -> str:
     if source == "environment":
         return f"{PREFIX}{name.upper()}"
-    return f"--{name.replace('_', '-')}" if source == "flag" else source
+    return "the command line" if source == "flag" else source
 
 
 def _expanded(given: Mapping[str, object], source: str) -> dict[str, object]:

@@ -6,7 +6,7 @@ here and hand it commands; what they read, they read through `Shop.read`.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from stockade.strategies.options import Options
 
 T = TypeVar("T")
 Count = Callable[[str, str, str], None]
+Before = Callable[[Database], Awaitable[None]]
 RESOURCES = ("stock", "points")
 
 
@@ -114,13 +115,16 @@ def options_of(settings: Settings) -> Options:
 
 
 @asynccontextmanager
-async def open_shop(settings: Settings, *, options: Options | None = None, jobs: bool = True) -> AsyncIterator[Shop]:
+async def open_shop(
+    settings: Settings, *, options: Options | None = None, jobs: bool = True, before: Before | None = None
+) -> AsyncIterator[Shop]:
     """Open the database, start the strategies and the jobs; stop and close in the opposite order.
 
     Args:
         settings: see `Settings`.
         options: replaces what `options_of` makes; the lab's negative controls need it.
-        jobs: whether to run the sweeper of expired reservations here.
+        jobs: whether to end expired reservations and forget old requests here.
+        before: done with the open database before anything else, e.g. a migration.
 
     Raises:
         BadSetting: the settings name something unknown, or do not fit together or with the database.
@@ -131,6 +135,8 @@ async def open_shop(settings: Settings, *, options: Options | None = None, jobs:
     async with AsyncExitStack() as stack:
         database = await open_database(settings)
         stack.push_async_callback(database.close)
+        if before is not None:
+            await before(database)
         store = SqlStore(database, SHOP_RESOURCES)
         strategies = _strategies(settings, store, options or options_of(settings))
         for strategy in set(strategies.values()):

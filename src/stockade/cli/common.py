@@ -1,0 +1,72 @@
+"""What the commands share: options that become settings, and one-line errors instead of tracebacks.
+
+Neighbours: every file of `cli`; `shop.settings_load` reads the other sources.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from stockade.shop.settings import Settings
+
+UNUSABLE = 2  # exit code: something given cannot be used
+FAILED = 1
+
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="postgresql://, mysql://, mariadb:// or sqlite:///FILE."),
+]
+ConfigOption = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="TOML file with settings; default ./stockade.toml.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting (docs/settings.md).")
+]
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn what a user can do something about into one line on standard error and an exit code."""
+    from stockade.core import Busy, NotSupported, StockadeError
+    from stockade.shop.settings import BadSetting
+
+    try:
+        yield
+    except (BadSetting, NotSupported) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(UNUSABLE) from None
+    except Busy as error:
+        typer.echo(f"error: {error.code}: {error}", err=True)
+        raise typer.Exit(UNUSABLE) from None
+    except StockadeError as error:
+        typer.echo(f"error: {error.code}: {error}", err=True)
+        raise typer.Exit(FAILED) from None
+
+
+def read_settings(config: str | None, pairs: list[str] | None, **flags: object) -> "Settings":
+    """The settings of a command.
+
+    Args:
+        config: path of a TOML file.
+        pairs: `NAME=VALUE` each.
+        flags: settings with options of their own; None where not given.
+
+    Raises:
+        BadSetting: see `load_settings`; or a pair without `=`.
+    """
+    import os
+
+    from stockade.shop.settings import BadSetting
+    from stockade.shop.settings_load import load_settings
+
+    given: dict[str, object] = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise BadSetting(f"--set {pair}: must be NAME=VALUE")
+        given[name.strip().replace("-", "_")] = value
+    given.update((name, value) for name, value in flags.items() if value is not None)
+    return load_settings(given, os.environ, config)

@@ -1,0 +1,85 @@
+"""`stockade migrate`, `stockade demo` and `stockade audit`: commands that work on a database directly."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stockade.cli.common import UNUSABLE, ConfigOption, DatabaseOption, SetOption, one_line_errors, read_settings
+
+if TYPE_CHECKING:
+    from stockade.shop.demo import DemoResult
+    from stockade.shop.settings import Settings
+
+
+def migrate(database: DatabaseOption = None, config: ConfigOption = None, settings: SetOption = None) -> None:
+    """Bring a database to the present schema; nothing happens when it is there already."""
+    import asyncio
+
+    with one_line_errors():
+        chosen = read_settings(config, settings, database=database)
+        before, now = asyncio.run(_migrate(chosen))
+        typer.echo(f"schema {now}: already current" if before == now else f"schema {before or 'none'} -> {now}")
+
+
+async def _migrate(settings: "Settings") -> tuple[str | None, str]:
+    from stockade.shop.wiring import open_database
+    from stockade.store.migrate import migrate as bring
+    from stockade.store.migrate import newest_revision
+
+    opened = await open_database(settings)
+    try:
+        return await bring(opened), newest_revision()
+    finally:
+        await opened.close()
+
+
+def demo(
+    database: DatabaseOption = None,
+    users: Annotated[int, typer.Option(min=0, max=1_000_000, help="user-1, user-2, … each with points.")] = 10,
+    products: Annotated[int, typer.Option(min=0, max=1_000_000, help="product-1, … each with one SKU: sku-1, …")] = 10,
+    stock: Annotated[int, typer.Option(min=0, max=1_000_000_000, help="Units of every SKU.")] = 100,
+    points: Annotated[int, typer.Option(min=0, max=1_000_000_000_000, help="Points of every user.")] = 1_000_000,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Fill a database with data to play with; a second run makes nothing twice."""
+    import asyncio
+
+    from stockade.shop.demo import DemoRefused
+
+    with one_line_errors():
+        chosen = read_settings(config, settings, database=database)
+        try:
+            result = asyncio.run(_demo(chosen, users, products, stock, points))
+        except DemoRefused as refused:
+            typer.echo(f"error: {refused}", err=True)
+            raise typer.Exit(UNUSABLE) from None
+        typer.echo(f"made {result.made:,}, there before {result.there:,}")
+
+
+async def _demo(settings: "Settings", users: int, products: int, stock: int, points: int) -> "DemoResult":
+    import time
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from stockade.shop.demo import create_demo
+    from stockade.shop.schema import ensure_schema
+    from stockade.shop.wiring import open_shop
+    from stockade.store import Database
+
+    async def schema(opened: Database) -> None:
+        await ensure_schema(settings, opened)
+
+    async with open_shop(settings, jobs=False, before=schema) as shop:
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("demo data", total=None)
+            return await create_demo(
+                shop.execute,
+                users,
+                products,
+                stock,
+                points,
+                now_ms=time.time_ns() // 1_000_000,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )

@@ -1,0 +1,54 @@
+"""`stockade token` and `stockade strategies`."""
+
+from typing import Annotated
+
+import typer
+
+from stockade.cli.common import UNUSABLE, ConfigOption, SetOption, one_line_errors, read_settings
+
+
+def token(
+    user: Annotated[str, typer.Argument(help="User id: 1 to 64 letters, digits and any of . _ : -")],
+    admin: Annotated[bool, typer.Option("--admin", help="May act for anyone and use every route.")] = False,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Print a development bearer token for a user."""
+    from stockade.shop.tokens import Tokens, token_secret
+
+    with one_line_errors():
+        chosen = read_settings(config, settings)
+        tokens = Tokens(token_secret(chosen))
+        try:
+            typer.echo(tokens.issue(user, valid_s=chosen.token_hours * 3_600, admin=admin))
+        except ValueError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(UNUSABLE) from None
+
+
+def strategies() -> None:
+    """List the strategies: what each does, promises, and needs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from stockade.core import Promise
+    from stockade.strategies import registry
+
+    def promised(promise: Promise) -> str:
+        if promise.may_oversell:
+            return "nothing: it must be seen to fail"
+        words = ["one process" if promise.processes == "one" else "many processes"]
+        words += [f"survives {', '.join(promise.faults)}"] if promise.faults else []
+        words += [f"order: {promise.order}"] if promise.order != "none" else []
+        words += ["may give up what could succeed"] if promise.may_undersell else []
+        return "; ".join(words)
+
+    table = Table("strategy", "what it does", "promise", "databases", "needs")
+    for name in registry.names():
+        promise = registry.promise(name)
+        needs = ", ".join(promise.needs) or "nothing"
+        table.add_row(name, registry.summary(name), promised(promise), ", ".join(promise.databases), needs)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    console.print(table)

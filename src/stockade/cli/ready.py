@@ -1,0 +1,62 @@
+"""Says where the service is, once /readyz itself says that it is ready. Neighbour: `serve`."""
+
+import asyncio
+import socket
+import time
+
+import typer
+
+from stockade.shop.settings import Settings
+
+WAIT_S = 30.0
+_PAUSE_S = 0.05
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # asked by a client of ours
+
+
+class Announce:
+    """Call it when connections are accepted: it asks /readyz in the background and prints one line.
+
+    Args:
+        settings: the host.
+        listening: the bound socket; its port may have been chosen by the system.
+    """
+
+    def __init__(self, settings: Settings, listening: socket.socket) -> None:
+        self._host = settings.host
+        self._port = int(listening.getsockname()[1])
+        self._task: asyncio.Task[None] | None = None
+
+    def __call__(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._say())
+
+    async def _say(self) -> None:
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        answer = await asked(_ANYWHERE.get(self._host, self._host), self._port)
+        if " 200 " in answer:
+            typer.echo(f"ready on http://{shown}:{self._port}")
+        else:
+            typer.echo(f"not ready after {WAIT_S:g} s: {answer or 'no answer'}", err=True)
+
+
+async def asked(host: str, port: int) -> str:
+    """The status line of /readyz: that of 200 as soon as it comes, else the last one within `WAIT_S`."""
+    status = ""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline and " 200 " not in status:
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                status = await _status(host, port)
+        except (OSError, TimeoutError) as error:
+            status = str(error)
+        if " 200 " not in status:
+            await asyncio.sleep(_PAUSE_S)
+    return status
+
+
+async def _status(host: str, port: int) -> str:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(b"GET /readyz HTTP/1.1\r\nHost: stockade\r\nConnection: close\r\n\r\n")
+        return (await reader.readline()).decode("latin-1").strip()
+    finally:
+        writer.close()

@@ -1,0 +1,82 @@
+"""`stockade serve`: run the shop over HTTP, in this process or in several."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stockade.cli.common import FAILED, ConfigOption, DatabaseOption, SetOption, one_line_errors, read_settings
+
+if TYPE_CHECKING:
+    import socket
+
+    from stockade.shop.settings import Settings
+
+
+def serve(
+    database: DatabaseOption = None,
+    strategy: Annotated[str | None, typer.Option(help="Strategy of every resource; see `stockade strategies`.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the socket.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Serve the HTTP API; stops in order on Ctrl-C.
+
+    Without --database: a SQLite file in the state folder, made and migrated when needed. Any other database is never
+    changed: run `stockade migrate` first.
+    """
+    with one_line_errors():
+        flags = {"database": database, "strategy": strategy, "workers": workers, "host": host, "port": port}
+        chosen = read_settings(config, settings, **flags)
+        _serve(chosen)
+
+
+def _serve(settings: "Settings") -> None:
+    """Check everything that can be checked, then serve.
+
+    Raises:
+        BadSetting, Busy, NotSupported: what is wrong.
+    """
+    from stockade.shop import logs
+    from stockade.shop.http.server import bind
+    from stockade.shop.tokens import token_secret
+    from stockade.shop.wiring import check
+    from stockade.strategies import registry
+
+    check(settings)
+    logs.configure(settings)
+    token_secret(settings)  # made once, before several workers ask for it
+    for name in sorted({settings.strategy_stock, settings.strategy_points}):
+        if registry.promise(name).may_oversell:
+            typer.echo(f"warning: {name} is a negative control: it sells units more than once", err=True)
+    with bind(settings) as listening:
+        if settings.workers == 1:
+            _alone(settings, listening)
+        else:
+            _together(settings, listening)
+
+
+def _alone(settings: "Settings", listening: "socket.socket") -> None:
+    from stockade.cli.ready import Announce
+    from stockade.shop.http.server import run
+
+    run(settings, listening, Announce(settings, listening))
+
+
+def _together(settings: "Settings", listening: "socket.socket") -> None:
+    import asyncio
+
+    from stockade.cli.ready import Announce
+    from stockade.shop.http.server import prepare
+    from stockade.shop.http.supervisor import WorkersFailed, supervise
+
+    async def both() -> None:
+        await prepare(settings)
+        await supervise(settings, listening, Announce(settings, listening))
+
+    try:
+        asyncio.run(both())
+    except WorkersFailed as failed:
+        typer.echo(f"error: {failed}", err=True)
+        raise typer.Exit(FAILED) from None

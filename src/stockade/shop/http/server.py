@@ -1,0 +1,158 @@
+"""Runs the application in this process: uvicorn on a socket that is bound already, until it is told to stop.
+
+The order of a stop: /readyz says no, then (after `drain_s`) no new connections, then the requests at work are
+finished within `stop_wait_s`, then jobs and strategies end, then the connections to the database close. Neighbours:
+`supervisor` starts several of these in processes of their own; the command line starts one here.
+"""
+
+import asyncio
+import math
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+import uvloop
+
+from stockade.shop import logs
+from stockade.shop.http.app import create_app
+from stockade.shop.http.desk import Desk
+from stockade.shop.schema import ensure_schema, in_memory
+from stockade.shop.settings import BadSetting, Settings
+from stockade.shop.wiring import open_database, open_shop
+from stockade.store import Database
+
+BACKLOG = 4_096
+_TICKS_PER_REFRESH = 10  # uvicorn ticks ten times a second
+
+
+class ShopServer(uvicorn.Server):
+    """uvicorn's server, with our order of stopping.
+
+    Args:
+        config: of uvicorn.
+        desk: of the application.
+        ready: called once when connections are accepted.
+    """
+
+    def __init__(self, config: uvicorn.Config, desk: Desk, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._desk = desk
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_PER_REFRESH == 0:
+            self._desk.refresh()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._desk.gate.stopping = True
+        logs.logger().info("stopping", at_work=self._desk.gate.at_work)
+        if self._desk.settings.drain_s and not self.force_exit:
+            await asyncio.sleep(self._desk.settings.drain_s)
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._desk.gate.stopping = True
+        super().handle_exit(sig, frame)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but without raising the signal again: the shop behind the server must still be closed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The listening socket of the settings' host and port.
+
+    Raises:
+        BadSetting: the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        raise BadSetting(f"host = {settings.host!r}, port = {settings.port}: cannot listen there: {error}") from None
+
+
+async def prepare(settings: Settings) -> None:
+    """Check the database once before any worker starts.
+
+    Raises:
+        BadSetting, Busy, NotSupported: see `open_database` and `ensure_schema`; or several workers were asked for on
+            a database in memory, which only one process can see.
+    """
+    database = await open_database(settings)
+    try:
+        if settings.workers > 1 and in_memory(database):
+            raise BadSetting(f"workers = {settings.workers}: a database in memory can be used by one process only")
+        await ensure_schema(settings, database)
+    finally:
+        await database.close()
+
+
+async def serve(
+    settings: Settings, listening: socket.socket, ready: Callable[[], None], stop: asyncio.Event | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM arrives or `stop` is set.
+
+    Args:
+        settings: those in force.
+        listening: a bound socket; closed at the end.
+        ready: called once when connections are accepted.
+        stop: ends the serving from inside the process.
+
+    Raises:
+        BadSetting, Busy, NotSupported: the shop cannot be opened; see `open_shop`.
+    """
+
+    async def schema(database: Database) -> None:
+        await ensure_schema(settings, database)
+
+    async with open_shop(settings, before=schema) as shop:
+        app, desk = create_app(shop)
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=math.ceil(settings.stop_wait_s),
+        )
+        server = ShopServer(config, desk, ready)
+        watch = asyncio.create_task(_watch(stop, server)) if stop is not None else None
+        try:
+            await server.serve([listening])
+        finally:
+            if watch is not None:
+                watch.cancel()
+    logs.logger().info("stopped")
+
+
+def run(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """`serve` on a new uvloop event loop. Raises what `serve` raises."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, listening, ready))
+
+
+async def _watch(stop: asyncio.Event, server: ShopServer) -> None:
+    await stop.wait()
+    server.should_exit = True
