@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import redis
+import redis.asyncio
 
 from stockade import locks
 from stockade.locks import aio
@@ -51,12 +53,27 @@ class World:
             await actor.close()
 
 
+def redis_client(face: Any, url: str) -> Any:
+    """A redis-py client of the face's kind."""
+    return redis.asyncio.Redis.from_url(url) if face is aio else redis.Redis.from_url(url)
+
+
 MAKERS: dict[str, Callable[[Any, pytest.FixtureRequest], Any]] = {
     "memory": lambda face, request: face.MemoryLocks(),
+    "redis": lambda face, request: face.RedisLocks(request.getfixturevalue("redis_url")),
+    "redisclient": lambda face, request: face.RedisLocks(redis_client(face, request.getfixturevalue("redis_url"))),
+    "redisspin": lambda face, request: face.RedisLocks(request.getfixturevalue("redis_url"), fair=False),
 }
+NEEDS = {"redis": pytest.mark.redis, "redisclient": pytest.mark.redis, "redisspin": pytest.mark.redis}
 
 
-@pytest.fixture(params=[f"{kind}-{face}" for kind in MAKERS for face in ("aio", "sync")])
+@pytest.fixture(
+    params=[
+        pytest.param(f"{kind}-{face}", marks=[NEEDS[kind]] if kind in NEEDS else [])
+        for kind in MAKERS
+        for face in ("aio", "sync")
+    ]
+)
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """Each provider on each face."""
     kind, face = request.param.rsplit("-", 1)

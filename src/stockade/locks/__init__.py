@@ -5,8 +5,8 @@ the asyncio twin is `stockade.locks.aio`.
         ...
 
 Layout: `port` (the world as the core sees it), `keeper` + `lease` + `renewal` + `many` (the one state machine),
-`sync` and `aio` (its two faces), `memory`, `redisfair`, `quorum`, `postgres`, `mysql` (where locks live). Imports only
-`stockade.core` and the standard library; drivers are imported by the provider that needs them, when it is made.
+`threads` and `tasks` (its two faces), `memory`, `redislocks`, `quorum`, `postgres`, `mysql` (where locks live).
+Imports only `stockade.core` and the standard library; a driver is imported by the provider that needs it.
 """
 
 from stockade.locks.ask import Holder, LockInfo
@@ -21,7 +21,9 @@ from stockade.locks.errors import (
 )
 from stockade.locks.events import LockEvent
 from stockade.locks.lease import Detached
-from stockade.locks.sync import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock
+from stockade.locks.redisbackend import RedisTuning
+from stockade.locks.redislocks import RedisLocks
+from stockade.locks.threads import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock
 
 __all__ = [
     "Detached",
@@ -42,4 +44,6 @@ __all__ = [
     "MultiLock",
     "Provider",
     "RWLock",
+    "RedisLocks",
+    "RedisTuning",
 ]

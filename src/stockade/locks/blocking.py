@@ -4,13 +4,12 @@ Neighbours: `port.py` (what it promises), `loop.py` (the same for asyncio).
 """
 
 import contextlib
-import itertools
 import threading
 import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from stockade.locks.identity import process_id
+from stockade.locks.identity import new_id
 
 T = TypeVar("T")
 
@@ -59,12 +58,7 @@ class BlockingPort:
     """Locks, threads and time.sleep."""
 
     now = staticmethod(time.monotonic)
-
-    def __init__(self) -> None:
-        self._numbers = itertools.count()
-
-    def new_id(self) -> str:
-        return f"{process_id()}.{next(self._numbers)}"
+    new_id = staticmethod(new_id)
 
     def me(self) -> object:
         return threading.current_thread()

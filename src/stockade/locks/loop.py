@@ -1,26 +1,22 @@
 """The port on asyncio. Neighbours: `port.py` (what it promises), `blocking.py` (the same for threads)."""
 
 import asyncio
-import itertools
 import time
 from collections.abc import Coroutine
 from typing import Any
 
-from stockade.locks.identity import process_id
+from stockade.locks.identity import new_id
 
 
 class AsyncioPort:
     """Futures, tasks and the running loop; one port belongs to one loop."""
 
     now = staticmethod(time.monotonic)
+    new_id = staticmethod(new_id)
 
     def __init__(self) -> None:
-        self._numbers = itertools.count()
         self._running: set[asyncio.Task[None]] = set()
         self._unfinished: set[asyncio.Task[Any]] = set()
-
-    def new_id(self) -> str:
-        return f"{process_id()}.{next(self._numbers)}"
 
     def me(self) -> object:
         return asyncio.current_task()

@@ -1,27 +1,22 @@
-"""The face for threads: `with locks.lock("order:42"): ...`. Its twin for asyncio is `stockade.locks.aio`.
+"""The asyncio face: `async with locks.lock("order:42"): ...`. Its twin for threads is `stockade.locks`."""
 
-Every method drives a coroutine of the core to its end with `run`; nothing is written twice but the way of calling.
-"""
-
+import asyncio
 import functools
-import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from stockade.locks.ask import RW_CAPACITY, LockInfo, LockOptions, Spec
-from stockade.locks.blocking import BlockingPort, run
 from stockade.locks.errors import LockTimeout
 from stockade.locks.face import ProviderBase, name_from_call, wait_bound
 from stockade.locks.keeper import Keeper
 from stockade.locks.lease import BaseLease, Detached
+from stockade.locks.loop import AsyncioPort
 from stockade.locks.many import acquire_all, in_order, release_all
 from stockade.locks.memory import MemoryBackend
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-__all__ = ["Lease", "Lock", "MemoryLocks", "MultiLease", "MultiLock", "Provider", "RWLock"]
 
 
 class Lease(BaseLease):
@@ -29,39 +24,60 @@ class Lease(BaseLease):
 
     __slots__ = ()
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """Give it back. A second call is harmless.
 
         Raises:
             LockLost: it had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease run out.
         """
-        run(self._keeper.release(self))
+        await self._keeper.release(self)
 
-    def extend(self, lease_s: float) -> None:
+    async def extend(self, lease_s: float) -> None:
         """Give it `lease_s` seconds from now on (also the length of later renewals).
 
         Raises:
             LockLost: it is not held any more; it is never taken anew.
             LockUnavailable: the server did not answer.
         """
-        run(self._keeper.extend(self, lease_s))
+        await self._keeper.extend(self, lease_s)
 
-    def wait_lost(self, timeout: float | None = None) -> bool:
+    async def wait_lost(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as in threading
         """Wait until it is lost (True), or released or `timeout` seconds are over (False)."""
-        return run(self.wait_lost_core(timeout))
+        return await self.wait_lost_core(timeout)
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
+        arm(self)
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        run(self._keeper.leave(self, error))
+        await leave(self._keeper, self, error)
+
+
+def arm(lease: Lease) -> None:
+    """From here to `leave`, a loss cancels the task (if the lock was made so)."""
+    task = asyncio.current_task()
+    if task is not None and lease.ask.spec.on_lost == "cancel":
+        lease.body, lease.cancelling = task, task.cancelling()
+
+
+async def leave(keeper: Keeper[Lease], lease: Lease, error: BaseException | None) -> None:
+    """End of a block: release; turn the cancellation that our own loss caused into LockLost (as asyncio.timeout)."""
+    lease.body = None
+    ours = False
+    if lease.interrupted:
+        lease.interrupted = False
+        task = asyncio.current_task()
+        ours = task is not None and task.uncancel() <= lease.cancelling and isinstance(error, asyncio.CancelledError)
+    await keeper.leave(lease, error)
+    if ours:
+        raise lease.lost_error() from error
 
 
 class _Hold:
-    """`with lock.hold(timeout=2) as lease`."""
+    """`async with lock.hold(timeout=2) as lease`."""
 
     __slots__ = ("_lease", "_lock", "_timeout")
 
@@ -70,22 +86,23 @@ class _Hold:
         self._timeout = timeout
         self._lease: Lease | None = None
 
-    def __enter__(self) -> Lease:
-        lease = self._lock.acquire(timeout=self._timeout)
+    async def __aenter__(self) -> Lease:
+        lease = await self._lock.acquire(timeout=self._timeout)
         if lease is None:
             raise self._lock.keeper.timed_out(self._lock.spec, self._timeout)
         self._lease = lease
+        arm(lease)
         return lease
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._lease is not None:
-            run(self._lock.keeper.leave(self._lease, error))
+            await leave(self._lock.keeper, self._lease, error)
 
 
 class Lock:
-    """One lock of one provider. Holds no state, so threads may share it; what is held is a `Lease`."""
+    """One lock of one provider. Holds no state, so tasks may share it; what is held is a `Lease`."""
 
     def __init__(self, keeper: Keeper[Lease], spec: Spec) -> None:
         self.keeper = keeper
@@ -96,7 +113,13 @@ class Lock:
         """The lock's name."""
         return self.spec.name
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None, *, token: str | None = None) -> Lease | None:
+    async def acquire(
+        self,
+        blocking: bool = True,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in threading
+        *,
+        token: str | None = None,
+    ) -> Lease | None:
         """Take the lock. None: it was not granted in time.
 
         Args:
@@ -106,77 +129,78 @@ class Lock:
 
         Raises:
             LockInTransaction: the caller is inside a transaction of the store.
-            LockReentry: this thread holds it already.
+            LockReentry: this task holds it already.
             LockUnavailable: the server cannot be reached.
         """
-        return run(self.keeper.acquire(self.spec, wait_bound(blocking, timeout), token))
+        return await self.keeper.acquire(self.spec, wait_bound(blocking, timeout), token)
 
-    def try_acquire(self) -> Lease | None:
+    async def try_acquire(self) -> Lease | None:
         """Take the lock if it is free now."""
-        return run(self.keeper.acquire(self.spec, 0.0))
+        return await self.keeper.acquire(self.spec, 0.0)
 
     def hold(self, timeout: float | None = None) -> _Hold:
-        """`with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
+        """`async with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
         return _Hold(self, timeout)
 
-    def release(self) -> None:
-        """Give back what this thread holds.
+    async def release(self) -> None:
+        """Give back what this task holds.
 
         Raises:
-            LockNotOwned: this thread holds no lease of it.
+            LockNotOwned: this task holds no lease of it.
             LockLost: the lease had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease run out.
         """
-        run(self.keeper.release(self.keeper.mine(self.spec)))
+        await self.keeper.release(self.keeper.mine(self.spec))
 
     def owned(self) -> bool:
-        """Whether this thread holds it. No I/O."""
+        """Whether this task holds it. No I/O."""
         lease = self.keeper.held_by_me(self.spec)
         return lease is not None and lease.alive
 
-    def locked(self) -> bool:
+    async def locked(self) -> bool:
         """Whether anybody holds it."""
-        return self.inspect().locked
+        return (await self.inspect()).locked
 
-    def inspect(self) -> LockInfo:
+    async def inspect(self) -> LockInfo:
         """Who holds it and who waits."""
-        return run(self.keeper.backend.inspect(self.spec.name, self.spec.kind))
+        return await self.keeper.backend.inspect(self.spec.name, self.spec.kind)
 
-    def adopt(self, detached: Detached) -> Lease:
-        """Take over a lease that was detached in another thread or process.
+    async def adopt(self, detached: Detached) -> Lease:
+        """Take over a lease that was detached in another task, thread or process.
 
         Raises:
             LockNotOwned: it ran out on the way.
         """
-        return run(self.keeper.adopt(self.spec, detached.token, detached.fencing_token))
+        return await self.keeper.adopt(self.spec, detached.token, detached.fencing_token)
 
-    def __enter__(self) -> Lease:
-        lease = run(self.keeper.acquire(self.spec, None))
+    async def __aenter__(self) -> Lease:
+        lease = await self.keeper.acquire(self.spec, None)
         if lease is None:  # only a wait with a limit can end without a grant
             raise LockTimeout(f"lock {self.name!r} was not granted", self.name)
+        arm(lease)
         return lease
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        run(self.keeper.leave(self.keeper.mine(self.spec), error))
+        await leave(self.keeper, self.keeper.mine(self.spec), error)
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """As a decorator of a `def`: every call runs under the lock."""
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+        """As a decorator of an `async def`: every call runs under the lock."""
         return _decorated(function, lambda *args, **kwargs: self.hold())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.spec.kind} {self.name!r}>"
 
 
-def _decorated(function: Callable[P, R], hold: Callable[..., "_Hold"]) -> Callable[P, R]:
-    if inspect.iscoroutinefunction(function):
-        raise TypeError(f"{function!r} is an async function; decorate it with a lock of stockade.locks.aio")
+def _decorated(function: Callable[P, Awaitable[R]], hold: Callable[..., "_Hold"]) -> Callable[P, Awaitable[R]]:
+    if not asyncio.iscoroutinefunction(function):
+        raise TypeError(f"{function!r} is no async function; decorate it with a lock of stockade.locks")
 
     @functools.wraps(function)
-    def locked(*args: P.args, **kwargs: P.kwargs) -> R:
-        with hold(*args, **kwargs):
-            return function(*args, **kwargs)
+    async def locked(*args: P.args, **kwargs: P.kwargs) -> R:
+        async with hold(*args, **kwargs):
+            return await function(*args, **kwargs)
 
     return locked
 
@@ -210,9 +234,9 @@ class MultiLease:
         """Seconds until the first of them ends."""
         return min(lease.remaining() for lease in self.leases.values())
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """Give all back, in reverse order; every one is tried, then the first error is raised."""
-        run(release_all(self._keeper, list(self.leases.values())))
+        await release_all(self._keeper, list(self.leases.values()))
 
 
 class MultiLock:
@@ -222,13 +246,17 @@ class MultiLock:
         self.keeper = keeper
         self.specs = specs
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None) -> MultiLease | None:
+    async def acquire(  # the same arguments as for one lock
+        self,
+        blocking: bool = True,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in threading
+    ) -> MultiLease | None:
         """Take all of them before `timeout` seconds are over, or none (None). Errors as for `Lock.acquire`."""
-        leases = run(acquire_all(self.keeper, self.specs, wait_bound(blocking, timeout)))
+        leases = await acquire_all(self.keeper, self.specs, wait_bound(blocking, timeout))
         return None if leases is None else MultiLease(self.keeper, leases)
 
     def hold(self, timeout: float | None = None) -> "_HoldAll":
-        """`with multi.hold(timeout=2) as leases`; raises LockTimeout after `timeout` seconds."""
+        """`async with multi.hold(timeout=2) as leases`; raises LockTimeout after `timeout` seconds."""
         return _HoldAll(self, timeout)
 
 
@@ -240,15 +268,17 @@ class _HoldAll:
         self._timeout = timeout
         self._leases: MultiLease | None = None
 
-    def __enter__(self) -> MultiLease:
-        leases = self._multi.acquire(timeout=self._timeout)
+    async def __aenter__(self) -> MultiLease:
+        leases = await self._multi.acquire(timeout=self._timeout)
         if leases is None:
             names = ", ".join(spec.name for spec in self._multi.specs)
             raise LockTimeout(f"locks {names} were not granted within {self._timeout} s", names)
         self._leases = leases
+        for lease in leases.leases.values():
+            arm(lease)
         return leases
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._leases is None:
@@ -256,7 +286,7 @@ class _HoldAll:
         trouble: Exception | None = None
         for lease in reversed(self._leases.leases.values()):
             try:
-                run(self._multi.keeper.leave(lease, error))
+                await leave(self._multi.keeper, lease, error)
             except Exception as lost:  # noqa: BLE001 - the others are released first; raised below
                 trouble = trouble or lost
         if trouble is not None:
@@ -264,7 +294,7 @@ class _HoldAll:
 
 
 class Provider(ProviderBase[Lease]):
-    """Makes locks; `with` closes it."""
+    """Makes locks; `async with` closes it."""
 
     def lock(self, name: str, **options: Unpack[LockOptions]) -> Lock:
         """A mutual exclusion lock. Options: see `LockOptions`."""
@@ -293,10 +323,10 @@ class Provider(ProviderBase[Lease]):
 
     def synchronized(
         self, template: str, *, timeout: float | None = None, **options: Unpack[LockOptions]
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
         """Decorator: run each call under the lock that `template` names, e.g. `"order:{order_id}"`."""
 
-        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
             fill = name_from_call(template, function)
             return _decorated(
                 function, lambda *args, **kwargs: self.lock(fill(*args, **kwargs), **options).hold(timeout)
@@ -304,28 +334,28 @@ class Provider(ProviderBase[Lease]):
 
         return decorate
 
-    def inspect(self, name: str) -> LockInfo:
+    async def inspect(self, name: str) -> LockInfo:
         """Who holds the lock of this name and who waits."""
-        return run(self.backend.inspect(name, "lock"))
+        return await self.backend.inspect(name, "lock")
 
-    def break_(self, name: str) -> bool:
+    async def break_(self, name: str) -> bool:
         """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
-        return run(self.backend.break_(name, "lock"))
+        return await self.backend.break_(name, "lock")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop renewing, finish withdrawals, close connections. Leases still held run out."""
-        run(self.keeper.close())
+        await self.keeper.close()
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: Any) -> None:
-        self.close()
+    async def __aexit__(self, *exc: Any) -> None:
+        await self.close()
 
 
 class MemoryLocks(Provider):
-    """Locks between the threads of one process: fair, a few microseconds each, nothing left behind."""
+    """Locks between the tasks of one loop: fair, a few microseconds each, nothing left behind."""
 
     def __init__(self) -> None:
-        port = BlockingPort()
+        port = AsyncioPort()
         super().__init__(port, MemoryBackend(port), Lease)

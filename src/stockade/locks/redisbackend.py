@@ -1,0 +1,242 @@
+"""Locks on one Redis server: fair by a queue inside the server, or spinning.
+
+Fair: one script takes the lock or stands in line; the releaser's script makes the head live waiter the owner and
+wakes it alone, so that a hand-over costs two requests however many wait (measured in the trials; Redisson's fair
+lock needs 7). A notice is only ever a hint that saves time: every waiter asks again now and then, so a lost one costs
+at most `poll_s`. Neighbours: `scripts/*.lua` (the rules), `waitroom.py` (who waits here), `wire/` (connections).
+"""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stockade.locks.ask import Ask, Granted, Holder, Kind, LockInfo, Spec
+from stockade.locks.errors import LockUnavailable
+from stockade.locks.port import Port
+from stockade.locks.redisnames import head_args, lease_ms, names_of
+from stockade.locks.script import Script, script
+from stockade.locks.waitroom import Wait, WaitRoom
+from stockade.locks.wire.transport import Transport
+
+_MUTEX = ("mutex_common",)
+_SHARED = ("shared_common",)
+_LINE_MS = 60_000
+_WITHDRAWALS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class RedisTuning:
+    """Times of the Redis provider.
+
+    Attributes:
+        prefix: put before every name.
+        spin_s: mean pause between two tries of a lock that is not fair (seed 004: 10 ms), jittered by half.
+        poll_s: how often a waiter asks again although no notice came; a lost notice costs at most this.
+        call_s: how long one call may take.
+        patience_s: how long an unreachable server is tried again before LockUnavailable.
+        wait_replicas: how many replicas must have a grant before it counts (WAIT); 0: none.
+    """
+
+    prefix: str = ""
+    spin_s: float = 0.010
+    poll_s: float = 1.0
+    call_s: float = 2.0
+    patience_s: float = 3.0
+    wait_replicas: int = 0
+
+
+class RedisBackend:
+    """Mutexes, read/write locks and semaphores on one server."""
+
+    def __init__(self, port: Port, transport: Transport, tuning: RedisTuning) -> None:
+        self._port = port
+        self._server = transport
+        self._tuning = tuning
+        self._room = WaitRoom(port, transport, f"{tuning.prefix}stockade:n:")
+
+    # -- acquire --------------------------------------------------------------------------------------------------
+
+    async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
+        try:
+            if ask.spec.fair:
+                granted = await self._stand_in_line(ask, deadline)
+            else:
+                granted = await self._spin(ask, deadline)
+            if granted is not None and self._tuning.wait_replicas:
+                granted = await self._replicated(ask, granted)
+        except BaseException:
+            self._port.finish(self._withdraw(ask))
+            raise
+        return granted
+
+    async def _spin(self, ask: Ask, deadline: float) -> Granted | None:
+        while True:
+            sent = self._port.now()
+            answer = await self._patiently(ask, deadline, queue=False)
+            if answer > 0:
+                return Granted(answer, sent + ask.spec.lease_s)
+            now = self._port.now()
+            if now >= deadline:
+                return None
+            pause_s = self._tuning.spin_s * random.uniform(0.5, 1.5)
+            await self._port.sleep(min(pause_s, deadline - now))
+
+    async def _stand_in_line(self, ask: Ask, deadline: float) -> Granted | None:
+        sent = self._port.now()
+        only_try = deadline <= sent
+        if only_try or not self._room.listening:
+            answer = await self._patiently(ask, deadline, queue=False)
+            if answer > 0:
+                return Granted(answer, sent + ask.spec.lease_s)
+            if only_try:
+                return None
+            await self._listen(deadline)
+        wait = self._room.enter(ask)
+        try:
+            granted = await self._wait_turn(ask, wait, deadline)
+        finally:
+            self._room.leave(wait)
+        if granted is None:  # in line, or granted in this very moment: leave both
+            await self._withdraw(ask)
+        return granted
+
+    async def _listen(self, deadline: float) -> None:
+        end = min(deadline, self._port.now() + self._tuning.patience_s)
+        while True:
+            try:
+                return await self._room.listen(self._tuning.call_s)
+            except LockUnavailable:
+                if self._port.now() >= end:
+                    raise
+            await self._port.sleep(0.05)
+
+    async def _wait_turn(self, ask: Ask, wait: Wait, deadline: float) -> Granted | None:
+        """Ask, then sleep until the notice, the next question or the deadline, whichever is first."""
+        poll_s = min(self._tuning.poll_s, ask.spec.lease_s / 2)
+        again = False
+        while True:
+            sent = self._port.now()
+            beat = again or wait.needs_beat(poll_s)
+            answer = await self._patiently(ask, deadline, queue=True, again=again, beat=beat)
+            if answer > 0:
+                return Granted(answer, sent + ask.spec.lease_s)
+            if beat:
+                wait.was_beat(sent)
+            again, asked = True, sent
+            ask_at = sent + (poll_s if answer == 0 else min(poll_s, -answer / 1000 + 0.002))
+            while True:
+                now = self._port.now()
+                if wait.token:  # granted after `asked`, when we were still told to wait: the lease counts from there
+                    return Granted(wait.token, asked + ask.spec.lease_s)
+                if now >= deadline:
+                    return None
+                if wait.recheck or (now >= ask_at and (wait.is_first or now >= asked + 4 * poll_s)):
+                    wait.recheck = False
+                    break
+                await wait.pause(min(deadline, max(ask_at, now + 0.25 * poll_s)) - now)
+
+    async def _patiently(
+        self, ask: Ask, deadline: float, *, queue: bool, again: bool = False, beat: bool = False
+    ) -> int:
+        """One run of the acquire script, repeated while the server is out of reach (the script is safe to repeat)."""
+        give_up = min(deadline, self._port.now() + self._tuning.patience_s)
+        while True:
+            try:
+                return await self._ask(ask, queue=queue, again=again, beat=beat)
+            except LockUnavailable as error:
+                if self._port.now() >= give_up:
+                    error.lock_name = ask.spec.name
+                    raise
+            again = True
+            await self._port.sleep(0.05 * random.uniform(0.5, 1.5))
+
+    async def _ask(self, ask: Ask, *, queue: bool, again: bool, beat: bool) -> int:
+        names = names_of(self._tuning.prefix, ask.spec.name, ask.spec.kind)
+        beat_ms = round(3000 * self._tuning.poll_s) if beat else 0
+        args = (*head_args(ask, self._room.channel, names.alive), int(queue), int(again), beat_ms, _LINE_MS)
+        answer = await self._script(ask.spec, "acquire").run(self._server, names.keys, args, self._tuning.call_s)
+        return int(answer)
+
+    async def _replicated(self, ask: Ask, granted: Granted) -> Granted:
+        """A write of our own, then WAIT: replication is one stream, so the grant before it has arrived as well."""
+        sent, wanted = self._port.now(), self._tuning.wait_replicas
+        if await self.extend([ask], self._tuning.call_s) != [True]:
+            raise LockUnavailable("the grant was lost before it was replicated", ask.spec.name)
+        bound_ms = round(min(self._tuning.call_s, ask.spec.lease_s) * 500)
+        have = int(await self._server.call("WAIT", wanted, bound_ms, timeout_s=self._tuning.call_s))
+        if have < wanted:
+            raise LockUnavailable(f"{have} of {wanted} replicas have the grant", ask.spec.name)
+        return granted._replace(valid_until=sent + ask.spec.lease_s)
+
+    # -- release --------------------------------------------------------------------------------------------------
+
+    async def release(self, ask: Ask) -> bool:
+        return await self._give_back(ask)
+
+    async def _give_back(self, ask: Ask, *, line: bool = False, force: bool = False) -> bool:
+        names = names_of(self._tuning.prefix, ask.spec.name, ask.spec.kind)
+        args = (*head_args(ask, self._room.channel, names.alive), int(line), int(force))
+        answer = await self._script(ask.spec, "release").run(self._server, names.keys, args, self._tuning.call_s)
+        return int(answer) == 1
+
+    async def _withdraw(self, ask: Ask) -> None:
+        """Leave line and lock, whichever we are in. Same connection, so it comes after what was sent before."""
+        pause_s = 0.05
+        for _ in range(_WITHDRAWALS):
+            try:
+                await self._give_back(ask, line=True)
+            except LockUnavailable:  # what is left then: a lease that nobody renews, and a line entry that times out
+                await self._port.sleep(pause_s)
+                pause_s *= 2
+            else:
+                return
+
+    # -- the rest -------------------------------------------------------------------------------------------------
+
+    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool]:
+        mutexes = [ask for ask in asks if ask.spec.kind == "lock"]
+        kept: dict[str, bool] = {}
+        if mutexes:
+            names = [names_of(self._tuning.prefix, ask.spec.name, "lock").keys for ask in mutexes]
+            keys = tuple(key for four in names for key in (four[0], four[3]))
+            args = tuple(part for ask in mutexes for part in (ask.owner, lease_ms(ask.spec.lease_s)))
+            answers = await script("mutex_renew").run(self._server, keys, args, min(timeout_s, self._tuning.call_s))
+            kept = {ask.owner: answer == 1 for ask, answer in zip(mutexes, answers, strict=True)}
+        for ask in asks:
+            if ask.spec.kind != "lock":
+                kept[ask.owner] = await self._extend_share(ask, timeout_s)
+        return [kept[ask.owner] for ask in asks]
+
+    async def _extend_share(self, ask: Ask, timeout_s: float) -> bool:
+        names = names_of(self._tuning.prefix, ask.spec.name, ask.spec.kind)
+        args = head_args(ask, self._room.channel, names.alive)
+        timeout_s = min(timeout_s, self._tuning.call_s)
+        return int(await self._script(ask.spec, "renew").run(self._server, names.keys, args, timeout_s)) == 1
+
+    async def inspect(self, name: str, kind: Kind) -> LockInfo:
+        names = names_of(self._tuning.prefix, name, kind)
+        spec = Spec(name, kind)
+        args = head_args(Ask(spec, "-"), self._room.channel, names.alive)
+        found, line = await self._script(spec, "inspect").run(self._server, names.keys, args, self._tuning.call_s)
+        rows = [found] if kind == "lock" and found[0] else [] if kind == "lock" else found
+        holders = tuple(
+            Holder(_text(owner), int(token), int(ttl_ms) / 1000 if int(ttl_ms) >= 0 else math.inf, _text(meta))
+            for owner, ttl_ms, token, meta in rows
+        )
+        return LockInfo(name, holders, tuple(_text(entry).split(" ", 1)[0] for entry in line))
+
+    async def break_(self, name: str, kind: Kind) -> bool:
+        return await self._give_back(Ask(Spec(name, kind), "-.-"), force=True)
+
+    async def close(self) -> None:
+        await self._server.close()
+
+    @staticmethod
+    def _script(spec: Spec, verb: str) -> Script:
+        family = _MUTEX if spec.kind == "lock" else _SHARED
+        return script(*family, f"{'mutex' if spec.kind == 'lock' else 'shared'}_{verb}")
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -1,0 +1,60 @@
+"""`RedisLocks`, for threads and for asyncio: locks on one Redis (or Valkey) server.
+
+Neighbours: `redisbackend.py` (the rules), `wire/` (connections), `quorum.py` (several independent servers).
+"""
+
+from typing import Any
+
+from stockade.locks import tasks, threads
+from stockade.locks.ask import LockOptions
+from stockade.locks.blocking import BlockingPort
+from stockade.locks.loop import AsyncioPort
+from stockade.locks.redisbackend import RedisBackend, RedisTuning
+from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
+from stockade.locks.wire.multiplexed import MultiplexedTransport
+from stockade.locks.wire.threaded import ThreadedTransport
+from stockade.locks.wire.transport import Transport
+
+_USUAL = RedisTuning()
+
+
+class RedisLocks(threads.Provider):
+    """Locks on one Redis server, for threads.
+
+    Args:
+        where: a URL (one connection for all threads) or a `redis.Redis` client (a copy of it without retries is used).
+        tuning: times and prefix.
+        fair: default of the `fair` option: first come, first served; False spins.
+        lease_s: default lease in seconds.
+
+    Raises:
+        MissingExtra: hiredis or redis is not installed.
+    """
+
+    def __init__(self, where: Any, tuning: RedisTuning = _USUAL, *, fair: bool = True, lease_s: float = 30.0) -> None:
+        port = BlockingPort()
+        self.transport: Transport = ThreadedTransport(where) if isinstance(where, str) else ClientTransport(where)
+        backend = RedisBackend(port, self.transport, tuning)
+        super().__init__(port, backend, threads.Lease, LockOptions(fair=fair, lease_s=lease_s))
+
+
+class AioRedisLocks(tasks.Provider):
+    """Locks on one Redis server, for asyncio; exported as `stockade.locks.aio.RedisLocks`.
+
+    Args:
+        where: a URL (one multiplexed connection) or a `redis.asyncio.Redis` client (a copy without retries is used).
+        tuning: times and prefix.
+        fair: default of the `fair` option: first come, first served; False spins.
+        lease_s: default lease in seconds.
+
+    Raises:
+        MissingExtra: hiredis or redis is not installed.
+    """
+
+    def __init__(self, where: Any, tuning: RedisTuning = _USUAL, *, fair: bool = True, lease_s: float = 30.0) -> None:
+        port = AsyncioPort()
+        self.transport: Transport = (
+            MultiplexedTransport(where) if isinstance(where, str) else AsyncClientTransport(where)
+        )
+        backend = RedisBackend(port, self.transport, tuning)
+        super().__init__(port, backend, tasks.Lease, LockOptions(fair=fair, lease_s=lease_s))

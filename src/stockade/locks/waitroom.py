@@ -1,0 +1,114 @@
+"""Who waits in this process for locks of a server, and how a notice finds its waiter.
+
+One subscription per process serves all waiters. A notice says "<owner> <token>": that owner was made the holder.
+"""
+
+from typing import Any
+
+from stockade.locks.ask import Ask
+from stockade.locks.identity import process_id
+from stockade.locks.port import Port
+from stockade.locks.wire.transport import Transport
+
+
+class Wait:
+    """One waiter. `token` is set by its notice; `recheck` asks it to look for itself."""
+
+    __slots__ = ("_notice", "_room", "ask", "line", "recheck", "token")
+
+    def __init__(self, room: "WaitRoom", line: "Line", ask: Ask) -> None:
+        self._room = room
+        self.line = line
+        self._notice: Any = None
+        self.ask = ask
+        self.token = 0
+        self.recheck = False
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nobody in this process has waited longer for this lock: that one looks after the line."""
+        return next(iter(self.line.waits.values()), None) is self
+
+    def needs_beat(self, poll_s: float) -> bool:
+        """Whether the server has not been told for half of `poll_s` that this process lives."""
+        return self._room.port.now() - self.line.beat_at >= poll_s / 2
+
+    def was_beat(self, sent: float) -> None:
+        """It has been told, by a call sent at that second; noted only now, lest a quicker call come without."""
+        self.line.beat_at = max(self.line.beat_at, sent)
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep until woken, at most that long."""
+        self._notice = self._room.port.notice()
+        if not self.token and not self.recheck:
+            await self._room.port.wait_notice(self._notice, max(seconds, 0.0))
+
+    def wake(self) -> None:
+        """Let it look at once."""
+        if self._notice is not None:
+            self._room.port.publish(self._notice)
+
+
+class Line:
+    """Waiters of one lock in this process, in order of arrival."""
+
+    __slots__ = ("beat_at", "waits")
+
+    def __init__(self) -> None:
+        self.waits: dict[str, Wait] = {}
+        self.beat_at = float("-inf")
+
+
+class WaitRoom:
+    """All waiters of one provider in this process."""
+
+    def __init__(self, port: Port, transport: Transport, channel: str) -> None:
+        self.port = port
+        self.channel = channel
+        self._transport = transport
+        self._lines: dict[tuple[str, str], Line] = {}
+        self._waits: dict[str, Wait] = {}
+        self._process = ""
+
+    @property
+    def listening(self) -> bool:
+        """Whether notices can reach this process; false again in the child after a fork."""
+        return self._process == process_id()
+
+    async def listen(self, timeout_s: float) -> None:
+        """Subscribe, before the first waiter stands in line."""
+        process = process_id()
+        await self._transport.listen(self.channel + process, self._heard, self._gap, timeout_s)
+        self._process = process
+
+    def enter(self, ask: Ask) -> Wait:
+        """Begin to wait."""
+        key = (ask.spec.kind, ask.spec.name)
+        line = self._lines.setdefault(key, Line())
+        wait = Wait(self, line, ask)
+        line.waits[ask.owner] = wait
+        self._waits[ask.owner] = wait
+        self._lines[key] = line  # another thread may have removed it as empty
+        return wait
+
+    def leave(self, wait: Wait) -> None:
+        """Wait no more."""
+        key = (wait.ask.spec.kind, wait.ask.spec.name)
+        self._waits.pop(wait.ask.owner, None)
+        line = wait.line
+        line.waits.pop(wait.ask.owner, None)
+        if not line.waits and self._lines.get(key) is line:
+            del self._lines[key]
+
+    def _heard(self, message: bytes) -> None:
+        owner, _, token = message.decode().partition(" ")
+        wait = self._waits.get(owner)
+        if wait is not None:
+            wait.token = int(token)
+            wait.wake()
+
+    def _gap(self) -> None:
+        """The subscription was interrupted: notices may be lost, so everybody looks for himself."""
+        for wait in list(self._waits.values()):
+            wait.recheck = True
+            wait.wake()

@@ -1,0 +1,253 @@
+"""One connection for all threads: who comes first sends for everybody who came meanwhile and reads the replies.
+
+"Flat combining" (Hendler, Incze, Shavit, Tzafrir 2010): with one thread it is a plain blocking socket, with fifty it
+pipelines by itself. No thread of its own, and the order that a withdrawal needs. Notices come on a second
+connection, read by a daemon thread that starts with the first waiter.
+"""
+
+import socket
+import threading
+import time
+from typing import Any
+
+from stockade.locks.errors import LockUnavailable
+from stockade.locks.identity import process_id
+from stockade.locks.port import ServerError
+from stockade.locks.wire.address import Address, load_hiredis
+from stockade.locks.wire.transport import Gap, Heard
+
+_CHUNK = 65536
+
+
+class _Call:
+    """One command on its way: its bytes, then its reply."""
+
+    __slots__ = ("data", "error", "gate", "leads", "reply", "timeout_s")
+
+    def __init__(self, data: bytes, timeout_s: float) -> None:
+        self.data = data
+        self.timeout_s = timeout_s
+        self.reply: Any = None
+        self.error: Exception | None = None
+        self.leads = False
+        self.gate: threading.Lock | None = None
+
+
+class Socket:
+    """A blocking connection that speaks RESP."""
+
+    def __init__(self, address: Address, hiredis: Any, name: str, timeout_s: float) -> None:
+        self._hiredis = hiredis
+        self._reader = hiredis.Reader()
+        try:
+            self._socket = self._open(address, timeout_s)
+            for command in address.greeting(name):
+                self.send(hiredis.pack_command(command), timeout_s)
+                reply = self.read(timeout_s)
+                if isinstance(reply, hiredis.HiredisError):
+                    raise LockUnavailable(f"lock server: {reply}")
+        except OSError as error:
+            raise LockUnavailable(f"lock server {address.host}:{address.port}: {error}") from error
+
+    @staticmethod
+    def _open(address: Address, timeout_s: float) -> socket.socket:
+        if address.path:
+            plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            plain.settimeout(timeout_s)
+            plain.connect(address.path)
+            return plain
+        plain = socket.create_connection((address.host, address.port), timeout_s)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return address.tls.wrap_socket(plain, server_hostname=address.host) if address.tls else plain
+
+    def send(self, data: bytes, timeout_s: float) -> None:
+        """Write all of it."""
+        self._socket.settimeout(timeout_s)
+        self._socket.sendall(data)
+
+    def read(self, timeout_s: float | None) -> Any:
+        """The next reply; errors of the server are returned, not raised."""
+        reply = self._reader.gets()
+        while reply is False:
+            self._socket.settimeout(timeout_s)
+            data = self._socket.recv(_CHUNK)
+            if not data:
+                raise ConnectionError("connection closed by the server")
+            self._reader.feed(data)
+            reply = self._reader.gets()
+        return reply
+
+    def close(self) -> None:
+        """Close it, waking a thread that reads from it."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:  # it was not connected any more
+            self._socket.close()
+            return
+        self._socket.close()
+
+
+class ThreadedTransport:
+    """The command connection and, once somebody waits, the listening one; both come back by themselves."""
+
+    def __init__(self, url: str) -> None:
+        self._address = Address.parse(url)
+        self._hiredis = load_hiredis()
+        self._guard = threading.Lock()
+        self._pending: list[_Call] = []
+        self._busy = False
+        self._socket: Socket | None = None
+        self._process = process_id()
+        self._ears: _Ears | None = None
+        self._closed = False
+
+    async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
+        call = _Call(self._hiredis.pack_command(parts), timeout_s)
+        if self._process != process_id():
+            self._reset_after_fork()
+        with self._guard:
+            self._pending.append(call)
+            if self._busy:
+                call.gate = threading.Lock()
+                call.gate.acquire()
+            else:
+                self._busy = call.leads = True
+        if call.gate is not None:
+            self._follow(call, call.gate)
+        if call.leads:
+            self._lead(call)
+        if call.error is not None:
+            raise call.error
+        return call.reply
+
+    def _follow(self, call: _Call, gate: threading.Lock) -> None:
+        """Wait until somebody has our reply, or until it is our turn to lead. The leader bounds the time."""
+        try:
+            gate.acquire()
+        except BaseException:  # Ctrl-C in the main thread: do not inherit the lead and drop it
+            with self._guard:
+                if call in self._pending:
+                    self._pending.remove(call)
+                leads = call.leads
+            if leads:
+                self._lead(call)
+            raise
+
+    def _lead(self, own: _Call) -> None:
+        """Send and read for everybody who is there, then let the next one lead."""
+        with self._guard:
+            batch, self._pending = self._pending, []
+        try:
+            self._exchange(batch)
+        except (OSError, LockUnavailable) as error:
+            self._fail(batch, str(error))
+        except BaseException:
+            self._fail(batch, "interrupted")  # a reply may be half read: the connection is of no use
+            raise
+        finally:
+            with self._guard:
+                heir = next(iter(self._pending), None)
+                self._busy = heir is not None
+                if heir is not None:
+                    heir.leads = True
+            for call in (*batch, heir):
+                if call is not own and call is not None and call.gate is not None:
+                    call.gate.release()
+
+    def _exchange(self, batch: list[_Call]) -> None:
+        bound_s = max(call.timeout_s for call in batch)
+        end = time.monotonic() + bound_s
+        if self._closed:
+            raise LockUnavailable("the provider is closed")
+        if self._socket is None:
+            self._socket = Socket(self._address, self._hiredis, "stockade-locks", bound_s)
+        self._socket.send(batch[0].data if len(batch) == 1 else b"".join([call.data for call in batch]), bound_s)
+        for call in batch:
+            reply = self._socket.read(max(end - time.monotonic(), 0.001))
+            if isinstance(reply, self._hiredis.HiredisError):
+                call.error = ServerError(str(reply))
+            else:
+                call.reply = reply
+            call.data = b""
+
+    def _fail(self, batch: list[_Call], reason: str) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        for call in batch:
+            if call.data:  # not answered yet
+                call.error = LockUnavailable(f"lock server: {reason}")
+
+    def _reset_after_fork(self) -> None:
+        """The parent goes on using the socket; here it must not be touched."""
+        self._guard = threading.Lock()
+        self._pending, self._busy, self._socket, self._ears = [], False, None, None
+        self._process = process_id()
+
+    async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
+        with self._guard:
+            if self._ears is None and not self._closed:
+                self._ears = _Ears(self._address, self._hiredis, (channel, heard, gap), timeout_s)
+
+    async def close(self) -> None:
+        with self._guard:
+            self._closed = True
+            ears, self._ears = self._ears, None
+            busy = self._busy
+        if ears is not None:
+            ears.close()
+        if self._socket is not None and not busy:
+            self._socket.close()
+
+
+class _Ears:
+    """The listening connection and the thread that reads it."""
+
+    def __init__(self, address: Address, hiredis: Any, what: tuple[str, Heard, Gap], timeout_s: float) -> None:
+        self._address = address
+        self._hiredis = hiredis
+        self._channel, self._heard, self._gap = what
+        self._timeout_s = timeout_s
+        self._ended = threading.Event()
+        self._socket = self._subscribed()
+        self._thread = threading.Thread(target=self._run, name="stockade-lock-notices", daemon=True)
+        self._thread.start()
+
+    def _subscribed(self) -> Socket:
+        made = Socket(self._address, self._hiredis, "stockade-notices", self._timeout_s)
+        try:
+            made.send(self._hiredis.pack_command(("SUBSCRIBE", self._channel)), self._timeout_s)
+            made.read(self._timeout_s)
+        except OSError as error:
+            made.close()
+            raise LockUnavailable(f"lock server: {error}") from error
+        return made
+
+    def _run(self) -> None:
+        """Until closed: hand messages on, subscribe again after an interruption, tell of the gap."""
+        pause_s = 0.02
+        while not self._ended.is_set():
+            try:
+                while True:
+                    reply = self._socket.read(None)
+                    if isinstance(reply, list) and reply[0] == b"message":
+                        self._heard(reply[2])
+            except (OSError, self._hiredis.HiredisError):
+                self._socket.close()
+            while not self._ended.wait(pause_s):
+                try:
+                    self._socket = self._subscribed()
+                except LockUnavailable:  # the waiters poll meanwhile, and say so if that fails too
+                    pause_s = min(pause_s * 2, 1.0)
+                    continue
+                pause_s = 0.02
+                self._gap()
+                break
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ended.set()
+        self._socket.close()
+        self._thread.join(5)
+        self._socket.close()
