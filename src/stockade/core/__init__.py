@@ -8,6 +8,7 @@ from stockade.core.decision import Accepted, Change, Decision, Delete, Event, In
 from stockade.core.errors import (
     Busy,
     Conflict,
+    FenceRefused,
     LockInTransaction,
     LockLost,
     NotSupported,
@@ -34,6 +35,7 @@ __all__ = [
     "Decision",
     "Delete",
     "Event",
+    "FenceRefused",
     "Grant",
     "Guard",
     "GuardKind",

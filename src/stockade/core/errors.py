@@ -45,6 +45,22 @@ class LockLost(StockadeError):
     retryable = True
 
 
+class FenceRefused(LockLost):
+    """A row has seen a newer lock holder than this one: nothing was read or written under the old lock.
+
+    Attributes:
+        key: the row, e.g. `stock:42`.
+        fence: the token that the row holds. A lock server that lost its counter has to go on above it.
+    """
+
+    outcome = "none"
+
+    def __init__(self, key: str, fence: int) -> None:
+        super().__init__(f"{key} has seen fencing token {fence}: another holder of its lock came later")
+        self.key = key
+        self.fence = fence
+
+
 class Unknown(StockadeError):
     """The reply to the commit was lost. Send the same request id again: it is always safe, and it tells."""
 

@@ -7,7 +7,8 @@ whole SQLite transaction costs one thread switch instead of one for each stateme
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -42,6 +43,7 @@ class Database:
         self._backend = backend
         self._writers = asyncio.Semaphore(pool_size)
         self._readers = asyncio.Semaphore(backend.readers)
+        self._turns = asyncio.Semaphore(pool_size)
 
     @classmethod
     async def open(cls, url: str, *, pool_size: int = 8, wait_s: float = 5.0) -> "Database":
@@ -120,6 +122,25 @@ class Database:
         finally:
             in_transaction.reset(token)
             self._writers.release()
+
+    @asynccontextmanager
+    async def turn(self, deadline: float) -> AsyncIterator[None]:
+        """Hold one of `pool_size` places for a read and for the write that depends on it.
+
+        Where reads stand apart from writes, nothing else bounds how many decide at once on a row that only one of
+        them can still write; 500 callers would each lose to 499 others until their deadlines.
+
+        Args:
+            deadline: on the monotonic clock, in seconds.
+
+        Raises:
+            Busy: no place before the deadline (POOL_EXHAUSTED).
+        """
+        await self._enter(self._turns, deadline)
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def _enter(self, gate: asyncio.Semaphore, deadline: float) -> None:
         if not gate.locked():  # first in, first out: not locked means that nobody waits

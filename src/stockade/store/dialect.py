@@ -17,6 +17,7 @@ from sqlalchemy import (
     delete,
     insert,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -135,6 +136,14 @@ class Dialect:
         statement = self.prepared(("guarded", resource.kind, guard), lambda: update_one(resource, guard))
         return statement.count(connection, values)
 
+    def install_fence(self, connection: Connection, resource: Resource, values: Values) -> int | None:
+        """Make (token, owner) the row's newest holder; the stored token if the row refuses, else None."""
+        statement = self.prepared(("fence", resource.kind), lambda: update_fence(resource))
+        if statement.count(connection, values):
+            return None
+        stored = self.prepared(("fenced", resource.kind), lambda: select_fence(resource)).rows(connection, values)
+        return int(stored[0][0]) if stored else None  # a row that is not there refuses nobody
+
     def update_delta(self, connection: Connection, resource: Resource, values: Values) -> Any | None:
         """Move the counters of one row if they stay in range; (version, counters…) afterwards, or None."""
         statement = self.prepared(("delta", resource.kind), lambda: update_counters(resource, self.returning))
@@ -221,6 +230,22 @@ def update_counters(resource: Resource, returning: bool) -> Update:
         **moves, version=table.c.version + bindparam("count", type_=table.c.version.type), stamp=bindparam("stamp")
     )
     return statement.returning(*_counters(resource)) if returning else statement
+
+
+def update_fence(resource: Resource) -> Update:
+    """Install a token that is newer, or this owner's own: an equal token of another owner is refused.
+
+    A lock server that lost its newest write in a failover grants the same token twice; hence the owner.
+    """
+    table = resource.table
+    token, owner = bindparam("token", type_=table.c.fence.type), bindparam("owner", type_=table.c.fence_owner.type)
+    newer = or_(table.c.fence < token, and_(table.c.fence == token, table.c.fence_owner == owner))
+    return update(table).where(table.c.id == bindparam("id_"), newer).values(fence=token, fence_owner=owner)
+
+
+def select_fence(resource: Resource) -> Select[Any]:
+    """(token) that a row holds."""
+    return select(resource.table.c.fence).where(resource.table.c.id == bindparam("id_"))
 
 
 def select_counters(resource: Resource) -> Select[Any]:

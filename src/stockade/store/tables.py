@@ -5,6 +5,8 @@ carry CHECK constraints as the last line of defence. No foreign key points at a 
 once more, and on PostgreSQL that collapses (MultiXacts).
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -32,11 +34,17 @@ metadata = MetaData(
 )
 
 
-def _guarded() -> list[Column[int]]:
-    """The columns every protected row has: version, and the time of the last change for the TIMESTAMP guard."""
+def guarded() -> list[Column[Any]]:
+    """The columns that a protected row has for its guards.
+
+    `version` and `stamp` (the time of the last change) are compared at the write, `fence` and `fence_owner` name the
+    last lock holder whose fencing token was installed.
+    """
     return [
         Column("version", BigInteger, nullable=False),
         Column("stamp", BigInteger, nullable=False),
+        Column("fence", BigInteger, nullable=False, server_default="0"),
+        Column("fence_owner", text_id(), nullable=False, server_default=""),
     ]
 
 
@@ -102,7 +110,7 @@ skus = Table(
     Column("price", BigInteger, nullable=False),
     Column("on_hand", BigInteger, nullable=False),
     Column("reserved", BigInteger, nullable=False),
-    *_guarded(),
+    *guarded(),
     CheckConstraint("price >= 0", name="price"),
     CheckConstraint("on_hand >= 0", name="on_hand"),
     CheckConstraint("reserved >= 0 AND reserved <= on_hand", name="reserved"),
@@ -115,7 +123,7 @@ point_accounts = Table(
     Column("id", text_id(), primary_key=True),  # the user's id
     Column("balance", BigInteger, nullable=False),
     Column("held", BigInteger, nullable=False),
-    *_guarded(),
+    *guarded(),
     CheckConstraint("balance >= 0", name="balance"),
     CheckConstraint("held >= 0 AND held <= balance", name="held"),
     postgresql_with={"fillfactor": 80},
@@ -143,7 +151,7 @@ orders = Table(
     Column("payment_id", text_id(32), nullable=False),  # '': not paid
     Column("reason", String(200), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
-    *_guarded(),
+    *guarded(),
     CheckConstraint("total >= 0", name="total"),
     Index(None, "user_id", "created_ms"),
     Index(None, "created_ms"),
@@ -179,7 +187,7 @@ payments = Table(
     Column("method", String(16), nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
-    *_guarded(),
+    *guarded(),
     UniqueConstraint("order_id"),  # one payment per order, whatever the code above does
     CheckConstraint("amount >= 0", name="amount"),
 )

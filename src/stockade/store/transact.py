@@ -18,6 +18,7 @@ from stockade.core import (
     Busy,
     Command,
     Conflict,
+    FenceRefused,
     Guard,
     GuardKind,
     Key,
@@ -88,7 +89,7 @@ class SqlStore:
 
     def supports(self, kind: GuardKind) -> bool:
         """Whether this database can carry out the guard."""
-        return kind not in self.database.dialect.unsupported and kind is not GuardKind.FENCE
+        return kind not in self.database.dialect.unsupported
 
     async def transact(self, commands: Sequence[Command], guard: Guard, *, deadline: float) -> list[Result]:
         """See `stockade.core.Store.transact`."""
@@ -116,6 +117,8 @@ class SqlStore:
                 # can meet the remains of a rollback (InnoDB answers that with a deadlock)
                 keys = error.keys
                 await self.database.transaction(lambda c, keys=keys: self._saver.open(c, keys), deadline=deadline)  # type: ignore[misc]
+            except (FenceRefused, NotSupported) as error:
+                return [error for _ in pending.commands]
             except RowChanged as error:
                 # the claim was written before the rows were compared, so an earlier lost commit is ruled out
                 self.stats.conflicts += 1
@@ -192,13 +195,14 @@ class SqlStore:
         self.stats.transactions += 1
         database, folder = self.database, Folder(self._resources, self._versioned, guard.bare_clock)
         if database.dialect.reads_apart and guard.kind in READS_APART:
-            left_s = max(0.001, deadline - time.monotonic())
-            rows_known = await database.read(lambda c: self._load(c, pending, guard), timeout_s=left_s)
-            batch = folder.fold(pending.commands, *rows_known)
-            self._check_opened(batch)
-            if not batch.requests:
-                return batch.answers
-            await database.transaction(lambda c: self._save(c, batch, guard), deadline=deadline)
+            async with database.turn(deadline):
+                left_s = max(0.001, deadline - time.monotonic())
+                rows_known = await database.read(lambda c: self._load(c, pending, guard), timeout_s=left_s)
+                batch = folder.fold(pending.commands, *rows_known)
+                self._check_opened(batch)
+                if not batch.requests:
+                    return batch.answers
+                await database.transaction(lambda c: self._save(c, batch, guard), deadline=deadline)
         else:
 
             def body(connection: Connection) -> Batch:

@@ -1,5 +1,7 @@
 """The first schema: the store's tables (requests, ledger, outbox) and the shop's."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -18,8 +20,13 @@ def upgrade() -> None:
     _orders()
 
 
-def _guarded() -> list[sa.Column[int]]:
-    return [sa.Column("version", sa.BigInteger, nullable=False), sa.Column("stamp", sa.BigInteger, nullable=False)]
+def _guarded() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("stamp", sa.BigInteger, nullable=False),
+        sa.Column("fence", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("fence_owner", text_id(), nullable=False, server_default=""),
+    ]
 
 
 def _store() -> None:

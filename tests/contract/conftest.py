@@ -1,0 +1,74 @@
+"""One shop for each strategy and database: what every control is held to, written once."""
+
+import time
+
+import pytest
+
+from stockade.core import Backoff, Guard
+from stockade.shop.commands.charge_points import ChargePoints
+from stockade.shop.commands.create_product import CreateProduct, NewSku
+from stockade.shop.commands.lines import OrderLine
+from stockade.shop.commands.place_order import PlaceOrder
+from stockade.shop.ids import derived_id
+from stockade.shop.resources import SHOP_RESOURCES
+from stockade.store import Database, SqlStore
+from stockade.store.migrate import migrate
+from stockade.strategies import registry
+from stockade.strategies.options import Options
+
+NOW_MS = 1_700_000_000_000
+
+
+class Bench:
+    """A running strategy over a migrated database, with words for what tests do."""
+
+    def __init__(self, name, database, options):
+        self.name = name
+        self.database = database
+        self.store = SqlStore(database, SHOP_RESOURCES)
+        self.strategy = registry.create(name, self.store, options)
+
+    async def product(self, *skus, stock=20, price=1000):
+        """A product with these SKUs."""
+        news = tuple(NewSku(price, stock, sku) for sku in skus)
+        command = CreateProduct(derived_id("product", *skus), "f", NOW_MS, "Lamp", "light", news, product_id="")
+        (answer,) = await self.store.transact([command], Guard.ROW, deadline=time.monotonic() + 10)
+        assert answer.accepted, answer
+
+    def order(self, number, *skus, user="u1", pay="LATER"):
+        """An order of one unit of each SKU."""
+        lines = tuple(OrderLine(sku, 1) for sku in skus or ("s",))
+        return PlaceOrder(derived_id("order", number), "f", NOW_MS, user, lines, pay)
+
+    def charge(self, number, user="u1", amount=100):
+        """A charge of points."""
+        return ChargePoints(derived_id("charge", number), "f", NOW_MS, user, amount)
+
+
+@pytest.fixture(params=registry.names())
+def strategy_name(request):
+    """Every strategy in turn."""
+    return request.param
+
+
+@pytest.fixture
+async def database(database_url):
+    """A migrated database of each kind."""
+    found = await Database.open(database_url, pool_size=8)
+    await migrate(found)
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+async def bench(strategy_name, database):
+    """The strategy over the database, started; combinations that a Promise excludes are skipped."""
+    promise = registry.promise(strategy_name)
+    if database.dialect.name not in promise.databases:
+        pytest.skip(f"{strategy_name} promises nothing on {database.dialect.name}")
+    if promise.needs:
+        pytest.skip(f"{strategy_name} needs {', '.join(promise.needs)}: see its own tests")
+    found = Bench(strategy_name, database, Options(wait_s=20, backoff=Backoff(retries=1000)))
+    await found.strategy.start()
+    yield found
+    await found.strategy.stop()
