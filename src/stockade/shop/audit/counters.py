@@ -1,0 +1,177 @@
+"""Rules about stock and points: each row is the sum of its ledger, entry by entry."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, literal, or_, select, union_all
+
+from stockade.shop.audit.finding import Scope, Violation
+from stockade.shop.resources import ORDER, PAYMENT, POINTS, STOCK
+from stockade.store.resource import Resource
+from stockade.store.tables import ledger
+
+COUNTED = (STOCK, POINTS)
+
+
+class Kept(NamedTuple):
+    """Rows whose versions the ledger follows, and the version of their first entry: 2 where an insert makes 1."""
+
+    resource: Resource
+    first: int
+
+
+KEPT = (Kept(STOCK, 1), Kept(POINTS, 1), Kept(ORDER, 2), Kept(PAYMENT, 2))
+
+
+def oversold(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """Of no SKU more went out than came in."""
+    yield from _more_out_than_in(conn, scope, STOCK, "oversold")
+
+
+def overspent(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """No account spent more than it was charged and refunded."""
+    yield from _more_out_than_in(conn, scope, POINTS, "overspent")
+
+
+def ledger_sum(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """Both counters of each row are the sums of its ledger entries."""
+    for resource in COUNTED:
+        amount, held = (resource.table.c[name] for name in resource.counters)
+        sums = _sums(resource.kind)
+        total, total_held = func.coalesce(sums.c.delta, 0), func.coalesce(sums.c.held, 0)
+        statement = (
+            select(resource.table.c.id, total, total_held, amount, held)
+            .join_from(resource.table, sums, sums.c.row_id == resource.table.c.id, isouter=True)
+            .where(or_(total != amount, total_held != held))
+        )
+        for id_, expected, expected_held, actual, actual_held in scope.rows(conn, statement):
+            yield Violation(
+                "ledger-sum", f"{resource.kind}:{id_}", _pair(expected, expected_held), _pair(actual, actual_held)
+            )
+
+
+def repeated_version(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """No version of a row was written twice: two writers that saw the same one have lost an update."""
+    statement = (
+        select(ledger.c.row_id, ledger.c.kind, ledger.c.version, func.count())
+        .group_by(ledger.c.kind, ledger.c.row_id, ledger.c.version)
+        .having(func.count() > 1)
+    )
+    for id_, kind, version, times in scope.rows(conn, statement):
+        yield Violation("repeated-version", f"{kind}:{id_} version {version}", "1 entry", f"{times} entries")
+
+
+def version_gap(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """The ledger has every version of each row up to the row's own."""
+    for resource, first in KEPT:
+        versions = (
+            select(
+                ledger.c.row_id,
+                func.count(ledger.c.version.distinct()).label("count"),
+                func.max(ledger.c.version).label("last"),
+            )
+            .where(ledger.c.kind == resource.kind)
+            .group_by(ledger.c.row_id)
+            .subquery()
+        )
+        count, last = func.coalesce(versions.c.count, 0), func.coalesce(versions.c.last, first - 1)
+        version = resource.table.c.version
+        statement = (
+            select(resource.table.c.id, version, count, last)
+            .join_from(resource.table, versions, versions.c.row_id == resource.table.c.id, isouter=True)
+            .where(or_(last != version, count != last - (first - 1)))
+        )
+        for id_, row_version, entries, newest in scope.rows(conn, statement):
+            expected = f"versions {first} to {row_version}"
+            yield Violation("version-gap", f"{resource.kind}:{id_}", expected, f"{entries} versions, the last {newest}")
+
+
+def ledger_chain(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """What an entry says was left is what the entry before it left, moved by its own delta."""
+    linked = (
+        select(
+            ledger.c.row_id,
+            ledger.c.kind,
+            ledger.c.version,
+            (_before(ledger.c.amount_after) + ledger.c.delta).label("amount"),
+            (_before(ledger.c.held_after) + ledger.c.held).label("held"),
+            ledger.c.amount_after,
+            ledger.c.held_after,
+        )
+        .where(ledger.c.kind.in_([resource.kind for resource in COUNTED]))
+        .subquery()
+    )
+    broken = or_(linked.c.amount != linked.c.amount_after, linked.c.held != linked.c.held_after)
+    for row in scope.rows(conn, select(linked).where(broken)):
+        yield Violation(
+            "ledger-chain",
+            f"{row.kind}:{row.row_id} version {row.version}",
+            _pair(row.amount, row.held),
+            _pair(row.amount_after, row.held_after),
+        )
+
+
+def below_zero(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """No entry and no row shows less than nothing, or more spoken for than there is."""
+    found = [
+        select(ledger.c.row_id, ledger.c.kind, ledger.c.amount_after.label("amount"), ledger.c.held_after.label("held"))
+    ]
+    for resource in COUNTED:
+        amount, held = (resource.table.c[name] for name in resource.counters)
+        found.append(select(resource.table.c.id, literal(resource.kind), amount.label("amount"), held.label("held")))
+    everything = union_all(*(each.where(_impossible(each)) for each in found)).subquery()
+    for id_, kind, amount_left, held_left in scope.rows(conn, select(everything).distinct()):
+        yield Violation("below-zero", f"{kind}:{id_}", "0 <= held <= amount", _pair(amount_left, held_left))
+
+
+def row_missing(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """Every row that the ledger tells of exists."""
+    for resource, _ in KEPT:
+        table = resource.table
+        statement = (
+            select(ledger.c.row_id, func.count())
+            .join_from(ledger, table, table.c.id == ledger.c.row_id, isouter=True)
+            .where(ledger.c.kind == resource.kind, table.c.id.is_(None))
+            .group_by(ledger.c.row_id)
+        )
+        for id_, entries in scope.rows(conn, statement):
+            yield Violation("row-missing", f"{resource.kind}:{id_}", "a row", f"{entries} ledger entries without one")
+
+
+def _more_out_than_in(conn: Connection, scope: Scope, resource: Resource, rule: str) -> Iterator[Violation]:
+    came = func.sum(case((ledger.c.delta > 0, ledger.c.delta), else_=0))
+    went = func.sum(case((ledger.c.delta < 0, -ledger.c.delta), else_=0))
+    statement = (
+        select(ledger.c.row_id, came, went)
+        .where(ledger.c.kind == resource.kind)
+        .group_by(ledger.c.row_id)
+        .having(came < went)
+    )
+    for id_, came_in, went_out in scope.rows(conn, statement):
+        yield Violation(rule, f"{resource.kind}:{id_}", f"at most {came_in} out", f"{went_out} out")
+
+
+def _before(column: ColumnElement[int]) -> ColumnElement[int]:
+    """What the entry before said; nothing before the first."""
+    before = func.lag(column).over(
+        partition_by=[ledger.c.kind, ledger.c.row_id], order_by=[ledger.c.version, ledger.c.request_id]
+    )
+    return func.coalesce(before, 0)
+
+
+def _sums(kind: str) -> Subquery:
+    return (
+        select(ledger.c.row_id, func.sum(ledger.c.delta).label("delta"), func.sum(ledger.c.held).label("held"))
+        .where(ledger.c.kind == kind)
+        .group_by(ledger.c.row_id)
+        .subquery()
+    )
+
+
+def _impossible(statement: Any) -> Any:
+    amount, held = statement.selected_columns["amount"], statement.selected_columns["held"]
+    return or_(amount < 0, held < 0, and_(held > amount))
+
+
+def _pair(amount: int, held: int) -> str:
+    return f"{amount} ({held} held)"

@@ -1,0 +1,47 @@
+"""What a rule of the audit finds, and what it is told."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from sqlalchemy import Connection, Select
+
+
+class Violation(NamedTuple):
+    """A broken rule: which one, at what, what should be there and what is."""
+
+    rule: str
+    subject: str
+    expected: int | str
+    actual: int | str
+
+    @property
+    def detail(self) -> str:
+        """The violation without its rule, as one sentence."""
+        return f"{self.subject}: expected {self.expected}, found {self.actual}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How far to look.
+
+    Attributes:
+        limit: violations that one rule reports at most.
+        kept_since_ms: requests made since then must still be there (milliseconds since 1970); None: since the oldest
+            one that is there, for a purge deletes from the old end.
+    """
+
+    limit: int = 20
+    kept_since_ms: int | None = None
+
+    def rows(self, conn: Connection, statement: Select[Any]) -> Iterator[Any]:
+        """The violating rows in the order of their first column, at most `limit`.
+
+        A rule is one statement, or several that can each stand alone: every statement sees one snapshot, so an audit
+        beside running orders finds nothing that is not broken.
+        """
+        first = next(iter(statement.selected_columns))
+        yield from conn.execute(statement.order_by(first).limit(self.limit))
+
+
+Rule: TypeAlias = Callable[[Connection, Scope], Iterator[Violation]]

@@ -1,0 +1,120 @@
+"""Rules about the store's own records: every effect has its request, every fact its event, and nothing has more."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    LargeBinary,
+    and_,
+    func,
+    literal,
+    select,
+    union,
+    union_all,
+)
+
+from stockade.shop import words
+from stockade.shop.audit.finding import Scope, Violation
+from stockade.store.tables import ledger, orders, outbox, payments, requests
+
+REFUSED = b'{"code":'  # how `store.codec` begins a recorded refusal; a test holds the two together
+_NEVER = 2**63 - 1
+
+# Entries of the ledger that are told to the outside: kind and note of the entry, kind of the event.
+TOLD = (
+    ("order", words.PAID, words.ORDER_PAID),
+    ("order", words.CANCELLED, words.ORDER_CANCELLED),
+    ("order", words.EXPIRED, words.ORDER_EXPIRED),
+    ("points", words.CHARGE, words.POINTS_CHARGED),
+    ("stock", words.ADJUST, words.STOCK_ADJUSTED),
+)
+
+
+def request_missing(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """Every entry, order and payment was made by a request that is recorded, or was purged since."""
+    effects = union(
+        select(ledger.c.request_id.label("id"), ledger.c.at_ms.label("at_ms")),
+        select(orders.c.id, orders.c.created_ms),
+        select(payments.c.id, payments.c.created_ms),
+    ).subquery()
+    statement = (
+        select(effects.c.id, effects.c.at_ms)
+        .join_from(effects, requests, requests.c.id == effects.c.id, isouter=True)
+        .where(requests.c.id.is_(None), effects.c.at_ms >= _kept_since(scope))
+    )
+    for id_, at_ms in scope.rows(conn, statement):
+        yield Violation("request-missing", f"request:{id_}", "a recorded request", f"only its effect, at {at_ms} ms")
+
+
+def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """A refused request made no entry, order, payment or event."""
+    effects = union(
+        select(ledger.c.request_id.label("id"), literal("a ledger entry").label("what")),
+        select(orders.c.id, literal("an order")),
+        select(payments.c.id, literal("a payment")),
+        select(outbox.c.request_id, literal("an event")),
+    ).subquery()
+    refused = func.substr(requests.c.outcome, 1, len(REFUSED), type_=LargeBinary) == literal(REFUSED, LargeBinary)
+    statement = (
+        select(requests.c.id, effects.c.what).join_from(effects, requests, requests.c.id == effects.c.id).where(refused)
+    )
+    for id_, what in scope.rows(conn, statement):
+        yield Violation("refused-but-done", f"request:{id_}", "nothing", what)
+
+
+def event_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """Every order made and every step, charge and adjustment has its event in the outbox exactly once."""
+    facts = _facts().subquery()
+    events = (
+        select(outbox.c.request_id, outbox.c.kind, func.count().label("count"))
+        .group_by(outbox.c.request_id, outbox.c.kind)
+        .subquery()
+    )
+    count = func.coalesce(events.c.count, 0)
+    statement = (
+        select(facts.c.request_id, facts.c.event, count)
+        .join_from(
+            facts,
+            events,
+            and_(events.c.request_id == facts.c.request_id, events.c.kind == facts.c.event),
+            isouter=True,
+        )
+        .where(count != 1)
+    )
+    for id_, kind, times in scope.rows(conn, statement):
+        yield Violation("event-once", f"request:{id_} {kind}", 1, times)
+
+
+def event_without_cause(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """No event tells of what did not happen."""
+    facts = _facts().subquery()
+    statement = (
+        select(outbox.c.request_id, outbox.c.kind)
+        .join_from(
+            outbox,
+            facts,
+            and_(facts.c.request_id == outbox.c.request_id, facts.c.event == outbox.c.kind),
+            isouter=True,
+        )
+        .where(outbox.c.kind.in_([words.ORDER_PLACED, *(event for _, _, event in TOLD)]), facts.c.event.is_(None))
+    )
+    for id_, kind in scope.rows(conn, statement):
+        yield Violation("event-without-cause", f"request:{id_} {kind}", "what it tells of", "nothing of it")
+
+
+def _facts() -> CompoundSelect[Any]:
+    """Request ids with the kind of event each must have told."""
+    told = [
+        select(ledger.c.request_id, literal(event)).where(ledger.c.kind == kind, ledger.c.note == note)
+        for kind, note, event in TOLD
+    ]
+    return union_all(select(orders.c.id.label("request_id"), literal(words.ORDER_PLACED).label("event")), *told)
+
+
+def _kept_since(scope: Scope) -> ColumnElement[int]:
+    if scope.kept_since_ms is not None:
+        return literal(scope.kept_since_ms)
+    return select(func.coalesce(func.min(requests.c.created_ms), _NEVER)).scalar_subquery()

@@ -1,0 +1,52 @@
+"""The figures an audit opens with: how much there is, how much was sold, and in which states orders are."""
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from stockade.shop import words
+from stockade.store.tables import order_lines, orders, point_accounts, skus
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Figures of a shop.
+
+    Attributes:
+        skus: how many.
+        on_hand: units in stock; `reserved` of them are spoken for, `left` are not.
+        sold: units in PAID orders, `revenue` their sum in won.
+        accounts: points accounts; `balance` is their sum in won.
+        orders: how many in each state.
+    """
+
+    skus: int
+    on_hand: int
+    reserved: int
+    left: int
+    sold: int
+    revenue: int
+    accounts: int
+    balance: int
+    orders: dict[str, int]
+
+
+def summary(conn: Connection) -> Summary:
+    """Count everything, beside running orders too: each figure is right by itself."""
+    stock = select(func.count(), func.sum(skus.c.on_hand), func.sum(skus.c.reserved))
+    number, on_hand, reserved = conn.execute(stock).one()
+    paid = select(func.sum(order_lines.c.quantity), func.sum(order_lines.c.quantity * order_lines.c.price))
+    paid = paid.join_from(order_lines, orders, orders.c.id == order_lines.c.order_id)
+    sold, revenue = conn.execute(paid.where(orders.c.status == words.PAID)).one()
+    points = select(func.count(), func.sum(point_accounts.c.balance)).where(point_accounts.c.version > 0)
+    accounts, balance = conn.execute(points).one()
+    states = select(orders.c.status, func.count().label("orders")).group_by(orders.c.status).order_by(orders.c.status)
+    return Summary(
+        skus=number,
+        on_hand=int(on_hand or 0),
+        reserved=int(reserved or 0),
+        left=int(on_hand or 0) - int(reserved or 0),
+        sold=int(sold or 0),
+        revenue=int(revenue or 0),
+        accounts=accounts,
+        balance=int(balance or 0),
+        orders={row.status: row.orders for row in conn.execute(states)},
+    )

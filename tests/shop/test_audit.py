@@ -1,0 +1,136 @@
+"""The audit: silent on a shop where everything has happened, and every rule speaks up on its own damage."""
+
+import time
+
+import pytest
+from sqlalchemy import create_engine, delete, update
+
+from stockade.core import Rejected
+from stockade.shop.audit import RULES, Violation, audit, summary
+from stockade.shop.audit.records import REFUSED
+from stockade.store import Database
+from stockade.store.codec import encode_outcome
+from stockade.store.migrate import migrate
+from stockade.store.tables import ledger, metadata, requests
+from tests.shop.breakages import breakages
+from tests.shop.lived_in import lived_in
+
+SHOP, IDS = lived_in()
+BREAKAGES = list(breakages(IDS))
+
+
+def soon(seconds=10.0):
+    """A deadline."""
+    return time.monotonic() + seconds
+
+
+class Undo(Exception):
+    """Rolls back what a test broke."""
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """SQLite in memory with the shop in it, and with its constraints switched off so that they can be broken."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as conn:
+        metadata.create_all(conn)
+        SHOP.fill(conn)
+    with engine.connect() as conn:
+        conn.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def conn(engine):
+    """A connection whose changes are undone."""
+    with engine.connect() as conn:
+        yield conn
+        conn.rollback()
+
+
+def test_a_sound_shop_has_no_violations(conn):
+    """Paid, reserved, cancelled, expired, refused and free orders: all rules are silent."""
+    assert audit(conn) == []
+    assert audit(conn, kept_since_ms=0) == []
+
+
+def test_the_summary_says_what_there_is(conn):
+    """Figures by hand: three paid orders, one reserved, two cancelled, one expired."""
+    found = summary(conn)
+    assert found.orders == {"CANCELLED": 2, "EXPIRED": 1, "PAID": 3, "RESERVED": 1}
+    assert (found.sold, found.revenue) == (2 + 1 + 2 + 1, 2 * 300 + 1000 + 2 * 1000)
+    assert (found.on_hand, found.reserved, found.left) == (95 + 50 + 5 - 6, 4, 140)
+    assert (found.skus, found.accounts, found.balance) == (3, 2, 64_000 - 3_600)
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda b: f"{b.rule}-{b.subject}"[:40])
+def test_each_rule_finds_its_damage(conn, breakage):
+    """The control: the damage is there, so the rule names it."""
+    for statement in breakage.statements:
+        assert conn.execute(statement).rowcount != 0, "the damage must be done"
+    assert found_by(conn, breakage)
+
+
+def found_by(conn, breakage):
+    """The violations of a breakage's rule about its subject."""
+    return [each for each in audit(conn) if each.rule == breakage.rule and breakage.subject in each.subject]
+
+
+def test_every_rule_has_its_control():
+    """No rule goes without damage that it must find, and each reports under its own name."""
+    assert {breakage.rule for breakage in BREAKAGES} == {rule.__name__.replace("_", "-") for rule in RULES}
+
+
+def test_a_violation_reads_as_a_sentence(conn):
+    """Expected and found are told apart, with the figures."""
+    conn.execute(update(ledger).where(ledger.c.kind == "stock", ledger.c.note == "create").values(delta=0))
+    first = audit(conn)[0]
+    assert first == Violation("oversold", "stock:a", "at most 3 out", "11 out")
+    assert first.detail == "stock:a: expected at most 3 out, found 11 out"
+
+
+def test_the_output_is_bounded(conn):
+    """However much is broken, a rule reports no more than it was allowed."""
+    conn.execute(update(ledger).values(amount_after=-1))
+    found = audit(conn, limit=2)
+    assert max(sum(each.rule == rule for each in found) for rule in {each.rule for each in found}) == 2
+
+
+def test_purged_requests_are_no_violation(conn):
+    """What is older than the oldest request kept was purged; what is younger must be there."""
+    conn.execute(delete(requests).where(requests.c.created_ms < SHOP.now_ms))
+    assert audit(conn) == []
+    conn.execute(delete(requests))
+    assert audit(conn) == []
+    assert {each.rule for each in audit(conn, kept_since_ms=SHOP.now_ms)} == {"request-missing"}
+
+
+def test_recorded_refusals_are_recognised():
+    """The audit tells a refusal by how the store writes it."""
+    assert encode_outcome(Rejected("X")).startswith(REFUSED)
+
+
+async def test_the_same_on_every_database(database_url):
+    """All rules run on each database: silent on the sound shop, and each finds the damage its constraints allow."""
+    database = await Database.open(database_url)
+    try:
+        await migrate(database)
+        await database.transaction(SHOP.fill, deadline=soon())
+        assert await database.read(audit) == []
+        assert (await database.read(summary)).sold == 6
+        for breakage in BREAKAGES:
+            if not breakage.forbidden:
+                with pytest.raises(Undo):
+                    await database.transaction(lambda conn, b=breakage: break_and_look(conn, b), deadline=soon())
+        assert await database.read(audit) == []
+    finally:
+        await database.close()
+
+
+def break_and_look(conn, breakage):
+    """Inside a transaction that is rolled back."""
+    for statement in breakage.statements:
+        conn.execute(statement)
+    assert found_by(conn, breakage), breakage
+    raise Undo
