@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from stockade import __version__
-from stockade.cli.data import demo, migrate
+from stockade.cli.data import audit, demo, migrate
 from stockade.cli.info import strategies, token
 from stockade.cli.serve import serve
 
@@ -36,7 +36,7 @@ def options(
     """Take orders under concurrency, exactly right, at full speed, and prove it."""
 
 
-for command in (serve, migrate, token, demo, strategies):
+for command in (serve, migrate, token, demo, audit, strategies):
     app.command()(command)
 
 

@@ -4,11 +4,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stockade.cli.common import UNUSABLE, ConfigOption, DatabaseOption, SetOption, one_line_errors, read_settings
+from stockade.cli.common import (
+    FAILED,
+    UNUSABLE,
+    ConfigOption,
+    DatabaseOption,
+    SetOption,
+    one_line_errors,
+    read_settings,
+)
 
 if TYPE_CHECKING:
+    from stockade.shop.audit import Summary, Violation
     from stockade.shop.demo import DemoResult
     from stockade.shop.settings import Settings
+
+AUDIT_WAIT_S = 600.0
 
 
 def migrate(database: DatabaseOption = None, config: ConfigOption = None, settings: SetOption = None) -> None:
@@ -34,6 +45,7 @@ async def _migrate(settings: "Settings") -> tuple[str | None, str]:
 
 
 def demo(
+    *,
     database: DatabaseOption = None,
     users: Annotated[int, typer.Option(min=0, max=1_000_000, help="user-1, user-2, … each with points.")] = 10,
     products: Annotated[int, typer.Option(min=0, max=1_000_000, help="product-1, … each with one SKU: sku-1, …")] = 10,
@@ -83,3 +95,48 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
                 now_ms=time.time_ns() // 1_000_000,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
+
+
+def audit(
+    database: DatabaseOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Check every invariant of a live database by summation.
+
+    Exit code 0: all hold. 1: one is broken. 2: it cannot tell.
+    """
+    import asyncio
+
+    import msgspec
+
+    from rich.console import Console
+
+    from stockade.cli.report import print_audit
+
+    with one_line_errors():
+        chosen = read_settings(config, settings, database=database)
+        with Console(stderr=True).status("summing up"):
+            figures, found = asyncio.run(_audit(chosen))
+        if as_json:
+            violations = [each._asdict() for each in found]
+            document = {"ok": not found, "violations": violations, "summary": figures}
+            typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+        else:
+            print_audit(figures, found)
+    raise typer.Exit(FAILED if found else 0)
+
+
+async def _audit(settings: "Settings") -> "tuple[Summary, list[Violation]]":
+    from stockade.shop.audit import audit as check
+    from stockade.shop.audit import summary
+    from stockade.shop.schema import require_schema
+    from stockade.shop.wiring import open_database
+
+    opened = await open_database(settings)
+    try:
+        await require_schema(opened)
+        return await opened.read(lambda c: (summary(c), check(c)), timeout_s=AUDIT_WAIT_S)
+    finally:
+        await opened.close()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def serve(
+    *,
     database: DatabaseOption = None,
     strategy: Annotated[str | None, typer.Option(help="Strategy of every resource; see `stockade strategies`.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that share the socket.")] = None,
@@ -39,9 +40,9 @@ def _serve(settings: "Settings") -> None:
         BadSetting, Busy, NotSupported: what is wrong.
     """
     from stockade.shop import logs
-    from stockade.shop.http.server import bind
+    from stockade.shop.http.listening import bind
+    from stockade.shop.strategy_choice import check
     from stockade.shop.tokens import token_secret
-    from stockade.shop.wiring import check
     from stockade.strategies import registry
 
     check(settings)
@@ -68,15 +69,10 @@ def _together(settings: "Settings", listening: "socket.socket") -> None:
     import asyncio
 
     from stockade.cli.ready import Announce
-    from stockade.shop.http.server import prepare
     from stockade.shop.http.supervisor import WorkersFailed, supervise
 
-    async def both() -> None:
-        await prepare(settings)
-        await supervise(settings, listening, Announce(settings, listening))
-
     try:
-        asyncio.run(both())
+        asyncio.run(supervise(settings, listening, Announce(settings, listening)))
     except WorkersFailed as failed:
         typer.echo(f"error: {failed}", err=True)
         raise typer.Exit(FAILED) from None

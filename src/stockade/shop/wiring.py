@@ -17,6 +17,7 @@ from stockade.shop.jobs import Purge, Round, Sweeper, repeat
 from stockade.shop.logs import logger
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.settings import BadSetting, Settings
+from stockade.shop.strategy_choice import RESOURCES, check, chosen_strategy
 from stockade.store import Database, SqlStore
 from stockade.strategies import registry
 from stockade.strategies.options import Options
@@ -24,7 +25,6 @@ from stockade.strategies.options import Options
 T = TypeVar("T")
 Count = Callable[[str, str, str], None]
 Before = Callable[[Database], Awaitable[None]]
-RESOURCES = ("stock", "points")
 
 
 class Shop:
@@ -66,13 +66,17 @@ class Shop:
         finally:
             self.count(command.name, strategy.name, code)
 
-    async def read(self, query: Callable[[Connection], T]) -> T:
+    async def read(self, query: Callable[[Connection], T], *, wait_s: float | None = None) -> T:
         """Run a query on a connection of the read pool.
+
+        Args:
+            query: a synchronous function that only reads.
+            wait_s: the longest it may take, in seconds; the setting `wait_s` when None.
 
         Raises:
             Busy: no connection in time, or no database.
         """
-        return await self.database.read(query, timeout_s=self.settings.wait_s)
+        return await self.database.read(query, timeout_s=wait_s or self.settings.wait_s)
 
     @property
     def queued(self) -> int:
@@ -82,25 +86,6 @@ class Shop:
 
 def _count_nothing(command: str, strategy: str, code: str) -> None:
     return None
-
-
-def check(settings: Settings) -> None:
-    """Refuse settings that cannot work together, before anything is opened.
-
-    Raises:
-        BadSetting: an unknown strategy, strategies that are not right beside each other, or more processes than a
-            strategy promises to be right in.
-    """
-    for resource in RESOURCES:
-        name = _strategy_name(settings, resource)
-        if name not in registry.names():
-            raise BadSetting(f"strategy_{resource} = {name!r}: must be one of {', '.join(registry.names())}")
-        promise = registry.promise(name)
-        if promise.processes == "one" and settings.workers > 1:
-            raise BadSetting(
-                f"workers = {settings.workers}: the strategy {name} is right in one process only; "
-                "set workers to 1 or choose another strategy"
-            )
 
 
 def options_of(settings: Settings) -> Options:
@@ -192,10 +177,6 @@ async def open_database(settings: Settings) -> Database:
         raise BadSetting(f"database: {error}") from None
 
 
-def _strategy_name(settings: Settings, resource: str) -> str:
-    return str(getattr(settings, f"strategy_{resource}"))
-
-
 def _strategies(settings: Settings, store: SqlStore, options: Options) -> dict[str, Strategy]:
     """One strategy object per name, checked against the database and against each other.
 
@@ -206,7 +187,7 @@ def _strategies(settings: Settings, store: SqlStore, options: Options) -> dict[s
     chosen: dict[str, Strategy] = {}
     kind = store.database.dialect.name
     for resource in RESOURCES:
-        name = _strategy_name(settings, resource)
+        name = chosen_strategy(settings, resource)
         if name not in made:
             made[name] = registry.create(name, store, options)
         strategy = chosen[resource] = made[name]

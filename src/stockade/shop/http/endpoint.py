@@ -16,7 +16,7 @@ from litestar.types import Receive, Scope
 from stockade.core import Outcome
 from stockade.shop.http.desk import Desk
 from stockade.shop.http.idempotency import read_key
-from stockade.shop.http.incoming import ClientGone, Head, check_json, read_body, read_head, read_query
+from stockade.shop.http.incoming import ClientGone, Head, check_json, decode_body, read_body, read_head, read_query
 from stockade.shop.http.kept import Kept
 from stockade.shop.http.problems import Refusal, of_error, of_rejection, problem
 from stockade.shop.http.reply import JSON, Headers, Reply
@@ -40,7 +40,7 @@ class Endpoint:
         self._label = f"{route.method} {route.path}"
         self._most_bytes = desk.settings.max_body_kib * 1024
         self._body_wait_s = desk.settings.body_wait_s
-        self._decode = msgspec.json.Decoder(route.body).decode if route.body is not None else None
+        self._decoder = msgspec.json.Decoder(route.body) if route.body is not None else None
         self._kept = Kept(desk.settings.cache_s) if route.cached else None
         self._log_share = desk.settings.access_log
 
@@ -117,16 +117,10 @@ class Endpoint:
         return request_id_of(caller.user_id, self.route.method, self.route.path, read_key(head.key))
 
     async def _body(self, head: Head, receive: Receive) -> Any:
-        if self._decode is None:
+        if self._decoder is None:
             return None
         check_json(head.content_type)
-        raw = await read_body(receive, self._most_bytes, self._body_wait_s)
-        try:
-            return self._decode(raw)
-        except msgspec.MsgspecError as error:
-            raise Refusal("INVALID_REQUEST", str(error)) from None
-        except (UnicodeDecodeError, RecursionError):
-            raise Refusal("INVALID_REQUEST", "the body is not JSON in UTF-8 of reasonable depth") from None
+        return decode_body(await read_body(receive, self._most_bytes, self._body_wait_s), self._decoder)
 
     async def _command(self, call: Call) -> Reply:
         route, desk = self.route, self._desk
@@ -163,7 +157,7 @@ class Endpoint:
         route = self.route
         read = route.read
         assert read is not None
-        answer = await self._desk.shop.read(lambda connection: read(connection, call))
+        answer = await self._desk.shop.read(lambda connection: read(connection, call), wait_s=route.read_wait_s)
         if answer is None:
             raise Refusal(route.missing, "")
         return Reply(route.status, _encode(answer), JSON)

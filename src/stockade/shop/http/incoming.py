@@ -4,7 +4,8 @@ Neighbours: `endpoint` calls these in the order in which a request is refused mo
 """
 
 import asyncio
-from typing import Any, NamedTuple
+import re
+from typing import Any, NamedTuple, get_args, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -86,6 +87,29 @@ async def read_body(receive: Receive, most_bytes: int, wait_s: float) -> bytes:
                     return parts[0] if len(parts) == 1 else b"".join(parts)
     except TimeoutError:
         raise Refusal("BODY_TIMEOUT", f"the body did not arrive within {wait_s:g} seconds") from None
+
+
+def decode_body(raw: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """The body as the decoder's type.
+
+    Raises:
+        Refusal: INVALID_REQUEST, with what is wrong and where; for a word that is not allowed, with those that are.
+    """
+    try:
+        return decoder.decode(raw)
+    except msgspec.MsgspecError as error:
+        raise Refusal("INVALID_REQUEST", f"{error}{_instead(str(error), decoder.type)}") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise Refusal("INVALID_REQUEST", "the body is not JSON in UTF-8 of reasonable depth") from None
+
+
+def _instead(error: str, shape: Any) -> str:
+    """The words that a member allows, when the error is about a word of a member at the top."""
+    wrong = re.fullmatch(r"Invalid enum value .* - at `\$\.(\w+)`", error, re.DOTALL)
+    if wrong is None:
+        return ""
+    allowed = get_args(get_type_hints(shape)[wrong[1]])
+    return f"; available: {', '.join(map(str, allowed))}"
 
 
 def read_query(raw: bytes, shape: Any) -> Any:

@@ -88,6 +88,7 @@ class Route:
         read: queries; None as answer means `missing`.
         missing: the code for what is not there.
         cached: whether the answer may be kept for the setting `cache_s`.
+        read_wait_s: the longest the read may take, in seconds; the setting `wait_s` when None.
     """
 
     method: str
@@ -104,6 +105,7 @@ class Route:
     read: Callable[[Connection, Call], object] | None = None
     missing: str = ""
     cached: bool = False
+    read_wait_s: float | None = None
 
     @property
     def all_codes(self) -> tuple[str, ...]:

@@ -20,12 +20,12 @@ import uvloop
 from stockade.shop import logs
 from stockade.shop.http.app import create_app
 from stockade.shop.http.desk import Desk
-from stockade.shop.schema import ensure_schema, in_memory
-from stockade.shop.settings import BadSetting, Settings
-from stockade.shop.wiring import open_database, open_shop
+from stockade.shop.http.listening import BACKLOG
+from stockade.shop.schema import ensure_schema
+from stockade.shop.settings import Settings
+from stockade.shop.wiring import open_shop
 from stockade.store import Database
 
-BACKLOG = 4_096
 _TICKS_PER_REFRESH = 10  # uvicorn ticks ten times a second
 
 
@@ -75,35 +75,6 @@ class ShopServer(uvicorn.Server):
         finally:
             for sig, handler in before.items():
                 signal.signal(sig, handler)
-
-
-def bind(settings: Settings) -> socket.socket:
-    """The listening socket of the settings' host and port.
-
-    Raises:
-        BadSetting: the address cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    except (OSError, UnicodeError) as error:
-        raise BadSetting(f"host = {settings.host!r}, port = {settings.port}: cannot listen there: {error}") from None
-
-
-async def prepare(settings: Settings) -> None:
-    """Check the database once before any worker starts.
-
-    Raises:
-        BadSetting, Busy, NotSupported: see `open_database` and `ensure_schema`; or several workers were asked for on
-            a database in memory, which only one process can see.
-    """
-    database = await open_database(settings)
-    try:
-        if settings.workers > 1 and in_memory(database):
-            raise BadSetting(f"workers = {settings.workers}: a database in memory can be used by one process only")
-        await ensure_schema(settings, database)
-    finally:
-        await database.close()
 
 
 async def serve(

@@ -21,14 +21,13 @@ from pathlib import Path
 
 import msgspec
 
-from stockade.shop.http.worker import READY
+from stockade.shop.http.worker_words import READY, READY_WAIT_S
 from stockade.shop.logs import logger
 from stockade.shop.metrics import MULTIPROCESS_DIR, worker_ended
 from stockade.shop.settings import BadSetting, Settings
 
 MAX_RESTARTS = 5
 RESTART_WINDOW_S = 60.0
-READY_WAIT_S = 30.0
 _KILL_AFTER_S = 5.0  # beyond the worker's own bounds
 _RESTART_PAUSE_S = 0.2
 
@@ -184,7 +183,7 @@ async def supervise(settings: Settings, listening: socket.socket, ready: Callabl
     """Serve with `settings.workers` processes until SIGINT or SIGTERM.
 
     Args:
-        settings: those in force; the database must be prepared.
+        settings: those in force.
         listening: a bound socket.
         ready: called once when every worker accepts connections.
 

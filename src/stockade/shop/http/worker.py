@@ -16,9 +16,8 @@ import uvloop
 from stockade.core import Busy, NotSupported
 from stockade.shop import logs
 from stockade.shop.http.server import serve
+from stockade.shop.http.worker_words import READY
 from stockade.shop.settings import BadSetting, Settings
-
-READY = b"\0"
 
 
 async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) -> None:

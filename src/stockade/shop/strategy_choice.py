@@ -1,0 +1,38 @@
+"""Which strategy each resource runs under, and whether the settings fit them; known without opening a database.
+
+Neighbours: `wiring` makes the strategies; the command line asks here before it starts a process.
+"""
+
+from stockade.shop.settings import BadSetting, Settings
+from stockade.strategies import registry
+
+RESOURCES = ("stock", "points")
+
+
+def chosen_strategy(settings: Settings, resource: str) -> str:
+    """The name of a resource's strategy."""
+    return str(getattr(settings, f"strategy_{resource}"))
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that cannot work together, before anything is opened.
+
+    Raises:
+        BadSetting: an unknown strategy, or more processes than a strategy or database can be right in.
+    """
+    for resource in RESOURCES:
+        name = chosen_strategy(settings, resource)
+        if name not in registry.names():
+            raise BadSetting(f"strategy_{resource} = {name!r}: must be one of {', '.join(registry.names())}")
+        if registry.promise(name).processes == "one" and settings.workers > 1:
+            raise BadSetting(
+                f"workers = {settings.workers}: the strategy {name} is right in one process only; "
+                "set workers to 1 or choose another strategy"
+            )
+    if settings.workers > 1 and in_memory(settings):
+        raise BadSetting(f"workers = {settings.workers}: a database in memory can be used by one process only")
+
+
+def in_memory(settings: Settings) -> bool:
+    """Whether the database lives in this process only."""
+    return settings.database_url in ("sqlite://", "sqlite:///", "sqlite:///:memory:")
