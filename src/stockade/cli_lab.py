@@ -29,6 +29,7 @@ Json = Annotated[str, typer.Option("--json", help="Write the JSON document to th
 
 
 def lab(
+    *,
     preset: Preset = "seed-004",
     strategies: Strategies = "",
     database: Database = "sqlite",
@@ -36,7 +37,7 @@ def lab(
     buyers: Buyers = None,
     stock: Stock = None,
     repeats: Repeats = None,
-    pool: Pool = 8,
+    pool: Pool = 4,
     json_to: Json = "",
 ) -> None:
     """Try every concurrency control on the same orders and show which ones keep their promise.
@@ -62,23 +63,26 @@ def lab(
         )
         kept = asyncio.run(_run(plan, console, json_to))
     except (LabError, ValueError, OSError) as error:
-        console.print(f"stockade lab: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(UNUSABLE) from error
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(UNUSABLE) from None
     raise typer.Exit(KEPT if kept else NOT_KEPT)
 
 
 async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     from stockade.lab.document import document
     from stockade.lab.environment import describe
+    from stockade.lab.errors import LabError
     from stockade.lab.ground import open_ground
-    from stockade.lab.runner import play
+    from stockade.lab.runner import Runner
     from stockade.lab.table import LiveTable
 
     with LiveTable(console, plan.processes) as table:
         table.waiting_for(f"opening {plan.database.partition(':')[0]}")
         async with open_ground(plan.database, plan.processes * plan.pool_size) as ground:
             environment = await describe(ground)
-            runs = await play(plan, ground, table)
+            runs = await Runner(plan, ground, table).play()
+    if not runs:
+        raise LabError("nothing could run: every strategy is left out")
     shown = ", ".join(f"{name} {value}" for name, value in environment.items())
     console.print(f"\n[dim]{shown}[/]", highlight=False)
     if json_to:

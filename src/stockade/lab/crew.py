@@ -1,4 +1,4 @@
-"""A crew carries the buyers: the open database, the store and the strategy under test.
+"""A crew carries the buyers: an open shop with the strategy under test.
 
 `LocalCrew` is this process; `ProcessCrew` (in `processes`) is several. Both are asked the same way, so the runner does
 not know which it has. The crew has connections of its own: what the runner prepares and reads costs it nothing.
@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from stockade.core import Command, Stats, Strategy
+from stockade.core import Command, Stats
 from stockade.lab.load import Barrier, Shot, fire
-from stockade.shop.resources import SHOP_RESOURCES
-from stockade.store import Database, SqlStore
-from stockade.strategies import registry
+from stockade.shop.settings import Settings
+from stockade.shop.wiring import Shop, open_shop
 from stockade.strategies.options import Options
 
 
@@ -31,7 +30,7 @@ class Team:
 
     url: str
     strategy: str
-    pool_size: int = 8
+    pool_size: int = 4
     wait_s: float = 5.0
     unsorted: bool = False
 
@@ -50,31 +49,29 @@ class Crew(Protocol):
 
 
 class Worker:
-    """One process's share of the work: fires commands at its strategy and counts what that took."""
+    """One process's share of the work: fires commands at its shop and counts what that took."""
 
-    def __init__(self, strategy: Strategy, store: SqlStore) -> None:
-        self._strategy, self._store = strategy, store
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
 
     async def play(self, commands: Sequence[Command], barrier: Barrier | None = None) -> Played:
         """Fire all commands at once, after the barrier if there is one."""
-        before = self._store.stats.as_dict()
-        shots = await fire(self._strategy, commands, barrier)
-        after = self._store.stats.as_dict()
-        return Played(shots, Stats(**{name: count - before[name] for name, count in after.items()}))
+        stats = self._shop.store.stats
+        before = stats.as_dict()
+        shots = await fire(self._shop.execute, commands, barrier)
+        return Played(shots, Stats(**{name: count - before[name] for name, count in stats.as_dict().items()}))
 
 
 @asynccontextmanager
 async def at_work(team: Team) -> AsyncIterator[Worker]:
-    """Open the database and start the strategy; stop and close them again."""
-    database = await Database.open(team.url, pool_size=team.pool_size, wait_s=team.wait_s)
-    try:
-        store = SqlStore(database, SHOP_RESOURCES)
-        options = Options(wait_s=team.wait_s, unsorted=team.unsorted)
-        strategy = registry.create(team.strategy, store, options)
-        await strategy.start()
-        try:
-            yield Worker(strategy, store)
-        finally:
-            await strategy.stop()
-    finally:
-        await database.close()
+    """Open a shop without its background jobs; stop and close it again."""
+    settings = Settings(
+        database=team.url,
+        strategy_stock=team.strategy,
+        strategy_points=team.strategy,
+        pool_size=team.pool_size,
+        wait_s=team.wait_s,
+    )
+    options = Options(wait_s=team.wait_s, unsorted=team.unsorted)
+    async with open_shop(settings, options=options, jobs=False) as shop:
+        yield Worker(shop)

@@ -29,10 +29,12 @@ class Ground:
     Attributes:
         url: for the crews.
         control: the runner's own connections: it prepares and reads, and takes no orders.
+        own: whether the lab made it, so that it holds nothing else.
     """
 
     url: str
     control: Database
+    own: bool
 
     @property
     def name(self) -> str:
@@ -95,6 +97,6 @@ async def _opened(url: str, own: bool) -> AsyncIterator[Ground]:
             await create_all(control)
         elif not await is_current(control):
             await migrate(control)
-        yield Ground(url, control)
+        yield Ground(url, control, own)
     finally:
         await control.close()

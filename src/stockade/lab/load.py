@@ -6,11 +6,11 @@ Neighbours: `crew` runs it in this process, `worker` in others; `trial` is what 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from stockade.core import Accepted, Command, Outcome, StockadeError, Strategy
+from stockade.core import Accepted, Command, Outcome, StockadeError
 
 ACCEPTED, REJECTED, FAILED = "accepted", "rejected", "failed"
 
@@ -38,18 +38,19 @@ class Shot(NamedTuple):
 
 
 Barrier = Callable[[], object]
+Execute = Callable[[Command], Awaitable[Outcome]]
 
 
-async def fire(strategy: Strategy, commands: Sequence[Command], barrier: Barrier | None = None) -> list[Shot]:
+async def fire(execute: Execute, commands: Sequence[Command], barrier: Barrier | None = None) -> list[Shot]:
     """Send all commands at once and wait for every answer.
 
     Args:
-        strategy: started.
+        execute: carries one command out.
         commands: one for each buyer.
         barrier: blocks until every other process stands ready too.
     """
     start = asyncio.Event()
-    buyers = [asyncio.create_task(_buy(strategy, command, start)) for command in commands]
+    buyers = [asyncio.create_task(_buy(execute, command, start)) for command in commands]
     await asyncio.sleep(0)  # every task now stands behind the start
     if barrier:
         barrier()
@@ -60,11 +61,11 @@ async def fire(strategy: Strategy, commands: Sequence[Command], barrier: Barrier
 Told = tuple[Command, Outcome | Exception, int, int]
 
 
-async def _buy(strategy: Strategy, command: Command, start: asyncio.Event) -> Told:
+async def _buy(execute: Execute, command: Command, start: asyncio.Event) -> Told:
     await start.wait()
     began_ns = time.monotonic_ns()
     try:
-        answer: Outcome | Exception = await strategy.execute(command)
+        answer: Outcome | Exception = await execute(command)
     except Exception as error:  # noqa: BLE001 - recorded as this buyer's answer, and judged by the checks
         answer = error
     return command, answer, began_ns, time.monotonic_ns()

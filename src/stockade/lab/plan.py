@@ -26,6 +26,9 @@ class Plan:
         repeats: timed repeats of each run.
         pool_size: connections of each process.
         wait_s: longest time one command may wait for its turn (seeds: 5 s).
+
+    Raises:
+        LabError: a strategy that does not exist.
     """
 
     arms: Sequence[tuple[str, Arm]]
@@ -35,8 +38,14 @@ class Plan:
     buyers: int | None = None
     stock: int | None = None
     repeats: int | None = None
-    pool_size: int = 8
+    pool_size: int = 4
     wait_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        known = registry.names()
+        for name in self.strategies or ():
+            if name not in known:
+                raise LabError(f"unknown strategy {name!r}; there are: {', '.join(known)}")
 
 
 class Choice(NamedTuple):
@@ -53,18 +62,11 @@ def choose(arm: Arm, wanted: Sequence[str] | None, database: str) -> Choice:
         arm: may be meant for some strategies or databases only.
         wanted: names, or None for all.
         database: name of the dialect.
-
-    Raises:
-        LabError: a name that does not exist.
     """
-    known = registry.names()
-    for name in wanted or ():
-        if name not in known:
-            raise LabError(f"unknown strategy {name!r}; there are: {', '.join(known)}")
     if database in arm.not_on:
         return Choice([], [("all", f"not applicable on {database}")])
     choice = Choice([], [])
-    for name in wanted or known:
+    for name in wanted or registry.names():
         why = _why_not(arm, name, registry.promise(name), database)
         if not why:
             choice.run.append(name)
