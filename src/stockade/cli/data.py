@@ -110,7 +110,6 @@ def audit(
     import asyncio
 
     import msgspec
-
     from rich.console import Console
 
     from stockade.cli.report import print_audit
