@@ -1,0 +1,83 @@
+"""No query reads more than it must: SQLite says for each statement whether it searches an index or scans a table."""
+
+import pytest
+from sqlalchemy import create_engine, event
+
+from stockade.shop import queries
+from stockade.store.tables import metadata
+from tests.shop.lived_in import lived_in
+
+SHOP, IDS = lived_in()
+# Walking an index in its order until the page is full is no full scan; a search by a part of a name is one by nature.
+WALKS = "SCAN products USING INDEX sqlite_autoindex_products_1"
+QUERIES = {
+    "products": lambda c: queries.products(c, limit=1),
+    "products behind": lambda c: queries.products(c, cursor=queries.products(c, limit=1).next_cursor),
+    "product": lambda c: queries.product(c, "p-a"),
+    "stock": lambda c: queries.stock(c, "a"),
+    "points": lambda c: queries.points(c, "u"),
+    "entries": lambda c: queries.point_entries(c, "u", cursor=queries.point_entries(c, "u", limit=1).next_cursor),
+    "cart": lambda c: queries.cart(c, "v"),
+    "order": lambda c: queries.order(c, IDS["paid"], "u"),
+    "refused order": lambda c: queries.order(c, IDS["refused"], "v"),
+    "orders": lambda c: queries.orders(c, "u", cursor=queries.orders(c, "u", limit=1).next_cursor),
+    "payment": lambda c: queries.payment(c, IDS["paid"], "u"),
+    "popular": lambda c: queries.popular(c, now_ms=SHOP.now_ms),
+    "due": lambda c: queries.due(c, now_ms=SHOP.now_ms),
+}
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """The lived-in shop on SQLite."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as conn:
+        metadata.create_all(conn)
+        SHOP.fill(conn)
+    yield engine
+    engine.dispose()
+
+
+def plans(engine, query):
+    """The plan lines of every statement that a query sends."""
+    sent = []
+
+    def remember(conn, cursor, statement, parameters, context, many):
+        sent.append((statement, parameters))
+
+    with engine.connect() as conn:
+        event.listen(conn, "before_cursor_execute", remember)
+        query(conn)
+        event.remove(conn, "before_cursor_execute", remember)
+        return [
+            row[3]
+            for statement, parameters in sent
+            for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_query_searches_an_index(engine, name):
+    """No table is scanned, but for the walk along the product ids, and nothing large is sorted."""
+    lines = plans(engine, QUERIES[name])
+    assert any(line.startswith("SEARCH") for line in lines)
+    assert [line for line in lines if line.startswith("SCAN ") and line not in (WALKS, "SCAN anon_1")] == []
+
+
+def test_popular_starts_at_the_window(engine):
+    """The orders of the window are found by their time, their lines by their key."""
+    lines = plans(engine, QUERIES["popular"])
+    assert any("ix_orders_created_ms (created_ms>? AND created_ms<?)" in line for line in lines)
+    assert any("SEARCH order_lines" in line and "(order_id=?)" in line for line in lines)
+
+
+def test_due_uses_the_index_of_reservations(engine):
+    """The partial index holds reserved orders only, and is walked in its order."""
+    lines = plans(engine, QUERIES["due"])
+    assert any("ix_orders_reserved_until_ms" in line for line in lines)
+
+
+def test_a_scan_would_be_seen(engine):
+    """The control: a query by a column without index is a scan."""
+    lines = plans(engine, lambda c: c.exec_driver_sql("SELECT id FROM orders WHERE reason = 'x'"))
+    assert any(line.startswith("SCAN orders") for line in lines)
