@@ -205,6 +205,14 @@ def test_server_outlives_the_thread_that_asked_for_it(servers):
             assert client.ping()
 
 
+@pytest.mark.mariadb
+async def test_mariadb_keeps_its_temporary_tables_to_itself(server):
+    """A starting MariaDB removes all temporary tables of its folder: two that share /tmp destroy each other's."""
+    target = server("mariadb")
+    async with connected(target) as client:
+        assert await client._number("SELECT @@tmpdir") == str(target.folder / "tmp")
+
+
 @pytest.mark.redis
 def test_groups_leave_each_other_alone():
     """A new group sweeps folders of the dead only; a closed group leaves no process and no folder."""

@@ -22,7 +22,7 @@ from stockade.lab.servers.launch import Program, User
 
 _PREFIX = "stockade-"
 _SOCKET_PATH_LIMIT = 60  # a unix socket's path holds 107 bytes; ours adds less than 40
-_HELPER_LIMIT_S = 120.0
+_RUN_LIMIT_S = 120.0
 
 
 class Home:
@@ -85,7 +85,7 @@ class Home:
         return self.path / "copies" / path.relative_to(path.anchor)
 
     def run(self, program: Program, arguments: Sequence[str], stdin: bytes = b"") -> str:
-        """Run a helper such as `initdb` to its end, as the user the servers run as.
+        """Run a program such as `initdb` to its end, as the user the servers run as.
 
         Returns:
             What it printed.
@@ -102,14 +102,14 @@ class Home:
                 stderr=subprocess.STDOUT,
                 cwd=self.path,
                 env=program.environment,
-                timeout=_HELPER_LIMIT_S,
+                timeout=_RUN_LIMIT_S,
                 check=False,
                 user=user.uid if user else None,
                 group=user.gid if user else None,
                 extra_groups=[] if user else None,
             )
         except subprocess.TimeoutExpired as error:
-            raise ServerFailed(f"{program.path} took longer than {_HELPER_LIMIT_S} s") from error
+            raise ServerFailed(f"{program.path} took longer than {_RUN_LIMIT_S} s") from error
         said = done.stdout.decode(errors="replace")
         if done.returncode:
             raise ServerFailed(f"{program.path} ended with {done.returncode}:\n{said[-2_000:]}")

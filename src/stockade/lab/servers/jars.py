@@ -32,7 +32,7 @@ def find_java() -> Program:
     for path in places:
         if path.is_file() and _java_version(path) >= OLDEST_JAVA:
             return Program(path)
-    raise ServerUnavailable(f"no Java {OLDEST_JAVA} or later: apt-get install openjdk-17-jre-headless")
+    raise ServerUnavailable(f"no Java {OLDEST_JAVA} or later: apt-get install default-jre-headless")
 
 
 def jars_folder() -> Path:

@@ -111,6 +111,7 @@ def _java(folder: Path, jars: Path, heap_mb: int) -> list[str]:
         "-XX:TieredStopAtLevel=1",
         "-XX:MaxDirectMemorySize=64m",
         "-XX:-UsePerfData",
+        f"-Djava.io.tmpdir={folder}",
         "-Djava.awt.headless=true",
         f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}",
         f"-Dkafka.logs.dir={folder}",

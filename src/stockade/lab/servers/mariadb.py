@@ -9,7 +9,7 @@ from stockade.lab.servers.process import HOST, Recipe
 from stockade.lab.servers.programs import find_program, unpacked
 
 KIND = "mariadb"
-_SYSTEM_TABLES = ("mysql_system_tables.sql", "mysql_performance_tables.sql", "mysql_system_tables_data.sql")
+_SYSTEM_TABLES = ("system_tables.sql", "performance_tables.sql", "system_tables_data.sql")  # mysql_…, later mariadb_…
 
 
 def find() -> Program:
@@ -35,23 +35,30 @@ def create(home: Home, program: Program, folder: Path) -> Program:
     """
     program = home.adopt(program)
     share = _share(program)
-    missing = [name for name in _SYSTEM_TABLES if not (share / name).is_file()]
-    if missing:
-        raise ServerFailed(f"{program.path} is there, but {share / missing[0]} is not")
+    scripts = [next(share.glob(f"m*_{name}")) for name in _SYSTEM_TABLES]
     data = home.make(folder / "data")
     home.make(data / "mysql")
+    home.make(_temporary(folder))
     statements = [
         "set @auth_root_socket=NULL, @skip_auth_anonymous=1;",
         "use mysql;",
-        *((share / name).read_text() for name in _SYSTEM_TABLES),
+        *(script.read_text() for script in scripts),
         "flush privileges;",
         "create user stockade@'%';",
         "grant all on *.* to stockade@'%' with grant option;",
         "create database stockade character set utf8mb4;",
         "",
     ]
-    options = ["--no-defaults", "--bootstrap", f"--datadir={data}", f"--lc-messages-dir={share}", "--skip-log-bin"]
-    home.run(program, [*options, "--innodb-fast-shutdown=1"], stdin="\n".join(statements).encode())
+    options = [
+        "--no-defaults",
+        "--bootstrap",
+        f"--datadir={data}",
+        f"--tmpdir={_temporary(folder)}",
+        f"--lc-messages-dir={share}",
+        "--skip-log-bin",
+        "--innodb-fast-shutdown=1",
+    ]
+    home.run(program, options, stdin="\n".join(statements).encode())
     return program
 
 
@@ -72,6 +79,7 @@ def recipe(program: Program, folder: Path, port: int, durable: bool, settings: d
         arguments=(
             "--no-defaults",
             f"--datadir={folder / 'data'}",
+            f"--tmpdir={_temporary(folder)}",
             f"--socket={folder / 'socket'}",
             f"--pid-file={folder / 'pid'}",
             f"--lc-messages-dir={_share(program)}",
@@ -84,5 +92,15 @@ def recipe(program: Program, folder: Path, port: int, durable: bool, settings: d
     )
 
 
+def _temporary(folder: Path) -> Path:
+    """Its own: a starting MariaDB removes every temporary table it finds, those of its neighbours in /tmp included."""
+    return folder / "tmp"
+
+
 def _share(program: Program) -> Path:
-    return program.path.parents[1] / "share" / "mysql"
+    """Messages and SQL files: `share/mysql` up to MariaDB 10, `share/mariadb` later."""
+    for name in ("mariadb", "mysql"):
+        folder = program.path.parents[1] / "share" / name
+        if list(folder.glob(f"m*_{_SYSTEM_TABLES[0]}")):
+            return folder
+    raise ServerFailed(f"{program.path} is there, but not the SQL files of its package")
