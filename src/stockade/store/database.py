@@ -77,7 +77,7 @@ class Database:
             timeout_s: the longest wait for a connection, and then for the answer, in seconds each.
 
         Raises:
-            Busy: no connection in time (POOL_EXHAUSTED) or no server (DEPENDENCY_DOWN).
+            Busy: no connection in time (POOL_EXHAUSTED), or no server or no answer in time (DEPENDENCY_DOWN).
         """
         await self._enter(self._readers, time.monotonic() + timeout_s)
         try:
@@ -86,8 +86,11 @@ class Database:
         except TimeoutError as error:
             raise Busy(f"the database did not answer within {timeout_s} s", "DEPENDENCY_DOWN") from error
         except Exception as error:
-            if classify(error) is Failure.LOST:
-                raise Busy(f"the database cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+            match classify(error):
+                case Failure.LOST:
+                    raise Busy(f"the database cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+                case Failure.TIMEOUT:
+                    raise Busy(f"the database did not answer in time: {error}", "DEPENDENCY_DOWN") from error
             raise
         finally:
             self._readers.release()
