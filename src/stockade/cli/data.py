@@ -133,7 +133,7 @@ async def _audit(settings: "Settings") -> "tuple[Summary, list[Violation]]":
     from stockade.shop.schema import require_schema
     from stockade.shop.wiring import open_database
 
-    opened = await open_database(settings)
+    opened = await open_database(settings, wait_s=AUDIT_WAIT_S)
     try:
         await require_schema(opened)
         return await opened.read(lambda c: (summary(c), check(c)), timeout_s=AUDIT_WAIT_S)

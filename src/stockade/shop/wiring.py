@@ -17,7 +17,7 @@ from stockade.shop.jobs import Purge, Round, Sweeper, repeat
 from stockade.shop.logs import logger
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.settings import BadSetting, Settings
-from stockade.shop.strategy_choice import RESOURCES, check, chosen_strategy
+from stockade.shop.strategy_choice import RESOURCES, check, chosen_strategy, in_memory
 from stockade.store import Database, SqlStore
 from stockade.strategies import registry
 from stockade.strategies.options import Options
@@ -71,12 +71,19 @@ class Shop:
 
         Args:
             query: a synchronous function that only reads.
-            wait_s: the longest it may take, in seconds; the setting `wait_s` when None.
+            wait_s: for a slow query, the longest it may take, in seconds; it then gets a connection of its own, so
+                that it takes none from the others. None: the setting `wait_s`.
 
         Raises:
-            Busy: no connection in time, or no database.
+            Busy: no connection or no answer in time, or no database.
         """
-        return await self.database.read(query, timeout_s=wait_s or self.settings.wait_s)
+        if wait_s is None or in_memory(self.settings):
+            return await self.database.read(query, timeout_s=wait_s or self.settings.wait_s)
+        own = await open_database(self.settings, wait_s=wait_s)
+        try:
+            return await own.read(query, timeout_s=wait_s)
+        finally:
+            await own.close()
 
     @property
     def queued(self) -> int:
@@ -162,8 +169,12 @@ def _report(done: Round) -> None:
         logger().info("job", job=done.job, **done.counts)
 
 
-async def open_database(settings: Settings) -> Database:
+async def open_database(settings: Settings, *, wait_s: float | None = None) -> Database:
     """The database of the settings; makes the folder of the default SQLite file.
+
+    Args:
+        settings: the URL, and the bounds.
+        wait_s: longest time of a statement in seconds, instead of the setting.
 
     Raises:
         BadSetting: the URL is unusable.
@@ -172,7 +183,9 @@ async def open_database(settings: Settings) -> Database:
     if settings.uses_default_database:
         settings.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        return await Database.open(settings.database_url, pool_size=settings.pool_size, wait_s=settings.wait_s)
+        return await Database.open(
+            settings.database_url, pool_size=settings.pool_size, wait_s=wait_s or settings.wait_s
+        )
     except ValueError as error:
         raise BadSetting(f"database: {error}") from None
 
