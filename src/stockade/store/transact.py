@@ -53,6 +53,7 @@ class Pending:
 
     commands: list[Command]
     extra: tuple[Key, ...] = ()
+    to_open: tuple[Key, ...] = ()
     look_up: bool = False
     duplicates: int = 0
     failures: int = 0
@@ -111,12 +112,12 @@ class SqlStore:
         """Attempt the batch until it has answers or the deadline is over."""
         while True:
             try:
+                await self._open(pending, deadline)
                 return await self._attempt(pending, guard, deadline)
             except Unopened as error:
-                # in a transaction of its own: it is committed whatever becomes of this batch, so no later inserter
-                # can meet the remains of a rollback (InnoDB answers that with a deadlock)
-                keys = error.keys
-                await self.database.transaction(lambda c, keys=keys: self._saver.open(c, keys), deadline=deadline)  # type: ignore[misc]
+                # a known request id changes nothing, so look the ids up before anything is opened for them
+                pending.to_open = tuple(error.keys) if pending.look_up else ()
+                pending.look_up = True
             except (FenceRefused, NotSupported) as error:
                 return [error for _ in pending.commands]
             except RowChanged as error:
@@ -130,6 +131,16 @@ class SqlStore:
                 answers = await self._after(error, pending, guard, deadline)
                 if answers is not None:
                     return answers
+
+    async def _open(self, pending: Pending, deadline: float) -> None:
+        """Open rows that the batch is going to change, in a transaction of its own.
+
+        It is committed whatever becomes of the batch, so no later inserter can meet the remains of a rollback (InnoDB
+        answers that with a deadlock).
+        """
+        if pending.to_open:
+            keys, pending.to_open = pending.to_open, ()
+            await self.database.transaction(lambda c: self._saver.open(c, keys), deadline=deadline)
 
     async def _after(self, error: Exception, pending: Pending, guard: Guard, deadline: float) -> list[Answer] | None:
         """What a failed attempt means: the answers, or None to try again."""
