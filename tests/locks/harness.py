@@ -95,3 +95,13 @@ async def waiting(call: "asyncio.Future[Any]", for_s: float = 0.03) -> bool:
     """Whether the call is still under way a moment later."""
     done, _ = await asyncio.wait([call], timeout=for_s)
     return not done
+
+
+async def queued(world: Any, lock: Any, number: int) -> None:
+    """Until `inspect` sees that many waiters."""
+    probe = world.actor()
+
+    async def enough() -> bool:
+        return len((await probe(lock.inspect)).waiters) >= number
+
+    await eventually(enough)

@@ -6,7 +6,7 @@ import pytest
 
 from stockade.core import LockInTransaction, in_transaction
 from stockade.locks import LockNotOwned, LockReentry, LockTimeout
-from tests.locks.harness import eventually, waiting
+from tests.locks.harness import queued, waiting
 
 
 async def test_excludes_and_hands_on(world):
@@ -76,19 +76,12 @@ async def test_first_come_first_served(world):
         call = actor(lock.acquire)
         call.add_done_callback(lambda _, number=number: order.append(number))
         calls.append((actor, call))
-        probe = world.actor()
-        await eventually(lambda probe=probe: count_waiters(probe, lock, len(calls)))
+        await queued(world, lock, len(calls))
     await alice(held.release)
     for actor, call in calls:
         lease = await call
         await actor(lease.release)
     assert order == [0, 1, 2, 3]
-
-
-async def count_waiters(actor, lock, expected):
-    """Whether `inspect` sees that many waiters."""
-    info = await actor(lock.inspect)
-    return len(info.waiters) >= expected
 
 
 async def test_try_and_timeout(world):

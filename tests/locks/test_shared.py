@@ -3,7 +3,7 @@
 import pytest
 
 from stockade.locks import LockReentry
-from tests.locks.harness import waiting
+from tests.locks.harness import queued, waiting
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ async def test_a_waiting_writer_stops_later_readers(world, shared):
     alice, bob, carol = (world.actor() for _ in range(3))
     reader = await alice(rw.read.acquire)
     writer = bob(rw.write.acquire)
-    assert await waiting(writer)
+    await queued(world, rw.write, 1)
     late = carol(rw.read.acquire)
-    assert await waiting(late)
+    await queued(world, rw.write, 2)
     await alice(reader.release)
     lease = await writer
     assert await waiting(late)

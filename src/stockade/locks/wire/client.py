@@ -60,6 +60,7 @@ class AsyncClientTransport:
         self._owned = self._client is not client
         self._abandoned: dict[Any, asyncio.Task[Any]] = {}
         self._listener: asyncio.Task[None] | None = None
+        self._ready: asyncio.Future[None]
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         key = parts[3] if len(parts) > 3 else parts[0]
@@ -93,46 +94,53 @@ class AsyncClientTransport:
             raise ServerError(_with_code(error)) from error
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
-        if self._listener is not None and not self._listener.done():
-            return
-        pubsub = await self._subscribed(channel, timeout_s)
-        self._listener = asyncio.create_task(
-            self._keep_listening(pubsub, channel, heard, gap, timeout_s), name="stockade-lock-notices"
-        )
+        if self._listener is None or self._listener.done():
+            self._ready = asyncio.get_running_loop().create_future()
+            work = self._keep_listening(channel, heard, gap, timeout_s)
+            self._listener = asyncio.create_task(work, name="stockade-lock-notices")
+        await asyncio.shield(self._ready)
 
     async def _subscribed(self, channel: str, timeout_s: float) -> Any:
         pubsub = self._client.pubsub()
-        errors = self._redis.exceptions
         try:
             async with asyncio.timeout(timeout_s):
                 await pubsub.subscribe(channel)
                 await pubsub.get_message(timeout=timeout_s)
-        except (errors.RedisError, OSError, TimeoutError) as error:
+        except BaseException as error:
             await pubsub.aclose()
-            raise LockUnavailable(f"lock server: {error}") from error
+            if not isinstance(error, self._redis.exceptions.RedisError | OSError | TimeoutError):
+                raise
+            raise LockUnavailable(f"lock server: {error!r}") from error
         return pubsub
 
-    async def _keep_listening(self, pubsub: Any, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
+    async def _keep_listening(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
+        """Until closed: listen to the connection's end, subscribe again, tell of the gap."""
         pause_s = 0.02
+        while True:
+            try:
+                pubsub = await self._subscribed(channel, timeout_s)
+            except LockUnavailable as error:
+                if not self._ready.done():  # the first time: who waits for it hears, and may try again
+                    self._ready.set_exception(error)
+                    return
+                await asyncio.sleep(pause_s)  # the waiters poll meanwhile, and say so if that fails too
+                pause_s = min(pause_s * 2, 1.0)
+                continue
+            pause_s = 0.02
+            if self._ready.done():
+                gap()
+            else:
+                self._ready.set_result(None)
+            await self._read_until_cut(pubsub, heard)
+
+    async def _read_until_cut(self, pubsub: Any, heard: Heard) -> None:
         try:
             while True:
-                try:
-                    message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=None)
-                    if message is not None:
-                        heard(message["data"])
-                    continue
-                except (self._redis.exceptions.RedisError, OSError):
-                    await pubsub.aclose()
-                while True:  # until the server is back or the provider is closed
-                    await asyncio.sleep(pause_s)
-                    try:
-                        pubsub = await self._subscribed(channel, timeout_s)
-                    except LockUnavailable:  # the waiters poll meanwhile, and say so if that fails too
-                        pause_s = min(pause_s * 2, 1.0)
-                        continue
-                    pause_s = 0.02
-                    gap()
-                    break
+                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=None)
+                if message is not None:
+                    heard(message["data"])
+        except (self._redis.exceptions.RedisError, OSError):  # the caller subscribes again
+            return
         finally:
             await pubsub.aclose()
 
@@ -141,6 +149,8 @@ class AsyncClientTransport:
             self._listener.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._listener
+            if not self._ready.done():
+                self._ready.cancel()
         if self._owned:
             await self._client.connection_pool.disconnect()
 

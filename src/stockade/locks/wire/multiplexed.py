@@ -131,6 +131,7 @@ class MultiplexedTransport:
         self._wire: Wire | None = None
         self._connecting: asyncio.Task[Wire] | None = None
         self._listener: asyncio.Task[None] | None = None
+        self._ready: asyncio.Future[None]
         self._closed = False
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
@@ -168,43 +169,53 @@ class MultiplexedTransport:
                 else:
                     await loop.create_connection(lambda: wire, address.host, address.port, ssl=address.tls)
                 await asyncio.gather(*[wire.send(command, timeout_s) for command in address.greeting(name)])
-        except (OSError, TimeoutError, ServerError) as error:
-            wire.abort(str(error))
+        except BaseException as error:
+            wire.abort(f"not connected: {error!r}")
+            if not isinstance(error, OSError | TimeoutError | ServerError):
+                raise
             raise LockUnavailable(f"lock server {address.host}:{address.port}: {error!r}") from error
         return wire
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
-        if self._listener is not None and not self._listener.done():
-            return
-        wire = await self._subscribed(channel, heard, timeout_s)
-        if self._listener is not None and not self._listener.done():  # another task was quicker
-            wire.abort("not needed")
-            return
-        self._listener = asyncio.create_task(
-            self._keep_listening(wire, channel, heard, gap, timeout_s), name="stockade-lock-notices"
-        )
+        if self._closed:
+            raise LockUnavailable("the provider is closed")
+        if self._listener is None or self._listener.done():
+            self._ready = asyncio.get_running_loop().create_future()
+            work = self._keep_listening(channel, heard, gap, timeout_s)
+            self._listener = asyncio.create_task(work, name="stockade-lock-notices")
+        await asyncio.shield(self._ready)
 
     async def _subscribed(self, channel: str, heard: Heard, timeout_s: float) -> Wire:
         wire = await self._connect("stockade-notices", timeout_s, lambda push: heard(push[2]))
-        await wire.send(("SUBSCRIBE", channel), timeout_s)
+        try:
+            await wire.send(("SUBSCRIBE", channel), timeout_s)
+        except BaseException:
+            wire.abort("not subscribed")
+            raise
         return wire
 
-    async def _keep_listening(self, wire: Wire, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
-        """Until closed: wait for the connection's end, subscribe again, tell of the gap."""
+    async def _keep_listening(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
+        """Until closed: listen to the connection's end, subscribe again, tell of the gap."""
         pause_s = 0.02
-        try:
-            while True:
-                await asyncio.wait([wire.closed])
-                try:
-                    wire = await self._subscribed(channel, heard, timeout_s)
-                except LockUnavailable:  # the waiters poll meanwhile, and say so if that fails too
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(pause_s * 2, 1.0)
-                    continue
-                pause_s = 0.02
+        while True:
+            try:
+                wire = await self._subscribed(channel, heard, timeout_s)
+            except LockUnavailable as error:
+                if not self._ready.done():  # the first time: who waits for it hears, and may try again
+                    self._ready.set_exception(error)
+                    return
+                await asyncio.sleep(pause_s)  # the waiters poll meanwhile, and say so if that fails too
+                pause_s = min(pause_s * 2, 1.0)
+                continue
+            pause_s = 0.02
+            if self._ready.done():
                 gap()
-        finally:
-            wire.abort("closed")
+            else:
+                self._ready.set_result(None)
+            try:
+                await asyncio.wait([wire.closed])
+            finally:
+                wire.abort("closed")
 
     async def close(self) -> None:
         self._closed = True
@@ -212,8 +223,11 @@ class MultiplexedTransport:
             self._listener.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._listener
+            if not self._ready.done():
+                self._ready.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
+            await asyncio.wait([self._connecting])
         if self._wire is not None:
             self._wire.abort("closed")
         await asyncio.sleep(0)  # the loop closes aborted sockets in its next tick
