@@ -1,0 +1,214 @@
+"""The sweeper and the purge: bounded, safe beside each other, and never the end of themselves."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import func, select
+
+from stockade.core import Busy
+from stockade.shop import queries
+from stockade.shop.audit import audit, summary
+from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder
+from stockade.shop.jobs import DAY_MS, Purge, Round, Sweeper, repeat
+from stockade.store import Database
+from stockade.store.migrate import migrate
+from stockade.store.tables import order_lines, requests
+from tests.shop.conftest import soon
+from tests.shop.runner import Runner
+
+RESERVE_MS = 60_000
+
+
+@pytest.fixture
+async def small():
+    """SQLite in memory, for what does not differ between databases."""
+    database = await Database.open("sqlite://")
+    try:
+        await migrate(database)
+        yield database
+    finally:
+        await database.close()
+
+
+async def reserved(database, count):
+    """A runner whose shop has so many reservations that are just over, and their ids."""
+    runner = Runner(database)
+    await runner.execute(CreateProduct(*runner.head(), "a", "things", (NewSku(1000, 100, "a"),), "p"))
+    ids = []
+    for _ in range(count):
+        order = PlaceOrder(*runner.head(), "u", (OrderLine("a", 1),), "LATER", RESERVE_MS)
+        ids.append((await runner.execute(order)).data["order_id"])
+        runner.now_ms += 1
+    runner.now_ms += RESERVE_MS
+    return runner, ids
+
+
+def sweeper(runner, execute=None, **options):
+    """A sweeper over a runner's database and clock."""
+    return Sweeper(runner.database.read, execute or runner.execute, lambda: runner.now_ms, **options)
+
+
+async def test_two_sweepers_end_each_reservation_once(database):
+    """Side by side they find the same orders; every one is ended by one of them, and the audit is content."""
+    runner, _ = await reserved(database, 12)
+    one, two = await asyncio.gather(sweeper(runner, batch=5).once(), sweeper(runner, batch=4).once())
+    assert one["expired"] + two["expired"] == 12
+    assert {one[name] + two[name] for name in ("refused", "failed")} == {0}
+    found = await database.read(summary)
+    assert (found.orders, found.reserved, found.left) == ({"EXPIRED": 12}, 0, 100)
+    assert await database.read(lambda c: audit(c, kept_since_ms=0)) == []
+    assert (await sweeper(runner).once())["found"] == 0
+
+
+async def test_a_reservation_that_is_not_over_stays(small):
+    """The control: nothing is due a millisecond before."""
+    runner, _ = await reserved(small, 1)
+    runner.now_ms -= 2
+    assert (await sweeper(runner).once())["found"] == 0
+
+
+async def test_a_round_is_bounded(small):
+    """Batches times their number, and the rest waits for the next round; commands under way are bounded too."""
+    runner, _ = await reserved(small, 9)
+    running = most = 0
+
+    async def execute(command):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        answer = await runner.execute(command)
+        running -= 1
+        return answer
+
+    once = sweeper(runner, execute, batch=2, max_batches=3, at_once=2).once
+    assert [(await once())["expired"] for _ in range(3)] == [6, 3, 0]
+    assert most == 2
+
+
+async def test_what_fails_is_found_again_and_holds_up_nothing(small):
+    """A busy command fails alone; the next round ends that order too."""
+    runner, ids = await reserved(small, 5)
+    failing = set(ids[:2])
+
+    async def execute(command):
+        if command.order_id in failing:
+            raise Busy("no turn")
+        return await runner.execute(command)
+
+    once = sweeper(runner, execute, batch=2).once
+    assert await once() == {"found": 5, "expired": 3, "elsewhere": 0, "refused": 0, "failed": 2}
+    failing.clear()
+    assert (await once())["expired"] == 2
+
+
+async def test_orders_that_cannot_be_ended_do_not_hold_up_others(small):
+    """Damaged ones at the front are refused each time; those behind them are still ended."""
+    runner, ids = await reserved(small, 4)
+    damage = order_lines.update().where(order_lines.c.order_id.in_(ids[:2])).values(sku_id="gone")
+    await small.transaction(lambda c: c.execute(damage), deadline=soon())
+    once = sweeper(runner, batch=1).once
+    assert await once() == {"found": 4, "expired": 2, "elsewhere": 0, "refused": 2, "failed": 0}
+    assert await once() == {"found": 2, "expired": 0, "elsewhere": 0, "refused": 2, "failed": 0}
+
+
+async def test_an_error_that_is_no_answer_ends_the_round(small):
+    """What no vocabulary knows is not counted away: the round raises it."""
+    runner, _ = await reserved(small, 1)
+
+    async def execute(command):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await sweeper(runner, execute).once()
+
+
+async def test_two_purges_forget_old_requests_only(database):
+    """What is a day old goes, once, in bounded steps; what is younger stays, and so does every effect."""
+    runner = Runner(database)
+    for _ in range(7):
+        await runner.execute(ChargePoints(*runner.head(), "u", 100))
+    runner.now_ms += DAY_MS
+    await runner.execute(ChargePoints(*runner.head(), "u", 100))
+
+    def purge():
+        return Purge(database.transaction, lambda: runner.now_ms, batch=2)
+
+    assert await purge().once() == {"deleted": 0}, "exactly a day is not over a day"
+    runner.now_ms += 1
+    one, two = await asyncio.gather(purge().once(), purge().once())
+    third = await purge().once()
+    assert one["deleted"] + two["deleted"] + third["deleted"] == 7
+    assert await database.read(lambda c: c.execute(select(func.count()).select_from(requests)).scalar_one()) == 1
+    assert (await database.read(lambda c: queries.points(c, "u"))).balance == 800
+    assert await database.read(audit) == []
+
+
+async def test_a_purge_round_is_bounded(small):
+    """Steps times their size."""
+    runner = Runner(small)
+    for _ in range(5):
+        await runner.execute(ChargePoints(*runner.head(), "u", 100))
+    runner.now_ms += DAY_MS + 1
+    purge = Purge(small.transaction, lambda: runner.now_ms, batch=2, max_batches=1)
+    assert [(await purge.once())["deleted"] for _ in range(4)] == [2, 2, 1, 0]
+
+
+async def test_a_refused_order_is_shown_for_as_long_as_its_key_is_kept(small):
+    """Before the purge it is REJECTED, afterwards it is not there, and the same key may try again."""
+    runner = Runner(small)
+    order = PlaceOrder(*runner.head(), "u", (OrderLine("a", 1),), "LATER", RESERVE_MS)
+    assert (await runner.execute(order)).code == "SKU_NOT_FOUND"
+    purge = Purge(small.transaction, lambda: runner.now_ms, kept_ms=1000)
+    runner.now_ms += 1000
+    await purge.once()
+    assert (await small.read(lambda c: queries.order(c, order.request_id, "u"))).status == "REJECTED"
+    runner.now_ms += 1
+    await purge.once()
+    assert await small.read(lambda c: queries.order(c, order.request_id, "u")) is None
+    await runner.execute(CreateProduct(*runner.head(), "a", "things", (NewSku(1000, 100, "a"),), "p"))
+    assert (await runner.execute(order)).accepted
+
+
+async def test_a_repeated_request_after_the_purge_does_nothing_twice(small):
+    """Its record is gone, but its id is taken: an error, and never a second charge."""
+    runner = Runner(small)
+    charge = ChargePoints(*runner.head(), "u", 100)
+    await runner.execute(charge)
+    runner.now_ms += DAY_MS + 1
+    await Purge(small.transaction, lambda: runner.now_ms).once()
+    (answer,) = await runner.batch([charge])
+    assert isinstance(answer, Exception)
+    assert (await small.read(lambda c: queries.points(c, "u"))).balance == 100
+
+
+async def test_a_job_outlives_its_errors_and_ends_when_told():
+    """Each round is reported, also one that raised; the pause is cut short by the stop."""
+    stop, rounds = asyncio.Event(), []
+
+    async def once():
+        if not rounds:
+            raise Busy("the database is away", "DEPENDENCY_DOWN")
+        return {"done": len(rounds)}
+
+    def report(done):
+        rounds.append(done)
+        if len(rounds) == 3:
+            stop.set()
+
+    await asyncio.wait_for(repeat("job", once, 0.001, stop, report), 5)
+    assert [(each.counts, type(each.error)) for each in rounds] == [
+        ({}, Busy),
+        ({"done": 1}, type(None)),
+        ({"done": 2}, type(None)),
+    ]
+    assert isinstance(rounds[0], Round)
+
+
+async def test_a_long_pause_is_cut_short():
+    """A job that pauses for an hour ends at once when told."""
+    stop = asyncio.Event()
+
+    async def once():
+        return {}
+
+    await asyncio.wait_for(repeat("job", once, 3600, stop, lambda done: stop.set()), 5)
