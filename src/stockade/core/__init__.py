@@ -12,13 +12,16 @@ from stockade.core.errors import (
     LockInTransaction,
     LockLost,
     NotSupported,
+    Pending,
     RequestReused,
+    StalePosition,
     StockadeError,
     Unknown,
 )
 from stockade.core.grant import Grant
 from stockade.core.guard import Guard, GuardKind
 from stockade.core.key import Key, Row
+from stockade.core.position import Position
 from stockade.core.retry import Backoff
 from stockade.core.stats import Stats
 from stockade.core.store import Store
@@ -46,11 +49,14 @@ __all__ = [
     "LockLost",
     "NotSupported",
     "Outcome",
+    "Pending",
+    "Position",
     "Promise",
     "Rejected",
     "RequestReused",
     "Row",
     "Rows",
+    "StalePosition",
     "Stats",
     "StockadeError",
     "Store",

@@ -69,6 +69,31 @@ class Unknown(StockadeError):
     retryable = True
 
 
+class Pending(StockadeError):
+    """The command is queued durably and will be decided; the wait for its outcome ended first.
+
+    Not a failure: HTTP answers 202 with the place to look. The same request id sent again waits again, and tells.
+
+    Attributes:
+        request_id: of the command, which is also the id of what it makes.
+    """
+
+    code = "PENDING"
+    outcome = "unknown"
+    retryable = True
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"{request_id} is queued and not decided yet")
+        self.request_id = request_id
+
+
+class StalePosition(StockadeError):
+    """The partition was taken by another reader since, or its position was moved: nothing of the batch was written."""
+
+    code = "STALE_POSITION"
+    retryable = True
+
+
 class RequestReused(StockadeError):
     """The request id was used before with another content."""
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from stockade.core.command import Command
 from stockade.core.decision import Accepted, Rejected
 from stockade.core.guard import Guard, GuardKind
+from stockade.core.position import Position
 from stockade.core.stats import Stats
 
 
@@ -20,7 +21,7 @@ class Store(Protocol):
         ...
 
     async def transact(
-        self, commands: Sequence[Command], guard: Guard, *, deadline: float
+        self, commands: Sequence[Command], guard: Guard, *, deadline: float, positions: Sequence[Position] = ()
     ) -> list[Accepted | Rejected | Exception]:
         """Decide and write all commands in one transaction; the answers come in command order.
 
@@ -28,9 +29,12 @@ class Store(Protocol):
             commands: the batch; later commands see what earlier ones decided. The same request id may occur twice.
             guard: what protects the rows.
             deadline: on the monotonic clock (`time.monotonic()`), in seconds; every wait inside ends there.
+            positions: where the commands were read from. They move in the same transaction when every command has an
+                outcome; when one has an exception instead, they stay, and the caller moves them once it has dealt
+                with that. A stale one undoes the batch: `StalePosition` for every command.
 
         Returns:
             Per command its outcome, or the exception that concerns it: `Conflict`, `Busy`, `Unknown`,
-            `RequestReused`, or what `decide` raised. Only cancellation is raised.
+            `RequestReused`, `StalePosition`, or what `decide` raised. Only cancellation is raised.
         """
         ...

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 from stockade.core import Command, Decision, Key, Outcome, RequestReused, Row, Rows
 from stockade.store.codec import decode_outcome, encode_body, encode_outcome
 from stockade.store.resource import Resource
+
+OUTBOX_PARTS = 16  # fixed: events already written keep their part
 
 
 @dataclass(slots=True)
@@ -185,8 +188,14 @@ class Folder:
                     "key": f"{event.key.kind}:{event.key.id}",
                     "body": encode_body(event.body),
                     "created_ms": command.now_ms,
+                    "part": part_of(event.key),
                 }
             )
+
+
+def part_of(key: Key) -> int:
+    """The part of the outbox that a key's events are in: one relay at a time works on a part."""
+    return crc32(f"{key.kind}:{key.id}".encode()) % OUTBOX_PARTS
 
 
 def _only_counters(resource: Resource, before: Any, after: Any) -> bool:

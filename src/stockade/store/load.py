@@ -19,6 +19,7 @@ def load_rows(
     connection: Connection,
     dialect: Dialect,
     resources: Mapping[str, Resource],
+    *,
     commands: Sequence[Command],
     extra: Sequence[Key],
     guard: Guard,

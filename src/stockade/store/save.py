@@ -75,7 +75,7 @@ class Saver:
             self._save_guarded(connection, batch, guard)
 
     def _save_held(self, connection: Connection, batch: Batch) -> None:
-        inserts = self._inserts(batch, with_ledger=True)
+        inserts = self._inserts(batch, with_records=True)
         updates = self._updates(batch)
         for name, records in batch.replaces.items():
             self._dialect.replace_all(connection, self._tables[name], records)
@@ -100,7 +100,7 @@ class Saver:
 
     def _save_guarded(self, connection: Connection, batch: Batch, guard: Guard) -> None:
         by_delta = guard.kind is GuardKind.DELTA
-        self._dialect.insert_all(connection, self._inserts(batch, with_ledger=not by_delta))
+        self._dialect.insert_all(connection, self._inserts(batch, with_records=not by_delta))
         for name, records in batch.replaces.items():
             self._dialect.replace_all(connection, self._tables[name], records)
         for name, records in batch.deletes.items():
@@ -113,8 +113,10 @@ class Saver:
                 self._move(connection, key, moved, batch)
             else:
                 self._compare_and_set(connection, key, moved, guard.kind)
-        if by_delta and batch.ledger:
-            self._dialect.insert_all(connection, {ledger: batch.ledger})
+        if by_delta:
+            self._dialect.insert_all(
+                connection, {t: r for t, r in ((ledger, batch.ledger), (outbox, batch.outbox)) if r}
+            )
 
     def _compare_and_set(self, connection: Connection, key: Key, moved: Moved, kind: GuardKind) -> None:
         stamp = kind is GuardKind.TIMESTAMP
@@ -142,17 +144,20 @@ class Saver:
                     entry["amount_after"] += shifts[1]
                     entry["held_after"] += shifts[2]
 
-    def _inserts(self, batch: Batch, with_ledger: bool) -> dict[Table, Sequence[Values]]:
-        """All new records by table: the claims first, then parents before children, then rows opened by use."""
+    def _inserts(self, batch: Batch, with_records: bool) -> dict[Table, Sequence[Values]]:
+        """All new records by table: the claims first, then parents before children, then rows opened by use.
+
+        Ledger and outbox (`with_records`) wait where the rows are not held yet: events of a key are numbered in the
+        order of its versions, because their numbers are taken while its row is held or was compared.
+        """
         found: dict[Table, Sequence[Values]] = {requests: batch.requests}
         opened = self._opened(batch)
         for name, table in self._tables.items():
             rows = [*batch.inserts.get(name, ()), *opened.get(name, ())]
             if rows:
                 found[table] = rows
-        if with_ledger and batch.ledger:
+        if with_records:
             found[ledger] = batch.ledger
-        if batch.outbox:
             found[outbox] = batch.outbox
         return {table: rows for table, rows in found.items() if rows}
 

@@ -88,6 +88,57 @@ outbox = Table(
     Column("key", text_id(81), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    Column("part", Integer, nullable=False, server_default="0"),  # events of one key are in one part
+    Column("state", String(16), nullable=False, server_default="NEW"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_ms", BigInteger, nullable=False, server_default="0"),
+    Column("error", String(200), nullable=False, server_default=""),
+)
+# What is to be sent, and dead letters. An event that is confirmed leaves it where partial indexes exist.
+Index(
+    "ix_outbox_state_part_id",
+    outbox.c.state,
+    outbox.c.part,
+    outbox.c.id,
+    postgresql_where=outbox.c.state != "CONFIRMED",
+    sqlite_where=outbox.c.state != "CONFIRMED",
+)
+
+# Which relay works on which part of the outbox; `beat` counts how often it changed hands.
+relay_parts = Table(
+    "relay_parts",
+    metadata,
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("owner", text_id(), nullable=False),
+    Column("beat", BigInteger, nullable=False),
+)
+
+# Events that a consumer has dealt with, kept by the consumer's own transactions.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("consumer", text_id(), primary_key=True),
+    Column("event_id", text_id(48), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Index(None, "at_ms"),
+)
+
+# How far a log was read: the truth about what was consumed.
+positions = Table(
+    "positions",
+    metadata,
+    Column("topic", text_id(200), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+)
+
+# Times up to which something was removed on purpose, so that the audit does not miss it.
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", text_id(), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
 )
 
 # -- the shop's ------------------------------------------------------------------------------------------------
@@ -194,14 +245,18 @@ payments = Table(
 
 __all__ = [
     "cart_items",
+    "inbox",
     "ledger",
+    "marks",
     "metadata",
     "order_lines",
     "orders",
     "outbox",
     "payments",
     "point_accounts",
+    "positions",
     "products",
+    "relay_parts",
     "requests",
     "skus",
 ]

@@ -23,8 +23,10 @@ from stockade.core import (
     GuardKind,
     Key,
     NotSupported,
+    Position,
     Rejected,
     Row,
+    StalePosition,
     Stats,
     Unknown,
 )
@@ -33,6 +35,7 @@ from stockade.store.database import Database
 from stockade.store.failures import Failure, classify
 from stockade.store.fold import Answer, Batch, Folder, Needs
 from stockade.store.load import load_rows
+from stockade.store.positions import move_positions
 from stockade.store.resource import Resource
 from stockade.store.save import RowChanged, Saver, Unopened
 from stockade.store.tables import metadata, requests
@@ -48,6 +51,14 @@ Result = Accepted | Rejected | Exception
 
 
 @dataclass(slots=True)
+class Source:
+    """Where the commands of one call were read from; `moved` once a transaction has committed the move."""
+
+    positions: tuple[Position, ...]
+    moved: bool = False
+
+
+@dataclass(slots=True)
 class Pending:
     """Commands that still have no answer, and what is known about their attempts so far."""
 
@@ -58,6 +69,8 @@ class Pending:
     duplicates: int = 0
     failures: int = 0
     uncertain: bool = False
+    source: Source | None = None
+    whole: bool = True  # these are all commands of the call, so their transaction may move its positions
 
 
 class SqlStore:
@@ -92,21 +105,38 @@ class SqlStore:
         """Whether this database can carry out the guard."""
         return kind not in self.database.dialect.unsupported
 
-    async def transact(self, commands: Sequence[Command], guard: Guard, *, deadline: float) -> list[Result]:
+    async def transact(
+        self, commands: Sequence[Command], guard: Guard, *, deadline: float, positions: Sequence[Position] = ()
+    ) -> list[Result]:
         """See `stockade.core.Store.transact`."""
         if not self.supports(guard.kind):
             text = f"{self.database.dialect.name} has no guard {guard.kind.value!r}"
             return [NotSupported(text) for _ in commands]
         self.stats.commands += len(commands)
         # A batch looks its ids up at once: one repeated request must not make all its neighbours run twice.
-        answers = await self._settle(Pending(list(commands), look_up=len(commands) > 1), guard, deadline)
+        source = Source(tuple(positions)) if positions else None
+        pending = Pending(list(commands), look_up=len(commands) > 1, source=source)
         results: list[Result] = []
-        for command, answer in zip(commands, answers, strict=True):
+        for command, first in zip(commands, await self._settle(pending, guard, deadline), strict=True):
             results.append(
-                await self._with_needs(command, answer, guard, deadline) if isinstance(answer, Needs) else answer
+                await self._with_needs(command, first, source, guard, deadline) if isinstance(first, Needs) else first
             )
+        if source is not None:
+            results = await self._close(source, results, deadline)
         self.stats.replays += sum(1 for each in results if isinstance(each, tuple) and each.replayed)
         return results
+
+    async def _close(self, source: Source, results: list[Result], deadline: float) -> list[Result]:
+        """Move the positions of a batch that took several transactions, once every command has its outcome."""
+        stale = next((each for each in results if isinstance(each, StalePosition)), None)
+        if stale is None and not source.moved and not any(isinstance(each, Exception) for each in results):
+            try:
+                await self.database.transaction(
+                    lambda c: move_positions(c, source.positions, move=True), deadline=deadline
+                )
+            except Exception as error:  # noqa: BLE001 - the outcomes stand; that the positions do not is the answer
+                return [error for _ in results]
+        return results if stale is None else [stale for _ in results]
 
     async def _settle(self, pending: Pending, guard: Guard, deadline: float) -> list[Answer]:
         """Attempt the batch until it has answers or the deadline is over."""
@@ -118,7 +148,7 @@ class SqlStore:
                 # a known request id changes nothing, so look the ids up before anything is opened for them
                 pending.to_open = tuple(error.keys) if pending.look_up else ()
                 pending.look_up = True
-            except (FenceRefused, NotSupported) as error:
+            except (FenceRefused, NotSupported, StalePosition) as error:
                 return [error for _ in pending.commands]
             except RowChanged as error:
                 # the claim was written before the rows were compared, so an earlier lost commit is ruled out
@@ -159,7 +189,7 @@ class SqlStore:
         if failure in (Failure.DATA, Failure.DUPLICATE, Failure.OTHER):
             if len(pending.commands) == 1 or failure is Failure.OTHER:
                 return [error for _ in pending.commands]
-            return await self._one_by_one(pending.commands, guard, deadline)
+            return await self._one_by_one(pending, guard, deadline)
         if failure is Failure.DEADLOCK:
             self.stats.deadlocks += 1
         pending.failures += 1
@@ -182,21 +212,25 @@ class SqlStore:
         unknown.__cause__ = error
         return unknown
 
-    async def _one_by_one(self, commands: Sequence[Command], guard: Guard, deadline: float) -> list[Answer]:
+    async def _one_by_one(self, pending: Pending, guard: Guard, deadline: float) -> list[Answer]:
         """One bad command never fails its neighbours."""
         answers: list[Answer] = []
-        for command in commands:
-            answers.extend(await self._settle(Pending([command], look_up=True), guard, deadline))
+        for command in pending.commands:
+            single = Pending([command], look_up=True, source=pending.source, whole=False)
+            answers.extend(await self._settle(single, guard, deadline))
         return answers
 
-    async def _with_needs(self, command: Command, answer: Answer, guard: Guard, deadline: float) -> Result:
+    async def _with_needs(
+        self, command: Command, answer: Answer, source: Source | None, guard: Guard, deadline: float
+    ) -> Result:
         """Run a command again that asked for more rows, alone, with all the rows it named."""
         extra: tuple[Key, ...] = ()
         for _ in range(MAX_NEEDS):
             if not isinstance(answer, Needs):
                 return answer
             extra = (*extra, *answer.keys)
-            answer = (await self._settle(Pending([command], extra), guard, deadline))[0]
+            alone = Pending([command], extra, source=source, whole=False)
+            answer = (await self._settle(alone, guard, deadline))[0]
         if isinstance(answer, Needs):
             return ValueError(f"{command.name} asked for more rows more than {MAX_NEEDS} times")
         return answer
@@ -211,21 +245,23 @@ class SqlStore:
                 rows_known = await database.read(lambda c: self._load(c, pending, guard), timeout_s=left_s)
                 batch = folder.fold(pending.commands, *rows_known)
                 self._check_opened(batch)
-                if not batch.requests:
+                if not batch.requests and pending.source is None:
                     return batch.answers
-                await database.transaction(lambda c: self._save(c, batch, guard), deadline=deadline)
+                await database.transaction(lambda c: self._write(c, batch, pending, guard), deadline=deadline)
         else:
 
             def body(connection: Connection) -> Batch:
                 batch = folder.fold(pending.commands, *self._load(connection, pending, guard))
                 self._check_opened(batch)
-                self._save(connection, batch, guard)
+                self._write(connection, batch, pending, guard)
                 return batch
 
             isolation = "SERIALIZABLE" if guard.kind is GuardKind.SERIALIZABLE else None
             advisory = self._advisory(pending) if guard.kind is GuardKind.ADVISORY else ()
             batch = await database.transaction(body, deadline=deadline, isolation=isolation, advisory=advisory)
         self.stats.commits += 1
+        if pending.source is not None and _moves(pending, batch):
+            pending.source.moved = True
         return batch.answers
 
     def _check_opened(self, batch: Batch) -> None:
@@ -240,7 +276,14 @@ class SqlStore:
     def _load(
         self, connection: Connection, pending: Pending, guard: Guard
     ) -> tuple[dict[Key, Row], dict[str, tuple[str, bytes]]]:
-        rows = load_rows(connection, self.database.dialect, self._resources, pending.commands, pending.extra, guard)
+        rows = load_rows(
+            connection,
+            self.database.dialect,
+            self._resources,
+            commands=pending.commands,
+            extra=pending.extra,
+            guard=guard,
+        )
         # Looked up after the rows are locked: a repeated request waited there for the first one's commit.
         known: dict[str, tuple[str, bytes]] = {}
         if pending.look_up:
@@ -251,8 +294,18 @@ class SqlStore:
             self._checkpoint("loaded")
         return rows, known
 
+    def _write(self, connection: Connection, batch: Batch, pending: Pending, guard: Guard) -> None:
+        if pending.source is not None:
+            move_positions(connection, pending.source.positions, move=_moves(pending, batch))
+        self._save(connection, batch, guard)
+
     def _save(self, connection: Connection, batch: Batch, guard: Guard) -> None:
         if batch.requests:
             self._saver.save(connection, batch, guard)
         if self._checkpoint:
             self._checkpoint("saved")
+
+
+def _moves(pending: Pending, batch: Batch) -> bool:
+    """Whether this transaction leaves no command of the call without an outcome."""
+    return pending.whole and all(isinstance(answer, tuple) for answer in batch.answers)

@@ -1,0 +1,33 @@
+"""A migrated database and a store over it; the rest is in `harness`."""
+
+import pytest
+
+from stockade.lab.servers import drop_database, fresh_database
+from tests.store.conftest import opened, stocked
+
+
+@pytest.fixture
+async def database(database_url):
+    """A migrated database of each kind."""
+    async with opened(database_url) as found:
+        yield found
+
+
+@pytest.fixture
+async def store(database):
+    """A store with 20 units of `s`."""
+    return await stocked(database, "s")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def shop_url(request, server_url, tmp_path):
+    """A fresh, empty database: embedded, and one server of those that the store's own tests hold to the same."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'stockade.sqlite'}"
+        return
+    server = server_url(request.param)
+    url = await fresh_database(server)
+    try:
+        yield url
+    finally:
+        await drop_database(server, url)

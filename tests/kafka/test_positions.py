@@ -1,0 +1,163 @@
+"""Consumed positions move with what their messages caused, or not at all. No Kafka is needed to show it."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import func, select
+
+from stockade.core import Accepted, Guard, Position, StalePosition
+from stockade.store import SqlStore
+from stockade.store.backends import CommitLost
+from stockade.store.positions import Positions
+from stockade.store.tables import requests, skus
+from tests.store.commands import Blind, Broken, Discover, Take, rid
+from tests.store.conftest import soon, stocked
+
+TOPIC = "orders"
+ALL = [Guard.ROW, Guard.VERSION, Guard.DELTA]
+
+
+def moved(position, by):
+    """The same reader, `by` messages further."""
+    return position._replace(old=position.new, new=position.new + by)
+
+
+async def left(store):
+    """(units of `s`, requests recorded, next offset of partition 0)."""
+
+    def body(connection):
+        on_hand = connection.execute(select(skus.c.on_hand).where(skus.c.id == "s")).scalar_one()
+        return int(on_hand), connection.execute(select(func.count()).select_from(requests)).scalar_one()
+
+    return *await store.database.read(body), (await Positions(store.database, TOPIC).read()).get(0)
+
+
+@pytest.mark.parametrize("guard", ALL, ids=lambda guard: guard.kind.value)
+async def test_the_position_moves_with_the_orders(store, guard):
+    """A batch and its position commit together; the next batch goes on from there."""
+    here = await Positions(store.database, TOPIC).take(0, 7)
+    assert here == Position(TOPIC, 0, 7, 7, 1)
+    first = moved(here, 2)
+    answers = await store.transact([Take(rid(1)), Take(rid(2))], guard, deadline=soon(), positions=[first])
+    assert all(isinstance(answer, Accepted) for answer in answers)
+    second = moved(first, 1)
+    (answer,) = await store.transact([Take(rid(3))], guard, deadline=soon(), positions=[second])
+    assert answer.accepted
+    assert await left(store) == (17, 5, 10)
+
+
+@pytest.mark.parametrize("guard", ALL, ids=lambda guard: guard.kind.value)
+async def test_a_stale_reader_changes_nothing(store, guard):
+    """After another reader took the partition, the first one's batch is undone and every command is told so."""
+    log = Positions(store.database, TOPIC)
+    zombie = await log.take(0, 0)
+    owner = await log.take(0, 0)
+    assert owner.epoch == zombie.epoch + 1
+    answers = await store.transact([Take(rid(1)), Take(rid(2))], guard, deadline=soon(), positions=[moved(zombie, 2)])
+    assert [type(answer) for answer in answers] == [StalePosition, StalePosition]
+    assert await left(store) == (20, 2, 0)
+    with pytest.raises(StalePosition):
+        await log.advance([moved(zombie, 2)])
+    # the control: without positions the same late batch is carried out
+    assert all(each.accepted for each in await store.transact([Take(rid(1))], guard, deadline=soon()))
+
+
+async def test_replays_move_the_position_too(store):
+    """A batch of nothing but known requests gives the recorded outcomes, and its position moves."""
+    takes = [Take(rid(n)) for n in range(3)]
+    first = await store.transact(takes, Guard.ROW, deadline=soon())
+    here = await Positions(store.database, TOPIC).take(0, 0)
+    again = await store.transact(takes, Guard.ROW, deadline=soon(), positions=[moved(here, 3)])
+    assert [(each.data, each.replayed) for each in again] == [(each.data, True) for each in first]
+    assert await left(store) == (17, 5, 3)
+
+
+async def test_commands_that_need_more_rows_are_done_before_the_position_moves(database):
+    """A command that is run again alone is part of the batch: its position waits for it."""
+    store = await stocked(database, "s", "t")
+    here = await Positions(database, TOPIC).take(0, 0)
+    batch = [Take(rid(1)), Discover(rid(2), wanted=("t",))]
+    answers = await store.transact(batch, Guard.ROW, deadline=soon(), positions=[moved(here, 2)])
+    assert [answer.accepted for answer in answers] == [True, True]
+    assert await left(store) == (19, 5, 2)
+
+
+@pytest.mark.parametrize("bad", [Broken, Blind])
+async def test_the_position_waits_for_the_caller_when_a_command_has_no_outcome(store, bad):
+    """A poison command leaves the position where it is; its neighbours are decided; the caller moves it after."""
+    log = Positions(store.database, TOPIC)
+    move = moved(await log.take(0, 0), 3)
+    batch = [Take(rid(1)), bad(rid(2)), Take(rid(3))]
+    answers = await store.transact(batch, Guard.ROW, deadline=soon(), positions=[move])
+    assert [isinstance(answer, Exception) for answer in answers] == [False, True, False]
+    assert await left(store) == (18, 4, 0)
+    await log.advance([move])
+    assert await left(store) == (18, 4, 3)
+
+
+async def test_a_stale_reader_is_stopped_in_a_batch_that_fell_apart(store):
+    """Also where one bad command makes the batch run one by one, a late reader changes nothing."""
+    log = Positions(store.database, TOPIC)
+    zombie = await log.take(0, 0)
+    await log.take(0, 0)
+    batch = [Take(rid(1)), Blind(rid(2))]
+    answers = await store.transact(batch, Guard.ROW, deadline=soon(), positions=[moved(zombie, 2)])
+    assert [type(answer) for answer in answers] == [StalePosition, StalePosition]
+    assert await left(store) == (20, 2, 0)
+
+
+async def test_a_lost_commit_is_not_taken_for_another_reader(store, monkeypatch):
+    """The commit's reply is lost after it was durable: the retry finds its own move and gives the outcomes."""
+    log = Positions(store.database, TOPIC)
+    here = await log.take(0, 0)
+    plain, lost = store.database.transaction, []
+
+    async def once_lost(body, **options):
+        result = await plain(body, **options)
+        if not lost:
+            lost.append(True)
+            raise CommitLost("the reply is gone")
+        return result
+
+    monkeypatch.setattr(store.database, "transaction", once_lost)
+    answers = await store.transact([Take(rid(1))], Guard.ROW, deadline=soon(), positions=[moved(here, 1)])
+    assert [(answer.accepted, answer.replayed) for answer in answers] == [(True, True)]
+    assert await left(store) == (19, 3, 1)
+
+
+async def test_two_partitions_move_together_or_not_at_all(store):
+    """A batch from two partitions is undone as a whole when one of them is another reader's."""
+    log = Positions(store.database, TOPIC)
+    one, two = await log.take(0, 0), await log.take(1, 0)
+    await log.take(1, 0)
+    moves = [moved(two, 1), moved(one, 1)]
+    answers = await store.transact([Take(rid(1)), Take(rid(2))], Guard.ROW, deadline=soon(), positions=moves)
+    assert all(isinstance(answer, StalePosition) for answer in answers)
+    assert await log.read() == {0: 0, 1: 0}
+
+
+async def test_readers_that_take_a_partition_at_once_get_different_epochs(store):
+    """Ten takers of a new partition: one epoch each, and only the last one may move it."""
+    log = Positions(store.database, TOPIC)
+    taken = await asyncio.gather(*(log.take(5, 3) for _ in range(10)))
+    assert sorted(each.epoch for each in taken) == list(range(1, 11))
+    refused = 0
+    for each in taken:
+        try:
+            await log.advance([moved(each, 1)])
+        except StalePosition:
+            refused += 1
+    assert refused == 9
+
+
+async def test_rewinding_replays_and_stops_the_present_reader(store):
+    """A position set back by hand refuses its reader; whoever takes it anew reads from there."""
+    log = Positions(store.database, TOPIC)
+    reader = moved(await log.take(0, 0), 5)
+    await log.advance([reader])
+    await log.rewind(0, 0)
+    answers = await SqlStore(store.database, store._resources.values()).transact(
+        [Take(rid(1))], Guard.ROW, deadline=soon(), positions=[moved(reader, 1)]
+    )
+    assert isinstance(answers[0], StalePosition)
+    assert (await log.take(0, 99)).old == 0
