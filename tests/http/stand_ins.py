@@ -1,0 +1,31 @@
+"""Strategies that do what a test needs: hold a command until told, or end it with an error."""
+
+import asyncio
+
+
+class Held:
+    """Holds every command before it is carried out until `go` is set; `arrived` says that one is there."""
+
+    def __init__(self, shop, resource="stock"):
+        self.under = shop.strategies[resource]
+        self.name, self.promise = self.under.name, self.under.promise
+        self.arrived, self.go = asyncio.Event(), asyncio.Event()
+        self.executed = 0
+        shop.strategies[resource] = self
+
+    async def execute(self, command):
+        self.executed += 1
+        self.arrived.set()
+        await self.go.wait()
+        return await self.under.execute(command)
+
+
+class Failing:
+    """Answers every command with an exception."""
+
+    def __init__(self, shop, error, resource="stock"):
+        self.name, self.error = "failing", error
+        shop.strategies[resource] = self
+
+    async def execute(self, command):
+        raise self.error

@@ -1,0 +1,103 @@
+"""What a client hears when an order could not be decided: the right code, when to retry, and nothing of our insides."""
+
+import asyncio
+
+import pytest
+
+from stockade.core import Busy, Conflict, LockInTransaction, LockLost, RequestReused, Unknown
+from stockade.shop.http.codes import CODES
+from stockade.shop.http.problems import of_error, retry_after
+from tests.http.stand_ins import Failing, Held
+from tests.http.test_bad_input import assert_problem
+
+ERRORS = [
+    (Busy("host db.internal, 5 s"), 503, "LOCK_TIMEOUT", "none"),
+    (Busy("pool of 8", "POOL_EXHAUSTED"), 503, "POOL_EXHAUSTED", "none"),
+    (Busy("queue.internal", "TOO_MANY_REQUESTS"), 429, "TOO_MANY_REQUESTS", "none"),
+    (Busy("db.internal", "DEPENDENCY_DOWN", retry_after_s=2.5), 503, "DEPENDENCY_DOWN", "none"),
+    (Conflict("version.internal"), 409, "CONFLICT_RETRY", "none"),
+    (Unknown("reply lost"), 504, "OUTCOME_UNKNOWN", "unknown"),
+    (LockLost("late.internal"), 503, "LOCK_LOST", "unknown"),
+    (RequestReused("other.internal"), 422, "IDEMPOTENCY_KEY_REUSED", "none"),
+    (LockInTransaction("bug.internal"), 500, "INTERNAL_ERROR", "unknown"),
+    (ZeroDivisionError("secret.internal"), 500, "INTERNAL_ERROR", "unknown"),
+    (Busy("odd.internal", "NEVER_HEARD_OF"), 500, "INTERNAL_ERROR", "unknown"),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "code", "outcome"), ERRORS, ids=[each[2] for each in ERRORS])
+async def test_every_error_has_its_answer(client, error, status, code, outcome):
+    """Busy, conflicts, unknown fates and accidents: each with its code, and its own text stays inside."""
+    Failing(client.desk.shop, error)
+    answer = await client.order("s")
+    assert_problem(answer, status, code)
+    assert answer.json()["outcome"] == outcome
+    assert str(error) not in answer.text
+    if answer.json()["retryable"] and code != "INTERNAL_ERROR":
+        assert int(answer.headers["retry-after"]) >= 0
+
+
+async def test_an_accident_is_logged_with_the_id_that_the_client_sees(client, capsys):
+    """The answer to an accident carries an id, and the log line with that id has the traceback."""
+    from stockade.shop import logs
+
+    logs.configure(client.desk.settings)
+    Failing(client.desk.shop, ZeroDivisionError("secret.internal"))
+    answer = await client.order("s")
+    logged = [line for line in capsys.readouterr().err.splitlines() if answer.headers["x-log-id"] in line]
+    assert len(logged) == 1
+    assert "ZeroDivisionError" in logged[0]
+
+
+def test_retry_after_is_whole_seconds_rounded_up():
+    """A pause of 2.5 seconds is announced as 3, none as 0."""
+    assert [retry_after(pause_s)[0][1] for pause_s in (0, 0.2, 1, 2.5)] == [b"0", b"1", b"1", b"3"]
+
+
+def test_an_error_of_the_vocabulary_is_never_an_accident():
+    """Every code that strategies and the store may raise has a row in the table."""
+    for error in (Conflict("x"), Unknown("x"), LockLost("x"), RequestReused("x")):
+        assert error.code in CODES
+        assert of_error(error) is not None
+
+
+async def test_too_many_at_work_are_refused(start):
+    """Beyond the bound a request is refused at once with 429 and Retry-After, and those at work are finished."""
+    async with start(max_in_flight=2) as client:
+        (sku,) = await client.product()
+        held = Held(client.desk.shop)
+        inside = [asyncio.create_task(client.order(sku, 1, pay="LATER")) for _ in range(2)]
+        while client.desk.gate.at_work < 2:
+            await asyncio.sleep(0)
+        refused = await client.order(sku, 1, pay="LATER")
+        assert_problem(refused, 429, "TOO_MANY_REQUESTS")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert (await client.get("/healthz")).status_code == 200
+        held.go.set()
+        assert [answer.status_code for answer in await asyncio.gather(*inside)] == [201, 201]
+        assert (await client.order(sku, 1, pay="LATER")).status_code == 201
+
+
+async def test_a_full_queue_is_429(start):
+    """The sequencer's own bound reaches the client as 429; whoever fitted in is served."""
+    async with start(queue_size=2, max_batch=1) as client:
+        (sku,) = await client.product(stock=100)
+        answers = await asyncio.gather(*(client.order(sku, 1, pay="LATER") for _ in range(50)))
+        statuses = [answer.status_code for answer in answers]
+        assert set(statuses) == {201, 429}
+        stock = (await client.get(f"/v1/skus/{sku}/stock")).json()
+        assert stock["reserved"] == statuses.count(201)
+
+
+async def test_a_database_that_is_away(start, tmp_path):
+    """Reads and readiness say DEPENDENCY_DOWN and NOT_READY when the database cannot be used."""
+    async with start() as client:
+        await client.desk.shop.database.close()
+        client.desk.shop.database.read = down
+        assert_problem(await client.get("/v1/products"), 503, "DEPENDENCY_DOWN")
+        ready = await client.get("/readyz")
+        assert_problem(ready, 503, "NOT_READY")
+
+
+async def down(query, timeout_s=0):
+    raise Busy("db.internal", "DEPENDENCY_DOWN")

@@ -1,0 +1,48 @@
+"""Reading requests: bounds in size and time, and clients that go away."""
+
+import asyncio
+
+import pytest
+
+from stockade.shop.http.incoming import ClientGone, read_body, read_head
+from stockade.shop.http.problems import Refusal
+
+
+def messages(*given):
+    """An ASGI receive function that gives these messages and then nothing."""
+    waiting = list(given)
+
+    async def receive():
+        return waiting.pop(0) if waiting else await asyncio.Event().wait()
+
+    return receive
+
+
+def part(body, more=True):
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+async def test_a_body_in_parts_is_put_together():
+    """Parts are joined in order, empty ones included."""
+    assert await read_body(messages(part(b"ab"), part(b""), part(b"c", more=False)), 3, 1.0) == b"abc"
+
+
+async def test_a_body_that_does_not_arrive_is_given_up():
+    """A client that stops in the middle holds nothing for longer than the setting says."""
+    with pytest.raises(Refusal) as refused:
+        await read_body(messages(part(b"a")), 10, 0.01)
+    assert refused.value.code == "BODY_TIMEOUT"
+
+
+async def test_a_client_that_goes_away_is_noticed():
+    """A closed connection ends the reading."""
+    with pytest.raises(ClientGone):
+        await read_body(messages(part(b"a"), {"type": "http.disconnect"}), 10, 1.0)
+
+
+def test_headers_that_stand_twice_are_noticed():
+    """A second Authorization or Idempotency-Key is never silently the one that counts."""
+    once = [(b"authorization", b"Bearer a"), (b"idempotency-key", b"k"), (b"content-type", b"application/json")]
+    assert read_head({"headers": once}).repeated is None
+    assert read_head({"headers": [*once, (b"idempotency-key", b"k")]}).repeated == b"idempotency-key"
+    assert read_head({"headers": [*once, (b"authorization", b"Bearer a")]}).repeated == b"authorization"

@@ -1,0 +1,119 @@
+"""Health, readiness and metrics of the service itself."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from stockade.shop.http.kept import Kept
+from stockade.shop.http.reply import Reply
+from stockade.store.migrate import newest_revision
+from tests.http.conftest import application
+from tests.http.stand_ins import Failing
+
+
+async def test_alive_and_ready(client):
+    """A healthy service says so, without a token."""
+    for path in ("/healthz", "/readyz"):
+        answer = await client.get(path, token="")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_a_stopping_process_is_alive_but_not_ready(client):
+    """Readiness ends first, so that no new requests are sent here."""
+    client.desk.gate.stopping = True
+    assert (await client.get("/healthz")).status_code == 200
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "NOT_READY")
+    assert "stopping" in answer.json()["detail"]
+
+
+async def test_an_old_schema_is_not_ready(tmp_path):
+    """Without the present schema no orders can be taken, and the answer names the cure."""
+    async with application(f"sqlite:///{tmp_path / 'empty.sqlite'}", tmp_path) as client:
+        answer = await client.get("/readyz")
+        assert answer.status_code == 503
+        assert newest_revision() in answer.json()["detail"]
+        assert "stockade migrate" in answer.json()["detail"]
+
+
+async def samples(client):
+    """The metrics as (name, labels in the order of their names) -> value."""
+    answer = await client.get("/metrics", token="")
+    assert answer.headers["content-type"].startswith("text/plain")
+    families = text_string_to_metric_families(answer.text)
+    return {(each.name, *each.labels.values()): each.value for family in families for each in family.samples}
+
+
+async def test_metrics_count_requests_commands_and_store_events(client):
+    """Requests by route and status, outcomes by strategy and code, and what the store did are counted."""
+    (sku,) = await client.product(stock=2)
+    await client.order(sku, 1, pay="LATER", key="a")
+    await client.order(sku, 1, pay="LATER", key="a")
+    await client.order(sku, 5, pay="LATER")
+    found = await samples(client)
+    assert found["stockade_commands_total", "ACCEPTED", "place_order", "sequencer"] == 1
+    assert found["stockade_commands_total", "REPLAYED", "place_order", "sequencer"] == 1
+    assert found["stockade_commands_total", "OUT_OF_STOCK", "place_order", "sequencer"] == 1
+    assert found["stockade_request_seconds_count", "POST /v1/orders", "201"] == 2
+    assert found["stockade_request_seconds_count", "POST /v1/orders", "409"] == 1
+    assert found["stockade_store_total", "commits"] == client.desk.shop.store.stats.commits
+    assert found["stockade_waiting", "at_work"] == 0
+    Failing(client.desk.shop, ValueError("x"))
+    await client.order(sku)
+    assert (await samples(client))["stockade_commands_total", "INTERNAL_ERROR", "place_order", "failing"] == 1
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    now_s = 100.0
+
+    def __call__(self):
+        return self.now_s
+
+
+async def test_a14_kept_answers_end_when_the_setting_says():
+    """A14: an answer kept for 24 seconds is made anew after 24 seconds, not after 24 of something else."""
+    clock, made = Clock(), []
+    kept = Kept(24.0, clock)
+
+    async def make():
+        made.append(clock.now_s)
+        return Reply(200, b"%d" % len(made))
+
+    assert (await kept.get("k", make)).body == b"1"
+    clock.now_s += 23.9
+    assert (await kept.get("k", make)).body == b"1"
+    clock.now_s += 0.2
+    assert (await kept.get("k", make)).body == b"2"
+
+
+async def test_kept_answers_are_bounded_and_errors_are_not_kept():
+    """Many different requests do not grow the memory, and a failure is not remembered."""
+    kept = Kept(10.0)
+
+    async def make():
+        return Reply(200, b"")
+
+    async def fail():
+        raise ValueError("once")
+
+    with pytest.raises(ValueError, match="once"):
+        await kept.get("k", fail)
+    for number in range(1000):
+        await kept.get(number, make)
+    assert len(kept._answers) <= 256
+    assert not kept._making
+
+
+async def test_popular_is_kept_and_stock_is_not(start):
+    """Popular products may be a little old; stock and the product's available units never are."""
+    async with start(cache_s=300) as client:
+        (sku,) = await client.product(stock=5)
+        await client.charge()
+        assert (await client.get("/v1/products/popular")).json()["items"] == []
+        await client.order(sku, 2)
+        assert (await client.get("/v1/products/popular")).json()["items"] == []
+        assert (await client.get("/v1/products/popular?limit=6")).json()["items"] != []
+        assert (await client.get(f"/v1/skus/{sku}/stock")).json()["available"] == 3
+        (product,) = (await client.get("/v1/products")).json()["items"]
+        assert product["skus"][0]["available"] == 3
