@@ -77,8 +77,11 @@ class ProcessCrew:
         return Played([shot for answer in answers for shot in answer.shots], effort)
 
     async def _ask(self, messages: Sequence[Prepare | Play]) -> list[Any]:
-        for pipe, message in zip(self._pipes, messages, strict=True):
-            pipe.send(message)
+        for n, message in enumerate(messages):
+            try:
+                self._pipes[n].send(message)
+            except OSError as error:
+                raise self._ended(n) from error
         return await asyncio.gather(*(asyncio.to_thread(self._answer, n) for n in range(len(self._pipes))))
 
     def _answer(self, n: int) -> Any:
@@ -87,8 +90,11 @@ class ProcessCrew:
                 raise LabError(f"worker process {n} gave no answer in {ANSWER_WAIT_S:.0f} s")
             answer = self._pipes[n].recv()
         except (EOFError, ConnectionResetError) as error:
-            self._processes[n].join(END_WAIT_S)
-            raise LabError(f"worker process {n} ended (exit code {self._processes[n].exitcode})") from error
+            raise self._ended(n) from error
         if isinstance(answer, Broken):
             raise LabError(f"worker process {n}: {answer.text}")
         return answer
+
+    def _ended(self, n: int) -> LabError:
+        self._processes[n].join(END_WAIT_S)
+        return LabError(f"worker process {n} ended (exit code {self._processes[n].exitcode})")

@@ -1,0 +1,70 @@
+"""The columns of the lab's table: head, width and cell of each; what a narrow terminal leaves out. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from stockade.lab.figures import Run
+from stockade.lab.preset import Arm
+from stockade.lab.verdict import AS_PROMISED
+
+WIDE = 118  # columns of a terminal that shows everything in full
+Cell = str | Text
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes:
+        head: its name, one that fits `width`.
+        width: in characters.
+        cell: what it shows of a run.
+        left: whether it begins at the left (words) instead of ending at the right (figures).
+    """
+
+    head: str
+    width: int
+    cell: Callable[[Run], Cell]
+    left: bool = False
+
+
+def columns(arm: Arm, width: int) -> list[Column]:
+    """The columns for an arm in a terminal of this width; 80 is enough for the short form."""
+    wide = width >= WIDE
+    chosen = [
+        Column("strategy", 12, lambda run: run.strategy, left=True),
+        Column(*(("accepted", 8) if wide else ("acc", 4)), lambda run: str(run.accepted)),
+        Column(*(("rejected", 8) if wide else ("rej", 4)), lambda run: str(run.rejected)),
+        Column(*(("failed", 6) if wide else ("fail", 4)), lambda run: str(run.failed)),
+        Column("left", 6, lambda run: str(run.left)),
+        Column(*(("violations", 10) if wide else ("viol", 4)), lambda run: str(len(run.violations))),
+        Column("wall ms (range)", 16, _wall),
+    ]
+    if arm.published_ms and wide:
+        chosen.append(Column("seed", 4, lambda run: short(run.published_ms) if run.published_ms else ""))
+    if wide:
+        chosen.append(Column("p50/p95/p99 ms", 14, lambda run: "/".join(map(short, run.latency_ms))))
+        chosen.append(Column("attempts", 8, lambda run: f"{run.attempts_per_order:.2f}"))
+    elif arm.deadlocks == "any":
+        chosen.append(Column("p99", 5, lambda run: short(run.latency_ms[2])))
+    if arm.deadlocks != "any":
+        chosen.append(Column(*(("deadlocks", 9) if wide else ("dead", 5)), lambda run: str(run.deadlocks)))
+    return [*chosen, Column("verdict", 15, verdict, left=True)]
+
+
+def verdict(run: Run) -> Text:
+    """Green as promised, yellow broken as it must be, red what nobody promised."""
+    judgement = run.judgement
+    usual = "green" if judgement.verdict == AS_PROMISED else "yellow"
+    return Text(judgement.verdict, style=usual if judgement.kept else "bold red")
+
+
+def short(ms: float) -> str:
+    """Milliseconds in few characters."""
+    return f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}"
+
+
+def _wall(run: Run) -> str:
+    return f"{short(run.wall_median_ms)} ({short(min(run.wall_ms))}-{short(max(run.wall_ms))})"

@@ -1,0 +1,68 @@
+"""The JSON document is the one that docs/lab.md describes."""
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from stockade.lab.document import SCHEMA, document
+from stockade.lab.presets import find
+from tests.lab.test_figures import GOOD, SUBJECT, repeat, summarise
+
+PAGE = (Path(__file__).parents[2] / "docs" / "lab.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def schema():
+    """The JSON schema that the page gives."""
+    return json.loads(re.search(r"```json\n(.*?)```", PAGE, re.DOTALL).group(1))
+
+
+def test_a_real_run_fits_the_documented_schema(lab, schema):
+    """What the lab writes is valid, consistent in itself, and holds every sample."""
+    code, found, _ = lab("--repeats", "3", "--strategies", "unprotected,sequencer")
+    assert code == 0
+    jsonschema_rs.validate(schema, found)
+    for run in found["runs"]:
+        assert run["accepted"] + run["rejected"] + run["failed"] == run["buyers"]
+        wall = run["wall_ms"]
+        assert len(wall["samples"]) == 3
+        assert wall["median"] == pytest.approx(statistics.median(wall["samples"]))
+        assert (wall["low"], wall["high"]) == (min(wall["samples"]), max(wall["samples"]))
+        assert run["latency_ms"]["p50"] <= run["latency_ms"]["p95"] <= run["latency_ms"]["p99"]
+    assert found["runs"][0]["violations"]
+
+
+@pytest.mark.parametrize("change", [{"more": 1}, {"verdict": "fine"}, {"accepted": -1}, {"violations": ["text"]}])
+def test_the_schema_refuses_another_document(schema, change):
+    """A member too many, an unknown verdict, a negative count: the schema is one that can fail."""
+    environment = dict.fromkeys(schema["properties"]["environment"]["required"], "x") | {"cpu_count": 2}
+    from stockade.core import Stats
+
+    found = document(environment, [summarise(SUBJECT, [repeat()], Stats(), GOOD)])
+    jsonschema_rs.validate(schema, found)
+    found["runs"][0].update(change)
+    with pytest.raises(jsonschema_rs.ValidationError):
+        jsonschema_rs.validate(schema, found)
+
+
+def test_json_to_standard_output_is_nothing_but_json(capfd):
+    """`--json -` can be piped: the table goes to standard error."""
+    import typer
+
+    from stockade.cli_lab import lab
+
+    with pytest.raises(typer.Exit) as left:
+        lab(json_to="-", strategies="sequencer", repeats=1)
+    out, err = capfd.readouterr()
+    assert left.value.exit_code == 0
+    assert json.loads(out)["schema"] == SCHEMA
+    assert "sequencer" in err
+
+
+def test_the_page_names_every_preset():
+    """A preset that the page does not explain does not exist for its users."""
+    assert not [name for name, _ in find("all") if f"`{name}`" not in PAGE]

@@ -1,0 +1,67 @@
+"""The table: rows as they finish, the first violation below a broken one, readable in a narrow terminal."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from stockade.core import Stats
+from stockade.lab.figures import summarise
+from stockade.lab.ground import open_ground
+from stockade.lab.presets import find
+from stockade.lab.table import LiveTable
+from stockade.lab.trial import Violation
+from stockade.lab.verdict import BROKEN, Judgement
+from tests.lab.test_figures import GOOD, SUBJECT, repeat
+
+
+@pytest.fixture
+async def shown():
+    """Function: width -> (table that has begun seed-004, function that gives all that is printed)."""
+    async with open_ground("sqlite", 1) as ground:
+
+        def begin(width=140):
+            out = StringIO()
+            table = LiveTable(Console(file=out, width=width), processes=1)
+            table.arm("seed-004", find("seed-004")[0][1], ground)
+            return table, out.getvalue
+
+        yield begin
+
+
+async def test_a_row_is_there_when_its_strategy_is_done(shown):
+    """Nothing waits for the last strategy."""
+    table, printed = shown()
+    assert "20 accepted, 10 refused" in printed()
+    assert "pessimistic" not in printed()
+    table.row(summarise(SUBJECT, [repeat()], Stats(transactions=30), GOOD, published_ms=527))
+    (row,) = [line for line in printed().splitlines() if line.startswith("pessimistic")]
+    assert row.split()[:6] == ["pessimistic", "20", "10", "0", "0", "0"]
+    assert "527" in row
+    assert row.rstrip().endswith("1.00 as promised")
+
+
+async def test_the_first_violation_stands_below_a_broken_row(shown):
+    """The rule, the detail, and how often."""
+    table, printed = shown()
+    bad = repeat(30, violations=[Violation("oversell", "30 accepted, only 20 there"), Violation("count", "x")])
+    table.row(summarise(SUBJECT, [bad], Stats(), Judgement(BROKEN, False, "in 1 of 1 repeats")))
+    text = printed()
+    assert text.index("broken") < text.index("oversell: 30 accepted, only 20 there") < text.index("in 1 of 1 repeats")
+
+
+async def test_a_narrow_terminal_gets_the_short_form(shown):
+    """In 80 columns each row is still one line, and its figures are whole."""
+    table, printed = shown(width=80)
+    table.row(summarise(SUBJECT, [repeat(wall_ms=1234.5)], Stats(transactions=30), GOOD, published_ms=527))
+    (row,) = printed().splitlines()[4:]
+    assert row.split() == ["pessimistic", "20", "10", "0", "0", "0", "1234", "(1234-1234)", "1234", "as", "promised"]
+
+
+async def test_what_is_left_out_is_said_at_the_end(shown):
+    """With the reason, and with the note on the seeds' own figures."""
+    table, printed = shown()
+    with table:
+        table.left_out("advisory", "runs on postgres, mariadb, not on sqlite")
+    assert "left out: advisory: runs on postgres" in printed()
+    assert "one cold run" in printed()

@@ -1,0 +1,53 @@
+"""The verdict, case by case."""
+
+import pytest
+
+from stockade.core import Promise
+from stockade.lab.verdict import AS_PROMISED, BROKEN, NOT_AS_PROMISED, Observed, judge
+
+STRONG, UNSAFE = Promise(), Promise(may_oversell=True)
+LOCAL, LAZY = Promise(processes="one"), Promise(may_undersell=True)
+CLEAN = {"processes": 1, "repeats": 30, "broken": 0, "short": 0, "deadlocks": 0}
+USUAL = {"bites": True, "wanted_deadlocks": "any"}
+
+CASES = [
+    ("a strong control that holds", STRONG, {}, AS_PROMISED, True),
+    ("a strong control that breaks once", STRONG, {"broken": 1}, BROKEN, False),
+    ("a strong control that sells too few", STRONG, {"short": 1}, NOT_AS_PROMISED, False),
+    ("a control that may sell too few", LAZY, {"short": 1}, AS_PROMISED, True),
+    ("a control that may sell too few, breaks", LAZY, {"broken": 1}, BROKEN, False),
+    ("the control that must fail, fails", UNSAFE, {"broken": 1}, BROKEN, True),
+    ("the control that must fail, does not", UNSAFE, {}, NOT_AS_PROMISED, False),
+    ("where nothing can be seen it need not fail", UNSAFE, {"bites": False}, AS_PROMISED, True),
+    ("where nothing can be seen it may fail", UNSAFE, {"bites": False, "broken": 2}, BROKEN, True),
+    ("a mutex in one process holds", LOCAL, {}, AS_PROMISED, True),
+    ("a mutex in one process breaks", LOCAL, {"broken": 1}, BROKEN, False),
+    ("a mutex in two processes breaks", LOCAL, {"processes": 2, "broken": 9}, BROKEN, True),
+    ("a mutex in two processes holds", LOCAL, {"processes": 2}, NOT_AS_PROMISED, False),
+    (
+        "a deadlock where there must be none",
+        STRONG,
+        {"wanted_deadlocks": "none", "deadlocks": 1},
+        NOT_AS_PROMISED,
+        False,
+    ),
+    ("no deadlock where there must be none", STRONG, {"wanted_deadlocks": "none"}, AS_PROMISED, True),
+    ("no deadlock where there must be some", STRONG, {"wanted_deadlocks": "some"}, NOT_AS_PROMISED, False),
+    ("deadlocks where there must be some", STRONG, {"wanted_deadlocks": "some", "deadlocks": 3}, AS_PROMISED, True),
+    (
+        "orders given up for provoked deadlocks",
+        STRONG,
+        {"wanted_deadlocks": "some", "deadlocks": 3, "short": 2},
+        AS_PROMISED,
+        True,
+    ),
+    ("deadlocks where nobody asked", STRONG, {"deadlocks": 3}, AS_PROMISED, True),
+]
+
+
+@pytest.mark.parametrize(("promise", "seen", "verdict", "kept"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_verdict(promise, seen, verdict, kept):
+    """Figures and a Promise make one verdict, and it is the promised one or not."""
+    judgement = judge(promise, Observed(**{**CLEAN, **USUAL, **seen}))
+    assert (judgement.verdict, judgement.kept) == (verdict, kept)
+    assert judgement.reason or judgement.verdict == AS_PROMISED, "whoever misses a promise is told why"
