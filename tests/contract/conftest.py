@@ -1,8 +1,10 @@
 """One shop for each strategy and database: what every control is held to, written once."""
 
 import time
+from dataclasses import replace
 
 import pytest
+from redis import Redis
 
 from stockade.core import Backoff, Guard
 from stockade.shop.commands.charge_points import ChargePoints
@@ -45,7 +47,12 @@ class Bench:
         return ChargePoints(derived_id("charge", number), "f", NOW_MS, user, amount)
 
 
-@pytest.fixture(params=registry.names())
+def _marked(name):
+    """A strategy that needs a server is marked with it."""
+    return pytest.param(name, marks=[getattr(pytest.mark, need) for need in registry.promise(name).needs])
+
+
+@pytest.fixture(params=[_marked(name) for name in registry.names()])
 def strategy_name(request):
     """Every strategy in turn."""
     return request.param
@@ -61,14 +68,30 @@ async def database(database_url):
 
 
 @pytest.fixture
-async def bench(strategy_name, database):
+def fresh_redis(server_url):
+    """Function: the URL of an empty Redis, started when first asked for."""
+
+    def url():
+        found = server_url("redis")
+        with Redis.from_url(found) as client:
+            client.flushdb()
+        return found
+
+    return url
+
+
+@pytest.fixture
+async def bench(strategy_name, database, fresh_redis):
     """The strategy over the database, started; combinations that a Promise excludes are skipped."""
     promise = registry.promise(strategy_name)
     if database.dialect.name not in promise.databases:
         pytest.skip(f"{strategy_name} promises nothing on {database.dialect.name}")
-    if promise.needs:
+    options = Options(wait_s=20, backoff=Backoff(retries=1000))
+    if "redis" in promise.needs:
+        options = replace(options, redis=(fresh_redis(),))
+    elif promise.needs:
         pytest.skip(f"{strategy_name} needs {', '.join(promise.needs)}: see its own tests")
-    found = Bench(strategy_name, database, Options(wait_s=20, backoff=Backoff(retries=1000)))
+    found = Bench(strategy_name, database, options)
     await found.strategy.start()
     yield found
     await found.strategy.stop()

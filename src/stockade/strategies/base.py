@@ -31,11 +31,11 @@ class Base:
 
     async def execute(self, command: Command) -> Accepted | Rejected:
         """See `stockade.core.Strategy.execute`."""
-        return await self.attempt(command, time.monotonic() + self.options.wait_s)
+        return await self.attempt(command, self.guard, time.monotonic() + self.options.wait_s)
 
-    async def attempt(self, command: Command, deadline: float) -> Accepted | Rejected:
-        """One transaction under the guard."""
-        (answer,) = await self.store.transact([command], self.guard, deadline=deadline)
+    async def attempt(self, command: Command, guard: Guard, deadline: float) -> Accepted | Rejected:
+        """One transaction under a guard."""
+        (answer,) = await self.store.transact([command], guard, deadline=deadline)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -50,11 +50,14 @@ class Retrying(Base):
 
     async def execute(self, command: Command) -> Accepted | Rejected:
         """See `stockade.core.Strategy.execute`."""
+        return await self.attempts(command, self.guard, time.monotonic() + self.options.wait_s)
+
+    async def attempts(self, command: Command, guard: Guard, deadline: float) -> Accepted | Rejected:
+        """Attempt until no other writer was faster, the retries are spent or the deadline is over."""
         backoff = self.options.backoff
-        deadline = time.monotonic() + self.options.wait_s
         for attempt in range(backoff.retries + 1):
             try:
-                return await self.attempt(command, deadline)
+                return await self.attempt(command, guard, deadline)
             except Conflict:
                 pause_s = backoff.pause_s(attempt, self._random)
                 if attempt == backoff.retries or time.monotonic() + pause_s >= deadline:

@@ -34,7 +34,7 @@ class InProcess(Base):
         names = [str(key) for key in merged_keys([command])]
         try:
             async with self._locks.multi(*names).hold(timeout=self.options.wait_s):
-                return await self.attempt(command, deadline)
+                return await self.attempt(command, self.guard, deadline)
         except LockTimeout as error:
             raise Busy(str(error)) from error
 

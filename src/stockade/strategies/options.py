@@ -15,6 +15,10 @@ class Options:
         queue_size: commands a sequencer holds before it answers Busy.
         max_batch: commands in one transaction of a sequencer. The knee is at 128 to 256; beyond, latency grows.
         timestamp: `optimistic` compares the time of the last change instead of the version (seed 000).
+        redis: URLs of the Redis servers that hold locks; one, or an odd number of independent ones for `redlock`.
+        lease_s: how long a lock outlives its holder, in seconds; 0: the strategy's own (seed values).
+        renew: keep a lease alive while its holder lives (Redisson's watchdog).
+        fence: guard by fencing tokens instead of row versions.
         bare: run without the guard that a strategy is right by; the lab's negative control.
         unsorted: `pessimistic` locks in the order of the request; the lab's deadlock experiment.
     """
@@ -24,11 +28,19 @@ class Options:
     queue_size: int = 10_000
     max_batch: int = 256
     timestamp: bool = False
+    redis: tuple[str, ...] = ("redis://127.0.0.1:6379/0",)
+    lease_s: float = 0.0
+    renew: bool = True
+    fence: bool = False
     bare: bool = False
     unsorted: bool = False
 
     def __post_init__(self) -> None:
         if self.wait_s <= 0:
             raise ValueError(f"wait_s must be more than 0 seconds, not {self.wait_s}")
+        if not self.redis:
+            raise ValueError("at least one Redis URL is needed, e.g. redis://127.0.0.1:6379/0")
+        if self.lease_s < 0:
+            raise ValueError(f"lease_s must be 0 (the strategy's own) or more seconds, not {self.lease_s}")
         if self.queue_size < 1 or not 1 <= self.max_batch <= self.queue_size:
             raise ValueError(f"1 <= max_batch <= queue_size is needed, not {self.max_batch} and {self.queue_size}")

@@ -8,6 +8,8 @@ from stockade.strategies.in_process import InProcess
 from stockade.strategies.optimistic import Optimistic
 from stockade.strategies.options import Options
 from stockade.strategies.pessimistic import Pessimistic
+from stockade.strategies.redis_pubsub import RedisPubsub
+from stockade.strategies.redis_spin import RedisSpin
 from stockade.strategies.sequencer import Sequencer
 from stockade.strategies.serializable import Serializable
 from stockade.strategies.unprotected import Unprotected
@@ -22,6 +24,8 @@ STRATEGIES: dict[str, type[Base]] = {
         Conditional,
         Serializable,
         Advisory,
+        RedisSpin,
+        RedisPubsub,
         Sequencer,
     )
 }

@@ -1,0 +1,109 @@
+"""What the strategies over a lock server share: take the locks, run the transaction under a guard, give them back.
+
+The lock only queues the writers. What is right about the order is right by the guard: VERSION, or FENCE with the
+tokens of the locks. `bare` leaves the guard out, to show what a lease alone is worth under a pause or a failover.
+"""
+
+import logging
+import time
+from abc import abstractmethod
+from typing import ClassVar
+
+from stockade.core import Accepted, Busy, Command, Guard, GuardKind, Key, LockLost, Rejected, Store, merged_keys
+from stockade.locks import LockTimeout, LockUnavailable
+from stockade.locks.aio import MultiLease, Provider
+from stockade.strategies.base import Retrying
+from stockade.strategies.options import Options
+
+log = logging.getLogger(__name__)
+
+
+class Locked(Retrying):
+    """Locks every row of a command, in key order, all or none, with one deadline; then one guarded transaction.
+
+    Attributes:
+        lost: leases that ended before their transaction did. The guard decided what became of it.
+        unreleased: locks that could not be given back; they end with their lease.
+    """
+
+    lease_s: ClassVar[float]  # how long a lock outlives a holder that died, in seconds
+    fair: ClassVar[bool] = True
+
+    def __init__(self, store: Store, options: Options | None = None) -> None:
+        super().__init__(store, options)
+        self._locks: Provider | None = None
+        self.lost = 0
+        self.unreleased = 0
+
+    @abstractmethod
+    def connect(self) -> Provider:
+        """The provider of the locks."""
+
+    @property
+    def guard(self) -> Guard:
+        if self.options.bare:
+            return Guard.NONE
+        return Guard(GuardKind.FENCE) if self.options.fence else Guard.VERSION
+
+    async def start(self) -> None:
+        """Connect to the lock server."""
+        if self._locks is None:
+            self._locks = self.connect()
+
+    async def stop(self) -> None:
+        """Let go of the lock server."""
+        if self._locks is not None:
+            locks, self._locks = self._locks, None
+            await locks.close()
+
+    async def execute(self, command: Command) -> Accepted | Rejected:
+        """See `stockade.core.Strategy.execute`.
+
+        Raises:
+            LockLost: `bare` only: the lease ended before the transaction, which nothing else protected.
+        """
+        if self._locks is None:
+            raise Busy(f"{self.name} is not running", "DEPENDENCY_DOWN")
+        deadline = time.monotonic() + self.options.wait_s
+        lease = await self._acquire(self._locks, command)
+        try:
+            outcome = await self.attempts(command, self._fenced(lease), deadline)
+        finally:
+            ended = lease.lost
+            await self._release(lease)
+        if ended and self.options.bare:
+            raise LockLost("the lease ended before the transaction did, and no guard protected it")
+        return outcome
+
+    async def _acquire(self, locks: Provider, command: Command) -> MultiLease:
+        names = [str(key) for key in merged_keys([command])]
+        lease_s = self.options.lease_s or self.lease_s
+        lock = locks.multi(*names, lease_s=lease_s, fair=self.fair, renew=self.options.renew, on_lost="ignore")
+        try:
+            lease = await lock.acquire(timeout=self.options.wait_s)
+        except LockTimeout as error:
+            raise Busy(str(error)) from error
+        except LockUnavailable as error:
+            raise Busy(f"the lock server cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+        if lease is None:
+            raise Busy(f"the locks of {', '.join(names)} did not come in {self.options.wait_s} s")
+        return lease
+
+    def _fenced(self, lease: MultiLease) -> Guard:
+        guard = self.guard
+        if guard.kind is not GuardKind.FENCE:
+            return guard
+        fences = {Key.parse(name): (each.fencing_token, each.token) for name, each in lease.leases.items()}
+        return Guard(GuardKind.FENCE, fences=fences)
+
+    async def _release(self, lease: MultiLease) -> None:
+        """Give the locks back. The transaction has ended: a lock that cannot be given back must not turn a committed
+        order into an error (seed 004 told the buyer "failed" and kept the stock)."""
+        try:
+            await lease.release()
+        except LockLost as error:
+            self.lost += 1
+            log.warning("lock lost before its transaction ended: %s", error)
+        except LockUnavailable as error:
+            self.unreleased += 1
+            log.warning("lock not given back, it ends with its lease: %s", error)

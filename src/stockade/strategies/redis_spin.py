@@ -1,0 +1,23 @@
+"""`redis-spin`: poll a key in Redis until it is free."""
+
+from typing import ClassVar
+
+from stockade.core import Promise
+from stockade.locks.aio import Provider, RedisLocks
+from stockade.strategies.locked import Locked
+
+
+class RedisSpin(Locked):
+    """A lock on one Redis server, polled every 10 ms with jitter; a version check protects the row.
+
+    Seed 004's spin lock (Lettuce SETNX, TTL 3000 ms, retry 10 ms), with an owner's token, a bounded wait, and a
+    release that deletes only the own key.
+    """
+
+    name: ClassVar[str] = "redis-spin"
+    promise: ClassVar[Promise] = Promise(faults=("crash", "pause", "failover"), needs=("redis",))
+    lease_s: ClassVar[float] = 3.0
+    fair: ClassVar[bool] = False
+
+    def connect(self) -> Provider:
+        return RedisLocks(self.options.redis[0])
