@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
 from stockade.shop import words
-from stockade.shop.commands.lines import GIVE_UP, TAKE_BACK, move, stock_keys, told
+from stockade.shop.commands.lines import GIVE_UP, TAKE_BACK, move, stock_keys, tell
 from stockade.shop.commands.refuse import refuse, refuse_invalid
 from stockade.shop.rules import MAX_REASON, id_problem, text_problem
 from stockade.shop.states import LineState, OrderState, PaymentState, PointsState
@@ -98,7 +98,7 @@ class CancelOrder:
         self, order: OrderState, lines: Sequence[LineState], changes: dict[Key, Change], refunds: list[JsonValue]
     ) -> Decision:
         data: dict[str, JsonValue] = {"order_id": self.order_id, "status": words.CANCELLED, "refunds": refunds}
-        body = {**data, "user_id": order.user_id, "reason": self.reason, "lines": told(lines)}
+        body = {**data, "user_id": order.user_id, "reason": self.reason, "lines": tell(lines)}
         return Decision(
             Accepted(data),
             changes=changes,

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
 from stockade.shop import words
-from stockade.shop.commands.lines import GIVE_UP, move, stock_keys, told
+from stockade.shop.commands.lines import GIVE_UP, move, stock_keys, tell
 from stockade.shop.commands.refuse import refuse, refuse_invalid
 from stockade.shop.ids import derived_id
 from stockade.shop.rules import id_problem
@@ -64,7 +64,7 @@ class ExpireOrder:
             return refuse(words.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         changes[order_key] = Change(_expired(order), note=words.EXPIRED, ref=self.request_id)
         data: dict[str, JsonValue] = {"order_id": self.order_id, "status": words.EXPIRED}
-        body = {**data, "user_id": order.user_id, "lines": told(lines)}
+        body = {**data, "user_id": order.user_id, "lines": tell(lines)}
         return Decision(Accepted(data), changes=changes, events=(Event(words.ORDER_EXPIRED, min(needed), body),))
 
 

@@ -33,51 +33,52 @@ def stock_keys(lines: Sequence[OrderLine | LineState]) -> list[Key]:
     return [Key("stock", line.sku_id) for line in lines]
 
 
-def take(order_id: str, lines: Sequence[OrderLine], rows: Rows, *, reserve: bool) -> Taken | Rejected:
+def take(order_id: str, lines: Sequence[OrderLine], keys: Sequence[Key], rows: Rows, reserve: bool) -> Taken | Rejected:
     """Take every line at today's price, or say everything that is missing.
 
     Args:
         order_id: of the order that takes them.
         lines: checked by `rules.lines_problem` before.
-        rows: with the stock row of every line.
+        keys: the stock row of each line, in line order; further keys are ignored.
+        rows: with all those rows.
         reserve: speak for the units instead of deducting them.
 
     Returns:
         Rejected with SKU_NOT_FOUND naming all unknown SKUs, OUT_OF_STOCK naming all short lines, or LIMIT_EXCEEDED;
         its data is to be completed by the caller.
     """
-    taken = Taken({}, [], [], 0)
+    changes: dict[Key, Change] = {}
+    inserts: list[Insert] = []
+    told: list[JsonValue] = []
     unknown: list[str] = []
     shortages: list[JsonValue] = []
     total = 0
-    for number, (sku_id, quantity) in enumerate(lines, 1):
-        key = Key("stock", sku_id)
+    for number, ((sku_id, quantity), key) in enumerate(zip(lines, keys, strict=False), 1):
         state = rows[key].state
         if state is None:
             unknown.append(sku_id)
             continue
         product_id, price, on_hand, reserved = state
         if on_hand - reserved < quantity:
-            available = on_hand - reserved
-            shortages.append({"sku_id": sku_id, "requested": quantity, "available": available})
+            shortages.append({"sku_id": sku_id, "requested": quantity, "available": on_hand - reserved})
             continue
         total += price * quantity
         if reserve:
             after = StockState(product_id, price, on_hand, reserved + quantity)
-            taken.changes[key] = Change(after, 0, quantity, words.RESERVE, order_id)
+            changes[key] = Change(after, 0, quantity, words.RESERVE, order_id)
         else:
             after = StockState(product_id, price, on_hand - quantity, reserved)
-            taken.changes[key] = Change(after, -quantity, 0, words.DEDUCT, order_id)
+            changes[key] = Change(after, -quantity, 0, words.DEDUCT, order_id)
         line = {"sku_id": sku_id, "product_id": product_id, "quantity": quantity, "price": price}
-        taken.lines.append(line)
-        taken.inserts.append(Insert("order_lines", {"order_id": order_id, "line": number, **line}))
+        told.append(line)
+        inserts.append(Insert("order_lines", {"order_id": order_id, "line": number, **line}))
     if unknown:
         return Rejected(words.SKU_NOT_FOUND, {"sku_ids": unknown})
     if shortages:
         return Rejected(words.OUT_OF_STOCK, {"shortages": shortages})
     if total > MAX_AMOUNT:
         return Rejected(words.LIMIT_EXCEEDED, {"limit": MAX_AMOUNT, "total": total})
-    return Taken(taken.changes, taken.inserts, taken.lines, total)
+    return Taken(changes, inserts, told, total)
 
 
 class Move(NamedTuple):
@@ -115,7 +116,7 @@ def move(order_id: str, lines: Sequence[LineState], rows: Rows, how: Move) -> di
     return changes
 
 
-def told(lines: Sequence[LineState]) -> list[JsonValue]:
+def tell(lines: Sequence[LineState]) -> list[JsonValue]:
     """Lines as callers and events are told them."""
     return [
         {"sku_id": line.sku_id, "product_id": line.product_id, "quantity": line.quantity, "price": line.price}

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Insert, JsonValue, Key, Rows
 from stockade.shop import words
-from stockade.shop.commands.lines import SETTLE, move, stock_keys, told
+from stockade.shop.commands.lines import SETTLE, move, stock_keys, tell
 from stockade.shop.commands.refuse import refuse, refuse_invalid
 from stockade.shop.rules import id_problem
 from stockade.shop.states import LineState, OrderState, PointsState
@@ -98,7 +98,7 @@ class PayOrder:
             "status": words.PAID,
             "payment_id": self.request_id,
             "amount": order.total,
-            "lines": told(lines),
+            "lines": tell(lines),
         }
         data: dict[str, JsonValue] = {
             "payment_id": self.request_id,

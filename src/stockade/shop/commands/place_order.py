@@ -58,7 +58,7 @@ class PlaceOrder:
         if problem is not None:
             return self._refuse(Rejected(words.INVALID_REQUEST, {"detail": problem}))
         later = self.pay == words.LATER
-        taken = take(self.request_id, self.lines, rows, reserve=later)
+        taken = take(self.request_id, self.lines, self.keys, rows, later)
         if isinstance(taken, Rejected):
             return self._refuse(taken)
         return self._reserved(taken) if later else self._paid(taken, rows)
