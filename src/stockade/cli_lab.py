@@ -5,6 +5,7 @@ The lab's modules are imported when it is run, so that `stockade --version` does
 
 import asyncio
 import json
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from stockade.lab.plan import Plan
 
-KEPT, NOT_KEPT, UNUSABLE = 0, 1, 2  # exit codes
+KEPT, NOT_KEPT, UNUSABLE, TERMINATED = 0, 1, 2, 143  # exit codes
 PIPE_WIDTH = 140  # columns of the table where there is no terminal to ask
 
 Preset = Annotated[str, typer.Option(help="Preset names separated by commas, NAME:ARM for one arm, or all.")]
@@ -40,10 +41,13 @@ def lab(
     pool: Pool = 4,
     json_to: Json = "",
 ) -> None:
-    """Try every concurrency control on the same orders and show which ones keep their promise.
+    """Try every concurrency control on the same orders; see which keep their promise.
 
-    Without options: the reference test of seed 004 (20 in stock, 30 buyers at once) on SQLite. Exit code 0: every
-    strategy behaved as it promises, `unprotected` included, which must oversell. 1: one did not. 2: it could not run.
+    Without options: the reference test of seed 004 (20 in stock, 30 buyers at
+    once) on SQLite. docs/lab.md describes presets, figures and the document.
+
+    Exit code 0: every strategy behaved as it promises, `unprotected` included,
+    which must oversell. 1: one did not. 2: the lab could not run.
     """
     from stockade.lab.errors import LabError
     from stockade.lab.plan import Plan
@@ -65,6 +69,8 @@ def lab(
     except (LabError, ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(UNUSABLE) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(TERMINATED) from None
     raise typer.Exit(KEPT if kept else NOT_KEPT)
 
 
@@ -76,6 +82,9 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     from stockade.lab.runner import Runner
     from stockade.lab.table import LiveTable
 
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # end servers, remove folders
     with LiveTable(console, plan.processes) as table:
         table.waiting_for(f"opening {plan.database.partition(':')[0]}")
         async with open_ground(plan.database, plan.processes * plan.pool_size) as ground:

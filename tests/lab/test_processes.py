@@ -1,6 +1,9 @@
 """Worker processes: they share the work, start together, and their end is noticed."""
 
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -62,3 +65,28 @@ def test_workers_end_with_the_crew():
         (worker,) = processes._processes
         assert worker.is_alive()
     assert worker.exitcode == 0
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_lab_that_is_stopped_leaves_nothing_behind(tmp_path, sent, code):
+    """Stopped in the middle it ends its workers and removes its database."""
+    command = [sys.executable, "-m", "stockade", "lab", "--processes", "2", "--repeats", "5000"]
+    run = subprocess.Popen(
+        [*command, "--strategies", "sequencer"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    try:
+        head = iter(run.stdout.readline, "")
+        assert next(line for line in head if line.startswith("strategy"))
+        assert list(tmp_path.glob("stockade-lab-*"))
+        run.send_signal(sent)
+        _, errors = run.communicate(timeout=60)
+    finally:
+        run.kill()
+        run.wait()
+    assert run.returncode == code
+    assert "Traceback" not in errors
+    assert not list(tmp_path.glob("stockade-lab-*"))

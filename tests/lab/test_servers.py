@@ -75,16 +75,16 @@ async def _empty_shop(url):
         await database.close()
 
 
-async def test_a_database_of_the_user_is_only_added_to(lab, tmp_path):
+def test_a_database_of_the_user_is_only_added_to(lab, tmp_path):
     """A second run on the same URL finds everything of the first and drops nothing; every id is marked as the lab's."""
     url = f"sqlite:///{tmp_path / 'mine.db'}"
-    assert await _empty_shop(url)
+    assert asyncio.run(_empty_shop(url))
     options = ("--database", url, "--repeats", "1", "--strategies", "pessimistic")
     before = None
     for _ in range(2):
-        code, _, output = await asyncio.to_thread(lab, *options)
+        code, _, output = lab(*options)
         assert code == 0, output
-        others, everything = await _contents(url)
+        others, everything = asyncio.run(_contents(url))
         assert others == [0, 0, 0]
         assert before is None or everything == [2 * count for count in before]
         before = everything

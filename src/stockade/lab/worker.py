@@ -52,24 +52,28 @@ def main(pipe: "Connection[Any, Any]", barrier: ProcessBarrier) -> None:
 
 async def _serve(pipe: "Connection[Any, Any]", barrier: ProcessBarrier) -> None:
     async with AsyncExitStack() as stack:
-        worker: Worker | None = None
+        desk = _Desk(stack, barrier)
         while True:
             try:
                 message = await asyncio.to_thread(pipe.recv)
-            except (EOFError, ConnectionResetError):
-                return
-            try:
-                if isinstance(message, Prepare):
-                    await stack.aclose()
-                    worker = await stack.enter_async_context(at_work(message.team))
-                    pipe.send(Ready())
-                else:
-                    pipe.send(await _play(worker, message, barrier))
-            except Exception as error:  # noqa: BLE001 - reported to the parent, which ends the run with it
-                barrier.abort()
-                pipe.send(Broken(f"{type(error).__name__}: {error}"))
+                pipe.send(await desk.answer(message))
+            except (EOFError, ConnectionResetError, BrokenPipeError):
+                return  # the parent has closed the pipe, or is gone
 
 
-async def _play(worker: Worker | None, message: Play, barrier: ProcessBarrier) -> Played:
-    assert worker is not None, "Play before Prepare"
-    return await worker.play(message.commands, lambda: barrier.wait(BARRIER_WAIT_S))
+class _Desk:
+    def __init__(self, stack: AsyncExitStack, barrier: ProcessBarrier) -> None:
+        self._stack, self._barrier = stack, barrier
+        self._worker: Worker | None = None
+
+    async def answer(self, message: Prepare | Play) -> Ready | Played | Broken:
+        try:
+            if isinstance(message, Prepare):
+                await self._stack.aclose()
+                self._worker = await self._stack.enter_async_context(at_work(message.team))
+                return Ready()
+            assert self._worker is not None, "Play before Prepare"
+            return await self._worker.play(message.commands, lambda: self._barrier.wait(BARRIER_WAIT_S))
+        except Exception as error:  # noqa: BLE001 - reported to the parent, which ends the run with it
+            self._barrier.abort()
+            return Broken(f"{type(error).__name__}: {error}")
