@@ -1,0 +1,187 @@
+"""The measured loop: callers that place one order after the other, arms that take turns, and an audit after each.
+
+Throughput on a shared machine moves by a third within an hour, so nothing is compared across runs: in each round every
+arm runs once, ratios are taken inside the round, and their median and range are told (`report`).
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from benchmarks import processor
+from benchmarks.ground import Buy, Ground
+
+Place = Callable[[Buy], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One arm in one round.
+
+    Attributes:
+        arm: its name.
+        callers: how many placed orders at the same time.
+        orders_s: orders answered a second inside the measured time.
+        p50_ms: latency; NaN where the arm cannot tell.
+        p99_ms: the same.
+        answered: orders answered in the whole run, warm-up and end included; the tables held exactly these.
+        client_us: processor time of this process for an order.
+        server_us: processor time of the server for an order.
+        notes: further figures of the arm, e.g. transactions for an order.
+    """
+
+    arm: str
+    callers: int
+    round: int
+    orders_s: float
+    p50_ms: float
+    p99_ms: float
+    answered: int
+    client_us: float
+    server_us: float
+    notes: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The sample as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things take.
+
+    Attributes:
+        rounds: measured rounds; one more runs before them and is thrown away.
+        warm_s: not measured at the start of each run.
+        measured_s: measured after that.
+    """
+
+    rounds: int = 5
+    warm_s: float = 0.7
+    measured_s: float = 2.0
+
+
+class Arm(Protocol):
+    """One way to place orders."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open(self, ground: Ground, callers: int) -> AbstractAsyncContextManager["Opened"]:
+        """Connect; stays open for all rounds, so that pools and prepared statements are warm."""
+        ...
+
+
+class Opened(Protocol):
+    """An arm that is connected."""
+
+    async def run(self, ground: Ground, callers: int, pace: Pace) -> Sample:
+        """One run on emptied tables, audited after.
+
+        Raises:
+            AssertionError: the tables do not hold what the callers were told.
+        """
+        ...
+
+
+class Loop:
+    """An arm that runs in this process: `callers` tasks call `place` one order after the other.
+
+    Args:
+        name: of the arm.
+        place: places one order, tells whether it was accepted.
+        notes: further figures, asked for after the run.
+    """
+
+    def __init__(self, name: str, place: Place, notes: Callable[[int], dict[str, float]] | None = None) -> None:
+        self._name, self._place, self._notes = name, place, notes
+
+    async def run(self, ground: Ground, callers: int, pace: Pace) -> Sample:
+        """One run on emptied tables: warm up, measure, let every caller finish its order, audit."""
+        before = await ground.reset()
+        took_s: list[float] = []
+        state = _State()
+        tasks = [asyncio.create_task(self._call(ground, state, took_s)) for _ in range(callers)]
+        await asyncio.sleep(pace.warm_s)
+        began_s, client_s, server_s = _clocks(ground)
+        state.measuring = True
+        await asyncio.sleep(pace.measured_s)
+        state.measuring = False
+        end_s, client_end_s, server_end_s = _clocks(ground)
+        measured = len(took_s)
+        state.over = True
+        await asyncio.gather(*tasks)
+        await ground.audit(before, state.answered)
+        took_s.sort()
+        return Sample(
+            self._name,
+            callers,
+            0,
+            measured / (end_s - began_s),
+            percentile(took_s, 0.50) * 1e3,
+            percentile(took_s, 0.99) * 1e3,
+            state.answered,
+            (client_end_s - client_s) / max(1, measured) * 1e6,
+            (server_end_s - server_s) / max(1, measured) * 1e6,
+            self._notes(state.answered) if self._notes else {},
+        )
+
+    async def _call(self, ground: Ground, state: "_State", took_s: list[float]) -> None:
+        clock = time.perf_counter
+        while not state.over:
+            buy = ground.next_buy()
+            began_s = clock()
+            accepted = await self._place(buy)
+            if not accepted:
+                raise AssertionError(f"{self._name} refused an order that nothing speaks against: {buy}")
+            state.answered += 1
+            if state.measuring:
+                took_s.append(clock() - began_s)
+
+
+@dataclass(slots=True)
+class _State:
+    measuring: bool = False
+    over: bool = False
+    answered: int = 0
+
+
+def _clocks(ground: Ground) -> tuple[float, float, float]:
+    server_s = processor.family_s(ground.server.pid)
+    return time.perf_counter(), processor.own_s(), server_s
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The value that `share` of the ascending values do not exceed; NaN of none."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
+
+
+async def take_turns(ground: Ground, arms: Sequence[Arm], callers: int, pace: Pace) -> AsyncIterator[Sample]:
+    """Run A B C A B C …; the first round is thrown away."""
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(arm.open(ground, callers)) for arm in arms]
+        for number in range(pace.rounds + 1):
+            for arm in opened:
+                sample = await arm.run(ground, callers, pace)
+                if number:
+                    yield _numbered(sample, number)
+
+
+def _numbered(sample: Sample, number: int) -> Sample:
+    return Sample(**{**asdict(sample), "round": number})
+
+
+def ratios(samples: Sequence[Sample], arm: str, over: str) -> list[float]:
+    """orders/s of one arm over another's, round by round."""
+    of = {sample.round: sample.orders_s for sample in samples if sample.arm == arm}
+    base = {sample.round: sample.orders_s for sample in samples if sample.arm == over}
+    return [of[number] / base[number] for number in sorted(of.keys() & base.keys())]
+
+
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """Median, lowest, highest."""
+    return statistics.median(values), min(values), max(values)

@@ -1,0 +1,199 @@
+"""The way people do it: objects, a session for each order, `get(…, with_for_update)`, and the unit of work.
+
+Writes the same rows as `baselines` and as our store. Declarative classes over our own tables, relations included.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, make_url
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, relationship
+
+from benchmarks.baselines import Seen, told
+from benchmarks.ground import FINGERPRINT, HOT, PLANS, Buy, Ground
+from benchmarks.harness import Loop
+from benchmarks.ours import WAIT_S, pool_size
+from stockade.shop import words
+from stockade.store import tables
+
+
+class Base(DeclarativeBase):
+    """Classes over the tables that the migrations made."""
+
+    metadata = tables.metadata
+
+
+class Request(Base):
+    """A request that was carried out."""
+
+    __table__ = tables.requests
+
+
+class Sku(Base):
+    """The hot row."""
+
+    __table__ = tables.skus
+
+
+class Account(Base):
+    """A buyer's points."""
+
+    __table__ = tables.point_accounts
+
+
+class CartItem(Base):
+    """A line of a cart."""
+
+    __table__ = tables.cart_items
+
+
+class Line(Base):
+    """A line of an order."""
+
+    __table__ = tables.order_lines
+
+
+class Payment(Base):
+    """The payment of an order."""
+
+    __table__ = tables.payments
+
+
+class Order(Base):
+    """An order with its lines and its payment."""
+
+    __table__ = tables.orders
+    lines = relationship(Line)
+    payment = relationship(Payment, uselist=False)
+
+
+class Entry(Base):
+    """A ledger entry."""
+
+    __table__ = tables.ledger
+
+
+class Event(Base):
+    """An event to publish."""
+
+    __table__ = tables.outbox
+
+
+async def place_order(session: AsyncSession, buy: Buy) -> bool:
+    """One order inside the session's transaction."""
+    if await session.get(Request, buy.request_id):
+        return True
+    sku: Any = await session.get(Sku, HOT, with_for_update={"key_share": True})
+    account: Any = await session.get(Account, buy.user_id, with_for_update={"key_share": True})
+    seen = Seen(
+        *(sku.product_id, sku.price, sku.on_hand, sku.reserved, sku.version),
+        *(account.balance, account.held, account.version),
+    )
+    if sku.on_hand - sku.reserved < 1 or account.balance - account.held < sku.price:
+        return False
+    sku.on_hand -= 1
+    sku.version, sku.stamp = sku.version + 1, buy.now_ms
+    account.balance -= sku.price
+    account.version, account.stamp = account.version + 1, buy.now_ms
+    await session.execute(delete(CartItem).where(CartItem.user_id == buy.user_id, CartItem.sku_id == HOT))
+    session.add_all([_order(buy, sku), *_entries(buy, sku, account), *_records(buy, seen)])
+    return True
+
+
+def _order(buy: Buy, sku: Any) -> Order:
+    request_id, user_id, now_ms = buy
+    return Order(
+        id=request_id,
+        user_id=user_id,
+        status=words.PAID,
+        total=sku.price,
+        pay=words.POINTS,
+        reserved_until_ms=0,
+        payment_id=request_id,
+        reason="",
+        created_ms=now_ms,
+        version=1,
+        stamp=now_ms,
+        lines=[Line(line=1, sku_id=sku.id, product_id=sku.product_id, quantity=1, price=sku.price)],
+        payment=Payment(
+            id=request_id,
+            user_id=user_id,
+            status=words.APPROVED,
+            method=words.POINTS,
+            amount=sku.price,
+            created_ms=now_ms,
+            version=1,
+            stamp=now_ms,
+        ),
+    )
+
+
+def _entries(buy: Buy, sku: Any, account: Any) -> list[Entry]:
+    common = {"request_id": buy.request_id, "ref": buy.request_id, "held": 0, "at_ms": buy.now_ms}
+    return [
+        Entry(
+            kind="stock",
+            row_id=sku.id,
+            version=sku.version,
+            delta=-1,
+            amount_after=sku.on_hand,
+            held_after=sku.reserved,
+            note=words.DEDUCT,
+            **common,
+        ),
+        Entry(
+            kind="points",
+            row_id=account.id,
+            version=account.version,
+            delta=-sku.price,
+            amount_after=account.balance,
+            held_after=account.held,
+            note=words.USE,
+            **common,
+        ),
+    ]
+
+
+def _records(buy: Buy, seen: Seen) -> list[Base]:
+    outcome, body = told(buy, seen)
+    event = {"kind": words.ORDER_PLACED, "key": f"stock:{HOT}", "body": body, "created_ms": buy.now_ms}
+    return [
+        Request(id=buy.request_id, fingerprint=FINGERPRINT, outcome=outcome, created_ms=buy.now_ms),
+        Event(request_id=buy.request_id, seq=0, **event),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Orm:
+    """The unit of work on a pool.
+
+    Attributes:
+        pool: connections; None for as many as callers, 128 at most.
+    """
+
+    name: str = "orm"
+    pool: int | None = None
+
+    @asynccontextmanager
+    async def open(self, ground: Ground, callers: int) -> AsyncIterator[Loop]:
+        """Make the engine; its pool fills in the round that is thrown away."""
+        engine = create_async_engine(
+            make_url(ground.url).set(drivername="postgresql+asyncpg"),
+            pool_size=pool_size(self.pool, callers),
+            max_overflow=0,
+            pool_timeout=WAIT_S,
+            connect_args={"server_settings": PLANS},
+        )
+        sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+        async def place(buy: Buy) -> bool:
+            async with sessions.begin() as session:
+                return await place_order(session, buy)
+
+        try:
+            yield Loop(self.name, place)
+        finally:
+            await engine.dispose()

@@ -1,0 +1,81 @@
+"""pgbench's bare hot UPDATE: the fastest thing PostgreSQL itself does to one hot row, and no order at all.
+
+One statement, one row, one commit; no request row, no order, no ledger. Our store does ten times the work for an order
+and is measured against it all the same.
+"""
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from benchmarks import processor
+from benchmarks.ground import HOT, Ground
+from benchmarks.harness import Pace, Sample
+
+SCRIPT = f"UPDATE skus SET on_hand = on_hand - 1 WHERE id = '{HOT}';\n"
+CLIENTS = 32
+
+
+def find_pgbench() -> str | None:
+    """Path of pgbench, or None."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/pgbench"))
+    return shutil.which("pgbench") or (str(debian[-1]) if debian else None)
+
+
+@dataclass(frozen=True, slots=True)
+class PgBench:
+    """pgbench with the one-statement script, prepared."""
+
+    program: str
+    name: str = "pgbench hot update"
+    clients: int = CLIENTS
+
+    @asynccontextmanager
+    async def open(self, ground: Ground, callers: int) -> AsyncIterator["PgBench"]:
+        """Nothing to connect: each run is a process of its own."""
+        yield self
+
+    async def run(self, ground: Ground, callers: int, pace: Pace) -> Sample:
+        """One run; the updates that pgbench counts must be the units that left the stock."""
+        before = await ground.reset()
+        with NamedTemporaryFile("w", suffix=".sql") as script:
+            script.write(SCRIPT)
+            script.flush()
+            await self._measure(ground, script.name, pace.warm_s)
+            counted = await ground.sums()
+            began_s = processor.family_s(ground.server.pid)
+            done, tps, average_ms = await self._measure(ground, script.name, pace.measured_s)
+            used_s = processor.family_s(ground.server.pid) - began_s
+        after = await ground.sums()
+        if counted.on_hand - after.on_hand != done or after.balance != before.balance:
+            raise AssertionError(f"pgbench counts {done} updates, {counted.on_hand - after.on_hand} units left")
+        nan = float("nan")
+        return Sample(self.name, self.clients, 0, tps, average_ms, nan, done, nan, used_s / max(1, done) * 1e6)
+
+    async def _measure(self, ground: Ground, script: str, seconds: float) -> tuple[int, float, float]:
+        """Transactions done, transactions a second without connecting, average latency in ms."""
+        whole_s = max(1, round(seconds))
+        options = ["-n", "-M", "prepared", "-f", script, "-T", str(whole_s), "-c", str(self.clients), "-j", "1"]
+        process = await asyncio.create_subprocess_exec(
+            self.program, *options, ground.url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, error = (text.decode() for text in await process.communicate())
+        if process.returncode:
+            raise RuntimeError(f"pgbench: {error}")
+        return (
+            int(_figure(r"transactions actually processed: (\d+)", out)),
+            _figure(r"tps = ([\d.]+)", out),
+            _figure(r"latency average = ([\d.]+) ms", out),
+        )
+
+
+def _figure(pattern: str, text: str) -> float:
+    found = re.search(pattern, text)
+    if found is None:
+        raise RuntimeError(f"pgbench told nothing like {pattern!r}:\n{text}")
+    return float(found[1])
