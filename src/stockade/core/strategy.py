@@ -23,7 +23,7 @@ class Promise:
     """
 
     processes: str = "many"
-    databases: tuple[str, ...] = ("sqlite", "postgres", "mariadb")
+    databases: tuple[str, ...] = ("sqlite", "postgres", "mariadb", "mysql")
     faults: tuple[str, ...] = ("crash", "pause")
     order: str = "none"
     may_oversell: bool = False
