@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx2
 
@@ -40,8 +41,7 @@ class Service:
         """Until it says where it listens."""
 
         def address():
-            with open(self.log.name, "rb") as file:
-                text = file.read().decode(errors="replace")
+            text = Path(self.log.name).read_text(errors="replace")
             assert self.process.poll() is None, text
             return re.search(r"ready on (http://\S+)", text)
 
@@ -50,9 +50,8 @@ class Service:
 
     def workers(self):
         """Pids of the worker processes."""
-        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        with open(path) as file:
-            return [int(pid) for pid in file.read().split()]
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
 
     def token(self, user, *options):
         """A development token."""
