@@ -14,12 +14,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from stockade.core import Accepted, Command, Rejected, StockadeError
+from stockade.shop import words
 from stockade.shop.commands import ExpireOrder
 from stockade.shop.queries.due import START, Due, due
-from stockade.store.tables import requests
+from stockade.store.tables import marks, requests
 
 T = TypeVar("T")
 
@@ -131,7 +133,8 @@ class Purge:
 def forget(conn: Connection, before_ms: int, limit: int) -> int:
     """Delete up to `limit` requests made before `before_ms`, the oldest first; how many there were.
 
-    Rows that another purge holds are skipped (SQLite has one writer anyway and ignores the lock clause).
+    Rows that another purge holds are skipped (SQLite has one writer anyway and ignores the lock clause). A mark says
+    up to when requests may be gone, so that the audit does not take a purged one for a lost one.
     """
     old = (
         select(requests.c.id)
@@ -142,8 +145,20 @@ def forget(conn: Connection, before_ms: int, limit: int) -> int:
     )
     ids = sorted(conn.execute(old).scalars())
     if ids:
+        _raise_mark(conn, before_ms)
         conn.execute(delete(requests).where(requests.c.id.in_(ids)))
     return len(ids)
+
+
+def _raise_mark(conn: Connection, at_ms: int) -> None:
+    here = marks.c.name == words.REQUESTS_PURGED
+    if conn.execute(select(marks.c.name).where(here)).first() is None:
+        try:
+            with conn.begin_nested():
+                conn.execute(insert(marks).values(name=words.REQUESTS_PURGED, at_ms=at_ms))
+        except IntegrityError:  # the first purge of another instance was a moment earlier; its mark is raised below
+            pass
+    conn.execute(update(marks).where(here, marks.c.at_ms < at_ms).values(at_ms=at_ms))
 
 
 @dataclass(frozen=True, slots=True)
