@@ -9,7 +9,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from stockade.locks.identity import new_id
+from stockade.locks.identity import new_id, process_id
 
 T = TypeVar("T")
 
@@ -59,6 +59,7 @@ class BlockingPort:
 
     now = staticmethod(time.monotonic)
     new_id = staticmethod(new_id)
+    process = staticmethod(process_id)
 
     def me(self) -> object:
         return threading.current_thread()

@@ -131,6 +131,7 @@ class Keeper(Generic[LeaseT]):
             lease.count -= 1
             return
         was_lost = lease.lost  # the server keeps it a little longer: give it back all the same
+        lease.ended = True
         self.renewer.remove(lease)
         try:
             owned = await self.backend.release(lease.ask)

@@ -47,6 +47,7 @@ class BaseLease:
         "count",
         "deadline",
         "due",
+        "ended",
         "fencing_token",
         "interrupted",
         "lost_reason",
@@ -62,6 +63,7 @@ class BaseLease:
         self.acquired_at = keeper.port.now()
         self.me = me
         self.count = 1
+        self.ended = False  # the release was begun: the server may have carried it out already
         self.released = False
         self.lost_reason = ""
         self.due = math.inf
@@ -92,7 +94,7 @@ class BaseLease:
     @property
     def alive(self) -> bool:
         """Neither released nor lost."""
-        return not self.released and not self.lost
+        return not self.ended and not self.released and not self.lost
 
     def remaining(self) -> float:
         """Seconds until the lease ends unless it is renewed; 0 when it is over."""
@@ -104,7 +106,7 @@ class BaseLease:
         Raises:
             LockLost: the lease ended before it was released, or it was released already.
         """
-        if self.released or self.lost:
+        if not self.alive:
             raise self.lost_error()
 
     def on_lost(self, callback: Callable[["BaseLease"], None]) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from stockade.locks.identity import new_id
+from stockade.locks.identity import new_id, process_id
 
 
 class AsyncioPort:
@@ -13,6 +13,7 @@ class AsyncioPort:
 
     now = staticmethod(time.monotonic)
     new_id = staticmethod(new_id)
+    process = staticmethod(process_id)
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()

@@ -26,6 +26,10 @@ class Port(Protocol):
         """An id that no other process, thread or task makes: `<process>.<number>`."""
         ...
 
+    def process(self) -> str:
+        """The first half of those ids; another one in the child after a fork."""
+        ...
+
     def me(self) -> object:
         """Who is calling: the current task, or the current thread."""
         ...

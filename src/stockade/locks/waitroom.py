@@ -6,7 +6,6 @@ One subscription per process serves all waiters. A notice says "<owner> <token>"
 from typing import Any
 
 from stockade.locks.ask import Ask
-from stockade.locks.identity import process_id
 from stockade.locks.port import Port
 from stockade.locks.wire.transport import Transport
 
@@ -73,11 +72,11 @@ class WaitRoom:
     @property
     def listening(self) -> bool:
         """Whether notices can reach this process; false again in the child after a fork."""
-        return self._process == process_id()
+        return self._process == self.port.process()
 
     async def listen(self, timeout_s: float) -> None:
         """Subscribe, before the first waiter stands in line."""
-        process = process_id()
+        process = self.port.process()
         await self._transport.listen(self.channel + process, self._heard, self._gap, timeout_s)
         self._process = process
 

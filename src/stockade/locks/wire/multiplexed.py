@@ -40,6 +40,9 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        if self.closed.done():  # given up while it was being opened
+            self._transport.abort()
+            return
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -150,14 +153,17 @@ class MultiplexedTransport:
         if self._closed:
             raise LockUnavailable("the provider is closed")
         if self._connecting is None:
-            self._connecting = asyncio.create_task(self._connect("stockade-locks", timeout_s))
-        task = self._connecting
+            self._connecting = asyncio.create_task(self._connect_for_calls(timeout_s))
+            self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())  # callers may be gone
+        return await asyncio.shield(self._connecting)
+
+    async def _connect_for_calls(self, timeout_s: float) -> Wire:
+        """One attempt for everybody who needs it; it goes on when the caller that began it is cancelled."""
         try:
-            self._wire = await asyncio.shield(task)
+            self._wire = await self._connect("stockade-locks", timeout_s)
+            return self._wire
         finally:
-            if task.done() and self._connecting is task:
-                self._connecting = None
-        return self._wire
+            self._connecting = None
 
     async def _connect(self, name: str, timeout_s: float, push: Callable[[list[Any]], None] | None = None) -> Wire:
         address, loop = self._address, asyncio.get_running_loop()
@@ -225,9 +231,9 @@ class MultiplexedTransport:
                 await self._listener
             if not self._ready.done():
                 self._ready.cancel()
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait([self._connecting])
+        if (connecting := self._connecting) is not None:
+            connecting.cancel()
+            await asyncio.wait([connecting])
         if self._wire is not None:
             self._wire.abort("closed")
         await asyncio.sleep(0)  # the loop closes aborted sockets in its next tick
