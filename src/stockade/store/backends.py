@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from stockade.store.dialect import Dialect
 from stockade.store.failures import Failure, classify
@@ -46,23 +47,28 @@ def run_in_transaction(connection: Connection, dialect: Dialect, body: Callable[
         try:
             dialect.after_begin(connection, run.left_s, run.advisory)
             result = body(connection)
-        except BaseException:
-            _roll_back(connection)
+        except BaseException as error:
+            _roll_back(connection, error)
             raise
         try:
             transaction.commit()
-        except Exception as error:
+        except BaseException as error:
+            _roll_back(connection, error)
             if classify(error) is Failure.LOST:
                 raise CommitLost(str(error)) from error
-            _roll_back(connection)
             raise
     return result
 
 
-def _roll_back(connection: Connection) -> None:
-    """Roll back; a connection that cannot even do that is thrown away, and the first error stays the one raised."""
+def _roll_back(connection: Connection, why: BaseException) -> None:
+    """Roll back; a connection that cannot even do that is thrown away, and the first error stays the one raised.
+
+    So is one whose statement was cancelled: whether the server still began a transaction is not known.
+    """
     try:
-        if connection.in_transaction():
+        if not isinstance(why, Exception) or classify(why) is Failure.LOST:
+            connection.invalidate()
+        elif connection.in_transaction():
             connection.rollback()
     except Exception:  # noqa: BLE001 - whatever it was, this connection is of no more use
         connection.invalidate()
@@ -83,8 +89,13 @@ class AsyncBackend:
             return await connection.run_sync(body)
 
     async def write(self, body: Callable[[Connection], T], run: Run) -> T:
-        async with self._engine(run.isolation).connect() as connection:
-            return await connection.run_sync(run_in_transaction, self.dialect, body, run)
+        engine = self._engine(run.isolation).sync_engine
+
+        def work() -> T:
+            with engine.connect() as connection:
+                return run_in_transaction(connection, self.dialect, body, run)
+
+        return await greenlet_spawn(work)  # one for all: connecting, running and giving back cost a third of three
 
     def _engine(self, isolation: str | None) -> AsyncEngine:
         if isolation is None:

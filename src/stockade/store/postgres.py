@@ -30,7 +30,13 @@ from stockade.store.resource import Resource
 
 # Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
 # generic plan then keeps when the table has grown.
-POINT_LOOKUPS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+POINT_LOOKUPS = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
 
 
 class PostgresDialect(Dialect):
@@ -41,6 +47,11 @@ class PostgresDialect(Dialect):
     def __init__(self, sql: Any, wait_s: float) -> None:
         super().__init__(sql)
         self._wait_s = wait_s
+
+    def before_begin(self, connection: Connection, left_s: float) -> None:
+        driver: Any = connection.connection.driver_connection
+        if driver.is_closed() or driver.is_in_transaction():  # a server that went away, a BEGIN that was cancelled
+            connection.invalidate()
 
     def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
         if left_s < 0.9 * self._wait_s:  # else the connection's own settings are near enough

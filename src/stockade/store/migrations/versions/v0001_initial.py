@@ -141,6 +141,10 @@ def _orders() -> None:
         postgresql_where=reserved,
         sqlite_where=reserved,
     )
+    _children_of_orders()
+
+
+def _children_of_orders() -> None:
     op.create_table(
         "order_lines",
         sa.Column("order_id", text_id(32), nullable=False),
