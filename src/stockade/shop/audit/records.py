@@ -11,6 +11,7 @@ from sqlalchemy import (
     and_,
     func,
     literal,
+    or_,
     select,
     union,
     union_all,
@@ -18,7 +19,8 @@ from sqlalchemy import (
 
 from stockade.shop import words
 from stockade.shop.audit.finding import Scope, Violation
-from stockade.store.tables import ledger, orders, outbox, payments, requests
+from stockade.store.outbox import PURGED
+from stockade.store.tables import ledger, marks, orders, outbox, payments, requests
 
 REFUSED = b'{"code":'  # how `store.codec` begins a recorded refusal; a test holds the two together
 _NEVER = 2**63 - 1
@@ -43,7 +45,7 @@ def request_missing(conn: Connection, scope: Scope) -> Iterator[Violation]:
     statement = (
         select(effects.c.id, effects.c.at_ms)
         .join_from(effects, requests, requests.c.id == effects.c.id, isouter=True)
-        .where(requests.c.id.is_(None), effects.c.at_ms >= _kept_since(scope))
+        .where(requests.c.id.is_(None), effects.c.at_ms >= _purged_ms(words.REQUESTS_PURGED))
     )
     for id_, at_ms in scope.rows(conn, statement):
         yield Violation("request-missing", f"request:{id_}", "a recorded request", f"only its effect, at {at_ms} ms")
@@ -66,7 +68,10 @@ def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
 
 def event_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
-    """Every order made and every step, charge and adjustment has its event in the outbox exactly once."""
+    """Every order made and every step, charge and adjustment has its event in the outbox exactly once.
+
+    Events that were confirmed and purged leave a mark of the time up to which they may be gone.
+    """
     facts = _facts().subquery()
     events = (
         select(outbox.c.request_id, outbox.c.kind, func.count().label("count"))
@@ -82,7 +87,7 @@ def event_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
             and_(events.c.request_id == facts.c.request_id, events.c.kind == facts.c.event),
             isouter=True,
         )
-        .where(count != 1)
+        .where(or_(count > 1, and_(count == 0, facts.c.at_ms >= _purged_ms(PURGED))))
     )
     for id_, kind, times in scope.rows(conn, statement):
         yield Violation("event-once", f"request:{id_} {kind}", 1, times)
@@ -106,15 +111,18 @@ def event_without_cause(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
 
 def _facts() -> CompoundSelect[Any]:
-    """Request ids with the kind of event each must have told."""
+    """Request ids with the kind of event each must have told, and when."""
     told = [
-        select(ledger.c.request_id, literal(event)).where(ledger.c.kind == kind, ledger.c.note == note)
+        select(ledger.c.request_id, literal(event), ledger.c.at_ms).where(ledger.c.kind == kind, ledger.c.note == note)
         for kind, note, event in TOLD
     ]
-    return union_all(select(orders.c.id.label("request_id"), literal(words.ORDER_PLACED).label("event")), *told)
+    placed = select(
+        orders.c.id.label("request_id"), literal(words.ORDER_PLACED).label("event"), orders.c.created_ms.label("at_ms")
+    )
+    return union_all(placed, *told)
 
 
-def _kept_since(scope: Scope) -> ColumnElement[int]:
-    if scope.kept_since_ms is not None:
-        return literal(scope.kept_since_ms)
-    return select(func.coalesce(func.min(requests.c.created_ms), _NEVER)).scalar_subquery()
+def _purged_ms(name: str) -> ColumnElement[int]:
+    """The time up to which records were removed on purpose; before everything when none were."""
+    mark = select(marks.c.at_ms).where(marks.c.name == name).scalar_subquery()
+    return func.coalesce(mark, -_NEVER)

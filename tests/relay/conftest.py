@@ -1,0 +1,119 @@
+"""A store with SKUs to take from, a sink that remembers, and relays over it."""
+
+import time
+
+import pytest
+
+from stockade.core import Guard
+from stockade.lab.servers import drop_database, fresh_database
+from stockade.shop.relay import CONFIRMED, HELD, Policy, Receipt, Relay, SinkDown
+from stockade.store.outbox import Outbox
+from tests.store.commands import Take, rid
+from tests.store.conftest import opened, stocked
+
+SKUS = ("a", "b", "c", "d")
+NOW_MS = 1_700_000_000_000
+
+
+class Memory:
+    """A sink that keeps what it was given; `refuse` names event ids it does not take, `down` makes it unreachable."""
+
+    def __init__(self):
+        self.got = []
+        self.refuse = set()
+        self.down = False
+        self.calls = 0
+
+    async def publish(self, events):
+        self.calls += 1
+        if self.down:
+            raise SinkDown("no route")
+        receipts, held = [], set()
+        for event in events:
+            if event.key in held:
+                receipts.append(HELD)
+            elif event.event_id in self.refuse:
+                held.add(event.key)
+                receipts.append(Receipt(False, "not to my taste"))
+            else:
+                self.got.append(event)
+                receipts.append(CONFIRMED)
+        return receipts
+
+    async def close(self):
+        """Nothing to close."""
+
+
+class Clock:
+    """A wall clock and a monotonic clock that tests move."""
+
+    def __init__(self):
+        self.ms = NOW_MS
+
+    def now_ms(self):
+        return self.ms
+
+    def monotonic(self):
+        return self.ms / 1000
+
+
+def relay_over(database, sink, clock=None, ttl_s=10.0, **policy):
+    """A relay with parts of its own."""
+    clock = clock or Clock()
+    return Relay(Outbox(database, ttl_s=ttl_s, clock=clock.monotonic), sink, clock.now_ms, Policy(**policy))
+
+
+async def drain(relay, rounds=200):
+    """Rounds until there is nothing to send."""
+    for _ in range(rounds):
+        if await relay.once() is None:
+            return
+    raise AssertionError(f"not drained after {rounds} rounds")
+
+
+async def buy(store, numbers, skus=SKUS, guard=Guard.ROW):
+    """An order for each number, over the SKUs in turn, in batches."""
+    takes = [Take(rid("buy", n), now_ms=NOW_MS + n, skus=(skus[n % len(skus)],)) for n in numbers]
+    for at in range(0, len(takes), 100):
+        answers = await store.transact(takes[at : at + 100], guard, deadline=time.monotonic() + 20)
+        assert all(answer.accepted for answer in answers)
+    return [f"{take.request_id}:0" for take in takes]
+
+
+def once_each(got):
+    """What a consumer sees that tells duplicates by the event id: the first delivery of each."""
+    return list({event.event_id: event for event in reversed(got)}.values())[::-1]
+
+
+def first_deliveries(ids):
+    """The same for plain ids."""
+    return list(dict.fromkeys(ids))
+
+
+@pytest.fixture
+async def database(database_url):
+    """A migrated database of each kind, with the parts made."""
+    async with opened(database_url) as found:
+        await Outbox(found).open()
+        yield found
+
+
+@pytest.fixture
+async def store(database):
+    """A store with plenty of each SKU."""
+    return await stocked(database, *SKUS, n=10_000)
+
+
+@pytest.fixture(
+    params=[pytest.param("postgres", marks=pytest.mark.postgres), pytest.param("mariadb", marks=pytest.mark.mariadb)]
+)
+async def server_store(request, server_url):
+    """The same on each server: an embedded SQLite has one writer, so nothing there commits late."""
+    server = server_url(request.param)
+    url = await fresh_database(server)
+    try:
+        async with opened(url) as found:
+            await Outbox(found).open()
+            yield await stocked(found, *SKUS, n=10_000)
+    finally:
+        await drop_database(server, url)
