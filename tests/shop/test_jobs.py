@@ -56,7 +56,7 @@ async def test_two_sweepers_end_each_reservation_once(database):
     assert {one[name] + two[name] for name in ("refused", "failed")} == {0}
     found = await database.read(summary)
     assert (found.orders, found.reserved, found.left) == ({"EXPIRED": 12}, 0, 100)
-    assert await database.read(lambda c: audit(c, kept_since_ms=0)) == []
+    assert await database.read(audit) == []
     assert (await sweeper(runner).once())["found"] == 0
 
 

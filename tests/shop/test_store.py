@@ -58,7 +58,7 @@ def codes(answers):
 
 async def clean(runner):
     """The audit's verdict and figures."""
-    assert await runner.database.read(lambda c: audit(c, kept_since_ms=0)) == []
+    assert await runner.database.read(audit) == []
     return await runner.database.read(summary)
 
 

@@ -30,7 +30,7 @@ class StoreMachine(ShopMachine):
 
     def teardown(self):
         try:
-            assert self.read(lambda c: audit(c, kept_since_ms=0)) == []
+            assert self.read(audit) == []
         finally:
             self.loop.run(self.database.close())
             self.loop.close()

@@ -38,19 +38,17 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def audit(conn: Connection, *, limit: int = 20, kept_since_ms: int | None = None) -> list[Violation]:
+def audit(conn: Connection, *, limit: int = 20) -> list[Violation]:
     """Check all rules.
 
     Args:
         conn: a connection to read on.
         limit: violations that one rule reports at most.
-        kept_since_ms: requests made since then must still be recorded (milliseconds since 1970); None: since the
-            oldest one that is. Give the time before which the purge deletes, to notice a table that was emptied.
 
     Returns:
         What is wrong; nothing when all is well.
     """
-    scope = Scope(limit, kept_since_ms)
+    scope = Scope(limit)
     return [violation for rule in RULES for violation in rule(conn, scope)]
 
 

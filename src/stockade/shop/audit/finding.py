@@ -27,12 +27,9 @@ class Scope:
 
     Attributes:
         limit: violations that one rule reports at most.
-        kept_since_ms: requests made since then must still be there (milliseconds since 1970); None: since the oldest
-            one that is there, for a purge deletes from the old end.
     """
 
     limit: int = 20
-    kept_since_ms: int | None = None
 
     def rows(self, conn: Connection, statement: Select[Any]) -> Iterator[Any]:
         """The violating rows in the order of their first column, at most `limit`.
