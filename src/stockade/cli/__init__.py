@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stockade import __version__
+from stockade.cli.common import fail
 from stockade.cli.data import audit, demo, migrate
 from stockade.cli.info import strategies, token
 from stockade.cli.serve import serve
@@ -50,8 +51,7 @@ def _mount_lab() -> None:
         @app.command("lab", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
         def lab() -> None:
             """Compare the strategies (needs the extra `lab`)."""
-            typer.echo(f"error: the lab needs {lacking}; install stockade[lab]", err=True)
-            raise typer.Exit(2)
+            raise fail(f"the lab needs {lacking}; install stockade[lab]")
 
     else:
         app.command("lab")(cli_lab.lab)

@@ -36,14 +36,18 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except (BadSetting, NotSupported) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(UNUSABLE) from None
+        raise fail(str(error)) from None
     except Busy as error:
-        typer.echo(f"error: {error.code}: {error}", err=True)
-        raise typer.Exit(UNUSABLE) from None
+        raise fail(f"{error.code}: {error}") from None
     except StockadeError as error:
-        typer.echo(f"error: {error.code}: {error}", err=True)
-        raise typer.Exit(FAILED) from None
+        raise fail(f"{error.code}: {error}", FAILED) from None
+
+
+def fail(reason: str, code: int = UNUSABLE) -> typer.Exit:
+    """Say why in one line; the caller raises what this returns."""
+    first_line, *_ = reason.splitlines() or [""]
+    typer.echo(f"error: {first_line}", err=True)
+    return typer.Exit(code)
 
 
 def read_settings(config: str | None, pairs: list[str] | None, **flags: object) -> "Settings":

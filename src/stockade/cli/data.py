@@ -6,10 +6,10 @@ import typer
 
 from stockade.cli.common import (
     FAILED,
-    UNUSABLE,
     ConfigOption,
     DatabaseOption,
     SetOption,
+    fail,
     one_line_errors,
     read_settings,
 )
@@ -64,8 +64,7 @@ def demo(
         try:
             result = asyncio.run(_demo(chosen, users, products, stock, points))
         except DemoRefused as refused:
-            typer.echo(f"error: {refused}", err=True)
-            raise typer.Exit(UNUSABLE) from None
+            raise fail(str(refused)) from None
         typer.echo(f"made {result.made:,}, there before {result.there:,}")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stockade.cli.common import UNUSABLE, ConfigOption, SetOption, one_line_errors, read_settings
+from stockade.cli.common import ConfigOption, SetOption, fail, one_line_errors, read_settings
 
 
 def token(
@@ -22,8 +22,7 @@ def token(
         try:
             typer.echo(tokens.issue(user, valid_s=chosen.token_hours * 3_600, admin=admin))
         except ValueError as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(UNUSABLE) from None
+            raise fail(str(error)) from None
 
 
 def strategies() -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stockade.cli.common import FAILED, ConfigOption, DatabaseOption, SetOption, one_line_errors, read_settings
+from stockade.cli.common import FAILED, ConfigOption, DatabaseOption, SetOption, fail, one_line_errors, read_settings
 
 if TYPE_CHECKING:
     import socket
@@ -74,5 +74,4 @@ def _together(settings: "Settings", listening: "socket.socket") -> None:
     try:
         asyncio.run(supervise(settings, listening, Announce(settings, listening)))
     except WorkersFailed as failed:
-        typer.echo(f"error: {failed}", err=True)
-        raise typer.Exit(FAILED) from None
+        raise fail(str(failed), FAILED) from None

@@ -31,7 +31,7 @@ def configure(settings: Settings, worker: int = 0) -> None:
             structlog.processors.JSONRenderer(sort_keys=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_StandardError()),  # type: ignore[arg-type]  # writes, no more
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.clear_contextvars()
@@ -44,6 +44,16 @@ def configure(settings: Settings, worker: int = 0) -> None:
 def logger() -> Any:
     """The logger: `.info("event", order_id=…)`, `.warning`, `.error`, `.exception`."""
     return structlog.get_logger("stockade")
+
+
+class _StandardError:
+    """Standard error as it is when a line is written, not as it was when logging was set up."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 class _Forward(logging.Handler):

@@ -52,7 +52,7 @@ class Settings:
     )
     stamp: str = _setting("version", "What the optimistic strategy compares.", choices=("version", "timestamp"))
     queue_size: int = _setting(10_000, "Commands the sequencer holds before it answers 429.", low=1, high=1_000_000)
-    max_batch: int = _setting(256, "Commands the sequencer puts into one transaction.", low=1, high=10_000)
+    max_batch: int = _setting(256, "Most commands that the sequencer puts into one transaction.", low=1, high=10_000)
     reserve_minutes: float = _setting(10.0, "How long an unpaid order keeps its stock.", low=0.01, high=60 * 24 * 7)
     sweep_s: float = _setting(1.0, "Pause between two searches for expired orders.", low=0.05, high=3_600)
     keep_hours: float = _setting(
@@ -85,8 +85,6 @@ class Settings:
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
         if self.token_secret and len(self.token_secret) < _MIN_SECRET_LENGTH:
             raise BadSetting(f"token_secret is too short: at least {_MIN_SECRET_LENGTH} characters are needed")
-        if self.max_batch > self.queue_size:
-            raise BadSetting(f"max_batch = {self.max_batch}: must not be more than queue_size, {self.queue_size}")
 
     @property
     def state_path(self) -> Path:

@@ -26,7 +26,7 @@ SECRET_FILE = "token.secret"  # noqa: S105  # the file's name, not a secret
 USER_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 MAX_TOKEN_LENGTH = 1_024
 _MIN_SECRET_LENGTH = 16
-_CACHE_SIZE = 16_384
+CACHE_SIZE = 16_384
 _HEADER = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=")
 
 
@@ -57,11 +57,13 @@ _decode_claims = msgspec.json.Decoder(_Claims).decode
 class Tokens:
     """Issues and checks tokens with one secret.
 
-    Checked tokens are remembered, the 16,384 last used of them, so that a busy client's signature is computed once.
+    Checked tokens are remembered, the `cache_size` last used of them, so that a busy client's signature is computed
+    once.
     """
 
-    def __init__(self, secret: bytes, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, secret: bytes, clock: Callable[[], float] = time.time, cache_size: int = CACHE_SIZE) -> None:
         self._secret = secret
+        self._cache_size = cache_size
         self._clock = clock  # wall clock: the end of a token must mean the same in every process
         self._known: OrderedDict[bytes, Caller] = OrderedDict()
 
@@ -87,7 +89,7 @@ class Tokens:
         if known is None:
             known = self._verified(token)
             self._known[token] = known
-            if len(self._known) > _CACHE_SIZE:
+            if len(self._known) > self._cache_size:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(token)

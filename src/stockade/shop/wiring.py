@@ -101,7 +101,7 @@ def options_of(settings: Settings) -> Options:
         wait_s=settings.wait_s,
         backoff=Backoff(retries=settings.retries),
         queue_size=settings.queue_size,
-        max_batch=settings.max_batch,
+        max_batch=min(settings.max_batch, settings.queue_size),
         timestamp=settings.stamp == "timestamp",
     )
 

@@ -31,7 +31,10 @@ def create_app(shop: Shop) -> tuple[Litestar, Desk]:
         shop: open; it must stay open until the last request is answered.
     """
     desk = make_desk(shop)
-    handlers = [_handler(route, desk) for route in ROUTES]
+    by_path: dict[str, list[Route]] = {}
+    for route in ROUTES:
+        by_path.setdefault(route.path, []).append(route)
+    handlers = [_handler(path, routes, desk) for path, routes in by_path.items()]
     app = Litestar(
         [*handlers, *operation_handlers(desk, document(ROUTES))],
         openapi_config=None,
@@ -41,15 +44,16 @@ def create_app(shop: Shop) -> tuple[Litestar, Desk]:
     return app, desk
 
 
-def _handler(route: Route, desk: Desk) -> HTTPRouteHandler:
-    endpoint = Endpoint(route, desk)
+def _handler(path: str, routes: list[Route], desk: Desk) -> HTTPRouteHandler:
+    """One handler for all methods of a path: Litestar's answer to OPTIONS knows those of one handler only."""
+    endpoints = {route.method: Endpoint(route, desk) for route in routes}
 
     async def handle(request: Request[Any, Any, Any]) -> Reply:
-        return await endpoint.answer(request.scope, request.receive)
+        return await endpoints[request.method].answer(request.scope, request.receive)
 
-    path = route.path.replace("}", ":str}")
     # the status here is only Litestar's check that 204 has no body; every Reply carries its own
-    return HTTPRouteHandler(path, http_method=route.method, status_code=200)(handle)  # type: ignore[arg-type]
+    methods: Any = list(endpoints)
+    return HTTPRouteHandler(path.replace("}", ":str}"), http_method=methods, status_code=200)(handle)
 
 
 def _no_route(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

@@ -121,7 +121,7 @@ def _operation(route: Route, found: dict[str, Any], queries: dict[str, Any]) -> 
     if route.keyed:
         parameters.append(_KEY)
     operation: dict[str, Any] = {
-        "operationId": _operation_id(route),
+        "operationId": _operation_id(route.method, route.path),
         "summary": route.summary,
         "tags": [route.path.split("/")[2]],
         "parameters": parameters,
@@ -141,12 +141,20 @@ def _accepted(route: Route, found: dict[str, Any]) -> dict[str, Any]:
     response: dict[str, Any] = {"description": "Done"}
     if route.reply is not None:
         response["content"] = {"application/json": {"schema": found[repr(route.reply)]}}
+    if route.links:
+        response["links"] = {
+            f"{link.method.lower()}_{link.parameter}_{number}": {
+                "operationId": _operation_id(link.method, link.path),
+                "parameters": {link.parameter: f"$response.body#/{link.member}"},
+            }
+            for number, link in enumerate(route.links, 1)
+        }
     if route.keyed:
         shown = {"schema": {"const": "true"}, "description": "The answer is a replay of the first one to this key."}
         response["headers"] = {"Idempotent-Replayed": shown}
     return response
 
 
-def _operation_id(route: Route) -> str:
-    words = re.sub(r"[{}]", "", route.path.removeprefix("/v1/")).replace("/", "_").replace("-", "_")
-    return f"{route.method.lower()}_{words}"
+def _operation_id(method: str, path: str) -> str:
+    words = re.sub(r"[{}]", "", path.removeprefix("/v1/")).replace("/", "_").replace("-", "_")
+    return f"{method.lower()}_{words}"

@@ -63,6 +63,15 @@ class Call(NamedTuple):
         return None if self.caller is not None and self.caller.admin else self.user_id
 
 
+class Link(NamedTuple):
+    """Where an answer leads: another route, and which member of the answer is which id of its path."""
+
+    method: str
+    path: str
+    parameter: str
+    member: str
+
+
 class ShopCommand(Command, Protocol):
     """A command of the shop: it can say what is wrong with its content before any row is read."""
 
@@ -88,6 +97,7 @@ class Route:
         read: queries; None as answer means `missing`.
         missing: the code for what is not there.
         cached: whether the answer may be kept for the setting `cache_s`.
+        links: where the answer leads, for the document.
         read_wait_s: the longest the read may take, in seconds; the setting `wait_s` when None.
     """
 
@@ -105,6 +115,7 @@ class Route:
     read: Callable[[Connection, Call], object] | None = None
     missing: str = ""
     cached: bool = False
+    links: tuple[Link, ...] = ()
     read_wait_s: float | None = None
 
     @property

@@ -62,7 +62,7 @@ class Supervisor:
         """
         loop = asyncio.get_running_loop()
         for sig in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(sig, self._stopping.set)
+            loop.add_signal_handler(sig, self._stop)
         started = asyncio.Barrier(self._settings.workers + 1)
         try:
             async with asyncio.TaskGroup() as group:
@@ -75,9 +75,18 @@ class Supervisor:
         finally:
             for sig in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(sig)
-            os.close(self._life_write)
-            os.close(self._life_read)
-            shutil.rmtree(self._metrics, ignore_errors=True)
+            self.close()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        # While any process holds it open, connections queue on it that no worker will ever take.
+        self._listening.close()
+
+    def close(self) -> None:
+        """Give up the pipe, on which any worker that is left ends, and the folder of the metrics."""
+        os.close(self._life_write)
+        os.close(self._life_read)
+        shutil.rmtree(self._metrics, ignore_errors=True)
 
     async def _keep(self, number: int, started: asyncio.Barrier) -> None:
         """Run one worker, again after each crash, until the service stops."""

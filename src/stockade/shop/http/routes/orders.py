@@ -9,7 +9,7 @@ from stockade.shop import queries
 from stockade.shop.commands import CancelOrder, OrderLine, PayOrder, PlaceOrder
 from stockade.shop.http.bodies import CancelBody, OrderBody, PageQuery, PaymentBody
 from stockade.shop.http.replies import Cancelled, Ordered, Paid
-from stockade.shop.http.route import Call, Route
+from stockade.shop.http.route import Call, Link, Route
 
 
 def _place(call: Call) -> PlaceOrder:
@@ -42,6 +42,8 @@ def _payment(connection: Connection, call: Call) -> queries.Payment | None:
     return queries.payment(connection, call.params["payment_id"], call.owner)
 
 
+_PAYMENT = Link("GET", "/v1/payments/{payment_id}", "payment_id", "payment_id")
+
 ORDERS = (
     Route(
         method="POST",
@@ -53,6 +55,11 @@ ORDERS = (
         reply=Ordered,
         command=_place,
         codes=("SKU_NOT_FOUND", "OUT_OF_STOCK", "INSUFFICIENT_POINTS", "LIMIT_EXCEEDED"),
+        links=(
+            Link("GET", "/v1/orders/{order_id}", "order_id", "order_id"),
+            Link("POST", "/v1/orders/{order_id}/payments", "order_id", "order_id"),
+            Link("POST", "/v1/orders/{order_id}/cancel", "order_id", "order_id"),
+        ),
     ),
     Route(
         method="GET",
@@ -79,6 +86,7 @@ ORDERS = (
         reply=Paid,
         command=_pay,
         codes=("ORDER_NOT_FOUND", "ALREADY_PAID", "RESERVATION_EXPIRED", "INSUFFICIENT_POINTS", "STATE_CONFLICT"),
+        links=(_PAYMENT,),
     ),
     Route(
         method="POST",

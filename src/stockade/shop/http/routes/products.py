@@ -8,7 +8,7 @@ from stockade.shop import queries
 from stockade.shop.commands import AdjustStock, CreateProduct, NewSku
 from stockade.shop.http.bodies import AdjustmentBody, PopularQuery, ProductBody, ProductsQuery
 from stockade.shop.http.replies import Adjusted, CreatedProduct
-from stockade.shop.http.route import Access, Call, Route
+from stockade.shop.http.route import Access, Call, Link, Route
 
 
 def _products(connection: Connection, call: Call) -> queries.Page[queries.Product]:
@@ -93,6 +93,11 @@ PRODUCTS = (
         reply=CreatedProduct,
         command=_create,
         codes=("PRODUCT_CONFLICT",),
+        links=(
+            Link("GET", "/v1/products/{product_id}", "product_id", "id"),
+            Link("GET", "/v1/skus/{sku_id}/stock", "sku_id", "skus/0/id"),
+            Link("POST", "/v1/skus/{sku_id}/stock-adjustments", "sku_id", "skus/0/id"),
+        ),
     ),
     Route(
         method="POST",

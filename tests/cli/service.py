@@ -1,0 +1,98 @@
+"""A real `stockade serve` in processes of its own, the command line as users call it, and databases to serve."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import httpx2
+
+from stockade.shop.audit import audit, summary
+from stockade.shop.demo import create_demo
+from stockade.shop.settings import Settings
+from stockade.shop.tokens import Tokens
+from stockade.shop.wiring import open_shop
+from stockade.store import Database
+from stockade.store.migrate import migrate
+
+READY_LIMIT_S = 60
+STOP_LIMIT_S = 30
+SECRET = "a secret that only tests use"
+
+
+def environment(**settings):
+    """The environment without settings of the machine's own, with the given ones."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STOCKADE_")}
+    given = {"token_secret": SECRET, **settings}
+    return {**kept, **{f"STOCKADE_{name.upper()}": str(value) for name, value in given.items()}}
+
+
+def stockade(folder, *words, **settings):
+    """Run the command line to its end in a folder."""
+    command = [sys.executable, "-m", "stockade", *map(str, words)]
+    options = {"capture_output": True, "text": True, "timeout": READY_LIMIT_S}
+    return subprocess.run(command, cwd=folder, env=environment(**settings), check=False, **options)
+
+
+async def prepared(url, **figures):
+    """Migrate a database and fill it with demo data."""
+    async with open_shop(Settings(database=url), jobs=False, before=migrate) as shop:
+        await create_demo(shop.execute, **figures, now_ms=time.time_ns() // 1_000_000)
+
+
+async def audited(url):
+    """The figures of a database and what is wrong with it."""
+    database = await Database.open(url)
+    try:
+        return await database.read(lambda conn: (summary(conn), audit(conn)), timeout_s=30)
+    finally:
+        await database.close()
+
+
+def token(user, admin=False):
+    """A token that the service of these tests takes."""
+    return Tokens(SECRET.encode()).issue(user, valid_s=3600, admin=admin)
+
+
+class Service:
+    """A served shop, ready to be spoken to.
+
+    Attributes:
+        url: where it answers.
+        process: of `stockade serve`.
+        log: what it wrote to standard error.
+    """
+
+    def __init__(self, folder, *words, **settings):
+        self.log = folder / "serve.log"
+        command = [sys.executable, "-m", "stockade", "serve", "--port", "0", *map(str, words)]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=folder, env=environment(**settings), stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        self.url = None
+
+    def __enter__(self):
+        line = self.process.stdout.readline()
+        if not line.startswith("ready on http://"):
+            self.__exit__()
+            raise AssertionError(f"not ready: {line!r} {self.log.read_text()}")
+        self.url = line.removeprefix("ready on ").strip()
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(STOP_LIMIT_S)
+        self.process.stdout.close()
+
+    def stop(self, with_signal=signal.SIGTERM):
+        """Ask it to stop, wait, and return its exit code."""
+        self.process.send_signal(with_signal)
+        return self.process.wait(STOP_LIMIT_S)
+
+    def client(self, user=None, **options):
+        """An HTTP client, as a user or as nobody."""
+        headers = {"Authorization": f"Bearer {token(user)}"} if user else {}
+        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=30, **options)

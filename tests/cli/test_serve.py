@@ -1,0 +1,165 @@
+"""The real service in real processes: orders through several workers, stops in order, crashes that are survived."""
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from stockade.shop.http.supervisor import MAX_RESTARTS, Supervisor, WorkersFailed
+from stockade.shop.settings import Settings
+from tests.cli.service import Service, audited, prepared, stockade, token
+from tests.waiting import eventually, eventually_async
+
+
+def children(pid):
+    """Process ids of the workers."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid):
+    return Path(f"/proc/{pid}").exists() and "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+
+
+async def place(http, number, sku="sku-1", pay="LATER"):
+    body = {"lines": [{"sku_id": sku, "quantity": 1}], "pay": pay}
+    return await http.post("/v1/orders", json=body, headers={"Idempotency-Key": f"order-{number}"})
+
+
+@pytest.fixture
+def file_url(tmp_path):
+    """A SQLite database that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'shop.sqlite'}"
+
+
+async def test_two_workers_sell_every_unit_once(database_url, tmp_path):
+    """On each database, 60 simultaneous orders on 20 units through two processes are 20 sales and 40 refusals."""
+    await prepared(database_url, products=1, stock=20, users=2)
+    with Service(tmp_path, "--workers", 2, database=database_url) as service:
+        async with service.client("user-1", limits=httpx2.Limits(max_connections=60)) as http:
+            answers = await asyncio.gather(*(place(http, number, pay="POINTS") for number in range(60)))
+            again = await asyncio.gather(*(place(http, number, pay="POINTS") for number in range(60)))
+            metrics = text_string_to_metric_families((await http.get("/metrics")).text)
+            samples = [each for family in metrics for each in family.samples]
+        assert service.stop() == 0
+    assert Counter(each.json().get("code", each.status_code) for each in answers) == {201: 20, "OUT_OF_STOCK": 40}
+    assert [each.content for each in again] == [each.content for each in answers]
+    assert all(each.headers["idempotent-replayed"] == "true" for each in again)
+    figures, found = await audited(database_url)
+    assert (figures.sold, figures.left, found) == (20, 0, [])
+    orders = [each for each in samples if each.name == "stockade_request_seconds_count" and "orders" in str(each)]
+    assert sum(each.value for each in orders) == 120, "the answer of one worker is not the sum of both"
+
+
+def hold_the_writers(path):
+    """Take SQLite's one write lock, so that orders wait."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("BEGIN IMMEDIATE")
+    return connection
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_stop_finishes_what_is_at_work(tmp_path, file_url, workers):
+    """An order that waits when the stop comes is carried out and answered; then the process ends with 0."""
+    await prepared(file_url)
+    with Service(tmp_path, "--workers", workers, database=file_url, wait_s=20) as service:
+        async with service.client("user-1") as http:
+            held = hold_the_writers(tmp_path / "shop.sqlite")
+            waiting = asyncio.create_task(place(http, 1))
+            await eventually_async(lambda: at_work(service))
+            service.process.send_signal(signal.SIGTERM)
+            port = int(service.url.rpartition(":")[2])
+            await asyncio.to_thread(eventually, lambda: refuses(port))
+            assert not waiting.done()
+            held.execute("ROLLBACK")
+            held.close()
+            assert (await waiting).status_code == 201
+        assert await asyncio.to_thread(service.process.wait, 30) == 0
+    assert "unexpected" not in service.log.read_text()
+
+
+async def at_work(service):
+    """Whether an order is inside, as /metrics of any worker tells."""
+    async with service.client() as http:
+        text = (await http.get("/metrics")).text
+    return any(
+        line.startswith('stockade_waiting{where="at_work"}') and not line.endswith(" 0.0") for line in text.splitlines()
+    )
+
+
+def refuses(port):
+    """Whether new connections are refused."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+async def test_a_killed_worker_is_replaced(tmp_path, file_url):
+    """kill -9 of a worker leaves the service answering, a new worker comes, and the database is sound."""
+    await prepared(file_url, stock=1000)
+    with Service(tmp_path, "--workers", 2, database=file_url) as service:
+        first = children(service.process.pid)
+        assert len(first) == 2
+        async with service.client("user-1") as http:
+            busy = [asyncio.create_task(place(http, number)) for number in range(50)]
+            os.kill(first[0], signal.SIGKILL)
+            await asyncio.gather(*busy, return_exceptions=True)
+        await asyncio.to_thread(eventually, lambda: len(set(children(service.process.pid)) - set(first)) == 1, 30)
+        async with service.client("user-1") as http:
+            answers = [await place(http, number) for number in range(50)]
+        assert {answer.status_code for answer in answers} == {201}
+        assert service.stop() == 0
+    assert (await audited(file_url))[1] == []
+    assert "worker ended" in service.log.read_text()
+
+
+def test_workers_end_with_their_supervisor(tmp_path):
+    """kill -9 of the supervisor leaves no worker behind."""
+    with Service(tmp_path, "--workers", 2) as service:
+        workers = children(service.process.pid)
+        service.process.kill()
+        service.process.wait()
+        eventually(lambda: not any(alive(pid) for pid in workers), 30)
+
+
+def test_workers_that_crash_again_and_again_end_the_service():
+    """Restarts are bounded: one crash too many within the window, and the failure is told."""
+    supervisor = Supervisor(Settings(), None, lambda: None)
+    for _ in range(MAX_RESTARTS):
+        supervisor._count_crash()
+    with pytest.raises(WorkersFailed, match=f"more than {MAX_RESTARTS} times"):
+        supervisor._count_crash()
+    supervisor.close()
+
+
+def test_a_worker_that_cannot_start_says_why(tmp_path):
+    """With several workers too, a database without a schema is one clear line and exit code 1."""
+    refused = stockade(tmp_path, "serve", "--workers", 2, "--database", "sqlite:///old.db", "--port", 0)
+    assert refused.returncode == 1
+    assert "run: stockade migrate" in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr
+
+
+async def test_slow_bodies_and_bad_requests_hold_nothing(tmp_path):
+    """A client that never finishes its body, and one that does not speak HTTP, are let go of."""
+    with Service(tmp_path, body_wait_s=0.2) as service:
+        host, _, port = service.url.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token('ann')}\r\nIdempotency-Key: k\r\n"
+        writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{{".encode())
+        assert b" 408 " in await reader.readline()
+        writer.close()
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"this is not HTTP\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+        async with service.client() as http:
+            assert (await http.get("/readyz")).status_code == 200

@@ -1,0 +1,123 @@
+"""The composition root: what fits together is opened, what does not is refused with the reason."""
+
+import asyncio
+import time
+
+import pytest
+
+from stockade.shop import queries
+from stockade.shop.commands import CreateProduct, NewSku, OrderLine, PlaceOrder
+from stockade.shop.ids import derived_id
+from stockade.shop.settings import BadSetting, Settings
+from stockade.shop.strategy_choice import check
+from stockade.shop.wiring import open_shop
+from stockade.store.migrate import create_all
+from tests.waiting import eventually_async
+
+
+async def opened(**settings):
+    async with open_shop(Settings(database="sqlite://", **settings), jobs=False, before=create_all) as shop:
+        return shop
+
+
+@pytest.mark.parametrize("pair", [("sequencer", "optimistic"), ("conditional", "pessimistic")])
+async def test_strategies_whose_guards_compose_stand_side_by_side(pair):
+    """Row locks, versions, deltas and serializable protect rows from each other's writers."""
+    stock, points = pair
+    shop = await opened(strategy_stock=stock, strategy_points=points)
+    assert (shop.strategies["stock"].name, shop.strategies["points"].name) == pair
+
+
+@pytest.mark.parametrize("pair", [("sequencer", "in-process"), ("unprotected", "optimistic")])
+async def test_strategies_whose_guards_do_not_compose_are_refused(pair):
+    """A strategy that protects nothing in the row is right alone or not at all; the reason is told."""
+    stock, points = pair
+    with pytest.raises(BadSetting, match="does not protect rows from other strategies"):
+        await opened(strategy_stock=stock, strategy_points=points)
+
+
+async def test_a_timestamp_does_not_stand_beside_a_version():
+    """The same strategy name with another stamp is another guard."""
+    with pytest.raises(BadSetting, match="TIMESTAMP"):
+        await opened(strategy_stock="optimistic", strategy_points="sequencer", stamp="timestamp")
+
+
+async def test_one_strategy_is_one_object():
+    """Stock and points under the same name share one queue and one batch."""
+    shop = await opened(strategy_stock="in-process", strategy_points="in-process")
+    assert shop.strategies["stock"] is shop.strategies["points"]
+
+
+async def test_a_strategy_that_does_not_run_on_the_database_is_refused():
+    """Advisory locks do not exist on SQLite, and the message names where they do."""
+    with pytest.raises(BadSetting, match=r"does not run on sqlite, only on postgres"):
+        await opened(strategy_stock="advisory", strategy_points="advisory")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"strategy_stock": "nix"}, "strategy_stock = 'nix': must be one of unprotected, in-process"),
+        ({"strategy_points": "in-process", "workers": 2}, "right in one process only"),
+        ({"database": "sqlite://", "workers": 2}, "in memory can be used by one process only"),
+    ],
+)
+def test_what_can_be_known_without_a_database(settings, message):
+    """Unknown names and too many processes are refused before anything starts."""
+    with pytest.raises(BadSetting, match=message):
+        check(Settings(**settings))
+
+
+@pytest.mark.parametrize("url", ["nix", "oracle://x", "postgres//x"])
+async def test_an_unusable_database_url(url):
+    """The message names the setting and what is supported."""
+    with pytest.raises(BadSetting, match="database: "):
+        async with open_shop(Settings(database=url)):
+            pass
+
+
+def product(now_ms):
+    id_ = derived_id("p")
+    return CreateProduct(id_, id_, now_ms, "a", "b", (NewSku(10, 5, "s"),))
+
+
+async def test_an_expired_reservation_gives_its_stock_back():
+    """The background job of an open shop ends what ran out, without being asked."""
+    settings = Settings(database="sqlite://", sweep_s=0.05)
+    async with open_shop(settings, before=create_all) as shop:
+        now_ms = time.time_ns() // 1_000_000
+        assert (await shop.execute(product(now_ms))).accepted
+        order = PlaceOrder(derived_id("o"), "f" * 32, now_ms - 1_000, "ann", (OrderLine("s", 2),), "LATER", 1)
+        assert (await shop.execute(order)).accepted
+
+        async def free():
+            stock = await shop.read(lambda conn: queries.stock(conn, "s"))
+            return stock.available == 5
+
+        await eventually_async(free)
+
+
+async def test_outcomes_are_counted_by_strategy_and_code():
+    """Every command is counted once: accepted, replayed, refused, or failed."""
+    async with open_shop(Settings(database="sqlite://"), jobs=False, before=create_all) as shop:
+        seen = []
+        shop.count = lambda *words: seen.append(words)
+        now_ms = time.time_ns() // 1_000_000
+        await shop.execute(product(now_ms))
+        await shop.execute(product(now_ms))
+        order = PlaceOrder(derived_id("o"), "f" * 32, now_ms, "ann", (OrderLine("s", 9),), "LATER")
+        await shop.execute(order)
+        assert [code for _, _, code in seen] == ["ACCEPTED", "REPLAYED", "OUT_OF_STOCK"]
+
+
+async def test_closing_finishes_what_waits():
+    """Commands that are queued when the shop closes are carried out, not dropped."""
+    async with open_shop(Settings(database="sqlite://"), jobs=False, before=create_all) as shop:
+        now_ms = time.time_ns() // 1_000_000
+        await shop.execute(product(now_ms))
+        orders = [
+            PlaceOrder(derived_id("o", n), "f" * 32, now_ms, "ann", (OrderLine("s", 1),), "LATER") for n in range(5)
+        ]
+        waiting = [asyncio.create_task(shop.execute(order)) for order in orders]
+        await asyncio.sleep(0)
+    assert all(outcome.accepted for outcome in await asyncio.gather(*waiting))
