@@ -1,6 +1,6 @@
 """Every provider on both faces, for the contract suite: `world` is one combination of them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import redis
 import redis.asyncio
 
 from stockade import locks
+from stockade.lab.servers import Servers
 from stockade.locks import aio
 from tests.locks.harness import TaskActor, ThreadActor
 
@@ -26,7 +27,7 @@ class World:
     @property
     def fair(self) -> bool:
         """Whether waiters are served in order."""
-        return "spin" not in self.kind and self.kind != "quorum"
+        return self.kind in ("memory", "redis", "redisclient")
 
     @property
     def shared(self) -> bool:
@@ -64,7 +65,36 @@ MAKERS: dict[str, Callable[[Any, pytest.FixtureRequest], Any]] = {
     "redisclient": lambda face, request: face.RedisLocks(redis_client(face, request.getfixturevalue("redis_url"))),
     "redisspin": lambda face, request: face.RedisLocks(request.getfixturevalue("redis_url"), fair=False),
 }
-NEEDS = {"redis": pytest.mark.redis, "redisclient": pytest.mark.redis, "redisspin": pytest.mark.redis}
+MAKERS |= {
+    "quorum": lambda face, request: face.QuorumLocks(request.getfixturevalue("quorum_urls")),
+    "postgres": lambda face, request: face.PostgresLocks(request.getfixturevalue("postgres_url"), prefix=own(request)),
+    "mysql": lambda face, request: face.MySQLLocks(request.getfixturevalue("mariadb_url"), prefix=own(request)),
+}
+
+
+def own(request: pytest.FixtureRequest) -> str:
+    """Names of the shared database server that belong to this test alone."""
+    return request.node.name
+
+
+@pytest.fixture(scope="session")
+def quorum_servers() -> Iterator[list[str]]:
+    """Three Redis servers of this worker."""
+    with Servers() as servers:
+        yield [servers.redis().url for _ in range(3)]
+
+
+@pytest.fixture
+def quorum_urls(quorum_servers: list[str]) -> list[str]:
+    """Three independent, empty Redis servers."""
+    for url in quorum_servers:
+        with redis.Redis.from_url(url) as client:
+            client.flushdb()
+    return quorum_servers
+
+
+NEEDS = {"quorum": pytest.mark.redis, "postgres": pytest.mark.postgres, "mysql": pytest.mark.mariadb}
+NEEDS |= {"redis": pytest.mark.redis, "redisclient": pytest.mark.redis, "redisspin": pytest.mark.redis}
 
 
 @pytest.fixture(

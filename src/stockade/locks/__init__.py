@@ -21,8 +21,10 @@ from stockade.locks.errors import (
 )
 from stockade.locks.events import LockEvent
 from stockade.locks.lease import Detached
+from stockade.locks.mysql import MySQLLocks
+from stockade.locks.postgres import PostgresLocks
 from stockade.locks.redisbackend import RedisTuning
-from stockade.locks.redislocks import RedisLocks
+from stockade.locks.redislocks import QuorumLocks, RedisLocks
 from stockade.locks.threads import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock
 
 __all__ = [
@@ -42,7 +44,10 @@ __all__ = [
     "MissingExtra",
     "MultiLease",
     "MultiLock",
+    "MySQLLocks",
+    "PostgresLocks",
     "Provider",
+    "QuorumLocks",
     "RWLock",
     "RedisLocks",
     "RedisTuning",

@@ -5,8 +5,24 @@ async with MemoryLocks() as locks:
         ...
 """
 
+from stockade.locks.mysql import AioMySQLLocks as MySQLLocks
+from stockade.locks.postgres import AioPostgresLocks as PostgresLocks
 from stockade.locks.redisbackend import RedisTuning
+from stockade.locks.redislocks import AioQuorumLocks as QuorumLocks
 from stockade.locks.redislocks import AioRedisLocks as RedisLocks
 from stockade.locks.tasks import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock
 
-__all__ = ["Lease", "Lock", "MemoryLocks", "MultiLease", "MultiLock", "Provider", "RWLock", "RedisLocks", "RedisTuning"]
+__all__ = [
+    "Lease",
+    "Lock",
+    "MemoryLocks",
+    "MultiLease",
+    "MultiLock",
+    "MySQLLocks",
+    "PostgresLocks",
+    "Provider",
+    "QuorumLocks",
+    "RWLock",
+    "RedisLocks",
+    "RedisTuning",
+]

@@ -68,6 +68,20 @@ class Keeper(Generic[LeaseT]):
         self._tell("acquired", ask, started)
         return self._keep(ask, granted, me)
 
+    async def acquire_anyhow(self, spec: Spec, timeout_s: float | None) -> LeaseT | None:
+        """As `acquire`, for locks that belong to nobody in particular, as `threading.Lock`: the caller may wait for
+        himself, and the lease is held by its object alone.
+        """
+        ask = Ask(spec, self.port.new_id())
+        deadline = math.inf if timeout_s is None else self.port.now() + timeout_s
+        granted = await self.backend.acquire(ask, deadline)
+        if granted is None:
+            return None
+        lease = self._lease_type(self, ask, granted, None)
+        if lease.deadline != math.inf:
+            self.renewer.add(lease)
+        return lease
+
     def _again(self, held: LeaseT, spec: Spec, timeout_s: float | None) -> LeaseT | None:
         if spec.reentrant and held.ask.spec.weight >= spec.weight:
             held.count += 1
@@ -211,6 +225,12 @@ class Keeper(Generic[LeaseT]):
         if body is not None and body is not self.port.me():  # who notices it himself needs no interruption
             lease.interrupted = self.port.interrupt(body)
         lease.tell_lost()
+
+    def lose_owner(self, owner: str, reason: str) -> None:
+        """The same by owner id, for backends that hear of a loss themselves."""
+        lease = self.renewer.lease_of(owner)
+        if lease is not None:
+            self.lose(lease, reason)
 
     def timed_out(self, spec: Spec, timeout_s: float | None) -> LockTimeout:
         """The error for a wait that ended without a grant."""

@@ -3,12 +3,15 @@
 Neighbours: `redisbackend.py` (the rules), `wire/` (connections), `quorum.py` (several independent servers).
 """
 
+import asyncio
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from stockade.locks import tasks, threads
 from stockade.locks.ask import LockOptions
 from stockade.locks.blocking import BlockingPort
 from stockade.locks.loop import AsyncioPort
+from stockade.locks.quorum import QuorumBackend
 from stockade.locks.redisbackend import RedisBackend, RedisTuning
 from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
 from stockade.locks.wire.multiplexed import MultiplexedTransport
@@ -16,6 +19,7 @@ from stockade.locks.wire.threaded import ThreadedTransport
 from stockade.locks.wire.transport import Transport
 
 _USUAL = RedisTuning()
+_QUORUM = RedisTuning(call_s=0.25, spin_s=0.02)
 
 
 class RedisLocks(threads.Provider):
@@ -58,3 +62,46 @@ class AioRedisLocks(tasks.Provider):
         )
         backend = RedisBackend(port, self.transport, tuning)
         super().__init__(port, backend, tasks.Lease, LockOptions(fair=fair, lease_s=lease_s))
+
+
+class QuorumLocks(threads.Provider):
+    """Redlock for threads: locks on the majority of independent Redis servers, asked one after another.
+
+    Args:
+        urls: an odd number of servers, three or more.
+        tuning: times and prefix; `call_s` bounds what one dead server costs.
+        lease_s: default lease in seconds.
+    """
+
+    def __init__(self, urls: Sequence[str], tuning: RedisTuning = _QUORUM, *, lease_s: float = 30.0) -> None:
+        port = BlockingPort()
+        backend = QuorumBackend(port, [ThreadedTransport(url) for url in urls], tuning, _in_turn)
+        super().__init__(port, backend, threads.Lease, LockOptions(fair=False, lease_s=lease_s))
+
+
+class AioQuorumLocks(tasks.Provider):
+    """Redlock for asyncio, all servers asked at once; exported as `stockade.locks.aio.QuorumLocks`.
+
+    Arguments are those of `QuorumLocks`.
+    """
+
+    def __init__(self, urls: Sequence[str], tuning: RedisTuning = _QUORUM, *, lease_s: float = 30.0) -> None:
+        port = AsyncioPort()
+        backend = QuorumBackend(port, [MultiplexedTransport(url) for url in urls], tuning, _at_once)
+        super().__init__(port, backend, tasks.Lease, LockOptions(fair=False, lease_s=lease_s))
+
+
+async def _in_turn(works: Sequence[Coroutine[Any, Any, int]]) -> list[Any]:
+    """Run them one after another; an error is an answer."""
+    answers: list[Any] = []
+    for work in works:
+        try:
+            answers.append(await work)
+        except Exception as error:  # noqa: BLE001 - the backend sorts them
+            answers.append(error)
+    return answers
+
+
+async def _at_once(works: Sequence[Coroutine[Any, Any, int]]) -> list[Any]:
+    """Run them together; an error is an answer."""
+    return list(await asyncio.gather(*works, return_exceptions=True))

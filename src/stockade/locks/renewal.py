@@ -54,6 +54,11 @@ class Renewer:
         """Look after it no more; before a release is sent, so that no renewal can follow it."""
         self._leases.pop(lease.ask.owner, None)
 
+    def lease_of(self, owner: str) -> BaseLease | None:
+        """The lease of this owner, if it is looked after here."""
+        entry = self._leases.get(owner)
+        return None if entry is None else entry[0]()
+
     async def close(self) -> None:
         """End the task and wait for its end."""
         with self._guard:

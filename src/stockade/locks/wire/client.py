@@ -54,9 +54,9 @@ def without_retries(client: Any) -> Any:
 class AsyncClientTransport:
     """Calls through `redis.asyncio`."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, own: bool = True) -> None:
         self._redis = load_redis()
-        self._client = without_retries(client)
+        self._client = without_retries(client) if own else client
         self._owned = self._client is not client
         self._abandoned: dict[Any, asyncio.Task[Any]] = {}
         self._listener: asyncio.Task[None] | None = None
@@ -158,9 +158,9 @@ class AsyncClientTransport:
 class ClientTransport:
     """Calls through `redis.Redis`: one pooled connection per call."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, own: bool = True) -> None:
         self._redis = load_redis()
-        self._client = without_retries(client)
+        self._client = without_retries(client) if own else client
         self._owned = self._client is not client
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None

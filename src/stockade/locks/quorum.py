@@ -1,0 +1,152 @@
+"""Redlock: a lock held on the majority of several independent Redis servers (antirez.com/news/101; seed 000).
+
+Survives the loss of a minority. Not safe by itself against a server that forgets: let a server that restarts without
+its data stay away for one lease ("delayed restart"), and put a fence at the resource. Neighbours: `redisbackend.py`
+(one server), `redislocks.py` (the faces).
+"""
+
+import math
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeAlias
+
+from stockade.core import NotSupported
+from stockade.locks.ask import Ask, Granted, Holder, Kind, LockInfo, Spec
+from stockade.locks.errors import LockUnavailable
+from stockade.locks.port import Port, Server
+from stockade.locks.redisbackend import RedisTuning
+from stockade.locks.redisnames import head_args, lease_ms, names_of
+from stockade.locks.script import script
+
+Together: TypeAlias = Callable[[Sequence[Coroutine[Any, Any, int]]], Coroutine[Any, Any, list[Any]]]
+_DRIFT_SHARE, _DRIFT_S = 0.01, 0.002
+
+
+class QuorumBackend:
+    """Mutexes on a majority of servers. Waits by trying again, in no order.
+
+    The servers keep a lease longer than is claimed by the clock drift allowed for (1 % and 2 ms, as in the paper).
+    """
+
+    def __init__(self, port: Port, servers: Sequence[Server], tuning: RedisTuning, together: Together) -> None:
+        if len(servers) < 3 or len(servers) % 2 == 0:
+            raise ValueError(f"a quorum needs an odd number of servers, 3 or more; got {len(servers)}")
+        self._port = port
+        self._servers = servers
+        self._tuning = tuning
+        self._together = together
+        self._majority = len(servers) // 2 + 1
+
+    async def _everywhere(self, *files: str, ask: Ask, flags: tuple[int, ...], timeout_s: float) -> list[Any]:
+        """Each server's answer, or None where there was none."""
+        names = names_of(self._tuning.prefix, ask.spec.name, "lock")
+        args = (*head_args(_with_drift(ask), "-", names.alive), *flags)
+        works = [script(*files).run(server, names.keys, args, timeout_s) for server in self._servers]
+        return self._known(await self._together(works))
+
+    @staticmethod
+    def _known(answers: list[Any]) -> list[Any]:
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, LockUnavailable):
+                raise answer
+        return [None if isinstance(answer, BaseException) else answer for answer in answers]
+
+    async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
+        if ask.spec.kind != "lock":
+            raise NotSupported("a quorum has mutexes only; read/write locks and semaphores need one Redis server")
+        try:
+            while True:
+                granted = await self._try(ask)
+                if granted is not None:
+                    return granted
+                await self._release_all(ask)
+                now = self._port.now()
+                if now >= deadline:
+                    return None
+                await self._port.sleep(min(self._tuning.spin_s * random.uniform(0.5, 3.0), deadline - now))
+        except BaseException:
+            self._port.finish(self._release_all(ask))
+            raise
+
+    async def _try(self, ask: Ask) -> Granted | None:
+        """One round: majority, validity, and the token written back before it is believed.
+
+        Raises:
+            LockUnavailable: no majority of the servers answered.
+        """
+        sent, bound_s = self._port.now(), self._tuning.call_s
+        answers = await self._everywhere(
+            "mutex_common", "mutex_acquire", ask=ask, flags=(0, 0, 0, 0), timeout_s=min(bound_s, ask.spec.lease_s / 4)
+        )
+        if sum(answer is not None for answer in answers) < self._majority:
+            raise LockUnavailable(f"no majority of {len(answers)} lock servers answers", ask.spec.name)
+        tokens = [answer for answer in answers if answer is not None and answer > 0]
+        if len(tokens) < self._majority or self._port.now() >= sent + ask.spec.lease_s:
+            return None
+        token = max(tokens)
+        fence = names_of(self._tuning.prefix, ask.spec.name, "lock").keys[2]
+        works = [script("quorum_fence").run(server, (fence,), (token,), bound_s) for server in self._servers]
+        written = self._known(await self._together(works))
+        if written.count(1) < self._majority or self._port.now() >= sent + ask.spec.lease_s:
+            return None
+        return Granted(token, sent + ask.spec.lease_s)
+
+    async def _release_all(self, ask: Ask) -> list[Any]:
+        return await self._everywhere(
+            "mutex_common", "mutex_release", ask=ask, flags=(0, 0), timeout_s=self._tuning.call_s
+        )
+
+    async def release(self, ask: Ask) -> bool:
+        answers = await self._release_all(ask)
+        if all(answer is None for answer in answers):
+            raise LockUnavailable("no lock server answers", ask.spec.name)
+        return answers.count(1) + answers.count(None) >= self._majority
+
+    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool]:
+        return [await self._extend(ask, timeout_s) for ask in asks]
+
+    async def _extend(self, ask: Ask, timeout_s: float) -> bool:
+        names = names_of(self._tuning.prefix, ask.spec.name, "lock")
+        keys, args = (names.keys[0], names.keys[3]), (ask.owner, lease_ms(_with_drift(ask).spec.lease_s))
+        bound_s = min(timeout_s, self._tuning.call_s)
+        works = [script("mutex_renew").run(server, keys, args, bound_s) for server in self._servers]
+        answers = self._known(await self._together(works))
+        if answers.count([1]) >= self._majority:
+            return True
+        if answers.count([1]) + answers.count(None) >= self._majority:
+            raise LockUnavailable("no majority of the lock servers answers", ask.spec.name)
+        return False
+
+    async def inspect(self, name: str, kind: Kind) -> LockInfo:
+        ask = Ask(Spec(name), "-")
+        answers = await self._everywhere(
+            "mutex_common", "mutex_inspect", ask=ask, flags=(), timeout_s=self._tuning.call_s
+        )
+        rows = [answer[0] for answer in answers if answer is not None]
+        owners = [bytes(row[0]) for row in rows]
+        owner = max(set(owners), key=owners.count, default=b"")
+        if not owner or owners.count(owner) < self._majority:
+            return LockInfo(name, (), ())
+        mine = [row for row in rows if row[0] == owner]
+        ttl_s = sorted(int(row[1]) for row in mine)[-self._majority] / 1000
+        token = max(int(row[2]) for row in mine)
+        return LockInfo(name, (Holder(owner.decode(), token, ttl_s, bytes(mine[0][3]).decode()),), ())
+
+    async def break_(self, name: str, kind: Kind) -> bool:
+        ask = Ask(Spec(name), "-.-")
+        answers = await self._everywhere(
+            "mutex_common", "mutex_release", ask=ask, flags=(0, 1), timeout_s=self._tuning.call_s
+        )
+        return answers.count(1) >= self._majority
+
+    async def close(self) -> None:
+        for server in self._servers:
+            await server.close()
+
+
+def _with_drift(ask: Ask) -> Ask:
+    spec = ask.spec
+    if spec.lease_s == math.inf:
+        return ask
+    longer = spec.lease_s * (1 + _DRIFT_SHARE) + _DRIFT_S
+    return ask._replace(spec=Spec(spec.name, lease_s=longer, metadata=spec.metadata))
