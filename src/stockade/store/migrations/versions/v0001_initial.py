@@ -54,7 +54,6 @@ def _store() -> None:
         sa.Column("at_ms", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("kind", "row_id", "request_id", name="pk_ledger"),
     )
-    op.create_index("ix_ledger_kind_row_id_version", "ledger", ["kind", "row_id", "version"])
     op.create_table(
         "outbox",
         sa.Column("id", serial(), autoincrement=True, nullable=False),
@@ -155,7 +154,6 @@ def _children_of_orders() -> None:
         sa.Column("price", sa.BigInteger, nullable=False),
         sa.CheckConstraint("quantity > 0", name=op.f("ck_order_lines_quantity")),
         sa.CheckConstraint("price >= 0", name=op.f("ck_order_lines_price")),
-        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_order_lines_orders"),
         sa.PrimaryKeyConstraint("order_id", "line", name="pk_order_lines"),
     )
     op.create_table(
@@ -169,7 +167,6 @@ def _children_of_orders() -> None:
         sa.Column("created_ms", sa.BigInteger, nullable=False),
         *_guarded(),
         sa.CheckConstraint("amount >= 0", name=op.f("ck_payments_amount")),
-        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_payments_orders"),
         sa.PrimaryKeyConstraint("id", name="pk_payments"),
         sa.UniqueConstraint("order_id", name="uq_payments_order_id"),
     )
