@@ -3,17 +3,16 @@
 import time
 
 import pytest
-from sqlalchemy import create_engine, delete, insert, update
+from sqlalchemy import create_engine, delete, insert, or_, select, update
 
-from stockade.core import Rejected
+from stockade.core import Accepted, Rejected
 from stockade.shop.audit import RULES, Violation, audit, summary
 from stockade.shop.audit.finding import Scope
-from stockade.shop.audit.records import REFUSED
-from stockade.shop.words import REQUESTS_PURGED
+from stockade.shop.queries.recorded import moved_nothing, refused
 from stockade.store import Database
 from stockade.store.codec import encode_outcome
 from stockade.store.migrate import migrate
-from stockade.store.tables import ledger, marks, metadata, requests
+from stockade.store.tables import ledger, metadata, requests
 from tests.shop.breakages import breakages
 from tests.shop.lived_in import lived_in
 
@@ -101,18 +100,28 @@ def test_the_output_is_bounded(conn):
 
 
 def test_purged_requests_are_no_violation(conn):
-    """What the purge took leaves a mark of its time; without the mark, or behind it, a missing request is damage."""
-    conn.execute(delete(requests).where(requests.c.created_ms < SHOP.now_ms))
-    assert {each.rule for each in audit(conn)} == {"request-missing"}
-    conn.execute(insert(marks), {"name": REQUESTS_PURGED, "at_ms": SHOP.now_ms})
+    """What changed nothing may be forgotten; everything else is missed."""
+    idle = conn.execute(delete(requests).where(or_(refused(), moved_nothing()))).rowcount
+    assert idle == 2, "the shop has refused two orders"
     assert audit(conn) == []
     conn.execute(delete(requests))
     assert {each.rule for each in audit(conn)} == {"request-missing"}
 
 
-def test_recorded_refusals_are_recognised():
-    """The audit tells a refusal by how the store writes it."""
-    assert encode_outcome(Rejected("X")).startswith(REFUSED)
+def test_recorded_outcomes_are_recognised(conn):
+    """SQL tells what an outcome was by how the store writes it: no other beginning or end looks like it."""
+    outcomes = [
+        Rejected("X", {"a": 1}, {"stock:a": 1}),
+        Accepted({"a": 1}, {}),
+        Accepted({"code": 1}, {"stock:a": 1}),
+        Accepted({"versions": {}}, {"stock:a": 1}),
+    ]
+    conn.execute(delete(requests))
+    for number, outcome in enumerate(outcomes):
+        values = {"id": str(number), "fingerprint": "", "outcome": encode_outcome(outcome), "created_ms": number}
+        conn.execute(insert(requests), values)
+    told = conn.execute(select(refused(), moved_nothing()).order_by(requests.c.id)).all()
+    assert [tuple(map(bool, each)) for each in told] == [(True, False), (False, True), (False, False), (False, False)]
 
 
 async def test_the_same_on_every_database(database_url):

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from stockade.core import Busy
 from stockade.shop import queries
 from stockade.shop.audit import audit, summary
-from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder
+from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder, SetCartItem
 from stockade.shop.jobs import DAY_MS, Purge, Round, Sweeper, repeat
 from stockade.store import Database
 from stockade.store.migrate import migrate
@@ -122,13 +122,30 @@ async def test_an_error_that_is_no_answer_ends_the_round(small):
         await sweeper(runner, execute).once()
 
 
-async def test_two_purges_forget_old_requests_only(database):
-    """What is a day old goes, once, in bounded steps; what is younger stays, and so does every effect."""
+async def requested(database, kinds):
+    """A runner after one charge (c), refused order (r) or cart wish (w) for each letter."""
     runner = Runner(database)
-    for _ in range(7):
-        await runner.execute(ChargePoints(*runner.head(), "u", 100))
+    await runner.execute(CreateProduct(*runner.head(), "a", "things", (NewSku(1000, 100, "a"),), "p"))
+    commands = {
+        "c": lambda: ChargePoints(*runner.head(), "u", 100),
+        "r": lambda: PlaceOrder(*runner.head(), "poor", (OrderLine("a", 1),), "POINTS"),
+        "w": lambda: SetCartItem(*runner.head(), "u", "a", 1),
+    }
+    for kind in kinds:
+        await runner.execute(commands[kind]())
+    return runner
+
+
+async def kept(database):
+    """How many requests are recorded."""
+    return await database.read(lambda c: c.execute(select(func.count()).select_from(requests)).scalar_one())
+
+
+async def test_two_purges_forget_what_changed_nothing(database):
+    """Refusals and cart wishes of over a day go, once; what moved something and what is younger stays."""
+    runner = await requested(database, "crwcrwrr")
     runner.now_ms += DAY_MS
-    await runner.execute(ChargePoints(*runner.head(), "u", 100))
+    await runner.execute(PlaceOrder(*runner.head(), "poor", (OrderLine("a", 1),), "POINTS"))
 
     def purge():
         return Purge(database.transaction, lambda: runner.now_ms, batch=2)
@@ -136,21 +153,23 @@ async def test_two_purges_forget_old_requests_only(database):
     assert await purge().once() == {"deleted": 0}, "exactly a day is not over a day"
     runner.now_ms += 1
     one, two = await asyncio.gather(purge().once(), purge().once())
-    third = await purge().once()
-    assert one["deleted"] + two["deleted"] + third["deleted"] == 7
-    assert await database.read(lambda c: c.execute(select(func.count()).select_from(requests)).scalar_one()) == 1
-    assert (await database.read(lambda c: queries.points(c, "u"))).balance == 800
+    assert one["deleted"] + two["deleted"] == 6
+    assert await kept(database) == 1 + 2 + 1
+    assert (await database.read(lambda c: queries.points(c, "u"))).balance == 200
     assert await database.read(audit) == []
 
 
-async def test_a_purge_round_is_bounded(small):
-    """Steps times their size."""
-    runner = Runner(small)
-    for _ in range(5):
-        await runner.execute(ChargePoints(*runner.head(), "u", 100))
+async def test_a_purge_round_is_bounded_and_goes_on(small):
+    """Steps times their size are looked at, and the next round goes on behind them."""
+    runner = await requested(small, "ccccrrc")
     runner.now_ms += DAY_MS + 1
-    purge = Purge(small.transaction, lambda: runner.now_ms, batch=2, max_batches=1)
-    assert [(await purge.once())["deleted"] for _ in range(4)] == [2, 2, 1, 0]
+    purge = Purge(small.transaction, lambda: runner.now_ms, batch=2, max_batches=2)
+    assert sum([(await purge.once())["deleted"] for _ in range(2)]) == 2
+    assert (await purge.once())["deleted"] == 0
+    later = PlaceOrder(*runner.head(), "poor", (OrderLine("a", 1),), "POINTS")
+    await runner.execute(later)
+    runner.now_ms += DAY_MS + 1
+    assert (await purge.once())["deleted"] == 1
 
 
 async def test_a_refused_order_is_shown_for_as_long_as_its_key_is_kept(small):
@@ -169,16 +188,18 @@ async def test_a_refused_order_is_shown_for_as_long_as_its_key_is_kept(small):
     assert (await runner.execute(order)).accepted
 
 
-async def test_a_repeated_request_after_the_purge_does_nothing_twice(small):
-    """Its record is gone, but its id is taken: an error, and never a second charge."""
-    runner = Runner(small)
-    charge = ChargePoints(*runner.head(), "u", 100)
-    await runner.execute(charge)
-    runner.now_ms += DAY_MS + 1
-    await Purge(small.transaction, lambda: runner.now_ms).once()
-    (answer,) = await runner.batch([charge])
-    assert isinstance(answer, Exception)
-    assert (await small.read(lambda c: queries.points(c, "u"))).balance == 100
+async def test_a_request_that_did_something_is_never_forgotten(small):
+    """Years later the same charge and the same order get their first answer, and nothing is done twice."""
+    runner = await requested(small, "")
+    charge = ChargePoints(*runner.head(), "u", 5000)
+    order = PlaceOrder(*runner.head(), "u", (OrderLine("a", 1),), "POINTS")
+    first = [await runner.execute(command) for command in (charge, order)]
+    runner.now_ms += 1000 * DAY_MS
+    assert await Purge(small.transaction, lambda: runner.now_ms).once() == {"deleted": 0}
+    again = [await runner.execute(command) for command in (charge, order)]
+    assert [answer.replayed for answer in again] == [True, True]
+    assert [answer.data["balance"] for answer in (first[0], again[0])] == [5000, 5000]
+    assert (await small.read(lambda c: queries.points(c, "u"))).balance == 4000
 
 
 async def test_a_job_outlives_its_errors_and_ends_when_told():

@@ -4,29 +4,41 @@ Every instance may run both. Two sweepers send the same request for an order, wh
 skip each other's rows. Neighbours: `queries.due` finds, `commands.ExpireOrder` decides, `wiring` starts and stops.
 
 What the purge takes away: a request row is what a repeated idempotency key is answered from, and it is all there is
-of a refused order. Both are promised for `kept_ms` (24 hours unless configured otherwise), and both end together. An
-order, charge or adjustment whose request row is gone still cannot happen twice: its id is taken.
+of a refused order. Both are promised for `kept_ms` (24 hours unless configured otherwise) and end together. A request
+that moved stock, points or an order is never forgotten: whenever it comes again, it gets its first answer and does
+nothing, for nothing else in the database would know that it was done.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, delete, or_, select
 
 from stockade.core import Accepted, Command, Rejected, StockadeError
-from stockade.shop import words
 from stockade.shop.commands import ExpireOrder
 from stockade.shop.queries.due import START, Due, due
-from stockade.store.tables import marks, requests
+from stockade.shop.queries.page import after
+from stockade.shop.queries.recorded import moved_nothing, refused
+from stockade.store.tables import requests
 
 T = TypeVar("T")
 
 DAY_MS = 24 * 3_600_000
 Counts = dict[str, int]
+
+
+class Place(NamedTuple):
+    """A request's place in the order of time."""
+
+    created_ms: int
+    id: str
+
+
+BEGINNING = Place(-1, "")
 
 
 class Read(Protocol):
@@ -97,15 +109,18 @@ class Sweeper:
         return "elsewhere" if outcome.replayed else "expired"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Purge:
-    """Forgets requests that are older than their promise.
+    """Forgets requests that changed nothing and are older than their promise.
+
+    It walks the requests by their time and remembers its place, so that a round costs no more than what has grown
+    old since the last one; the first round after a start begins at the oldest.
 
     Attributes:
         transaction: runs a function in a transaction.
         now_ms: the wall clock, milliseconds since 1970.
         kept_ms: how long a request is kept, in milliseconds.
-        batch: rows deleted by one transaction.
+        batch: rows looked at by one transaction.
         max_batches: transactions of one round; what is left waits for the next.
         wait_s: the longest one transaction may take, in seconds.
     """
@@ -116,49 +131,36 @@ class Purge:
     batch: int = 1_000
     max_batches: int = 100
     wait_s: float = 5.0
+    _behind: Place = field(default=BEGINNING, init=False)
 
     async def once(self) -> Counts:
         """One round; returns how many were `deleted`."""
         before_ms = self.now_ms() - self.kept_ms
         deleted = 0
         for _ in range(self.max_batches):
+            step = partial(forget, before_ms=before_ms, behind=self._behind, limit=self.batch)
             deadline = time.monotonic() + self.wait_s
-            gone = await self.transaction(lambda conn: forget(conn, before_ms, self.batch), deadline=deadline)
+            place, gone = await self.transaction(step, deadline=deadline)
             deleted += gone
-            if gone < self.batch:
+            if place is None:
                 break
+            self._behind = place
         return {"deleted": deleted}
 
 
-def forget(conn: Connection, before_ms: int, limit: int) -> int:
-    """Delete up to `limit` requests made before `before_ms`, the oldest first; how many there were.
+def forget(conn: Connection, before_ms: int, behind: Place, limit: int) -> tuple[Place | None, int]:
+    """Look at the next `limit` requests made before `before_ms` and delete those that changed nothing.
 
-    Rows that another purge holds are skipped (SQLite has one writer anyway and ignores the lock clause). A mark says
-    up to when requests may be gone, so that the audit does not take a purged one for a lost one.
+    Returns:
+        The place to go on from, None when there is nothing more to look at, and how many were deleted here: a purge
+        beside this one may have been first.
     """
-    old = (
-        select(requests.c.id)
-        .where(requests.c.created_ms < before_ms)
-        .order_by(requests.c.created_ms)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    ids = sorted(conn.execute(old).scalars())
-    if ids:
-        _raise_mark(conn, before_ms)
-        conn.execute(delete(requests).where(requests.c.id.in_(ids)))
-    return len(ids)
-
-
-def _raise_mark(conn: Connection, at_ms: int) -> None:
-    here = marks.c.name == words.REQUESTS_PURGED
-    if conn.execute(select(marks.c.name).where(here)).first() is None:
-        try:
-            with conn.begin_nested():
-                conn.execute(insert(marks).values(name=words.REQUESTS_PURGED, at_ms=at_ms))
-        except IntegrityError:  # the first purge of another instance was a moment earlier; its mark is raised below
-            pass
-    conn.execute(update(marks).where(here, marks.c.at_ms < at_ms).values(at_ms=at_ms))
+    order = (requests.c.created_ms, requests.c.id)
+    old = select(*order, or_(refused(), moved_nothing()).label("idle")).where(requests.c.created_ms < before_ms)
+    rows = conn.execute(old.where(after(order, behind)).order_by(*order).limit(limit)).all()
+    ids = sorted(row.id for row in rows if row.idle)
+    gone = conn.execute(delete(requests).where(requests.c.id.in_(ids))).rowcount if ids else 0
+    return (Place(rows[-1].created_ms, rows[-1].id) if rows else None), gone
 
 
 @dataclass(frozen=True, slots=True)

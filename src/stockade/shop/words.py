@@ -51,6 +51,3 @@ ORDER_CANCELLED: Final = "order.cancelled"
 ORDER_EXPIRED: Final = "order.expired"
 POINTS_CHARGED: Final = "points.charged"
 STOCK_ADJUSTED: Final = "stock.adjusted"
-
-# A mark: requests made before its time were removed on purpose.
-REQUESTS_PURGED: Final = "requests.purged"

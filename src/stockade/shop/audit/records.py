@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     CompoundSelect,
     Connection,
-    LargeBinary,
     and_,
     func,
     literal,
@@ -19,10 +17,10 @@ from sqlalchemy import (
 
 from stockade.shop import words
 from stockade.shop.audit.finding import Scope, Violation
+from stockade.shop.queries.recorded import refused
 from stockade.store.outbox import PURGED
 from stockade.store.tables import ledger, marks, orders, outbox, payments, requests
 
-REFUSED = b'{"code":'  # how `store.codec` begins a recorded refusal; a test holds the two together
 _NEVER = 2**63 - 1
 
 # Entries of the ledger that are told to the outside: kind and note of the entry, kind of the event.
@@ -36,7 +34,7 @@ TOLD = (
 
 
 def request_missing(conn: Connection, scope: Scope) -> Iterator[Violation]:
-    """Every entry, order and payment was made by a request that is recorded, or was purged since."""
+    """Every entry, order and payment was made by a request that is recorded: such requests are never purged."""
     effects = union(
         select(ledger.c.request_id.label("id"), ledger.c.at_ms.label("at_ms")),
         select(orders.c.id, orders.c.created_ms),
@@ -45,7 +43,7 @@ def request_missing(conn: Connection, scope: Scope) -> Iterator[Violation]:
     statement = (
         select(effects.c.id, effects.c.at_ms)
         .join_from(effects, requests, requests.c.id == effects.c.id, isouter=True)
-        .where(requests.c.id.is_(None), effects.c.at_ms >= _purged_ms(words.REQUESTS_PURGED))
+        .where(requests.c.id.is_(None))
     )
     for id_, at_ms in scope.rows(conn, statement):
         yield Violation("request-missing", f"request:{id_}", "a recorded request", f"only its effect, at {at_ms} ms")
@@ -59,9 +57,10 @@ def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Violation]:
         select(payments.c.id, literal("a payment")),
         select(outbox.c.request_id, literal("an event")),
     ).subquery()
-    refused = func.substr(requests.c.outcome, 1, len(REFUSED), type_=LargeBinary) == literal(REFUSED, LargeBinary)
     statement = (
-        select(requests.c.id, effects.c.what).join_from(effects, requests, requests.c.id == effects.c.id).where(refused)
+        select(requests.c.id, effects.c.what)
+        .join_from(effects, requests, requests.c.id == effects.c.id)
+        .where(refused())
     )
     for id_, what in scope.rows(conn, statement):
         yield Violation("refused-but-done", f"request:{id_}", "nothing", what)
@@ -79,6 +78,8 @@ def event_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
         .subquery()
     )
     count = func.coalesce(events.c.count, 0)
+    purged = select(marks.c.at_ms).where(marks.c.name == PURGED).scalar_subquery()
+    expected = facts.c.at_ms >= func.coalesce(purged, -_NEVER)
     statement = (
         select(facts.c.request_id, facts.c.event, count)
         .join_from(
@@ -87,7 +88,7 @@ def event_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
             and_(events.c.request_id == facts.c.request_id, events.c.kind == facts.c.event),
             isouter=True,
         )
-        .where(or_(count > 1, and_(count == 0, facts.c.at_ms >= _purged_ms(PURGED))))
+        .where(or_(count > 1, and_(count == 0, expected)))
     )
     for id_, kind, times in scope.rows(conn, statement):
         yield Violation("event-once", f"request:{id_} {kind}", 1, times)
@@ -120,9 +121,3 @@ def _facts() -> CompoundSelect[Any]:
         orders.c.id.label("request_id"), literal(words.ORDER_PLACED).label("event"), orders.c.created_ms.label("at_ms")
     )
     return union_all(placed, *told)
-
-
-def _purged_ms(name: str) -> ColumnElement[int]:
-    """The time up to which records were removed on purpose; before everything when none were."""
-    mark = select(marks.c.at_ms).where(marks.c.name == name).scalar_subquery()
-    return func.coalesce(mark, -_NEVER)
