@@ -73,7 +73,7 @@ class Lock:
     def __repr__(self) -> str:
         state = "locked" if self._lease is not None else "unlocked"
         return (
-            f"<{state} {type(self).__module__}.{type(self).__qualname__} object {self._lock.name!r} at {id(self):#x}>"
+            f"<{state} {type(self).__module__}.{type(self).__qualname__} {self._lock.name!r} object at {id(self):#x}>"
         )
 
 
