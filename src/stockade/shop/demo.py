@@ -66,8 +66,14 @@ async def create_demo(
     if min(users, products, stock, points) < 0:
         raise ValueError("users, products, stock and points of the demo cannot be negative")
     charged = users if points else 0
-    total = products + charged
     todo: Iterator[Command] = chain(_products(products, stock, now_ms), _charges(charged, points, now_ms))
+    return await _carry_out(execute, todo, products + charged, at_once, progress)
+
+
+async def _carry_out(
+    execute: Execute, todo: Iterator[Command], total: int, at_once: int, progress: Progress | None
+) -> DemoResult:
+    """All commands, `at_once` under way at the same time; the first error ends it."""
     there = done = 0
 
     async def work() -> None:
