@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from stockade.core import Backoff
+from stockade.strategies.kafka_options import KafkaOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Options:
         lease_s: how long a lock outlives its holder, in seconds; 0: the strategy's own (seed values).
         renew: keep a lease alive while its holder lives (Redisson's watchdog).
         fence: guard by fencing tokens instead of row versions.
+        kafka: where the log of `kafka` is; None: it cannot be used.
         bare: run without the guard that a strategy is right by; the lab's negative control.
         unsorted: `pessimistic` locks in the order of the request; the lab's deadlock experiment.
     """
@@ -32,6 +34,7 @@ class Options:
     lease_s: float = 0.0
     renew: bool = True
     fence: bool = False
+    kafka: KafkaOptions | None = None
     bare: bool = False
     unsorted: bool = False
 

@@ -5,6 +5,7 @@ from stockade.strategies.advisory import Advisory
 from stockade.strategies.base import Base
 from stockade.strategies.conditional import Conditional
 from stockade.strategies.in_process import InProcess
+from stockade.strategies.kafka import Kafka
 from stockade.strategies.optimistic import Optimistic
 from stockade.strategies.options import Options
 from stockade.strategies.pessimistic import Pessimistic
@@ -27,6 +28,7 @@ STRATEGIES: dict[str, type[Base]] = {
         RedisSpin,
         RedisPubsub,
         Sequencer,
+        Kafka,
     )
 }
 

@@ -1,0 +1,305 @@
+"""One partition in the hands of one worker: its messages become batches, batches become transactions.
+
+Lanes work side by side, so a cold product does not wait for a hot one on another partition. Everything a lane does is
+fenced by the epoch under which it took the partition (`store.positions`): a lane that lost its partition without
+knowing can neither decide nor move anything. Neighbours: `worker` feeds lanes, `wire` reads messages.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from stockade.core import (
+    Accepted,
+    Busy,
+    Command,
+    Guard,
+    Position,
+    Rejected,
+    RequestReused,
+    StalePosition,
+    StockadeError,
+)
+from stockade.shop.wire import BadMessage, decode_command
+from stockade.store import SqlStore
+from stockade.store.positions import Positions
+from stockade.strategies.kafka import REPLY_TO, TICKET
+from stockade.strategies.kafka_log import NotSent, Record, Writer
+from stockade.strategies.kafka_options import KafkaOptions
+from stockade.strategies.kafka_replies import Answer, encode_replies
+
+POISON_TRIES = 3  # how often a command that has no outcome is run alone before it counts as poison
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.05, 5.0
+MAX_REASON = 1_000
+
+
+class Letter(NamedTuple):
+    """A message that cannot be carried out, and why."""
+
+    record: Record
+    reason: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the lanes of a worker have done; read by anyone.
+
+    Attributes:
+        decided: commands with an outcome.
+        batches: transactions that moved a position.
+        dead: messages put aside as dead letters.
+        retries: batches that had to be tried again.
+        stale: batches that were undone because another worker has the partition.
+    """
+
+    decided: int = 0
+    batches: int = 0
+    dead: int = 0
+    retries: int = 0
+    stale: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all lanes of a worker share.
+
+    Attributes:
+        store: decides.
+        positions: of the topic.
+        writer: for replies and dead letters.
+        log: names of the topics.
+        max_batch: messages in one transaction.
+        wait_s: the longest one attempt at a batch may take, in seconds.
+        report: told of what an operator should know: an event and its fields.
+    """
+
+    store: SqlStore
+    positions: Positions
+    writer: Writer
+    log: KafkaOptions
+    max_batch: int
+    wait_s: float
+    report: Callable[..., None]
+    tally: Tally = field(default_factory=Tally)
+
+
+class Lane:
+    """Works one partition off.
+
+    Args:
+        bench: what lanes share.
+        taken: the position to start from, under this worker's epoch.
+        consumed: called with the partition and the next offset after each batch.
+    """
+
+    def __init__(self, bench: Bench, taken: Position, consumed: Callable[[int, int], None]) -> None:
+        self.part = taken.part
+        self.next = taken.new
+        self.open = False  # until the reader has said that records are from the position on
+        self.paused = False
+        self._bench = bench
+        self._epoch = taken.epoch
+        self._consumed = consumed
+        self._queue: deque[Record] = deque()
+        self._arrived = asyncio.Event()
+        self._closing = asyncio.Event()
+
+    @property
+    def depth(self) -> int:
+        """Messages that wait here."""
+        return len(self._queue)
+
+    def put(self, record: Record) -> None:
+        """Take a message."""
+        self._queue.append(record)
+        self._arrived.set()
+
+    def close(self) -> None:
+        """Begin no further batch; `run` ends after the one under way."""
+        self._closing.set()
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Work until closed.
+
+        Raises:
+            StalePosition: another worker has the partition.
+        """
+        while not self._closing.is_set():
+            if not self._queue:
+                self._arrived.clear()
+                await self._arrived.wait()
+                continue
+            count = min(len(self._queue), self._bench.max_batch)
+            batch = [self._queue.popleft() for _ in range(count)]
+            try:
+                await self._carry_out(batch)
+            except StalePosition:
+                self._bench.tally.stale += 1
+                raise
+
+    async def _carry_out(self, batch: Sequence[Record]) -> None:
+        """Decide a batch, move the position behind it, put poison aside, reply.
+
+        Killed anywhere in here, the next worker finds the position before the batch or behind it: before, it decides
+        the batch, or gives the outcomes that are recorded; behind, only replies are lost, and their callers ask again.
+        """
+        commands, letters = _read(batch)
+        if letters and not await self._bury(letters):
+            return
+        move = Position(self._bench.log.topic, self.part, self.next, batch[-1].offset + 1, self._epoch)
+        decided = await self._decide([command for _, command in commands], move)
+        if decided is None:
+            return  # closed in between: the position has not moved
+        answers, moved = decided
+        pairs = list(zip([record for record, _ in commands], answers, strict=True))
+        poison = [Letter(record, _reason(answer)) for record, answer in pairs if _is_poison(answer)]
+        if poison and not await self._bury(poison):
+            return
+        if not moved:
+            await self._advance(move)
+        self.next = move.new
+        tally = self._bench.tally
+        tally.batches += 1
+        tally.decided += len(pairs) - len(poison)
+        self._consumed(self.part, self.next)
+        self._reply(pairs)
+
+    async def _decide(self, commands: Sequence[Command], move: Position) -> tuple[list[Answer], bool] | None:
+        """An answer for every command that trying again would not change, and whether the position has moved.
+
+        None when closed before.
+        """
+        if not commands:
+            return [], False
+        pause_s = FIRST_PAUSE_S
+        while True:
+            deadline = time.monotonic() + self._bench.wait_s
+            answers = await self._bench.store.transact(commands, Guard.ROW, deadline=deadline, positions=[move])
+            stale = next((answer for answer in answers if isinstance(answer, StalePosition)), None)
+            if stale is not None:
+                raise stale
+            if not any(isinstance(answer, Exception) for answer in answers):
+                return answers, True
+            if not any(_is_passing(answer) for answer in answers):
+                final = await self._alone(commands, answers, move)
+                return None if final is None else (final, False)
+            self._bench.tally.retries += 1
+            passing = next(answer for answer in answers if _is_passing(answer))
+            self._bench.report("batch tried again", part=self.part, error=repr(passing))
+            if await self._pause(pause_s):
+                return None
+            pause_s = min(MAX_PAUSE_S, pause_s * 2)
+
+    async def _alone(self, commands: Sequence[Command], answers: list[Answer], move: Position) -> list[Answer] | None:
+        """Run those again that have no outcome, each alone: an accident must not make a dead letter."""
+        held = [move._replace(new=move.old)]
+        for n, command in enumerate(commands):
+            for _ in range(POISON_TRIES - 1):
+                if not _is_poison(answers[n]):
+                    break
+                if await self._pause(FIRST_PAUSE_S):
+                    return None
+                deadline = time.monotonic() + self._bench.wait_s
+                (answers[n],) = await self._bench.store.transact(
+                    [command], Guard.ROW, deadline=deadline, positions=held
+                )
+                answer = answers[n]
+                if isinstance(answer, StalePosition):
+                    raise answer
+        return answers
+
+    async def _bury(self, letters: Sequence[Letter]) -> bool:
+        """Put messages aside, each with its reason, until the brokers have them; False when closed before."""
+        for record, reason in letters:
+            pause_s = FIRST_PAUSE_S
+            headers = {
+                **record.headers,
+                "reason": reason[:MAX_REASON].encode(),
+                "part": b"%d" % record.part,
+                "offset": b"%d" % record.offset,
+            }
+            while True:
+                try:
+                    await self._bench.writer.deliver(
+                        self._bench.log.dead_topic,
+                        record.value or b"",
+                        key=record.key,
+                        headers=headers,
+                        wait_s=self._bench.wait_s,
+                    )
+                    break
+                except Busy as error:
+                    self._bench.report("dead letter waits", part=self.part, error=repr(error))
+                    if await self._pause(pause_s):
+                        return False
+                    pause_s = min(MAX_PAUSE_S, pause_s * 2)
+            self._bench.tally.dead += 1
+            self._bench.report("dead letter", part=record.part, offset=record.offset, reason=reason[:MAX_REASON])
+        return True
+
+    async def _advance(self, move: Position) -> None:
+        """Move behind a batch whose transaction could not, until the database answers."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                return await self._bench.positions.advance([move])
+            except StalePosition:
+                raise
+            except Exception as error:  # told, and tried again: a restart would decide the same again
+                self._bench.report("position waits", part=self.part, error=repr(error))
+                if await self._pause(pause_s):
+                    raise StalePosition("given away before the position moved") from error
+                pause_s = min(MAX_PAUSE_S, pause_s * 2)
+
+    async def _pause(self, pause_s: float) -> bool:
+        """Wait; whether the lane is to close."""
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._closing.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _reply(self, pairs: Sequence[tuple[Record, Answer]]) -> None:
+        """One message for each instance that has callers in this batch."""
+        by_instance: dict[bytes, list[tuple[int, Answer]]] = {}
+        for record, answer in pairs:
+            instance, ticket = record.headers.get(REPLY_TO), record.headers.get(TICKET, b"")
+            if instance and ticket.isdigit():
+                by_instance.setdefault(instance, []).append((int(ticket), answer))
+        for instance, answers in by_instance.items():
+            topic = self._bench.log.reply_topic(instance.decode(errors="replace"))
+            for message in encode_replies(answers):
+                try:
+                    self._bench.writer.send(topic, message)
+                except (Busy, NotSent) as error:  # the outcomes are recorded; their callers time out and ask again
+                    self._bench.report("replies not sent", part=self.part, count=len(answers), error=repr(error))
+
+
+def _read(batch: Sequence[Record]) -> tuple[list[tuple[Record, Command]], list[Letter]]:
+    """The commands of a batch, and what is none."""
+    commands: list[tuple[Record, Command]] = []
+    letters: list[Letter] = []
+    for record in batch:
+        try:
+            commands.append((record, decode_command(record.value or b"")))
+        except BadMessage as bad:
+            letters.append(Letter(record, str(bad)))
+    return commands, letters
+
+
+def _is_passing(answer: Accepted | Rejected | Exception) -> bool:
+    """Whether this came from the surroundings (database away, lock not had) and says nothing of the command."""
+    return isinstance(answer, StockadeError) and answer.retryable and not isinstance(answer, StalePosition)
+
+
+def _is_poison(answer: Accepted | Rejected | Exception) -> bool:
+    return isinstance(answer, Exception) and not isinstance(answer, RequestReused) and not _is_passing(answer)
+
+
+def _reason(answer: Answer) -> str:
+    return f"{type(answer).__name__}: {answer}"

@@ -1,0 +1,76 @@
+"""Commands as bytes, for the log: MessagePack, by name, with a version.
+
+A message is [version, name, [field, …]]. New fields go to the end of a command and have a default; then old messages
+are still read. Anything else is a new version here. Neighbours: the strategy `kafka` encodes, `worker` decodes.
+"""
+
+from dataclasses import MISSING, fields
+from operator import attrgetter
+from typing import Any, get_type_hints
+
+import msgspec
+
+from stockade.core import Command
+from stockade.shop import commands
+
+VERSION = 1
+
+
+class BadMessage(ValueError):
+    """These bytes are no command of this version; the message says why."""
+
+
+class _Form:
+    """How one command is written and read."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        self.kind = kind
+        hints = get_type_hints(kind)
+        names = [item for item in fields(kind) if item.init]
+        described = [
+            (item.name, hints[item.name]) if item.default is MISSING else (item.name, hints[item.name], item.default)
+            for item in names
+        ]
+        struct = msgspec.defstruct(f"{kind.__name__}Message", described, array_like=True)
+        self.values = attrgetter(*(item.name for item in names))
+        self._decode = msgspec.msgpack.Decoder(struct).decode
+
+    def read(self, content: bytes) -> Command:
+        command: Command = self.kind(*self.values(self._decode(content)))
+        return command
+
+
+_FORMS = {
+    kind.name: _Form(kind) for kind in (getattr(commands, name) for name in commands.__all__) if hasattr(kind, "decide")
+}
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[int, str, msgspec.Raw]).decode
+
+
+def encode_command(command: Command) -> bytes:
+    """The bytes of a command.
+
+    Raises:
+        KeyError: it is not one of the shop's.
+    """
+    return _encode((VERSION, command.name, _FORMS[command.name].values(command)))
+
+
+def decode_command(message: bytes) -> Command:
+    """The command in these bytes.
+
+    Raises:
+        BadMessage: not a command, one that this program does not know, or one of another version.
+    """
+    try:
+        version, name, content = _decode(message)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise BadMessage(f"not a command: {error}") from error
+    if version != VERSION:
+        raise BadMessage(f"version {version} of the message format; this program reads {VERSION}")
+    if name not in _FORMS:
+        raise BadMessage(f"unknown command {name!r}")
+    try:
+        return _FORMS[name].read(bytes(content))
+    except (msgspec.DecodeError, msgspec.ValidationError, ValueError, TypeError) as error:
+        raise BadMessage(f"{name}: {error}") from error

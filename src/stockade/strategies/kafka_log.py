@@ -1,0 +1,280 @@
+"""The one place that speaks to Kafka: topics, a writer, and a reader of replies. `kafka_group` reads as a group.
+
+confluent-kafka is an optional extra, so it is imported when the first of these is made. Its callbacks come on threads;
+what leaves this module is on the caller's event loop or says on which thread it is called.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from stockade.core import Busy, NotSupported
+
+POLL_S = 0.1  # how long a thread sleeps inside the client before it looks whether it shall end
+CALL_S = 15.0  # longest wait for an answer of the admin interface
+END_S = 5.0  # longest wait for a thread to end
+SHORT_S = 0.001  # how long a reader waits for company of the first message
+MAX_MESSAGE = 1_000_000  # bytes; the brokers' own default
+
+
+class Record(NamedTuple):
+    """A message as read."""
+
+    part: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, bytes]
+
+
+class NotSent(Exception):
+    """The message was refused before it left, e.g. too large: it is certainly not in the log."""
+
+
+Done = Callable[[Exception | None], None]
+
+
+def client() -> ModuleType:
+    """The client library.
+
+    Raises:
+        NotSupported: it is not installed.
+    """
+    try:
+        import confluent_kafka
+    except ModuleNotFoundError as error:
+        raise NotSupported("the strategy kafka needs confluent-kafka: pip install 'stockade[kafka]'") from error
+    return confluent_kafka
+
+
+def common(bootstrap: str) -> dict[str, Any]:
+    """Settings of every client: no chatter on standard error, quick reconnects."""
+    return {
+        "bootstrap.servers": bootstrap,
+        "log_level": 0,
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1_000,
+        "topic.metadata.refresh.interval.ms": 30_000,
+    }
+
+
+class Topics:
+    """Makes and removes topics. Blocks: call it in a thread."""
+
+    def __init__(self, bootstrap: str) -> None:
+        from confluent_kafka.admin import AdminClient
+
+        self._admin: Any = AdminClient(common(bootstrap))
+
+    def ensure(self, topic: str, parts: int, replication: int, config: Mapping[str, str]) -> int:
+        """Make a topic unless it is there; how many partitions it has.
+
+        Raises:
+            Busy: the brokers cannot be reached, or refuse (code DEPENDENCY_DOWN).
+        """
+        from confluent_kafka import KafkaError, KafkaException
+        from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # its stub forgets to export it
+
+        new = NewTopic(topic, num_partitions=parts, replication_factor=replication, config=dict(config))
+        try:
+            self._admin.create_topics([new], request_timeout=CALL_S)[topic].result(CALL_S)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise _down(error) from error
+        except TimeoutError as error:
+            raise _down(error) from error
+        return self.parts(topic) or parts
+
+    def parts(self, topic: str) -> int:
+        """How many partitions a topic has, 0 when there is none.
+
+        Raises:
+            Busy: the brokers cannot be reached.
+        """
+        from confluent_kafka import KafkaException
+
+        try:
+            found = self._admin.list_topics(topic, timeout=CALL_S).topics.get(topic)
+        except KafkaException as error:
+            raise _down(error) from error
+        return 0 if found is None or found.error is not None else len(found.partitions)
+
+    def remove(self, topic: str) -> None:
+        """Remove a topic; one that is gone is fine.
+
+        Raises:
+            Busy: the brokers cannot be reached, or refuse.
+        """
+        from confluent_kafka import KafkaError, KafkaException
+
+        try:
+            self._admin.delete_topics([topic], request_timeout=CALL_S)[topic].result(CALL_S)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise _down(error) from error
+        except TimeoutError as error:
+            raise _down(error) from error
+
+
+def _down(error: Exception) -> Busy:
+    return Busy(f"Kafka cannot be reached or refuses: {error}", "DEPENDENCY_DOWN")
+
+
+class Writer:
+    """An idempotent producer (acks=all) with a thread that hears the brokers' answers.
+
+    Args:
+        bootstrap: the brokers.
+        give_up_s: after how long the client stops sending a message; None: never, so that what has arrived is always a
+            prefix of what was sent to a partition.
+    """
+
+    def __init__(self, bootstrap: str, give_up_s: float | None = 30.0) -> None:
+        kafka = client()
+        self._full: type[Exception] = BufferError
+        self._failed: type[Exception] = kafka.KafkaException
+        self._producer: Any = kafka.Producer(
+            {
+                **common(bootstrap),
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 0,
+                "partitioner": "murmur2_random",  # what Java clients use: the same key, the same partition
+                "delivery.timeout.ms": 2_147_483_647 if give_up_s is None else int(give_up_s * 1000),
+                "message.max.bytes": MAX_MESSAGE,
+                "queue.buffering.max.messages": 100_000,
+            }
+        )
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._hear, name="stockade-kafka-writer", daemon=True)
+        self._thread.start()
+
+    def send(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        headers: Mapping[str, bytes] | None = None,
+        done: Done | None = None,
+    ) -> None:
+        """Put a message on its way.
+
+        Args:
+            topic: where to.
+            value: at most a million bytes.
+            key: messages of one key are in one partition, in order.
+            headers: names and bytes.
+            done: called on the writer's thread with None when all in-sync replicas have the message, or with the error.
+
+        Raises:
+            Busy: too many messages wait for the brokers (TOO_MANY_REQUESTS).
+            NotSent: the message itself is at fault.
+        """
+        report = None if done is None else _report(done)
+        try:
+            self._producer.produce(
+                topic, value, key, headers=list(headers.items()) if headers else None, callback=report
+            )
+        except self._full as error:
+            raise Busy("too many messages wait for Kafka", "TOO_MANY_REQUESTS") from error
+        except self._failed as error:
+            raise NotSent(str(error)) from error
+
+    async def deliver(
+        self, topic: str, value: bytes, *, key: bytes | None, headers: Mapping[str, bytes], wait_s: float
+    ) -> None:
+        """Send, and wait until all in-sync replicas have it.
+
+        Raises:
+            Busy: not within `wait_s` seconds (DEPENDENCY_DOWN); it may arrive yet.
+            NotSent: the message itself is at fault.
+        """
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Exception | None] = loop.create_future()
+
+        def settle(error: Exception | None) -> None:
+            if not answered.done():
+                answered.set_result(error)
+
+        def done(error: Exception | None) -> None:
+            loop.call_soon_threadsafe(settle, error)
+
+        self.send(topic, value, key=key, headers=headers, done=done)
+        try:
+            async with asyncio.timeout(wait_s):
+                error = await answered
+        except TimeoutError as late:
+            raise Busy(f"Kafka did not confirm within {wait_s} s", "DEPENDENCY_DOWN") from late
+        if error is not None:
+            raise _down(error) from error
+
+    def _hear(self) -> None:
+        while not self._stop.is_set():
+            self._producer.poll(POLL_S)
+
+    def close(self, wait_s: float = END_S) -> int:
+        """Send what waits, for at most `wait_s` seconds; how many messages are given up. Blocks."""
+        self._stop.set()
+        self._thread.join(END_S)
+        left = int(self._producer.flush(wait_s))
+        self._producer.purge()
+        self._producer.flush(0)
+        return left
+
+
+def _report(done: Done) -> Callable[[Any, Any], None]:
+    def report(error: Any, _message: Any) -> None:
+        done(None if error is None else client().KafkaException(error))
+
+    return report
+
+
+class Replies:
+    """Reads the reply topic of this instance on a thread and hands every message to the event loop.
+
+    Args:
+        bootstrap: the brokers.
+        topic: with one partition; read from its start.
+        heard: called on the loop with the value of each message.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, heard: Callable[[bytes], None]) -> None:
+        kafka = client()
+        self._loop = asyncio.get_running_loop()
+        self._heard = heard
+        self._consumer: Any = kafka.Consumer(
+            {
+                **common(bootstrap),
+                "group.id": topic,  # asked for by the client; nothing is ever committed under it
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 5,
+                "fetch.min.bytes": 1,
+            }
+        )
+        self._consumer.assign([kafka.TopicPartition(topic, 0, 0)])
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="stockade-kafka-replies", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        consumer = self._consumer
+        while not self._stop.is_set():
+            messages = consumer.consume(50, SHORT_S) or consumer.consume(1, POLL_S)
+            # an error here is a broker that is away: the client goes on trying, and callers have their deadlines
+            values = [message.value() for message in messages if message.error() is None]
+            if values:
+                self._loop.call_soon_threadsafe(self._hand_over, values)
+        consumer.close()
+
+    def _hand_over(self, values: list[bytes]) -> None:
+        for value in values:
+            self._heard(value)
+
+    def close(self) -> None:
+        """End the thread. Blocks."""
+        self._stop.set()
+        self._thread.join(END_S)
