@@ -1,5 +1,6 @@
 """`stockade serve`: run the shop over HTTP, in this process or in several."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,6 +47,7 @@ def _serve(settings: "Settings") -> None:
     from stockade.strategies import registry
 
     check(settings)
+    settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all workers
     logs.configure(settings)
     token_secret(settings)  # made once, before several workers ask for it
     for name in sorted({settings.strategy_stock, settings.strategy_points}):

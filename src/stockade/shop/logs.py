@@ -35,10 +35,15 @@ def configure(settings: Settings, worker: int = 0) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(run_id=settings.run_id or secrets.token_hex(4))
+    structlog.contextvars.bind_contextvars(run_id=settings.run_id or new_run_id())
     if worker:
         structlog.contextvars.bind_contextvars(worker=worker)
     _forward_standard_logging(level)
+
+
+def new_run_id() -> str:
+    """A random name for one start of the program."""
+    return secrets.token_hex(4)
 
 
 def logger() -> Any:

@@ -56,7 +56,7 @@ class Settings:
     reserve_minutes: float = _setting(10.0, "How long an unpaid order keeps its stock.", low=0.01, high=60 * 24 * 7)
     sweep_s: float = _setting(1.0, "Pause between two searches for expired orders.", low=0.05, high=3_600)
     keep_hours: float = _setting(
-        24.0, "How long a request and its Idempotency-Key are remembered.", low=0.01, high=24 * 365
+        24.0, "How long a refused request and its Idempotency-Key are remembered.", low=0.01, high=24 * 365
     )
     purge_s: float = _setting(60.0, "Pause between two removals of requests past that time.", low=0.05, high=86_400)
     host: str = _setting("127.0.0.1", "Address that `serve` listens on.")
@@ -73,7 +73,7 @@ class Settings:
     max_in_flight: int = _setting(4_096, "Requests at work per process before 429.", low=1, high=1_000_000)
     max_body_kib: int = _setting(64, "Largest request body in KiB.", low=1, high=1_024)
     body_wait_s: float = _setting(10.0, "Longest time a request body may take to arrive.", low=0.1, high=300)
-    cache_s: float = _setting(1.0, "How long product and popular pages are kept; stock never is.", low=0, high=300)
+    cache_s: float = _setting(5.0, "How long the popular products are kept; stock never is.", low=0, high=300)
     drain_s: float = _setting(0.0, "How long a stopping server still answers while /readyz says 503.", low=0, high=300)
     stop_wait_s: float = _setting(10.0, "How long a stopping server waits for requests at work.", low=0.1, high=300)
     log_level: str = _setting("info", "Least level that is logged.", choices=("debug", "info", "warning", "error"))
