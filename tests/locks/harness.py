@@ -8,9 +8,10 @@ import asyncio
 import inspect
 import queue
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+from tests.waiting import eventually_async
 
 
 class TaskActor:
@@ -79,16 +80,29 @@ def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None)
 
 
 async def eventually(condition: Callable[[], Any], within_s: float = 5.0) -> None:
-    """Poll until `condition()` (or what it awaits) is true, or fail after `within_s` seconds."""
-    end = time.monotonic() + within_s
-    while True:
+    """Until `condition()` (or what it awaits) is true; fail after `within_s` seconds."""
+
+    async def look() -> Any:
         value = condition()
-        if isinstance(value, Awaitable):
-            value = await value
-        if value:
-            return
-        assert time.monotonic() < end, f"still not so after {within_s} s"
-        await asyncio.sleep(0.002)
+        return await value if isinstance(value, Awaitable) else value
+
+    await eventually_async(look, within_s)
+
+
+async def work_for(seconds: float) -> None:
+    """Stands for work that takes this long."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    timer = loop.call_later(seconds, done.set_result, None)
+    try:
+        await done
+    finally:
+        timer.cancel()
+
+
+async def work_for_ever() -> None:
+    """Stands for work that ends only by being cancelled."""
+    await asyncio.Event().wait()
 
 
 async def waiting(call: "asyncio.Future[Any]", for_s: float = 0.03) -> bool:

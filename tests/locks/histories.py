@@ -21,6 +21,11 @@ LEASE_S = 1.0
 TUNING = RedisTuning(poll_s=0.2, call_s=0.25, patience_s=0.8)
 
 
+async def spend(port: SimPort, seconds: float) -> None:
+    """Let simulated time pass."""
+    await port.wait_notice(port.notice(), seconds)
+
+
 class Broken(AssertionError):
     """An invariant does not hold."""
 
@@ -88,7 +93,7 @@ class History:
 
     async def client(self, keeper: Keeper, port: SimPort) -> None:
         for _ in range(self.kind.turns):
-            await port.sleep(self.rng.random() * 0.02)
+            await spend(port, self.rng.random() * 0.02)
             started = port.now()
             limit_s = self.rng.choice(self.kind.limits_s)
             try:
@@ -107,10 +112,10 @@ class History:
         try:
             self.look()
             value = self.resource.read(lease)
-            await port.sleep(self.rng.random() * 0.02)
+            await spend(port, self.rng.random() * 0.02)
             if self.kind.pauses and self.rng.random() < 0.3:
                 port.home.paused_until = port.now() + self.rng.uniform(0.5, 2.0) * LEASE_S
-                await port.sleep(0.0)
+                await spend(port, 0.0)
             self.look()
             self.resource.write(lease, value + 1)
             self.added += 1

@@ -172,8 +172,7 @@ async def test_cancelled_acquire_leaves_no_key(redis_url, server):
         for step in range(300):
             lock = client.lock("foo", timeout=30, lock_class=AsyncLock)
             task = asyncio.create_task(lock.acquire())
-            await asyncio.sleep(step % 30 * 0.00003)
-            task.cancel()
+            asyncio.get_running_loop().call_later(step % 30 * 0.00003, task.cancel)
             try:
                 await task
                 await lock.do_release(server.get("foo"))

@@ -1,6 +1,7 @@
 """What every provider promises on every face. Modelled on DistributedLock's abstract test cases: written once."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -58,9 +59,7 @@ async def test_lost_update_needs_the_lock(world):
 
 def threading_pause() -> None:
     """Let another thread in between the read and the write."""
-    import time
-
-    time.sleep(0.001)
+    threading.Event().wait(0.001)
 
 
 async def test_first_come_first_served(world):

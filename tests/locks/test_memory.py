@@ -9,6 +9,7 @@ import pytest
 
 from stockade import locks as sync
 from stockade.locks import LockLost, aio
+from tests.locks.harness import work_for, work_for_ever
 
 
 async def test_cancelled_anywhere_leaves_nothing():
@@ -70,7 +71,7 @@ async def test_a_lease_that_runs_out_tells_its_holder():
             async with lock as lease:
                 lease.on_lost(told.append)
                 waiter = asyncio.create_task(lock.acquire())
-                await asyncio.sleep(5)
+                await work_for_ever()
         assert told == [lease]
         assert asyncio.current_task().cancelling() == 0
         await (await waiter).release()
@@ -82,7 +83,7 @@ async def test_a_lease_is_renewed():
     async with aio.MemoryLocks() as locks:
         async with locks.lock("a", lease_s=0.06) as lease:
             first = lease.deadline
-            await asyncio.sleep(0.2)
+            await work_for(0.2)
             lease.check()
             assert lease.deadline > first + 0.1
         assert locks.backend.names_in_use == 0
@@ -106,7 +107,7 @@ async def test_a_cancelled_body_of_another_reason_stays_cancelled():
 
         async def body():
             async with locks.lock("a"):
-                await asyncio.sleep(5)
+                await work_for_ever()
 
         task = asyncio.create_task(body())
         await asyncio.sleep(0)
@@ -130,6 +131,6 @@ async def test_errors_of_the_body_are_not_masked():
     async with aio.MemoryLocks() as locks:
         with pytest.raises(KeyError) as error:
             async with locks.lock("a", lease_s=0.01, renew=False, on_lost="raise"):
-                await asyncio.sleep(0.03)
+                await work_for(0.03)
                 raise KeyError("mine")
         assert "ran out" in error.value.__notes__[0]

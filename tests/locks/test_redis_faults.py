@@ -14,7 +14,7 @@ import redis
 
 from stockade import locks as sync
 from stockade.locks import LockLost, LockUnavailable, RedisTuning, aio
-from tests.locks.harness import TaskActor, ThreadActor, eventually
+from tests.locks.harness import TaskActor, ThreadActor, eventually, work_for, work_for_ever
 
 pytestmark = pytest.mark.redis
 LONG_S = 30.0
@@ -154,7 +154,7 @@ async def contended(locks, workers=30, turns=6):
                 waits.append(time.monotonic() - started)
                 inside += 1
                 assert inside == 1
-                await asyncio.sleep(0.001)
+                await work_for(0.001)
                 inside -= 1
 
     await asyncio.gather(*(work() for _ in range(workers)))
@@ -176,7 +176,7 @@ async def test_killed_subscription_neither_wedges_nor_storms(redis_url, server):
         before = commands(server)
         run = asyncio.create_task(contended(locks))
         for _ in range(3):
-            await asyncio.sleep(0.05)
+            await work_for(0.05)
             server.client_kill_filter(_type="pubsub")
         await asyncio.wait_for(run, 10)
         assert commands(server) - before <= 2 * quiet
@@ -221,7 +221,7 @@ async def test_flushed_server_tells_the_holder(redis_url, server):
                 waiter = asyncio.create_task(locks.lock("a").acquire())
                 await eventually(lambda: server.llen("{a}:q") == 1)
                 server.flushall()
-                await asyncio.sleep(5)
+                await work_for_ever()
         follower = await waiter
         assert follower.fencing_token > lease.fencing_token
         await follower.release()
@@ -249,7 +249,7 @@ async def test_cancelled_or_timed_out_at_random_leaves_no_orphan(redis_url, serv
             cancelled = 0
             for _ in range(100):
                 tasks = [asyncio.create_task(hold_shortly(locks, f"k{rng.randrange(3)}", rng)) for _ in range(20)]
-                await asyncio.sleep(rng.random() * 0.004)
+                await work_for(rng.random() * 0.004)
                 for task in tasks:
                     task.cancel()
                 cancelled += sum(
@@ -269,7 +269,7 @@ async def test_cancelled_or_timed_out_at_random_leaves_no_orphan(redis_url, serv
 async def hold_shortly(locks, name, rng):
     """One visit; it may be cancelled anywhere."""
     async with locks.lock(name):
-        await asyncio.sleep(rng.random() * 0.0005)
+        await work_for(rng.random() * 0.0005)
 
 
 def time_out_often(locks, seed):
@@ -335,7 +335,7 @@ async def test_a_cancelled_reply_is_withdrawn_under_pause(redis_url, server):
             pass
         server.client_pause(150, all=True)
         task = asyncio.create_task(locks.lock("a").acquire())
-        await asyncio.sleep(0.02)
+        await work_for(0.02)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

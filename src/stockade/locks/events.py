@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 log = logging.getLogger("stockade.locks")
 
-EventKind: TypeAlias = Literal[
-    "acquired", "timeout", "cancelled", "failed", "released", "lost", "renewed", "renew_failed", "abandoned", "broken"
-]
+WaitEnd: TypeAlias = Literal["acquired", "timeout", "cancelled", "failed"]
+HoldEnd: TypeAlias = Literal["released", "lost", "abandoned"]
+EventKind: TypeAlias = Literal["asked", "renewed", "renew_failed"] | WaitEnd | HoldEnd
 
 
 class LockEvent(NamedTuple):

@@ -54,6 +54,7 @@ class Keeper(Generic[LeaseT]):
         ask = Ask(spec, owner or self.port.new_id())
         started = self.port.now()
         deadline = math.inf if timeout_s is None else started + timeout_s
+        self._tell("asked", ask, started)
         try:
             granted = await self.backend.acquire(ask, deadline)
         except Exception as error:

@@ -19,8 +19,8 @@ from stockade.locks.script import Script, script
 from stockade.locks.waitroom import Wait, WaitRoom
 from stockade.locks.wire.transport import Transport
 
-_MUTEX = ("mutex_common",)
-_SHARED = ("shared_common",)
+_MUTEX = {verb: script("mutex_common", f"mutex_{verb}") for verb in ("acquire", "release", "inspect")}
+_SHARED = {verb: script("shared_common", f"shared_{verb}") for verb in ("acquire", "release", "renew", "inspect")}
 _LINE_MS = 60_000
 _WITHDRAWALS = 6
 
@@ -234,8 +234,7 @@ class RedisBackend:
 
     @staticmethod
     def _script(spec: Spec, verb: str) -> Script:
-        family = _MUTEX if spec.kind == "lock" else _SHARED
-        return script(*family, f"{'mutex' if spec.kind == 'lock' else 'shared'}_{verb}")
+        return (_MUTEX if spec.kind == "lock" else _SHARED)[verb]
 
 
 def _text(value: bytes | str) -> str:

@@ -4,6 +4,7 @@ All keys of a lock carry one hash tag, so that they stay together on a cluster: 
 tag itself. The mutex's owner is a plain string at the name: what other libraries and people expect to find.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -19,8 +20,9 @@ class Names(NamedTuple):
     alive: str
 
 
+@functools.lru_cache(maxsize=4096)
 def names_of(prefix: str, name: str, kind: Kind) -> Names:
-    """The keys of this lock."""
+    """The keys of this lock; remembered for the names used lately, since four texts cost more than the rest."""
     full = prefix + name
     tag = full if "{" in full and "}" in full else f"{{{full}}}"
     if kind == "lock":

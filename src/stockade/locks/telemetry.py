@@ -3,25 +3,18 @@
 Neighbour: `events.py` (what is turned into spans).
 """
 
-import time
 from typing import Any
 
 from stockade.locks.errors import missing
-from stockade.locks.events import EventKind, LockEvent
+from stockade.locks.events import LockEvent
 from stockade.locks.face import ProviderBase
 
-_SPANS: dict[EventKind, str] = {
-    "acquired": "lock.wait",
-    "timeout": "lock.wait",
-    "cancelled": "lock.wait",
-    "failed": "lock.wait",
-    "released": "lock.hold",
-    "lost": "lock.hold",
-}
+_WAIT_ENDS = ("acquired", "timeout", "cancelled", "failed")
+_HOLD_ENDS = ("released", "lost", "abandoned")
 
 
 def trace(provider: ProviderBase[Any], tracer: Any = None) -> None:
-    """Give spans for all locks of this provider, as children of the span that is current where they end.
+    """Give spans for all locks of this provider, as children of the span that is current where they begin.
 
     Args:
         provider: any provider of either face.
@@ -37,15 +30,36 @@ def trace(provider: ProviderBase[Any], tracer: Any = None) -> None:
             raise missing("otel", "opentelemetry") from error
         tracer = api.get_tracer("stockade.locks")
 
-    def listen(event: LockEvent) -> None:
-        name = _SPANS.get(event.kind)
-        if name is None:
-            return
-        end_ns = time.time_ns()  # spans are dated by the wall clock
-        attributes = {"lock.name": event.lock_name, "lock.owner": event.owner, "lock.outcome": event.kind}
-        if event.detail:
-            attributes["lock.detail"] = event.detail
-        span = tracer.start_span(name, start_time=end_ns - round(event.seconds * 1e9), attributes=attributes)
-        span.end(end_time=end_ns)
+    provider.on_event(_Spans(tracer))
 
-    provider.on_event(listen)
+
+class _Spans:
+    """The open spans, by the owner id of their request."""
+
+    def __init__(self, tracer: Any) -> None:
+        self._tracer = tracer
+        self._waits: dict[str, Any] = {}
+        self._holds: dict[str, Any] = {}
+
+    def __call__(self, event: LockEvent) -> None:
+        if event.kind == "asked":
+            self._waits[event.owner] = self._begin("lock.wait", event)
+        elif event.kind in _WAIT_ENDS:
+            self._end(self._waits, event)
+        elif event.kind in _HOLD_ENDS:
+            self._end(self._holds, event)
+        if event.kind == "acquired":
+            self._holds[event.owner] = self._begin("lock.hold", event)
+
+    def _begin(self, name: str, event: LockEvent) -> Any:
+        return self._tracer.start_span(name, attributes={"lock.name": event.lock_name, "lock.owner": event.owner})
+
+    @staticmethod
+    def _end(spans: dict[str, Any], event: LockEvent) -> None:
+        span = spans.pop(event.owner, None)
+        if span is None:  # its other end came before `trace`, or a release that is repeated
+            return
+        span.set_attribute("lock.outcome", event.kind)
+        if event.detail:
+            span.set_attribute("lock.detail", event.detail)
+        span.end()

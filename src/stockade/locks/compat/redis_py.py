@@ -65,6 +65,7 @@ class _Base:
         timeout: float | None = None,
         sleep: float = 0.1,
         blocking: bool = True,
+        *,
         blocking_timeout: float | None = None,
         thread_local: bool = True,
         raise_on_release_error: bool = True,
