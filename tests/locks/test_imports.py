@@ -1,0 +1,52 @@
+"""The room stands alone: importing it needs the standard library only, and a missing driver is named with its extra."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+
+def run(code: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_needs_the_standard_library_only():
+    """`import stockade.locks` and `.aio` load no third-party module and no other room."""
+    loaded = run("""
+        import sys
+        import stockade.locks, stockade.locks.aio, stockade.locks.fencing, stockade.locks.telemetry, stockade.locks.sim
+        rooms = {name.split(".")[1] for name in sys.modules if name.startswith("stockade.")}
+        others = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names) - {"stockade"}
+        print(sorted(rooms), sorted(name for name in others if not name.startswith("_")))
+    """)
+    assert loaded.startswith("['core', 'locks']")
+    third_party = {"redis", "hiredis", "asyncpg", "asyncmy", "sqlalchemy", "opentelemetry"}
+    assert not third_party & set(loaded.replace("'", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("driver", "extra", "call"),
+    [
+        ("hiredis", "redis", "stockade.locks.RedisLocks('redis://127.0.0.1:1')"),
+        ("asyncpg", "postgres", "stockade.locks.PostgresLocks('postgresql://127.0.0.1:1/x')"),
+        ("asyncmy", "mysql", "stockade.locks.MySQLLocks('mysql://127.0.0.1:1/x')"),
+        ("sqlalchemy", "shop", "stockade.locks.fencing.install_statement(None, {}, None)"),
+        ("opentelemetry", "otel", "stockade.locks.telemetry.trace(stockade.locks.MemoryLocks())"),
+    ],
+)
+def test_missing_driver_names_its_extra(driver, extra, call):
+    """Without the driver the error says what to install."""
+    said = run(f"""
+        import sys
+        sys.modules["{driver}"] = None
+        import stockade.locks, stockade.locks.fencing, stockade.locks.telemetry
+        try:
+            {call}
+        except stockade.locks.MissingExtra as error:
+            print(error)
+    """)
+    assert f"pip install 'stockade[{extra}]'" in said
