@@ -38,7 +38,6 @@ class BaseLease:
     __slots__ = (
         "__weakref__",
         "_callbacks",
-        "_keeper",
         "_lost_notices",
         "acquired_at",
         "ask",
@@ -50,6 +49,7 @@ class BaseLease:
         "ended",
         "fencing_token",
         "interrupted",
+        "keeper",
         "lost_reason",
         "me",
         "outer",
@@ -57,7 +57,7 @@ class BaseLease:
     )
 
     def __init__(self, keeper: "Keeper[Any]", ask: Ask, granted: Granted, me: object) -> None:
-        self._keeper = keeper
+        self.keeper = keeper
         self.ask = ask
         self.fencing_token, self.deadline = granted
         self.acquired_at = keeper.port.now()
@@ -87,8 +87,8 @@ class BaseLease:
     @property
     def lost(self) -> bool:
         """Whether the lock may already belong to somebody else. No I/O."""
-        if not self.lost_reason and not self.released and self._keeper.port.now() >= self.deadline:
-            self._keeper.lose(self, "the lease ran out")
+        if not self.lost_reason and not self.released and self.keeper.port.now() >= self.deadline:
+            self.keeper.lose(self, "the lease ran out")
         return bool(self.lost_reason)
 
     @property
@@ -98,7 +98,7 @@ class BaseLease:
 
     def remaining(self) -> float:
         """Seconds until the lease ends unless it is renewed; 0 when it is over."""
-        return 0.0 if not self.alive else max(0.0, self.deadline - self._keeper.port.now())
+        return 0.0 if not self.alive else max(0.0, self.deadline - self.keeper.port.now())
 
     def check(self) -> None:
         """Raise unless the lock is still held. No I/O, so it may stand before every step of the work.
@@ -127,7 +127,7 @@ class BaseLease:
             LockLost: there is nothing to hand over.
         """
         self.check()
-        self._keeper.forget(self)
+        self.keeper.forget(self)
         self.released = True
         return Detached(self.name, self.token, self.fencing_token)
 
@@ -149,14 +149,14 @@ class BaseLease:
                 log.exception("on_lost callback of lock %r failed", self.name)
         notices, self._lost_notices = self._lost_notices, []
         for notice in notices:
-            self._keeper.port.publish(notice)
+            self.keeper.port.publish(notice)
 
     async def wait_lost_core(self, timeout_s: float | None) -> bool:
         """Wait until the lease is lost (True), or released, or the time is up (False)."""
-        notice = self._keeper.port.notice()
+        notice = self.keeper.port.notice()
         self._lost_notices.append(notice)
         if not self.released and not self.lost:
-            await self._keeper.port.wait_notice(notice, timeout_s)
+            await self.keeper.port.wait_notice(notice, timeout_s)
         return bool(self.lost_reason)
 
     def __repr__(self) -> str:

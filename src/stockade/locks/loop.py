@@ -16,11 +16,16 @@ class AsyncioPort:
     process = staticmethod(process_id)
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._unfinished: set[asyncio.Task[Any]] = set()
 
     def me(self) -> object:
-        return asyncio.current_task()
+        # Without a loop `current_task` looks for the running one, which costs a system call before Python 3.12.
+        if self._loop is None or (task := asyncio.current_task(self._loop)) is None:
+            self._loop = asyncio.get_running_loop()
+            task = asyncio.current_task(self._loop)
+        return task
 
     def is_alive(self, me: object) -> bool:
         return isinstance(me, asyncio.Task) and not me.done()
@@ -29,7 +34,7 @@ class AsyncioPort:
         return isinstance(me, asyncio.Task) and me.cancel("lock lost")
 
     def notice(self) -> asyncio.Future[bool | None]:
-        return asyncio.get_running_loop().create_future()
+        return (self._loop or asyncio.get_running_loop()).create_future()
 
     async def wait_notice(self, notice: asyncio.Future[bool | None], timeout_s: float | None) -> bool:
         if timeout_s is None:

@@ -31,7 +31,7 @@ class Lease(BaseLease):
             LockLost: it had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease run out.
         """
-        await self._keeper.release(self)
+        await self.keeper.release(self)
 
     async def extend(self, lease_s: float) -> None:
         """Give it `lease_s` seconds from now on (also the length of later renewals).
@@ -40,7 +40,7 @@ class Lease(BaseLease):
             LockLost: it is not held any more; it is never taken anew.
             LockUnavailable: the server did not answer.
         """
-        await self._keeper.extend(self, lease_s)
+        await self.keeper.extend(self, lease_s)
 
     async def wait_lost(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as in threading
         """Wait until it is lost (True), or released or `timeout` seconds are over (False)."""
@@ -53,13 +53,12 @@ class Lease(BaseLease):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await leave(self._keeper, self, error)
+        await leave(self.keeper, self, error)
 
 
 def arm(lease: Lease) -> None:
     """From here to `leave`, a loss cancels the task (if the lock was made so)."""
-    task = asyncio.current_task()
-    if task is not None and lease.ask.spec.on_lost == "cancel":
+    if lease.ask.spec.on_lost == "cancel" and isinstance(task := lease.keeper.port.me(), asyncio.Task):
         lease.body, lease.cancelling = task, task.cancelling()
 
 

@@ -34,7 +34,7 @@ class Lease(BaseLease):
             LockLost: it had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease run out.
         """
-        run(self._keeper.release(self))
+        run(self.keeper.release(self))
 
     def extend(self, lease_s: float) -> None:
         """Give it `lease_s` seconds from now on (also the length of later renewals).
@@ -43,7 +43,7 @@ class Lease(BaseLease):
             LockLost: it is not held any more; it is never taken anew.
             LockUnavailable: the server did not answer.
         """
-        run(self._keeper.extend(self, lease_s))
+        run(self.keeper.extend(self, lease_s))
 
     def wait_lost(self, timeout: float | None = None) -> bool:
         """Wait until it is lost (True), or released or `timeout` seconds are over (False)."""
@@ -55,7 +55,7 @@ class Lease(BaseLease):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        run(self._keeper.leave(self, error))
+        run(self.keeper.leave(self, error))
 
 
 class _Hold:
