@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import func, select
 
 from stockade.core import Accepted, Busy, Conflict, NotSupported, Rejected, RequestReused
+from stockade.shop.audit import audit
+from stockade.shop.commands import PayOrder
 from stockade.shop.commands.cancel_order import CancelOrder
 from stockade.shop.ids import derived_id
 from stockade.store.tables import ledger, order_lines, orders, point_accounts, skus
@@ -126,6 +128,21 @@ async def test_cancelling_twice_restores_once(bench):
     answers = await _all(bench, cancels)
     assert sum(isinstance(answer, Accepted) for answer in answers) == 1, answers
     assert await _left(bench, "s") == 20
+
+
+async def test_rows_a_command_finds_on_its_way_are_protected_too(bench):
+    """Paying a reservation names its stock rows only after reading the order: eight pays beside eight new orders."""
+    if not _protects(bench):
+        pytest.skip("the control loses updates by design")
+    await bench.product("s", stock=40)
+    assert (await bench.strategy.execute(bench.charge("c", amount=100_000))).accepted
+    held = [(await bench.strategy.execute(bench.order(n))).data["order_id"] for n in range(8)]
+    pays = [PayOrder(derived_id("pay", n), "f", NOW_MS, order_id, "u1") for n, order_id in enumerate(held)]
+    news = [bench.order(100 + n, user=f"u{n}") for n in range(8)]
+    answers = await _all(bench, [each for pair in zip(pays, news, strict=True) for each in pair])
+    assert all(isinstance(answer, Accepted) for answer in answers), answers
+    assert await _left(bench, "s") == 24
+    assert await bench.database.read(audit) == []
 
 
 async def test_without_retry_the_optimistic_lock_gives_up(database):

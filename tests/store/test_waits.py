@@ -92,7 +92,7 @@ async def _opposite_orders(store, guard, rounds):
             return
 
 
-async def test_unsorted_locks_deadlock_and_sorted_ones_do_not(server_database):
+async def test_a10_b13_unsorted_locks_deadlock_and_sorted_ones_do_not(server_database):
     """The circular wait arises when rows are locked in request order, and never in key order (seed 000)."""
     url = server_database
     async with opened(url, pool_size=8) as database:

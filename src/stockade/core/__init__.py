@@ -3,7 +3,7 @@
 Standard library only. Neighbours: `locks` and `store` build on this; nothing here imports another room.
 """
 
-from stockade.core.command import Command, Rows, merged_keys
+from stockade.core.command import Command, Rows, Widened, merged_keys
 from stockade.core.decision import Accepted, Change, Decision, Delete, Event, Insert, JsonValue, Outcome, Rejected
 from stockade.core.errors import (
     Busy,
@@ -11,6 +11,7 @@ from stockade.core.errors import (
     FenceRefused,
     LockInTransaction,
     LockLost,
+    MoreKeys,
     NotSupported,
     Pending,
     RequestReused,
@@ -47,6 +48,7 @@ __all__ = [
     "Key",
     "LockInTransaction",
     "LockLost",
+    "MoreKeys",
     "NotSupported",
     "Outcome",
     "Pending",
@@ -62,6 +64,7 @@ __all__ = [
     "Store",
     "Strategy",
     "Unknown",
+    "Widened",
     "in_transaction",
     "merged_keys",
     "refuse_in_transaction",

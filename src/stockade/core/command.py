@@ -1,7 +1,7 @@
 """A business operation as a value: which rows it touches, and a pure function that decides."""
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from stockade.core.decision import Decision
 from stockade.core.key import Key, Row
@@ -21,9 +21,10 @@ class Command(Protocol):
         keys: the rows to load, in any order and possibly repeated (the store sorts and deduplicates).
     """
 
-    name: ClassVar[str]
-    resource: ClassVar[str]
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def resource(self) -> str: ...
     @property
     def request_id(self) -> str: ...
     @property
@@ -36,6 +37,20 @@ class Command(Protocol):
     def decide(self, rows: Rows) -> Decision:
         """Decide on the loaded rows: pure and total. No clock, no random numbers, no I/O, no exception."""
         ...
+
+
+class Widened:
+    """A command with more keys than it named itself: those it asked for when it was decided."""
+
+    def __init__(self, command: Command, keys: Iterable[tuple[str, str]]) -> None:
+        self.command = command
+        self.keys: tuple[Key, ...] = (*command.keys, *(Key(*key) for key in keys))
+        self.name = command.name
+        self.resource = command.resource
+        self.request_id = command.request_id
+        self.fingerprint = command.fingerprint
+        self.now_ms = command.now_ms
+        self.decide = command.decide
 
 
 def merged_keys(commands: Iterable[Command], extra: Iterable[Key] = ()) -> list[Key]:

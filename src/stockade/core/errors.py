@@ -100,6 +100,21 @@ class RequestReused(StockadeError):
     code = "IDEMPOTENCY_KEY_REUSED"
 
 
+class MoreKeys(StockadeError):
+    """A command needs rows that its caller has to protect first; see `Guard.narrow`.
+
+    Attributes:
+        keys: the rows, as (kind, id) pairs.
+    """
+
+    code = "MORE_KEYS"
+    retryable = True
+
+    def __init__(self, keys: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(f"needs {', '.join(':'.join(key) for key in keys)} as well")
+        self.keys = keys
+
+
 class LockInTransaction(StockadeError):
     """A lock was asked for inside an open transaction of the store.
 

@@ -30,6 +30,8 @@ class Guard:
         fences: FENCE only: per key the (token, owner) to install before reading.
         bare_clock: TIMESTAMP only: stamp with the wall clock in ms as the seeds do, so that two writes of the same
             millisecond go unnoticed. Off: the stamp always moves forward.
+        narrow: a command that asks for more rows is answered with MoreKeys instead of getting them: for strategies
+            whose lock is all the protection there is, which have to lock those rows first.
         unsorted: ROW only, for deadlock experiments: lock row by row in the order the command names its keys.
     """
 
@@ -37,6 +39,7 @@ class Guard:
     fences: Mapping[Key, tuple[int, str]] = field(default_factory=dict)
     bare_clock: bool = False
     unsorted: bool = False
+    narrow: bool = False
 
     NONE: ClassVar["Guard"]
     ROW: ClassVar["Guard"]

@@ -163,6 +163,7 @@ skus = Table(
     Column("on_hand", BigInteger, nullable=False),
     Column("reserved", BigInteger, nullable=False),
     *guarded(),
+    Index(None, "price", "product_id"),
     CheckConstraint("price >= 0", name="price"),
     CheckConstraint("on_hand >= 0", name="on_hand"),
     CheckConstraint("reserved >= 0 AND reserved <= on_hand", name="reserved"),

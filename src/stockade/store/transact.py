@@ -22,6 +22,7 @@ from stockade.core import (
     Guard,
     GuardKind,
     Key,
+    MoreKeys,
     NotSupported,
     Position,
     Rejected,
@@ -118,9 +119,13 @@ class SqlStore:
         pending = Pending(list(commands), look_up=len(commands) > 1, source=source)
         results: list[Result] = []
         for command, first in zip(commands, await self._settle(pending, guard, deadline), strict=True):
-            results.append(
-                await self._with_needs(command, first, source, guard, deadline) if isinstance(first, Needs) else first
-            )
+            if isinstance(first, Needs):
+                more = MoreKeys(first.keys)
+                results.append(
+                    more if guard.narrow else await self._with_needs(command, first, source, guard, deadline)
+                )
+            else:
+                results.append(first)
         if source is not None:
             results = await self._close(source, results, deadline)
         self.stats.replays += sum(1 for each in results if isinstance(each, tuple) and each.replayed)

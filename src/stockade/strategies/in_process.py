@@ -3,11 +3,25 @@
 import time
 from typing import ClassVar
 
-from stockade.core import Accepted, Busy, Command, Guard, Promise, Rejected, Store, merged_keys
+from stockade.core import (
+    Accepted,
+    Busy,
+    Command,
+    Guard,
+    GuardKind,
+    MoreKeys,
+    Promise,
+    Rejected,
+    Store,
+    Widened,
+    merged_keys,
+)
 from stockade.locks import LockTimeout
 from stockade.locks.aio import MemoryLocks
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
+
+MAX_WIDENINGS = 3  # how often a command may ask for more rows
 
 
 class InProcess(Base):
@@ -26,14 +40,23 @@ class InProcess(Base):
 
     @property
     def guard(self) -> Guard:
-        return Guard.NONE
+        return Guard(GuardKind.NONE, narrow=True)  # the mutexes are all there is
 
     async def execute(self, command: Command) -> Accepted | Rejected:
         """See `stockade.core.Strategy.execute`."""
         deadline = time.monotonic() + self.options.wait_s
+        wanted = command
+        for _ in range(MAX_WIDENINGS):
+            try:
+                return await self._locked(wanted, deadline)
+            except MoreKeys as more:  # nothing was done: let go, and take the union in order
+                wanted = Widened(wanted, more.keys)
+        return await self._locked(wanted, deadline)
+
+    async def _locked(self, command: Command, deadline: float) -> Accepted | Rejected:
         names = [str(key) for key in merged_keys([command])]
         try:
-            async with self._locks.multi(*names).hold(timeout=self.options.wait_s):
+            async with self._locks.multi(*names).hold(timeout=max(0.0, deadline - time.monotonic())):
                 return await self.attempt(command, self.guard, deadline)
         except LockTimeout as error:
             raise Busy(str(error)) from error

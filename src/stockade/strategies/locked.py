@@ -78,7 +78,7 @@ class Locked(Retrying):
     async def _acquire(self, locks: Provider, command: Command) -> MultiLease:
         names = [str(key) for key in merged_keys([command])]
         lease_s = self.options.lease_s or self.lease_s
-        lock = locks.multi(*names, lease_s=lease_s, fair=self.fair, renew=self.options.renew, on_lost="ignore")
+        lock = locks.multi(*names, lease_s=lease_s, fair=self.fair, renew=self.options.renew, on_lost="raise")
         try:
             lease = await lock.acquire(timeout=self.options.wait_s)
         except LockTimeout as error:

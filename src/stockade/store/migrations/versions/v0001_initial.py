@@ -93,6 +93,7 @@ def _catalogue() -> None:
         postgresql_with={"fillfactor": 50},
     )
     op.create_index("ix_skus_product_id", "skus", ["product_id"])
+    op.create_index("ix_skus_price_product_id", "skus", ["price", "product_id"])
     op.create_table(
         "point_accounts",
         sa.Column("id", text_id(), nullable=False),
