@@ -12,6 +12,7 @@ from stockade.cli.common import fail
 from stockade.cli.data import audit, demo, migrate
 from stockade.cli.info import strategies, token
 from stockade.cli.serve import serve
+from stockade.cli.worker import worker
 
 app = typer.Typer(
     name="stockade",
@@ -37,7 +38,7 @@ def options(
     """Take orders under concurrency, exactly right, at full speed, and prove it."""
 
 
-for command in (serve, migrate, token, demo, audit, strategies):
+for command in (serve, worker, migrate, token, demo, audit, strategies):
     app.command()(command)
 
 

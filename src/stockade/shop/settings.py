@@ -53,6 +53,16 @@ class Settings:
     stamp: str = _setting("version", "What the optimistic strategy compares.", choices=("version", "timestamp"))
     queue_size: int = _setting(10_000, "Commands the sequencer holds before it answers 429.", low=1, high=1_000_000)
     max_batch: int = _setting(256, "Most commands that the sequencer puts into one transaction.", low=1, high=10_000)
+    redis: str = _setting(
+        "redis://127.0.0.1:6379/0", "Redis servers that hold locks: URLs separated by commas; several for a quorum."
+    )
+    lease_s: float = _setting(
+        0.0, "How long a lock outlives a holder that died; 0 is the strategy's own.", low=0, high=3_600
+    )
+    lock_guard: str = _setting("version", "What protects the row under a lock strategy.", choices=("version", "fence"))
+    kafka_bootstrap: str = _setting("", "Kafka brokers to ask first, host:port separated by commas.")
+    kafka_topic: str = _setting("stockade.commands", "Kafka topic of the commands.")
+    kafka_group: str = _setting("stockade-workers", "Kafka group of the workers.")
     reserve_minutes: float = _setting(10.0, "How long an unpaid order keeps its stock.", low=0.01, high=60 * 24 * 7)
     sweep_s: float = _setting(1.0, "Pause between two searches for expired orders.", low=0.05, high=3_600)
     keep_hours: float = _setting(

@@ -1,7 +1,8 @@
 """Bearer tokens: the built-in development issuer, the secret it signs with, and the check that every request passes.
 
 A token is a JSON Web Token (RFC 7519) signed with HMAC-SHA256. Only one header is ever accepted, byte for byte, so no
-token can choose its own algorithm. Neighbours: `settings` holds the secret; `http.endpoint` asks `Tokens.caller`.
+token can choose its own algorithm. The same secret signs the Location of an order that is queued and not decided
+yet. Neighbours: `settings` holds the secret; `http.endpoint` asks `Tokens.caller`.
 """
 
 import base64
@@ -24,6 +25,7 @@ from stockade.shop.settings import BadSetting, Settings
 
 SECRET_FILE = "token.secret"  # noqa: S105  # the file's name, not a secret
 USER_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
+_MILLISECONDS = re.compile(r"[0-9]{1,15}\Z")
 MAX_TOKEN_LENGTH = 1_024
 _MIN_SECRET_LENGTH = 16
 CACHE_SIZE = 16_384
@@ -98,6 +100,18 @@ class Tokens:
             raise BadToken("the token has expired")
         return known
 
+    def promise(self, order_id: str, user_id: str, now_ms: int) -> str:
+        """Proof that this user's order was taken at this time (milliseconds since 1970), for its Location."""
+        return f"{now_ms}.{self._signature(_promised(order_id, user_id, now_ms)).decode()}"
+
+    def promised_ms(self, proof: str, order_id: str, user_id: str) -> int | None:
+        """When the order was taken, in milliseconds since 1970; None when the proof is not one for this order."""
+        taken, _, signature = proof.partition(".")
+        if not _MILLISECONDS.match(taken):
+            return None
+        right = self._signature(_promised(order_id, user_id, int(taken)))
+        return int(taken) if hmac.compare_digest(right, signature.encode()) else None
+
     def _verified(self, raw: bytes) -> Caller:
         signed, _, signature = raw.rpartition(b".")
         header, _, payload = signed.partition(b".")
@@ -115,6 +129,11 @@ class Tokens:
 
     def _signature(self, signed: bytes) -> bytes:
         return base64.urlsafe_b64encode(hmac.digest(self._secret, signed, sha256)).rstrip(b"=")
+
+
+def _promised(order_id: str, user_id: str, now_ms: int) -> bytes:
+    # a token's signed part has a dot and no space: neither can be taken for the other
+    return f"order {order_id} of {user_id} at {now_ms}".encode()
 
 
 def token_secret(settings: Settings) -> bytes:

@@ -18,8 +18,10 @@ from stockade.shop.logs import logger
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.settings import BadSetting, Settings
 from stockade.shop.strategy_choice import RESOURCES, check, chosen_strategy, in_memory
+from stockade.shop.wire import encode_command
 from stockade.store import Database, SqlStore
 from stockade.strategies import registry
+from stockade.strategies.kafka_options import KafkaOptions
 from stockade.strategies.options import Options
 
 T = TypeVar("T")
@@ -103,6 +105,20 @@ def options_of(settings: Settings) -> Options:
         queue_size=settings.queue_size,
         max_batch=min(settings.max_batch, settings.queue_size),
         timestamp=settings.stamp == "timestamp",
+        redis=tuple(url.strip() for url in settings.redis.split(",") if url.strip()),
+        lease_s=settings.lease_s,
+        fence=settings.lock_guard == "fence",
+        kafka=log_of(settings) if settings.kafka_bootstrap else None,
+    )
+
+
+def log_of(settings: Settings) -> KafkaOptions:
+    """Where the log of the strategy `kafka` is."""
+    return KafkaOptions(
+        encode_command,
+        bootstrap=settings.kafka_bootstrap,
+        topic=settings.kafka_topic,
+        group=settings.kafka_group,
     )
 
 

@@ -5,7 +5,8 @@ Commands write these words, queries and the audit read them; this is the one pla
 
 from typing import Final
 
-# States of an order. PENDING -> REJECTED needs no word here: such an order is nothing but its request row.
+# States of an order. PENDING is never stored: such an order is in a queue, or nothing but its request row.
+PENDING: Final = "PENDING"
 RESERVED: Final = "RESERVED"
 PAID: Final = "PAID"
 CANCELLED: Final = "CANCELLED"

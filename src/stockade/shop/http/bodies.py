@@ -104,6 +104,12 @@ class PageQuery(Body, frozen=True):
     cursor: Cursor = ""
 
 
+class OrderQuery(Body, frozen=True):
+    """The proof that a queued order was taken, as its Location carries it."""
+
+    pending: Annotated[str, Meta(max_length=100, description="From the Location of a 202.")] = ""
+
+
 class ProductsQuery(Body, frozen=True):
     """Which products, in which order."""
 

@@ -13,22 +13,27 @@ from uuid import uuid4
 import msgspec
 from litestar.types import Receive, Scope
 
-from stockade.core import Outcome
+from stockade.core import Outcome, Pending
 from stockade.shop.http.desk import Desk
 from stockade.shop.http.idempotency import read_key
 from stockade.shop.http.incoming import ClientGone, Head, check_json, decode_body, read_body, read_head, read_query
 from stockade.shop.http.kept import Kept
-from stockade.shop.http.problems import Refusal, of_error, of_rejection, problem
+from stockade.shop.http.problems import Refusal, of_error, of_rejection, problem, retry_after
 from stockade.shop.http.reply import JSON, Headers, Reply
 from stockade.shop.http.route import Access, Call, Route
 from stockade.shop.ids import fingerprint_of, request_id_of
 from stockade.shop.logs import logger
 from stockade.shop.tokens import BadToken, Caller
+from stockade.shop.words import PENDING
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match
 _REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 _CHALLENGE: Headers = ((b"www-authenticate", b"Bearer"),)
 _encode = msgspec.json.Encoder().encode
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class Endpoint:
@@ -78,12 +83,11 @@ class Endpoint:
         params = self._params(scope["path_params"], caller)
         query = read_query(scope["query_string"], route.query) if route.query is not None else None
         if route.read is not None:
-            return await self._read(Call(caller, params, None, query, "", "", 0, self._desk.settings))
+            return await self._read(Call(caller, params, None, query, "", "", _now_ms(), self._desk.settings))
         request_id = self._request_id(head, caller)
         body = await self._body(head, receive)
-        now_ms = time.time_ns() // 1_000_000
         fingerprint = fingerprint_of((params, body))
-        call = Call(caller, params, body, query, request_id, fingerprint, now_ms, self._desk.settings)
+        call = Call(caller, params, body, query, request_id, fingerprint, _now_ms(), self._desk.settings)
         return await self._command(call)
 
     def _caller(self, head: Head) -> Caller:
@@ -129,11 +133,25 @@ class Endpoint:
         wrong = command.problem()
         if wrong is not None:
             raise Refusal("INVALID_REQUEST", wrong)
-        if route.keyed:
-            outcome = await desk.duplicates.run(command, desk.shop.execute)
-        else:
-            outcome = await desk.shop.execute(command)
+        try:
+            if route.keyed:
+                outcome = await desk.duplicates.run(command, desk.shop.execute)
+            else:
+                outcome = await desk.shop.execute(command)
+        except Pending:
+            return self._queued(call)
         return self._outcome(outcome)
+
+    def _queued(self, call: Call) -> Reply:
+        """202: it will be decided. An order says where to look; anything may be sent again, which waits again."""
+        body = {"status": PENDING}
+        headers = retry_after(1)
+        if self.route.queued:
+            body[self.route.queued] = call.request_id
+        if self.route.queued == "order_id":
+            proof = self._desk.tokens.promise(call.request_id, call.user_id, call.now_ms)
+            headers += ((b"location", f"/v1/orders/{call.request_id}?pending={proof}".encode()),)
+        return Reply(202, _encode(body), JSON, headers)
 
     def _outcome(self, outcome: Outcome) -> Reply:
         """A replay differs from the first answer in one header, and in nothing else."""
@@ -158,6 +176,16 @@ class Endpoint:
         read = route.read
         assert read is not None
         answer = await self._desk.shop.read(lambda connection: read(connection, call), wait_s=route.read_wait_s)
+        if answer is None and route.pending is not None:
+            answer = self._still_pending(call)
         if answer is None:
             raise Refusal(route.missing, "")
         return Reply(route.status, _encode(answer), JSON)
+
+    def _still_pending(self, call: Call) -> object | None:
+        """What a queued order looks like, while the proof in its Location holds."""
+        pending = self.route.pending
+        taken_ms = self._desk.tokens.promised_ms(call.query.pending, call.params["order_id"], call.user_id)
+        if pending is None or taken_ms is None or call.now_ms >= taken_ms + self._desk.settings.keep_ms:
+            return None
+        return pending(call, taken_ms)

@@ -14,6 +14,7 @@ from stockade import __version__
 from stockade.shop.http.codes import CODES
 from stockade.shop.http.idempotency import MAX_KEY_LENGTH
 from stockade.shop.http.operations import OPERATIONS
+from stockade.shop.http.replies import Queued
 from stockade.shop.http.route import Access, Route
 
 _REF = "#/components/schemas/{name}"
@@ -47,6 +48,14 @@ _PROBLEM = {
         },
     },
 }
+_QUEUED = {
+    "description": "Queued, not decided yet (only where the service runs under a queue strategy)",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Queued"}}},
+    "headers": {
+        "Location": {"schema": {"type": "string"}, "description": "Of an order: where to look."},
+        "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."},
+    },
+}
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -64,6 +73,7 @@ def document(routes: Iterable[Route]) -> bytes:
     """
     all_routes = tuple(routes)
     types = [each for route in all_routes for each in (route.reply, route.body, route.query) if each is not None]
+    types.append(Queued)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     found = dict(zip(map(repr, types), schemas, strict=True))
     queries = {route.query.__name__: components[route.query.__name__] for route in all_routes if route.query}
@@ -127,6 +137,8 @@ def _operation(route: Route, found: dict[str, Any], queries: dict[str, Any]) -> 
         "parameters": parameters,
         "responses": {str(route.status): _accepted(route, found), **problem_responses(route.all_codes)},
     }
+    if route.command is not None:
+        operation["responses"]["202"] = _QUEUED
     if route.body is not None:
         content = {"application/json": {"schema": found[repr(route.body)]}}
         operation["requestBody"] = {"required": True, "content": content}

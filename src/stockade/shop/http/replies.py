@@ -99,6 +99,15 @@ class CreatedProduct(msgspec.Struct):
     skus: list[CreatedSku]
 
 
+class Queued(msgspec.Struct, omit_defaults=True):
+    """A command that is queued and not decided yet; one of the ids, of what it will make."""
+
+    status: Literal["PENDING"]
+    order_id: str | msgspec.UnsetType = msgspec.UNSET
+    payment_id: str | msgspec.UnsetType = msgspec.UNSET
+    charge_id: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class Health(msgspec.Struct):
     """The process answers."""
 

@@ -97,6 +97,9 @@ class Route:
         read: queries; None as answer means `missing`.
         missing: the code for what is not there.
         cached: whether the answer may be kept for the setting `cache_s`.
+        queued: under a queue strategy a command may be answered with 202 before it is decided: the member of that
+            answer which is the id of what it will make, e.g. `order_id`; empty for none.
+        pending: for a read: what to answer while it is queued, given the time at which it was taken.
         links: where the answer leads, for the document.
         read_wait_s: the longest the read may take, in seconds; the setting `wait_s` when None.
     """
@@ -115,6 +118,8 @@ class Route:
     read: Callable[[Connection, Call], object] | None = None
     missing: str = ""
     cached: bool = False
+    queued: str = ""
+    pending: Callable[[Call, int], object] | None = None
     links: tuple[Link, ...] = ()
     read_wait_s: float | None = None
 

@@ -5,11 +5,13 @@ Payments through an outside gateway have routes of their own (confirm, webhooks)
 
 from sqlalchemy import Connection
 
-from stockade.shop import queries
+from stockade.shop import queries, words
 from stockade.shop.commands import CancelOrder, OrderLine, PayOrder, PlaceOrder
-from stockade.shop.http.bodies import CancelBody, OrderBody, PageQuery, PaymentBody
+from stockade.shop.http.bodies import CancelBody, OrderBody, OrderQuery, PageQuery, PaymentBody
 from stockade.shop.http.replies import Cancelled, Ordered, Paid
 from stockade.shop.http.route import Call, Link, Route
+from stockade.shop.queries.orders import Step
+from stockade.shop.times import rfc3339
 
 
 def _place(call: Call) -> PlaceOrder:
@@ -31,6 +33,11 @@ def _cancel(call: Call) -> CancelOrder:
 
 def _order(connection: Connection, call: Call) -> queries.Order | None:
     return queries.order(connection, call.params["order_id"], call.owner)
+
+
+def _pending(call: Call, taken_ms: int) -> queries.Order:
+    at = rfc3339(taken_ms)
+    return queries.Order(call.params["order_id"], call.user_id, words.PENDING, [], [Step(words.PENDING, at)], at)
 
 
 def _orders(connection: Connection, call: Call) -> queries.Page[queries.Order]:
@@ -55,6 +62,7 @@ ORDERS = (
         reply=Ordered,
         command=_place,
         codes=("SKU_NOT_FOUND", "OUT_OF_STOCK", "INSUFFICIENT_POINTS", "LIMIT_EXCEEDED"),
+        queued="order_id",
         links=(
             Link("GET", "/v1/orders/{order_id}", "order_id", "order_id"),
             Link("POST", "/v1/orders/{order_id}/payments", "order_id", "order_id"),
@@ -65,8 +73,10 @@ ORDERS = (
         method="GET",
         path="/v1/orders/{order_id}",
         summary="One order; a refused one is shown while its request is remembered",
+        query=OrderQuery,
         reply=queries.Order,
         read=_order,
+        pending=_pending,
         missing="ORDER_NOT_FOUND",
     ),
     Route(
@@ -86,6 +96,7 @@ ORDERS = (
         reply=Paid,
         command=_pay,
         codes=("ORDER_NOT_FOUND", "ALREADY_PAID", "RESERVATION_EXPIRED", "INSUFFICIENT_POINTS", "STATE_CONFLICT"),
+        queued="payment_id",
         links=(_PAYMENT,),
     ),
     Route(

@@ -51,5 +51,6 @@ POINTS = (
         reply=Charged,
         command=_charge,
         codes=("LIMIT_EXCEEDED",),
+        queued="charge_id",
     ),
 )

@@ -1,7 +1,5 @@
 """Products, SKUs and their stock. Neighbours: `queries.products`, `queries.popular`, `commands.CreateProduct`."""
 
-import time
-
 from sqlalchemy import Connection
 
 from stockade.shop import queries
@@ -20,8 +18,7 @@ def _products(connection: Connection, call: Call) -> queries.Page[queries.Produc
 
 def _popular(connection: Connection, call: Call) -> queries.Popular:
     ask: PopularQuery = call.query
-    now_ms = time.time_ns() // 1_000_000
-    return queries.popular(connection, now_ms=now_ms, days=ask.days, limit=ask.limit, by=ask.by)
+    return queries.popular(connection, now_ms=call.now_ms, days=ask.days, limit=ask.limit, by=ask.by)
 
 
 def _product(connection: Connection, call: Call) -> queries.Product | None:

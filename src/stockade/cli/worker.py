@@ -1,0 +1,51 @@
+"""`stockade worker`: decides the commands that services under the strategy `kafka` have queued."""
+
+from typing import TYPE_CHECKING
+
+from stockade.cli.common import ConfigOption, DatabaseOption, SetOption, one_line_errors, read_settings
+
+if TYPE_CHECKING:
+    from stockade.shop.settings import Settings
+
+
+def worker(database: DatabaseOption = None, config: ConfigOption = None, settings: SetOption = None) -> None:
+    """Decide the orders in the Kafka topic, until Ctrl-C. As many workers as partitions can work at the same time.
+
+    Needs the setting kafka_bootstrap; the services that queue run with --strategy kafka.
+    """
+    import asyncio
+
+    with one_line_errors():
+        asyncio.run(_work(read_settings(config, settings, database=database)))
+
+
+async def _work(settings: "Settings") -> None:
+    """Work until SIGINT or SIGTERM.
+
+    Raises:
+        BadSetting, Busy, NotSupported, LogRewound: what is wrong.
+    """
+    import asyncio
+    import signal
+
+    from stockade.shop import logs
+    from stockade.shop.resources import SHOP_RESOURCES
+    from stockade.shop.schema import require_schema
+    from stockade.shop.settings import BadSetting
+    from stockade.shop.wiring import log_of, open_database
+    from stockade.shop.worker import Worker
+    from stockade.store import SqlStore
+
+    if not settings.kafka_bootstrap:
+        raise BadSetting("kafka_bootstrap is empty: must be the brokers to ask first, host:port separated by commas")
+    logs.configure(settings)
+    stop = asyncio.Event()
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sig, stop.set)
+    opened = await open_database(settings)
+    try:
+        await require_schema(opened)
+        store = SqlStore(opened, SHOP_RESOURCES)
+        await Worker(store, log_of(settings), wait_s=settings.wait_s, report=logs.logger().info).run(stop)
+    finally:
+        await opened.close()

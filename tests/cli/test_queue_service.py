@@ -1,0 +1,48 @@
+"""B14: orders through HTTP really take the way of the configured queue, decided by a worker process."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections import Counter
+from uuid import uuid4
+
+from tests.cli.service import Service, audited, environment, prepared
+from tests.cli.test_serve import place
+from tests.waiting import eventually_async
+
+
+async def test_b14_http_orders_go_through_the_log(tmp_path, kafka_bootstrap):
+    """Without a worker orders wait as PENDING; with one, 20 of 30 are sold and 10 refused, and nothing is lost."""
+    url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
+    await prepared(url, products=1, stock=20)
+    log = {"database": url, "kafka_bootstrap": kafka_bootstrap, "kafka_topic": f"shop-{uuid4().hex}", "wait_s": 3}
+    with Service(tmp_path, "--strategy", "kafka", **log) as service:
+        async with service.client("user-1") as http:
+            taken = await asyncio.gather(*(place(http, number) for number in range(30)))
+            assert {answer.status_code for answer in taken} == {202}
+            places = [answer.headers["location"] for answer in taken]
+            assert {(await http.get(each)).json()["status"] for each in places} == {"PENDING"}
+            worker = start_worker(tmp_path, log)
+            try:
+                decided = await eventually_async(lambda: statuses(http, places), 60)
+            finally:
+                worker.send_signal(signal.SIGTERM)
+                code = worker.wait(30)
+        assert service.stop() == 0
+    assert Counter(decided) == {"RESERVED": 20, "REJECTED": 10}
+    assert code == 0
+    assert (await audited(url))[1] == []
+
+
+async def statuses(http, places):
+    """What became of the orders, once all of them are decided."""
+    seen = [(await http.get(each)).json()["status"] for each in places]
+    return None if "PENDING" in seen else seen
+
+
+def start_worker(folder, log):
+    """A `stockade worker` process."""
+    command = [sys.executable, "-m", "stockade", "worker"]
+    with (folder / "worker.log").open("w") as told:
+        return subprocess.Popen(command, cwd=folder, env=environment(**log), stderr=told, stdout=subprocess.DEVNULL)
