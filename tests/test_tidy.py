@@ -22,7 +22,6 @@ WALL_CLOCK = {  # files that may ask what time it is, and why a monotonic clock 
     "src/stockade/lab/environment.py": "a report says when it was made",
     "src/stockade/lab/runner.py": "orders carry the time they were placed",
     "src/stockade/shop/http/endpoint.py": "orders carry the time they were placed",
-    "src/stockade/shop/http/routes/products.py": "popular means: of the last three days",
     "src/stockade/shop/tokens.py": "tokens expire at a date",
     "src/stockade/shop/wiring.py": "reservations expire at a date",
 }
