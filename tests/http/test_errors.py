@@ -1,12 +1,15 @@
 """What a client hears when an order could not be decided: the right code, when to retry, and nothing of our insides."""
 
 import asyncio
+import json
 
 import pytest
 
 from stockade.core import Busy, Conflict, LockInTransaction, LockLost, RequestReused, Unknown
+from stockade.shop import logs
 from stockade.shop.http.codes import CODES
 from stockade.shop.http.problems import of_error, retry_after
+from stockade.shop.ids import request_id_of
 from tests.http.stand_ins import Failing, Held
 from tests.http.test_bad_input import assert_problem
 
@@ -39,14 +42,27 @@ async def test_every_error_has_its_answer(client, error, status, code, outcome):
 
 async def test_an_accident_is_logged_with_the_id_that_the_client_sees(client, capsys):
     """The answer to an accident carries an id, and the log line with that id has the traceback."""
-    from stockade.shop import logs
-
     logs.configure(client.desk.settings)
     Failing(client.desk.shop, ZeroDivisionError("secret.internal"))
-    answer = await client.order("s")
+    answer = await client.order("s", key="k")
     logged = [line for line in capsys.readouterr().err.splitlines() if answer.headers["x-log-id"] in line]
     assert len(logged) == 1
-    assert "ZeroDivisionError" in logged[0]
+    line = json.loads(logged[0])
+    assert "ZeroDivisionError" in line["exception"]
+    assert line["request_id"] == request_id_of("ann", "POST", "/v1/orders", "k")
+
+
+async def test_the_access_log_is_a_share_of_the_requests(start, capsys):
+    """Off by default; with a share of 1 every request is one line, with its route, status, time and id."""
+    for share, expected in ((0, 0), (1, 1)):
+        async with start(access_log=share) as client:
+            logs.configure(client.desk.settings)
+            await client.order("s", key="k")
+        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if '"request"' in line]
+        assert len(lines) == expected
+    assert (lines[0]["route"], lines[0]["status"]) == ("POST /v1/orders", 404)
+    assert lines[0]["took_s"] > 0
+    assert lines[0]["request_id"] == request_id_of("ann", "POST", "/v1/orders", "k")
 
 
 def test_retry_after_is_whole_seconds_rounded_up():

@@ -100,20 +100,27 @@ async def test_options_names_every_method_of_a_path(client):
     assert set(answer.headers["allow"].split(", ")) == {"GET", "POST", "OPTIONS"}
 
 
+def search(folder, service, *words, hooks=str(HOOKS)):
+    """Let schemathesis look for answers that break the document."""
+    tool = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", "--seed", "1", *words]
+    tool += ["--max-examples", "10", "--no-color", "--header", f"Authorization: Bearer {token('root', admin=True)}"]
+    env = {**os.environ, "COLUMNS": "200", **({"SCHEMATHESIS_HOOKS": hooks} if hooks else {})}
+    options = {"capture_output": True, "text": True, "timeout": LIMIT_S}
+    return subprocess.run(tool, cwd=folder, env=env, check=False, **options)
+
+
 @pytest.mark.timeout(2 * LIMIT_S)
 def test_schemathesis_finds_nothing(tmp_path):
     """Made-up valid, invalid and chained requests meet only documented answers, no 500, and leave a sound database."""
     url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
     asyncio.run(prepared(url))
     with Service(tmp_path, database=url) as service:
-        tool = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", "--seed", "1"]
-        tool += ["--phases", "coverage,fuzzing,stateful", "--max-examples", "10", "--no-color"]
-        tool += ["--header", f"Authorization: Bearer {token('root', admin=True)}"]
-        env = {**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS), "COLUMNS": "200"}
-        options = {"capture_output": True, "text": True, "timeout": LIMIT_S}
-        found = subprocess.run(tool, cwd=tmp_path, env=env, check=False, **options)
+        found = search(tmp_path, service, "--phases", "coverage,fuzzing,stateful")
         assert found.returncode == 0, found.stdout[-6000:]
         assert "unexpected" not in service.log.read_text()
+        # The control: not told that a key may not be used twice, the same search does find something.
+        one = ("--phases", "coverage", "--include-path", "/v1/users/{user_id}/point-charges")
+        assert search(tmp_path, service, *one, hooks="").returncode == 1
         assert service.stop() == 0
     figures, violations = asyncio.run(audited(url))
     assert violations == []

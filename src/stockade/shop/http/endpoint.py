@@ -26,6 +26,7 @@ from stockade.shop.logs import logger
 from stockade.shop.tokens import BadToken, Caller
 from stockade.shop.words import PENDING
 
+_REQUEST_ID = "stockade.request_id"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match
 _REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 _CHALLENGE: Headers = ((b"www-authenticate", b"Bearer"),)
@@ -59,21 +60,25 @@ class Endpoint:
             entered = True
             reply = await self._work(scope, receive)
         except Exception as error:  # noqa: BLE001  # the edge: whatever happens, the client gets a problem body
-            reply = of_error(error) or self._unexpected(error)
+            reply = of_error(error) or self._unexpected(error, scope)
         finally:
             if entered:
                 gate.leave()
         took_s = time.perf_counter() - begun_s
         self._desk.metrics.request(self._label, reply.status, took_s)
         if self._log_share and random.random() < self._log_share:
-            logger().info("request", route=self._label, path=scope["path"], status=reply.status, took_s=took_s)
+            logger().info("request", **self._where(scope), status=reply.status, took_s=took_s)
         return reply
 
-    def _unexpected(self, error: Exception) -> Reply:
+    def _where(self, scope: Scope) -> dict[str, object]:
+        """What a line of the log says about a request; the request id is that of the order, charge or payment too."""
+        return {"route": self._label, "path": scope["path"], "request_id": scope.get(_REQUEST_ID, "")}
+
+    def _unexpected(self, error: Exception, scope: Scope) -> Reply:
         if isinstance(error, ClientGone):
             return problem("INVALID_REQUEST", "the connection was closed before the body had arrived")
         log_id = uuid4().hex
-        logger().error("unexpected", route=self._label, log_id=log_id, exc_info=error)
+        logger().error("unexpected", log_id=log_id, **self._where(scope), exc_info=error)
         return problem("INTERNAL_ERROR", headers=((b"x-log-id", log_id.encode()),))
 
     async def _work(self, scope: Scope, receive: Receive) -> Reply:
@@ -85,6 +90,7 @@ class Endpoint:
         if route.read is not None:
             return await self._read(Call(caller, params, None, query, "", "", _now_ms(), self._desk.settings))
         request_id = self._request_id(head, caller)
+        scope[_REQUEST_ID] = request_id  # type: ignore[literal-required]  # for the log
         body = await self._body(head, receive)
         fingerprint = fingerprint_of((params, body))
         call = Call(caller, params, body, query, request_id, fingerprint, _now_ms(), self._desk.settings)
