@@ -121,13 +121,18 @@ async def test_a_killed_worker_is_replaced(tmp_path, file_url):
     assert "worker ended" in service.log.read_text()
 
 
-def test_workers_end_with_their_supervisor(tmp_path):
-    """kill -9 of the supervisor leaves no worker behind."""
+def test_workers_end_with_their_supervisor(tmp_path, monkeypatch):
+    """kill -9 of the supervisor leaves no worker behind, and no folder."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     with Service(tmp_path, "--workers", 2) as service:
+        assert list(temporary.iterdir())
         workers = children(service.process.pid)
         service.process.kill()
         service.process.wait()
         eventually(lambda: not any(alive(pid) for pid in workers), 30)
+        assert not list(temporary.iterdir())
 
 
 def test_workers_that_crash_again_and_again_end_the_service():

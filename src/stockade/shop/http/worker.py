@@ -7,6 +7,7 @@ READY_FD says that connections are accepted; a line of text instead says why not
 
 import asyncio
 import os
+import shutil
 import socket
 import sys
 
@@ -17,6 +18,7 @@ from stockade.core import Busy, NotSupported
 from stockade.shop import logs
 from stockade.shop.http.server import serve
 from stockade.shop.http.worker_words import READY
+from stockade.shop.metrics import MULTIPROCESS_DIR
 from stockade.shop.settings import BadSetting, Settings
 
 
@@ -35,6 +37,8 @@ async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) 
 
     loop.add_reader(life_fd, orphaned)  # nothing is ever written to it: readable means closed
     await serve(settings, socket.socket(fileno=listen_fd), lambda: _tell(ready_fd, READY), stop)
+    if stop.is_set():  # the supervisor can no longer tidy up
+        shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)
 
 
 def main() -> int:
