@@ -126,6 +126,10 @@ class Backend(Protocol):
         """Take the lock away from whoever holds it and hand it on. False: nobody held it."""
         ...
 
+    async def raise_fence(self, name: str, at_least: int) -> None:
+        """Let every later token of the mutex `name` be above `at_least`; tokens that are above it already stay."""
+        ...
+
     async def close(self) -> None:
         """Let go of connections."""
         ...

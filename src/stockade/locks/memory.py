@@ -183,6 +183,10 @@ class MemoryBackend:
             self._hand_on((kind, name), cell)
             return True
 
+    async def raise_fence(self, name: str, at_least: int) -> None:
+        with self._guard:
+            self._tokens = itertools.count(max(next(self._tokens), at_least + 1))
+
     async def close(self) -> None:
         return None
 

@@ -84,12 +84,20 @@ class QuorumBackend:
         if len(tokens) < self._majority or self._port.now() >= sent + ask.spec.lease_s:
             return None
         token = max(tokens)
-        fence = names_of(self._tuning.prefix, ask.spec.name, "lock").keys[2]
-        works = [script("quorum_fence").run(server, (fence,), (token,), bound_s) for server in self._servers]
-        written = self._known(await self._together(works))
-        if written.count(1) < self._majority or self._port.now() >= sent + ask.spec.lease_s:
+        raised = await self._raise(ask.spec.name, token)
+        if raised < self._majority or self._port.now() >= sent + ask.spec.lease_s:
             return None
         return Granted(token, sent + ask.spec.lease_s)
+
+    async def _raise(self, name: str, token: int) -> int:
+        """How many servers will grant above this token from now on."""
+        fence, bound_s = names_of(self._tuning.prefix, name, "lock").keys[2], self._tuning.call_s
+        works = [script("raise_fence").run(server, (fence,), (token,), bound_s) for server in self._servers]
+        return self._known(await self._together(works)).count(1)
+
+    async def raise_fence(self, name: str, at_least: int) -> None:
+        if await self._raise(name, at_least) < self._majority:
+            raise LockUnavailable("no majority of the lock servers answers", name)
 
     async def _release_all(self, ask: Ask) -> list[Any]:
         return await self._everywhere(

@@ -229,6 +229,10 @@ class RedisBackend:
     async def break_(self, name: str, kind: Kind) -> bool:
         return await self._give_back(Ask(Spec(name, kind), "-.-"), force=True)
 
+    async def raise_fence(self, name: str, at_least: int) -> None:
+        fence = names_of(self._tuning.prefix, name, "lock").keys[2]
+        await script("raise_fence").run(self._server, (fence,), (at_least,), self._tuning.call_s)
+
     async def close(self) -> None:
         await self._server.close()
 

@@ -183,6 +183,9 @@ class SessionBackend:
         finally:
             await self._put_back(connection)
 
+    async def raise_fence(self, name: str, at_least: int) -> None:
+        raise NotSupported("the tokens of a database live in it and cannot be forgotten, so there is nothing to raise")
+
     async def close(self) -> None:
         for connection in (*self._idle, *self._held.values()):
             await self._runner.run(self._dialect.drop(connection))

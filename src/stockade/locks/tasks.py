@@ -341,6 +341,18 @@ class Provider(ProviderBase[Lease]):
         """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
         return await self.backend.break_(name, "lock")
 
+    async def raise_fence(self, name: str, at_least: int) -> None:
+        """Let every later token of this lock be above `at_least`.
+
+        For a holder whose resource has seen a newer token than a lock server gives that lost its counter (a failover,
+        a restore): without this nobody could write until the counter has caught up.
+
+        Raises:
+            LockUnavailable: the server, or the majority of the servers, did not answer.
+            NotSupported: the provider's tokens live in a database and are never lost.
+        """
+        await self.backend.raise_fence(name, at_least)
+
     async def close(self) -> None:
         """Stop renewing, finish withdrawals, close connections. Leases still held run out."""
         await self.keeper.close()

@@ -310,6 +310,18 @@ class Provider(ProviderBase[Lease]):
         """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
         return run(self.backend.break_(name, "lock"))
 
+    def raise_fence(self, name: str, at_least: int) -> None:
+        """Let every later token of this lock be above `at_least`.
+
+        For a holder whose resource has seen a newer token than a lock server gives that lost its counter (a failover,
+        a restore): without this nobody could write until the counter has caught up.
+
+        Raises:
+            LockUnavailable: the server, or the majority of the servers, did not answer.
+            NotSupported: the provider's tokens live in a database and are never lost.
+        """
+        run(self.backend.raise_fence(name, at_least))
+
     def close(self) -> None:
         """Stop renewing, finish withdrawals, close connections. Leases still held run out."""
         run(self.keeper.close())
