@@ -14,7 +14,7 @@ from tests.store.commands import Blind, Broken, Discover, Take, rid
 from tests.store.conftest import soon, stocked
 
 TOPIC = "orders"
-ALL = [Guard.ROW, Guard.VERSION, Guard.DELTA]
+ALL = [Guard.ROW, Guard.VERSION]
 
 
 def moved(position, by):

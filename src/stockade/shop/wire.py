@@ -52,6 +52,7 @@ def encode_command(command: Command) -> bytes:
 
     Raises:
         KeyError: it is not one of the shop's.
+        OverflowError: a number of more than 64 bits, which `problem` refuses.
     """
     return _encode((VERSION, command.name, _FORMS[command.name].values(command)))
 

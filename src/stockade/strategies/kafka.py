@@ -83,6 +83,7 @@ class Kafka(Base):
             await asyncio.to_thread(topics.ensure, topic, 1, self.log.replication, REPLIES)
             self._replies = Replies(self.log.bootstrap, topic, self._heard)
             self._writer = Writer(self.log.bootstrap)
+            await asyncio.to_thread(self._writer.warm, self.log.topic)
 
     async def stop(self) -> None:
         """Send what is not sent yet, wait for nothing else; commands under way are decided without us."""

@@ -17,6 +17,7 @@ from stockade.strategies.kafka_options import KafkaOptions
 
 COMMIT_S = 1.0  # how often the group is told how far we are; only its lag figures depend on it
 MAX_FETCH = 1_000
+MAX_HEARTBEAT_MS = 1_000
 
 
 class Listener(Protocol):
@@ -206,5 +207,6 @@ def _settings(log: KafkaOptions) -> dict[str, Any]:
     if log.protocol == "classic":  # with `consumer` the brokers decide both
         settings["partition.assignment.strategy"] = "cooperative-sticky"
         settings["session.timeout.ms"] = log.session_ms
-        settings["heartbeat.interval.ms"] = max(500, log.session_ms // 4)
+        # a rebalance is noticed with a heartbeat, and the cooperative one needs two
+        settings["heartbeat.interval.ms"] = min(MAX_HEARTBEAT_MS, log.session_ms // 3)
     return settings

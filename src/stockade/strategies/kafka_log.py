@@ -211,6 +211,17 @@ class Writer:
         if error is not None:
             raise _down(error) from error
 
+    def warm(self, topic: str) -> None:
+        """Ask for a topic's leaders now, so that the first message need not. Blocks.
+
+        Raises:
+            Busy: the brokers cannot be reached.
+        """
+        try:
+            self._producer.list_topics(topic, timeout=CALL_S)
+        except self._failed as error:
+            raise _down(error) from error
+
     def _hear(self) -> None:
         while not self._stop.is_set():
             self._producer.poll(POLL_S)
@@ -278,3 +289,39 @@ class Replies:
         """End the thread. Blocks."""
         self._stop.set()
         self._thread.join(END_S)
+
+
+def read_topic(bootstrap: str, topic: str, limit: int) -> list[Record]:
+    """The first messages of a topic's first partition, as far as it goes now. Blocks.
+
+    Args:
+        bootstrap: the brokers.
+        topic: with one partition that is of interest.
+        limit: messages at most.
+
+    Raises:
+        Busy: the brokers cannot be reached, or stopped answering.
+    """
+    kafka = client()
+    consumer: Any = kafka.Consumer({**common(bootstrap), "group.id": f"{topic}.look", "enable.auto.commit": False})
+    found: list[Record] = []
+    try:
+        low, high = consumer.get_watermark_offsets(kafka.TopicPartition(topic, 0), timeout=CALL_S)
+        consumer.assign([kafka.TopicPartition(topic, 0, low)])
+        end = min(high, low + limit)
+        while low < end:
+            messages = consumer.consume(end - low, CALL_S if not found else POLL_S)
+            if not messages and not found:
+                raise Busy(f"Kafka gave nothing of {topic} within {CALL_S} s", "DEPENDENCY_DOWN")
+            if not messages:
+                break
+            for message in messages:
+                if message.error() is None:
+                    headers = dict(message.headers() or ())
+                    found.append(Record(0, message.offset(), message.key(), message.value(), headers))
+                    low = message.offset() + 1
+    except kafka.KafkaException as error:
+        raise _down(error) from error
+    finally:
+        consumer.close()
+    return found

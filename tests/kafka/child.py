@@ -1,0 +1,79 @@
+"""A worker process that kills or stops itself at a named point: `python -m tests.kafka.child JSON`.
+
+Points: `before` a batch's transaction, `saved` inside it before the commit, `after` its commit and before the replies.
+Mode `offset_first` is the control: it moves the position before the orders, as a consumer does that commits its
+offset first.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+
+from stockade.shop.resources import SHOP_RESOURCES
+from stockade.shop.wire import encode_command
+from stockade.shop.worker import Worker
+from stockade.store import Database, SqlStore
+from stockade.store.positions import Positions
+from stockade.strategies.kafka_options import KafkaOptions
+
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+def say(event, **fields):
+    """One line of JSON to the parent."""
+    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+    sys.stdout.flush()
+
+
+class Hurt:
+    """Does its harm at one point, the n-th time that it comes by."""
+
+    def __init__(self, at, after, then):
+        self._at, self._left, self._then = at, after, then
+
+    def __call__(self, point):
+        if point == self._at:
+            self._left -= 1
+            if self._left == 0:
+                say("here", point=point)
+                os.kill(os.getpid(), SIGNALS[self._then])
+
+
+class HurtStore(SqlStore):
+    """A store with points before and after each batch of a log."""
+
+    hurt = None
+    offset_first = None
+
+    async def transact(self, commands, guard, *, deadline, positions=()):
+        """The same, with harm."""
+        self.hurt("before")
+        if self.offset_first is not None:
+            await self.offset_first.advance(positions)
+            self.hurt("offset moved")
+        answers = await super().transact(commands, guard, deadline=deadline, positions=positions)
+        self.hurt("after")
+        return answers
+
+
+async def main(given):
+    """Work until SIGTERM."""
+    hurt = Hurt(given["at"], given["after"], given["then"])
+    database = await Database.open(given["url"])
+    store = HurtStore(database, SHOP_RESOURCES, hurt)
+    store.hurt = hurt
+    log = KafkaOptions(encode_command, **given["log"])
+    if given.get("offset_first"):
+        store.offset_first = Positions(database, log.topic)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    worker = Worker(store, log, max_batch=given["max_batch"], report=say)
+    await worker.run(stop)
+    await database.close()
+    say("ended", decided=worker.tally.decided, stale=worker.tally.stale)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))

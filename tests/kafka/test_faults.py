@@ -1,0 +1,189 @@
+"""Workers killed, paused and crowded, messages repeated, replies lost: each order is decided once, the audit is clean.
+
+Child processes stop themselves at named points (`tests.kafka.child`), so that a kill lands between two steps.
+"""
+
+import asyncio
+import signal
+
+import pytest
+
+from stockade.core import Accepted, Pending
+from stockade.shop.resources import SHOP_RESOURCES
+from stockade.store import SqlStore
+from stockade.store.tables import ledger
+from tests.kafka.rig import Process, accepted, rigged
+from tests.waiting import eventually_async
+
+
+@pytest.fixture
+async def rig(postgres_database, kafka_bootstrap):
+    """A shop on PostgreSQL over a fresh topic, with 1,000 units of four SKUs."""
+    async with rigged(postgres_database, kafka_bootstrap) as found:
+        await found.product("s", "a", "b", "c", stock=1000)
+        yield found
+
+
+async def all_decided(rig, commands, limit_s=40):
+    """Wait for the last decision."""
+    await eventually_async(lambda: rig.decided(commands), limit_s)
+
+
+@pytest.mark.parametrize("point", ["before", "saved", "after"])
+async def test_a_killed_worker_loses_and_repeats_nothing(rig, point):
+    """Killed before the batch, inside its transaction, or after its commit and before the replies: decided once."""
+    commands = [rig.order() for _ in range(40)]
+    first = await Process.start(rig, at=point, max_batch=10, after=2)
+    async with rig.strategy(wait_s=1.0) as strategy:
+        await first.hears("partition taken")
+        answers = await rig.place(strategy, commands)
+        assert await first.ended() == -signal.SIGKILL
+        assert any(isinstance(answer, Pending) for answer in answers)
+        before = await rig.count()
+        await Process.start(rig)
+        await all_decided(rig, commands)
+    assert before == {"before": 10, "saved": 10, "after": 20}[point]
+    assert await rig.check(commands) == 40
+
+
+async def test_committing_the_offset_first_loses_orders(rig):
+    """The control: a consumer that moves its position before the orders, and is killed between, has lost them."""
+    commands = [rig.order() for _ in range(10)]
+    async with rig.strategy(wait_s=0.2) as strategy:
+        await rig.place(strategy, commands)
+        loser = await Process.start(rig, at="offset moved", offset_first=True)
+        assert await loser.ended() == -signal.SIGKILL
+        async with rig.worker():
+            late = rig.order(number=99)
+            await strategy.submit(late)
+            await all_decided(rig, [late])
+    assert await rig.count() == 1
+
+
+async def test_replies_that_are_lost_are_asked_for_again(rig):
+    """The outcome is durable, its reply is not: the same request id tells the same outcome, and nothing moves twice."""
+    commands = [rig.order() for _ in range(20)]
+    mute = await Process.start(rig, at="after")
+    async with rig.strategy(wait_s=2.0) as strategy:
+        await mute.hears("partition taken")
+        answers = await rig.place(strategy, commands)
+        assert all(isinstance(answer, Pending) for answer in answers)
+    assert await mute.ended() == -signal.SIGKILL
+    entries = await rig.count(ledger)
+    async with rig.worker(), rig.strategy() as another:
+        again = await rig.place(another, commands)
+    assert accepted(again) == 20
+    assert all(answer.replayed for answer in again)
+    assert await rig.count(ledger) == entries
+    assert await rig.check(commands) == 20
+
+
+async def test_a_replay_from_the_first_message_changes_nothing(rig):
+    """Every partition read again from offset 0, and a tenth sent twice: identical outcomes, no row moves (F12)."""
+    commands = [rig.order(name) for _ in range(20) for name in ("s", "a", "b")]
+    async with rig.strategy() as strategy:
+        async with rig.worker():
+            first = await rig.place(strategy, commands)
+            again = await rig.place(strategy, commands[::10])
+        assert [answer.data for answer in again] == [answer.data for answer in first[::10]]
+        entries, consumed = await rig.count(ledger), await rig.positions.read()
+        assert sum(consumed.values()) == 66
+        for part in consumed:
+            await rig.positions.rewind(part, 0)
+        async with rig.worker() as worker:
+
+            async def replayed():
+                return worker.tally.decided == 66
+
+            await eventually_async(replayed, 20)
+    assert await rig.positions.read() == consumed
+    assert await rig.count(ledger) == entries
+    assert await rig.check(commands) == 60
+
+
+async def test_a_paused_worker_that_wakes_up_changes_nothing(rig):
+    """A worker stopped before its transaction, its orders decided by another meanwhile: awake, it is refused."""
+    commands = [rig.order() for _ in range(20)]
+    zombie = await Process.start(rig, at="before", then="stop")
+    async with rig.strategy(wait_s=20) as strategy:
+        await zombie.hears("partition taken")
+        placing = asyncio.ensure_future(rig.place(strategy, commands))
+        await zombie.hears("here")
+        async with rig.worker():
+            answers = await placing  # decided by the other worker, after the session of the first
+            assert accepted(answers) == 20
+            entries = await rig.count(ledger)
+            zombie.send(signal.SIGCONT)
+            refused = await zombie.hears("partition refused")
+            assert "another reader" in refused["error"]
+            assert await rig.count(ledger) == entries
+            more = [rig.order() for _ in range(20)]
+            assert accepted(await rig.place(strategy, more)) == 20
+    zombie.send(signal.SIGTERM)
+    await zombie.ended()
+    assert zombie.heard[-1]["stale"] >= 1
+    assert await rig.check(commands + more) == 40
+
+
+async def test_three_workers_come_and_go_under_load(rig):
+    """Three workers join one after the other, one is killed and one stops in order: all decided once, keys in order."""
+    names = ("s", "a", "b", "c")
+    commands = []
+    async with rig.strategy(wait_s=40) as strategy:
+        tasks = []
+
+        async def load(rounds):
+            for _ in range(rounds):
+                four = [rig.order(name) for name in names]
+                commands.extend(four)
+                tasks.extend(asyncio.ensure_future(strategy.execute(each)) for each in four)
+                await asyncio.gather(*tasks[-40:-20])  # not too far ahead
+
+        one = await Process.start(rig)
+        await one.hears("partition taken")
+        loading = asyncio.ensure_future(load(60))
+        two, three = await Process.start(rig), await Process.start(rig)
+        await asyncio.gather(two.hears("partition taken"), three.hears("partition taken"))
+        one.send(signal.SIGKILL)
+        await loading
+        two.send(signal.SIGTERM)
+        await load(20)
+        answers = await asyncio.gather(*tasks)
+        assert await two.ended() == 0
+    assert all(isinstance(answer, Accepted) for answer in answers)
+    assert await rig.check(commands) == 320
+    for n, name in enumerate(names):
+        versions = await rig.versions(name, commands[n::4])
+        assert versions == sorted(versions)
+
+
+class Hasty(SqlStore):
+    """A store that waits for no connection."""
+
+    async def transact(self, commands, guard, *, deadline, positions=()):
+        """The same, but for the deadline."""
+        return await super().transact(
+            commands, guard, deadline=deadline if positions == () else 0.0, positions=positions
+        )
+
+
+async def test_a_database_that_is_away_delays_and_loses_nothing(rig):
+    """While no transaction succeeds the batch is tried again, never skipped and never a dead letter."""
+    commands = [rig.order() for _ in range(10)]
+    async with rig.strategy() as strategy, rig.worker(Hasty(rig.database, SHOP_RESOURCES)) as worker:
+
+        async def at_work():
+            return len(worker.parts) == 3
+
+        async def tried():
+            return worker.tally.retries >= 3
+
+        await eventually_async(at_work)
+        held = [await rig.database._writers.acquire() for _ in range(rig.database.pool_size)]
+        placing = asyncio.ensure_future(rig.place(strategy, commands))
+        await eventually_async(tried)
+        for _ in held:
+            rig.database._writers.release()
+        assert accepted(await placing) == 10
+        assert worker.tally.dead == 0
+    assert await rig.check(commands) == 10

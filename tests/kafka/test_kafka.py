@@ -1,0 +1,136 @@
+"""The strategy on a real Kafka: what it promises while nothing fails."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from stockade.core import Accepted, Busy, NotSupported, Pending, Rejected, RequestReused
+from stockade.shop.commands import CancelOrder
+from stockade.shop.ids import derived_id
+from stockade.strategies.kafka import Kafka
+from tests.kafka.rig import NOW_MS, accepted, rigged
+from tests.waiting import eventually_async
+
+
+@pytest.fixture
+async def rig(shop_url, kafka_bootstrap):
+    """A shop over a fresh topic."""
+    async with rigged(shop_url, kafka_bootstrap) as found:
+        yield found
+
+
+async def test_reference_20_of_30(rig):
+    """Seed 004's test, decided: 20 get one, 10 are told OUT_OF_STOCK; all is awaited, nothing sleeps (B5, B15)."""
+    await rig.product("s", stock=20)
+    commands = [rig.order() for _ in range(30)]
+    async with rig.worker(), rig.strategy() as strategy:
+        answers = await rig.place(strategy, commands)
+        again = await rig.place(strategy, commands)
+    assert accepted(answers) == 20
+    assert Counter(a.code for a in answers if isinstance(a, Rejected)) == {"OUT_OF_STOCK": 10}
+    assert [a.data for a in again] == [a.data for a in answers]
+    assert all(a.replayed for a in again)
+    assert await rig.check(commands) == 20
+    assert await rig.left() == 0
+
+
+async def test_orders_of_several_lines_are_decided_as_a_whole(rig):
+    """Baskets in opposite orders, over partitions, paid with points: all or nothing, no deadlock, one decision each."""
+    await rig.product("a", "b", "c", stock=30)
+    async with rig.worker() as worker, rig.strategy() as strategy:
+        await rig.place(strategy, [rig.charge(n, amount=20_000, user=f"u{n}") for n in range(10)])
+        commands = [
+            rig.order(*(("a", "b", "c") if n % 2 else ("c", "b")), user=f"u{n % 10}", pay="POINTS", number=n)
+            for n in range(40)
+        ]
+        answers = await rig.place(strategy, commands)
+    codes = Counter(a.code for a in answers if isinstance(a, Rejected))
+    assert accepted(answers) == 30, codes
+    assert codes == {"OUT_OF_STOCK": 10}
+    assert await rig.check(commands) == 30
+    with_a = sum(len(each.lines) == 3 and answer.accepted for each, answer in zip(commands, answers, strict=True))
+    assert [await rig.left(sku) for sku in "abc"] == [30 - with_a, 0, 0]
+    assert rig.store.stats.deadlocks == 0
+    assert worker.tally.dead == 0
+
+
+async def test_the_request_id_decides_what_is_the_same(rig):
+    """One intent three times is one charge, three intents are three; other content under a known id is refused."""
+    await rig.product("s")
+    async with rig.worker(), rig.strategy() as strategy:
+        same = await rig.place(strategy, [rig.charge("same")] * 3)
+        three = await rig.place(strategy, [rig.charge(n, user="u2") for n in range(3)])
+        assert {a.data["balance"] for a in same} == {100}
+        assert sorted(a.data["balance"] for a in three) == [100, 200, 300]
+        order = rig.order()
+        (made,) = await rig.place(strategy, [order])
+        with pytest.raises(RequestReused):
+            await strategy.execute(CancelOrder(order.request_id, "x", NOW_MS, "o", "u1", "other"))
+        cancels = [CancelOrder(derived_id("c", n), "f", NOW_MS, made.data["order_id"], None, "") for n in range(5)]
+        answers = await asyncio.gather(*(strategy.execute(each) for each in cancels))
+    assert accepted(answers) == 1
+    assert await rig.left() == 20
+
+
+async def test_a_new_group_starts_at_the_first_message(rig):
+    """Commands that came before any worker existed are all decided; seed 004 skipped its first thirty (B19)."""
+    await rig.product("s", stock=20)
+    commands = [rig.order() for _ in range(30)]
+    async with rig.strategy(wait_s=1.0) as strategy:
+        answers = await rig.place(strategy, commands)
+        assert all(isinstance(answer, Pending) for answer in answers)
+        assert {answer.request_id for answer in answers} == {command.request_id for command in commands}
+        async with rig.worker():
+            await eventually_async(lambda: rig.decided(commands))
+        assert await rig.count() == 20
+    assert await rig.check(commands) == 20
+
+
+async def test_who_does_not_wait_is_accepted_at_once(rig):
+    """`submit` returns when the log has the command; the outcome comes later, and to whoever asks again."""
+    await rig.product("s")
+    command = rig.order()
+    async with rig.strategy() as strategy:
+        assert await strategy.submit(command) < 10
+        async with rig.worker():
+            (answer,) = await rig.place(strategy, [command])
+    assert isinstance(answer, Accepted)
+    assert await rig.check([command]) == 1
+
+
+async def test_what_is_under_way_is_bounded(rig):
+    """More callers than `queue_size`: the others are told TOO_MANY_REQUESTS at once, and nothing of them is queued."""
+    await rig.product("s", stock=100)
+    commands = [rig.order() for _ in range(20)]
+    async with rig.strategy(queue_size=5, max_batch=5) as strategy:
+        tasks = [asyncio.ensure_future(strategy.execute(command)) for command in commands]
+        refused = await asyncio.gather(*tasks[5:], return_exceptions=True)
+        assert {answer.code for answer in refused if isinstance(answer, Busy)} == {"TOO_MANY_REQUESTS"}
+        assert strategy.depth == 5
+        async with rig.worker():
+            assert accepted(await asyncio.gather(*tasks[:5])) == 5
+        assert strategy.depth == 0
+    assert await rig.check(commands[:5]) == 5
+    assert await rig.count() == 5
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+async def test_orders_of_one_key_are_decided_in_the_order_taken(shop_url, kafka_bootstrap, protocol):
+    """Per key first in, first out: the versions of each SKU follow the order in which its orders were taken (I12)."""
+    async with rigged(shop_url, kafka_bootstrap, protocol=protocol) as rig:
+        names = ("a", "b", "c", "d")
+        await rig.product(*names, stock=1000)
+        commands = {name: [rig.order(name) for _ in range(60)] for name in names}
+        async with rig.worker(max_batch=16), rig.strategy() as strategy:
+            together = [command for four in zip(*commands.values(), strict=True) for command in four]
+            assert accepted(await rig.place(strategy, together)) == 240
+        for name in names:
+            versions = await rig.versions(name, commands[name])
+            assert versions == sorted(versions)
+
+
+async def test_without_brokers_named_it_says_what_to_set():
+    """The strategy names the setting that it lacks, and refuses commands while it does not run."""
+    with pytest.raises(NotSupported, match="kafka_bootstrap"):
+        await Kafka(None).start()

@@ -1,0 +1,92 @@
+"""Messages that cannot be carried out: put aside with their reason, in nobody's way, and sent again once mended."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+
+from stockade.core import StockadeError
+from stockade.shop import wire
+from stockade.shop.dead_letters import dead_letters, send_again
+from stockade.shop.resources import SHOP_RESOURCES
+from stockade.shop.wire import BadMessage, decode_command, encode_command
+from stockade.store import SqlStore
+from stockade.strategies.kafka_log import Writer
+from tests.kafka.rig import accepted, rigged
+from tests.unit.shop.test_total import COMMANDS
+from tests.waiting import eventually_async
+
+
+@pytest.fixture
+async def rig(shop_url, kafka_bootstrap):
+    """A shop over a topic of one partition: what blocks it would block everyone."""
+    async with rigged(shop_url, kafka_bootstrap, parts=1) as found:
+        await found.product("s", stock=100)
+        yield found
+
+
+class Mended(SqlStore):
+    """A store in which orders of user `cursed` fail like a bug, until it is mended."""
+
+    mended = False
+
+    async def transact(self, commands, guard, *, deadline, positions=()):
+        """The same, but for the cursed."""
+        if not self.mended and any(getattr(command, "user_id", "") == "cursed" for command in commands):
+            return [ZeroDivisionError("a bug")] * len(commands)
+        return await super().transact(commands, guard, deadline=deadline, positions=positions)
+
+
+async def test_poison_is_put_aside_and_can_be_sent_again(rig):
+    """Garbage, an unknown command and a command that fails on a bug: dead letters, while all around them is decided."""
+    store = Mended(rig.database, SHOP_RESOURCES)
+    good = [rig.order() for _ in range(10)]
+    cursed = rig.order(user="cursed")
+    writer = Writer(rig.log.bootstrap)
+    async with rig.strategy() as strategy:
+        placing = asyncio.ensure_future(rig.place(strategy, good[:5]))
+        for value in (b"garbage", wire._encode((1, "sell_the_shop", []))):
+            await writer.deliver(rig.log.topic, value, key=b"k", headers={}, wait_s=10)
+        failing = asyncio.ensure_future(strategy.execute(cursed))
+        await asyncio.sleep(0)
+        rest = asyncio.ensure_future(rig.place(strategy, good[5:]))
+        async with rig.worker(store) as worker:
+            assert accepted(await placing) == 5
+            assert accepted(await rest) == 5
+            with pytest.raises(StockadeError, match="a bug"):
+                await failing
+            assert worker.tally.dead == 3
+            letters = await dead_letters(rig.log)
+            assert [letter.reason.partition(":")[0] for letter in letters] == [
+                "not a command",
+                "unknown command 'sell_the_shop'",
+                "ZeroDivisionError",
+            ]
+            store.mended = True
+            assert await send_again(rig.log, letters[2:]) == 1
+            await eventually_async(lambda: rig.decided([cursed]))
+    await asyncio.to_thread(writer.close)
+    assert await rig.check([*good, cursed]) == 11
+
+
+@given(command=COMMANDS)
+def test_every_command_survives_the_log(command):
+    """What comes out of a message is what went in, keys included; numbers that no rule allows do not get in."""
+    try:
+        message = encode_command(command)
+    except OverflowError:
+        assert command.problem() or not -(2**63) <= command.now_ms < 2**64
+        return
+    again = decode_command(message)
+    assert again == command
+    assert again.keys == command.keys
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"", b"\x00", b"garbage", wire._encode((2, "place_order", [])), wire._encode((1, "place_order", ["x"]))],
+)
+def test_what_is_no_command_is_said_to_be_none(message):
+    """Empty, cut off, of another version or with other fields: refused with a reason, never a guess."""
+    with pytest.raises(BadMessage):
+        decode_command(message)
