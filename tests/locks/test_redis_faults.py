@@ -369,10 +369,10 @@ async def test_replicas_are_waited_for(redis_server):
         await locks.port.settle()
         with redis.Redis.from_url(master.url) as onlooker:
             assert not onlooker.exists("a")
-        replica = await asyncio.to_thread(redis_server, replica_of=master)
-        async with locks.lock("a"):
-            with redis.Redis.from_url(replica.url) as copy:
-                assert copy.exists("a")
+    replica = await asyncio.to_thread(redis_server, replica_of=master)
+    async with aio.RedisLocks(master.url, RedisTuning(wait_replicas=1, call_s=8)) as locks, locks.lock("a"):
+        with redis.Redis.from_url(replica.url) as copy:
+            assert copy.exists("a")
 
 
 async def test_failover_with_a_lost_tail_grants_twice_and_the_owner_tells_them_apart(redis_server):

@@ -55,19 +55,26 @@ class Keeper(Generic[LeaseT]):
         started = self.port.now()
         deadline = math.inf if timeout_s is None else started + timeout_s
         self._tell("asked", ask, started)
+        granted = None
         try:
             granted = await self.backend.acquire(ask, deadline)
+            self._tell("timeout" if granted is None else "acquired", ask, started)
+            return None if granted is None else self._keep(ask, granted, me)
         except Exception as error:
             self._tell("failed", ask, started, repr(error))
             raise
         except BaseException:
+            if granted is not None:  # Ctrl-C in a thread may come at any point
+                self._undo(ask, me)
             self._tell("cancelled", ask, started)
             raise
-        if granted is None:
-            self._tell("timeout", ask, started)
-            return None
-        self._tell("acquired", ask, started)
-        return self._keep(ask, granted, me)
+
+    def _undo(self, ask: Ask, me: object) -> None:
+        """A grant that its caller never saw."""
+        lease = self._held.get((ask.spec.kind, ask.spec.name, me))
+        if lease is not None and lease.ask is ask:
+            self.forget(lease)
+        self.port.finish(self.backend.release(ask))
 
     async def acquire_anyhow(self, spec: Spec, timeout_s: float | None) -> LeaseT | None:
         """As `acquire`, for locks that belong to nobody in particular, as `threading.Lock`: the caller may wait for

@@ -51,11 +51,16 @@ class MySQLDialect:
     async def connect(self, ended: Callable[[Any], None]) -> Any:
         try:
             connection = await self._asyncmy.connect(autocommit=True, connect_timeout=_CALL_S, **self._where)
-            with contextlib.suppress(self._asyncmy.errors.Warning):
-                await self._ask(connection, "SET SESSION sql_notes = 0")
-            await self._ask(connection, _TABLE)
         except self._trouble as error:
             raise LockUnavailable(f"MySQL: {error}") from error
+        try:
+            await self._ask(connection, "SET SESSION sql_notes = 0")  # or "table exists" comes as a warning
+            await self._ask(connection, _TABLE)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, self._trouble):
+                raise LockUnavailable(f"MySQL: {error}") from error
+            raise
         return connection
 
     @staticmethod

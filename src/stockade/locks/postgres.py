@@ -35,8 +35,10 @@ class PostgresDialect:
 
     async def connect(self, ended: Callable[[Any], None]) -> Any:
         try:
-            connection = await self._asyncpg.connect(self._dsn, timeout=_CALL_S, statement_cache_size=20)
-            await connection.execute("SET client_connection_check_interval = 1000")
+            # the server looks each second whether a waiting client is still there (PostgreSQL 14 and later)
+            connection = await self._asyncpg.connect(
+                self._dsn, timeout=_CALL_S, server_settings={"client_connection_check_interval": "1000"}
+            )
         except self._trouble as error:
             raise LockUnavailable(f"PostgreSQL: {error}") from error
         connection.add_termination_listener(ended)

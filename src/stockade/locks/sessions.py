@@ -130,8 +130,12 @@ class SessionBackend:
     async def _connection(self) -> Any:
         while self._idle:
             connection = self._idle.pop()
-            if await self._runner.run(self._dialect.ping(connection, _CONNECT_S)):
-                return connection
+            try:
+                if await self._runner.run(self._dialect.ping(connection, _CONNECT_S)):
+                    return connection
+            except BaseException:
+                self._port.finish(self._runner.run(self._dialect.drop(connection)))
+                raise
             await self._runner.run(self._dialect.drop(connection))
         return await self._runner.run(self._dialect.connect(self._ended))
 

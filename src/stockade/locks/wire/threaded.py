@@ -22,7 +22,7 @@ _CHUNK = 65536
 class _Call:
     """One command on its way: its bytes, then its reply."""
 
-    __slots__ = ("data", "error", "gate", "leads", "reply", "timeout_s")
+    __slots__ = ("batch", "data", "error", "gate", "leads", "reply", "timeout_s")
 
     def __init__(self, data: bytes, timeout_s: float) -> None:
         self.data = data
@@ -30,6 +30,7 @@ class _Call:
         self.reply: Any = None
         self.error: Exception | None = None
         self.leads = False
+        self.batch: list[_Call] = []  # what it sends when it leads
         self.gate: threading.Lock | None = None
 
 
@@ -106,54 +107,58 @@ class ThreadedTransport:
         call = _Call(self._hiredis.pack_command(parts), timeout_s)
         if self._process != process_id():
             self._reset_after_fork()
-        with self._guard:
-            self._pending.append(call)
-            if self._busy:
-                call.gate = threading.Lock()
-                call.gate.acquire()
-            else:
-                self._busy = call.leads = True
-        if call.gate is not None:
-            self._follow(call, call.gate)
-        if call.leads:
-            self._lead(call)
+        try:
+            with self._guard:
+                self._pending.append(call)
+                if self._busy:
+                    call.gate = threading.Lock()
+                    call.gate.acquire()
+                else:
+                    self._busy = call.leads = True
+            if call.gate is not None:
+                call.gate.acquire()  # until somebody has our reply, or it is our turn; who leads bounds the time
+            if call.leads:
+                self._lead(call)
+        finally:  # also after Ctrl-C, at any point above: nobody may wait for a leader who has gone
+            if call.leads or self._left_line(call):
+                self._hand_lead_on(call)
         if call.error is not None:
             raise call.error
         return call.reply
 
-    def _follow(self, call: _Call, gate: threading.Lock) -> None:
-        """Wait until somebody has our reply, or until it is our turn to lead. The leader bounds the time."""
-        try:
-            gate.acquire()
-        except BaseException:  # Ctrl-C in the main thread: do not inherit the lead and drop it
-            with self._guard:
-                if call in self._pending:
-                    self._pending.remove(call)
-                leads = call.leads
-            if leads:
-                self._lead(call)
-            raise
+    def _left_line(self, call: _Call) -> bool:
+        """Leave the line if the call was interrupted there. True: it was just chosen to lead."""
+        if not call.data or call.error is not None:
+            return False
+        with self._guard:
+            if call in self._pending:
+                self._pending.remove(call)
+            return call.leads
 
     def _lead(self, own: _Call) -> None:
-        """Send and read for everybody who is there, then let the next one lead."""
+        """Send and read for everybody who is there."""
         with self._guard:
-            batch, self._pending = self._pending, []
+            own.batch, self._pending = self._pending, []
         try:
-            self._exchange(batch)
+            self._exchange(own.batch)
         except (OSError, LockUnavailable) as error:
-            self._fail(batch, str(error))
-        except BaseException:
-            self._fail(batch, "interrupted")  # a reply may be half read: the connection is of no use
-            raise
-        finally:
-            with self._guard:
-                heir = next(iter(self._pending), None)
-                self._busy = heir is not None
-                if heir is not None:
-                    heir.leads = True
-            for call in (*batch, heir):
-                if call is not own and call is not None and call.gate is not None:
-                    call.gate.release()
+            self._fail(own.batch, str(error))
+
+    def _hand_lead_on(self, own: _Call) -> None:
+        """Let everybody go who has an answer, and the next one lead."""
+        if any(call.data and call.error is None for call in own.batch):
+            self._fail(own.batch, "interrupted")  # a reply may be half read: the connection is of no use
+        with self._guard:
+            own.leads = False
+            if own in self._pending:
+                self._pending.remove(own)
+            heir = next(iter(self._pending), None)
+            self._busy = heir is not None
+            if heir is not None:
+                heir.leads = True
+        for call in (*own.batch, heir):
+            if call is not own and call is not None and call.gate is not None:
+                call.gate.release()
 
     def _exchange(self, batch: list[_Call]) -> None:
         bound_s = max(call.timeout_s for call in batch)
@@ -176,7 +181,7 @@ class ThreadedTransport:
             self._socket.close()
             self._socket = None
         for call in batch:
-            if call.data:  # not answered yet
+            if call.data and call.error is None:  # not answered yet
                 call.error = LockUnavailable(f"lock server: {reason}")
 
     def _reset_after_fork(self) -> None:

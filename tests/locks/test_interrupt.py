@@ -1,0 +1,122 @@
+"""Ctrl-C in the middle of a blocking call: the sync face's cancellation."""
+
+import random
+import signal
+import threading
+
+import pytest
+import redis
+
+from stockade import locks as sync
+from stockade.locks import RedisTuning
+
+pytestmark = [
+    pytest.mark.redis,
+    pytest.mark.filterwarnings(
+        "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),  # an interrupt in a finalizer is lost
+]
+
+
+class Interrupt(BaseException):
+    """What the signal raises, as KeyboardInterrupt would be."""
+
+
+@pytest.fixture
+def interrupt_after():
+    """Function that raises Interrupt in the main thread after so many seconds; disarmed with 0."""
+
+    def ring(signum, frame):
+        raise Interrupt
+
+    before = signal.signal(signal.SIGUSR1, ring)
+    alarms = []
+
+    def arm(seconds):
+        for alarm in alarms:
+            alarm.cancel()
+            alarm.join()
+        alarms.clear()
+        if seconds:
+            main = threading.main_thread().ident
+            alarms.append(threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGUSR1)))
+            alarms[0].start()
+
+    yield arm
+    arm(0)
+    signal.signal(signal.SIGUSR1, before)
+
+
+def give_back(locks, name):
+    """An interrupt just after the grant leaves the lock with the thread, as with `threading.Lock`: it can tell."""
+    if locks.lock(name).owned():
+        locks.lock(name).release()
+
+
+@pytest.mark.parametrize("contended", [False, True])
+def test_interrupted_acquire_leaves_nothing(redis_url, interrupt_after, contended):
+    """300 acquisitions interrupted at random moments: the lock is free afterwards, nobody waits in line."""
+    rng = random.Random(3)
+    interrupted = 0
+    with (
+        sync.RedisLocks(redis_url, RedisTuning(poll_s=0.2), lease_s=20) as locks,
+        sync.RedisLocks(redis_url, lease_s=20) as other,
+        redis.Redis.from_url(redis_url) as server,
+    ):
+        locks.lock("a").acquire().release()
+        for _ in range(150):
+            held = other.lock("a").acquire() if contended else None
+            try:
+                interrupt_after(rng.uniform(0.0001, 0.002))
+                while True:
+                    locks.lock("a").acquire(timeout=5).release()
+            except Interrupt:
+                interrupted += 1
+            finally:
+                interrupt_after(0)
+                give_back(locks, "a")
+                if held is not None:
+                    held.release()
+            assert server.llen("{a}:q") == 0
+        assert interrupted == 150
+        final = other.lock("a").acquire(timeout=2)
+        final.release()
+
+
+def test_interrupted_leader_does_not_stop_the_others(redis_url, interrupt_after):
+    """Interrupting the thread that sends for all: the others go on, on a new connection."""
+    with sync.RedisLocks(redis_url, lease_s=20) as locks:
+        stop, done, errors = threading.Event(), [0] * 4, []
+
+        def work(number):
+            try:
+                while not stop.is_set():
+                    with locks.lock(f"k{number}"):
+                        done[number] += 1
+            except Exception as error:  # noqa: BLE001 - shown below
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        rng = random.Random(4)
+        for _ in range(40):
+            try:
+                interrupt_after(rng.uniform(0.0005, 0.004))
+                while True:
+                    with locks.lock("main"):
+                        pass
+            except Interrupt:
+                give_back(locks, "main")
+            finally:
+                interrupt_after(0)
+        before = sum(done)
+        lease = locks.lock("last").acquire(timeout=5)
+        assert lease
+        lease.release()
+        stop.set()
+        for thread in threads:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in threads)
+        assert errors == []
+        assert before > 40
