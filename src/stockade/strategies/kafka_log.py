@@ -33,6 +33,10 @@ class NotSent(Exception):
     """The message was refused before it left, e.g. too large: it is certainly not in the log."""
 
 
+class Refusal(Exception):
+    """The brokers refuse this message for what it is, e.g. too large for the topic: sending again would not help."""
+
+
 Done = Callable[[Exception | None], None]
 
 
@@ -167,7 +171,8 @@ class Writer:
             value: at most a million bytes.
             key: messages of one key are in one partition, in order.
             headers: names and bytes.
-            done: called on the writer's thread with None when all in-sync replicas have the message, or with the error.
+            done: called on the writer's thread with None when all in-sync replicas have it, else with a Refusal
+                or what went wrong.
 
         Raises:
             Busy: too many messages wait for the brokers (TOO_MANY_REQUESTS).
@@ -238,7 +243,12 @@ class Writer:
 
 def _report(done: Done) -> Callable[[Any, Any], None]:
     def report(error: Any, _message: Any) -> None:
-        done(None if error is None else client().KafkaException(error))
+        if error is None:
+            done(None)
+            return
+        kinds = client().KafkaError
+        at_fault = error.code() in (kinds.MSG_SIZE_TOO_LARGE, kinds.INVALID_RECORD, kinds.INVALID_MSG)
+        done(Refusal(error.str()) if at_fault else client().KafkaException(error))
 
     return report
 

@@ -1,0 +1,136 @@
+"""Events into a Kafka topic, in the binary form of CloudEvents 1.0 (attributes as headers, the body as it is).
+
+An event is confirmed when all in-sync replicas have it. The writer never gives a message up by itself, so what has
+arrived of a partition is always a prefix of what was sent: a relay that runs out of patience throws the writer away and
+sends again, and per key the first deliveries stay in order. Neighbours: `relay` calls, `strategies.kafka_log` speaks.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from stockade.core import Busy
+from stockade.shop.relay.sinks import CONFIRMED, HELD, Receipt, SinkDown
+from stockade.shop.times import rfc3339
+from stockade.store.outbox import Posted
+from stockade.strategies.kafka_log import NotSent, Refusal, Topics, Writer
+
+EVENTS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}
+
+
+class KafkaSink:
+    """One topic.
+
+    Args:
+        bootstrap: brokers to ask first.
+        topic: made at the first use unless it is there.
+        source: who we are, in every event (`ce_source`).
+        partitions: of a topic that is made.
+        replication: of a topic that is made; -1: as the brokers are configured.
+        wait_s: how long a batch may take, in seconds; less than the time after which a relay's part is taken over.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str = "stockade.events",
+        *,
+        source: str = "/stockade",
+        partitions: int = 3,
+        replication: int = -1,
+        wait_s: float = 5.0,
+    ) -> None:
+        self._bootstrap, self._topic, self._source = bootstrap, topic, source.encode()
+        self._partitions, self._replication = partitions, replication
+        self._wait_s = wait_s
+        self._writer: Writer | None = None
+
+    async def publish(self, events: Sequence[Posted]) -> Sequence[Receipt]:
+        """See `Sink.publish`."""
+        writer = await self._open()
+        batch = _Batch(len(events))
+        held: set[str] = set()
+        for n, event in enumerate(events):
+            if event.key in held:
+                batch.settle(n, HELD)
+                continue
+            try:
+                writer.send(
+                    self._topic, event.body, key=event.key.encode(), headers=self._headers(event), done=batch.hears(n)
+                )
+            except NotSent as error:
+                held.add(event.key)
+                batch.settle(n, Receipt(False, str(error)))
+            except Busy:  # the client's own queue is full: the rest waits for the next round
+                held.update(each.key for each in events[n:])
+                batch.settle(n, HELD)
+        try:
+            async with asyncio.timeout(self._wait_s):
+                return await batch.done
+        except TimeoutError as error:
+            await self.close()
+            raise SinkDown(f"Kafka did not confirm within {self._wait_s} s") from error
+
+    def _headers(self, event: Posted) -> Mapping[str, bytes]:
+        return {
+            "ce_specversion": b"1.0",
+            "ce_id": event.event_id.encode(),
+            "ce_type": event.kind.encode(),
+            "ce_source": self._source,
+            "ce_time": rfc3339(event.created_ms).encode(),
+            "content-type": b"application/json",
+        }
+
+    async def _open(self) -> Writer:
+        if self._writer is None:
+            try:
+                topics = Topics(self._bootstrap)
+                await asyncio.to_thread(topics.ensure, self._topic, self._partitions, self._replication, EVENTS)
+            except Busy as error:
+                raise SinkDown(str(error)) from error
+            self._writer = Writer(self._bootstrap, give_up_s=None)
+        return self._writer
+
+    async def close(self) -> None:
+        """Throw away what is not confirmed; it is still in the outbox."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await asyncio.to_thread(writer.close, 0)
+
+
+class _Batch:
+    """Collects receipts from the writer's thread; the last one wakes the loop."""
+
+    def __init__(self, size: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[Sequence[Receipt]] = self._loop.create_future()
+        self._receipts: list[Receipt | Exception | None] = [None] * size
+        self._left = size
+
+    def hears(self, n: int) -> "_Hears":
+        return _Hears(self, n)
+
+    def settle(self, n: int, receipt: Receipt | Exception) -> None:
+        self._loop.call_soon_threadsafe(self._settle, n, receipt)
+
+    def _settle(self, n: int, receipt: Receipt | Exception) -> None:
+        self._receipts[n] = receipt
+        self._left -= 1
+        if self._left or self.done.done():
+            return
+        failure = next((each for each in self._receipts if isinstance(each, Exception)), None)
+        if failure is not None:
+            self.done.set_exception(SinkDown(str(failure)))
+        else:
+            self.done.set_result([each for each in self._receipts if isinstance(each, Receipt)])
+
+
+class _Hears:
+    """The answer of the brokers to one event."""
+
+    def __init__(self, batch: _Batch, n: int) -> None:
+        self._batch, self._n = batch, n
+
+    def __call__(self, error: Exception | None) -> None:
+        refused = isinstance(error, Refusal)
+        answer = CONFIRMED if error is None else Receipt(False, str(error)) if refused else error
+        self._batch.settle(self._n, answer)

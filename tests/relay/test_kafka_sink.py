@@ -1,0 +1,93 @@
+"""Events into a real Kafka: in order per key, confirmed by the brokers, refused only for what they are."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from stockade.core import Guard
+from stockade.lab.servers.process import free_port
+from stockade.shop.relay import KafkaSink, SinkDown
+from stockade.store.outbox import Outbox
+from stockade.strategies.kafka_log import Topics, read_topic
+from tests.relay.conftest import SKUS, buy, drain, relay_over
+from tests.store.commands import Take, rid
+from tests.store.conftest import opened, soon, stocked
+
+
+@pytest.fixture
+async def shop(tmp_path):
+    """A shop on SQLite: what the databases add is held by the other tests."""
+    async with opened(f"sqlite:///{tmp_path / 'stockade.sqlite'}") as database:
+        await Outbox(database).open()
+        yield await stocked(database, *SKUS, n=10_000)
+
+
+@pytest.fixture
+async def topic(kafka_bootstrap):
+    """A fresh topic's name."""
+    name = f"test.events.{uuid4().hex[:12]}"
+    yield name
+    await asyncio.to_thread(Topics(kafka_bootstrap).remove, name)
+
+
+async def test_events_arrive_in_a_topic(shop, kafka_bootstrap, topic):
+    """Every event once, its id and kind as CloudEvents headers; the events of a key in the order of its versions."""
+    ids = await buy(shop, range(200))
+    relay = relay_over(shop.database, KafkaSink(kafka_bootstrap, topic, partitions=1), batch=64)
+    await drain(relay)
+    await relay.finish()
+    records = await asyncio.to_thread(read_topic, kafka_bootstrap, topic, 1000)
+    assert sorted(record.headers["ce_id"].decode() for record in records) == sorted(ids)
+    for n, sku in enumerate(SKUS):
+        mine = [record.headers["ce_id"].decode() for record in records if record.key == f"stock:{sku}".encode()]
+        assert mine == ids[n :: len(SKUS)]
+    assert records[0].headers["ce_type"] == b"taken"
+    assert await Outbox(shop.database).lag() == (0, None, 0)
+
+
+async def test_brokers_that_are_away_cost_no_try(shop, kafka_bootstrap, topic):
+    """No broker listens: nothing counts as refused; with brokers everything arrives."""
+    ids = await buy(shop, range(20))
+    away = relay_over(shop.database, KafkaSink(f"127.0.0.1:{free_port()}", topic, wait_s=0.5), tries=1)
+    away._sink._open = lambda: _without_asking(away._sink)
+    with pytest.raises(SinkDown):
+        await away.once()
+    await away.finish()
+    relay = relay_over(shop.database, KafkaSink(kafka_bootstrap, topic, partitions=1))
+    await drain(relay)
+    await relay.finish()
+    records = await asyncio.to_thread(read_topic, kafka_bootstrap, topic, 1000)
+    assert sorted(record.headers["ce_id"].decode() for record in records) == sorted(ids)
+    assert (await Outbox(shop.database).lag()).dead == 0
+
+
+async def _without_asking(sink):
+    """The topic is known to be there; the brokers go away afterwards."""
+    from stockade.strategies.kafka_log import Writer
+
+    sink._writer = sink._writer or Writer(sink._bootstrap, give_up_s=None)
+    return sink._writer
+
+
+async def test_an_event_that_is_too_large_becomes_a_dead_letter(shop, kafka_bootstrap, topic):
+    """The brokers would never take it: its tries are spent, it is kept with the reason, and its neighbours arrive."""
+    await buy(shop, range(4))
+    large = Take(rid("large"), skus=("a",))
+    (answer,) = await shop.transact([large], Guard.ROW, deadline=soon())
+    assert answer.accepted
+
+    class Large(KafkaSink):
+        """Blows that event up."""
+
+        async def publish(self, events):
+            blown = [e._replace(body=b"x" * 2_000_000) if e.request_id == large.request_id else e for e in events]
+            return await super().publish(blown)
+
+    relay = relay_over(shop.database, Large(kafka_bootstrap, topic, partitions=1), tries=1)
+    await drain(relay)
+    await relay.finish()
+    ((letter, reason),) = await Outbox(shop.database).dead()
+    assert letter.request_id == large.request_id
+    assert "too large" in reason.lower()
+    assert len(await asyncio.to_thread(read_topic, kafka_bootstrap, topic, 1000)) == 4
