@@ -16,10 +16,11 @@ import asyncpg
 
 from benchmarks.ground import FINGERPRINT, HOT, PLANS, Buy, Ground
 from benchmarks.harness import Loop
-from benchmarks.ours import WAIT_S, pool_size
-from stockade.core import Accepted, Backoff
+from benchmarks.ours import POOL, WAIT_S
+from stockade.core import Accepted, Backoff, JsonValue, Key
 from stockade.shop import words
 from stockade.store.codec import encode_body, encode_outcome
+from stockade.store.fold import part_of
 
 KNOWN = "SELECT fingerprint, outcome FROM requests WHERE id = $1"
 READ_SKU = "SELECT product_id, price, on_hand, reserved, version FROM skus WHERE id = $1"
@@ -30,9 +31,7 @@ ADD_ORDER = (
     "INSERT INTO orders (id, user_id, status, total, pay, reserved_until_ms, payment_id, reason, created_ms, version, "
     "stamp) VALUES ($1, $2, 'PAID', $3, 'POINTS', 0, $1, '', $4, 1, $4)"
 )
-ADD_LINE = (
-    "INSERT INTO order_lines (order_id, line, sku_id, product_id, quantity, price) VALUES ($1, 1, $2, $3, 1, $4)"
-)
+ADD_LINE = "INSERT INTO order_lines (order_id, line, sku_id, product_id, quantity, price) VALUES ($1, 1, $2, $3, 1, $4)"
 ADD_PAYMENT = (
     "INSERT INTO payments (id, order_id, user_id, status, method, amount, created_ms, version, stamp) "
     "VALUES ($1, $1, $2, 'APPROVED', 'POINTS', $3, $4, 1, $4)"
@@ -41,7 +40,8 @@ ADD_ENTRY = (
     "INSERT INTO ledger (kind, row_id, request_id, version, delta, held, amount_after, held_after, note, ref, at_ms) "
     "VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $3, $9)"
 )
-ADD_EVENT = "INSERT INTO outbox (request_id, seq, kind, key, body, created_ms) VALUES ($1, 0, $2, $3, $4, $5)"
+ADD_EVENT = "INSERT INTO outbox (request_id, seq, kind, key, body, created_ms, part) VALUES ($1, 0, $2, $3, $4, $5, $6)"
+PART = part_of(Key("stock", HOT))
 EMPTY_CART = "DELETE FROM cart_items WHERE user_id = $1 AND sku_id = $2"
 SET_ACCOUNT = "UPDATE point_accounts SET balance = $2, version = $3, stamp = $4 WHERE id = $1"
 SET_SKU = "UPDATE skus SET on_hand = $2, version = $3, stamp = $4 WHERE id = $1"
@@ -158,7 +158,7 @@ async def add_records(connection: Any, buy: Buy, seen: Seen) -> None:
     await connection.execute(ADD_ORDER, request_id, user_id, seen.price, now_ms)
     await connection.execute(ADD_LINE, request_id, HOT, seen.product_id, seen.price)
     await connection.execute(ADD_PAYMENT, request_id, user_id, seen.price, now_ms)
-    await connection.execute(ADD_EVENT, request_id, words.ORDER_PLACED, f"stock:{HOT}", body, now_ms)
+    await connection.execute(ADD_EVENT, request_id, words.ORDER_PLACED, f"stock:{HOT}", body, now_ms, PART)
     await connection.execute(EMPTY_CART, user_id, HOT)
 
 
@@ -177,8 +177,13 @@ async def add_entries(connection: Any, buy: Buy, seen: Seen) -> None:
 
 def told(buy: Buy, seen: Seen) -> tuple[bytes, bytes]:
     """The recorded outcome and the event's body, as our command makes them."""
-    line = {"sku_id": HOT, "product_id": seen.product_id, "quantity": 1, "price": seen.price}
-    data = {"order_id": buy.request_id, "status": words.PAID, "total": seen.price, "lines": [line]}
+    line: dict[str, JsonValue] = {"sku_id": HOT, "product_id": seen.product_id, "quantity": 1, "price": seen.price}
+    data: dict[str, JsonValue] = {
+        "order_id": buy.request_id,
+        "status": words.PAID,
+        "total": seen.price,
+        "lines": [line],
+    }
     versions = {f"stock:{HOT}": seen.sku_version + 1, f"points:{buy.user_id}": seen.account_version + 1}
     return encode_outcome(Accepted(data, versions)), encode_body({"user_id": buy.user_id, "pay": "POINTS", **data})
 
@@ -193,20 +198,22 @@ class Raw:
     Attributes:
         name: of the arm.
         transaction: what one transaction does.
-        pool: connections; None for as many as callers, 128 at most.
+        callers: at the same time.
+        pool: connections.
     """
 
     name: str
     transaction: Transaction
-    pool: int | None = 4
+    callers: int
+    pool: int = POOL
 
     _backoff: ClassVar[Backoff] = Backoff()  # the one that our strategies use
+    _random: ClassVar[random.Random] = random.Random()
 
     @asynccontextmanager
-    async def open(self, ground: Ground, callers: int) -> AsyncIterator[Loop]:
+    async def open(self, ground: Ground) -> AsyncIterator[Loop]:
         """Open the pool, every connection at once."""
-        size = pool_size(self.pool, callers)
-        attempts = 0
+        size, attempts = self.pool, 0
 
         async def place(buy: Buy) -> bool:
             nonlocal attempts
@@ -216,7 +223,7 @@ class Raw:
                     async with pool.acquire(timeout=WAIT_S) as connection, connection.transaction():
                         return await self.transaction(connection, buy)
                 except Changed:
-                    await asyncio.sleep(self._backoff.pause_s(attempt, random))
+                    await asyncio.sleep(self._backoff.pause_s(attempt, self._random))
             raise AssertionError(f"{self.name}: {self._backoff.retries} retries were not enough")
 
         def notes(answered: int) -> dict[str, float]:
@@ -225,7 +232,7 @@ class Raw:
             return {"orders_per_transaction": answered / max(1, found)}
 
         async with asyncpg.create_pool(ground.url, min_size=size, max_size=size, server_settings=PLANS) as pool:
-            yield Loop(self.name, place, notes)
+            yield Loop(self.name, self.callers, place, notes)
 
 
 BY_HAND: dict[str, Transaction] = {

@@ -141,7 +141,8 @@ def user_id(number: int) -> str:
 async def seed(control: Any, users: int) -> None:
     """One product with one SKU, and `users` accounts full of points, in bulk."""
     await control.execute(
-        "INSERT INTO products (id, name, category, status, created_ms) VALUES ($1, 'Hot', 'bench', 'ACTIVE', 0)", PRODUCT
+        "INSERT INTO products (id, name, category, status, created_ms) VALUES ($1, 'Hot', 'bench', 'ACTIVE', 0)",
+        PRODUCT,
     )
     await control.execute(
         "INSERT INTO skus (id, product_id, price, on_hand, reserved, version, stamp) VALUES ($1, $2, $3, $4, 0, 1, 0)",

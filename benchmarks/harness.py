@@ -5,11 +5,11 @@ arm runs once, ratios are taken inside the round, and their median and range are
 """
 
 import asyncio
-import statistics
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from benchmarks import processor
@@ -66,12 +66,12 @@ class Pace:
 
 
 class Arm(Protocol):
-    """One way to place orders."""
+    """One way to place orders, with its number of callers."""
 
     @property
     def name(self) -> str: ...
 
-    def open(self, ground: Ground, callers: int) -> AbstractAsyncContextManager["Opened"]:
+    def open(self, ground: Ground) -> AbstractAsyncContextManager["Opened"]:
         """Connect; stays open for all rounds, so that pools and prepared statements are warm."""
         ...
 
@@ -79,7 +79,7 @@ class Arm(Protocol):
 class Opened(Protocol):
     """An arm that is connected."""
 
-    async def run(self, ground: Ground, callers: int, pace: Pace) -> Sample:
+    async def run(self, ground: Ground, pace: Pace) -> Sample:
         """One run on emptied tables, audited after.
 
         Raises:
@@ -93,19 +93,22 @@ class Loop:
 
     Args:
         name: of the arm.
+        callers: how many place orders at the same time.
         place: places one order, tells whether it was accepted.
-        notes: further figures, asked for after the run.
+        notes: further figures, asked for after the run with the number of orders.
     """
 
-    def __init__(self, name: str, place: Place, notes: Callable[[int], dict[str, float]] | None = None) -> None:
-        self._name, self._place, self._notes = name, place, notes
+    def __init__(
+        self, name: str, callers: int, place: Place, notes: Callable[[int], dict[str, float]] | None = None
+    ) -> None:
+        self._name, self._callers, self._place, self._notes = name, callers, place, notes
 
-    async def run(self, ground: Ground, callers: int, pace: Pace) -> Sample:
+    async def run(self, ground: Ground, pace: Pace) -> Sample:
         """One run on emptied tables: warm up, measure, let every caller finish its order, audit."""
         before = await ground.reset()
         took_s: list[float] = []
         state = _State()
-        tasks = [asyncio.create_task(self._call(ground, state, took_s)) for _ in range(callers)]
+        tasks = [asyncio.create_task(self._call(ground, state, took_s)) for _ in range(self._callers)]
         await asyncio.sleep(pace.warm_s)
         began_s, client_s, server_s = _clocks(ground)
         state.measuring = True
@@ -119,7 +122,7 @@ class Loop:
         took_s.sort()
         return Sample(
             self._name,
-            callers,
+            self._callers,
             0,
             measured / (end_s - began_s),
             percentile(took_s, 0.50) * 1e3,
@@ -160,19 +163,22 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 
-async def take_turns(ground: Ground, arms: Sequence[Arm], callers: int, pace: Pace) -> AsyncIterator[Sample]:
+async def take_turns(ground: Ground, arms: Sequence[Arm], pace: Pace) -> AsyncIterator[Sample]:
     """Run A B C A B C …; the first round is thrown away."""
     async with AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(arm.open(ground, callers)) for arm in arms]
+        opened = [await stack.enter_async_context(arm.open(ground)) for arm in arms]
         for number in range(pace.rounds + 1):
             for arm in opened:
-                sample = await arm.run(ground, callers, pace)
+                sample = await arm.run(ground, pace)
                 if number:
-                    yield _numbered(sample, number)
+                    yield replace(sample, round=number)
 
 
-def _numbered(sample: Sample, number: int) -> Sample:
-    return Sample(**{**asdict(sample), "round": number})
+def calm_collector() -> None:
+    """Spare every arm the garbage collector's walks over what never becomes garbage, as a server process does."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def ratios(samples: Sequence[Sample], arm: str, over: str) -> list[float]:
@@ -180,8 +186,3 @@ def ratios(samples: Sequence[Sample], arm: str, over: str) -> list[float]:
     of = {sample.round: sample.orders_s for sample in samples if sample.arm == arm}
     base = {sample.round: sample.orders_s for sample in samples if sample.arm == over}
     return [of[number] / base[number] for number in sorted(of.keys() & base.keys())]
-
-
-def spread(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median, lowest, highest."""
-    return statistics.median(values), min(values), max(values)

@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import delete, make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, relationship
+from sqlalchemy.orm import DeclarativeBase, foreign, relationship
 
-from benchmarks.baselines import Seen, told
+from benchmarks.baselines import PART, Seen, told
 from benchmarks.ground import FINGERPRINT, HOT, PLANS, Buy, Ground
 from benchmarks.harness import Loop
-from benchmarks.ours import WAIT_S, pool_size
+from benchmarks.ours import WAIT_S
 from stockade.shop import words
 from stockade.store import tables
 
@@ -66,8 +66,10 @@ class Order(Base):
     """An order with its lines and its payment."""
 
     __table__ = tables.orders
-    lines = relationship(Line)
-    payment = relationship(Payment, uselist=False)
+    lines = relationship(Line, primaryjoin=tables.orders.c.id == foreign(tables.order_lines.c.order_id))
+    payment = relationship(
+        Payment, primaryjoin=tables.orders.c.id == foreign(tables.payments.c.order_id), uselist=False
+    )
 
 
 class Entry(Base):
@@ -80,6 +82,9 @@ class Event(Base):
     """An event to publish."""
 
     __table__ = tables.outbox
+
+
+cart = tables.cart_items.c
 
 
 async def place_order(session: AsyncSession, buy: Buy) -> bool:
@@ -98,7 +103,7 @@ async def place_order(session: AsyncSession, buy: Buy) -> bool:
     sku.version, sku.stamp = sku.version + 1, buy.now_ms
     account.balance -= sku.price
     account.version, account.stamp = account.version + 1, buy.now_ms
-    await session.execute(delete(CartItem).where(CartItem.user_id == buy.user_id, CartItem.sku_id == HOT))
+    await session.execute(delete(CartItem).where(cart.user_id == buy.user_id, cart.sku_id == HOT))
     session.add_all([_order(buy, sku), *_entries(buy, sku, account), *_records(buy, seen)])
     return True
 
@@ -159,10 +164,10 @@ def _entries(buy: Buy, sku: Any, account: Any) -> list[Entry]:
 
 def _records(buy: Buy, seen: Seen) -> list[Base]:
     outcome, body = told(buy, seen)
-    event = {"kind": words.ORDER_PLACED, "key": f"stock:{HOT}", "body": body, "created_ms": buy.now_ms}
+    event = {"kind": words.ORDER_PLACED, "key": f"stock:{HOT}", "body": body}
     return [
         Request(id=buy.request_id, fingerprint=FINGERPRINT, outcome=outcome, created_ms=buy.now_ms),
-        Event(request_id=buy.request_id, seq=0, **event),
+        Event(request_id=buy.request_id, seq=0, created_ms=buy.now_ms, part=PART, **event),
     ]
 
 
@@ -171,18 +176,21 @@ class Orm:
     """The unit of work on a pool.
 
     Attributes:
-        pool: connections; None for as many as callers, 128 at most.
+        name: of the arm.
+        callers: at the same time.
+        pool: connections.
     """
 
-    name: str = "orm"
-    pool: int | None = None
+    name: str
+    callers: int
+    pool: int
 
     @asynccontextmanager
-    async def open(self, ground: Ground, callers: int) -> AsyncIterator[Loop]:
+    async def open(self, ground: Ground) -> AsyncIterator[Loop]:
         """Make the engine; its pool fills in the round that is thrown away."""
         engine = create_async_engine(
             make_url(ground.url).set(drivername="postgresql+asyncpg"),
-            pool_size=pool_size(self.pool, callers),
+            pool_size=self.pool,
             max_overflow=0,
             pool_timeout=WAIT_S,
             connect_args={"server_settings": PLANS},
@@ -194,6 +202,6 @@ class Orm:
                 return await place_order(session, buy)
 
         try:
-            yield Loop(self.name, place)
+            yield Loop(self.name, self.callers, place)
         finally:
             await engine.dispose()

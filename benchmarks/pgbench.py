@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import ClassVar
 
 from benchmarks import processor
 from benchmarks.ground import HOT, Ground
@@ -31,16 +32,18 @@ def find_pgbench() -> str | None:
 class PgBench:
     """pgbench with the one-statement script, prepared."""
 
+    NAME: ClassVar[str] = "pgbench hot update"
+
     program: str
-    name: str = "pgbench hot update"
+    name: str = NAME
     clients: int = CLIENTS
 
     @asynccontextmanager
-    async def open(self, ground: Ground, callers: int) -> AsyncIterator["PgBench"]:
+    async def open(self, ground: Ground) -> AsyncIterator["PgBench"]:
         """Nothing to connect: each run is a process of its own."""
         yield self
 
-    async def run(self, ground: Ground, callers: int, pace: Pace) -> Sample:
+    async def run(self, ground: Ground, pace: Pace) -> Sample:
         """One run; the updates that pgbench counts must be the units that left the stock."""
         before = await ground.reset()
         with NamedTemporaryFile("w", suffix=".sql") as script:
