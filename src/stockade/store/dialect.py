@@ -131,6 +131,20 @@ class Dialect:
         """Write rows that this transaction already holds: no guard needed, any order."""
         self.prepared(("held", resource.kind), lambda: update_one(resource)).many(connection, rows)
 
+    def write_all(
+        self,
+        connection: Connection,
+        inserts: Mapping[Table, Sequence[Values]],
+        deletes: Mapping[Table, Sequence[Values]],
+        updates: Mapping[Resource, Sequence[Values]],
+    ) -> None:
+        """Insert, then delete, then write rows that are held; in as few statements as the database can."""
+        self.insert_all(connection, inserts)
+        for table, rows in deletes.items():
+            self.delete_all(connection, table, rows)
+        for resource, values in updates.items():
+            self.update_held(connection, resource, values)
+
     def update_guarded(self, connection: Connection, resource: Resource, guard: GuardKind, values: Values) -> int:
         """Write one row if its version (or stamp) is still the one loaded; how many rows matched."""
         statement = self.prepared(("guarded", resource.kind, guard), lambda: update_one(resource, guard))

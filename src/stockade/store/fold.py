@@ -44,8 +44,7 @@ class Batch:
     ledger: list[dict[str, Any]] = field(default_factory=list)
     outbox: list[dict[str, Any]] = field(default_factory=list)
     inserts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    replaces: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
-    deletes: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    overwrites: list[tuple[str, Mapping[str, Any], bool]] = field(default_factory=list)  # table, values, stays
     replays: int = 0
 
 
@@ -170,7 +169,7 @@ class Folder:
     def _records(self, command: Command, decision: Decision, batch: Batch) -> None:
         for insert in decision.inserts:
             if insert.replace:
-                batch.replaces.setdefault(insert.table, []).append(insert.values)
+                batch.overwrites.append((insert.table, insert.values, True))
                 continue
             values = dict(insert.values)
             if insert.table in self._versioned:
@@ -178,7 +177,7 @@ class Folder:
                 values["stamp"] = command.now_ms
             batch.inserts.setdefault(insert.table, []).append(values)
         for delete in decision.deletes:
-            batch.deletes.setdefault(delete.table, []).append(delete.values)
+            batch.overwrites.append((delete.table, delete.values, False))
         for seq, event in enumerate(decision.events):
             batch.outbox.append(
                 {

@@ -7,15 +7,9 @@ from sqlalchemy import (
     ARRAY,
     Connection,
     Table,
-    and_,
     bindparam,
-    column,
-    delete,
     func,
-    insert,
-    literal_column,
     select,
-    update,
 )
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.engine import URL
@@ -27,6 +21,7 @@ from stockade.store.backends import AsyncBackend, Backend
 from stockade.store.dialect import Dialect, Values, select_rows
 from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
+from stockade.store.writes import Part, arrays, parameters, writing
 
 # Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
 # generic plan then keeps when the table has grown.
@@ -95,9 +90,9 @@ class PostgresDialect(Dialect):
         names = tuple(rows[0])
 
         def build() -> Any:
-            arrays = _arrays(0, table, names)
+            rows_ = arrays(0, table, names)
             # unnest keeps the order of the arrays, which is key order
-            opened = pg_insert(table).from_select(list(names), select(*(arrays.c[name] for name in names)))
+            opened = pg_insert(table).from_select(list(names), select(*(rows_.c[name] for name in names)))
             return opened.on_conflict_do_nothing()
 
         values = {f"p0_{name}": [row[name] for row in rows] for name in names}
@@ -110,57 +105,18 @@ class PostgresDialect(Dialect):
         deletes: Mapping[Table, Sequence[Values]],
         updates: Mapping[Resource, Sequence[Values]],
     ) -> None:
-        """Everything of a batch in one statement: a data-modifying CTE per table, one array per column.
-
-        PostgreSQL runs the parts in no promised order: updates may join only because their rows are already held.
-        """
-        parts: list[tuple[str, Any, tuple[str, ...], Sequence[Values]]] = [
-            *(("i", table, tuple(rows[0]), rows) for table, rows in inserts.items()),
-            *(("d", table, tuple(rows[0]), rows) for table, rows in deletes.items()),
-            *(("u", resource, tuple(rows[0]), rows) for resource, rows in updates.items()),
+        parts = [
+            *(Part("insert", table, tuple(rows[0]), rows) for table, rows in inserts.items()),
+            *(Part("delete", table, tuple(rows[0]), rows) for table, rows in deletes.items()),
+            *(Part("update", resource.table, tuple(rows[0]), rows) for resource, rows in updates.items()),
         ]
-        if not parts:
-            return
-        shape = tuple((kind, _name(target), names) for kind, target, names, _ in parts)
-        statement = self.prepared(("write", shape), lambda: _write([part[:3] for part in parts]))
-        values: dict[str, Any] = {}
-        for n, (_, _, names, rows) in enumerate(parts):
-            for name in names:
-                values[f"p{n}_{name}"] = [row[name] for row in rows]
-        statement.rows(connection, values)
+        if parts:
+            shape = ("write", *(part.shape for part in parts))
+            self.prepared(shape, lambda: writing(parts)).count(connection, parameters(parts))
 
 
 def _array(table: Table, name: str) -> Any:
     return ARRAY(table.c[name].type) if name in table.c else ARRAY(next(iter(table.primary_key.columns)).type)
-
-
-def _name(target: Any) -> str:
-    return target.kind if isinstance(target, Resource) else str(target.name)
-
-
-def _arrays(number_: int, table: Table, names: Sequence[str]) -> Any:
-    """unnest over one array parameter per column."""
-    types = {name: table.c[name.removesuffix("_")].type for name in names}
-    arrays = [bindparam(f"p{number_}_{name}", type_=ARRAY(type_)) for name, type_ in types.items()]
-    columns = [column(name, type_) for name, type_ in types.items()]
-    return func.unnest(*arrays).table_valued(*columns).render_derived(f"a{number_}")
-
-
-def _write(parts: Sequence[tuple[str, Any, tuple[str, ...]]]) -> Any:
-    statements = []
-    for n, (kind, target, names) in enumerate(parts):
-        table = target.table if isinstance(target, Resource) else target
-        arrays = _arrays(n, table, names)
-        if kind == "i":
-            rows = select(*(arrays.c[name] for name in names))
-            statement: Any = insert(table).from_select(list(names), rows, include_defaults=False)
-        elif kind == "d":
-            statement = delete(table).where(and_(*(table.c[name] == arrays.c[name] for name in names)))
-        else:
-            moved = {name: arrays.c[name] for name in names if name != "id_"}
-            statement = update(table).where(table.c.id == arrays.c.id_).values(moved)
-        statements.append(statement.cte(f"w{n}"))
-    return select(literal_column("1")).add_cte(*statements)
 
 
 async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:

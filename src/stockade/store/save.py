@@ -13,7 +13,6 @@ from sqlalchemy import Connection, MetaData, Table
 from stockade.core import Guard, GuardKind, Key
 from stockade.store.dialect import Dialect, Values
 from stockade.store.fold import Batch, Moved
-from stockade.store.postgres import PostgresDialect
 from stockade.store.resource import Resource
 from stockade.store.tables import ledger, outbox, requests
 
@@ -42,6 +41,9 @@ class Saver:
         self._resources = resources
         # parents before children, so that a foreign key finds its row
         self._tables: dict[str, Table] = {table.name: table for each in metadata for table in each.sorted_tables}
+        self._primary_keys = {
+            name: [column.name for column in table.primary_key] for name, table in self._tables.items()
+        }
 
     def unopened(self, batch: Batch) -> list[Key]:
         """The keys to `open` before this batch can be saved.
@@ -77,17 +79,23 @@ class Saver:
     def _save_held(self, connection: Connection, batch: Batch) -> None:
         inserts = self._inserts(batch, with_records=True)
         updates = self._updates(batch)
-        for name, records in batch.replaces.items():
-            self._dialect.replace_all(connection, self._tables[name], records)
-        deletes = {self._tables[name]: rows for name, rows in batch.deletes.items()}
-        if isinstance(self._dialect, PostgresDialect):
-            self._dialect.write_all(connection, inserts, deletes, updates)
-            return
-        self._dialect.insert_all(connection, inserts)
-        for table, rows in deletes.items():
-            self._dialect.delete_all(connection, table, rows)
-        for resource, values in updates.items():
-            self._dialect.update_held(connection, resource, values)
+        deletes = self._overwrite(connection, batch)
+        self._dialect.write_all(connection, inserts, deletes, updates)
+
+    def _overwrite(self, connection: Connection, batch: Batch) -> dict[Table, Sequence[Values]]:
+        """Write the records that replace others; the deletes that are left to do. Of several writes to one record of
+        a batch (put into the cart, ordered, put there again) the last one counts."""
+        last: dict[tuple[str, tuple[Any, ...]], tuple[Values, bool]] = {}
+        for name, values, stays in batch.overwrites:
+            key = tuple([values[column] for column in self._primary_keys[name]])
+            last[(name, key)] = (values, stays)
+        replaced: dict[Table, list[Values]] = {}
+        deleted: dict[Table, list[Values]] = {}
+        for (name, _), (values, stays) in last.items():
+            (replaced if stays else deleted).setdefault(self._tables[name], []).append(values)
+        for table, records in replaced.items():
+            self._dialect.replace_all(connection, table, records)
+        return dict(deleted)
 
     def _updates(self, batch: Batch) -> dict[Resource, Sequence[Values]]:
         """Rows to write by resource, kinds ascending: stock, the hot one, comes last."""
@@ -100,11 +108,9 @@ class Saver:
 
     def _save_guarded(self, connection: Connection, batch: Batch, guard: Guard) -> None:
         by_delta = guard.kind is GuardKind.DELTA
-        self._dialect.insert_all(connection, self._inserts(batch, with_records=not by_delta))
-        for name, records in batch.replaces.items():
-            self._dialect.replace_all(connection, self._tables[name], records)
-        for name, records in batch.deletes.items():
-            self._dialect.delete_all(connection, self._tables[name], records)
+        inserts = self._inserts(batch, with_records=not by_delta)
+        deletes = self._overwrite(connection, batch)
+        self._dialect.write_all(connection, inserts, deletes, {})
         for key in sorted(batch.moved):
             moved = batch.moved[key]
             if moved.base.state is None:

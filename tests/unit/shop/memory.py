@@ -75,10 +75,13 @@ class MemoryShop:
         for table, records in batch.inserts.items():
             for values in records:
                 self._insert(table, values)
-        for values in batch.replaces.get("cart_items", ()):
-            self.cart[values["user_id"], values["sku_id"]] = values["quantity"]
-        for values in batch.deletes.get("cart_items", ()):
-            self.cart.pop((values["user_id"], values["sku_id"]), None)
+        for table, values, stays in batch.overwrites:
+            assert table == "cart_items"
+            place = values["user_id"], values["sku_id"]
+            if stays:
+                self.cart[place] = values["quantity"]
+            else:
+                self.cart.pop(place, None)
         for record in batch.requests:
             assert record["id"] not in self.known
             self.known[record["id"]] = record["fingerprint"], record["outcome"]
