@@ -28,6 +28,28 @@ def test_import_needs_the_standard_library_only():
     assert not third_party & set(loaded.replace("'", " ").split())
 
 
+@pytest.mark.redis
+def test_a_forked_child_is_somebody_else(redis_url):
+    """After a fork the child does not own what the parent holds, and its own leases are renewed."""
+    said = run(f"""
+        import os
+        from stockade.locks import RedisLocks
+        locks = RedisLocks({redis_url!r}, lease_s=0.4)
+        parents = locks.lock("a").acquire()
+        if os.fork() == 0:
+            assert locks.lock("a").try_acquire() is None
+            mine = locks.lock("b").acquire()
+            assert not mine.wait_lost(1.0)
+            mine.release()
+            os._exit(0)
+        _, status = os.wait()
+        parents.check()
+        parents.release()
+        print("exit", os.waitstatus_to_exitcode(status))
+    """)
+    assert said == "exit 0"
+
+
 @pytest.mark.parametrize(
     ("driver", "extra", "call"),
     [

@@ -37,6 +37,7 @@ class Keeper(Generic[LeaseT]):
         self.renewer = Renewer(self)
         self._lease_type = lease_type
         self._held: dict[HeldKey, LeaseT] = {}
+        self._process = port.process()
 
     async def acquire(self, spec: Spec, timeout_s: float | None, owner: str | None = None) -> LeaseT | None:
         """Take the lock, waiting at most `timeout_s` seconds (None: no limit, 0: try once). None: not granted.
@@ -47,6 +48,8 @@ class Keeper(Generic[LeaseT]):
             LockUnavailable: the server cannot be reached.
         """
         refuse_in_transaction(f"lock {spec.name!r}")
+        if self._process != self.port.process():
+            self._forget_the_parent()
         me = self.port.me()
         held = self._held.get((spec.kind, spec.name, me)) if spec.kind != "semaphore" else None
         if held is not None and held.alive:
@@ -68,6 +71,12 @@ class Keeper(Generic[LeaseT]):
                 self._undo(ask, me)
             self._tell("cancelled", ask, started)
             raise
+
+    def _forget_the_parent(self) -> None:
+        """In the child of a fork: what the parent holds is the parent's, and its renewal thread is not here."""
+        self._process = self.port.process()
+        self._held.clear()
+        self.renewer.forget_the_parent()
 
     def _undo(self, ask: Ask, me: object) -> None:
         """A grant that its caller never saw."""

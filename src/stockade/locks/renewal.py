@@ -54,6 +54,12 @@ class Renewer:
         """Look after it no more; before a release is sent, so that no renewal can follow it."""
         self._leases.pop(lease.ask.owner, None)
 
+    def forget_the_parent(self) -> None:
+        """In the child of a fork: begin anew."""
+        self._guard = threading.Lock()
+        self._leases.clear()
+        self._job, self._notice, self._wake_at = None, None, -math.inf
+
     def lease_of(self, owner: str) -> BaseLease | None:
         """The lease of this owner, if it is looked after here."""
         entry = self._leases.get(owner)
