@@ -46,6 +46,13 @@ async def _work(settings: "Settings") -> None:
     try:
         await require_schema(opened)
         store = SqlStore(opened, SHOP_RESOURCES)
-        await Worker(store, log_of(settings), wait_s=settings.wait_s, report=logs.logger().info).run(stop)
+        work = Worker(
+            store,
+            log_of(settings),
+            max_batch=settings.kafka_batch,
+            wait_s=settings.wait_s,
+            report=logs.logger().info,
+        )
+        await work.run(stop)
     finally:
         await opened.close()

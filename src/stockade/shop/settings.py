@@ -63,6 +63,26 @@ class Settings:
     kafka_bootstrap: str = _setting("", "Kafka brokers to ask first, host:port separated by commas.")
     kafka_topic: str = _setting("stockade.commands", "Kafka topic of the commands.")
     kafka_group: str = _setting("stockade-workers", "Kafka group of the workers.")
+    kafka_partitions: int = _setting(3, "Partitions of a commands topic that is made now.", low=1, high=10_000)
+    kafka_replication: int = _setting(
+        -1, "Copies of a topic that is made now; -1 is what the brokers are configured for.", low=-1, high=100
+    )
+    kafka_protocol: str = _setting(
+        "classic", "How workers share partitions: cooperative-sticky, or KIP-848.", choices=("classic", "consumer")
+    )
+    kafka_session_s: float = _setting(
+        10.0, "How long a silent worker keeps its partitions (classic only).", low=1, high=300
+    )
+    kafka_batch: int = _setting(1_024, "Most commands that a worker puts into one transaction.", low=1, high=10_000)
+    events: str = _setting(
+        "keep",
+        "Where events go: they stay in the outbox, log lines, or a Kafka topic.",
+        choices=("keep", "log", "kafka"),
+    )
+    events_topic: str = _setting("stockade.events", "Kafka topic of the events.")
+    events_keep_hours: float = _setting(
+        168.0, "How long events are kept after the sink has confirmed them.", low=0.01, high=24 * 365
+    )
     reserve_minutes: float = _setting(10.0, "How long an unpaid order keeps its stock.", low=0.01, high=60 * 24 * 7)
     sweep_s: float = _setting(1.0, "Pause between two searches for expired orders.", low=0.05, high=3_600)
     keep_hours: float = _setting(
@@ -115,6 +135,11 @@ class Settings:
     def reserve_ms(self) -> int:
         """How long an unpaid order keeps its stock, in milliseconds."""
         return int(self.reserve_minutes * _MINUTE_MS)
+
+    @property
+    def events_keep_ms(self) -> int:
+        """How long a confirmed event is kept, in milliseconds."""
+        return int(self.events_keep_hours * 60 * _MINUTE_MS)
 
     @property
     def keep_ms(self) -> int:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from stockade.core import Accepted, Backoff, Command, Outcome, StockadeError, Strategy
 from stockade.shop.jobs import Purge, Round, Sweeper, repeat
 from stockade.shop.logs import logger
+from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.settings import BadSetting, Settings
 from stockade.shop.strategy_choice import RESOURCES, check, chosen_strategy, in_memory
@@ -118,7 +119,11 @@ def log_of(settings: Settings) -> KafkaOptions:
         encode_command,
         bootstrap=settings.kafka_bootstrap,
         topic=settings.kafka_topic,
+        partitions=settings.kafka_partitions,
+        replication=settings.kafka_replication or -1,
         group=settings.kafka_group,
+        protocol=settings.kafka_protocol,
+        session_ms=int(settings.kafka_session_s * 1000),
     )
 
 
@@ -158,7 +163,7 @@ async def open_shop(
 
 @asynccontextmanager
 async def _jobs(shop: Shop) -> AsyncIterator[None]:
-    """Sweep and purge in the background; at the end the rounds under way are finished."""
+    """Sweep, purge and relay in the background; at the end the rounds under way are finished."""
     stop = asyncio.Event()
     sweeper = Sweeper(shop.read, shop.execute, _now_ms)
     purge = Purge(shop.database.transaction, _now_ms, shop.settings.keep_ms)
@@ -166,11 +171,17 @@ async def _jobs(shop: Shop) -> AsyncIterator[None]:
         asyncio.create_task(repeat("sweep", sweeper.once, shop.settings.sweep_s, stop, _report)),
         asyncio.create_task(repeat("purge", purge.once, shop.settings.purge_s, stop, _report)),
     ]
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.gather(*tasks)
+    async with AsyncExitStack() as stack:
+        sink = sink_of(shop.settings)
+        if sink is not None:
+            events = EventPurge(shop.database, _now_ms, shop.settings.events_keep_ms)
+            tasks.append(asyncio.create_task(repeat("purge events", events.once, shop.settings.purge_s, stop, _report)))
+            await stack.enter_async_context(relaying(shop.database, sink, _now_ms))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks)
 
 
 def _now_ms() -> int:

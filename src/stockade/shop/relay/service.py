@@ -1,0 +1,81 @@
+"""A relay as a part of a process: started, stopped in order, its confirmed events forgotten in time.
+
+Neighbours: `wiring` opens it beside the other jobs, with the sink that the settings name.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from stockade.shop.logs import logger
+from stockade.shop.relay.kafka_sink import KafkaSink
+from stockade.shop.relay.relay import Counts, Relay
+from stockade.shop.relay.sinks import Handlers, Sink
+from stockade.shop.settings import BadSetting, Settings
+from stockade.store import Database
+from stockade.store.outbox import Outbox, Posted
+
+KEEP, LOG, KAFKA = "keep", "log", "kafka"
+
+
+def sink_of(settings: Settings) -> Sink | None:
+    """The sink that the settings name; None where events are only kept.
+
+    Raises:
+        BadSetting: `kafka` without brokers.
+    """
+    if settings.events == KAFKA:
+        if not settings.kafka_bootstrap:
+            raise BadSetting("events = 'kafka': kafka_bootstrap must name the brokers")
+        return KafkaSink(settings.kafka_bootstrap, settings.events_topic)
+    return Handlers(_write) if settings.events == LOG else None
+
+
+async def _write(event: Posted) -> None:
+    logger().info("event", id=event.event_id, kind=event.kind, key=event.key, body=event.body.decode())
+
+
+@asynccontextmanager
+async def relaying(database: Database, sink: Sink, now_ms: Callable[[], int]) -> AsyncIterator[Relay]:
+    """Relay in the background; at the end the round under way is written down.
+
+    Args:
+        database: with the outbox.
+        sink: where events go.
+        now_ms: the wall clock, milliseconds since 1970.
+    """
+    outbox = Outbox(database)
+    await outbox.open()
+    relay, stop = Relay(outbox, sink, now_ms), asyncio.Event()
+    task = asyncio.create_task(relay.run(stop, _report), name="stockade-relay")
+    try:
+        yield relay
+    finally:
+        stop.set()
+        await _ended(task)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    try:
+        await task
+    except Exception as error:  # noqa: BLE001 - the last note could not be written: these events are sent again
+        _report(error)
+
+
+def _report(told: Counts | Exception) -> None:
+    if isinstance(told, Exception):
+        logger().warning("relay", error=repr(told))
+    elif told["dead"] or told["refused"]:
+        logger().warning("relay", **told)
+
+
+class EventPurge:
+    """Forgets confirmed events that are older than `kept_ms`."""
+
+    def __init__(self, database: Database, now_ms: Callable[[], int], kept_ms: int) -> None:
+        self._outbox, self._now_ms, self._kept_ms = Outbox(database), now_ms, kept_ms
+
+    async def once(self) -> dict[str, Any]:
+        """One round; how many were `deleted`."""
+        return {"deleted": await self._outbox.purge(self._now_ms() - self._kept_ms)}

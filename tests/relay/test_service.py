@@ -1,0 +1,67 @@
+"""The relay as a part of the shop: on the embedded default, and what its settings need."""
+
+import json
+
+import pytest
+
+from stockade.shop import logs
+from stockade.shop.commands import ChargePoints
+from stockade.shop.relay import Handlers
+from stockade.shop.relay.service import EventPurge, relaying, sink_of
+from stockade.shop.schema import ensure_schema
+from stockade.shop.settings import BadSetting, Settings
+from stockade.shop.wiring import open_shop
+from stockade.store.outbox import Outbox
+from tests.relay.conftest import NOW_MS, Clock, buy
+from tests.store.commands import rid
+from tests.waiting import eventually_async
+
+
+async def test_the_embedded_shop_relays_into_its_log(tmp_path, capsys):
+    """With `events = log` and nothing else: a charge is a line of the log, and its event is confirmed."""
+    settings = Settings(state_dir=str(tmp_path), events="log")
+
+    async def schema(database):
+        await ensure_schema(settings, database)
+
+    logs.configure(settings)
+    async with open_shop(settings, before=schema) as shop:
+        outcome = await shop.execute(ChargePoints(rid("c"), "f", NOW_MS, "u", 100))
+        assert outcome.accepted
+        watch = Outbox(shop.database)
+
+        async def confirmed():
+            return (await watch.lag()).waiting == 0
+
+        await eventually_async(confirmed)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (told,) = [line for line in lines if line["event"] == "event"]
+    assert (told["id"], told["kind"], told["key"]) == (f"{rid('c')}:0", "points.charged", "points:u")
+
+
+async def test_confirmed_events_are_forgotten_in_time(store):
+    """The purge keeps what is younger than its time."""
+    clock, seen = Clock(), []
+
+    async def see(event):
+        seen.append(event)
+
+    await buy(store, range(10))
+    watch = Outbox(store.database)
+
+    async def confirmed():
+        return (await watch.lag()).waiting == 0
+
+    async with relaying(store.database, Handlers(see), clock.now_ms):
+        await eventually_async(confirmed)
+    assert len(seen) == 10
+    clock.ms = NOW_MS + 1004
+    purge = EventPurge(store.database, clock.now_ms, kept_ms=1000)
+    assert await purge.once() == {"deleted": 4}
+
+
+def test_settings_that_do_not_fit_say_so():
+    """Events into Kafka need brokers; by default events are kept."""
+    assert sink_of(Settings()) is None
+    with pytest.raises(BadSetting, match="kafka_bootstrap"):
+        sink_of(Settings(events="kafka"))
