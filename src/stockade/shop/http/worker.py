@@ -19,6 +19,7 @@ from stockade.shop import logs
 from stockade.shop.http.server import serve
 from stockade.shop.http.worker_words import READY
 from stockade.shop.metrics import MULTIPROCESS_DIR
+from stockade.shop.process import settle
 from stockade.shop.settings import BadSetting, Settings
 
 
@@ -36,7 +37,12 @@ async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) 
         stop.set()
 
     loop.add_reader(life_fd, orphaned)  # nothing is ever written to it: readable means closed
-    await serve(settings, socket.socket(fileno=listen_fd), lambda: _tell(ready_fd, READY), stop)
+
+    def ready() -> None:
+        settle()
+        _tell(ready_fd, READY)
+
+    await serve(settings, socket.socket(fileno=listen_fd), ready, stop)
     if stop.is_set():  # the supervisor can no longer tidy up
         shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)
 
