@@ -76,7 +76,7 @@ class Settings:
     kafka_batch: int = _setting(1_024, "Most commands that a worker puts into one transaction.", low=1, high=10_000)
     events: str = _setting(
         "keep",
-        "Where events go: they stay in the outbox, log lines, or a Kafka topic.",
+        "Where events go: nowhere yet, the log, or a Kafka topic.",
         choices=("keep", "log", "kafka"),
     )
     events_topic: str = _setting("stockade.events", "Kafka topic of the events.")
