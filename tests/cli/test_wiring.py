@@ -57,6 +57,19 @@ async def test_a_strategy_that_does_not_run_on_the_database_is_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"strategy_stock": "redlock", "strategy_points": "redlock"}, "strategy redlock: .* 3 or more; got 1"),
+        ({"strategy_stock": "redis-spin", "strategy_points": "redis-spin", "redis": "x:1"}, "not a Redis URL: 'x:1'"),
+    ],
+)
+async def test_a_strategy_that_cannot_work_with_its_parameters_is_refused(settings, message):
+    """A quorum of one server, a URL that is none: the start ends with the reason."""
+    with pytest.raises(BadSetting, match=message):
+        await opened(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
         ({"strategy_stock": "nix"}, "strategy_stock = 'nix': must be one of unprotected, in-process"),
         ({"strategy_points": "in-process", "workers": 2}, "right in one process only"),
         ({"database": "sqlite://", "workers": 2}, "in memory can be used by one process only"),

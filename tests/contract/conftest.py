@@ -7,6 +7,7 @@ import pytest
 from redis import Redis
 
 from stockade.core import Backoff, Guard
+from stockade.lab.servers import Servers
 from stockade.shop.commands.charge_points import ChargePoints
 from stockade.shop.commands.create_product import CreateProduct, NewSku
 from stockade.shop.commands.lines import OrderLine
@@ -67,17 +68,32 @@ async def database(database_url):
     await found.close()
 
 
-@pytest.fixture
-def fresh_redis(server_url):
-    """Function: the URL of an empty Redis, started when first asked for."""
+@pytest.fixture(scope="module")
+def more_redis():
+    """Function: URLs of so many Redis servers beside the worker's own, started when first asked for."""
+    with Servers() as servers:
+        started = []
 
-    def url():
-        found = server_url("redis")
-        with Redis.from_url(found) as client:
-            client.flushdb()
+        def urls(count):
+            while len(started) < count:
+                started.append(servers.redis().url)
+            return started[:count]
+
+        yield urls
+
+
+@pytest.fixture
+def fresh_redis(server_url, more_redis):
+    """Function: the URLs of so many empty, independent Redis servers."""
+
+    def urls(count=1):
+        found = (server_url("redis"), *more_redis(count - 1))
+        for url in found:
+            with Redis.from_url(url) as client:
+                client.flushdb()
         return found
 
-    return url
+    return urls
 
 
 @pytest.fixture
@@ -88,7 +104,7 @@ async def bench(strategy_name, database, fresh_redis):
         pytest.skip(f"{strategy_name} promises nothing on {database.dialect.name}")
     options = Options(wait_s=20, backoff=Backoff(retries=1000))
     if "redis" in promise.needs:
-        options = replace(options, redis=(fresh_redis(),))
+        options = replace(options, redis=fresh_redis(registry.find(strategy_name).servers))
     elif promise.needs:
         pytest.skip(f"{strategy_name} needs {', '.join(promise.needs)}: see its own tests")
     found = Bench(strategy_name, database, options)

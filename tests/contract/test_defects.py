@@ -32,7 +32,7 @@ async def _stock_and_orders(bench):
 async def test_a1_b2_a_lock_that_does_not_come_ends_the_order(name, database, fresh_redis):
     """A1 went on without deducting when the lock timed out, B2 waited for ever: here it is Busy, in time, and nothing
     happened."""
-    url = fresh_redis()
+    (url,) = fresh_redis()
     bench = Bench(name, database, Options(wait_s=BUSY_WAIT_S, redis=(url,)))
     await bench.product("s", stock=20)
     await bench.strategy.start()
@@ -55,7 +55,7 @@ async def test_a2_work_that_outlives_its_lease(bare, database, fresh_redis):
     second one's update and says so only afterwards."""
     if database.dialect.name == "sqlite":
         pytest.skip("one writer at a time: a paused transaction would hold the database itself")
-    options = Options(wait_s=10, redis=(fresh_redis(),), lease_s=0.2, renew=False, bare=bare, backoff=Backoff(50))
+    options = Options(wait_s=10, redis=fresh_redis(), lease_s=0.2, renew=False, bare=bare, backoff=Backoff(50))
     slow, quick = (
         Bench("redis-pubsub", database, options),
         Bench("redis-pubsub", database, replace(options, bare=False)),
@@ -103,7 +103,7 @@ async def test_a13_b1_an_expired_holder_does_not_free_the_next_ones_lock(redis_u
 @pytest.mark.redis
 async def test_b3_a_lock_lost_after_the_commit_is_not_a_failed_order(database, fresh_redis):
     """The lease is gone when the lock is given back, after the commit: the caller is told of the order."""
-    url = fresh_redis()
+    (url,) = fresh_redis()
     bench = Bench("redis-pubsub", database, Options(redis=(url,)))
     await bench.product("s", stock=20)
     await bench.strategy.start()

@@ -104,6 +104,8 @@ async def test_no_lock_inside_a_transaction(store):
     locks, refused = MemoryLocks(), []
 
     def take_a_lock(point):
+        if point == "begin":
+            return
         try:
             locks.lock("stock:s").acquire()
         except LockInTransaction as error:

@@ -53,6 +53,10 @@ def _serve(settings: "Settings") -> None:
     for name in sorted({settings.strategy_stock, settings.strategy_points}):
         if registry.promise(name).may_oversell:
             typer.echo(f"warning: {name} is a negative control: it sells units more than once", err=True)
+    if settings.lock_guard == "none":
+        typer.echo(
+            "warning: lock_guard = none: after a pause or a failover a lock sells units more than once", err=True
+        )
     with bind(settings) as listening:
         if settings.workers == 1:
             _alone(settings, listening)

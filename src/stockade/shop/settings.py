@@ -59,7 +59,11 @@ class Settings:
     lease_s: float = _setting(
         0.0, "How long a lock outlives a holder that died; 0 is the strategy's own.", low=0, high=3_600
     )
-    lock_guard: str = _setting("version", "What protects the row under a lock strategy.", choices=("version", "fence"))
+    lock_guard: str = _setting(
+        "version",
+        "What protects the row under a lock strategy; none is a negative control.",
+        choices=("version", "fence", "none"),
+    )
     kafka_bootstrap: str = _setting("", "Kafka brokers to ask first, host:port separated by commas.")
     kafka_topic: str = _setting("stockade.commands", "Kafka topic of the commands.")
     kafka_group: str = _setting("stockade-workers", "Kafka group of the workers.")

@@ -109,6 +109,7 @@ def options_of(settings: Settings) -> Options:
         redis=tuple(url.strip() for url in settings.redis.split(",") if url.strip()),
         lease_s=settings.lease_s,
         fence=settings.lock_guard == "fence",
+        bare=settings.lock_guard == "none",
         kafka=log_of(settings) if settings.kafka_bootstrap else None,
     )
 
@@ -129,7 +130,12 @@ def log_of(settings: Settings) -> KafkaOptions:
 
 @asynccontextmanager
 async def open_shop(
-    settings: Settings, *, options: Options | None = None, jobs: bool = True, before: Before | None = None
+    settings: Settings,
+    *,
+    options: Options | None = None,
+    jobs: bool = True,
+    before: Before | None = None,
+    checkpoint: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Shop]:
     """Open the database, start the strategies and the jobs; stop and close in the opposite order.
 
@@ -138,6 +144,7 @@ async def open_shop(
         options: replaces what `options_of` makes; the lab's negative controls need it.
         jobs: whether to end expired reservations and forget old requests here.
         before: done with the open database before anything else, e.g. a migration.
+        checkpoint: fault point of the store, see `SqlStore`; the lab aims kills and pauses with it.
 
     Raises:
         BadSetting: the settings name something unknown, or do not fit together or with the database.
@@ -150,15 +157,27 @@ async def open_shop(
         stack.push_async_callback(database.close)
         if before is not None:
             await before(database)
-        store = SqlStore(database, SHOP_RESOURCES)
+        store = SqlStore(database, SHOP_RESOURCES, checkpoint)
         strategies = _strategies(settings, store, options or options_of(settings))
         for strategy in set(strategies.values()):
             stack.push_async_callback(strategy.stop)
-            await strategy.start()
+            await _start(strategy)
         shop = Shop(settings, database, store, strategies)
         if jobs:
             await stack.enter_async_context(_jobs(shop))
         yield shop
+
+
+async def _start(strategy: Strategy) -> None:
+    """Start it.
+
+    Raises:
+        BadSetting: it cannot work with its parameters, e.g. a quorum of one server.
+    """
+    try:
+        await strategy.start()
+    except ValueError as error:
+        raise BadSetting(f"strategy {strategy.name}: {error}") from None
 
 
 @asynccontextmanager

@@ -80,8 +80,8 @@ class SqlStore:
     Args:
         database: an open Database.
         resources: what each kind of key means.
-        checkpoint: called with a name (`loaded`, `saved`) inside each transaction; a fault point for tests and the
-            lab, so that kills and pauses can be aimed.
+        checkpoint: called with a name before (`begin`) and inside each transaction (`loaded`, `saved`); a fault point
+            for tests and the lab, so that kills and pauses can be aimed.
     """
 
     def __init__(
@@ -243,6 +243,8 @@ class SqlStore:
     async def _attempt(self, pending: Pending, guard: Guard, deadline: float) -> list[Answer]:
         """One transaction (two where reads stand apart)."""
         self.stats.transactions += 1
+        if self._checkpoint:
+            self._checkpoint("begin")
         database, folder = self.database, Folder(self._resources, self._versioned, guard.bare_clock)
         if database.dialect.reads_apart and guard.kind in READS_APART:
             async with database.turn(deadline):

@@ -9,7 +9,19 @@ import time
 from abc import abstractmethod
 from typing import ClassVar
 
-from stockade.core import Accepted, Busy, Command, Guard, GuardKind, Key, LockLost, Rejected, Store, merged_keys
+from stockade.core import (
+    Accepted,
+    Busy,
+    Command,
+    FenceRefused,
+    Guard,
+    GuardKind,
+    Key,
+    LockLost,
+    Rejected,
+    Store,
+    merged_keys,
+)
 from stockade.locks import LockTimeout, LockUnavailable
 from stockade.locks.aio import MultiLease, Provider
 from stockade.strategies.base import Retrying
@@ -23,16 +35,19 @@ class Locked(Retrying):
 
     Attributes:
         lost: leases that ended before their transaction did. The guard decided what became of it.
+        refused: fencing tokens that a row refused; the command queued again.
         unreleased: locks that could not be given back; they end with their lease.
     """
 
     lease_s: ClassVar[float]  # how long a lock outlives a holder that died, in seconds
     fair: ClassVar[bool] = True
+    servers: ClassVar[int] = 1  # how many independent lock servers it needs at least
 
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)
         self._locks: Provider | None = None
         self.lost = 0
+        self.refused = 0
         self.unreleased = 0
 
     @abstractmethod
@@ -60,12 +75,35 @@ class Locked(Retrying):
         """See `stockade.core.Strategy.execute`.
 
         Raises:
+            FenceRefused: `fence` only: rows had seen newer holders each time, until the retries or the time were spent.
             LockLost: `bare` only: the lease ended before the transaction, which nothing else protected.
         """
         if self._locks is None:
             raise Busy(f"{self.name} is not running", "DEPENDENCY_DOWN")
-        deadline = time.monotonic() + self.options.wait_s
-        lease = await self._acquire(self._locks, command)
+        locks, deadline = self._locks, time.monotonic() + self.options.wait_s
+        for attempt in range(self.options.backoff.retries + 1):
+            try:
+                return await self._under_locks(locks, command, deadline)
+            except FenceRefused as refused:
+                self.refused += 1
+                if attempt == self.options.backoff.retries or time.monotonic() >= deadline:
+                    raise
+                await self._go_above(locks, refused)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _go_above(self, locks: Provider, refused: FenceRefused) -> None:
+        """Before queueing again: a lock server that lost its counter would give tokens that the row refuses for ever.
+
+        Nothing happened under the old lock, and where a newer holder is the reason this changes nothing.
+        """
+        try:
+            await locks.raise_fence(refused.key, refused.fence)
+        except LockUnavailable as error:
+            raise Busy(f"the lock server cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+
+    async def _under_locks(self, locks: Provider, command: Command, deadline: float) -> Accepted | Rejected:
+        """The locks, one guarded transaction, and the locks given back."""
+        lease = await self._acquire(locks, command, deadline)
         try:
             outcome = await self.attempts(command, self._fenced(lease), deadline)
         finally:
@@ -75,12 +113,12 @@ class Locked(Retrying):
             raise LockLost("the lease ended before the transaction did, and no guard protected it")
         return outcome
 
-    async def _acquire(self, locks: Provider, command: Command) -> MultiLease:
+    async def _acquire(self, locks: Provider, command: Command, deadline: float) -> MultiLease:
         names = [str(key) for key in merged_keys([command])]
         lease_s = self.options.lease_s or self.lease_s
         lock = locks.multi(*names, lease_s=lease_s, fair=self.fair, renew=self.options.renew, on_lost="raise")
         try:
-            lease = await lock.acquire(timeout=self.options.wait_s)
+            lease = await lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         except LockTimeout as error:
             raise Busy(str(error)) from error
         except LockUnavailable as error:

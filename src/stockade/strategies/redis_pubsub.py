@@ -15,7 +15,9 @@ class RedisPubsub(Locked):
     """
 
     name: ClassVar[str] = "redis-pubsub"
-    promise: ClassVar[Promise] = Promise(faults=("crash", "pause", "failover"), order="fifo", needs=("redis",))
+    promise: ClassVar[Promise] = Promise(
+        faults=("crash", "pause", "failover", "restart"), order="fifo", needs=("redis",)
+    )
     lease_s: ClassVar[float] = 1.0
 
     def connect(self) -> Provider:

@@ -15,7 +15,7 @@ class RedisSpin(Locked):
     """
 
     name: ClassVar[str] = "redis-spin"
-    promise: ClassVar[Promise] = Promise(faults=("crash", "pause", "failover"), needs=("redis",))
+    promise: ClassVar[Promise] = Promise(faults=("crash", "pause", "failover", "restart"), needs=("redis",))
     lease_s: ClassVar[float] = 3.0
     fair: ClassVar[bool] = False
 

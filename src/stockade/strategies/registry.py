@@ -11,6 +11,7 @@ from stockade.strategies.options import Options
 from stockade.strategies.pessimistic import Pessimistic
 from stockade.strategies.redis_pubsub import RedisPubsub
 from stockade.strategies.redis_spin import RedisSpin
+from stockade.strategies.redlock import Redlock
 from stockade.strategies.sequencer import Sequencer
 from stockade.strategies.serializable import Serializable
 from stockade.strategies.unprotected import Unprotected
@@ -27,6 +28,7 @@ STRATEGIES: dict[str, type[Base]] = {
         Advisory,
         RedisSpin,
         RedisPubsub,
+        Redlock,
         Sequencer,
         Kafka,
     )

@@ -1,0 +1,124 @@
+"""The lock strategies under FENCE, also when the lock server has lost its counter; the quorum of `redlock`."""
+
+import asyncio
+
+import pytest
+from redis import Redis
+from sqlalchemy import select
+
+from stockade.core import Accepted, Backoff, Busy, FenceRefused, Rejected
+from stockade.locks import RedisLocks
+from stockade.store.tables import skus
+from stockade.strategies import registry
+from stockade.strategies.options import Options
+from tests.contract.conftest import Bench
+
+NAMES = ["redis-spin", "redis-pubsub", "redlock"]
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture(params=NAMES)
+async def fenced(request, database, fresh_redis):
+    """Function: options -> a started strategy under FENCE with 20 units of `s`; each strategy in turn."""
+    made = []
+
+    async def start(**options):
+        urls = fresh_redis(registry.find(request.param).servers)
+        bench = Bench(request.param, database, Options(**{"wait_s": 20, "fence": True, "redis": urls, **options}))
+        made.append(bench)
+        if len(made) == 1:
+            await bench.product("s", stock=20)
+        await bench.strategy.start()
+        return bench
+
+    yield start
+    for bench in made:
+        await bench.strategy.stop()
+
+
+async def _fence(bench):
+    return await bench.database.read(lambda c: c.execute(select(skus.c.fence).where(skus.c.id == "s")).scalar_one())
+
+
+def _set_counters(bench, value):
+    """What a failover to a replica that lags behind, or a restored server, leaves."""
+    for url in bench.strategy.options.redis:
+        with Redis.from_url(url) as server:
+            server.set("{stock:s}:f", value)
+
+
+async def test_reference_20_of_30(fenced):
+    """Seed 004's reference test under tokens alone: each grant's token is above the one before, nobody is refused."""
+    bench = await fenced()
+    answers = await asyncio.gather(*(bench.strategy.execute(bench.order(n, user=f"u{n}")) for n in range(30)))
+    assert sum(isinstance(answer, Accepted) for answer in answers) == 20
+    assert {answer.code for answer in answers if isinstance(answer, Rejected)} == {"OUT_OF_STOCK"}
+    assert bench.strategy.refused == 0
+
+
+@pytest.mark.parametrize("short", [1, 1_000], ids=["equal token of another owner", "lower tokens"])
+async def test_a_lost_counter_is_raised_above_what_the_row_has_seen(fenced, short):
+    """The row refuses the first token after the loss; the server is told, and the same order is carried out."""
+    bench = await fenced()
+    assert isinstance(await bench.strategy.execute(bench.order(1)), Accepted)
+    seen = await _fence(bench)
+    _set_counters(bench, seen - short)
+    assert isinstance(await bench.strategy.execute(bench.order(2)), Accepted)
+    assert bench.strategy.refused == 1
+    assert await _fence(bench) > seen
+
+
+async def test_without_raising_it_nobody_gets_through(fenced):
+    """The control: with no retry the counter stays where it is, and order after order is refused, nothing happening."""
+    bench = await fenced(backoff=Backoff(retries=0))
+    assert isinstance(await bench.strategy.execute(bench.order(1)), Accepted)
+    seen = await _fence(bench)
+    _set_counters(bench, seen - 1_000)
+    for _ in range(2):
+        with pytest.raises(FenceRefused) as refused:
+            await bench.strategy.execute(bench.order(2))
+        assert (refused.value.key, refused.value.fence, refused.value.outcome) == ("stock:s", seen, "none")
+
+
+@pytest.fixture
+def quorum(database, servers):
+    """Three servers of this test, and a strategy over them."""
+    masters = [servers.redis() for _ in range(3)]
+    return masters, Bench("redlock", database, Options(wait_s=1, redis=tuple(each.url for each in masters)))
+
+
+async def test_redlock_survives_a_minority_and_says_when_it_cannot(quorum):
+    """One of three servers away: sold. Two away: DEPENDENCY_DOWN, nothing sold, nothing guessed."""
+    masters, bench = quorum
+    await bench.product("s", stock=20)
+    await bench.strategy.start()
+    masters[0].kill()
+    assert isinstance(await bench.strategy.execute(bench.order(1)), Accepted)
+    masters[1].kill()
+    with pytest.raises(Busy) as caught:
+        await bench.strategy.execute(bench.order(2))
+    assert caught.value.code == "DEPENDENCY_DOWN"
+    await bench.strategy.stop()
+
+
+async def test_redlock_waits_for_whoever_has_the_majority(quorum):
+    """A key taken on two of three servers keeps everybody out; on one of three, nobody."""
+    masters, bench = quorum
+    await bench.product("s", stock=20)
+    await bench.strategy.start()
+    others = [RedisLocks(each.url) for each in masters[:2]]
+    held = [locks.lock("stock:s").acquire(timeout=1) for locks in others]
+    with pytest.raises(Busy):
+        await bench.strategy.execute(bench.order(1))
+    held[0].release()
+    assert isinstance(await bench.strategy.execute(bench.order(1)), Accepted)
+    held[1].release()
+    await bench.strategy.stop()
+    for locks in others:
+        locks.close()
+
+
+async def test_redlock_refuses_one_server(database):
+    """Seed 000 called one server RedLock; here a quorum of one does not start."""
+    with pytest.raises(ValueError, match="odd number of servers, 3 or more; got 1"):
+        await Bench("redlock", database, Options()).strategy.start()
