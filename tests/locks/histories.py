@@ -46,6 +46,8 @@ class Kind:
     weather: Weather = field(default_factory=Weather)
     limits_s: tuple[float, ...] = (0.0, 0.3, 3.0, 6.0)
     clients: int = 3
+    processes: int = 0  # that the clients share; 0: each has its own
+    hold_s: float = 0.02
     turns: int = 2
 
 
@@ -112,7 +114,7 @@ class History:
         try:
             self.look()
             value = self.resource.read(lease)
-            await spend(port, self.rng.random() * 0.02)
+            await spend(port, self.rng.random() * self.kind.hold_s)
             if self.kind.pauses and self.rng.random() < 0.3:
                 port.home.paused_until = port.now() + self.rng.uniform(0.5, 2.0) * LEASE_S
                 await spend(port, 0.0)
@@ -135,12 +137,13 @@ class History:
 
     def start(self) -> None:
         for number in range(self.kind.clients):
-            process = SimProcess(f"p{number}")
-            port = SimPort(self.sim, process)
-            backend = RedisBackend(port, SimTransport(port, self.network), TUNING)
-            keeper = Keeper(port, backend, Lease)
-            self.keepers.append(keeper)
-            task = self.sim.start(process, self.client(keeper, port))
+            if len(self.keepers) < (self.kind.processes or self.kind.clients):
+                port = SimPort(self.sim, SimProcess(f"p{number}"))
+                backend = RedisBackend(port, SimTransport(port, self.network), TUNING)
+                self.keepers.append(Keeper(port, backend, Lease))
+            keeper = self.keepers[number % len(self.keepers)]
+            port = keeper.port
+            task = self.sim.start(port.home, self.client(keeper, port))
             self.tasks.append(task)
             if self.kind.cancel and self.rng.random() < 0.6:
                 self.sim.after(self.rng.random() * 0.15, task.cancel)

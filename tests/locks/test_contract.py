@@ -219,13 +219,13 @@ async def test_inspect_and_break(world):
     assert info.holders[0].metadata == "job 7"
     assert info.holders[0].token == held.fencing_token
     second = bob(lock.acquire)
-    helper = world.actor()
+    onlooker = world.actor()
     assert await waiting(second)
-    assert await helper(locks.break_, "a")
+    assert await onlooker(locks.break_, "a")
     lease = await second
     assert lease.fencing_token > held.fencing_token
     await bob(lease.release)
-    assert not await helper(locks.break_, "a")
+    assert not await onlooker(locks.break_, "a")
 
 
 async def test_decorators(world):

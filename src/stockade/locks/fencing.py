@@ -2,7 +2,7 @@
 
 Present the token on the *first* access, before reading, and not only when writing: in 20,000 simulated histories with
 pauses beyond the lease a token compared only at the write still lost updates in 1,496, one installed before the read
-in none. The owner is compared as well, because a failover can mint one token twice (both measured in the trials;
+in none. The owner is compared as well, because a failover can mint one token twice (both measured;
 the idea of the token is Kleppmann's, 2016). Neighbours: any `Lease` gives `fencing_token` and `token` (its owner).
 """
 

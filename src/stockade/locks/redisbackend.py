@@ -1,8 +1,8 @@
 """Locks on one Redis server: fair by a queue inside the server, or spinning.
 
 Fair: one script takes the lock or stands in line; the releaser's script makes the head live waiter the owner and
-wakes it alone, so that a hand-over costs two requests however many wait (measured in the trials; Redisson's fair
-lock needs 7). A notice is only ever a hint that saves time: every waiter asks again now and then, so a lost one costs
+wakes it alone, so that a hand-over costs two requests however many wait (measured; Redisson's fair lock
+needs 7). A notice is only ever a hint that saves time: every waiter asks again now and then, so a lost one costs
 at most `poll_s`. Neighbours: `scripts/*.lua` (the rules), `waitroom.py` (who waits here), `wire/` (connections).
 """
 
@@ -127,8 +127,12 @@ class RedisBackend:
             ask_at = sent + (poll_s if answer == 0 else min(poll_s, -answer / 1000 + 0.002))
             while True:
                 now = self._port.now()
-                if wait.token:  # granted after `asked`, when we were still told to wait: the lease counts from there
+                if wait.token and now - asked <= ask.spec.lease_s / 2:
+                    # granted after `asked`, when we were still told to wait: the lease counts from there
                     return Granted(wait.token, asked + ask.spec.lease_s)
+                if wait.token:  # too long ago to know how much of the lease is left: asking begins it anew
+                    wait.token = 0
+                    break
                 if now >= deadline:
                     return None
                 if wait.recheck or (now >= ask_at and (wait.is_first or now >= asked + 4 * poll_s)):

@@ -21,6 +21,7 @@ class SimRedis:
 
     Attributes:
         checks_owner: False is the mutant that releases whatever is held.
+        renews_on_repeat: False is the mutant that answers "already yours" without beginning the lease anew.
     """
 
     now_ms: float = 0.0
@@ -30,6 +31,7 @@ class SimRedis:
     alive: dict[str, float] = field(default_factory=dict)
     listeners: dict[str, Callable[[bytes], None]] = field(default_factory=dict)
     checks_owner: bool = True
+    renews_on_repeat: bool = True
 
     def run(self, sha: str, keys: list[str], args: list[str]) -> Any:
         """What the script of this hash would answer."""
@@ -73,6 +75,8 @@ class SimRedis:
         owner, lease_ms, _, channel, alive, queue, again, beat_ms, _ = args
         holder = self.owner(key)
         if holder == owner:
+            if self.renews_on_repeat:
+                self.owners[key] = (owner, self.now_ms + int(lease_ms))
             return self.fences[key]
         line = self.lines.setdefault(key, [])
         if not holder and not line:
@@ -111,7 +115,7 @@ class SimRedis:
     def snapshot(self) -> "SimRedis":
         """A replica as of now: the data without the connections."""
         data = copy.deepcopy((self.owners, self.lines, self.fences, self.alive))
-        return SimRedis(self.now_ms, *data, checks_owner=self.checks_owner)
+        return SimRedis(self.now_ms, *data, checks_owner=self.checks_owner, renews_on_repeat=self.renews_on_repeat)
 
 
 _NAMES = {

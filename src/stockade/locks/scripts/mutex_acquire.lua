@@ -4,7 +4,11 @@
 -- Returns the token (> 0), or minus the owner's remaining ms (0: not asked for, or unknown).
 local QUEUE, AGAIN, BEAT_MS, LINE_MS = ARGV[6] == '1', ARGV[7] == '1', ARGV[8], ARGV[9]
 local holder = redis.call('get', KEYS[1])
-if holder == OWNER then return tonumber(redis.call('get', KEYS[3]) or '1') end
+if holder == OWNER then -- the caller counts its lease from this question, so the lease must begin anew
+  if tonumber(LEASE_MS) > 0 then redis.call('pexpire', KEYS[1], LEASE_MS) end
+  if META ~= '' then redis.call('pexpire', KEYS[4], LEASE_MS) end
+  return tonumber(redis.call('get', KEYS[3]) or '1')
+end
 if not holder and redis.call('exists', KEYS[2]) == 0 then return own(OWNER, LEASE_MS, META) end
 if QUEUE and BEAT_MS ~= '0' then redis.call('set', ALIVE .. string.match(OWNER, '^(.*)%.'), '1', 'px', BEAT_MS) end
 if QUEUE then

@@ -3,7 +3,9 @@
 -- Returns the token (> 0), or minus the ms until the first lease ends (0: not asked for, or unknown).
 local QUEUE, AGAIN, BEAT_MS, LINE_MS = ARGV[8] == '1', ARGV[9] == '1', ARGV[10], ARGV[11]
 drop_expired()
-if redis.call('zscore', KEYS[1], OWNER) then
+if redis.call('zscore', KEYS[1], OWNER) then -- the caller counts its lease from this question
+  redis.call('zadd', KEYS[1], NOW_MS + LEASE_MS, OWNER)
+  keep_until_last()
   return tonumber(string.match(redis.call('hget', KEYS[4], OWNER) or '1', '^%d+'))
 end
 if redis.call('exists', KEYS[2]) == 0 and fits(WEIGHT, CAPACITY) then
