@@ -1,20 +1,20 @@
-"""The ground that every arm stands on: a private durable PostgreSQL with one hot SKU, many buyers, and an audit.
+"""The ground that every arm stands on: a private durable server with one hot SKU, many buyers, and an audit.
 
-Neighbours: `harness` resets it before and audits it after each run; the arms take their connections from its URL.
+Neighbours: the arms take their connections from its URL, empty it before each run and have it audited after.
 """
 
 import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import getrandbits
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import asyncpg
+from sqlalchemy import Connection, func, select, text
 
 from stockade.lab.servers import Server, Servers
-from stockade.store import Database
+from stockade.store import Database, tables
 from stockade.store.migrate import migrate
 from stockade.store.postgres import POINT_LOOKUPS
 
@@ -25,18 +25,30 @@ STOCK = 1_000_000_000
 BALANCE = 1_000_000_000
 STRIDE = 7_919  # a prime: one order after the other touches another page of accounts
 FINGERPRINT = "0" * 32
+ANSWER_S = 120.0  # longest statement of a reset or an audit
 
 # Every arm, ours and the others', gets the plans that our store pins: fresh tables tempt the planner into scans.
 PLANS = {**POINT_LOOKUPS, "application_name": "benchmark"}
 
-SERVER_SETTINGS: dict[str, object] = {
-    "shared_buffers": "2GB",
-    "max_wal_size": "8GB",
-    "checkpoint_timeout": "30min",  # no arm pays for the full page images of another arm's checkpoint
-    "autovacuum": "off",  # the reset before each run vacuums the hot row; nothing else may start in the middle
+# Nobody pays for a checkpoint or a vacuum that another arm has caused.
+SERVER_SETTINGS: dict[str, dict[str, object]] = {
+    "postgres": {
+        "shared_buffers": "2GB",
+        "max_wal_size": "8GB",
+        "checkpoint_timeout": "30min",
+        "autovacuum": "off",  # each reset vacuums the hot row
+    },
+    "mariadb": {"innodb_buffer_pool_size": "2G", "innodb_log_file_size": "2G"},
 }
-
-_EMPTY = "TRUNCATE orders, order_lines, payments, requests, ledger, outbox, cart_items"
+GROWING = ("orders", "order_lines", "payments", "requests", "ledger", "outbox", "cart_items")
+NUMBERS = {
+    "postgres": "generate_series(0, {last}) AS n",
+    "mariadb": "(SELECT seq AS n FROM seq_0_to_{last}) AS numbers",
+}
+ACCOUNTS = {
+    "postgres": "'user-' || lpad(CAST(n AS text), 6, '0')",
+    "mariadb": "CONCAT('user-', LPAD(n, 6, '0'))",
+}
 
 
 class Buy(NamedTuple):
@@ -48,89 +60,95 @@ class Buy(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What the tables say was sold and paid."""
+    """What the tables hold."""
 
     on_hand: int
     balance: int
+    orders: int
+    requests: int
+    lines: int
+    units: int
+    totals: int
+    payments: int
+    amounts: int
+    entries: int
+    events: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A running database with data, and a connection of its own to look at it.
+    """A running database with data, and connections of its own to look at it.
 
     Attributes:
-        url: of the database.
         server: its process.
+        database: of the server.
         users: how many points accounts there are.
     """
 
-    url: str
     server: Server
+    database: Database
     users: int
-    control: Any
-    _numbers: "itertools.count[int]"
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    @property
+    def url(self) -> str:
+        return self.server.url
 
     def next_buy(self) -> Buy:
-        """The next order: a new id, and another user than the last 199,999 orders."""
+        """The next order: a new id, and a user who comes again only when all others have bought."""
         user = next(self._numbers) * STRIDE % self.users
         return Buy(f"{getrandbits(128):032x}", user_id(user), time.time_ns() // 1_000_000)
 
     async def reset(self) -> Sums:
-        """Empty the tables that grow, fill up the stock, vacuum the hot row; the sums to start from."""
-        await self.control.execute(_EMPTY)
-        await self.control.execute("UPDATE skus SET on_hand = $1", STOCK)
-        await self.control.execute("VACUUM skus")
-        await self.control.execute("VACUUM point_accounts")
+        """Empty the tables that grow, fill up the stock, vacuum the rows that are written; the sums to start from."""
+
+        def body(connection: Connection) -> None:
+            for name in GROWING:
+                connection.execute(text(f"TRUNCATE TABLE {name}"))
+            connection.execute(text(f"UPDATE skus SET on_hand = {STOCK}"))
+            if self.server.kind == "postgres":
+                connection.execute(text("VACUUM skus"))
+                connection.execute(text("VACUUM point_accounts"))
+
+        await self.database.read(body, timeout_s=ANSWER_S)
         return await self.sums()
 
     async def sums(self) -> Sums:
-        """Stock and points that are left."""
-        return Sums(
-            await self.control.fetchval("SELECT sum(on_hand)::bigint FROM skus"),
-            await self.control.fetchval("SELECT sum(balance)::bigint FROM point_accounts"),
-        )
+        """What the tables hold now."""
+        return await self.database.read(_sums, timeout_s=ANSWER_S)
 
-    async def audit(self, before: Sums, accepted: int) -> None:
-        """Compare the tables with what the callers were told.
+    async def audit(self, before: Sums, accepted: int | None = None) -> int:
+        """Compare the tables with each other, and with what the callers were told.
 
         Args:
             before: what `reset` returned.
-            accepted: how many callers were told that their order is placed.
+            accepted: how many callers were told that their order is placed; None if only the tables know.
+
+        Returns:
+            How many orders there are.
 
         Raises:
             AssertionError: an order was lost, invented, sold twice, or paid wrongly.
         """
-        after = await self.sums()
-        found = dict(await self.control.fetchrow(_COUNTS))
-        expected = {
-            "orders": accepted,
-            "requests": accepted,
-            "units": accepted,
-            "lines": accepted,
-            "totals": accepted * PRICE,
-            "payments": accepted,
-            "amounts": accepted * PRICE,
-            "entries": 2 * accepted,
-            "events": accepted,
-        }
-        if found != expected:
-            raise AssertionError(f"the tables hold {found}, the callers were told {expected}")
-        sold, paid = before.on_hand - after.on_hand, before.balance - after.balance
-        if (sold, paid) != (accepted, accepted * PRICE):
-            raise AssertionError(f"{sold} units left the stock and {paid} points the accounts, for {accepted} orders")
-
-
-_COUNTS = """
-SELECT (SELECT count(*) FROM orders) AS orders,
-       (SELECT count(*) FROM requests) AS requests,
-       (SELECT coalesce(sum(quantity), 0)::bigint FROM order_lines) AS units,
-       (SELECT count(*) FROM order_lines) AS lines,
-       (SELECT coalesce(sum(total), 0)::bigint FROM orders) AS totals,
-       (SELECT count(*) FROM payments) AS payments,
-       (SELECT coalesce(sum(amount), 0)::bigint FROM payments) AS amounts,
-       (SELECT count(*) FROM ledger) AS entries,
-       (SELECT count(*) FROM outbox) AS events
-"""
+        found = await self.sums()
+        placed = found.orders if accepted is None else accepted
+        paid = placed * PRICE
+        right = Sums(
+            before.on_hand - placed,
+            before.balance - paid,
+            orders=placed,
+            requests=placed,
+            lines=placed,
+            units=placed,
+            totals=paid,
+            payments=placed,
+            amounts=paid,
+            entries=2 * placed,
+            events=placed,
+        )
+        if found != right:
+            raise AssertionError(f"{placed} orders should leave {right}, the tables hold {found}")
+        return placed
 
 
 def user_id(number: int) -> str:
@@ -138,44 +156,73 @@ def user_id(number: int) -> str:
     return f"user-{number:06d}"
 
 
-async def seed(control: Any, users: int) -> None:
+def _sums(connection: Connection) -> Sums:
+    def ask(*columns: object) -> tuple[int, ...]:
+        return tuple(int(value or 0) for value in connection.execute(select(*columns)).one())  # type: ignore[call-overload]
+
+    count, total = func.count, func.sum
+    orders, lines, payments = tables.orders.c, tables.order_lines.c, tables.payments.c
+    (on_hand,) = ask(total(tables.skus.c.on_hand))
+    (balance,) = ask(total(tables.point_accounts.c.balance))
+    placed, totals = ask(count(orders.id), total(orders.total))
+    (requests,) = ask(count(tables.requests.c.id))
+    line_count, units = ask(count(lines.line), total(lines.quantity))
+    paid, amounts = ask(count(payments.id), total(payments.amount))
+    (entries,) = ask(count(tables.ledger.c.kind))
+    (events,) = ask(count(tables.outbox.c.id))
+    return Sums(on_hand, balance, placed, requests, line_count, units, totals, paid, amounts, entries, events)
+
+
+async def seed(database: Database, users: int) -> None:
     """One product with one SKU, and `users` accounts full of points, in bulk."""
-    await control.execute(
-        "INSERT INTO products (id, name, category, status, created_ms) VALUES ($1, 'Hot', 'bench', 'ACTIVE', 0)",
-        PRODUCT,
-    )
-    await control.execute(
-        "INSERT INTO skus (id, product_id, price, on_hand, reserved, version, stamp) VALUES ($1, $2, $3, $4, 0, 1, 0)",
-        HOT,
-        PRODUCT,
-        PRICE,
-        STOCK,
-    )
-    await control.execute(
-        "INSERT INTO point_accounts (id, balance, held, version, stamp) "
-        "SELECT 'user-' || lpad(n::text, 6, '0'), $1, 0, 1, 0 FROM generate_series(0, $2 - 1) AS n",
-        BALANCE,
-        users,
-    )
-    await control.execute("VACUUM ANALYZE")
+    kind = database.dialect.name
+    numbers, account = NUMBERS[kind].format(last=users - 1), ACCOUNTS[kind]
+
+    def body(connection: Connection) -> None:
+        connection.execute(
+            tables.products.insert(),
+            {"id": PRODUCT, "name": "Hot", "category": "benchmark", "status": "ACTIVE", "created_ms": 0},
+        )
+        connection.execute(
+            tables.skus.insert(),
+            {
+                "id": HOT,
+                "product_id": PRODUCT,
+                "price": PRICE,
+                "on_hand": STOCK,
+                "reserved": 0,
+                "version": 1,
+                "stamp": 0,
+            },
+        )
+        connection.execute(
+            text(
+                "INSERT INTO point_accounts (id, balance, held, version, stamp) "
+                f"SELECT {account}, {BALANCE}, 0, 1, 0 FROM {numbers}"
+            )
+        )
+
+    await database.transaction(body, deadline=time.monotonic() + ANSWER_S)
+    if kind == "postgres":
+        await database.read(lambda connection: connection.execute(text("VACUUM ANALYZE")), timeout_s=ANSWER_S)
 
 
 @asynccontextmanager
-async def open_ground(users: int, max_connections: int = 300) -> AsyncIterator[Ground]:
-    """Start a private PostgreSQL with fsync on, bring it to our schema, fill it.
+async def open_ground(users: int, kind: str = "postgres", max_connections: int = 300) -> AsyncIterator[Ground]:
+    """Start a private server that flushes every commit to disk, bring it to our schema, fill it.
 
     Args:
         users: points accounts to make.
+        kind: `postgres` or `mariadb`.
         max_connections: of the server.
     """
     with Servers() as servers:
-        server = servers.postgres(durable=True, max_connections=max_connections, **SERVER_SETTINGS)
-        database = await Database.open(server.url)
-        await migrate(database)
-        await database.close()
-        control = await asyncpg.connect(server.url)
+        start = {"postgres": servers.postgres, "mariadb": servers.mariadb}[kind]
+        server = start(durable=True, max_connections=max_connections, **SERVER_SETTINGS[kind])
+        database = await Database.open(server.url, pool_size=1, wait_s=ANSWER_S)
         try:
-            await seed(control, users)
-            yield Ground(server.url, server, users, control, itertools.count())
+            await migrate(database)
+            await seed(database, users)
+            yield Ground(server, database, users)
         finally:
-            await control.close()
+            await database.close()

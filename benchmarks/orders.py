@@ -90,7 +90,7 @@ async def run(chosen: dict[str, Contest], pace: Pace, users: int, path: Path | N
     found: list[Measured] = []
     print(f"starting PostgreSQL with {users:,} points accounts", flush=True)
     async with open_ground(users) as ground:
-        environment = await report.environment(ground, pace)
+        environment = report.environment([ground], pace)
         calm_collector()
         for name, contest in chosen.items():
             print(f"\n## {name}: {contest.summary}\n", flush=True)

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from benchmarks.ground import FINGERPRINT, HOT, Buy, Ground
-from benchmarks.harness import Loop
+from benchmarks.harness import Loop, Place
+from stockade.core import Stats
 from stockade.shop.commands.lines import OrderLine
 from stockade.shop.commands.place_order import PlaceOrder
 from stockade.shop.resources import SHOP_RESOURCES
@@ -37,27 +38,34 @@ class Ours:
     @asynccontextmanager
     async def open(self, ground: Ground) -> AsyncIterator[Loop]:
         """Open the store and start the strategy."""
-        database = await Database.open(ground.url, pool_size=self.pool, wait_s=WAIT_S)
-        store = SqlStore(database, SHOP_RESOURCES)
-        strategy = registry.create(self.strategy, store, Options(wait_s=WAIT_S))
-        await strategy.start()
+        async with strategy_on(ground, self.strategy, self.pool) as (place, stats):
+            begun_before = 0
 
-        async def place(buy: Buy) -> bool:
-            return (await strategy.execute(order(buy))).accepted
+            def notes(answered: int) -> dict[str, float]:
+                nonlocal begun_before
+                begun = stats.transactions - begun_before
+                begun_before = stats.transactions
+                return {"orders_per_transaction": answered / max(1, begun)}
 
-        begun_before = 0
-
-        def notes(answered: int) -> dict[str, float]:
-            nonlocal begun_before
-            begun = store.stats.transactions - begun_before
-            begun_before = store.stats.transactions
-            return {"orders_per_transaction": answered / max(1, begun)}
-
-        try:
             yield Loop(self.name, self.callers, place, notes)
-        finally:
-            await strategy.stop()
-            await database.close()
+
+
+@asynccontextmanager
+async def strategy_on(ground: Ground, name: str, pool: int = POOL) -> AsyncIterator[tuple[Place, Stats]]:
+    """A started strategy over a store of its own: what places an order, and the store's counters."""
+    database = await Database.open(ground.url, pool_size=pool, wait_s=WAIT_S)
+    store = SqlStore(database, SHOP_RESOURCES)
+    strategy = registry.create(name, store, Options(wait_s=WAIT_S))
+    await strategy.start()
+
+    async def place(buy: Buy) -> bool:
+        return (await strategy.execute(order(buy))).accepted
+
+    try:
+        yield place, store.stats
+    finally:
+        await strategy.stop()
+        await database.close()
 
 
 def order(buy: Buy) -> PlaceOrder:

@@ -55,7 +55,7 @@ class PgBench:
             done, tps, average_ms = await self._measure(ground, script.name, pace.measured_s)
             used_s = processor.family_s(ground.server.pid) - began_s
         after = await ground.sums()
-        if counted.on_hand - after.on_hand != done or after.balance != before.balance:
+        if counted.on_hand - after.on_hand != done or after._replace(on_hand=before.on_hand) != before:
             raise AssertionError(f"pgbench counts {done} updates, {counted.on_hand - after.on_hand} units left")
         nan = float("nan")
         return Sample(self.name, self.clients, 0, tps, average_ms, nan, done, nan, used_s / max(1, done) * 1e6)

@@ -108,7 +108,7 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-async def environment(ground: Ground, pace: Pace) -> dict[str, Any]:
+def environment(grounds: Sequence[Ground], pace: Pace) -> dict[str, Any]:
     """What the figures depend on besides the code."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -117,15 +117,18 @@ async def environment(ground: Ground, pace: Pace) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
         "load_average": os.getloadavg(),
-        "server": await ground.control.fetchval("SHOW server_version"),
-        "server_settings": SERVER_SETTINGS,
-        "fsync": await ground.control.fetchval("SHOW fsync"),
-        "users": ground.users,
+        "servers": {ground.server.kind: _server(ground) for ground in grounds},
+        "users": grounds[0].users,
         "rounds": pace.rounds,
         "warm_s": pace.warm_s,
         "measured_s": pace.measured_s,
-        "packages": {name: version(name) for name in ("sqlalchemy", "asyncpg", "uvloop", "msgspec")},
+        "packages": {name: version(name) for name in ("sqlalchemy", "asyncpg", "asyncmy", "uvloop", "msgspec")},
     }
+
+
+def _server(ground: Ground) -> dict[str, Any]:
+    found = ground.database.dialect.sql.server_version_info or ()
+    return {"version": ".".join(map(str, found)), "durable": True, "settings": SERVER_SETTINGS[ground.server.kind]}
 
 
 def write_json(path: Path, environment_: dict[str, Any], samples: Sequence[Sample], found: Sequence[Measured]) -> None:

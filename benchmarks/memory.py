@@ -1,0 +1,54 @@
+"""Memory of the process while many orders go through the sequencer: it must stay flat.
+
+python -m benchmarks.memory                     200,000 orders, told every 20,000: about a minute
+"""
+
+import argparse
+import asyncio
+import gc
+import os
+
+import uvloop
+
+from benchmarks import processor
+from benchmarks.ground import Ground, open_ground
+from benchmarks.harness import Place
+from benchmarks.ours import MOST, strategy_on
+
+STEPS = 10
+
+
+async def run(orders: int, users: int, callers: int) -> None:
+    """Place the orders, print the resident memory after every tenth of them, audit."""
+    each = orders // STEPS // callers * callers
+    async with open_ground(users) as ground, strategy_on(ground, "sequencer") as (place, _):
+        before = await ground.reset()
+        resident_mb: list[float] = []
+        for step in range(1, STEPS + 1):
+            await asyncio.gather(*(_place(ground, place, each // callers) for _ in range(callers)))
+            gc.collect()
+            resident_mb.append(processor.resident_mb(os.getpid()))
+            print(f"{step * each:>9,} orders  {resident_mb[-1]:7.1f} MB", flush=True)
+        await ground.audit(before, STEPS * each)
+        print(f"from the first line to the last: {resident_mb[-1] - resident_mb[0]:+.1f} MB")
+
+
+async def _place(ground: Ground, place: Place, orders: int) -> None:
+    for _ in range(orders):
+        assert await place(ground.next_buy())
+
+
+def main() -> None:
+    """Read the command line, run, print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.memory", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--orders", type=int, default=200_000, help="in all (default 200000)")
+    parser.add_argument("--users", type=int, default=200_000, help="points accounts (default 200000)")
+    parser.add_argument("--callers", type=int, default=MOST, help=f"at the same time (default {MOST})")
+    options = parser.parse_args()
+    uvloop.run(run(options.orders, options.users, options.callers))
+
+
+if __name__ == "__main__":
+    main()
