@@ -11,6 +11,7 @@ from stockade import __version__
 from stockade.cli.common import fail
 from stockade.cli.data import audit, demo, migrate
 from stockade.cli.info import strategies, token
+from stockade.cli.locks import locks
 from stockade.cli.serve import serve
 from stockade.cli.worker import worker
 
@@ -38,7 +39,7 @@ def options(
     """Take orders under concurrency, exactly right, at full speed, and prove it."""
 
 
-for command in (serve, worker, migrate, token, demo, audit, strategies):
+for command in (serve, worker, migrate, token, demo, audit, strategies, locks):
     app.command()(command)
 
 

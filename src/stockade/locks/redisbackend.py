@@ -16,6 +16,7 @@ from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import Port
 from stockade.locks.redisnames import head_args, lease_ms, names_of
 from stockade.locks.script import Script, script
+from stockade.locks.survey import Survey, survey
 from stockade.locks.waitroom import Wait, WaitRoom
 from stockade.locks.wire.transport import Transport
 
@@ -229,6 +230,10 @@ class RedisBackend:
             for owner, ttl_ms, token, meta in rows
         )
         return LockInfo(name, holders, tuple(_text(entry).split(" ", 1)[0] for entry in line))
+
+    async def survey(self, max_keys: int) -> Survey:
+        """Which locks of this prefix are in use, after at most `max_keys` keys of the server."""
+        return await survey(self._server, self._tuning.prefix, max_keys=max_keys, timeout_s=self._tuning.call_s)
 
     async def break_(self, name: str, kind: Kind) -> bool:
         return await self._give_back(Ask(Spec(name, kind), "-.-"), force=True)

@@ -9,10 +9,11 @@ from typing import Any
 
 from stockade.locks import tasks, threads
 from stockade.locks.ask import LockOptions
-from stockade.locks.blocking import BlockingPort
+from stockade.locks.blocking import BlockingPort, run
 from stockade.locks.loop import AsyncioPort
 from stockade.locks.quorum import QuorumBackend
 from stockade.locks.redisbackend import RedisBackend, RedisTuning
+from stockade.locks.survey import Survey
 from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
 from stockade.locks.wire.multiplexed import MultiplexedTransport
 from stockade.locks.wire.threaded import ThreadedTransport
@@ -38,8 +39,12 @@ class RedisLocks(threads.Provider):
     def __init__(self, where: Any, tuning: RedisTuning = _USUAL, *, fair: bool = True, lease_s: float = 30.0) -> None:
         port = BlockingPort()
         self.transport: Transport = ThreadedTransport(where) if isinstance(where, str) else ClientTransport(where)
-        backend = RedisBackend(port, self.transport, tuning)
-        super().__init__(port, backend, threads.Lease, LockOptions(fair=fair, lease_s=lease_s))
+        self._redis = RedisBackend(port, self.transport, tuning)
+        super().__init__(port, self._redis, threads.Lease, LockOptions(fair=fair, lease_s=lease_s))
+
+    def survey(self, max_keys: int = 1_000_000) -> Survey:
+        """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
+        return run(self._redis.survey(max_keys))
 
 
 class AioRedisLocks(tasks.Provider):
@@ -60,8 +65,12 @@ class AioRedisLocks(tasks.Provider):
         self.transport: Transport = (
             MultiplexedTransport(where) if isinstance(where, str) else AsyncClientTransport(where)
         )
-        backend = RedisBackend(port, self.transport, tuning)
-        super().__init__(port, backend, tasks.Lease, LockOptions(fair=fair, lease_s=lease_s))
+        self._redis = RedisBackend(port, self.transport, tuning)
+        super().__init__(port, self._redis, tasks.Lease, LockOptions(fair=fair, lease_s=lease_s))
+
+    async def survey(self, max_keys: int = 1_000_000) -> Survey:
+        """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
+        return await self._redis.survey(max_keys)
 
 
 class QuorumLocks(threads.Provider):

@@ -24,7 +24,10 @@ class Names(NamedTuple):
 def names_of(prefix: str, name: str, kind: Kind) -> Names:
     """The keys of this lock; remembered for the names used lately, since four texts cost more than the rest."""
     full = prefix + name
-    tag = full if "{" in full and "}" in full else f"{{{full}}}"
+    if full[0] == "{" and full.find("}") == len(full) - 1:  # `{x}` is another lock than `x`, whose tag it would be
+        tag = full + "{}"
+    else:
+        tag = full if "{" in full and "}" in full else f"{{{full}}}"
     if kind == "lock":
         return Names((full, f"{tag}:q", f"{tag}:f", f"{tag}:m"), f"{tag}:a:")
     return Names((f"{tag}:{kind}", f"{tag}:{kind}:q", f"{tag}:{kind}:f", f"{tag}:{kind}:m"), f"{tag}:{kind}:a:")

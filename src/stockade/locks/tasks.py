@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
-from stockade.locks.ask import RW_CAPACITY, LockInfo, LockOptions, Spec
+from stockade.locks.ask import RW_CAPACITY, Kind, LockInfo, LockOptions, Spec
 from stockade.locks.errors import LockTimeout
 from stockade.locks.face import ProviderBase, name_from_call, wait_bound
 from stockade.locks.keeper import Keeper
@@ -333,13 +333,13 @@ class Provider(ProviderBase[Lease]):
 
         return decorate
 
-    async def inspect(self, name: str) -> LockInfo:
+    async def inspect(self, name: str, kind: Kind = "lock") -> LockInfo:
         """Who holds the lock of this name and who waits."""
-        return await self.backend.inspect(name, "lock")
+        return await self.backend.inspect(name, kind)
 
-    async def break_(self, name: str) -> bool:
+    async def break_(self, name: str, kind: Kind = "lock") -> bool:
         """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
-        return await self.backend.break_(name, "lock")
+        return await self.backend.break_(name, kind)
 
     async def raise_fence(self, name: str, at_least: int) -> None:
         """Let every later token of this lock be above `at_least`.

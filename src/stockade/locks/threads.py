@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
-from stockade.locks.ask import RW_CAPACITY, LockInfo, LockOptions, Spec
+from stockade.locks.ask import RW_CAPACITY, Kind, LockInfo, LockOptions, Spec
 from stockade.locks.blocking import BlockingPort, run
 from stockade.locks.errors import LockTimeout
 from stockade.locks.face import ProviderBase, name_from_call, wait_bound
@@ -302,13 +302,13 @@ class Provider(ProviderBase[Lease]):
 
         return decorate
 
-    def inspect(self, name: str) -> LockInfo:
+    def inspect(self, name: str, kind: Kind = "lock") -> LockInfo:
         """Who holds the lock of this name and who waits."""
-        return run(self.backend.inspect(name, "lock"))
+        return run(self.backend.inspect(name, kind))
 
-    def break_(self, name: str) -> bool:
+    def break_(self, name: str, kind: Kind = "lock") -> bool:
         """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
-        return run(self.backend.break_(name, "lock"))
+        return run(self.backend.break_(name, kind))
 
     def raise_fence(self, name: str, at_least: int) -> None:
         """Let every later token of this lock be above `at_least`.

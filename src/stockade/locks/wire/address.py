@@ -42,6 +42,11 @@ class Address:
             ssl.create_default_context() if parts.scheme == "rediss" else None,
         )
 
+    @property
+    def where(self) -> str:
+        """The server for error messages: no password in it."""
+        return self.path or f"{self.host}:{self.port}"
+
     def greeting(self, name: str) -> list[tuple[str | int, ...]]:
         """Commands for a fresh connection: who we are, which database, what `CLIENT LIST` shows."""
         commands: list[tuple[str | int, ...]] = []

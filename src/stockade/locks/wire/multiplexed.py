@@ -179,7 +179,7 @@ class MultiplexedTransport:
             wire.abort(f"not connected: {error!r}")
             if not isinstance(error, OSError | TimeoutError | ServerError):
                 raise
-            raise LockUnavailable(f"lock server {address.host}:{address.port}: {error!r}") from error
+            raise LockUnavailable(f"lock server {address.where}: {error!r}") from error
         return wire
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:

@@ -42,25 +42,36 @@ class Socket:
         self._reader = hiredis.Reader()
         try:
             self._socket = self._open(address, timeout_s)
+        except OSError as error:
+            raise LockUnavailable(f"lock server {address.where}: {error}") from error
+        try:
             for command in address.greeting(name):
                 self.send(hiredis.pack_command(command), timeout_s)
                 reply = self.read(timeout_s)
                 if isinstance(reply, hiredis.HiredisError):
-                    raise LockUnavailable(f"lock server: {reply}")
-        except OSError as error:
-            raise LockUnavailable(f"lock server {address.host}:{address.port}: {error}") from error
+                    raise LockUnavailable(f"lock server {address.where}: {reply}")
+        except BaseException as error:
+            self._socket.close()
+            if isinstance(error, LockUnavailable) or not isinstance(error, OSError):
+                raise
+            raise LockUnavailable(f"lock server {address.where}: {error}") from error
 
     @staticmethod
     def _open(address: Address, timeout_s: float) -> socket.socket:
-        if address.path:
-            plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            plain.settimeout(timeout_s)
+        if not address.path:
+            plain = socket.create_connection((address.host, address.port), timeout_s)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            # a failed handshake closes the socket itself
+            return address.tls.wrap_socket(plain, server_hostname=address.host) if address.tls else plain
+        plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        plain.settimeout(timeout_s)
+        try:
             plain.connect(address.path)
-            return plain
-        plain = socket.create_connection((address.host, address.port), timeout_s)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return address.tls.wrap_socket(plain, server_hostname=address.host) if address.tls else plain
+        except OSError:
+            plain.close()
+            raise
+        return plain
 
     def send(self, data: bytes, timeout_s: float) -> None:
         """Write all of it."""
@@ -142,7 +153,7 @@ class ThreadedTransport:
         try:
             self._exchange(own.batch)
         except (OSError, LockUnavailable) as error:
-            self._fail(own.batch, str(error))
+            self._fail(own.batch, str(error).removeprefix("lock server "))
 
     def _hand_lead_on(self, own: _Call) -> None:
         """Let everybody go who has an answer, and the next one lead."""

@@ -1,0 +1,79 @@
+"""Which locks of a Redis server are held or waited for, for people: a bounded search, never `KEYS`.
+
+Every lock leaves a counter key (`…:f`) for a week and, while somebody waits, a line (`…:q`); so these are searched and
+the locks in use picked out. Neighbours: `redisnames.py` (the names of keys), `cli/locks.py` (shows it).
+"""
+
+from typing import NamedTuple
+
+from stockade.locks.ask import Kind
+from stockade.locks.port import Server
+from stockade.locks.redisnames import names_of
+from stockade.locks.script import script
+
+KINDS: tuple[Kind, ...] = ("lock", "rw", "semaphore")
+_BATCH = 500
+
+
+class Survey(NamedTuple):
+    """What a search found.
+
+    Attributes:
+        found: kind and name of each lock that is held or waited for, sorted by name.
+        complete: False when a bound ended the search.
+    """
+
+    found: tuple[tuple[Kind, str], ...]
+    complete: bool
+
+
+def lock_of(key: str, prefix: str) -> tuple[Kind, str] | None:
+    """Kind and name of the lock that a counter or a line belongs to; None: of none with this prefix.
+
+    A name with a `{tag}` of its own that ends in `:rw` or `:semaphore` is read as that kind.
+    """
+    base = key.rpartition(":")[0]
+    full, kind = base, KINDS[0]
+    for shared in KINDS[1:]:
+        if base.endswith(f":{shared}"):
+            full, kind = base.removesuffix(f":{shared}"), shared
+    full = full[1:-1] if full[:1] == "{" and full[-1:] == "}" and full.count("}") == 1 else full.removesuffix("{}")
+    if not full.startswith(prefix) or full == prefix or names_of("", full, kind).keys[2] != f"{base}:f":
+        return None
+    return kind, full[len(prefix) :]
+
+
+async def survey(server: Server, prefix: str, *, max_keys: int, timeout_s: float) -> Survey:
+    """Look for the locks in use.
+
+    Args:
+        server: where.
+        prefix: of the names.
+        max_keys: how many keys of the server are passed over at most.
+        timeout_s: for each call.
+    """
+    seen: set[tuple[Kind, str]] = set()
+    cursor, passed = "0", 0
+    while passed < max_keys:
+        answer = await server.call("SCAN", cursor, "MATCH", "*:[fq]", "COUNT", _BATCH, timeout_s=timeout_s)
+        cursor, passed = _text(answer[0]), passed + _BATCH
+        locks = [lock_of(_text(key), prefix) for key in answer[1]]
+        seen |= set(await _in_use(server, prefix, [lock for lock in locks if lock], timeout_s))
+        if cursor == "0":
+            break
+    return Survey(tuple(sorted(seen, key=lambda lock: (lock[1], lock[0]))), cursor == "0")
+
+
+async def _in_use(
+    server: Server, prefix: str, locks: list[tuple[Kind, str]], timeout_s: float
+) -> list[tuple[Kind, str]]:
+    """Those of the locks that have a holder or a line."""
+    if not locks:
+        return []
+    keys = tuple(key for kind, name in locks for key in names_of(prefix, name, kind).keys[:2])
+    there = await script("existing").run(server, keys, (), timeout_s)
+    return [lock for number, lock in enumerate(locks) if there[2 * number] or there[2 * number + 1]]
+
+
+def _text(value: bytes | str | int) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
