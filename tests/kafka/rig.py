@@ -110,7 +110,7 @@ class Rig:
         return ChargePoints(derived_id("charge", number), "f", NOW_MS, user, amount)
 
     @asynccontextmanager
-    async def strategy(self, wait_s=30.0, **options):
+    async def strategy(self, wait_s=60.0, **options):
         """The strategy, started."""
         found = Kafka(self.store, Options(wait_s=wait_s, kafka=self.log, **options))
         await found.start()

@@ -5,10 +5,11 @@ Child processes stop themselves at named points (`tests.kafka.child`), so that a
 
 import asyncio
 import signal
+import time
 
 import pytest
 
-from stockade.core import Accepted, Pending
+from stockade.core import Accepted, Pending, Unknown
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
 from stockade.store.tables import ledger
@@ -67,7 +68,7 @@ async def test_replies_that_are_lost_are_asked_for_again(rig):
     async with rig.strategy(wait_s=2.0) as strategy:
         await mute.hears("partition taken")
         answers = await rig.place(strategy, commands)
-        assert all(isinstance(answer, Pending) for answer in answers)
+        assert all(isinstance(answer, Pending | Unknown) for answer in answers)
     assert await mute.ended() == -signal.SIGKILL
     entries = await rig.count(ledger)
     async with rig.worker(), rig.strategy() as another:
@@ -105,7 +106,7 @@ async def test_a_paused_worker_that_wakes_up_changes_nothing(rig):
     """A worker stopped before its transaction, its orders decided by another meanwhile: awake, it is refused."""
     commands = [rig.order() for _ in range(20)]
     zombie = await Process.start(rig, at="before", then="stop")
-    async with rig.strategy(wait_s=20) as strategy:
+    async with rig.strategy(wait_s=60) as strategy:
         await zombie.hears("partition taken")
         placing = asyncio.ensure_future(rig.place(strategy, commands))
         await zombie.hears("here")
@@ -129,7 +130,7 @@ async def test_three_workers_come_and_go_under_load(rig):
     """Three workers join one after the other, one is killed and one stops in order: all decided once, keys in order."""
     names = ("s", "a", "b", "c")
     commands = []
-    async with rig.strategy(wait_s=40) as strategy:
+    async with rig.strategy(wait_s=60) as strategy:
         tasks = []
 
         async def load(rounds):
@@ -141,7 +142,7 @@ async def test_three_workers_come_and_go_under_load(rig):
 
         one = await Process.start(rig)
         await one.hears("partition taken")
-        loading = asyncio.ensure_future(load(60))
+        loading = asyncio.ensure_future(load(40))
         two, three = await Process.start(rig), await Process.start(rig)
         await asyncio.gather(two.hears("partition taken"), three.hears("partition taken"))
         one.send(signal.SIGKILL)
@@ -151,20 +152,19 @@ async def test_three_workers_come_and_go_under_load(rig):
         answers = await asyncio.gather(*tasks)
         assert await two.ended() == 0
     assert all(isinstance(answer, Accepted) for answer in answers)
-    assert await rig.check(commands) == 320
+    assert await rig.check(commands) == 240
     for n, name in enumerate(names):
         versions = await rig.versions(name, commands[n::4])
         assert versions == sorted(versions)
 
 
 class Hasty(SqlStore):
-    """A store that waits for no connection."""
+    """A store that waits for nothing for longer than half a second."""
 
     async def transact(self, commands, guard, *, deadline, positions=()):
         """The same, but for the deadline."""
-        return await super().transact(
-            commands, guard, deadline=deadline if positions == () else 0.0, positions=positions
-        )
+        soon = min(deadline, time.monotonic() + 0.5)
+        return await super().transact(commands, guard, deadline=soon, positions=positions)
 
 
 async def test_a_database_that_is_away_delays_and_loses_nothing(rig):
@@ -176,7 +176,7 @@ async def test_a_database_that_is_away_delays_and_loses_nothing(rig):
             return len(worker.parts) == 3
 
         async def tried():
-            return worker.tally.retries >= 3
+            return worker.tally.retries >= 2
 
         await eventually_async(at_work)
         held = [await rig.database._writers.acquire() for _ in range(rig.database.pool_size)]

@@ -77,9 +77,9 @@ async def test_a_new_group_starts_at_the_first_message(rig):
     """Commands that came before any worker existed are all decided; seed 004 skipped its first thirty (B19)."""
     await rig.product("s", stock=20)
     commands = [rig.order() for _ in range(30)]
-    async with rig.strategy(wait_s=1.0) as strategy:
+    async with rig.strategy(wait_s=2.0) as strategy:
         answers = await rig.place(strategy, commands)
-        assert all(isinstance(answer, Pending) for answer in answers)
+        assert all(isinstance(answer, Pending) for answer in answers), answers
         assert {answer.request_id for answer in answers} == {command.request_id for command in commands}
         async with rig.worker():
             await eventually_async(lambda: rig.decided(commands))

@@ -15,8 +15,10 @@ def worker(database: DatabaseOption = None, config: ConfigOption = None, setting
     """
     import asyncio
 
-    with one_line_errors():
-        asyncio.run(_work(read_settings(config, settings, database=database)))
+    import uvloop
+
+    with one_line_errors(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_work(read_settings(config, settings, database=database)))
 
 
 async def _work(settings: "Settings") -> None:
@@ -29,6 +31,7 @@ async def _work(settings: "Settings") -> None:
     import signal
 
     from stockade.shop import logs
+    from stockade.shop.process import settle
     from stockade.shop.resources import SHOP_RESOURCES
     from stockade.shop.schema import require_schema
     from stockade.shop.settings import BadSetting
@@ -53,6 +56,7 @@ async def _work(settings: "Settings") -> None:
             wait_s=settings.wait_s,
             report=logs.logger().info,
         )
+        settle()
         await work.run(stop)
     finally:
         await opened.close()

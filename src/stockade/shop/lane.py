@@ -93,9 +93,17 @@ class Lane:
         bench: what lanes share.
         taken: the position to start from, under this worker's epoch.
         consumed: called with the partition and the next offset after each batch.
+        hungry: called when there is nothing left to do.
     """
 
-    def __init__(self, bench: Bench, taken: Position, consumed: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        taken: Position,
+        *,
+        consumed: Callable[[int, int], None],
+        hungry: Callable[[], None],
+    ) -> None:
         self.part = taken.part
         self.next = taken.new
         self.open = False  # until the reader has said that records are from the position on
@@ -103,6 +111,7 @@ class Lane:
         self._bench = bench
         self._epoch = taken.epoch
         self._consumed = consumed
+        self._hungry = hungry
         self._queue: deque[Record] = deque()
         self._arrived = asyncio.Event()
         self._closing = asyncio.Event()
@@ -130,6 +139,7 @@ class Lane:
         """
         while not self._closing.is_set():
             if not self._queue:
+                self._hungry()
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
