@@ -11,6 +11,7 @@ from stockade.shop.audit import audit
 from stockade.shop.commands import PayOrder
 from stockade.shop.commands.cancel_order import CancelOrder
 from stockade.shop.ids import derived_id
+from stockade.shop.rules import MAX_AMOUNT
 from stockade.store.tables import ledger, order_lines, orders, point_accounts, skus
 from stockade.strategies import registry
 from stockade.strategies.options import Options
@@ -74,6 +75,19 @@ async def test_one_intent_charges_once_and_three_intents_three_times(bench):
         lambda c: {row.id: row.balance for row in c.execute(select(point_accounts.c.id, point_accounts.c.balance))}
     )
     assert balances == {"u1": 100, "u2": 300}
+
+
+async def test_every_caller_is_told_its_own_balance(bench):
+    """Eight charges at once: eight different balances are told, the ones the ledger has, and a limit is a limit."""
+    if not _protects(bench):
+        pytest.skip("the control loses charges; the ledger tests show it")
+    assert (await bench.strategy.execute(bench.charge("first"))).accepted
+    answers = await _all(bench, [bench.charge(n) for n in range(8)])
+    assert sorted(answer.data["balance"] for answer in answers) == [200 + 100 * n for n in range(8)]
+    room = [bench.charge(("big", n), amount=MAX_AMOUNT - 900 - 150) for n in range(4)]
+    answers = await _all(bench, room)
+    assert sum(isinstance(answer, Accepted) for answer in answers) == 1, "the limit has room for one"
+    assert await bench.database.read(audit) == []
 
 
 async def test_a_late_duplicate_is_replayed(bench):

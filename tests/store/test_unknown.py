@@ -71,12 +71,13 @@ async def test_a_connection_killed_before_the_commit_is_retried(server_database)
         postgres, killed, real = database.dialect.name == "postgres", [], store._save
 
         def save_then_die(connection, batch, guard):
-            real(connection, batch, guard)
+            written = real(connection, batch, guard)
             if not killed:
                 me = "pg_backend_pid()" if postgres else "CONNECTION_ID()"
                 pid = connection.execute(text(f"SELECT {me}")).scalar_one()
                 killed.append(pid)
                 connection.execute(text(f"SELECT pg_terminate_backend({pid})" if postgres else f"KILL {pid}"))
+            return written
 
         store._save = save_then_die
         (answer,) = await store.transact([Take(rid(1))], Guard.ROW, deadline=soon())

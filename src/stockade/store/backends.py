@@ -2,14 +2,17 @@
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
+from stockade.core import Busy
 from stockade.store.dialect import Dialect
 from stockade.store.failures import Failure, classify
 
@@ -20,12 +23,26 @@ class CommitLost(Exception):
     """The connection broke while committing: the transaction may or may not be durable."""
 
 
-class Run(NamedTuple):
-    """How to run one transaction: time left in seconds, isolation level or None, advisory locks to hold."""
+@dataclass(slots=True)
+class Run:
+    """How to run one transaction, and how far it came.
 
-    left_s: float
+    Attributes:
+        deadline: on the monotonic clock, in seconds.
+        isolation: isolation level or None.
+        advisory: advisory locks to hold.
+        committing: the commit was sent; before that, a transaction that is given up has changed nothing.
+    """
+
+    deadline: float
     isolation: str | None
     advisory: tuple[str, ...]
+    committing: bool = False
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline, never 0 (which means no limit to the databases)."""
+        return max(0.001, self.deadline - time.monotonic())
 
 
 class Backend(Protocol):
@@ -51,6 +68,7 @@ def run_in_transaction(connection: Connection, dialect: Dialect, body: Callable[
             _roll_back(connection, error)
             raise
         try:
+            run.committing = True
             transaction.commit()
         except BaseException as error:
             _roll_back(connection, error)
@@ -129,6 +147,8 @@ class ThreadBackend:
 
     async def write(self, body: Callable[[Connection], T], run: Run) -> T:
         def work() -> T:
+            if run.deadline <= time.monotonic():  # its turn in the thread came too late
+                raise Busy("no turn at the database before the deadline")
             with self._writer.connect() as connection:
                 return run_in_transaction(connection, self.dialect, body, run)
 

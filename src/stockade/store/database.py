@@ -22,7 +22,7 @@ from stockade.store.failures import Failure, classify
 from stockade.store.url import parse_url
 
 T = TypeVar("T")
-GRACE_S = 2.0  # how long the server may overrun a deadline before the client gives the connection up
+GRACE_S = 0.8  # how long the server may overrun a deadline before the client gives the connection up
 
 
 class Database:
@@ -119,9 +119,14 @@ class Database:
         await self._enter(self._writers, deadline)
         token = in_transaction.set(True)
         try:
-            left_s = max(0.001, deadline - time.monotonic())
-            async with asyncio.timeout(left_s + GRACE_S):
-                return await self._backend.write(body, Run(left_s, isolation, tuple(advisory)))
+            run = Run(deadline, isolation, tuple(advisory))
+            try:
+                async with asyncio.timeout(run.left_s + GRACE_S):
+                    return await self._backend.write(body, run)
+            except TimeoutError as error:
+                if run.committing:
+                    raise
+                raise Busy("the transaction was given up at its deadline, before its commit") from error
         finally:
             in_transaction.reset(token)
             self._writers.release()
@@ -146,10 +151,12 @@ class Database:
             self._turns.release()
 
     async def _enter(self, gate: asyncio.Semaphore, deadline: float) -> None:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:  # here every attempt passes, so here every retry ends
+            raise Busy("the deadline was over before a transaction began")
         if not gate.locked():  # first in, first out: not locked means that nobody waits
             await gate.acquire()
             return
-        left_s = max(0.0, deadline - time.monotonic())
         self.waiting += 1
         try:
             async with asyncio.timeout(left_s):

@@ -27,6 +27,9 @@ _POSTGRES = {
     "57P01": Failure.LOST,  # administrator shut the back end down
     "57P02": Failure.LOST,
     "57P03": Failure.LOST,  # cannot connect now
+    "57P04": Failure.LOST,  # database dropped
+    "57P05": Failure.LOST,  # idle session
+    "25006": Failure.LOST,  # read only: a replica that is not promoted yet
     "25P03": Failure.LOST,  # idle in transaction
 }
 _POSTGRES_CLASS = {"08": Failure.LOST, "22": Failure.DATA, "23": Failure.DATA, "53": Failure.LOST, "58": Failure.LOST}
@@ -37,7 +40,10 @@ _MYSQL = {
     1205: Failure.TIMEOUT,
     1969: Failure.TIMEOUT,  # MariaDB max_statement_time
     3024: Failure.TIMEOUT,  # MySQL max_execution_time
+    1317: Failure.TIMEOUT,  # somebody killed the query
     1062: Failure.DUPLICATE,
+    1048: Failure.DATA,
+    1366: Failure.DATA,
     1264: Failure.DATA,
     1406: Failure.DATA,
     1451: Failure.DATA,
@@ -45,7 +51,16 @@ _MYSQL = {
     3819: Failure.DATA,  # MySQL CHECK
     4025: Failure.DATA,  # MariaDB CHECK
     1690: Failure.DATA,
+    0: Failure.LOST,  # asyncmy: not connected
     1040: Failure.LOST,
+    1047: Failure.LOST,
+    1158: Failure.LOST,
+    1159: Failure.LOST,
+    1160: Failure.LOST,
+    1161: Failure.LOST,
+    1290: Failure.LOST,  # read only
+    1836: Failure.LOST,  # read only
+    4031: Failure.LOST,  # MySQL 8: cut for having been idle
     1053: Failure.LOST,
     1927: Failure.LOST,  # killed
     2003: Failure.LOST,
@@ -81,7 +96,8 @@ def classify(error: BaseException) -> Failure:
     name = getattr(error, "sqlite_errorname", None)
     if isinstance(name, str):
         return _by_prefix(name)
-    if isinstance(error, OSError) or "connection" in str(error).lower():
+    driver = type(error).__module__.partition(".")[0] in ("asyncpg", "asyncmy", "sqlalchemy", "sqlite3")
+    if isinstance(error, OSError) or (driver and "connection" in str(error).lower()):
         # asyncpg and asyncmy report a cut connection as an InterfaceError without a code
         return Failure.LOST
     if error.__cause__ is not None and error.__cause__ is not error:

@@ -1,6 +1,6 @@
 """Fold the commands of a batch over the loaded rows: pure, in order, no SQL. `save` writes the result."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -26,7 +26,8 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The answer for a command that asked for more rows: it is run again with all of them."""
+    """The answer for a command that asked for more rows, or for one that this batch has yet to write: it is run again,
+    alone, with all of them."""
 
     keys: tuple[Key, ...]
 
@@ -46,6 +47,8 @@ class Batch:
     inserts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     overwrites: list[tuple[str, Mapping[str, Any], bool]] = field(default_factory=list)  # table, values, stays
     replays: int = 0
+    made: set[tuple[str, str]] = field(default_factory=set)  # keys of rows among `inserts`
+    again: Callable[[Mapping[Key, Row]], "Batch"] | None = None  # decide anew where these rows are the true ones
 
 
 class Folder:
@@ -61,6 +64,7 @@ class Folder:
         self._resources = resources
         self._versioned = versioned
         self._bare_clock = bare_clock
+        self._kinds = {resource.table.name: resource for resource in resources.values()}
 
     def fold(self, commands: Sequence[Command], rows: dict[Key, Row], known: Mapping[str, tuple[str, bytes]]) -> Batch:
         """Decide the commands in order; each sees what the earlier ones changed.
@@ -71,10 +75,13 @@ class Folder:
             known: request id -> (fingerprint, recorded outcome).
         """
         batch = Batch()
+        batch.again = lambda true: self.fold(commands, {**rows, **_bases(batch), **true}, known)
         seen: dict[str, tuple[str, Answer]] = {}
         for command in commands:
             answer = self._replayed(command, known, seen, batch)
-            if answer is None:
+            if answer is None and not batch.made.isdisjoint(command.keys):
+                answer = Needs(())  # a row that this batch inserts cannot be changed by the same statement: once more
+            elif answer is None:
                 answer = self._decide(command, rows, batch)
                 seen[command.request_id] = (command.fingerprint, answer)
             batch.answers.append(answer)
@@ -115,9 +122,9 @@ class Folder:
         outcome = decision.outcome
         if outcome is None:
             return ValueError(f"{command.name} decided nothing: neither an outcome nor keys that it lacks")
-        unloaded = [str(key) for key in decision.changes if key not in rows]
-        if unloaded:
-            return ValueError(f"{command.name} changes rows that it did not name: {', '.join(unloaded)}")
+        wrong = self._contradiction(decision, rows)
+        if wrong is not None:
+            return ValueError(f"{command.name} {wrong}")
         versions = self._apply(command, decision, rows, batch) if outcome.accepted else _seen(command.keys, rows)
         outcome = outcome._replace(versions=versions)
         batch.requests.append(
@@ -129,6 +136,19 @@ class Folder:
             }
         )
         return outcome
+
+    def _contradiction(self, decision: Decision, rows: Rows) -> str | None:
+        """What a decision says that cannot be, or None: the ledger's sums have to be the rows' own."""
+        for key, change in decision.changes.items():
+            if key not in rows:
+                return f"changes {key}, which it did not name"
+            resource = self._resources[key.kind]
+            before = resource.zero if rows[key].state is None else rows[key].state
+            for index, moved in enumerate((change.delta, change.held)):
+                was = 0 if before is None else resource.counter(before, index)
+                if resource.counter(change.state, index) - was != moved:
+                    return f"moves a counter of {key} by something else than the {moved} that it says"
+        return None
 
     def _apply(self, command: Command, decision: Decision, rows: dict[Key, Row], batch: Batch) -> dict[str, int]:
         versions: dict[str, int] = {}
@@ -176,6 +196,9 @@ class Folder:
                 values["version"] = 1
                 values["stamp"] = command.now_ms
             batch.inserts.setdefault(insert.table, []).append(values)
+            resource = self._kinds.get(insert.table)
+            if resource is not None:
+                batch.made.add((resource.kind, values[resource.parent]))
         for delete in decision.deletes:
             batch.overwrites.append((delete.table, delete.values, False))
         for seq, event in enumerate(decision.events):
@@ -195,6 +218,10 @@ class Folder:
 def part_of(key: Key) -> int:
     """The part of the outbox that a key's events are in: one relay at a time works on a part."""
     return crc32(f"{key.kind}:{key.id}".encode()) % OUTBOX_PARTS
+
+
+def _bases(batch: Batch) -> dict[Key, Row]:
+    return {key: moved.base for key, moved in batch.moved.items()}
 
 
 def _only_counters(resource: Resource, before: Any, after: Any) -> bool:

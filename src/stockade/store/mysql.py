@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -41,9 +42,11 @@ class MysqlDialect(Dialect):
             return
         names = sorted({short(name) for name in advisory})
         held: list[str] = []
+        start = time.monotonic()
         try:
             for name in names:
-                answer = connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name, left_s)).scalar()
+                rest_s = max(0.0, left_s - (time.monotonic() - start))
+                answer = connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name, rest_s)).scalar()
                 if answer != 1:
                     raise Busy(f"the advisory lock did not come in {left_s:.1f} s")
                 held.append(name)
@@ -70,7 +73,8 @@ class MysqlDialect(Dialect):
         return statement.with_for_update()
 
     def update_held(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
-        if len(rows) < 3:  # below that, a statement each is as fast
+        plain = all(_fits(resource.table, name) for name in rows[0])
+        if len(rows) < 3 or not plain:  # below three, a statement each is as fast
             super().update_held(connection, resource, rows)
             return
         names = tuple(rows[0])
@@ -92,6 +96,12 @@ class MysqlDialect(Dialect):
         if isinstance(type_, BigInteger | Integer):
             return "BIGINT"
         return f"VARCHAR({getattr(type_, 'length', None) or 255}) CHARACTER SET utf8mb4"
+
+
+def _fits(table: Table, name: str) -> bool:
+    """Whether JSON_TABLE can carry the column: it cuts what is longer than the type that it was told."""
+    type_ = table.c[name.removesuffix("_")].type
+    return isinstance(type_, BigInteger | Integer) or bool(getattr(type_, "length", None))
 
 
 class MariaDialect(MysqlDialect):

@@ -21,7 +21,7 @@ from stockade.store.backends import AsyncBackend, Backend
 from stockade.store.dialect import Dialect, Values, select_rows
 from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
-from stockade.store.writes import Part, arrays, parameters, writing
+from stockade.store.writes import Part, arrays, parameters, whole, writing
 
 # Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
 # generic plan then keeps when the table has grown.
@@ -47,6 +47,9 @@ class PostgresDialect(Dialect):
         driver: Any = connection.connection.driver_connection
         if driver.is_closed() or driver.is_in_transaction():  # a server that went away, a BEGIN that was cancelled
             connection.invalidate()
+            level = connection.get_execution_options().get("isolation_level")
+            if level is not None:  # the connection that takes its place is a plain one
+                connection.execution_options(isolation_level=level)
 
     def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
         if left_s < 0.9 * self._wait_s:  # else the connection's own settings are near enough
@@ -116,7 +119,8 @@ class PostgresDialect(Dialect):
 
 
 def _array(table: Table, name: str) -> Any:
-    return ARRAY(table.c[name].type) if name in table.c else ARRAY(next(iter(table.primary_key.columns)).type)
+    found = table.c[name] if name in table.c else next(iter(table.primary_key.columns))
+    return ARRAY(whole(found.type))
 
 
 async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:

@@ -6,11 +6,12 @@ follows in key order, with the guard in its WHERE: two savers meet on rows in on
 """
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, MetaData, Table
 
-from stockade.core import Guard, GuardKind, Key
+from stockade.core import Guard, GuardKind, Key, Row
 from stockade.store.dialect import Dialect, Values
 from stockade.store.fold import Batch, Moved
 from stockade.store.resource import Resource
@@ -65,19 +66,22 @@ class Saver:
             rows = [{"id": key.id, **zero} for key in sorted(keys) if key.kind == kind]
             self._dialect.open_all(connection, resource.table, rows)
 
-    def save(self, connection: Connection, batch: Batch, guard: Guard) -> None:
-        """Write everything.
+    def save(self, connection: Connection, batch: Batch, guard: Guard) -> Batch:
+        """Write everything; the batch as it was written.
 
         Raises:
             RowChanged: the guard found another writer's mark; the transaction must be rolled back.
         """
         if guard.locks_rows:
             self._save_held(connection, batch)
+        elif guard.kind is GuardKind.DELTA:
+            batch = self._save_by_delta(connection, batch)
         else:
-            self._save_guarded(connection, batch, guard)
+            self._save_compared(connection, batch, guard)
+        return batch
 
     def _save_held(self, connection: Connection, batch: Batch) -> None:
-        inserts = self._inserts(batch, with_records=True)
+        inserts = self._inserts(batch)
         updates = self._updates(batch)
         deletes = self._overwrite(connection, batch)
         self._dialect.write_all(connection, inserts, deletes, updates)
@@ -106,23 +110,37 @@ class Saver:
                 updates.setdefault(self._resources[key.kind], []).append(self._values(moved))
         return dict(updates)
 
-    def _save_guarded(self, connection: Connection, batch: Batch, guard: Guard) -> None:
-        by_delta = guard.kind is GuardKind.DELTA
-        inserts = self._inserts(batch, with_records=not by_delta)
+    def _save_compared(self, connection: Connection, batch: Batch, guard: Guard) -> None:
+        """Claims and records first, then each changed row if it is still the one that was read."""
         deletes = self._overwrite(connection, batch)
-        self._dialect.write_all(connection, inserts, deletes, {})
-        for key in sorted(batch.moved):
-            moved = batch.moved[key]
-            if moved.base.state is None:
+        self._dialect.write_all(connection, self._inserts(batch), deletes, {})
+        for key, moved in self._changed(batch):
+            self._compare_and_set(connection, key, moved, guard.kind)
+
+    def _save_by_delta(self, connection: Connection, batch: Batch) -> Batch:
+        """Move the counters first; then the rows are held, and what is told and recorded is decided on them.
+
+        A rule of a command may ask for more than the UPDATE's own condition (a limit, a balance to tell): if the rows
+        were not as they had been read, the batch is decided again on the true ones, and has to move the same.
+        """
+        true: dict[Key, Row] = {}
+        for key, moved in self._changed(batch):
+            if not moved.only_counters:
+                self._compare_and_set(connection, key, moved, GuardKind.VERSION)
                 continue
-            if by_delta and moved.only_counters:
-                self._move(connection, key, moved, batch)
-            else:
-                self._compare_and_set(connection, key, moved, guard.kind)
-        if by_delta:
-            self._dialect.insert_all(
-                connection, {t: r for t, r in ((ledger, batch.ledger), (outbox, batch.outbox)) if r}
-            )
+            row = self._move(connection, key, moved)
+            if row != moved.base:
+                true[key] = row
+        if true:
+            batch = _decided_again(batch, true)
+        deletes = self._overwrite(connection, batch)
+        self._dialect.write_all(connection, self._inserts(batch), deletes, {})
+        return batch
+
+    @staticmethod
+    def _changed(batch: Batch) -> list[tuple[Key, Moved]]:
+        """Rows that exist and change, in key order."""
+        return [(key, moved) for key, moved in sorted(batch.moved.items()) if moved.base.state is not None]
 
     def _compare_and_set(self, connection: Connection, key: Key, moved: Moved, kind: GuardKind) -> None:
         stamp = kind is GuardKind.TIMESTAMP
@@ -131,40 +149,27 @@ class Saver:
         if self._dialect.update_guarded(connection, self._resources[key.kind], by, values) == 0:
             raise RowChanged(key)
 
-    def _move(self, connection: Connection, key: Key, moved: Moved, batch: Batch) -> None:
-        """A conditional UPDATE; the ledger entries then follow the row as it was, not as it was read."""
+    def _move(self, connection: Connection, key: Key, moved: Moved) -> Row:
+        """A conditional UPDATE; the row as it was before it, which need not be the row that was read."""
+        resource, base = self._resources[key.kind], moved.base
         values = {"id_": key.id, "d0": moved.delta, "d1": moved.held, "count": moved.count, "stamp": moved.row.stamp}
-        after = self._dialect.update_delta(connection, self._resources[key.kind], values)
+        after = self._dialect.update_delta(connection, resource, values)
         if after is None:
             raise RowChanged(key)
-        resource, state = self._resources[key.kind], moved.row.state
-        shifts = (
-            int(after[0]) - moved.row.version,
-            int(after[1]) - resource.counter(state, 0),
-            int(after[2]) - resource.counter(state, 1) if len(resource.counters) > 1 else 0,
-        )
-        if any(shifts):
-            for entry in batch.ledger:
-                if entry["row_id"] == key.id and entry["kind"] == key.kind:
-                    entry["version"] += shifts[0]
-                    entry["amount_after"] += shifts[1]
-                    entry["held_after"] += shifts[2]
+        counters = zip(resource.counters, after[1:], (moved.delta, moved.held), strict=False)
+        state = base.state._replace(**{name: int(value) - by for name, value, by in counters})
+        return base._replace(state=state, version=int(after[0]) - moved.count)
 
-    def _inserts(self, batch: Batch, with_records: bool) -> dict[Table, Sequence[Values]]:
-        """All new records by table: the claims first, then parents before children, then rows opened by use.
-
-        Ledger and outbox (`with_records`) wait where the rows are not held yet: events of a key are numbered in the
-        order of its versions, because their numbers are taken while its row is held or was compared.
-        """
-        found: dict[Table, Sequence[Values]] = {requests: batch.requests}
+    def _inserts(self, batch: Batch) -> dict[Table, Sequence[Values]]:
+        """All new records by table: the claims first and in order, then parents before children, ledger and outbox."""
+        found: dict[Table, Sequence[Values]] = {requests: sorted(batch.requests, key=itemgetter("id"))}
         opened = self._opened(batch)
         for name, table in self._tables.items():
             rows = [*batch.inserts.get(name, ()), *opened.get(name, ())]
             if rows:
                 found[table] = rows
-        if with_records:
-            found[ledger] = batch.ledger
-            found[outbox] = batch.outbox
+        found[ledger] = batch.ledger
+        found[outbox] = batch.outbox
         return {table: rows for table, rows in found.items() if rows}
 
     def _opened(self, batch: Batch) -> dict[str, list[Values]]:
@@ -187,3 +192,16 @@ class Saver:
         values["version"] = row.version
         values["stamp"] = row.stamp
         return values
+
+
+def _decided_again(batch: Batch, true: Mapping[Key, Row]) -> Batch:
+    """The batch as decided on the true rows; its rows have been moved already, so it must move them the same way."""
+    assert batch.again is not None
+    anew = batch.again(true)
+    if _effects(anew) != _effects(batch):
+        raise RowChanged(min(true))
+    return anew
+
+
+def _effects(batch: Batch) -> dict[Key, tuple[int, int, int, bool]]:
+    return {key: (each.delta, each.held, each.count, each.only_counters) for key, each in batch.moved.items()}

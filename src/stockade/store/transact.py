@@ -154,11 +154,11 @@ class SqlStore:
                 pending.to_open = tuple(error.keys) if pending.look_up else ()
                 pending.look_up = True
             except (FenceRefused, NotSupported, StalePosition) as error:
-                return [error for _ in pending.commands]
+                return [self._gave_up(pending, error) for _ in pending.commands]
             except RowChanged as error:
-                # the claim was written before the rows were compared, so an earlier lost commit is ruled out
                 self.stats.conflicts += 1
-                return [Conflict(str(error)) for _ in pending.commands]
+                if not pending.uncertain:  # else an earlier commit may still arrive: only a claim can tell
+                    return [Conflict(str(error)) for _ in pending.commands]
             except Busy as error:
                 self.stats.lock_timeouts += 1
                 return [self._gave_up(pending, error) for _ in pending.commands]
@@ -193,7 +193,7 @@ class SqlStore:
             return None
         if failure in (Failure.DATA, Failure.DUPLICATE, Failure.OTHER):
             if len(pending.commands) == 1 or failure is Failure.OTHER:
-                return [error for _ in pending.commands]
+                return [self._gave_up(pending, error) for _ in pending.commands]
             return await self._one_by_one(pending, guard, deadline)
         if failure is Failure.DEADLOCK:
             self.stats.deadlocks += 1
@@ -210,7 +210,7 @@ class SqlStore:
         return None
 
     @staticmethod
-    def _gave_up(pending: Pending, error: Busy) -> Exception:
+    def _gave_up(pending: Pending, error: Exception) -> Exception:
         if not pending.uncertain:
             return error
         unknown = Unknown("the reply to the commit was lost; send the same request id again to learn what happened")
@@ -221,7 +221,7 @@ class SqlStore:
         """One bad command never fails its neighbours."""
         answers: list[Answer] = []
         for command in pending.commands:
-            single = Pending([command], look_up=True, source=pending.source, whole=False)
+            single = Pending([command], look_up=True, uncertain=pending.uncertain, source=pending.source, whole=False)
             answers.extend(await self._settle(single, guard, deadline))
         return answers
 
@@ -254,14 +254,13 @@ class SqlStore:
                 self._check_opened(batch)
                 if not batch.requests and pending.source is None:
                     return batch.answers
-                await database.transaction(lambda c: self._write(c, batch, pending, guard), deadline=deadline)
+                batch = await database.transaction(lambda c: self._write(c, batch, pending, guard), deadline=deadline)
         else:
 
             def body(connection: Connection) -> Batch:
                 batch = folder.fold(pending.commands, *self._load(connection, pending, guard))
                 self._check_opened(batch)
-                self._write(connection, batch, pending, guard)
-                return batch
+                return self._write(connection, batch, pending, guard)
 
             isolation = "SERIALIZABLE" if guard.kind is GuardKind.SERIALIZABLE else None
             advisory = self._advisory(pending) if guard.kind is GuardKind.ADVISORY else ()
@@ -301,16 +300,17 @@ class SqlStore:
             self._checkpoint("loaded")
         return rows, known
 
-    def _write(self, connection: Connection, batch: Batch, pending: Pending, guard: Guard) -> None:
+    def _write(self, connection: Connection, batch: Batch, pending: Pending, guard: Guard) -> Batch:
         if pending.source is not None:
             move_positions(connection, pending.source.positions, move=_moves(pending, batch))
-        self._save(connection, batch, guard)
+        return self._save(connection, batch, guard)
 
-    def _save(self, connection: Connection, batch: Batch, guard: Guard) -> None:
+    def _save(self, connection: Connection, batch: Batch, guard: Guard) -> Batch:
         if batch.requests:
-            self._saver.save(connection, batch, guard)
+            batch = self._saver.save(connection, batch, guard)
         if self._checkpoint:
             self._checkpoint("saved")
+        return batch
 
 
 def _moves(pending: Pending, batch: Batch) -> bool:

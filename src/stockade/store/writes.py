@@ -10,7 +10,21 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, Table, and_, bindparam, column, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ARRAY,
+    String,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    column,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from stockade.store.dialect import Values
 
@@ -92,4 +106,9 @@ def _entire(table: Table, names: Sequence[str]) -> frozenset[str]:
 
 
 def _type(table: Table, name: str) -> Any:
-    return table.c[name.removesuffix("_")].type
+    return whole(table.c[name.removesuffix("_")].type)
+
+
+def whole(type_: Any) -> Any:
+    """A cast to VARCHAR(n) cuts without a word; as TEXT, what is too long is refused by its column."""
+    return Text() if isinstance(type_, String) else type_

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from typing import ClassVar, NamedTuple
 
-from stockade.core import Accepted, Busy, Command, Guard, Promise, Rejected, StockadeError, Store
+from stockade.core import Accepted, Busy, Command, Guard, Promise, Rejected, Store, Unknown
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
 
@@ -56,12 +56,12 @@ class Sequencer(Base):
         self._stopping = True
         self._arrived.set()
         if self._task is not None:
-            await self._task
+            await asyncio.shield(self._task)  # a stop that is given up must not give up the batch
             self._task = None
 
     async def execute(self, command: Command) -> Accepted | Rejected:
         """See `stockade.core.Strategy.execute`."""
-        if self._task is None or self._stopping:
+        if self._task is None or self._task.done() or self._stopping:
             raise Busy("the sequencer is not running", "DEPENDENCY_DOWN")
         if len(self._queue) >= self.options.queue_size:
             text = f"{len(self._queue)} commands wait already; the queue takes {self.options.queue_size}"
@@ -72,6 +72,15 @@ class Sequencer(Base):
         return await future
 
     async def _run(self) -> None:
+        try:
+            await self._work()
+        finally:
+            for waiting in self._queue:
+                if not waiting.future.done():
+                    waiting.future.set_exception(Busy("the sequencer has ended", "DEPENDENCY_DOWN"))
+            self._queue.clear()
+
+    async def _work(self) -> None:
         while True:
             if not self._queue:
                 if self._stopping:
@@ -105,12 +114,16 @@ class Sequencer(Base):
         except BaseException as error:
             for waiting in batch:
                 if not waiting.future.done():
-                    waiting.future.set_exception(StockadeError(f"the batch was given up: {error!r}"))
+                    waiting.future.set_exception(Unknown(f"the batch was given up: {error!r}"))
             raise
+        again: list[Waiting] = []
         for waiting, answer in zip(batch, answers, strict=True):
             if waiting.future.done():
                 continue
-            if isinstance(answer, Exception):
+            if isinstance(answer, Busy) and deadline < waiting.deadline:
+                again.append(waiting)  # it was a neighbour's time that ran out
+            elif isinstance(answer, Exception):
                 waiting.future.set_exception(answer)
             else:
                 waiting.future.set_result(answer)
+        self._queue.extendleft(reversed(again))
