@@ -35,6 +35,7 @@ class Store(Protocol):
 
         Returns:
             Per command its outcome, or the exception that concerns it: `Conflict`, `Busy`, `Unknown`,
-            `RequestReused`, `StalePosition`, or what `decide` raised. Only cancellation is raised.
+            `RequestReused`, `StalePosition`, what `decide` raised, or the database's own error for
+            data that it refuses. Only cancellation is raised.
         """
         ...

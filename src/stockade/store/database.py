@@ -53,7 +53,8 @@ class Database:
             url: see `stockade.store.url.parse_url`.
             pool_size: connections for transactions. Two for each core of the database server is a good start: few
                 connections and a fair queue in front beat one connection for each caller 1.8 to 3 times.
-            wait_s: the longest wait for one row lock in seconds, when the deadline leaves more.
+            wait_s: the longest wait for one row lock in seconds, when the deadline leaves more (PostgreSQL; elsewhere
+                the deadline alone bounds it).
 
         Raises:
             ValueError: an unusable URL or pool size.
