@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
-from stockade.core import refuse_in_transaction
+from stockade.core import in_transaction, refuse_in_transaction
 from stockade.locks.ask import Ask, Backend, Granted, Spec
 from stockade.locks.errors import LockLost, LockNotOwned, LockReentry, LockTimeout, LockUnavailable
 from stockade.locks.events import EventKind, Events, LockEvent
@@ -47,7 +47,8 @@ class Keeper(Generic[LeaseT]):
             LockReentry: the caller holds it already, and waiting could not end.
             LockUnavailable: the server cannot be reached.
         """
-        refuse_in_transaction(f"lock {spec.name!r}")
+        if in_transaction.get():
+            refuse_in_transaction(f"lock {spec.name!r}")
         if self._process != self.port.process():
             self._forget_the_parent()
         me = self.port.me()

@@ -141,6 +141,8 @@ class BaseLease:
 
     def tell_lost(self) -> None:
         """Run the callbacks and wake whoever waits for the loss; each once."""
+        if not self._callbacks and not self._lost_notices:
+            return
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             try:

@@ -5,10 +5,11 @@ The core awaits nothing but these methods. So the same coroutines run on asyncio
 `call` stands in a protocol of its own because a quorum talks to several servers through one port.
 """
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeAlias
 
 Reply: TypeAlias = Any  # what a server answers: int, bytes, None, or a list of these
+PackedCall: TypeAlias = Callable[[bytes, float], Awaitable[Reply]]  # the bytes, timeout in seconds
 
 
 class Notice(Protocol):
@@ -85,6 +86,11 @@ class Server(Protocol):
             LockUnavailable: no connection, or no reply within `timeout_s` seconds; the command may have run.
             ServerError: the server refused the command.
         """
+        ...
+
+    @property
+    def call_packed(self) -> "PackedCall | None":
+        """The same for a command that is bytes already; None where that is of no use."""
         ...
 
     async def close(self) -> None:

@@ -8,20 +8,20 @@ at most `poll_s`. Neighbours: `scripts/*.lua` (the rules), `waitroom.py` (who wa
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stockade.locks.ask import Ask, Granted, Holder, Kind, LockInfo, Spec
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import Port
-from stockade.locks.redisnames import head_args, lease_ms, names_of
-from stockade.locks.script import Script, script
+from stockade.locks.rediscalls import Verb, channel_of, prepared
+from stockade.locks.redisnames import lease_ms, names_of
+from stockade.locks.script import script
 from stockade.locks.survey import Survey, survey
 from stockade.locks.waitroom import Wait, WaitRoom
 from stockade.locks.wire.transport import Transport
 
-_MUTEX = {verb: script("mutex_common", f"mutex_{verb}") for verb in ("acquire", "release", "inspect")}
-_SHARED = {verb: script("shared_common", f"shared_{verb}") for verb in ("acquire", "release", "renew", "inspect")}
 _LINE_MS = 60_000
 _WITHDRAWALS = 6
 
@@ -54,7 +54,7 @@ class RedisBackend:
         self._port = port
         self._server = transport
         self._tuning = tuning
-        self._room = WaitRoom(port, transport, f"{tuning.prefix}stockade:n:")
+        self._room = WaitRoom(port, transport, channel_of(tuning.prefix))
 
     # -- acquire --------------------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class RedisBackend:
     async def _spin(self, ask: Ask, deadline: float) -> Granted | None:
         while True:
             sent = self._port.now()
-            answer = await self._patiently(ask, deadline, queue=False)
+            answer = await self._patiently(ask, sent, deadline, queue=False)
             if answer > 0:
                 return Granted(answer, sent + ask.spec.lease_s)
             now = self._port.now()
@@ -87,7 +87,7 @@ class RedisBackend:
         sent = self._port.now()
         only_try = deadline <= sent
         if only_try or not self._room.listening:
-            answer = await self._patiently(ask, deadline, queue=False)
+            answer = await self._patiently(ask, sent, deadline, queue=False)
             if answer > 0:
                 return Granted(answer, sent + ask.spec.lease_s)
             if only_try:
@@ -119,7 +119,7 @@ class RedisBackend:
         while True:
             sent = self._port.now()
             beat = again or wait.needs_beat(poll_s)
-            answer = await self._patiently(ask, deadline, queue=True, again=again, beat=beat)
+            answer = await self._patiently(ask, sent, deadline, queue=True, again=again, beat=beat)
             if answer > 0:
                 return Granted(answer, sent + ask.spec.lease_s)
             if beat:
@@ -142,13 +142,13 @@ class RedisBackend:
                 await wait.pause(min(deadline, max(ask_at, now + 0.25 * poll_s)) - now)
 
     async def _patiently(
-        self, ask: Ask, deadline: float, *, queue: bool, again: bool = False, beat: bool = False
+        self, ask: Ask, sent: float, deadline: float, *, queue: bool, again: bool = False, beat: bool = False
     ) -> int:
         """One run of the acquire script, repeated while the server is out of reach (the script is safe to repeat)."""
-        give_up = min(deadline, self._port.now() + self._tuning.patience_s)
+        give_up = min(deadline, sent + self._tuning.patience_s)
         while True:
             try:
-                return await self._ask(ask, queue=queue, again=again, beat=beat)
+                return await self._ask(ask, queue, again, beat)
             except LockUnavailable as error:
                 if self._port.now() >= give_up:
                     error.lock_name = ask.spec.name
@@ -156,12 +156,14 @@ class RedisBackend:
             again = True
             await self._port.sleep(0.05 * random.uniform(0.5, 1.5))
 
-    async def _ask(self, ask: Ask, *, queue: bool, again: bool, beat: bool) -> int:
-        names = names_of(self._tuning.prefix, ask.spec.name, ask.spec.kind)
+    def _ask(self, ask: Ask, queue: bool, again: bool, beat: bool) -> Coroutine[Any, Any, int]:
         beat_ms = round(3000 * self._tuning.poll_s) if beat else 0
-        args = (*head_args(ask, self._room.channel, names.alive), int(queue), int(again), beat_ms, _LINE_MS)
-        answer = await self._script(ask.spec, "acquire").run(self._server, names.keys, args, self._tuning.call_s)
-        return int(answer)
+        return self._run(ask, "acquire", (int(queue), int(again), beat_ms, _LINE_MS))
+
+    def _run(self, ask: Ask, verb: Verb, flags: tuple[int, ...]) -> Coroutine[Any, Any, Any]:
+        """Run one of the scripts that take a single lock."""
+        tuning = self._tuning
+        return prepared(tuning.prefix, ask.spec, verb, flags).run(self._server, ask.owner, tuning.call_s)
 
     async def _replicated(self, ask: Ask, granted: Granted) -> Granted:
         """A write of our own, then WAIT: replication is one stream, so the grant before it has arrived as well."""
@@ -180,10 +182,7 @@ class RedisBackend:
         return await self._give_back(ask)
 
     async def _give_back(self, ask: Ask, *, line: bool = False, force: bool = False) -> bool:
-        names = names_of(self._tuning.prefix, ask.spec.name, ask.spec.kind)
-        args = (*head_args(ask, self._room.channel, names.alive), int(line), int(force))
-        answer = await self._script(ask.spec, "release").run(self._server, names.keys, args, self._tuning.call_s)
-        return int(answer) == 1
+        return int(await self._run(ask, "release", (int(line), int(force)))) == 1
 
     async def _withdraw(self, ask: Ask) -> None:
         """Leave line and lock, whichever we are in. Same connection, so it comes after what was sent before."""
@@ -214,16 +213,11 @@ class RedisBackend:
         return [kept[ask.owner] for ask in asks]
 
     async def _extend_share(self, ask: Ask, timeout_s: float) -> bool:
-        names = names_of(self._tuning.prefix, ask.spec.name, ask.spec.kind)
-        args = head_args(ask, self._room.channel, names.alive)
-        timeout_s = min(timeout_s, self._tuning.call_s)
-        return int(await self._script(ask.spec, "renew").run(self._server, names.keys, args, timeout_s)) == 1
+        call = prepared(self._tuning.prefix, ask.spec, "renew", ())
+        return int(await call.run(self._server, ask.owner, min(timeout_s, self._tuning.call_s))) == 1
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
-        names = names_of(self._tuning.prefix, name, kind)
-        spec = Spec(name, kind)
-        args = head_args(Ask(spec, "-"), self._room.channel, names.alive)
-        found, line = await self._script(spec, "inspect").run(self._server, names.keys, args, self._tuning.call_s)
+        found, line = await self._run(Ask(Spec(name, kind), "-"), "inspect", ())
         rows = [found] if kind == "lock" and found[0] else [] if kind == "lock" else found
         holders = tuple(
             Holder(_text(owner), int(token), int(ttl_ms) / 1000 if int(ttl_ms) >= 0 else math.inf, _text(meta))
@@ -244,10 +238,6 @@ class RedisBackend:
 
     async def close(self) -> None:
         await self._server.close()
-
-    @staticmethod
-    def _script(spec: Spec, verb: str) -> Script:
-        return (_MUTEX if spec.kind == "lock" else _SHARED)[verb]
 
 
 def _text(value: bytes | str) -> str:

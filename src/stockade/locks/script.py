@@ -42,6 +42,44 @@ class Script:
             raise _translated(error) from error
 
 
+class Prepared:
+    """A call of a script of which only the first argument, the owner, changes; its bytes are made once.
+
+    Packing a call anew costs some 2 µs, which is a tenth of what the client spends on a lock.
+
+    Args:
+        what: the script.
+        keys: its keys.
+        args: its arguments after the first.
+    """
+
+    __slots__ = ("_after", "_args", "_before", "_keys", "_script")
+
+    def __init__(self, what: Script, keys: tuple[str, ...], args: tuple[str | int, ...]) -> None:
+        self._script, self._keys, self._args = what, keys, args
+        before: tuple[str | int, ...] = ("EVALSHA", what.sha, len(keys), *keys)
+        self._before = b"*%d\r\n" % (len(before) + 1 + len(args)) + b"".join([_packed(part) for part in before])
+        self._after = b"".join([_packed(part) for part in args])
+
+    async def run(self, server: Server, owner: str, timeout_s: float) -> Any:
+        """As `Script.run`, with `owner` as the first argument."""
+        send = server.call_packed
+        if send is None:
+            return await self._script.run(server, self._keys, (owner, *self._args), timeout_s)
+        name = owner.encode()
+        try:
+            return await send(b"%b$%d\r\n%b\r\n%b" % (self._before, len(name), name, self._after), timeout_s)
+        except ServerError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise _translated(error) from error
+        return await self._script.run(server, self._keys, (owner, *self._args), timeout_s)
+
+
+def _packed(part: str | int) -> bytes:
+    data = str(part).encode()
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
 def _translated(error: ServerError) -> LockError:
     text = str(error)
     return LockUnavailable(f"lock server: {text}") if text.startswith(_PASSING) else LockError(f"lock server: {text}")

@@ -153,6 +153,8 @@ class SimTransport:
         self._arrives = 0.0
         self._hear: tuple[str, Callable[[bytes], None]] | None = None
 
+    call_packed = None
+
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         words = [str(part) for part in parts]
         count = int(words[2])

@@ -62,6 +62,8 @@ class AsyncClientTransport:
         self._listener: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None]
 
+    call_packed = None
+
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         key = parts[3] if len(parts) > 3 else parts[0]
         if key in self._abandoned:
@@ -166,6 +168,8 @@ class ClientTransport:
         self._thread: threading.Thread | None = None
         self._process = ""
         self._guard = threading.Lock()
+
+    call_packed = None
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         errors = self._redis.exceptions

@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any
 
 from stockade.locks.errors import LockUnavailable
@@ -49,6 +50,10 @@ class Wire(asyncio.Protocol):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def send(self, parts: tuple[bytes | str | int, ...], timeout_s: float) -> "asyncio.Future[Any]":
+        """As `send_packed`, for a command in parts."""
+        return self.send_packed(self._pack(parts), timeout_s)
+
+    def send_packed(self, data: bytes, timeout_s: float) -> "asyncio.Future[Any]":
         """Queue a command for this tick's write; the future gets its reply."""
         future: asyncio.Future[Any] = self._loop.create_future()
         if self.closed.done():
@@ -57,10 +62,11 @@ class Wire(asyncio.Protocol):
         if len(self._waiting) >= _MAX_IN_FLIGHT:
             future.set_exception(LockUnavailable(f"lock server: {_MAX_IN_FLIGHT} calls are waiting for it"))
             return future
-        if not self._out:
+        out = self._out
+        if not out:
             self._loop.call_soon(self._flush)
-        self._out.append(self._pack(parts))
-        self._waiting.append((future, self._loop.time() + timeout_s))
+        out.append(data)
+        self._waiting.append((future, monotonic() + timeout_s))
         if self._watch is None:
             self._watch = self._loop.call_later(min(timeout_s, _WATCH_S), self._look)
         return future
@@ -75,7 +81,7 @@ class Wire(asyncio.Protocol):
         self._watch = None
         if not self._waiting:
             return
-        left_s = self._waiting[0][1] - self._loop.time()
+        left_s = self._waiting[0][1] - monotonic()
         if left_s <= 0:
             self.abort("no answer in time")
         else:
@@ -83,9 +89,10 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
+        gets, take = self._reader.gets, self._take
         try:
-            while (reply := self._reader.gets()) is not False:
-                self._take(reply)
+            while (reply := gets()) is not False:
+                take(reply)
         except self._error_type as error:
             self.abort(f"it speaks no RESP: {error}")
 
@@ -138,14 +145,24 @@ class MultiplexedTransport:
         self._closed = False
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
+        return await self.call_packed(self._hiredis.pack_command(parts), timeout_s)
+
+    def call_packed(self, data: bytes, timeout_s: float) -> Awaitable[Any]:
+        wire = self._wire
+        if wire is None or timeout_s < _LONG_S or wire.closed.done():
+            return self._call_with_care(data, timeout_s)
+        return wire.send_packed(data, timeout_s)  # the connection's own watch is near enough, and costs nothing
+
+    async def _call_with_care(self, data: bytes, timeout_s: float) -> Any:
+        """Over a connection that may have to be opened first, or with a time limit of its own."""
         wire = self._wire
         if wire is None or wire.closed.done():
             wire = await self._connected(timeout_s)
-        if timeout_s >= _LONG_S:  # the connection's own watch is near enough, and costs nothing per call
-            return await wire.send(parts, timeout_s)
+        if timeout_s >= _LONG_S:
+            return await wire.send_packed(data, timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
-                return await wire.send(parts, timeout_s)
+                return await wire.send_packed(data, timeout_s)
         except TimeoutError as error:
             raise LockUnavailable("lock server: no answer in time") from error
 

@@ -115,7 +115,10 @@ class ThreadedTransport:
         self._closed = False
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
-        call = _Call(self._hiredis.pack_command(parts), timeout_s)
+        return await self.call_packed(self._hiredis.pack_command(parts), timeout_s)
+
+    async def call_packed(self, data: bytes, timeout_s: float) -> Any:
+        call = _Call(data, timeout_s)
         if self._process != process_id():
             self._reset_after_fork()
         try:

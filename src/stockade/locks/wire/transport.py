@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from stockade.locks.port import PackedCall
+
 Heard = Callable[[bytes], None]
 Gap = Callable[[], None]
 
@@ -12,6 +14,11 @@ class Transport(Protocol):
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         """One command; see `stockade.locks.port.Server`."""
+        ...
+
+    @property
+    def call_packed(self) -> PackedCall | None:
+        """See `stockade.locks.port.Server`."""
         ...
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
