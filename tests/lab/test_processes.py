@@ -1,9 +1,12 @@
 """Worker processes: they share the work, start together, and their end is noticed."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +15,9 @@ from stockade.lab.errors import LabError
 from stockade.lab.ground import open_ground
 from stockade.lab.presets.seed_004 import scene
 from stockade.lab.processes import ProcessCrew
-from stockade.lab.runner import _prepare
+from stockade.lab.runner import prepare
 from stockade.lab.stage import Stage
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def crew():
 async def test_processes_share_the_buyers_and_start_together(ground, crew):
     """30 answers from both processes, whose first orders begin before any of the other's end is far away."""
     play = scene(Stage("together", 0, 30, 20, now_ms=1))
-    await _prepare(ground, [play])
+    await prepare(ground, [play])
     await crew.prepare(Team(ground.url, "sequencer"))
     shots, effort = await crew.play(play.orders)
     assert {shot.request_id for shot in shots} == {order.request_id for order in play.orders}
@@ -47,8 +51,8 @@ async def test_processes_share_the_buyers_and_start_together(ground, crew):
 async def test_a_killed_worker_ends_the_run_with_a_message(ground, crew):
     """Nobody waits for a process that is gone."""
     await crew.prepare(Team(ground.url, "pessimistic"))
-    crew._processes[1].kill()
-    crew._processes[1].join(10)
+    crew._workers[1]._process.kill()
+    crew._workers[1]._process.join(10)
     with pytest.raises(LabError, match=f"worker process 1 ended .exit code {-signal.SIGKILL}"):
         await crew.prepare(Team(ground.url, "pessimistic"))
 
@@ -62,9 +66,38 @@ async def test_what_a_worker_cannot_do_is_its_message(ground, crew):
 def test_workers_end_with_the_crew():
     """Leaving the context leaves no process behind."""
     with ProcessCrew(1) as processes:
-        (worker,) = processes._processes
-        assert worker.is_alive()
-    assert worker.exitcode == 0
+        (worker,) = processes._workers
+        assert worker.alive
+    assert worker._process.exitcode == 0
+
+
+def test_a_stopped_worker_ends_with_the_crew():
+    """A fault that was interrupted leaves a process that cannot look at its pipe: it is let go on, and ends."""
+    with ProcessCrew(1) as processes:
+        (worker,) = processes._workers
+        os.kill(worker._process.pid, signal.SIGSTOP)
+        assert asyncio.run(worker.stopped(wait_s=10))
+    assert worker._process.exitcode == 0
+
+
+def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
+    """Nobody is left to let it go on: the kernel ends it."""
+    code = """
+        import os, signal, sys, time
+        from stockade.lab.processes import WorkerProcess
+        if __name__ == "__main__":
+            worker = WorkerProcess("w")
+            os.kill(worker._process.pid, signal.SIGSTOP)
+            print(worker._process.pid, flush=True)
+            time.sleep(60)
+    """
+    script = tmp_path / "parent.py"
+    script.write_text(textwrap.dedent(code))
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.communicate()
+    eventually(lambda: not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text())
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -77,11 +110,13 @@ def test_a_lab_that_is_stopped_leaves_nothing_behind(tmp_path, sent, code):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
+        # a suite in the background of a shell ignores SIGINT, and so would everything it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     try:
         head = iter(run.stdout.readline, "")
         assert next(line for line in head if line.startswith("strategy"))
-        assert list(tmp_path.glob("stockade-lab-*"))
+        assert list(tmp_path.glob("stockade-*"))
         run.send_signal(sent)
         _, errors = run.communicate(timeout=60)
     finally:
@@ -89,4 +124,4 @@ def test_a_lab_that_is_stopped_leaves_nothing_behind(tmp_path, sent, code):
         run.wait()
     assert run.returncode == code
     assert "Traceback" not in errors
-    assert not list(tmp_path.glob("stockade-lab-*"))
+    assert not list(tmp_path.glob("stockade-*"))
