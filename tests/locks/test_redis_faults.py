@@ -2,8 +2,10 @@
 # ruff: noqa: PT012 - blocks under a lock are long; starting a child blocks for a moment only
 
 import asyncio
+import logging
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import textwrap
@@ -43,19 +45,22 @@ WAIT = "print('waiting')\nlease = locks.lock('a', lease_s=5).acquire()\nprint('h
 
 
 async def test_killed_holder_is_followed_at_once(redis_url, server):
-    """After kill -9 the waiter is in within 50 ms (and what two busy cores add) of the lease's end."""
-    holder = child(redis_url, HOLD)
-    assert await said(holder) == "held"
+    """After kill -9 the waiter is in within 50 ms of the lease's end: a median, with what two busy cores add."""
+    late_ms = []
     async with aio.RedisLocks(redis_url) as locks:
-        waiter = asyncio.create_task(locks.lock("a").acquire())
-        await eventually(lambda: server.llen("{a}:q") == 1)
-        holder.kill()
-        holder.communicate()
-        left_s = max(server.pttl("a"), 0) / 1000
-        started = time.monotonic()
-        lease = await waiter
-        assert time.monotonic() - started <= left_s + 0.25
-        await lease.release()
+        for _ in range(5):
+            holder = child(redis_url, HOLD)
+            assert await said(holder) == "held"
+            waiter = asyncio.create_task(locks.lock("a").acquire())
+            await eventually(lambda: server.llen("{a}:q") == 1)
+            holder.kill()
+            holder.communicate()
+            ends = time.monotonic() + max(server.pttl("a"), 0) / 1000
+            lease = await waiter
+            late_ms.append(round((time.monotonic() - ends) * 1000, 1))
+            await lease.release()
+    logging.getLogger("stockade.locks").info("after the lease of a killed holder: %s ms", sorted(late_ms))
+    assert statistics.median(late_ms) <= 250, late_ms
 
 
 async def test_paused_holder_learns_that_it_lost(redis_url):
@@ -358,37 +363,3 @@ async def test_no_key_without_an_end(redis_url, server):
         await share.release()
         await (await waiter).release()
         await (await sharer).release()
-
-
-async def test_replicas_are_waited_for(redis_server):
-    """With wait_replicas a grant counts only when a replica has it; without a replica it is refused and withdrawn."""
-    master = redis_server()
-    async with aio.RedisLocks(master.url, RedisTuning(wait_replicas=1, call_s=0.4)) as locks:
-        with pytest.raises(LockUnavailable, match="0 of 1 replicas"):
-            await locks.lock("a").acquire()
-        await locks.port.settle()
-        with redis.Redis.from_url(master.url) as onlooker:
-            assert not onlooker.exists("a")
-    replica = await asyncio.to_thread(redis_server, replica_of=master)
-    async with aio.RedisLocks(master.url, RedisTuning(wait_replicas=1, call_s=8)) as locks, locks.lock("a"):
-        with redis.Redis.from_url(replica.url) as copy:
-            assert copy.exists("a")
-
-
-async def test_failover_with_a_lost_tail_grants_twice_and_the_owner_tells_them_apart(redis_server):
-    """A replica that missed the grant is promoted: both believe to hold (the limit of any lock); owners differ."""
-    master = redis_server()
-    async with aio.RedisLocks(master.url, lease_s=LONG_S) as before:
-        await (await before.lock("a").acquire()).release()
-        replica = await asyncio.to_thread(redis_server, replica_of=master)
-        with redis.Redis.from_url(replica.url) as promoted:
-            promoted.replicaof("no", "one")  # the link is cut before the next grant
-            old = await before.lock("a").acquire()
-            async with aio.RedisLocks(replica.url, lease_s=LONG_S) as after:
-                new = await after.lock("a").acquire()
-                assert old.alive
-                assert new.alive
-                assert (new.fencing_token, new.token) != (old.fencing_token, old.token)
-                assert new.fencing_token >= old.fencing_token
-                await new.release()
-        await old.release()

@@ -1,6 +1,6 @@
 """PostgreSQL advisory locks (manual, 13.3.5 "Advisory Locks"), held by sessions of their own.
 
-Behind a pooler in transaction mode session locks leak from one user to the next: connect to the server itself. The
+Behind a pooler in transaction mode session locks would leak from one user to the next, so poolers are refused. The
 token is `pg_current_xact_id()`, read after the grant, so it grows from grant to grant. Neighbour: `sessions.py`.
 """
 
@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from stockade.core import NotSupported
 from stockade.locks import tasks, threads
 from stockade.locks.ask import Ask, Holder, LockInfo, LockOptions
 from stockade.locks.blocking import BlockingPort
@@ -18,6 +19,10 @@ from stockade.locks.sessions import AwaitingRunner, LoopThreadRunner, SessionBac
 
 _LABEL = "stockade "  # application_name: "stockade <owner> <token> <metadata>", 63 bytes at most
 _CALL_S = 5.0
+_POOLER = (
+    "a connection pooler stands before PostgreSQL, so a session lock would leak to the next user of its session: "
+    "give PostgresLocks the address of the server itself"
+)
 
 
 class PostgresDialect:
@@ -41,8 +46,22 @@ class PostgresDialect:
             )
         except self._trouble as error:
             raise LockUnavailable(f"PostgreSQL: {error}") from error
+        try:
+            if not await self._same_session(connection, _CALL_S):
+                raise NotSupported(_POOLER)
+        except BaseException as error:
+            await self.drop(connection)
+            if not isinstance(error, self._trouble):
+                raise
+            raise LockUnavailable(f"PostgreSQL: {error}") from error
         connection.add_termination_listener(ended)
         return connection
+
+    @staticmethod
+    async def _same_session(connection: Any, timeout_s: float) -> bool:
+        """Whether statements reach the session that greeted us: a pooler invents its number, or changes sessions."""
+        pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=timeout_s)
+        return bool(pid == connection.get_server_pid())
 
     def _key(self, name: str) -> int:
         return int.from_bytes(hashed(self._prefix, name)[:8], "big", signed=True)
@@ -82,7 +101,7 @@ class PostgresDialect:
 
     async def ping(self, connection: Any, timeout_s: float) -> bool:
         try:
-            return bool(await connection.fetchval("SELECT 1", timeout=timeout_s) == 1)
+            return await self._same_session(connection, timeout_s)
         except self._trouble:
             return False
 
@@ -123,6 +142,7 @@ class PostgresLocks(threads.Provider):
 
     Raises:
         MissingExtra: asyncpg is not installed.
+        NotSupported: (when a lock is taken) a connection pooler stands before the server.
     """
 
     def __init__(self, dsn: str, *, prefix: str = "", lease_s: float = 30.0) -> None:

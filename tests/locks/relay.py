@@ -1,0 +1,70 @@
+"""A TCP relay on this machine that can change what a server says, or swallow everything without telling anybody."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+
+class Relay:
+    """Passes bytes between its own port and `target`.
+
+    Args:
+        target: port that it leads to.
+        edit: what the server says -> what the client hears.
+    """
+
+    def __init__(self, target: int, edit: Callable[[bytes], bytes] = lambda data: data) -> None:
+        self.port = 0
+        self.passed = 0
+        self._target, self._edit = target, edit
+        self._open = asyncio.Event()
+        self._open.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def cut(self) -> None:
+        """From now on nothing passes, and no side is told."""
+        self._open.clear()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client."""
+        self._tasks.add(asyncio.current_task())
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(self._pass(reader, back, lambda data: data))
+                ways.create_task(self._pass(there, writer, self._edit))
+        except* (OSError, asyncio.CancelledError):
+            pass  # the end of either side, or of the relay, is the end of both
+        finally:
+            back.transport.abort()
+            writer.transport.abort()
+            self._tasks.discard(asyncio.current_task())
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, edit: Callable[[bytes], bytes]
+    ) -> None:
+        while data := await reader.read(65_536):
+            await self._open.wait()
+            writer.write(edit(data))
+            self.passed += len(data)
+        raise ConnectionResetError
+
+    async def close(self) -> None:
+        """Hang up."""
+        for task in [*self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # aborted sockets close in the loop's next turn
+
+
+@contextlib.asynccontextmanager
+async def relay(target: int, edit: Callable[[bytes], bytes] = lambda data: data) -> AsyncIterator[Relay]:
+    """An open relay."""
+    made = Relay(target, edit)
+    server = await asyncio.start_server(made.accept, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+        await made.close()
