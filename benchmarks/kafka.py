@@ -81,7 +81,8 @@ class Logged:
     @asynccontextmanager
     async def running(self, ground: Ground) -> AsyncIterator[tuple[Kafka, list[int]]]:
         """The strategy and the ids of its worker processes."""
-        log = KafkaOptions(encode_command, self.bootstrap, f"bench.{uuid4().hex[:8]}", self.partitions)
+        topic = f"bench.{uuid4().hex[:8]}"
+        log = KafkaOptions(encode_command, self.bootstrap, topic, self.partitions, group=topic)
         async with AsyncExitStack() as stack:
             database = await Database.open(ground.url, pool_size=1)
             stack.push_async_callback(database.close)
@@ -96,7 +97,8 @@ class Logged:
 @asynccontextmanager
 async def _worker(ground: Ground, log: KafkaOptions) -> AsyncIterator[int]:
     """`stockade worker` in a process; its id."""
-    given = {"kafka_bootstrap": log.bootstrap, "kafka_topic": log.topic, "pool_size": POOL, "log_level": "error"}
+    given = {"kafka_bootstrap": log.bootstrap, "kafka_topic": log.topic, "kafka_group": log.group, "pool_size": POOL}
+    given["log_level"] = "error"
     pairs = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "stockade", "worker", "--database", ground.url, *pairs
@@ -104,8 +106,10 @@ async def _worker(ground: Ground, log: KafkaOptions) -> AsyncIterator[int]:
     try:
         yield child.pid
     finally:
-        child.terminate()
-        await child.wait()
+        if child.returncode is None:
+            child.terminate()
+        if await child.wait():
+            raise AssertionError(f"a worker ended with {child.returncode}; it said why")
 
 
 def contests(bootstrap: str) -> dict[str, Contest]:
