@@ -71,8 +71,8 @@ class BaseLease:
         self.body: object = None
         self.interrupted = False
         self.cancelling = 0
-        self._callbacks: list[Callable[[BaseLease], None]] = []
-        self._lost_notices: list[Any] = []
+        self._callbacks: tuple[Callable[[BaseLease], None], ...] = ()
+        self._lost_notices: tuple[Any, ...] = ()
 
     @property
     def name(self) -> str:
@@ -114,7 +114,7 @@ class BaseLease:
 
         It runs where the loss is noticed: in the loop, or in the renewal thread.
         """
-        self._callbacks.append(callback)
+        self._callbacks = (*self._callbacks, callback)
         if self.lost_reason:
             self.tell_lost()
 
@@ -143,20 +143,20 @@ class BaseLease:
         """Run the callbacks and wake whoever waits for the loss; each once."""
         if not self._callbacks and not self._lost_notices:
             return
-        callbacks, self._callbacks = self._callbacks, []
+        callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             try:
                 callback(self)
             except Exception:  # noqa: BLE001 - a callback may not keep the others from being told
                 log.exception("on_lost callback of lock %r failed", self.name)
-        notices, self._lost_notices = self._lost_notices, []
+        notices, self._lost_notices = self._lost_notices, ()
         for notice in notices:
             self.keeper.port.publish(notice)
 
     async def wait_lost_core(self, timeout_s: float | None) -> bool:
         """Wait until the lease is lost (True), or released, or the time is up (False)."""
         notice = self.keeper.port.notice()
-        self._lost_notices.append(notice)
+        self._lost_notices = (*self._lost_notices, notice)
         if not self.released and not self.lost:
             await self.keeper.port.wait_notice(notice, timeout_s)
         return bool(self.lost_reason)

@@ -24,6 +24,7 @@ from stockade.locks.wire.transport import Transport
 
 _LINE_MS = 60_000
 _WITHDRAWALS = 6
+_PLAINLY = (0, 0)  # do not leave the line, do not take it from another
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class RedisBackend:
     # -- release --------------------------------------------------------------------------------------------------
 
     async def release(self, ask: Ask) -> bool:
-        return await self._give_back(ask)
+        return int(await self._run(ask, "release", _PLAINLY)) == 1
 
     async def _give_back(self, ask: Ask, *, line: bool = False, force: bool = False) -> bool:
         return int(await self._run(ask, "release", (int(line), int(force)))) == 1

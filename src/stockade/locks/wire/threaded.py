@@ -8,6 +8,7 @@ connection, read by a daemon thread that starts with the first waiter.
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from stockade.locks.errors import LockUnavailable
@@ -30,7 +31,7 @@ class _Call:
         self.reply: Any = None
         self.error: Exception | None = None
         self.leads = False
-        self.batch: list[_Call] = []  # what it sends when it leads
+        self.batch: Sequence[_Call] = ()  # what it sends when it leads
         self.gate: threading.Lock | None = None
 
 
@@ -170,11 +171,14 @@ class ThreadedTransport:
             self._busy = heir is not None
             if heir is not None:
                 heir.leads = True
-        for call in (*own.batch, heir):
-            if call is not own and call is not None and call.gate is not None:
+        batch, own.batch = own.batch, ()  # it contains itself: left so, only the garbage collector would free it
+        for call in batch:
+            if call is not own and call.gate is not None:
                 call.gate.release()
+        if heir is not None and heir.gate is not None:
+            heir.gate.release()
 
-    def _exchange(self, batch: list[_Call]) -> None:
+    def _exchange(self, batch: Sequence[_Call]) -> None:
         bound_s = max(call.timeout_s for call in batch)
         end = time.monotonic() + bound_s
         if self._closed:
@@ -190,7 +194,7 @@ class ThreadedTransport:
                 call.reply = reply
             call.data = b""
 
-    def _fail(self, batch: list[_Call], reason: str) -> None:
+    def _fail(self, batch: Sequence[_Call], reason: str) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
