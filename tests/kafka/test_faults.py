@@ -41,8 +41,8 @@ async def test_a_killed_worker_loses_and_repeats_nothing(rig, point):
         assert await first.ended() == -signal.SIGKILL
         assert any(isinstance(answer, Pending) for answer in answers)
         before = await rig.count()
-        await Process.start(rig)
-        await all_decided(rig, commands)
+        async with rig.worker():
+            await all_decided(rig, commands)
     assert before == {"before": 10, "saved": 10, "after": 20}[point]
     assert await rig.check(commands) == 40
 
