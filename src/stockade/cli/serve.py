@@ -67,8 +67,15 @@ def _serve(settings: "Settings") -> None:
 def _alone(settings: "Settings", listening: "socket.socket") -> None:
     from stockade.cli.ready import Announce
     from stockade.shop.http.server import run
+    from stockade.shop.process import settle
 
-    run(settings, listening, Announce(settings, listening))
+    announce = Announce(settings, listening)
+
+    def ready() -> None:
+        settle()
+        announce()
+
+    run(settings, listening, ready)
 
 
 def _together(settings: "Settings", listening: "socket.socket") -> None:

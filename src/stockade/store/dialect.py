@@ -71,6 +71,7 @@ class Dialect:
         """Rows (id, fields…, version, stamp) of one kind in id order, locked in that order if asked."""
         if resource.many:
             lock = False
+        ids = _padded(ids)
         size = len(ids)
 
         def build() -> Select[Any]:
@@ -87,6 +88,7 @@ class Dialect:
 
     def known_requests(self, connection: Connection, table: Table, ids: Sequence[str]) -> list[Any]:
         """(id, fingerprint, outcome) of the request ids that are recorded."""
+        ids = _padded(ids)
         size = len(ids)
 
         def build() -> Select[Any]:
@@ -209,6 +211,11 @@ class Prepared:
         cursor = connection.connection.cursor()
         cursor.execute(self._sql, tuple([values[name] for name in self._names]))
         return cursor
+
+
+def _padded(ids: Sequence[str]) -> list[str]:
+    """The ids, the last one repeated up to a power of two: few lengths of IN, so few statements to prepare."""
+    return [*ids, *[ids[-1]] * ((1 << (len(ids) - 1).bit_length()) - len(ids))]
 
 
 # -- expressions that are the same everywhere ----------------------------------------------------------------

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from stockade.core import Command, Decision, Key, Outcome, RequestReused, Row, Rows
+from stockade.core import Accepted, Command, Decision, Key, Outcome, Rejected, RequestReused, Row, Rows
 from stockade.store.codec import decode_outcome, encode_body, encode_outcome
 from stockade.store.resource import Resource
 
@@ -126,7 +126,10 @@ class Folder:
         if wrong is not None:
             return ValueError(f"{command.name} {wrong}")
         versions = self._apply(command, decision, rows, batch) if outcome.accepted else _seen(command.keys, rows)
-        outcome = outcome._replace(versions=versions)
+        if isinstance(outcome, Accepted):
+            outcome = Accepted(outcome.data, versions)
+        else:
+            outcome = Rejected(outcome.code, outcome.data, versions)
         batch.requests.append(
             {
                 "id": command.request_id,
@@ -144,10 +147,10 @@ class Folder:
                 return f"changes {key}, which it did not name"
             resource = self._resources[key.kind]
             before = resource.zero if rows[key].state is None else rows[key].state
-            for index, moved in enumerate((change.delta, change.held)):
-                was = 0 if before is None else resource.counter(before, index)
-                if resource.counter(change.state, index) - was != moved:
-                    return f"moves a counter of {key} by something else than the {moved} that it says"
+            amount, held = resource.totals(change.state)
+            amount_was, held_was = (0, 0) if before is None else resource.totals(before)
+            if amount - amount_was != change.delta or held - held_was != change.held:
+                return f"moves the counters of {key} by other than the {change.delta} and {change.held} that it says"
         return None
 
     def _apply(self, command: Command, decision: Decision, rows: dict[Key, Row], batch: Batch) -> dict[str, int]:
@@ -166,6 +169,7 @@ class Folder:
             moved.held += change.held
             moved.count += 1
             moved.only_counters = moved.only_counters and _only_counters(resource, row.state, change.state)
+            amount, held = resource.totals(change.state)
             rows[key] = after
             versions[f"{key.kind}:{key.id}"] = version
             batch.ledger.append(
@@ -176,8 +180,8 @@ class Folder:
                     "version": version,
                     "delta": change.delta,
                     "held": change.held,
-                    "amount_after": resource.counter(change.state, 0),
-                    "held_after": resource.counter(change.state, 1),
+                    "amount_after": amount,
+                    "held_after": held,
                     "note": change.note,
                     "ref": change.ref,
                     "at_ms": command.now_ms,
@@ -228,10 +232,7 @@ def _only_counters(resource: Resource, before: Any, after: Any) -> bool:
     """Whether nothing but the counters differs, so that a conditional UPDATE may move them."""
     if before is None or not resource.counters:
         return False
-    return all(
-        old == new or name in resource.counters
-        for name, old, new in zip(resource.state._fields, before, after, strict=True)
-    )
+    return bool(resource.others(before) == resource.others(after))
 
 
 def _seen(keys: Iterable[Key], rows: Rows) -> dict[str, int]:

@@ -1,6 +1,8 @@
 """What a kind of key means in SQL: its table, its state type and its counters."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Table
@@ -33,6 +35,8 @@ class Resource:
     many: bool = False
     parent: str = "id"
     written: tuple[str, ...] = field(init=False)
+    totals: Callable[[Any], tuple[int, int]] = field(init=False, repr=False)  # of a state: both counters, 0 for none
+    others: Callable[[Any], Any] = field(init=False, repr=False)  # of a state: all that no counter is
 
     def __post_init__(self) -> None:
         missing = [name for name in self.state._fields if name not in self.table.c]
@@ -42,7 +46,18 @@ class Resource:
             raise ValueError(f"a resource has at most two counters, {self.kind} names {self.counters}")
         written = tuple(name for name in self.state._fields if name not in self.fixed)
         object.__setattr__(self, "written", written)
+        places = [self.state._fields.index(name) for name in self.counters]
+        rest = [place for place in range(len(self.state._fields)) if place not in places]
+        object.__setattr__(self, "totals", _pair(places))
+        object.__setattr__(self, "others", itemgetter(*rest) if rest else _nothing)
 
-    def counter(self, state: Any, index: int) -> int:
-        """The value of a counter, 0 where the resource has no such counter."""
-        return int(getattr(state, self.counters[index])) if index < len(self.counters) else 0
+
+def _pair(places: Sequence[int]) -> Callable[[Any], tuple[int, int]]:
+    """What reads two counters by their places; it runs several times for every order, so it is built once."""
+    if len(places) == 2:
+        return itemgetter(*places)
+    return (lambda state: (state[places[0]], 0)) if places else (lambda state: (0, 0))
+
+
+def _nothing(state: Any) -> None:
+    return None
