@@ -24,6 +24,7 @@ def locks(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]…", help="Only these; default: all in use.")
     ] = None,
+    *,
     redis: Annotated[
         str, typer.Option("--redis", metavar="URL", envvar="STOCKADE_REDIS", help="redis://, rediss:// or unix://.")
     ] = "redis://127.0.0.1:6379/0",

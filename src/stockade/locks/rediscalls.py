@@ -25,14 +25,14 @@ def channel_of(prefix: str) -> str:
 def prepared(prefix: str, spec: Spec, verb: Verb, flags: tuple[int, ...]) -> Prepared:
     """The call for this lock; the owner is still to be named."""
     if spec.kind == "lock":
-        return _mutex(prefix, spec.name, spec.lease_s, spec.metadata, verb, flags)
+        return _mutex(prefix, spec.name, spec.lease_s, spec.metadata, (verb, flags))
     return _made(prefix, spec, verb, flags)
 
 
 @functools.lru_cache(maxsize=4096)
-def _mutex(prefix: str, name: str, lease_s: float, metadata: str, verb: Verb, flags: tuple[int, ...]) -> Prepared:
+def _mutex(prefix: str, name: str, lease_s: float, metadata: str, what: tuple[Verb, tuple[int, ...]]) -> Prepared:
     """Remembered for the locks used lately."""
-    return _made(prefix, Spec(name, lease_s=lease_s, metadata=metadata), verb, flags)
+    return _made(prefix, Spec(name, lease_s=lease_s, metadata=metadata), *what)
 
 
 def _made(prefix: str, spec: Spec, verb: Verb, flags: tuple[int, ...]) -> Prepared:
