@@ -25,6 +25,7 @@ WALL_CLOCK = {  # files that may ask what time it is, and why a monotonic clock 
     "src/stockade/shop/tokens.py": "tokens expire at a date",
     "src/stockade/shop/wiring.py": "reservations expire at a date",
 }
+FOUND = ("migrations", "presets", "faults")  # folders whose modules are found by being there
 PRINTS: dict[str, str] = {}  # files of src that may print, and why
 SLEEPS = {"tests/waiting.py": "looks again until a deadline; every other test waits through it"}
 TIMES_WITHOUT_UNIT = {"src/stockade/locks/": "`timeout` in seconds, as in the locks of the standard library"}
@@ -257,8 +258,8 @@ def test_every_module_is_used():
     for path in tracked("src/*.py"):
         module = path.removeprefix("src/").removesuffix(".py").replace("/", ".")
         parent, _, name = module.rpartition(".")
-        if name in ("__init__", "__main__") or "/migrations/" in path or "/presets/" in path:
-            continue  # found by their folder: migrations, presets
+        if name in ("__init__", "__main__") or any(f"/{folder}/" in path for folder in FOUND):
+            continue
         used = rf"{re.escape(module)}\b|from {re.escape(parent)} import [^#]*?\b{name}\b|\b{name}\.py\b"
         if not any(re.search(used, text) for other, text in texts.items() if other != path):
             dead.append(path)

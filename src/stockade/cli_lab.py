@@ -7,21 +7,35 @@ import asyncio
 import json
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from stockade.lab.entrant import Entrant
+    from stockade.lab.fault import Fault
+    from stockade.lab.figures import Run
+    from stockade.lab.ground import Ground
     from stockade.lab.plan import Plan
+    from stockade.lab.runner import Observer
 
 KEPT, NOT_KEPT, UNUSABLE, TERMINATED = 0, 1, 2, 143  # exit codes
 PIPE_WIDTH = 140  # columns of the table where there is no terminal to ask
 
 Preset = Annotated[str, typer.Option(help="Preset names separated by commas, NAME:ARM for one arm, or all.")]
-Strategies = Annotated[str, typer.Option(help="Strategy names separated by commas; empty: all that can run here.")]
+Strategies = Annotated[
+    str,
+    typer.Option(
+        help="Names separated by commas, NAME:fence and NAME:bare for forms of locks; empty: all that can run here."
+    ),
+]
 Database = Annotated[str, typer.Option(help="sqlite, postgres or mariadb (a private server is started), or a URL.")]
+Redis = Annotated[str, typer.Option(help="Redis URLs separated by commas; empty: private servers, when needed.")]
 Processes = Annotated[int, typer.Option(min=1, max=64, help="Real processes that take orders.")]
+Faults = Annotated[str, typer.Option(help="Faults separated by commas, or all: hurt one of two processes, or Redis.")]
 Buyers = Annotated[int | None, typer.Option(min=1, max=10_000, help="Buyers at once; default: the preset's.")]
 Stock = Annotated[int | None, typer.Option(min=0, max=1_000_000, help="Units (or points) at the start.")]
 Repeats = Annotated[int | None, typer.Option(min=1, max=10_000, help="Timed repeats of each run.")]
@@ -34,11 +48,13 @@ def lab(
     preset: Preset = "seed-004",
     strategies: Strategies = "",
     database: Database = "sqlite",
+    redis: Redis = "",
     processes: Processes = 1,
     buyers: Buyers = None,
     stock: Stock = None,
     repeats: Repeats = None,
     pool: Pool = 4,
+    fault: Faults = "",
     json_to: Json = "",
 ) -> None:
     """Try every concurrency control on the same orders; see which keep their promise.
@@ -55,17 +71,20 @@ def lab(
 
     console = _console(to_stderr=json_to == "-")
     try:
+        faults, processes = _faults(fault, redis, processes)
         plan = Plan(
             arms=find(preset),
-            strategies=_names(strategies),
+            entrants=_entrants(strategies),
             database=database,
+            redis=redis,
             processes=processes,
             buyers=buyers,
             stock=stock,
             repeats=repeats,
             pool_size=pool,
+            faults=faults,
         )
-        kept = asyncio.run(_run(plan, console, json_to))
+        kept = _on_a_loop(_run(plan, console, json_to))
     except (LabError, ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(UNUSABLE) from None
@@ -74,22 +93,29 @@ def lab(
     raise typer.Exit(KEPT if kept else NOT_KEPT)
 
 
+def _on_a_loop(work: "Coroutine[Any, Any, bool]") -> bool:
+    """Run it on the kind of event loop that `serve` runs on."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
 async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     from stockade.lab.document import document
     from stockade.lab.environment import describe
     from stockade.lab.errors import LabError
     from stockade.lab.ground import open_ground
-    from stockade.lab.runner import Runner
     from stockade.lab.table import LiveTable
 
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # end servers, remove folders
-    with LiveTable(console, plan.processes) as table:
+    with LiveTable(console, plan.processes, plan.widest_name) as table:
         table.waiting_for(f"opening {plan.database.partition(':')[0]}")
         async with open_ground(plan.database, plan.processes * plan.pool_size) as ground:
             environment = await describe(ground)
-            runs = await Runner(plan, ground, table).play()
+            runs = await _play(plan, ground, table)
     if not runs:
         raise LabError("nothing could run: every strategy is left out")
     shown = ", ".join(f"{name} {value}" for name, value in environment.items())
@@ -100,8 +126,43 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     return all(run.judgement.kept for run in runs)
 
 
-def _names(text: str) -> list[str] | None:
-    return [name.strip() for name in text.split(",") if name.strip()] or None
+async def _play(plan: "Plan", ground: "Ground", observer: "Observer") -> "list[Run]":
+    from stockade.lab.redis_servers import open_redis, private_redis_missing
+    from stockade.lab.runner import Runner
+
+    if not plan.faults:
+        async with open_redis(plan.redis, plan.redis_wanted(ground.name)) as servers:
+            return await Runner(plan, ground, servers, observer).play()
+    from stockade.lab.fault_runner import FaultRunner
+    from stockade.lab.servers import Servers
+
+    with Servers() as private:
+        return await FaultRunner(plan, ground, private, private_redis_missing(), observer).play()
+
+
+def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], int]":
+    """The faults, and how many processes the run has.
+
+    Raises:
+        LabError, ValueError: what cannot be.
+    """
+    if not text:
+        return (), processes
+    from stockade.lab.errors import LabError
+    from stockade.lab.fault_runner import PROCESSES
+    from stockade.lab.faults import find
+
+    if processes not in (1, PROCESSES):
+        raise LabError(f"--processes {processes}: a run under a fault has {PROCESSES}, one of which is hurt")
+    if redis:
+        raise LabError("--redis: a run under a fault hurts its servers, so it starts its own")
+    return find(text), PROCESSES
+
+
+def _entrants(text: str) -> "list[Entrant] | None":
+    from stockade.lab.entrant import Entrant
+
+    return [Entrant.parse(name.strip()) for name in text.split(",") if name.strip()] or None
 
 
 def _console(*, to_stderr: bool) -> Console:

@@ -3,19 +3,22 @@
 import json
 import re
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema_rs
 import pytest
 
-from stockade.lab.document import SCHEMA, document
+from stockade.core import Stats
+from stockade.lab.document import SCHEMA, SCHEMA_OF_FAULTS, document
+from stockade.lab.faults import faults
 from stockade.lab.presets import find
 from tests.lab.test_figures import GOOD, SUBJECT, repeat, summarise
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lab.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def schema():
     """The JSON schema that the page gives."""
     return json.loads(re.search(r"```json\n(.*?)```", PAGE, re.DOTALL).group(1))
@@ -40,13 +43,26 @@ def test_a_real_run_fits_the_documented_schema(lab, schema):
 def test_the_schema_refuses_another_document(schema, change):
     """A member too many, an unknown verdict, a negative count: the schema is one that can fail."""
     environment = dict.fromkeys(schema["properties"]["environment"]["required"], "x") | {"cpu_count": 2}
-    from stockade.core import Stats
-
     found = document(environment, [summarise(SUBJECT, [repeat()], Stats(), GOOD)])
     jsonschema_rs.validate(schema, found)
     found["runs"][0].update(change)
     with pytest.raises(jsonschema_rs.ValidationError):
         jsonschema_rs.validate(schema, found)
+
+
+def test_runs_under_faults_are_version_2(schema):
+    """Version 1 never has more members than its page says: runs under faults are another version, with one more."""
+    environment = dict.fromkeys(schema["properties"]["environment"]["required"], "x") | {"cpu_count": 2}
+    found = document(environment, [summarise(replace(SUBJECT, fault="pause"), [repeat()], Stats(), GOOD)])
+    assert found["schema"] == SCHEMA_OF_FAULTS == "stockade.lab/2"
+    assert found["runs"][0]["fault"] == "pause"
+    with pytest.raises(jsonschema_rs.ValidationError):
+        jsonschema_rs.validate(schema, found)
+    run = schema["properties"]["runs"]["items"]
+    run["required"].append("fault")
+    run["properties"]["fault"] = {"type": "string"}
+    schema["properties"]["schema"] = {"const": SCHEMA_OF_FAULTS}
+    jsonschema_rs.validate(schema, found)
 
 
 def test_json_to_standard_output_is_nothing_but_json(capfd):
@@ -63,6 +79,6 @@ def test_json_to_standard_output_is_nothing_but_json(capfd):
     assert "sequencer" in err
 
 
-def test_the_page_names_every_preset():
-    """A preset that the page does not explain does not exist for its users."""
-    assert not [name for name, _ in find("all") if f"`{name}`" not in PAGE]
+def test_the_page_names_every_preset_and_fault():
+    """What the page does not explain does not exist for its users."""
+    assert not [name for name in (*dict(find("all")), *faults()) if f"`{name}`" not in PAGE]

@@ -83,10 +83,12 @@ def test_a_stopped_worker_ends_with_the_crew():
 def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
     """Nobody is left to let it go on: the kernel ends it."""
     code = """
-        import os, signal, sys, time
+        import asyncio, os, signal, time
         from stockade.lab.processes import WorkerProcess
+        from stockade.lab.worker import Aim
         if __name__ == "__main__":
             worker = WorkerProcess("w")
+            asyncio.run(worker.ask(Aim("nowhere", 0)))
             os.kill(worker._process.pid, signal.SIGSTOP)
             print(worker._process.pid, flush=True)
             time.sleep(60)
@@ -96,7 +98,8 @@ def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     pid = int(parent.stdout.readline())
     parent.kill()
-    parent.communicate()
+    parent.wait()
+    parent.stdout.close()
     eventually(lambda: not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text())
 
 

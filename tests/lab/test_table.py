@@ -1,5 +1,6 @@
 """The table: rows as they finish, the first violation below a broken one, readable in a narrow terminal."""
 
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -20,9 +21,9 @@ async def shown():
     """Function: width -> (table that has begun seed-004, function that gives all that is printed)."""
     async with open_ground("sqlite", 1) as ground:
 
-        def begin(width=140):
+        def begin(width=140, name_width=12):
             out = StringIO()
-            table = LiveTable(Console(file=out, width=width), processes=1)
+            table = LiveTable(Console(file=out, width=width), 1, name_width)
             table.arm("seed-004", find("seed-004")[0][1], ground)
             return table, out.getvalue
 
@@ -56,6 +57,14 @@ async def test_a_narrow_terminal_gets_the_short_form(shown):
     table.row(summarise(SUBJECT, [repeat(wall_ms=1234.5)], Stats(transactions=30), GOOD, published_ms=527))
     (row,) = printed().splitlines()[4:]
     assert row.split() == ["pessimistic", "20", "10", "0", "0", "0", "1234", "(1234-1234)", "1234", "as", "promised"]
+
+
+async def test_forms_of_locks_have_room(shown):
+    """The longest name stands in one line with its figures, in a narrow terminal too."""
+    table, printed = shown(width=80, name_width=18)
+    table.row(summarise(replace(SUBJECT, strategy="redis-pubsub:fence"), [repeat()], Stats(transactions=30), GOOD))
+    (row,) = printed().splitlines()[4:]
+    assert row.split() == ["redis-pubsub:fence", "20", "10", "0", "0", "0", "10", "(10-10)", "as", "promised"]
 
 
 async def test_what_is_left_out_is_said_at_the_end(shown):

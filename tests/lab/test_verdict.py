@@ -5,6 +5,7 @@ import pytest
 from stockade.core import Promise
 from stockade.lab.verdict import AS_PROMISED, BROKEN, NOT_AS_PROMISED, Observed, judge
 
+FENCED = Promise(faults=("pause",))
 STRONG, UNSAFE = Promise(), Promise(may_oversell=True)
 LOCAL, LAZY = Promise(processes="one"), Promise(may_undersell=True)
 CLEAN = {"processes": 1, "repeats": 30, "broken": 0, "short": 0, "deadlocks": 0}
@@ -41,6 +42,13 @@ CASES = [
         AS_PROMISED,
         True,
     ),
+    ("a promised fault is survived", FENCED, {"fault": "pause"}, AS_PROMISED, True),
+    ("a promised fault is not survived", FENCED, {"fault": "pause", "broken": 1}, BROKEN, False),
+    ("requests given up under a promised fault", FENCED, {"fault": "pause", "short": 1}, NOT_AS_PROMISED, False),
+    ("a fault that nobody promised breaks", FENCED, {"fault": "failover", "broken": 1}, BROKEN, True),
+    ("a fault that nobody promised does not show", FENCED, {"fault": "failover"}, NOT_AS_PROMISED, False),
+    ("a fault that need not show", FENCED, {"fault": "failover", "bites": False}, AS_PROMISED, True),
+    ("without a fault nothing is excused", FENCED, {"broken": 1}, BROKEN, False),
     ("deadlocks where nobody asked", STRONG, {"deadlocks": 3}, AS_PROMISED, True),
 ]
 

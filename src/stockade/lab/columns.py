@@ -10,6 +10,7 @@ from stockade.lab.preset import Arm
 from stockade.lab.verdict import AS_PROMISED
 
 WIDE = 118  # columns of a terminal that shows everything in full
+NAME_WIDTH = 12  # characters of the longest name of a strategy in its usual form
 Cell = str | Text
 
 
@@ -30,11 +31,17 @@ class Column:
     left: bool = False
 
 
-def columns(arm: Arm, width: int) -> list[Column]:
-    """The columns for an arm in a terminal of this width; 80 is enough for the short form."""
-    wide = width >= WIDE
+def columns(arm: Arm, width: int, name_width: int = NAME_WIDTH) -> list[Column]:
+    """The columns for an arm in a terminal of this width; 80 is enough for the short form.
+
+    Args:
+        arm: may have columns of its own.
+        width: characters of the terminal.
+        name_width: characters of the longest strategy name.
+    """
+    wide, name_width = width >= WIDE, max(name_width, NAME_WIDTH)
     chosen = [
-        Column("strategy", 12, lambda run: run.strategy, left=True),
+        Column("strategy", name_width, lambda run: run.strategy, left=True),
         Column(*(("accepted", 8) if wide else ("acc", 4)), lambda run: str(run.accepted)),
         Column(*(("rejected", 8) if wide else ("rej", 4)), lambda run: str(run.rejected)),
         Column(*(("failed", 6) if wide else ("fail", 4)), lambda run: str(run.failed)),
@@ -47,7 +54,7 @@ def columns(arm: Arm, width: int) -> list[Column]:
     if wide:
         chosen.append(Column("p50/p95/p99 ms", 14, lambda run: "/".join(map(short, run.latency_ms))))
         chosen.append(Column("attempts", 8, lambda run: f"{run.attempts_per_order:.2f}"))
-    elif arm.deadlocks == "any":
+    elif arm.deadlocks == "any" and name_width == NAME_WIDTH:
         chosen.append(Column("p99", 5, lambda run: short(run.latency_ms[2])))
     if arm.deadlocks != "any":
         chosen.append(Column(*(("deadlocks", 9) if wide else ("dead", 5)), lambda run: str(run.deadlocks)))

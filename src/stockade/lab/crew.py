@@ -4,9 +4,9 @@
 not know which it has. The crew has connections of its own: what the runner prepares and reads costs it nothing.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Stats
@@ -23,16 +23,14 @@ class Team:
     Attributes:
         url: of the database.
         strategy: its name in the registry.
+        options: its parameters.
         pool_size: connections of each process.
-        wait_s: longest time one command may wait for its turn.
-        unsorted: lock rows in the order a command names them (deadlock experiments).
     """
 
     url: str
     strategy: str
+    options: Options = field(default_factory=Options)
     pool_size: int = 4
-    wait_s: float = 5.0
-    unsorted: bool = False
 
 
 class Played(NamedTuple):
@@ -63,15 +61,19 @@ class Worker:
 
 
 @asynccontextmanager
-async def at_work(team: Team) -> AsyncIterator[Worker]:
-    """Open a shop without its background jobs; stop and close it again."""
+async def at_work(team: Team, checkpoint: Callable[[str], None] | None = None) -> AsyncIterator[Worker]:
+    """Open a shop without its background jobs; stop and close it again.
+
+    Args:
+        team: what to open.
+        checkpoint: fault point of its store.
+    """
     settings = Settings(
         database=team.url,
         strategy_stock=team.strategy,
         strategy_points=team.strategy,
         pool_size=team.pool_size,
-        wait_s=team.wait_s,
+        wait_s=team.options.wait_s,
     )
-    options = Options(wait_s=team.wait_s, unsorted=team.unsorted)
-    async with open_shop(settings, options=options, jobs=False) as shop:
+    async with open_shop(settings, options=team.options, jobs=False, checkpoint=checkpoint) as shop:
         yield Worker(shop)

@@ -1,6 +1,7 @@
-"""The JSON document of a lab run, schema `stockade.lab/1` (docs/lab.md). Pure.
+"""The JSON document of a lab run (docs/lab.md). Pure.
 
-The schema grows by a new number only: a reader of version 1 finds in every version 1 document exactly these members.
+The schema grows by a new number only: a reader of `stockade.lab/1` finds in every such document exactly these members.
+Runs under faults are `stockade.lab/2`, which names the fault of each run besides.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,14 @@ from stockade.core import JsonValue
 from stockade.lab.figures import Run
 
 SCHEMA = "stockade.lab/1"
+SCHEMA_OF_FAULTS = "stockade.lab/2"
 
 
 def document(environment: Mapping[str, JsonValue], runs: Sequence[Run]) -> dict[str, JsonValue]:
-    """The whole document as JSON values."""
+    """The whole document as JSON values; version 2 if any run was under a fault."""
+    if any(run.fault for run in runs):
+        hurt = [{**_run(run), "fault": run.fault} for run in runs]
+        return {"schema": SCHEMA_OF_FAULTS, "environment": dict(environment), "runs": hurt}
     return {"schema": SCHEMA, "environment": dict(environment), "runs": [_run(run) for run in runs]}
 
 

@@ -55,6 +55,7 @@ class Run:
         attempts_per_order: transactions begun for each command, over all repeats.
         deadlocks: transactions that the database ended as deadlock victims, over all repeats.
         published_ms: wall time that the seed published, None where it did not.
+        fault: name of the fault it ran under; empty without.
     """
 
     preset: str
@@ -74,6 +75,7 @@ class Run:
     deadlocks: int
     judgement: Judgement
     published_ms: float | None = None
+    fault: str = ""
 
     @property
     def wall_median_ms(self) -> float:
@@ -90,6 +92,7 @@ class Subject:
     processes: int
     buyers: int
     stock: int
+    fault: str = ""
 
 
 def summarise(
@@ -122,6 +125,7 @@ def summarise(
         deadlocks=effort.deadlocks,
         judgement=judgement,
         published_ms=published_ms,
+        fault=subject.fault,
     )
 
 

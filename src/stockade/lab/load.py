@@ -26,6 +26,7 @@ class Shot(NamedTuple):
         unexpected: what was raised, where it is no refusal that the strategies document.
         began_ns: monotonic clock, which all processes of a machine share.
         ended_ns: the same.
+        unknown: it failed, and may have been carried out all the same.
     """
 
     request_id: str
@@ -35,6 +36,7 @@ class Shot(NamedTuple):
     unexpected: str
     began_ns: int
     ended_ns: int
+    unknown: bool = False
 
 
 Barrier = Callable[[], object]
@@ -75,7 +77,8 @@ def _shot(command: Command, told: Outcome | Exception, began_ns: int, ended_ns: 
     if isinstance(told, Exception):
         code = getattr(told, "code", type(told).__name__)
         unexpected = "" if isinstance(told, StockadeError) else f"{type(told).__name__}: {told}"
-        return Shot(command.request_id, FAILED, code, "", unexpected, began_ns, ended_ns)
+        unknown = getattr(told, "outcome", "unknown") != "none"
+        return Shot(command.request_id, FAILED, code, "", unexpected, began_ns, ended_ns, unknown)
     content = blake2b(json.dumps(told.data, sort_keys=True).encode(), digest_size=8).hexdigest()
     if isinstance(told, Accepted):
         return Shot(command.request_id, ACCEPTED, "", content, "", began_ns, ended_ns)

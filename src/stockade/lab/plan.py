@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stockade.core import Promise
-from stockade.lab.errors import LabError
+from stockade.lab.entrant import Entrant, everyone
+from stockade.lab.fault import Fault
 from stockade.lab.preset import Arm
-from stockade.strategies import registry
+from stockade.lab.redis_servers import RedisServers
 
 WARM_UPS = 2
 
@@ -18,68 +18,81 @@ class Plan:
 
     Attributes:
         arms: names and arms, in the order to run.
-        strategies: names; None for every one that can run here.
+        entrants: strategies and their forms; None for every strategy that can run here.
         database: `sqlite`, `postgres`, `mariadb`, or a URL.
+        redis: URLs of Redis servers separated by commas; empty: private ones, where they are needed.
         processes: how many take orders.
         buyers: how many come at once.
         stock: units, or points in the account, before they come.
         repeats: timed repeats of each run.
         pool_size: connections of each process.
         wait_s: longest time one command may wait for its turn (seeds: 5 s).
-
-    Raises:
-        LabError: a strategy that does not exist.
+        faults: what happens meanwhile, one run for each; none for the usual run.
     """
 
     arms: Sequence[tuple[str, Arm]]
-    strategies: Sequence[str] | None = None
+    entrants: Sequence[Entrant] | None = None
     database: str = "sqlite"
+    redis: str = ""
     processes: int = 1
     buyers: int | None = None
     stock: int | None = None
     repeats: int | None = None
     pool_size: int = 4
     wait_s: float = 5.0
+    faults: Sequence[Fault] = ()
 
-    def __post_init__(self) -> None:
-        known = registry.names()
-        for name in self.strategies or ():
-            if name not in known:
-                raise LabError(f"unknown strategy {name!r}; there are: {', '.join(known)}")
+    @property
+    def widest_name(self) -> int:
+        """Characters of the longest name that can take part."""
+        return max(len(each.name) for each in self.entrants or everyone(with_forms=bool(self.faults)))
+
+    def redis_wanted(self, database: str) -> int:
+        """How many Redis servers the run needs. The default run on SQLite is the one that needs nothing installed.
+
+        Args:
+            database: name of the dialect.
+        """
+        if self.entrants is None and database == "sqlite" and not self.redis:
+            return 0
+        return max(entrant.redis_servers for entrant in self.entrants or everyone(with_forms=False))
 
 
 class Choice(NamedTuple):
-    """The strategies that run on an arm, and those left out with the reason."""
+    """Who runs on an arm, and who is left out with the reason."""
 
-    run: list[str]
+    run: list[Entrant]
     left_out: list[tuple[str, str]]
 
 
-def choose(arm: Arm, wanted: Sequence[str] | None, database: str) -> Choice:
-    """Which strategies to run on this arm and database.
+def choose(arm: Arm, wanted: Sequence[Entrant] | None, database: str, redis: RedisServers) -> Choice:
+    """Who runs on this arm and database.
 
     Args:
         arm: may be meant for some strategies or databases only.
-        wanted: names, or None for all.
+        wanted: entrants, or None for every strategy.
         database: name of the dialect.
+        redis: the servers there are.
     """
     if database in arm.not_on:
         return Choice([], [("all", f"not applicable on {database}")])
     choice = Choice([], [])
-    for name in wanted or registry.names():
-        why = _why_not(arm, name, registry.promise(name), database)
+    for entrant in wanted or everyone(with_forms=False):
+        meant = not arm.strategies or entrant.strategy in arm.strategies
+        why = f"this preset is for {', '.join(arm.strategies)}"
+        if meant:
+            why = why_not(entrant, database) or redis.why_not(entrant)
         if not why:
-            choice.run.append(name)
-        elif wanted or name in arm.strategies or not arm.strategies:
-            choice.left_out.append((name, why))
+            choice.run.append(entrant)
+        elif wanted or meant:
+            choice.left_out.append((entrant.name, why))
     return choice
 
 
-def _why_not(arm: Arm, name: str, promise: Promise, database: str) -> str:
-    if arm.strategies and name not in arm.strategies:
-        return f"this preset is for {', '.join(arm.strategies)}"
+def why_not(entrant: Entrant, database: str) -> str:
+    """Why an entrant cannot run here, whatever Redis servers there are; empty when it can."""
+    promise = entrant.promise
     if ("mariadb" if database == "mysql" else database) not in promise.databases:
         return f"runs on {', '.join(promise.databases)}, not on {database}"
-    if promise.needs:
-        return f"needs {', '.join(promise.needs)}"
-    return ""
+    others = [need for need in promise.needs if need != "redis"]
+    return f"needs {', '.join(others)}" if others else ""

@@ -51,6 +51,7 @@ class Arm:
         stock: units in stock or points in the account at the start, unless told otherwise.
         refusal: the only code a buyer may be refused with; empty where nobody may be refused.
         bites: a strategy without protection must be seen to fail here; else the arm cannot tell.
+        one_row: all buyers meet on one row that is there before they come, so that a fault at one concerns all.
         deadlocks: "any": not judged; "none": one deadlock misses the promise; "some": none at all does.
         unsorted: lock in the order the buyer names the rows, which only `strategies` can do.
         strategies: the only strategies the arm is meant for; empty for all.
@@ -66,6 +67,7 @@ class Arm:
     stock: int
     refusal: str = ""
     bites: bool = True
+    one_row: bool = True
     deadlocks: str = "any"
     unsorted: bool = False
     strategies: tuple[str, ...] = ()

@@ -2,23 +2,111 @@
 
 Processes are spawned, not forked, and started together by a barrier: without it the first would be done before the
 second has begun, and an in-process lock would look safe. They live for a whole lab run and open one strategy after
-the other. Neighbours: `worker` is what runs in each, `runner` asks.
+the other. Neighbours: `worker` is what runs in each, `runner` asks the crew, `fault_runner` single processes.
 """
 
 import asyncio
 import multiprocessing
+import os
+import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 from types import TracebackType
 from typing import Any
 
 from stockade.core import Command, Stats
 from stockade.lab.crew import Played, Team
 from stockade.lab.errors import LabError
-from stockade.lab.worker import Broken, Play, Prepare, main
+from stockade.lab.worker import Aim, Broken, Play, Prepare, main
 
 ANSWER_WAIT_S = 120.0
 END_WAIT_S = 10.0
+LOOK_AGAIN_S = 0.005
+
+
+class WorkerGone(LabError):
+    """A worker process ended instead of answering."""
+
+
+class WorkerProcess:
+    """One worker process, and the pipe over which it is asked.
+
+    Args:
+        name: shown in process lists and errors.
+        barrier: where the processes of a crew start together.
+    """
+
+    def __init__(self, name: str, barrier: Barrier | None = None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe: Connection[Any, Any]
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=main, args=(theirs, barrier), name=name, daemon=True)
+        self._process.start()
+        theirs.close()  # else the end of the child would never show as the end of the pipe
+
+    async def ask(self, message: Prepare | Aim | Play) -> Any:
+        """Send a message and wait for the answer.
+
+        Raises:
+            WorkerGone: it ended.
+            LabError: it could not do it, or did not answer in time.
+        """
+        try:
+            self._pipe.send(message)
+        except OSError as error:
+            raise self._gone() from error
+        return await asyncio.to_thread(self._answer)
+
+    def _answer(self) -> Any:
+        name = self._process.name
+        try:
+            if not self._pipe.poll(ANSWER_WAIT_S):
+                raise LabError(f"{name} gave no answer in {ANSWER_WAIT_S:.0f} s")
+            answer = self._pipe.recv()
+        except (EOFError, ConnectionResetError) as error:
+            raise self._gone() from error
+        if isinstance(answer, Broken):
+            raise LabError(f"{name}: {answer.text}")
+        return answer
+
+    def _gone(self) -> WorkerGone:
+        self._process.join(END_WAIT_S)
+        return WorkerGone(f"{self._process.name} ended (exit code {self._process.exitcode})")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process exists (a stopped one does)."""
+        return self._process.is_alive()
+
+    async def stopped(self, wait_s: float) -> bool:
+        """Whether it is stopped by a signal within this time, in seconds; False at once when it ends instead."""
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while asyncio.get_running_loop().time() < deadline and self.alive:
+            if self._was_stopped():
+                return True
+            await asyncio.sleep(LOOK_AGAIN_S)
+        return False
+
+    def _was_stopped(self) -> bool:
+        return os.waitid(os.P_PID, self._process.pid or 0, os.WSTOPPED | os.WNOHANG) is not None
+
+    def resume(self) -> None:
+        """Let a stopped process go on."""
+        if self.alive:
+            os.kill(self._process.pid or 0, signal.SIGCONT)
+
+    def close(self) -> None:
+        """Tell it to end; `join` waits for that."""
+        self._pipe.close()
+        self.resume()
+
+    def join(self) -> None:
+        """Wait for its end, and insist."""
+        self._process.join(END_WAIT_S)
+        if self.alive:
+            self._process.kill()
+            self._process.join(END_WAIT_S)
 
 
 class ProcessCrew:
@@ -29,17 +117,9 @@ class ProcessCrew:
     """
 
     def __init__(self, processes: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._barrier = context.Barrier(processes)  # kept: without a holder here it would be unlinked before they start
-        self._pipes: list[Connection[Any, Any]] = []
-        self._processes = []
-        for n in range(processes):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=main, args=(theirs, self._barrier), name=f"lab-worker-{n}", daemon=True)
-            process.start()
-            theirs.close()  # else the end of the child would never show as the end of the pipe
-            self._pipes.append(ours)
-            self._processes.append(process)
+        # kept: without a holder here it would be unlinked before they start
+        self._barrier = multiprocessing.get_context("spawn").Barrier(processes)
+        self._workers = [WorkerProcess(f"worker process {n}", self._barrier) for n in range(processes)]
 
     def __enter__(self) -> "ProcessCrew":
         return self
@@ -47,13 +127,10 @@ class ProcessCrew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for pipe in self._pipes:
-            pipe.close()
-        for process in self._processes:
-            process.join(END_WAIT_S)
-            if process.is_alive():
-                process.kill()
-                process.join(END_WAIT_S)
+        for worker in self._workers:
+            worker.close()
+        for worker in self._workers:
+            worker.join()
 
     async def prepare(self, team: Team) -> None:
         """Let every process open this database and strategy.
@@ -61,7 +138,7 @@ class ProcessCrew:
         Raises:
             LabError: a process could not; the message is its own.
         """
-        await self._ask([Prepare(team)] * len(self._pipes))
+        await asyncio.gather(*(worker.ask(Prepare(team)) for worker in self._workers))
 
     async def play(self, commands: Sequence[Command]) -> Played:
         """Deal the commands out in turn and let all processes fire together.
@@ -69,32 +146,10 @@ class ProcessCrew:
         Raises:
             LabError: a process failed, ended or did not answer.
         """
-        size = len(self._pipes)
-        answers = await self._ask([Play(tuple(commands[n::size])) for n in range(size)])
+        size = len(self._workers)
+        hands = [Play(tuple(commands[n::size])) for n in range(size)]
+        answers = await asyncio.gather(*(self._workers[n].ask(hands[n]) for n in range(size)))
         effort = Stats()
         for answer in answers:
             effort.add(answer.effort)
         return Played([shot for answer in answers for shot in answer.shots], effort)
-
-    async def _ask(self, messages: Sequence[Prepare | Play]) -> list[Any]:
-        for n, message in enumerate(messages):
-            try:
-                self._pipes[n].send(message)
-            except OSError as error:
-                raise self._ended(n) from error
-        return await asyncio.gather(*(asyncio.to_thread(self._answer, n) for n in range(len(self._pipes))))
-
-    def _answer(self, n: int) -> Any:
-        try:
-            if not self._pipes[n].poll(ANSWER_WAIT_S):
-                raise LabError(f"worker process {n} gave no answer in {ANSWER_WAIT_S:.0f} s")
-            answer = self._pipes[n].recv()
-        except (EOFError, ConnectionResetError) as error:
-            raise self._ended(n) from error
-        if isinstance(answer, Broken):
-            raise LabError(f"worker process {n}: {answer.text}")
-        return answer
-
-    def _ended(self, n: int) -> LabError:
-        self._processes[n].join(END_WAIT_S)
-        return LabError(f"worker process {n} ended (exit code {self._processes[n].exitcode})")

@@ -15,20 +15,23 @@ from typing import Protocol
 from stockade.core import Command, Guard, Stats
 from stockade.lab.checks import violations
 from stockade.lab.crew import Crew, Team, at_work
+from stockade.lab.entrant import Entrant
 from stockade.lab.errors import LabError
 from stockade.lab.evidence import collect
 from stockade.lab.figures import Measured, Run, Subject, summarise
 from stockade.lab.ground import Ground
+from stockade.lab.load import Shot
 from stockade.lab.plan import WARM_UPS, Plan, choose
 from stockade.lab.preset import Arm, Scene
 from stockade.lab.processes import ProcessCrew
+from stockade.lab.redis_servers import RedisServers
 from stockade.lab.run_audit import audit_run
 from stockade.lab.stage import Stage
 from stockade.lab.trial import Trial
 from stockade.lab.verdict import Observed, judge
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
-from stockade.strategies import registry
+from stockade.strategies.options import Options
 
 SETUP_BATCH = 200
 SETUP_WAIT_S = 60.0
@@ -56,11 +59,12 @@ class Runner:
     Args:
         plan: what to do.
         ground: where.
+        redis: what the lock strategies lock in.
         observer: is told of every step.
     """
 
-    def __init__(self, plan: Plan, ground: Ground, observer: Observer) -> None:
-        self._plan, self._ground, self._observer = plan, ground, observer
+    def __init__(self, plan: Plan, ground: Ground, redis: RedisServers, observer: Observer) -> None:
+        self._plan, self._ground, self._redis, self._observer = plan, ground, redis, observer
 
     async def play(self) -> list[Run]:
         """Run everything that the plan names, in its order.
@@ -73,37 +77,38 @@ class Runner:
             processes = stack.enter_context(ProcessCrew(plan.processes)) if plan.processes > 1 else None
             for name, arm in plan.arms:
                 self._observer.arm(name, arm, self._ground)
-                choice = choose(arm, plan.strategies, self._ground.name)
-                for strategy, reason in choice.left_out:
-                    self._observer.left_out(strategy, reason)
-                for strategy in choice.run:
-                    team = Team(self._ground.url, strategy, plan.pool_size, plan.wait_s, arm.unsorted)
-                    async with _crew(processes, team) as crew:
-                        rows.append(await self._run(name, arm, strategy, crew))
+                choice = choose(arm, plan.entrants, self._ground.name, self._redis)
+                for left_out, reason in choice.left_out:
+                    self._observer.left_out(left_out, reason)
+                for entrant in choice.run:
+                    async with _crew(processes, self._team(arm, entrant)) as crew:
+                        rows.append(await self._run(name, arm, entrant, crew))
                     self._observer.row(rows[-1])
         return rows
 
-    async def _run(self, name: str, arm: Arm, strategy: str, crew: Crew) -> Run:
+    def _team(self, arm: Arm, entrant: Entrant) -> Team:
+        options = entrant.options(Options(wait_s=self._plan.wait_s, unsorted=arm.unsorted))
+        if entrant.redis_servers:
+            options = replace(options, redis=self._redis.urls_for(entrant))
+        return Team(self._ground.url, entrant.strategy, options, self._plan.pool_size)
+
+    async def _run(self, name: str, arm: Arm, entrant: Entrant, crew: Crew) -> Run:
         plan = self._plan
-        buyers, stock = _or(plan.buyers, arm.buyers), _or(plan.stock, arm.stock)
-        scenes = _scenes(arm, buyers, stock, WARM_UPS + _or(plan.repeats, arm.repeats))
-        self._observer.progress(strategy, 0, len(scenes))
-        await _prepare(self._ground, scenes)
+        buyers, stock = either(plan.buyers, arm.buyers), either(plan.stock, arm.stock)
+        scenes = make_scenes(arm, buyers, stock, WARM_UPS + either(plan.repeats, arm.repeats))
+        self._observer.progress(entrant.name, 0, len(scenes))
+        await prepare(self._ground, scenes)
         measured: list[Measured] = []
         effort = Stats()
         for number, scene in enumerate(scenes):
             played = await crew.play(scene.orders)
             effort.add(played.effort)
-            evidence = await self._ground.control.read(partial(collect, scene=scene))
-            trial = Trial(scene, arm.refusal, tuple(played.shots), evidence)
-            measured.append(Measured.of(trial, violations(trial), timed=number >= WARM_UPS))
-            self._observer.progress(strategy, number + 1, len(scenes))
-        if self._ground.own and not any(repeat.violations for repeat in measured):
-            found = await audit_run(self._ground, scenes)
-            measured[-1] = replace(measured[-1], violations=tuple(found))
-        judgement = judge(registry.promise(strategy), _observed(plan, arm, strategy, measured, effort.deadlocks))
-        subject = Subject(name, strategy, self._ground.name, plan.processes, buyers, stock)
-        return summarise(subject, measured, effort, judgement, arm.published_ms.get(strategy))
+            measured.append(await examine(self._ground, arm, scene, played.shots, timed=number >= WARM_UPS))
+            self._observer.progress(entrant.name, number + 1, len(scenes))
+        await examine_whole(self._ground, scenes, measured)
+        judgement = judge(entrant.promise, _observed(plan, arm, entrant, measured, effort.deadlocks))
+        subject = Subject(name, entrant.name, self._ground.name, plan.processes, buyers, stock)
+        return summarise(subject, measured, effort, judgement, arm.published_ms.get(entrant.name))
 
 
 @asynccontextmanager
@@ -116,7 +121,12 @@ async def _crew(processes: ProcessCrew | None, team: Team) -> AsyncIterator[Crew
             yield worker
 
 
-def _scenes(arm: Arm, buyers: int, stock: int, count: int) -> list[Scene]:
+def make_scenes(arm: Arm, buyers: int, stock: int, count: int) -> list[Scene]:
+    """So many repeats of an arm, each with names of its own.
+
+    Raises:
+        LabError: figures that the arm cannot have.
+    """
     run = secrets.token_hex(4)
     now_ms = time.time_ns() // 1_000_000
     try:
@@ -125,8 +135,12 @@ def _scenes(arm: Arm, buyers: int, stock: int, count: int) -> list[Scene]:
         raise LabError(str(error)) from error
 
 
-async def _prepare(ground: Ground, scenes: Sequence[Scene]) -> None:
-    """Make the rows of all repeats in a few transactions, before anything is timed."""
+async def prepare(ground: Ground, scenes: Sequence[Scene]) -> None:
+    """Make the rows of all repeats in a few transactions, before anything is timed.
+
+    Raises:
+        LabError: they cannot be made.
+    """
     store = SqlStore(ground.control, SHOP_RESOURCES)
     commands: list[Command] = [command for scene in scenes for command in scene.setup]
     for at in range(0, len(commands), SETUP_BATCH):
@@ -138,9 +152,23 @@ async def _prepare(ground: Ground, scenes: Sequence[Scene]) -> None:
                 raise LabError(f"the rows of the preset cannot be made: {outcome}")
 
 
-def _observed(plan: Plan, arm: Arm, strategy: str, measured: Sequence[Measured], deadlocks: int) -> Observed:
+async def examine(ground: Ground, arm: Arm, scene: Scene, shots: Sequence[Shot], *, timed: bool) -> Measured:
+    """Hold the answers of a repeat against what the database says."""
+    evidence = await ground.control.read(partial(collect, scene=scene))
+    trial = Trial(scene, arm.refusal, tuple(shots), evidence)
+    return Measured.of(trial, violations(trial), timed=timed)
+
+
+async def examine_whole(ground: Ground, scenes: Sequence[Scene], measured: list[Measured]) -> None:
+    """Audit a run that no repeat has broken; what is found is its last repeat's."""
+    if ground.own and not any(repeat.violations for repeat in measured):
+        found = await audit_run(ground, scenes)
+        measured[-1] = replace(measured[-1], violations=tuple(found))
+
+
+def _observed(plan: Plan, arm: Arm, entrant: Entrant, measured: Sequence[Measured], deadlocks: int) -> Observed:
     # Under SERIALIZABLE the database itself resolves conflicts by deadlock victims (InnoDB): not the rows' order
-    ordered = arm.deadlocks != "none" or strategy != "serializable"
+    ordered = arm.deadlocks != "none" or entrant.strategy != "serializable"
     return Observed(
         processes=plan.processes,
         repeats=len(measured),
@@ -152,5 +180,6 @@ def _observed(plan: Plan, arm: Arm, strategy: str, measured: Sequence[Measured],
     )
 
 
-def _or(chosen: int | None, usual: int) -> int:
+def either(chosen: int | None, usual: int) -> int:
+    """The user's figure, else the usual one."""
     return usual if chosen is None else chosen

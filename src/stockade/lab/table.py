@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from stockade.lab.columns import Cell, Column, columns
+from stockade.lab.columns import NAME_WIDTH, Cell, Column, columns
 from stockade.lab.figures import Run
 from stockade.lab.ground import Ground
 from stockade.lab.preset import Arm
@@ -25,10 +25,11 @@ class LiveTable:
     Args:
         console: where to print.
         processes: how many take orders, for the headline.
+        name_width: characters of the longest strategy name.
     """
 
-    def __init__(self, console: Console, processes: int) -> None:
-        self._console, self._processes = console, processes
+    def __init__(self, console: Console, processes: int, name_width: int = NAME_WIDTH) -> None:
+        self._console, self._processes, self._name_width = console, processes, name_width
         self._columns: list[Column] = []
         self._notes: list[str] = []
         self._progress = Progress(
@@ -62,7 +63,7 @@ class LiveTable:
     def arm(self, name: str, arm: Arm, ground: Ground) -> None:
         """Print the headline of an arm and the heads of its columns."""
         self._print_notes()
-        self._columns = columns(arm, self._console.width)
+        self._columns = columns(arm, self._console.width, self._name_width)
         processes = "one process" if self._processes == 1 else f"{self._processes} processes"
         self._console.print(f"\n[bold]{name}[/] on {ground.name}, {processes}: {arm.summary}", highlight=False)
         self._print_line([column.head for column in self._columns], style="bold underline")

@@ -23,6 +23,7 @@ class Observed:
         deadlocks: in total.
         bites: the arm shows a missing protection for certain.
         wanted_deadlocks: "any", "none" or "some"; who provokes deadlocks may give up requests for them.
+        fault: name of the fault it ran under; empty without.
     """
 
     processes: int
@@ -32,6 +33,7 @@ class Observed:
     deadlocks: int
     bites: bool
     wanted_deadlocks: str
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Judgement:
 
 def judge(promise: Promise, seen: Observed) -> Judgement:
     """Hold a run to its strategy's Promise."""
-    unsafe = _claims_nothing(promise, seen.processes)
+    unsafe = _claims_nothing(promise, seen)
     if seen.broken:
         times = f"in {seen.broken} of {seen.repeats} repeats"
         return Judgement(BROKEN, unsafe, f"{times}, as it must be" if unsafe else times)
@@ -61,5 +63,6 @@ def judge(promise: Promise, seen: Observed) -> Judgement:
     return Judgement(AS_PROMISED, True)
 
 
-def _claims_nothing(promise: Promise, processes: int) -> bool:
-    return promise.may_oversell or (processes > 1 and promise.processes == "one")
+def _claims_nothing(promise: Promise, seen: Observed) -> bool:
+    alone = seen.processes > 1 and promise.processes == "one"
+    return promise.may_oversell or alone or (seen.fault != "" and seen.fault not in promise.faults)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from stockade.core import Unknown
 from stockade.lab.load import ACCEPTED, FAILED, REJECTED, Shot
 from stockade.lab.trial import Trial, Violation
 
@@ -28,7 +27,7 @@ def check(trial: Trial) -> Iterator[Violation]:
 
 def _left_nothing(shot: Shot) -> bool:
     """Whether the buyer was told for certain that nothing happened."""
-    return shot.answer == REJECTED or (shot.answer == FAILED and shot.code != Unknown.code)
+    return shot.answer == REJECTED or (shot.answer == FAILED and not shot.unknown)
 
 
 def _none(text: str, ids: set[str]) -> Iterator[Violation]:

@@ -38,6 +38,7 @@ PRESET = Preset(
             scene=scene,
             buyers=30,
             stock=3000,
+            one_row=False,
             deadlocks="none",
         ),
         Arm(
@@ -46,6 +47,7 @@ PRESET = Preset(
             scene=scene,
             buyers=30,
             stock=3000,
+            one_row=False,
             deadlocks="some",
             unsorted=True,
             strategies=("pessimistic",),

@@ -37,8 +37,16 @@ PRESET = Preset(
             scene=one_key,
             buyers=10,
             stock=0,
+            one_row=False,
             bites=False,  # the request id is claimed in the charge's own transaction, whatever the strategy
         ),
-        Arm("ten-keys", "10 charges of 10000 with 10 keys: 10 accepted, 100000 left", ten_keys, buyers=10, stock=0),
+        Arm(
+            label="ten-keys",
+            summary="10 charges of 10000 with 10 keys: 10 accepted, 100000 left",
+            scene=ten_keys,
+            buyers=10,
+            stock=0,
+            one_row=False,
+        ),
     ),
 )

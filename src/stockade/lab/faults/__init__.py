@@ -1,0 +1,32 @@
+"""The faults by name. A new fault is one file here that defines `FAULT`; nothing else has to know it."""
+
+import importlib
+import pkgutil
+from functools import cache
+
+from stockade.lab.fault import Fault
+
+
+@cache
+def faults() -> dict[str, Fault]:
+    """Every fault of this folder, by name."""
+    found: dict[str, Fault] = {}
+    for module in pkgutil.iter_modules(__path__):
+        fault = importlib.import_module(f"{__name__}.{module.name}").FAULT
+        assert isinstance(fault, Fault)
+        found[fault.name] = fault
+    return dict(sorted(found.items()))
+
+
+def find(text: str) -> list[Fault]:
+    """The faults that a user's text names, separated by commas; `all` means every one, empty none.
+
+    Raises:
+        ValueError: a name that does not exist; the message lists those that do.
+    """
+    known = faults()
+    names = list(known) if text.strip() == "all" else [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown fault {name!r}; there are: {', '.join(known)}, all")
+    return [known[name] for name in dict.fromkeys(names)]

@@ -1,0 +1,130 @@
+"""Runs under faults: the bare forms of the locks break where their lease is not enough, the guarded ones hold."""
+
+from pathlib import Path
+
+import pytest
+
+from stockade.lab import faults as folder
+from stockade.lab.crew import Team
+from stockade.lab.errors import LabError
+from stockade.lab.faults import faults, find
+from stockade.lab.faults.pause import FAULT as PAUSE
+from stockade.lab.ground import open_ground
+from stockade.lab.presets.seed_004 import scene
+from stockade.lab.rig import Rig
+from stockade.lab.runner import prepare
+from stockade.lab.stage import Stage
+from tests.lab.conftest import by_strategy
+
+HOLDS, BREAKS = ("as promised", 20, 10), ("broken", 21, 9)
+ALL_FORMS = "redis-pubsub,redis-pubsub:fence,redis-pubsub:bare"
+
+
+def verdicts(document):
+    """Strategy -> verdict, accepted, rejected."""
+    runs = by_strategy(document)
+    return {name: (run["verdict"], run["accepted"], run["rejected"]) for name, run in runs.items()}
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("fault", ["pause", "restart", "failover"])
+def test_a_lease_alone_is_not_enough(lab, fault):
+    """Version and token refuse the late writer, or let it decide again; without them its unit is sold twice."""
+    code, document, output = lab("--fault", fault, "--strategies", ALL_FORMS)
+    assert code == 0, output
+    assert verdicts(document) == {
+        "redis-pubsub": HOLDS,
+        "redis-pubsub:fence": HOLDS,
+        "redis-pubsub:bare": BREAKS,
+    }
+    assert {run["fault"] for run in document["runs"]} == {fault}
+    broken = by_strategy(document)["redis-pubsub:bare"]
+    assert {"oversell", "ledger-chain"} <= {each["rule"] for each in broken["violations"]}
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("fault", ["restart", "failover"])
+def test_a_quorum_alone_is_not_enough(lab, fault):
+    """One of the majority forgets, the third server comes back: two majorities, unless the row is guarded."""
+    code, document, output = lab("--fault", fault, "--strategies", "redlock,redlock:bare")
+    assert code == 0, output
+    assert verdicts(document) == {"redlock": HOLDS, "redlock:bare": BREAKS}
+
+
+@pytest.mark.redis
+def test_a_killed_process_leaves_its_lock_to_its_lease(lab):
+    """Nothing half done, every buyer told in the end, bare or guarded; the dead holder's lock comes free by itself."""
+    code, document, output = lab("--fault", "crash", "--strategies", "redis-pubsub:fence,redis-pubsub:bare")
+    assert code == 0, output
+    assert set(verdicts(document).values()) == {HOLDS}
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    "kind", [pytest.param("postgres", marks=pytest.mark.postgres), pytest.param("mariadb", marks=pytest.mark.mariadb)]
+)
+def test_faults_on_a_real_database(lab, request, kind):
+    """A pause breaks those that promise nothing and no other; a kill leaves no row locked and nothing half done."""
+    url = request.getfixturevalue(f"{kind}_database")
+    code, document, output = lab(
+        "--database", url, "--fault", "pause", "--strategies", "unprotected,redis-spin,redis-spin:bare"
+    )
+    assert code == 0, output
+    found = verdicts(document)
+    assert found.pop("unprotected")[0] == "broken"
+    assert found == {"redis-spin": HOLDS, "redis-spin:bare": BREAKS}
+    code, document, output = lab("--database", url, "--fault", "crash", "--strategies", "pessimistic")
+    assert code == 0, output
+    assert verdicts(document) == {"pessimistic": HOLDS}
+
+
+def test_points_are_lost_under_a_pause_without_protection(lab):
+    """The charge of the process that stood still overwrites the others': with a version check it does not."""
+    options = ("--preset", "charge", "--fault", "pause", "--strategies", "unprotected,optimistic")
+    code, document, output = lab(*options)
+    runs = by_strategy(document)
+    assert code == 0, output
+    assert (runs["unprotected"]["verdict"], runs["optimistic"]["verdict"]) == ("broken", "as promised")
+    assert runs["unprotected"]["left"] < 400
+    assert runs["optimistic"]["left"] == 400
+
+
+@pytest.fixture
+async def prepared():
+    """A database with one scene of seed 004, and a rig over it, not yet opened."""
+    async with open_ground("sqlite", 4) as ground:
+        play = scene(Stage("rig", 0, 5, 3, now_ms=1))
+        await prepare(ground, [play])
+        with Rig() as rig:
+            yield ground, play, rig
+
+
+async def test_a_fault_that_misses_is_an_error(prepared):
+    """Nobody comes to a point that does not exist: the run says so instead of passing."""
+    ground, play, rig = prepared
+    await rig.prepare(Team(ground.url, "pessimistic"), [])
+    rig.point = "nowhere"
+    with pytest.raises(LabError, match="the fault missed: nobody came to the point 'nowhere'"):
+        await PAUSE.play(rig, play)
+    with pytest.raises(LabError, match="the fault missed"):
+        await rig.replace_victim()
+
+
+async def test_who_is_killed_leaves_everything_unknown_and_is_asked_again(prepared):
+    """His buyers hear nothing; asked again at the other process, each is told once and for all."""
+    ground, play, rig = prepared
+    await rig.prepare(Team(ground.url, "pessimistic"), [])
+    rig.victim._process.kill()
+    shots = await rig.send(rig.victim, play.orders)
+    assert [(shot.answer, shot.code, shot.unknown) for shot in shots] == [("failed", "OUTCOME_UNKNOWN", True)] * 5
+    told = await rig.ask_again(play, shots)
+    assert sorted(shot.answer for shot in told) == ["accepted"] * 3 + ["rejected"] * 2
+    assert [shot.began_ns for shot in told] == [shot.began_ns for shot in shots]
+
+
+def test_every_file_is_found():
+    """A fault is one file, and nothing else has to know it."""
+    files = {path.stem for path in Path(folder.__file__).parent.glob("*.py")} - {"__init__"}
+    assert set(faults()) == files == {fault.name for fault in find("all")}
+    assert [fault.name for fault in find("pause, crash,pause")] == ["pause", "crash"]
+    assert find("") == []

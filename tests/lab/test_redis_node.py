@@ -1,0 +1,56 @@
+"""What faults do to a Redis: forgotten locks, one token for two holders (M2, M4 of the reliability page)."""
+
+import pytest
+
+from stockade.lab.redis_node import RedisNode
+from stockade.locks import RedisTuning
+from stockade.locks.aio import RedisLocks
+
+pytestmark = pytest.mark.redis
+LONG_S = 30.0
+
+
+@pytest.fixture
+async def node(servers):
+    """One Redis behind its address."""
+    opened = RedisNode(servers)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def test_a_restarted_server_gives_a_held_lock_away(node):
+    """It has forgotten the holder; the next token is greater all the same, because counters start at the clock."""
+    async with RedisLocks(node.url) as first, RedisLocks(node.url) as second:
+        held = await first.lock("a", lease_s=LONG_S, on_lost="ignore").acquire()
+        assert await second.lock("a").try_acquire() is None
+        await node.go_down()
+        await node.come_back()
+        given = await second.lock("a", lease_s=LONG_S).acquire(timeout=10)
+        assert given.fencing_token > held.fencing_token
+        await given.release()
+
+
+async def test_a_failover_gives_one_token_to_two_holders(node):
+    """The replica missed the second grant, and its counter says the same again: only the owners differ."""
+    async with RedisLocks(node.url) as first, RedisLocks(node.url, RedisTuning(patience_s=10)) as second:
+        async with first.lock("a"):
+            await node.follow()
+        await node.cut()
+        held = await first.lock("a", lease_s=LONG_S, on_lost="ignore").acquire()
+        await node.fail_over()
+        given = await second.lock("a", lease_s=LONG_S).acquire(timeout=10)
+        assert given.fencing_token == held.fencing_token
+        assert given.token != held.token
+        await given.release()
+
+
+async def test_a_replica_that_is_not_cut_off_has_the_grant(node):
+    """The control: with the link intact the promoted replica knows the holder, and gives nothing away."""
+    async with RedisLocks(node.url) as first, RedisLocks(node.url) as second:
+        await node.follow()
+        held = await first.lock("a", lease_s=LONG_S).acquire()
+        await node._in_step()
+        await node.fail_over()
+        assert await second.lock("a").try_acquire() is None
+        await held.release()
