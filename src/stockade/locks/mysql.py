@@ -56,6 +56,7 @@ class MySQLDialect:
         try:
             await self._ask(connection, "SET SESSION sql_notes = 0")  # or "table exists" comes as a warning
             await self._ask(connection, _TABLE)
+            _still_wanted()
         except BaseException as error:
             connection.close()
             if isinstance(error, self._trouble):
@@ -144,6 +145,14 @@ class MySQLLocks(threads.Provider):
         port = BlockingPort()
         backend = SessionBackend(port, MySQLDialect(url, prefix), LoopThreadRunner())
         super().__init__(port, backend, threads.Lease, LockOptions(lease_s=lease_s))
+
+
+def _still_wanted() -> None:
+    """Raise the cancellation that the driver's connect lost: `asyncio.wait_for` of Python 3.11 drops one that arrives
+    together with its result (python/cpython#86296)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class AioMySQLLocks(tasks.Provider):
