@@ -124,18 +124,20 @@ async def optimistic(connection: Any, buy: Buy) -> bool:
 
 
 async def conditional(connection: Any, buy: Buy) -> bool:
-    """Read the price, write the records, then let both UPDATEs check, and the ledger follow what they return."""
+    """Read the price, write the order, let both UPDATEs check; what names balances and versions follows from them."""
     seen = await read(connection, buy)
     if not affordable(seen):
         return False
-    await add_records(connection, buy, seen)
+    await add_order(connection, buy, seen)
     account = await connection.fetchrow(TAKE_POINTS, buy.user_id, seen.price, buy.now_ms)
     sku = await connection.fetchrow(TAKE_STOCK, HOT, buy.now_ms)
     if account is None or sku is None:
         raise Changed
     (balance, held, account_version), (on_hand, reserved, sku_version) = account, sku
-    written = (on_hand + 1, reserved, sku_version - 1, balance + seen.price, held, account_version - 1)
-    await add_entries(connection, buy, Seen(seen.product_id, seen.price, *written))
+    before = (on_hand + 1, reserved, sku_version - 1, balance + seen.price, held, account_version - 1)
+    seen = Seen(seen.product_id, seen.price, *before)
+    await add_claim(connection, buy, seen)
+    await add_entries(connection, buy, seen)
     return True
 
 
@@ -151,14 +153,25 @@ def affordable(seen: Seen) -> bool:
 
 
 async def add_records(connection: Any, buy: Buy, seen: Seen) -> None:
-    """Request, order, line, payment, event; and the bought SKU leaves the cart."""
+    """Everything but the ledger."""
+    await add_claim(connection, buy, seen)
+    await add_order(connection, buy, seen)
+
+
+async def add_claim(connection: Any, buy: Buy, seen: Seen) -> None:
+    """The request with its outcome, which a duplicate would meet, and the event."""
     outcome, body = told(buy, seen)
-    request_id, user_id, now_ms = buy
+    request_id, _, now_ms = buy
     await connection.execute(ADD_REQUEST, request_id, FINGERPRINT, outcome, now_ms)
+    await connection.execute(ADD_EVENT, request_id, words.ORDER_PLACED, f"stock:{HOT}", body, now_ms, PART)
+
+
+async def add_order(connection: Any, buy: Buy, seen: Seen) -> None:
+    """Order, line, payment; and the bought SKU leaves the cart."""
+    request_id, user_id, now_ms = buy
     await connection.execute(ADD_ORDER, request_id, user_id, seen.price, now_ms)
     await connection.execute(ADD_LINE, request_id, HOT, seen.product_id, seen.price)
     await connection.execute(ADD_PAYMENT, request_id, user_id, seen.price, now_ms)
-    await connection.execute(ADD_EVENT, request_id, words.ORDER_PLACED, f"stock:{HOT}", body, now_ms, PART)
     await connection.execute(EMPTY_CART, user_id, HOT)
 
 

@@ -5,7 +5,6 @@ arm runs once, ratios are taken inside the round, and their median and range are
 """
 
 import asyncio
-import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 
 from benchmarks import processor
 from benchmarks.ground import Buy, Ground
+from stockade.shop.process import settle
 
 Place = Callable[[Buy], Awaitable[bool]]
 
@@ -175,10 +175,8 @@ async def take_turns(ground: Ground, arms: Sequence[Arm], pace: Pace) -> AsyncIt
 
 
 def calm_collector() -> None:
-    """Spare every arm the garbage collector's walks over what never becomes garbage, as a server process does."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    """Spare every arm the garbage collector's walks over what never becomes garbage, as a serving process does."""
+    settle()
 
 
 def ratios(samples: Sequence[Sample], arm: str, over: str) -> list[float]:
