@@ -60,8 +60,9 @@ async def test_cancelled_waits_leave_nothing(provider):
     for step in range(10):
         task = asyncio.create_task(provider.lock("a").acquire(timeout=20))
         asyncio.get_running_loop().call_later(step * 0.004, task.cancel)
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        answers = await asyncio.gather(task, return_exceptions=True)
+        # a driver can lose a cancellation (Python 3.11's wait_for): then the wait ends empty-handed, never with a lease
+        assert answers == [None] or isinstance(answers[0], asyncio.CancelledError | LockUnavailable)
     await provider.port.settle()
 
     async def nobody_waits():
