@@ -8,10 +8,15 @@ from sqlalchemy import select
 
 from stockade.core import Accepted, Backoff, Busy, FenceRefused, Rejected
 from stockade.locks import RedisLocks
+from stockade.shop.commands.charge_points import ChargePoints
+from stockade.shop.ids import derived_id
+from stockade.shop.settings import Settings
+from stockade.shop.wiring import open_shop
+from stockade.store.migrate import create_all
 from stockade.store.tables import skus
 from stockade.strategies import registry
 from stockade.strategies.options import Options
-from tests.contract.conftest import Bench
+from tests.contract.conftest import NOW_MS, Bench
 
 NAMES = ["redis-spin", "redis-pubsub", "redlock"]
 pytestmark = pytest.mark.redis
@@ -78,6 +83,24 @@ async def test_without_raising_it_nobody_gets_through(fenced):
         with pytest.raises(FenceRefused) as refused:
             await bench.strategy.execute(bench.order(2))
         assert (refused.value.key, refused.value.fence, refused.value.outcome) == ("stock:s", seen, "none")
+
+
+@pytest.mark.parametrize(("guard", "kind"), [("version", "VERSION"), ("fence", "FENCE"), ("none", "NONE")])
+async def test_the_settings_reach_the_strategy(redis_url, guard, kind):
+    """What `serve --strategy redis-pubsub --set redis=… --set lock_guard=…` opens locks there, under that guard."""
+    lock = {"redis": redis_url, "lease_s": 7.0, "lock_guard": guard}
+    settings = Settings(database="sqlite://", strategy_stock="redis-pubsub", strategy_points="redis-pubsub", **lock)
+    held_ms = []
+
+    def look(point):
+        if point == "saved":
+            with Redis.from_url(redis_url) as server:
+                held_ms.append(server.pttl("points:u1"))
+
+    async with open_shop(settings, jobs=False, before=create_all, checkpoint=look) as shop:
+        assert shop.strategies["points"].guard.kind.name == kind
+        assert (await shop.execute(ChargePoints(derived_id("charge", 1), "f", NOW_MS, "u1", 100))).accepted
+    assert 5_000 < held_ms[-1] <= 7_000
 
 
 @pytest.fixture

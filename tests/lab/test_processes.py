@@ -103,12 +103,19 @@ def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
     eventually(lambda: not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text())
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_lab_that_is_stopped_leaves_nothing_behind(tmp_path, sent, code):
-    """Stopped in the middle it ends its workers and removes its database."""
+@pytest.mark.parametrize(
+    ("sent", "code", "options"),
+    [
+        (signal.SIGTERM, 143, ("--strategies", "sequencer")),
+        (signal.SIGINT, 130, ("--strategies", "sequencer")),
+        (signal.SIGINT, 130, ("--strategies", "pessimistic", "--fault", "pause")),
+    ],
+)
+def test_a_lab_that_is_stopped_leaves_nothing_behind(tmp_path, sent, code, options):
+    """Stopped in the middle it ends its workers, one that a fault has stopped too, and removes its database."""
     command = [sys.executable, "-m", "stockade", "lab", "--processes", "2", "--repeats", "5000"]
     run = subprocess.Popen(
-        [*command, "--strategies", "sequencer"],
+        [*command, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -153,7 +153,12 @@ def test_kafka_keeps_its_topics(servers):
     admin.create_topics([NewTopic("orders", 3)])["orders"].result(20)
     cluster.brokers[0].kill()
     cluster.brokers[0].restart()
-    assert len(admin.list_topics("orders", timeout=20).topics["orders"].partitions) == 3
+    eventually(lambda: len(_partitions(admin, "orders")) == 3, limit_s=20)
+
+
+def _partitions(admin, topic):
+    """The topic's partitions, as the broker that was asked knows them by now."""
+    return admin.list_topics(topic, timeout=20).topics[topic].partitions
 
 
 @pytest.mark.kafka
@@ -166,7 +171,8 @@ def test_three_brokers(servers):
     cluster = servers.kafka(brokers=3)
     admin = AdminClient({"bootstrap.servers": cluster.url})
     admin.create_topics([NewTopic("orders", 1, replication_factor=3)])["orders"].result(20)
-    assert len(admin.list_topics("orders", timeout=20).topics["orders"].partitions[0].replicas) == 3
+    partitions = eventually(lambda: _partitions(admin, "orders"), limit_s=20)  # a broker learns of a topic a little later
+    assert len(partitions[0].replicas) == 3
     cluster.brokers[0].kill()
     sent = []
     producer = Producer({"bootstrap.servers": cluster.url, "acks": "all", "enable.idempotence": True})

@@ -18,10 +18,10 @@ from stockade.lab.ground import Ground
 from stockade.lab.plan import Choice, Plan, why_not
 from stockade.lab.preset import Arm
 from stockade.lab.redis_node import RedisNode
-from stockade.lab.rig import Rig
+from stockade.lab.rig import PATIENCE_S, UNSAFE_PATIENCE_S, Rig
 from stockade.lab.runner import Observer, either, examine, examine_whole, make_scenes, prepare
 from stockade.lab.servers import Servers
-from stockade.lab.verdict import Observed, judge
+from stockade.lab.verdict import Observed, holds, judge
 from stockade.strategies.options import Options
 
 PROCESSES = 2
@@ -73,6 +73,7 @@ class FaultRunner:
         measured: list[Measured] = []
         async with self._nodes(entrant.redis_servers) as nodes:
             await rig.prepare(self._team(fault, entrant, nodes), nodes)
+            rig.patience_s = PATIENCE_S if holds(entrant.promise, fault.name) else UNSAFE_PATIENCE_S
             for number, (scene, rig.point) in enumerate(zip(scenes, itertools.cycle(fault.points), strict=False)):
                 shots = await rig.ask_again(scene, await fault.play(rig, scene))
                 measured.append(await examine(self._ground, arm, scene, shots, timed=True))

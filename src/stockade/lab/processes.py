@@ -9,7 +9,9 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from types import TracebackType
@@ -42,6 +44,7 @@ class WorkerProcess:
         self._pipe: Connection[Any, Any]
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=main, args=(theirs, barrier), name=name, daemon=True)
+        self._reading = threading.Lock()  # held by the thread that waits for an answer
         self._process.start()
         theirs.close()  # else the end of the child would never show as the end of the pipe
 
@@ -61,10 +64,11 @@ class WorkerProcess:
     def _answer(self) -> Any:
         name = self._process.name
         try:
-            if not self._pipe.poll(ANSWER_WAIT_S):
-                raise LabError(f"{name} gave no answer in {ANSWER_WAIT_S:.0f} s")
-            answer = self._pipe.recv()
-        except (EOFError, ConnectionResetError) as error:
+            with self._reading:
+                if not self._pipe.poll(ANSWER_WAIT_S):
+                    raise LabError(f"{name} gave no answer in {ANSWER_WAIT_S:.0f} s")
+                answer = self._pipe.recv()
+        except (EOFError, OSError) as error:
             raise self._gone() from error
         if isinstance(answer, Broken):
             raise LabError(f"{name}: {answer.text}")
@@ -73,6 +77,11 @@ class WorkerProcess:
     def _gone(self) -> WorkerGone:
         self._process.join(END_WAIT_S)
         return WorkerGone(f"{self._process.name} ended (exit code {self._process.exitcode})")
+
+    @property
+    def _pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
 
     @property
     def alive(self) -> bool:
@@ -89,16 +98,24 @@ class WorkerProcess:
         return False
 
     def _was_stopped(self) -> bool:
-        return os.waitid(os.P_PID, self._process.pid or 0, os.WSTOPPED | os.WNOHANG) is not None
+        return os.waitid(os.P_PID, self._pid, os.WSTOPPED | os.WNOHANG) is not None
 
     def resume(self) -> None:
         """Let a stopped process go on."""
         if self.alive:
-            os.kill(self._process.pid or 0, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # it has ended this moment
+                os.kill(self._pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """Tell it to end; `join` waits for that."""
+        """Tell it to end; `join` waits for that. One that owes an answer, because the run was broken off, is killed.
+
+        The thread that waits for the answer would else read from whatever file gets the closed pipe's number next.
+        """
+        if not self._reading.acquire(blocking=False):
+            self._process.kill()
+            self._reading.acquire()
         self._pipe.close()
+        self._reading.release()
         self.resume()
 
     def join(self) -> None:

@@ -21,7 +21,8 @@ from stockade.lab.redis_node import RedisNode
 from stockade.lab.worker import Aim, Play, Prepare
 
 HIT_WAIT_S = 10.0  # until the victim has come to its fault point
-PATIENCE_S = 2.0  # how long a buyer is watched before he counts as one who waits for the stopped process
+PATIENCE_S = 1.0  # how long a buyer is watched before he counts as one who waits for the stopped process
+UNSAFE_PATIENCE_S = 10.0  # the same where nothing makes him wait: who must be seen to fail is given the time it takes
 ASK_AGAIN = 3  # how often a buyer without a decision sends his request again
 
 
@@ -30,6 +31,7 @@ class Rig:
 
     Attributes:
         point: the fault point that the present repeat is aimed at.
+        patience_s: how long a buyer is watched while the victim stands still.
         nodes: the entrant's Redis servers.
         effort: what the stores did; a killed process takes its part with it.
     """
@@ -37,6 +39,7 @@ class Rig:
     def __init__(self) -> None:
         self.victim, self.other = WorkerProcess("the victim"), WorkerProcess("the other process")
         self.point = ""
+        self.patience_s = PATIENCE_S
         self.nodes: Sequence[RedisNode] = ()
         self.effort = Stats()
         self._team: Team | None = None
@@ -67,7 +70,9 @@ class Rig:
 
     def send(self, worker: WorkerProcess, commands: Sequence[Command]) -> "asyncio.Task[list[Shot]]":
         """Let a process carry these out, all at once; who is killed meanwhile leaves everything unknown."""
-        return asyncio.create_task(self._send(worker, tuple(commands)))
+        task = asyncio.create_task(self._send(worker, tuple(commands)))
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # a broken-off run asks nobody
+        return task
 
     async def _send(self, worker: WorkerProcess, commands: tuple[Command, ...]) -> list[Shot]:
         began_ns = time.monotonic_ns()
@@ -110,7 +115,7 @@ class Rig:
         try:
             await meanwhile()
             tried = self.send(self.other, [second])
-            served, _ = await asyncio.wait([tried], timeout=PATIENCE_S)
+            served, _ = await asyncio.wait([tried], timeout=self.patience_s)
             rest = await self.send(self.other, others) if served else []
         finally:
             self.victim.resume()

@@ -47,7 +47,7 @@ class Judgement:
 
 def judge(promise: Promise, seen: Observed) -> Judgement:
     """Hold a run to its strategy's Promise."""
-    unsafe = _claims_nothing(promise, seen)
+    unsafe = not holds(promise, seen.fault, seen.processes)
     if seen.broken:
         times = f"in {seen.broken} of {seen.repeats} repeats"
         return Judgement(BROKEN, unsafe, f"{times}, as it must be" if unsafe else times)
@@ -63,6 +63,7 @@ def judge(promise: Promise, seen: Observed) -> Judgement:
     return Judgement(AS_PROMISED, True)
 
 
-def _claims_nothing(promise: Promise, seen: Observed) -> bool:
-    alone = seen.processes > 1 and promise.processes == "one"
-    return promise.may_oversell or alone or (seen.fault != "" and seen.fault not in promise.faults)
+def holds(promise: Promise, fault: str, processes: int = 2) -> bool:
+    """Whether a strategy claims to be right in so many processes and under this fault (empty: none)."""
+    alone = processes > 1 and promise.processes == "one"
+    return not promise.may_oversell and not alone and (not fault or fault in promise.faults)

@@ -15,7 +15,7 @@ from stockade.locks.ask import Ask, Holder, LockInfo, LockOptions
 from stockade.locks.blocking import BlockingPort
 from stockade.locks.errors import LockUnavailable, missing
 from stockade.locks.loop import AsyncioPort
-from stockade.locks.sessions import AwaitingRunner, LoopThreadRunner, SessionBackend, hashed
+from stockade.locks.sessions import AwaitingRunner, LoopThreadRunner, SessionBackend, cancellation_kept, hashed
 
 _CALL_S = 5.0
 _FOREVER_S = 31_536_000  # GET_LOCK wants a number; MariaDB reads a negative one as 0
@@ -49,16 +49,19 @@ class MySQLDialect:
         self._trouble = (asyncmy.errors.MySQLError, OSError, TimeoutError, RuntimeError)
 
     async def connect(self, ended: Callable[[Any], None]) -> Any:
-        try:
+        connection = None
+
+        async def prepare() -> None:
+            nonlocal connection
             connection = await self._asyncmy.connect(autocommit=True, connect_timeout=_CALL_S, **self._where)
-        except self._trouble as error:
-            raise LockUnavailable(f"MySQL: {error}") from error
-        try:
             await self._ask(connection, "SET SESSION sql_notes = 0")  # or "table exists" comes as a warning
             await self._ask(connection, _TABLE)
-            _still_wanted()
+
+        try:
+            await cancellation_kept(prepare())
         except BaseException as error:
-            connection.close()
+            if connection is not None:
+                connection.close()
             if isinstance(error, self._trouble):
                 raise LockUnavailable(f"MySQL: {error}") from error
             raise
@@ -145,14 +148,6 @@ class MySQLLocks(threads.Provider):
         port = BlockingPort()
         backend = SessionBackend(port, MySQLDialect(url, prefix), LoopThreadRunner())
         super().__init__(port, backend, threads.Lease, LockOptions(lease_s=lease_s))
-
-
-def _still_wanted() -> None:
-    """Raise the cancellation that the driver's connect lost: `asyncio.wait_for` of Python 3.11 drops one that arrives
-    together with its result (python/cpython#86296)."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 class AioMySQLLocks(tasks.Provider):

@@ -64,7 +64,7 @@ class AwaitingRunner:
     """For asyncio: simply await."""
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return await work
+        return await cancellation_kept(work)
 
     async def close(self) -> None:
         return None
@@ -79,7 +79,7 @@ class LoopThreadRunner:
         self._thread.start()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = asyncio.run_coroutine_threadsafe(cancellation_kept(work), self._loop)
         try:
             return future.result()
         except BaseException:
@@ -95,6 +95,26 @@ class LoopThreadRunner:
 def hashed(prefix: str, name: str) -> bytes:
     """The name as sixteen bytes; databases allow short names or numbers only."""
     return hashlib.blake2b((prefix + name).encode(), digest_size=16).digest()
+
+
+async def cancellation_kept(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work`, and raise a cancellation that it lost.
+
+    A driver can lose one: its clean-up raises another error instead, or `asyncio.wait_for` of Python 3.11 drops it when
+    the result arrives at the same moment (python/cpython#86296). The wait for a lock would then go on unwanted.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        answer = await work
+    except Exception as error:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError from error
+        raise
+    if task.cancelling() > before:
+        raise asyncio.CancelledError
+    return answer
 
 
 class SessionBackend:
