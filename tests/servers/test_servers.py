@@ -171,7 +171,7 @@ def test_three_brokers(servers):
     cluster = servers.kafka(brokers=3)
     admin = AdminClient({"bootstrap.servers": cluster.url})
     admin.create_topics([NewTopic("orders", 1, replication_factor=3)])["orders"].result(20)
-    partitions = eventually(lambda: _partitions(admin, "orders"), limit_s=20)  # a broker learns of a topic a little later
+    partitions = eventually(lambda: _partitions(admin, "orders"), limit_s=20)  # brokers learn of a topic a little later
     assert len(partitions[0].replicas) == 3
     cluster.brokers[0].kill()
     sent = []
