@@ -3,7 +3,6 @@
 
 import asyncio
 import logging
-import random
 import signal
 import statistics
 import subprocess
@@ -242,48 +241,6 @@ async def test_flushed_server_does_not_hang_fair_waiters(redis_url, server):
         await asyncio.wait_for(run, 5)
         with pytest.raises(LockLost):
             await holder.release()
-
-
-@pytest.mark.parametrize("face", ["aio", "sync"])
-async def test_cancelled_or_timed_out_at_random_leaves_no_orphan(redis_url, server, face):
-    """2,000 acquisitions cancelled (tasks) or out of time (threads) at random: no key, waiter or task stays."""
-    rng = random.Random(11)
-    if face == "aio":
-        tasks_before = len(asyncio.all_tasks())
-        async with aio.RedisLocks(redis_url, lease_s=LONG_S) as locks:
-            cancelled = 0
-            for _ in range(100):
-                tasks = [asyncio.create_task(hold_shortly(locks, f"k{rng.randrange(3)}", rng)) for _ in range(20)]
-                await work_for(rng.random() * 0.004)
-                for task in tasks:
-                    task.cancel()
-                cancelled += sum(
-                    isinstance(end, asyncio.CancelledError)
-                    for end in await asyncio.gather(*tasks, return_exceptions=True)
-                )
-            assert cancelled > 300
-        assert len(asyncio.all_tasks()) == tasks_before
-    else:
-        with sync.RedisLocks(redis_url, lease_s=LONG_S) as locks:
-            await asyncio.gather(*[asyncio.to_thread(time_out_often, locks, seed) for seed in range(6)])
-    left = {key for key in server.scan_iter() if not key.endswith(":f") and ":a:" not in key}
-    assert left == set()
-    assert all(server.pttl(key) > 0 for key in server.scan_iter())
-
-
-async def hold_shortly(locks, name, rng):
-    """One visit; it may be cancelled anywhere."""
-    async with locks.lock(name):
-        await work_for(rng.random() * 0.0005)
-
-
-def time_out_often(locks, seed):
-    """Many short waits in a thread."""
-    rng = random.Random(seed)
-    for _ in range(60):
-        lease = locks.lock(f"k{rng.randrange(2)}").acquire(timeout=rng.random() * 0.003)
-        if lease:
-            lease.release()
 
 
 @pytest.mark.parametrize("face", ["aio", "sync"])
