@@ -34,6 +34,9 @@ Strategies = Annotated[
 ]
 Database = Annotated[str, typer.Option(help="sqlite, postgres or mariadb (a private server is started), or a URL.")]
 Redis = Annotated[str, typer.Option(help="Redis URLs separated by commas; empty: private servers, when needed.")]
+Kafka = Annotated[str, typer.Option(help="Kafka brokers, host:port,…; empty: a private one, when it is named.")]
+Partitions = Annotated[int, typer.Option(min=1, max=64, help="Partitions of the topic, under kafka.")]
+Workers = Annotated[int, typer.Option(min=1, max=16, help="Processes that decide what is in the topic, under kafka.")]
 Processes = Annotated[int, typer.Option(min=1, max=64, help="Real processes that take orders.")]
 Faults = Annotated[str, typer.Option(help="Faults separated by commas, or all: hurt one of two processes, or Redis.")]
 Buyers = Annotated[int | None, typer.Option(min=1, max=10_000, help="Buyers at once; default: the preset's.")]
@@ -49,6 +52,9 @@ def lab(
     strategies: Strategies = "",
     database: Database = "sqlite",
     redis: Redis = "",
+    kafka: Kafka = "",
+    partitions: Partitions = 3,
+    workers: Workers = 1,
     processes: Processes = 1,
     buyers: Buyers = None,
     stock: Stock = None,
@@ -65,6 +71,7 @@ def lab(
     Exit code 0: every strategy behaved as it promises, `unprotected` included,
     which must oversell. 1: one did not. 2: the lab could not run.
     """
+    from stockade.core import StockadeError
     from stockade.lab.errors import LabError
     from stockade.lab.plan import Plan
     from stockade.lab.presets import find
@@ -77,6 +84,9 @@ def lab(
             entrants=_entrants(strategies),
             database=database,
             redis=redis,
+            kafka=kafka,
+            partitions=partitions,
+            workers=workers,
             processes=processes,
             buyers=buyers,
             stock=stock,
@@ -85,7 +95,7 @@ def lab(
             faults=faults,
         )
         kept = _on_a_loop(_run(plan, console, json_to))
-    except (LabError, ValueError, OSError) as error:
+    except (LabError, StockadeError, ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(UNUSABLE) from None
     except asyncio.CancelledError:
@@ -113,7 +123,7 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # end servers, remove folders
     with LiveTable(console, plan.processes, plan.widest_name) as table:
         table.waiting_for(f"opening {plan.database.partition(':')[0]}")
-        async with open_ground(plan.database, plan.processes * plan.pool_size) as ground:
+        async with open_ground(plan.database, plan.connections) as ground:
             environment = await describe(ground)
             runs = await _play(plan, ground, table)
     if not runs:
@@ -127,12 +137,16 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
 
 
 async def _play(plan: "Plan", ground: "Ground", observer: "Observer") -> "list[Run]":
+    from stockade.lab.brokers import open_brokers
     from stockade.lab.redis_servers import open_redis, private_redis_missing
     from stockade.lab.runner import Runner
 
     if not plan.faults:
-        async with open_redis(plan.redis, plan.redis_wanted(ground.name)) as servers:
-            return await Runner(plan, ground, servers, observer).play()
+        async with (
+            open_redis(plan.redis, plan.redis_wanted(ground.name)) as servers,
+            open_brokers(plan.kafka, plan.kafka_wanted) as brokers,
+        ):
+            return await Runner(plan, ground, servers, observer, brokers).play()
     from stockade.lab.fault_runner import FaultRunner
     from stockade.lab.servers import Servers
 

@@ -32,12 +32,9 @@ async def _work(settings: "Settings") -> None:
 
     from stockade.shop import logs
     from stockade.shop.process import settle
-    from stockade.shop.resources import SHOP_RESOURCES
     from stockade.shop.schema import require_schema
     from stockade.shop.settings import BadSetting
-    from stockade.shop.wiring import log_of, open_database
-    from stockade.shop.worker import Worker
-    from stockade.store import SqlStore
+    from stockade.shop.wiring import open_worker
 
     if not settings.kafka_bootstrap:
         raise BadSetting("kafka_bootstrap is empty: must be the brokers to ask first, host:port separated by commas")
@@ -45,18 +42,6 @@ async def _work(settings: "Settings") -> None:
     stop = asyncio.Event()
     for sig in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sig, stop.set)
-    opened = await open_database(settings)
-    try:
-        await require_schema(opened)
-        store = SqlStore(opened, SHOP_RESOURCES)
-        work = Worker(
-            store,
-            log_of(settings),
-            max_batch=settings.kafka_batch,
-            wait_s=settings.wait_s,
-            report=logs.logger().info,
-        )
+    async with open_worker(settings, logs.logger().info, before=require_schema) as work:
         settle()
         await work.run(stop)
-    finally:
-        await opened.close()

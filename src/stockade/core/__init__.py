@@ -26,7 +26,7 @@ from stockade.core.position import Position
 from stockade.core.retry import Backoff
 from stockade.core.stats import Stats
 from stockade.core.store import Store
-from stockade.core.strategy import Promise, Strategy
+from stockade.core.strategy import Promise, Queueing, Strategy
 from stockade.core.transaction import in_transaction, refuse_in_transaction
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "Pending",
     "Position",
     "Promise",
+    "Queueing",
     "Rejected",
     "RequestReused",
     "Row",

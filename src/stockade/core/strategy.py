@@ -1,7 +1,7 @@
 """A strategy chooses where to wait; its Promise says what it claims to survive, and the lab holds it to that."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from stockade.core.command import Command
 from stockade.core.decision import Accepted, Rejected
@@ -53,5 +53,19 @@ class Strategy(Protocol):
             Conflict: other writers won every attempt; nothing happened.
             Unknown: the commit's reply was lost; send the same request id again.
             RequestReused: the request id was used with other content.
+        """
+        ...
+
+
+@runtime_checkable
+class Queueing(Protocol):
+    """What a strategy over a log can besides: take a command now and decide it later."""
+
+    async def submit(self, command: Command) -> float:
+        """Wait only until the command is safe in the log; how many seconds that took. It will be decided.
+
+        Raises:
+            Unknown: that was not confirmed in time; send the same request id again.
+            Busy: too much is under way, or the log cannot be reached; nothing happened.
         """
         ...

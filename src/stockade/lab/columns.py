@@ -1,6 +1,7 @@
 """The columns of the lab's table: head, width and cell of each; what a narrow terminal leaves out. Pure."""
 
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -47,12 +48,12 @@ def columns(arm: Arm, width: int, name_width: int = NAME_WIDTH) -> list[Column]:
         Column(*(("failed", 6) if wide else ("fail", 4)), lambda run: str(run.failed)),
         Column("left", 6, lambda run: str(run.left)),
         Column(*(("violations", 10) if wide else ("viol", 4)), lambda run: str(len(run.violations))),
-        Column("wall ms (range)", 16, _wall),
+        Column("wall ms (range)", 16, lambda run: _range(run.wall_ms)),
     ]
     if arm.published_ms and wide:
         chosen.append(Column("seed", 4, lambda run: short(run.published_ms) if run.published_ms else ""))
     if wide:
-        chosen.append(Column("p50/p95/p99 ms", 14, lambda run: "/".join(map(short, run.latency_ms))))
+        chosen.append(Column("p50/p95/p99 ms", 14, lambda run: _three(run.latency_ms)))
         chosen.append(Column("attempts", 8, lambda run: f"{run.attempts_per_order:.2f}"))
     elif arm.deadlocks == "any" and name_width == NAME_WIDTH:
         chosen.append(Column("p99", 5, lambda run: short(run.latency_ms[2])))
@@ -73,5 +74,23 @@ def short(ms: float) -> str:
     return f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}"
 
 
-def _wall(run: Run) -> str:
-    return f"{short(run.wall_median_ms)} ({short(min(run.wall_ms))}-{short(max(run.wall_ms))})"
+def log_lines(run: Run) -> list[str]:
+    """What stands below the row of a strategy over a log: its row tells when orders were decided."""
+    log = run.log
+    if log is None:
+        return []
+    accepted = f"accepted after {_range(log.accepted_wall_ms)} ms, p50/p95/p99 {_three(log.accepted_latency_ms)}"
+    if run.published_ms:
+        accepted += f"; the seed's {short(run.published_ms)} ms is that time, until published"
+    workers = "1 worker" if log.workers == 1 else f"{log.workers} workers"
+    parts = "1 partition" if log.partitions == 1 else f"{log.partitions} partitions"
+    size = f"{log.orders_per_transaction:.1f} orders per transaction"
+    return [accepted, f"{parts}, {workers}, {size}, lag at the last acceptance at most {log.lag}"]
+
+
+def _three(values: Sequence[float]) -> str:
+    return "/".join(map(short, values))
+
+
+def _range(samples: Sequence[float]) -> str:
+    return f"{short(statistics.median(samples))} ({short(min(samples))}-{short(max(samples))})"

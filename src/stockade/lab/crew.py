@@ -41,9 +41,9 @@ class Played(NamedTuple):
 
 
 class Crew(Protocol):
-    """Carries the buyers' commands out, all at once."""
+    """Carries the buyers' commands out, all at once; `submit`: or only queues them, without waiting for decisions."""
 
-    async def play(self, commands: Sequence[Command]) -> Played: ...
+    async def play(self, commands: Sequence[Command], *, submit: bool = False) -> Played: ...
 
 
 class Worker:
@@ -52,11 +52,13 @@ class Worker:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
 
-    async def play(self, commands: Sequence[Command], barrier: Barrier | None = None) -> Played:
+    async def play(
+        self, commands: Sequence[Command], *, submit: bool = False, barrier: Barrier | None = None
+    ) -> Played:
         """Fire all commands at once, after the barrier if there is one."""
         stats = self._shop.store.stats
         before = stats.as_dict()
-        shots = await fire(self._shop.execute, commands, barrier)
+        shots = await fire(self._shop.submit if submit else self._shop.execute, commands, barrier)
         return Played(shots, Stats(**{name: count - before[name] for name, count in stats.as_dict().items()}))
 
 

@@ -60,6 +60,11 @@ class Entrant:
         kind = registry.find(self.strategy)
         return kind.servers if issubclass(kind, Locked) else 0
 
+    @property
+    def over_log(self) -> bool:
+        """Whether worker processes decide for it what it has put into a log of Apache Kafka."""
+        return "kafka" in registry.promise(self.strategy).needs
+
     def options(self, usual: Options) -> Options:
         """The usual parameters, with those of the form."""
         return replace(usual, fence=self.form == "fence", bare=self.form == "bare")

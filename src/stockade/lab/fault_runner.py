@@ -129,6 +129,8 @@ def choose(arm: Arm, fault: Fault, wanted: Sequence[Entrant] | None, database: s
 def _why_not(entrant: Entrant, database: str, missing: str) -> str:
     if entrant.promise.processes == "one":
         return "right in one process only, and a fault needs two"
+    if entrant.over_log:
+        return "other processes decide for it than those that are hurt here; tests/kafka hurts its workers"
     if entrant.redis_servers and missing:
         return f"needs redis: {missing}"
     return why_not(entrant, database)

@@ -44,6 +44,27 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class LogFigures:
+    """What a strategy over a log shows besides. Its other times are of the decisions, as everybody's.
+
+    Attributes:
+        partitions: of the topic.
+        workers: processes that decided.
+        accepted_wall_ms: from the first command's start until the log had all of them, of every timed repeat.
+        accepted_latency_ms: p50, p95 and p99 over all buyers until the log had their command.
+        orders_per_transaction: decided commands for each transaction of a worker.
+        lag: the most commands of a repeat that were not decided yet when its last one was accepted.
+    """
+
+    partitions: int
+    workers: int
+    accepted_wall_ms: tuple[float, ...]
+    accepted_latency_ms: tuple[float, float, float]
+    orders_per_transaction: float
+    lag: int
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One strategy on one arm: a row of the table.
 
@@ -56,6 +77,7 @@ class Run:
         deadlocks: transactions that the database ended as deadlock victims, over all repeats.
         published_ms: wall time that the seed published, None where it did not.
         fault: name of the fault it ran under; empty without.
+        log: of a strategy over a log, else None.
     """
 
     preset: str
@@ -76,6 +98,7 @@ class Run:
     judgement: Judgement
     published_ms: float | None = None
     fault: str = ""
+    log: LogFigures | None = None
 
     @property
     def wall_median_ms(self) -> float:

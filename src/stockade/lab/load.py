@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stockade.core import Accepted, Command, Outcome, StockadeError
 
-ACCEPTED, REJECTED, FAILED = "accepted", "rejected", "failed"
+ACCEPTED, REJECTED, FAILED, QUEUED = "accepted", "rejected", "failed", "queued"
 
 
 class Shot(NamedTuple):
@@ -20,7 +20,7 @@ class Shot(NamedTuple):
 
     Attributes:
         request_id: of the command.
-        answer: "accepted", "rejected" by the rules, or "failed" (no decision).
+        answer: "accepted", "rejected" by the rules, "failed" (no decision), or "queued" (in the log, to be decided).
         code: why it was rejected or failed; empty when accepted.
         content: hash of what the buyer was told: equal requests must be told the same.
         unexpected: what was raised, where it is no refusal that the strategies document.
@@ -40,14 +40,14 @@ class Shot(NamedTuple):
 
 
 Barrier = Callable[[], object]
-Execute = Callable[[Command], Awaitable[Outcome]]
+Execute = Callable[[Command], Awaitable[Outcome | bool]]
 
 
 async def fire(execute: Execute, commands: Sequence[Command], barrier: Barrier | None = None) -> list[Shot]:
     """Send all commands at once and wait for every answer.
 
     Args:
-        execute: carries one command out.
+        execute: carries one command out, or queues it and returns True.
         commands: one for each buyer.
         barrier: blocks until every other process stands ready too.
     """
@@ -60,20 +60,22 @@ async def fire(execute: Execute, commands: Sequence[Command], barrier: Barrier |
     return [_shot(*told) for told in await asyncio.gather(*buyers)]
 
 
-Told = tuple[Command, Outcome | Exception, int, int]
+Told = tuple[Command, Outcome | bool | Exception, int, int]
 
 
 async def _buy(execute: Execute, command: Command, start: asyncio.Event) -> Told:
     await start.wait()
     began_ns = time.monotonic_ns()
     try:
-        answer: Outcome | Exception = await execute(command)
+        answer: Outcome | bool | Exception = await execute(command)
     except Exception as error:  # noqa: BLE001 - recorded as this buyer's answer, and judged by the checks
         answer = error
     return command, answer, began_ns, time.monotonic_ns()
 
 
-def _shot(command: Command, told: Outcome | Exception, began_ns: int, ended_ns: int) -> Shot:
+def _shot(command: Command, told: Outcome | bool | Exception, began_ns: int, ended_ns: int) -> Shot:
+    if isinstance(told, bool):
+        return Shot(command.request_id, QUEUED, "", "", "", began_ns, ended_ns)
     if isinstance(told, Exception):
         code = getattr(told, "code", type(told).__name__)
         unexpected = "" if isinstance(told, StockadeError) else f"{type(told).__name__}: {told}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from stockade.lab.brokers import Brokers
 from stockade.lab.entrant import Entrant, everyone
 from stockade.lab.fault import Fault
 from stockade.lab.preset import Arm
@@ -21,6 +22,9 @@ class Plan:
         entrants: strategies and their forms; None for every strategy that can run here.
         database: `sqlite`, `postgres`, `mariadb`, or a URL.
         redis: URLs of Redis servers separated by commas; empty: private ones, where they are needed.
+        kafka: brokers, `host:port,…`; empty: a private one, where it is needed.
+        partitions: of the topic of a strategy over a log.
+        workers: processes that decide for such a strategy.
         processes: how many take orders.
         buyers: how many come at once.
         stock: units, or points in the account, before they come.
@@ -34,6 +38,9 @@ class Plan:
     entrants: Sequence[Entrant] | None = None
     database: str = "sqlite"
     redis: str = ""
+    kafka: str = ""
+    partitions: int = 3
+    workers: int = 1
     processes: int = 1
     buyers: int | None = None
     stock: int | None = None
@@ -57,6 +64,16 @@ class Plan:
             return 0
         return max(entrant.redis_servers for entrant in self.entrants or everyone(with_forms=False))
 
+    @property
+    def kafka_wanted(self) -> bool:
+        """Whether the run needs Apache Kafka: a broker takes seconds to start, so somebody has to ask for it."""
+        return bool(self.kafka) if self.entrants is None else any(each.over_log for each in self.entrants)
+
+    @property
+    def connections(self) -> int:
+        """How many connections to the database all processes together may open."""
+        return self.pool_size * (self.processes + (self.workers if self.kafka_wanted else 0))
+
 
 class Choice(NamedTuple):
     """Who runs on an arm, and who is left out with the reason."""
@@ -65,7 +82,9 @@ class Choice(NamedTuple):
     left_out: list[tuple[str, str]]
 
 
-def choose(arm: Arm, wanted: Sequence[Entrant] | None, database: str, redis: RedisServers) -> Choice:
+def choose(
+    arm: Arm, wanted: Sequence[Entrant] | None, database: str, redis: RedisServers, kafka: Brokers | None = None
+) -> Choice:
     """Who runs on this arm and database.
 
     Args:
@@ -73,7 +92,9 @@ def choose(arm: Arm, wanted: Sequence[Entrant] | None, database: str, redis: Red
         wanted: entrants, or None for every strategy.
         database: name of the dialect.
         redis: the servers there are.
+        kafka: the brokers there are; None: none.
     """
+    brokers = kafka or Brokers()
     if database in arm.not_on:
         return Choice([], [("all", f"not applicable on {database}")])
     choice = Choice([], [])
@@ -81,7 +102,7 @@ def choose(arm: Arm, wanted: Sequence[Entrant] | None, database: str, redis: Red
         meant = not arm.strategies or entrant.strategy in arm.strategies
         why = f"this preset is for {', '.join(arm.strategies)}"
         if meant:
-            why = why_not(entrant, database) or redis.why_not(entrant)
+            why = why_not(entrant, database) or redis.why_not(entrant) or brokers.why_not(entrant)
         if not why:
             choice.run.append(entrant)
         elif wanted or meant:
@@ -90,9 +111,8 @@ def choose(arm: Arm, wanted: Sequence[Entrant] | None, database: str, redis: Red
 
 
 def why_not(entrant: Entrant, database: str) -> str:
-    """Why an entrant cannot run here, whatever Redis servers there are; empty when it can."""
+    """Why an entrant cannot run here, whatever Redis servers and brokers there are; empty when it can."""
     promise = entrant.promise
     if ("mariadb" if database == "mysql" else database) not in promise.databases:
         return f"runs on {', '.join(promise.databases)}, not on {database}"
-    others = [need for need in promise.needs if need != "redis"]
-    return f"needs {', '.join(others)}" if others else ""
+    return ""

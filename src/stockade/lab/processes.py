@@ -19,6 +19,7 @@ from typing import Any
 
 from stockade.core import Command, Stats
 from stockade.lab.crew import Played, Team
+from stockade.lab.decider import Decide, Rest, Tell
 from stockade.lab.errors import LabError
 from stockade.lab.worker import Aim, Broken, Play, Prepare, main
 
@@ -48,7 +49,7 @@ class WorkerProcess:
         self._process.start()
         theirs.close()  # else the end of the child would never show as the end of the pipe
 
-    async def ask(self, message: Prepare | Aim | Play) -> Any:
+    async def ask(self, message: Prepare | Aim | Play | Decide | Tell | Rest) -> Any:
         """Send a message and wait for the answer.
 
         Raises:
@@ -157,14 +158,18 @@ class ProcessCrew:
         """
         await asyncio.gather(*(worker.ask(Prepare(team)) for worker in self._workers))
 
-    async def play(self, commands: Sequence[Command]) -> Played:
+    async def play(self, commands: Sequence[Command], *, submit: bool = False) -> Played:
         """Deal the commands out in turn and let all processes fire together.
+
+        Args:
+            commands: one for each buyer.
+            submit: only queue them.
 
         Raises:
             LabError: a process failed, ended or did not answer.
         """
         size = len(self._workers)
-        hands = [Play(tuple(commands[n::size])) for n in range(size)]
+        hands = [Play(tuple(commands[n::size]), submit) for n in range(size)]
         answers = await asyncio.gather(*(self._workers[n].ask(hands[n]) for n in range(size)))
         effort = Stats()
         for answer in answers:

@@ -7,20 +7,23 @@ Neighbours: `plan` says what, `ground` where, `crew` and `processes` who, `table
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from stockade.core import Command, Guard, Stats
+from stockade.lab.brokers import Brokers
 from stockade.lab.checks import violations
 from stockade.lab.crew import Crew, Team, at_work
+from stockade.lab.deciders import Deciders
 from stockade.lab.entrant import Entrant
 from stockade.lab.errors import LabError
 from stockade.lab.evidence import collect
 from stockade.lab.figures import Measured, Run, Subject, summarise
 from stockade.lab.ground import Ground
 from stockade.lab.load import Shot
+from stockade.lab.log_meter import LogMeter
 from stockade.lab.plan import WARM_UPS, Plan, choose
 from stockade.lab.preset import Arm, Scene
 from stockade.lab.processes import ProcessCrew
@@ -31,6 +34,7 @@ from stockade.lab.trial import Trial
 from stockade.lab.verdict import Observed, judge
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
+from stockade.strategies.kafka_options import KafkaOptions
 from stockade.strategies.options import Options
 
 SETUP_BATCH = 200
@@ -61,10 +65,14 @@ class Runner:
         ground: where.
         redis: what the lock strategies lock in.
         observer: is told of every step.
+        brokers: where a log is; None: nowhere.
     """
 
-    def __init__(self, plan: Plan, ground: Ground, redis: RedisServers, observer: Observer) -> None:
+    def __init__(
+        self, plan: Plan, ground: Ground, redis: RedisServers, observer: Observer, brokers: Brokers | None = None
+    ) -> None:
         self._plan, self._ground, self._redis, self._observer = plan, ground, redis, observer
+        self._brokers = brokers or Brokers()
 
     async def play(self) -> list[Run]:
         """Run everything that the plan names, in its order.
@@ -75,40 +83,58 @@ class Runner:
         plan, rows = self._plan, list[Run]()
         async with AsyncExitStack() as stack:
             processes = stack.enter_context(ProcessCrew(plan.processes)) if plan.processes > 1 else None
+            deciders = stack.enter_context(Deciders(plan.workers, plan.partitions))
             for name, arm in plan.arms:
                 self._observer.arm(name, arm, self._ground)
-                choice = choose(arm, plan.entrants, self._ground.name, self._redis)
+                choice = choose(arm, plan.entrants, self._ground.name, self._redis, self._brokers)
                 for left_out, reason in choice.left_out:
                     self._observer.left_out(left_out, reason)
                 for entrant in choice.run:
-                    async with _crew(processes, self._team(arm, entrant)) as crew:
-                        rows.append(await self._run(name, arm, entrant, crew))
+                    async with (
+                        self._at_log(entrant, deciders) as log,
+                        _crew(processes, self._team(arm, entrant, log)) as crew,
+                    ):
+                        meter = LogMeter(crew, deciders, self._ground, WARM_UPS) if log else None
+                        rows.append(await self._run(name, arm, entrant, crew, meter))
                     self._observer.row(rows[-1])
         return rows
 
-    def _team(self, arm: Arm, entrant: Entrant) -> Team:
-        options = entrant.options(Options(wait_s=self._plan.wait_s, unsorted=arm.unsorted))
+    def _at_log(self, entrant: Entrant, deciders: Deciders) -> AbstractAsyncContextManager[KafkaOptions | None]:
+        if not entrant.over_log:
+            return nullcontext()
+        return deciders.at_log(self._ground.url, self._brokers.bootstrap, self._plan.pool_size)
+
+    def _team(self, arm: Arm, entrant: Entrant, log: KafkaOptions | None) -> Team:
+        options = entrant.options(Options(wait_s=self._plan.wait_s, unsorted=arm.unsorted, kafka=log))
         if entrant.redis_servers:
             options = replace(options, redis=self._redis.urls_for(entrant))
         return Team(self._ground.url, entrant.strategy, options, self._plan.pool_size)
 
-    async def _run(self, name: str, arm: Arm, entrant: Entrant, crew: Crew) -> Run:
+    async def _run(self, name: str, arm: Arm, entrant: Entrant, crew: Crew, meter: LogMeter | None) -> Run:
         plan = self._plan
+        plays = [meter.decide, meter.accept] if meter else [crew.play]  # kinds of repeats, in turn; the first is timed
         buyers, stock = either(plan.buyers, arm.buyers), either(plan.stock, arm.stock)
-        scenes = make_scenes(arm, buyers, stock, WARM_UPS + either(plan.repeats, arm.repeats))
+        scenes = make_scenes(arm, buyers, stock, len(plays) * (WARM_UPS + either(plan.repeats, arm.repeats)))
         self._observer.progress(entrant.name, 0, len(scenes))
         await prepare(self._ground, scenes)
         measured: list[Measured] = []
         effort = Stats()
         for number, scene in enumerate(scenes):
-            played = await crew.play(scene.orders)
+            turn, kind = divmod(number, len(plays))
+            played = await plays[kind](scene.orders)
             effort.add(played.effort)
-            measured.append(await examine(self._ground, arm, scene, played.shots, timed=number >= WARM_UPS))
+            timed = turn >= WARM_UPS and kind == 0
+            measured.append(await examine(self._ground, arm, scene, played.shots, timed=timed))
             self._observer.progress(entrant.name, number + 1, len(scenes))
         await examine_whole(self._ground, scenes, measured)
         judgement = judge(entrant.promise, _observed(plan, arm, entrant, measured, effort.deadlocks))
         subject = Subject(name, entrant.name, self._ground.name, plan.processes, buyers, stock)
-        return summarise(subject, measured, effort, judgement, arm.published_ms.get(entrant.name))
+        run = summarise(subject, measured, effort, judgement, arm.published_ms.get(entrant.name))
+        if meter is None:
+            return run
+        # the transactions of one kind of repeats were counted, over the orders of both
+        attempts = run.attempts_per_order * len(plays)
+        return replace(run, log=meter.figures(), attempts_per_order=attempts)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from stockade.lab.columns import NAME_WIDTH, Cell, Column, columns
+from stockade.lab.columns import NAME_WIDTH, Cell, Column, columns, log_lines
 from stockade.lab.figures import Run
 from stockade.lab.ground import Ground
 from stockade.lab.preset import Arm
@@ -78,7 +78,7 @@ class LiveTable:
         """Print a finished strategy, and below it why its verdict is what it is."""
         self._print_line([column.cell(run) for column in self._columns])
         first = [f"{run.violations[0].rule}: {run.violations[0].detail}"] if run.violations else []
-        for text in (*first, run.judgement.reason):
+        for text in (*log_lines(run), *first, run.judgement.reason):
             if text:
                 self._console.print(f"    {text}", highlight=False, markup=False, style="dim")
 

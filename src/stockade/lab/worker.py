@@ -1,4 +1,4 @@
-"""The main function of a worker process: waits for messages of `processes`, takes orders, sends the answers back.
+"""The main function of a worker process: waits for messages of `processes`, takes orders or decides a log, answers.
 
 Started by multiprocessing's `spawn`, so it shares nothing with its parent but a pipe and the barrier. It ends when the
 pipe does, and, where the kernel offers that, with its parent: one that a fault has stopped cannot look at its pipe.
@@ -20,6 +20,7 @@ import uvloop
 
 from stockade.core import Command
 from stockade.lab.crew import Played, Team, Worker, at_work
+from stockade.lab.decider import Decide, Decider, Rest, Tell, Told, deciding
 
 BARRIER_WAIT_S = 30.0
 PR_SET_PDEATHSIG = 1
@@ -47,9 +48,10 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Wait at the barrier if there is one, then fire."""
+    """Wait at the barrier if there is one, then fire; `submit`: queue the commands and wait for no decision."""
 
     commands: tuple[Command, ...]
+    submit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +92,28 @@ class _Desk:
         self._stack, self._barrier = stack, barrier
         self._worker: Worker | None = None
         self._aim: Aim | None = None
+        self._decider: Decider | None = None
 
-    async def answer(self, message: Prepare | Aim | Play) -> Ready | Played | Broken:
+    async def answer(self, message: Prepare | Aim | Play | Decide | Tell | Rest) -> Ready | Played | Told | Broken:
         try:
             if isinstance(message, Prepare):
                 await self._stack.aclose()
                 self._worker = await self._stack.enter_async_context(at_work(message.team, self._pass))
                 return Ready()
+            if isinstance(message, Decide | Rest):
+                await self._stack.aclose()
+                if isinstance(message, Decide):
+                    self._decider = await self._stack.enter_async_context(deciding(message))
+                return Ready()
+            if isinstance(message, Tell):
+                assert self._decider is not None, "Tell before Decide"
+                return self._decider.told()
             if isinstance(message, Aim):
                 self._aim = message
                 return Ready()
             assert self._worker is not None, "Play before Prepare"
-            return await self._worker.play(message.commands, self._meet if self._barrier else None)
+            barrier = self._meet if self._barrier else None
+            return await self._worker.play(message.commands, submit=message.submit, barrier=barrier)
         except Exception as error:  # noqa: BLE001 - reported to the parent, which ends the run with it
             if self._barrier:
                 self._barrier.abort()

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from stockade.core import Accepted, Backoff, Command, Outcome, StockadeError, Strategy
+from stockade.core import Accepted, Backoff, Command, Outcome, Queueing, StockadeError, Strategy
 from stockade.shop.jobs import Purge, Round, Sweeper, repeat
 from stockade.shop.logs import logger
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
@@ -20,6 +20,7 @@ from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.settings import BadSetting, Settings
 from stockade.shop.strategy_choice import RESOURCES, check, chosen_strategy, in_memory
 from stockade.shop.wire import encode_command
+from stockade.shop.worker import Worker
 from stockade.store import Database, SqlStore
 from stockade.strategies import registry
 from stockade.strategies.kafka_options import KafkaOptions
@@ -38,8 +39,8 @@ class Shop:
         database: connections; `read` is the way to query.
         store: the store; its `stats` count what it did.
         strategies: the strategy of each resource; the same object where the names are equal.
-        count: called with (command, strategy, code) after every command; code is ACCEPTED, REPLAYED, or the code of
-            the refusal or error.
+        count: called with (command, strategy, code) after every command; code is ACCEPTED, REPLAYED, QUEUED, or the
+            code of the refusal or error.
     """
 
     def __init__(
@@ -68,6 +69,26 @@ class Shop:
             raise
         finally:
             self.count(command.name, strategy.name, code)
+
+    async def submit(self, command: Command) -> bool:
+        """Queue one command and do not wait for its decision; False, and nothing done, where its strategy has no log.
+
+        Raises:
+            Busy, Unknown: see `stockade.core.Queueing.submit`.
+        """
+        strategy = self.strategies[command.resource]
+        if not isinstance(strategy, Queueing):
+            return False
+        code = "INTERNAL_ERROR"
+        try:
+            await strategy.submit(command)
+            code = "QUEUED"
+        except StockadeError as error:
+            code = error.code
+            raise
+        finally:
+            self.count(command.name, strategy.name, code)
+        return True
 
     async def read(self, query: Callable[[Connection], T], *, wait_s: float | None = None) -> T:
         """Run a query on a connection of the read pool.
@@ -234,6 +255,31 @@ async def open_database(settings: Settings, *, wait_s: float | None = None) -> D
         )
     except ValueError as error:
         raise BadSetting(f"database: {error}") from None
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: Settings, report: Callable[..., None], *, before: Before | None = None
+) -> AsyncIterator[Worker]:
+    """A worker of the log over the database of the settings; `Worker.run` lets it work.
+
+    Args:
+        settings: see `Settings`.
+        report: told of what an operator should know: an event and its fields.
+        before: done with the open database before anything else.
+
+    Raises:
+        BadSetting, Busy, NotSupported: as `open_shop`.
+    """
+    database = await open_database(settings)
+    try:
+        if before is not None:
+            await before(database)
+        store = SqlStore(database, SHOP_RESOURCES)
+        log, size = log_of(settings), settings.kafka_batch
+        yield Worker(store, log, max_batch=size, wait_s=settings.wait_s, report=report)
+    finally:
+        await database.close()
 
 
 def _strategies(settings: Settings, store: SqlStore, options: Options) -> dict[str, Strategy]:

@@ -7,7 +7,7 @@ whoever had it before. Neighbours: `strategies.kafka_group` reads, `lane` works 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from stockade.core import StalePosition, StockadeError
+from stockade.core import StalePosition, Stats, StockadeError
 from stockade.shop.lane import Bench, Lane, Tally
 from stockade.store import SqlStore
 from stockade.store.positions import Positions
@@ -61,6 +61,11 @@ class Worker:
         self._failure: BaseException | None = None
         self._ended = asyncio.Event()
         self.tally = Tally()
+
+    @property
+    def stats(self) -> Stats:
+        """What its store has done."""
+        return self._store.stats
 
     @property
     def parts(self) -> tuple[int, ...]:

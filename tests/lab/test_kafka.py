@@ -1,0 +1,121 @@
+"""Lab runs of the strategy over a log: a private Kafka or a named one, accepted and decided, figures and topics."""
+
+import json
+import re
+
+import jsonschema_rs
+import pytest
+
+from stockade.lab.brokers import ASK_FOR_IT, Brokers
+from stockade.lab.deciders import Deciders
+from stockade.lab.errors import LabError
+from stockade.lab.ground import open_ground
+from stockade.lab.presets import find
+from stockade.strategies import kafka_log
+from tests.lab.conftest import by_strategy
+from tests.lab.test_document import PAGE
+
+pytestmark = pytest.mark.kafka
+QUICK = ("--repeats", "2", "--strategies", "kafka")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_named(monkeypatch):
+    """No brokers of the environment: what the lab does by itself is tested."""
+    monkeypatch.delenv("STOCKADE_TEST_KAFKA", raising=False)
+
+
+def topics_of(bootstrap):
+    """The lab's topics that are left."""
+    from confluent_kafka.admin import AdminClient
+
+    found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=15).topics
+    return [name for name in found if name.startswith("stockade-lab-")]
+
+
+def test_a_private_broker_is_started_for_it(lab):
+    """Named in --strategies it gets a broker, a worker process and topics; 20 of 20 are sold, all of it is as told."""
+    code, document, output = lab(*QUICK)
+    assert code == 0, output
+    (run,) = document["runs"]
+    assert (run["accepted"], run["rejected"], run["left"], run["verdict"]) == (20, 10, 0, "as promised")
+    jsonschema_rs.validate(json.loads(re.search(r"```json\n(.*?)```", PAGE, re.DOTALL).group(1)), document)
+
+
+@pytest.mark.postgres
+def test_the_comparison_of_seed_004(lab, postgres_database, kafka_bootstrap):
+    """The seed's 377 ms stand beside ours, its other times too; accepted is told apart from decided."""
+    names = ("pessimistic", "kafka")
+    code, document, output = lab(
+        *("--repeats", "2", "--strategies", ",".join(names), "--database", postgres_database),
+        *("--kafka", kafka_bootstrap),
+    )
+    assert code == 0, output
+    rows = {line.split()[0]: line.split() for line in output.splitlines() if line.startswith(names)}
+    assert {name: row[8] for name, row in rows.items()} == {"pessimistic": "527", "kafka": "377"}
+    runs = by_strategy(document)
+    assert "log" not in runs["pessimistic"]
+    log = runs["kafka"]["log"]
+    assert (log["partitions"], log["workers"]) == (3, 1)
+    assert len(log["accepted_wall_ms"]["samples"]) == len(runs["kafka"]["wall_ms"]["samples"]) == 2
+    assert log["accepted_latency_ms"]["p50"] <= log["accepted_latency_ms"]["p99"]
+    assert 1 < log["orders_per_transaction"] <= 30, "the orders of one product must meet in batches"
+    assert 0 <= log["lag"] <= 30
+    assert runs["kafka"]["attempts_per_order"] < 1
+    assert re.search(r"accepted after .* ms, p50/p95/p99 .*; the seed's 377 ms is that time", output)
+    assert re.search(r"3 partitions, 1 worker, [\d.]+ orders per transaction, lag at the last acceptance", output)
+    assert topics_of(kafka_bootstrap) == []
+
+
+def test_every_preset_runs_under_it(lab, kafka_bootstrap):
+    """All workloads are decided right, on six partitions; who does not fit is named with the reason."""
+    code, document, output = lab(
+        *("--preset", "all", "--repeats", "1", "--strategies", "kafka", "--buyers", "10", "--stock", "1000"),
+        *("--partitions", "6", "--kafka", kafka_bootstrap),
+    )
+    assert code == 0, output
+    ran = {run["preset"] for run in document["runs"]}
+    assert ran == {name for name, arm in find("all") if not arm.strategies}
+    assert {(run["log"]["partitions"], run["log"]["workers"]) for run in document["runs"]} == {(6, 1)}
+    assert "left out: all: not applicable on sqlite" in output
+    assert topics_of(kafka_bootstrap) == []
+
+
+def test_two_processes_take_orders_and_two_decide(lab, kafka_bootstrap):
+    """Services queue side by side, workers share the partitions: nothing is sold twice."""
+    code, document, output = lab(*QUICK, "--processes", "2", "--workers", "2", "--kafka", kafka_bootstrap)
+    assert code == 0, output
+    (run,) = document["runs"]
+    assert (run["accepted"], run["rejected"], run["left"], run["log"]["workers"]) == (20, 10, 0, 2)
+
+
+def test_brokers_that_are_not_there_end_the_run_with_a_message(lab, monkeypatch):
+    """A named Kafka that gives no answer is said to be away, before anything is measured."""
+    monkeypatch.setattr(kafka_log, "CALL_S", 1.0)
+    code, document, output = lab(*QUICK, "--kafka", "127.0.0.1:1")
+    assert (code, document) == (2, None)
+    assert "error: kafka: Kafka cannot be reached" in output
+
+
+async def test_a_worker_that_ends_breaks_the_run_off(kafka_bootstrap):
+    """Nobody waits for decisions of a worker that is gone; the topics are removed all the same."""
+
+    async def broken_off(ground, deciders):
+        async with deciders.at_log(ground.url, kafka_bootstrap, 2):
+            assert [told.parts for told in await deciders.told()] == [(0, 1)]
+            deciders._processes[0]._process.kill()
+            await deciders.told()
+
+    async with open_ground("sqlite", 4) as ground:
+        with Deciders(1, 2) as deciders, pytest.raises(LabError, match="log worker 0 ended"):
+            await broken_off(ground, deciders)
+    assert topics_of(kafka_bootstrap) == []
+
+
+def test_without_brokers_it_is_left_out():
+    """Who asks for every strategy is told how to have this one too."""
+    from stockade.lab.entrant import Entrant
+
+    assert Brokers().why_not(Entrant("kafka")) == ASK_FOR_IT
+    assert Brokers().why_not(Entrant("pessimistic")) == ""
+    assert Brokers("a:1").why_not(Entrant("kafka")) == ""
