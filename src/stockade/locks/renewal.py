@@ -87,9 +87,10 @@ class Renewer:
                     self._job = None
                     return
                 self._notice = port.notice()
-                self._wake_at = min((lease.due for lease in self._living()), default=math.inf)
-                pause_s = min(self._wake_at - port.now(), _IDLE_S)
-            if not await port.wait_notice(self._notice, max(pause_s, 0.0)) and self._idle():
+                now = port.now()
+                unless_due = self._wake_at if self._wake_at > now else now + _IDLE_S  # short holds need not wake it
+                self._wake_at = min((lease.due for lease in self._living()), default=unless_due)
+            if not await port.wait_notice(self._notice, max(self._wake_at - now, 0.0)) and self._idle():
                 return
 
     def _idle(self) -> bool:
