@@ -1,18 +1,18 @@
 """redis-py's `Lock`, drop-in: `client.lock("name", timeout=10, lock_class=Lock)`.
 
-Same signatures, errors and storage (the token as plain string at the name, no TTL without `timeout`), so both kinds may
-run side by side. Different: cancelling or interrupting `acquire` leaves no key behind, a repeated or lost reply does
-no harm, an unanswered `release` can be called again, and in asyncio the token belongs to the task. It polls, as
-redis-py's does; fairness, renewal and fencing tokens come with `RedisLocks`.
+Subclasses of redis-py's own: signatures, errors, storage (the token as plain string at the name, no TTL without
+`timeout`) and polling are its own, so both kinds may run side by side. Different: cancelling or interrupting `acquire`
+leaves no key behind, a repeated or lost reply does no harm, an unanswered `release` can be called again, and in
+asyncio the token belongs to the task. Fairness, renewal and fencing tokens come with `RedisLocks`.
 """
 
 import asyncio
-import threading
-import time
-from types import SimpleNamespace, TracebackType
-from typing import Any, Self
+import contextlib
+from typing import Any, Literal
 
-from redis.exceptions import LockError, LockNotOwnedError
+from redis.asyncio.lock import Lock as TheirAsyncLock
+from redis.exceptions import LockNotOwnedError, RedisError
+from redis.lock import Lock as TheirLock
 
 from stockade.locks.blocking import run
 from stockade.locks.errors import LockUnavailable
@@ -27,6 +27,27 @@ def _bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
+def _call_of(lock: Any, verb: str, *args: Any) -> tuple[Any, ...]:
+    """The command that runs one of our scripts on the lock's key."""
+    key = bytes(lock.name) if isinstance(lock.name, memoryview) else lock.name
+    return "EVAL", script(f"compat_{verb}").text, 1, key, *args
+
+
+def _acquire_call(lock: Any, token: Any) -> tuple[Any, ...]:
+    return _call_of(lock, "acquire", token, int(lock.timeout * 1000) if lock.timeout else 0)
+
+
+def _extend_call(lock: Any, additional_time: float, replace_ttl: bool) -> tuple[Any, ...]:
+    return _call_of(lock, "extend", lock.local.token, int(additional_time * 1000), "1" if replace_ttl else "0")
+
+
+def _owned_or_raise(lock: Any, answer: Any, doing: str) -> Literal[True]:
+    if int(answer) != 1:
+        name = lock.name if isinstance(lock.name, str) else bytes(lock.name).decode()
+        raise LockNotOwnedError(f"Cannot {doing} a lock that's no longer owned", lock_name=name)
+    return True
+
+
 class _TaskLocal:
     """One token per task, as `threading.local` has one per thread.
 
@@ -39,7 +60,7 @@ class _TaskLocal:
 
     @property
     def token(self) -> bytes | None:
-        me = asyncio.current_task()
+        me = _current_task()
         if me not in self._tokens:
             ended = next((task for task in self._tokens if task is not None and task.done()), None)
             if ended is not None:
@@ -48,95 +69,27 @@ class _TaskLocal:
 
     @token.setter
     def token(self, value: bytes | None) -> None:
-        me = asyncio.current_task()
+        me = _current_task()
         if value is None:
             self._tokens.pop(me, None)
         else:
             self._tokens[me] = value
 
 
-class _Base:
-    """What both faces share: arguments and the meaning of answers."""
-
-    def __init__(
-        self,
-        redis: Any,
-        name: str | bytes | memoryview,
-        timeout: float | None = None,
-        sleep: float = 0.1,
-        blocking: bool = True,
-        *,
-        blocking_timeout: float | None = None,
-        thread_local: bool = True,
-        raise_on_release_error: bool = True,
-    ) -> None:
-        self.redis = redis
-        self.name = name
-        self.timeout = timeout
-        self.sleep = sleep
-        self.blocking = blocking
-        self.blocking_timeout = blocking_timeout
-        self.thread_local = bool(thread_local)
-        self.raise_on_release_error = raise_on_release_error
-        self.local: Any = SimpleNamespace(token=None)
-        if self.timeout and self.sleep > self.timeout:
-            raise LockError("'sleep' must be less than 'timeout'", lock_name=self._text)
-
-    @property
-    def _text(self) -> str:
-        name = bytes(self.name) if isinstance(self.name, memoryview) else self.name
-        return name.decode() if isinstance(name, bytes) else name
-
-    def _acquire_call(self, token: bytes) -> tuple[Any, ...]:
-        own = script("compat_acquire")
-        ttl_ms = 0 if self.timeout is None else int(self.timeout * 1000)
-        return "EVAL", own.text, 1, self._text, token, ttl_ms
-
-    def _release_call(self, token: bytes) -> tuple[Any, ...]:
-        return "EVAL", script("compat_release").text, 1, self._text, token
-
-    def _extend_call(self, additional_time: float, replace_ttl: bool) -> tuple[Any, ...]:
-        if self.local.token is None:
-            raise LockError("Cannot extend an unlocked lock", lock_name=self._text)
-        if self.timeout is None:
-            raise LockError("Cannot extend a lock with no timeout", lock_name=self._text)
-        words = (int(additional_time * 1000), "1" if replace_ttl else "0")
-        return "EVAL", script("compat_extend").text, 1, self._text, self.local.token, *words
-
-    def _reacquire_call(self) -> tuple[Any, ...]:
-        if self.local.token is None:
-            raise LockError("Cannot reacquire an unlocked lock", lock_name=self._text)
-        if self.timeout is None:
-            raise LockError("Cannot reacquire a lock with no timeout", lock_name=self._text)
-        return self._extend_call(self.timeout, True)
-
-    def _waits(self, blocking: bool | None, blocking_timeout: float | None) -> tuple[bool, float | None]:
-        chosen = self.blocking_timeout if blocking_timeout is None else blocking_timeout
-        waits = self.blocking if blocking is None else blocking
-        return waits, None if chosen is None else time.monotonic() + chosen
-
-    def _owned_or_raise(self, answer: Any, doing: str) -> bool:
-        if int(answer) != 1:
-            raise LockNotOwnedError(f"Cannot {doing} a lock that's no longer owned", lock_name=self._text)
-        return True
-
-    def _token_to_release(self) -> bytes | None:
-        """The caller's token; None when releasing an unlocked lock is to be passed over."""
-        if self.local.token is None and self.raise_on_release_error:
-            raise LockError("Cannot release a lock that's not owned or is already unlocked.", lock_name=self._text)
-        token: bytes | None = self.local.token
-        return token
+def _current_task() -> "asyncio.Task[Any] | None":
+    """The running task; None outside of a loop, where redis-py allows to make a lock and to look at its token."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
-class Lock(_Base):
+class Lock(TheirLock):
     """redis-py's `redis.lock.Lock`; arguments, results and errors are documented there."""
 
-    def __init__(self, redis: Any, name: str | bytes | memoryview, *args: Any, **kwargs: Any) -> None:
-        super().__init__(redis, name, *args, **kwargs)
-        self._transport = ClientTransport(redis, own=False)
-        if self.thread_local:
-            self.local = threading.local()
-            self.local.token = None
+    def register_scripts(self) -> None:
+        """At the end of the making of a lock: the way to the server."""
+        self._transport = ClientTransport(self.redis, own=False)
 
     def _call(self, parts: tuple[Any, ...]) -> Any:
         try:
@@ -149,73 +102,56 @@ class Lock(_Base):
         sleep: float | None = None,
         blocking: bool | None = None,
         blocking_timeout: float | None = None,
-        token: str | bytes | None = None,
+        token: str | None = None,
     ) -> bool:
         """Poll until the lock is ours (True) or the time is up (False)."""
-        pause_s = self.sleep if sleep is None else sleep
-        mine = _bytes(new_id() if token is None else token)
-        waits, end = self._waits(blocking, blocking_timeout)
+        mine: Any = new_id().encode() if token is None else self.redis.get_encoder().encode(token)
         try:
-            while not self._call(self._acquire_call(mine)):
-                if not waits or (end is not None and time.monotonic() + pause_s > end):
-                    return False
-                time.sleep(pause_s)
-        except KeyboardInterrupt:
-            self._call(self._release_call(mine))
-            raise
-        self.local.token = mine
-        return True
+            return bool(super().acquire(sleep, blocking, blocking_timeout, mine))
+        except BaseException as error:  # Ctrl-C, or a reply that never came: the key may be there
+            with contextlib.suppress(RedisError, OSError):
+                self._call(_call_of(self, "release", mine))
+            raise error
+
+    def do_acquire(self, token: Any) -> bool:
+        """One try, safe to repeat."""
+        return bool(self._call(_acquire_call(self, token)))
 
     def release(self) -> None:
         """Give it back; the token is kept until the server has answered."""
-        token = self._token_to_release()
-        if token is not None:
+        token = self.local.token
+        if token is None:
+            return super().release()  # raises
+        try:
             self.do_release(token)
-
-    def do_release(self, expected_token: bytes) -> None:
-        """Release by token."""
-        answer = self._call(self._release_call(expected_token))
+        except LockNotOwnedError:
+            self.local.token = None
+            raise
         self.local.token = None
-        if self.raise_on_release_error:
-            self._owned_or_raise(answer, "release")
+        return None
 
-    def locked(self) -> bool:
-        """Whether anybody holds it."""
-        return self.redis.get(self.name) is not None
+    def do_release(self, expected_token: Any) -> None:
+        """Release by token."""
+        _owned_or_raise(self, self._call(_call_of(self, "release", expected_token)), "release")
 
-    def owned(self) -> bool:
-        """Whether the caller holds it."""
-        stored = self.redis.get(self.name)
-        return self.local.token is not None and stored is not None and _bytes(stored) == self.local.token
-
-    def extend(self, additional_time: float, replace_ttl: bool = False) -> bool:
+    def do_extend(self, additional_time: float, replace_ttl: bool) -> Literal[True]:
         """Add to what is left, or replace it."""
-        return self._owned_or_raise(self._call(self._extend_call(additional_time, replace_ttl)), "extend")
+        return _owned_or_raise(self, self._call(_extend_call(self, additional_time, replace_ttl)), "extend")
 
-    def reacquire(self) -> bool:
+    def do_reacquire(self) -> Literal[True]:
         """Start the full timeout anew."""
-        return self._owned_or_raise(self._call(self._reacquire_call()), "reacquire")
-
-    def __enter__(self) -> Self:
-        if self.acquire():
-            return self
-        raise LockError("Unable to acquire lock within the time specified", lock_name=self._text)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
+        return _owned_or_raise(self, self._call(_extend_call(self, self.timeout or 0, True)), "reacquire")
 
 
-class AsyncLock(_Base):
+class AsyncLock(TheirAsyncLock):
     """redis-py's `redis.asyncio.lock.Lock`; arguments, results and errors are documented there."""
 
-    def __init__(self, redis: Any, name: str | bytes | memoryview, *args: Any, **kwargs: Any) -> None:
-        super().__init__(redis, name, *args, **kwargs)
-        self._transport = AsyncClientTransport(redis, own=False)
+    def register_scripts(self) -> None:
+        """At the end of the making of a lock: the way to the server, and a token for each task."""
+        self._transport = AsyncClientTransport(self.redis, own=False)
         self._cleaning: set[asyncio.Task[Any]] = set()
         if self.thread_local:
-            self.local = _TaskLocal()
+            self.local: Any = _TaskLocal()
 
     async def _call(self, parts: tuple[Any, ...]) -> Any:
         try:
@@ -224,65 +160,34 @@ class AsyncLock(_Base):
             raise error.__cause__ or error from None
 
     async def acquire(
-        self,
-        sleep: float | None = None,
-        blocking: bool | None = None,
-        blocking_timeout: float | None = None,
-        token: str | bytes | None = None,
+        self, blocking: bool | None = None, blocking_timeout: float | None = None, token: str | bytes | None = None
     ) -> bool:
         """Poll until the lock is ours (True) or the time is up (False)."""
-        pause_s = self.sleep if sleep is None else sleep
-        mine = _bytes(new_id() if token is None else token)
-        waits, end = self._waits(blocking, blocking_timeout)
+        mine = new_id().encode() if token is None else _bytes(token)
         try:
-            while not await self._call(self._acquire_call(mine)):
-                if not waits or (end is not None and time.monotonic() + pause_s > end):
-                    return False
-                await asyncio.sleep(pause_s)
-        except asyncio.CancelledError:
-            cleaning = asyncio.create_task(self._call(self._release_call(mine)))
+            return bool(await super().acquire(blocking, blocking_timeout, mine))
+        except BaseException:  # cancelled, or a reply that never came: the key may be there
+            cleaning = asyncio.create_task(self._withdraw(mine))
             self._cleaning.add(cleaning)
             cleaning.add_done_callback(self._cleaning.discard)
             raise
-        self.local.token = mine
-        return True
 
-    async def release(self) -> None:
-        """Give it back; the token is kept until the server has answered."""
-        token = self._token_to_release()
-        if token is not None:
-            await self.do_release(token)
+    async def _withdraw(self, token: bytes) -> None:
+        with contextlib.suppress(RedisError, OSError):
+            await self._call(_call_of(self, "release", token))
 
-    async def do_release(self, expected_token: bytes) -> None:
+    async def do_acquire(self, token: Any) -> bool:
+        """One try, safe to repeat."""
+        return bool(await self._call(_acquire_call(self, token)))
+
+    async def do_release(self, expected_token: Any) -> None:
         """Release by token."""
-        answer = await self._call(self._release_call(expected_token))
-        self.local.token = None
-        if self.raise_on_release_error:
-            self._owned_or_raise(answer, "release")
+        _owned_or_raise(self, await self._call(_call_of(self, "release", expected_token)), "release")
 
-    async def locked(self) -> bool:
-        """Whether anybody holds it."""
-        return await self.redis.get(self.name) is not None
-
-    async def owned(self) -> bool:
-        """Whether the caller holds it."""
-        stored = await self.redis.get(self.name)
-        return self.local.token is not None and stored is not None and _bytes(stored) == self.local.token
-
-    async def extend(self, additional_time: float, replace_ttl: bool = False) -> bool:
+    async def do_extend(self, additional_time: float, replace_ttl: bool) -> Literal[True]:
         """Add to what is left, or replace it."""
-        return self._owned_or_raise(await self._call(self._extend_call(additional_time, replace_ttl)), "extend")
+        return _owned_or_raise(self, await self._call(_extend_call(self, additional_time, replace_ttl)), "extend")
 
-    async def reacquire(self) -> bool:
+    async def do_reacquire(self) -> Literal[True]:
         """Start the full timeout anew."""
-        return self._owned_or_raise(await self._call(self._reacquire_call()), "reacquire")
-
-    async def __aenter__(self) -> Self:
-        if await self.acquire():
-            return self
-        raise LockError("Unable to acquire lock within the time specified", lock_name=self._text)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.release()
+        return _owned_or_raise(self, await self._call(_extend_call(self, self.timeout or 0, True)), "reacquire")
