@@ -35,6 +35,35 @@ async def test_b14_http_orders_go_through_the_log(tmp_path, kafka_bootstrap):
     assert (await audited(url))[1] == []
 
 
+async def test_orders_that_do_not_wait_go_through_the_log(tmp_path, kafka_bootstrap):
+    """`Prefer: respond-async`: orders are taken at once, before any worker is there; each is decided once."""
+    url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
+    await prepared(url, products=1, stock=20)
+    log = {"database": url, "kafka_bootstrap": kafka_bootstrap, "kafka_topic": f"shop-{uuid4().hex}", "wait_s": 30}
+    with Service(tmp_path, "--strategy", "kafka", **log) as service:
+        async with service.client("user-1") as http:
+            http.headers["Prefer"] = "respond-async"
+            taken = await asyncio.gather(*(place(http, number) for number in range(30)))
+            assert {(each.status_code, each.headers["preference-applied"]) for each in taken} == {
+                (202, "respond-async")
+            }
+            del http.headers["Prefer"]
+            places = [answer.headers["location"] for answer in taken]
+            assert {(await http.get(each)).json()["status"] for each in places} == {"PENDING"}
+            worker = start_worker(tmp_path, log)
+            try:
+                decided = await eventually_async(lambda: statuses(http, places), 60)
+                again = await asyncio.gather(*(place(http, number) for number in range(30)))
+            finally:
+                worker.send_signal(signal.SIGTERM)
+                worker.wait(30)
+        assert service.stop() == 0
+    assert Counter(decided) == {"RESERVED": 20, "REJECTED": 10}
+    assert Counter(each.status_code for each in again) == {201: 20, 409: 10}
+    assert {each.headers["idempotent-replayed"] for each in again} == {"true"}
+    assert (await audited(url))[1] == []
+
+
 async def statuses(http, places):
     """What became of the orders, once all of them are decided."""
     seen = [(await http.get(each)).json()["status"] for each in places]

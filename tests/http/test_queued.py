@@ -1,8 +1,11 @@
 """Orders under a queue strategy: taken with 202, seen as PENDING through the signed Location, then as decided."""
 
+import asyncio
+
 import pytest
 
-from stockade.core import Pending
+from stockade.core import Busy, Pending, Unknown
+from stockade.shop.http.incoming import read_head
 from tests.http.stand_ins import Failing
 from tests.http.test_bad_input import assert_problem
 
@@ -68,3 +71,86 @@ async def test_other_commands_are_queued_too(client):
     answer = await client.post("/v1/users/ann/point-charges", {"amount": 5, "method": "INSTANT"})
     assert (answer.status_code, set(answer.json())) == (202, {"status", "charge_id"})
     assert "location" not in answer.headers
+
+
+ASYNC = {"Prefer": "respond-async"}
+
+
+class Queue(Failing):
+    """A strategy over a log that nobody reads: it takes every command, and decides none."""
+
+    def __init__(self, shop, resource="stock", error=None):
+        super().__init__(shop, Pending("x"), resource)
+        self.taken, self.fault = [], error
+
+    async def submit(self, command):
+        if self.fault is not None:
+            raise self.fault
+        self.taken.append(command)
+        await asyncio.sleep(0)
+        return 0.0
+
+
+async def test_a_client_that_prefers_so_does_not_wait(client):
+    """`Prefer: respond-async`: 202 with the place to look as soon as the log has the order, and it says so."""
+    (sku,) = await client.product(stock=5)
+    queue = Queue(client.desk.shop)
+    answer = await client.order(sku, pay="LATER", headers=ASYNC)
+    assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
+    assert answer.headers["preference-applied"] == "respond-async"
+    assert [command.request_id for command in queue.taken] == [answer.json()["order_id"]]
+    assert (await client.get(answer.headers["location"])).json()["status"] == "PENDING"
+    waited = await client.order(sku, pay="LATER")
+    assert waited.status_code == 202
+    assert "preference-applied" not in waited.headers
+    assert len(queue.taken) == 1
+
+
+async def test_every_command_with_a_key_can_be_queued_so(client):
+    """Charges too; a command without a key is carried out as always, because nobody could ask for its outcome."""
+    (sku,) = await client.product(stock=5)
+    points = Queue(client.desk.shop, "points")
+    body = {"amount": 5, "method": "INSTANT"}
+    answer = await client.post("/v1/users/ann/point-charges", body, headers=ASYNC)
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
+    assert answer.json()["charge_id"] == points.taken[0].request_id
+    stock = Queue(client.desk.shop)
+    await client.send("PUT", f"/v1/users/ann/cart/items/{sku}", json={"quantity": 1}, headers=ASYNC)
+    assert stock.taken == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [(Unknown("not confirmed"), 504, "OUTCOME_UNKNOWN"), (Busy("full", "TOO_MANY_REQUESTS"), 429, "TOO_MANY_REQUESTS")],
+)
+async def test_what_the_log_did_not_confirm_is_not_accepted(client, error, status, code):
+    """No 202 for an order that may not be in the log: unknown is said to be unknown, refused to be refused."""
+    (sku,) = await client.product(stock=5)
+    Queue(client.desk.shop, error=error)
+    answer = await client.order(sku, pay="LATER", headers=ASYNC)
+    assert_problem(answer, status, code)
+    assert "preference-applied" not in answer.headers
+
+
+async def test_strategies_without_a_log_ignore_the_preference(client):
+    """The order is decided and answered as always, and nothing claims otherwise (RFC 7240)."""
+    (sku,) = await client.product(stock=5)
+    answer = await client.order(sku, pay="LATER", headers=ASYNC)
+    assert (answer.status_code, answer.json()["status"]) == (201, "RESERVED")
+    assert "preference-applied" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (["respond-async"], True),
+        (["return=minimal, Respond-Async"], True),
+        (["wait=10", "respond-async; x=y"], True),
+        (["respond-asynchronously"], False),
+        (['foo="respond-async"'], False),
+        ([], False),
+    ],
+)
+def test_the_preference_is_found_among_others(values, wanted):
+    """Several preferences, several headers, any case, parameters: as RFC 7240 writes them."""
+    assert read_head({"headers": [(b"prefer", value.encode()) for value in values]}).respond_async is wanted

@@ -31,7 +31,7 @@ class Metrics:
         )
         self._commands = Counter(
             "stockade_commands",
-            "Outcomes of commands: ACCEPTED, REPLAYED, or the code of the refusal or error.",
+            "Outcomes of commands: ACCEPTED, REPLAYED, QUEUED, or the code of the refusal or error.",
             ("command", "strategy", "code"),
             registry=self._own,
         )

@@ -29,6 +29,7 @@ from stockade.shop.words import PENDING
 _REQUEST_ID = "stockade.request_id"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match
 _REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
+_APPLIED: Headers = ((b"preference-applied", b"respond-async"),)
 _CHALLENGE: Headers = ((b"www-authenticate", b"Bearer"),)
 _encode = msgspec.json.Encoder().encode
 
@@ -94,7 +95,7 @@ class Endpoint:
         body = await self._body(head, receive)
         fingerprint = fingerprint_of((params, body))
         call = Call(caller, params, body, query, request_id, fingerprint, _now_ms(), self._desk.settings)
-        return await self._command(call)
+        return await self._command(call, head.respond_async)
 
     def _caller(self, head: Head) -> Caller:
         if head.authorization is None or head.repeated == b"authorization":
@@ -132,13 +133,16 @@ class Endpoint:
         check_json(head.content_type)
         return decode_body(await read_body(receive, self._most_bytes, self._body_wait_s), self._decoder)
 
-    async def _command(self, call: Call) -> Reply:
+    async def _command(self, call: Call, respond_async: bool) -> Reply:
         route, desk = self.route, self._desk
         assert route.command is not None
         command = route.command(call)
         wrong = command.problem()
         if wrong is not None:
             raise Refusal("INVALID_REQUEST", wrong)
+        # without a key nobody could ask for the outcome; without a log the preference is ignored, as RFC 7240 allows
+        if respond_async and route.keyed and await desk.shop.submit(command):
+            return self._queued(call, _APPLIED)
         try:
             if route.keyed:
                 outcome = await desk.duplicates.run(command, desk.shop.execute)
@@ -148,10 +152,10 @@ class Endpoint:
             return self._queued(call)
         return self._outcome(outcome)
 
-    def _queued(self, call: Call) -> Reply:
+    def _queued(self, call: Call, further: Headers = ()) -> Reply:
         """202: it will be decided. An order says where to look; anything may be sent again, which waits again."""
         body = {"status": PENDING}
-        headers = retry_after(1)
+        headers = retry_after(1) + further
         if self.route.queued:
             body[self.route.queued] = call.request_id
         if self.route.queued == "order_id":

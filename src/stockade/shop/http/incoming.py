@@ -17,12 +17,16 @@ _MAX_PARAMETERS = 20
 
 
 class Head(NamedTuple):
-    """The headers that the API looks at; None where absent. `repeated` names the first one that stands twice."""
+    """The headers that the API looks at; None where absent. `repeated` names the first one that stands twice.
+
+    `respond_async`: the client prefers an answer before its command is decided (RFC 7240).
+    """
 
     authorization: bytes | None
     key: bytes | None
     content_type: bytes | None
     repeated: bytes | None
+    respond_async: bool = False
 
 
 class ClientGone(Exception):
@@ -32,6 +36,7 @@ class ClientGone(Exception):
 def read_head(scope: Scope) -> Head:
     """One pass over the headers."""
     authorization = key = content_type = repeated = None
+    respond_async = False
     for name, value in scope["headers"]:
         if name == b"authorization":
             repeated = name if authorization is not None else repeated
@@ -41,7 +46,14 @@ def read_head(scope: Scope) -> Head:
             key = value
         elif name == b"content-type":
             content_type = value
-    return Head(authorization, key, content_type, repeated)
+        elif name == b"prefer":
+            respond_async = respond_async or _prefers(value, b"respond-async")
+    return Head(authorization, key, content_type, repeated, respond_async)
+
+
+def _prefers(value: bytes, wanted: bytes) -> bool:
+    """Whether a Prefer header names this preference, alone or among others; their parameters are ignored (RFC 7240)."""
+    return any(each.partition(b";")[0].strip(b" \t").lower() == wanted for each in value.split(b","))
 
 
 def check_json(content_type: bytes | None) -> None:

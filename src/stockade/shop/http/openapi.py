@@ -54,7 +54,15 @@ _QUEUED = {
     "headers": {
         "Location": {"schema": {"type": "string"}, "description": "Of an order: where to look."},
         "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."},
+        "Preference-Applied": {"schema": {"const": "respond-async"}, "description": "It was preferred, and done."},
     },
+}
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "`respond-async` (RFC 7240): under a queue strategy, 202 as soon as the command is safe in the log.",
+    "schema": {"type": "string"},
 }
 _KEY = {
     "name": "Idempotency-Key",
@@ -129,7 +137,7 @@ def _operation(route: Route, found: dict[str, Any], queries: dict[str, Any]) -> 
             {"name": name, "in": "query", "required": False, "schema": schema} for name, schema in properties.items()
         ]
     if route.keyed:
-        parameters.append(_KEY)
+        parameters += [_KEY, _PREFER]
     operation: dict[str, Any] = {
         "operationId": _operation_id(route.method, route.path),
         "summary": route.summary,
