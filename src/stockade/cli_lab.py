@@ -6,6 +6,7 @@ The lab's modules are imported when it is run, so that `stockade --version` does
 import asyncio
 import json
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Iterator, Sequence
 
     from stockade.lab.entrant import Entrant
     from stockade.lab.fault import Fault
@@ -71,13 +72,11 @@ def lab(
     Exit code 0: every strategy behaved as it promises, `unprotected` included,
     which must oversell. 1: one did not. 2: the lab could not run.
     """
-    from stockade.core import StockadeError
-    from stockade.lab.errors import LabError
     from stockade.lab.plan import Plan
     from stockade.lab.presets import find
 
     console = _console(to_stderr=json_to == "-")
-    try:
+    with _one_line_errors():
         faults, processes = _faults(fault, redis, processes)
         plan = Plan(
             arms=find(preset),
@@ -95,12 +94,22 @@ def lab(
             faults=faults,
         )
         kept = _on_a_loop(_run(plan, console, json_to))
+    raise typer.Exit(KEPT if kept else NOT_KEPT)
+
+
+@contextmanager
+def _one_line_errors() -> "Iterator[None]":
+    """What a user can do something about ends the command with one line; so does SIGTERM, with none."""
+    from stockade.core import StockadeError
+    from stockade.lab.errors import LabError
+
+    try:
+        yield
     except (LabError, StockadeError, ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(UNUSABLE) from None
     except asyncio.CancelledError:
         raise typer.Exit(TERMINATED) from None
-    raise typer.Exit(KEPT if kept else NOT_KEPT)
 
 
 def _on_a_loop(work: "Coroutine[Any, Any, bool]") -> bool:
