@@ -6,19 +6,18 @@ needs 7). A notice is only ever a hint that saves time: every waiter asks again 
 at most `poll_s`. Neighbours: `scripts/*.lua` (the rules), `waitroom.py` (who waits here), `wire/` (connections).
 """
 
-import math
 import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stockade.locks.ask import Ask, Granted, Holder, Kind, LockInfo, Spec
+from stockade.locks.ask import Ask, Granted, Kind, LockInfo, Spec
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import Port
 from stockade.locks.rediscalls import Verb, channel_of, prepared
 from stockade.locks.redisnames import lease_ms, names_of
 from stockade.locks.script import script
-from stockade.locks.survey import Survey, survey
+from stockade.locks.survey import Survey, info_of, survey
 from stockade.locks.waitroom import Wait, WaitRoom
 from stockade.locks.wire.transport import Transport
 
@@ -61,10 +60,12 @@ class RedisBackend:
 
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
         try:
-            if ask.spec.fair:
-                granted = await self._stand_in_line(ask, deadline)
-            else:
+            if not ask.spec.fair:
                 granted = await self._spin(ask, deadline)
+            elif self._room.listening and deadline > self._port.now():
+                granted = await self._wait_turn(ask, deadline)
+            else:
+                granted = await self._try_first(ask, deadline)
             if granted is not None and self._tuning.wait_replicas:
                 granted = await self._replicated(ask, granted)
         except BaseException:
@@ -84,24 +85,16 @@ class RedisBackend:
             pause_s = self._tuning.spin_s * random.uniform(0.5, 1.5)
             await self._port.sleep(min(pause_s, deadline - now))
 
-    async def _stand_in_line(self, ask: Ask, deadline: float) -> Granted | None:
+    async def _try_first(self, ask: Ask, deadline: float) -> Granted | None:
+        """One try; stand in line after it only if there is time, and once this process can hear notices."""
         sent = self._port.now()
-        only_try = deadline <= sent
-        if only_try or not self._room.listening:
-            answer = await self._patiently(ask, sent, deadline, queue=False)
-            if answer > 0:
-                return Granted(answer, sent + ask.spec.lease_s)
-            if only_try:
-                return None
-            await self._listen(deadline)
-        wait = self._room.enter(ask)
-        try:
-            granted = await self._wait_turn(ask, wait, deadline)
-        finally:
-            self._room.leave(wait)
-        if granted is None:  # in line, or granted in this very moment: leave both
-            await self._withdraw(ask)
-        return granted
+        answer = await self._patiently(ask, sent, deadline, queue=False)
+        if answer > 0:
+            return Granted(answer, sent + ask.spec.lease_s)
+        if deadline <= sent:
+            return None
+        await self._listen(deadline)
+        return await self._wait_turn(ask, deadline)
 
     async def _listen(self, deadline: float) -> None:
         end = min(deadline, self._port.now() + self._tuning.patience_s)
@@ -113,20 +106,34 @@ class RedisBackend:
                     raise
             await self._port.sleep(0.05)
 
-    async def _wait_turn(self, ask: Ask, wait: Wait, deadline: float) -> Granted | None:
-        """Ask, then sleep until the notice, the next question or the deadline, whichever is first."""
-        poll_s = min(self._tuning.poll_s, ask.spec.lease_s / 2)
-        again = False
-        while True:
+    async def _wait_turn(self, ask: Ask, deadline: float) -> Granted | None:
+        """Take the lock, or stand in line and wait for the notice."""
+        wait = self._room.enter(ask)
+        try:
             sent = self._port.now()
-            beat = again or wait.needs_beat(poll_s)
-            answer = await self._patiently(ask, sent, deadline, queue=True, again=again, beat=beat)
+            beat = wait.needs_beat(min(self._tuning.poll_s, ask.spec.lease_s / 2))
+            answer = await self._patiently(ask, sent, deadline, queue=True, beat=beat)
             if answer > 0:
                 return Granted(answer, sent + ask.spec.lease_s)
+            granted = await self._sleep_in_line(wait, (sent, answer, beat), deadline)
+        finally:
+            self._room.leave(wait)
+        if granted is None:  # in line, or granted in this very moment: leave both
+            await self._withdraw(ask)
+        return granted
+
+    async def _sleep_in_line(self, wait: Wait, told: tuple[float, int, bool], deadline: float) -> Granted | None:
+        """Sleep until the notice, the next question or the deadline, whichever is first.
+
+        `told`: when the server was asked, what it answered, whether that call was a sign of life.
+        """
+        ask, line = wait.ask, self._room.stand_in_line(wait)
+        poll_s = min(self._tuning.poll_s, ask.spec.lease_s / 2)
+        asked, answer, beat = told
+        while True:
             if beat:
-                wait.was_beat(sent)
-            again, asked = True, sent
-            ask_at = sent + (poll_s if answer == 0 else min(poll_s, -answer / 1000 + 0.002))
+                line.was_beat(asked)
+            ask_at = asked + (poll_s if answer == 0 else min(poll_s, -answer / 1000 + 0.002))
             while True:
                 now = self._port.now()
                 if wait.token and now - asked <= ask.spec.lease_s / 2:
@@ -141,6 +148,10 @@ class RedisBackend:
                     wait.recheck = False
                     break
                 await wait.pause(min(deadline, max(ask_at, now + 0.25 * poll_s)) - now)
+            asked, beat = self._port.now(), True
+            answer = await self._patiently(ask, asked, deadline, queue=True, again=True, beat=True)
+            if answer > 0:
+                return Granted(answer, asked + ask.spec.lease_s)
 
     async def _patiently(
         self, ask: Ask, sent: float, deadline: float, *, queue: bool, again: bool = False, beat: bool = False
@@ -218,13 +229,7 @@ class RedisBackend:
         return int(await call.run(self._server, ask.owner, min(timeout_s, self._tuning.call_s))) == 1
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
-        found, line = await self._run(Ask(Spec(name, kind), "-"), "inspect", ())
-        rows = [found] if kind == "lock" and found[0] else [] if kind == "lock" else found
-        holders = tuple(
-            Holder(_text(owner), int(token), int(ttl_ms) / 1000 if int(ttl_ms) >= 0 else math.inf, _text(meta))
-            for owner, ttl_ms, token, meta in rows
-        )
-        return LockInfo(name, holders, tuple(_text(entry).split(" ", 1)[0] for entry in line))
+        return info_of(name, kind, await self._run(Ask(Spec(name, kind), "-"), "inspect", ()))
 
     async def survey(self, max_keys: int) -> Survey:
         """Which locks of this prefix are in use, after at most `max_keys` keys of the server."""
@@ -239,7 +244,3 @@ class RedisBackend:
 
     async def close(self) -> None:
         await self._server.close()
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value

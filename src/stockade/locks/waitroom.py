@@ -11,30 +11,27 @@ from stockade.locks.wire.transport import Transport
 
 
 class Wait:
-    """One waiter. `token` is set by its notice; `recheck` asks it to look for itself."""
+    """One request that may have to wait. `token` is set by its notice; `recheck` asks it to look for itself."""
 
     __slots__ = ("_notice", "_room", "ask", "line", "recheck", "token")
 
-    def __init__(self, room: "WaitRoom", line: "Line", ask: Ask) -> None:
+    def __init__(self, room: "WaitRoom", ask: Ask) -> None:
         self._room = room
-        self.line = line
         self._notice: Any = None
         self.ask = ask
+        self.line: Line | None = None  # until the server has said that it must wait
         self.token = 0
         self.recheck = False
 
     @property
     def is_first(self) -> bool:
         """Whether nobody in this process has waited longer for this lock: that one looks after the line."""
-        return next(iter(self.line.waits.values()), None) is self
+        return self.line is not None and next(iter(self.line.waits.values()), None) is self
 
     def needs_beat(self, poll_s: float) -> bool:
         """Whether the server has not been told for half of `poll_s` that this process lives."""
-        return self._room.port.now() - self.line.beat_at >= poll_s / 2
-
-    def was_beat(self, sent: float) -> None:
-        """It has been told, by a call sent at that second; noted only now, lest a quicker call come without."""
-        self.line.beat_at = max(self.line.beat_at, sent)
+        line = self._room.line_of(self.ask)
+        return line is None or self._room.port.now() - line.beat_at >= poll_s / 2
 
     async def pause(self, seconds: float) -> None:
         """Sleep until woken, at most that long."""
@@ -56,6 +53,10 @@ class Line:
     def __init__(self) -> None:
         self.waits: dict[str, Wait] = {}
         self.beat_at = float("-inf")
+
+    def was_beat(self, sent: float) -> None:
+        """It has been told, by a call sent at that second; noted only now, lest a quicker call come without."""
+        self.beat_at = max(self.beat_at, sent)
 
 
 class WaitRoom:
@@ -81,21 +82,31 @@ class WaitRoom:
         self._process = process
 
     def enter(self, ask: Ask) -> Wait:
-        """Begin to wait."""
-        key = (ask.spec.kind, ask.spec.name)
-        line = self._lines.setdefault(key, Line())
-        wait = Wait(self, line, ask)
-        line.waits[ask.owner] = wait
-        self._waits[ask.owner] = wait
-        self._lines[key] = line  # another thread may have removed it as empty
+        """From now on a notice finds this request: before the server is asked."""
+        wait = self._waits[ask.owner] = Wait(self, ask)
         return wait
+
+    def line_of(self, ask: Ask) -> Line | None:
+        """Those who wait in this process for the lock that is asked for."""
+        return self._lines.get((ask.spec.kind, ask.spec.name))
+
+    def stand_in_line(self, wait: Wait) -> Line:
+        """The server has said that this request must wait."""
+        key = (wait.ask.spec.kind, wait.ask.spec.name)
+        line = self._lines.setdefault(key, Line())
+        line.waits[wait.ask.owner] = wait
+        self._lines[key] = line  # another thread may have removed it as empty
+        wait.line = line
+        return line
 
     def leave(self, wait: Wait) -> None:
         """Wait no more."""
-        key = (wait.ask.spec.kind, wait.ask.spec.name)
         self._waits.pop(wait.ask.owner, None)
         line = wait.line
+        if line is None:
+            return
         line.waits.pop(wait.ask.owner, None)
+        key = (wait.ask.spec.kind, wait.ask.spec.name)
         if not line.waits and self._lines.get(key) is line:
             del self._lines[key]
 
