@@ -218,6 +218,8 @@ async def test_inspect_and_break(world):
     assert info.holders[0].owner == held.token
     assert info.holders[0].metadata == "job 7"
     assert info.holders[0].token == held.fencing_token
+    assert info.holders[0].held_s is None or 0 <= info.holders[0].held_s < 60
+    assert (info.holders[0].held_s is None) == (world.kind in ("postgres", "mysql"))
     second = bob(lock.acquire)
     onlooker = world.actor()
     assert await waiting(second)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import redis
+import redis.asyncio
 from typer.testing import CliRunner
 
 from stockade import locks as sync
@@ -13,7 +14,7 @@ from stockade.cli import app
 from stockade.locks import RedisTuning, aio
 from stockade.locks.redisnames import names_of
 from stockade.locks.survey import KINDS, lock_of
-from tests.locks.harness import queued
+from tests.locks.harness import eventually, queued
 
 NAMES = ["a", "order:42", "x{t}y", "{t}", "{t}x", "foo:rw", "a:semaphore", "two words", "[bold]"]
 
@@ -81,15 +82,60 @@ async def test_what_is_held_and_waited_for_is_shown(redis_url):
             "metadata": "[job 7]",
         }
         assert 0 < order["holders"][0]["left_s"] <= 30
+        assert 0 <= order["holders"][0]["held_s"] < 10
+        assert isinstance(order["holders"][0]["since"], float)
         assert len(order["waiters"]) == 1
         table = (await stockade_locks("--redis", redis_url)).stdout
-        for part in ("order:42", held.token, str(held.fencing_token), "[job 7]", order["waiters"][0], share.token):
+        for part in (
+            "order:42",
+            held.token,
+            str(held.fencing_token),
+            "[job 7]",
+            order["waiters"][0],
+            share.token,
+            " s ago",
+        ):
             assert part in table
         assert "past" not in table
         for lease in (held, share, reader):
             await lease.release()
         await (await waiter).release()
     assert "no lock is held" in (await stockade_locks("--redis", redis_url)).stdout
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("kind", ["lock", "semaphore"])
+async def test_since_when_a_lock_is_held(redis_url, kind):
+    """`since` is the grant's moment by the server's clock: renewals and waiters do not move it, a hand-over does."""
+    async with aio.RedisLocks(redis_url, lease_s=0.3) as locks, redis.asyncio.Redis.from_url(redis_url) as server:
+        lock = locks.semaphore("a", 1) if kind == "semaphore" else locks.lock("a")
+
+        async def since():
+            (holder,) = (await lock.inspect()).holders
+            return holder.since, holder.held_s
+
+        async def now_s():
+            seconds, micros = await server.time()
+            return seconds + micros / 1e6
+
+        before = await now_s()
+        held = await lock.acquire()
+        after = await now_s()
+        first, _ = await since()
+        assert before - 0.01 <= first <= after + 0.01
+        waiter = asyncio.create_task(lock.acquire())
+        await queued(Worlds(), lock, 1)
+        deadline = held.deadline
+        await eventually(lambda: held.deadline > deadline + 0.3)  # renewed more than once
+        later, held_s = await since()
+        assert later == pytest.approx(first, abs=0.01)
+        assert held_s == pytest.approx(await now_s() - first, abs=0.1)
+        await held.release()
+        lease = await waiter
+        assert (await since())[0] > first + 0.3
+        await locks.raise_fence("a", lease.fencing_token + 7)
+        assert (await since())[1] < 5
+        await lease.release()
 
 
 @pytest.mark.redis

@@ -1,10 +1,11 @@
-"""`stockade locks`: who holds which lock of a Redis server, for how long yet, with which token, and who waits.
+"""`stockade locks`: who holds which lock of a Redis server, since when, for how long yet, and who waits.
 
 Neighbours: `stockade.locks.survey` finds the locks in use; docs/locks.md says what the figures mean.
 """
 
 import json
 import math
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from stockade.cli.common import FAILED, fail
 
 if TYPE_CHECKING:
     from stockade.locks import LockInfo, RedisLocks
-    from stockade.locks.ask import Kind
+    from stockade.locks.ask import Holder, Kind
 
     Row = tuple[Kind, LockInfo]
 
@@ -85,7 +86,14 @@ def _named(provider: "RedisLocks", name: str) -> "list[Row]":
 def _print_json(rows: "list[Row]", complete: bool) -> None:
     def lock(kind: str, info: "LockInfo") -> dict[str, Any]:
         holders = [
-            {"owner": each.owner, "token": each.token, "left_s": _left(each.ttl_s), "metadata": each.metadata}
+            {
+                "owner": each.owner,
+                "token": each.token,
+                "since": each.since,
+                "held_s": each.held_s,
+                "left_s": _left(each.ttl_s),
+                "metadata": each.metadata,
+            }
             for each in info.holders
         ]
         return {"name": info.name, "kind": kind, "holders": holders, "waiters": list(info.waiters)}
@@ -97,17 +105,25 @@ def _left(ttl_s: float) -> float | None:
     return None if ttl_s == math.inf else round(ttl_s, 3)
 
 
+def _since(holder: "Holder") -> str:
+    """The moment of the grant by the server's clock, and how long ago that was."""
+    if holder.since is None or holder.held_s is None:
+        return "unknown"
+    return f"{datetime.fromtimestamp(holder.since, UTC):%Y-%m-%d %H:%M:%S} UTC, {holder.held_s:.1f} s ago"
+
+
 def _print_table(rows: "list[Row]", complete: bool) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("lock", "kind", "held by", "token", "time left", "metadata", "waiting, first in line first")
+    table = Table("lock", "kind", "held by", "token", "since", "time left", "metadata", "waiting, first in line first")
     for kind, info in rows:
         held = info.holders
         cells = [
             [each.owner for each in held] or ["nobody"],
             [str(each.token) for each in held],
+            [_since(each) for each in held],
             ["no end" if each.ttl_s == math.inf else f"{each.ttl_s:.1f} s" for each in held],
             [each.metadata for each in held],
         ]

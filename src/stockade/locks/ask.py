@@ -79,12 +79,23 @@ class Granted(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """One holder as `inspect` shows it. `ttl_s` is infinite where there is no lease."""
+    """One holder as `inspect` shows it.
+
+    Attributes:
+        owner: id of the request.
+        token: its fencing token.
+        ttl_s: seconds until its lease ends unless it is renewed; infinite where there is no lease.
+        metadata: text that the holder left.
+        held_s: for how many seconds it has held the lock; None where that is not known (databases).
+        since: second of the grant since 1970 by the server's clock; None where that is not known.
+    """
 
     owner: str
     token: int
     ttl_s: float
     metadata: str = ""
+    held_s: float | None = None
+    since: float | None = None
 
 
 class LockInfo(NamedTuple):

@@ -29,7 +29,7 @@ class _Cell:
     __slots__ = ("holders", "queue", "used")
 
     def __init__(self) -> None:
-        self.holders: dict[str, tuple[Ask, Granted]] = {}
+        self.holders: dict[str, tuple[Ask, Granted, float]] = {}  # and the monotonic second of the grant
         self.used = 0
         self.queue: OrderedDict[str, _Waiter] | None = None  # made by the first waiter: most names never have one
 
@@ -81,7 +81,7 @@ class MemoryBackend:
         if deadline <= now:
             return 0.0
         with self._guard:
-            ends = min((granted.valid_until for _, granted in cell.holders.values()), default=math.inf)
+            ends = min((granted.valid_until for _, granted, _ in cell.holders.values()), default=math.inf)
         return min(deadline, ends) - now if ends > now else 0.001
 
     def _leave(self, key: _CellKey, cell: _Cell, waiter: _Waiter, *, keep_grant: bool) -> Granted | None:
@@ -101,8 +101,9 @@ class MemoryBackend:
         return cell.used + ask.spec.weight <= ask.spec.capacity
 
     def _grant(self, cell: _Cell, ask: Ask) -> Granted:
-        granted = Granted(next(self._tokens), self._port.now() + ask.spec.lease_s)
-        cell.holders[ask.owner] = (ask, granted)
+        now = self._port.now()
+        granted = Granted(next(self._tokens), now + ask.spec.lease_s)
+        cell.holders[ask.owner] = (ask, granted, now)
         cell.used += ask.spec.weight
         return granted
 
@@ -128,7 +129,7 @@ class MemoryBackend:
 
     def _drop_expired(self, key: _CellKey, cell: _Cell) -> None:
         now = self._port.now()
-        ended = [owner for owner, (_, granted) in cell.holders.items() if granted.valid_until <= now]
+        ended = [owner for owner, (_, granted, _) in cell.holders.items() if granted.valid_until <= now]
         for owner in ended:
             self._drop_holder(cell, owner)
         if ended:
@@ -156,7 +157,8 @@ class MemoryBackend:
         held = cell.holders.get(ask.owner)
         if held is None:
             return False
-        cell.holders[ask.owner] = (ask, held[1]._replace(valid_until=self._port.now() + ask.spec.lease_s))
+        longer = held[1]._replace(valid_until=self._port.now() + ask.spec.lease_s)
+        cell.holders[ask.owner] = (ask, longer, held[2])
         return True
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
@@ -168,8 +170,8 @@ class MemoryBackend:
                 return LockInfo(name, (), ())
             now = self._port.now()
             holders = tuple(
-                Holder(owner, granted.token, granted.valid_until - now, ask.spec.metadata)
-                for owner, (ask, granted) in cell.holders.items()
+                Holder(owner, granted.token, granted.valid_until - now, ask.spec.metadata, now - since)
+                for owner, (ask, granted, since) in cell.holders.items()
             )
             return LockInfo(name, holders, tuple(cell.queue or ()))
 

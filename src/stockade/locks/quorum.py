@@ -11,12 +11,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
 from stockade.core import NotSupported
-from stockade.locks.ask import Ask, Granted, Holder, Kind, LockInfo, Spec
+from stockade.locks.ask import Ask, Granted, Kind, LockInfo, Spec
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import Port, Server
 from stockade.locks.redisbackend import RedisTuning
 from stockade.locks.redisnames import head_args, lease_ms, names_of
 from stockade.locks.script import script
+from stockade.locks.survey import holder_of
 
 Together: TypeAlias = Callable[[Sequence[Coroutine[Any, Any, int]]], Coroutine[Any, Any, list[Any]]]
 _DRIFT_SHARE, _DRIFT_S = 0.01, 0.002
@@ -135,10 +136,10 @@ class QuorumBackend:
         owner = max(set(owners), key=owners.count, default=b"")
         if not owner or owners.count(owner) < self._majority:
             return LockInfo(name, (), ())
-        mine = [row for row in rows if row[0] == owner]
-        ttl_s = sorted(int(row[1]) for row in mine)[-self._majority] / 1000
-        token = max(int(row[2]) for row in mine)
-        return LockInfo(name, (Holder(owner.decode(), token, ttl_s, bytes(mine[0][3]).decode()),), ())
+        mine = [holder_of(row) for row in rows if row[0] == owner]
+        youngest = max(mine, key=lambda holder: holder.since or 0.0)  # since then it has been the majority's
+        ttl_s = sorted(holder.ttl_s for holder in mine)[-self._majority]
+        return LockInfo(name, (youngest._replace(token=max(each.token for each in mine), ttl_s=ttl_s),), ())
 
     async def break_(self, name: str, kind: Kind) -> bool:
         ask = Ask(Spec(name), "-.-")

@@ -62,7 +62,7 @@ class SimRedis:
             process = owner.rpartition(".")[0]
             if owner == caller:
                 return owner, self._own(key, owner, lease_ms)
-            if self.alive.get(alive + process, 0.0) > self.now_ms:
+            if process == caller.rpartition(".")[0] or self.alive.get(alive + process, 0.0) > self.now_ms:
                 fence = self._own(key, owner, lease_ms)
                 hear = self.listeners.get(channel + process)
                 if hear is not None:

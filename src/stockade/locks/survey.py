@@ -1,12 +1,15 @@
-"""Which locks of a Redis server are held or waited for, for people: a bounded search, never `KEYS`.
+"""What people want to see of a Redis server: who holds a lock and who waits; which locks are in use at all.
 
-Every lock leaves a counter key (`…:f`) for a week and, while somebody waits, a line (`…:q`); so these are searched and
-the locks in use picked out. Neighbours: `redisnames.py` (the names of keys), `cli/locks.py` (shows it).
+The search is bounded, never `KEYS`: every lock leaves a counter key (`…:f`) for a week and, while somebody waits, a
+line (`…:q`); so these are searched and the locks in use picked out. Neighbours: `redisnames.py` (the names of keys),
+`cli/locks.py` (shows it).
 """
 
-from typing import NamedTuple
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from stockade.locks.ask import Kind
+from stockade.locks.ask import Holder, Kind, LockInfo
 from stockade.locks.port import Server
 from stockade.locks.redisnames import names_of
 from stockade.locks.script import script
@@ -25,6 +28,22 @@ class Survey(NamedTuple):
 
     found: tuple[tuple[Kind, str], ...]
     complete: bool
+
+
+def info_of(name: str, kind: Kind, reply: Sequence[Any]) -> LockInfo:
+    """What a server answers to an inspect script."""
+    found, line = reply
+    rows = [found] if kind == "lock" and found[0] else [] if kind == "lock" else found
+    return LockInfo(name, tuple(map(holder_of, rows)), tuple(_text(entry).split(" ", 1)[0] for entry in line))
+
+
+def holder_of(row: Sequence[Any]) -> Holder:
+    """One holder of such an answer: owner, ms left, token, metadata, ms of the grant, ms held; -1: not known."""
+    owner, ttl_ms, token, meta, since_ms, held_ms = row
+    ttl_s = int(ttl_ms) / 1000 if int(ttl_ms) >= 0 else math.inf
+    if int(since_ms) < 0:
+        return Holder(_text(owner), int(token), ttl_s, _text(meta))
+    return Holder(_text(owner), int(token), ttl_s, _text(meta), int(held_ms) / 1000, int(since_ms) / 1000)
 
 
 def lock_of(key: str, prefix: str) -> tuple[Kind, str] | None:

@@ -10,7 +10,7 @@ if holder == OWNER then -- the caller counts its lease from this question, so th
   return tonumber(redis.call('get', KEYS[3]) or '1')
 end
 if not holder and redis.call('exists', KEYS[2]) == 0 then return own(OWNER, LEASE_MS, META) end
-if QUEUE and BEAT_MS ~= '0' then redis.call('set', ALIVE .. string.match(OWNER, '^(.*)%.'), '1', 'px', BEAT_MS) end
+if QUEUE and BEAT_MS ~= '0' then redis.call('set', ALIVE .. MINE, '1', 'px', BEAT_MS) end
 if QUEUE then
   local entry = OWNER .. ' ' .. LEASE_MS .. ' ' .. META
   if not (AGAIN and redis.call('lpos', KEYS[2], entry)) then

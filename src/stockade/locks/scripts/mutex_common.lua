@@ -1,8 +1,10 @@
 -- Shared head of the mutex scripts. KEYS: 1 owner (plain string, with TTL), 2 queue (list), 3 fence, 4 metadata.
 -- ARGV: 1 owner id "<process>.<n>", 2 lease in ms, 3 metadata, 4 channel prefix, 5 alive-key prefix; more per script.
+-- The fence's TTL begins anew with each grant: so it also tells since when the lock is held, at the price of one command.
 -- A queue entry is "<owner> <lease ms> <metadata>". Nothing here lives without a TTL.
 local OWNER, LEASE_MS, META, CHANNEL, ALIVE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local FENCE_TTL_MS = 604800000
+local MINE = string.match(OWNER, '^(.*)%.')
 
 -- The next fencing token. A counter that is new or was forgotten (flush, restart, expiry) starts at the server's
 -- microseconds, which is above every token it gave before: one grant takes far more than a microsecond.
@@ -12,8 +14,9 @@ local function next_fence()
     local t = redis.call('time')
     local text = string.format('%.0f', t[1] * 1000000 + t[2])
     redis.call('set', KEYS[3], text, 'px', FENCE_TTL_MS)
-    fence = tonumber(text)
+    return tonumber(text)
   end
+  redis.call('pexpire', KEYS[3], FENCE_TTL_MS)
   return fence
 end
 
@@ -28,7 +31,8 @@ local function own(owner, lease_ms, meta)
   return fence
 end
 
--- Makes the first live waiter the owner and wakes it alone. Live: its process has shown itself lately and listens.
+-- Makes the first live waiter the owner and wakes it alone. Live: its process has shown itself lately (or is the one that
+-- calls) and listens.
 -- Returns the new owner and its token, or nothing when nobody waits.
 local function hand_on()
   local entry = redis.call('lpop', KEYS[2])
@@ -36,7 +40,7 @@ local function hand_on()
     local owner, lease_ms, meta = string.match(entry, '^(%S+) (%d+) (.*)$')
     if owner == OWNER then return owner, own(owner, lease_ms, meta) end
     local process = string.match(owner, '^(.*)%.')
-    if redis.call('exists', ALIVE .. process) == 1 then
+    if process == MINE or redis.call('exists', ALIVE .. process) == 1 then
       local fence = own(owner, lease_ms, meta)
       local heard = redis.call('publish', CHANNEL .. process, owner .. ' ' .. string.format('%.0f', fence))
       if heard > 0 then return owner, fence end

@@ -1,5 +1,6 @@
 -- Shared head of the read/write and semaphore scripts. KEYS: 1 holders (sorted set, score = end of lease in ms by the
--- server's clock), 2 queue (list), 3 fence, 4 metadata and token per holder (hash).
+-- server's clock), 2 queue (list), 3 fence, 4 token, weight, ms of the grant and
+-- metadata per holder (hash).
 -- ARGV: 1 owner id, 2 lease in ms, 3 metadata, 4 channel prefix, 5 alive-key prefix, 6 weight, 7 capacity; more per script.
 -- A queue entry is "<owner> <lease ms> <weight> <capacity> <metadata>". A holder's weight is 1 or the whole capacity.
 local OWNER, LEASE_MS, META, CHANNEL, ALIVE, WEIGHT, CAPACITY = unpack(ARGV, 1, 7)
@@ -39,7 +40,7 @@ end
 local function own(owner, lease_ms, weight, capacity, meta)
   local fence = next_fence()
   redis.call('zadd', KEYS[1], NOW_MS + lease_ms, owner)
-  redis.call('hset', KEYS[4], owner, string.format('%.0f', fence) .. ' ' .. weight .. ' ' .. meta)
+  redis.call('hset', KEYS[4], owner, string.format('%.0f', fence) .. ' ' .. weight .. ' ' .. string.format('%.0f', NOW_MS) .. ' ' .. meta)
   keep_until_last()
   return fence
 end
