@@ -73,13 +73,14 @@ async def test_poison_is_put_aside_and_can_be_sent_again(rig):
 def test_every_command_survives_the_log(command):
     """What comes out of a message is what went in, keys included; numbers that no rule allows do not get in."""
     try:
-        message = encode_command(command)
+        message = encode_command(command, b"instance", 7)
     except OverflowError:
         assert command.problem() or not -(2**63) <= command.now_ms < 2**64
         return
-    again = decode_command(message)
+    again, reply_to, ticket = decode_command(message)
     assert again == command
     assert again.keys == command.keys
+    assert (reply_to, ticket) == (b"instance", 7)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stockade.strategies.kafka import REPLY_TO, TICKET
 from stockade.strategies.kafka_log import Record, Writer, read_topic
 from stockade.strategies.kafka_options import KafkaOptions
 
 REASON = "reason"
-_OF_THE_LETTER = frozenset({REASON, "part", "offset", REPLY_TO, TICKET})  # nobody waits for its reply any more
+_OF_THE_LETTER = frozenset({REASON, "part", "offset"})
 
 
 class DeadLetter(NamedTuple):

@@ -23,10 +23,9 @@ from stockade.core import (
     StalePosition,
     StockadeError,
 )
-from stockade.shop.wire import BadMessage, decode_command
+from stockade.shop.wire import BadMessage, Sent, decode_command
 from stockade.store import SqlStore
 from stockade.store.positions import Positions
-from stockade.strategies.kafka import REPLY_TO, TICKET
 from stockade.strategies.kafka_log import NotSent, Record, Writer
 from stockade.strategies.kafka_options import KafkaOptions
 from stockade.strategies.kafka_replies import Answer, encode_replies
@@ -157,16 +156,19 @@ class Lane:
         Killed anywhere in here, the next worker finds the position before the batch or behind it: before, it decides
         the batch, or gives the outcomes that are recorded; behind, only replies are lost, and their callers ask again.
         """
-        commands, letters = _read(batch)
+        records, sent, letters = _read(batch)
         if letters and not await self._bury(letters):
             return
         move = Position(self._bench.log.topic, self.part, self.next, batch[-1].offset + 1, self._epoch)
-        decided = await self._decide([command for _, command in commands], move)
+        decided = await self._decide([each.command for each in sent], move)
         if decided is None:
             return  # closed in between: the position has not moved
         answers, moved = decided
-        pairs = list(zip([record for record, _ in commands], answers, strict=True))
-        poison = [Letter(record, _reason(answer)) for record, answer in pairs if _is_poison(answer)]
+        poison = [
+            Letter(record, _reason(answer))
+            for record, answer in zip(records, answers, strict=True)
+            if _is_poison(answer)
+        ]
         if poison and not await self._bury(poison):
             return
         if not moved:
@@ -174,9 +176,9 @@ class Lane:
         self.next = move.new
         tally = self._bench.tally
         tally.batches += 1
-        tally.decided += len(pairs) - len(poison)
+        tally.decided += len(sent) - len(poison)
+        self._reply(sent, answers)
         self._consumed(self.part, self.next)
-        self._reply(pairs)
 
     async def _decide(self, commands: Sequence[Command], move: Position) -> tuple[list[Answer], bool] | None:
         """An answer for every command that trying again would not change, and whether the position has moved.
@@ -274,32 +276,33 @@ class Lane:
             return False
         return True
 
-    def _reply(self, pairs: Sequence[tuple[Record, Answer]]) -> None:
+    def _reply(self, sent: Sequence[Sent], answers: Sequence[Answer]) -> None:
         """One message for each instance that has callers in this batch."""
         by_instance: dict[bytes, list[tuple[int, Answer]]] = {}
-        for record, answer in pairs:
-            instance, ticket = record.headers.get(REPLY_TO), record.headers.get(TICKET, b"")
-            if instance and ticket.isdigit():
-                by_instance.setdefault(instance, []).append((int(ticket), answer))
-        for instance, answers in by_instance.items():
+        for (_, reply_to, ticket), answer in zip(sent, answers, strict=True):
+            if reply_to:
+                by_instance.setdefault(reply_to, []).append((ticket, answer))
+        for instance, pairs in by_instance.items():
             topic = self._bench.log.reply_topic(instance.decode(errors="replace"))
-            for message in encode_replies(answers):
+            for message in encode_replies(pairs):
                 try:
                     self._bench.writer.send(topic, message)
                 except (Busy, NotSent) as error:  # the outcomes are recorded; their callers time out and ask again
-                    self._bench.report("replies not sent", part=self.part, count=len(answers), error=repr(error))
+                    self._bench.report("replies not sent", part=self.part, count=len(pairs), error=repr(error))
 
 
-def _read(batch: Sequence[Record]) -> tuple[list[tuple[Record, Command]], list[Letter]]:
-    """The commands of a batch, and what is none."""
-    commands: list[tuple[Record, Command]] = []
+def _read(batch: Sequence[Record]) -> tuple[list[Record], list[Sent], list[Letter]]:
+    """The messages of a batch that are commands, those commands, and what is none."""
+    records: list[Record] = []
+    sent: list[Sent] = []
     letters: list[Letter] = []
     for record in batch:
         try:
-            commands.append((record, decode_command(record.value or b"")))
+            sent.append(decode_command(record.value or b""))
+            records.append(record)
         except BadMessage as bad:
             letters.append(Letter(record, str(bad)))
-    return commands, letters
+    return records, sent, letters
 
 
 def _is_passing(answer: Accepted | Rejected | Exception) -> bool:

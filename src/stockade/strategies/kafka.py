@@ -9,23 +9,46 @@ from uuid import uuid4
 
 from stockade.core import Accepted, Busy, Command, Guard, NotSupported, Pending, Promise, Rejected, Store, Unknown
 from stockade.strategies.base import Base
-from stockade.strategies.kafka_log import NotSent, Replies, Topics, Writer, client
+from stockade.strategies.kafka_log import NotSent, Refusal, Replies, Topics, Writer, client
 from stockade.strategies.kafka_options import KafkaOptions, message_key
-from stockade.strategies.kafka_replies import Answer, decode_replies
+from stockade.strategies.kafka_replies import decode_replies
 from stockade.strategies.options import Options
 
 COMMANDS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}
 DEAD = {"cleanup.policy": "delete", "retention.ms": "-1"}
+LINGER_MS = 0.5  # without it the client sends the first of what is posted together alone
 REPLIES = {"cleanup.policy": "delete", "retention.ms": "600000"}
-REPLY_TO, TICKET = "reply-to", "ticket"
 
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A caller: its future, and whether the brokers have its command."""
+    """A caller: its future, its deadline on the loop's clock, and whether the brokers have its command."""
 
-    future: asyncio.Future[Answer]
+    command: Command
+    future: asyncio.Future[Accepted | Rejected]
+    deadline: float
     accepted: bool = False
+
+    def sent(self, error: Exception | None) -> None:
+        """Hear what became of the message; on the loop, or on the thread that closes the writer."""
+        if error is None:
+            self.accepted = True
+        elif isinstance(error, NotSent | Refusal):  # else it may be in the log all the same: the deadline tells
+            text = f"{self.command.name} cannot be queued: {error}"
+            self.future.get_loop().call_soon_threadsafe(self.end, ValueError(text))
+        elif isinstance(error, Busy):
+            self.future.get_loop().call_soon_threadsafe(self.end, error)
+
+    def end(self, error: Exception) -> None:
+        """Fail the call, unless it is over."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def late(self) -> Pending | Unknown:
+        """What a caller is told that has waited long enough."""
+        if self.accepted:
+            return Pending(self.command.request_id)
+        return Unknown(f"Kafka did not confirm {self.command.request_id}; send the same request id again")
 
 
 class Kafka(Base):
@@ -42,8 +65,10 @@ class Kafka(Base):
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)
         self._instance = uuid4().hex
+        self._reply_to = self._instance.encode()
         self._tickets = itertools.count()
-        self._waiting: dict[int, Waiting] = {}
+        self._waiting: dict[int, Waiting] = {}  # in the order of their deadlines
+        self._watched = False
         self._writer: Writer | None = None
         self._replies: Replies | None = None
 
@@ -82,7 +107,7 @@ class Kafka(Base):
             topics = Topics(self.log.bootstrap)
             await asyncio.to_thread(topics.ensure, topic, 1, self.log.replication, REPLIES)
             self._replies = Replies(self.log.bootstrap, topic, self._heard)
-            self._writer = Writer(self.log.bootstrap)
+            self._writer = Writer(self.log.bootstrap, linger_ms=LINGER_MS)
             await asyncio.to_thread(self._writer.warm, self.log.topic)
 
     async def stop(self) -> None:
@@ -90,6 +115,7 @@ class Kafka(Base):
         writer, replies = self._writer, self._replies
         self._writer = self._replies = None
         if writer is not None and replies is not None:
+            writer.flush()
             await asyncio.to_thread(writer.close)
             await asyncio.to_thread(replies.close)
             topics = Topics(self.log.bootstrap)
@@ -107,17 +133,11 @@ class Kafka(Base):
             Busy: too many are under way (TOO_MANY_REQUESTS), or this process does not run (DEPENDENCY_DOWN).
             RequestReused: the request id was used with other content.
         """
-        ticket, waiting = self._send(command)
+        ticket, waiting = self._queue(command)
         try:
-            async with asyncio.timeout(self.options.wait_s):
-                answer = await waiting.future
-        except TimeoutError:
-            raise self._late(command, waiting) from None
+            return await waiting.future
         finally:
             del self._waiting[ticket]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
     async def submit(self, command: Command) -> float:
         """Queue the command and wait only until it is safe in the log; how many seconds that took.
@@ -126,9 +146,9 @@ class Kafka(Base):
             Unknown, Busy: as `execute`.
         """
         began_s = time.monotonic()
-        value, key = self._message(command)
-        writer = self._running()
+        writer, key = self._running(), _key(command)
         try:
+            value = self.log.encode(command)
             await writer.deliver(self.log.topic, value, key=key, headers={}, wait_s=self.options.wait_s)
         except NotSent as error:
             raise ValueError(f"{command.name} cannot be queued: {error}") from error
@@ -138,47 +158,53 @@ class Kafka(Base):
             raise Unknown(f"Kafka did not confirm {command.request_id}; send the same request id again") from error
         return time.monotonic() - began_s
 
-    def _send(self, command: Command) -> tuple[int, Waiting]:
+    def _queue(self, command: Command) -> tuple[int, Waiting]:
         writer = self._running()
         if len(self._waiting) >= self.options.queue_size:
             text = f"{len(self._waiting)} commands are under way already; {self.options.queue_size} may be"
             raise Busy(text, "TOO_MANY_REQUESTS")
-        value, key = self._message(command)
-        ticket, waiting = next(self._tickets), Waiting(asyncio.get_running_loop().create_future())
-        headers = {REPLY_TO: self._instance.encode(), TICKET: b"%d" % ticket}
-
-        def done(error: Exception | None) -> None:  # on the writer's thread: only read when the wait has ended
-            waiting.accepted = error is None
-
+        ticket, loop = next(self._tickets), asyncio.get_running_loop()
+        value = self.log.encode(command, self._reply_to, ticket)
+        waiting = Waiting(command, loop.create_future(), loop.time() + self.options.wait_s)
+        writer.post(self.log.topic, value, key=_key(command), done=waiting.sent)
         self._waiting[ticket] = waiting
-        try:
-            writer.send(self.log.topic, value, key=key, headers=headers, done=done)
-        except BaseException as error:
-            del self._waiting[ticket]
-            if isinstance(error, NotSent):
-                raise ValueError(f"{command.name} cannot be queued: {error}") from error
-            raise
+        if not self._watched:
+            self._watched = True
+            loop.call_at(waiting.deadline, self._watch)
         return ticket, waiting
+
+    def _watch(self) -> None:
+        """End the calls whose deadline is over. All wait for the same time, so one timer, for the oldest, is enough."""
+        loop = asyncio.get_running_loop()
+        if self._writer is not None:
+            self._writer.hear()  # what is safe in the log is known by now, if anybody asks
+        self._watched = False
+        for waiting in self._waiting.values():
+            if waiting.deadline > loop.time():
+                self._watched = True
+                loop.call_at(waiting.deadline, self._watch)
+                return
+            waiting.end(waiting.late())
 
     def _running(self) -> Writer:
         if self._writer is None:
             raise Busy("the strategy kafka is not running", "DEPENDENCY_DOWN")
         return self._writer
 
-    def _message(self, command: Command) -> tuple[bytes, bytes | None]:
-        key = message_key(command)
-        return self.log.encode(command), None if key is None else str(key).encode()
-
-    def _late(self, command: Command, waiting: Waiting) -> Pending | Unknown:
-        if waiting.accepted:
-            return Pending(command.request_id)
-        return Unknown(f"Kafka did not confirm {command.request_id}; send the same request id again")
-
     def _heard(self, message: bytes) -> None:
         for ticket, answer in decode_replies(message):
             waiting = self._waiting.get(ticket)
-            if waiting is not None and not waiting.future.done():  # else: its caller has given up
+            if waiting is None or waiting.future.done():
+                continue  # its caller has given up
+            if isinstance(answer, Exception):
+                waiting.future.set_exception(answer)
+            else:
                 waiting.future.set_result(answer)
+
+
+def _key(command: Command) -> bytes | None:
+    key = message_key(command)
+    return None if key is None else str(key).encode()
 
 
 def make_topics(log: KafkaOptions) -> int:

@@ -209,7 +209,7 @@ def _settings(log: KafkaOptions) -> dict[str, Any]:
         "group.protocol": log.protocol,
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
-        "fetch.wait.max.ms": 5,
+        "fetch.wait.max.ms": 100,  # a message ends the wait; a short one only costs requests
         "fetch.min.bytes": 1,
         "isolation.level": "read_committed",
         "allow.auto.create.topics": False,

@@ -3,12 +3,25 @@
 Neighbours: `options` carries it to the strategy, `shop.wiring` fills it from the settings, `shop.worker` reads with it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from stockade.core import Command, Key
 
 PROTOCOLS = ("classic", "consumer")
+
+
+class Encode(Protocol):
+    """Makes a command's message."""
+
+    def __call__(self, command: Command, reply_to: bytes = b"", ticket: int = 0, /) -> bytes:
+        """The bytes of a command.
+
+        Args:
+            command: what to do.
+            reply_to: the service instance that waits for the outcome; empty: none does.
+            ticket: by which that instance knows its caller.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +29,7 @@ class KafkaOptions:
     """The log of commands.
 
     Attributes:
-        encode: makes a command's message.
+        encode: see `Encode`.
         bootstrap: brokers to ask first, `host:port,…`.
         topic: commands; `TOPIC.dead` takes those that cannot be carried out, `TOPIC.replies.…` the outcomes.
         partitions: of a topic that is made now (seed 004: 3); one that exists keeps its own.
@@ -26,7 +39,7 @@ class KafkaOptions:
         session_ms: classic only: after how long without a sign of life a worker's partitions go to others.
     """
 
-    encode: Callable[[Command], bytes]
+    encode: Encode
     bootstrap: str = "127.0.0.1:9092"
     topic: str = "stockade.commands"
     partitions: int = 3
