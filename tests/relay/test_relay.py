@@ -36,6 +36,7 @@ async def test_every_event_arrives_once_and_in_order(store):
     sink = Memory()
     relay = relay_over(store.database, sink, batch=50)
     assert (await Outbox(store.database).lag())[:2] == (300, NOW_MS)
+    assert (await Outbox(store.database).lag(most=10)).waiting == 10
     await drain(relay)
     await relay.finish()
     assert by_key(sink.got) == expected(ids)

@@ -1,4 +1,4 @@
-"""Prometheus metrics: requests, command outcomes, what the store did, what waits.
+"""Prometheus metrics: requests, command outcomes, what the store did, what waits (also in the outbox and the log).
 
 One process keeps them in memory. With several workers the supervisor sets PROMETHEUS_MULTIPROC_DIR before they start,
 and any worker answers /metrics with the sum over all (prometheus_client's multiprocess mode). Neighbours: `http`
@@ -48,6 +48,28 @@ class Metrics:
             registry=self._own,
             multiprocess_mode="livesum",
         )
+        # several workers see the same database and log: the newest of their answers is shown, not the sum
+        self._events = Gauge(
+            "stockade_events",
+            "Events of the outbox: waiting for the sink, and dead letters; at most 100,000 are counted.",
+            ("state",),
+            registry=self._own,
+            multiprocess_mode="livemostrecent",
+        )
+        self._oldest = Gauge(
+            "stockade_events_oldest_seconds",
+            "Age of the oldest event that waits for the sink; 0 when none does.",
+            ("state",),
+            registry=self._own,
+            multiprocess_mode="livemostrecent",
+        )
+        self._log = Gauge(
+            "stockade_log_behind",
+            "Commands in the log that no worker has decided yet, by partition.",
+            ("partition",),
+            registry=self._own,
+            multiprocess_mode="livemostrecent",
+        )
         self._request_children: dict[tuple[str, int], Histogram] = {}
         self._command_children: dict[tuple[str, str, str], Counter] = {}
         self._seen = Stats()
@@ -76,6 +98,16 @@ class Metrics:
     def waiting(self, where: str, count: int) -> None:
         """Set how many wait at a place."""
         self._waiting.labels(where).set(count)
+
+    def events(self, waiting: float, dead: float, oldest_s: float) -> None:
+        """Set how many events wait and are dead, and the age of the oldest that waits in seconds."""
+        self._events.labels("waiting").set(waiting)
+        self._events.labels("dead").set(dead)
+        self._oldest.labels("waiting").set(oldest_s)
+
+    def log(self, part: int, count: float) -> None:
+        """Set how many commands of a partition are not decided."""
+        self._log.labels(str(part)).set(count)
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads: of all workers where there are several."""

@@ -205,8 +205,8 @@ async def _start(strategy: Strategy) -> None:
 async def _jobs(shop: Shop) -> AsyncIterator[None]:
     """Sweep, purge and relay in the background; at the end the rounds under way are finished."""
     stop = asyncio.Event()
-    sweeper = Sweeper(shop.read, shop.execute, _now_ms)
-    purge = Purge(shop.database.transaction, _now_ms, shop.settings.keep_ms)
+    sweeper = Sweeper(shop.read, shop.execute, now_ms)
+    purge = Purge(shop.database.transaction, now_ms, shop.settings.keep_ms)
     tasks = [
         asyncio.create_task(repeat("sweep", sweeper.once, shop.settings.sweep_s, stop, _report)),
         asyncio.create_task(repeat("purge", purge.once, shop.settings.purge_s, stop, _report)),
@@ -214,9 +214,9 @@ async def _jobs(shop: Shop) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         sink = sink_of(shop.settings)
         if sink is not None:
-            events = EventPurge(shop.database, _now_ms, shop.settings.events_keep_ms)
+            events = EventPurge(shop.database, now_ms, shop.settings.events_keep_ms)
             tasks.append(asyncio.create_task(repeat("purge events", events.once, shop.settings.purge_s, stop, _report)))
-            await stack.enter_async_context(relaying(shop.database, sink, _now_ms))
+            await stack.enter_async_context(relaying(shop.database, sink, now_ms))
         try:
             yield
         finally:
@@ -224,7 +224,8 @@ async def _jobs(shop: Shop) -> AsyncIterator[None]:
             await asyncio.gather(*tasks)
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """The wall clock, milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 

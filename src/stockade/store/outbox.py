@@ -37,6 +37,7 @@ T = TypeVar("T")
 NEW, CONFIRMED, DEAD = "NEW", "CONFIRMED", "DEAD"
 PURGED = "outbox.purged"  # in `marks`: events made before that may be gone
 MAX_ERROR = 200
+MAX_COUNTED = 100_000
 READ_TRIES = 4  # queries that look behind keys which have to wait
 OPEN_TRIES = 3
 
@@ -234,13 +235,19 @@ class Outbox:
                 break
         return tuple(events)
 
-    async def lag(self) -> Lag:
-        """How far behind; a query over what is waiting only."""
-        count, oldest = func.count(), func.min(outbox.c.created_ms)
+    async def lag(self, most: int = MAX_COUNTED) -> Lag:
+        """How far behind; a query over what is waiting only.
+
+        Args:
+            most: how many events of each kind are looked at; where there are more, the count says so many, and the
+                oldest is one of those that were looked at.
+        """
+        new, dead_ = (select(outbox.c.created_ms).where(each).limit(most).subquery() for each in (_NEW, _DEAD))
+        how_many, oldest = func.count(), func.min(new.c.created_ms)
 
         def body(connection: Connection) -> Lag:
-            waiting, oldest_ms = connection.execute(select(count, oldest).where(_NEW)).one()
-            dead = connection.execute(select(count).select_from(outbox).where(_DEAD)).scalar_one()
+            waiting, oldest_ms = connection.execute(select(how_many, oldest).select_from(new)).one()
+            dead = connection.execute(select(how_many).select_from(dead_)).scalar_one()
             return Lag(waiting, oldest_ms, dead)
 
         return await self._database.read(body)

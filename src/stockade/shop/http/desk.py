@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from stockade.shop.http.gate import Gate
 from stockade.shop.http.idempotency import Duplicates
+from stockade.shop.lag import Lags
 from stockade.shop.metrics import Metrics
 from stockade.shop.settings import Settings
 from stockade.shop.tokens import Tokens, token_secret
-from stockade.shop.wiring import Shop
+from stockade.shop.wiring import Shop, now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Desk:
         gate: bounds the requests at work.
         duplicates: requests at work by request id.
         metrics: where requests and outcomes are counted.
+        lags: how far behind relays and workers are, for the metrics.
     """
 
     shop: Shop
@@ -29,6 +31,7 @@ class Desk:
     gate: Gate
     duplicates: Duplicates
     metrics: Metrics
+    lags: Lags
 
     def refresh(self) -> None:
         """Bring the metrics up to date that are not counted as they happen."""
@@ -44,14 +47,15 @@ def make_desk(shop: Shop) -> Desk:
     Raises:
         BadSetting: the token secret cannot be had.
     """
-    settings = shop.settings
+    settings, metrics = shop.settings, Metrics()
     desk = Desk(
         shop,
         settings,
         Tokens(token_secret(settings)),
         Gate(settings.max_in_flight),
         Duplicates(settings.duplicate_wait_s),
-        Metrics(),
+        metrics,
+        Lags(settings, shop.database, metrics, now_ms),
     )
     shop.count = desk.metrics.command
     return desk

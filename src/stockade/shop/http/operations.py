@@ -73,6 +73,7 @@ def operation_handlers(desk: Desk, document: bytes) -> list[HTTPRouteHandler]:
 
     @get("/metrics")
     async def metrics(request: Request[Any, Any, Any]) -> Reply:
+        await desk.lags.refresh()
         desk.refresh()
         return Reply(200, desk.metrics.exposition(), CONTENT_TYPE)
 

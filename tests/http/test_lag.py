@@ -1,0 +1,72 @@
+"""What waits in the outbox is a metric: asked rarely, bounded, and no reason for /metrics to fail."""
+
+import math
+
+import pytest
+
+from stockade.core import Busy
+from stockade.shop.lag import KEEP_S
+from stockade.store.outbox import Outbox
+from tests.http.test_operations import Clock, samples
+
+
+@pytest.fixture
+async def client(start):
+    """A client of a service that sends events; its relay does not run here."""
+    async with start(events="log") as made:
+        made.desk.lags._clock = made.clock = Clock()
+        made.desk.lags._next_s = made.clock.now_s
+        yield made
+
+
+async def test_events_that_wait_are_counted(client):
+    """Every order leaves an event; they are counted, and the age of the oldest is told."""
+    (sku,) = await client.product(stock=5)
+    for _ in range(3):
+        await client.order(sku, pay="LATER")
+    found = await samples(client)
+    assert (found["stockade_events", "waiting"], found["stockade_events", "dead"]) == (3, 0)
+    assert 0 <= found["stockade_events_oldest_seconds", "waiting"] < 60
+
+
+async def test_the_database_is_asked_once_in_a_while(client, monkeypatch):
+    """However often /metrics is read, the question is put every few seconds only, and then anew."""
+    asked, plain = [], Outbox.lag
+
+    async def lag(self):
+        asked.append(True)
+        return await plain(self)
+
+    monkeypatch.setattr(Outbox, "lag", lag)
+    (sku,) = await client.product(stock=5)
+    await client.order(sku, pay="LATER")
+    for _ in range(5):
+        assert (await samples(client))["stockade_events", "waiting"] == 1
+        await client.order(sku, pay="LATER")
+    assert len(asked) == 1
+    client.clock.now_s += KEEP_S
+    assert (await samples(client))["stockade_events", "waiting"] > 1
+    assert len(asked) == 2
+
+
+async def test_a_figure_that_cannot_be_had_is_no_number(client, monkeypatch):
+    """A database that is away costs its figures, never the answer, and nothing old is shown for new."""
+    await samples(client)
+
+    async def lag(self):
+        raise Busy("away", "DEPENDENCY_DOWN")
+
+    monkeypatch.setattr(Outbox, "lag", lag)
+    client.clock.now_s += KEEP_S
+    found = await samples(client)
+    assert math.isnan(found["stockade_events", "waiting"])
+    assert math.isnan(found["stockade_events_oldest_seconds", "waiting"])
+    assert found["stockade_waiting", "at_work"] == 0
+
+
+async def test_where_events_are_only_kept_nothing_waits(start):
+    """Without a sink the outbox is an archive: its size is no lag, and is not asked for."""
+    async with start() as client:
+        (sku,) = await client.product(stock=5)
+        await client.order(sku, pay="LATER")
+        assert not [name for name, *_ in await samples(client) if name.startswith(("stockade_events", "stockade_log"))]

@@ -1,0 +1,80 @@
+"""How far the workers are behind: the ends of the log against the positions in the database, as a metric."""
+
+import math
+import time
+
+import pytest
+
+from stockade.core import Busy
+from stockade.shop.lag import KEEP_S, Lags, behind
+from stockade.shop.metrics import Metrics
+from stockade.shop.settings import Settings
+from stockade.strategies.kafka_watch import Span, Watch
+from tests.kafka.rig import NOW_MS, rigged
+from tests.waiting import eventually_async
+
+
+@pytest.fixture
+async def rig(shop_url, kafka_bootstrap):
+    """A shop over a fresh topic."""
+    async with rigged(shop_url, kafka_bootstrap) as found:
+        yield found
+
+
+class Watched:
+    """The metric of a rig, with a clock that is always late enough to ask again."""
+
+    def __init__(self, rig):
+        settings = Settings(
+            strategy_stock="kafka", kafka_bootstrap=rig.log.bootstrap, kafka_topic=rig.log.topic, events="keep"
+        )
+        self.metrics, self.now_s = Metrics(), time.monotonic()
+        self.lags = Lags(settings, rig.database, self.metrics, lambda: NOW_MS, lambda: self.now_s)
+
+    async def total(self):
+        """Ask again; the sum over all partitions, and how many there are."""
+        self.now_s += KEEP_S
+        await self.lags.refresh()
+        values = [each.value for family in self.metrics._log.collect() for each in family.samples]
+        return sum(values), len(values)
+
+
+async def test_commands_that_nobody_has_decided_are_counted(rig):
+    """Five orders without a worker are five behind; with one, none is, and the group is in use only then."""
+    await rig.product("s")
+    watched, watch = Watched(rig), Watch(rig.log.bootstrap)
+    async with rig.strategy() as strategy:
+        assert await watched.total() == (0, 3)
+        for _ in range(5):
+            await strategy.submit(rig.order())
+        assert await watched.total() == (5, 3)
+        assert not watch.in_use(rig.log.group)
+        async with rig.worker():
+            assert await eventually_async(lambda: none_behind(watched))
+            assert watch.in_use(rig.log.group)
+    assert not watch.in_use(rig.log.group)
+
+
+async def none_behind(watched):
+    """Whether everything is decided."""
+    return await watched.total() == (0, 3)
+
+
+async def test_brokers_that_are_away_cost_the_figure_only(rig, monkeypatch):
+    """The metric says that it is not known, instead of the last number or an error."""
+    watched = Watched(rig)
+    async with rig.strategy():
+        await watched.total()
+
+        def spans(self, topic):
+            raise Busy("away", "DEPENDENCY_DOWN")
+
+        monkeypatch.setattr(Watch, "spans", spans)
+        total, count = await watched.total()
+    assert (math.isnan(total), count) == (True, 3)
+
+
+def test_a_partition_that_was_never_read_is_behind_from_its_first_message():
+    """Messages that retention has removed are nobody's lag; a position beyond the end is not less than none."""
+    spans = {0: Span(0, 5), 1: Span(10, 15), 2: Span(10, 15), 3: Span(0, 2), 4: Span(7, 7)}
+    assert behind(spans, {0: 3, 2: 4, 3: 9}) == {0: 2, 1: 5, 2: 5, 3: 0, 4: 0}
