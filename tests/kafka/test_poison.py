@@ -11,7 +11,7 @@ from stockade.shop.dead_letters import dead_letters, send_again
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.wire import BadMessage, decode_command, encode_command
 from stockade.store import SqlStore
-from stockade.strategies.kafka_log import Writer
+from stockade.strategies.kafka_writer import Writer
 from tests.kafka.rig import accepted, rigged
 from tests.unit.shop.test_total import COMMANDS
 from tests.waiting import eventually_async

@@ -64,7 +64,7 @@ async def test_brokers_that_are_away_cost_no_try(shop, kafka_bootstrap, topic):
 
 async def _without_asking(sink):
     """The topic is known to be there; the brokers go away afterwards."""
-    from stockade.strategies.kafka_log import Writer
+    from stockade.strategies.kafka_writer import Writer
 
     sink._writer = sink._writer or Writer(sink._bootstrap, give_up_s=None)
     return sink._writer

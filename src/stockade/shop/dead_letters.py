@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stockade.strategies.kafka_log import Record, Writer, read_topic
+from stockade.strategies.kafka_log import Record, read_topic
 from stockade.strategies.kafka_options import KafkaOptions
+from stockade.strategies.kafka_writer import Writer
 
 REASON = "reason"
 _OF_THE_LETTER = frozenset({REASON, "part", "offset"})

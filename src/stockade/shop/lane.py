@@ -26,9 +26,10 @@ from stockade.core import (
 from stockade.shop.wire import BadMessage, Sent, decode_command
 from stockade.store import SqlStore
 from stockade.store.positions import Positions
-from stockade.strategies.kafka_log import NotSent, Record, Writer
+from stockade.strategies.kafka_log import Record
 from stockade.strategies.kafka_options import KafkaOptions
 from stockade.strategies.kafka_replies import Answer, encode_replies
+from stockade.strategies.kafka_writer import NotSent, Writer
 
 POISON_TRIES = 3  # how often a command that has no outcome is run alone before it counts as poison
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.05, 5.0

@@ -13,8 +13,9 @@ from stockade.store import SqlStore
 from stockade.store.positions import Positions
 from stockade.strategies.kafka import make_topics
 from stockade.strategies.kafka_group import GroupReader
-from stockade.strategies.kafka_log import Record, Writer
+from stockade.strategies.kafka_log import Record
 from stockade.strategies.kafka_options import KafkaOptions
+from stockade.strategies.kafka_writer import Writer
 
 DEPTH_BATCHES = 4  # a lane holds at most this many batches before its partition is paused
 SHORT_TRIES = 5

@@ -9,9 +9,10 @@ from uuid import uuid4
 
 from stockade.core import Accepted, Busy, Command, Guard, NotSupported, Pending, Promise, Rejected, Store, Unknown
 from stockade.strategies.base import Base
-from stockade.strategies.kafka_log import NotSent, Refusal, Replies, Topics, Writer, client
+from stockade.strategies.kafka_log import Replies, Topics, client
 from stockade.strategies.kafka_options import KafkaOptions, message_key
 from stockade.strategies.kafka_replies import decode_replies
+from stockade.strategies.kafka_writer import NotSent, Refusal, Writer
 from stockade.strategies.options import Options
 
 COMMANDS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}

@@ -1,7 +1,8 @@
-"""The one place that speaks to Kafka: topics, a writer, and a reader of replies. `kafka_group` reads as a group.
+"""What all that speaks to Kafka shares, topics, and a reader of replies.
 
-confluent-kafka is an optional extra, so it is imported when the first of these is made. Its callbacks come on threads;
-what leaves this module is on the caller's event loop or says on which thread it is called.
+confluent-kafka is an optional extra, so it is imported when the first of these is made. What leaves this module is on
+the caller's event loop or says on which thread it is called. Neighbours: `kafka_writer` writes, `kafka_group` reads as
+a group.
 """
 
 import asyncio
@@ -15,9 +16,7 @@ from stockade.core import Busy, NotSupported
 POLL_S = 0.1  # how long a thread sleeps inside the client before it looks whether it shall end
 CALL_S = 15.0  # longest wait for an answer of the admin interface
 END_S = 5.0  # longest wait for a thread to end
-ASK_S = 0.001  # how often a writer asks for the answers that somebody waits for
 SHORT_S = 0.001  # how long a reader waits for company of the first message
-MAX_MESSAGE = 1_000_000  # bytes; the brokers' own default
 
 
 class Record(NamedTuple):
@@ -28,17 +27,6 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes
     headers: Mapping[str, bytes]
-
-
-class NotSent(Exception):
-    """The message was refused before it left, e.g. too large: it is certainly not in the log."""
-
-
-class Refusal(Exception):
-    """The brokers refuse this message for what it is, e.g. too large for the topic: sending again would not help."""
-
-
-Done = Callable[[Exception | None], None]
 
 
 def client() -> ModuleType:
@@ -87,9 +75,9 @@ class Topics:
             self._admin.create_topics([new], request_timeout=CALL_S)[topic].result(CALL_S)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise _down(error) from error
+                raise down(error) from error
         except TimeoutError as error:
-            raise _down(error) from error
+            raise down(error) from error
         return self.parts(topic) or parts
 
     def parts(self, topic: str) -> int:
@@ -103,7 +91,7 @@ class Topics:
         try:
             found = self._admin.list_topics(topic, timeout=CALL_S).topics.get(topic)
         except KafkaException as error:
-            raise _down(error) from error
+            raise down(error) from error
         return 0 if found is None or found.error is not None else len(found.partitions)
 
     def remove(self, topic: str) -> None:
@@ -118,215 +106,14 @@ class Topics:
             self._admin.delete_topics([topic], request_timeout=CALL_S)[topic].result(CALL_S)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise _down(error) from error
+                raise down(error) from error
         except TimeoutError as error:
-            raise _down(error) from error
+            raise down(error) from error
 
 
-def _down(error: Exception) -> Busy:
+def down(error: Exception) -> Busy:
+    """What a client's error is to a caller."""
     return Busy(f"Kafka cannot be reached or refuses: {error}", "DEPENDENCY_DOWN")
-
-
-class Writer:
-    """An idempotent producer (acks=all). It lives on an event loop, and hears the brokers' answers there.
-
-    The client calls back once for each message and takes Python's lock for it; on a thread of its own that is two
-    changes of thread for each order, so the loop asks for the answers instead: whenever it sends, and every few
-    milliseconds while somebody waits for them.
-
-    Args:
-        bootstrap: the brokers.
-        give_up_s: after how long the client stops sending a message; None: never, so that what has arrived is always a
-            prefix of what was sent to a partition.
-        linger_ms: how long a message waits for company before it leaves.
-    """
-
-    def __init__(self, bootstrap: str, give_up_s: float | None = 30.0, linger_ms: float = 0) -> None:
-        kafka = client()
-        self._failed: type[Exception] = kafka.KafkaException
-        self._loop = asyncio.get_running_loop()
-        self._producer: Any = kafka.Producer(
-            {
-                **common(bootstrap),
-                "enable.idempotence": True,
-                "acks": "all",
-                "linger.ms": linger_ms,
-                "partitioner": "murmur2_random",  # what Java clients use: the same key, the same partition
-                "delivery.timeout.ms": 2_147_483_647 if give_up_s is None else int(give_up_s * 1000),
-                "message.max.bytes": MAX_MESSAGE,
-                "queue.buffering.max.messages": 100_000,
-            }
-        )
-        self._posted: dict[str, list[dict[str, Any]]] = {}  # by topic
-        self._awaited = 0  # answers that somebody waits for
-        self._asking = False
-        self._closed = False
-
-    def send(
-        self,
-        topic: str,
-        value: bytes,
-        *,
-        key: bytes | None = None,
-        headers: Mapping[str, bytes] | None = None,
-        done: Done | None = None,
-    ) -> None:
-        """Put a message on its way.
-
-        Args:
-            topic: where to.
-            value: at most a million bytes.
-            key: messages of one key are in one partition, in order.
-            headers: names and bytes.
-            done: called with None when all in-sync replicas have it, else with a Refusal or what went wrong; on the
-                loop, or while `close` runs on its thread.
-
-        Raises:
-            Busy: too many messages wait for the brokers (TOO_MANY_REQUESTS), or the client can send no more
-                (DEPENDENCY_DOWN).
-            NotSent: the message itself is at fault.
-        """
-        report = None if done is None else self._awaits(done)
-        listed = list(headers.items()) if headers else None
-        try:
-            self._producer.produce(topic, value, key, headers=listed, callback=report)
-        except BufferError as error:
-            raise _full() from error
-        except self._failed as error:
-            raise _unsent(error.args[0]) from error
-        if done is not None:
-            self._awaited += 1
-            self._ask_soon()
-        else:
-            self._producer.poll(0)
-
-    def post(self, topic: str, value: bytes, *, key: bytes | None, done: Done) -> None:
-        """Send a message together with all that are posted in the same pass of the event loop.
-
-        They go to the brokers in one request, and to whoever reads in one answer: requests cost more than messages.
-
-        Args:
-            topic: where to.
-            value: at most a million bytes.
-            key: messages of one key are in one partition, in order.
-            done: as of `send`, and with the Busy or NotSent that `send` would raise. Answers of the brokers come when
-                something else is sent, or with `hear`.
-        """
-        if not self._posted:
-            self._loop.call_soon(self.flush)
-        self._posted.setdefault(topic, []).append({"value": value, "key": key, "callback": _report(done), "done": done})
-
-    def flush(self) -> None:
-        """Send what is posted now."""
-        posted, self._posted = self._posted, {}
-        for topic, messages in posted.items():
-            if self._producer.produce_batch(topic, messages) < len(messages):
-                for message in messages:
-                    if error := message.get("_error"):
-                        message["done"](_unsent(error))
-        self.hear()
-
-    def hear(self) -> None:
-        """Take the answers of the brokers that are there."""
-        self._producer.poll(0)
-
-    async def deliver(
-        self, topic: str, value: bytes, *, key: bytes | None, headers: Mapping[str, bytes], wait_s: float
-    ) -> None:
-        """Send, and wait until all in-sync replicas have it.
-
-        Raises:
-            Busy: not within `wait_s` seconds (DEPENDENCY_DOWN); it may arrive yet.
-            NotSent: the message itself is at fault.
-        """
-        answered: asyncio.Future[Exception | None] = self._loop.create_future()
-
-        def settle(error: Exception | None) -> None:
-            if not answered.done():
-                answered.set_result(error)
-
-        def done(error: Exception | None) -> None:
-            self._loop.call_soon_threadsafe(settle, error)
-
-        self.send(topic, value, key=key, headers=headers, done=done)
-        try:
-            async with asyncio.timeout(wait_s):
-                error = await answered
-        except TimeoutError as late:
-            raise Busy(f"Kafka did not confirm within {wait_s} s", "DEPENDENCY_DOWN") from late
-        if error is not None:
-            raise _down(error) from error
-
-    def warm(self, topic: str) -> None:
-        """Ask for a topic's leaders now, so that the first message need not. Blocks.
-
-        Raises:
-            Busy: the brokers cannot be reached.
-        """
-        try:
-            self._producer.list_topics(topic, timeout=CALL_S)
-        except self._failed as error:
-            raise _down(error) from error
-
-    def _awaits(self, done: Done) -> "Report":
-        report = _report(done)
-
-        def heard(error: Any, message: Any) -> None:
-            self._awaited -= 1
-            report(error, message)
-
-        return heard
-
-    def _ask_soon(self) -> None:
-        if not self._asking:
-            self._asking = True
-            self._loop.call_later(ASK_S, self._ask)
-
-    def _ask(self) -> None:
-        self._asking = False
-        if not self._closed:
-            self.hear()
-            if self._awaited:
-                self._ask_soon()
-
-    def close(self, wait_s: float = END_S) -> int:
-        """Send what waits, for at most `wait_s` seconds; how many messages are given up. Blocks: use a thread."""
-        self._closed = True
-        left = int(self._producer.flush(wait_s))
-        self._producer.purge()
-        self._producer.flush(0)
-        return left
-
-
-Report = Callable[[Any, Any], None]
-
-
-def _report(done: Done) -> Report:
-    def report(error: Any, _message: Any) -> None:
-        done(None if error is None else _refusal(error))
-
-    return report
-
-
-def _at_fault(error: Any) -> bool:
-    kinds = client().KafkaError
-    return error.code() in (kinds.MSG_SIZE_TOO_LARGE, kinds.INVALID_RECORD, kinds.INVALID_MSG)
-
-
-def _refusal(error: Any) -> Exception:
-    """What the brokers' answer to a message means."""
-    return Refusal(error.str()) if _at_fault(error) else client().KafkaException(error)
-
-
-def _full() -> Busy:
-    return Busy("too many messages wait for Kafka", "TOO_MANY_REQUESTS")
-
-
-def _unsent(error: Any) -> Busy | NotSent:
-    """Why the client did not take a message."""
-    if error.code() == client().KafkaError._QUEUE_FULL:  # noqa: SLF001 - the client's own errors all begin so
-        return _full()
-    return NotSent(error.str()) if _at_fault(error) else _down(client().KafkaException(error))
 
 
 class Replies:
@@ -407,7 +194,7 @@ def read_topic(bootstrap: str, topic: str, limit: int) -> list[Record]:
                     found.append(Record(0, message.offset(), message.key(), message.value(), headers))
                     low = message.offset() + 1
     except kafka.KafkaException as error:
-        raise _down(error) from error
+        raise down(error) from error
     finally:
         consumer.close()
     return found

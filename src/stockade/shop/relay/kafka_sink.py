@@ -2,7 +2,7 @@
 
 An event is confirmed when all in-sync replicas have it. The writer never gives a message up by itself, so what has
 arrived of a partition is always a prefix of what was sent: a relay that runs out of patience throws the writer away and
-sends again, and per key the first deliveries stay in order. Neighbours: `relay` calls, `strategies.kafka_log` speaks.
+sends again, and per key the first deliveries stay in order. Neighbours: `relay` calls, `kafka_writer` speaks.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ from stockade.core import Busy
 from stockade.shop.relay.sinks import CONFIRMED, HELD, Receipt, SinkDown
 from stockade.shop.times import rfc3339
 from stockade.store.outbox import Posted
-from stockade.strategies.kafka_log import NotSent, Refusal, Topics, Writer
+from stockade.strategies.kafka_log import Topics
+from stockade.strategies.kafka_writer import NotSent, Refusal, Writer
 
 EVENTS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}
 
@@ -98,7 +99,7 @@ class KafkaSink:
 
 
 class _Batch:
-    """Collects receipts from the writer's thread; the last one wakes the loop."""
+    """Collects receipts; the last one wakes whoever waits."""
 
     def __init__(self, size: int) -> None:
         self._loop = asyncio.get_running_loop()
