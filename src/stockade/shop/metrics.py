@@ -49,30 +49,25 @@ class Metrics:
             multiprocess_mode="livesum",
         )
         # several workers see the same database and log: the newest of their answers is shown, not the sum
-        self._events = Gauge(
+        self._events = self._newest(
             "stockade_events",
             "Events of the outbox: waiting for the sink, and dead letters; at most 100,000 are counted.",
-            ("state",),
-            registry=self._own,
-            multiprocess_mode="livemostrecent",
+            "state",
         )
-        self._oldest = Gauge(
+        self._oldest = self._newest(
             "stockade_events_oldest_seconds",
             "Age of the oldest event that waits for the sink; 0 when none does.",
-            ("state",),
-            registry=self._own,
-            multiprocess_mode="livemostrecent",
+            "state",
         )
-        self._log = Gauge(
-            "stockade_log_behind",
-            "Commands in the log that no worker has decided yet, by partition.",
-            ("partition",),
-            registry=self._own,
-            multiprocess_mode="livemostrecent",
+        self._log = self._newest(
+            "stockade_log_behind", "Commands in the log that no worker has decided yet, by partition.", "partition"
         )
         self._request_children: dict[tuple[str, int], Histogram] = {}
         self._command_children: dict[tuple[str, str, str], Counter] = {}
         self._seen = Stats()
+
+    def _newest(self, name: str, about: str, label: str) -> Gauge:
+        return Gauge(name, about, (label,), registry=self._own, multiprocess_mode="livemostrecent")
 
     def request(self, route: str, status: int, took_s: float) -> None:
         """Count one answered request."""
