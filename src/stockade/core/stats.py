@@ -16,6 +16,7 @@ class Stats:
         lock_timeouts: transactions that ended because a lock or a connection did not come in time.
         replays: outcomes given again to a known request id.
         unknown: commits whose reply was lost.
+        foreseen: batches that were decided while they waited for their hot rows, on a forecast that came true.
     """
 
     commands: int = 0
@@ -26,6 +27,7 @@ class Stats:
     lock_timeouts: int = 0
     replays: int = 0
     unknown: int = 0
+    foreseen: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """The counters by name."""

@@ -1,6 +1,6 @@
 """What strategies know of the store: one function."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from stockade.core.command import Command
@@ -16,12 +16,23 @@ class Store(Protocol):
     @property
     def stats(self) -> Stats: ...
 
+    @property
+    def decides_ahead(self) -> bool:
+        """Whether two batches at once are faster than one: the next is decided while the database writes the first."""
+        ...
+
     def supports(self, kind: GuardKind) -> bool:
         """Whether this database can carry out the guard."""
         ...
 
     async def transact(
-        self, commands: Sequence[Command], guard: Guard, *, deadline: float, positions: Sequence[Position] = ()
+        self,
+        commands: Sequence[Command],
+        guard: Guard,
+        *,
+        deadline: float,
+        positions: Sequence[Position] = (),
+        decided: Callable[[], None] | None = None,
     ) -> list[Accepted | Rejected | Exception]:
         """Decide and write all commands in one transaction; the answers come in command order.
 
@@ -32,6 +43,8 @@ class Store(Protocol):
             positions: where the commands were read from. They move in the same transaction when every command has an
                 outcome; when one has an exception instead, they stay, and the caller moves them once it has dealt
                 with that. A stale one undoes the batch: `StalePosition` for every command.
+            decided: called when the rows are held and the batch is decided, before it is written; again after each
+                retry. Who hands over batches in order can hand over the next one now.
 
         Returns:
             Per command its outcome, or the exception that concerns it: `Conflict`, `Busy`, `Unknown`,

@@ -37,6 +37,7 @@ class Dialect:
     """
 
     name: ClassVar[str]
+    suspends: ClassVar[bool] = True  # a statement lets the event loop do other work
     reads_apart: ClassVar[bool] = False  # optimistic guards load in a transaction of their own (SQLite)
     returning: ClassVar[bool] = True  # UPDATE … RETURNING
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset()

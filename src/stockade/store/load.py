@@ -1,6 +1,6 @@
 """Load the rows of a batch in the one global order, locked where the guard says so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -23,8 +23,11 @@ def load_rows(
     commands: Sequence[Command],
     extra: Sequence[Key],
     guard: Guard,
+    before_last: Callable[[Mapping[Key, Row], Sequence[Key]], None] | None = None,
 ) -> dict[Key, Row]:
     """All rows of the batch; a key without a row gets a Row without state, at version 0.
+
+    `before_last` hears of the rows that are loaded and of the keys that are missing, before the last statement.
 
     Under ROW every row is locked by a statement of its kind, kinds and ids ascending: two batches take turns and can
     never wait for each other in a circle. The value read is the one after the lock is granted.
@@ -35,8 +38,10 @@ def load_rows(
     if lock and guard.unsorted:
         return _load_unsorted(connection, dialect, resources, commands)
     rows: dict[Key, Row] = {}
-    for kind, keys in groupby(merged_keys(commands, extra), key=lambda key: key.kind):
-        wanted = list(keys)
+    kinds = [(kind, list(keys)) for kind, keys in groupby(merged_keys(commands, extra), key=lambda key: key.kind)]
+    for n, (kind, wanted) in enumerate(kinds, 1):
+        if before_last and n == len(kinds):
+            before_last(rows, wanted)
         resource = _resource(resources, kind)
         found = dialect.load(connection, resource, [key.id for key in wanted], lock)
         rows.update(_rows(resource, wanted, found))

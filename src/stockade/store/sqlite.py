@@ -20,6 +20,7 @@ class SqliteDialect(Dialect):
     """
 
     name: ClassVar[str] = "sqlite"
+    suspends: ClassVar[bool] = False
     reads_apart: ClassVar[bool] = True
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset({GuardKind.ADVISORY})
 

@@ -35,6 +35,7 @@ from stockade.store.backends import CommitLost
 from stockade.store.database import Database
 from stockade.store.failures import Failure, classify
 from stockade.store.fold import Answer, Batch, Folder, Needs
+from stockade.store.forecast import Ahead, Forecast
 from stockade.store.load import load_rows
 from stockade.store.positions import move_positions
 from stockade.store.resource import Resource
@@ -71,6 +72,7 @@ class Pending:
     failures: int = 0
     uncertain: bool = False
     source: Source | None = None
+    decided: Callable[[], None] | None = None
     whole: bool = True  # these are all commands of the call, so their transaction may move its positions
 
 
@@ -101,13 +103,25 @@ class SqlStore:
         self._saver = Saver(database.dialect, self._resources, everywhere)
         self._checkpoint = checkpoint
         self._random = random.Random()
+        self._forecast = Forecast()
+
+    @property
+    def decides_ahead(self) -> bool:
+        """See `stockade.core.Store.decides_ahead`."""
+        return self.database.dialect.suspends
 
     def supports(self, kind: GuardKind) -> bool:
         """Whether this database can carry out the guard."""
         return kind not in self.database.dialect.unsupported
 
     async def transact(
-        self, commands: Sequence[Command], guard: Guard, *, deadline: float, positions: Sequence[Position] = ()
+        self,
+        commands: Sequence[Command],
+        guard: Guard,
+        *,
+        deadline: float,
+        positions: Sequence[Position] = (),
+        decided: Callable[[], None] | None = None,
     ) -> list[Result]:
         """See `stockade.core.Store.transact`."""
         if not self.supports(guard.kind):
@@ -116,7 +130,7 @@ class SqlStore:
         self.stats.commands += len(commands)
         # A batch looks its ids up at once: one repeated request must not make all its neighbours run twice.
         source = Source(tuple(positions)) if positions else None
-        pending = Pending(list(commands), look_up=len(commands) > 1, source=source)
+        pending = Pending(list(commands), look_up=len(commands) > 1, source=source, decided=decided)
         results: list[Result] = []
         for command, first in zip(commands, await self._settle(pending, guard, deadline), strict=True):
             if isinstance(first, Needs):
@@ -258,8 +272,10 @@ class SqlStore:
         else:
 
             def body(connection: Connection) -> Batch:
-                batch = folder.fold(pending.commands, *self._load(connection, pending, guard))
+                batch = self._decide(connection, folder, pending, guard)
                 self._check_opened(batch)
+                if pending.decided:
+                    pending.decided()
                 return self._write(connection, batch, pending, guard)
 
             isolation = "SERIALIZABLE" if guard.kind is GuardKind.SERIALIZABLE else None
@@ -269,6 +285,21 @@ class SqlStore:
         if pending.source is not None and _moves(pending, batch):
             pending.source.moved = True
         return batch.answers
+
+    def _decide(self, connection: Connection, folder: Folder, pending: Pending, guard: Guard) -> Batch:
+        """Load and decide; ahead of the last rows, where statements leave the event loop time for that."""
+        commands = pending.commands
+        if not self.decides_ahead or guard.kind is not GuardKind.ROW or len(commands) == 1:
+            return folder.fold(commands, *self._load(connection, pending, guard))
+        ahead = Ahead(self._forecast, lambda rows: folder.fold(commands, rows, {}))
+        rows, known = self._load(connection, pending, guard, ahead)
+        batch = ahead.end(rows)
+        if batch is None or known:
+            batch = folder.fold(commands, rows, known)
+        else:
+            self.stats.foreseen += 1
+        self._forecast.note(batch)
+        return batch
 
     def _check_opened(self, batch: Batch) -> None:
         if keys := self._saver.unopened(batch):
@@ -280,7 +311,7 @@ class SqlStore:
         return sorted(str(key) for key in keys)
 
     def _load(
-        self, connection: Connection, pending: Pending, guard: Guard
+        self, connection: Connection, pending: Pending, guard: Guard, ahead: Ahead | None = None
     ) -> tuple[dict[Key, Row], dict[str, tuple[str, bytes]]]:
         rows = load_rows(
             connection,
@@ -289,6 +320,7 @@ class SqlStore:
             commands=pending.commands,
             extra=pending.extra,
             guard=guard,
+            before_last=ahead.begin if ahead else None,
         )
         # Looked up after the rows are locked: a repeated request waited there for the first one's commit.
         known: dict[str, tuple[str, bytes]] = {}

@@ -9,6 +9,8 @@ from stockade.core import Accepted, Busy, Command, Guard, Promise, Rejected, Sto
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
 
+WORTH_TWO = 32  # from so many commands on, two batches share them
+
 
 class Waiting(NamedTuple):
     """A command in the queue, its caller's future and its deadline on the monotonic clock."""
@@ -19,11 +21,13 @@ class Waiting(NamedTuple):
 
 
 class Sequencer(Base):
-    """Callers queue; one task takes all that wait (at most `max_batch`) into one transaction under row locks.
+    """Callers queue; whoever waits goes into one transaction (at most `max_batch`) under row locks.
 
     Group commit for decisions: the hot row is locked, read and written once for many orders. It never waits for
-    company: alone, a command runs at once. Sequencers of several processes take turns on the row locks, which every
-    batch takes in the same order. (DeWitt et al. 1984, group commit; LMAX 2010, the single writer.)
+    company: alone, a command runs at once. Where the store can decide ahead, two batches are in flight: the second one
+    is decided while the database writes the first. Sequencers of several processes take turns on the row locks, which
+    every batch takes in the same order. (DeWitt et al. 1984, group commit; LMAX 2010, the single writer; PolarDB's
+    two alternating groups.)
     """
 
     name: ClassVar[str] = "sequencer"
@@ -33,6 +37,9 @@ class Sequencer(Base):
         super().__init__(store, options)
         self._queue: deque[Waiting] = deque()
         self._arrived = asyncio.Event()
+        self._turn = asyncio.Lock()  # held from the choice of a batch until it is decided: batches keep their order
+        self._lanes = 2 if store.decides_ahead else 1
+        self._in_flight = 0  # commands, in the batches that are carried out now
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -46,7 +53,7 @@ class Sequencer(Base):
         return len(self._queue)
 
     async def start(self) -> None:
-        """Start the task that empties the queue."""
+        """Start the tasks that empty the queue."""
         if self._task is None:
             self._stopping = False
             self._task = asyncio.create_task(self._run(), name="stockade-sequencer")
@@ -73,30 +80,44 @@ class Sequencer(Base):
 
     async def _run(self) -> None:
         try:
-            await self._work()
+            async with asyncio.TaskGroup() as lanes:
+                for _ in range(self._lanes):
+                    lanes.create_task(self._lane())
         finally:
             for waiting in self._queue:
                 if not waiting.future.done():
                     waiting.future.set_exception(Busy("the sequencer has ended", "DEPENDENCY_DOWN"))
             self._queue.clear()
 
-    async def _work(self) -> None:
+    async def _lane(self) -> None:
         while True:
-            if not self._queue:
-                if self._stopping:
+            turn = Turn(self._turn)
+            try:
+                await turn.begin()
+                batch = await self._next()
+                if not batch:
                     return
-                self._arrived.clear()
-                await self._arrived.wait()
-                continue
-            batch = self._take()
-            if batch:
-                await self._carry_out(batch)
+                await self._carry_out(batch, turn)
+            finally:
+                turn.end()
+
+    async def _next(self) -> list[Waiting]:
+        """The next batch; empty once the last command before a stop has been taken."""
+        while True:
+            while self._queue:
+                if batch := self._take():
+                    return batch
+            if self._stopping:
+                return []
+            self._arrived.clear()
+            await self._arrived.wait()
 
     def _take(self) -> list[Waiting]:
-        """Everyone who waits, in order; whoever is past the deadline or gone is not carried out any more."""
+        """Who waits, in order; whoever is past the deadline or gone is not carried out any more."""
         batch: list[Waiting] = []
         now = time.monotonic()
-        while self._queue and len(batch) < self.options.max_batch:
+        size = self._size()
+        while self._queue and len(batch) < size:
             waiting = self._queue.popleft()
             if waiting.future.done():
                 continue
@@ -106,16 +127,29 @@ class Sequencer(Base):
             batch.append(waiting)
         return batch
 
-    async def _carry_out(self, batch: list[Waiting]) -> None:
+    def _size(self) -> int:
+        """How many to take: all; of many only half of those that wait or are in flight, so that two batches overlap and
+        neither outgrows the other."""
+        waiting = len(self._queue)
+        everyone = waiting + self._in_flight
+        if self._lanes > 1 and everyone >= WORTH_TWO:
+            waiting = min(waiting, (everyone + 1) // 2)
+        return min(waiting, self.options.max_batch)
+
+    async def _carry_out(self, batch: list[Waiting], turn: "Turn") -> None:
         # the batch shares one transaction, so its first deadline bounds it
         deadline = min(waiting.deadline for waiting in batch)
+        commands = [waiting.command for waiting in batch]
+        self._in_flight += len(batch)
         try:
-            answers = await self.store.transact([w.command for w in batch], self.guard, deadline=deadline)
+            answers = await self.store.transact(commands, self.guard, deadline=deadline, decided=turn.end)
         except BaseException as error:
             for waiting in batch:
                 if not waiting.future.done():
                     waiting.future.set_exception(Unknown(f"the batch was given up: {error!r}"))
             raise
+        finally:
+            self._in_flight -= len(batch)
         again: list[Waiting] = []
         for waiting, answer in zip(batch, answers, strict=True):
             if waiting.future.done():
@@ -126,4 +160,26 @@ class Sequencer(Base):
                 waiting.future.set_exception(answer)
             else:
                 waiting.future.set_result(answer)
-        self._queue.extendleft(reversed(again))
+        if again:
+            self._queue.extendleft(reversed(again))
+            self._arrived.set()
+
+
+class Turn:
+    """One batch's hold on the right to be next; ended once, by the first who says so."""
+
+    __slots__ = ("_held", "_lock")
+
+    def __init__(self, lock: asyncio.Lock) -> None:
+        self._lock, self._held = lock, False
+
+    async def begin(self) -> None:
+        """Wait for it."""
+        await self._lock.acquire()
+        self._held = True
+
+    def end(self) -> None:
+        """Let the next batch begin."""
+        if self._held:
+            self._held = False
+            self._lock.release()

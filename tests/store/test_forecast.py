@@ -1,0 +1,202 @@
+"""Batches that are decided ahead: only on rows that then prove true, and never seen from outside."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import select, text
+
+from stockade.core import Guard, Key, Row
+from stockade.shop.resources import SHOP_RESOURCES
+from stockade.shop.states import StockState
+from stockade.store import SqlStore
+from stockade.store.fold import Batch, Moved
+from stockade.store.forecast import MAX_ROWS, Ahead, Forecast
+from stockade.store.tables import ledger
+from stockade.strategies import registry
+from stockade.strategies.options import Options
+from tests.store.commands import Take, rid
+from tests.store.conftest import opened, soon, stocked
+from tests.store.test_transact import figures
+
+HOT = Key("stock", "s")
+
+
+def row(on_hand, version, key=HOT):
+    """A stock row."""
+    return Row(key, StockState("p", 1000, on_hand, 0), version, version)
+
+
+def changed(*rows, count=2):
+    """A batch that leaves these rows."""
+    return Batch(moved={each.key: Moved(each, each, count=count) for each in rows})
+
+
+def takes(*numbers):
+    """Orders of one unit of the hot row."""
+    return [Take(rid("take", number)) for number in numbers]
+
+
+async def batches(store, *groups):
+    """Batches at once: each starts when the one before is decided."""
+    running = []
+    for group in groups:
+        decided = asyncio.Event()
+        running.append(
+            asyncio.create_task(store.transact(takes(*group), Guard.ROW, deadline=soon(), decided=decided.set))
+        )
+        await asyncio.wait([asyncio.create_task(decided.wait()), running[-1]], return_when=asyncio.FIRST_COMPLETED)
+    return [answer for task in running for answer in await task]
+
+
+async def chain(store):
+    """The ledger of the hot row in order of versions: (version, units after)."""
+    query = select(ledger.c.version, ledger.c.amount_after).where(ledger.c.kind == "stock").order_by(ledger.c.version)
+    return await store.database.read(lambda c: [tuple(each) for each in c.execute(query)])
+
+
+async def test_batches_in_flight_are_decided_ahead(server_database):
+    """Five batches, the later ones decided while they wait: 20 sold in order, each version once."""
+    async with opened(server_database) as database:
+        store = await stocked(database, "s")
+        answers = await batches(store, *(range(n * 5, n * 5 + 5) for n in range(5)))
+        assert [each.accepted for each in answers] == [True] * 20 + [False] * 5
+        assert store.stats.foreseen >= 2
+        assert await figures(store) == (0, 21, 21, 0)
+        assert all(one[0] + 1 == two[0] and one[1] - 1 == two[1] for one, two in pairwise(await chain(store)))
+
+
+async def test_another_writer_makes_the_forecast_void(server_database):
+    """A unit that another process takes between two batches is seen, though the batch was decided without it."""
+    async with opened(server_database) as database, opened(server_database) as elsewhere:
+        store, other = await stocked(database, "s"), SqlStore(elsewhere, SHOP_RESOURCES)
+        await batches(store, (1, 2), (3, 4), (5, 6))  # forecasts have come true: they are trusted
+        (theirs,) = await other.transact(takes(100), Guard.ROW, deadline=soon())
+        foreseen = store.stats.foreseen
+        answers = await store.transact(takes(*range(7, 27)), Guard.ROW, deadline=soon())
+        assert store.stats.foreseen == foreseen
+        assert theirs.accepted
+        assert [each.accepted for each in answers] == [True] * 13 + [False] * 7
+        assert (await figures(store))[0] == 0
+
+
+async def test_a_forecast_believed_unseen_sells_a_unit_twice(server_database, monkeypatch):
+    """The control: taken as true without a look at the row, the other process's unit is sold again."""
+    monkeypatch.setattr(Ahead, "end", lambda self, rows: self._batch)
+    monkeypatch.setattr(Forecast, "_trusted", property(lambda self: True, lambda self, value: None), raising=False)
+    async with opened(server_database) as database, opened(server_database) as elsewhere:
+        store, other = await stocked(database, "s"), SqlStore(elsewhere, SHOP_RESOURCES)
+        await batches(store, (1, 2), (3, 4))
+        (theirs,) = await other.transact(takes(100), Guard.ROW, deadline=soon())
+        answers = await store.transact(takes(*range(5, 25)), Guard.ROW, deadline=soon())
+        assert theirs.accepted
+        assert 4 + 1 + sum(each.accepted for each in answers) == 21
+
+
+async def test_a_batch_that_is_undone_takes_its_forecast_along(server_database):
+    """The first batch dies after it was decided: the second, decided on what it would have left, is decided anew."""
+    async with opened(server_database) as database:
+        store = await stocked(database, "s")
+        await batches(store, (1, 2), (3, 4), (5, 6))
+        postgres, killed, real = database.dialect.name == "postgres", [], store._save
+
+        def save_then_die(connection, batch, guard):
+            written = real(connection, batch, guard)
+            if not killed:
+                pid = connection.execute(text(f"SELECT {'pg_backend_pid()' if postgres else 'CONNECTION_ID()'}"))
+                killed.append(pid.scalar_one())
+                kill = f"SELECT pg_terminate_backend({killed[0]})" if postgres else f"KILL {killed[0]}"
+                connection.execute(text(kill))
+            return written
+
+        store._save = save_then_die
+        answers = await batches(store, range(7, 14), range(14, 27))
+        assert killed
+        assert sum(each.accepted for each in answers) == 14
+        assert await figures(store) == (0, 21, 21, 0)
+
+
+async def test_a_double_click_across_two_batches_is_one_order(server_database):
+    """The same request in a batch and in the next one, decided ahead: one outcome, told twice."""
+    async with opened(server_database) as database:
+        store = await stocked(database, "s")
+        await batches(store, (1, 2), (3, 4), (5, 6))
+        answers = await batches(store, (7, 8, 9), (9, 10, 11))
+        assert [each.replayed for each in answers] == [False, False, False, True, False, False]
+        assert (await figures(store))[0] == 20 - 11
+
+
+async def test_sqlite_decides_in_its_own_turn(tmp_path):
+    """Where a transaction has a thread to itself, nothing is decided ahead and there is one lane."""
+    async with opened(f"sqlite:///{tmp_path}/s.db") as database:
+        store = await stocked(database, "s")
+        assert not store.decides_ahead
+        await batches(store, (1, 2), (3, 4), (5, 6))
+        assert store.stats.foreseen == 0
+
+
+async def test_the_sequencer_keeps_order_over_two_batches(server_database):
+    """A hundred at once in two batches at a time: the first twenty to come get the twenty units."""
+    async with opened(server_database) as database:
+        store = await stocked(database, "s")
+        strategy = registry.create("sequencer", store, Options(max_batch=16))
+        await strategy.start()
+        try:
+            answers = await asyncio.gather(*(strategy.execute(command) for command in takes(*range(100))))
+        finally:
+            await strategy.stop()
+        assert [each.accepted for each in answers] == [True] * 20 + [False] * 80
+        assert store.stats.foreseen > 0
+
+
+def test_a_row_must_be_changed_twice_to_be_hot():
+    """Rows of single changes are not remembered: there would be one for each user."""
+    forecast = Forecast()
+    forecast.note(changed(row(5, 1), count=1))
+    forecast.compare([HOT], {HOT: row(5, 1)})
+    assert forecast.rows([HOT]) is None
+
+
+def test_a_forecast_is_trusted_only_after_one_came_true():
+    """First it is compared; a miss ends the trust until the next hit."""
+    forecast = Forecast()
+    forecast.note(changed(row(5, 1)))
+    assert forecast.rows([HOT]) is None
+    forecast.compare([HOT], {HOT: row(5, 1)})
+    assert forecast.rows([HOT]) == {HOT: row(5, 1)}
+    forecast.compare([HOT], {HOT: row(4, 2)})
+    assert forecast.rows([HOT]) is None
+
+
+def test_an_unknown_row_means_no_forecast():
+    """All or none: a batch with one cold row among the last ones is decided after its load."""
+    forecast = Forecast()
+    forecast.note(changed(row(5, 1)))
+    forecast.compare([HOT], {HOT: row(5, 1)})
+    assert forecast.rows([HOT, Key("stock", "other")]) is None
+
+
+def test_memory_is_bounded():
+    """Only the newest hot rows are remembered."""
+    forecast = Forecast()
+    rows = [row(5, 1, Key("stock", str(number))) for number in range(MAX_ROWS + 10)]
+    forecast.note(changed(*rows))
+    forecast.compare([rows[-1].key], {rows[-1].key: rows[-1]})
+    assert forecast.rows([rows[0].key]) is None
+    assert forecast.rows([rows[-1].key]) is not None
+
+
+@pytest.mark.parametrize("arrives", ["first", "late"])
+async def test_rows_that_are_there_first_are_not_decided_twice(arrives):
+    """The decision runs when the loop has time; a transaction that has its rows by then takes no notice of it."""
+    forecast, calls = Forecast(), []
+    forecast.note(changed(row(5, 1)))
+    forecast.compare([HOT], {HOT: row(5, 1)})
+    ahead = Ahead(forecast, lambda rows: calls.append(rows) or Batch())
+    ahead.begin({}, [HOT])
+    if arrives == "late":
+        await asyncio.sleep(0)
+    found = ahead.end({HOT: row(5, 1)})
+    await asyncio.sleep(0)
+    assert (found is not None) == (arrives == "late")
+    assert len(calls) == (arrives == "late")
