@@ -11,6 +11,7 @@ import redis.asyncio
 from stockade import locks
 from stockade.lab.servers import Servers
 from stockade.locks import aio
+from tests.locks.clusters import start_cluster
 from tests.locks.harness import TaskActor, ThreadActor
 
 
@@ -27,7 +28,7 @@ class World:
     @property
     def fair(self) -> bool:
         """Whether waiters are served in order."""
-        return self.kind in ("memory", "redis", "redisclient")
+        return self.kind in ("memory", "redis", "redisclient", "rediscluster")
 
     @property
     def shared(self) -> bool:
@@ -64,6 +65,7 @@ MAKERS: dict[str, Callable[[Any, pytest.FixtureRequest], Any]] = {
     "redis": lambda face, request: face.RedisLocks(request.getfixturevalue("redis_url")),
     "redisclient": lambda face, request: face.RedisLocks(redis_client(face, request.getfixturevalue("redis_url"))),
     "redisspin": lambda face, request: face.RedisLocks(request.getfixturevalue("redis_url"), fair=False),
+    "rediscluster": lambda face, request: face.RedisLocks(request.getfixturevalue("cluster_urls")[:1], cluster=True),
 }
 MAKERS |= {
     "quorum": lambda face, request: face.QuorumLocks(request.getfixturevalue("quorum_urls")),
@@ -93,7 +95,24 @@ def quorum_urls(quorum_servers: list[str]) -> list[str]:
     return quorum_servers
 
 
-NEEDS = {"quorum": pytest.mark.redis, "postgres": pytest.mark.postgres, "mysql": pytest.mark.mariadb}
+@pytest.fixture(scope="session")
+def cluster_servers() -> Iterator[list[str]]:
+    """A Redis Cluster of three masters of this worker."""
+    with Servers() as servers:
+        yield [node.url for node in start_cluster(servers)]
+
+
+@pytest.fixture
+def cluster_urls(cluster_servers: list[str]) -> list[str]:
+    """The masters of an empty cluster."""
+    for url in cluster_servers:
+        with redis.Redis.from_url(url) as client:
+            client.flushdb()
+    return cluster_servers
+
+
+NEEDS = {"rediscluster": pytest.mark.redis}
+NEEDS |= {"quorum": pytest.mark.redis, "postgres": pytest.mark.postgres, "mysql": pytest.mark.mariadb}
 NEEDS |= {"redis": pytest.mark.redis, "redisclient": pytest.mark.redis, "redisspin": pytest.mark.redis}
 
 

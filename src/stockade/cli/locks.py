@@ -34,6 +34,7 @@ def locks(
         list[str] | None, typer.Option("--break", metavar="NAME", help="Take this lock from whoever holds it.")
     ] = None,
     prefix: Annotated[str, typer.Option(help="Prefix of the names, as in RedisTuning.")] = "",
+    cluster: Annotated[bool, typer.Option("--cluster", help="The URL names a node of a Redis Cluster.")] = False,
     max_keys: Annotated[int, typer.Option(min=1, help="Look at no more keys of the server.")] = 1_000_000,
 ) -> None:
     """Show who holds which lock of a Redis server and who waits for it, or break a lock.
@@ -43,7 +44,7 @@ def locks(
     from stockade.locks import LockError, RedisLocks, RedisTuning
 
     try:
-        with RedisLocks(redis, RedisTuning(prefix=prefix, patience_s=0.0)) as provider:
+        with RedisLocks(redis, RedisTuning(prefix=prefix, patience_s=0.0), cluster=cluster) as provider:
             if broken:
                 _break(provider, broken)
             else:

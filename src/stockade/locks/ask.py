@@ -125,8 +125,11 @@ class Backend(Protocol):
         """Give it back, hand it on. False: it was not the owner's any more. Safe to repeat."""
         ...
 
-    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool]:
-        """Set each lease to its full length from now; False for those no longer owned. Never acquires."""
+    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> Sequence[bool | None]:
+        """Set each lease to its full length from now; False for those no longer owned. Never acquires.
+
+        None: not known, its server did not answer, while others did. When none did: LockUnavailable.
+        """
         ...
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:

@@ -13,7 +13,7 @@ from typing import Any
 
 from stockade.locks.ask import Ask, Granted, Kind, LockInfo, Spec
 from stockade.locks.errors import LockUnavailable
-from stockade.locks.port import Port
+from stockade.locks.port import Port, Server
 from stockade.locks.rediscalls import Verb, channel_of, prepared
 from stockade.locks.redisnames import lease_ms, names_of
 from stockade.locks.script import script
@@ -177,13 +177,18 @@ class RedisBackend:
         tuning = self._tuning
         return prepared(tuning.prefix, ask.spec, verb, flags).run(self._server, ask.owner, tuning.call_s)
 
+    async def _server_of(self, name: str) -> Server:
+        """Where this lock lives."""
+        return self._server
+
     async def _replicated(self, ask: Ask, granted: Granted) -> Granted:
         """A write of our own, then WAIT: replication is one stream, so the grant before it has arrived as well."""
         sent, wanted = self._port.now(), self._tuning.wait_replicas
         if await self.extend([ask], self._tuning.call_s) != [True]:
             raise LockUnavailable("the grant was lost before it was replicated", ask.spec.name)
         bound_ms = round(min(self._tuning.call_s, ask.spec.lease_s) * 500)
-        have = int(await self._server.call("WAIT", wanted, bound_ms, timeout_s=self._tuning.call_s))
+        server = await self._server_of(ask.spec.name)
+        have = int(await server.call("WAIT", wanted, bound_ms, timeout_s=self._tuning.call_s))
         if have < wanted:
             raise LockUnavailable(f"{have} of {wanted} replicas have the grant", ask.spec.name)
         return granted._replace(valid_until=sent + ask.spec.lease_s)
@@ -210,9 +215,9 @@ class RedisBackend:
 
     # -- the rest -------------------------------------------------------------------------------------------------
 
-    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool]:
+    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool | None]:
         mutexes = [ask for ask in asks if ask.spec.kind == "lock"]
-        kept: dict[str, bool] = {}
+        kept: dict[str, bool | None] = {}
         if mutexes:
             names = [names_of(self._tuning.prefix, ask.spec.name, "lock").keys for ask in mutexes]
             keys = tuple(key for four in names for key in (four[0], four[3]))

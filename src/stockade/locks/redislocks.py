@@ -1,6 +1,6 @@
-"""`RedisLocks`, for threads and for asyncio: locks on one Redis (or Valkey) server.
+"""`RedisLocks`, for threads and for asyncio: locks on one Redis (or Valkey) server, or on a cluster of them.
 
-Neighbours: `redisbackend.py` (the rules), `wire/` (connections), `quorum.py` (several independent servers).
+Neighbours: `redisbackend.py` (the rules), `cluster.py`, `wire/` (connections), `quorum.py` (independent servers).
 """
 
 import asyncio
@@ -10,11 +10,13 @@ from typing import Any
 from stockade.locks import tasks, threads
 from stockade.locks.ask import LockOptions
 from stockade.locks.blocking import BlockingPort, run
+from stockade.locks.cluster import ClusterBackend
 from stockade.locks.loop import AsyncioPort
 from stockade.locks.quorum import QuorumBackend
 from stockade.locks.redisbackend import RedisBackend, RedisTuning
 from stockade.locks.survey import Survey
 from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
+from stockade.locks.wire.cluster import ClusterTransport
 from stockade.locks.wire.multiplexed import MultiplexedTransport
 from stockade.locks.wire.threaded import ThreadedTransport
 from stockade.locks.wire.transport import Transport
@@ -27,19 +29,35 @@ class RedisLocks(threads.Provider):
     """Locks on one Redis server, for threads.
 
     Args:
-        where: a URL (one connection for all threads) or a `redis.Redis` client (a copy of it without retries is used).
+        where: a URL (one connection for all threads) or a `redis.Redis` client, also one of `Sentinel.master_for` (a
+            copy of it without retries is used). With `cluster`: the URL of a node, or a list of them.
         tuning: times and prefix.
         fair: default of the `fair` option: first come, first served; False spins.
         lease_s: default lease in seconds.
+        cluster: whether it is a Redis Cluster: then every lock lives on the master that serves the slot of its name.
 
     Raises:
         MissingExtra: hiredis or redis is not installed.
+        NotSupported: `where` is redis-py's cluster client.
     """
 
-    def __init__(self, where: Any, tuning: RedisTuning = _USUAL, *, fair: bool = True, lease_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        where: Any,
+        tuning: RedisTuning = _USUAL,
+        *,
+        fair: bool = True,
+        lease_s: float = 30.0,
+        cluster: bool = False,
+    ) -> None:
         port = BlockingPort()
-        self.transport: Transport = ThreadedTransport(where) if isinstance(where, str) else ClientTransport(where)
-        self._redis = RedisBackend(port, self.transport, tuning)
+        if cluster:
+            self._redis: RedisBackend = ClusterBackend(
+                port, ClusterTransport(_urls(where), ThreadedTransport), tuning, _in_turn
+            )
+        else:
+            one: Transport = ThreadedTransport(where) if isinstance(where, str) else ClientTransport(where)
+            self._redis = RedisBackend(port, one, tuning)
         super().__init__(port, self._redis, threads.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
     def survey(self, max_keys: int = 1_000_000) -> Survey:
@@ -51,21 +69,35 @@ class AioRedisLocks(tasks.Provider):
     """Locks on one Redis server, for asyncio; exported as `stockade.locks.aio.RedisLocks`.
 
     Args:
-        where: a URL (one multiplexed connection) or a `redis.asyncio.Redis` client (a copy without retries is used).
+        where: a URL (one multiplexed connection) or a `redis.asyncio.Redis` client, also one of `Sentinel.master_for`
+            (a copy without retries is used). With `cluster`: the URL of a node, or a list of them.
         tuning: times and prefix.
         fair: default of the `fair` option: first come, first served; False spins.
         lease_s: default lease in seconds.
+        cluster: whether it is a Redis Cluster: then every lock lives on the master that serves the slot of its name.
 
     Raises:
         MissingExtra: hiredis or redis is not installed.
+        NotSupported: `where` is redis-py's cluster client.
     """
 
-    def __init__(self, where: Any, tuning: RedisTuning = _USUAL, *, fair: bool = True, lease_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        where: Any,
+        tuning: RedisTuning = _USUAL,
+        *,
+        fair: bool = True,
+        lease_s: float = 30.0,
+        cluster: bool = False,
+    ) -> None:
         port = AsyncioPort()
-        self.transport: Transport = (
-            MultiplexedTransport(where) if isinstance(where, str) else AsyncClientTransport(where)
-        )
-        self._redis = RedisBackend(port, self.transport, tuning)
+        if cluster:
+            self._redis: RedisBackend = ClusterBackend(
+                port, ClusterTransport(_urls(where), MultiplexedTransport), tuning, _at_once
+            )
+        else:
+            one: Transport = MultiplexedTransport(where) if isinstance(where, str) else AsyncClientTransport(where)
+            self._redis = RedisBackend(port, one, tuning)
         super().__init__(port, self._redis, tasks.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
     async def survey(self, max_keys: int = 1_000_000) -> Survey:
@@ -100,7 +132,16 @@ class AioQuorumLocks(tasks.Provider):
         super().__init__(port, backend, tasks.Lease, LockOptions(fair=False, lease_s=lease_s))
 
 
-async def _in_turn(works: Sequence[Coroutine[Any, Any, int]]) -> list[Any]:
+def _urls(where: Any) -> Sequence[str]:
+    """The nodes of a cluster that were named."""
+    if isinstance(where, str):
+        return (where,)
+    if isinstance(where, list | tuple) and all(isinstance(url, str) for url in where):
+        return where
+    raise TypeError(f"with cluster=True give the URL of a node, or a list of them; got {type(where).__name__}")
+
+
+async def _in_turn(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Run them one after another; an error is an answer."""
     answers: list[Any] = []
     for work in works:
@@ -111,6 +152,6 @@ async def _in_turn(works: Sequence[Coroutine[Any, Any, int]]) -> list[Any]:
     return answers
 
 
-async def _at_once(works: Sequence[Coroutine[Any, Any, int]]) -> list[Any]:
+async def _at_once(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Run them together; an error is an answer."""
     return list(await asyncio.gather(*works, return_exceptions=True))

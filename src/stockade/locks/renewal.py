@@ -149,6 +149,11 @@ class Renewer:
         except LockUnavailable as error:  # it runs out by itself
             self._keeper.events.emit(LockEvent("renew_failed", ask.spec.name, ask.owner, detail=str(error)))
 
+    def _again_soon(self, lease: BaseLease, why: str) -> None:
+        keeper = self._keeper
+        lease.due = min(lease.deadline, keeper.port.now() + lease.ask.spec.lease_s / _RETRY_SHARE)
+        keeper.events.emit(LockEvent("renew_failed", lease.name, lease.token, detail=why))
+
     async def _renew(self, leases: list[BaseLease]) -> None:
         """One batch: extend all, move their deadlines, tell the losers."""
         keeper, sent = self._keeper, self._keeper.port.now()
@@ -158,13 +163,14 @@ class Renewer:
             kept = await keeper.backend.extend(asks, min(patience_s, 5.0))
         except LockUnavailable as error:
             for lease in leases:
-                lease.due = min(lease.deadline, keeper.port.now() + lease.ask.spec.lease_s / _RETRY_SHARE)
-                keeper.events.emit(LockEvent("renew_failed", lease.name, lease.token, detail=str(error)))
+                self._again_soon(lease, str(error))
             return
         for lease, ask, held in zip(leases, asks, kept, strict=True):
             if lease.released or lease.ask.owner not in self._leases:
                 continue  # given back meanwhile
-            if not held:
+            if held is None:
+                self._again_soon(lease, "its server did not answer")
+            elif not held:
                 keeper.lose(lease, "the server no longer knew it")
             elif lease.ask is ask:  # otherwise `extend` has set a newer deadline
                 lease.deadline = sent + ask.spec.lease_s

@@ -82,6 +82,8 @@ def _packed(part: str | int) -> bytes:
 
 def _translated(error: ServerError) -> LockError:
     text = str(error)
+    if text.startswith("MOVED "):
+        return LockError("lock server: it is a node of a Redis Cluster: RedisLocks(url, cluster=True)")
     return LockUnavailable(f"lock server: {text}") if text.startswith(_PASSING) else LockError(f"lock server: {text}")
 
 

@@ -62,7 +62,7 @@ def lock_of(key: str, prefix: str) -> tuple[Kind, str] | None:
     return kind, full[len(prefix) :]
 
 
-async def survey(server: Server, prefix: str, *, max_keys: int, timeout_s: float) -> Survey:
+async def survey(server: Server, prefix: str, *, max_keys: int, timeout_s: float, apart: bool = False) -> Survey:
     """Look for the locks in use.
 
     Args:
@@ -70,6 +70,7 @@ async def survey(server: Server, prefix: str, *, max_keys: int, timeout_s: float
         prefix: of the names.
         max_keys: how many keys of the server are passed over at most.
         timeout_s: for each call.
+        apart: whether keys of two locks may not stand in one call (a cluster).
     """
     seen: set[tuple[Kind, str]] = set()
     cursor, passed = "0", 0
@@ -77,7 +78,9 @@ async def survey(server: Server, prefix: str, *, max_keys: int, timeout_s: float
         answer = await server.call("SCAN", cursor, "MATCH", "*:[fq]", "COUNT", _BATCH, timeout_s=timeout_s)
         cursor, passed = _text(answer[0]), passed + _BATCH
         locks = [lock_of(_text(key), prefix) for key in answer[1]]
-        seen |= set(await _in_use(server, prefix, [lock for lock in locks if lock], timeout_s))
+        known = [lock for lock in locks if lock]
+        for group in [[lock] for lock in known] if apart else [known]:
+            seen |= set(await _in_use(server, prefix, group, timeout_s))
         if cursor == "0":
             break
     return Survey(tuple(sorted(seen, key=lambda lock: (lock[1], lock[0]))), cursor == "0")

@@ -3,7 +3,7 @@
 import ssl
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from stockade.locks.errors import missing
 
@@ -56,6 +56,15 @@ class Address:
             commands.append(("SELECT", self.db))
         commands.append(("CLIENT", "SETNAME", name))
         return commands
+
+
+def at_other_node(url: str, host: str, port: int) -> str:
+    """The same user, password and TLS at another node of a cluster; an empty host is the one of `url`."""
+    parts = urlsplit(url)
+    user = parts.netloc.rpartition("@")[0]
+    name = host or parts.hostname or "127.0.0.1"
+    where = f"{f'[{name}]' if ':' in name else name}:{port}"
+    return urlunsplit(parts._replace(netloc=f"{user}@{where}" if user else where))
 
 
 def load_hiredis() -> Any:

@@ -10,6 +10,7 @@ import contextlib
 import threading
 from typing import Any
 
+from stockade.core import NotSupported
 from stockade.locks.errors import LockUnavailable, missing
 from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
@@ -25,6 +26,8 @@ def load_redis() -> Any:
     try:
         import redis
         import redis.asyncio
+        import redis.asyncio.sentinel
+        import redis.sentinel
     except ImportError as error:
         raise missing("redis", "redis") from error
     return redis
@@ -33,20 +36,30 @@ def load_redis() -> Any:
 def without_retries(client: Any) -> Any:
     """A client like `client`, on connections of its own that never retry.
 
-    Clients that are not built on a plain pool (cluster, Sentinel) are used as they are.
+    A client of Sentinel's gets a pool of the same service. Other pools are used as they are.
+
+    Raises:
+        NotSupported: it is a cluster's.
     """
     from redis.backoff import NoBackoff
 
     redis = load_redis()
+    if isinstance(client, redis.RedisCluster | redis.asyncio.RedisCluster):
+        raise NotSupported("redis-py's cluster client repeats calls by itself: RedisLocks(url of a node, cluster=True)")
     pool: Any = getattr(client, "connection_pool", None)
     is_async = isinstance(client, redis.asyncio.Redis)
-    if type(pool) not in (redis.ConnectionPool, redis.asyncio.ConnectionPool):
+    sentinel = isinstance(pool, redis.sentinel.SentinelConnectionPool | redis.asyncio.sentinel.SentinelConnectionPool)
+    if not sentinel and type(pool) not in (redis.ConnectionPool, redis.asyncio.ConnectionPool):
         return client
     from redis.asyncio.retry import Retry as AsyncRetry
     from redis.retry import Retry
 
     retry = (AsyncRetry if is_async else Retry)(NoBackoff(), 0)
     settings = {**pool.connection_kwargs, "retry": retry, "decode_responses": False, "socket_timeout": None}
+    if sentinel:
+        settings.pop("connection_pool")  # each refers to its own
+        settings |= {"service_name": pool.service_name, "sentinel_manager": pool.sentinel_manager}
+        settings |= {"is_master": pool.is_master, "check_connection": getattr(pool, "check_connection", False)}
     own = type(pool)(connection_class=pool.connection_class, max_connections=pool.max_connections, **settings)
     return (redis.asyncio.Redis if is_async else redis.Redis)(connection_pool=own)
 

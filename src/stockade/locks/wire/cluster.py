@@ -1,0 +1,149 @@
+"""A Redis Cluster: every call goes to the master that serves the slot of its keys; the map is learnt from the servers.
+
+All keys of one lock lie in one slot (`redisnames.py`), so a lock lives on one master and its scripts run there as on a
+single server. Each master is spoken to through a transport of its own, also for notices: PUBLISH counts only listeners
+of its own node, so this process listens at a master before it asks it for a lock. Specification: redis.io, "Redis
+cluster specification"; the hash is CRC-16/XMODEM. Neighbours: `multiplexed.py`, `threaded.py`, `cluster.py` (backend).
+"""
+
+import binascii
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from stockade.locks.errors import LockUnavailable
+from stockade.locks.port import ServerError
+from stockade.locks.wire.address import Address, at_other_node
+from stockade.locks.wire.transport import Gap, Heard, Transport
+
+SLOTS = 16_384
+_REDIRECTS = 5
+
+
+@functools.lru_cache(maxsize=8192)
+def slot_of(key: str) -> int:
+    """The slot of a key: of its first non-empty `{tag}` if it has one, else of all of it."""
+    start = key.find("{")
+    end = key.find("}", start + 1)
+    part = key[start + 1 : end] if start >= 0 and end > start + 1 else key
+    return binascii.crc_hqx(part.encode(), 0) % SLOTS
+
+
+class ClusterTransport:
+    """Transports to all masters that this process has had to do with.
+
+    Args:
+        urls: some nodes of the cluster, of which one must answer; user, password and TLS of the first are used for all.
+        connect: makes the transport to one node from its URL.
+    """
+
+    call_packed = None
+
+    def __init__(self, urls: Sequence[str], connect: Callable[[str], Transport]) -> None:
+        if not urls:
+            raise ValueError("a cluster needs the URL of one of its nodes at least")
+        if Address.parse(urls[0]).db:
+            raise ValueError(f"a cluster has database 0 only: {urls[0]!r}")
+        self._seeds = tuple(urls)
+        self._connect = connect
+        self._nodes: dict[str, Transport] = {}
+        self._masters: list[tuple[range, str]] = []  # slots, and the URL of who serves them
+        self._doubtful = True
+        self._ears: tuple[str, Heard, Gap] | None = None
+        self._heard_at: set[str] = set()
+
+    def _node(self, url: str) -> Transport:
+        return self._nodes.setdefault(url, self._nodes.get(url) or self._connect(url))
+
+    async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
+        slot = _common_slot(parts)
+        for _ in range(_REDIRECTS):
+            if self._doubtful:
+                await self._learn(timeout_s)
+            url = self._master_of(slot)
+            try:
+                await self._hear_at(url, timeout_s)
+                return await self._node(url).call(*parts, timeout_s=timeout_s)
+            except ServerError as error:
+                if str(error).startswith("ASK "):
+                    raise LockUnavailable(f"slot {slot} is being moved to another node") from error
+                if not str(error).startswith("MOVED "):
+                    raise
+                self._doubtful = True  # it was not carried out there
+            except LockUnavailable:
+                self._doubtful = True  # perhaps another one was made master of the slot
+                raise
+        raise LockUnavailable(f"slot {slot} was moved {_REDIRECTS} times while a call looked for it")
+
+    def _master_of(self, slot: int) -> str:
+        for slots, url in self._masters:
+            if slot in slots:
+                return url
+        self._doubtful = True
+        raise LockUnavailable(f"no master of the cluster serves slot {slot}")
+
+    async def _learn(self, timeout_s: float) -> None:
+        """Ask any node for the map; forget the nodes that are no masters any more."""
+        trouble: Exception | None = None
+        for url in dict.fromkeys((*(url for _, url in self._masters), *self._seeds)):
+            try:
+                rows = await self._node(url).call("CLUSTER", "SLOTS", timeout_s=timeout_s)
+            except LockUnavailable as error:
+                trouble = error
+                continue
+            masters = [(range(int(row[0]), int(row[1]) + 1), self._url_of(row[2], url)) for row in rows]
+            changed, self._masters, self._doubtful = masters != self._masters, masters, False
+            await self._forget_all_but({url for _, url in masters})
+            if changed and self._ears is not None:
+                self._ears[2]()
+            return
+        raise LockUnavailable(f"no node of the cluster answers: {trouble}")
+
+    def _url_of(self, node: Sequence[Any], asked: str) -> str:
+        """The node's URL; one that does not know its own host is the one that was asked."""
+        host = node[0].decode() if node[0] else ""
+        return at_other_node(asked if host in ("", "?") else self._seeds[0], host if host != "?" else "", int(node[1]))
+
+    async def _forget_all_but(self, masters: set[str]) -> None:
+        for url in [url for url in self._nodes if url not in masters]:
+            self._heard_at.discard(url)
+            await self._nodes.pop(url).close()
+
+    async def masters(self, timeout_s: float) -> list[Transport]:
+        """Every master, e.g. to search all keys."""
+        if self._doubtful:
+            await self._learn(timeout_s)
+        return [self._node(url) for url in dict.fromkeys(url for _, url in self._masters)]
+
+    async def master_of(self, key: str, timeout_s: float) -> Transport:
+        """The master that serves this key."""
+        if self._doubtful:
+            await self._learn(timeout_s)
+        return self._node(self._master_of(slot_of(key)))
+
+    async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
+        """From now on listen at each master before it is called for the next time."""
+        self._ears = (channel, heard, gap)
+        self._heard_at.clear()  # in the child of a fork the parent's ears are not ours
+
+    async def _hear_at(self, url: str, timeout_s: float) -> None:
+        if self._ears is not None and url not in self._heard_at:
+            await self._node(url).listen(*self._ears, timeout_s)
+            self._heard_at.add(url)
+
+    async def close(self) -> None:
+        for node in [*self._nodes.values()]:
+            await node.close()
+
+
+def _common_slot(parts: Sequence[bytes | str | int]) -> int:
+    """The slot of a script call's keys.
+
+    Raises:
+        ServerError: they lie in several slots, as the server would say.
+    """
+    keys: Iterable[bytes | str | int] = parts[3 : 3 + int(parts[2])]
+    slots = {slot_of(str(key)) for key in keys}
+    if len(slots) != 1:
+        raise ServerError("CROSSSLOT braces in a lock's name must form a hash tag, as in `{user7}:cart`")
+    return slots.pop()
