@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stockade import __version__
+from stockade.cli import dead_letters, positions
 from stockade.cli.common import fail
 from stockade.cli.data import audit, demo, migrate
 from stockade.cli.info import strategies, token
@@ -41,6 +42,8 @@ def options(
 
 for command in (serve, worker, migrate, token, demo, audit, strategies, locks):
     app.command()(command)
+for group in (dead_letters.app, positions.app):
+    app.add_typer(group)
 
 
 def _mount_lab() -> None:

@@ -5,12 +5,17 @@ Neighbours: every file of `cli`; `shop.settings_load` reads the other sources.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from stockade.shop.settings import Settings
+    from stockade.store import Database
+
+T = TypeVar("T")
 
 UNUSABLE = 2  # exit code: something given cannot be used
 FAILED = 1
@@ -74,3 +79,25 @@ def read_settings(config: str | None, pairs: list[str] | None, **flags: object) 
         given[name.strip().replace("-", "_")] = value
     given.update((name, value) for name, value in flags.items() if value is not None)
     return load_settings(given, os.environ, config)
+
+
+def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[T]]") -> "T":
+    """Do this with the database of the settings, open and of the present schema.
+
+    Raises:
+        BadSetting, Busy, NotSupported: it cannot be opened.
+    """
+    import asyncio
+
+    from stockade.shop.schema import require_schema
+    from stockade.shop.wiring import open_database
+
+    async def run() -> "T":
+        opened = await open_database(settings)
+        try:
+            await require_schema(opened)
+            return await work(opened)
+        finally:
+            await opened.close()
+
+    return asyncio.run(run())

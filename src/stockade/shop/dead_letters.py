@@ -8,11 +8,18 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stockade.strategies.kafka_log import Record, read_topic
+from sqlalchemy import Connection, select
+
+from stockade.core import Command
+from stockade.shop.wire import BadMessage, decode_command
+from stockade.store import Database
+from stockade.store.tables import requests
+from stockade.strategies.kafka_log import Record, Topics, read_topic
 from stockade.strategies.kafka_options import KafkaOptions
 from stockade.strategies.kafka_writer import Writer
 
 REASON = "reason"
+CHUNK = 500  # ids in one statement: below the smallest limit of any database
 _OF_THE_LETTER = frozenset({REASON, "part", "offset"})
 
 
@@ -33,13 +40,36 @@ class DeadLetter(NamedTuple):
 
 
 async def dead_letters(log: KafkaOptions, limit: int = 1_000) -> list[DeadLetter]:
-    """The oldest dead letters.
+    """The oldest dead letters; none where there is no such topic yet.
 
     Raises:
         Busy: the brokers cannot be reached.
     """
+    if await asyncio.to_thread(Topics(log.bootstrap).parts, log.dead_topic) == 0:
+        return []
     records = await asyncio.to_thread(read_topic, log.bootstrap, log.dead_topic, limit)
     return [_letter(record) for record in records]
+
+
+def read(letter: DeadLetter) -> Command | None:
+    """The command in a letter; None where it is none that this program knows."""
+    try:
+        return decode_command(letter.record.value or b"").command
+    except BadMessage:
+        return None
+
+
+async def decided(database: Database, letters: Sequence[DeadLetter]) -> frozenset[str]:
+    """The request ids of those letters whose commands have an outcome by now, e.g. because they were sent again."""
+    commands = [command for command in map(read, letters) if command is not None]
+    ids = sorted({command.request_id for command in commands})
+
+    def known(connection: Connection) -> frozenset[str]:
+        chunks = [ids[at : at + CHUNK] for at in range(0, len(ids), CHUNK)]
+        rows = [connection.execute(select(requests.c.id).where(requests.c.id.in_(chunk))) for chunk in chunks]
+        return frozenset(id_ for row in rows for id_ in row.scalars())
+
+    return await database.read(known)
 
 
 async def send_again(log: KafkaOptions, letters: Sequence[DeadLetter], wait_s: float = 10.0) -> int:

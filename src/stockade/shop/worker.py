@@ -174,7 +174,8 @@ class Worker:
         if taken.new > high:  # a leader that is new may not know its own end yet: ask a few times
             self._short[part] = self._short.get(part, 0) + 1
             if self._short[part] >= SHORT_TRIES:
-                self._fail(LogRewound(f"{self._log.topic}/{part} ends at {high}, before the position {taken.new}"))
+                text = f"{self._log.topic}/{part} ends at {high}, before the position {taken.new}"
+                self._fail(LogRewound(f"{text}: whoever knows why sets it, `stockade positions rewind {part} first`"))
             await self._again(part)
             return
         self._short.pop(part, None)

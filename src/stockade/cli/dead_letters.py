@@ -1,0 +1,210 @@
+"""`stockade dead-letters`: what could not be delivered or carried out, why, and sending it again.
+
+There are two places: events that a sink refused (`events:N`, in the outbox) and messages of the log that a worker could
+not carry out (`log:N`, in the topic of dead letters). Neighbours: `store.outbox`, `shop.dead_letters`.
+"""
+
+import json
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from stockade.cli.common import (
+    ConfigOption,
+    DatabaseOption,
+    SetOption,
+    fail,
+    one_line_errors,
+    read_settings,
+    with_database,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence, Set
+
+    from stockade.shop.dead_letters import DeadLetter
+    from stockade.shop.settings import Settings
+    from stockade.store import Database
+
+    Found = tuple["Letter", DeadLetter | None]
+
+EVENTS, LOG = "events", "log"
+OPEN, DECIDED = "open", "decided"
+MAX_SHOWN_BYTES = 10_000
+PIPE_WIDTH = 160
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Look at so many of each place, the oldest first.")]
+Json = Annotated[bool, typer.Option("--json", help="A document instead of a table.")]
+
+app = typer.Typer(
+    name="dead-letters",
+    help="Events that a sink refused and commands that no worker could carry out: list, show, send again.",
+    no_args_is_help=True,
+)
+
+
+class Letter(NamedTuple):
+    """A dead letter of either place.
+
+    Attributes:
+        name: `events:N` or `log:N`.
+        kind: of the event, or name of the command; empty when it cannot be read.
+        key: what it was ordered by.
+        state: `open`; `decided` when the command of a letter was carried out since, e.g. sent again.
+        reason: why it is here.
+        origin: partition and offset where it was; empty for events.
+        content: JSON, or what else it is.
+    """
+
+    name: str
+    kind: str
+    key: str
+    state: str
+    reason: str
+    origin: str
+    content: str
+
+
+@app.command("list")
+def list_(
+    database: DatabaseOption = None,
+    limit: Limit = 1_000,
+    as_json: Json = False,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Show all dead letters: of the outbox, and of the log where kafka_bootstrap is set."""
+    with one_line_errors():
+        chosen = read_settings(config, settings, database=database)
+        letters = [letter for letter, _ in with_database(chosen, lambda opened: _found(chosen, opened, limit))]
+    if as_json:
+        typer.echo(json.dumps([each._asdict() for each in letters], indent=2, ensure_ascii=False))
+        return
+    _print(letters)
+    if not chosen.kafka_bootstrap:
+        typer.echo("the log was not looked at: kafka_bootstrap is not set", err=True)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="events:N or log:N, as listed.")],
+    database: DatabaseOption = None,
+    limit: Limit = 1_000,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Show one dead letter with all it contains."""
+    with one_line_errors():
+        chosen = read_settings(config, settings, database=database)
+        letters = [letter for letter, _ in with_database(chosen, lambda opened: _found(chosen, opened, limit))]
+        (letter,) = _named(letters, [name], limit)
+    for what, value in letter._asdict().items():
+        typer.echo(f"{what:<8} {value}")
+
+
+@app.command("send-again")
+def send_again(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="events:N or log:N, as listed.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that are open.")] = False,
+    database: DatabaseOption = None,
+    limit: Limit = 1_000,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Send dead letters again, once what they failed on is mended. Safe to repeat: nothing is done twice.
+
+    Events go to the sink with the next round of a relay. Commands go to the end of the log, and stay listed as decided.
+    """
+    with one_line_errors():
+        if bool(names) == everything:
+            raise fail("name dead letters, or --all")
+        chosen = read_settings(config, settings, database=database)
+        sent = with_database(chosen, lambda opened: _send(chosen, opened, names or [], limit))
+    typer.echo(f"sent again: {sent[EVENTS]} events, {sent[LOG]} commands")
+
+
+async def _found(settings: "Settings", opened: "Database", limit: int) -> "list[Found]":
+    """All dead letters, those of the log with the message itself."""
+    from stockade.shop.dead_letters import dead_letters, decided
+    from stockade.shop.wiring import log_of
+    from stockade.store.outbox import Outbox
+
+    rows: list[Found] = [
+        (Letter(f"{EVENTS}:{each.id}", each.kind, each.key, OPEN, why, "", _text(each.body)), None)
+        for each, why in await Outbox(opened).dead(limit)
+    ]
+    if settings.kafka_bootstrap:
+        of_the_log = await dead_letters(log_of(settings), limit)
+        done = await decided(opened, of_the_log)
+        rows += [(_of_the_log(each, done), each) for each in of_the_log]
+    return rows
+
+
+def _of_the_log(letter: "DeadLetter", decided: "Set[str]") -> Letter:
+    from stockade.shop.dead_letters import read
+
+    command, record, name = read(letter), letter.record, f"{LOG}:{letter.number}"
+    key = _text(record.key or b"")
+    if command is None:
+        return Letter(name, "", key, OPEN, letter.reason, letter.origin, _text(record.value or b""))
+    state = DECIDED if command.request_id in decided else OPEN
+    return Letter(name, command.name, key, state, letter.reason, letter.origin, _fields(command))
+
+
+async def _send(settings: "Settings", opened: "Database", names: "Sequence[str]", limit: int) -> dict[str, int]:
+    from stockade.shop.dead_letters import send_again as put_back
+    from stockade.shop.wiring import log_of
+    from stockade.store.outbox import Outbox
+
+    found = await _found(settings, opened, limit)
+    letters = [letter for letter, _ in found]
+    chosen = _named(letters, names, limit) if names else [each for each in letters if each.state == OPEN]
+    wanted = {each.name for each in chosen}
+    ids = [int(name.partition(":")[2]) for name in wanted if name.startswith(f"{EVENTS}:")]
+    messages = [message for letter, message in found if message is not None and letter.name in wanted]
+    revived = await Outbox(opened).revive(ids) if ids else 0
+    return {EVENTS: revived, LOG: await put_back(log_of(settings), messages) if messages else 0}
+
+
+def _named(letters: "Sequence[Letter]", names: "Sequence[str]", limit: int) -> list[Letter]:
+    """The letters of these names.
+
+    Raises:
+        typer.Exit: one is not there.
+    """
+    known = {each.name: each for each in letters}
+    for name in names:
+        if name not in known:
+            hint = "see `stockade dead-letters list`; for one further back raise --limit"
+            raise fail(f"{name} is not among the {limit:,} oldest dead letters: {hint}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _fields(command: object) -> str:
+    import msgspec
+
+    return msgspec.json.encode(command).decode()
+
+
+def _text(raw: bytes) -> str:
+    shown = raw[:MAX_SHOWN_BYTES]
+    try:
+        return shown.decode()
+    except UnicodeDecodeError:
+        return shown.hex(" ")
+
+
+def _print(letters: "Sequence[Letter]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
+    if not letters:
+        console.print("no dead letters")
+        return
+    table = Table("name", "kind", "key", "state", "was at", "reason")
+    for each in letters:
+        table.add_row(*map(Text, (each.name, each.kind, each.key, each.state, each.origin, each.reason)))
+    console.print(table)

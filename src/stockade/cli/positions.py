@@ -1,0 +1,151 @@
+"""`stockade positions`: how far the log was decided, and setting a position by hand.
+
+Positions lie in the database and move with the orders; the group's own offsets only feed lag figures. Neighbours:
+`store.positions` keeps them, `strategies.kafka_watch` says how far the log goes; docs/strategies/kafka.md says when.
+"""
+
+import json
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from stockade.cli.common import ConfigOption, DatabaseOption, SetOption, one_line_errors, read_settings, with_database
+
+if TYPE_CHECKING:
+    from stockade.shop.settings import Settings
+    from stockade.store import Database
+    from stockade.strategies.kafka_watch import Watch
+
+FIRST, END = "first", "end"
+
+app = typer.Typer(
+    name="positions",
+    help="How far the log of commands was decided, by partition; set it by hand.",
+    no_args_is_help=True,
+)
+
+
+class Row(NamedTuple):
+    """One partition; None where the log or the database does not know it."""
+
+    partition: int
+    first: int | None
+    position: int | None
+    end: int | None
+    behind: int | None
+
+
+@app.command("list")
+def list_(
+    database: DatabaseOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A document instead of a table.")] = False,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Show for each partition what the log holds, how far it was decided, and what is not decided yet."""
+    with one_line_errors():
+        chosen = read_settings(config, settings, database=database)
+        rows = with_database(chosen, lambda opened: _rows(chosen, opened, _watch(chosen)))
+    if as_json:
+        typer.echo(json.dumps([row._asdict() for row in rows], indent=2))
+    else:
+        _print(rows)
+
+
+@app.command()
+def rewind(
+    partition: Annotated[int, typer.Argument(min=0, help="Number of the partition.")],
+    to: Annotated[str, typer.Argument(help="An offset, `first` (the oldest message there is) or `end` (skip all).")],
+    database: DatabaseOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Set the position of a partition while no worker runs; workers that are started then go on from there.
+
+    What is decided again gives its recorded outcome and moves nothing, as long as it is remembered: what moved stock,
+    points or an order for ever, refusals for keep_hours.
+    """
+    with one_line_errors():
+        chosen = read_settings(config, settings, database=database)
+        before, now = with_database(chosen, lambda opened: _rewind(chosen, opened, partition, to))
+    typer.echo(f"{chosen.kafka_topic}/{partition}: {before} -> {now}")
+
+
+def _watch(settings: "Settings") -> "Watch":
+    """Asks the brokers of the settings.
+
+    Raises:
+        BadSetting: there are none.
+    """
+    from stockade.shop.settings import BadSetting
+    from stockade.strategies.kafka_watch import Watch
+
+    if not settings.kafka_bootstrap:
+        raise BadSetting("kafka_bootstrap is empty: must be the brokers to ask first, host:port separated by commas")
+    return Watch(settings.kafka_bootstrap)
+
+
+async def _rows(settings: "Settings", opened: "Database", watch: "Watch") -> list[Row]:
+    import asyncio
+
+    from stockade.shop.lag import behind
+    from stockade.store.positions import Positions
+
+    positions = await Positions(opened, settings.kafka_topic).read()
+    spans = await asyncio.to_thread(watch.spans, settings.kafka_topic)
+    late = behind(spans, positions)
+    rows = []
+    for part in sorted({*positions, *spans}):
+        first, end = spans.get(part, (None, None))
+        rows.append(Row(part, first, positions.get(part), end, late.get(part)))
+    return rows
+
+
+async def _rewind(settings: "Settings", opened: "Database", part: int, to: str) -> tuple[int, int]:
+    """Set it; the positions before and now.
+
+    Raises:
+        BadSetting: workers run, or there is no such partition or offset.
+    """
+    import asyncio
+
+    from stockade.shop.settings import BadSetting
+    from stockade.store.positions import Positions
+
+    watch = _watch(settings)
+    if await asyncio.to_thread(watch.in_use, settings.kafka_group):
+        raise BadSetting(
+            f"workers of the group {settings.kafka_group!r} are running: stop the workers first "
+            f"(one that was killed counts for kafka_session_s, {settings.kafka_session_s:g} s)"
+        )
+    rows = {row.partition: row for row in await _rows(settings, opened, watch)}
+    row = rows.get(part)
+    if row is None or row.first is None or row.end is None:
+        there = ", ".join(str(row.partition) for row in rows.values() if row.end is not None) or "none"
+        raise BadSetting(f"{settings.kafka_topic} has no partition {part}; there are: {there}")
+    if row.position is None:
+        raise BadSetting(f"partition {part} was never read: a worker starts it at its first message anyway")
+    named = {FIRST: row.first, END: row.end}
+    if to not in named and not to.isdecimal():
+        raise BadSetting(f"{to!r} must be an offset, {FIRST} or {END}")
+    new = named[to] if to in named else int(to)
+    if not row.first <= new <= row.end:
+        raise BadSetting(f"{new} is outside partition {part}: it holds {row.first} to {row.end} (`{END}`)")
+    await Positions(opened, settings.kafka_topic).rewind(part, new)
+    return row.position, new
+
+
+def _print(rows: list[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not rows:
+        console.print("there is no such topic, and nothing of it was ever read")
+        return
+    table = Table()
+    for head in ("partition", "first message", "position", "end", "behind"):
+        table.add_column(head, justify="right")
+    for row in rows:
+        table.add_row(*("-" if value is None else str(value) for value in row))
+    console.print(table)
