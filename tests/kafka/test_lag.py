@@ -14,10 +14,11 @@ from tests.kafka.rig import NOW_MS, rigged
 from tests.waiting import eventually_async
 
 
-@pytest.fixture
-async def rig(shop_url, kafka_bootstrap):
-    """A shop over a fresh topic."""
-    async with rigged(shop_url, kafka_bootstrap) as found:
+@pytest.fixture(params=["classic", "consumer"])
+async def rig(request, tmp_path, kafka_bootstrap):
+    """A shop over a fresh topic, its workers under either group protocol."""
+    url = f"sqlite:///{tmp_path / 'stockade.sqlite'}"
+    async with rigged(url, kafka_bootstrap, protocol=request.param) as found:
         yield found
 
 

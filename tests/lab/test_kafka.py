@@ -1,7 +1,11 @@
 """Lab runs of the strategy over a log: a private Kafka or a named one, accepted and decided, figures and topics."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import jsonschema_rs
 import pytest
@@ -14,6 +18,7 @@ from stockade.lab.presets import find
 from stockade.strategies import kafka_log
 from tests.lab.conftest import by_strategy
 from tests.lab.test_document import PAGE
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 QUICK = ("--repeats", "2", "--strategies", "kafka")
@@ -95,6 +100,28 @@ def test_brokers_that_are_not_there_end_the_run_with_a_message(lab, monkeypatch)
     code, document, output = lab(*QUICK, "--kafka", "127.0.0.1:1")
     assert (code, document) == (2, None)
     assert "error: kafka: Kafka cannot be reached" in output
+
+
+def test_a_run_that_is_stopped_leaves_no_topics(tmp_path, kafka_bootstrap):
+    """Ended by SIGTERM in the middle, it removes from other people's brokers what it has made."""
+    command = [sys.executable, "-m", "stockade", "lab", "--repeats", "5000", "--strategies", "kafka,pessimistic"]
+    run = subprocess.Popen(
+        [*command, "--kafka", kafka_bootstrap],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    try:
+        eventually(lambda: any(name.endswith(".dead") for name in topics_of(kafka_bootstrap)))
+        run.send_signal(signal.SIGTERM)
+        _, errors = run.communicate(timeout=60)
+    finally:
+        run.kill()
+        run.wait()
+    assert (run.returncode, "Traceback" in errors) == (143, False), errors
+    eventually(lambda: topics_of(kafka_bootstrap) == [])
+    assert not list(tmp_path.glob("stockade-*"))
 
 
 async def test_a_worker_that_ends_breaks_the_run_off(kafka_bootstrap):
