@@ -104,6 +104,7 @@ def show(
 @app.command("send-again")
 def send_again(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="events:N or log:N, as listed.")] = None,
+    *,
     everything: Annotated[bool, typer.Option("--all", help="All that are open.")] = False,
     database: DatabaseOption = None,
     limit: Limit = 1_000,
