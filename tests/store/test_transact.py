@@ -1,11 +1,14 @@
 """What `transact` promises, on every database."""
 
 import asyncio
+import gc
 
 import pytest
 from sqlalchemy import func, select
 
-from stockade.core import Accepted, Busy, Conflict, Guard, GuardKind, Rejected, RequestReused
+from stockade.core import Accepted, Busy, Conflict, Guard, GuardKind, Key, Rejected, RequestReused, Row
+from stockade.shop.resources import SHOP_RESOURCES
+from stockade.shop.states import StockState
 from stockade.store.fold import Folder
 from stockade.store.save import RowChanged
 from stockade.store.tables import ledger, outbox, point_accounts, requests, skus
@@ -209,3 +212,19 @@ async def test_a_full_pool_answers_busy(database_url):
         assert isinstance(answer, Busy)
         assert answer.code == "POOL_EXHAUSTED"
         assert await figures(store) == (20, 1, 1, 20)
+
+
+def test_a_batch_is_free_when_it_is_done_with():
+    """Nothing in it refers back to it: a cycle would keep hundreds of containers for each order until a collection."""
+    key = Key("stock", "s")
+    rows = {key: Row(key, StockState("p", 1000, 20, 0), 1, 1)}
+    folder = Folder({each.kind: each for each in SHOP_RESOURCES}, frozenset())
+    gc.collect()
+    gc.disable()
+    try:
+        batch = folder.fold([Take(rid(n)) for n in range(30)], rows, {})
+        assert len(batch.requests) == 30
+        del batch
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

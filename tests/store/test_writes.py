@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, select
 
+from stockade.store.tables import WRITTEN_BY
 from tests.store.conftest import soon
 
 own = MetaData()
@@ -14,6 +15,7 @@ notes = Table(
     Column("text", String(16), nullable=True),
 )
 
+MANY_ROWS = 20  # enough for columns to be compared
 MANY = [("a", 1, "x"), ("b", 1, "y"), ("c", 1, "z")]
 
 
@@ -26,6 +28,9 @@ MANY = [("a", 1, "x"), ("b", 1, "y"), ("c", 1, "z")]
         pytest.param([("a", 1, "x"), ("b", 1, None)], id="null in some"),
         pytest.param([("a", 1, None), ("b", 2, None)], id="null in all"),
         pytest.param([("a", 1, "x")] * 3, id="all the same"),
+        pytest.param([(f"a{n}", n, f"a{n}") for n in range(MANY_ROWS)], id="two columns equal"),
+        pytest.param([(f"a{n}", n, f"a{n}" if n else None) for n in range(MANY_ROWS)], id="equal but for a null"),
+        pytest.param([(f"a{n % 2}", n % 2, f"a{n % 2}") for n in range(MANY_ROWS)], id="equal values in turn"),
     ],
 )
 async def test_records_arrive_as_given(database, records):
@@ -34,6 +39,29 @@ async def test_records_arrive_as_given(database, records):
     await database.transaction(own.create_all, deadline=soon())
     await database.transaction(lambda c: database.dialect.write_all(c, {notes: rows}, {}, {}), deadline=soon())
     assert sorted(map(str, await found(database))) == sorted(map(str, records))
+
+
+async def test_rows_are_written_group_by_group(database):
+    """A table that is written by a column's values: every row arrives, whatever its group has in common."""
+    meta = MetaData()
+    events = Table("events", meta, Column("n", BigInteger), Column("kind", String(8)), info={WRITTEN_BY: "kind"})
+    rows = [{"n": n, "kind": "odd" if n % 2 else "even"} for n in range(MANY_ROWS + 1)]
+    await database.transaction(meta.create_all, deadline=soon())
+    await database.transaction(lambda c: database.dialect.write_all(c, {events: rows}, {}, {}), deadline=soon())
+    there = await database.read(lambda c: [tuple(row) for row in c.execute(select(events)).all()])
+    assert sorted(there) == [(row["n"], row["kind"]) for row in rows]
+
+
+async def test_equal_columns_are_sent_once_and_only_while_they_are_equal(database):
+    """Batches of one shape that differ in what is equal, in turn: each is written as given."""
+    await database.transaction(own.create_all, deadline=soon())
+    batches = [
+        [{"author": f"{batch}{n}", "stars": n, "text": f"{batch if equal else 'x'}{n}"} for n in range(MANY_ROWS)]
+        for batch, equal in (("a", True), ("b", False), ("c", True))
+    ]
+    for rows in batches:
+        await database.transaction(lambda c, r=rows: database.dialect.write_all(c, {notes: r}, {}, {}), deadline=soon())
+    assert sorted(await found(database)) == sorted(tuple(row.values()) for rows in batches for row in rows)
 
 
 async def test_only_the_named_are_deleted(database):

@@ -27,6 +27,7 @@ from stockade.core import GuardKind
 from stockade.store.resource import Resource
 
 Values = Mapping[str, Any]
+MAX_PREPARED = 1_000  # statements kept compiled; far more than the shapes that commands have
 
 
 class Dialect:
@@ -65,6 +66,8 @@ class Dialect:
         """The compiled statement of this shape; `build()` makes the expression the first time."""
         found = self._prepared.get(shape)
         if found is None:
+            if len(self._prepared) >= MAX_PREPARED:
+                self._prepared.clear()
             found = self._prepared[shape] = Prepared(build(), self.sql)
         return found
 

@@ -75,7 +75,8 @@ class Folder:
             known: request id -> (fingerprint, recorded outcome).
         """
         batch = Batch()
-        batch.again = lambda true: self.fold(commands, {**rows, **_bases(batch), **true}, known)
+        # it does not hold the batch: a cycle would keep every batch until the collector comes
+        batch.again = lambda true: self.fold(commands, {**rows, **true}, known)
         seen: dict[str, tuple[str, Answer]] = {}
         for command in commands:
             answer = self._replayed(command, known, seen, batch)
@@ -174,9 +175,9 @@ class Folder:
             versions[f"{key.kind}:{key.id}"] = version
             batch.ledger.append(
                 {
+                    "request_id": command.request_id,
                     "kind": key.kind,
                     "row_id": key.id,
-                    "request_id": command.request_id,
                     "version": version,
                     "delta": change.delta,
                     "held": change.held,
@@ -222,10 +223,6 @@ class Folder:
 def part_of(key: Key) -> int:
     """The part of the outbox that a key's events are in: one relay at a time works on a part."""
     return crc32(f"{key.kind}:{key.id}".encode()) % OUTBOX_PARTS
-
-
-def _bases(batch: Batch) -> dict[Key, Row]:
-    return {key: moved.base for key, moved in batch.moved.items()}
 
 
 def _only_counters(resource: Resource, before: Any, after: Any) -> bool:

@@ -29,6 +29,12 @@ _HELD = and_(
 _MOVE = update(positions).where(_HELD).values(position=bindparam("new_"))
 _HOLD = update(positions).where(_HELD).values(position=positions.c.position)
 
+_WAIT = (
+    select(positions.c.position)
+    .where(positions.c.topic == bindparam("topic_"), positions.c.part == bindparam("part_"))
+    .with_for_update()
+)
+
 
 def move_positions(connection: Connection, moves: Sequence[Position], *, move: bool) -> None:
     """Compare and set all positions, in one order; or only compare them, and hold them until the commit.
@@ -44,7 +50,12 @@ def move_positions(connection: Connection, moves: Sequence[Position], *, move: b
             "old_": each.old,
             "new_": each.new,
         }
-        if connection.execute(_MOVE if move else _HOLD, values).rowcount != 1:
+        statement = _MOVE if move else _HOLD
+        if connection.execute(statement, values).rowcount == 1:
+            continue
+        # the batch before may be about to move it there: wait for its commit, and look again
+        connection.execute(_WAIT, {"topic_": each.topic, "part_": each.part})
+        if connection.execute(statement, values).rowcount != 1:
             raise StalePosition(
                 f"{each.topic}/{each.part} is not at {each.old} under epoch {each.epoch}: another reader has it"
             )

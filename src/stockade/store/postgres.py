@@ -21,7 +21,8 @@ from stockade.store.backends import AsyncBackend, Backend
 from stockade.store.dialect import Dialect, Values, select_rows
 from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
-from stockade.store.writes import Part, arrays, parameters, whole, writing
+from stockade.store.tables import WRITTEN_BY
+from stockade.store.writes import Part, Writing, arrays, whole
 
 # Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
 # generic plan then keeps when the table has grown.
@@ -109,13 +110,22 @@ class PostgresDialect(Dialect):
         updates: Mapping[Resource, Sequence[Values]],
     ) -> None:
         parts = [
-            *(Part("insert", table, tuple(rows[0]), rows) for table, rows in inserts.items()),
+            *(part for table, rows in inserts.items() for part in _insertions(table, rows)),
             *(Part("delete", table, tuple(rows[0]), rows) for table, rows in deletes.items()),
             *(Part("update", resource.table, tuple(rows[0]), rows) for resource, rows in updates.items()),
         ]
         if parts:
-            shape = ("write", *(part.shape for part in parts))
-            self.prepared(shape, lambda: writing(parts)).count(connection, parameters(parts))
+            writing = Writing(parts)
+            self.prepared(writing.shape, writing.statement).count(connection, writing.values)
+
+
+def _insertions(table: Table, rows: Sequence[Values]) -> list[Part]:
+    """One part, or one for each value of the column that the table's `info` says to write it by."""
+    by = table.info.get(WRITTEN_BY)
+    groups: dict[Any, list[Values]] = {}
+    for row in rows:
+        groups.setdefault(row[by] if by else None, []).append(row)
+    return [Part("insert", table, tuple(group[0]), group) for group in groups.values()]
 
 
 def _array(table: Table, name: str) -> Any:

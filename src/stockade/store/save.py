@@ -197,7 +197,8 @@ class Saver:
 def _decided_again(batch: Batch, true: Mapping[Key, Row]) -> Batch:
     """The batch as decided on the true rows; its rows have been moved already, so it must move them the same way."""
     assert batch.again is not None
-    anew = batch.again(true)
+    bases = {key: moved.base for key, moved in batch.moved.items()}
+    anew = batch.again({**bases, **true})
     if _effects(anew) != _effects(batch):
         raise RowChanged(min(true))
     return anew

@@ -24,6 +24,8 @@ from sqlalchemy import (
 
 from stockade.store.types import serial, text_id
 
+WRITTEN_BY = "written_by"  # `info` of a table: the column by whose values a batch is written, a group at a time
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -77,6 +79,7 @@ ledger = Table(
     Column("note", String(32), nullable=False),
     Column("ref", text_id(), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+    info={WRITTEN_BY: "kind"},  # entries of one kind share most of their values
 )
 
 outbox = Table(

@@ -1,12 +1,12 @@
 """All writes of a batch as one PostgreSQL statement: a data-modifying CTE for each part.
 
 A part with one row sends plain parameters, as most commands on their own have it. A part with many sends an array for
-each column, and where all rows share a value that value alone, a third of all values in a batch of orders. PostgreSQL
-runs the parts in no promised order: rows may be updated this way only because the transaction holds them already.
-Neighbour: `postgres` sends it.
+each column; where all rows share a value that value alone, and where two columns are equal their array once: two thirds
+of all values in a batch of orders. PostgreSQL runs the parts in no promised order: rows may be updated this way only
+because the transaction holds them already. Neighbour: `postgres` sends it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from stockade.store.dialect import Values
 
+MANY = 16  # rows from which on equal columns are looked for: fewer are equal by chance, and every case is a statement
 _FIRST: Any = literal_column("1")  # arrays of PostgreSQL begin at 1
 
 
@@ -41,41 +42,71 @@ class Part(NamedTuple):
 
     @property
     def shape(self) -> tuple[str, str, tuple[str, ...], bool]:
-        """Parts of one shape are written by one statement."""
+        """What the part's statement depends on."""
         return self.kind, self.table.name, self.names, len(self.rows) == 1
 
 
-def writing(parts: Sequence[Part]) -> Any:
-    """The statement for parts of these shapes."""
-    return select(literal_column("1")).add_cte(*(_one(n, part).cte(f"w{n}") for n, part in enumerate(parts)))
+class Writing:
+    """The parts of one write, and the values that its parameters take.
 
+    Attributes:
+        shape: writes of one shape are sent by one statement.
+        values: by parameter.
+    """
 
-def parameters(parts: Sequence[Part]) -> dict[str, Any]:
-    """The values that its parameters take."""
-    values: dict[str, Any] = {}
-    for n, (_, table, names, rows) in enumerate(parts):
-        if len(rows) == 1:
-            values.update((f"p{n}_{name}", value) for name, value in rows[0].items())
-            continue
+    __slots__ = ("_parts", "_read_as", "shape", "values")
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self._read_as: dict[str, str] = {}  # parameter -> the one that carries its values
+        self.values: dict[str, Any] = {}
+        sent: dict[type, list[tuple[str, list[Any]]]] = {}
+        for n, (_, table, names, rows) in enumerate(parts):
+            if len(rows) == 1:
+                self.values.update((f"p{n}_{name}", value) for name, value in rows[0].items())
+            else:
+                self._add_arrays(n, table, names, rows, sent)
+        self.shape = ("write", *(part.shape for part in parts), *self._read_as.items())
+
+    def _add_arrays(
+        self, n: int, table: Table, names: tuple[str, ...], rows: Sequence[Values], sent: dict[type, Any]
+    ) -> None:
         entire = _entire(table, names)
         for name in names:
-            array = [row[name] for row in rows]
-            shared = name not in entire and array.count(array[0]) == len(array)
-            values[f"p{n}_{name}"] = array[:1] if shared else array
-    return values
+            array, parameter = [row[name] for row in rows], f"p{n}_{name}"
+            if name not in entire and array.count(array[0]) == len(array):
+                self.values[parameter] = array[:1]
+                continue
+            others = sent.setdefault(type(_type(table, name)), []) if len(rows) >= MANY else []
+            equal = next((other for other, known in others if known == array), None)
+            if equal is None:
+                self.values[parameter] = array
+                others.append((parameter, array))
+            else:
+                self._read_as[parameter] = equal
+
+    def statement(self) -> Any:
+        """One statement for all parts."""
+        ctes = (_one(n, part, self._read_as).cte(f"w{n}") for n, part in enumerate(self._parts))
+        return select(literal_column("1")).add_cte(*ctes)
 
 
-def arrays(n: int, table: Table, names: Sequence[str]) -> Any:
+def arrays(n: int, table: Table, names: Sequence[str], read_as: Mapping[str, str] | None = None) -> Any:
     """`unnest` over an array parameter for each column, as rows."""
     columns = [column(name, _type(table, name)) for name in names]
-    parameters_ = [bindparam(f"p{n}_{each.name}", type_=ARRAY(each.type)) for each in columns]
-    return func.unnest(*parameters_).table_valued(*columns).render_derived(f"a{n}")
+    parameters = [_array(n, each.name, each.type, read_as or {}) for each in columns]
+    return func.unnest(*parameters).table_valued(*columns).render_derived(f"a{n}")
 
 
-def _one(n: int, part: Part) -> Any:
+def _array(n: int, name: str, type_: Any, read_as: Mapping[str, str]) -> Any:
+    parameter = f"p{n}_{name}"
+    return bindparam(read_as.get(parameter, parameter), type_=ARRAY(type_))
+
+
+def _one(n: int, part: Part, read_as: Mapping[str, str]) -> Any:
     kind, table, names, rows = part
-    many = arrays(n, table, names) if len(rows) > 1 else None
-    values = {name: _value(n, part, name, many) for name in names}
+    many = arrays(n, table, names, read_as) if len(rows) > 1 else None
+    values = {name: _value(n, part, name, many, read_as) for name in names}
     if kind == "insert" and many is not None:
         return insert(table).from_select(list(names), select(*values.values()), include_defaults=False)
     if kind == "insert":
@@ -86,7 +117,7 @@ def _one(n: int, part: Part) -> Any:
     return update(table).where(table.c.id == id_).values(values)
 
 
-def _value(n: int, part: Part, name: str, many: Any) -> Any:
+def _value(n: int, part: Part, name: str, many: Any, read_as: Mapping[str, str]) -> Any:
     """A column of a part. `unnest` fills shorter arrays up with NULL: there it is the array's first value."""
     type_ = _type(part.table, name)
     if many is None:
@@ -94,7 +125,7 @@ def _value(n: int, part: Part, name: str, many: Any) -> Any:
     if name in _entire(part.table, part.names):
         return many.c[name]
     # the inner coalesce only makes SQLAlchemy put brackets around the parameter
-    array: Any = func.coalesce(bindparam(f"p{n}_{name}", type_=ARRAY(type_)), type_=ARRAY(type_))
+    array: Any = func.coalesce(_array(n, name, type_, read_as), type_=ARRAY(type_))
     return func.coalesce(many.c[name], array[_FIRST])
 
 
