@@ -1,11 +1,13 @@
-"""The locks that are compared: ours over each transport, redis-py's, and others where they are installed.
+"""The locks that are compared: ours over each transport, redis-py's, and those of other libraries where installed.
 
-Each is a context that gives a function `name -> lock`; a lock has `acquire` and `release`.
+Each is a context that gives a function `name -> lock`; a lock has `acquire` and `release`. The other libraries are
+pinned in `requirements/contenders.txt`; one that is not installed is named by the benchmark, never skipped in silence.
 """
 
 import contextlib
-import importlib.util
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import redis
@@ -15,6 +17,34 @@ from stockade import locks as sync
 from stockade.locks import aio
 
 LEASE_S = 10.0
+RETRY_S = 0.1  # what redis-py sleeps between two tries, and the others too where they let us choose
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A lock of some library.
+
+    Attributes:
+        name: as the tables show it.
+        make: the context.
+        needs: the distribution it comes from, if that may be missing.
+        most: how many workers it is asked to bear on cold locks.
+        hot: whether it takes part in the contended runs.
+    """
+
+    name: str
+    make: Callable[[str], Any]
+    needs: str = ""
+    most: int = 50
+    hot: bool = True
+
+    @property
+    def version(self) -> str | None:
+        """Of what it needs; None: not installed."""
+        try:
+            return metadata.version(self.needs) if self.needs else ""
+        except metadata.PackageNotFoundError:
+            return None
 
 
 @contextlib.asynccontextmanager
@@ -36,6 +66,25 @@ async def redis_py(url: str) -> AsyncIterator[Callable[[str], Any]]:
     """redis-py's asyncio lock."""
     async with redis.asyncio.Redis.from_url(url, max_connections=1000) as client:
         yield lambda name: client.lock(name, timeout=LEASE_S)
+
+
+@contextlib.asynccontextmanager
+async def pottery_aio(url: str) -> AsyncIterator[Callable[[str], Any]]:
+    """pottery's asyncio Redlock on one server."""
+    from pottery import AIORedlock
+
+    async with redis.asyncio.Redis.from_url(url, max_connections=1000) as client:
+        yield lambda name: AIORedlock(key=name, masters={client}, auto_release_time=LEASE_S)
+
+
+@contextlib.asynccontextmanager
+async def coredis_aio(url: str) -> AsyncIterator[Callable[[str], Any]]:
+    """coredis' lock."""
+    import coredis
+    from coredis.patterns.lock import Lock
+
+    async with coredis.Redis.from_url(url) as client:
+        yield lambda name: Lock(client, name, timeout=LEASE_S, sleep=RETRY_S)
 
 
 @contextlib.contextmanager
@@ -91,8 +140,40 @@ def python_redis_lock(url: str) -> Iterator[Callable[[str], Any]]:
         yield lambda name: redis_lock.Lock(client, name, expire=int(LEASE_S))
 
 
-TASKS = {"stockade": ours, "stockade over redis-py": ours_client, "redis-py Lock": redis_py}
-THREADS = {"stockade": ours_sync, "stockade over redis-py": ours_client_sync, "redis-py Lock": redis_py_sync}
-if importlib.util.find_spec("redis_lock"):
-    THREADS["python-redis-lock"] = python_redis_lock
-UNCONTENDED_THREADS = {**THREADS, "raw Lua pair, redis-py": raw_pair}
+@contextlib.contextmanager
+def pottery_sync(url: str) -> Iterator[Callable[[str], Any]]:
+    """pottery's Redlock on one server."""
+    from pottery import Redlock
+
+    with redis.Redis.from_url(url) as client:
+        yield lambda name: Redlock(key=name, masters={client}, auto_release_time=LEASE_S)
+
+
+@contextlib.contextmanager
+def sherlock(url: str) -> Iterator[Callable[[str], Any]]:
+    """sherlock's Redis lock."""
+    import sherlock
+
+    with redis.Redis.from_url(url) as client:
+        yield lambda name: sherlock.RedisLock(
+            name, client=client, expire=int(LEASE_S), timeout=60, retry_interval=RETRY_S
+        )
+
+
+BASELINE = "redis-py Lock"
+TASKS = (
+    Contender("stockade", ours, most=500),
+    Contender("stockade over redis-py", ours_client),
+    Contender(BASELINE, redis_py, most=500),
+    Contender("pottery", pottery_aio, "pottery"),
+    Contender("coredis", coredis_aio, "coredis"),
+)
+THREADS = (
+    Contender("stockade", ours_sync),
+    Contender("stockade over redis-py", ours_client_sync),
+    Contender(BASELINE, redis_py_sync),
+    Contender("python-redis-lock", python_redis_lock, "python-redis-lock"),
+    Contender("pottery", pottery_sync, "pottery"),
+    Contender("sherlock", sherlock, "sherlock"),
+    Contender("raw Lua pair, redis-py", raw_pair, hot=False),
+)

@@ -1,5 +1,6 @@
 """What is measured of a lock, and how fairness is put into figures. Neighbours: `contenders.py`, `__main__.py`."""
 
+import resource
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,20 @@ class Contended:
             "max/mean wait": max(waits) / (sum(waits) / len(waits)),
             "Jain": sum(shares) ** 2 / (len(shares) * sum(share * share for share in shares)),
         }
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One uncontended run: acquire+release pairs per second, and what one costs this process."""
+
+    per_s: float
+    cpu_us: float
+
+
+def cpu_s() -> float:
+    """Processor seconds of this process so far, the operating system's part included."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def effort(client: Any) -> tuple[int, int]:

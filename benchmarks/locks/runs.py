@@ -1,14 +1,14 @@
 """The two experiments, for tasks and for threads: one hot lock, and many cold ones."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import redis
 
-from benchmarks.locks.measure import SECTION_S, Contended, effort
+from benchmarks.locks.measure import SECTION_S, Contended, Pairs, cpu_s, effort
 
 
 async def contended_tasks(contender: Callable[..., Any], url: str, workers: int, turns: int) -> Contended:
@@ -61,16 +61,14 @@ def contended_threads(contender: Callable[..., Any], url: str, workers: int, tur
 
 
 def in_threads(work: Callable[[int, Any], None], number: int, argument: Any) -> None:
-    """Run `work(i, argument)` in that many threads and wait for all."""
-    threads = [threading.Thread(target=work, args=(each, argument)) for each in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """Run `work(i, argument)` in that many threads, wait for all, raise what one of them raised."""
+    with ThreadPoolExecutor(number) as pool:
+        for ended in [pool.submit(work, each, argument) for each in range(number)]:
+            ended.result()
 
 
-async def pairs_tasks(contender: Callable[..., Any], url: str, tasks: int, seconds: float) -> float:
-    """Acquire+release pairs per second of so many tasks, each on a lock of its own."""
+async def pairs_tasks(contender: Callable[..., Any], url: str, tasks: int, seconds: float) -> Pairs:
+    """Acquire+release pairs of so many tasks, each on a lock of its own; all have connected before it counts."""
     done = 0
     async with contender(url) as make:
 
@@ -83,14 +81,14 @@ async def pairs_tasks(contender: Callable[..., Any], url: str, tasks: int, secon
                 done += 1
 
         end = time.perf_counter() + 0.1
-        await asyncio.gather(*(work(number) for number in range(min(tasks, 50))))
-        done, started = 0, time.perf_counter()
+        await asyncio.gather(*(work(number) for number in range(tasks)))
+        done, started, used_s = 0, time.perf_counter(), cpu_s()
         end = started + seconds
         await asyncio.gather(*(work(number) for number in range(tasks)))
-        return done / (time.perf_counter() - started)
+        return Pairs(done / (time.perf_counter() - started), (cpu_s() - used_s) / done * 1e6)
 
 
-def pairs_threads(contender: Callable[..., Any], url: str, threads: int, seconds: float) -> float:
+def pairs_threads(contender: Callable[..., Any], url: str, threads: int, seconds: float) -> Pairs:
     """The same with threads."""
     with contender(url) as make:
         done = [0] * threads
@@ -105,6 +103,22 @@ def pairs_threads(contender: Callable[..., Any], url: str, threads: int, seconds
 
         in_threads(work, threads, 0.1)
         done[:] = [0] * threads
-        started = time.perf_counter()
+        started, used_s = time.perf_counter(), cpu_s()
         in_threads(work, threads, seconds)
-        return sum(done) / (time.perf_counter() - started)
+        return Pairs(sum(done) / (time.perf_counter() - started), (cpu_s() - used_s) / sum(done) * 1e6)
+
+
+def sleeps_alone(turns: int) -> float:
+    """What so many sections cost one thread that needs no lock, as a multiple of what they should."""
+    started = time.perf_counter()
+    for _ in range(turns):
+        time.sleep(SECTION_S)
+    return (time.perf_counter() - started) / (turns * SECTION_S)
+
+
+async def sleeps_alone_task(turns: int) -> float:
+    """The same in a task."""
+    started = time.perf_counter()
+    for _ in range(turns):
+        await asyncio.sleep(SECTION_S)
+    return (time.perf_counter() - started) / (turns * SECTION_S)

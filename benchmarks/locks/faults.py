@@ -1,0 +1,155 @@
+"""What a fault costs those who wait for a fair lock: the figures that the tests only bound, with the usual tuning.
+
+Neighbours: `__main__.py` (prints them), `tests/locks/test_redis_faults.py` (what must hold).
+"""
+
+import asyncio
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import redis
+
+from benchmarks.locks.contenders import ours
+from benchmarks.locks.measure import effort
+from benchmarks.locks.runs import contended_tasks
+from stockade.locks import RedisTuning, aio
+from stockade.locks.wire.multiplexed import MultiplexedTransport
+from stockade.locks.wire.transport import Gap, Heard
+
+PATIENCE_S = 10.0
+HOLDER = "print('there')\nlocks.lock('a', lease_s=0.5).acquire()\nprint('held')\nsys.stdin.read()"
+WAITER = "print('there')\nlocks.lock('a', lease_s=0.5).acquire()"
+POLL_S = RedisTuning().poll_s
+ALIVE_S = 3 * POLL_S
+
+
+def child(url: str, body: str) -> "subprocess.Popen[str]":
+    """Another process with `locks` on the same server, which has said that it is there."""
+    code = f"import sys\nfrom stockade.locks import RedisLocks\nlocks = RedisLocks({url!r})\n{body}"
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    said(process)
+    return process
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    """Its next line."""
+    return process.stdout.readline() if process.stdout else ""
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    """Kill it and wait for it."""
+    process.kill()
+    process.communicate()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Look every millisecond.
+
+    Raises:
+        TimeoutError: it never came true.
+    """
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - what is awaited happens in the server
+            await asyncio.sleep(0.001)
+
+
+async def line_of(server: Any, number: int) -> None:
+    """Until so many wait for the lock `a`."""
+    await until(lambda: server.llen("{a}:q") == number)
+
+
+async def in_after(waiter: "asyncio.Task[Any]", since: float) -> float:
+    """Milliseconds from the monotonic second `since` until the waiter is in; it gives the lock back."""
+    lease = await asyncio.wait_for(waiter, PATIENCE_S)
+    late_ms = (time.monotonic() - since) * 1000
+    await lease.release()
+    return late_ms
+
+
+async def after_killed_holder(url: str, server: Any) -> float:
+    """Milliseconds from the end of a killed holder's lease until the waiter is in."""
+    async with aio.RedisLocks(url) as locks:
+        holder = child(url, HOLDER)
+        said(holder)
+        waiter = asyncio.create_task(locks.lock("a").acquire())
+        await line_of(server, 1)
+        end(holder)
+        return await in_after(waiter, time.monotonic() + max(server.pttl("a"), 0) / 1000)
+
+
+async def after_lost_notice(url: str, server: Any) -> float:
+    """Milliseconds from a release whose notice is lost until the waiter is in."""
+    listen = MultiplexedTransport.listen
+
+    async def deaf(self: MultiplexedTransport, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
+        await listen(self, channel, lambda message: None, gap, timeout_s)
+
+    with patch.object(MultiplexedTransport, "listen", deaf):
+        async with aio.RedisLocks(url) as locks:
+            held = await locks.lock("a").acquire()
+            waiter = asyncio.create_task(locks.lock("a").acquire())
+            await line_of(server, 1)
+            since = time.monotonic()
+            await held.release()
+            return await in_after(waiter, since)
+
+
+async def behind_dead_waiter(url: str, server: Any, fault: signal.Signals) -> float:
+    """Milliseconds from a release until the second in line is in, when the first was killed, or stopped for a while."""
+    async with aio.RedisLocks(url) as locks:
+        held = await locks.lock("a").acquire()
+        first = child(url, WAITER)
+        try:
+            await line_of(server, 1)
+            waiter = asyncio.create_task(locks.lock("a").acquire())
+            await line_of(server, 2)
+            first.send_signal(fault)
+            if fault == signal.SIGSTOP:
+                await asyncio.sleep(ALIVE_S + 0.1)  # until its sign of life has ended
+            else:
+                await asyncio.to_thread(first.wait, PATIENCE_S)
+            since = time.monotonic()
+            await held.release()
+            return await in_after(waiter, since)
+        finally:
+            end(first)
+
+
+async def storm(url: str, server: Any) -> tuple[float, float]:
+    """Commands of a fair run during which the notice connection is killed four times, as a multiple of a quiet one's;
+    and its time likewise.
+    """
+    quiet = await contended_tasks(ours, url, 30, 20)
+    run = asyncio.create_task(contended_tasks(ours, url, 30, 20))
+    for _ in range(4):
+        await asyncio.sleep(0.15)
+        await asyncio.to_thread(server.client_kill_filter, _type="pubsub")
+    shaken = await asyncio.wait_for(run, 3 * PATIENCE_S)
+    return shaken.commands / quiet.commands, shaken.wall_s / quiet.wall_s
+
+
+def show_faults(url: str, rounds: int) -> None:
+    """Measure and print them."""
+    with redis.Redis.from_url(url) as server:
+        effort(server)
+
+        def middle(measure: Callable[[], Any]) -> str:
+            times_ms = [asyncio.run(measure()) for _ in range(rounds)]
+            return f"{statistics.median(times_ms):,.0f} ms (most {max(times_ms):,.0f})"
+
+        print(f"\nFaults, tasks: median of {rounds}")
+        print("after the end of a killed holder's lease:", middle(lambda: after_killed_holder(url, server)))
+        print(f"after a lost notice (poll {POLL_S:g} s):", middle(lambda: after_lost_notice(url, server)))
+        print("behind a killed waiter:", middle(lambda: behind_dead_waiter(url, server, signal.SIGKILL)))
+        stopped = middle(lambda: behind_dead_waiter(url, server, signal.SIGSTOP))
+        print(f"behind a waiter stopped for {ALIVE_S:g} s:", stopped)
+        commands, wall = asyncio.run(storm(url, server))
+        print(f"notice connection killed 4 times in a fair run: {commands:.2f}x the commands, {wall:.2f}x the time")
