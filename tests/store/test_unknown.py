@@ -5,12 +5,17 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from stockade.core import Accepted, Busy, Guard, LockInTransaction, Unknown
+from stockade.core import Accepted, Busy, Guard, GuardKind, Key, LockInTransaction, Unknown
 from stockade.locks import MemoryLocks
 from stockade.store.backends import CommitLost
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.store.test_transact import figures
+
+GUARDS = [
+    *(Guard.ROW, Guard.VERSION, Guard.TIMESTAMP, Guard.DELTA, Guard.SERIALIZABLE, Guard.ADVISORY),
+    Guard(GuardKind.FENCE, {Key("stock", "s"): (1, "holder")}),
+]
 
 
 class Lossy:
@@ -33,10 +38,12 @@ class Lossy:
         return result
 
 
-@pytest.mark.parametrize("guard", [Guard.ROW, Guard.VERSION, Guard.DELTA], ids=lambda guard: guard.kind.value)
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.kind.value)
 @pytest.mark.parametrize("loss", ["before", "after"])
 async def test_a_lost_commit_reply_is_resolved_by_the_request_id(store, guard, loss):
     """Whether the commit took effect or not, the order is there exactly once and the caller is told so."""
+    if not store.supports(guard.kind):
+        pytest.skip(f"{store.database.dialect.name} has no {guard.kind.value}")
     store.database._backend = Lossy(store.database._backend, [loss])
     (answer,) = await store.transact([Take(rid(1))], guard, deadline=soon())
     assert isinstance(answer, Accepted)
@@ -98,6 +105,55 @@ async def test_cancelled_callers_leave_no_half_orders(store):
     assert all(answer.accepted for answer in answers)
     assert await figures(store) == (0, 21, 21, 0)
     assert not store.database._writers.locked()
+
+
+class Cancelling:
+    """A backend whose caller is cancelled when the commit has taken effect, before the reply is told."""
+
+    def __init__(self, backend, caller):
+        self._backend, self._caller = backend, caller
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+    async def write(self, body, run):
+        result = await self._backend.write(body, run)
+        if self._caller:
+            self._caller.pop().cancel()
+            await asyncio.sleep(0)  # here it is raised
+        return result
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.kind.value)
+@pytest.mark.parametrize("point", ["begin", "loaded", "saved", "committed"])
+async def test_a_caller_cancelled_at_each_step_leaves_all_or_nothing(store, guard, point):
+    """A batch cancelled there: nothing stays locked or half written, and asking again sells each unit once."""
+    if not store.supports(guard.kind):
+        pytest.skip(f"{store.database.dialect.name} has no {guard.kind.value}")
+    loop, caller = asyncio.get_running_loop(), []
+    commands = [Take(rid(n)) for n in range(5)]
+
+    def cancel(reached):
+        if reached == point and caller:
+            loop.call_soon_threadsafe(caller.pop().cancel)
+
+    task = asyncio.create_task(store.transact(commands, guard, deadline=soon()))
+    caller.append(task)
+    backend = store.database._backend
+    if point == "committed":
+        store.database._backend = Cancelling(backend, caller)
+    else:
+        store._checkpoint = cancel
+    (ended,) = await asyncio.gather(task, return_exceptions=True)
+    store.database._backend, store._checkpoint = backend, None
+    assert not caller  # the step was reached
+    assert isinstance(ended, asyncio.CancelledError)
+    again = await store.transact(commands, Guard.ROW, deadline=soon(2))
+    assert all(answer.accepted for answer in again)
+    assert len({answer.replayed for answer in again}) == 1
+    if point == "committed":
+        assert again[0].replayed
+    assert await figures(store) == (15, 6, 6, 15)
 
 
 async def test_no_lock_inside_a_transaction(store):

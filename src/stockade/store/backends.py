@@ -78,6 +78,15 @@ def run_in_transaction(connection: Connection, dialect: Dialect, body: Callable[
     return result
 
 
+def _isolate(connection: Connection, level: str) -> None:
+    """Set the level until the connection goes back to its pool; cancelled meanwhile, the connection is thrown away."""
+    try:
+        connection.execution_options(isolation_level=level)
+    except BaseException:
+        connection.invalidate()
+        raise
+
+
 def _roll_back(connection: Connection, why: BaseException) -> None:
     """Roll back; a connection that cannot even do that is thrown away, and the first error stays the one raised.
 
@@ -100,27 +109,19 @@ class AsyncBackend:
         self.readers = reader_count
         self._write = writers
         self._read = readers
-        self._isolated: dict[str, AsyncEngine] = {}
 
     async def read(self, body: Callable[[Connection], T]) -> T:
         async with self._read.connect() as connection:
             return await connection.run_sync(body)
 
     async def write(self, body: Callable[[Connection], T], run: Run) -> T:
-        engine = self._engine(run.isolation).sync_engine
-
         def work() -> T:
-            with engine.connect() as connection:
+            with self._write.sync_engine.connect() as connection:
+                if run.isolation is not None:
+                    _isolate(connection, run.isolation)
                 return run_in_transaction(connection, self.dialect, body, run)
 
         return await greenlet_spawn(work)  # one for all: connecting, running and giving back cost a third of three
-
-    def _engine(self, isolation: str | None) -> AsyncEngine:
-        if isolation is None:
-            return self._write
-        if isolation not in self._isolated:  # shares the pool
-            self._isolated[isolation] = self._write.execution_options(isolation_level=isolation)
-        return self._isolated[isolation]
 
     async def close(self) -> None:
         await self._write.dispose()
