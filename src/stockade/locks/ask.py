@@ -59,14 +59,16 @@ class Spec:
             raise ValueError(f"on_lost is cancel, raise or ignore, got {self.on_lost!r}")
 
 
-class Ask(NamedTuple):
+@dataclass(slots=True)  # frozen or a tuple, it would cost twice as much to make and read
+class Ask:
     """One request: the owner id exists before anything is sent, so that a retry or a withdrawal can name it."""
 
     spec: Spec
     owner: str
 
 
-class Granted(NamedTuple):
+@dataclass(slots=True)
+class Granted:
     """The backend's yes.
 
     Attributes:

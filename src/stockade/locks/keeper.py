@@ -7,6 +7,7 @@ be wrong (inside a transaction), and brings losses to the holder. Neighbours: `a
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Generic, TypeAlias, TypeVar
 
 from stockade.core import in_transaction, refuse_in_transaction
@@ -141,7 +142,7 @@ class Keeper(Generic[LeaseT]):
         Raises:
             LockNotOwned: it holds none.
         """
-        lease = self.held_by_me(spec)
+        lease = self._held.get((spec.kind, spec.name, self.port.me()))
         if lease is None:
             raise LockNotOwned(
                 f"lock {spec.name!r} is not held by this task or thread; a lease taken elsewhere (asyncio.wait_for "
@@ -208,7 +209,7 @@ class Keeper(Generic[LeaseT]):
             LockLost: it is not held any more; it is never taken anew.
         """
         lease.check()
-        ask = lease.ask._replace(spec=replace_lease(lease.ask.spec, lease_s))
+        ask = replace(lease.ask, spec=replace_lease(lease.ask.spec, lease_s))
         sent = self.port.now()
         if (await self.backend.extend([ask], min(lease_s, 5.0))) != [True]:
             self.lose(lease, "the server no longer knew it")

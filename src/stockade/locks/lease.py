@@ -59,7 +59,7 @@ class BaseLease:
     def __init__(self, keeper: "Keeper[Any]", ask: Ask, granted: Granted, me: object) -> None:
         self.keeper = keeper
         self.ask = ask
-        self.fencing_token, self.deadline = granted
+        self.fencing_token, self.deadline = granted.token, granted.valid_until
         self.acquired_at = keeper.port.now()
         self.me = me
         self.count = 1

@@ -8,6 +8,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from stockade.locks.ask import Ask, Granted, Holder, Kind, LockInfo
@@ -157,7 +158,7 @@ class MemoryBackend:
         held = cell.holders.get(ask.owner)
         if held is None:
             return False
-        longer = held[1]._replace(valid_until=self._port.now() + ask.spec.lease_s)
+        longer = replace(held[1], valid_until=self._port.now() + ask.spec.lease_s)
         cell.holders[ask.owner] = (ask, longer, held[2])
         return True
 

@@ -8,6 +8,7 @@ its data stay away for one lease ("delayed restart"), and put a fence at the res
 import math
 import random
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from stockade.core import NotSupported
@@ -158,4 +159,4 @@ def _with_drift(ask: Ask) -> Ask:
     if spec.lease_s == math.inf:
         return ask
     longer = spec.lease_s * (1 + _DRIFT_SHARE) + _DRIFT_S
-    return ask._replace(spec=Spec(spec.name, lease_s=longer, metadata=spec.metadata))
+    return replace(ask, spec=Spec(spec.name, lease_s=longer, metadata=spec.metadata))

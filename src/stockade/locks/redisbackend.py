@@ -8,7 +8,7 @@ at most `poll_s`. Neighbours: `scripts/*.lua` (the rules), `waitroom.py` (who wa
 
 import random
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stockade.locks.ask import Ask, Granted, Kind, LockInfo, Spec
@@ -158,19 +158,16 @@ class RedisBackend:
     ) -> int:
         """One run of the acquire script, repeated while the server is out of reach (the script is safe to repeat)."""
         give_up = min(deadline, sent + self._tuning.patience_s)
+        beat_ms = round(3000 * self._tuning.poll_s) if beat else 0
         while True:
             try:
-                return await self._ask(ask, queue, again, beat)
+                return int(await self._run(ask, "acquire", (int(queue), int(again), beat_ms, _LINE_MS)))
             except LockUnavailable as error:
                 if self._port.now() >= give_up:
                     error.lock_name = ask.spec.name
                     raise
             again = True
             await self._port.sleep(0.05 * random.uniform(0.5, 1.5))
-
-    def _ask(self, ask: Ask, queue: bool, again: bool, beat: bool) -> Coroutine[Any, Any, int]:
-        beat_ms = round(3000 * self._tuning.poll_s) if beat else 0
-        return self._run(ask, "acquire", (int(queue), int(again), beat_ms, _LINE_MS))
 
     def _run(self, ask: Ask, verb: Verb, flags: tuple[int, ...]) -> Coroutine[Any, Any, Any]:
         """Run one of the scripts that take a single lock."""
@@ -191,7 +188,7 @@ class RedisBackend:
         have = int(await server.call("WAIT", wanted, bound_ms, timeout_s=self._tuning.call_s))
         if have < wanted:
             raise LockUnavailable(f"{have} of {wanted} replicas have the grant", ask.spec.name)
-        return granted._replace(valid_until=sent + ask.spec.lease_s)
+        return replace(granted, valid_until=sent + ask.spec.lease_s)
 
     # -- release --------------------------------------------------------------------------------------------------
 
