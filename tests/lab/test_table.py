@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from stockade.core import Stats
-from stockade.lab.figures import summarise
+from stockade.lab.figures import LogFigures, summarise
 from stockade.lab.ground import open_ground
 from stockade.lab.presets import find
 from stockade.lab.table import LiveTable
@@ -74,3 +74,17 @@ async def test_what_is_left_out_is_said_at_the_end(shown):
         table.left_out("advisory", "runs on postgres, mariadb, not on sqlite")
     assert "left out: advisory: runs on postgres" in printed()
     assert "one cold run" in printed()
+
+
+async def test_a_strategy_over_a_log_shows_both_times_in_a_narrow_terminal(shown):
+    """Below its row stand the time until accepted, the batches and the lag, each on one line of 80 characters."""
+    table, printed = shown(width=80)
+    log = LogFigures(3, 1, (3.8, 11.0, 177.0), (107.7, 125.4, 166.1), 18.04, 30)
+    run = summarise(replace(SUBJECT, strategy="kafka"), [repeat()], Stats(transactions=2), GOOD, published_ms=377)
+    table.row(replace(run, log=log))
+    assert [line.strip() for line in printed().splitlines()[5:]] == [
+        "accepted 11 (3.8-177) ms, p50/p95/p99 108/125/166; above: decided",
+        "3 partitions, 1 worker, 18.0 orders per transaction, lag at most 30",
+    ]
+    table._print_notes()
+    assert "until published, so it compares with accepted" in printed()

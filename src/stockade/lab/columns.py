@@ -79,13 +79,13 @@ def log_lines(run: Run) -> list[str]:
     log = run.log
     if log is None:
         return []
-    accepted = f"accepted after {_range(log.accepted_wall_ms)} ms, p50/p95/p99 {_three(log.accepted_latency_ms)}"
-    if run.published_ms:
-        accepted += f"; the seed's {short(run.published_ms)} ms is that time, until published"
+    accepted = (
+        f"accepted {_range(log.accepted_wall_ms)} ms, p50/p95/p99 {_three(log.accepted_latency_ms)}; above: decided"
+    )
     workers = "1 worker" if log.workers == 1 else f"{log.workers} workers"
     parts = "1 partition" if log.partitions == 1 else f"{log.partitions} partitions"
     size = f"{log.orders_per_transaction:.1f} orders per transaction"
-    return [accepted, f"{parts}, {workers}, {size}, lag at the last acceptance at most {log.lag}"]
+    return [accepted, f"{parts}, {workers}, {size}, lag at most {log.lag}"]
 
 
 def _three(values: Sequence[float]) -> str:

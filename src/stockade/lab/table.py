@@ -16,6 +16,7 @@ from stockade.lab.figures import Run
 from stockade.lab.ground import Ground
 from stockade.lab.preset import Arm
 
+PUBLISHED = "seed of kafka: until published, so it compares with accepted; the others compare with decided"
 COLD = "seed: the wall time that seed 004 published: one cold run of each on another machine, for the ranking only"
 
 
@@ -77,6 +78,8 @@ class LiveTable:
     def row(self, run: Run) -> None:
         """Print a finished strategy, and below it why its verdict is what it is."""
         self._print_line([column.cell(run) for column in self._columns])
+        if run.log is not None and run.published_ms:
+            self._notes.append(PUBLISHED)
         first = [f"{run.violations[0].rule}: {run.violations[0].detail}"] if run.violations else []
         for text in (*log_lines(run), *first, run.judgement.reason):
             if text:
