@@ -103,10 +103,12 @@ class Socket:
 
     def _limit(self, end: float | None) -> None:
         """Bound the next wait; a limit that is at most an eighth too long stays, because each new one costs a call."""
+        limit_s = self._limit_s
         left_s = None if end is None else max(end - time.monotonic(), 0.001)
-        if left_s is None or self._limit_s is None or not left_s <= self._limit_s <= left_s * 1.125:
-            self._limit_s = left_s
-            self._socket.settimeout(left_s)
+        if left_s == limit_s or (left_s and limit_s and left_s <= limit_s <= 1.125 * left_s):
+            return
+        self._limit_s = left_s
+        self._socket.settimeout(left_s)
 
     def close(self) -> None:
         """Close it, waking a thread that reads from it."""
