@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -16,6 +17,7 @@ import redis
 from stockade import locks as sync
 from stockade.locks import LockLost, LockUnavailable, RedisTuning, aio
 from tests.locks.harness import TaskActor, ThreadActor, eventually, work_for, work_for_ever
+from tests.locks.relay import relay
 
 pytestmark = pytest.mark.redis
 LONG_S = 30.0
@@ -206,15 +208,21 @@ async def test_killed_connection_is_opened_again(redis_url, server, face):
     await do(locks.close())
 
 
-async def test_forgotten_scripts_are_sent_again(redis_url, server):
-    """SCRIPT FLUSH between acquire and release goes unnoticed."""
-    async with aio.RedisLocks(redis_url) as locks:
-        lease = await locks.lock("a").acquire()
+@pytest.mark.parametrize("face", ["aio", "sync"])
+async def test_forgotten_scripts_are_sent_again(redis_url, server, face):
+    """SCRIPT FLUSH between acquire, renewal and release goes unnoticed."""
+    locks = (aio if face == "aio" else sync).RedisLocks(redis_url, lease_s=0.3)
+    alice = TaskActor() if face == "aio" else ThreadActor()
+    for _ in range(3):
+        lease = await alice(locks.lock("a").acquire)
         server.script_flush()
-        await lease.release()
+        first = lease.deadline
+        await eventually(lambda lease=lease, first=first: lease.deadline > first)
         server.script_flush()
-        async with locks.lock("a"):
-            server.script_flush()
+        await alice(lease.release)
+        server.script_flush()
+    await alice(locks.close)
+    await alice.close()
 
 
 async def test_flushed_server_tells_the_holder(redis_url, server):
@@ -288,6 +296,22 @@ async def test_slow_replies(redis_url, server):
         async with locks.lock("a"):
             assert server.get("a")
         assert not server.exists("a", "{a}:q")
+
+
+@pytest.mark.parametrize("late_s", [0.03, 0.4])
+async def test_late_replies(redis_url, server, late_s):
+    """Every reply, and every notice, comes late, or later than a call may take: none is in with another, none waits."""
+    async with relay(urlsplit(redis_url).port, late_s=late_s) as slow:
+        url = f"redis://127.0.0.1:{slow.port}"
+        async with aio.RedisLocks(url, RedisTuning(call_s=0.2, patience_s=0.5), lease_s=2) as locks:
+            if late_s < 0.2:
+                assert len(await contended(locks, workers=5, turns=2)) == 10
+            else:
+                with pytest.raises(LockUnavailable):
+                    await locks.lock("hot").acquire()
+    await eventually(lambda: not server.exists("hot", "{hot}:q"))
+    async with aio.RedisLocks(redis_url) as locks:
+        assert await locks.lock("hot").try_acquire()
 
 
 async def test_a_cancelled_reply_is_withdrawn_under_pause(redis_url, server):
