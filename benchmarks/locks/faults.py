@@ -9,14 +9,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 from unittest.mock import patch
 
 import redis
 
 from benchmarks.locks.contenders import ours
-from benchmarks.locks.measure import effort
 from benchmarks.locks.runs import contended_tasks
 from stockade.locks import RedisTuning, aio
 from stockade.locks.wire.multiplexed import MultiplexedTransport
@@ -136,20 +135,20 @@ async def storm(url: str, server: Any) -> tuple[float, float]:
     return shaken.commands / quiet.commands, shaken.wall_s / quiet.wall_s
 
 
-def show_faults(url: str, rounds: int) -> None:
-    """Measure and print them."""
+def show_faults(rounds: int, url: str) -> dict[str, list[float]]:
+    """Measure and print them: all in milliseconds, but for the last two."""
     with redis.Redis.from_url(url) as server:
-        effort(server)
-
-        def middle(measure: Callable[[], Any]) -> str:
-            times_ms = [asyncio.run(measure()) for _ in range(rounds)]
-            return f"{statistics.median(times_ms):,.0f} ms (most {max(times_ms):,.0f})"
-
+        waits: dict[str, Callable[[], Coroutine[Any, Any, float]]] = {
+            "after the end of a killed holder's lease": lambda: after_killed_holder(url, server),
+            f"after a lost notice (poll {POLL_S:g} s)": lambda: after_lost_notice(url, server),
+            "behind a killed waiter": lambda: behind_dead_waiter(url, server, signal.SIGKILL),
+            f"behind a waiter stopped for {ALIVE_S:g} s": lambda: behind_dead_waiter(url, server, signal.SIGSTOP),
+        }
         print(f"\nFaults, tasks: median of {rounds}")
-        print("after the end of a killed holder's lease:", middle(lambda: after_killed_holder(url, server)))
-        print(f"after a lost notice (poll {POLL_S:g} s):", middle(lambda: after_lost_notice(url, server)))
-        print("behind a killed waiter:", middle(lambda: behind_dead_waiter(url, server, signal.SIGKILL)))
-        stopped = middle(lambda: behind_dead_waiter(url, server, signal.SIGSTOP))
-        print(f"behind a waiter stopped for {ALIVE_S:g} s:", stopped)
+        samples = {}
+        for name, wait in waits.items():
+            times_ms = samples[name] = [asyncio.run(wait()) for _ in range(rounds)]
+            print(f"{name}: {statistics.median(times_ms):,.0f} ms (most {max(times_ms):,.0f})", flush=True)
         commands, wall = asyncio.run(storm(url, server))
-        print(f"notice connection killed 4 times in a fair run: {commands:.2f}x the commands, {wall:.2f}x the time")
+    print(f"notice connection killed 4 times in a fair run: {commands:.2f}x the commands, {wall:.2f}x the time")
+    return {**samples, "storm: commands and time, x quiet": [commands, wall]}

@@ -26,7 +26,7 @@ class Transport(ThreadedTransport):
         self.go, self.in_flight = threading.Event(), threading.Event()
         self.asleep, self.ended, self.wakers = [], {}, []
 
-    def sleep(self, lock):
+    def pass_gate(self, lock):
         """A thread sleeps at its gate."""
         name = threading.current_thread().name
         self.asleep.append(name)
@@ -65,7 +65,7 @@ def gate_of(transport):
 
         def acquire(self):
             if self._shut:
-                transport.sleep(self._lock)
+                transport.pass_gate(self._lock)
             else:
                 self._shut = self._lock.acquire()
 
