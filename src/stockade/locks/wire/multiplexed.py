@@ -95,27 +95,21 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
-        gets, take = self._reader.gets, self._take
+        gets, waiting, push, error_type = self._reader.gets, self._waiting, self._push, self._error_type
         try:
             while (reply := gets()) is not False:
-                take(reply)
-        except self._error_type as error:
+                if push is not None and isinstance(reply, list) and reply[0] == b"message":
+                    push(reply)
+                elif not waiting:
+                    self.abort("a reply that nobody asked for")
+                elif (future := waiting.popleft()[0]).done():  # cancelled: it was carried out all the same
+                    continue
+                elif isinstance(reply, error_type):
+                    future.set_exception(ServerError(str(reply)))
+                else:
+                    future.set_result(reply)
+        except error_type as error:
             self.abort(f"it speaks no RESP: {error}")
-
-    def _take(self, reply: Any) -> None:
-        if self._push is not None and isinstance(reply, list) and reply[0] == b"message":
-            self._push(reply)
-            return
-        if not self._waiting:
-            self.abort("a reply that nobody asked for")
-            return
-        future, _ = self._waiting.popleft()
-        if future.done():  # cancelled: it was carried out all the same
-            return
-        if isinstance(reply, self._error_type):
-            future.set_exception(ServerError(str(reply)))
-        else:
-            future.set_result(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(f"connection lost: {exc or 'closed'}")
