@@ -1,6 +1,6 @@
 """Orders on one hot product through a real Kafka, beside the sequencer and raw row locks.
 
-    python -m benchmarks.kafka                      every contest, 5 rounds: about ten minutes
+    python -m benchmarks.kafka                      every contest, 5 rounds: about six minutes
     python -m benchmarks.kafka --only 128 --rounds 2 --seconds 1
     python -m benchmarks.kafka --json figures.json
 
@@ -13,10 +13,11 @@ import asyncio
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from uuid import uuid4
 
 import uvloop
@@ -24,12 +25,12 @@ import uvloop
 from benchmarks import processor, report
 from benchmarks.baselines import Raw, row_lock
 from benchmarks.ground import FINGERPRINT, PRICE, Buy, Ground, open_ground, user_id
-from benchmarks.harness import Arm, Loop, Pace, Sample, calm_collector, percentile, take_turns
+from benchmarks.harness import Arm, Loop, Opened, Pace, Sample, calm_collector, percentile, take_turns
 from benchmarks.orders import MANY, Contest
 from benchmarks.ours import MOST, POOL, WAIT_S, Ours, order
 from benchmarks.report import Ratio
 from stockade.core import Guard
-from stockade.lab.servers import Servers
+from stockade.lab.servers import KafkaCluster, Servers
 from stockade.shop.commands import CreateProduct, NewSku, OrderLine, PlaceOrder
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.wire import encode_command
@@ -41,6 +42,7 @@ from stockade.strategies.options import Options
 BURST = 30
 BURSTS = 20
 COLD = "cold-sku"
+LOG_TAIL = 4_000  # bytes of a worker's log that are shown when it ends badly
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +51,48 @@ class Logged:
 
     Attributes:
         name: of the arm.
-        bootstrap: the brokers.
+        cluster: the brokers.
         callers: at the same time.
         workers: processes.
         partitions: of the topic.
     """
 
     name: str
-    bootstrap: str
+    cluster: KafkaCluster
     callers: int
     workers: int = 1
     partitions: int = 3
 
     @asynccontextmanager
-    async def open(self, ground: Ground) -> AsyncIterator[Loop]:
+    async def open(self, ground: Ground) -> AsyncIterator[Opened]:
         """Start the workers, and warm the way up with one order."""
         async with self.running(ground) as (strategy, pids):
 
             async def place(buy: Buy) -> bool:
                 return (await strategy.execute(order(buy))).accepted
 
-            spent_s = sum(map(processor.family_s, pids))
+            spent_s: list[float] = []
+
+            def begin() -> None:
+                spent_s[:] = self._spent_s(pids)
 
             def notes(answered: int) -> dict[str, float]:
-                nonlocal spent_s
-                before, spent_s = spent_s, sum(map(processor.family_s, pids))
-                return {"worker_us": (spent_s - before) / max(1, answered) * 1e6}
+                worker_s, broker_s = (now - then for now, then in zip(self._spent_s(pids), spent_s, strict=True))
+                orders = max(1, answered)
+                return {"worker_us": worker_s / orders * 1e6, "broker_us": broker_s / orders * 1e6}
 
-            yield Loop(self.name, self.callers, place, notes)
+            yield Metered(Loop(self.name, self.callers, place, notes), begin)
+
+    def _spent_s(self, pids: Sequence[int]) -> tuple[float, float]:
+        """Processor time of the workers and of the brokers so far."""
+        brokers = [broker.pid for broker in self.cluster.brokers]
+        return sum(map(processor.family_s, pids)), sum(map(processor.family_s, brokers))
 
     @asynccontextmanager
     async def running(self, ground: Ground) -> AsyncIterator[tuple[Kafka, list[int]]]:
         """The strategy and the ids of its worker processes."""
         topic = f"bench.{uuid4().hex[:8]}"
-        log = KafkaOptions(encode_command, self.bootstrap, topic, self.partitions, group=topic)
+        log = KafkaOptions(encode_command, self.cluster.url, topic, self.partitions, group=topic)
         async with AsyncExitStack() as stack:
             database = await Database.open(ground.url, pool_size=1)
             stack.push_async_callback(database.close)
@@ -94,30 +104,46 @@ class Logged:
             yield strategy, pids
 
 
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """A loop whose notes count from its own beginning, because arms share the brokers."""
+
+    loop: Loop
+    begin: Callable[[], None]
+
+    async def run(self, ground: Ground, pace: Pace) -> Sample:
+        """See `Loop.run`."""
+        self.begin()
+        return await self.loop.run(ground, pace)
+
+
 @asynccontextmanager
 async def _worker(ground: Ground, log: KafkaOptions) -> AsyncIterator[int]:
-    """`stockade worker` in a process; its id."""
+    """`stockade worker` in a process; its id. When it ends badly, its exit code and its log are told."""
     given = {"kafka_bootstrap": log.bootstrap, "kafka_topic": log.topic, "kafka_group": log.group, "pool_size": POOL}
-    given["log_level"] = "error"
     pairs = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "stockade", "worker", "--database", ground.url, *pairs
-    )
-    try:
-        yield child.pid
-    finally:
-        if child.returncode is None:
-            child.terminate()
-        if await child.wait():
-            raise AssertionError(f"a worker ended with {child.returncode}; it said why")
+    with TemporaryFile() as said:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "stockade", "worker", "--database", ground.url, *pairs, stdout=said, stderr=said
+        )
+        try:
+            yield child.pid
+        finally:
+            early = child.returncode is not None
+            if not early:
+                child.terminate()
+            if await child.wait() or early:
+                said.seek(0)
+                text = said.read()[-LOG_TAIL:].decode(errors="replace")
+                raise AssertionError(f"a worker ended {'by itself ' * early}with {child.returncode}; its log:\n{text}")
 
 
-def contests(bootstrap: str) -> dict[str, Contest]:
+def contests(cluster: KafkaCluster) -> dict[str, Contest]:
     """Every contest by name."""
 
     def against(callers: int) -> list[Arm]:
         return [
-            Logged("kafka", bootstrap, callers),
+            Logged("kafka", cluster, callers),
             Ours("sequencer", "sequencer", callers),
             Raw("raw row lock", row_lock, callers, MOST),
         ]
@@ -136,7 +162,7 @@ def contests(bootstrap: str) -> dict[str, Contest]:
         "cost": Contest(
             f"{MOST} callers, one hot product: partitions and workers",
             [
-                Logged(f"{parts} partitions, {workers} workers", bootstrap, MOST, workers, parts)
+                Logged(f"{parts} partitions, {workers} workers", cluster, MOST, workers, parts)
                 for parts, workers in ((1, 1), (3, 1), (6, 1), (3, 2), (3, 3))
             ],
             [],
@@ -144,11 +170,11 @@ def contests(bootstrap: str) -> dict[str, Contest]:
     }
 
 
-async def bursts(ground: Ground, bootstrap: str) -> None:
+async def bursts(ground: Ground, cluster: KafkaCluster) -> None:
     """Seed 004's burst: 30 at once, until all are accepted and until all are decided, beside `pessimistic`."""
     took: dict[str, list[float]] = {"kafka, all accepted": [], "kafka, all decided": [], "pessimistic, all decided": []}
     async with AsyncExitStack() as stack:
-        strategy, _ = await stack.enter_async_context(Logged("kafka", bootstrap, BURST).running(ground))
+        strategy, _ = await stack.enter_async_context(Logged("kafka", cluster, BURST).running(ground))
         locks = await stack.enter_async_context(Ours("pessimistic", "pessimistic", BURST, BURST).open(ground))
         for number in range(BURSTS + 2):
             buys = [[order(ground.next_buy()) for _ in range(BURST)] for _ in range(2)]
@@ -167,14 +193,15 @@ async def bursts(ground: Ground, bootstrap: str) -> None:
         print(f"| {name} | {statistics.median(times):.1f} ms | {min(times):.1f}-{max(times):.1f} |", flush=True)
 
 
-async def cold(ground: Ground, bootstrap: str, pace: Pace) -> None:
+async def cold(ground: Ground, cluster: KafkaCluster, pace: Pace) -> None:
     """A caller of a cold product on another partition, while 128 fight for the hot one, and while nobody does."""
     store = SqlStore(ground.database, SHOP_RESOURCES)
     names = tuple(f"{COLD}-{n}" for n in range(8))  # over all partitions; the slowest tells
     news = tuple(NewSku(PRICE, 1_000_000, name) for name in names)
     command = CreateProduct(uuid4().hex, FINGERPRINT, 0, "Cold", "benchmark", news)
     await store.transact([command], Guard.ROW, deadline=time.monotonic() + 10)
-    async with Logged("kafka", bootstrap, MOST, workers=2).running(ground) as (strategy, _):
+    print("| product | hot callers | p50 ms | p99 ms |\n|---|--:|--:|--:|")
+    async with Logged("kafka", cluster, MOST, workers=2).running(ground) as (strategy, _):
         for hot in (0, MOST):
             over = asyncio.Event()
 
@@ -197,9 +224,7 @@ async def cold(ground: Ground, bootstrap: str, pace: Pace) -> None:
             await asyncio.gather(*fighters)
             for name, took in times.items():
                 took.sort()
-                print(
-                    f"| {name} beside {hot} hot callers | {percentile(took, 0.5):.1f} | {percentile(took, 0.99):.1f} |"
-                )
+                print(f"| {name} | {hot} | {percentile(took, 0.5):.1f} | {percentile(took, 0.99):.1f} |", flush=True)
 
 
 async def run(only: Sequence[str], pace: Pace, users: int, path: Path | None) -> None:
@@ -207,41 +232,51 @@ async def run(only: Sequence[str], pace: Pace, users: int, path: Path | None) ->
     samples: list[Sample] = []
     found = []
     with Servers() as servers:
-        bootstrap = servers.kafka().url
+        cluster = servers.kafka()
         async with open_ground(users) as ground:
             environment = report.environment([ground], pace)
             calm_collector()
-            for name, contest in contests(bootstrap).items():
+            for name, contest in contests(cluster).items():
                 if name not in only:
                     continue
                 print(f"\n## {name}: {contest.summary}\n", flush=True)
                 own = [sample async for sample in take_turns(ground, contest.arms, pace)]
                 measured = [each for ratio in contest.ratios if (each := ratio.of(own))]
-                print(f"{report.table(own)}\n\n{report.ratio_table(measured)}\n{worker_costs(own)}", flush=True)
+                print(f"{report.table(own)}\n\n{costs(own)}\n", flush=True)
+                if measured:
+                    print(report.ratio_table(measured), flush=True)
                 samples += own
                 found += measured
             if "bursts" in only:
                 print(f"\n## bursts of {BURST}\n", flush=True)
-                await bursts(ground, bootstrap)
+                await bursts(ground, cluster)
             if "cold" in only:
-                print("\n## a cold product beside a hot one, p50 and p99 in ms\n", flush=True)
-                await cold(ground, bootstrap, pace)
+                print("\n## cold: a cold product beside a hot one\n", flush=True)
+                await cold(ground, cluster, pace)
     if path:
         report.write_json(path, environment, samples, found)
 
 
-def worker_costs(samples: Sequence[Sample]) -> str:
-    """Processor time of the workers for an order, medians over the rounds."""
-    lines = []
+def costs(samples: Sequence[Sample]) -> str:
+    """Processor time of every process for an order through the log, in µs, medians over the rounds."""
+    lines = [
+        "| processor µs for an order | service | worker | broker | database | together |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
     for arm in dict.fromkeys(sample.arm for sample in samples if "worker_us" in sample.notes):
-        costs = [sample.notes["worker_us"] for sample in samples if sample.arm == arm]
-        lines.append(f"worker µs, {arm}: {statistics.median(costs):.0f}")
+        of = [sample for sample in samples if sample.arm == arm]
+        parts = [
+            (sample.client_us, sample.notes["worker_us"], sample.notes["broker_us"], sample.server_us) for sample in of
+        ]
+        middle = [statistics.median(column) for column in zip(*parts, strict=True)]
+        cells = [f"{each:.0f}" for each in (*middle, sum(middle))]
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     """Read the command line, run, print."""
-    every = [*contests(""), "bursts", "cold"]
+    every = [*contests(KafkaCluster(())), "bursts", "cold"]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.kafka", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

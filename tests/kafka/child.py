@@ -47,13 +47,13 @@ class HurtStore(SqlStore):
     hurt = None
     offset_first = None
 
-    async def transact(self, commands, guard, *, deadline, positions=()):
+    async def transact(self, commands, guard, *, deadline, positions=(), decided=None):
         """The same, with harm."""
         self.hurt("before")
         if self.offset_first is not None:
             await self.offset_first.advance(positions)
             self.hurt("offset moved")
-        answers = await super().transact(commands, guard, deadline=deadline, positions=positions)
+        answers = await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
         self.hurt("after")
         return answers
 

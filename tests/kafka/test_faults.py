@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from stockade.core import Accepted, Pending, Unknown
+from stockade.core import Accepted, Busy, Pending, StalePosition, Unknown
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
 from stockade.store.tables import ledger
@@ -161,10 +161,10 @@ async def test_three_workers_come_and_go_under_load(rig):
 class Hasty(SqlStore):
     """A store that waits for nothing for longer than half a second."""
 
-    async def transact(self, commands, guard, *, deadline, positions=()):
+    async def transact(self, commands, guard, *, deadline, positions=(), decided=None):
         """The same, but for the deadline."""
         soon = min(deadline, time.monotonic() + 0.5)
-        return await super().transact(commands, guard, deadline=soon, positions=positions)
+        return await super().transact(commands, guard, deadline=soon, positions=positions, decided=decided)
 
 
 async def test_a_database_that_is_away_delays_and_loses_nothing(rig):
@@ -187,3 +187,42 @@ async def test_a_database_that_is_away_delays_and_loses_nothing(rig):
         assert accepted(await placing) == 10
         assert worker.tally.dead == 0
     assert await rig.check(commands) == 10
+
+
+class Stumbling(SqlStore):
+    """A store whose first batch fails after it is decided, when the second one is under way already."""
+
+    calls = 0
+    second = None
+
+    async def transact(self, commands, guard, *, deadline, positions=(), decided=None):
+        """The same, but for the first call."""
+        self.calls += 1
+        if self.calls == 1:
+            self.second = asyncio.Event()
+            decided()
+            await self.second.wait()
+            return [Busy("the database is away")] * len(commands)
+        answers = await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
+        if self.calls == 2:
+            assert all(isinstance(answer, StalePosition) for answer in answers)
+            self.second.set()
+        return answers
+
+
+async def test_a_batch_in_flight_is_nothing_without_the_one_before(rig):
+    """The first of two batches fails: the second one's transaction is refused, and both are decided in their order."""
+    commands = [rig.order() for _ in range(100)]
+    store = Stumbling(rig.database, SHOP_RESOURCES)
+    async with rig.strategy() as strategy:
+        for command in commands:
+            await strategy.submit(command)
+        async with rig.worker(store, max_batch=40) as worker:
+            await all_decided(rig, commands)
+    assert store.second is not None
+    assert store.second.is_set()
+    assert worker.tally.retries == 1
+    assert worker.tally.stale == 0
+    assert await rig.check(commands) == 100
+    versions = await rig.versions("s", commands)
+    assert versions == sorted(versions)

@@ -30,11 +30,11 @@ class Mended(SqlStore):
 
     mended = False
 
-    async def transact(self, commands, guard, *, deadline, positions=()):
+    async def transact(self, commands, guard, *, deadline, positions=(), decided=None):
         """The same, but for the cursed."""
         if not self.mended and any(getattr(command, "user_id", "") == "cursed" for command in commands):
             return [ZeroDivisionError("a bug")] * len(commands)
-        return await super().transact(commands, guard, deadline=deadline, positions=positions)
+        return await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
 
 
 async def test_poison_is_put_aside_and_can_be_sent_again(rig):

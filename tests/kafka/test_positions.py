@@ -3,15 +3,18 @@
 import asyncio
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
+from sqlalchemy.util import await_only
 
 from stockade.core import Accepted, Guard, Position, StalePosition
+from stockade.shop.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
 from stockade.store.backends import CommitLost
 from stockade.store.positions import Positions
 from stockade.store.tables import requests, skus
 from tests.store.commands import Blind, Broken, Discover, Take, rid
-from tests.store.conftest import soon, stocked
+from tests.store.conftest import opened, soon, stocked
+from tests.waiting import eventually_async
 
 TOPIC = "orders"
 ALL = [Guard.ROW, Guard.VERSION]
@@ -161,3 +164,36 @@ async def test_rewinding_replays_and_stops_the_present_reader(store):
     )
     assert isinstance(answers[0], StalePosition)
     assert (await log.take(0, 99)).old == 0
+
+
+@pytest.mark.parametrize("undone", [False, True], ids=["committed", "undone"])
+async def test_the_next_batch_waits_for_the_one_before(postgres_database, undone):
+    """Two batches of a partition at once, on other rows: the second follows the first one's commit, or is refused."""
+    held, gate = asyncio.Event(), asyncio.Event()
+
+    def hold(point):
+        if point == "saved":
+            held.set()
+            await_only(gate.wait())
+            if undone:
+                raise RuntimeError("the first is undone")
+
+    async with opened(postgres_database) as database:
+        store = await stocked(database, "s", "t")
+        first = moved(await Positions(database, TOPIC).take(0, 0), 1)
+        slow = SqlStore(database, SHOP_RESOURCES, hold)
+        one = asyncio.create_task(slow.transact([Take(rid(1))], Guard.ROW, deadline=soon(), positions=[first]))
+        await held.wait()
+        two = asyncio.create_task(
+            store.transact([Take(rid(2), skus=("t",))], Guard.ROW, deadline=soon(), positions=[moved(first, 1)])
+        )
+
+        async def waits():
+            return await database.read(lambda c: c.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted")).first())
+
+        await eventually_async(waits)
+        gate.set()
+        (answer,), (next_answer,) = await one, await two
+        assert isinstance(answer, RuntimeError if undone else Accepted)
+        assert isinstance(next_answer, StalePosition if undone else Accepted)
+        assert (await left(store))[2] == (0 if undone else 2)

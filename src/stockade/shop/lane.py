@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from stockade.core import (
@@ -34,6 +35,7 @@ from stockade.strategies.kafka_writer import NotSent, Writer
 POISON_TRIES = 3  # how often a command that has no outcome is run alone before it counts as poison
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.05, 5.0
 MAX_REASON = 1_000
+WORTH_TWO = 32  # from so many messages on, those that wait are shared between two batches
 
 
 class Letter(NamedTuple):
@@ -93,27 +95,20 @@ class Lane:
         bench: what lanes share.
         taken: the position to start from, under this worker's epoch.
         consumed: called with the partition and the next offset after each batch.
-        hungry: called when there is nothing left to do.
     """
 
-    def __init__(
-        self,
-        bench: Bench,
-        taken: Position,
-        *,
-        consumed: Callable[[int, int], None],
-        hungry: Callable[[], None],
-    ) -> None:
+    def __init__(self, bench: Bench, taken: Position, consumed: Callable[[int, int], None]) -> None:
         self.part = taken.part
-        self.next = taken.new
+        self.next = taken.new  # where the next batch begins
         self.open = False  # until the reader has said that records are from the position on
         self.paused = False
         self._bench = bench
         self._epoch = taken.epoch
         self._consumed = consumed
-        self._hungry = hungry
+        self._most = 2 if bench.store.decides_ahead else 1
         self._queue: deque[Record] = deque()
-        self._arrived = asyncio.Event()
+        self._undecided: Position | None = None  # of the newest batch, until its rows are held and it is decided
+        self._woken = asyncio.Event()
         self._closing = asyncio.Event()
 
     @property
@@ -124,44 +119,73 @@ class Lane:
     def put(self, record: Record) -> None:
         """Take a message."""
         self._queue.append(record)
-        self._arrived.set()
+        self._woken.set()
 
     def close(self) -> None:
-        """Begin no further batch; `run` ends after the one under way."""
+        """Begin no further batch; `run` ends after those under way."""
         self._closing.set()
-        self._arrived.set()
+        self._woken.set()
 
     async def run(self) -> None:
-        """Work until closed.
+        """Work until closed; as in the `sequencer`, a batch may be decided while the database writes the one before.
+
+        Only the position keeps them in order: the second moves it from where the first one leaves it, so it cannot be
+        committed before the first, nor without it.
 
         Raises:
             StalePosition: another worker has the partition.
         """
-        while not self._closing.is_set():
-            if not self._queue:
-                self._hungry()
-                self._arrived.clear()
-                await self._arrived.wait()
-                continue
-            count = min(len(self._queue), self._bench.max_batch)
-            batch = [self._queue.popleft() for _ in range(count)]
-            try:
-                await self._carry_out(batch)
-            except StalePosition:
-                self._bench.tally.stale += 1
-                raise
+        flights: deque[asyncio.Task[None]] = deque()
+        try:
+            while not self._closing.is_set():
+                while flights and flights[0].done():
+                    flights.popleft().result()
+                if self._may_begin(len(flights)):
+                    flights.append(self._begin(flights[-1] if flights else None))
+                    continue
+                self._woken.clear()
+                await self._woken.wait()
+            for flight in flights:
+                await flight
+        except StalePosition:
+            self._bench.tally.stale += 1
+            raise
+        finally:
+            await asyncio.gather(*flights, return_exceptions=True)  # the first error is the one that is raised
 
-    async def _carry_out(self, batch: Sequence[Record]) -> None:
+    def _may_begin(self, in_flight: int) -> bool:
+        """Whether enough wait for a batch, and the newest one in flight is decided."""
+        enough = WORTH_TWO if in_flight else 1
+        return len(self._queue) >= enough and in_flight < self._most and self._undecided is None
+
+    def _begin(self, before: asyncio.Task[None] | None) -> asyncio.Task[None]:
+        """Take a batch off the queue: all, but when nothing is in flight only half of many, so that two can overlap."""
+        waiting = len(self._queue)
+        if self._most > 1 and before is None and waiting >= WORTH_TWO:
+            waiting -= waiting // 2
+        batch = [self._queue.popleft() for _ in range(min(waiting, self._bench.max_batch))]
+        move = Position(self._bench.log.topic, self.part, self.next, batch[-1].offset + 1, self._epoch)
+        self.next, self._undecided = move.new, move
+        flight = asyncio.create_task(self._carry_out(batch, move, before), name=f"stockade-batch-{self.part}")
+        flight.add_done_callback(lambda _: self._decided(move))
+        return flight
+
+    def _decided(self, move: Position) -> None:
+        """Let the next batch begin."""
+        if self._undecided is move:
+            self._undecided = None
+        self._woken.set()
+
+    async def _carry_out(self, batch: Sequence[Record], move: Position, before: asyncio.Task[None] | None) -> None:
         """Decide a batch, move the position behind it, put poison aside, reply.
 
         Killed anywhere in here, the next worker finds the position before the batch or behind it: before, it decides
         the batch, or gives the outcomes that are recorded; behind, only replies are lost, and their callers ask again.
         """
         records, sent, letters = _read(batch)
-        if letters and not await self._bury(letters):
+        if letters and not (await _went_well(before) and await self._bury(letters)):
             return
-        move = Position(self._bench.log.topic, self.part, self.next, batch[-1].offset + 1, self._epoch)
-        decided = await self._decide([each.command for each in sent], move)
+        decided = await self._decide([each.command for each in sent], move, before)
         if decided is None:
             return  # closed in between: the position has not moved
         answers, moved = decided
@@ -174,29 +198,40 @@ class Lane:
             return
         if not moved:
             await self._advance(move)
-        self.next = move.new
         tally = self._bench.tally
         tally.batches += 1
         tally.decided += len(sent) - len(poison)
         self._reply(sent, answers)
-        self._consumed(self.part, self.next)
+        self._consumed(self.part, move.new)
 
-    async def _decide(self, commands: Sequence[Command], move: Position) -> tuple[list[Answer], bool] | None:
+    async def _decide(
+        self, commands: Sequence[Command], move: Position, before: asyncio.Task[None] | None
+    ) -> tuple[list[Answer], bool] | None:
         """An answer for every command that trying again would not change, and whether the position has moved.
 
-        None when closed before.
+        None when closed before, or when the batch before has failed.
         """
         if not commands:
             return [], False
         pause_s = FIRST_PAUSE_S
         while True:
-            deadline = time.monotonic() + self._bench.wait_s
-            answers = await self._bench.store.transact(commands, Guard.ROW, deadline=deadline, positions=[move])
+            answers = await self._bench.store.transact(
+                commands,
+                Guard.ROW,
+                deadline=time.monotonic() + self._bench.wait_s,
+                positions=[move],
+                decided=partial(self._decided, move),
+            )
+            if not any(isinstance(answer, Exception) for answer in answers):
+                return answers, True
+            if before is not None:  # whatever it was, it may have been for want of the batch before
+                if not await _went_well(before) or self._closing.is_set():
+                    return None
+                before = None
+                continue
             stale = next((answer for answer in answers if isinstance(answer, StalePosition)), None)
             if stale is not None:
                 raise stale
-            if not any(isinstance(answer, Exception) for answer in answers):
-                return answers, True
             if not any(_is_passing(answer) for answer in answers):
                 final = await self._alone(commands, answers, move)
                 return None if final is None else (final, False)
@@ -290,6 +325,14 @@ class Lane:
                     self._bench.writer.send(topic, message)
                 except (Busy, NotSent) as error:  # the outcomes are recorded; their callers time out and ask again
                     self._bench.report("replies not sent", part=self.part, count=len(pairs), error=repr(error))
+
+
+async def _went_well(flight: asyncio.Task[None] | None) -> bool:
+    """Wait for the batch before; whether the next one may follow it."""
+    if flight is None:
+        return True
+    await asyncio.wait([flight])
+    return flight.exception() is None
 
 
 def _read(batch: Sequence[Record]) -> tuple[list[Record], list[Sent], list[Letter]]:

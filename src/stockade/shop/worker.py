@@ -183,7 +183,7 @@ class Worker:
             self._report("messages gone before they were read", part=part, position=taken.new, low=low)
         if part not in self._ours:
             return
-        lane = self._lanes[part] = Lane(self._bench, taken, consumed=self._consumed, hungry=self._reader.hungry)
+        lane = self._lanes[part] = Lane(self._bench, taken, self._consumed)
         self._tasks[part] = asyncio.create_task(self._work(lane), name=f"stockade-lane-{part}")
         self._reader.start(part, max(taken.new, low))
         self._report("partition taken", part=part, position=taken.new, epoch=taken.epoch)

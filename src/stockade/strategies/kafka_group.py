@@ -17,7 +17,6 @@ from stockade.strategies.kafka_options import KafkaOptions
 
 COMMIT_S = 1.0  # how often the group is told how far we are; only its lag figures depend on it
 MAX_FETCH = 1_000
-BUSY_S = 0.002  # how often it reads while every partition is at work
 MAX_HEARTBEAT_MS = 1_000
 
 
@@ -58,7 +57,6 @@ class GroupReader:
         self._loop = asyncio.get_running_loop()
         self._orders: deque[tuple[int, Callable[[], None]]] = deque()  # what the loop asks of the thread, by partition
         self._positions: dict[int, int] = {}
-        self._hungry = threading.Event()
         self._stop = threading.Event()
         self._consumer: Any = self._kafka.Consumer(_settings(log))
         self._thread = threading.Thread(target=self._run, name="stockade-kafka-group", daemon=True)
@@ -100,10 +98,6 @@ class GroupReader:
         """Remember how far we are, for the group's lag figures."""
         self._positions[part] = offset
 
-    def hungry(self) -> None:
-        """A partition has nothing left to do: read at once."""
-        self._hungry.set()
-
     # -- the thread ----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -125,12 +119,10 @@ class GroupReader:
             self._consumer.close()
 
     def _read(self) -> None:
-        """Take what has come; while all partitions are at work, look up only now and then, for larger batches."""
+        """Take what has come."""
         consumer = self._consumer
-        self._hungry.wait(BUSY_S)
-        messages = consumer.consume(MAX_FETCH, 0)
-        if not messages:
-            messages = consumer.consume(1, POLL_S)
+        messages = consumer.consume(1, POLL_S)
+        if messages:
             messages += consumer.consume(MAX_FETCH - 1, 0)
         batch: list[Record] = []
         for message in messages:
@@ -141,7 +133,6 @@ class GroupReader:
             elif error.fatal():
                 raise self._kafka.KafkaException(error)
         if batch:
-            self._hungry.clear()
             self._tell(self._listener.records, batch)
 
     def _obey(self) -> None:
