@@ -155,7 +155,7 @@ class ThreadedTransport:
             if call.leads:
                 self._lead(call)
         finally:  # also after Ctrl-C, at any point above: nobody may wait for a leader, or to be woken, in vain
-            if call.gate is not None:
+            if call.data or call.gate is not None:
                 self._leave_line(call)
             if call.leads:
                 self._hand_lead_on(call)
@@ -167,7 +167,7 @@ class ThreadedTransport:
         return call.reply
 
     def _leave_line(self, call: _Call) -> None:
-        """The call was interrupted while it slept: nobody counts on it to wake the next, or to lead, from now on."""
+        """The call failed, or was interrupted: nobody counts on it to lead, or to wake another, from now on."""
         with self._guard:
             call.gate = None
             if call in self._pending:
