@@ -4,13 +4,22 @@ Neighbours: `test_cancellation.py` (the points of each face), `test_interrupt.py
 """
 
 import asyncio
+import inspect
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncmy
+import asyncpg
+import redis
+import redis.asyncio
+
+from stockade.locks import aio
 from tests.locks.harness import eventually, work_for
 
+LONG_S = 30.0  # no lease may run out while we look
 ROUNDS = 400  # no arm needs more
 CLEAN_UP_S = 8.0  # PostgreSQL looks each second whether a waiting client is still there
 
@@ -101,3 +110,92 @@ async def nothing_left(arm: Arm) -> None:
 
 async def _gone(arm: Arm) -> bool:
     return not await arm.left_behind()
+
+
+async def nothing() -> list[str]:
+    """A provider without a server."""
+    return []
+
+
+def redis_rows(onlookers):
+    """A look at Redis servers: keys of owners and lines, and connections beyond one for calls and one for notices."""
+
+    async def look() -> list[str]:
+        found = []
+        for onlooker in onlookers:
+            keys = [key async for key in onlooker.scan_iter(count=1000)]
+            found += [f"key: {key}" for key in keys if not key.endswith(":f") and ":a:" not in key]
+            clients = [row for row in await onlooker.client_list() if row["name"].startswith("stockade")]
+            found += [f"connection: {row['id']}" for row in clients[2:]]
+        return found
+
+    return look
+
+
+def postgres_rows(onlooker):
+    """A look at a PostgreSQL database of the test's own: advisory locks, and sessions beyond the four kept idle."""
+
+    async def look() -> list[str]:
+        here = "SELECT oid FROM pg_database WHERE datname = current_database()"
+        locks = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = ({here})"
+        sessions = "SELECT count(*) - 5 FROM pg_stat_activity WHERE datname = current_database()"
+        return ["a lock"] * await onlooker.fetchval(locks) + ["a session"] * await onlooker.fetchval(sessions)
+
+    return look
+
+
+def mariadb_rows(onlooker, locks):
+    """The same at MariaDB, where only a lock's name tells whether it is held."""
+
+    async def held(name: str) -> bool:
+        answer = locks.lock(name).locked()
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def look() -> list[str]:
+        async with onlooker.cursor() as cursor:
+            await cursor.execute("SELECT count(*) - 5 FROM information_schema.processlist WHERE db = DATABASE()")
+            sessions = (await cursor.fetchone())[0]
+        if sessions > 0:
+            return ["a session"] * sessions
+        return [f"lock {name}" for name in ("hot0", "hot1", "hot2", "own1", "own3", "k0", "k1") if await held(name)]
+
+    return look
+
+
+async def redis_arm(kind, urls, stack, face):
+    """The Redis providers; of each server they may keep two connections and no key but counters and signs of life."""
+    url = urls[0]
+    onlookers = [redis.asyncio.Redis.from_url(each, decode_responses=True) for each in urls]
+    for each in onlookers:
+        await stack.enter_async_context(each)
+    client = redis.asyncio.Redis.from_url(url) if face is aio else redis.Redis.from_url(url)
+    if face is aio:
+        stack.push_async_callback(client.aclose)
+    else:
+        stack.callback(client.close)
+    make = {
+        "redis": lambda: face.RedisLocks(url, lease_s=LONG_S),
+        "redisspin": lambda: face.RedisLocks(url, fair=False, lease_s=LONG_S),
+        "redisclient": lambda: face.RedisLocks(client, lease_s=LONG_S),
+        "quorum": lambda: face.QuorumLocks(urls, lease_s=LONG_S),
+    }[kind]
+    return Arm(make(), redis_rows(onlookers), {"redis": 250, "redisspin": 150}.get(kind, 60))
+
+
+async def make_arm(kind, urls, stack, face=aio):
+    """A provider of that face (a module) and who looks at its server; what it opens is closed with `stack`."""
+    if kind == "memory":
+        return Arm(face.MemoryLocks(), nothing)
+    if kind == "postgres":
+        onlooker = await asyncpg.connect(urls[0])
+        stack.push_async_callback(onlooker.close)
+        plain = f"{urls[0]}?sslmode=disable"  # cancelled while it negotiates TLS, asyncpg grumbles in the log
+        return Arm(face.PostgresLocks(plain, lease_s=LONG_S), postgres_rows(onlooker), at_once=24, span_s=0.08)
+    if kind == "mysql":
+        parts = urlsplit(urls[0])
+        where = {"host": parts.hostname, "port": parts.port, "user": parts.username, "password": parts.password or ""}
+        onlooker = await asyncmy.connect(**where, db=parts.path[1:], autocommit=True)
+        stack.push_async_callback(onlooker.ensure_closed)
+        locks = face.MySQLLocks(urls[0], prefix=parts.path, lease_s=LONG_S)
+        return Arm(locks, mariadb_rows(onlooker, locks), at_once=24, span_s=0.08)
+    return await redis_arm(kind, urls, stack, face)

@@ -8,24 +8,18 @@ import asyncio
 import random
 import threading
 from contextlib import AsyncExitStack
-from urllib.parse import urlsplit
 
-import asyncmy
-import asyncpg
 import pytest
-import redis.asyncio
 
 from stockade import locks as sync
-from stockade.locks import aio
 from stockade.locks.loop import AsyncioPort
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.mysql import MySQLDialect
 from stockade.locks.postgres import PostgresDialect
 from stockade.locks.redisbackend import RedisBackend
-from tests.locks.orphans import Arm, cancel_at_random, chunk
+from tests.locks.orphans import cancel_at_random, chunk, make_arm, nothing_left
 from tests.locks.test_interrupt import INTERRUPTS
 
-LONG_S = 30.0  # no lease may run out while we look
 POINTS = {
     "memory": 3_000,
     "redis": 4_000,
@@ -35,7 +29,15 @@ POINTS = {
     "postgres": 300,
     "mysql": 300,
 }
-TIMEOUTS = {"memory": 1_000, "redis": 1_000}
+TIMEOUTS = {
+    "memory": 1_000,
+    "redis": 1_000,
+    "redisspin": 300,
+    "redisclient": 300,
+    "quorum": 150,
+    "postgres": 100,
+    "mysql": 100,
+}
 SERVERS = {"redis": "redis", "redisspin": "redis", "redisclient": "redis", "quorum": "redis"}
 SERVERS |= {"postgres": "postgres", "mysql": "mariadb"}
 
@@ -47,91 +49,9 @@ def marked(kinds):
     ]
 
 
-async def nothing() -> list[str]:
-    """A provider without a server."""
-    return []
-
-
-def redis_rows(onlookers):
-    """A look at Redis servers: keys of owners and lines, and connections beyond one for calls and one for notices."""
-
-    async def look() -> list[str]:
-        found = []
-        for onlooker in onlookers:
-            keys = [key async for key in onlooker.scan_iter(count=1000)]
-            found += [f"key: {key}" for key in keys if not key.endswith(":f") and ":a:" not in key]
-            clients = [row for row in await onlooker.client_list() if row["name"].startswith("stockade")]
-            found += [f"connection: {row['id']}" for row in clients[2:]]
-        return found
-
-    return look
-
-
-def postgres_rows(onlooker):
-    """A look at a PostgreSQL database of the test's own: advisory locks, and sessions beyond the four kept idle."""
-
-    async def look() -> list[str]:
-        here = "SELECT oid FROM pg_database WHERE datname = current_database()"
-        locks = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = ({here})"
-        sessions = "SELECT count(*) - 5 FROM pg_stat_activity WHERE datname = current_database()"
-        return ["a lock"] * await onlooker.fetchval(locks) + ["a session"] * await onlooker.fetchval(sessions)
-
-    return look
-
-
-def mariadb_rows(onlooker, locks):
-    """The same at MariaDB, where only a lock's name tells whether it is held."""
-
-    async def look() -> list[str]:
-        async with onlooker.cursor() as cursor:
-            await cursor.execute("SELECT count(*) - 5 FROM information_schema.processlist WHERE db = DATABASE()")
-            sessions = (await cursor.fetchone())[0]
-        if sessions > 0:
-            return ["a session"] * sessions
-        names = ("hot0", "hot1", "hot2", "own1", "own3")
-        return [f"lock {name}" for name in names if await locks.lock(name).locked()]
-
-    return look
-
-
-async def redis_arm(kind, urls, stack):
-    """The Redis providers; of each server they may keep two connections and no key but counters and signs of life."""
-    url = urls[0]
-    onlookers = [redis.asyncio.Redis.from_url(each, decode_responses=True) for each in urls]
-    client = redis.asyncio.Redis.from_url(url)
-    for each in (client, *onlookers):
-        await stack.enter_async_context(each)
-    make = {
-        "redis": lambda: aio.RedisLocks(url, lease_s=LONG_S),
-        "redisspin": lambda: aio.RedisLocks(url, fair=False, lease_s=LONG_S),
-        "redisclient": lambda: aio.RedisLocks(client, lease_s=LONG_S),
-        "quorum": lambda: aio.QuorumLocks(urls, lease_s=LONG_S),
-    }[kind]
-    return Arm(make(), redis_rows(onlookers), {"redis": 250, "redisspin": 150}.get(kind, 60))
-
-
-async def make_arm(kind, urls, stack):
-    """A provider and who looks at its server."""
-    if kind == "memory":
-        return Arm(aio.MemoryLocks(), nothing)
-    if kind == "postgres":
-        onlooker = await asyncpg.connect(urls[0])
-        stack.push_async_callback(onlooker.close)
-        plain = f"{urls[0]}?sslmode=disable"  # cancelled while it negotiates TLS, asyncpg grumbles in the log
-        return Arm(aio.PostgresLocks(plain, lease_s=LONG_S), postgres_rows(onlooker), at_once=24, span_s=0.08)
-    if kind == "mysql":
-        parts = urlsplit(urls[0])
-        where = {"host": parts.hostname, "port": parts.port, "user": parts.username, "password": parts.password or ""}
-        onlooker = await asyncmy.connect(**where, db=parts.path[1:], autocommit=True)
-        stack.push_async_callback(onlooker.ensure_closed)
-        locks = aio.MySQLLocks(urls[0], prefix=parts.path, lease_s=LONG_S)
-        return Arm(locks, mariadb_rows(onlooker, locks), at_once=24, span_s=0.08)
-    return await redis_arm(kind, urls, stack)
-
-
 @pytest.fixture(params=marked(POINTS))
 def kind(request):
-    """Each provider of the asyncio face."""
+    """Each provider."""
     return request.param
 
 
@@ -186,7 +106,7 @@ async def test_mutant_that_does_not_withdraw_is_caught(kind, arm, monkeypatch):
 def time_out_often(locks, seed, ends):
     """Many waits in a thread, most of which end in vain."""
     rng, lock = random.Random(seed), locks.lock(f"k{seed % 2}")
-    for _ in range(120):
+    for _ in range(40):
         lease = lock.acquire(timeout=rng.random() * 0.002)
         if lease:
             threading.Event().wait(rng.random() * 0.002)
@@ -194,49 +114,50 @@ def time_out_often(locks, seed, ends):
         ends.append(bool(lease))
 
 
-def run_threads(locks, rounds):
-    """Eight threads at a time until enough waits have ended in vain; how many did."""
+def run_threads(locks, wanted):
+    """Eight threads at a time until that many waits have ended in vain; how many did."""
     ends = []
-    for _ in range(rounds):
-        threads = [threading.Thread(target=time_out_often, args=(locks, seed, ends)) for seed in range(8)]
+    for seed in range(0, 80 * 8, 8):
+        threads = [threading.Thread(target=time_out_often, args=(locks, seed + number, ends)) for number in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        if ends.count(False) >= wanted:
+            break
     return ends.count(False)
 
 
-def sync_locks(request, kind):
-    """A provider of the sync face."""
-    return sync.MemoryLocks() if kind == "memory" else sync.RedisLocks(request.getfixturevalue("redis_url"))
+@pytest.fixture
+async def sync_arm(kind, urls):
+    """The same provider on the sync face."""
+    async with AsyncExitStack() as stack:
+        made = await make_arm(kind, urls, stack, sync)
+        stack.callback(made.locks.close)
+        yield made
 
 
-async def sync_left(request, kind, locks):
-    """What its waits have left."""
-    if kind == "memory":
-        return Arm(locks, nothing).here()
-    async with redis.asyncio.Redis.from_url(request.getfixturevalue("redis_url"), decode_responses=True) as onlooker:
-        return await Arm(locks, redis_rows([onlooker])).left_behind()
+async def test_timed_out_at_random_leaves_nothing(kind, sync_arm):
+    """The sync face, whose waits end by their time limit: no key, waiter, thread or connection stays."""
+    threads_before = threading.active_count()
+    assert await asyncio.to_thread(run_threads, sync_arm.locks, TIMEOUTS[kind]) >= TIMEOUTS[kind]
+    await nothing_left(sync_arm)
+    sync_arm.locks.close()
+    assert threading.active_count() <= threads_before + 1  # the one that ran the others
 
 
-@pytest.mark.parametrize("kind", marked(TIMEOUTS))
-async def test_timed_out_at_random_leaves_nothing(request, kind):
-    """The sync face, whose waits end by their time limit: no key, waiter or connection stays."""
-    with sync_locks(request, kind) as locks:
-        assert await asyncio.to_thread(run_threads, locks, 4) >= TIMEOUTS[kind]
-        assert await sync_left(request, kind, locks) == []
-
-
-async def test_mutant_that_times_out_without_withdrawing_is_caught(request, monkeypatch, redis_url):
+async def test_mutant_that_times_out_without_withdrawing_is_caught(redis_url, monkeypatch):
     """The control for threads: a wait that ends in vain and does not leave the line is seen in it."""
 
     async def stay(self, ask):
         return None
 
     monkeypatch.setattr(RedisBackend, "_withdraw", stay)
-    with sync.RedisLocks(redis_url, lease_s=LONG_S) as locks, locks.lock("k0").hold():
-        assert await asyncio.to_thread(locks.lock("k0").acquire, timeout=0.01) is None
-        assert any(left.startswith("key: {k0}:q") for left in await sync_left(request, "redis", locks))
+    async with AsyncExitStack() as stack:
+        arm = await make_arm("redis", [redis_url], stack, sync)
+        with arm.locks, arm.locks.lock("k0").hold():
+            assert await asyncio.to_thread(arm.locks.lock("k0").acquire, timeout=0.01) is None
+            assert any(left.startswith("key: {k0}:q") for left in await arm.left_behind())
 
 
 def test_more_than_ten_thousand_points():

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from stockade.core import LockInTransaction, in_transaction
-from stockade.locks import LockNotOwned, LockReentry, LockTimeout
+from stockade.locks import LockNotOwned, LockReentry, LockTimeout, LockUnavailable
 from tests.locks.harness import queued, waiting
 
 
@@ -303,3 +303,14 @@ async def test_bad_arguments(world):
         await alice(locks.lock("a").acquire, False, 3)
     with pytest.raises(ValueError, match="negative"):
         await alice(locks.lock("a").acquire, timeout=-3)
+
+
+async def test_closed_is_closed(world):
+    """Closing a second time is harmless; a closed provider of a server says so instead of waiting."""
+    locks, alice = world.provider(), world.actor()
+    await alice((await alice(locks.lock("a").acquire)).release)
+    await alice(locks.close)
+    await alice(locks.close)
+    if world.kind in ("redis", "quorum", "rediscluster", "postgres", "mysql"):
+        with pytest.raises(LockUnavailable):
+            await alice(locks.lock("a").acquire, timeout=0.1)

@@ -9,6 +9,7 @@ import redis
 
 from stockade import locks as sync
 from stockade.locks import RedisTuning
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.redis,
@@ -18,6 +19,7 @@ pytestmark = [
 ]
 
 
+SESSION_INTERRUPTS = 60
 INTERRUPTS = 350  # for a lock that is free, and as many for one that is not
 
 
@@ -123,3 +125,31 @@ def test_interrupted_leader_does_not_stop_the_others(redis_url, interrupt_after)
         assert not any(thread.is_alive() for thread in threads)
         assert errors == []
         assert before > 40
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param("postgres", marks=pytest.mark.postgres), pytest.param("mysql", marks=pytest.mark.mariadb)]
+)
+def test_interrupted_wait_for_a_session_leaves_nothing(request, interrupt_after, kind):
+    """Ctrl-C while a database session is opened, waits, holds or gives back: the lock is free afterwards."""
+    url = request.getfixturevalue("postgres_url" if kind == "postgres" else "mariadb_url")
+    make = sync.PostgresLocks if kind == "postgres" else sync.MySQLLocks
+    rng, interrupted = random.Random(5), 0
+    with make(url, prefix=request.node.name) as locks, make(url, prefix=request.node.name) as other:
+        for number in range(SESSION_INTERRUPTS):
+            held = other.lock("a").acquire(timeout=10) if number % 2 else None
+            try:
+                interrupt_after(rng.uniform(0.0005, 0.02))
+                while True:
+                    locks.lock("a").acquire(timeout=10).release()
+            except Interrupt:
+                interrupted += 1
+            finally:
+                interrupt_after(0)
+                give_back(locks, "a")
+                if held is not None:
+                    held.release()
+        assert interrupted == SESSION_INTERRUPTS
+        final = other.lock("a").acquire(timeout=10)
+        assert eventually(lambda: other.inspect("a").waiters == ())
+        final.release()

@@ -79,6 +79,9 @@ class LoopThreadRunner:
         self._thread.start()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            raise LockUnavailable("the provider is closed")
         future = asyncio.run_coroutine_threadsafe(cancellation_kept(work), self._loop)
         try:
             return future.result()
@@ -126,6 +129,8 @@ class SessionBackend:
         self._runner = runner
         self._held: dict[str, Any] = {}
         self._idle: list[Any] = []
+        self._open: set[Any] = set()  # made and not dropped, also what an interrupt kept from its user
+        self._closed = False
         self.on_lost: Callable[[str, str], None] = lambda owner, reason: None
 
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
@@ -133,39 +138,53 @@ class SessionBackend:
             raise NotSupported(
                 "database sessions hold mutexes only; use RedisLocks for read/write locks and semaphores"
             )
-        connection = await self._connection()
-        now = self._port.now()
-        wait_s = None if deadline == float("inf") else max(deadline - now, 0.0)
+        connection = None
         try:
+            connection = await self._connection()
+            wait_s = None if deadline == float("inf") else max(deadline - self._port.now(), 0.0)
             token = await self._runner.run(self._dialect.lock(connection, ask, wait_s))
+            if token is not None:
+                self._held[ask.owner] = connection
+                return Granted(token, self._port.now() + ask.spec.lease_s)
         except BaseException:  # whatever the session holds or waits for ends with it
-            self._port.finish(self._runner.run(self._dialect.drop(connection)))
+            self._held.pop(ask.owner, None)
+            if connection is not None:
+                self._port.finish(self._runner.run(self._drop(connection)))
             raise
-        if token is None:
-            await self._put_back(connection)
-            return None
-        self._held[ask.owner] = connection
-        return Granted(token, self._port.now() + ask.spec.lease_s)
+        await self._put_back(connection)
+        return None
 
     async def _connection(self) -> Any:
+        if self._closed:
+            raise LockUnavailable("the provider is closed")
         while self._idle:
             connection = self._idle.pop()
             try:
                 if await self._runner.run(self._dialect.ping(connection, _CONNECT_S)):
                     return connection
             except BaseException:
-                self._port.finish(self._runner.run(self._dialect.drop(connection)))
+                self._port.finish(self._runner.run(self._drop(connection)))
                 raise
-            await self._runner.run(self._dialect.drop(connection))
-        return await self._runner.run(self._dialect.connect(self._ended))
+            await self._runner.run(self._drop(connection))
+        return await self._runner.run(self._connect())
+
+    async def _connect(self) -> Any:
+        connection = await self._dialect.connect(self._ended)
+        self._open.add(connection)
+        return connection
+
+    async def _drop(self, connection: Any) -> None:
+        self._open.discard(connection)
+        await self._dialect.drop(connection)
 
     async def _put_back(self, connection: Any) -> None:
-        if len(self._idle) < _IDLE:
+        if len(self._idle) < _IDLE and not self._closed:
             self._idle.append(connection)
         else:
-            await self._runner.run(self._dialect.drop(connection))
+            await self._runner.run(self._drop(connection))
 
     def _ended(self, connection: Any) -> None:
+        self._open.discard(connection)
         for owner, held in list(self._held.items()):
             if held is connection:
                 del self._held[owner]
@@ -183,7 +202,7 @@ class SessionBackend:
         if owned:
             await self._put_back(connection)
         else:
-            await self._runner.run(self._dialect.drop(connection))
+            await self._runner.run(self._drop(connection))
         return owned
 
     async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool]:
@@ -211,8 +230,11 @@ class SessionBackend:
         raise NotSupported("the tokens of a database live in it and cannot be forgotten, so there is nothing to raise")
 
     async def close(self) -> None:
-        for connection in (*self._idle, *self._held.values()):
-            await self._runner.run(self._dialect.drop(connection))
+        if self._closed:
+            return
+        self._closed = True
+        for connection in [*self._open]:
+            await self._runner.run(self._drop(connection))
         self._idle.clear()
         self._held.clear()
         await self._runner.close()
