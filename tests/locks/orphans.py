@@ -177,6 +177,7 @@ async def redis_arm(kind, urls, stack, face):
         "redis": lambda: face.RedisLocks(url, lease_s=LONG_S),
         "redisspin": lambda: face.RedisLocks(url, fair=False, lease_s=LONG_S),
         "redisclient": lambda: face.RedisLocks(client, lease_s=LONG_S),
+        "rediscluster": lambda: face.RedisLocks(urls, lease_s=LONG_S, cluster=True),
         "quorum": lambda: face.QuorumLocks(urls, lease_s=LONG_S),
     }[kind]
     return Arm(make(), redis_rows(onlookers), {"redis": 250, "redisspin": 150}.get(kind, 60))

@@ -25,6 +25,7 @@ POINTS = {
     "redis": 4_000,
     "redisspin": 1_500,
     "redisclient": 1_000,
+    "rediscluster": 1_000,
     "quorum": 1_000,
     "postgres": 300,
     "mysql": 300,
@@ -34,12 +35,13 @@ TIMEOUTS = {
     "redis": 1_000,
     "redisspin": 300,
     "redisclient": 300,
+    "rediscluster": 300,
     "quorum": 150,
     "postgres": 100,
     "mysql": 100,
 }
-SERVERS = {"redis": "redis", "redisspin": "redis", "redisclient": "redis", "quorum": "redis"}
-SERVERS |= {"postgres": "postgres", "mysql": "mariadb"}
+SERVERS = {"redis": "redis", "redisspin": "redis", "redisclient": "redis", "rediscluster": "redis"}
+SERVERS |= {"quorum": "redis", "postgres": "postgres", "mysql": "mariadb"}
 
 
 def marked(kinds):
@@ -58,7 +60,8 @@ def kind(request):
 @pytest.fixture
 def urls(request, kind):
     """Its servers; databases of the test's own."""
-    fixture = {"memory": "", "quorum": "quorum_urls", "postgres": "postgres_database", "mysql": "mariadb_database"}
+    fixture = {"memory": "", "postgres": "postgres_database", "mysql": "mariadb_database"}
+    fixture |= {"quorum": "quorum_urls", "rediscluster": "cluster_urls"}
     found = request.getfixturevalue(name) if (name := fixture.get(kind, "redis_url")) else []
     return [found] if isinstance(found, str) else found
 

@@ -16,9 +16,9 @@ from stockade.locks import LockError, LockUnavailable, RedisTuning, aio
 from stockade.locks.compat.redis_py import AsyncLock, Lock
 from stockade.locks.redisnames import names_of
 from stockade.locks.survey import KINDS
-from stockade.locks.wire.cluster import slot_of
+from stockade.locks.wire.cluster import ClusterTransport, slot_of
 from tests.locks.clusters import start_cluster
-from tests.locks.harness import eventually, queued
+from tests.locks.harness import eventually, queued, waiting
 from tests.locks.test_survey import NAMES, Worlds
 
 pytestmark = pytest.mark.redis
@@ -86,6 +86,25 @@ async def test_the_notice_arrives_at_every_master(cluster_urls):
                 lease = await waiter
                 assert time.monotonic() - started < 2
                 await lease.release()
+
+
+async def test_who_does_not_listen_at_the_master_is_not_woken(cluster_urls, monkeypatch):
+    """The control: PUBLISH counts listeners of its own node, so without ears there the waiter is passed over."""
+
+    async def deaf(self, url, timeout_s):
+        return None
+
+    monkeypatch.setattr(ClusterTransport, "_hear_at", deaf)
+    tuning = RedisTuning(poll_s=30.0)
+    async with aio.RedisLocks(cluster_urls, tuning, cluster=True) as locks:
+        lock = locks.lock(name_at(cluster_urls, 1))
+        held = await lock.acquire()
+        waiter = asyncio.create_task(lock.acquire())
+        await queued(Worlds(), lock, 1)
+        await held.release()
+        assert await waiting(waiter, 0.3)
+        waiter.cancel()
+        await asyncio.wait([waiter])
 
 
 @pytest.mark.parametrize("face", ["aio", "sync"])
@@ -185,6 +204,25 @@ async def test_a_slot_that_moves_is_followed(servers):
         await lease.release()
         for client in clients:
             client.close()
+
+
+async def test_a_slot_on_its_way_is_unavailable_not_taken(servers):
+    """While the keys of a slot are moved its locks answer LockUnavailable, and afterwards they are granted again."""
+    nodes = await asyncio.to_thread(start_cluster, servers)
+    urls = [node.url for node in nodes]
+    name = name_at(urls, 0)
+    here, there = (redis.Redis.from_url(url, decode_responses=True) for url in (urls[0], urls[1]))
+    with here, there:
+        here_id, there_id = here.execute_command("CLUSTER MYID"), there.execute_command("CLUSTER MYID")
+        there.execute_command("CLUSTER SETSLOT", slot_of(name), "IMPORTING", here_id)
+        here.execute_command("CLUSTER SETSLOT", slot_of(name), "MIGRATING", there_id)
+        async with aio.RedisLocks(urls[0], RedisTuning(patience_s=0.2), cluster=True) as locks:
+            with pytest.raises(LockUnavailable, match="being moved"):
+                await locks.lock(name).acquire()
+            await locks.lock(name_at(urls, 1)).acquire()
+            for client in (here, there):
+                client.execute_command("CLUSTER SETSLOT", slot_of(name), "STABLE")
+            assert await locks.lock(name).try_acquire()
 
 
 async def given_back(lease):
