@@ -34,6 +34,7 @@ class Arm:
         at_once: tasks in flight together.
         span_s: each is cancelled within so many seconds.
         hold_s: how long a visit holds at most.
+        shared: whether it has read/write locks and semaphores, which are visited too.
     """
 
     locks: Any
@@ -41,6 +42,17 @@ class Arm:
     at_once: int = 200
     span_s: float = 0.03
     hold_s: float = 0.0005
+    shared: bool = False
+
+    def lock(self, number: int, rng: random.Random) -> Any:
+        """A lock of its own for half of the numbers, for the others one of a few that all want."""
+        if number % 2:
+            return self.locks.lock(f"own{number}")
+        name = f"hot{rng.randrange(3)}"
+        if not self.shared:
+            return self.locks.lock(name)
+        rw = self.locks.rwlock(name)
+        return rng.choice([self.locks.lock(name), self.locks.semaphore(name, 2), rw.read, rw.write])
 
     async def left_behind(self) -> list[str]:
         """Everything that should have gone."""
@@ -61,19 +73,18 @@ class Arm:
         return found
 
 
-async def visit(arm: Arm, name: str, rng: random.Random) -> None:
+async def visit(lock: Any, hold_s: float) -> None:
     """Take the lock and give it back; this may be cancelled anywhere."""
-    async with arm.locks.lock(name):
-        await work_for(rng.random() * arm.hold_s)
+    async with lock:
+        await work_for(hold_s)
 
 
 async def chunk(arm: Arm, rng: random.Random) -> int:
-    """Many visits at once, half to locks of their own, half to three that all want; how many were cancelled."""
+    """Many visits at once; how many were cancelled."""
     loop = asyncio.get_running_loop()
     tasks = []
     for number in range(arm.at_once):
-        name = f"own{number}" if number % 2 else f"hot{rng.randrange(3)}"
-        tasks.append(asyncio.create_task(visit(arm, name, rng)))
+        tasks.append(asyncio.create_task(visit(arm.lock(number, rng), rng.random() * arm.hold_s)))
         loop.call_later(rng.random() * arm.span_s, tasks[-1].cancel)
     ends = await asyncio.gather(*tasks, return_exceptions=True)
     for end in ends:
@@ -180,13 +191,14 @@ async def redis_arm(kind, urls, stack, face):
         "rediscluster": lambda: face.RedisLocks(urls, lease_s=LONG_S, cluster=True),
         "quorum": lambda: face.QuorumLocks(urls, lease_s=LONG_S),
     }[kind]
-    return Arm(make(), redis_rows(onlookers), {"redis": 250, "redisspin": 150}.get(kind, 60))
+    at_once = {"redis": 250, "redisspin": 150}.get(kind, 60)
+    return Arm(make(), redis_rows(onlookers), at_once, shared=kind != "quorum")
 
 
 async def make_arm(kind, urls, stack, face=aio):
     """A provider of that face (a module) and who looks at its server; what it opens is closed with `stack`."""
     if kind == "memory":
-        return Arm(face.MemoryLocks(), nothing)
+        return Arm(face.MemoryLocks(), nothing, shared=True)
     if kind == "postgres":
         onlooker = await asyncpg.connect(urls[0])
         stack.push_async_callback(onlooker.close)
