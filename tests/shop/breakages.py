@@ -159,7 +159,14 @@ def record_breakages(ids):
     placed = f"request:{paid} order.placed"
     yield Breakage(rule, placed, [delete(outbox).where(outbox.c.request_id == paid)])
     yield Breakage(rule, placed, [copied_row(outbox, outbox.c.request_id == paid, seq=1)])
-    for kind in ("order.paid", "order.cancelled", "order.expired", "points.charged", "stock.adjusted"):
+    for kind in (
+        "order.paid",
+        "order.rejected",
+        "order.cancelled",
+        "order.expired",
+        "points.charged",
+        "stock.adjusted",
+    ):
         yield Breakage(rule, kind, [delete(outbox).where(outbox.c.kind == kind)])
     rule = "event-without-cause"
     yield Breakage(
@@ -167,4 +174,6 @@ def record_breakages(ids):
     )
     made_up = copied_row(outbox, outbox.c.request_id == paid, kind="order.cancelled")
     yield Breakage(rule, f"request:{paid} order.cancelled", [made_up])
+    made_up = copied_row(outbox, outbox.c.request_id == paid, kind="order.rejected")
+    yield Breakage(rule, f"request:{paid} order.rejected", [made_up])
     assert cancelled

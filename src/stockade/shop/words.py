@@ -32,6 +32,8 @@ ALREADY_PAID: Final = "ALREADY_PAID"
 RESERVATION_EXPIRED: Final = "RESERVATION_EXPIRED"
 STATE_CONFLICT: Final = "STATE_CONFLICT"
 PRODUCT_CONFLICT: Final = "PRODUCT_CONFLICT"
+# Those with which an order is refused for what the shop or the buyer has, and that are told as an event.
+ORDER_REFUSALS: Final = (SKU_NOT_FOUND, OUT_OF_STOCK, INSUFFICIENT_POINTS, LIMIT_EXCEEDED)
 
 # Notes of ledger entries on stock: (on hand, reserved) move by …
 CREATE: Final = "create"  # (+n, 0)
@@ -47,6 +49,7 @@ REFUND: Final = "refund"  # (+n, 0)
 
 # Kinds of events. `order.placed` carries the state: PAID when the points were taken in the same step.
 ORDER_PLACED: Final = "order.placed"
+ORDER_REJECTED: Final = "order.rejected"
 ORDER_PAID: Final = "order.paid"
 ORDER_CANCELLED: Final = "order.cancelled"
 ORDER_EXPIRED: Final = "order.expired"

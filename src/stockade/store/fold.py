@@ -127,6 +127,7 @@ class Folder:
         if wrong is not None:
             return ValueError(f"{command.name} {wrong}")
         versions = self._apply(command, decision, rows, batch) if outcome.accepted else _seen(command.keys, rows)
+        _tell(command, decision, batch)
         if isinstance(outcome, Accepted):
             outcome = Accepted(outcome.data, versions)
         else:
@@ -206,18 +207,22 @@ class Folder:
                 batch.made.add((resource.kind, values[resource.parent]))
         for delete in decision.deletes:
             batch.overwrites.append((delete.table, delete.values, False))
-        for seq, event in enumerate(decision.events):
-            batch.outbox.append(
-                {
-                    "request_id": command.request_id,
-                    "seq": seq,
-                    "kind": event.kind,
-                    "key": f"{event.key.kind}:{event.key.id}",
-                    "body": encode_body(event.body),
-                    "created_ms": command.now_ms,
-                    "part": part_of(event.key),
-                }
-            )
+
+
+def _tell(command: Command, decision: Decision, batch: Batch) -> None:
+    """Events tell of what was done, or of a refusal."""
+    for seq, event in enumerate(decision.events):
+        batch.outbox.append(
+            {
+                "request_id": command.request_id,
+                "seq": seq,
+                "kind": event.kind,
+                "key": f"{event.key.kind}:{event.key.id}",
+                "body": encode_body(event.body),
+                "created_ms": command.now_ms,
+                "part": part_of(event.key),
+            }
+        )
 
 
 def part_of(key: Key) -> int:

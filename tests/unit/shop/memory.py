@@ -182,7 +182,8 @@ class MemoryShop:
     def written(self):
         """How much there is of everything a refusal must not write."""
         rows = {key: row for key, row in self.rows.items() if row.version}
-        return rows, dict(self.cart), len(self.ledger), len(self.outbox), sum(map(len, self.lines.values()))
+        done = sum(event["kind"] != "order.rejected" for event in self.outbox)
+        return rows, dict(self.cart), len(self.ledger), done, sum(map(len, self.lines.values()))
 
 
 def order_lines(*lines):

@@ -1,5 +1,6 @@
 """PlaceOrder: all lines or nothing, at the price of the moment."""
 
+import msgspec
 import pytest
 
 from stockade.core import Key
@@ -87,7 +88,7 @@ def test_too_few_points(shop):
     ],
 )
 def test_a_refusal_leaves_only_its_request_row(shop, lines, pay, code):
-    """Whatever the reason, no row, entry, event, line or cart item changes; the request is recorded."""
+    """Whatever the reason, no row, entry, line or cart item changes, and no event tells of anything but the refusal."""
     shop.sku("dear", price=MAX_AMOUNT, stock=10)
     before, requests = shop.written(), len(shop.requests)
     answer = shop.place("u", *lines, pay=pay)
@@ -126,6 +127,18 @@ def test_one_event_under_the_smallest_stock_key(shop):
     shop.buy("u", ("b", 1), ("a", 1))
     (event,) = shop.outbox[before:]
     assert (event["kind"], event["key"]) == ("order.placed", "stock:a")
+
+
+def test_a_refusal_is_told_with_its_reason_and_nothing_else_is_written(shop):
+    """Who asked without waiting, and who counts orders, hears what was asked and what is missing."""
+    before = len(shop.outbox)
+    shop.place("u", ("b", 1), ("a", 11))
+    (event,) = shop.outbox[before:]
+    assert (event["kind"], event["key"]) == ("order.rejected", "stock:a")
+    told = msgspec.json.decode(event["body"])
+    assert told["code"] == "OUT_OF_STOCK"
+    assert told["shortages"] == [{"sku_id": "a", "requested": 11, "available": 10}]
+    assert [line["sku_id"] for line in told["lines"]] == ["b", "a"]
 
 
 def test_what_costs_nothing_opens_no_account():

@@ -9,6 +9,7 @@ from sqlalchemy import (
     and_,
     func,
     literal,
+    not_,
     or_,
     select,
     union,
@@ -17,7 +18,7 @@ from sqlalchemy import (
 
 from stockade.shop import words
 from stockade.shop.audit.finding import Scope, Violation
-from stockade.shop.queries.recorded import refused
+from stockade.shop.queries.recorded import refused, refused_order
 from stockade.store.outbox import PURGED
 from stockade.store.tables import ledger, marks, orders, outbox, payments, requests
 
@@ -50,12 +51,12 @@ def request_missing(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
 
 def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Violation]:
-    """A refused request made no entry, order, payment or event."""
+    """A refused request made no entry, order, payment or event, but the one that tells of the refusal."""
     effects = union(
         select(ledger.c.request_id.label("id"), literal("a ledger entry").label("what")),
         select(orders.c.id, literal("an order")),
         select(payments.c.id, literal("a payment")),
-        select(outbox.c.request_id, literal("an event")),
+        select(outbox.c.request_id, literal("an event")).where(outbox.c.kind != words.ORDER_REJECTED),
     ).subquery()
     statement = (
         select(requests.c.id, effects.c.what)
@@ -67,7 +68,7 @@ def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
 
 def event_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
-    """Every order made and every step, charge and adjustment has its event in the outbox exactly once.
+    """Every order made or refused and every step, charge and adjustment has its event in the outbox exactly once.
 
     Events that were confirmed and purged leave a mark of the time up to which they may be gone.
     """
@@ -107,7 +108,13 @@ def event_without_cause(conn: Connection, scope: Scope) -> Iterator[Violation]:
         )
         .where(outbox.c.kind.in_([words.ORDER_PLACED, *(event for _, _, event in TOLD)]), facts.c.event.is_(None))
     )
-    for id_, kind in scope.rows(conn, statement):
+    # the request row of a refusal may be forgotten by now; one that is there must be a refusal
+    not_refused = (
+        select(outbox.c.request_id, outbox.c.kind)
+        .join_from(outbox, requests, requests.c.id == outbox.c.request_id)
+        .where(outbox.c.kind == words.ORDER_REJECTED, not_(refused_order()))
+    )
+    for id_, kind in [*scope.rows(conn, statement), *scope.rows(conn, not_refused)]:
         yield Violation("event-without-cause", f"request:{id_} {kind}", "what it tells of", "nothing of it")
 
 
@@ -120,4 +127,5 @@ def _facts() -> CompoundSelect[Any]:
     placed = select(
         orders.c.id.label("request_id"), literal(words.ORDER_PLACED).label("event"), orders.c.created_ms.label("at_ms")
     )
-    return union_all(placed, *told)
+    rejected = select(requests.c.id, literal(words.ORDER_REJECTED), requests.c.created_ms).where(refused_order())
+    return union_all(placed, rejected, *told)

@@ -1,5 +1,6 @@
 """Place an order of several lines, paid with points in the same step or reserved to be paid later."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -20,8 +21,8 @@ class PlaceOrder:
         pay: POINTS takes the points now, LATER speaks for the stock until `reserve_ms` have passed.
         reserve_ms: how long a reservation lasts, in milliseconds.
 
-    A refusal carries `order_id`, `user_id` and `lines`: it leaves only its request row, and a REJECTED order is
-    shown from there, to its owner alone.
+    A refusal carries `order_id`, `user_id` and `lines`: it leaves only its request row, from which a REJECTED order is
+    shown to its owner alone, and the event that tells of it.
     """
 
     name: ClassVar[str] = "place_order"
@@ -56,7 +57,7 @@ class PlaceOrder:
         """Accepted with the order's id, state, total and lines; Rejected as in the class's description."""
         problem = self.problem()
         if problem is not None:
-            return self._refuse(Rejected(words.INVALID_REQUEST, {"detail": problem}))
+            return Decision(self._refusal(words.INVALID_REQUEST, {"detail": problem}))
         later = self.pay == words.LATER
         taken = take(self.request_id, self.lines, self.keys, rows, later)
         if isinstance(taken, Rejected):
@@ -121,6 +122,11 @@ class PlaceOrder:
         )
 
     def _refuse(self, why: Rejected) -> Decision:
+        """Whoever asked without waiting, and whoever counts orders, hears of it as an event."""
+        refusal = self._refusal(why.code, why.data)
+        event = Event(words.ORDER_REJECTED, min(self.keys[: len(self.lines)]), {**refusal.data, "code": why.code})
+        return Decision(refusal, events=(event,))
+
+    def _refusal(self, code: str, why: Mapping[str, JsonValue]) -> Rejected:
         lines: list[JsonValue] = [{"sku_id": line.sku_id, "quantity": line.quantity} for line in self.lines]
-        data: dict[str, JsonValue] = {"order_id": self.request_id, "user_id": self.user_id, **why.data, "lines": lines}
-        return Decision(Rejected(why.code, data))
+        return Rejected(code, {"order_id": self.request_id, "user_id": self.user_id, **why, "lines": lines})

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, LargeBinary, func, literal
+from sqlalchemy import ColumnElement, LargeBinary, func, literal, or_
 
+from stockade.shop import words
 from stockade.store.tables import requests
 
 REFUSED = b'{"code":'
@@ -13,6 +14,12 @@ MOVED_NOTHING = b'"versions":{}}'
 def refused() -> ColumnElement[bool]:
     """The request was refused."""
     return _part(1, len(REFUSED)) == literal(REFUSED, LargeBinary)
+
+
+def refused_order() -> ColumnElement[bool]:
+    """The request was an order, and refused for what the shop has or the buyer has (not for its form)."""
+    starts = [REFUSED + f'"{code}","data":{{"order_id":'.encode() for code in words.ORDER_REFUSALS]
+    return or_(*(_part(1, len(start)) == literal(start, LargeBinary) for start in starts))
 
 
 def moved_nothing() -> ColumnElement[bool]:
