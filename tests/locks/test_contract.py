@@ -1,6 +1,7 @@
 """What every provider promises on every face. Modelled on DistributedLock's abstract test cases: written once."""
 
 import asyncio
+import math
 import threading
 
 import pytest
@@ -303,6 +304,26 @@ async def test_bad_arguments(world):
         await alice(locks.lock("a").acquire, False, 3)
     with pytest.raises(ValueError, match="negative"):
         await alice(locks.lock("a").acquire, timeout=-3)
+
+
+async def test_a_lock_without_a_lease_only_where_its_holder_is_seen(world):
+    """Where nothing but the lease tells that a holder is gone, a lock, a share or a permit without one is refused."""
+    locks, alice = world.provider(), world.actor()
+    if world.kind in ("memory", "postgres", "mysql"):
+        lease = await alice(locks.lock("a", lease_s=None).acquire)
+        assert lease.alive
+        await alice(lease.release)
+        return
+    held = await alice(locks.lock("b").acquire)
+    with pytest.raises(ValueError, match="lease"):
+        await alice(held.extend, math.inf)
+    held.check()
+    await alice(held.release)
+    for make in (locks.lock, locks.rwlock, lambda name, **options: locks.semaphore(name, 2, **options)):
+        with pytest.raises(ValueError, match="lease"):
+            make("a", lease_s=None)
+        with pytest.raises(ValueError, match="lease"):
+            make("a", lease_s=math.inf)
 
 
 async def test_closed_is_closed(world):

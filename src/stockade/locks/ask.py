@@ -114,7 +114,13 @@ class LockInfo(NamedTuple):
 
 
 class Backend(Protocol):
-    """What a provider must offer. All methods await only port and server calls."""
+    """What a provider must offer. All methods await only port and server calls.
+
+    Attributes:
+        needs_lease: whether only a lease tells it that a holder is gone, so that none may be without.
+    """
+
+    needs_lease: bool
 
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
         """Wait for a grant until the monotonic second `deadline` (in the past: try once). None: not granted.

@@ -35,11 +35,13 @@ class ProviderBase(Generic[LeaseT]):
         """The value behind a lock object.
 
         Raises:
-            ValueError: an option makes no sense.
+            ValueError: an option makes no sense, or not here.
         """
         merged = cast(dict[str, Any], {**self._defaults, **options})
         if merged.get("lease_s") is None:
             merged["lease_s"] = NO_LEASE_S
+        if merged["lease_s"] == NO_LEASE_S and self.backend.needs_lease:
+            raise ValueError("this provider needs a lease_s: nothing else would tell it that a holder is gone")
         return Spec(name, kind, capacity, weight, **merged)
 
     def on_event(self, listener: Listener) -> None:

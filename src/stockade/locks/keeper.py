@@ -207,7 +207,10 @@ class Keeper(Generic[LeaseT]):
 
         Raises:
             LockLost: it is not held any more; it is never taken anew.
+            ValueError: without end, where the provider needs a lease.
         """
+        if lease_s == math.inf and self.backend.needs_lease:
+            raise ValueError("this provider needs a lease_s: nothing else would tell it that a holder is gone")
         lease.check()
         ask = replace(lease.ask, spec=replace_lease(lease.ask.spec, lease_s))
         sent = self.port.now()

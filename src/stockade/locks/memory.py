@@ -41,6 +41,8 @@ _CellKey: TypeAlias = tuple[str, str]
 class MemoryBackend:
     """Locks in a dictionary. Leases, if asked for, end by the monotonic clock."""
 
+    needs_lease = False
+
     def __init__(self, port: Port) -> None:
         self._port = port
         self._guard = threading.Lock()

@@ -30,6 +30,8 @@ class QuorumBackend:
     The servers keep a lease longer than is claimed by the clock drift allowed for (1 % and 2 ms, as in the paper).
     """
 
+    needs_lease = True
+
     def __init__(self, port: Port, servers: Sequence[Server], tuning: RedisTuning, together: Together) -> None:
         if len(servers) < 3 or len(servers) % 2 == 0:
             raise ValueError(f"a quorum needs an odd number of servers, 3 or more; got {len(servers)}")

@@ -50,6 +50,8 @@ class RedisTuning:
 class RedisBackend:
     """Mutexes, read/write locks and semaphores on one server."""
 
+    needs_lease = True
+
     def __init__(self, port: Port, transport: Transport, tuning: RedisTuning) -> None:
         self._port = port
         self._server = transport

@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 from stockade.locks.ask import Ask, Kind
 
-NO_TTL_MS = 0
-
 
 class Names(NamedTuple):
     """Keys in the order in which the scripts want them, and the prefix of the alive keys."""
@@ -34,8 +32,8 @@ def names_of(prefix: str, name: str, kind: Kind) -> Names:
 
 
 def lease_ms(lease_s: float) -> int:
-    """Whole milliseconds for the server; 0 stands for a lock without end (compat only)."""
-    return NO_TTL_MS if lease_s == math.inf else max(1, round(lease_s * 1000))
+    """Whole milliseconds for the server; 0 where nothing is asked for (inspect, break)."""
+    return 0 if lease_s == math.inf else max(1, round(lease_s * 1000))
 
 
 def head_args(ask: Ask, channel: str, alive: str) -> tuple[str | int, ...]:

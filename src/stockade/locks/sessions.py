@@ -123,6 +123,8 @@ async def cancellation_kept(work: Coroutine[Any, Any, T]) -> T:
 class SessionBackend:
     """Mutexes held by database sessions; in what order waiters are served is the database's business."""
 
+    needs_lease = False
+
     def __init__(self, port: Port, dialect: Dialect, runner: Runner) -> None:
         self._port = port
         self._dialect = dialect

@@ -5,7 +5,7 @@
 local QUEUE, AGAIN, BEAT_MS, LINE_MS = ARGV[6] == '1', ARGV[7] == '1', ARGV[8], ARGV[9]
 local holder = redis.call('get', KEYS[1])
 if holder == OWNER then -- the caller counts its lease from this question, so the lease must begin anew
-  if tonumber(LEASE_MS) > 0 then redis.call('pexpire', KEYS[1], LEASE_MS) end
+  redis.call('pexpire', KEYS[1], LEASE_MS)
   if META ~= '' then redis.call('pexpire', KEYS[4], LEASE_MS) end
   return tonumber(redis.call('get', KEYS[3]) or '1')
 end

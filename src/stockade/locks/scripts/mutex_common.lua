@@ -22,12 +22,8 @@ end
 
 local function own(owner, lease_ms, meta)
   local fence = next_fence()
-  if tonumber(lease_ms) > 0 then
-    redis.call('set', KEYS[1], owner, 'px', lease_ms)
-    if meta ~= '' then redis.call('set', KEYS[4], owner .. ' ' .. meta, 'px', lease_ms) end
-  else
-    redis.call('set', KEYS[1], owner)
-  end
+  redis.call('set', KEYS[1], owner, 'px', lease_ms)
+  if meta ~= '' then redis.call('set', KEYS[4], owner .. ' ' .. meta, 'px', lease_ms) end
   return fence
 end
 
