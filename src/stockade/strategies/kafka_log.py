@@ -164,13 +164,14 @@ class Replies:
         self._thread.join(END_S)
 
 
-def read_topic(bootstrap: str, topic: str, limit: int) -> list[Record]:
-    """The first messages of a topic's first partition, as far as it goes now. Blocks.
+def read_topic(bootstrap: str, topic: str, limit: int, part: int = 0) -> list[Record]:
+    """The first messages of one partition, as far as it goes now. Blocks.
 
     Args:
         bootstrap: the brokers.
-        topic: with one partition that is of interest.
+        topic: its name.
         limit: messages at most.
+        part: number of the partition.
 
     Raises:
         Busy: the brokers cannot be reached, or stopped answering.
@@ -179,8 +180,8 @@ def read_topic(bootstrap: str, topic: str, limit: int) -> list[Record]:
     consumer: Any = kafka.Consumer({**common(bootstrap), "group.id": f"{topic}.look", "enable.auto.commit": False})
     found: list[Record] = []
     try:
-        low, high = consumer.get_watermark_offsets(kafka.TopicPartition(topic, 0), timeout=CALL_S)
-        consumer.assign([kafka.TopicPartition(topic, 0, low)])
+        low, high = consumer.get_watermark_offsets(kafka.TopicPartition(topic, part), timeout=CALL_S)
+        consumer.assign([kafka.TopicPartition(topic, part, low)])
         end = min(high, low + limit)
         while low < end:
             messages = consumer.consume(end - low, CALL_S if not found else POLL_S)
@@ -191,7 +192,7 @@ def read_topic(bootstrap: str, topic: str, limit: int) -> list[Record]:
             for message in messages:
                 if message.error() is None:
                     headers = dict(message.headers() or ())
-                    found.append(Record(0, message.offset(), message.key(), message.value(), headers))
+                    found.append(Record(part, message.offset(), message.key(), message.value(), headers))
                     low = message.offset() + 1
     except kafka.KafkaException as error:
         raise down(error) from error
