@@ -326,6 +326,23 @@ async def test_a_lock_without_a_lease_only_where_its_holder_is_seen(world):
             make("a", lease_s=math.inf)
 
 
+async def test_a_token_of_ones_own(world):
+    """The owner id ends in the caller's word, also for one who had to wait; what is no word is refused."""
+    locks, alice, bob = world.provider(), world.actor(), world.actor()
+    held = await alice(locks.lock("a").acquire, token="job-7")
+    assert held.token.endswith(".job-7")
+    assert (await bob(locks.inspect, "a")).holders[0].owner == held.token
+    waiter = bob(locks.lock("a").acquire, timeout=10, token="job-8")
+    assert await waiting(waiter)
+    await alice(held.release)
+    lease = await waiter
+    assert lease.token.endswith(".job-8")
+    await bob(lease.release)
+    for wrong in ("", "two words", "a.b", "x" * 33):
+        with pytest.raises(ValueError, match="word"):
+            await alice(locks.lock("a").acquire, token=wrong)
+
+
 async def test_closed_is_closed(world):
     """Closing a second time is harmless; a closed provider of a server says so instead of waiting."""
     locks, alice = world.provider(), world.actor()

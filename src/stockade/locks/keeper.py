@@ -6,6 +6,7 @@ be wrong (inside a transaction), and brings losses to the holder. Neighbours: `a
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypeAlias, TypeVar
@@ -19,6 +20,7 @@ from stockade.locks.port import Port
 from stockade.locks.renewal import Renewer
 
 LeaseT = TypeVar("LeaseT", bound=BaseLease)
+_WORD = re.compile(r"[^\s.]{1,32}")
 HeldKey: TypeAlias = tuple[str, str, object]
 
 
@@ -46,6 +48,7 @@ class Keeper(Generic[LeaseT]):
         Raises:
             LockInTransaction: the caller is inside a transaction of the store.
             LockReentry: the caller holds it already, and waiting could not end.
+            ValueError: `owner` is no word.
             LockUnavailable: the server cannot be reached.
         """
         if in_transaction.get():
@@ -56,7 +59,7 @@ class Keeper(Generic[LeaseT]):
         held = self._held.get((spec.kind, spec.name, me)) if spec.kind != "semaphore" else None
         if held is not None and held.alive:
             return self._again(held, spec, timeout_s)
-        ask = Ask(spec, owner or self.port.new_id())
+        ask = Ask(spec, self.port.new_id() if owner is None else self._id_of(owner))
         started = self.port.now()
         deadline = math.inf if timeout_s is None else started + timeout_s
         self._tell("asked", ask, started)
@@ -73,6 +76,12 @@ class Keeper(Generic[LeaseT]):
                 self._undo(ask, me)
             self._tell("cancelled", ask, started)
             raise
+
+    def _id_of(self, word: str) -> str:
+        """An owner id that ends in the caller's word; it begins as every id, for it tells the server whom to wake."""
+        if not _WORD.fullmatch(word):
+            raise ValueError(f"a token is a word of at most 32 characters without dots, got {word!r}")
+        return f"{self.port.process()}.{word}"
 
     def _forget_the_parent(self) -> None:
         """In the child of a fork: what the parent holds is the parent's, and its renewal thread is not here."""

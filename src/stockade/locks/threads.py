@@ -100,7 +100,7 @@ class Lock:
         Args:
             blocking: False tries once.
             timeout: seconds to wait at most; None or -1: no limit.
-            token: own owner id, unique to this acquisition (default: made up).
+            token: last part of the owner id, a word without dots, unique to this acquisition (default: a number).
 
         Raises:
             LockInTransaction: the caller is inside a transaction of the store.
