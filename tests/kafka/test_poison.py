@@ -69,6 +69,19 @@ async def test_poison_is_put_aside_and_can_be_sent_again(rig):
     assert await rig.check([*good, cursed]) == 11
 
 
+async def test_poison_that_fills_a_message_keeps_its_beginning(rig):
+    """With its reason it would be too large for any topic: its beginning is kept, and its neighbours are decided."""
+    writer = Writer(rig.log.bootstrap)
+    async with rig.strategy() as strategy, rig.worker():
+        await writer.deliver(rig.log.topic, b"x" * 999_900, key=b"k", headers={}, wait_s=10)
+        assert accepted(await rig.place(strategy, [rig.order()])) == 1
+        (letter,) = await dead_letters(rig.log)
+    await asyncio.to_thread(writer.close)
+    assert letter.reason.startswith("not a command")
+    assert letter.record.headers["cut"] == b"999900"
+    assert letter.record.value == b"x" * 1_000
+
+
 @given(command=COMMANDS)
 def test_every_command_survives_the_log(command):
     """What comes out of a message is what went in, keys included; numbers that no rule allows do not get in."""

@@ -35,6 +35,7 @@ from stockade.strategies.kafka_writer import NotSent, Writer
 POISON_TRIES = 3  # how often a command that has no outcome is run alone before it counts as poison
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.05, 5.0
 MAX_REASON = 1_000
+CUT = "cut"  # header of a dead letter of which only the beginning is kept: how many bytes it had
 WORTH_TWO = 32  # from so many messages on, those that wait are shared between two batches
 
 
@@ -264,6 +265,7 @@ class Lane:
         """Put messages aside, each with its reason, until the brokers have them; False when closed before."""
         for record, reason in letters:
             pause_s = FIRST_PAUSE_S
+            value = record.value or b""
             headers = {
                 **record.headers,
                 "reason": reason[:MAX_REASON].encode(),
@@ -274,12 +276,18 @@ class Lane:
                 try:
                     await self._bench.writer.deliver(
                         self._bench.log.dead_topic,
-                        record.value or b"",
+                        value,
                         key=record.key,
                         headers=headers,
                         wait_s=self._bench.wait_s,
                     )
                     break
+                except NotSent:
+                    # too large with its headers: the beginning is better than a worker that ends here each time
+                    if CUT in headers:
+                        raise
+                    headers[CUT] = b"%d" % len(value)
+                    value = value[:MAX_REASON]
                 except Busy as error:
                     self._bench.report("dead letter waits", part=self.part, error=repr(error))
                     if await self._pause(pause_s):

@@ -224,6 +224,7 @@ class Worker:
             self._reader.resume(part)
 
     def _fail(self, error: BaseException) -> None:
+        self._report("worker ends", error=repr(error))
         self._failure = self._failure or error
         self._ended.set()
 
