@@ -206,6 +206,21 @@ async def test_a_slot_that_moves_is_followed(servers):
             client.close()
 
 
+async def test_a_lost_map_is_asked_for_once(cluster_urls):
+    """A hundred calls that doubt the map at once: few ask for it, and all are answered by who has their slot."""
+    with redis.Redis.from_url(cluster_urls[0], decode_responses=True) as server:
+        async with aio.RedisLocks(cluster_urls[:1], cluster=True) as locks:
+            await (await locks.lock("a").acquire()).release()
+            transport = locks.backend._cluster
+            transport._masters = [(slots, cluster_urls[0]) for slots, _ in transport._masters]  # all but one are wrong
+            server.config_resetstat()
+            leases = await asyncio.gather(*(locks.lock(f"order:{number}").try_acquire() for number in range(100)))
+            assert all(leases)
+            assert server.info("commandstats").get("cmdstat_cluster|slots", {"calls": 0})["calls"] <= 3
+            for lease in leases:
+                await lease.release()
+
+
 async def test_a_slot_on_its_way_is_unavailable_not_taken(servers):
     """While the keys of a slot are moved its locks answer LockUnavailable, and afterwards they are granted again."""
     nodes = await asyncio.to_thread(start_cluster, servers)

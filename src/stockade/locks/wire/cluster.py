@@ -8,6 +8,7 @@ cluster specification"; the hash is CRC-16/XMODEM. Neighbours: `multiplexed.py`,
 
 import binascii
 import functools
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from stockade.locks.wire.transport import Gap, Heard, Transport
 
 SLOTS = 16_384
 _REDIRECTS = 5
+_ASK_AGAIN_S = 0.05
 
 
 @functools.lru_cache(maxsize=8192)
@@ -49,6 +51,7 @@ class ClusterTransport:
         self._nodes: dict[str, Transport] = {}
         self._masters: list[tuple[range, str]] = []  # slots, and the URL of who serves them
         self._doubtful = True
+        self._ask_at = 0.0
         self._ears: tuple[str, Heard, Gap] | None = None
         self._heard_at: set[str] = set()
 
@@ -56,11 +59,11 @@ class ClusterTransport:
         return self._nodes.setdefault(url, self._nodes.get(url) or self._connect(url))
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
-        slot = _common_slot(parts)
+        slot, url = _common_slot(parts), ""
         for _ in range(_REDIRECTS):
             if self._doubtful:
                 await self._learn(timeout_s)
-            url = self._master_of(slot)
+            url = url or self._master_of(slot)
             try:
                 await self._hear_at(url, timeout_s)
                 return await self._node(url).call(*parts, timeout_s=timeout_s)
@@ -69,7 +72,8 @@ class ClusterTransport:
                     raise LockUnavailable(f"slot {slot} is being moved to another node") from error
                 if not str(error).startswith("MOVED "):
                     raise
-                self._doubtful = True  # it was not carried out there
+                self._doubtful = True
+                url = self._moved_to(str(error), url)  # it was not carried out at the other
             except LockUnavailable:
                 self._doubtful = True  # perhaps another one was made master of the slot
                 raise
@@ -82,8 +86,19 @@ class ClusterTransport:
         self._doubtful = True
         raise LockUnavailable(f"no master of the cluster serves slot {slot}")
 
+    def _moved_to(self, error: str, asked: str) -> str:
+        """The URL that `MOVED <slot> <host>:<port>` names; without a host it is the one of who said so."""
+        host, _, port = error.split(" ")[2].rpartition(":")
+        return at_other_node(self._seeds[0] if host else asked, host, int(port))
+
     async def _learn(self, timeout_s: float) -> None:
-        """Ask any node for the map; forget the nodes that are no masters any more."""
+        """Ask any node for the map; forget the nodes that are no masters any more.
+
+        Many callers may want it at once, and again while a master is away: one of them asks, and not without pause.
+        """
+        if self._masters and time.monotonic() < self._ask_at:
+            return
+        self._ask_at = time.monotonic() + _ASK_AGAIN_S
         trouble: Exception | None = None
         for url in dict.fromkeys((*(url for _, url in self._masters), *self._seeds)):
             try:
@@ -107,7 +122,8 @@ class ClusterTransport:
     async def _forget_all_but(self, masters: set[str]) -> None:
         for url in [url for url in self._nodes if url not in masters]:
             self._heard_at.discard(url)
-            await self._nodes.pop(url).close()
+            if (node := self._nodes.pop(url, None)) is not None:
+                await node.close()
 
     async def masters(self, timeout_s: float) -> list[Transport]:
         """Every master, e.g. to search all keys."""
