@@ -50,12 +50,15 @@ class ClusterTransport:
         self._connect = connect
         self._nodes: dict[str, Transport] = {}
         self._masters: list[tuple[range, str]] = []  # slots, and the URL of who serves them
+        self._closed = False
         self._doubtful = True
         self._ask_at = 0.0
         self._ears: tuple[str, Heard, Gap] | None = None
         self._heard_at: set[str] = set()
 
     def _node(self, url: str) -> Transport:
+        if self._closed:
+            raise LockUnavailable("the provider is closed")
         return self._nodes.setdefault(url, self._nodes.get(url) or self._connect(url))
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
@@ -148,6 +151,7 @@ class ClusterTransport:
             self._heard_at.add(url)
 
     async def close(self) -> None:
+        self._closed = True
         for node in [*self._nodes.values()]:
             await node.close()
 
