@@ -191,9 +191,10 @@ async def bursts(ground: Ground, cluster: KafkaCluster) -> None:
                 await asyncio.gather(*calls)
                 if number >= 2:
                     took[name].append((time.perf_counter() - began_s) * 1e3)
-            await strategy.execute(order(ground.next_buy()))  # behind what was only accepted
+                await strategy.execute(order(ground.next_buy()))  # behind what was only accepted, so that it is decided
+    print("| 30 at once, until | median ms | range |\n|---|--:|--:|")
     for name, times in took.items():
-        print(f"| {name} | {statistics.median(times):.1f} ms | {min(times):.1f}-{max(times):.1f} |", flush=True)
+        print(f"| {name} | {statistics.median(times):.1f} | {min(times):.1f}-{max(times):.1f} |", flush=True)
 
 
 async def cold(ground: Ground, cluster: KafkaCluster, pace: Pace) -> None:
