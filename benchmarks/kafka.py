@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import BinaryIO
 from uuid import uuid4
 
 import uvloop
@@ -129,16 +130,26 @@ async def _worker(ground: Ground, log: KafkaOptions) -> AsyncIterator[int]:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "stockade", "worker", "--database", ground.url, *pairs, stdout=said, stderr=said
         )
+        watch = asyncio.create_task(_tell_end(child, said))  # at once: callers wait for a while before they fail
         try:
             yield child.pid
         finally:
             early = child.returncode is not None
+            watch.cancel()
             if not early:
                 child.terminate()
             if await child.wait() or early:
-                said.seek(0)
-                text = said.read()[-LOG_TAIL:].decode(errors="replace")
-                raise AssertionError(f"a worker ended {'by itself ' * early}with {child.returncode}; its log:\n{text}")
+                raise AssertionError(_end_of(child, said))
+
+
+async def _tell_end(child: asyncio.subprocess.Process, said: BinaryIO) -> None:
+    await child.wait()
+    print(_end_of(child, said), file=sys.stderr, flush=True)
+
+
+def _end_of(child: asyncio.subprocess.Process, said: BinaryIO) -> str:
+    said.seek(0)
+    return f"a worker ended with {child.returncode}; its log:\n{said.read()[-LOG_TAIL:].decode(errors='replace')}"
 
 
 def contests(cluster: KafkaCluster) -> dict[str, Contest]:
