@@ -80,6 +80,8 @@ async def test_poison_that_fills_a_message_keeps_its_beginning(rig):
     assert letter.reason.startswith("not a command")
     assert letter.record.headers["cut"] == b"999900"
     assert letter.record.value == b"x" * 1_000
+    with pytest.raises(ValueError, match="only the beginning"):
+        await send_again(rig.log, [letter])
 
 
 @given(command=COMMANDS)

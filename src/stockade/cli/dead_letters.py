@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Found = tuple["Letter", DeadLetter | None]
 
 EVENTS, LOG = "events", "log"
-OPEN, DECIDED = "open", "decided"
+OPEN, DECIDED, CUT = "open", "decided", "cut"
 MAX_SHOWN_BYTES = 10_000
 PIPE_WIDTH = 160
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Look at so many of each place, the oldest first.")]
@@ -49,7 +49,8 @@ class Letter(NamedTuple):
         name: `events:N` or `log:N`.
         kind: of the event, or name of the command; empty when it cannot be read.
         key: what it was ordered by.
-        state: `open`; `decided` when the command of a letter was carried out since, e.g. sent again.
+        state: `open`; `decided` when the command of a letter was carried out since, e.g. sent again; `cut` when only
+            its beginning was kept, so that it cannot be sent again.
         reason: why it is here.
         origin: partition and offset where it was; empty for events.
         content: JSON, or what else it is.
@@ -146,7 +147,8 @@ def _of_the_log(letter: "DeadLetter", decided: "Set[str]") -> Letter:
     command, record, name = read(letter), letter.record, f"{LOG}:{letter.number}"
     key = _text(record.key or b"")
     if command is None:
-        return Letter(name, "", key, OPEN, letter.reason, letter.origin, _text(record.value or b""))
+        state = CUT if letter.cut else OPEN
+        return Letter(name, "", key, state, letter.reason, letter.origin, _text(record.value or b""))
     state = DECIDED if command.request_id in decided else OPEN
     return Letter(name, command.name, key, state, letter.reason, letter.origin, _fields(command))
 
@@ -159,6 +161,9 @@ async def _send(settings: "Settings", opened: "Database", names: "Sequence[str]"
     found = await _found(settings, opened, limit)
     letters = [letter for letter, _ in found]
     chosen = _named(letters, names, limit) if names else [each for each in letters if each.state == OPEN]
+    for each in chosen:
+        if each.state == CUT:
+            raise fail(f"{each.name} is cut: only its beginning was kept, so it cannot be sent again")
     wanted = {each.name for each in chosen}
     ids = [int(name.partition(":")[2]) for name in wanted if name.startswith(f"{EVENTS}:")]
     messages = [message for letter, message in found if message is not None and letter.name in wanted]

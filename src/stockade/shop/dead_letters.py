@@ -19,6 +19,7 @@ from stockade.strategies.kafka_options import KafkaOptions
 from stockade.strategies.kafka_writer import Writer
 
 REASON = "reason"
+CUT = "cut"  # header of a dead letter of which only the beginning is kept: how many bytes it had
 CHUNK = 500  # ids in one statement: below the smallest limit of any database
 _OF_THE_LETTER = frozenset({REASON, "part", "offset"})
 
@@ -37,6 +38,11 @@ class DeadLetter(NamedTuple):
     reason: str
     origin: str
     record: Record
+
+    @property
+    def cut(self) -> bool:
+        """Whether only the message's beginning was kept, because it would not have fitted with its reason."""
+        return CUT in self.record.headers
 
 
 async def dead_letters(log: KafkaOptions, limit: int = 1_000) -> list[DeadLetter]:
@@ -76,8 +82,11 @@ async def send_again(log: KafkaOptions, letters: Sequence[DeadLetter], wait_s: f
     """Put dead letters back at the end of the log; how many. They stay listed.
 
     Raises:
+        ValueError: one of them is cut, so it cannot be carried out again; nothing was sent.
         Busy: the brokers cannot be reached; those before it were sent.
     """
+    if any(letter.cut for letter in letters):
+        raise ValueError("a dead letter of which only the beginning was kept cannot be sent again")
     writer = Writer(log.bootstrap)
     try:
         for letter in letters:

@@ -24,6 +24,7 @@ from stockade.core import (
     StalePosition,
     StockadeError,
 )
+from stockade.shop.dead_letters import CUT, REASON
 from stockade.shop.wire import BadMessage, Sent, decode_command
 from stockade.store import SqlStore
 from stockade.store.positions import Positions
@@ -35,7 +36,6 @@ from stockade.strategies.kafka_writer import NotSent, Writer
 POISON_TRIES = 3  # how often a command that has no outcome is run alone before it counts as poison
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.05, 5.0
 MAX_REASON = 1_000
-CUT = "cut"  # header of a dead letter of which only the beginning is kept: how many bytes it had
 WORTH_TWO = 32  # so many messages that wait are worth a second batch in flight
 
 
@@ -269,7 +269,7 @@ class Lane:
             value = record.value or b""
             headers = {
                 **record.headers,
-                "reason": reason[:MAX_REASON].encode(),
+                REASON: reason[:MAX_REASON].encode(),
                 "part": b"%d" % record.part,
                 "offset": b"%d" % record.offset,
             }
