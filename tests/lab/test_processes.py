@@ -83,7 +83,7 @@ def test_a_stopped_worker_ends_with_the_crew():
 def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
     """Nobody is left to let it go on: the kernel ends it."""
     code = """
-        import asyncio, os, signal, time
+        import asyncio, os, signal
         from stockade.lab.processes import WorkerProcess
         from stockade.lab.worker import Aim
         if __name__ == "__main__":
@@ -91,7 +91,7 @@ def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
             asyncio.run(worker.ask(Aim("nowhere", 0)))
             os.kill(worker._process.pid, signal.SIGSTOP)
             print(worker._process.pid, flush=True)
-            time.sleep(60)
+            signal.pause()
     """
     script = tmp_path / "parent.py"
     script.write_text(textwrap.dedent(code))
