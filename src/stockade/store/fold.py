@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from stockade.core import Accepted, Command, Decision, Key, Outcome, Rejected, RequestReused, Row, Rows
+from stockade.core import Accepted, Command, Decision, Event, Key, Outcome, Rejected, RequestReused, Row, Rows
 from stockade.store.codec import decode_outcome, encode_body, encode_outcome
 from stockade.store.resource import Resource
 
@@ -22,6 +22,8 @@ class Moved:
     held: int = 0
     count: int = 0
     only_counters: bool = True
+    by: Command | None = None  # the last that moved it
+    told: int = 0  # how many events that one told itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Folder:
                 answer = self._decide(command, rows, batch)
                 seen[command.request_id] = (command.fingerprint, answer)
             batch.answers.append(answer)
+        self._announce(batch)
         return batch
 
     def _replayed(
@@ -170,6 +173,7 @@ class Folder:
             moved.delta += change.delta
             moved.held += change.held
             moved.count += 1
+            moved.by, moved.told = command, len(decision.events)
             moved.only_counters = moved.only_counters and _only_counters(resource, row.state, change.state)
             amount, held = resource.totals(change.state)
             rows[key] = after
@@ -192,6 +196,16 @@ class Folder:
         self._records(command, decision, batch)
         return versions
 
+    def _announce(self, batch: Batch) -> None:
+        """Tell once of each row that the batch changed, in the name of the last command that changed it."""
+        told: dict[str, int] = {}
+        for key, moved in batch.moved.items():
+            announce = self._resources[key.kind].announce
+            if announce is not None and moved.by is not None:
+                seq = told.get(moved.by.request_id, moved.told)
+                told[moved.by.request_id] = seq + 1
+                batch.outbox.append(_posted(moved.by, seq, announce(moved.base, moved.row)))
+
     def _records(self, command: Command, decision: Decision, batch: Batch) -> None:
         for insert in decision.inserts:
             if insert.replace:
@@ -212,17 +226,20 @@ class Folder:
 def _tell(command: Command, decision: Decision, batch: Batch) -> None:
     """Events tell of what was done, or of a refusal."""
     for seq, event in enumerate(decision.events):
-        batch.outbox.append(
-            {
-                "request_id": command.request_id,
-                "seq": seq,
-                "kind": event.kind,
-                "key": f"{event.key.kind}:{event.key.id}",
-                "body": encode_body(event.body),
-                "created_ms": command.now_ms,
-                "part": part_of(event.key),
-            }
-        )
+        batch.outbox.append(_posted(command, seq, event))
+
+
+def _posted(command: Command, seq: int, event: Event) -> dict[str, Any]:
+    """An event as a row of the outbox; its id is the request's and its number there."""
+    return {
+        "request_id": command.request_id,
+        "seq": seq,
+        "kind": event.kind,
+        "key": f"{event.key.kind}:{event.key.id}",
+        "body": encode_body(event.body),
+        "created_ms": command.now_ms,
+        "part": part_of(event.key),
+    }
 
 
 def part_of(key: Key) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Table
 
+from stockade.core import Event, Row
+
 
 @dataclass(frozen=True, eq=False)
 class Resource:
@@ -24,6 +26,8 @@ class Resource:
         many: for children that are only inserted and read, never locked or changed: the key names the parent and
             the loaded state is a tuple of states, in primary-key order.
         parent: the column that holds the key's id when `many`.
+        announce: makes the event that tells of a change, of the row before and after it; None: nothing is told. A
+            batch that changes a row several times tells of it once.
     """
 
     kind: str
@@ -34,6 +38,7 @@ class Resource:
     zero: Any = None
     many: bool = False
     parent: str = "id"
+    announce: Callable[[Row, Row], Event] | None = None
     written: tuple[str, ...] = field(init=False)
     totals: Callable[[Any], tuple[int, int]] = field(init=False, repr=False)  # of a state: both counters, 0 for none
     others: Callable[[Any], Any] = field(init=False, repr=False)  # of a state: all that no counter is

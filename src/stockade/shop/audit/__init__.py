@@ -35,6 +35,7 @@ RULES: tuple[Rule, ...] = (
     records.refused_but_done,
     records.event_once,
     records.event_without_cause,
+    records.stock_told,
 )
 
 

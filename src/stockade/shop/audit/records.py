@@ -118,6 +118,45 @@ def event_without_cause(conn: Connection, scope: Scope) -> Iterator[Violation]:
         yield Violation("event-without-cause", f"request:{id_} {kind}", "what it tells of", "nothing of it")
 
 
+def stock_told(conn: Connection, scope: Scope) -> Iterator[Violation]:
+    """The newest change of every SKU has its event exactly once, and no such event tells of what did not happen.
+
+    A batch that changes a SKU several times tells of the last change only.
+    """
+    entries = ledger.c.kind == "stock"
+    changed = and_(
+        outbox.c.kind == words.STOCK_CHANGED,
+        outbox.c.request_id == ledger.c.request_id,
+        outbox.c.key == literal("stock:") + ledger.c.row_id,
+    )
+    newest = (
+        select(ledger.c.row_id, func.max(ledger.c.version).label("version"))
+        .where(entries)
+        .group_by(ledger.c.row_id)
+        .subquery()
+    )
+    count = func.count(outbox.c.id)
+    purged = select(marks.c.at_ms).where(marks.c.name == PURGED).scalar_subquery()
+    expected = ledger.c.at_ms >= func.coalesce(purged, -_NEVER)
+    untold = (
+        select(ledger.c.row_id, ledger.c.version, count)
+        .join_from(ledger, newest, and_(newest.c.row_id == ledger.c.row_id, newest.c.version == ledger.c.version))
+        .join(outbox, changed, isouter=True)
+        .where(entries, expected)
+        .group_by(ledger.c.row_id, ledger.c.version)
+        .having(count != 1)
+    )
+    for sku_id, version, times in scope.rows(conn, untold):
+        yield Violation("stock-told", f"stock:{sku_id} version {version}", 1, times)
+    made_up = (
+        select(outbox.c.key, outbox.c.request_id)
+        .join_from(outbox, ledger, and_(changed, entries), isouter=True)
+        .where(outbox.c.kind == words.STOCK_CHANGED, ledger.c.request_id.is_(None))
+    )
+    for key, id_ in scope.rows(conn, made_up):
+        yield Violation("stock-told", f"{key} request:{id_}", "a change that it tells of", "nothing of it")
+
+
 def _facts() -> CompoundSelect[Any]:
     """Request ids with the kind of event each must have told, and when."""
     told = [
