@@ -27,6 +27,7 @@ from stockade.strategies.kafka_log import Topics
 from stockade.strategies.kafka_options import KafkaOptions
 from stockade.strategies.options import Options
 from tests.store.conftest import opened
+from tests.store.told import breaks
 
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_700_000_000_000
@@ -154,8 +155,10 @@ class Rig:
         return await self.database.read(lambda c: c.execute(select(func.count()).select_from(table)).scalar_one())
 
     async def check(self, commands):
-        """The audit is clean, every command is decided once, and nobody was told anything else."""
+        """The audit is clean, each SKU's levels are told in a chain, every command is decided once, and nobody was told
+        anything else."""
         assert await self.database.read(audit) == []
+        assert await self.database.read(breaks) == []
         answers = await self.store.transact(commands, Guard.ROW, deadline=time.monotonic() + 20)
         assert all(isinstance(answer, tuple) and answer.replayed for answer in answers), "one was never decided"
         accepted = 0

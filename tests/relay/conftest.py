@@ -13,6 +13,7 @@ from tests.store.conftest import opened, stocked
 
 SKUS = ("a", "b", "c", "d")
 NOW_MS = 1_700_000_000_000
+BATCH = 100
 
 
 class Memory:
@@ -72,12 +73,33 @@ async def drain(relay, rounds=200):
 
 
 async def buy(store, numbers, skus=SKUS, guard=Guard.ROW):
-    """An order for each number, over the SKUs in turn, in batches."""
+    """An order for each number, over the SKUs in turn, in batches; the event ids of the orders."""
     takes = [Take(rid("buy", n), now_ms=NOW_MS + n, skus=(skus[n % len(skus)],)) for n in numbers]
-    for at in range(0, len(takes), 100):
-        answers = await store.transact(takes[at : at + 100], guard, deadline=time.monotonic() + 20)
+    for at in range(0, len(takes), BATCH):
+        answers = await store.transact(takes[at : at + BATCH], guard, deadline=time.monotonic() + 20)
         assert all(answer.accepted for answer in answers)
     return [f"{take.request_id}:0" for take in takes]
+
+
+def told(*bought, skus=SKUS):
+    """Event ids by key, in order, of SKUs that were made and then bought from: in each batch all orders of a SKU, then
+    once its stock, in the name of the last of them."""
+    found = {f"stock:{sku}": [f"{rid('stock', sku)}:0"] for sku in skus}
+    for numbers in bought:
+        for at in range(0, len(numbers), BATCH):
+            last = {}
+            for n in numbers[at : at + BATCH]:
+                key = f"stock:{skus[n % len(skus)]}"
+                last[key] = rid("buy", n)
+                found[key].append(f"{last[key]}:0")
+            for key, request_id in last.items():
+                found[key].append(f"{request_id}:1")
+    return found
+
+
+def ids_of(told):
+    """All event ids of some keys."""
+    return [id_ for ids in told.values() for id_ in ids]
 
 
 def once_each(got):

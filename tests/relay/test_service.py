@@ -54,10 +54,10 @@ async def test_confirmed_events_are_forgotten_in_time(store):
 
     async with relaying(store.database, Handlers(see), clock.now_ms):
         await eventually_async(confirmed)
-    assert len(seen) == 10
+    assert len(seen) == 4 + 10 + 4  # the SKUs made, the orders, and the levels that they left
     clock.ms = NOW_MS + 1004
     purge = EventPurge(store.database, clock.now_ms, kept_ms=1000)
-    assert await purge.once() == {"deleted": 4}
+    assert await purge.once() == {"deleted": 4 + 4}
 
 
 def test_settings_that_do_not_fit_say_so():

@@ -177,3 +177,17 @@ def record_breakages(ids):
     made_up = copied_row(outbox, outbox.c.request_id == paid, kind="order.rejected")
     yield Breakage(rule, f"request:{paid} order.rejected", [made_up])
     assert cancelled
+    yield from stock_told_breakages(paid, ids["reserved"])
+
+
+def stock_told_breakages(paid, reserved):
+    """The newest level of a SKU untold, told twice or under another key; levels that no change left."""
+    rule, changed = "stock-told", outbox.c.kind == "stock.changed"
+    newest = changed & (outbox.c.request_id == reserved)
+    yield Breakage(rule, "stock:b version", [delete(outbox).where(newest)])
+    yield Breakage(rule, "stock:b version", [copied_row(outbox, newest, seq=7)])
+    yield Breakage(rule, "stock:b version", [update(outbox).where(newest).values(key="stock:a")])
+    yield Breakage(rule, f"stock:a request:{reserved}", [update(outbox).where(newest).values(key="stock:a")])
+    yield Breakage(rule, f"stock:b request:{NO_ID}", [copied_row(outbox, newest, request_id=NO_ID)])
+    older = changed & (outbox.c.request_id == paid) & (outbox.c.key == "stock:a")
+    yield Breakage(rule, f"stock:gift request:{paid}", [copied_row(outbox, older, key="stock:gift")])

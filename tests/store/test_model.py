@@ -13,6 +13,7 @@ from stockade.store.migrate import create_all
 from stockade.store.tables import ledger, outbox, point_accounts, requests, skus
 from tests.store.commands import Charge, Take, rid
 from tests.store.conftest import soon, stocked
+from tests.store.told import Level, levels
 
 SKUS = ("a", "b")
 USERS = ("u", "v")
@@ -45,12 +46,15 @@ class StoreMachine(RuleBasedStateMachine):
         self.points = {}
         self.known = {}
         self.effects = len(SKUS)
-        self.events = 0
+        self.taken = 0
+        self.version = dict.fromkeys(SKUS, 1)
+        self.levels = {sku: [Level(0, 1, STOCK, 0)] for sku in SKUS}
 
     @rule(batch=st.lists(TAKES | CHARGES, min_size=1, max_size=6), kind=st.sampled_from(KINDS))
     def transact(self, batch, kind):
         """One batch: every answer is the model's."""
         answers = self.runner.run(self.store.transact(batch, Guard(GuardKind(kind)), deadline=soon()))
+        before = dict(self.version)
         for command, answer in zip(batch, answers, strict=True):
             expected, replayed = self._model(command)
             if expected == "reused":
@@ -58,6 +62,9 @@ class StoreMachine(RuleBasedStateMachine):
                 continue
             assert answer.replayed == replayed
             assert isinstance(answer, Accepted if expected == "accepted" else Rejected)
+        for sku in SKUS:  # once for the batch
+            if self.version[sku] != before[sku]:
+                self.levels[sku].append(Level(before[sku], self.version[sku], self.stock[sku], 0))
 
     def _model(self, command):
         if command.request_id in self.known:
@@ -73,8 +80,9 @@ class StoreMachine(RuleBasedStateMachine):
                 return "rejected"
             for sku in command.skus:
                 self.stock[sku] -= 1
+                self.version[sku] += 1
             self.effects += len(command.skus)
-            self.events += 1
+            self.taken += 1
             return "accepted"
         balance = self.points.get(command.user, 0) + command.amount
         if balance < 0:
@@ -97,14 +105,16 @@ class StoreMachine(RuleBasedStateMachine):
                 {row[0]: row[1] for row in one(sums)},
                 one(count.select_from(ledger)).scalar_one(),
                 one(count.select_from(requests)).scalar_one(),
-                one(count.select_from(outbox)).scalar_one(),
+                one(count.select_from(outbox).where(outbox.c.kind == "taken")).scalar_one(),
+                levels(connection),
             )
 
-        stock, points, sums, entries, ids, events = self.runner.run(self.database.read(body))
+        stock, points, sums, entries, ids, taken, told = self.runner.run(self.database.read(body))
         assert stock == self.stock
         assert points == self.points
         assert sums == {**self.stock, **self.points}
-        assert (entries, ids, events) == (self.effects, len(self.known) + len(SKUS) + 1, self.events)
+        assert (entries, ids, taken) == (self.effects, len(self.known) + len(SKUS) + 1, self.taken)
+        assert told == self.levels
 
     def teardown(self):
         """Close what the run opened."""

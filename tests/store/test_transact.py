@@ -40,6 +40,12 @@ async def figures(store):
     return await store.database.read(body)
 
 
+async def told(store):
+    """How many events of each kind there are."""
+    kinds = select(outbox.c.kind, func.count()).group_by(outbox.c.kind)
+    return await store.database.read(lambda c: dict(tuple(row) for row in c.execute(kinds)))
+
+
 async def count(store, table):
     """How many rows a table has."""
     return await store.database.read(lambda c: c.execute(select(func.count()).select_from(table)).scalar_one())
@@ -54,7 +60,7 @@ async def test_thirty_buyers_of_twenty_units(store, guard):
     assert sum(isinstance(answer, Accepted) for answer in answers) == 20
     assert {answer.code for answer in answers if isinstance(answer, Rejected)} == {"OUT_OF_STOCK"}
     assert await figures(store) == (0, 21, 21, 0)
-    assert await count(store, outbox) == 20
+    assert await told(store) == {"taken": 20, "stock.changed": 21}
 
 
 async def test_without_a_guard_units_are_sold_twice(store):
@@ -77,6 +83,7 @@ async def test_a_batch_sees_its_own_decisions(store, guard):
     answers = await store.transact([Take(rid(n)) for n in range(30)], guard, deadline=soon())
     assert [answer.accepted for answer in answers] == [True] * 20 + [False] * 10
     assert await figures(store) == (0, 21, 21, 0)
+    assert await told(store) == {"taken": 20, "stock.changed": 2}
 
 
 async def test_same_request_id_runs_once(store):
@@ -88,6 +95,7 @@ async def test_same_request_id_runs_once(store):
     assert sum(not answer.replayed for answer in answers) == 1
     assert later.replayed
     assert await figures(store) == (19, 2, 2, 19)
+    assert await told(store) == {"taken": 1, "stock.changed": 2}
 
 
 async def test_other_content_under_a_known_id_is_refused(store):
@@ -110,12 +118,13 @@ async def test_twice_in_one_batch_runs_once(store):
 async def test_a_refusal_leaves_only_its_request_row(store):
     """A rejected order moves nothing and is replayed like an accepted one."""
     await store.transact([Take(rid(n)) for n in range(20)], Guard.ROW, deadline=soon())
-    before = await count(store, requests)
+    before, events = await count(store, requests), await told(store)
     first = await until_decided(store, Take(rid("late")), Guard.ROW)
     again = await until_decided(store, Take(rid("late")), Guard.ROW)
     assert (first.code, again.code, again.replayed) == ("OUT_OF_STOCK", "OUT_OF_STOCK", True)
     assert first.versions == again.versions == {"stock:s": 21}
     assert await count(store, requests) == before + 1
+    assert await told(store) == events
     assert await figures(store) == (0, 21, 21, 0)
 
 

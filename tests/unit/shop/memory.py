@@ -4,6 +4,9 @@
 """
 
 from collections import defaultdict
+from typing import NamedTuple
+
+import msgspec
 
 from stockade.core import Key, Row
 from stockade.shop.commands import (
@@ -25,6 +28,15 @@ from stockade.store.fold import Folder, Needs
 RESOURCES = {resource.kind: resource for resource in SHOP_RESOURCES}
 MADE_BY_INSERT = {"orders": "order", "payments": "payment"}
 NOW_MS = 1_700_000_000_000
+
+
+class Told(NamedTuple):
+    """An event of the outbox, its body read."""
+
+    id: str
+    kind: str
+    key: str
+    body: dict
 
 
 class MemoryShop:
@@ -179,11 +191,23 @@ class MemoryShop:
         state = self.state("points", user_id)
         return None if state is None else state.balance
 
+    def told(self, since=0):
+        """The events, from so many on."""
+        return read(self.outbox[since:])
+
     def written(self):
         """How much there is of everything a refusal must not write."""
         rows = {key: row for key, row in self.rows.items() if row.version}
         done = sum(event["kind"] != "order.rejected" for event in self.outbox)
         return rows, dict(self.cart), len(self.ledger), done, sum(map(len, self.lines.values()))
+
+
+def read(outbox):
+    """Records of the outbox as events."""
+    return [
+        Told(f"{each['request_id']}:{each['seq']}", each["kind"], each["key"], msgspec.json.decode(each["body"]))
+        for each in outbox
+    ]
 
 
 def order_lines(*lines):

@@ -93,7 +93,9 @@ def test_adjusting_stock(shop):
     answer = shop.adjust("a", -6, "broken")
     expected = {"entry_id": shop.requests[-1]["id"], "sku_id": "a", "on_hand": 4, "reserved": 4, "available": 0}
     assert answer.data == expected
-    assert b'"reason":"broken"' in shop.outbox[-1]["body"]
+    adjusted, changed = shop.told()[-2:]
+    assert (adjusted.kind, adjusted.body) == ("stock.adjusted", {**expected, "delta": -6, "reason": "broken"})
+    assert (changed.kind, changed.key) == ("stock.changed", "stock:a")
     assert (shop.ledger[-1]["note"], shop.ledger[-1]["delta"]) == ("adjust", -6)
 
 
