@@ -1,5 +1,7 @@
 """Every provider on both faces, for the contract suite: `world` is one combination of them."""
 
+import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +14,7 @@ from stockade import locks
 from stockade.lab.servers import Servers
 from stockade.locks import aio
 from tests.locks.clusters import start_cluster
-from tests.locks.harness import TaskActor, ThreadActor
+from tests.locks.harness import Interrupt, TaskActor, ThreadActor
 
 
 @dataclass
@@ -130,3 +132,28 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     made = World(face, kind, lambda: MAKERS[kind](module, request))
     yield made
     await made.close()
+
+
+@pytest.fixture
+def interrupt_after() -> Iterator[Callable[[float], None]]:
+    """Function that raises Interrupt in the main thread after so many seconds; disarmed with 0."""
+
+    def ring(signum: int, frame: Any) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGUSR1, ring)
+    alarms: list[threading.Timer] = []
+
+    def arm(seconds: float) -> None:
+        for alarm in alarms:
+            alarm.cancel()
+            alarm.join()
+        alarms.clear()
+        main = threading.main_thread().ident
+        if seconds and main is not None:
+            alarms.append(threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGUSR1)))
+            alarms[0].start()
+
+    yield arm
+    arm(0)
+    signal.signal(signal.SIGUSR1, before)

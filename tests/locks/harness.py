@@ -14,6 +14,10 @@ from typing import Any
 from tests.waiting import eventually_async
 
 
+class Interrupt(BaseException):
+    """What a signal raises, as KeyboardInterrupt would be."""
+
+
 class TaskActor:
     """Runs calls one after another in a task of its own."""
 
@@ -93,7 +97,7 @@ async def work_for(seconds: float) -> None:
     """Stands for work that takes this long."""
     loop = asyncio.get_running_loop()
     done = loop.create_future()
-    timer = loop.call_later(seconds, done.set_result, None)
+    timer = loop.call_later(seconds, lambda: done.done() or done.set_result(None))
     try:
         await done
     finally:

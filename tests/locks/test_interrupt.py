@@ -1,7 +1,6 @@
 """Ctrl-C in the middle of a blocking call: the sync face's cancellation."""
 
 import random
-import signal
 import threading
 
 import pytest
@@ -9,6 +8,7 @@ import redis
 
 from stockade import locks as sync
 from stockade.locks import RedisTuning
+from tests.locks.harness import Interrupt
 from tests.waiting import eventually
 
 pytestmark = [
@@ -21,35 +21,6 @@ pytestmark = [
 
 SESSION_INTERRUPTS = 60
 INTERRUPTS = 350  # for a lock that is free, and as many for one that is not
-
-
-class Interrupt(BaseException):
-    """What the signal raises, as KeyboardInterrupt would be."""
-
-
-@pytest.fixture
-def interrupt_after():
-    """Function that raises Interrupt in the main thread after so many seconds; disarmed with 0."""
-
-    def ring(signum, frame):
-        raise Interrupt
-
-    before = signal.signal(signal.SIGUSR1, ring)
-    alarms = []
-
-    def arm(seconds):
-        for alarm in alarms:
-            alarm.cancel()
-            alarm.join()
-        alarms.clear()
-        if seconds:
-            main = threading.main_thread().ident
-            alarms.append(threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGUSR1)))
-            alarms[0].start()
-
-    yield arm
-    arm(0)
-    signal.signal(signal.SIGUSR1, before)
 
 
 def give_back(locks, name):

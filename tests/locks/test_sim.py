@@ -178,13 +178,15 @@ def test_the_model_answers_as_the_scripts_do(redis_url):
     rng = random.Random(5)
     model = SimRedis()
     scripts = {name: script("mutex_common", name) for name in ("mutex_acquire", "mutex_release")}
-    scripts["mutex_renew"] = script("mutex_renew")
+    scripts |= {name: script(name) for name in ("mutex_renew", "raise_fence")}
     with redis.Redis.from_url(redis_url, decode_responses=True) as server:
         tokens = {}
         for _ in range(2000):
-            name = rng.choice(("mutex_acquire", "mutex_acquire", "mutex_release", "mutex_renew"))
+            name = rng.choice(("mutex_acquire", "mutex_acquire", "mutex_release", "mutex_renew", "raise_fence"))
             owner = f"p{rng.randrange(3)}.{rng.randrange(4)}"
-            if name == "mutex_renew":
+            if name == "raise_fence":
+                keys, args = ["{a}:f"], ["1"]  # below all tokens: theirs are microseconds, ours are not
+            elif name == "mutex_renew":
                 keys, args = ["a", "{a}:m"], [owner, "600000"]
             else:
                 keys, args = ["a", "{a}:q", "{a}:f", "{a}:m"], [owner, "600000", "", "n:", "{a}:a:"]

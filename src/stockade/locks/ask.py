@@ -118,9 +118,11 @@ class Backend(Protocol):
 
     Attributes:
         needs_lease: whether only a lease tells it that a holder is gone, so that none may be without.
+        repeats_release: whether it goes on by itself with a release that was not answered.
     """
 
     needs_lease: bool
+    repeats_release: bool
 
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
         """Wait for a grant until the monotonic second `deadline` (in the past: try once). None: not granted.

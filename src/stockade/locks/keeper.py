@@ -94,7 +94,7 @@ class Keeper(Generic[LeaseT]):
         lease = self._held.get((ask.spec.kind, ask.spec.name, me))
         if lease is not None and lease.ask is ask:
             self.forget(lease)
-        self.port.finish(self.backend.release(ask))
+        self.port.finish(self.renewer.give_back(ask))
 
     async def acquire_anyhow(self, spec: Spec, timeout_s: float | None) -> LeaseT | None:
         """As `acquire`, for locks that belong to nobody in particular, as `threading.Lock`: the caller may wait for
@@ -173,17 +173,17 @@ class Keeper(Generic[LeaseT]):
             lease.count -= 1
             return
         was_lost = lease.lost  # the server keeps it a little longer: give it back all the same
-        lease.ended = True
+        again, lease.ended = lease.ended, True
         self.renewer.remove(lease)
         try:
             owned = await self.backend.release(lease.ask)
         except Exception:
             raise
         except BaseException:
-            self.port.finish(self.backend.release(lease.ask))
+            self.port.finish(self.renewer.give_back(lease.ask))
             self._let_go(lease)
             raise
-        if not owned and not was_lost:
+        if not owned and not was_lost and not again:  # a release that was not answered may have been carried out
             self.lose(lease, "the server no longer knew it")
         self._let_go(lease)
         if lease.lost_reason and lease.ask.spec.on_lost != "ignore":

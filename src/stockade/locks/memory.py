@@ -42,6 +42,7 @@ class MemoryBackend:
     """Locks in a dictionary. Leases, if asked for, end by the monotonic clock."""
 
     needs_lease = False
+    repeats_release = False
 
     def __init__(self, port: Port) -> None:
         self._port = port

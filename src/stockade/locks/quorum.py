@@ -2,17 +2,18 @@
 
 Survives the loss of a minority. Not safe by itself against a server that forgets: let a server that restarts without
 its data stay away for one lease ("delayed restart"), and put a fence at the resource. Neighbours: `redisbackend.py`
-(one server), `redislocks.py` (the faces).
+(one server), `debts.py` (releases that were not answered), `redislocks.py` (the faces).
 """
 
 import math
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from stockade.core import NotSupported
 from stockade.locks.ask import Ask, Granted, Kind, LockInfo, Spec
+from stockade.locks.debts import Debts, Together
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import Port, Server
 from stockade.locks.redisbackend import RedisTuning
@@ -20,7 +21,7 @@ from stockade.locks.redisnames import head_args, lease_ms, names_of
 from stockade.locks.script import script
 from stockade.locks.survey import holder_of
 
-Together: TypeAlias = Callable[[Sequence[Coroutine[Any, Any, int]]], Coroutine[Any, Any, list[Any]]]
+_RELEASE = ("mutex_common", "mutex_release")
 _DRIFT_SHARE, _DRIFT_S = 0.01, 0.002
 
 
@@ -28,25 +29,48 @@ class QuorumBackend:
     """Mutexes on a majority of servers. Waits by trying again, in no order.
 
     The servers keep a lease longer than is claimed by the clock drift allowed for (1 % and 2 ms, as in the paper).
+
+    Args:
+        port: time, waiting and background work.
+        servers: an odd number, three or more.
+        tuning: times and prefix.
+        together: runs several calls, at once or in turn; an error is an answer.
+        aside: the same servers over connections that may hang without delaying anybody; default: `servers`.
     """
 
     needs_lease = True
+    repeats_release = True
 
-    def __init__(self, port: Port, servers: Sequence[Server], tuning: RedisTuning, together: Together) -> None:
+    def __init__(
+        self,
+        port: Port,
+        servers: Sequence[Server],
+        tuning: RedisTuning,
+        together: Together,
+        *,
+        aside: Sequence[Server] = (),
+    ) -> None:
         if len(servers) < 3 or len(servers) % 2 == 0:
             raise ValueError(f"a quorum needs an odd number of servers, 3 or more; got {len(servers)}")
         self._port = port
         self._servers = servers
+        self._aside = aside or servers
         self._tuning = tuning
         self._together = together
         self._majority = len(servers) // 2 + 1
+        self._debts = Debts(port, self._release_one, together)
 
     async def _everywhere(self, *files: str, ask: Ask, flags: tuple[int, ...], timeout_s: float) -> list[Any]:
         """Each server's answer, or None where there was none."""
+        works = [self._ask(server, files, ask, flags, timeout_s) for server in self._servers]
+        return self._known(await self._together(works))
+
+    def _ask(
+        self, server: Server, files: tuple[str, ...], ask: Ask, flags: tuple[int, ...], timeout_s: float
+    ) -> Coroutine[Any, Any, Any]:
         names = names_of(self._tuning.prefix, ask.spec.name, "lock")
         args = (*head_args(_with_drift(ask), "-", names.alive), *flags)
-        works = [script(*files).run(server, names.keys, args, timeout_s) for server in self._servers]
-        return self._known(await self._together(works))
+        return script(*files).run(server, names.keys, args, timeout_s)
 
     @staticmethod
     def _known(answers: list[Any]) -> list[Any]:
@@ -58,18 +82,20 @@ class QuorumBackend:
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
         if ask.spec.kind != "lock":
             raise NotSupported("a quorum has mutexes only; read/write locks and semaphores need one Redis server")
+        await self._debts.forget(ask.owner)
         try:
             while True:
                 granted = await self._try(ask)
                 if granted is not None:
                     return granted
-                await self._release_all(ask)
+                answers = await self._release_all(ask)
                 now = self._port.now()
                 if now >= deadline:
+                    self._owe(ask, answers)
                     return None
                 await self._port.sleep(min(self._tuning.spin_s * random.uniform(0.5, 3.0), deadline - now))
         except BaseException:
-            self._port.finish(self._release_all(ask))
+            self._port.finish(self._give_back(ask))
             raise
 
     async def _try(self, ask: Ask) -> Granted | None:
@@ -104,15 +130,30 @@ class QuorumBackend:
             raise LockUnavailable("no majority of the lock servers answers", name)
 
     async def _release_all(self, ask: Ask) -> list[Any]:
-        return await self._everywhere(
-            "mutex_common", "mutex_release", ask=ask, flags=(0, 0), timeout_s=self._tuning.call_s
-        )
+        return await self._everywhere(*_RELEASE, ask=ask, flags=(0, 0), timeout_s=self._tuning.call_s)
+
+    def _release_one(self, server: Server, ask: Ask) -> Coroutine[Any, Any, Any]:
+        return self._ask(server, _RELEASE, ask, (0, 0), self._tuning.call_s)
+
+    async def _give_back(self, ask: Ask) -> list[Any]:
+        """The last release of a request: who does not answer is asked again later. An error is an answer."""
+        with self._debts.on_the_way(ask.owner):
+            answers = await self._together([self._release_one(server, ask) for server in self._servers])
+            self._owe(ask, answers)
+        return answers
+
+    def _owe(self, ask: Ask, answers: list[Any]) -> None:
+        """Until what they may still carry out has run out by itself."""
+        pairs = zip(self._aside, answers, strict=True)
+        silent = [server for server, answer in pairs if answer is None or isinstance(answer, LockUnavailable)]
+        self._debts.owe(ask, silent, self._port.now() + _with_drift(ask).spec.lease_s)
 
     async def release(self, ask: Ask) -> bool:
-        answers = await self._release_all(ask)
-        if all(answer is None for answer in answers):
-            raise LockUnavailable("no lock server answers", ask.spec.name)
-        return answers.count(1) + answers.count(None) >= self._majority
+        answers = self._known(await self._give_back(ask))
+        ones, unknown = answers.count(1), answers.count(None)
+        if ones < self._majority <= ones + unknown:
+            raise LockUnavailable("no majority of the lock servers answers; they are asked again", ask.spec.name)
+        return ones >= self._majority
 
     async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool]:
         return [await self._extend(ask, timeout_s) for ask in asks]
@@ -146,13 +187,12 @@ class QuorumBackend:
 
     async def break_(self, name: str, kind: Kind) -> bool:
         ask = Ask(Spec(name), "-.-")
-        answers = await self._everywhere(
-            "mutex_common", "mutex_release", ask=ask, flags=(0, 1), timeout_s=self._tuning.call_s
-        )
+        answers = await self._everywhere(*_RELEASE, ask=ask, flags=(0, 1), timeout_s=self._tuning.call_s)
         return answers.count(1) >= self._majority
 
     async def close(self) -> None:
-        for server in self._servers:
+        await self._debts.close()
+        for server in {*self._servers, *self._aside}:
             await server.close()
 
 

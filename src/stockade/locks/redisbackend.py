@@ -51,6 +51,7 @@ class RedisBackend:
     """Mutexes, read/write locks and semaphores on one server."""
 
     needs_lease = True
+    repeats_release = False
 
     def __init__(self, port: Port, transport: Transport, tuning: RedisTuning) -> None:
         self._port = port

@@ -116,7 +116,8 @@ class QuorumLocks(threads.Provider):
 
     def __init__(self, urls: Sequence[str], tuning: RedisTuning = _QUORUM, *, lease_s: float = 30.0) -> None:
         port = BlockingPort()
-        backend = QuorumBackend(port, [ThreadedTransport(url) for url in urls], tuning, _in_turn)
+        servers, aside = ([ThreadedTransport(url) for url in urls] for _ in range(2))
+        backend = QuorumBackend(port, servers, tuning, _in_turn, aside=aside)
         super().__init__(port, backend, threads.Lease, LockOptions(fair=False, lease_s=lease_s))
 
 
@@ -144,11 +145,15 @@ def _urls(where: Any) -> Sequence[str]:
 async def _in_turn(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Run them one after another; an error is an answer."""
     answers: list[Any] = []
-    for work in works:
-        try:
-            answers.append(await work)
-        except Exception as error:  # noqa: BLE001 - the backend sorts them
-            answers.append(error)
+    try:
+        for work in works:
+            try:
+                answers.append(await work)
+            except Exception as error:  # noqa: BLE001 - the backend sorts them
+                answers.append(error)
+    finally:
+        for work in works:  # after Ctrl-C some were not begun
+            work.close()
     return answers
 
 

@@ -10,7 +10,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.events import LockEvent
 from stockade.locks.lease import BaseLease
 
@@ -122,32 +122,40 @@ class Renewer:
         self._leases.pop(owner, None)
         keeper = self._keeper
         keeper.events.emit(LockEvent("abandoned", ask.spec.name, owner, detail="nobody could release it any more"))
-        keeper.port.finish(self._give_back(ask))
+        keeper.port.finish(self.give_back(ask))
 
     def give_back_later(self, lease: BaseLease) -> None:
         """A release that could not be sent: repeat it in the background until the lease runs out by itself."""
         self._keeper.forget(lease)
         lease.released = True
-        self._keeper.port.spawn(self._give_back_until(lease.ask, lease.deadline), "stockade-lock-release")
+        self._repeat(lease.ask, lease.deadline)
+
+    async def give_back(self, ask: "Ask") -> None:
+        """Release what nobody else will: once now; if that is not answered, in the background, as above."""
+        if not await self._released(ask):
+            self._repeat(ask, self._keeper.port.now() + ask.spec.lease_s)
+
+    def _repeat(self, ask: "Ask", deadline: float) -> None:
+        if not self._keeper.backend.repeats_release:
+            self._keeper.port.spawn(self._give_back_until(ask, deadline), "stockade-lock-release")
 
     async def _give_back_until(self, ask: "Ask", deadline: float) -> None:
         port = self._keeper.port
         pause_s = 0.05
         while not self._closed and port.now() < deadline:
             await port.sleep(pause_s)
-            try:
-                await self._keeper.backend.release(ask)
-            except LockUnavailable as error:
-                self._keeper.events.emit(LockEvent("failed", ask.spec.name, ask.owner, detail=str(error)))
-                pause_s = min(pause_s * 2, 1.0)
-            else:
+            if ask.owner in self._leases or await self._released(ask):  # a caller's own token may be in use again
                 return
+            pause_s = min(pause_s * 2, 1.0)
 
-    async def _give_back(self, ask: "Ask") -> None:
+    async def _released(self, ask: "Ask") -> bool:
+        """Whether asking again is of no use: the answer came, or never will."""
         try:
             await self._keeper.backend.release(ask)
-        except LockUnavailable as error:  # it runs out by itself
-            self._keeper.events.emit(LockEvent("renew_failed", ask.spec.name, ask.owner, detail=str(error)))
+        except LockError as error:  # nobody waits for it: whoever listens is told
+            self._keeper.events.emit(LockEvent("failed", ask.spec.name, ask.owner, detail=str(error)))
+            return not isinstance(error, LockUnavailable)
+        return True
 
     def _again_soon(self, lease: BaseLease, why: str) -> None:
         keeper = self._keeper

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stockade.locks.errors import LockUnavailable
+from stockade.locks.redisnames import names_of
 from stockade.locks.script import script
 from stockade.locks.sim import SimPort
 from stockade.locks.wire.transport import Gap, Heard
@@ -40,6 +41,8 @@ class SimRedis:
             return [self._renew(keys[2 * i], args[2 * i], int(args[2 * i + 1])) for i in range(len(keys) // 2)]
         if name == "mutex_acquire":
             return self._acquire(keys[0], args)
+        if name == "raise_fence":
+            return self._raise_fence(keys[0], int(args[0]))
         return self._release(keys[0], args)
 
     def owner(self, key: str) -> str:
@@ -51,9 +54,10 @@ class SimRedis:
         return owner
 
     def _own(self, key: str, owner: str, lease_ms: int) -> int:
-        self.fences[key] = self.fences.get(key, 1000) + 1
+        fence = _fence_of(key)
+        self.fences[fence] = self.fences.get(fence, 1000) + 1
         self.owners[key] = (owner, self.now_ms + lease_ms)
-        return self.fences[key]
+        return self.fences[fence]
 
     def _hand_on(self, key: str, channel: str, alive: str, caller: str) -> tuple[str, int] | None:
         line = self.lines.get(key, [])
@@ -77,7 +81,7 @@ class SimRedis:
         if holder == owner:
             if self.renews_on_repeat:
                 self.owners[key] = (owner, self.now_ms + int(lease_ms))
-            return self.fences[key]
+            return self.fences[_fence_of(key)]
         line = self.lines.setdefault(key, [])
         if not holder and not line:
             return self._own(key, owner, int(lease_ms))
@@ -112,16 +116,25 @@ class SimRedis:
         self.owners[key] = (owner, self.now_ms + lease_ms)
         return 1
 
+    def _raise_fence(self, fence: str, at_least: int) -> int:
+        self.fences[fence] = max(self.fences.get(fence, at_least), at_least)
+        return 1
+
     def snapshot(self) -> "SimRedis":
         """A replica as of now: the data without the connections."""
         data = copy.deepcopy((self.owners, self.lines, self.fences, self.alive))
         return SimRedis(self.now_ms, *data, checks_owner=self.checks_owner, renews_on_repeat=self.renews_on_repeat)
 
 
+def _fence_of(key: str) -> str:
+    return names_of("", key, "lock").keys[2]
+
+
 _NAMES = {
     script("mutex_common", "mutex_acquire").sha: "mutex_acquire",
     script("mutex_common", "mutex_release").sha: "mutex_release",
     script("mutex_renew").sha: "mutex_renew",
+    script("raise_fence").sha: "raise_fence",
 }
 
 
