@@ -16,6 +16,7 @@ from stockade.store.tables import ledger, order_lines, orders, point_accounts, s
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.contract.conftest import NOW_MS, Bench
+from tests.store.told import breaks
 
 
 async def _all(bench, commands):
@@ -122,6 +123,7 @@ async def test_baskets_in_opposite_orders(bench):
         return
     assert all(isinstance(answer, Accepted) for answer in answers), answers
     assert {await _left(bench, sku) for sku in "abc"} == {76}
+    assert await bench.database.read(breaks) == [], "each SKU's levels are told in a chain"
     if bench.name != "serializable":  # MariaDB answers conflicts there with its deadlock error
         assert bench.store.stats.deadlocks == 0
 

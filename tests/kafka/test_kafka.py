@@ -10,6 +10,7 @@ from stockade.shop.commands import CancelOrder
 from stockade.shop.ids import derived_id
 from stockade.strategies.kafka import Kafka
 from tests.kafka.rig import NOW_MS, accepted, rigged
+from tests.store.told import levels
 from tests.waiting import eventually_async
 
 
@@ -85,6 +86,9 @@ async def test_a_new_group_starts_at_the_first_message(rig):
             await eventually_async(lambda: rig.decided(commands))
         assert await rig.count() == 20
     assert await rig.check(commands) == 20
+    told = (await rig.database.read(levels))["s"]
+    assert told[-1].version == 1 + 20
+    assert len(told) < 1 + 20, "a batch tells once of a SKU"
 
 
 async def test_who_does_not_wait_is_accepted_at_once(rig):
@@ -125,6 +129,7 @@ async def test_orders_of_one_key_are_decided_in_the_order_taken(shop_url, kafka_
         async with rig.worker(max_batch=16), rig.strategy() as strategy:
             together = [command for four in zip(*commands.values(), strict=True) for command in four]
             assert accepted(await rig.place(strategy, together)) == 240
+        assert await rig.check(together) == 240
         for name in names:
             versions = await rig.versions(name, commands[name])
             assert versions == sorted(versions)

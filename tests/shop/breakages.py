@@ -191,3 +191,4 @@ def stock_told_breakages(paid, reserved):
     yield Breakage(rule, f"stock:b request:{NO_ID}", [copied_row(outbox, newest, request_id=NO_ID)])
     older = changed & (outbox.c.request_id == paid) & (outbox.c.key == "stock:a")
     yield Breakage(rule, f"stock:gift request:{paid}", [copied_row(outbox, older, key="stock:gift")])
+    yield Breakage(rule, "stock:a version 3", [copied_row(outbox, older, seq=7)])
