@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from random import getrandbits
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import ColumnElement, Connection, func, select, text, true
 
 from stockade.lab.servers import Server, Servers
+from stockade.shop.words import ORDER_PLACED
 from stockade.store import Database, tables
 from stockade.store.migrate import migrate
 from stockade.store.postgres import POINT_LOOKUPS
@@ -40,6 +41,7 @@ SERVER_SETTINGS: dict[str, dict[str, object]] = {
     },
     "mariadb": {"innodb_buffer_pool_size": "2G", "innodb_log_file_size": "2G"},
 }
+_ALL = true()
 GROWING = ("orders", "order_lines", "payments", "requests", "ledger", "outbox", "cart_items")
 NUMBERS = {
     "postgres": "generate_series(0, {last}) AS n",
@@ -157,8 +159,9 @@ def user_id(number: int) -> str:
 
 
 def _sums(connection: Connection) -> Sums:
-    def ask(*columns: object) -> tuple[int, ...]:
-        return tuple(int(value or 0) for value in connection.execute(select(*columns)).one())  # type: ignore[call-overload]
+    def ask(*columns: object, where: ColumnElement[bool] = _ALL) -> tuple[int, ...]:
+        statement = select(*columns).where(where)  # type: ignore[call-overload]
+        return tuple(int(value or 0) for value in connection.execute(statement).one())
 
     count, total = func.count, func.sum
     orders, lines, payments = tables.orders.c, tables.order_lines.c, tables.payments.c
@@ -169,7 +172,7 @@ def _sums(connection: Connection) -> Sums:
     line_count, units = ask(count(lines.line), total(lines.quantity))
     paid, amounts = ask(count(payments.id), total(payments.amount))
     (entries,) = ask(count(tables.ledger.c.kind))
-    (events,) = ask(count(tables.outbox.c.id))
+    (events,) = ask(count(tables.outbox.c.id), where=tables.outbox.c.kind == ORDER_PLACED)
     return Sums(on_hand, balance, placed, requests, line_count, units, totals, paid, amounts, entries, events)
 
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.util import await_only
 
 from stockade.core import Guard, Key, Row
 from stockade.shop.resources import SHOP_RESOURCES
@@ -124,6 +125,44 @@ async def test_a_double_click_across_two_batches_is_one_order(server_database):
         answers = await batches(store, (7, 8, 9), (9, 10, 11))
         assert [each.replayed for each in answers] == [False, False, False, True, False, False]
         assert (await figures(store))[0] == 20 - 11
+
+
+async def test_a_double_click_that_reaches_two_processes_is_one_order(server_database):
+    """The second process looked its ids up before the first one's commit: the claim is refused, and it asks again."""
+    async with opened(server_database) as database, opened(server_database) as elsewhere:
+        store, other = await stocked(database, "s"), SqlStore(elsewhere, SHOP_RESOURCES)
+        held, looked = asyncio.Event(), asyncio.Event()
+        loop, real, save = asyncio.get_running_loop(), other._known, store._save
+
+        def look(connection, pending):
+            found = real(connection, pending)
+            loop.call_soon(looked.set)
+            return found
+
+        def save_later(connection, batch, guard):
+            held.set()
+            await_only(asyncio.wait_for(looked.wait(), 5))
+            return save(connection, batch, guard)
+
+        other._known, store._save = look, save_later
+        first = asyncio.create_task(store.transact(takes(1, 2, 3), Guard.ROW, deadline=soon()))
+        await asyncio.wait_for(held.wait(), 5)
+        second = await other.transact(takes(3, 4, 5), Guard.ROW, deadline=soon())
+        assert all(each.accepted and not each.replayed for each in await first)
+        assert [each.replayed for each in second] == [True, False, False]
+        assert other.stats.transactions == 2
+        assert (await figures(store))[0] == 20 - 5
+
+
+async def test_an_id_in_flight_twice_is_looked_up_under_the_locks(server_database):
+    """Both batches of one process have it: the later one waits for the row before it asks, and is carried out once."""
+    async with opened(server_database) as database:
+        store = await stocked(database, "s")
+        before = store.stats.transactions
+        answers = await batches(store, (7, 8, 9), (9, 10, 11))
+        assert [each.replayed for each in answers] == [False, False, False, True, False, False]
+        assert store.stats.transactions == before + 2
+        assert store._in_flight == set()
 
 
 async def test_sqlite_decides_in_its_own_turn(tmp_path):

@@ -145,6 +145,20 @@ class Dialect:
         updates: Mapping[Resource, Sequence[Values]],
     ) -> None:
         """Insert, then delete, then write rows that are held; in as few statements as the database can."""
+        self.write_planned(connection, self.plan(inserts, deletes, updates))
+
+    def plan(
+        self,
+        inserts: Mapping[Table, Sequence[Values]],
+        deletes: Mapping[Table, Sequence[Values]],
+        updates: Mapping[Resource, Sequence[Values]],
+    ) -> Any:
+        """All of `write_all` that needs no connection; `write_planned` takes it."""
+        return inserts, deletes, updates
+
+    def write_planned(self, connection: Connection, plan: Any) -> None:
+        """Carry out what `plan` made."""
+        inserts, deletes, updates = plan
         self.insert_all(connection, inserts)
         for table, rows in deletes.items():
             self.delete_all(connection, table, rows)

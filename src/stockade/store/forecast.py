@@ -56,7 +56,7 @@ class Ahead:
 
     Args:
         forecast: of the store.
-        decide: folds the batch over rows, which it may change.
+        decide: folds the batch over rows, which it may change, and prepares its write.
     """
 
     def __init__(self, forecast: Forecast, decide: Callable[[dict[Key, Row]], Batch]) -> None:

@@ -102,21 +102,22 @@ class PostgresDialect(Dialect):
         values = {f"p0_{name}": [row[name] for row in rows] for name in names}
         self.prepared(("open", table.name, names), build).count(connection, values)
 
-    def write_all(
+    def plan(
         self,
-        connection: Connection,
         inserts: Mapping[Table, Sequence[Values]],
         deletes: Mapping[Table, Sequence[Values]],
         updates: Mapping[Resource, Sequence[Values]],
-    ) -> None:
+    ) -> Any:
         parts = [
             *(part for table, rows in inserts.items() for part in _insertions(table, rows)),
             *(Part("delete", table, tuple(rows[0]), rows) for table, rows in deletes.items()),
             *(Part("update", resource.table, tuple(rows[0]), rows) for resource, rows in updates.items()),
         ]
-        if parts:
-            writing = Writing(parts)
-            self.prepared(writing.shape, writing.statement).count(connection, writing.values)
+        return Writing(parts) if parts else None
+
+    def write_planned(self, connection: Connection, plan: Any) -> None:
+        if plan is not None:
+            self.prepared(plan.shape, plan.statement).count(connection, plan.values)
 
 
 def _insertions(table: Table, rows: Sequence[Values]) -> list[Part]:

@@ -80,15 +80,22 @@ class Saver:
             self._save_compared(connection, batch, guard)
         return batch
 
-    def _save_held(self, connection: Connection, batch: Batch) -> None:
-        inserts = self._inserts(batch)
-        updates = self._updates(batch)
-        deletes = self._overwrite(connection, batch)
-        self._dialect.write_all(connection, inserts, deletes, updates)
+    def plan_held(self, batch: Batch) -> None:
+        """Prepare the write of a batch whose rows will be held, as far as that needs no connection."""
+        replaced, deleted = self._overwrites(batch)
+        batch.plan = replaced, self._dialect.plan(self._inserts(batch), deleted, self._updates(batch))
 
-    def _overwrite(self, connection: Connection, batch: Batch) -> dict[Table, Sequence[Values]]:
-        """Write the records that replace others; the deletes that are left to do. Of several writes to one record of
-        a batch (put into the cart, ordered, put there again) the last one counts."""
+    def _save_held(self, connection: Connection, batch: Batch) -> None:
+        if batch.plan is None:
+            self.plan_held(batch)
+        replaced, plan = batch.plan
+        for table, records in replaced.items():
+            self._dialect.replace_all(connection, table, records)
+        self._dialect.write_planned(connection, plan)
+
+    def _overwrites(self, batch: Batch) -> tuple[dict[Table, Sequence[Values]], dict[Table, Sequence[Values]]]:
+        """Records that replace others, and those to delete. Of several writes to one record of a batch (put into the
+        cart, ordered, put there again) the last one counts."""
         last: dict[tuple[str, tuple[Any, ...]], tuple[Values, bool]] = {}
         for name, values, stays in batch.overwrites:
             key = tuple([values[column] for column in self._primary_keys[name]])
@@ -97,9 +104,14 @@ class Saver:
         deleted: dict[Table, list[Values]] = {}
         for (name, _), (values, stays) in last.items():
             (replaced if stays else deleted).setdefault(self._tables[name], []).append(values)
+        return dict(replaced), dict(deleted)
+
+    def _overwrite(self, connection: Connection, batch: Batch) -> dict[Table, Sequence[Values]]:
+        """Write the records that replace others; the deletes that are left to do."""
+        replaced, deleted = self._overwrites(batch)
         for table, records in replaced.items():
             self._dialect.replace_all(connection, table, records)
-        return dict(deleted)
+        return deleted
 
     def _updates(self, batch: Batch) -> dict[Resource, Sequence[Values]]:
         """Rows to write by resource, kinds ascending: stock, the hot one, comes last."""

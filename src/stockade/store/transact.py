@@ -68,6 +68,7 @@ class Pending:
     extra: tuple[Key, ...] = ()
     to_open: tuple[Key, ...] = ()
     look_up: bool = False
+    early: bool = False  # the look-up may come before the last rows are locked
     duplicates: int = 0
     failures: int = 0
     uncertain: bool = False
@@ -104,6 +105,7 @@ class SqlStore:
         self._checkpoint = checkpoint
         self._random = random.Random()
         self._forecast = Forecast()
+        self._in_flight: set[str] = set()  # request ids of batches that have not ended
 
     @property
     def decides_ahead(self) -> bool:
@@ -132,7 +134,7 @@ class SqlStore:
         source = Source(tuple(positions)) if positions else None
         pending = Pending(list(commands), look_up=len(commands) > 1, source=source, decided=decided)
         results: list[Result] = []
-        for command, first in zip(commands, await self._settle(pending, guard, deadline), strict=True):
+        for command, first in zip(commands, await self._fly(pending, guard, deadline), strict=True):
             if isinstance(first, Needs):
                 more = MoreKeys(first.keys)
                 results.append(
@@ -156,6 +158,19 @@ class SqlStore:
             except Exception as error:  # noqa: BLE001 - the outcomes stand; that the positions do not is the answer
                 return [error for _ in results]
         return results if stale is None else [stale for _ in results]
+
+    async def _fly(self, pending: Pending, guard: Guard, deadline: float) -> list[Answer]:
+        """`_settle`, with the batch's request ids noted: an id that is in flight twice has to be looked up late."""
+        if len(pending.commands) == 1:
+            return await self._settle(pending, guard, deadline)
+        ids = {command.request_id for command in pending.commands}
+        pending.early = ids.isdisjoint(self._in_flight)
+        own = ids - self._in_flight
+        self._in_flight |= own
+        try:
+            return await self._settle(pending, guard, deadline)
+        finally:
+            self._in_flight -= own
 
     async def _settle(self, pending: Pending, guard: Guard, deadline: float) -> list[Answer]:
         """Attempt the batch until it has answers or the deadline is over."""
@@ -198,12 +213,13 @@ class SqlStore:
         if lost:
             self.stats.unknown += len(pending.commands)
             pending.uncertain = pending.look_up = True
+            pending.early = False
         if failure is Failure.CONFLICT:
             self.stats.conflicts += 1
             return None if pending.uncertain else [Conflict(str(error)) for _ in pending.commands]
         if failure is Failure.DUPLICATE and pending.duplicates < MAX_DUPLICATES:
             pending.duplicates += 1
-            pending.look_up = True
+            pending.look_up, pending.early = True, False
             return None
         if failure in (Failure.DATA, Failure.DUPLICATE, Failure.OTHER):
             if len(pending.commands) == 1 or failure is Failure.OTHER:
@@ -291,10 +307,26 @@ class SqlStore:
         commands = pending.commands
         if not self.decides_ahead or guard.kind is not GuardKind.ROW or len(commands) == 1:
             return folder.fold(commands, *self._load(connection, pending, guard))
-        ahead = Ahead(self._forecast, lambda rows: folder.fold(commands, rows, {}))
-        rows, known = self._load(connection, pending, guard, ahead)
+        early: dict[str, tuple[str, bytes]] = {}
+
+        def decide(rows: dict[Key, Row]) -> Batch:
+            batch = folder.fold(commands, rows, early)
+            self._saver.plan_held(batch)
+            return batch
+
+        def before_last(held: Mapping[Key, Row], missing: Sequence[Key]) -> None:
+            if pending.early:
+                early.update(self._known(connection, pending))
+            ahead.begin(held, missing)
+
+        ahead = Ahead(self._forecast, decide)
+        rows, known = self._load(connection, pending, guard, before_last)
         batch = ahead.end(rows)
-        if batch is None or known:
+        if pending.early:
+            known = early
+        elif known:
+            batch = None
+        if batch is None:
             batch = folder.fold(commands, rows, known)
         else:
             self.stats.foreseen += 1
@@ -310,8 +342,18 @@ class SqlStore:
         keys = {key for command in pending.commands for key in command.keys} | set(pending.extra)
         return sorted(str(key) for key in keys)
 
+    def _known(self, connection: Connection, pending: Pending) -> dict[str, tuple[str, bytes]]:
+        """The request ids of the batch that are recorded: (fingerprint, outcome)."""
+        ids = sorted({command.request_id for command in pending.commands})
+        found = self.database.dialect.known_requests(connection, requests, ids)
+        return {id_: (fingerprint, outcome) for id_, fingerprint, outcome in found}
+
     def _load(
-        self, connection: Connection, pending: Pending, guard: Guard, ahead: Ahead | None = None
+        self,
+        connection: Connection,
+        pending: Pending,
+        guard: Guard,
+        before_last: Callable[[Mapping[Key, Row], Sequence[Key]], None] | None = None,
     ) -> tuple[dict[Key, Row], dict[str, tuple[str, bytes]]]:
         rows = load_rows(
             connection,
@@ -320,14 +362,11 @@ class SqlStore:
             commands=pending.commands,
             extra=pending.extra,
             guard=guard,
-            before_last=ahead.begin if ahead else None,
+            before_last=before_last,
         )
         # Looked up after the rows are locked: a repeated request waited there for the first one's commit.
-        known: dict[str, tuple[str, bytes]] = {}
-        if pending.look_up:
-            ids = sorted({command.request_id for command in pending.commands})
-            found = self.database.dialect.known_requests(connection, requests, ids)
-            known = {id_: (fingerprint, outcome) for id_, fingerprint, outcome in found}
+        late = pending.look_up and not (pending.early and before_last)
+        known = self._known(connection, pending) if late else {}
         if self._checkpoint:
             self._checkpoint("loaded")
         return rows, known

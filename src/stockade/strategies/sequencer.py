@@ -3,13 +3,17 @@
 import asyncio
 import time
 from collections import deque
-from typing import ClassVar, NamedTuple
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from stockade.core import Accepted, Busy, Command, Guard, Promise, Rejected, Store, Unknown
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
 
+AT_ONCE = 16  # callers who get their answers before the event loop looks at its sockets again
 WORTH_TWO = 32  # from so many commands on, two batches share them
+
+Answer: TypeAlias = Accepted | Rejected | Exception
 
 
 class Waiting(NamedTuple):
@@ -150,19 +154,39 @@ class Sequencer(Base):
             raise
         finally:
             self._in_flight -= len(batch)
+        await self._tell(batch, answers, deadline)
+
+    async def _tell(self, batch: Sequence[Waiting], answers: Sequence[Answer], deadline: float) -> None:
+        """Give the callers their answers, a few at a time.
+
+        Between them the event loop looks at its sockets. There the next batch hears that it has the row now, and would
+        else hold it while all callers of this one go on.
+        """
         again: list[Waiting] = []
-        for waiting, answer in zip(batch, answers, strict=True):
-            if waiting.future.done():
-                continue
-            if isinstance(answer, Busy) and deadline < waiting.deadline:
-                again.append(waiting)  # it was a neighbour's time that ran out
-            elif isinstance(answer, Exception):
-                waiting.future.set_exception(answer)
-            else:
-                waiting.future.set_result(answer)
-        if again:
-            self._queue.extendleft(reversed(again))
-            self._arrived.set()
+        rest = iter(zip(batch, answers, strict=True))
+        try:
+            for number, (waiting, answer) in enumerate(rest, 1):
+                _tell_one(waiting, answer, deadline, again)
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)
+        finally:  # also when this is cancelled: what is committed is told
+            for waiting, answer in rest:
+                _tell_one(waiting, answer, deadline, again)
+            if again:
+                self._queue.extendleft(reversed(again))
+                self._arrived.set()
+
+
+def _tell_one(waiting: Waiting, answer: Answer, deadline: float, again: list[Waiting]) -> None:
+    """Answer one caller; who has time left and only met the end of a neighbour's joins `again`."""
+    if waiting.future.done():
+        return
+    if isinstance(answer, Busy) and deadline < waiting.deadline:
+        again.append(waiting)
+    elif isinstance(answer, Exception):
+        waiting.future.set_exception(answer)
+    else:
+        waiting.future.set_result(answer)
 
 
 class Turn:
