@@ -1,5 +1,6 @@
 """Whether `stock.changed` tells of each SKU in a chain: for every test that lets writers race."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import msgspec
@@ -32,11 +33,12 @@ def levels(connection):
 def breaks(connection):
     """Where the chain is broken: each event follows the one before, tells the ledger's level, the last one the row's.
 
-    Nothing where writers are protected from each other.
+    And ids of events that were given twice. Nothing where writers are protected from each other.
     """
     at = select(ledger.c.row_id, ledger.c.version, ledger.c.amount_after, ledger.c.held_after)
     entries = {(sku, version): left for sku, version, *left in connection.execute(at.where(ledger.c.kind == "stock"))}
-    told, found = levels(connection), []
+    ids = Counter(tuple(row) for row in connection.execute(select(outbox.c.request_id, outbox.c.seq)))
+    told, found = levels(connection), [id_ for id_, times in ids.items() if times > 1]
     for row in connection.execute(select(skus)):
         before = Level(0, 0, 0, 0)
         for each in told.get(row.id, ()):
