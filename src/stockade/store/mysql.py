@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from stockade.core import Busy
 from stockade.store.advisory import short
 from stockade.store.backends import AsyncBackend, Backend
+from stockade.store.compound import compound
 from stockade.store.dialect import Dialect, Values
 from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
@@ -109,10 +110,24 @@ def _fits(table: Table, name: str) -> bool:
 
 
 class MariaDialect(MysqlDialect):
-    """MariaDB: the same but for the collation."""
+    """MariaDB: another collation, and all writes of a batch as one compound statement."""
 
     name: ClassVar[str] = "mariadb"
     collation: ClassVar[str] = MARIADB_COLLATION
+
+    def plan(
+        self,
+        inserts: Mapping[Table, Sequence[Values]],
+        deletes: Mapping[Table, Sequence[Values]],
+        updates: Mapping[Resource, Sequence[Values]],
+    ) -> Any:
+        return compound(inserts, deletes, updates) or (inserts, deletes, updates)
+
+    def write_planned(self, connection: Connection, plan: Any) -> None:
+        if isinstance(plan, str):
+            connection.exec_driver_sql(plan)
+        else:
+            super().write_planned(connection, plan)
 
 
 def _engine(url: URL, pool_size: int, isolation: str) -> AsyncEngine:
