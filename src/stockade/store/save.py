@@ -180,7 +180,8 @@ class Saver:
             rows = [*batch.inserts.get(name, ()), *opened.get(name, ())]
             if rows:
                 found[table] = rows
-        found[ledger] = batch.ledger
+        # claims and entries in key order: of two batches that share requests, one waits for the other, never both
+        found[ledger] = sorted(batch.ledger, key=itemgetter("kind", "row_id", "request_id"))
         found[outbox] = batch.outbox
         return {table: rows for table, rows in found.items() if rows}
 
