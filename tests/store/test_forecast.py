@@ -1,24 +1,27 @@
 """Batches that are decided ahead: only on rows that then prove true, and never seen from outside."""
 
 import asyncio
+import time
 from itertools import pairwise
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.util import await_only
 
-from stockade.core import Guard, Key, Row
+from stockade.core import Busy, Guard, Key, Row
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.states import StockState
-from stockade.store import SqlStore
+from stockade.store import SqlStore, save
+from stockade.store.dialect import Gate
 from stockade.store.fold import Batch, Moved
-from stockade.store.forecast import MAX_ROWS, Ahead, Forecast
+from stockade.store.forecast import MAX_ROWS, Forecast
 from stockade.store.tables import ledger
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.store.test_transact import figures
+from tests.waiting import eventually_async
 
 HOT = Key("stock", "s")
 
@@ -83,7 +86,7 @@ async def test_another_writer_makes_the_forecast_void(server_database):
 
 async def test_a_forecast_believed_unseen_sells_a_unit_twice(server_database, monkeypatch):
     """The control: taken as true without a look at the row, the other process's unit is sold again."""
-    monkeypatch.setattr(Ahead, "end", lambda self, rows: self._batch)
+    monkeypatch.setattr(save, "Gate", lambda resource, values, was: Gate(resource, values, {"price": was["price"]}))
     monkeypatch.setattr(Forecast, "_trusted", property(lambda self: True, lambda self, value: None), raising=False)
     async with opened(server_database) as database, opened(server_database) as elsewhere:
         store, other = await stocked(database, "s"), SqlStore(elsewhere, SHOP_RESOURCES)
@@ -92,6 +95,39 @@ async def test_a_forecast_believed_unseen_sells_a_unit_twice(server_database, mo
         answers = await store.transact(takes(*range(5, 25)), Guard.ROW, deadline=soon())
         assert theirs.accepted
         assert 4 + 1 + sum(each.accepted for each in answers) == 21
+
+
+async def test_a_row_changed_by_hand_makes_the_forecast_void(server_database):
+    """Somebody corrects the stock in SQL and leaves the version alone: no unit is sold that is not there."""
+    async with opened(server_database) as database:
+        store = await stocked(database, "s")
+        await batches(store, (1, 2), (3, 4), (5, 6))
+        by_hand = text("UPDATE skus SET on_hand = 1 WHERE id = 's'")
+        await database.transaction(lambda c: c.execute(by_hand), deadline=soon())
+        foreseen = store.stats.foreseen
+        answers = await store.transact(takes(7, 8, 9), Guard.ROW, deadline=soon())
+        assert [each.accepted for each in answers] == [True, False, False]
+        assert store.stats.foreseen == foreseen
+
+
+async def test_a_turn_at_the_hot_row_is_left_by_who_gives_up(server_database):
+    """A batch that is cancelled, and one whose time is over, while they wait for their turn: the next one gets it."""
+    async with opened(server_database) as database:
+        store = await stocked(database, "s")
+        await batches(store, (1, 2), (3, 4), (5, 6))
+        (turn,) = store._forecast.turns([HOT])
+        await turn.acquire()
+        given_up = asyncio.create_task(store.transact(takes(7, 8), Guard.ROW, deadline=soon()))
+        await eventually_async(lambda: asyncio.sleep(0, turn._waiters))
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        late = await store.transact(takes(9, 10), Guard.ROW, deadline=time.monotonic() + 0.05)
+        assert all(isinstance(each, Busy) for each in late)
+        turn.release()
+        answers = await store.transact(takes(11, 12), Guard.ROW, deadline=soon())
+        assert [each.accepted for each in answers] == [True, True]
+        assert (await figures(store))[0] == 20 - 8
 
 
 async def test_a_batch_that_is_undone_takes_its_forecast_along(server_database):
@@ -223,19 +259,3 @@ def test_memory_is_bounded():
     forecast.compare([rows[-1].key], {rows[-1].key: rows[-1]})
     assert forecast.rows([rows[0].key]) is None
     assert forecast.rows([rows[-1].key]) is not None
-
-
-@pytest.mark.parametrize("arrives", ["first", "late"])
-async def test_rows_that_are_there_first_are_not_decided_twice(arrives):
-    """The decision runs when the loop has time; a transaction that has its rows by then takes no notice of it."""
-    forecast, calls = Forecast(), []
-    forecast.note(changed(row(5, 1)))
-    forecast.compare([HOT], {HOT: row(5, 1)})
-    ahead = Ahead(forecast, lambda rows: calls.append(rows) or Batch())
-    ahead.begin({}, [HOT])
-    if arrives == "late":
-        await asyncio.sleep(0)
-    found = ahead.end({HOT: row(5, 1)})
-    await asyncio.sleep(0)
-    assert (found is not None) == (arrives == "late")
-    assert len(calls) == (arrives == "late")

@@ -2,7 +2,7 @@
 
 A statement for each table is a round trip for each, while everybody else waits for the hot row: for one order or a few
 dozen, ten of them take longer than their work. The server parses the text anew each time. For larger batches that costs
-more than the round trips, so those are left to the driver's bulk statements. The text is made before the row is held.
+more than the round trips, so those are left to the driver's bulk statements.
 Values stand in it as literals that no setting of the server can read in another way: what is not letters, digits and
 `_ : . -` alone is sent in hexadecimal. Neighbour: `mysql` sends it.
 Source: MariaDB Server documentation, "BEGIN END" and "Hexadecimal Literals".
@@ -14,10 +14,11 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from stockade.store.dialect import Values
+from stockade.store.dialect import Gate, Values
 from stockade.store.resource import Resource
 
 MOST_ROWS = 400  # of all tables, some forty orders: measured with batches of 1 to 100
+SHUT = 1644  # ER_SIGNAL_EXCEPTION: the row of a gate was another
 MOST = 900_000  # characters: less than the least `max_allowed_packet` that was ever a default
 
 _plain = re.compile(r"[\w:.-]*\Z", re.ASCII).match
@@ -51,21 +52,29 @@ def compound(
     inserts: Mapping[Table, Sequence[Values]],
     deletes: Mapping[Table, Sequence[Values]],
     updates: Mapping[Resource, Sequence[Values]],
+    gate: Gate | None = None,
 ) -> str | None:
     """The statement; None where the driver's own do better, or have to do: many rows, long ones, unusual values.
 
     Rows are deleted and updated one by one, by their keys: a list of them could be read, and so locked, in another
-    order.
+    order. Behind a gate the statement ends with the error SHUT if the row is another.
     """
     tables = (*inserts.values(), *deletes.values(), *updates.values())
-    if len(tables) < 2 or sum(map(len, tables)) > MOST_ROWS:
+    if len(tables) + (gate is not None) < 2 or sum(map(len, tables)) > MOST_ROWS:
         return None
     try:
-        statements = [*_inserts(inserts), *_deletes(deletes), *_updates(updates)]
+        head = [] if gate is None else [_gate(gate)]
+        statements = [*head, *_inserts(inserts), *_deletes(deletes), *_updates(updates)]
     except NoLiteral:
         return None
     text = f"BEGIN NOT ATOMIC {'; '.join(statements)}; END"
     return text if len(text) <= MOST else None
+
+
+def _gate(gate: Gate) -> str:
+    was = " AND ".join([f"`{name}` <=> {literal(value)}" for name, value in gate.was.items()])
+    (moved,) = _updates({gate.resource: [gate.values]})
+    return f"{moved} AND {was}; IF ROW_COUNT() <> 1 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {SHUT}; END IF"
 
 
 def _inserts(inserts: Mapping[Table, Sequence[Values]]) -> Iterator[str]:

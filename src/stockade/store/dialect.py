@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -145,25 +145,23 @@ class Dialect:
         updates: Mapping[Resource, Sequence[Values]],
     ) -> None:
         """Insert, then delete, then write rows that are held; in as few statements as the database can."""
-        self.write_planned(connection, self.plan(inserts, deletes, updates))
-
-    def plan(
-        self,
-        inserts: Mapping[Table, Sequence[Values]],
-        deletes: Mapping[Table, Sequence[Values]],
-        updates: Mapping[Resource, Sequence[Values]],
-    ) -> Any:
-        """All of `write_all` that needs no connection; `write_planned` takes it."""
-        return inserts, deletes, updates
-
-    def write_planned(self, connection: Connection, plan: Any) -> None:
-        """Carry out what `plan` made."""
-        inserts, deletes, updates = plan
         self.insert_all(connection, inserts)
         for table, rows in deletes.items():
             self.delete_all(connection, table, rows)
         for resource, values in updates.items():
             self.update_held(connection, resource, values)
+
+    def write_gated(
+        self,
+        connection: Connection,
+        gate: "Gate",
+        inserts: Mapping[Table, Sequence[Values]],
+        deletes: Mapping[Table, Sequence[Values]],
+        updates: Mapping[Resource, Sequence[Values]],
+    ) -> bool | None:
+        """As `write_all`, and the gate's row, if that is as assumed once it is locked; else False, and nothing is
+        written. None: there is no one statement for that here."""
+        return None
 
     def update_guarded(self, connection: Connection, resource: Resource, guard: GuardKind, values: Values) -> int:
         """Write one row if its version (or stamp) is still the one loaded; how many rows matched."""
@@ -188,6 +186,20 @@ class Dialect:
             return None
         after = self.prepared(("after", resource.kind), lambda: select_counters(resource))
         return after.rows(connection, values)[0]
+
+
+class Gate(NamedTuple):
+    """A row to update, by what it is assumed to be.
+
+    Attributes:
+        resource: of the row.
+        values: as for `update_held`.
+        was: column -> value, of all columns that the row was read with.
+    """
+
+    resource: Resource
+    values: Values
+    was: Values
 
 
 class Prepared:

@@ -51,7 +51,7 @@ class Batch:
     replays: int = 0
     made: set[tuple[str, str]] = field(default_factory=set)  # keys of rows among `inserts`
     again: Callable[[Mapping[Key, Row]], "Batch"] | None = None  # decide anew where these rows are the true ones
-    plan: Any = None  # how to write it, made ahead
+    written: bool = False  # by the statement that locked its hot row
 
 
 class Folder:

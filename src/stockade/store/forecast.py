@@ -1,16 +1,16 @@
-"""Decide a batch while it waits for its hot rows, on the rows as the batch before it is about to leave them.
+"""Decide a batch before it holds its hot rows, on the rows as the batch before it is about to leave them.
 
 A hot row is held from its load to the commit. A batch that decides only after its load makes everybody who waits for
-that row wait for its arithmetic, and leaves the database idle meanwhile. So while the last rows of a load are waited
-for, the batch is decided on a forecast of them. The decisions count only if every row that is then read under its lock
-equals the one that was assumed: `fold` is a pure function, so equal rows give equal decisions, and anything else is
-decided anew. (Speculative execution with validation, as in Kung and Robinson 1981, but under row locks.)
-Neighbour: `transact`.
+that row wait for its arithmetic, and leaves the database idle meanwhile. So it is decided on a forecast of the rows it
+loads last. The decisions count only if each row, once it is locked, equals the one that was assumed: `fold` is a pure
+function, so equal rows give equal decisions, and anything else is decided anew. (Speculative execution with validation,
+as in Kung and Robinson 1981, but under row locks.) Neighbour: `transact`.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from weakref import WeakValueDictionary
 
 from stockade.core import Key, Row
 from stockade.store.fold import Batch
@@ -27,6 +27,7 @@ class Forecast:
 
     def __init__(self) -> None:
         self._rows: OrderedDict[Key, Row] = OrderedDict()
+        self._turns: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._trusted = False
 
     def note(self, batch: Batch) -> None:
@@ -44,41 +45,51 @@ class Forecast:
             return None
         return {key: self._rows[key] for key in keys}
 
+    def turns(self, keys: Sequence[Key]) -> list[asyncio.Lock]:
+        """What to hold, in this order, from before these rows are asked for until they are held: of two batches whose
+        statements are on their way, the one that the database reads first would come first."""
+        return [self._turns.setdefault(key, asyncio.Lock()) for key in keys if key in self._rows]
+
     def compare(self, keys: Sequence[Key], rows: Mapping[Key, Row]) -> None:
         """Learn from rows that were read under their locks whether to trust the next forecast."""
         known = [key for key in keys if key in self._rows]
         if known:
-            self._trusted = all(self._rows[key] == rows[key] for key in known)
+            self.trust(all(self._rows[key] == rows[key] for key in known))
+
+    def trust(self, came_true: bool) -> None:
+        """Whether to trust the next forecast."""
+        self._trusted = came_true
 
 
 class Ahead:
-    """One batch, decided by the event loop while its transaction waits for the last rows.
+    """One batch, decided before its last rows are held.
 
     Args:
         forecast: of the store.
-        decide: folds the batch over rows, which it may change, and prepares its write.
+        decide: folds the batch over rows, which it may change.
     """
 
     def __init__(self, forecast: Forecast, decide: Callable[[dict[Key, Row]], Batch]) -> None:
         self._forecast, self._decide = forecast, decide
         self._missing: Sequence[Key] = ()
-        self._assumed: dict[Key, Row] | None = None
-        self._batch: Batch | None = None
+        self._assumed: dict[Key, Row] = {}
+        self.batch: Batch | None = None
 
-    def begin(self, held: Mapping[Key, Row], missing: Sequence[Key]) -> None:
-        """Hear, before the last rows are asked for, which ones those are and which are held by now."""
+    def begin(self, held: Mapping[Key, Row], missing: Sequence[Key]) -> Mapping[Key, Row] | None:
+        """Decide on the rows that are held and a forecast of those that are missing; the forecast, or None."""
         self._missing = missing
         expected = self._forecast.rows(missing)
         if expected is not None:
             self._assumed = {**held, **expected}
-            asyncio.get_running_loop().call_soon(self._run)
-
-    def _run(self) -> None:
-        if self._assumed is not None:  # else the rows were there first
-            self._batch = self._decide(dict(self._assumed))
+            self.batch = self._decide(dict(self._assumed))
+            self._forecast.note(self.batch)
+        return expected
 
     def end(self, rows: Mapping[Key, Row]) -> Batch | None:
         """The batch, if it was decided on exactly these rows."""
-        self._forecast.compare(self._missing, rows)
-        assumed, self._assumed = self._assumed, None
-        return self._batch if assumed == rows else None
+        if self.batch is None:
+            self._forecast.compare(self._missing, rows)
+            return None
+        right = self._assumed == rows
+        self._forecast.trust(right)
+        return self.batch if right else None

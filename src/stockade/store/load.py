@@ -23,11 +23,12 @@ def load_rows(
     commands: Sequence[Command],
     extra: Sequence[Key],
     guard: Guard,
-    before_last: Callable[[Mapping[Key, Row], Sequence[Key]], None] | None = None,
+    without_last: Callable[[Mapping[Key, Row], Sequence[Key]], bool] | None = None,
 ) -> dict[Key, Row]:
     """All rows of the batch; a key without a row gets a Row without state, at version 0.
 
-    `before_last` hears of the rows that are loaded and of the keys that are missing, before the last statement.
+    `without_last` hears of the rows that are loaded and of the keys that are missing, before the last statement; if it
+    says so, that one is not sent.
 
     Under ROW every row is locked by a statement of its kind, kinds and ids ascending: two batches take turns and can
     never wait for each other in a circle. The value read is the one after the lock is granted.
@@ -40,8 +41,8 @@ def load_rows(
     rows: dict[Key, Row] = {}
     kinds = [(kind, list(keys)) for kind, keys in groupby(merged_keys(commands, extra), key=lambda key: key.kind)]
     for n, (kind, wanted) in enumerate(kinds, 1):
-        if before_last and n == len(kinds):
-            before_last(rows, wanted)
+        if without_last and n == len(kinds) and without_last(rows, wanted):
+            break
         resource = _resource(resources, kind)
         found = dialect.load(connection, resource, [key.id for key in wanted], lock)
         rows.update(_rows(resource, wanted, found))

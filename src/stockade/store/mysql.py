@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Connection, Integer, Select, Table
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from stockade.core import Busy
 from stockade.store.advisory import short
 from stockade.store.backends import AsyncBackend, Backend
-from stockade.store.compound import compound
-from stockade.store.dialect import Dialect, Values
+from stockade.store.compound import SHUT, compound
+from stockade.store.dialect import Dialect, Gate, Values
 from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
 from stockade.store.types import MARIADB_COLLATION, MYSQL_COLLATION
@@ -115,19 +116,37 @@ class MariaDialect(MysqlDialect):
     name: ClassVar[str] = "mariadb"
     collation: ClassVar[str] = MARIADB_COLLATION
 
-    def plan(
+    def write_all(
         self,
+        connection: Connection,
         inserts: Mapping[Table, Sequence[Values]],
         deletes: Mapping[Table, Sequence[Values]],
         updates: Mapping[Resource, Sequence[Values]],
-    ) -> Any:
-        return compound(inserts, deletes, updates) or (inserts, deletes, updates)
-
-    def write_planned(self, connection: Connection, plan: Any) -> None:
-        if isinstance(plan, str):
-            connection.exec_driver_sql(plan)
+    ) -> None:
+        text = compound(inserts, deletes, updates)
+        if text is None:
+            super().write_all(connection, inserts, deletes, updates)
         else:
-            super().write_planned(connection, plan)
+            connection.exec_driver_sql(text)
+
+    def write_gated(
+        self,
+        connection: Connection,
+        gate: Gate,
+        inserts: Mapping[Table, Sequence[Values]],
+        deletes: Mapping[Table, Sequence[Values]],
+        updates: Mapping[Resource, Sequence[Values]],
+    ) -> bool | None:
+        text = compound(inserts, deletes, updates, gate)
+        if text is None:
+            return None
+        try:
+            connection.exec_driver_sql(text)
+        except DBAPIError as error:
+            if error.orig is not None and error.orig.args[0] == SHUT:
+                return False
+            raise
+        return True
 
 
 def _engine(url: URL, pool_size: int, isolation: str) -> AsyncEngine:

@@ -18,11 +18,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from stockade.core import Busy
 from stockade.store.advisory import number
 from stockade.store.backends import AsyncBackend, Backend
-from stockade.store.dialect import Dialect, Values, select_rows
+from stockade.store.dialect import Dialect, Gate, Values, select_rows
 from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
 from stockade.store.tables import WRITTEN_BY
-from stockade.store.writes import Part, Writing, arrays, whole
+from stockade.store.writes import WAS, Part, Writing, arrays, whole
 
 # Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
 # generic plan then keeps when the table has grown.
@@ -102,22 +102,42 @@ class PostgresDialect(Dialect):
         values = {f"p0_{name}": [row[name] for row in rows] for name in names}
         self.prepared(("open", table.name, names), build).count(connection, values)
 
-    def plan(
+    def write_all(
         self,
+        connection: Connection,
         inserts: Mapping[Table, Sequence[Values]],
         deletes: Mapping[Table, Sequence[Values]],
         updates: Mapping[Resource, Sequence[Values]],
-    ) -> Any:
-        parts = [
-            *(part for table, rows in inserts.items() for part in _insertions(table, rows)),
-            *(Part("delete", table, tuple(rows[0]), rows) for table, rows in deletes.items()),
-            *(Part("update", resource.table, tuple(rows[0]), rows) for resource, rows in updates.items()),
-        ]
-        return Writing(parts) if parts else None
+    ) -> None:
+        parts = _parts(inserts, deletes, updates)
+        if parts:
+            writing = Writing(parts)
+            self.prepared(writing.shape, writing.statement).count(connection, writing.values)
 
-    def write_planned(self, connection: Connection, plan: Any) -> None:
-        if plan is not None:
-            self.prepared(plan.shape, plan.statement).count(connection, plan.values)
+    def write_gated(
+        self,
+        connection: Connection,
+        gate: Gate,
+        inserts: Mapping[Table, Sequence[Values]],
+        deletes: Mapping[Table, Sequence[Values]],
+        updates: Mapping[Resource, Sequence[Values]],
+    ) -> bool:
+        values = {**gate.values, **{f"{WAS}{name}": value for name, value in gate.was.items()}}
+        first = Part("gate", gate.resource.table, tuple(values), [values])
+        writing = Writing([first, *_parts(inserts, deletes, updates)])
+        return bool(self.prepared(writing.shape, writing.statement).rows(connection, writing.values))
+
+
+def _parts(
+    inserts: Mapping[Table, Sequence[Values]],
+    deletes: Mapping[Table, Sequence[Values]],
+    updates: Mapping[Resource, Sequence[Values]],
+) -> list[Part]:
+    return [
+        *(part for table, rows in inserts.items() for part in _insertions(table, rows)),
+        *(Part("delete", table, tuple(rows[0]), rows) for table, rows in deletes.items()),
+        *(Part("update", resource.table, tuple(rows[0]), rows) for resource, rows in updates.items()),
+    ]
 
 
 def _insertions(table: Table, rows: Sequence[Values]) -> list[Part]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, MetaData, Table
 
 from stockade.core import Guard, GuardKind, Key, Row
-from stockade.store.dialect import Dialect, Values
+from stockade.store.dialect import Dialect, Gate, Values
 from stockade.store.fold import Batch, Moved
 from stockade.store.resource import Resource
 from stockade.store.tables import ledger, outbox, requests
@@ -80,18 +80,29 @@ class Saver:
             self._save_compared(connection, batch, guard)
         return batch
 
-    def plan_held(self, batch: Batch) -> None:
-        """Prepare the write of a batch whose rows will be held, as far as that needs no connection."""
+    def save_ahead(self, connection: Connection, batch: Batch, hot: Row) -> bool | None:
+        """Write the batch in one statement if the one row that it has not locked still is `hot`, once it is locked.
+
+        False: it is another, and nothing is written. None: this batch, or this database, takes several statements.
+        """
         replaced, deleted = self._overwrites(batch)
-        batch.plan = replaced, self._dialect.plan(self._inserts(batch), deleted, self._updates(batch))
+        moved = batch.moved.get(hot.key)
+        if moved is None or replaced:
+            return None
+        resource = self._resources[hot.key.kind]
+        updates = self._updates(batch)
+        values = self._values(moved)
+        updates[resource] = [each for each in updates[resource] if each["id_"] != hot.key.id]
+        was = {**hot.state._asdict(), "version": hot.version, "stamp": hot.stamp}
+        rest = {each: rows for each, rows in updates.items() if rows}
+        gate = Gate(resource, values, was)
+        return self._dialect.write_gated(connection, gate, self._inserts(batch), deleted, rest)
 
     def _save_held(self, connection: Connection, batch: Batch) -> None:
-        if batch.plan is None:
-            self.plan_held(batch)
-        replaced, plan = batch.plan
-        for table, records in replaced.items():
-            self._dialect.replace_all(connection, table, records)
-        self._dialect.write_planned(connection, plan)
+        inserts = self._inserts(batch)
+        updates = self._updates(batch)
+        deletes = self._overwrite(connection, batch)
+        self._dialect.write_all(connection, inserts, deletes, updates)
 
     def _overwrites(self, batch: Batch) -> tuple[dict[Table, Sequence[Values]], dict[Table, Sequence[Values]]]:
         """Records that replace others, and those to delete. Of several writes to one record of a batch (put into the
@@ -113,14 +124,14 @@ class Saver:
             self._dialect.replace_all(connection, table, records)
         return deleted
 
-    def _updates(self, batch: Batch) -> dict[Resource, Sequence[Values]]:
+    def _updates(self, batch: Batch) -> dict[Resource, list[Values]]:
         """Rows to write by resource, kinds ascending: stock, the hot one, comes last."""
         updates: dict[Resource, list[Values]] = {}
         for key in sorted(batch.moved):
             moved = batch.moved[key]
             if moved.base.state is not None:
                 updates.setdefault(self._resources[key.kind], []).append(self._values(moved))
-        return dict(updates)
+        return updates
 
     def _save_compared(self, connection: Connection, batch: Batch, guard: Guard) -> None:
         """Claims and records first, then each changed row if it is still the one that was read."""

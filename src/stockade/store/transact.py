@@ -9,9 +9,9 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
+from sqlalchemy.util import await_only
 
 from stockade.core import (
     Accepted,
@@ -37,6 +37,7 @@ from stockade.store.failures import Failure, classify
 from stockade.store.fold import Answer, Batch, Folder, Needs
 from stockade.store.forecast import Ahead, Forecast
 from stockade.store.load import load_rows
+from stockade.store.pending import Pending, Source
 from stockade.store.positions import move_positions
 from stockade.store.resource import Resource
 from stockade.store.save import RowChanged, Saver, Unopened
@@ -50,31 +51,6 @@ MAX_PAUSE_S = 0.5
 READS_APART = frozenset({GuardKind.NONE, GuardKind.VERSION, GuardKind.TIMESTAMP, GuardKind.DELTA})
 
 Result = Accepted | Rejected | Exception
-
-
-@dataclass(slots=True)
-class Source:
-    """Where the commands of one call were read from; `moved` once a transaction has committed the move."""
-
-    positions: tuple[Position, ...]
-    moved: bool = False
-
-
-@dataclass(slots=True)
-class Pending:
-    """Commands that still have no answer, and what is known about their attempts so far."""
-
-    commands: list[Command]
-    extra: tuple[Key, ...] = ()
-    to_open: tuple[Key, ...] = ()
-    look_up: bool = False
-    early: bool = False  # the look-up may come before the last rows are locked
-    duplicates: int = 0
-    failures: int = 0
-    uncertain: bool = False
-    source: Source | None = None
-    decided: Callable[[], None] | None = None
-    whole: bool = True  # these are all commands of the call, so their transaction may move its positions
 
 
 class SqlStore:
@@ -289,9 +265,9 @@ class SqlStore:
 
             def body(connection: Connection) -> Batch:
                 batch = self._decide(connection, folder, pending, guard)
-                self._check_opened(batch)
-                if pending.decided:
-                    pending.decided()
+                if not batch.written:
+                    self._check_opened(batch)
+                    pending.tell_decided()
                 return self._write(connection, batch, pending, guard)
 
             isolation = "SERIALIZABLE" if guard.kind is GuardKind.SERIALIZABLE else None
@@ -303,35 +279,52 @@ class SqlStore:
         return batch.answers
 
     def _decide(self, connection: Connection, folder: Folder, pending: Pending, guard: Guard) -> Batch:
-        """Load and decide; ahead of the last rows, where statements leave the event loop time for that."""
+        """Load and decide; before the last rows are held, where others can use the time."""
         commands = pending.commands
         if not self.decides_ahead or guard.kind is not GuardKind.ROW or len(commands) == 1:
             return folder.fold(commands, *self._load(connection, pending, guard))
         early: dict[str, tuple[str, bytes]] = {}
+        ahead = Ahead(self._forecast, lambda rows: folder.fold(commands, rows, early))
 
-        def decide(rows: dict[Key, Row]) -> Batch:
-            batch = folder.fold(commands, rows, early)
-            self._saver.plan_held(batch)
-            return batch
+        turns: list[asyncio.Lock] = []
 
-        def before_last(held: Mapping[Key, Row], missing: Sequence[Key]) -> None:
+        def without_last(held: Mapping[Key, Row], missing: Sequence[Key]) -> bool:
+            expected = None
             if pending.early:
                 early.update(self._known(connection, pending))
-            ahead.begin(held, missing)
+                expected = ahead.begin(held, missing)
+            for turn in self._forecast.turns(missing):
+                await_only(turn.acquire())
+                turns.append(turn)
+            return expected is not None and self._write_ahead(connection, ahead.batch, pending, expected)
 
-        ahead = Ahead(self._forecast, decide)
-        rows, known = self._load(connection, pending, guard, before_last)
+        try:
+            rows, known = self._load(connection, pending, guard, without_last)
+        finally:
+            for turn in turns:
+                turn.release()
+        if ahead.batch is not None and ahead.batch.written:
+            self.stats.foreseen += 1
+            return ahead.batch
         batch = ahead.end(rows)
-        if pending.early:
-            known = early
-        elif known:
-            batch = None
         if batch is None:
-            batch = folder.fold(commands, rows, known)
+            batch = folder.fold(commands, rows, early or known)
+            self._forecast.note(batch)
         else:
             self.stats.foreseen += 1
-        self._forecast.note(batch)
         return batch
+
+    def _write_ahead(
+        self, connection: Connection, batch: Batch | None, pending: Pending, expected: Mapping[Key, Row]
+    ) -> bool:
+        """Write the batch in the statement that locks its hot row, if there is one such row and it is as expected."""
+        if batch is None or self._saver.unopened(batch):
+            return False
+        pending.tell_decided()
+        if len(expected) == 1:
+            (hot,) = expected.values()
+            batch.written = bool(self._saver.save_ahead(connection, batch, hot))
+        return batch.written
 
     def _check_opened(self, batch: Batch) -> None:
         if keys := self._saver.unopened(batch):
@@ -353,7 +346,7 @@ class SqlStore:
         connection: Connection,
         pending: Pending,
         guard: Guard,
-        before_last: Callable[[Mapping[Key, Row], Sequence[Key]], None] | None = None,
+        without_last: Callable[[Mapping[Key, Row], Sequence[Key]], bool] | None = None,
     ) -> tuple[dict[Key, Row], dict[str, tuple[str, bytes]]]:
         rows = load_rows(
             connection,
@@ -362,10 +355,10 @@ class SqlStore:
             commands=pending.commands,
             extra=pending.extra,
             guard=guard,
-            before_last=before_last,
+            without_last=without_last,
         )
         # Looked up after the rows are locked: a repeated request waited there for the first one's commit.
-        late = pending.look_up and not (pending.early and before_last)
+        late = pending.look_up and not (pending.early and without_last)
         known = self._known(connection, pending) if late else {}
         if self._checkpoint:
             self._checkpoint("loaded")
@@ -377,7 +370,7 @@ class SqlStore:
         return self._save(connection, batch, guard)
 
     def _save(self, connection: Connection, batch: Batch, guard: Guard) -> Batch:
-        if batch.requests:
+        if batch.requests and not batch.written:
             batch = self._saver.save(connection, batch, guard)
         if self._checkpoint:
             self._checkpoint("saved")

@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     column,
     delete,
+    exists,
     func,
     insert,
     literal_column,
@@ -29,11 +30,15 @@ from sqlalchemy import (
 from stockade.store.dialect import Values
 
 MANY = 16  # rows from which on equal columns are looked for: fewer are equal by chance, and every case is a statement
+WAS = "was_"  # how the values of a gate are named that its row must have
 _FIRST: Any = literal_column("1")  # arrays of PostgreSQL begin at 1
 
 
 class Part(NamedTuple):
-    """Rows to `insert`, `delete` or `update` in one table; each has the columns of the first."""
+    """Rows to `insert`, `delete` or `update` in one table; each has the columns of the first.
+
+    A `gate` updates one row that is as its values `was_…` say; if it is another, no part writes anything.
+    """
 
     kind: str
     table: Table
@@ -86,9 +91,14 @@ class Writing:
                 self._read_as[parameter] = equal
 
     def statement(self) -> Any:
-        """One statement for all parts."""
-        ctes = (_one(n, part, self._read_as).cte(f"w{n}") for n, part in enumerate(self._parts))
-        return select(literal_column("1")).add_cte(*ctes)
+        """One statement for all parts; behind a gate it returns a row if that was open."""
+        first, *others = self._parts
+        gated = first.kind == "gate"
+        head = (_gate(first) if gated else _one(0, first, self._read_as, None)).cte("w0")
+        held = exists(select(literal_column("1")).select_from(head)) if gated else None
+        ctes = [_one(n, part, self._read_as, held).cte(f"w{n}") for n, part in enumerate(others, 1)]
+        answer: Any = select(literal_column("1"))
+        return (answer.select_from(head) if gated else answer.add_cte(head)).add_cte(*ctes)
 
 
 def arrays(n: int, table: Table, names: Sequence[str], read_as: Mapping[str, str] | None = None) -> Any:
@@ -103,18 +113,31 @@ def _array(n: int, name: str, type_: Any, read_as: Mapping[str, str]) -> Any:
     return bindparam(read_as.get(parameter, parameter), type_=ARRAY(type_))
 
 
-def _one(n: int, part: Part, read_as: Mapping[str, str]) -> Any:
+def _gate(part: Part) -> Any:
+    table = part.table
+    values = {name: bindparam(f"p0_{name}", type_=_type(table, name)) for name in part.names}
+    same = [
+        table.c[name.removeprefix(WAS)].is_not_distinct_from(values.pop(name))
+        for name in part.names
+        if name.startswith(WAS)
+    ]
+    return update(table).where(table.c.id == values.pop("id_"), *same).values(values).returning(literal_column("1"))
+
+
+def _one(n: int, part: Part, read_as: Mapping[str, str], held: Any) -> Any:
     kind, table, names, rows = part
     many = arrays(n, table, names, read_as) if len(rows) > 1 else None
     values = {name: _value(n, part, name, many, read_as) for name in names}
-    if kind == "insert" and many is not None:
-        return insert(table).from_select(list(names), select(*values.values()), include_defaults=False)
+    also = () if held is None else (held,)
+    if kind == "insert" and (many is not None or also):
+        rows_ = select(*values.values()).where(*also)
+        return insert(table).from_select(list(names), rows_, include_defaults=False)
     if kind == "insert":
         return insert(table).values(values)
     if kind == "delete":
-        return delete(table).where(and_(*(table.c[name] == value for name, value in values.items())))
+        return delete(table).where(and_(*(table.c[name] == value for name, value in values.items()), *also))
     id_ = values.pop("id_")
-    return update(table).where(table.c.id == id_).values(values)
+    return update(table).where(table.c.id == id_, *also).values(values)
 
 
 def _value(n: int, part: Part, name: str, many: Any, read_as: Mapping[str, str]) -> Any:
@@ -137,7 +160,7 @@ def _entire(table: Table, names: Sequence[str]) -> frozenset[str]:
 
 
 def _type(table: Table, name: str) -> Any:
-    return whole(table.c[name.removesuffix("_")].type)
+    return whole(table.c[name.removesuffix("_").removeprefix(WAS)].type)
 
 
 def whole(type_: Any) -> Any:

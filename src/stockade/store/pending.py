@@ -1,0 +1,37 @@
+"""What one call of `transact` carries from attempt to attempt."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stockade.core import Command, Key, Position
+
+
+@dataclass(slots=True)
+class Source:
+    """Where the commands of one call were read from; `moved` once a transaction has committed the move."""
+
+    positions: tuple[Position, ...]
+    moved: bool = False
+
+
+@dataclass(slots=True)
+class Pending:
+    """Commands that still have no answer, and what is known about their attempts so far."""
+
+    commands: list[Command]
+    extra: tuple[Key, ...] = ()
+    to_open: tuple[Key, ...] = ()
+    look_up: bool = False
+    early: bool = False  # the look-up may come before the last rows are locked
+    duplicates: int = 0
+    failures: int = 0
+    uncertain: bool = False
+    source: Source | None = None
+    decided: Callable[[], None] | None = None
+    whole: bool = True  # these are all commands of the call, so their transaction may move its positions
+
+    def tell_decided(self) -> None:
+        """Once: tell the caller that the next batch may begin."""
+        decided, self.decided = self.decided, None
+        if decided is not None:
+            decided()
