@@ -1,6 +1,6 @@
 """The whole HTTP order path under wrk: one hot product, one worker process, PostgreSQL and MariaDB.
 
-    python -m benchmarks.http_orders                64 and 256 connections, 5 rounds: about four minutes
+    python -m benchmarks.http_orders                64 and 256 connections, 5 rounds: about five minutes
     python -m benchmarks.http_orders --clients 64 --rounds 2
 
 Client, service and database share this machine's processors.
@@ -9,8 +9,8 @@ Client, service and database share this machine's processors.
 import argparse
 import statistics
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -24,32 +24,36 @@ POOL = 8  # the default of `stockade serve`
 MAX_CONNECTIONS = 500
 
 
-def arms(grounds: Sequence[Ground], clients: int) -> list[Served]:
-    """The sequencer on every server, and `pessimistic` with a connection for each client on the first."""
-    first = grounds[0]
-    sequencers = [Served(f"sequencer, {g.server.kind}", "sequencer", g, clients, POOL) for g in grounds]
-    return [*sequencers, Served(f"pessimistic, {first.server.kind}", "pessimistic", first, clients, clients)]
+def arms(ground: Ground, clients: int, first: bool) -> list[Served]:
+    """The sequencer, and on the first database `pessimistic` with a connection for each client."""
+    sequencer = Served(f"sequencer, {ground.server.kind}", "sequencer", ground, clients, POOL)
+    if not first:
+        return [sequencer]
+    return [sequencer, Served(f"pessimistic, {ground.server.kind}", "pessimistic", ground, clients, clients)]
 
 
 async def run(kinds: Sequence[str], clients: Sequence[int], pace: Pace, path: Path | None) -> None:
-    """Start the servers, let the arms take turns for each number of clients, print."""
+    """One database after the other, each alone: a server that still flushes what it wrote holds up the other's
+    commits. For each number of clients let the arms take turns, and print."""
     samples: list[Sample] = []
     found: list[Measured] = []
-    async with AsyncExitStack() as stack:
-        print(f"starting {' and '.join(kinds)} with {BUYERS:,} buyers", flush=True)
-        grounds = [await stack.enter_async_context(open_ground(BUYERS, kind, MAX_CONNECTIONS)) for kind in kinds]
-        environment = report.environment(grounds, pace)
-        for number in clients:
-            print(f"\n## {number} connections of wrk, one hot product\n", flush=True)
-            own = []
-            async for sample in take_turns(grounds[0], arms(grounds, number), pace):
-                print(f"  round {sample.round} {sample.arm:24} {sample.orders_s:9,.0f} orders/s", flush=True)
-                own.append(sample)
-            asked = Ratio(f"sequencer, {kinds[0]}", f"pessimistic, {kinds[0]}", 8, 12)
-            measured = [each for each in [asked.of(own)] if each]
-            print(f"\n{report.table(own)}\n\n{report.ratio_table(measured)}\n\n{processes(own)}", flush=True)
-            samples += own
-            found += measured
+    environment: dict[str, Any] = {"servers": {}}
+    for kind in kinds:
+        print(f"starting {kind} with {BUYERS:,} buyers", flush=True)
+        async with open_ground(BUYERS, kind, MAX_CONNECTIONS) as ground:
+            here = report.environment([ground], pace)
+            environment = {**here, "servers": {**environment["servers"], **here["servers"]}}
+            for number in clients:
+                print(f"\n## {kind}: {number} connections of wrk, one hot product\n", flush=True)
+                own = []
+                async for sample in take_turns(ground, arms(ground, number, kind == kinds[0]), pace):
+                    print(f"  round {sample.round} {sample.arm:24} {sample.orders_s:9,.0f} orders/s", flush=True)
+                    own.append(sample)
+                asked = Ratio(f"sequencer, {kind}", f"pessimistic, {kind}", 8, 12)
+                measured = [each for each in [asked.of(own)] if each]
+                print(f"\n{report.table(own)}\n\n{report.ratio_table(measured)}\n\n{processes(own)}", flush=True)
+                samples += own
+                found += measured
     if path:
         report.write_json(path, environment, samples, found)
 
@@ -74,7 +78,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[64, 256], help="connections (default 64 256)")
     parser.add_argument("--databases", nargs="+", choices=["postgres", "mariadb"], default=["postgres", "mariadb"])
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default 5)")
-    parser.add_argument("--seconds", type=int, default=2, help="measured in each run (default 2)")
+    parser.add_argument("--seconds", type=int, default=5, help="measured in each run (default 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample")
     options = parser.parse_args()
     if find_wrk() is None:
