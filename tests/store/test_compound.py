@@ -6,6 +6,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from stockade.store import compound
 from stockade.store.compound import NoLiteral, literal
+from stockade.store.dialect import Writes
 from tests.store.conftest import opened, soon
 
 own = MetaData()
@@ -50,7 +51,7 @@ async def write(database, things_=(), marks_=(), modes=None):
         if modes is not None:
             connection.exec_driver_sql(f"SET SESSION sql_mode = '{modes}'")
         tables = {things: list(things_), marks: list(marks_)}
-        database.dialect.write_all(connection, {table: rows for table, rows in tables.items() if rows}, {}, {})
+        database.dialect.write_all(connection, Writes({table: rows for table, rows in tables.items() if rows}))
 
     await database.transaction(body, deadline=soon())
 
@@ -90,7 +91,7 @@ async def test_quotes_written_plainly_do_not_arrive(mariadb, monkeypatch):
 async def test_large_writes_are_left_to_the_driver(mariadb, words):
     """Neither many rows nor long ones become one statement, and both are written."""
     rows = [row(number, words) for number in range(compound.MOST_ROWS // len(words) + 120)]
-    assert compound.compound({things: rows, marks: [{"id": "m", "share": None}]}, {}, {}) is None
+    assert compound.compound(Writes({things: rows, marks: [{"id": "m", "share": None}]})) is None
     await write(mariadb, rows, [{"id": "m", "share": None}])
     assert len(await rows_of(mariadb)) == len(rows)
 
@@ -126,7 +127,7 @@ async def test_a_refused_row_leaves_nothing(mariadb, bad, error):
 def test_columns_follow_the_first_row():
     """Rows may name their columns in another order."""
     rows = [{"id": "a", "n": 1}, {"n": 2, "id": "b"}]
-    assert compound.compound({things: rows, marks: [{"id": "m"}]}, {}, {}) == (
+    assert compound.compound(Writes({things: rows, marks: [{"id": "m"}]})) == (
         "BEGIN NOT ATOMIC INSERT INTO `things` (`id`, `n`) VALUES ('a', 1), ('b', 2); "
         "INSERT INTO `thing_marks` (`id`) VALUES ('m'); END"
     )

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, select
 
+from stockade.store.dialect import Writes
 from stockade.store.tables import WRITTEN_BY
 from tests.store.conftest import soon
 
@@ -37,7 +38,7 @@ async def test_records_arrive_as_given(database, records):
     """What is sent once for all rows, or as a plain parameter, is read back as it was given."""
     rows = [dict(zip(("author", "stars", "text"), record, strict=True)) for record in records]
     await database.transaction(own.create_all, deadline=soon())
-    await database.transaction(lambda c: database.dialect.write_all(c, {notes: rows}, {}, {}), deadline=soon())
+    await database.transaction(lambda c: database.dialect.write_all(c, Writes({notes: rows})), deadline=soon())
     assert sorted(map(str, await found(database))) == sorted(map(str, records))
 
 
@@ -47,7 +48,7 @@ async def test_rows_are_written_group_by_group(database):
     events = Table("events", meta, Column("n", BigInteger), Column("kind", String(8)), info={WRITTEN_BY: "kind"})
     rows = [{"n": n, "kind": "odd" if n % 2 else "even"} for n in range(MANY_ROWS + 1)]
     await database.transaction(meta.create_all, deadline=soon())
-    await database.transaction(lambda c: database.dialect.write_all(c, {events: rows}, {}, {}), deadline=soon())
+    await database.transaction(lambda c: database.dialect.write_all(c, Writes({events: rows})), deadline=soon())
     there = await database.read(lambda c: [tuple(row) for row in c.execute(select(events)).all()])
     assert sorted(there) == [(row["n"], row["kind"]) for row in rows]
 
@@ -60,7 +61,7 @@ async def test_equal_columns_are_sent_once_and_only_while_they_are_equal(databas
         for batch, equal in (("a", True), ("b", False), ("c", True))
     ]
     for rows in batches:
-        await database.transaction(lambda c, r=rows: database.dialect.write_all(c, {notes: r}, {}, {}), deadline=soon())
+        await database.transaction(lambda c, r=rows: database.dialect.write_all(c, Writes({notes: r})), deadline=soon())
     assert sorted(await found(database)) == sorted(tuple(row.values()) for rows in batches for row in rows)
 
 
@@ -69,8 +70,8 @@ async def test_only_the_named_are_deleted(database):
     rows = [{"author": author, "stars": stars, "text": text} for author, stars, text in [*MANY, ("a", 2, "w")]]
     gone = [{"author": "a", "stars": 1}, {"author": "b", "stars": 1}]
     await database.transaction(own.create_all, deadline=soon())
-    await database.transaction(lambda c: database.dialect.write_all(c, {notes: rows}, {}, {}), deadline=soon())
-    await database.transaction(lambda c: database.dialect.write_all(c, {}, {notes: gone}, {}), deadline=soon())
+    await database.transaction(lambda c: database.dialect.write_all(c, Writes({notes: rows})), deadline=soon())
+    await database.transaction(lambda c: database.dialect.write_all(c, Writes(deletes={notes: gone})), deadline=soon())
     assert sorted(await found(database)) == [("a", 2, "w"), ("c", 1, "z")]
 
 

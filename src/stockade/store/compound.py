@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from stockade.store.dialect import Gate, Values
+from stockade.store.dialect import Gate, Values, Writes
 from stockade.store.resource import Resource
 
 MOST_ROWS = 400  # of all tables, some forty orders: measured with batches of 1 to 100
@@ -48,23 +48,18 @@ def literal(value: Any) -> str:
     raise NoLiteral(f"no literal for a {kind.__name__}")
 
 
-def compound(
-    inserts: Mapping[Table, Sequence[Values]],
-    deletes: Mapping[Table, Sequence[Values]],
-    updates: Mapping[Resource, Sequence[Values]],
-    gate: Gate | None = None,
-) -> str | None:
+def compound(writes: Writes, gate: Gate | None = None) -> str | None:
     """The statement; None where the driver's own do better, or have to do: many rows, long ones, unusual values.
 
     Rows are deleted and updated one by one, by their keys: a list of them could be read, and so locked, in another
     order. Behind a gate the statement ends with the error SHUT if the row is another.
     """
-    tables = (*inserts.values(), *deletes.values(), *updates.values())
+    tables = (*writes.inserts.values(), *writes.deletes.values(), *writes.updates.values())
     if len(tables) + (gate is not None) < 2 or sum(map(len, tables)) > MOST_ROWS:
         return None
     try:
         head = [] if gate is None else [_gate(gate)]
-        statements = [*head, *_inserts(inserts), *_deletes(deletes), *_updates(updates)]
+        statements = [*head, *_inserts(writes.inserts), *_deletes(writes.deletes), *_updates(writes.updates)]
     except NoLiteral:
         return None
     text = f"BEGIN NOT ATOMIC {'; '.join(statements)}; END"

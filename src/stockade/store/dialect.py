@@ -137,28 +137,15 @@ class Dialect:
         """Write rows that this transaction already holds: no guard needed, any order."""
         self.prepared(("held", resource.kind), lambda: update_one(resource)).many(connection, rows)
 
-    def write_all(
-        self,
-        connection: Connection,
-        inserts: Mapping[Table, Sequence[Values]],
-        deletes: Mapping[Table, Sequence[Values]],
-        updates: Mapping[Resource, Sequence[Values]],
-    ) -> None:
+    def write_all(self, connection: Connection, writes: "Writes") -> None:
         """Insert, then delete, then write rows that are held; in as few statements as the database can."""
-        self.insert_all(connection, inserts)
-        for table, rows in deletes.items():
+        self.insert_all(connection, writes.inserts)
+        for table, rows in writes.deletes.items():
             self.delete_all(connection, table, rows)
-        for resource, values in updates.items():
+        for resource, values in writes.updates.items():
             self.update_held(connection, resource, values)
 
-    def write_gated(
-        self,
-        connection: Connection,
-        gate: "Gate",
-        inserts: Mapping[Table, Sequence[Values]],
-        deletes: Mapping[Table, Sequence[Values]],
-        updates: Mapping[Resource, Sequence[Values]],
-    ) -> bool | None:
+    def write_gated(self, connection: Connection, gate: "Gate", writes: "Writes") -> bool | None:
         """As `write_all`, and the gate's row, if that is as assumed once it is locked; else False, and nothing is
         written. None: there is no one statement for that here."""
         return None
@@ -186,6 +173,14 @@ class Dialect:
             return None
         after = self.prepared(("after", resource.kind), lambda: select_counters(resource))
         return after.rows(connection, values)[0]
+
+
+class Writes(NamedTuple):
+    """Records to insert, parents first, and to delete by table; rows that are held, by resource, to write."""
+
+    inserts: Mapping[Table, Sequence[Values]] = {}
+    deletes: Mapping[Table, Sequence[Values]] = {}
+    updates: Mapping[Resource, Sequence[Values]] = {}
 
 
 class Gate(NamedTuple):

@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from stockade.core import Busy
 from stockade.store.advisory import short
 from stockade.store.backends import AsyncBackend, Backend
 from stockade.store.compound import SHUT, compound
-from stockade.store.dialect import Dialect, Gate, Values
+from stockade.store.dialect import Dialect, Gate, Values, Writes
 from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
 from stockade.store.types import MARIADB_COLLATION, MYSQL_COLLATION
@@ -116,28 +116,15 @@ class MariaDialect(MysqlDialect):
     name: ClassVar[str] = "mariadb"
     collation: ClassVar[str] = MARIADB_COLLATION
 
-    def write_all(
-        self,
-        connection: Connection,
-        inserts: Mapping[Table, Sequence[Values]],
-        deletes: Mapping[Table, Sequence[Values]],
-        updates: Mapping[Resource, Sequence[Values]],
-    ) -> None:
-        text = compound(inserts, deletes, updates)
+    def write_all(self, connection: Connection, writes: Writes) -> None:
+        text = compound(writes)
         if text is None:
-            super().write_all(connection, inserts, deletes, updates)
+            super().write_all(connection, writes)
         else:
             connection.exec_driver_sql(text)
 
-    def write_gated(
-        self,
-        connection: Connection,
-        gate: Gate,
-        inserts: Mapping[Table, Sequence[Values]],
-        deletes: Mapping[Table, Sequence[Values]],
-        updates: Mapping[Resource, Sequence[Values]],
-    ) -> bool | None:
-        text = compound(inserts, deletes, updates, gate)
+    def write_gated(self, connection: Connection, gate: Gate, writes: Writes) -> bool | None:
+        text = compound(writes, gate)
         if text is None:
             return None
         try:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from stockade.core import Busy
 from stockade.store.advisory import number
 from stockade.store.backends import AsyncBackend, Backend
-from stockade.store.dialect import Dialect, Gate, Values, select_rows
+from stockade.store.dialect import Dialect, Gate, Values, Writes, select_rows
 from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
 from stockade.store.tables import WRITTEN_BY
@@ -82,13 +82,13 @@ class PostgresDialect(Dialect):
         return self.prepared(("known", table.name), build).rows(connection, {"ids": list(ids)})
 
     def insert_all(self, connection: Connection, batches: Mapping[Table, Sequence[Values]]) -> None:
-        self.write_all(connection, batches, {}, {})
+        self.write_all(connection, Writes(batches))
 
     def delete_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
-        self.write_all(connection, {}, {table: rows}, {})
+        self.write_all(connection, Writes(deletes={table: rows}))
 
     def update_held(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
-        self.write_all(connection, {}, {}, {resource: rows})
+        self.write_all(connection, Writes(updates={resource: rows}))
 
     def open_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         names = tuple(rows[0])
@@ -102,41 +102,24 @@ class PostgresDialect(Dialect):
         values = {f"p0_{name}": [row[name] for row in rows] for name in names}
         self.prepared(("open", table.name, names), build).count(connection, values)
 
-    def write_all(
-        self,
-        connection: Connection,
-        inserts: Mapping[Table, Sequence[Values]],
-        deletes: Mapping[Table, Sequence[Values]],
-        updates: Mapping[Resource, Sequence[Values]],
-    ) -> None:
-        parts = _parts(inserts, deletes, updates)
+    def write_all(self, connection: Connection, writes: Writes) -> None:
+        parts = _parts(writes)
         if parts:
             writing = Writing(parts)
             self.prepared(writing.shape, writing.statement).count(connection, writing.values)
 
-    def write_gated(
-        self,
-        connection: Connection,
-        gate: Gate,
-        inserts: Mapping[Table, Sequence[Values]],
-        deletes: Mapping[Table, Sequence[Values]],
-        updates: Mapping[Resource, Sequence[Values]],
-    ) -> bool:
+    def write_gated(self, connection: Connection, gate: Gate, writes: Writes) -> bool:
         values = {**gate.values, **{f"{WAS}{name}": value for name, value in gate.was.items()}}
         first = Part("gate", gate.resource.table, tuple(values), [values])
-        writing = Writing([first, *_parts(inserts, deletes, updates)])
+        writing = Writing([first, *_parts(writes)])
         return bool(self.prepared(writing.shape, writing.statement).rows(connection, writing.values))
 
 
-def _parts(
-    inserts: Mapping[Table, Sequence[Values]],
-    deletes: Mapping[Table, Sequence[Values]],
-    updates: Mapping[Resource, Sequence[Values]],
-) -> list[Part]:
+def _parts(writes: Writes) -> list[Part]:
     return [
-        *(part for table, rows in inserts.items() for part in _insertions(table, rows)),
-        *(Part("delete", table, tuple(rows[0]), rows) for table, rows in deletes.items()),
-        *(Part("update", resource.table, tuple(rows[0]), rows) for resource, rows in updates.items()),
+        *(part for table, rows in writes.inserts.items() for part in _insertions(table, rows)),
+        *(Part("delete", table, tuple(rows[0]), rows) for table, rows in writes.deletes.items()),
+        *(Part("update", resource.table, tuple(rows[0]), rows) for resource, rows in writes.updates.items()),
     ]
 
 

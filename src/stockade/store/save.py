@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, MetaData, Table
 
 from stockade.core import Guard, GuardKind, Key, Row
-from stockade.store.dialect import Dialect, Gate, Values
+from stockade.store.dialect import Dialect, Gate, Values, Writes
 from stockade.store.fold import Batch, Moved
 from stockade.store.resource import Resource
 from stockade.store.tables import ledger, outbox, requests
@@ -96,13 +96,13 @@ class Saver:
         was = {**hot.state._asdict(), "version": hot.version, "stamp": hot.stamp}
         rest = {each: rows for each, rows in updates.items() if rows}
         gate = Gate(resource, values, was)
-        return self._dialect.write_gated(connection, gate, self._inserts(batch), deleted, rest)
+        return self._dialect.write_gated(connection, gate, Writes(self._inserts(batch), deleted, rest))
 
     def _save_held(self, connection: Connection, batch: Batch) -> None:
         inserts = self._inserts(batch)
         updates = self._updates(batch)
         deletes = self._overwrite(connection, batch)
-        self._dialect.write_all(connection, inserts, deletes, updates)
+        self._dialect.write_all(connection, Writes(inserts, deletes, updates))
 
     def _overwrites(self, batch: Batch) -> tuple[dict[Table, Sequence[Values]], dict[Table, Sequence[Values]]]:
         """Records that replace others, and those to delete. Of several writes to one record of a batch (put into the
@@ -136,7 +136,7 @@ class Saver:
     def _save_compared(self, connection: Connection, batch: Batch, guard: Guard) -> None:
         """Claims and records first, then each changed row if it is still the one that was read."""
         deletes = self._overwrite(connection, batch)
-        self._dialect.write_all(connection, self._inserts(batch), deletes, {})
+        self._dialect.write_all(connection, Writes(self._inserts(batch), deletes))
         for key, moved in self._changed(batch):
             self._compare_and_set(connection, key, moved, guard.kind)
 
@@ -157,7 +157,7 @@ class Saver:
         if true:
             batch = _decided_again(batch, true)
         deletes = self._overwrite(connection, batch)
-        self._dialect.write_all(connection, self._inserts(batch), deletes, {})
+        self._dialect.write_all(connection, Writes(self._inserts(batch), deletes))
         return batch
 
     @staticmethod
