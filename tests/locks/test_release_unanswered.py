@@ -45,6 +45,24 @@ def held_keys(server):
         return {key for key in client.scan_iter() if not key.startswith("{")}
 
 
+async def see_what_becomes_of_a(server, locks, repeats):
+    """The key of lock "a" goes; in the control it is still there after another lock was had."""
+    if repeats:
+        await eventually(lambda: "a" not in held_keys(server))
+    else:
+        async with locks.lock("c"):
+            assert "a" in held_keys(server)
+
+
+def see_what_becomes_of_a_sync(server, locks, repeats):
+    """The same for threads."""
+    if repeats:
+        eventually_sync(lambda: "a" not in held_keys(server))
+    else:
+        with locks.lock("c"):
+            assert "a" in held_keys(server)
+
+
 @pytest.fixture
 async def complaints():
     """What the loop had to say of errors that nobody took."""
@@ -71,11 +89,7 @@ async def test_cancelled_release(server, repeats, complaints):
         gc.collect()
         assert complaints == []
         server.resume()
-        if repeats:
-            await eventually(lambda: "a" not in held_keys(server))
-        else:
-            async with locks.lock("c"):
-                assert "a" in held_keys(server)
+        await see_what_becomes_of_a(server, locks, repeats)
 
 
 def test_interrupted_release(server, repeats, interrupt_after):
@@ -91,11 +105,7 @@ def test_interrupted_release(server, repeats, interrupt_after):
             lease.release()
         assert time.monotonic() - started < 0.03 + 2 * TUNING.call_s + 0.3
         server.resume()
-        if repeats:
-            eventually_sync(lambda: "a" not in held_keys(server))
-        else:
-            with locks.lock("c"):
-                assert "a" in held_keys(server)
+        see_what_becomes_of_a_sync(server, locks, repeats)
 
 
 def test_interrupted_between_grant_and_caller(server, repeats, monkeypatch):
@@ -112,11 +122,7 @@ def test_interrupted_between_grant_and_caller(server, repeats, monkeypatch):
             with pytest.raises(Interrupt):
                 locks.lock("a").acquire()
         server.resume()
-        if repeats:
-            eventually_sync(lambda: "a" not in held_keys(server))
-        else:
-            with locks.lock("c"):
-                assert "a" in held_keys(server)
+        see_what_becomes_of_a_sync(server, locks, repeats)
 
 
 async def test_dropped_lease(server, repeats):
@@ -132,11 +138,7 @@ async def test_dropped_lease(server, repeats):
         await locks.port.settle()
         assert ("failed", "a") in events
         server.resume()
-        if repeats:
-            await eventually(lambda: "a" not in held_keys(server))
-        else:
-            async with locks.lock("c"):
-                assert "a" in held_keys(server)
+        await see_what_becomes_of_a(server, locks, repeats)
 
 
 async def test_a_repeated_release_tells_no_loss(server):

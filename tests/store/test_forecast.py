@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.util import await_only
 
-from stockade.core import Busy, Guard, Key, Row
+from stockade.core import Accepted, Busy, Guard, Key, Row
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.states import StockState
 from stockade.store import SqlStore, save
@@ -16,7 +16,7 @@ from stockade.store.dialect import Gate
 from stockade.store.fold import Batch, Moved
 from stockade.store.forecast import MAX_ROWS, Forecast
 from stockade.store.tables import ledger
-from stockade.strategies import registry
+from stockade.strategies import registry, sequencer
 from stockade.strategies.options import Options
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
@@ -222,6 +222,29 @@ async def test_the_sequencer_keeps_order_over_two_batches(server_database):
             await strategy.stop()
         assert [each.accepted for each in answers] == [True] * 20 + [False] * 80
         assert store.stats.foreseen > 0
+
+
+class Committed:
+    """A store whose batches are all committed."""
+
+    decides_ahead = False
+
+    async def transact(self, commands, guard, *, deadline, decided):
+        return [Accepted({}) for _ in commands]
+
+
+async def test_a_sequencer_cancelled_while_it_answers_tells_everybody(monkeypatch):
+    """What is committed is told, also to those whose answers were still to be given."""
+    monkeypatch.setattr(sequencer, "AT_ONCE", 1)
+    strategy = sequencer.Sequencer(Committed())
+    await strategy.start()
+    callers = [asyncio.create_task(strategy.execute(command)) for command in takes(*range(10))]
+    callers[0].add_done_callback(lambda _: strategy._task.cancel())
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(*callers)
+    assert all(each.accepted for each in answers)
+    with pytest.raises(asyncio.CancelledError):
+        await strategy._task
 
 
 def test_a_row_must_be_changed_twice_to_be_hot():

@@ -18,7 +18,7 @@ from stockade.store.dialect import Gate, Values, Writes
 from stockade.store.resource import Resource
 
 MOST_ROWS = 400  # of all tables, some forty orders: measured with batches of 1 to 100
-SHUT = 1644  # ER_SIGNAL_EXCEPTION: the row of a gate was another
+SHUT = 50_445  # the row of a gate was another; a number that neither the server nor a plain SIGNAL (1644) uses
 MOST = 900_000  # characters: less than the least `max_allowed_packet` that was ever a default
 
 _plain = re.compile(r"[\w:.-]*\Z", re.ASCII).match
