@@ -141,3 +141,22 @@ class Discover(Base):
                 self.asked.append(sku)
                 return Decision(need_keys=[Key("stock", sku)])
         return Decision(Accepted({"rows": len(rows)}))
+
+
+@dataclass(frozen=True, slots=True)
+class Buy(Base):
+    """Take one unit of `s` for 10 points of a user, who must have as many left."""
+
+    user: str = "u"
+
+    @property
+    def keys(self):
+        return (Key("stock", "s"), Key("points", self.user))
+
+    def decide(self, rows):
+        stock, points = (rows[key].state for key in self.keys)
+        if stock.on_hand < 1 or points is None or points.balance < 10:
+            return Decision(Rejected("NOT_BOUGHT"))
+        taken = Change(stock._replace(on_hand=stock.on_hand - 1), -1, note="taken", ref=self.request_id)
+        used = Change(points._replace(balance=points.balance - 10), -10, note="use", ref=self.request_id)
+        return Decision(Accepted({}), dict(zip(self.keys, (taken, used), strict=True)))

@@ -11,7 +11,7 @@ from sqlalchemy.util import await_only
 from stockade.core import Accepted, Busy, Guard, Key, Row
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.states import StockState
-from stockade.store import SqlStore, save
+from stockade.store import SqlStore, save, transact
 from stockade.store.dialect import Gate
 from stockade.store.fold import Batch, Moved
 from stockade.store.forecast import MAX_ROWS, Forecast
@@ -39,6 +39,12 @@ def changed(*rows, count=2):
 def takes(*numbers):
     """Orders of one unit of the hot row."""
     return [Take(rid("take", number)) for number in numbers]
+
+
+def statement_by_statement(store):
+    """The store without `at_once`, on any database."""
+    store._at_once = None
+    return store
 
 
 async def batches(store, *groups):
@@ -86,6 +92,7 @@ async def test_another_writer_makes_the_forecast_void(server_database):
 
 async def test_a_forecast_believed_unseen_sells_a_unit_twice(server_database, monkeypatch):
     """The control: taken as true without a look at the row, the other process's unit is sold again."""
+    monkeypatch.setattr(save, "_as_read", lambda row: {"id_": row.key.id, "price": row.state.price})
     monkeypatch.setattr(save, "Gate", lambda resource, values, was: Gate(resource, values, {"price": was["price"]}))
     monkeypatch.setattr(Forecast, "_trusted", property(lambda self: True, lambda self, value: None), raising=False)
     async with opened(server_database) as database, opened(server_database) as elsewhere:
@@ -113,7 +120,7 @@ async def test_a_row_changed_by_hand_makes_the_forecast_void(server_database):
 async def test_a_turn_at_the_hot_row_is_left_by_who_gives_up(server_database):
     """A batch that is cancelled, and one whose time is over, while they wait for their turn: the next one gets it."""
     async with opened(server_database) as database:
-        store = await stocked(database, "s")
+        store = statement_by_statement(await stocked(database, "s"))
         await batches(store, (1, 2), (3, 4), (5, 6))
         (turn,) = store._forecast.turns([HOT])
         await turn.acquire()
@@ -133,7 +140,7 @@ async def test_a_turn_at_the_hot_row_is_left_by_who_gives_up(server_database):
 async def test_a_batch_that_is_undone_takes_its_forecast_along(server_database):
     """The first batch dies after it was decided: the second, decided on what it would have left, is decided anew."""
     async with opened(server_database) as database:
-        store = await stocked(database, "s")
+        store = statement_by_statement(await stocked(database, "s"))
         await batches(store, (1, 2), (3, 4), (5, 6))
         postgres, killed, real = database.dialect.name == "postgres", [], store._save
 
@@ -163,15 +170,15 @@ async def test_a_double_click_across_two_batches_is_one_order(server_database):
         assert (await figures(store))[0] == 20 - 11
 
 
-async def test_a_double_click_that_reaches_two_processes_is_one_order(server_database):
+async def test_a_double_click_that_reaches_two_processes_is_one_order(server_database, monkeypatch):
     """The second process looked its ids up before the first one's commit: the claim is refused, and it asks again."""
     async with opened(server_database) as database, opened(server_database) as elsewhere:
         store, other = await stocked(database, "s"), SqlStore(elsewhere, SHOP_RESOURCES)
         held, looked = asyncio.Event(), asyncio.Event()
-        loop, real, save = asyncio.get_running_loop(), other._known, store._save
+        loop, real, save = asyncio.get_running_loop(), transact.known_requests, store._save
 
-        def look(connection, pending):
-            found = real(connection, pending)
+        def look(connection, dialect, commands):
+            found = real(connection, dialect, commands)
             loop.call_soon(looked.set)
             return found
 
@@ -180,9 +187,10 @@ async def test_a_double_click_that_reaches_two_processes_is_one_order(server_dat
             await_only(asyncio.wait_for(looked.wait(), 5))
             return save(connection, batch, guard)
 
-        other._known, store._save = look, save_later
+        store._save = save_later
         first = asyncio.create_task(store.transact(takes(1, 2, 3), Guard.ROW, deadline=soon()))
         await asyncio.wait_for(held.wait(), 5)
+        monkeypatch.setattr(transact, "known_requests", look)
         second = await other.transact(takes(3, 4, 5), Guard.ROW, deadline=soon())
         assert all(each.accepted and not each.replayed for each in await first)
         assert [each.replayed for each in second] == [True, False, False]

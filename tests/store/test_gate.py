@@ -1,4 +1,4 @@
-"""A write behind a gate: everything if the row is as assumed, nothing if it is another."""
+"""A write behind a gate in a transaction (MariaDB): everything if the row is as assumed, nothing if it is another."""
 
 import pytest
 from sqlalchemy import select, text
@@ -32,9 +32,9 @@ async def write(database, gate_):
 
 
 @pytest.fixture
-async def shop(server_database):
+async def shop(mariadb_database):
     """A database with a SKU and a table of the test's own."""
-    async with opened(server_database) as database:
+    async with opened(mariadb_database) as database:
         await stocked(database, "s")
         await database.transaction(own.create_all, deadline=soon())
         yield database

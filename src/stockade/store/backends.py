@@ -32,12 +32,14 @@ class Run:
         isolation: isolation level or None.
         advisory: advisory locks to hold.
         committing: the commit was sent; before that, a transaction that is given up has changed nothing.
+        alone: each statement of the body is a transaction of its own.
     """
 
     deadline: float
     isolation: str | None
     advisory: tuple[str, ...]
     committing: bool = False
+    alone: bool = False
 
     @property
     def left_s(self) -> float:
@@ -78,6 +80,18 @@ def run_in_transaction(connection: Connection, dialect: Dialect, body: Callable[
     return result
 
 
+def run_alone(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: Run) -> T:
+    """Body, without a transaction around it; a break while it writes is told apart from one before."""
+    dialect.before_begin(connection, run.left_s)
+    try:
+        return body(connection)
+    except BaseException as error:
+        _roll_back(connection, error)
+        if run.committing and classify(error) is Failure.LOST:
+            raise CommitLost(str(error)) from error
+        raise
+
+
 def _isolate(connection: Connection, level: str) -> None:
     """Set the level until the connection goes back to its pool; cancelled meanwhile, the connection is thrown away."""
     try:
@@ -108,6 +122,7 @@ class AsyncBackend:
         self.dialect = dialect
         self.readers = reader_count
         self._write = writers
+        self._alone = writers.execution_options(isolation_level="AUTOCOMMIT")  # the same connections
         self._read = readers
 
     async def read(self, body: Callable[[Connection], T]) -> T:
@@ -116,6 +131,9 @@ class AsyncBackend:
 
     async def write(self, body: Callable[[Connection], T], run: Run) -> T:
         def work() -> T:
+            if run.alone:
+                with self._alone.sync_engine.connect() as connection:
+                    return run_alone(connection, self.dialect, body, run)
             with self._write.sync_engine.connect() as connection:
                 if run.isolation is not None:
                     _isolate(connection, run.isolation)

@@ -117,17 +117,32 @@ class Database:
             CommitLost: the commit was sent, its reply never came.
             TimeoutError: the server overran the deadline; the transaction may or may not be durable.
         """
-        await self._enter(self._writers, deadline)
+        return await self._write(body, Run(deadline, isolation, tuple(advisory)))
+
+    async def alone(self, body: Callable[[Connection, Run], T], *, deadline: float) -> T:
+        """Run a function each of whose statements is a transaction of its own.
+
+        Args:
+            body: a synchronous function over a Connection; it sets `committing` of its Run before it writes.
+            deadline: on the monotonic clock, in seconds: ends the wait for a connection. The waits for locks are
+                bounded by the connection's own settings.
+
+        Raises:
+            Busy, CommitLost, TimeoutError: as `transaction`.
+        """
+        run = Run(deadline, None, (), alone=True)
+        return await self._write(lambda connection: body(connection, run), run)
+
+    async def _write(self, body: Callable[[Connection], T], run: Run) -> T:
+        await self._enter(self._writers, run.deadline)
         token = in_transaction.set(True)
         try:
-            run = Run(deadline, isolation, tuple(advisory))
-            try:
-                async with asyncio.timeout(run.left_s + GRACE_S):
-                    return await self._backend.write(body, run)
-            except TimeoutError as error:
-                if run.committing:
-                    raise
-                raise Busy("the transaction was given up at its deadline, before its commit") from error
+            async with asyncio.timeout(run.left_s + GRACE_S):
+                return await self._backend.write(body, run)
+        except TimeoutError as error:
+            if run.committing:
+                raise
+            raise Busy("the transaction was given up at its deadline, before its commit") from error
         finally:
             in_transaction.reset(token)
             self._writers.release()

@@ -150,6 +150,18 @@ class Dialect:
         written. None: there is no one statement for that here."""
         return None
 
+    def may_write_at_once(self, left_s: float) -> bool:
+        """Whether there is one statement for a whole batch, and its waits for locks are bounded well enough when this
+        time is left, in seconds."""
+        return False
+
+    def write_at_once(self, connection: Connection, assumed: Sequence["Assumed"], writes: "Writes") -> bool:
+        """Lock rows in this order, and if all are as assumed write everything; else False, and nothing is written.
+
+        One statement, and so a transaction of its own where none is open.
+        """
+        return False
+
     def update_guarded(self, connection: Connection, resource: Resource, guard: GuardKind, values: Values) -> int:
         """Write one row if its version (or stamp) is still the one loaded; how many rows matched."""
         statement = self.prepared(("guarded", resource.kind, guard), lambda: update_one(resource, guard))
@@ -181,6 +193,22 @@ class Writes(NamedTuple):
     inserts: Mapping[Table, Sequence[Values]] = {}
     deletes: Mapping[Table, Sequence[Values]] = {}
     updates: Mapping[Resource, Sequence[Values]] = {}
+
+
+class Assumed(NamedTuple):
+    """Rows of one table on which a batch was decided, and what it makes of them.
+
+    Columns whose names end with `_` are the key.
+
+    Attributes:
+        table: of the rows.
+        rows: the key and the assumed values of each row, in the order in which they are locked.
+        moves: the key and the new values of those that change.
+    """
+
+    table: Table
+    rows: Sequence[Values]
+    moves: Sequence[Values]
 
 
 class Gate(NamedTuple):

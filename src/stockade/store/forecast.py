@@ -8,6 +8,7 @@ as in Kung and Robinson 1981, but under row locks.) Neighbour: `transact`.
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakValueDictionary
@@ -16,6 +17,38 @@ from stockade.core import Key, Row
 from stockade.store.fold import Batch
 
 MAX_ROWS = 1_024
+
+
+class Flight:
+    """A batch from when it is decided to its end, for those that come after it.
+
+    Attributes:
+        before: batches on the same last rows that were in flight when this one departed.
+        ended: set when the batch has its answers.
+        departed: whether it was decided ahead, and sent.
+        rows: what it leaves.
+    """
+
+    __slots__ = ("before", "departed", "ended", "rows")
+
+    def __init__(self) -> None:
+        self.before: Sequence[Flight] = ()
+        self.ended = asyncio.Event()
+        self.departed = False
+        self.rows: Mapping[Key, Row] = {}
+
+
+async def landed(flights: Sequence[Flight], deadline: float) -> bool:
+    """Wait until these have ended; False when there are none, or not before the deadline (monotonic clock)."""
+    if not flights:
+        return False
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            for each in flights:
+                await each.ended.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 class Forecast:
@@ -28,6 +61,8 @@ class Forecast:
     def __init__(self) -> None:
         self._rows: OrderedDict[Key, Row] = OrderedDict()
         self._turns: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
+        self._flying: dict[Key, Row] = {}
+        self._newest: dict[Key, Flight] = {}
         self._trusted = False
 
     def note(self, batch: Batch) -> None:
@@ -44,6 +79,31 @@ class Forecast:
         if not self._trusted or any(key not in self._rows for key in keys):
             return None
         return {key: self._rows[key] for key in keys}
+
+    def depart(self, flight: Flight, batch: Batch, last: Sequence[Key]) -> None:
+        """A batch is decided and about to be sent as one statement; `last` are the rows that it locks last."""
+        self.note(batch)
+        flight.rows = {key: moved.row for key, moved in batch.moved.items()}
+        self._flying.update(flight.rows)
+        flight.before, flight.departed = self.ahead_of(flight, last), True
+        self._newest.update((key, flight) for key in last)
+
+    def land(self, flight: Flight) -> None:
+        """It has ended, well or not."""
+        flight.ended.set()
+        if flight.departed:
+            self._flying = {key: row for key, row in self._flying.items() if flight.rows.get(key) is not row}
+            self._newest = {key: newest for key, newest in self._newest.items() if newest is not flight}
+
+    def flying(self, keys: Sequence[Key]) -> dict[Key, Row]:
+        """Those of these rows that a batch in flight changes, as the newest one leaves them."""
+        return {key: self._flying[key] for key in keys if key in self._flying}
+
+    def ahead_of(self, flight: Flight, last: Sequence[Key]) -> list[Flight]:
+        """Batches in flight that this one must not overtake at its last rows."""
+        if flight.departed or not self._newest:
+            return list(flight.before)
+        return list({id(each): each for key in last if (each := self._newest.get(key))}.values())
 
     def turns(self, keys: Sequence[Key]) -> list[asyncio.Lock]:
         """What to hold, in this order, from before these rows are asked for until they are held: of two batches whose

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from stockade.core import Command, FenceRefused, Guard, GuardKind, Key, NotSupported, Row, merged_keys
 from stockade.store.dialect import Dialect
 from stockade.store.resource import Resource
+from stockade.store.tables import requests
 
 
 class UnknownKind(ValueError):
@@ -47,6 +48,14 @@ def load_rows(
         found = dialect.load(connection, resource, [key.id for key in wanted], lock)
         rows.update(_rows(resource, wanted, found))
     return rows
+
+
+def known_requests(
+    connection: Connection, dialect: Dialect, commands: Sequence[Command]
+) -> dict[str, tuple[str, bytes]]:
+    """The request ids of a batch that are recorded: (fingerprint, outcome)."""
+    found = dialect.known_requests(connection, requests, sorted({command.request_id for command in commands}))
+    return {id_: (fingerprint, outcome) for id_, fingerprint, outcome in found}
 
 
 def _install_fences(connection: Connection, dialect: Dialect, resources: Mapping[str, Resource], guard: Guard) -> None:

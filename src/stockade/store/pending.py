@@ -1,9 +1,10 @@
 """What one call of `transact` carries from attempt to attempt."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from stockade.core import Command, Key, Position
+from stockade.store.forecast import Flight
 
 
 @dataclass(slots=True)
@@ -29,6 +30,11 @@ class Pending:
     source: Source | None = None
     decided: Callable[[], None] | None = None
     whole: bool = True  # these are all commands of the call, so their transaction may move its positions
+    flight: Flight = field(default_factory=Flight)
+
+    def may_move(self, answers: Iterable[object]) -> bool:
+        """Whether a transaction with these answers leaves no command of the call without an outcome."""
+        return self.whole and all(isinstance(answer, tuple) for answer in answers)
 
     def tell_decided(self) -> None:
         """Once: tell the caller that the next batch may begin."""

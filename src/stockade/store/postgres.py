@@ -18,11 +18,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from stockade.core import Busy
 from stockade.store.advisory import number
 from stockade.store.backends import AsyncBackend, Backend
-from stockade.store.dialect import Dialect, Gate, Values, Writes, select_rows
+from stockade.store.dialect import Assumed, Dialect, Values, Writes, select_rows
 from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
 from stockade.store.tables import WRITTEN_BY
-from stockade.store.writes import WAS, Part, Writing, arrays, whole
+from stockade.store.writes import Part, Writing, arrays, whole
 
 # Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
 # generic plan then keeps when the table has grown.
@@ -33,6 +33,11 @@ POINT_LOOKUPS = {
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
 }
+
+
+AT_ONCE_SHARE = (
+    0.25  # of the session's own bound of a lock wait: what is past its deadline by more than that is in doubt
+)
 
 
 class PostgresDialect(Dialect):
@@ -108,10 +113,13 @@ class PostgresDialect(Dialect):
             writing = Writing(parts)
             self.prepared(writing.shape, writing.statement).count(connection, writing.values)
 
-    def write_gated(self, connection: Connection, gate: Gate, writes: Writes) -> bool:
-        values = {**gate.values, **{f"{WAS}{name}": value for name, value in gate.was.items()}}
-        first = Part("gate", gate.resource.table, tuple(values), [values])
-        writing = Writing([first, *_parts(writes)])
+    def may_write_at_once(self, left_s: float) -> bool:
+        return left_s >= AT_ONCE_SHARE * self._wait_s
+
+    def write_at_once(self, connection: Connection, assumed: Sequence[Assumed], writes: Writes) -> bool:
+        checks = [Part("check", table, tuple(rows[0]), rows) for table, rows, _ in assumed]
+        moves = [Part("update", table, tuple(rows[0]), rows) for table, _, rows in assumed if rows]
+        writing = Writing([*checks, *moves, *_parts(writes)])
         return bool(self.prepared(writing.shape, writing.statement).rows(connection, writing.values))
 
 
@@ -141,7 +149,8 @@ async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend
     """Two pools: one for transactions with plans pinned to point lookups, one for queries."""
     ms = max(1, int(wait_s * 1000))
     bounds = {"application_name": "stockade", "lock_timeout": str(ms), "statement_timeout": str(ms + 200)}
-    settings = {"server_settings": {**bounds, **POINT_LOOKUPS}}
+    isolation = {"default_transaction_isolation": "read committed"}  # whatever the server's own is
+    settings = {"server_settings": {**bounds, **isolation, **POINT_LOOKUPS}}
     writers = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False, connect_args=settings)
     reader_count = max(2, min(pool_size, 8))
     readers = create_async_engine(

@@ -6,13 +6,14 @@ follows in key order, with the guard in its WHERE: two savers meet on rows in on
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, MetaData, Table
 
 from stockade.core import Guard, GuardKind, Key, Row
-from stockade.store.dialect import Dialect, Gate, Values, Writes
+from stockade.store.dialect import Assumed, Dialect, Gate, Values, Writes
 from stockade.store.fold import Batch, Moved
 from stockade.store.resource import Resource
 from stockade.store.tables import ledger, outbox, requests
@@ -91,12 +92,38 @@ class Saver:
             return None
         resource = self._resources[hot.key.kind]
         updates = self._updates(batch)
-        values = self._values(moved)
+        values = self._values(moved.row)
         updates[resource] = [each for each in updates[resource] if each["id_"] != hot.key.id]
         was = {**hot.state._asdict(), "version": hot.version, "stamp": hot.stamp}
         rest = {each: rows for each, rows in updates.items() if rows}
         gate = Gate(resource, values, was)
         return self._dialect.write_gated(connection, gate, Writes(self._inserts(batch), deleted, rest))
+
+    def fits_one_statement(self, batch: Batch, rows: Mapping[Key, Row]) -> bool:
+        """Whether `save_at_once` can write this batch, which was decided on these rows."""
+        there = all(row.state is not None for row in rows.values())  # a row that is not there cannot be locked
+        return there and bool(batch.requests) and not any(stays for _, _, stays in batch.overwrites)
+
+    def save_at_once(
+        self, connection: Connection, batch: Batch, rows: Mapping[Key, Row], further: Sequence[Assumed]
+    ) -> bool:
+        """Write the batch in one statement if all rows, once they are locked, are those that it was decided on.
+
+        Args:
+            connection: in no transaction: the statement is one.
+            batch: one that fits.
+            rows: in key order, the order in which they are locked.
+            further: rows of other tables, locked last.
+        """
+        _, deleted = self._overwrites(batch)
+        assumed = []
+        for kind, keys in groupby(rows, key=lambda key: key.kind):
+            resource = self._resources[kind]
+            if not resource.many:
+                ids = list(keys)
+                moves = [self._values(batch.moved[key].row) for key in ids if key in batch.moved]
+                assumed.append(Assumed(resource.table, [_as_read(rows[key]) for key in ids], moves))
+        return self._dialect.write_at_once(connection, [*assumed, *further], Writes(self._inserts(batch), deleted))
 
     def _save_held(self, connection: Connection, batch: Batch) -> None:
         inserts = self._inserts(batch)
@@ -130,7 +157,7 @@ class Saver:
         for key in sorted(batch.moved):
             moved = batch.moved[key]
             if moved.base.state is not None:
-                updates.setdefault(self._resources[key.kind], []).append(self._values(moved))
+                updates.setdefault(self._resources[key.kind], []).append(self._values(moved.row))
         return updates
 
     def _save_compared(self, connection: Connection, batch: Batch, guard: Guard) -> None:
@@ -168,7 +195,7 @@ class Saver:
     def _compare_and_set(self, connection: Connection, key: Key, moved: Moved, kind: GuardKind) -> None:
         stamp = kind is GuardKind.TIMESTAMP
         by = GuardKind.TIMESTAMP if stamp else GuardKind.NONE if kind is GuardKind.NONE else GuardKind.VERSION
-        values = {**self._values(moved), "version_": moved.base.version, "stamp_": moved.base.stamp}
+        values = {**self._values(moved.row), "version_": moved.base.version, "stamp_": moved.base.stamp}
         if self._dialect.update_guarded(connection, self._resources[key.kind], by, values) == 0:
             raise RowChanged(key)
 
@@ -207,8 +234,7 @@ class Saver:
                 opened.setdefault(self._resources[key.kind].table.name, []).append(values)
         return opened
 
-    def _values(self, moved: Moved) -> dict[str, Any]:
-        row = moved.row
+    def _values(self, row: Row) -> dict[str, Any]:
         resource = self._resources[row.key.kind]
         values: dict[str, Any] = {"id_": row.key.id}
         for name in resource.written:
@@ -216,6 +242,10 @@ class Saver:
         values["version"] = row.version
         values["stamp"] = row.stamp
         return values
+
+
+def _as_read(row: Row) -> dict[str, Any]:
+    return {"id_": row.key.id, **row.state._asdict(), "version": row.version, "stamp": row.stamp}
 
 
 def _decided_again(batch: Batch, true: Mapping[Key, Row]) -> Batch:

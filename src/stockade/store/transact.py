@@ -31,17 +31,18 @@ from stockade.core import (
     Stats,
     Unknown,
 )
+from stockade.store.at_once import AtOnce
 from stockade.store.backends import CommitLost
 from stockade.store.database import Database
 from stockade.store.failures import Failure, classify
 from stockade.store.fold import Answer, Batch, Folder, Needs
-from stockade.store.forecast import Ahead, Forecast
-from stockade.store.load import load_rows
+from stockade.store.forecast import Ahead, Forecast, landed
+from stockade.store.load import known_requests, load_rows
 from stockade.store.pending import Pending, Source
 from stockade.store.positions import move_positions
 from stockade.store.resource import Resource
 from stockade.store.save import RowChanged, Saver, Unopened
-from stockade.store.tables import metadata, requests
+from stockade.store.tables import metadata
 
 MAX_NEEDS = 3  # how often one command may ask for more rows
 MAX_DUPLICATES = 5  # how often a taken unique key is looked into before it is the command's own fault
@@ -82,6 +83,8 @@ class SqlStore:
         self._random = random.Random()
         self._forecast = Forecast()
         self._in_flight: set[str] = set()  # request ids of batches that have not ended
+        # a checkpoint is between two statements
+        self._at_once = None if checkpoint else AtOnce(database, self._resources, self._saver, self._forecast)
 
     @property
     def decides_ahead(self) -> bool:
@@ -147,6 +150,7 @@ class SqlStore:
             return await self._settle(pending, guard, deadline)
         finally:
             self._in_flight -= own
+            self._forecast.land(pending.flight)
 
     async def _settle(self, pending: Pending, guard: Guard, deadline: float) -> list[Answer]:
         """Attempt the batch until it has answers or the deadline is over."""
@@ -252,6 +256,15 @@ class SqlStore:
         if self._checkpoint:
             self._checkpoint("begin")
         database, folder = self.database, Folder(self._resources, self._versioned, guard.bare_clock)
+        if self._at_once and self._at_once.may(pending, guard, deadline):
+            written = await self._at_once.attempt(
+                pending, lambda rows, known: folder.fold(pending.commands, rows, known), deadline
+            )
+            if written is not None:
+                self.stats.foreseen += 1
+                return self._committed(pending, written)
+        if guard.kind is GuardKind.ROW:
+            await landed(self._forecast.ahead_of(pending.flight, _last(pending)), deadline)
         if database.dialect.reads_apart and guard.kind in READS_APART:
             async with database.turn(deadline):
                 left_s = max(0.001, deadline - time.monotonic())
@@ -273,8 +286,11 @@ class SqlStore:
             isolation = "SERIALIZABLE" if guard.kind is GuardKind.SERIALIZABLE else None
             advisory = self._advisory(pending) if guard.kind is GuardKind.ADVISORY else ()
             batch = await database.transaction(body, deadline=deadline, isolation=isolation, advisory=advisory)
+        return self._committed(pending, batch)
+
+    def _committed(self, pending: Pending, batch: Batch) -> list[Answer]:
         self.stats.commits += 1
-        if pending.source is not None and _moves(pending, batch):
+        if pending.source is not None and pending.may_move(batch.answers):
             pending.source.moved = True
         return batch.answers
 
@@ -291,7 +307,7 @@ class SqlStore:
         def without_last(held: Mapping[Key, Row], missing: Sequence[Key]) -> bool:
             expected = None
             if pending.early:
-                early.update(self._known(connection, pending))
+                early.update(known_requests(connection, self.database.dialect, commands))
                 expected = ahead.begin(held, missing)
             for turn in self._forecast.turns(missing):
                 await_only(turn.acquire())
@@ -335,12 +351,6 @@ class SqlStore:
         keys = {key for command in pending.commands for key in command.keys} | set(pending.extra)
         return sorted(str(key) for key in keys)
 
-    def _known(self, connection: Connection, pending: Pending) -> dict[str, tuple[str, bytes]]:
-        """The request ids of the batch that are recorded: (fingerprint, outcome)."""
-        ids = sorted({command.request_id for command in pending.commands})
-        found = self.database.dialect.known_requests(connection, requests, ids)
-        return {id_: (fingerprint, outcome) for id_, fingerprint, outcome in found}
-
     def _load(
         self,
         connection: Connection,
@@ -359,14 +369,14 @@ class SqlStore:
         )
         # Looked up after the rows are locked: a repeated request waited there for the first one's commit.
         late = pending.look_up and not (pending.early and without_last)
-        known = self._known(connection, pending) if late else {}
+        known = known_requests(connection, self.database.dialect, pending.commands) if late else {}
         if self._checkpoint:
             self._checkpoint("loaded")
         return rows, known
 
     def _write(self, connection: Connection, batch: Batch, pending: Pending, guard: Guard) -> Batch:
         if pending.source is not None:
-            move_positions(connection, pending.source.positions, move=_moves(pending, batch))
+            move_positions(connection, pending.source.positions, move=pending.may_move(batch.answers))
         return self._save(connection, batch, guard)
 
     def _save(self, connection: Connection, batch: Batch, guard: Guard) -> Batch:
@@ -377,6 +387,8 @@ class SqlStore:
         return batch
 
 
-def _moves(pending: Pending, batch: Batch) -> bool:
-    """Whether this transaction leaves no command of the call without an outcome."""
-    return pending.whole and all(isinstance(answer, tuple) for answer in batch.answers)
+def _last(pending: Pending) -> list[Key]:
+    """The rows that the batch locks last."""
+    keys = {key for command in pending.commands for key in command.keys}
+    kind = max((key.kind for key in keys), default="")
+    return [key for key in keys if key.kind == kind]

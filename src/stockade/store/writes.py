@@ -1,9 +1,13 @@
 """All writes of a batch as one PostgreSQL statement: a data-modifying CTE for each part.
 
+It can begin with checks: they lock rows, one table after the other and each in the order of its rows, and compare them
+with what the batch was decided on; if one is another, no part writes anything.
+
 A part with one row sends plain parameters, as most commands on their own have it. A part with many sends an array for
 each column; where all rows share a value that value alone, and where two columns are equal their array once: two thirds
 of all values in a batch of orders. PostgreSQL runs the parts in no promised order: rows may be updated this way only
-because the transaction holds them already. Neighbour: `postgres` sends it.
+because the transaction holds them already, or because a check of the same statement does. Neighbour: `postgres` sends
+it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +16,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     String,
     Table,
     Text,
@@ -24,20 +29,21 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    true,
     update,
 )
 
 from stockade.store.dialect import Values
 
 MANY = 16  # rows from which on equal columns are looked for: fewer are equal by chance, and every case is a statement
-WAS = "was_"  # how the values of a gate are named that its row must have
+COUNT = "count"  # the parameter of a check that tells how many rows it has
 _FIRST: Any = literal_column("1")  # arrays of PostgreSQL begin at 1
 
 
 class Part(NamedTuple):
-    """Rows to `insert`, `delete` or `update` in one table; each has the columns of the first.
+    """Rows to `check`, `insert`, `delete` or `update` in one table; each has the columns of the first.
 
-    A `gate` updates one row that is as its values `was_…` say; if it is another, no part writes anything.
+    Of a check or an update, columns whose names end with `_` are the key.
     """
 
     kind: str
@@ -66,7 +72,9 @@ class Writing:
         self._read_as: dict[str, str] = {}  # parameter -> the one that carries its values
         self.values: dict[str, Any] = {}
         sent: dict[type, list[tuple[str, list[Any]]]] = {}
-        for n, (_, table, names, rows) in enumerate(parts):
+        for n, (kind, table, names, rows) in enumerate(parts):
+            if kind == "check":
+                self.values[f"p{n}_{COUNT}"] = len(rows)
             if len(rows) == 1:
                 self.values.update((f"p{n}_{name}", value) for name, value in rows[0].items())
             else:
@@ -91,14 +99,20 @@ class Writing:
                 self._read_as[parameter] = equal
 
     def statement(self) -> Any:
-        """One statement for all parts; behind a gate it returns a row if that was open."""
-        first, *others = self._parts
-        gated = first.kind == "gate"
-        head = (_gate(first) if gated else _one(0, first, self._read_as, None)).cte("w0")
-        held = exists(select(literal_column("1")).select_from(head)) if gated else None
-        ctes = [_one(n, part, self._read_as, held).cte(f"w{n}") for n, part in enumerate(others, 1)]
+        """One statement for all parts. It returns a row if every check found what it should; without checks, always."""
+        right: Any = true()  # so far
+        for n, part in enumerate(self._parts):
+            if part.kind == "check":
+                right = _all_same(n, _check(n, part, self._read_as, right).cte(f"w{n}"))
+        ctes: list[Any] = []
         answer: Any = select(literal_column("1"))
-        return (answer.select_from(head) if gated else answer.add_cte(head)).add_cte(*ctes)
+        if right is not true():
+            held = answer.where(right).cte("held")
+            answer, right = answer.select_from(held), exists(select(literal_column("1")).select_from(held))
+        for n, part in enumerate(self._parts):
+            if part.kind != "check":
+                ctes.append(_one(n, part, self._read_as, right).cte(f"w{n}"))
+        return answer.add_cte(*ctes)
 
 
 def arrays(n: int, table: Table, names: Sequence[str], read_as: Mapping[str, str] | None = None) -> Any:
@@ -113,31 +127,45 @@ def _array(n: int, name: str, type_: Any, read_as: Mapping[str, str]) -> Any:
     return bindparam(read_as.get(parameter, parameter), type_=ARRAY(type_))
 
 
-def _gate(part: Part) -> Any:
-    table = part.table
-    values = {name: bindparam(f"p0_{name}", type_=_type(table, name)) for name in part.names}
-    same = [
-        table.c[name.removeprefix(WAS)].is_not_distinct_from(values.pop(name))
-        for name in part.names
-        if name.startswith(WAS)
-    ]
-    return update(table).where(table.c.id == values.pop("id_"), *same).values(values).returning(literal_column("1"))
+def _check(n: int, part: Part, read_as: Mapping[str, str], before: Any) -> Any:
+    """Lock the rows in the order of the arrays if all `before` was right, and tell of each whether it is as assumed.
+
+    What it tells is of the row as it is once it is locked, whoever changed it while this statement waited.
+    """
+    _, table, names, rows = part
+    many = arrays(n, table, names, read_as) if len(rows) > 1 else None
+    values = {name: _value(n, part, name, many, read_as) for name in names}
+    key, rest = _keyed(table, values)
+    same = and_(*(table.c[name].is_not_distinct_from(value) for name, value in rest.items()))
+    source = table if many is None else many.join(table, key)
+    found = select(same.label("same")).select_from(source).where(before)
+    return (found.where(key) if many is None else found).with_for_update(key_share=True, of=table)
+
+
+def _all_same(n: int, check: Any) -> Any:
+    right = select(func.count()).select_from(check).where(check.c.same).scalar_subquery()
+    return right == bindparam(f"p{n}_{COUNT}", type_=BigInteger())
+
+
+def _keyed(table: Table, values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The condition that the columns named with `_` make, and the other values."""
+    key = and_(*(table.c[name[:-1]] == value for name, value in values.items() if name.endswith("_")))
+    return key, {name: value for name, value in values.items() if not name.endswith("_")}
 
 
 def _one(n: int, part: Part, read_as: Mapping[str, str], held: Any) -> Any:
     kind, table, names, rows = part
     many = arrays(n, table, names, read_as) if len(rows) > 1 else None
     values = {name: _value(n, part, name, many, read_as) for name in names}
-    also = () if held is None else (held,)
-    if kind == "insert" and (many is not None or also):
-        rows_ = select(*values.values()).where(*also)
+    if kind == "insert" and (many is not None or held is not true()):
+        rows_ = select(*values.values()).where(held)
         return insert(table).from_select(list(names), rows_, include_defaults=False)
     if kind == "insert":
         return insert(table).values(values)
     if kind == "delete":
-        return delete(table).where(and_(*(table.c[name] == value for name, value in values.items()), *also))
-    id_ = values.pop("id_")
-    return update(table).where(table.c.id == id_, *also).values(values)
+        return delete(table).where(and_(*(table.c[name] == value for name, value in values.items())), held)
+    key, moved = _keyed(table, values)
+    return update(table).where(key, held).values(moved)
 
 
 def _value(n: int, part: Part, name: str, many: Any, read_as: Mapping[str, str]) -> Any:
@@ -160,7 +188,7 @@ def _entire(table: Table, names: Sequence[str]) -> frozenset[str]:
 
 
 def _type(table: Table, name: str) -> Any:
-    return whole(table.c[name.removesuffix("_").removeprefix(WAS)].type)
+    return whole(table.c[name.removesuffix("_")].type)
 
 
 def whole(type_: Any) -> Any:

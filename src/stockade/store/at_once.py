@@ -1,0 +1,120 @@
+"""A batch as one statement: rows are read without locks and decided on, and the statement that writes the batch first
+locks them and compares; it is the whole transaction.
+
+Between the lock of a hot row and its commit no message goes to the client and back, and the next batch's statement
+waits for the row in the database already when it comes free. (Optimistic concurrency control, Kung and Robinson 1981,
+validated under row locks; docs/adr/0011.) Where it cannot be done, or a row proves to be another, the batch goes the
+way of `transact`. Neighbours: `transact` asks, `forecast` knows what batches in flight will leave.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from stockade.core import Guard, GuardKind, Key, Position, Row, merged_keys
+from stockade.store.backends import Run
+from stockade.store.database import Database
+from stockade.store.dialect import Assumed
+from stockade.store.fold import Batch
+from stockade.store.forecast import Forecast, landed
+from stockade.store.load import known_requests, load_rows
+from stockade.store.pending import Pending
+from stockade.store.resource import Resource
+from stockade.store.save import Saver
+from stockade.store.tables import positions
+
+Fold = Callable[[dict[Key, Row], Mapping[str, tuple[str, bytes]]], Batch]
+
+
+class Decided(NamedTuple):
+    """A batch, and the rows it was decided on."""
+
+    batch: Batch
+    rows: Mapping[Key, Row]
+
+
+class AtOnce:
+    """Carries out batches as one statement each.
+
+    Args:
+        database: the statement goes to.
+        resources: by kind.
+        saver: of the store.
+        forecast: of the store.
+    """
+
+    def __init__(self, database: Database, resources: Mapping[str, Resource], saver: Saver, forecast: Forecast) -> None:
+        self._database, self._resources, self._saver, self._forecast = database, resources, saver, forecast
+
+    def may(self, pending: Pending, guard: Guard, deadline: float) -> bool:
+        """Whether a batch can be tried this way at all."""
+        return (
+            pending.early
+            and guard.kind is GuardKind.ROW
+            and not guard.unsorted
+            and not pending.extra
+            and self._database.dialect.may_write_at_once(deadline - time.monotonic())
+        )
+
+    async def attempt(self, pending: Pending, fold: Fold, deadline: float) -> Batch | None:
+        """The batch, written; None: nothing is written.
+
+        Raises:
+            CommitLost, TimeoutError: it may be written or not.
+        """
+        keys = merged_keys(pending.commands)
+        last = [key for key in keys if key.kind == keys[-1].kind]
+        if self._forecast.rows(last) is None:
+            return None
+
+        def begin(connection: Connection, run: Run) -> tuple[Decided | None, bool]:
+            decided = self._decide(connection, pending, fold, keys, last)
+            return decided, decided is not None and self._write(connection, run, pending, decided)
+
+        decided, written = await self._database.alone(begin, deadline=deadline)
+        if decided is None:
+            return None
+        if not written and await landed(pending.flight.before, deadline):
+            # it had come to its rows before the batch before it, whose place it must not take
+            written = await self._database.alone(
+                lambda connection, run: self._write(connection, run, pending, decided), deadline=deadline
+            )
+        self._forecast.trust(written)
+        return decided.batch if written else None
+
+    def _decide(
+        self, connection: Connection, pending: Pending, fold: Fold, keys: Sequence[Key], last: Sequence[Key]
+    ) -> Decided | None:
+        """Decide on the rows as they are or are about to be; None: this batch takes more than one statement."""
+        flying = self._forecast.flying(keys)
+        cold = keys[: len(keys) - len(last)]
+        dialect = self._database.dialect
+        read = load_rows(connection, dialect, self._resources, commands=(), extra=cold, guard=Guard.NONE)
+        known = known_requests(connection, dialect, pending.commands)
+        expected = self._forecast.rows(last)
+        if expected is None:
+            return None
+        rows = {key: max(row, flying.get(key, row), key=attrgetter("version")) for key, row in read.items()}
+        rows.update(expected)
+        batch = fold(dict(rows), known)
+        if not self._saver.fits_one_statement(batch, rows) or not (
+            pending.source is None or pending.may_move(batch.answers)
+        ):
+            return None
+        self._forecast.depart(pending.flight, batch, last)
+        pending.tell_decided()
+        return Decided(batch, rows)
+
+    def _write(self, connection: Connection, run: Run, pending: Pending, decided: Decided) -> bool:
+        run.committing = True
+        moves = () if pending.source is None else pending.source.positions
+        return self._saver.save_at_once(connection, decided.batch, decided.rows, [_moving(each) for each in moves])
+
+
+def _moving(move: Position) -> Assumed:
+    key = {"topic_": move.topic, "part_": move.part}
+    assumed = {**key, "epoch": move.epoch, "position": move.old}
+    return Assumed(positions, [assumed], [{**key, "position": move.new}])

@@ -1,0 +1,390 @@
+"""A batch as one statement: everything if each row is as it was decided on once it is locked, else nothing."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.util import await_only
+
+from stockade.core import Accepted, Guard, Key, Rejected, StalePosition
+from stockade.shop.resources import POINTS, SHOP_RESOURCES, STOCK
+from stockade.store import SqlStore, save
+from stockade.store.backends import CommitLost
+from stockade.store.dialect import Assumed, Writes
+from stockade.store.forecast import Flight, Forecast, landed
+from stockade.store.positions import Positions
+from stockade.store.tables import ledger, point_accounts, requests, skus
+from tests.store.commands import Buy, Charge, rid
+from tests.store.conftest import opened, soon, stocked
+from tests.store.test_forecast import batches, chain, changed, takes
+from tests.store.test_transact import figures
+from tests.store.test_unknown import Lossy
+from tests.store.test_writes import found, notes, own
+
+NOTE = Writes({notes: [{"author": "a", "stars": 1, "text": None}]})
+USERS = [f"u{n}" for n in range(5)]
+OTHER = 1_000_003  # what no column holds
+
+
+@pytest.fixture
+async def store(postgres_database):
+    """A store on PostgreSQL with 20 units of `s`, users with 100 points each, and a forecast that it trusts."""
+    async with opened(postgres_database) as database:
+        yield await trusting(await stocked(database, "s"))
+
+
+@pytest.fixture
+async def other(postgres_database, store):
+    """Another process's store over the same database."""
+    async with opened(postgres_database) as database:
+        yield SqlStore(database, SHOP_RESOURCES)
+
+
+async def trusting(store):
+    """The store once its users have points and its forecasts of the hot row have come true."""
+    for user in USERS:
+        (answer,) = await store.transact([Charge(rid("charge", user), user=user)], Guard.ROW, deadline=soon())
+        assert answer.accepted
+    await batches(store, (1, 2), (3, 4), (5, 6))
+    return store
+
+
+def buys(*numbers, users=USERS):
+    """Orders of one unit each, by the users in turn."""
+    return [Buy(rid("buy", number), user=users[number % len(users)]) for number in numbers]
+
+
+async def assumed(database, resource, ids, **otherwise):
+    """These rows as they are but for `otherwise`, which is said of the last one; all of them move to version 99."""
+    table = resource.table
+    columns = [table.c.id.label("id_"), *(table.c[name] for name in (*resource.state._fields, "version", "stamp"))]
+    query = select(*columns).where(table.c.id.in_(ids)).order_by(table.c.id)
+    rows = await database.read(lambda c: [dict(row) for row in c.execute(query).mappings()])
+    rows[-1] |= otherwise
+    return Assumed(table, rows, [{"id_": row["id_"], "version": 99} for row in rows])
+
+
+async def write(database, *wanted):
+    """The note, if all is as it is assumed."""
+    return await database.alone(lambda c, run: database.dialect.write_at_once(c, wanted, NOTE), deadline=soon())
+
+
+async def moved(database):
+    """How many rows have moved to version 99."""
+    counts = [select(func.count()).where(table.c.version == 99) for table in (skus, point_accounts)]
+    return await database.read(lambda c: [c.execute(count).scalar_one() for count in counts])
+
+
+# -- the statement --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def shop(store):
+    """The database, with a table of the test's own."""
+    await store.database.transaction(own.create_all, deadline=soon())
+    return store.database
+
+
+@pytest.mark.parametrize("users", [1, 5])
+async def test_rows_as_assumed_are_written(shop, users):
+    """One row or several of a table: they move, and the record is there."""
+    points = await assumed(shop, POINTS, USERS[:users])
+    assert await write(shop, points, await assumed(shop, STOCK, ["s"])) is True
+    assert await moved(shop) == [1, users]
+    assert await found(shop) == [("a", 1, None)]
+
+
+@pytest.mark.parametrize("users", [1, 5])
+@pytest.mark.parametrize(
+    ("resource", "otherwise"),
+    [
+        *((STOCK, {name: OTHER}) for name in ("price", "on_hand", "reserved", "version", "stamp")),
+        *((POINTS, {name: OTHER}) for name in ("balance", "held", "version", "stamp")),
+        (STOCK, {"product_id": "q"}),
+        (STOCK, {"id_": "gone"}),
+        (POINTS, {"id_": "gone"}),
+    ],
+    ids=lambda of: getattr(of, "kind", str(of)),
+)
+async def test_a_row_that_is_another_is_noticed(shop, resource, otherwise, users):
+    """Whatever of any row is another, or the row is not there: nothing at all is written."""
+    said = {POINTS: {}, STOCK: {}} | {resource: otherwise}
+    points = await assumed(shop, POINTS, USERS[:users], **said[POINTS])
+    assert await write(shop, points, await assumed(shop, STOCK, ["s"], **said[STOCK])) is False
+    assert await moved(shop) == [0, 0]
+    assert await found(shop) == []
+
+
+@pytest.mark.parametrize(("left", "written"), [(50, True), (51, False)])
+async def test_it_compares_what_it_finds_once_it_has_the_lock(shop, left, written):
+    """The row is held by a transaction that changes it: what that one commits is compared, not what was before."""
+    points = await assumed(shop, POINTS, USERS, balance=50)
+    changed, over = asyncio.Event(), asyncio.Event()
+
+    def change(connection):
+        connection.execute(text(f"UPDATE point_accounts SET balance = {left} WHERE id = '{USERS[-1]}'"))
+        changed.set()
+        await_only(over.wait())
+
+    writer = asyncio.create_task(shop.transaction(change, deadline=soon()))
+    await changed.wait()
+    waiter = asyncio.create_task(write(shop, points))
+    await until_waiting(shop)
+    over.set()
+    await writer
+    assert await waiter is written
+
+
+async def test_a_hot_row_is_left_alone_when_an_earlier_one_is_another(shop):
+    """Its lock is not asked for: the answer is there while somebody holds it."""
+    held, over = asyncio.Event(), asyncio.Event()
+
+    def hold(connection):
+        connection.execute(text("SELECT id FROM skus FOR UPDATE"))
+        held.set()
+        await_only(over.wait())
+
+    holder = asyncio.create_task(shop.transaction(hold, deadline=soon()))
+    await held.wait()
+    wrong = await assumed(shop, POINTS, USERS, balance=7)
+    assert await write(shop, wrong, await assumed(shop, STOCK, ["s"])) is False
+    assert not holder.done()
+    over.set()
+    await holder
+
+
+async def until_waiting(database):
+    """Until some statement waits for a lock."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with asyncio.timeout(10):
+        while not await database.read(lambda c: c.execute(query).scalar_one()):
+            await asyncio.sleep(0)
+
+
+# -- batches --------------------------------------------------------------------------------------------------
+
+
+async def test_batches_in_flight_share_users(store):
+    """Each batch has the users whose rows the one before is about to change: each is one statement all the same."""
+    foreseen, begun = store.stats.foreseen, store.stats.transactions
+    answers = await in_flight(store, *(buys(*range(n, n + 5)) for n in (0, 5, 10)))
+    assert [each.accepted for each in answers] == [True] * 14 + [False]
+    assert store.stats.foreseen - foreseen == store.stats.transactions - begun == 3
+    assert (await figures(store))[0] == 0
+    balances = select(point_accounts.c.balance).order_by(point_accounts.c.id)
+    assert await store.database.read(lambda c: list(c.scalars(balances))) == [70, 70, 70, 70, 80]
+    assert store._forecast.flying([Key("points", user) for user in USERS]) == {}
+
+
+async def in_flight(store, *groups):
+    """Batches at once: each starts when the one before is decided; their answers in order."""
+    running = []
+    for group in groups:
+        decided = asyncio.Event()
+        running.append(asyncio.create_task(store.transact(group, Guard.ROW, deadline=soon(), decided=decided.set)))
+        await asyncio.wait([asyncio.create_task(decided.wait()), running[-1]], return_when=asyncio.FIRST_COMPLETED)
+    return [answer for task in running for answer in await task]
+
+
+async def test_a_refusal_rests_on_rows_that_are_compared_too(store, other):
+    """A user gets points while a batch that must refuse him is under way: what is no longer so refuses nobody."""
+    (spent,) = await store.transact([Charge(rid("spend"), user="u0", amount=-100)], Guard.ROW, deadline=soon())
+    assert spent.accepted
+    real = store._saver.save_at_once
+
+    def charge_first(connection, batch, rows, further):
+        if not charged:
+            charge = [Charge(rid("late"), user="u0", amount=100)]
+            charged.extend(await_only(other.transact(charge, Guard.ROW, deadline=soon())))
+        return real(connection, batch, rows, further)
+
+    charged = []
+    store._saver.save_at_once = charge_first
+    answers = await store.transact(buys(0, 1), Guard.ROW, deadline=soon())
+    assert charged
+    assert [each.accepted for each in answers] == [True, True]
+
+
+async def test_rows_believed_unseen_sell_a_unit_twice(store, other, monkeypatch):
+    """The control: a statement that does not compare sells what another process has sold."""
+    (theirs,) = await other.transact(takes(100), Guard.ROW, deadline=soon())
+    monkeypatch.setattr(save, "_as_read", lambda row: {"id_": row.key.id, "price": row.state.price})
+    answers = await store.transact(takes(*range(7, 27)), Guard.ROW, deadline=soon())
+    assert theirs.accepted
+    assert 6 + 1 + sum(each.accepted for each in answers) == 21
+
+
+async def test_a_batch_that_comes_too_early_waits_for_the_one_before(store):
+    """The second statement reaches the row first: it writes nothing, and is sent again once the first has ended."""
+    real, sent, refused = store._saver.save_at_once, [], asyncio.Event()
+
+    def late(connection, batch, rows, further):
+        sent.append(len(batch.requests))
+        if len(sent) == 1:
+            await_only(asyncio.wait_for(refused.wait(), 5))
+        written = real(connection, batch, rows, further)
+        if not written:
+            refused.set()
+        return written
+
+    store._saver.save_at_once = late
+    foreseen = store.stats.foreseen
+    answers = await batches(store, range(7, 14), range(14, 28))
+    assert sent == [7, 14, 14]
+    assert [each.accepted for each in answers] == [True] * 14 + [False] * 7
+    assert store.stats.foreseen == foreseen + 2
+    entries = await chain(store)
+    assert [version for version, _ in entries] == list(range(1, 22))
+
+
+async def test_one_connection_is_enough_for_two_batches(postgres_database):
+    """The batch that has to wait for the one before gives its connection back meanwhile."""
+    async with opened(postgres_database, pool_size=1) as database:
+        store = await trusting(await stocked(database, "s"))
+        real, first = store._saver.save_at_once, [True]
+        store._saver.save_at_once = lambda *given: False if first and first.pop() else real(*given)
+        answers = await batches(store, range(7, 14), range(14, 28))
+        assert [each.accepted for each in answers] == [True] * 14 + [False] * 7
+
+
+async def test_a_batch_that_fails_takes_those_decided_on_it_along(store):
+    """The first one's connection is cut before it writes: the second is decided anew, in its place behind the first."""
+    real, killed = store._saver.save_at_once, []
+
+    def cut(connection, batch, rows, further):
+        if not killed:
+            killed.append(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+            connection.execute(text(f"SELECT pg_terminate_backend({killed[0]})"))
+        return real(connection, batch, rows, further)
+
+    store._saver.save_at_once = cut
+    answers = await batches(store, range(7, 14), range(14, 28))
+    assert killed
+    assert sum(each.accepted for each in answers) == 14
+    assert await figures(store) == (0, 21, 21, 0)
+
+
+@pytest.mark.parametrize("loss", ["before", "after"])
+async def test_a_lost_reply_is_resolved(store, loss):
+    """The one statement may have been carried out or not: each order of the batch is there once, and told so."""
+    store.database._backend = Lossy(store.database._backend, [loss])
+    answers = await store.transact(buys(*range(5)), Guard.ROW, deadline=soon())
+    assert all(isinstance(each, Accepted) and each.replayed == (loss == "after") for each in answers)
+    assert store.stats.unknown == 5
+    assert (await figures(store))[0] == 14 - 5
+
+
+async def test_a_break_before_the_write_leaves_nothing_in_doubt(store):
+    """The connection ends while rows are read: that is no lost commit."""
+    real = store._saver.fits_one_statement
+
+    def cut(batch, rows):
+        store._saver.fits_one_statement = real
+        raise ConnectionResetError("cut")
+
+    store._saver.fits_one_statement = cut
+    answers = await store.transact(buys(0, 1), Guard.ROW, deadline=soon())
+    assert [each.accepted for each in answers] == [True, True]
+    assert store.stats.unknown == 0
+
+
+async def test_a_break_while_it_writes_is_a_lost_commit(store):
+    """The same at the write: whether it was carried out is not known."""
+
+    def cut(connection, run):
+        run.committing = True
+        raise ConnectionResetError("cut")
+
+    with pytest.raises(CommitLost):
+        await store.database.alone(cut, deadline=soon())
+
+
+async def test_a_cancelled_batch_leaves_nothing_in_flight(store):
+    """Cancelled while its statement waits for the row: later batches neither wait for it nor believe in it."""
+    held, over = asyncio.Event(), asyncio.Event()
+
+    def hold(connection):
+        connection.execute(text("SELECT id FROM skus FOR UPDATE"))
+        held.set()
+        await_only(over.wait())
+
+    holder = asyncio.create_task(store.database.transaction(hold, deadline=soon()))
+    await held.wait()
+    batch = asyncio.create_task(store.transact(buys(*range(5)), Guard.ROW, deadline=soon()))
+    await until_waiting(store.database)
+    batch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await batch
+    over.set()
+    await holder
+    assert store._forecast.flying([Key("stock", "s")]) == {}
+    assert store._forecast.ahead_of(Flight(), [Key("stock", "s")]) == []
+    answers = await store.transact(buys(5, 6), Guard.ROW, deadline=soon())
+    assert [each.accepted for each in answers] == [True, True]
+    kept = (
+        select(func.count())
+        .select_from(requests)
+        .where(requests.c.id.in_([each.request_id for each in buys(*range(5))]))
+    )
+    assert await store.database.read(lambda c: c.execute(kept).scalar_one()) == 0
+
+
+async def test_a_user_without_an_account_is_refused(store):
+    """A row that is not there cannot be locked: the batch goes the longer way, and is right."""
+    answers = await store.transact([*buys(0, 1), Buy(rid("nobody"), user="nobody")], Guard.ROW, deadline=soon())
+    assert [each.accepted for each in answers] == [True, True, False]
+    assert isinstance(answers[-1], Rejected)
+
+
+async def test_the_position_moves_in_the_statement(store):
+    """A batch from a log: its position is compared and moved along, or nothing is written."""
+    positions = Positions(store.database, "orders")
+    here = await positions.take(0, 10)
+    foreseen = store.stats.foreseen
+    await store.transact(buys(0, 1), Guard.ROW, deadline=soon(), positions=[here._replace(new=12)])
+    assert store.stats.foreseen == foreseen + 1
+    assert await positions.read() == {0: 12}
+    stale = here._replace(old=11, new=14)
+    answers = await store.transact(buys(2, 3), Guard.ROW, deadline=soon(), positions=[stale])
+    assert all(isinstance(each, StalePosition) for each in answers)
+    assert await positions.read() == {0: 12}
+    entries = select(func.count()).select_from(ledger).where(ledger.c.kind == "stock")
+    assert await store.database.read(lambda c: c.execute(entries).scalar_one()) == 1 + 6 + 2
+
+
+async def test_a_reader_that_lost_its_partition_writes_nothing(store):
+    """The epoch is compared as well: a zombie's batch is refused as a whole."""
+    positions = Positions(store.database, "orders")
+    zombie = await positions.take(0, 10)
+    await positions.take(0, 10)
+    answers = await store.transact(buys(0, 1), Guard.ROW, deadline=soon(), positions=[zombie._replace(new=12)])
+    assert all(isinstance(each, StalePosition) for each in answers)
+    assert (await figures(store))[0] == 14
+
+
+# -- who waits for whom ---------------------------------------------------------------------------------------
+
+
+async def test_nobody_waits_for_no_one():
+    """Without a batch before there is nothing to wait for; one that does not end is waited for until the deadline."""
+    assert not await landed([], soon())
+    assert not await landed([Flight()], soon(0.01))
+    ended = Flight()
+    Forecast().land(ended)
+    assert await landed([ended], soon())
+    assert await landed([ended], soon(0))
+
+
+def test_a_batch_that_departed_waits_only_for_those_before_it():
+    """Two that waited for each other would wait for ever."""
+    forecast, one, two = Forecast(), Flight(), Flight()
+    key = Key("stock", "s")
+    forecast.depart(one, changed(), [key])
+    forecast.depart(two, changed(), [key])
+    assert forecast.ahead_of(one, [key]) == []
+    assert forecast.ahead_of(two, [key]) == [one]
+    assert forecast.ahead_of(Flight(), [key]) == [two]
+    forecast.land(two)
+    assert forecast.ahead_of(Flight(), [key]) == []
