@@ -1,4 +1,4 @@
-"""A batch as one statement: everything if each row is as it was decided on once it is locked, else nothing."""
+"""Batches as one statement each: in order, once, and never on rows that are no longer so."""
 
 import asyncio
 
@@ -7,23 +7,19 @@ from sqlalchemy import func, select, text
 from sqlalchemy.util import await_only
 
 from stockade.core import Accepted, Guard, Key, Rejected, StalePosition
-from stockade.shop.resources import POINTS, SHOP_RESOURCES, STOCK
+from stockade.shop.resources import SHOP_RESOURCES
 from stockade.store import SqlStore, save
 from stockade.store.backends import CommitLost
-from stockade.store.dialect import Assumed, Writes
 from stockade.store.forecast import Flight, Forecast, landed
 from stockade.store.positions import Positions
-from stockade.store.tables import ledger, point_accounts, requests, skus
+from stockade.store.tables import ledger, point_accounts, requests
 from tests.store.commands import Buy, Charge, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.store.test_forecast import batches, chain, changed, takes
 from tests.store.test_transact import figures
 from tests.store.test_unknown import Lossy
-from tests.store.test_writes import found, notes, own
 
-NOTE = Writes({notes: [{"author": "a", "stars": 1, "text": None}]})
 USERS = [f"u{n}" for n in range(5)]
-OTHER = 1_000_003  # what no column holds
 
 
 @pytest.fixture
@@ -54,105 +50,6 @@ def buys(*numbers, users=USERS):
     return [Buy(rid("buy", number), user=users[number % len(users)]) for number in numbers]
 
 
-async def assumed(database, resource, ids, **otherwise):
-    """These rows as they are but for `otherwise`, which is said of the last one; all of them move to version 99."""
-    table = resource.table
-    columns = [table.c.id.label("id_"), *(table.c[name] for name in (*resource.state._fields, "version", "stamp"))]
-    query = select(*columns).where(table.c.id.in_(ids)).order_by(table.c.id)
-    rows = await database.read(lambda c: [dict(row) for row in c.execute(query).mappings()])
-    rows[-1] |= otherwise
-    return Assumed(table, rows, [{"id_": row["id_"], "version": 99} for row in rows])
-
-
-async def write(database, *wanted):
-    """The note, if all is as it is assumed."""
-    return await database.alone(lambda c, run: database.dialect.write_at_once(c, wanted, NOTE), deadline=soon())
-
-
-async def moved(database):
-    """How many rows have moved to version 99."""
-    counts = [select(func.count()).where(table.c.version == 99) for table in (skus, point_accounts)]
-    return await database.read(lambda c: [c.execute(count).scalar_one() for count in counts])
-
-
-# -- the statement --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def shop(store):
-    """The database, with a table of the test's own."""
-    await store.database.transaction(own.create_all, deadline=soon())
-    return store.database
-
-
-@pytest.mark.parametrize("users", [1, 5])
-async def test_rows_as_assumed_are_written(shop, users):
-    """One row or several of a table: they move, and the record is there."""
-    points = await assumed(shop, POINTS, USERS[:users])
-    assert await write(shop, points, await assumed(shop, STOCK, ["s"])) is True
-    assert await moved(shop) == [1, users]
-    assert await found(shop) == [("a", 1, None)]
-
-
-@pytest.mark.parametrize("users", [1, 5])
-@pytest.mark.parametrize(
-    ("resource", "otherwise"),
-    [
-        *((STOCK, {name: OTHER}) for name in ("price", "on_hand", "reserved", "version", "stamp")),
-        *((POINTS, {name: OTHER}) for name in ("balance", "held", "version", "stamp")),
-        (STOCK, {"product_id": "q"}),
-        (STOCK, {"id_": "gone"}),
-        (POINTS, {"id_": "gone"}),
-    ],
-    ids=lambda of: getattr(of, "kind", str(of)),
-)
-async def test_a_row_that_is_another_is_noticed(shop, resource, otherwise, users):
-    """Whatever of any row is another, or the row is not there: nothing at all is written."""
-    said = {POINTS: {}, STOCK: {}} | {resource: otherwise}
-    points = await assumed(shop, POINTS, USERS[:users], **said[POINTS])
-    assert await write(shop, points, await assumed(shop, STOCK, ["s"], **said[STOCK])) is False
-    assert await moved(shop) == [0, 0]
-    assert await found(shop) == []
-
-
-@pytest.mark.parametrize(("left", "written"), [(50, True), (51, False)])
-async def test_it_compares_what_it_finds_once_it_has_the_lock(shop, left, written):
-    """The row is held by a transaction that changes it: what that one commits is compared, not what was before."""
-    points = await assumed(shop, POINTS, USERS, balance=50)
-    changed, over = asyncio.Event(), asyncio.Event()
-
-    def change(connection):
-        connection.execute(text(f"UPDATE point_accounts SET balance = {left} WHERE id = '{USERS[-1]}'"))
-        changed.set()
-        await_only(over.wait())
-
-    writer = asyncio.create_task(shop.transaction(change, deadline=soon()))
-    await changed.wait()
-    waiter = asyncio.create_task(write(shop, points))
-    await until_waiting(shop)
-    over.set()
-    await writer
-    assert await waiter is written
-
-
-async def test_a_hot_row_is_left_alone_when_an_earlier_one_is_another(shop):
-    """Its lock is not asked for: the answer is there while somebody holds it."""
-    held, over = asyncio.Event(), asyncio.Event()
-
-    def hold(connection):
-        connection.execute(text("SELECT id FROM skus FOR UPDATE"))
-        held.set()
-        await_only(over.wait())
-
-    holder = asyncio.create_task(shop.transaction(hold, deadline=soon()))
-    await held.wait()
-    wrong = await assumed(shop, POINTS, USERS, balance=7)
-    assert await write(shop, wrong, await assumed(shop, STOCK, ["s"])) is False
-    assert not holder.done()
-    over.set()
-    await holder
-
-
 async def until_waiting(database):
     """Until some statement waits for a lock."""
     query = text(
@@ -161,9 +58,6 @@ async def until_waiting(database):
     async with asyncio.timeout(10):
         while not await database.read(lambda c: c.execute(query).scalar_one()):
             await asyncio.sleep(0)
-
-
-# -- batches --------------------------------------------------------------------------------------------------
 
 
 async def test_batches_in_flight_share_users(store):
@@ -362,9 +256,6 @@ async def test_a_reader_that_lost_its_partition_writes_nothing(store):
     answers = await store.transact(buys(0, 1), Guard.ROW, deadline=soon(), positions=[zombie._replace(new=12)])
     assert all(isinstance(each, StalePosition) for each in answers)
     assert (await figures(store))[0] == 14
-
-
-# -- who waits for whom ---------------------------------------------------------------------------------------
 
 
 async def test_nobody_waits_for_no_one():

@@ -151,7 +151,10 @@ async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend
     bounds = {"application_name": "stockade", "lock_timeout": str(ms), "statement_timeout": str(ms + 200)}
     isolation = {"default_transaction_isolation": "read committed"}  # whatever the server's own is
     settings = {"server_settings": {**bounds, **isolation, **POINT_LOOKUPS}}
-    writers = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False, connect_args=settings)
+    # last in, first out: few connections are busy, and a statement has to be prepared on each
+    writers = create_async_engine(
+        url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False, pool_use_lifo=True, connect_args=settings
+    )
     reader_count = max(2, min(pool_size, 8))
     readers = create_async_engine(
         url,

@@ -142,7 +142,7 @@ class Saver:
         deleted: dict[Table, list[Values]] = {}
         for (name, _), (values, stays) in last.items():
             (replaced if stays else deleted).setdefault(self._tables[name], []).append(values)
-        return dict(replaced), dict(deleted)
+        return dict(replaced), {table: self._in_key_order(table.name, rows) for table, rows in deleted.items()}
 
     def _overwrite(self, connection: Connection, batch: Batch) -> dict[Table, Sequence[Values]]:
         """Write the records that replace others; the deletes that are left to do."""
@@ -217,11 +217,16 @@ class Saver:
         for name, table in self._tables.items():
             rows = [*batch.inserts.get(name, ()), *opened.get(name, ())]
             if rows:
-                found[table] = rows
+                found[table] = self._in_key_order(name, rows)
         # claims and entries in key order: of two batches that share requests, one waits for the other, never both
         found[ledger] = sorted(batch.ledger, key=itemgetter("kind", "row_id", "request_id"))
         found[outbox] = batch.outbox
         return {table: rows for table, rows in found.items() if rows}
+
+    def _in_key_order(self, name: str, rows: list[Values]) -> list[Values]:
+        """Neighbours in an index are written one after the other, and columns of several tables become equal."""
+        key = self._primary_keys[name]
+        return sorted(rows, key=itemgetter(*key)) if key and rows[0].keys() >= set(key) else rows
 
     def _opened(self, batch: Batch) -> dict[str, list[Values]]:
         """Rows that a change makes exist, in key order; their unique key is their guard."""

@@ -1,0 +1,128 @@
+"""One statement that locks rows, compares them, and writes everything or nothing."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.util import await_only
+
+from stockade.shop.resources import POINTS, STOCK
+from stockade.store.dialect import Assumed, Writes
+from stockade.store.tables import point_accounts, skus
+from tests.store.conftest import opened, soon, stocked
+from tests.store.test_at_once import USERS, trusting, until_waiting
+from tests.store.test_writes import found, notes, own
+
+NOTE = Writes({notes: [{"author": "a", "stars": 1, "text": None}]})
+OTHER = 1_000_003  # what no column holds
+
+
+async def assumed(database, resource, ids, **otherwise):
+    """These rows as they are but for `otherwise`, which is said of the last one; all of them move to version 99."""
+    table = resource.table
+    columns = [table.c.id.label("id_"), *(table.c[name] for name in (*resource.state._fields, "version", "stamp"))]
+    query = select(*columns).where(table.c.id.in_(ids)).order_by(table.c.id)
+    rows = await database.read(lambda c: [dict(row) for row in c.execute(query).mappings()])
+    rows[-1] |= otherwise
+    return Assumed(table, rows, [{"id_": row["id_"], "version": 99} for row in rows])
+
+
+async def write(database, *wanted):
+    """The note, if all is as it is assumed."""
+    return await database.alone(lambda c, run: database.dialect.write_at_once(c, wanted, NOTE), deadline=soon())
+
+
+async def moved(database):
+    """How many rows have moved to version 99."""
+    counts = [select(func.count()).where(table.c.version == 99) for table in (skus, point_accounts)]
+    return await database.read(lambda c: [c.execute(count).scalar_one() for count in counts])
+
+
+@pytest.fixture
+async def shop(postgres_database):
+    """A database with a SKU, users, and a table of the test's own."""
+    async with opened(postgres_database) as database:
+        await trusting(await stocked(database, "s"))
+        await database.transaction(own.create_all, deadline=soon())
+        yield database
+
+
+@pytest.mark.parametrize("users", [1, 5])
+async def test_rows_as_assumed_are_written(shop, users):
+    """One row or several of a table: they move, and the record is there."""
+    points = await assumed(shop, POINTS, USERS[:users])
+    assert await write(shop, points, await assumed(shop, STOCK, ["s"])) is True
+    assert await moved(shop) == [1, users]
+    assert await found(shop) == [("a", 1, None)]
+
+
+@pytest.mark.parametrize("users", [1, 5])
+@pytest.mark.parametrize(
+    ("resource", "otherwise"),
+    [
+        *((STOCK, {name: OTHER}) for name in ("price", "on_hand", "reserved", "version", "stamp")),
+        *((POINTS, {name: OTHER}) for name in ("balance", "held", "version", "stamp")),
+        (STOCK, {"product_id": "q"}),
+        (STOCK, {"id_": "gone"}),
+        (POINTS, {"id_": "gone"}),
+    ],
+    ids=lambda of: getattr(of, "kind", str(of)),
+)
+async def test_a_row_that_is_another_is_noticed(shop, resource, otherwise, users):
+    """Whatever of any row is another, or the row is not there: nothing at all is written."""
+    said = {POINTS: {}, STOCK: {}} | {resource: otherwise}
+    points = await assumed(shop, POINTS, USERS[:users], **said[POINTS])
+    assert await write(shop, points, await assumed(shop, STOCK, ["s"], **said[STOCK])) is False
+    assert await moved(shop) == [0, 0]
+    assert await found(shop) == []
+
+
+@pytest.mark.parametrize(("left", "written"), [(50, True), (51, False)])
+async def test_it_compares_what_it_finds_once_it_has_the_lock(shop, left, written):
+    """The row is held by a transaction that changes it: what that one commits is compared, not what was before."""
+    assert await while_it_waits(shop, left) is written
+
+
+async def test_the_isolation_is_our_own(postgres_database, shop):
+    """A server that is told to keep one snapshot for a transaction: rows are compared as they are all the same."""
+    keep = f"ALTER DATABASE {shop.url.database} SET default_transaction_isolation = 'repeatable read'"
+    await shop.transaction(lambda c: c.execute(text(keep)), deadline=soon())
+    async with opened(postgres_database) as database:
+        assert await while_it_waits(database, 50) is True
+
+
+async def while_it_waits(database, left):
+    """Write, assuming that the last user has 50 points, while a transaction that holds the row leaves other ones."""
+    points = await assumed(database, POINTS, USERS, balance=50)
+    changed, over = asyncio.Event(), asyncio.Event()
+
+    def change(connection):
+        connection.execute(text(f"UPDATE point_accounts SET balance = {left} WHERE id = '{USERS[-1]}'"))
+        changed.set()
+        await_only(over.wait())
+
+    writer = asyncio.create_task(database.transaction(change, deadline=soon()))
+    await changed.wait()
+    waiter = asyncio.create_task(write(database, points))
+    await until_waiting(database)
+    over.set()
+    await writer
+    return await waiter
+
+
+async def test_a_hot_row_is_left_alone_when_an_earlier_one_is_another(shop):
+    """Its lock is not asked for: the answer is there while somebody holds it."""
+    held, over = asyncio.Event(), asyncio.Event()
+
+    def hold(connection):
+        connection.execute(text("SELECT id FROM skus FOR UPDATE"))
+        held.set()
+        await_only(over.wait())
+
+    holder = asyncio.create_task(shop.transaction(hold, deadline=soon()))
+    await held.wait()
+    wrong = await assumed(shop, POINTS, USERS, balance=7)
+    assert await write(shop, wrong, await assumed(shop, STOCK, ["s"])) is False
+    assert not holder.done()
+    over.set()
+    await holder
