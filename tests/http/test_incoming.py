@@ -46,3 +46,34 @@ def test_headers_that_stand_twice_are_noticed():
     assert read_head({"headers": once}).repeated is None
     assert read_head({"headers": [*once, (b"idempotency-key", b"k")]}).repeated == b"idempotency-key"
     assert read_head({"headers": [*once, (b"authorization", b"Bearer a")]}).repeated == b"authorization"
+
+
+async def test_a_body_that_is_there_needs_no_timer(monkeypatch):
+    """No time limit is set up for a body that came with its head; for one that is waited for, it is (control)."""
+    monkeypatch.setattr(asyncio, "timeout", None)
+    assert await read_body(messages(part(b"ab", more=False)), 2, 1.0) == b"ab"
+    with pytest.raises(TypeError):
+        await read_body(messages(), 2, 1.0)
+
+
+async def test_a_body_that_comes_later_is_whole():
+    """Looking whether the body is there takes nothing of it."""
+    arrived, given = asyncio.Event(), messages(part(b"a"), part(b"b", more=False))
+
+    async def receive():
+        await arrived.wait()
+        return await given()
+
+    reading = asyncio.create_task(read_body(receive, 2, 10.0))
+    await asyncio.sleep(0)
+    assert not reading.done()
+    arrived.set()
+    assert await reading == b"ab"
+
+
+async def test_a_body_that_is_too_large_is_refused_in_any_part():
+    """The limit holds for the first part, which is read without a timer, and for all together."""
+    for parts in ([part(b"abc", more=False)], [part(b"ab"), part(b"c")]):
+        with pytest.raises(Refusal) as refused:
+            await read_body(messages(*parts), 2, 1.0)
+        assert refused.value.code == "BODY_TOO_LARGE"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
-from litestar.types import Receive, Scope
+from litestar.types import Receive, ReceiveMessage, Scope
 
 from stockade.shop.http.problems import Refusal
 
@@ -82,23 +82,42 @@ async def read_body(receive: Receive, most_bytes: int, wait_s: float) -> bytes:
         Refusal: BODY_TOO_LARGE or BODY_TIMEOUT.
         ClientGone: the connection was closed.
     """
-    parts: list[bytes] = []
-    size = 0
+    body = bytearray()
+    first = _at_hand(receive)
+    if first is not None and _is_last(first, body, most_bytes):
+        return bytes(body)
     try:
         async with asyncio.timeout(wait_s):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise ClientGone
-                part = message.get("body", b"")
-                size += len(part)
-                if size > most_bytes:
-                    raise Refusal("BODY_TOO_LARGE", f"a body may have at most {most_bytes:,} bytes")
-                parts.append(part)
-                if not message.get("more_body", False):
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
+            while not _is_last(await receive(), body, most_bytes):
+                pass  # as long as a part is missing
     except TimeoutError:
         raise Refusal("BODY_TIMEOUT", f"the body did not arrive within {wait_s:g} seconds") from None
+    return bytes(body)
+
+
+def _at_hand(receive: Receive) -> ReceiveMessage | None:
+    """The next message if it is there already; else None, and nothing is taken.
+
+    A small body comes with its head: a timer for it would cost more than to read it (5 of 24 µs of CPU a request).
+    """
+    coming = receive().__await__()
+    try:
+        next(coming)
+    except StopIteration as ended:
+        message: ReceiveMessage = ended.value
+        return message
+    coming.close()  # as a cancellation would
+    return None
+
+
+def _is_last(message: ReceiveMessage, body: bytearray, most_bytes: int) -> bool:
+    """Add the message's part to the body, and say whether that was all."""
+    if message["type"] != "http.request":
+        raise ClientGone
+    body += message.get("body", b"")
+    if len(body) > most_bytes:
+        raise Refusal("BODY_TOO_LARGE", f"a body may have at most {most_bytes:,} bytes")
+    return not message.get("more_body", False)
 
 
 def decode_body(raw: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
