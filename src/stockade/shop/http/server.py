@@ -21,6 +21,7 @@ from stockade.shop import logs
 from stockade.shop.http.app import create_app
 from stockade.shop.http.desk import Desk
 from stockade.shop.http.listening import BACKLOG
+from stockade.shop.http.one_write import OneWriteProtocol
 from stockade.shop.schema import ensure_schema
 from stockade.shop.settings import Settings
 from stockade.shop.wiring import open_shop
@@ -99,7 +100,7 @@ async def serve(
         app, desk = create_app(shop)
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=OneWriteProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
