@@ -1,8 +1,8 @@
 """uvicorn's protocol, with one write for the head and the body of an answer.
 
 uvicorn writes them one after the other, and uvloop passes each write to the kernel at once: two packets, which wake
-the client twice. One write saves 7 % of the CPU of a request (measured without a store), and as much in the client.
-Neighbours: `server` names it to uvicorn.
+the client twice. One write saves 7 % of the CPU of a request (measured without a store). Neighbour: `server` names it
+to uvicorn.
 """
 
 import asyncio
