@@ -65,6 +65,20 @@ async def test_equal_columns_are_sent_once_and_only_while_they_are_equal(databas
     assert sorted(await found(database)) == sorted(tuple(row.values()) for rows in batches for row in rows)
 
 
+@pytest.mark.parametrize("count", [1, 3, MANY_ROWS])
+async def test_names_that_are_words_of_sql_are_names(database, count):
+    """A table and columns called `order`, `limit` and `User`: written and deleted like any other."""
+    meta = MetaData()
+    order = Table("order", meta, Column("limit", BigInteger, nullable=False), Column("User", String(8)))
+    rows = [{"limit": n, "User": f"u{n}"} for n in range(count)]
+    await database.transaction(meta.create_all, deadline=soon())
+    await database.transaction(lambda c: database.dialect.write_all(c, Writes({order: rows})), deadline=soon())
+    there = select(order).order_by(order.c.limit)
+    assert await database.read(lambda c: [dict(row) for row in c.execute(there).mappings()]) == rows
+    await database.transaction(lambda c: database.dialect.write_all(c, Writes(deletes={order: rows})), deadline=soon())
+    assert await database.read(lambda c: c.execute(there).all()) == []
+
+
 async def test_only_the_named_are_deleted(database):
     """A delete that shares one value among its rows takes these rows and no others."""
     rows = [{"author": author, "stars": stars, "text": text} for author, stars, text in [*MANY, ("a", 2, "w")]]

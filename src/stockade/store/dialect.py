@@ -63,12 +63,13 @@ class Dialect:
     # -- statements ----------------------------------------------------------------------------------------
 
     def prepared(self, shape: Any, build: Any) -> "Prepared":
-        """The compiled statement of this shape; `build()` makes the expression the first time."""
+        """The compiled statement of this shape; `build()` makes the expression, or spells it, the first time."""
         found = self._prepared.get(shape)
         if found is None:
             if len(self._prepared) >= MAX_PREPARED:
                 self._prepared.clear()
-            found = self._prepared[shape] = Prepared(build(), self.sql)
+            built = build()
+            found = self._prepared[shape] = Prepared(built if isinstance(built, Spelled) else spelled(built, self.sql))
         return found
 
     def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
@@ -225,8 +226,21 @@ class Gate(NamedTuple):
     was: Values
 
 
+class Spelled(NamedTuple):
+    """A statement in the database's own words, and its parameters in order."""
+
+    text: str
+    names: tuple[str, ...]
+
+
+def spelled(statement: Any, sql: SqlDialect) -> Spelled:
+    """A Core statement, compiled."""
+    compiled = statement.compile(dialect=sql)
+    return Spelled(str(compiled), tuple(compiled.positiontup or ()))
+
+
 class Prepared:
-    """A Core statement compiled once; spoken to the driver's cursor directly.
+    """A statement compiled once; spoken to the driver's cursor directly.
 
     PEP 249 below Core: a statement through Core's Connection costs twice the processor time of the same one through
     the cursor, most of it for result metadata that the callers here know already.
@@ -234,10 +248,8 @@ class Prepared:
 
     __slots__ = ("_names", "_sql")
 
-    def __init__(self, statement: Any, sql: SqlDialect) -> None:
-        compiled = statement.compile(dialect=sql)
-        self._sql = str(compiled)
-        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
+    def __init__(self, statement: Spelled) -> None:
+        self._sql, self._names = statement
 
     def rows(self, connection: Connection, values: Values) -> list[Any]:
         """Run it and fetch every row, as a plain sequence of columns."""

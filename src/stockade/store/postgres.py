@@ -11,18 +11,18 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from stockade.core import Busy
 from stockade.store.advisory import number
 from stockade.store.backends import AsyncBackend, Backend
+from stockade.store.ctes import Part, whole
 from stockade.store.dialect import Assumed, Dialect, Values, Writes, select_rows
 from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
 from stockade.store.tables import WRITTEN_BY
-from stockade.store.writes import Part, Writing, arrays, whole
+from stockade.store.writes import Writing
 
 # Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
 # generic plan then keeps when the table has grown.
@@ -96,22 +96,13 @@ class PostgresDialect(Dialect):
         self.write_all(connection, Writes(updates={resource: rows}))
 
     def open_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
-        names = tuple(rows[0])
-
-        def build() -> Any:
-            rows_ = arrays(0, table, names)
-            # unnest keeps the order of the arrays, which is key order
-            opened = pg_insert(table).from_select(list(names), select(*(rows_.c[name] for name in names)))
-            return opened.on_conflict_do_nothing()
-
-        values = {f"p0_{name}": [row[name] for row in rows] for name in names}
-        self.prepared(("open", table.name, names), build).count(connection, values)
+        # unnest keeps the order of the arrays, which is key order
+        self._send(connection, [Part("open", table, tuple(rows[0]), rows)])
 
     def write_all(self, connection: Connection, writes: Writes) -> None:
         parts = _parts(writes)
         if parts:
-            writing = Writing(parts)
-            self.prepared(writing.shape, writing.statement).count(connection, writing.values)
+            self._send(connection, parts)
 
     def may_write_at_once(self, left_s: float) -> bool:
         return left_s >= AT_ONCE_SHARE * self._wait_s
@@ -119,8 +110,12 @@ class PostgresDialect(Dialect):
     def write_at_once(self, connection: Connection, assumed: Sequence[Assumed], writes: Writes) -> bool:
         checks = [Part("check", table, tuple(rows[0]), rows) for table, rows, _ in assumed]
         moves = [Part("update", table, tuple(rows[0]), rows) for table, _, rows in assumed if rows]
-        writing = Writing([*checks, *moves, *_parts(writes)])
-        return bool(self.prepared(writing.shape, writing.statement).rows(connection, writing.values))
+        return self._send(connection, [*checks, *moves, *_parts(writes)])
+
+    def _send(self, connection: Connection, parts: Sequence[Part]) -> bool:
+        writing = Writing(parts)
+        statement = self.prepared(writing.shape, lambda: writing.statement(self.sql))
+        return bool(statement.rows(connection, writing.values))
 
 
 def _parts(writes: Writes) -> list[Part]:
