@@ -13,9 +13,9 @@ from stockade.store.backends import CommitLost
 from stockade.store.forecast import Flight, Forecast, landed
 from stockade.store.positions import Positions
 from stockade.store.tables import ledger, point_accounts, requests
-from tests.store.commands import Buy, Charge, rid
+from tests.store.commands import Broken, Buy, Charge, rid
 from tests.store.conftest import opened, soon, stocked
-from tests.store.test_forecast import batches, chain, changed, takes
+from tests.store.test_forecast import batches, chain, changed, row, takes
 from tests.store.test_transact import figures
 from tests.store.test_unknown import Lossy
 
@@ -225,6 +225,12 @@ async def test_a_cancelled_batch_leaves_nothing_in_flight(store):
     assert await store.database.read(lambda c: c.execute(kept).scalar_one()) == 0
 
 
+async def test_a_batch_without_rows(store):
+    """Commands that protect nothing, e.g. of the cart, many at once: each is answered."""
+    answers = await store.transact([Broken(rid("a")), Broken(rid("b"))], Guard.ROW, deadline=soon())
+    assert all(isinstance(each, ZeroDivisionError) for each in answers)
+
+
 async def test_a_user_without_an_account_is_refused(store):
     """A row that is not there cannot be locked: the batch goes the longer way, and is right."""
     answers = await store.transact([*buys(0, 1), Buy(rid("nobody"), user="nobody")], Guard.ROW, deadline=soon())
@@ -266,6 +272,23 @@ async def test_nobody_waits_for_no_one():
     Forecast().land(ended)
     assert await landed([ended], soon())
     assert await landed([ended], soon(0))
+
+
+def test_a_batch_sent_again_keeps_its_place():
+    """The one behind it goes on waiting for it, and newcomers for the one behind it; its old rows are forgotten."""
+    forecast, one, two = Forecast(), Flight(), Flight()
+    key = Key("stock", "s")
+    forecast.depart(one, changed(row(5, 1)), [key])
+    forecast.take_back(one)
+    assert forecast.flying([key]) == {}
+    forecast.depart(two, changed(row(3, 3)), [key])
+    forecast.depart(one, changed(row(4, 2)), [key])
+    assert two.before == [one]
+    assert forecast.ahead_of(Flight(), [key]) == [two]
+    assert forecast.flying([key]) == {key: row(4, 2)}
+    forecast.land(one)
+    forecast.land(two)
+    assert not forecast.in_flight
 
 
 def test_a_batch_that_departed_waits_only_for_those_before_it():

@@ -66,8 +66,8 @@ class AtOnce:
             CommitLost, TimeoutError: it may be written or not.
         """
         keys = merged_keys(pending.commands)
-        last = [key for key in keys if key.kind == keys[-1].kind]
-        if self._forecast.rows(last) is None:
+        last = last_rows(keys)
+        if not last or self._forecast.rows(last) is None:
             return None
 
         def begin(connection: Connection, run: Run) -> tuple[Decided | None, bool]:
@@ -83,7 +83,10 @@ class AtOnce:
                 lambda connection, run: self._write(connection, run, pending, decided), deadline=deadline
             )
         self._forecast.trust(written)
-        return decided.batch if written else None
+        if not written:
+            self._forecast.take_back(pending.flight)
+            return None
+        return decided.batch
 
     def _decide(
         self, connection: Connection, pending: Pending, fold: Fold, keys: Sequence[Key], last: Sequence[Key]
@@ -112,6 +115,11 @@ class AtOnce:
         run.committing = True
         moves = () if pending.source is None else pending.source.positions
         return self._saver.save_at_once(connection, decided.batch, decided.rows, [_moving(each) for each in moves])
+
+
+def last_rows(keys: Sequence[Key]) -> list[Key]:
+    """Those of these keys, which are in order, whose rows are locked last, all by one statement."""
+    return [key for key in keys if key.kind == keys[-1].kind]
 
 
 def _moving(move: Position) -> Assumed:

@@ -85,15 +85,25 @@ class Forecast:
         self.note(batch)
         flight.rows = {key: moved.row for key, moved in batch.moved.items()}
         self._flying.update(flight.rows)
-        flight.before, flight.departed = self.ahead_of(flight, last), True
-        self._newest.update((key, flight) for key in last)
+        if not flight.departed:  # sent again, it keeps its place before those that came meanwhile
+            flight.before, flight.departed = self.ahead_of(flight, last), True
+            self._newest.update((key, flight) for key in last)
+
+    def take_back(self, flight: Flight) -> None:
+        """Its rows will be others, if any."""
+        self._flying = {key: row for key, row in self._flying.items() if flight.rows.get(key) is not row}
 
     def land(self, flight: Flight) -> None:
         """It has ended, well or not."""
         flight.ended.set()
         if flight.departed:
-            self._flying = {key: row for key, row in self._flying.items() if flight.rows.get(key) is not row}
+            self.take_back(flight)
             self._newest = {key: newest for key, newest in self._newest.items() if newest is not flight}
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether any batch is."""
+        return bool(self._newest)
 
     def flying(self, keys: Sequence[Key]) -> dict[Key, Row]:
         """Those of these rows that a batch in flight changes, as the newest one leaves them."""
@@ -101,7 +111,7 @@ class Forecast:
 
     def ahead_of(self, flight: Flight, last: Sequence[Key]) -> list[Flight]:
         """Batches in flight that this one must not overtake at its last rows."""
-        if flight.departed or not self._newest:
+        if flight.departed:
             return list(flight.before)
         return list({id(each): each for key in last if (each := self._newest.get(key))}.values())
 

@@ -30,8 +30,9 @@ from stockade.core import (
     StalePosition,
     Stats,
     Unknown,
+    merged_keys,
 )
-from stockade.store.at_once import AtOnce
+from stockade.store.at_once import AtOnce, last_rows
 from stockade.store.backends import CommitLost
 from stockade.store.database import Database
 from stockade.store.failures import Failure, classify
@@ -263,8 +264,9 @@ class SqlStore:
             if written is not None:
                 self.stats.foreseen += 1
                 return self._committed(pending, written)
-        if guard.kind is GuardKind.ROW:
-            await landed(self._forecast.ahead_of(pending.flight, _last(pending)), deadline)
+        if guard.kind is GuardKind.ROW and self._forecast.in_flight:
+            last = last_rows(merged_keys(pending.commands, pending.extra))
+            await landed(self._forecast.ahead_of(pending.flight, last), deadline)
         if database.dialect.reads_apart and guard.kind in READS_APART:
             async with database.turn(deadline):
                 left_s = max(0.001, deadline - time.monotonic())
@@ -385,10 +387,3 @@ class SqlStore:
         if self._checkpoint:
             self._checkpoint("saved")
         return batch
-
-
-def _last(pending: Pending) -> list[Key]:
-    """The rows that the batch locks last."""
-    keys = {key for command in pending.commands for key in command.keys}
-    kind = max((key.kind for key in keys), default="")
-    return [key for key in keys if key.kind == kind]
