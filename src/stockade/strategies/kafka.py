@@ -17,7 +17,10 @@ from stockade.strategies.options import Options
 
 COMMANDS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}
 DEAD = {"cleanup.policy": "delete", "retention.ms": "-1"}
-LINGER_MS = 0.5  # without it the client sends the first of what is posted together alone
+GAP_S = 0.005  # between two requests of a busy service; a worker needs longer for a batch anyway
+# At 0 the client sends the first of what is posted together alone. It sleeps whole milliseconds, and what has waited
+# for longer than this behind a request of the same partition makes it spin until the answer (librdkafka 2.16).
+LINGER_MS = 1.0
 REPLIES = {"cleanup.policy": "delete", "retention.ms": "600000"}
 
 
@@ -108,7 +111,7 @@ class Kafka(Base):
             topics = Topics(self.log.bootstrap)
             await asyncio.to_thread(topics.ensure, topic, 1, self.log.replication, REPLIES)
             self._replies = Replies(self.log.bootstrap, topic, self._heard)
-            self._writer = Writer(self.log.bootstrap, linger_ms=LINGER_MS)
+            self._writer = Writer(self.log.bootstrap, linger_ms=LINGER_MS, gap_s=GAP_S)
             await asyncio.to_thread(self._writer.warm, self.log.topic)
 
     async def stop(self) -> None:

@@ -37,9 +37,10 @@ class Writer:
         give_up_s: after how long the client stops sending a message; None: never, so that what has arrived is always a
             prefix of what was sent to a partition.
         linger_ms: how long a message waits for company before it leaves.
+        gap_s: what is posted is sent at once when nothing was for so many seconds, else when they are over.
     """
 
-    def __init__(self, bootstrap: str, give_up_s: float | None = 30.0, linger_ms: float = 0) -> None:
+    def __init__(self, bootstrap: str, give_up_s: float | None = 30.0, linger_ms: float = 0, gap_s: float = 0) -> None:
         kafka = client()
         self._failed: type[Exception] = kafka.KafkaException
         self._loop = asyncio.get_running_loop()
@@ -56,6 +57,8 @@ class Writer:
             }
         )
         self._posted: dict[str, list[dict[str, Any]]] = {}  # by topic
+        self._gap_s = gap_s
+        self._next_s = 0.0  # on the loop's clock: when what is posted may be sent
         self._awaited = 0  # answers that somebody waits for
         self._asking = False
         self._closed = False
@@ -99,7 +102,7 @@ class Writer:
             self._producer.poll(0)
 
     def post(self, topic: str, value: bytes, *, key: bytes | None, done: Done) -> None:
-        """Send a message together with all that are posted in the same pass of the event loop.
+        """Send a message together with all that are posted in the same pass of the event loop, or in the same gap.
 
         They go to the brokers in one request, and to whoever reads in one answer: requests cost more than messages.
 
@@ -111,12 +114,13 @@ class Writer:
                 something else is sent, or with `hear`.
         """
         if not self._posted:
-            self._loop.call_soon(self.flush)
+            self._loop.call_at(max(self._next_s, self._loop.time()), self.flush)
         self._posted.setdefault(topic, []).append({"value": value, "key": key, "callback": _report(done), "done": done})
 
     def flush(self) -> None:
         """Send what is posted now."""
         posted, self._posted = self._posted, {}
+        self._next_s = self._loop.time() + self._gap_s
         for topic, messages in posted.items():
             if self._producer.produce_batch(topic, messages) < len(messages):
                 for message in messages:
