@@ -126,7 +126,8 @@ async def test_a_batch_that_comes_too_early_waits_for_the_one_before(store):
     store._saver.save_at_once = late
     foreseen = store.stats.foreseen
     answers = await batches(store, range(7, 14), range(14, 28))
-    assert sent == [7, 14, 14]
+    assert sent[:3] == [7, 14, 14]
+    assert len(sent) <= 4
     assert [each.accepted for each in answers] == [True] * 14 + [False] * 7
     assert store.stats.foreseen == foreseen + 2
     entries = await chain(store)

@@ -26,6 +26,8 @@ from stockade.store.resource import Resource
 from stockade.store.save import Saver
 from stockade.store.tables import positions
 
+SENDS_AGAIN = 2  # of a batch that came too early: at once, behind the one before; then when that one has ended
+
 Fold = Callable[[dict[Key, Row], Mapping[str, tuple[str, bytes]]], Batch]
 
 
@@ -77,8 +79,11 @@ class AtOnce:
         decided, written = await self._database.alone(begin, deadline=deadline)
         if decided is None:
             return None
-        if not written and await landed(pending.flight.before, deadline):
-            # it had come to its rows before the batch before it, whose place it must not take
+        for number in range(SENDS_AGAIN):
+            # it may have come to its rows before the batch before it, whose place it must not take
+            before = pending.flight.before
+            if written or not before or (number == SENDS_AGAIN - 1 and not await landed(before, deadline)):
+                break
             written = await self._database.alone(
                 lambda connection, run: self._write(connection, run, pending, decided), deadline=deadline
             )
