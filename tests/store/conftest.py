@@ -1,9 +1,12 @@
 """A migrated database and a store over it, for each database in turn."""
 
+import asyncio
 import time
 from contextlib import asynccontextmanager
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.util import await_only
 
 from stockade.core import Guard
 from stockade.lab.servers import drop_database, fresh_database
@@ -27,6 +30,25 @@ async def opened(url, **options):
         yield database
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def held(database, statement):
+    """A transaction that has carried out this statement, open until the end of the block, then committed."""
+    done, over = asyncio.Event(), asyncio.Event()
+
+    def body(connection):
+        connection.execute(text(statement))
+        done.set()
+        await_only(over.wait())
+
+    holder = asyncio.create_task(database.transaction(body, deadline=soon()))
+    await done.wait()
+    try:
+        yield
+    finally:
+        over.set()
+        await holder
 
 
 async def stocked(database, *skus, n=20, checkpoint=None):

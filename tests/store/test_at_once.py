@@ -14,7 +14,7 @@ from stockade.store.forecast import Flight, Forecast, landed
 from stockade.store.positions import Positions
 from stockade.store.tables import ledger, point_accounts, requests
 from tests.store.commands import Broken, Buy, Charge, rid
-from tests.store.conftest import opened, soon, stocked
+from tests.store.conftest import held, opened, soon, stocked
 from tests.store.test_forecast import batches, chain, changed, row, takes
 from tests.store.test_transact import figures
 from tests.store.test_unknown import Lossy
@@ -198,22 +198,12 @@ async def test_a_break_while_it_writes_is_a_lost_commit(store):
 
 async def test_a_cancelled_batch_leaves_nothing_in_flight(store):
     """Cancelled while its statement waits for the row: later batches neither wait for it nor believe in it."""
-    held, over = asyncio.Event(), asyncio.Event()
-
-    def hold(connection):
-        connection.execute(text("SELECT id FROM skus FOR UPDATE"))
-        held.set()
-        await_only(over.wait())
-
-    holder = asyncio.create_task(store.database.transaction(hold, deadline=soon()))
-    await held.wait()
-    batch = asyncio.create_task(store.transact(buys(*range(5)), Guard.ROW, deadline=soon()))
-    await until_waiting(store.database)
-    batch.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await batch
-    over.set()
-    await holder
+    async with held(store.database, "SELECT id FROM skus FOR UPDATE"):
+        batch = asyncio.create_task(store.transact(buys(*range(5)), Guard.ROW, deadline=soon()))
+        await until_waiting(store.database)
+        batch.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await batch
     assert store._forecast.flying([Key("stock", "s")]) == {}
     assert store._forecast.ahead_of(Flight(), [Key("stock", "s")]) == []
     answers = await store.transact(buys(5, 6), Guard.ROW, deadline=soon())

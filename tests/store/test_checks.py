@@ -4,12 +4,11 @@ import asyncio
 
 import pytest
 from sqlalchemy import func, select, text
-from sqlalchemy.util import await_only
 
 from stockade.shop.resources import POINTS, STOCK
 from stockade.store.dialect import Assumed, Writes
 from stockade.store.tables import point_accounts, skus
-from tests.store.conftest import opened, soon, stocked
+from tests.store.conftest import held, opened, soon, stocked
 from tests.store.test_at_once import USERS, trusting, until_waiting
 from tests.store.test_writes import found, notes, own
 
@@ -94,35 +93,14 @@ async def test_the_isolation_is_our_own(postgres_database, shop):
 async def while_it_waits(database, left):
     """Write, assuming that the last user has 50 points, while a transaction that holds the row leaves other ones."""
     points = await assumed(database, POINTS, USERS, balance=50)
-    changed, over = asyncio.Event(), asyncio.Event()
-
-    def change(connection):
-        connection.execute(text(f"UPDATE point_accounts SET balance = {left} WHERE id = '{USERS[-1]}'"))
-        changed.set()
-        await_only(over.wait())
-
-    writer = asyncio.create_task(database.transaction(change, deadline=soon()))
-    await changed.wait()
-    waiter = asyncio.create_task(write(database, points))
-    await until_waiting(database)
-    over.set()
-    await writer
+    async with held(database, f"UPDATE point_accounts SET balance = {left} WHERE id = '{USERS[-1]}'"):
+        waiter = asyncio.create_task(write(database, points))
+        await until_waiting(database)
     return await waiter
 
 
 async def test_a_hot_row_is_left_alone_when_an_earlier_one_is_another(shop):
     """Its lock is not asked for: the answer is there while somebody holds it."""
-    held, over = asyncio.Event(), asyncio.Event()
-
-    def hold(connection):
-        connection.execute(text("SELECT id FROM skus FOR UPDATE"))
-        held.set()
-        await_only(over.wait())
-
-    holder = asyncio.create_task(shop.transaction(hold, deadline=soon()))
-    await held.wait()
-    wrong = await assumed(shop, POINTS, USERS, balance=7)
-    assert await write(shop, wrong, await assumed(shop, STOCK, ["s"])) is False
-    assert not holder.done()
-    over.set()
-    await holder
+    async with held(shop, "SELECT id FROM skus FOR UPDATE"):
+        wrong = await assumed(shop, POINTS, USERS, balance=7)
+        assert await write(shop, wrong, await assumed(shop, STOCK, ["s"])) is False
