@@ -40,6 +40,7 @@ class Dialect:
     name: ClassVar[str]
     suspends: ClassVar[bool] = True  # a statement lets the event loop do other work
     reads_apart: ClassVar[bool] = False  # optimistic guards load in a transaction of their own (SQLite)
+    gates: ClassVar[bool] = False  # `write_gated`
     returning: ClassVar[bool] = True  # UPDATE … RETURNING
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset()
 
@@ -148,7 +149,7 @@ class Dialect:
 
     def write_gated(self, connection: Connection, gate: "Gate", writes: "Writes") -> bool | None:
         """As `write_all`, and the gate's row, if that is as assumed once it is locked; else False, and nothing is
-        written. None: there is no one statement for that here."""
+        written. None: there is no one statement for this batch."""
         return None
 
     def may_write_at_once(self, left_s: float) -> bool:

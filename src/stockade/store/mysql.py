@@ -114,6 +114,7 @@ class MariaDialect(MysqlDialect):
     """MariaDB: another collation, and all writes of a batch as one compound statement."""
 
     name: ClassVar[str] = "mariadb"
+    gates: ClassVar[bool] = True
     collation: ClassVar[str] = MARIADB_COLLATION
 
     def write_all(self, connection: Connection, writes: Writes) -> None:

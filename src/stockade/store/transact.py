@@ -339,7 +339,7 @@ class SqlStore:
         if batch is None or self._saver.unopened(batch):
             return False
         pending.tell_decided()
-        if len(expected) == 1:
+        if len(expected) == 1 and self.database.dialect.gates:
             (hot,) = expected.values()
             batch.written = bool(self._saver.save_ahead(connection, batch, hot))
         return batch.written
