@@ -1,19 +1,22 @@
 """Batches as one statement each: in order, once, and never on rows that are no longer so."""
 
 import asyncio
+import time
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
-from stockade.core import Accepted, Guard, Key, Rejected, StalePosition
+from stockade.core import Accepted, Change, Decision, Guard, Key, Rejected, Row, StalePosition
+from stockade.shop.commands import OrderLine, PlaceOrder, SetCartItem
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.store import SqlStore, save
 from stockade.store.backends import CommitLost
 from stockade.store.forecast import Flight, Forecast, landed
 from stockade.store.positions import Positions
-from stockade.store.tables import ledger, point_accounts, requests
-from tests.store.commands import Broken, Buy, Charge, rid
+from stockade.store.tables import cart_items, ledger, point_accounts, requests, skus
+from tests.store.commands import Blind, Broken, Buy, Charge, rid
 from tests.store.conftest import held, opened, soon, stocked
 from tests.store.test_forecast import batches, chain, changed, row, takes
 from tests.store.test_transact import figures
@@ -220,6 +223,87 @@ async def test_a_batch_without_rows(store):
     """Commands that protect nothing, e.g. of the cart, many at once: each is answered."""
     answers = await store.transact([Broken(rid("a")), Broken(rid("b"))], Guard.ROW, deadline=soon())
     assert all(isinstance(each, ZeroDivisionError) for each in answers)
+
+
+class Wordy(Blind):
+    """Writes more into the ledger than its column takes."""
+
+    def decide(self, rows):
+        state = rows[self.keys[0]].state
+        return Decision(
+            Accepted({}), {self.keys[0]: Change(state._replace(on_hand=state.on_hand - 1), -1, note="x" * 99)}
+        )
+
+
+async def test_one_bad_command_does_not_fail_its_neighbours(store):
+    """A column refuses the statement: the batch is run one by one, at once, in its place before newcomers."""
+    began_s = time.monotonic()
+    bad = asyncio.create_task(store.transact([*takes(7, 8), Wordy(rid("bad"))], Guard.ROW, deadline=soon(30)))
+    async with asyncio.timeout(20):
+        while not (store._forecast.in_flight or bad.done()):
+            await asyncio.sleep(0)
+        newcomers = await store.transact(takes(9, 10), Guard.ROW, deadline=soon(30))
+        one, two, refused = await bad
+    assert one.accepted
+    assert two.accepted
+    assert "value too long" in str(refused)
+    assert all(each.accepted for each in newcomers)
+    assert time.monotonic() - began_s < 15  # half of what a wait for itself would take
+    assert (await figures(store))[0] == 14 - 4
+
+
+async def test_a_deadlock_leaves_no_rows_in_flight(store, other):
+    """The statement is chosen as a victim once while somebody sells out: decided anew, and nothing is left behind."""
+    real, raised = store._saver.save_at_once, []
+
+    def victim(connection, batch, rows, further):
+        if not raised:
+            raised.extend(await_only(other.transact(takes(*range(100, 114)), Guard.ROW, deadline=soon())))
+            raise DBAPIError("deadlock", None, Deadlock("deadlock detected"))
+        return real(connection, batch, rows, further)
+
+    store._saver.save_at_once = victim
+    answers = await store.transact(buys(*range(5)), Guard.ROW, deadline=soon())
+    assert all(each.accepted for each in raised)
+    assert store.stats.deadlocks == 1
+    assert not any(each.accepted for each in answers)
+    assert store._forecast._flying == {}
+    assert not store._forecast.in_flight
+
+
+class Deadlock(Exception):
+    """As a driver tells it."""
+
+    sqlstate = "40P01"
+
+
+async def test_another_process_has_the_id(store, other):
+    """The id was looked up before the other process's commit: its key refuses the statement, and it is replayed."""
+    real = store._saver.save_at_once
+
+    def taken_first(connection, batch, rows, further):
+        if not taken:
+            taken.extend(await_only(other.transact(takes(8), Guard.ROW, deadline=soon())))
+            (now,) = await_only(store.database.read(lambda c: c.execute(select(skus)).mappings().all()))
+            key = Key("stock", "s")
+            state = rows[key].state._replace(on_hand=now["on_hand"])
+            rows = {**rows, key: Row(key, state, now["version"], now["stamp"])}  # as if the row were what it expects
+        return real(connection, batch, rows, further)
+
+    taken = []
+    store._saver.save_at_once = taken_first
+    answers = await store.transact(takes(7, 8, 9), Guard.ROW, deadline=soon())
+    assert [each.replayed for each in answers] == [False, True, False]
+    assert (await figures(store))[0] == 14 - 3
+
+
+async def test_what_a_batch_puts_in_place_the_next_one_deletes(store):
+    """Into the cart, and ordered, without a wait for the answer: the cart is empty, as if one came after the other."""
+    put = SetCartItem(rid("put"), "f", 1, "u0", "s", 1)
+    buy = PlaceOrder(rid("order"), "f", 2, "u0", (OrderLine("s", 1),), "LATER")
+    answers = await in_flight(store, [put, *takes(7)], [buy, *takes(8)])
+    assert all(each.accepted for each in answers)
+    assert await store.database.read(lambda c: c.execute(select(cart_items)).all()) == []
 
 
 async def test_a_user_without_an_account_is_refused(store):

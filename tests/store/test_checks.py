@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, func, select, text
 
 from stockade.shop.resources import POINTS, STOCK
 from stockade.store.dialect import Assumed, Writes
@@ -88,6 +88,30 @@ async def test_the_isolation_is_our_own(postgres_database, shop):
     await shop.transaction(lambda c: c.execute(text(keep)), deadline=soon())
     async with opened(postgres_database) as database:
         assert await while_it_waits(database, 50) is True
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("name", ["given", "stored", "w0", "held", "a"])
+async def test_any_name_of_a_table_will_do(postgres_database, name, count):
+    """A table in a schema, called like something in the statement, with columns `count`, `same` and `w0`."""
+    meta = MetaData()
+    columns = [
+        Column("id", String(8), primary_key=True),
+        *(Column(each, BigInteger) for each in ("count", "same", "w0")),
+    ]
+    table = Table(name, meta, *columns, schema="apart")
+    rows = [{"id": f"r{n}", "count": count + 3, "same": n, "w0": 1} for n in range(count)]
+    wrong = [{"id_": row["id"], "count": count, "same": row["same"]} for row in rows]
+    right = [{**row, "count": count + 3} for row in wrong]
+    moves = [{"id_": row["id"], "w0": 99} for row in rows]
+    async with opened(postgres_database) as database:
+        await database.transaction(lambda c: c.execute(text("CREATE SCHEMA apart")), deadline=soon())
+        await database.transaction(lambda c: (meta.create_all(c), own.create_all(c)), deadline=soon())
+        await database.transaction(lambda c: c.execute(table.insert(), rows), deadline=soon())
+        assert await write(database, Assumed(table, wrong, moves)) is False
+        assert await write(database, Assumed(table, right, moves)) is True
+        there = select(func.count()).where(table.c.w0 == 99)
+        assert await database.read(lambda c: c.execute(there).scalar_one()) == count
 
 
 async def while_it_waits(database, left):

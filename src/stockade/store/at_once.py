@@ -58,7 +58,7 @@ class AtOnce:
             and guard.kind is GuardKind.ROW
             and not guard.unsorted
             and not pending.extra
-            and self._database.dialect.may_write_at_once(deadline - time.monotonic())
+            and self._in_time(deadline)
         )
 
     async def attempt(self, pending: Pending, fold: Fold, deadline: float) -> Batch | None:
@@ -76,22 +76,32 @@ class AtOnce:
             decided = self._decide(connection, pending, fold, keys, last)
             return decided, decided is not None and self._write(connection, run, pending, decided)
 
-        decided, written = await self._database.alone(begin, deadline=deadline)
-        if decided is None:
-            return None
+        decided, written = None, False
+        try:
+            decided, written = await self._database.alone(begin, deadline=deadline)
+            if decided is not None and not written:
+                written = await self._send_again(pending, decided, deadline)
+        finally:
+            if pending.flight.departed:
+                self._forecast.trust(written)
+                if not written:
+                    self._forecast.take_back(pending.flight)
+        return decided.batch if decided is not None and written else None
+
+    async def _send_again(self, pending: Pending, decided: Decided, deadline: float) -> bool:
+        """It may have come to its rows before the batch before it, whose place it must not take."""
         for number in range(SENDS_AGAIN):
-            # it may have come to its rows before the batch before it, whose place it must not take
             before = pending.flight.before
-            if written or not before or (number == SENDS_AGAIN - 1 and not await landed(before, deadline)):
-                break
-            written = await self._database.alone(
-                lambda connection, run: self._write(connection, run, pending, decided), deadline=deadline
-            )
-        self._forecast.trust(written)
-        if not written:
-            self._forecast.take_back(pending.flight)
-            return None
-        return decided.batch
+            if not before or (number == SENDS_AGAIN - 1 and not await landed(before, deadline)):
+                return False
+            if not self._in_time(deadline):
+                return False
+            if await self._database.alone(lambda c, run: self._write(c, run, pending, decided), deadline=deadline):
+                return True
+        return False
+
+    def _in_time(self, deadline: float) -> bool:
+        return self._database.dialect.may_write_at_once(deadline - time.monotonic())
 
     def _decide(
         self, connection: Connection, pending: Pending, fold: Fold, keys: Sequence[Key], last: Sequence[Key]
@@ -118,7 +128,7 @@ class AtOnce:
 
     def _write(self, connection: Connection, run: Run, pending: Pending, decided: Decided) -> bool:
         run.committing = True
-        moves = () if pending.source is None else pending.source.positions
+        moves = () if pending.source is None else sorted(pending.source.positions)
         return self._saver.save_at_once(connection, decided.batch, decided.rows, [_moving(each) for each in moves])
 
 

@@ -14,7 +14,8 @@ from sqlalchemy.engine import Dialect as SqlDialect
 
 from stockade.store.dialect import Spelled, Values
 
-COUNT = "count"  # the parameter of a check that tells how many rows it has
+HELD = "stockade_held"  # a row if every check was right; no table of a shop has such a name
+GIVEN, STORED = "given", "stored"  # the rows of the arrays, and those of the table
 
 
 class Part(NamedTuple):
@@ -48,13 +49,13 @@ def spell(parts: Sequence[Part], read_as: Mapping[str, str], sql: SqlDialect) ->
     for n, part in enumerate(parts):
         one = One(n, part, parameters, sql)
         if part.kind == "check":
-            ctes.append(f"w{n} AS ({one.check(right)})")
-            right = f"(SELECT count(*) FROM w{n} WHERE same) = {parameters.whole(n, COUNT)}"  # noqa: S608 - as below
+            ctes.append(f"stockade_w{n} AS ({one.check(right)})")
+            right = f"(SELECT count(*) FROM stockade_w{n} WHERE same) = {parameters.count(n)}"  # noqa: S608 - as below
         else:
             if right and not held:
-                ctes.append(f"held AS (SELECT 1 WHERE {right})")
-                held = "EXISTS (SELECT 1 FROM held)"
-            ctes.append(f"w{n} AS ({one.write(held)})")
+                ctes.append(f"{HELD} AS (SELECT 1 WHERE {right})")
+                held = f"EXISTS (SELECT 1 FROM {HELD})"  # noqa: S608 - as below
+            ctes.append(f"stockade_w{n} AS ({one.write(held)})")
     text = f"WITH {', '.join(ctes)} SELECT 1{f' WHERE {held or right}' if right else ''}"
     return Spelled(text, tuple(parameters.names))
 
@@ -71,9 +72,9 @@ class Parameters:
         """The value of a column of part `n`, or the array of its values."""
         return self._cast(f"p{n}_{name}", _type_name(self._sql, type_of(table, name)) + ("[]" if many else ""))
 
-    def whole(self, n: int, name: str) -> str:
-        """A whole number of part `n`."""
-        return self._cast(f"p{n}_{name}", "BIGINT")
+    def count(self, n: int) -> str:
+        """How many rows a check has."""
+        return self._cast(count_of(n), "BIGINT")
 
     def _cast(self, parameter: str, type_: str) -> str:
         carrier = self._read_as.get(parameter, parameter)
@@ -89,13 +90,14 @@ class One:
     def __init__(self, n: int, part: Part, parameters: Parameters, sql: SqlDialect) -> None:
         self._n, self._part, self._parameters = n, part, parameters
         self._quote: Callable[[str], str] = sql.identifier_preparer.quote
-        self._table = sql.identifier_preparer.format_table(part.table)
+        self._into = sql.identifier_preparer.format_table(part.table)
+        self._table = f"{self._into} AS {STORED}"
         self._many = len(part.rows) > 1
         # `unnest` fills shorter arrays up with NULL: there it is the array's first value
         self._source = ""
         if self._many:
             given = ", ".join(parameters.of(n, part.table, name, True) for name in part.names)
-            self._source = f"unnest({given}) AS a({', '.join(map(self._quote, part.names))})"
+            self._source = f"unnest({given}) AS {GIVEN}({', '.join(map(self._quote, part.names))})"
 
     def check(self, right: str) -> str:
         """Lock the rows in the order of the arrays, if all before was `right`, and tell of each if it is as assumed.
@@ -105,7 +107,7 @@ class One:
         same = [f"{self._column(name)} IS NOT DISTINCT FROM {self._value(name)}" for name in self._rest()]
         found = f"{self._source} JOIN {self._table} ON {self._key()}" if self._many else self._table
         conditions = _where([right] if self._many else [self._key(), right])
-        return f"SELECT {' AND '.join(same)} AS same FROM {found}{conditions} FOR NO KEY UPDATE OF {self._table}"  # noqa: S608 - names of our own tables, and parameters
+        return f"SELECT {' AND '.join(same)} AS same FROM {found}{conditions} FOR NO KEY UPDATE OF {STORED}"  # noqa: S608 - names of our own tables, and parameters
 
     def write(self, held: str) -> str:
         """Insert, open, delete or update, if `held`."""
@@ -117,7 +119,7 @@ class One:
         if part.kind == "update":
             moves = ", ".join(f"{self._quote(name)} = {self._value(name)}" for name in self._rest())
             return f"UPDATE {table} SET {moves}{source}{_where([self._key(), held])}"  # noqa: S608 - as above
-        into = f"{table} ({', '.join(map(self._quote, part.names))})"
+        into = f"{self._into} ({', '.join(map(self._quote, part.names))})"
         values = ", ".join(map(self._value, part.names))
         skip = " ON CONFLICT DO NOTHING" if part.kind == "open" else ""
         return f"INSERT INTO {into} SELECT {values}{source}{_where([held])}{skip}"
@@ -132,13 +134,13 @@ class One:
         return " AND ".join(f"{self._column(name)} = {self._value(name)}" for name in names)
 
     def _column(self, name: str) -> str:
-        return f"{self._table}.{self._quote(name.removesuffix('_'))}"
+        return f"{STORED}.{self._quote(name.removesuffix('_'))}"
 
     def _value(self, name: str) -> str:
         parameter = self._parameters.of(self._n, self._part.table, name, self._many)
         if not self._many:
             return parameter
-        column = f"a.{self._quote(name)}"
+        column = f"{GIVEN}.{self._quote(name)}"
         if name in entire(self._part.table, self._part.names):
             return column
         return f"coalesce({column}, ({parameter})[1])"
@@ -147,6 +149,11 @@ class One:
 def _where(conditions: Sequence[str]) -> str:
     given = " AND ".join(condition for condition in conditions if condition)
     return f" WHERE {given}" if given else ""
+
+
+def count_of(n: int) -> str:
+    """The parameter of a check that tells how many rows it has: no name of a column's parameter begins so."""
+    return f"n{n}"
 
 
 @lru_cache(maxsize=1024)

@@ -53,6 +53,12 @@ class Batch:
     again: Callable[[Mapping[Key, Row]], "Batch"] | None = None  # decide anew where these rows are the true ones
     written: bool = False  # by the statement that locked its hot row
 
+    @property
+    def replaces(self) -> bool:
+        """Whether a record takes the place of another. The next batch may begin only after its commit: a DELETE of that
+        batch goes by what was committed when its statement began, and would miss the record."""
+        return any(stays for _, _, stays in self.overwrites)
+
 
 class Folder:
     """Folds commands into a Batch.

@@ -35,11 +35,6 @@ POINT_LOOKUPS = {
 }
 
 
-AT_ONCE_SHARE = (
-    0.25  # of the session's own bound of a lock wait: what is past its deadline by more than that is in doubt
-)
-
-
 class PostgresDialect(Dialect):
     """FOR NO KEY UPDATE row locks, `unnest` arrays, data-modifying CTEs."""
 
@@ -58,7 +53,7 @@ class PostgresDialect(Dialect):
                 connection.execution_options(isolation_level=level)
 
     def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
-        if left_s < 0.9 * self._wait_s:  # else the connection's own settings are near enough
+        if self._too_long(left_s):
             ms = max(1, int(left_s * 1000))
             connection.exec_driver_sql(
                 "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)",
@@ -105,7 +100,11 @@ class PostgresDialect(Dialect):
             self._send(connection, parts)
 
     def may_write_at_once(self, left_s: float) -> bool:
-        return left_s >= AT_ONCE_SHARE * self._wait_s
+        return not self._too_long(left_s)
+
+    def _too_long(self, left_s: float) -> bool:
+        """Whether the connection's own bounds of its waits are beyond a deadline."""
+        return left_s < 0.9 * self._wait_s
 
     def write_at_once(self, connection: Connection, assumed: Sequence[Assumed], writes: Writes) -> bool:
         checks = [Part("check", table, tuple(rows[0]), rows) for table, rows, _ in assumed]

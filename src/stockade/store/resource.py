@@ -47,6 +47,8 @@ class Resource:
         missing = [name for name in self.state._fields if name not in self.table.c]
         if missing:
             raise ValueError(f"table {self.table.name} has no column for {', '.join(missing)} of {self.state.__name__}")
+        if any(name.endswith("_") for name in self.state._fields):
+            raise ValueError(f"no field of {self.state.__name__} may end with _: so the store marks keys")
         if len(self.counters) > 2:
             raise ValueError(f"a resource has at most two counters, {self.kind} names {self.counters}")
         written = tuple(name for name in self.state._fields if name not in self.fixed)

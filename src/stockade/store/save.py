@@ -102,7 +102,7 @@ class Saver:
     def fits_one_statement(self, batch: Batch, rows: Mapping[Key, Row]) -> bool:
         """Whether `save_at_once` can write this batch, which was decided on these rows."""
         there = all(row.state is not None for row in rows.values())  # a row that is not there cannot be locked
-        return there and bool(batch.requests) and not any(stays for _, _, stays in batch.overwrites)
+        return there and bool(batch.requests) and not batch.replaces
 
     def save_at_once(
         self, connection: Connection, batch: Batch, rows: Mapping[Key, Row], further: Sequence[Assumed]

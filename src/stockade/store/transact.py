@@ -232,7 +232,15 @@ class SqlStore:
         """One bad command never fails its neighbours."""
         answers: list[Answer] = []
         for command in pending.commands:
-            single = Pending([command], look_up=True, uncertain=pending.uncertain, source=pending.source, whole=False)
+            # in the batch's own place: it must not wait for the batch to end
+            single = Pending(
+                [command],
+                look_up=True,
+                uncertain=pending.uncertain,
+                source=pending.source,
+                whole=False,
+                flight=pending.flight,
+            )
             answers.extend(await self._settle(single, guard, deadline))
         return answers
 
@@ -282,7 +290,8 @@ class SqlStore:
                 batch = self._decide(connection, folder, pending, guard)
                 if not batch.written:
                     self._check_opened(batch)
-                    pending.tell_decided()
+                    if not batch.replaces:
+                        pending.tell_decided()
                 return self._write(connection, batch, pending, guard)
 
             isolation = "SERIALIZABLE" if guard.kind is GuardKind.SERIALIZABLE else None
@@ -338,7 +347,8 @@ class SqlStore:
         """Write the batch in the statement that locks its hot row, if there is one such row and it is as expected."""
         if batch is None or self._saver.unopened(batch):
             return False
-        pending.tell_decided()
+        if not batch.replaces:
+            pending.tell_decided()
         if len(expected) == 1 and self.database.dialect.gates:
             (hot,) = expected.values()
             batch.written = bool(self._saver.save_ahead(connection, batch, hot))

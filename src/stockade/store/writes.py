@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Table
 from sqlalchemy.engine import Dialect as SqlDialect
 
-from stockade.store.ctes import COUNT, Part, entire, spell, type_of
+from stockade.store.ctes import Part, count_of, entire, spell, type_of
 from stockade.store.dialect import Spelled, Values
 
 MANY = 16  # rows from which on equal columns are looked for: fewer are equal by chance, and every case is a statement
@@ -39,7 +39,7 @@ class Writing:
         sent: dict[type, list[tuple[str, list[Any]]]] = {}
         for n, (kind, table, names, rows) in enumerate(parts):
             if kind == "check":
-                self.values[f"p{n}_{COUNT}"] = len(rows)
+                self.values[count_of(n)] = len(rows)
             if len(rows) == 1:
                 self.values.update((f"p{n}_{name}", value) for name, value in rows[0].items())
             else:
