@@ -262,9 +262,16 @@ async def test_a_deadlock_leaves_no_rows_in_flight(store, other):
             raise DBAPIError("deadlock", None, Deadlock("deadlock detected"))
         return real(connection, batch, rows, further)
 
-    store._saver.save_at_once = victim
+    saved, left_over = store._save, []
+
+    def look(connection, batch, guard):
+        left_over.append(store._forecast.flying([Key("points", user) for user in USERS]))
+        return saved(connection, batch, guard)
+
+    store._saver.save_at_once, store._save = victim, look
     answers = await store.transact(buys(*range(5)), Guard.ROW, deadline=soon())
     assert all(each.accepted for each in raised)
+    assert left_over == [{}]
     assert store.stats.deadlocks == 1
     assert not any(each.accepted for each in answers)
     assert store._forecast._flying == {}
@@ -299,9 +306,22 @@ async def test_another_process_has_the_id(store, other):
 
 async def test_what_a_batch_puts_in_place_the_next_one_deletes(store):
     """Into the cart, and ordered, without a wait for the answer: the cart is empty, as if one came after the other."""
+    decided = asyncio.Event()
     put = SetCartItem(rid("put"), "f", 1, "u0", "s", 1)
     buy = PlaceOrder(rid("order"), "f", 2, "u0", (OrderLine("s", 1),), "LATER")
-    answers = await in_flight(store, [put, *takes(7)], [buy, *takes(8)])
+    real, next_began = store._save, []
+
+    def save_behind(connection, batch, guard):
+        if next_began:  # then its statement is let come as far as it can
+            await_only(until_waiting(store.database))
+        return real(connection, batch, guard)
+
+    store._save = save_behind
+    first = asyncio.create_task(store.transact([put, *takes(7)], Guard.ROW, deadline=soon(), decided=decided.set))
+    await asyncio.wait([asyncio.create_task(decided.wait()), first], return_when=asyncio.FIRST_COMPLETED)
+    next_began.append(True)
+    answers = [*await store.transact([buy, *takes(8)], Guard.ROW, deadline=soon()), *await first]
+    decided.set()
     assert all(each.accepted for each in answers)
     assert await store.database.read(lambda c: c.execute(select(cart_items)).all()) == []
 
