@@ -93,21 +93,25 @@ async def test_the_isolation_is_our_own(postgres_database, shop):
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("name", ["given", "stored", "w0", "held", "a"])
 async def test_any_name_of_a_table_will_do(postgres_database, name, count):
-    """A table in a schema, called like something in the statement, with columns `count`, `same` and `w0`."""
+    """A table in a schema, called like something in the statement, with columns `count`, `same` and `w0`; another
+    schema's of the same name is another table."""
     meta = MetaData()
     columns = [
         Column("id", String(8), primary_key=True),
         *(Column(each, BigInteger) for each in ("count", "same", "w0")),
     ]
     table = Table(name, meta, *columns, schema="apart")
+    other = table.to_metadata(meta, schema="elsewhere")
     rows = [{"id": f"r{n}", "count": count + 3, "same": n, "w0": 1} for n in range(count)]
     wrong = [{"id_": row["id"], "count": count, "same": row["same"]} for row in rows]
     right = [{**row, "count": count + 3} for row in wrong]
     moves = [{"id_": row["id"], "w0": 99} for row in rows]
     async with opened(postgres_database) as database:
-        await database.transaction(lambda c: c.execute(text("CREATE SCHEMA apart")), deadline=soon())
+        for schema in ("apart", "elsewhere"):
+            await database.transaction(lambda c, s=schema: c.execute(text(f"CREATE SCHEMA {s}")), deadline=soon())
         await database.transaction(lambda c: (meta.create_all(c), own.create_all(c)), deadline=soon())
         await database.transaction(lambda c: c.execute(table.insert(), rows), deadline=soon())
+        assert await write(database, Assumed(other, right, moves)) is False
         assert await write(database, Assumed(table, wrong, moves)) is False
         assert await write(database, Assumed(table, right, moves)) is True
         there = select(func.count()).where(table.c.w0 == 99)

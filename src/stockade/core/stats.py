@@ -16,7 +16,7 @@ class Stats:
         lock_timeouts: transactions that ended because a lock or a connection did not come in time.
         replays: outcomes given again to a known request id.
         unknown: commits whose reply was lost.
-        foreseen: batches that were decided while they waited for their hot rows, on a forecast that came true.
+        foreseen: batches that were decided before they held their hot rows, on a forecast that came true.
     """
 
     commands: int = 0

@@ -31,8 +31,8 @@ class Run:
         deadline: on the monotonic clock, in seconds.
         isolation: isolation level or None.
         advisory: advisory locks to hold.
-        committing: the commit was sent; before that, a transaction that is given up has changed nothing.
-        alone: each statement of the body is a transaction of its own.
+        committing: the commit, or the statement that is one, was sent; what is given up before has changed nothing.
+        alone: each statement of the body is a transaction of its own (on SQLite all of them are one).
     """
 
     deadline: float

@@ -32,7 +32,7 @@ class Part(NamedTuple):
     @property
     def shape(self) -> tuple[str, str, tuple[str, ...], bool]:
         """What the part's statement depends on."""
-        return self.kind, self.table.name, self.names, len(self.rows) == 1
+        return self.kind, self.table.fullname, self.names, len(self.rows) == 1
 
 
 def spell(parts: Sequence[Part], read_as: Mapping[str, str], sql: SqlDialect) -> Spelled:
