@@ -71,7 +71,7 @@ class AsyncClientTransport:
         self._redis = load_redis()
         self._client = without_retries(client) if own else client
         self._owned = self._client is not client
-        self._abandoned: dict[Any, asyncio.Task[Any]] = {}
+        self._abandoned: dict[Any, set[asyncio.Task[Any]]] = {}
         self._listener: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None]
 
@@ -80,18 +80,19 @@ class AsyncClientTransport:
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         key = parts[3] if len(parts) > 3 else parts[0]
         if key in self._abandoned:
-            await asyncio.wait([self._abandoned[key]], timeout=timeout_s)
+            await asyncio.wait(set(self._abandoned[key]), timeout=timeout_s)
         task = asyncio.ensure_future(self._execute(parts, timeout_s))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if not task.done():
-                self._abandoned[key] = task
+                self._abandoned.setdefault(key, set()).add(task)
                 task.add_done_callback(lambda done: self._forget(key, done))
             raise
 
     def _forget(self, key: Any, task: "asyncio.Task[Any]") -> None:
-        if self._abandoned.get(key) is task:
+        self._abandoned[key].discard(task)
+        if not self._abandoned[key]:
             del self._abandoned[key]
         if not task.cancelled():
             task.exception()  # nobody waits for it any more; its withdrawal follows
