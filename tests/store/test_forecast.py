@@ -11,7 +11,7 @@ from sqlalchemy.util import await_only
 from stockade.core import Accepted, Busy, Guard, Key, Row
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.states import StockState
-from stockade.store import SqlStore, save, transact
+from stockade.store import SqlStore, save
 from stockade.store.dialect import Gate
 from stockade.store.fold import Batch, Moved
 from stockade.store.forecast import MAX_ROWS, Forecast
@@ -170,15 +170,15 @@ async def test_a_double_click_across_two_batches_is_one_order(server_database):
         assert (await figures(store))[0] == 20 - 11
 
 
-async def test_a_double_click_that_reaches_two_processes_is_one_order(server_database, monkeypatch):
-    """The second process looked its ids up before the first one's commit: the claim is refused, and it asks again."""
+async def test_a_double_click_that_reaches_two_processes_is_one_order(server_database):
+    """The second process decided before the first one's commit: the claim is refused, and it asks again."""
     async with opened(server_database) as database, opened(server_database) as elsewhere:
         store, other = await stocked(database, "s"), SqlStore(elsewhere, SHOP_RESOURCES)
         held, looked = asyncio.Event(), asyncio.Event()
-        loop, real, save = asyncio.get_running_loop(), transact.known_requests, store._save
+        loop, real, save = asyncio.get_running_loop(), other._repeats.known, store._save
 
-        def look(connection, dialect, commands):
-            found = real(connection, dialect, commands)
+        def look(connection, commands):
+            found = real(connection, commands)
             loop.call_soon(looked.set)
             return found
 
@@ -190,7 +190,7 @@ async def test_a_double_click_that_reaches_two_processes_is_one_order(server_dat
         store._save = save_later
         first = asyncio.create_task(store.transact(takes(1, 2, 3), Guard.ROW, deadline=soon()))
         await asyncio.wait_for(held.wait(), 5)
-        monkeypatch.setattr(transact, "known_requests", look)
+        other._repeats.known = look
         second = await other.transact(takes(3, 4, 5), Guard.ROW, deadline=soon())
         assert all(each.accepted and not each.replayed for each in await first)
         assert [each.replayed for each in second] == [True, False, False]

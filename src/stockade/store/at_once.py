@@ -20,8 +20,9 @@ from stockade.store.database import Database
 from stockade.store.dialect import Assumed
 from stockade.store.fold import Batch
 from stockade.store.forecast import Forecast, landed
-from stockade.store.load import known_requests, load_rows
+from stockade.store.load import load_rows
 from stockade.store.pending import Pending
+from stockade.store.repeats import Repeats
 from stockade.store.resource import Resource
 from stockade.store.save import Saver
 from stockade.store.tables import positions
@@ -46,10 +47,19 @@ class AtOnce:
         resources: by kind.
         saver: of the store.
         forecast: of the store.
+        repeats: of the store.
     """
 
-    def __init__(self, database: Database, resources: Mapping[str, Resource], saver: Saver, forecast: Forecast) -> None:
-        self._database, self._resources, self._saver, self._forecast = database, resources, saver, forecast
+    def __init__(
+        self,
+        database: Database,
+        resources: Mapping[str, Resource],
+        saver: Saver,
+        forecast: Forecast,
+        repeats: Repeats,
+    ) -> None:
+        self._database, self._resources, self._saver = database, resources, saver
+        self._forecast, self._repeats = forecast, repeats
 
     def may(self, pending: Pending, guard: Guard, deadline: float) -> bool:
         """Whether a batch can be tried this way at all."""
@@ -111,7 +121,7 @@ class AtOnce:
         cold = keys[: len(keys) - len(last)]
         dialect = self._database.dialect
         read = load_rows(connection, dialect, self._resources, commands=(), extra=cold, guard=Guard.NONE)
-        known = known_requests(connection, dialect, pending.commands)
+        known = self._repeats.known(connection, pending.commands)
         expected = self._forecast.rows(last)
         if expected is None:
             return None

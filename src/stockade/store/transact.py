@@ -41,6 +41,7 @@ from stockade.store.forecast import Ahead, Forecast, landed
 from stockade.store.load import known_requests, load_rows
 from stockade.store.pending import Pending, Source
 from stockade.store.positions import move_positions
+from stockade.store.repeats import Repeats
 from stockade.store.resource import Resource
 from stockade.store.save import RowChanged, Saver, Unopened
 from stockade.store.tables import metadata
@@ -83,9 +84,10 @@ class SqlStore:
         self._checkpoint = checkpoint
         self._random = random.Random()
         self._forecast = Forecast()
+        self._repeats = Repeats(database.dialect)
         self._in_flight: set[str] = set()  # request ids of batches that have not ended
-        # a checkpoint is between two statements
-        self._at_once = None if checkpoint else AtOnce(database, self._resources, self._saver, self._forecast)
+        at_once = AtOnce(database, self._resources, self._saver, self._forecast, self._repeats)
+        self._at_once = None if checkpoint else at_once  # a checkpoint is between two statements
 
     @property
     def decides_ahead(self) -> bool:
@@ -199,8 +201,8 @@ class SqlStore:
             self.stats.conflicts += 1
             return None if pending.uncertain else [Conflict(str(error)) for _ in pending.commands]
         if failure is Failure.DUPLICATE and pending.duplicates < MAX_DUPLICATES:
-            pending.duplicates += 1
-            pending.look_up, pending.early = True, False
+            self._repeats.came()
+            pending.duplicates, pending.look_up, pending.early = pending.duplicates + 1, True, False
             return None
         if failure in (Failure.DATA, Failure.DUPLICATE, Failure.OTHER):
             if len(pending.commands) == 1 or failure is Failure.OTHER:
@@ -311,14 +313,13 @@ class SqlStore:
         if not self.decides_ahead or guard.kind is not GuardKind.ROW or len(commands) == 1:
             return folder.fold(commands, *self._load(connection, pending, guard))
         early: dict[str, tuple[str, bytes]] = {}
-        ahead = Ahead(self._forecast, lambda rows: folder.fold(commands, rows, early))
-
         turns: list[asyncio.Lock] = []
+        ahead = Ahead(self._forecast, lambda rows: folder.fold(commands, rows, early))
 
         def without_last(held: Mapping[Key, Row], missing: Sequence[Key]) -> bool:
             expected = None
             if pending.early:
-                early.update(known_requests(connection, self.database.dialect, commands))
+                early.update(self._repeats.known(connection, commands))
                 expected = ahead.begin(held, missing)
             for turn in self._forecast.turns(missing):
                 await_only(turn.acquire())
