@@ -26,6 +26,7 @@ STOCK = 1_000_000_000
 BALANCE = 1_000_000_000
 STRIDE = 7_919  # a prime: one order after the other touches another page of accounts
 FINGERPRINT = "0" * 32
+SEGMENTS = 150  # of 16 MB: what the longest benchmark writes
 ANSWER_S = 120.0  # longest statement of a reset or an audit
 
 # Every arm, ours and the others', gets the plans that our store pins: fresh tables tempt the planner into scans.
@@ -36,6 +37,7 @@ SERVER_SETTINGS: dict[str, dict[str, object]] = {
     "postgres": {
         "shared_buffers": "2GB",
         "max_wal_size": "8GB",
+        "min_wal_size": "4GB",
         "checkpoint_timeout": "30min",
         "autovacuum": "off",  # each reset vacuums the hot row
     },
@@ -210,6 +212,19 @@ async def seed(database: Database, users: int) -> None:
         await database.read(lambda connection: connection.execute(text("VACUUM ANALYZE")), timeout_s=ANSWER_S)
 
 
+def fill_log(connection: Connection) -> None:
+    """Use so many segments of the log that the next ones are old ones, as on any server that has run for a while.
+
+    A segment that is not there yet is first written full of zeros and flushed, while everybody waits: 50 ms for each
+    16 MB of log, which 5,000 orders fill. To be done before the rows are made: after a checkpoint a page that is
+    changed is logged as a whole.
+    """
+    for _ in range(SEGMENTS):
+        connection.execute(text("SELECT pg_logical_emit_message(false, 'benchmark', 'next')"))
+        connection.execute(text("SELECT pg_switch_wal()"))
+    connection.execute(text("CHECKPOINT"))
+
+
 @asynccontextmanager
 async def open_ground(users: int, kind: str = "postgres", max_connections: int = 300) -> AsyncIterator[Ground]:
     """Start a private server that flushes every commit to disk, bring it to our schema, fill it.
@@ -225,6 +240,8 @@ async def open_ground(users: int, kind: str = "postgres", max_connections: int =
         database = await Database.open(server.url, pool_size=1, wait_s=ANSWER_S)
         try:
             await migrate(database)
+            if kind == "postgres":
+                await database.read(fill_log, timeout_s=ANSWER_S)
             await seed(database, users)
             yield Ground(server, database, users)
         finally:
