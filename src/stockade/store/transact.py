@@ -112,7 +112,7 @@ class SqlStore:
             text = f"{self.database.dialect.name} has no guard {guard.kind.value!r}"
             return [NotSupported(text) for _ in commands]
         self.stats.commands += len(commands)
-        # A batch looks its ids up at once: one repeated request must not make all its neighbours run twice.
+        # A batch looks its ids up (but see `repeats`): a repeated request must not make its neighbours run twice.
         source = Source(tuple(positions)) if positions else None
         pending = Pending(list(commands), look_up=len(commands) > 1, source=source, decided=decided)
         results: list[Result] = []
