@@ -225,6 +225,12 @@ def fill_log(connection: Connection) -> None:
     connection.execute(text("CHECKPOINT"))
 
 
+def segments_used(connection: Connection) -> int:
+    """Of the log, since `fill_log`."""
+    written = "SELECT CAST(pg_current_wal_lsn() - '0/0' AS bigint) / (1024 * 1024 * 16)"
+    return int(connection.execute(text(written)).scalar_one()) - SEGMENTS
+
+
 @asynccontextmanager
 async def open_ground(users: int, kind: str = "postgres", max_connections: int = 300) -> AsyncIterator[Ground]:
     """Start a private server that flushes every commit to disk, bring it to our schema, fill it.
@@ -244,5 +250,7 @@ async def open_ground(users: int, kind: str = "postgres", max_connections: int =
                 await database.read(fill_log, timeout_s=ANSWER_S)
             await seed(database, users)
             yield Ground(server, database, users)
+            if kind == "postgres" and (used := await database.read(segments_used)) > SEGMENTS:
+                print(f"the log took {used} segments, and {SEGMENTS} were there: the last runs waited for new ones")
         finally:
             await database.close()

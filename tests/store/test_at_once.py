@@ -282,7 +282,7 @@ class Deadlock(Exception):
 
 
 async def test_another_process_has_the_id(store, other):
-    """The id was looked up before the other process's commit: its key refuses the statement, and it is replayed."""
+    """The other process commits it after the batch was decided: its key refuses the statement, and it is replayed."""
     real = store._saver.save_at_once
 
     def taken_first(connection, batch, rows, further):

@@ -114,6 +114,8 @@ class Folder:
             fingerprint, answer = seen[request_id]
             if isinstance(answer, tuple):
                 answer = answer._replace(replayed=True)
+            elif fingerprint != command.fingerprint:
+                return Needs(())  # that one claims no id: only once it has its outcome is it known which came first
         else:
             return None
         if fingerprint != command.fingerprint:

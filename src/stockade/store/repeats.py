@@ -1,9 +1,9 @@
 """Whether request ids come again, as they do when clients repeat what was not answered: only then is it worth looking
 them up before a batch is written.
 
-The write claims every id. One that is taken fails it, so a repeated request that nobody looked up costs its batch a
-second attempt, and nothing else; a look-up costs every batch a round trip, and so at 60 orders in a batch a tenth of
-the processor time of an order. Neighbours: `at_once` and `transact` ask, `load` reads.
+The write claims every id. One that is taken fails it, so a repeated request that nobody looked up costs its batch, and
+those in flight that were decided on it, a second attempt; a look-up costs every batch a round trip, and so at 60 orders
+in a batch a tenth of the processor time of an order. Neighbours: `at_once` and `transact` ask, `load` reads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from stockade.core import Command
 from stockade.store.dialect import Dialect
 from stockade.store.load import known_requests
 
-REMEMBERED = 256  # batches whose ids are looked up after one came again
+REMEMBERED = 256  # look-ups after one came again; a batch may take two
 
 
 class Repeats:
@@ -29,7 +29,7 @@ class Repeats:
         self._left = 0  # look-ups still to be done
 
     def came(self) -> None:
-        """An id was taken."""
+        """A unique key was taken: an id, as a rule."""
         self._left = REMEMBERED
 
     def known(self, connection: Connection, commands: Sequence[Command]) -> Mapping[str, tuple[str, bytes]]:

@@ -163,8 +163,8 @@ class SqlStore:
                 return await self._attempt(pending, guard, deadline)
             except Unopened as error:
                 # a known request id changes nothing, so look the ids up before anything is opened for them
-                pending.to_open = tuple(error.keys) if pending.look_up else ()
-                pending.look_up = True
+                pending.to_open = tuple(error.keys) if pending.look_up and not pending.early else ()
+                pending.look_up, pending.early = True, False
             except (FenceRefused, NotSupported, StalePosition) as error:
                 return [self._gave_up(pending, error) for _ in pending.commands]
             except RowChanged as error:
