@@ -26,7 +26,7 @@ STOCK = 1_000_000_000
 BALANCE = 1_000_000_000
 STRIDE = 7_919  # a prime: one order after the other touches another page of accounts
 FINGERPRINT = "0" * 32
-SEGMENTS = 150  # of 16 MB: what the longest benchmark writes
+SEGMENTS = 200  # of 16 MB: what the longest benchmark writes
 ANSWER_S = 120.0  # longest statement of a reset or an audit
 
 # Every arm, ours and the others', gets the plans that our store pins: fresh tables tempt the planner into scans.
