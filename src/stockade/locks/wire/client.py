@@ -2,7 +2,8 @@
 
 Its own retries are switched off: a lock must know when a command was sent twice, and must not wait behind its back
 (redis-py 8 turned an 8 s BLPOP into 59 s). Cancelling a redis-py call closes its connection while the command may
-still run, so calls are shielded, and a later call with the same first key waits for an abandoned one.
+still run, so calls are shielded, and a later call with the same first key waits for those that were abandoned: each has
+a connection of its own, and a withdrawal that overtook its acquire would leave a key behind.
 """
 
 import asyncio
@@ -80,7 +81,7 @@ class AsyncClientTransport:
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         key = parts[3] if len(parts) > 3 else parts[0]
         if key in self._abandoned:
-            await asyncio.wait(set(self._abandoned[key]), timeout=timeout_s)
+            await asyncio.wait(self._abandoned[key], timeout=timeout_s)
         task = asyncio.ensure_future(self._execute(parts, timeout_s))
         try:
             return await asyncio.shield(task)
