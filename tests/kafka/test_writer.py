@@ -1,11 +1,14 @@
-"""How a Writer bundles what is posted. No brokers: the client is one that only remembers."""
+"""How a Writer bundles what is posted, and when it leaves. Where no broker adds anything, the client only remembers."""
 
 import asyncio
+import threading
+from uuid import uuid4
 
 import pytest
 
 pytest.importorskip("confluent_kafka")
 
+from stockade.strategies.kafka_log import Topics
 from stockade.strategies.kafka_writer import Writer
 from tests.waiting import eventually_async
 
@@ -18,19 +21,28 @@ class Remembers:
 
     def __init__(self):
         self.sent = []
+        self.pushes = []
 
     def produce_batch(self, topic, messages):
         """Note a batch and when it came."""
         self.sent.append(([message["value"] for message in messages], asyncio.get_running_loop().time()))
         return len(messages)
 
+    def flush(self, _wait_s):
+        """Note how much was sent before, and the thread that waits here."""
+        self.pushes.append((len(self.sent), threading.get_ident()))
+        return 0
+
+    def purge(self):
+        """Nothing waits."""
+
     def poll(self, _wait_s):
         """No answers."""
 
 
-def writer(gap_s):
+def writer(gap_s, linger_ms=0):
     """A Writer over such a producer, and that producer."""
-    made = Writer(NOWHERE, gap_s=gap_s)
+    made = Writer(NOWHERE, gap_s=gap_s, linger_ms=linger_ms)
     made._producer = Remembers()
     return made, made._producer
 
@@ -89,3 +101,66 @@ async def test_flush_does_not_wait_for_the_gap():
     post(made, b"2")
     made.flush()
     assert await has_sent(client, 2) == [[b"1"], [b"2"]]
+
+
+async def test_a_writer_that_lingers_pushes_what_it_has_sent_on_a_thread_of_its_own():
+    """One push for a batch, behind it; the event loop does not wait in it."""
+    made, client = writer(0, linger_ms=LONG_S)
+    post(made, b"1", b"2")
+    await has_sent(client, 1)
+
+    async def pushed():
+        return client.pushes
+
+    await eventually_async(pushed)
+    ((sent, thread),) = client.pushes
+    assert sent == 1
+    assert thread != threading.get_ident()
+    made.close()
+
+
+async def test_control_a_writer_that_does_not_linger_has_nothing_to_push():
+    """Its client sends at once; it has no thread either."""
+    made, client = writer(0)
+    post(made, b"1")
+    await has_sent(client, 1)
+    made.close(0)
+    assert {thread for _, thread in client.pushes} == {threading.get_ident()}, "only `close` has flushed, here"
+
+
+async def test_what_a_done_raises_on_the_pushing_thread_is_not_swallowed():
+    """It comes out of the next flush."""
+    made, client = writer(LONG_S, linger_ms=LONG_S)
+
+    def fails(_wait_s):
+        raise ValueError("from a done")
+
+    client.flush, well = fails, client.flush
+    post(made, b"1")
+    made.flush()
+    assert isinstance(made._pushed.exception(5), ValueError)
+    client.flush = well
+    post(made, b"2")
+    with pytest.raises(ValueError, match="from a done"):
+        made.flush()
+    made.close()
+
+
+@pytest.mark.kafka
+async def test_what_is_posted_arrives_before_its_linger_is_over(kafka_bootstrap):
+    """Lingering for a quarter of an hour, on real brokers: only the push can have sent it."""
+    topic = f"pushed.{uuid4().hex}"
+    topics = Topics(kafka_bootstrap)
+    await asyncio.to_thread(topics.ensure, topic, 1, -1, {})
+    made = Writer(kafka_bootstrap, give_up_s=None, linger_ms=900_000)
+    await asyncio.to_thread(made.warm, topic)
+    arrived = []
+
+    async def posted_arrives():
+        made.post(topic, b"posted", key=None, done=arrived.append)  # again: a busy machine may miss a short push
+        return arrived
+
+    await eventually_async(posted_arrives, limit_s=30)
+    assert set(arrived) == {None}
+    await asyncio.to_thread(made.close)
+    await asyncio.to_thread(topics.remove, topic)

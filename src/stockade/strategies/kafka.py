@@ -18,8 +18,8 @@ from stockade.strategies.options import Options
 COMMANDS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}
 DEAD = {"cleanup.policy": "delete", "retention.ms": "-1"}
 GAP_S = 0.005  # between two requests of a busy service; a worker needs longer for a batch anyway
-# At 0 the client sends the first of what is posted together alone. It sleeps whole milliseconds, and what has waited
-# for longer than this behind a request of the same partition makes it spin until the answer (librdkafka 2.16).
+# At 0 the client sends the first of what is posted together alone, and what has waited for longer than this behind a
+# request of the same partition makes it spin until the answer (librdkafka 2.16). The writer does not wait for it.
 LINGER_MS = 1.0
 REPLIES = {"cleanup.policy": "delete", "retention.ms": "600000"}
 
@@ -34,7 +34,7 @@ class Waiting:
     accepted: bool = False
 
     def sent(self, error: Exception | None) -> None:
-        """Hear what became of the message; on the loop, or on the thread that closes the writer."""
+        """Hear what became of the message; on any thread."""
         if error is None:
             self.accepted = True
         elif isinstance(error, NotSent | Refusal):  # else it may be in the log all the same: the deadline tells
