@@ -1,0 +1,116 @@
+"""How a lane shares what waits between batches. The store only remembers; brokers and databases would add nothing."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from stockade.core import Accepted, Position
+from stockade.shop.commands import ChargePoints
+from stockade.shop.lane import WORTH_SHARING, WORTH_TWO, Bench, Lane
+from stockade.shop.wire import encode_command
+from stockade.strategies.kafka_log import Record
+from stockade.strategies.kafka_options import KafkaOptions
+from tests.waiting import eventually_async
+
+MESSAGE = encode_command(ChargePoints("0" * 32, "0" * 32, 0, "u", 1))
+
+
+class Remembers:
+    """A store that decides at once and writes when it is told to."""
+
+    def __init__(self, decides_ahead=True):
+        self.decides_ahead = decides_ahead
+        self.sizes = []
+        self.writes = asyncio.Semaphore(0)
+
+    async def transact(self, commands, _guard, *, deadline, positions, decided):
+        """Note the size, say that it is decided, wait for a write."""
+        assert deadline > 0
+        (move,) = positions
+        assert move.new - move.old == len(commands)
+        self.sizes.append(len(commands))
+        decided()
+        await self.writes.acquire()
+        return [Accepted({}) for _ in commands]
+
+
+@asynccontextmanager
+async def working(store, waiting):
+    """A lane that works, and before which so many messages wait; what it is given by `put(count)`."""
+    consumed = []
+    bench = Bench(store, None, None, KafkaOptions(encode_command), 1_024, 5.0, lambda event, **fields: None)
+    lane = Lane(bench, Position("t", 0, 0, 0, 1), lambda part, offset: consumed.append(offset))
+    put = _puts(lane)
+    put(waiting)
+    task = asyncio.create_task(lane.run())
+    yield put
+    lane.close()
+    for _ in store.sizes:
+        store.writes.release()
+    await task
+    assert consumed == sorted(consumed)
+    assert consumed[-1] == sum(store.sizes)
+
+
+def _puts(lane):
+    offsets = iter(range(1_000_000))
+
+    def put(count):
+        for _ in range(count):
+            lane.put(Record(0, next(offsets), None, MESSAGE, {}))
+
+    return put
+
+
+async def has_begun(store, *sizes):
+    """Wait until these batches were begun; no others were."""
+
+    async def enough():
+        return len(store.sizes) >= len(sizes)
+
+    await eventually_async(enough)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert store.sizes == list(sizes)
+
+
+async def test_very_many_that_wait_are_two_batches():
+    """Two halves are in flight, so that one is decided while the other is written."""
+    store = Remembers()
+    async with working(store, 2 * WORTH_SHARING + 1):
+        await has_begun(store, WORTH_SHARING + 1, WORTH_SHARING)
+
+
+async def test_behind_a_batch_in_flight_all_that_wait_are_one():
+    """There are two batches already: none is halved again."""
+    store = Remembers()
+    async with working(store, WORTH_SHARING) as put:
+        await has_begun(store, WORTH_SHARING // 2, WORTH_SHARING // 2)
+        put(2 * WORTH_SHARING)
+        store.writes.release()
+        await has_begun(store, WORTH_SHARING // 2, WORTH_SHARING // 2, 2 * WORTH_SHARING)
+
+
+async def test_control_fewer_are_one_batch():
+    """One below the bound: all of them."""
+    store = Remembers()
+    async with working(store, WORTH_SHARING - 1):
+        await has_begun(store, WORTH_SHARING - 1)
+
+
+async def test_where_one_batch_at_a_time_is_best_nothing_is_shared():
+    """SQLite has one writer: halves would only wait for each other."""
+    store = Remembers(decides_ahead=False)
+    async with working(store, 2 * WORTH_SHARING):
+        await has_begun(store, 2 * WORTH_SHARING)
+
+
+@pytest.mark.parametrize(("more", "batches"), [(WORTH_TWO - 1, 1), (WORTH_TWO, 2)])
+async def test_a_second_batch_needs_some_company(more, batches):
+    """Few that come behind a batch in flight wait for it to end."""
+    store = Remembers()
+    async with working(store, 10) as put:
+        await has_begun(store, 10)
+        put(more)
+        await has_begun(store, *[10, more][:batches])
