@@ -128,9 +128,11 @@ async def test_control_a_writer_that_does_not_linger_has_nothing_to_push():
     assert {thread for _, thread in client.pushes} == {threading.get_ident()}, "only `close` has flushed, here"
 
 
-async def test_what_a_done_raises_on_the_pushing_thread_is_not_swallowed():
-    """It comes out of the next flush."""
+async def test_what_a_done_raises_on_the_pushing_thread_is_told_and_stops_nothing():
+    """The loop's exception handler hears of it, as of what one raises on the loop; the next post is pushed again."""
     made, client = writer(LONG_S, linger_ms=LONG_S)
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
 
     def fails(_wait_s):
         raise ValueError("from a done")
@@ -138,12 +140,34 @@ async def test_what_a_done_raises_on_the_pushing_thread_is_not_swallowed():
     client.flush, well = fails, client.flush
     post(made, b"1")
     made.flush()
-    assert isinstance(made._pushed.exception(5), ValueError)
+
+    async def heard():
+        return told
+
+    assert [str(error) for error in await eventually_async(heard)] == ["from a done"]
     client.flush = well
     post(made, b"2")
-    with pytest.raises(ValueError, match="from a done"):
-        made.flush()
+    made.flush()
+
+    async def pushed():
+        return client.pushes
+
+    assert [sent for sent, _ in await eventually_async(pushed)] == [2]
     made.close()
+    assert len(told) == 1
+
+
+async def test_nobody_is_asked_for_the_answer_to_a_message_that_was_not_taken():
+    """Whatever the client raises: else the loop would ask every millisecond for ever."""
+    made, client = writer(0)
+
+    def refuses(*_arguments, **_options):
+        raise TypeError("headers")
+
+    client.produce = refuses
+    with pytest.raises(TypeError):
+        made.send("t", b"1", done=lambda error: None)
+    assert not made._awaited
 
 
 @pytest.mark.kafka

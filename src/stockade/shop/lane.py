@@ -37,7 +37,7 @@ POISON_TRIES = 3  # how often a command that has no outcome is run alone before 
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.05, 5.0
 MAX_REASON = 1_000
 WORTH_TWO = 32  # so many messages that wait are worth a second batch in flight
-WORTH_SHARING = 200  # so many are shared with one that does not exist yet
+WORTH_SHARING = 200  # from so many on, two batches share what waits when none is in flight
 
 
 class Letter(NamedTuple):
@@ -164,8 +164,9 @@ class Lane:
         """Take all that wait off the queue, at most `max_batch`; of very many only half when nothing else is in flight.
 
         Else many callers answered together would come again together, and all be one batch for ever: worker and
-        database would take turns (512 callers: a quarter more orders with two halves). Few are not shared, because
-        each batch costs the brokers and the database something of its own (128: 30 % more processor time, no gain).
+        database would take turns (512 callers of one product: a quarter more orders with two halves). Few are not
+        shared, because a batch costs the brokers and the database something whatever its size (128 callers: 30 % more
+        processor time, no gain).
         """
         size = len(self._queue)
         if before is None and self._most > 1 and size >= WORTH_SHARING:

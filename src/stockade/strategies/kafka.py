@@ -19,7 +19,7 @@ COMMANDS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}
 DEAD = {"cleanup.policy": "delete", "retention.ms": "-1"}
 GAP_S = 0.005  # between two requests of a busy service; a worker needs longer for a batch anyway
 # At 0 the client sends the first of what is posted together alone, and what has waited for longer than this behind a
-# request of the same partition makes it spin until the answer (librdkafka 2.16). The writer does not wait for it.
+# request of the same partition makes it spin until the answer (librdkafka 2.16). The writer ends the linger itself.
 LINGER_MS = 1.0
 REPLIES = {"cleanup.policy": "delete", "retention.ms": "600000"}
 
@@ -181,7 +181,7 @@ class Kafka(Base):
         """End the calls whose deadline is over. All wait for the same time, so one timer, for the oldest, is enough."""
         loop = asyncio.get_running_loop()
         if self._writer is not None:
-            self._writer.hear()  # what is safe in the log is known by now, if anybody asks
+            self._writer.hear()  # nearly all that is safe in the log is known then, if anybody asks
         self._watched = False
         for waiting in self._waiting.values():
             if waiting.deadline > loop.time():

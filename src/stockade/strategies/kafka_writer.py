@@ -12,7 +12,9 @@ from stockade.core import Busy
 from stockade.strategies.kafka_log import CALL_S, END_S, client, common, down
 
 ASK_S = 0.001  # how often a writer asks for the answers that somebody waits for
-PUSH_S = 0.001  # how long what was sent is pushed: the client's shortest wait, and longer than it needs to wake up
+PUSH_S = (
+    0.001  # how long what was sent is pushed: the client's shortest wait; its own thread nearly always wakes within
+)
 MAX_MESSAGE = 1_000_000  # bytes; the brokers' own default
 
 
@@ -41,7 +43,7 @@ class Writer:
         bootstrap: the brokers.
         give_up_s: after how long the client stops sending a message; None: never, so that what has arrived is always a
             prefix of what was sent to a partition.
-        linger_ms: how long a message waits for company before it leaves; what is posted has it, and leaves at once.
+        linger_ms: how long a message waits for company before it leaves; what is posted has company and does not wait.
         gap_s: what is posted is sent at once when nothing was for so many seconds, else when they are over.
     """
 
@@ -64,7 +66,7 @@ class Writer:
         self._posted: dict[str, list[dict[str, Any]]] = {}  # by topic
         self._gap_s = gap_s
         self._next_s = 0.0  # on the loop's clock: when what is posted may be sent
-        self._awaited: set[Report] = set()  # answers that somebody waits for
+        self._awaited: set[_Awaited] = set()  # answers that somebody waits for
         self._asking = False
         self._closed = False
         self._pusher = ThreadPoolExecutor(1, "stockade-kafka-push") if linger_ms else None
@@ -94,18 +96,28 @@ class Writer:
                 (DEPENDENCY_DOWN).
             NotSent: the message itself is at fault.
         """
-        report = None if done is None else self._awaits(done)
         listed = list(headers.items()) if headers else None
+        if done is None:
+            self._produce(topic, value, key, listed, None)
+            self.hear()
+            return
+        answer = _Awaited(self._awaited, done)
         try:
-            self._producer.produce(topic, value, key, headers=listed, callback=report)
-        except (BufferError, self._failed) as error:
-            if report is not None:
-                self._awaited.discard(report)
-            raise (_full() if isinstance(error, BufferError) else _unsent(error.args[0])) from error
-        if done is not None:
-            self._ask_soon()
-        else:
-            self._producer.poll(0)
+            self._produce(topic, value, key, listed, answer)
+        except BaseException:
+            self._awaited.discard(answer)
+            raise
+        self._ask_soon()
+
+    def _produce(
+        self, topic: str, value: bytes, key: bytes | None, headers: list[tuple[str, bytes]] | None, report: Any
+    ) -> None:
+        try:
+            self._producer.produce(topic, value, key, headers=headers, callback=report)
+        except BufferError as error:
+            raise _full() from error
+        except self._failed as error:
+            raise _unsent(error.args[0]) from error
 
     def post(self, topic: str, value: bytes, *, key: bytes | None, done: Done) -> None:
         """Send a message together with all that are posted in the same pass of the event loop, or in the same gap.
@@ -117,7 +129,7 @@ class Writer:
             value: at most a million bytes.
             key: messages of one key are in one partition, in order.
             done: as of `send`, and with the Busy or NotSent that `send` would raise. Answers of the brokers come when
-                something else is sent, or with `hear`.
+                something else is sent or pushed, or with `hear`.
         """
         if not self._posted:
             self._loop.call_at(max(self._next_s, self._loop.time()), self.flush)
@@ -137,11 +149,15 @@ class Writer:
         self.hear()
 
     def _push(self, pusher: ThreadPoolExecutor) -> None:
-        """Let what was just sent leave now; behind a push that is not over yet it waits for its linger."""
+        """Let what was just sent leave now; one that still runs does it too, or else what was sent lingers."""
         if self._pushed is None or self._pushed.done():
-            if self._pushed is not None:
-                self._pushed.result()  # whatever a `done` has raised there
             self._pushed = pusher.submit(self._producer.flush, PUSH_S)
+            self._pushed.add_done_callback(self._tell)
+
+    def _tell(self, pushed: "Future[int]") -> None:
+        """What a `done` has raised there goes where it would go to from the loop: to the loop's exception handler."""
+        if pushed.exception() is not None:
+            self._loop.call_soon_threadsafe(pushed.result)
 
     def hear(self) -> None:
         """Take the answers of the brokers that are there."""
@@ -185,16 +201,6 @@ class Writer:
         except self._failed as error:
             raise down(error) from error
 
-    def _awaits(self, done: Done) -> "Report":
-        report = _report(done)
-
-        def heard(error: Any, message: Any) -> None:
-            self._awaited.discard(heard)
-            report(error, message)
-
-        self._awaited.add(heard)
-        return heard
-
     def _ask_soon(self) -> None:
         if not self._asking:
             self._asking = True
@@ -208,7 +214,10 @@ class Writer:
                 self._ask_soon()
 
     def close(self, wait_s: float = END_S) -> int:
-        """Send what waits, for at most `wait_s` seconds; how many messages are given up. Blocks: use a thread."""
+        """Send what waits, for at most `wait_s` seconds; how many messages are given up. Blocks: use a thread.
+
+        Nothing may be posted from here on.
+        """
         self._closed = True
         if self._pusher is not None:
             self._pusher.shutdown()
@@ -216,6 +225,20 @@ class Writer:
         self._producer.purge()
         self._producer.flush(0)
         return left
+
+
+class _Awaited:
+    """Hears what became of a message, and is among those that are waited for until then."""
+
+    __slots__ = ("_among", "_done")
+
+    def __init__(self, among: "set[_Awaited]", done: Done) -> None:
+        self._among, self._done = among, done
+        among.add(self)  # before it is sent: the answer may come on another thread
+
+    def __call__(self, error: Any, _message: Any) -> None:
+        self._among.discard(self)
+        self._done(None if error is None else _refusal(error))
 
 
 Report = Callable[[Any, Any], None]
