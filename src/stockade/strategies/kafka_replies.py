@@ -12,16 +12,24 @@ import msgspec
 from stockade.core import Accepted, Rejected, RequestReused, StockadeError
 
 Answer = Accepted | Rejected | Exception
-MAX_ANSWERS = 500  # in one message, so that it stays below the brokers' limit of a megabyte
+MAX_BYTES = 900_000  # of one message: the brokers take a megabyte
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
 def encode_replies(answers: Sequence[tuple[int, Answer]]) -> list[bytes]:
-    """Messages of (ticket, answer) pairs."""
-    rows = [[ticket, *_row(answer)] for ticket, answer in answers]
-    return [_encode(rows[at : at + MAX_ANSWERS]) for at in range(0, len(rows), MAX_ANSWERS)]
+    """Messages of (ticket, answer) pairs, in order: one, or as many as their size needs."""
+    return _messages([[ticket, *_row(answer)] for ticket, answer in answers])
+
+
+def _messages(rows: list[list[Any]]) -> list[bytes]:
+    """One message, or those of each half. A single answer is small: an order of 100 lines has some ten kilobytes."""
+    message = _encode(rows)
+    if len(message) <= MAX_BYTES or len(rows) == 1:
+        return [message]
+    middle = len(rows) // 2
+    return _messages(rows[:middle]) + _messages(rows[middle:])
 
 
 def _row(answer: Answer) -> list[Any]:
