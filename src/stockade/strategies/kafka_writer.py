@@ -12,9 +12,7 @@ from stockade.core import Busy
 from stockade.strategies.kafka_log import CALL_S, END_S, client, common, down
 
 ASK_S = 0.001  # how often a writer asks for the answers that somebody waits for
-PUSH_S = (
-    0.001  # how long what was sent is pushed: the client's shortest wait; its own thread nearly always wakes within
-)
+PUSH_S = 0.001  # how long what was sent is pushed: the client's shortest wait, and nearly always long enough
 MAX_MESSAGE = 1_000_000  # bytes; the brokers' own default
 
 
