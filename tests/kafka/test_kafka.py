@@ -8,6 +8,7 @@ import pytest
 from stockade.core import Accepted, Busy, NotSupported, Pending, Rejected, RequestReused
 from stockade.shop.commands import CancelOrder
 from stockade.shop.ids import derived_id
+from stockade.strategies import kafka_replies
 from stockade.strategies.kafka import Kafka
 from tests.kafka.rig import NOW_MS, accepted, rigged
 from tests.store.told import levels
@@ -139,3 +140,34 @@ async def test_without_brokers_named_it_says_what_to_set():
     """The strategy names the setting that it lacks, and refuses commands while it does not run."""
     with pytest.raises(NotSupported, match="kafka_bootstrap"):
         await Kafka(None).start()
+
+
+@pytest.mark.parametrize("split", [True, False])
+async def test_outcomes_too_large_for_one_message_arrive(rig, monkeypatch, split):
+    """120 orders of 100 lines, decided together: every caller hears its own (control: in one message none does)."""
+    if not split:
+        monkeypatch.setattr(kafka_replies, "MAX_BYTES", 10**9)
+    names = [f"{n:03}".rjust(64, "s") for n in range(100)]
+    await rig.product(*names, stock=120)
+    async with rig.strategy() as strategy:
+        callers = [asyncio.create_task(strategy.execute(rig.order(*names))) for _ in range(120)]
+
+        async def under_way():
+            return strategy.depth == len(callers)
+
+        await eventually_async(under_way)
+        async with rig.worker():
+            if split:
+                answers = await asyncio.gather(*callers)
+                assert accepted(answers) == 120
+                assert len({answer.data["order_id"] for answer in answers}) == 120
+                return
+
+            async def refused():
+                return [fields["count"] for event, fields in rig.reports if event == "replies not sent"]
+
+            assert await eventually_async(refused, limit_s=60)
+            assert not all(caller.done() for caller in callers)
+            for caller in callers:
+                caller.cancel()
+            await asyncio.gather(*callers, return_exceptions=True)

@@ -228,15 +228,15 @@ class Writer:
 class _Awaited:
     """Hears what became of a message, and is among those that are waited for until then."""
 
-    __slots__ = ("_among", "_done")
+    __slots__ = ("_among", "_report")
 
     def __init__(self, among: "set[_Awaited]", done: Done) -> None:
-        self._among, self._done = among, done
+        self._among, self._report = among, _report(done)
         among.add(self)  # before it is sent: the answer may come on another thread
 
-    def __call__(self, error: Any, _message: Any) -> None:
+    def __call__(self, error: Any, message: Any) -> None:
         self._among.discard(self)
-        self._done(None if error is None else _refusal(error))
+        self._report(error, message)
 
 
 Report = Callable[[Any, Any], None]
