@@ -93,11 +93,12 @@ class One:
         self._into = sql.identifier_preparer.format_table(part.table)
         self._table = f"{self._into} AS {STORED}"
         self._many = len(part.rows) > 1
-        # `unnest` fills shorter arrays up with NULL: there it is the array's first value
+        # Side by side in a SELECT list they are read in step, the shorter filled up with NULL: there it is the array's
+        # first value. In FROM each would first be stored and then be read: a tenth of the server's work for an order.
         self._source = ""
         if self._many:
-            given = ", ".join(parameters.of(n, part.table, name, True) for name in part.names)
-            self._source = f"unnest({given}) AS {GIVEN}({', '.join(map(self._quote, part.names))})"
+            arrays = [(self._quote(name), parameters.of(n, part.table, name, True)) for name in part.names]
+            self._source = f"(SELECT {', '.join(f'unnest({array}) AS {name}' for name, array in arrays)}) AS {GIVEN}"
 
     def check(self, right: str) -> str:
         """Lock the rows in the order of the arrays, if all before was `right`, and tell of each if it is as assumed.
