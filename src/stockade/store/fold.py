@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from stockade.core import Accepted, Command, Decision, Event, Key, Outcome, Rejected, RequestReused, Row, Rows
+from stockade.core import Accepted, Change, Command, Decision, Event, Key, Outcome, Rejected, RequestReused, Row, Rows
 from stockade.store.codec import decode_outcome, encode_body, encode_outcome
 from stockade.store.resource import Resource
 
@@ -21,9 +21,15 @@ class Moved:
     delta: int = 0
     held: int = 0
     count: int = 0
-    only_counters: bool = True
     by: Command | None = None  # the last that moved it
     told: int = 0  # how many events that one told itself
+
+    def only_counters(self, resource: Resource) -> bool:
+        """Whether nothing but the counters differs, so that a conditional UPDATE may move them."""
+        before, after = self.base.state, self.row.state
+        if before is None or not resource.counters:
+            return False
+        return bool(resource.others(before) == resource.others(after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Needs:
 
 
 Answer = Outcome | Exception | Needs
+Booked = tuple[Row, Change, int, int]  # a row, its change, and both of its counters after that
 
 
 @dataclass(slots=True)
@@ -46,7 +53,7 @@ class Batch:
     requests: list[dict[str, Any]] = field(default_factory=list)
     ledger: list[dict[str, Any]] = field(default_factory=list)
     outbox: list[dict[str, Any]] = field(default_factory=list)
-    inserts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    inserts: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     overwrites: list[tuple[str, Mapping[str, Any], bool]] = field(default_factory=list)  # table, values, stays
     replays: int = 0
     made: set[tuple[str, str]] = field(default_factory=set)  # keys of rows among `inserts`
@@ -135,10 +142,14 @@ class Folder:
         outcome = decision.outcome
         if outcome is None:
             return ValueError(f"{command.name} decided nothing: neither an outcome nor keys that it lacks")
-        wrong = self._contradiction(decision, rows)
-        if wrong is not None:
-            return ValueError(f"{command.name} {wrong}")
-        versions = self._apply(command, decision, rows, batch) if outcome.accepted else _seen(command.keys, rows)
+        booked = self._booked(decision.changes, rows)
+        if isinstance(booked, str):
+            return ValueError(f"{command.name} {booked}")
+        if outcome.accepted:
+            versions = self._apply(command, booked, len(decision.events), rows, batch)
+            self._records(command, decision, batch)
+        else:
+            versions = _seen(command.keys, rows)
         _tell(command, decision, batch)
         if isinstance(outcome, Accepted):
             outcome = Accepted(outcome.data, versions)
@@ -154,55 +165,59 @@ class Folder:
         )
         return outcome
 
-    def _contradiction(self, decision: Decision, rows: Rows) -> str | None:
-        """What a decision says that cannot be, or None: the ledger's sums have to be the rows' own."""
-        for key, change in decision.changes.items():
-            if key not in rows:
+    def _booked(self, changes: Mapping[Key, Change], rows: Rows) -> list[Booked] | str:
+        """What the changes do to their rows; or what is said of them that cannot be: the ledger's sums have to be the
+        rows' own."""
+        booked = []
+        for key, change in changes.items():
+            row = rows.get(key)
+            if row is None:
                 return f"changes {key}, which it did not name"
             resource = self._resources[key.kind]
-            before = resource.zero if rows[key].state is None else rows[key].state
-            amount, held = resource.totals(change.state)
-            amount_was, held_was = (0, 0) if before is None else resource.totals(before)
-            if amount - amount_was != change.delta or held - held_was != change.held:
-                return f"moves the counters of {key} by other than the {change.delta} and {change.held} that it says"
-        return None
+            state, delta, held, _, _ = change
+            before = resource.zero if row.state is None else row.state
+            amount_after, held_after = resource.totals(state)
+            amount_before, held_before = (0, 0) if before is None else resource.totals(before)
+            if amount_after - amount_before != delta or held_after - held_before != held:
+                return f"moves the counters of {key} by other than the {delta} and {held} that it says"
+            booked.append((row, change, amount_after, held_after))
+        return booked
 
-    def _apply(self, command: Command, decision: Decision, rows: dict[Key, Row], batch: Batch) -> dict[str, int]:
+    def _apply(
+        self, command: Command, booked: Sequence[Booked], told: int, rows: dict[Key, Row], batch: Batch
+    ) -> dict[str, int]:
         versions: dict[str, int] = {}
-        for key, change in decision.changes.items():
-            row = rows[key]
-            version = row.version + 1
-            stamp = command.now_ms if self._bare_clock else max(command.now_ms, row.stamp + 1)
-            after = Row(key, change.state, version, stamp)
+        request_id, now_ms = command.request_id, command.now_ms
+        for row, (state, delta, held, note, ref), amount_after, held_after in booked:
+            key, _, version, stamp = row
+            version += 1
+            stamp = now_ms if self._bare_clock or now_ms > stamp else stamp + 1
+            after = rows[key] = Row(key, state, version, stamp)
             moved = batch.moved.get(key)
             if moved is None:
                 moved = batch.moved[key] = Moved(row, after)
-            resource = self._resources[key.kind]
             moved.row = after
-            moved.delta += change.delta
-            moved.held += change.held
+            moved.delta += delta
+            moved.held += held
             moved.count += 1
-            moved.by, moved.told = command, len(decision.events)
-            moved.only_counters = moved.only_counters and _only_counters(resource, row.state, change.state)
-            amount, held = resource.totals(change.state)
-            rows[key] = after
-            versions[f"{key.kind}:{key.id}"] = version
+            moved.by, moved.told = command, told
+            kind, row_id = key
+            versions[f"{kind}:{row_id}"] = version
             batch.ledger.append(
                 {
-                    "request_id": command.request_id,
-                    "kind": key.kind,
-                    "row_id": key.id,
+                    "request_id": request_id,
+                    "kind": kind,
+                    "row_id": row_id,
                     "version": version,
-                    "delta": change.delta,
-                    "held": change.held,
-                    "amount_after": amount,
-                    "held_after": held,
-                    "note": change.note,
-                    "ref": change.ref,
-                    "at_ms": command.now_ms,
+                    "delta": delta,
+                    "held": held,
+                    "amount_after": amount_after,
+                    "held_after": held_after,
+                    "note": note,
+                    "ref": ref,
+                    "at_ms": now_ms,
                 }
             )
-        self._records(command, decision, batch)
         return versions
 
     def _announce(self, batch: Batch) -> None:
@@ -220,10 +235,9 @@ class Folder:
             if insert.replace:
                 batch.overwrites.append((insert.table, insert.values, True))
                 continue
-            values = dict(insert.values)
+            values = insert.values
             if insert.table in self._versioned:
-                values["version"] = 1
-                values["stamp"] = command.now_ms
+                values = {**values, "version": 1, "stamp": command.now_ms}
             batch.inserts.setdefault(insert.table, []).append(values)
             resource = self._kinds.get(insert.table)
             if resource is not None:
@@ -254,13 +268,6 @@ def _posted(command: Command, seq: int, event: Event) -> dict[str, Any]:
 def part_of(key: Key) -> int:
     """The part of the outbox that a key's events are in: one relay at a time works on a part."""
     return crc32(f"{key.kind}:{key.id}".encode()) % OUTBOX_PARTS
-
-
-def _only_counters(resource: Resource, before: Any, after: Any) -> bool:
-    """Whether nothing but the counters differs, so that a conditional UPDATE may move them."""
-    if before is None or not resource.counters:
-        return False
-    return bool(resource.others(before) == resource.others(after))
 
 
 def _seen(keys: Iterable[Key], rows: Rows) -> dict[str, int]:
