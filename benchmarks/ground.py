@@ -5,7 +5,7 @@ Neighbours: the arms take their connections from its URL, empty it before each r
 
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import getrandbits
@@ -26,7 +26,8 @@ STOCK = 1_000_000_000
 BALANCE = 1_000_000_000
 STRIDE = 7_919  # a prime: one order after the other touches another page of accounts
 FINGERPRINT = "0" * 32
-SEGMENTS = 200  # of 16 MB: what the longest benchmark writes
+SEGMENT = 16 * 1024 * 1024  # bytes of PostgreSQL's log
+SEGMENTS = 200  # what the longest benchmark writes
 ANSWER_S = 120.0  # longest statement of a reset or an audit
 
 # Every arm, ours and the others', gets the plans that our store pins: fresh tables tempt the planner into scans.
@@ -99,9 +100,11 @@ class Ground:
         return self.server.url
 
     def next_buy(self) -> Buy:
-        """The next order: a new id, and a user who comes again only when all others have bought."""
+        """The next order: a new id, as of a key that carries its time (docs/api.md), and a user who comes again only
+        when all others have bought."""
         user = next(self._numbers) * STRIDE % self.users
-        return Buy(f"{getrandbits(128):032x}", user_id(user), time.time_ns() // 1_000_000)
+        now_ms = time.time_ns() // 1_000_000
+        return Buy(f"{now_ms:012x}{getrandbits(80):020x}", user_id(user), now_ms)
 
     async def reset(self) -> Sums:
         """Empty the tables that grow, fill up the stock, vacuum the rows that are written; the sums to start from."""
@@ -212,33 +215,43 @@ async def seed(database: Database, users: int) -> None:
         await database.read(lambda connection: connection.execute(text("VACUUM ANALYZE")), timeout_s=ANSWER_S)
 
 
-def fill_log(connection: Connection) -> None:
+def fill_log(connection: Connection) -> int:
     """Use so many segments of the log that the next ones are old ones, as on any server that has run for a while.
 
     A segment that is not there yet is first written full of zeros and flushed, while everybody waits: 50 ms for each
     16 MB of log, which 5,000 orders fill. To be done before the rows are made: after a checkpoint a page that is
     changed is logged as a whole.
+
+    Returns:
+        How many segments are used by then.
     """
     for _ in range(SEGMENTS):
         connection.execute(text("SELECT pg_logical_emit_message(false, 'benchmark', 'next')"))
         connection.execute(text("SELECT pg_switch_wal()"))
     connection.execute(text("CHECKPOINT"))
+    return logged(connection) // SEGMENT
 
 
-def segments_used(connection: Connection) -> int:
-    """Of the log, since `fill_log`."""
-    written = "SELECT CAST(pg_current_wal_lsn() - '0/0' AS bigint) / (1024 * 1024 * 16)"
-    return int(connection.execute(text(written)).scalar_one()) - SEGMENTS
+def logged(connection: Connection) -> int:
+    """Bytes of PostgreSQL's log so far."""
+    written = "SELECT CAST(pg_current_wal_lsn() - '0/0' AS bigint)"
+    return int(connection.execute(text(written)).scalar_one())
 
 
 @asynccontextmanager
-async def open_ground(users: int, kind: str = "postgres", max_connections: int = 300) -> AsyncIterator[Ground]:
+async def open_ground(
+    users: int,
+    kind: str = "postgres",
+    max_connections: int = 300,
+    earlier: Callable[[Connection], None] | None = None,
+) -> AsyncIterator[Ground]:
     """Start a private server that flushes every commit to disk, bring it to our schema, fill it.
 
     Args:
         users: points accounts to make.
         kind: `postgres` or `mariadb`.
         max_connections: of the server.
+        earlier: writes rows that are there already, before anything is prepared for the runs.
     """
     with Servers() as servers:
         start = {"postgres": servers.postgres, "mariadb": servers.mariadb}[kind]
@@ -246,11 +259,12 @@ async def open_ground(users: int, kind: str = "postgres", max_connections: int =
         database = await Database.open(server.url, pool_size=1, wait_s=ANSWER_S)
         try:
             await migrate(database)
-            if kind == "postgres":
-                await database.read(fill_log, timeout_s=ANSWER_S)
+            if earlier is not None:
+                await database.read(earlier, timeout_s=ANSWER_S)
+            before = await database.read(fill_log, timeout_s=ANSWER_S) if kind == "postgres" else 0
             await seed(database, users)
             yield Ground(server, database, users)
-            if kind == "postgres" and (used := await database.read(segments_used)) > SEGMENTS:
+            if kind == "postgres" and (used := await database.read(logged) // SEGMENT - before) > SEGMENTS:
                 print(f"the log took {used} segments, and {SEGMENTS} were there: the last runs waited for new ones")
         finally:
             await database.close()

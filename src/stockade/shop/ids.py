@@ -1,14 +1,21 @@
 """Ids that derive from what was asked, so that a retry names the same order.
 
 Every id is 128 bits of BLAKE2b (RFC 7693) as 32 hex digits. The parts are hashed as one JSON array, which no two
-different lists of parts share.
+different lists of parts share. Where the parts carry a time, the id begins with it (docs/adr/0012).
 """
 
+import re
 from hashlib import blake2b
+from secrets import token_hex
 
 from msgspec import json
 
 _encode = json.Encoder(order="deterministic").encode  # sorted keys: the order of a body's members means nothing
+_version_7 = re.compile(
+    r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
+).fullmatch
+
+TIME_DIGITS = 12  # 48 bits: milliseconds since 1970, as in a version-7 UUID
 
 
 def request_id_of(caller: str, method: str, route: str, idempotency_key: str) -> str:
@@ -18,9 +25,21 @@ def request_id_of(caller: str, method: str, route: str, idempotency_key: str) ->
         caller: the user who asks; two users may use the same key.
         method: of HTTP, e.g. `POST`.
         route: the route's template, e.g. `/v1/orders`.
-        idempotency_key: as the client sent it.
+        idempotency_key: as the client sent it. Of a version-7 UUID (RFC 9562) the time becomes the beginning of the id;
+            the other 80 bits are of the hash of everything, so another caller's id cannot be hit by choosing a time.
     """
-    return derived_id("request", caller, method, route, idempotency_key)
+    id_ = derived_id("request", caller, method, route, idempotency_key)
+    timed = _version_7(idempotency_key)
+    return id_ if timed is None else (timed[1] + timed[2]).lower() + id_[TIME_DIGITS:]
+
+
+def new_request_id(now_ms: int) -> str:
+    """The id of a request that nobody can ask for again.
+
+    Args:
+        now_ms: wall clock in milliseconds since 1970.
+    """
+    return f"{now_ms:012x}{token_hex(10)}"
 
 
 def fingerprint_of(canonical: object) -> str:

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockade.shop import rules
-from stockade.shop.ids import derived_id, fingerprint_of, request_id_of
+from stockade.shop.ids import TIME_DIGITS, derived_id, fingerprint_of, new_request_id, request_id_of
 from stockade.shop.times import rfc3339
 
 ID = re.compile(r"[0-9a-f]{32}\Z")
+KEY = "019e8a5b-3c7d-7000-8000-0123456789ab"  # a version-7 UUID
 
 
 def test_a_request_id_tells_its_parts_apart():
@@ -26,8 +27,48 @@ def test_a_request_id_tells_its_parts_apart():
 def test_ids_stay_what_they_are():
     """Stored ids must be found again by the next version."""
     assert request_id_of("u", "POST", "/v1/orders", "k") == "bc8d8f4f1fe9161a3a5da6aeae263fcc"
+    assert request_id_of("u", "POST", "/v1/orders", KEY) == "019e8a5b3c7da6172af96ec1163da12e"
     assert derived_id("expire", "o", 1) == "162b5ca2ae1bdf783c40f925c563c5ea"
     assert fingerprint_of({"b": 1, "a": [2]}) == "02d705cc41d881cbb9757b45f5284d10"
+
+
+def test_the_time_of_a_key_leads_its_id():
+    """Ids of version-7 UUIDs are in the order of their times; all that is hashed still tells them apart."""
+    parts = ("u", "POST", "/v1/orders")
+    ids = [request_id_of(*parts, f"{ms:08x}-{low:04x}-7abc-9def-0123456789ab") for ms in (1, 2) for low in (8, 9)]
+    assert ids == sorted(ids)
+    assert [id_[:TIME_DIGITS] for id_ in ids] == ["000000010008", "000000010009", "000000020008", "000000020009"]
+    same_time = {KEY, KEY.upper(), KEY[:-1] + "c"}
+    told_apart = {request_id_of(user, *parts[1:], key) for user in "uv" for key in same_time}
+    assert len(told_apart) == len({id_[TIME_DIGITS:] for id_ in told_apart}) == 6
+    assert {id_[:TIME_DIGITS] for id_ in told_apart} == {"019e8a5b3c7d"}
+    assert all(ID.match(id_) for id_ in told_apart)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        KEY.replace("-7", "-4"),  # another version
+        KEY.replace("-8000", "-c000"),  # another variant
+        KEY.replace("-", ""),
+        f"{KEY}0",
+        f" {KEY}",
+        KEY.replace("019e", "019g"),
+        KEY.replace("0", "\N{FULLWIDTH DIGIT ZERO}"),
+    ],
+)
+def test_any_other_key_is_hashed_whole(key):
+    """What is no version-7 UUID has no time to lead with."""
+    parts = ("u", "POST", "/v1/orders", key)
+    assert request_id_of(*parts) == derived_id("request", *parts)
+
+
+def test_a_request_without_a_key_leads_with_its_time():
+    """New ids differ, and are in the order of their times."""
+    ids = [new_request_id(now_ms) for now_ms in (1, 1, 2, 1_763_000_000_000)]
+    assert [int(id_[:TIME_DIGITS], 16) for id_ in ids] == [1, 1, 2, 1_763_000_000_000]
+    assert len(set(ids)) == 4
+    assert all(ID.match(id_) for id_ in ids)
 
 
 @given(st.dictionaries(st.text(max_size=5), st.integers(-9, 9), max_size=5))

@@ -21,7 +21,7 @@ from stockade.shop.http.kept import Kept
 from stockade.shop.http.problems import Refusal, of_error, of_rejection, problem, retry_after
 from stockade.shop.http.reply import JSON, Headers, Reply
 from stockade.shop.http.route import Access, Call, Route
-from stockade.shop.ids import fingerprint_of, request_id_of
+from stockade.shop.ids import fingerprint_of, new_request_id, request_id_of
 from stockade.shop.logs import logger
 from stockade.shop.tokens import BadToken, Caller
 from stockade.shop.words import PENDING
@@ -122,7 +122,7 @@ class Endpoint:
 
     def _request_id(self, head: Head, caller: Caller | None) -> str:
         if not self.route.keyed or caller is None:
-            return uuid4().hex
+            return new_request_id(_now_ms())
         if head.repeated == b"idempotency-key":
             raise Refusal("IDEMPOTENCY_KEY_INVALID", "the Idempotency-Key header stands twice")
         return request_id_of(caller.user_id, self.route.method, self.route.path, read_key(head.key))
