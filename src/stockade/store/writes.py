@@ -52,7 +52,7 @@ class Writing:
         whole = entire(table, names)
         for name in names:
             array, parameter = [row[name] for row in rows], f"p{n}_{name}"
-            if name not in whole and array.count(array[0]) == len(array):
+            if name not in whole and array[0] == array[-1] and array.count(array[0]) == len(array):
                 self.values[parameter] = array[:1]
                 continue
             others = sent.setdefault(type(type_of(table, name)), []) if len(rows) >= MANY else []
