@@ -5,7 +5,7 @@ Neighbours: the arms take their connections from its URL, empty it before each r
 
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import getrandbits
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, func, select, text, true
 
 from stockade.lab.servers import Server, Servers
+from stockade.shop.ids import TIME_DIGITS
 from stockade.shop.words import ORDER_PLACED
 from stockade.store import Database, tables
 from stockade.store.migrate import migrate
@@ -123,6 +124,11 @@ class Ground:
     async def sums(self) -> Sums:
         """What the tables hold now."""
         return await self.database.read(_sums, timeout_s=ANSWER_S)
+
+    async def newest_ms(self) -> int:
+        """The time that leads the last of the order ids: milliseconds since 1970."""
+        last = select(func.max(tables.orders.c.id))
+        return int((await self.database.read(lambda c: c.execute(last).scalar_one()))[:TIME_DIGITS], 16)
 
     async def audit(self, before: Sums, accepted: int | None = None) -> int:
         """Compare the tables with each other, and with what the callers were told.
@@ -243,7 +249,7 @@ async def open_ground(
     users: int,
     kind: str = "postgres",
     max_connections: int = 300,
-    earlier: Callable[[Connection], None] | None = None,
+    earlier: Sequence[str] = (),
 ) -> AsyncIterator[Ground]:
     """Start a private server that flushes every commit to disk, bring it to our schema, fill it.
 
@@ -251,7 +257,8 @@ async def open_ground(
         users: points accounts to make.
         kind: `postgres` or `mariadb`.
         max_connections: of the server.
-        earlier: writes rows that are there already, before anything is prepared for the runs.
+        earlier: statements that write rows which are there already, before anything is prepared for the runs. Their
+            runs have checkpoints between them, which make old segments of the log new ones.
     """
     with Servers() as servers:
         start = {"postgres": servers.postgres, "mariadb": servers.mariadb}[kind]
@@ -259,12 +266,17 @@ async def open_ground(
         database = await Database.open(server.url, pool_size=1, wait_s=ANSWER_S)
         try:
             await migrate(database)
-            if earlier is not None:
-                await database.read(earlier, timeout_s=ANSWER_S)
+            for statement in earlier:
+                deadline = time.monotonic() + ANSWER_S
+                await database.transaction(lambda c, rows=statement: c.execute(text(rows)), deadline=deadline)  # type: ignore[misc]
             before = await database.read(fill_log, timeout_s=ANSWER_S) if kind == "postgres" else 0
             await seed(database, users)
             yield Ground(server, database, users)
-            if kind == "postgres" and (used := await database.read(logged) // SEGMENT - before) > SEGMENTS:
+            if (
+                kind == "postgres"
+                and not earlier
+                and (used := await database.read(logged) // SEGMENT - before) > SEGMENTS
+            ):
                 print(f"the log took {used} segments, and {SEGMENTS} were there: the last runs waited for new ones")
         finally:
             await database.close()

@@ -29,6 +29,7 @@ BUYERS = 10_000  # each with a token of its own; the service remembers more
 READY_S = 30.0
 STOP_S = 20.0
 POLL_S = 0.01
+MOST_AGE_MS = 3_600_000  # the keys of wrk count the milliseconds of a second by themselves
 QUIET = {"log_level": "error", "wait_s": "60", "max_in_flight": "100000"}
 
 
@@ -108,6 +109,9 @@ class Running:
         placed = await ground.audit(before)
         if not 0 <= placed - answered - int(warm["answered"]) <= 2 * clients:
             raise AssertionError(f"{self.arm.name}: {warm} and {told}, but {placed} orders")
+        age_ms = abs(time.time_ns() // 1_000_000 - await ground.newest_ms())
+        if age_ms > MOST_AGE_MS:
+            raise AssertionError(f"{self.arm.name}: wrk's keys carry no time: the newest id is {age_ms} ms from now")
         return Sample(
             self.arm.name,
             clients,

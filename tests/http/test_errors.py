@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -9,7 +10,7 @@ from stockade.core import Busy, Conflict, LockInTransaction, LockLost, RequestRe
 from stockade.shop import logs
 from stockade.shop.http.codes import CODES
 from stockade.shop.http.problems import of_error, retry_after
-from stockade.shop.ids import request_id_of
+from stockade.shop.ids import TIME_DIGITS, request_id_of
 from tests.http.stand_ins import Failing, Held
 from tests.http.test_bad_input import assert_problem
 
@@ -63,6 +64,22 @@ async def test_the_access_log_is_a_share_of_the_requests(start, capsys):
     assert (lines[0]["route"], lines[0]["status"]) == ("POST /v1/orders", 404)
     assert lines[0]["took_s"] > 0
     assert lines[0]["request_id"] == request_id_of("ann", "POST", "/v1/orders", "k")
+
+
+async def test_a_request_without_a_key_leads_with_its_time(start, capsys):
+    """What is put into a cart has no key; its id is new, and begins with the time at which it came."""
+    async with start(access_log=1) as client:
+        logs.configure(client.desk.settings)
+        (sku,) = await client.product()
+        before_ms = time.time_ns() // 1_000_000
+        for _ in range(2):
+            put = await client.send("PUT", f"/v1/users/ann/cart/items/{sku}", json={"quantity": 2})
+            assert put.status_code == 200, put.text
+        after_ms = time.time_ns() // 1_000_000
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if '"request"' in line]
+    ids = [line["request_id"] for line in lines if line["route"].startswith("PUT")]
+    assert len(set(ids)) == 2
+    assert all(before_ms <= int(id_[:TIME_DIGITS], 16) <= after_ms for id_ in ids)
 
 
 def test_retry_after_is_whole_seconds_rounded_up():

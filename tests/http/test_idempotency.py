@@ -24,6 +24,18 @@ async def test_a_replay_is_the_first_answer_byte_for_byte(client):
     assert (await client.get(f"/v1/skus/{sku}/stock")).json()["reserved"] == 1
 
 
+async def test_the_time_of_a_key_leads_the_order_id(client):
+    """A version-7 UUID gives its time to the order, bare or as a structured string; a retry is a replay."""
+    (sku,) = await client.product(stock=5)
+    key = "019E8A5B-3c7d-7000-8000-0123456789ab"
+    first = await client.order(sku, 1, pay="LATER", key=key)
+    again = await client.order(sku, 1, pay="LATER", key=f'"{key}"')
+    assert first.json()["order_id"].startswith("019e8a5b3c7d")
+    assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
+    other = await client.order(sku, 1, pay="LATER", key=key.lower())
+    assert other.json()["order_id"] != first.json()["order_id"]
+
+
 async def test_a_refusal_is_replayed_too(client):
     """A shortage stays a shortage for its key, also after new stock arrived; a new key sees the new stock."""
     (sku,) = await client.product(stock=1)

@@ -78,8 +78,11 @@ async def test_a_row_that_is_another_is_noticed(shop, resource, otherwise, users
 
 @pytest.mark.parametrize(("left", "written"), [(50, True), (51, False)])
 async def test_it_compares_what_it_finds_once_it_has_the_lock(shop, left, written):
-    """The row is held by a transaction that changes it: what that one commits is compared, not what was before."""
+    """The row is held by a transaction that changes it: what that one commits is compared, not what was before, and
+    written, though it is newer than all that the statement saw when it began."""
     assert await while_it_waits(shop, left) is written
+    assert await moved(shop) == [0, len(USERS) if written else 0]
+    assert await found(shop) == ([("a", 1, None)] if written else [])
 
 
 async def test_the_isolation_is_our_own(postgres_database, shop):

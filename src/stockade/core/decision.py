@@ -53,7 +53,10 @@ class Change(NamedTuple):
 
 
 class Insert(NamedTuple):
-    """A new record in a table that is not protected by key. `replace` overwrites a record of the same primary key."""
+    """A new record in a table that is not protected by key. `replace` overwrites a record of the same primary key.
+
+    `values` is written as it is when the batch is: nobody may change it after the decision.
+    """
 
     table: str
     values: Mapping[str, Any]

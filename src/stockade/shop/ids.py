@@ -1,7 +1,7 @@
-"""Ids that derive from what was asked, so that a retry names the same order.
+"""Ids of requests. Where a retry can come, the id derives from what was asked, so that it names the same order.
 
-Every id is 128 bits of BLAKE2b (RFC 7693) as 32 hex digits. The parts are hashed as one JSON array, which no two
-different lists of parts share. Where the parts carry a time, the id begins with it (docs/adr/0012).
+An id is 32 hex digits: 128 bits of BLAKE2b (RFC 7693) over the parts as one JSON array, which no two different lists
+of parts share. A time that the key carries takes the place of the first 48 (docs/adr/0012).
 """
 
 import re
@@ -26,7 +26,7 @@ def request_id_of(caller: str, method: str, route: str, idempotency_key: str) ->
         method: of HTTP, e.g. `POST`.
         route: the route's template, e.g. `/v1/orders`.
         idempotency_key: as the client sent it. Of a version-7 UUID (RFC 9562) the time becomes the beginning of the id;
-            the other 80 bits are of the hash of everything, so another caller's id cannot be hit by choosing a time.
+            the other 80 bits are of the hash of everything, so choosing a time does not hit another caller's id.
     """
     id_ = derived_id("request", caller, method, route, idempotency_key)
     timed = _version_7(idempotency_key)
@@ -34,7 +34,7 @@ def request_id_of(caller: str, method: str, route: str, idempotency_key: str) ->
 
 
 def new_request_id(now_ms: int) -> str:
-    """The id of a request that nobody can ask for again.
+    """The id of a request that nobody can ask for again: its time and 80 random bits.
 
     Args:
         now_ms: wall clock in milliseconds since 1970.

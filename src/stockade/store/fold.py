@@ -21,15 +21,9 @@ class Moved:
     delta: int = 0
     held: int = 0
     count: int = 0
+    only_counters: bool = True
     by: Command | None = None  # the last that moved it
     told: int = 0  # how many events that one told itself
-
-    def only_counters(self, resource: Resource) -> bool:
-        """Whether nothing but the counters differs, so that a conditional UPDATE may move them."""
-        before, after = self.base.state, self.row.state
-        if before is None or not resource.counters:
-            return False
-        return bool(resource.others(before) == resource.others(after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +195,7 @@ class Folder:
             moved.held += held
             moved.count += 1
             moved.by, moved.told = command, told
+            moved.only_counters = moved.only_counters and _only_counters(self._resources[key.kind], row.state, state)
             kind, row_id = key
             versions[f"{kind}:{row_id}"] = version
             batch.ledger.append(
@@ -268,6 +263,13 @@ def _posted(command: Command, seq: int, event: Event) -> dict[str, Any]:
 def part_of(key: Key) -> int:
     """The part of the outbox that a key's events are in: one relay at a time works on a part."""
     return crc32(f"{key.kind}:{key.id}".encode()) % OUTBOX_PARTS
+
+
+def _only_counters(resource: Resource, before: Any, after: Any) -> bool:
+    """Whether nothing but the counters differs, so that a conditional UPDATE may move them."""
+    if before is None or not resource.counters:
+        return False
+    return bool(resource.others(before) == resource.others(after))
 
 
 def _seen(keys: Iterable[Key], rows: Rows) -> dict[str, int]:

@@ -175,32 +175,17 @@ class Saver:
         """
         true: dict[Key, Row] = {}
         for key, moved in self._changed(batch):
-            if not moved.only_counters(self._resources[key.kind]):
+            if not moved.only_counters:
                 self._compare_and_set(connection, key, moved, GuardKind.VERSION)
                 continue
             row = self._move(connection, key, moved)
             if row != moved.base:
                 true[key] = row
         if true:
-            batch = self._decided_again(batch, true)
+            batch = _decided_again(batch, true)
         deletes = self._overwrite(connection, batch)
         self._dialect.write_all(connection, Writes(self._inserts(batch), deletes))
         return batch
-
-    def _decided_again(self, batch: Batch, true: Mapping[Key, Row]) -> Batch:
-        """The batch as decided on the true rows; its rows are moved already, so it must move them the same way."""
-        assert batch.again is not None
-        bases = {key: moved.base for key, moved in batch.moved.items()}
-        anew = batch.again({**bases, **true})
-        if self._effects(anew) != self._effects(batch):
-            raise RowChanged(min(true))
-        return anew
-
-    def _effects(self, batch: Batch) -> dict[Key, tuple[int, int, int, bool]]:
-        return {
-            key: (each.delta, each.held, each.count, each.only_counters(self._resources[key.kind]))
-            for key, each in batch.moved.items()
-        }
 
     @staticmethod
     def _changed(batch: Batch) -> list[tuple[Key, Moved]]:
@@ -266,3 +251,17 @@ class Saver:
 
 def _as_read(row: Row) -> dict[str, Any]:
     return {"id_": row.key.id, **row.state._asdict(), "version": row.version, "stamp": row.stamp}
+
+
+def _decided_again(batch: Batch, true: Mapping[Key, Row]) -> Batch:
+    """The batch as decided on the true rows; its rows have been moved already, so it must move them the same way."""
+    assert batch.again is not None
+    bases = {key: moved.base for key, moved in batch.moved.items()}
+    anew = batch.again({**bases, **true})
+    if _effects(anew) != _effects(batch):
+        raise RowChanged(min(true))
+    return anew
+
+
+def _effects(batch: Batch) -> dict[Key, tuple[int, int, int, bool]]:
+    return {key: (each.delta, each.held, each.count, each.only_counters) for key, each in batch.moved.items()}

@@ -53,6 +53,8 @@ def test_the_time_of_a_key_leads_its_id():
         KEY.replace("-", ""),
         f"{KEY}0",
         f" {KEY}",
+        f"{KEY}\n",
+        f"urn:uuid:{KEY}",
         KEY.replace("019e", "019g"),
         KEY.replace("0", "\N{FULLWIDTH DIGIT ZERO}"),
     ],
