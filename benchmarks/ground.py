@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, text, true
 
 from stockade.lab.servers import Server, Servers
 from stockade.shop.ids import TIME_DIGITS
-from stockade.shop.words import ORDER_PLACED
+from stockade.shop.words import ORDER_PLACED, POINTS
 from stockade.store import Database, tables
 from stockade.store.migrate import migrate
 from stockade.store.postgres import POINT_LOOKUPS
@@ -58,7 +58,7 @@ ACCOUNTS = {
 
 
 class Buy(NamedTuple):
-    """One order to place: one unit of the hot SKU, paid with points."""
+    """One order to place: one unit of the hot SKU."""
 
     request_id: str
     user_id: str
@@ -66,9 +66,9 @@ class Buy(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What the tables hold."""
+    """What the tables hold; `available` is what is on hand and not reserved."""
 
-    on_hand: int
+    available: int
     balance: int
     orders: int
     requests: int
@@ -89,11 +89,13 @@ class Ground:
         server: its process.
         database: of the server.
         users: how many points accounts there are.
+        pay: POINTS, at once; or LATER, for an order that reserves its unit.
     """
 
     server: Server
     database: Database
     users: int
+    pay: str = POINTS
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @property
@@ -113,7 +115,7 @@ class Ground:
         def body(connection: Connection) -> None:
             for name in GROWING:
                 connection.execute(text(f"TRUNCATE TABLE {name}"))
-            connection.execute(text(f"UPDATE skus SET on_hand = {STOCK}"))
+            connection.execute(text(f"UPDATE skus SET on_hand = {STOCK}, reserved = 0"))
             if self.server.kind == "postgres":
                 connection.execute(text("VACUUM skus"))
                 connection.execute(text("VACUUM point_accounts"))
@@ -145,18 +147,20 @@ class Ground:
         """
         found = await self.sums()
         placed = found.orders if accepted is None else accepted
-        paid = placed * PRICE
+        at_once = self.pay == POINTS
+        owed = placed * PRICE
+        paid = owed if at_once else 0
         right = Sums(
-            before.on_hand - placed,
+            before.available - placed,
             before.balance - paid,
             orders=placed,
             requests=placed,
             lines=placed,
             units=placed,
-            totals=paid,
-            payments=placed,
+            totals=owed,
+            payments=placed if at_once else 0,
             amounts=paid,
-            entries=2 * placed,
+            entries=2 * placed if at_once else placed,
             events=placed,
         )
         if found != right:
@@ -176,7 +180,7 @@ def _sums(connection: Connection) -> Sums:
 
     count, total = func.count, func.sum
     orders, lines, payments = tables.orders.c, tables.order_lines.c, tables.payments.c
-    (on_hand,) = ask(total(tables.skus.c.on_hand))
+    (available,) = ask(total(tables.skus.c.on_hand - tables.skus.c.reserved))
     (balance,) = ask(total(tables.point_accounts.c.balance))
     placed, totals = ask(count(orders.id), total(orders.total))
     (requests,) = ask(count(tables.requests.c.id))
@@ -184,7 +188,7 @@ def _sums(connection: Connection) -> Sums:
     paid, amounts = ask(count(payments.id), total(payments.amount))
     (entries,) = ask(count(tables.ledger.c.kind))
     (events,) = ask(count(tables.outbox.c.id), where=tables.outbox.c.kind == ORDER_PLACED)
-    return Sums(on_hand, balance, placed, requests, line_count, units, totals, paid, amounts, entries, events)
+    return Sums(available, balance, placed, requests, line_count, units, totals, paid, amounts, entries, events)
 
 
 async def seed(database: Database, users: int) -> None:

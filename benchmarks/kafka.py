@@ -1,6 +1,6 @@
 """Orders on one hot product through a real Kafka, beside the sequencer and raw row locks.
 
-    python -m benchmarks.kafka                      every contest, 5 rounds: about six minutes
+    python -m benchmarks.kafka                      every contest, 5 rounds: about seven minutes
     python -m benchmarks.kafka --only 128 --rounds 2 --seconds 1
     python -m benchmarks.kafka --json figures.json
 
@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -24,17 +24,19 @@ from uuid import uuid4
 import uvloop
 
 from benchmarks import processor, report
-from benchmarks.baselines import Raw, row_lock
+from benchmarks.baselines import Raw, Transaction, row_lock
 from benchmarks.ground import FINGERPRINT, HOT, PRICE, Buy, Ground, open_ground, user_id
 from benchmarks.harness import Arm, Loop, Opened, Pace, Sample, calm_collector, percentile, take_turns
 from benchmarks.orders import MANY, Contest
 from benchmarks.ours import MOST, POOL, WAIT_S, Ours, order
 from benchmarks.report import Ratio
+from benchmarks.reserved import reserve
 from stockade.core import Guard
 from stockade.lab.servers import KafkaCluster, Servers
 from stockade.shop.commands import CreateProduct, NewSku, OrderLine, PlaceOrder
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.wire import encode_command
+from stockade.shop.words import LATER
 from stockade.store import Database, SqlStore
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.kafka_log import read_topic
@@ -73,7 +75,7 @@ class Logged:
         async with self.running(ground) as (strategy, pids):
 
             async def place(buy: Buy) -> bool:
-                return (await strategy.execute(order(buy))).accepted
+                return (await strategy.execute(order(buy, ground.pay))).accepted
 
             spent_s: list[float] = []
 
@@ -104,7 +106,7 @@ class Logged:
             await strategy.start()
             stack.push_async_callback(strategy.stop)
             pids = [await stack.enter_async_context(_worker(ground, log)) for _ in range(self.workers)]
-            await strategy.execute(order(ground.next_buy()))
+            await strategy.execute(order(ground.next_buy(), ground.pay))
             yield strategy, pids
 
 
@@ -155,11 +157,11 @@ def _end_of(child: asyncio.subprocess.Process, said: BinaryIO) -> str:
 def contests(cluster: KafkaCluster) -> dict[str, Contest]:
     """Every contest by name."""
 
-    def against(callers: int) -> list[Arm]:
+    def against(callers: int, by_hand: Transaction = row_lock) -> list[Arm]:
         return [
             Logged("kafka", cluster, callers),
             Ours("sequencer", "sequencer", callers),
-            Raw("raw row lock", row_lock, callers, MOST),
+            Raw("raw row lock", by_hand, callers, MOST),
         ]
 
     return {
@@ -172,6 +174,12 @@ def contests(cluster: KafkaCluster) -> dict[str, Contest]:
             f"{MANY} callers, one hot product, 1 worker",
             against(MANY),
             [Ratio("kafka", "raw row lock", 40, 60), Ratio("kafka", "sequencer", 0.8, 0.8)],
+        ),
+        "reserved": Contest(
+            f"{MANY} callers, one hot product, 1 worker, orders that reserve their unit to be paid later",
+            against(MANY, reserve),
+            [Ratio("kafka", "raw row lock", 40, 60), Ratio("kafka", "sequencer", 0.8, 0.8)],
+            LATER,
         ),
         "cost": Contest(
             f"{MOST} callers, one hot product: partitions and workers",
@@ -273,7 +281,8 @@ async def run(only: Sequence[str], pace: Pace, users: int, path: Path | None) ->
                 if name not in only:
                     continue
                 print(f"\n## {name}: {contest.summary}\n", flush=True)
-                own = [sample async for sample in take_turns(ground, contest.arms, pace)]
+                contested = replace(ground, pay=contest.pay)
+                own = [sample async for sample in take_turns(contested, contest.arms, pace)]
                 measured = [each for ratio in contest.ratios if (each := ratio.of(own))]
                 print(f"{report.table(own)}\n\n{costs(own)}\n", flush=True)
                 if measured:

@@ -22,6 +22,7 @@ from benchmarks.orm import Orm
 from benchmarks.ours import MOST, POOL, Ours
 from benchmarks.pgbench import PgBench, find_pgbench
 from benchmarks.report import Measured, Ratio
+from stockade.shop.words import POINTS
 
 MANY = 1_024
 FEW = 32
@@ -29,11 +30,12 @@ FEW = 32
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Arms that take turns, and the ratios that are asked of them."""
+    """Arms that take turns, the ratios that are asked of them, and how their orders are paid."""
 
     summary: str
     arms: Sequence[Arm]
     ratios: Sequence[Ratio]
+    pay: str = POINTS
 
 
 def contests() -> dict[str, Contest]:

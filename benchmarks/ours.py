@@ -10,6 +10,7 @@ from stockade.core import Stats
 from stockade.shop.commands.lines import OrderLine
 from stockade.shop.commands.place_order import PlaceOrder
 from stockade.shop.resources import SHOP_RESOURCES
+from stockade.shop.words import POINTS
 from stockade.store import Database, SqlStore
 from stockade.strategies import registry
 from stockade.strategies.options import Options
@@ -59,7 +60,7 @@ async def strategy_on(ground: Ground, name: str, pool: int = POOL) -> AsyncItera
     await strategy.start()
 
     async def place(buy: Buy) -> bool:
-        return (await strategy.execute(order(buy))).accepted
+        return (await strategy.execute(order(buy, ground.pay))).accepted
 
     try:
         yield place, store.stats
@@ -68,6 +69,6 @@ async def strategy_on(ground: Ground, name: str, pool: int = POOL) -> AsyncItera
         await database.close()
 
 
-def order(buy: Buy) -> PlaceOrder:
+def order(buy: Buy, pay: str = POINTS) -> PlaceOrder:
     """The command that a buyer's request becomes."""
-    return PlaceOrder(buy.request_id, FINGERPRINT, buy.now_ms, buy.user_id, (OrderLine(HOT, 1),), "POINTS")
+    return PlaceOrder(buy.request_id, FINGERPRINT, buy.now_ms, buy.user_id, (OrderLine(HOT, 1),), pay)

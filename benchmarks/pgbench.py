@@ -55,8 +55,8 @@ class PgBench:
             done, tps, average_ms = await self._measure(ground, script.name, pace.measured_s)
             used_s = processor.family_s(ground.server.pid) - began_s
         after = await ground.sums()
-        if counted.on_hand - after.on_hand != done or after._replace(on_hand=before.on_hand) != before:
-            raise AssertionError(f"pgbench counts {done} updates, {counted.on_hand - after.on_hand} units left")
+        if counted.available - after.available != done or after._replace(available=before.available) != before:
+            raise AssertionError(f"pgbench counts {done} updates, {counted.available - after.available} units left")
         nan = float("nan")
         return Sample(self.name, self.clients, 0, tps, average_ms, nan, done, nan, used_s / max(1, done) * 1e6)
 
