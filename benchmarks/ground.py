@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from random import getrandbits
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, select, text, true
 
 from stockade.lab.servers import Server, Servers
-from stockade.shop.ids import TIME_DIGITS
+from stockade.shop.ids import TIME_DIGITS, new_request_id
 from stockade.shop.words import ORDER_PLACED, POINTS
 from stockade.store import Database, tables
 from stockade.store.migrate import migrate
@@ -107,7 +107,7 @@ class Ground:
         when all others have bought."""
         user = next(self._numbers) * STRIDE % self.users
         now_ms = time.time_ns() // 1_000_000
-        return Buy(f"{now_ms:012x}{getrandbits(80):020x}", user_id(user), now_ms)
+        return Buy(new_request_id(now_ms), user_id(user), now_ms)
 
     async def reset(self) -> Sums:
         """Empty the tables that grow, fill up the stock, vacuum the rows that are written; the sums to start from."""
@@ -140,19 +140,19 @@ class Ground:
             accepted: how many callers were told that their order is placed; None if only the tables know.
 
         Returns:
-            How many orders there are.
+            How many orders have come since.
 
         Raises:
             AssertionError: an order was lost, invented, sold twice, or paid wrongly.
         """
         found = await self.sums()
-        placed = found.orders if accepted is None else accepted
+        placed = found.orders - before.orders if accepted is None else accepted
         at_once = self.pay == POINTS
         owed = placed * PRICE
         paid = owed if at_once else 0
-        right = Sums(
-            before.available - placed,
-            before.balance - paid,
+        more = Sums(
+            available=-placed,
+            balance=-paid,
             orders=placed,
             requests=placed,
             lines=placed,
@@ -163,6 +163,7 @@ class Ground:
             entries=2 * placed if at_once else placed,
             events=placed,
         )
+        right = Sums(*(was + by for was, by in zip(before, more, strict=True)))
         if found != right:
             raise AssertionError(f"{placed} orders should leave {right}, the tables hold {found}")
         return placed
@@ -248,6 +249,10 @@ def logged(connection: Connection) -> int:
     return int(connection.execute(text(written)).scalar_one())
 
 
+def _execute(statement: str, connection: Connection) -> None:
+    connection.execute(text(statement))
+
+
 @asynccontextmanager
 async def open_ground(
     users: int,
@@ -261,8 +266,7 @@ async def open_ground(
         users: points accounts to make.
         kind: `postgres` or `mariadb`.
         max_connections: of the server.
-        earlier: statements that write rows which are there already, before anything is prepared for the runs. Their
-            runs have checkpoints between them, which make old segments of the log new ones.
+        earlier: statements that write rows which are there already, before anything is prepared for the runs.
     """
     with Servers() as servers:
         start = {"postgres": servers.postgres, "mariadb": servers.mariadb}[kind]
@@ -271,16 +275,14 @@ async def open_ground(
         try:
             await migrate(database)
             for statement in earlier:
-                deadline = time.monotonic() + ANSWER_S
-                await database.transaction(lambda c, rows=statement: c.execute(text(rows)), deadline=deadline)  # type: ignore[misc]
+                await database.transaction(partial(_execute, statement), deadline=time.monotonic() + ANSWER_S)
             before = await database.read(fill_log, timeout_s=ANSWER_S) if kind == "postgres" else 0
             await seed(database, users)
             yield Ground(server, database, users)
+            used = await database.read(logged) // SEGMENT - before if kind == "postgres" else 0
             if (
-                kind == "postgres"
-                and not earlier
-                and (used := await database.read(logged) // SEGMENT - before) > SEGMENTS
-            ):
+                used > SEGMENTS and not earlier
+            ):  # over large tables there are checkpoints, which make segments free again
                 print(f"the log took {used} segments, and {SEGMENTS} were there: the last runs waited for new ones")
         finally:
             await database.close()

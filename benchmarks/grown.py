@@ -69,21 +69,6 @@ class Grown(Ground):
             await self.database.read(lambda connection: connection.execute(text("CHECKPOINT")), timeout_s=60)
         return await self.sums()
 
-    async def audit(self, before: Sums, accepted: int | None = None) -> int:
-        """As many orders more as were accepted, each with its rows.
-
-        Raises:
-            AssertionError: an order was lost, invented, sold twice, or paid wrongly.
-        """
-        now = await self.sums()
-        placed = now.orders - before.orders
-        paid = placed * PRICE
-        more = Sums(-placed, -paid, placed, placed, placed, placed, paid, placed, paid, 2 * placed, placed)
-        right = Sums(*(was + by for was, by in zip(before, more, strict=True)))
-        if now != right or placed != accepted:
-            raise AssertionError(f"{accepted} orders should leave {right}, the tables hold {now}")
-        return placed
-
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
