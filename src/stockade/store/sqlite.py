@@ -1,5 +1,7 @@
 """SQLite: embedded, one writer at a time. The default database, nothing to install."""
 
+import sqlite3
+import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -10,6 +12,9 @@ from sqlalchemy.pool import StaticPool
 from stockade.core import GuardKind
 from stockade.store.backends import Backend, ThreadBackend
 from stockade.store.dialect import Dialect, insert_one
+
+OPEN_WAIT_S = 5.0  # how long opening a file waits for others that have it
+_PAUSE_S = 0.005  # between two tries to turn a file to WAL
 
 
 class SqliteDialect(Dialect):
@@ -42,16 +47,30 @@ def make_engine(url: URL, begin: str) -> Engine:
     @event.listens_for(engine, "connect")
     def on_connect(driver: Any, _record: Any) -> None:
         driver.isolation_level = None  # the driver's own BEGIN is deferred, and fails instead of waiting
-        driver.execute("PRAGMA journal_mode = WAL")
+        driver.execute(f"PRAGMA busy_timeout = {int(OPEN_WAIT_S * 1000)}")
+        _turn_to_wal(driver)
         driver.execute("PRAGMA synchronous = FULL")
         driver.execute("PRAGMA foreign_keys = ON")
-        driver.execute("PRAGMA busy_timeout = 5000")
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _turn_to_wal(driver: Any) -> None:
+    """Write ahead from now on. Where another has the file in its hands SQLite refuses that at once, whatever the
+    `busy_timeout`: workers that open a new file together would fail."""
+    deadline = time.monotonic() + OPEN_WAIT_S
+    while True:
+        try:
+            driver.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:  # of any kind
+                raise
+        time.sleep(_PAUSE_S)
 
 
 async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:

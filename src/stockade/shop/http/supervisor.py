@@ -64,6 +64,7 @@ class Supervisor:
         for sig in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(sig, self._stop)
         started = asyncio.Barrier(self._settings.workers + 1)
+        why: Exception | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(1, self._settings.workers + 1):
@@ -71,11 +72,13 @@ class Supervisor:
                 await started.wait()
                 self._ready()
         except* (WorkersFailed, BadSetting) as failed:
-            raise failed.exceptions[0] from None
+            why = failed.exceptions[0]
         finally:
             for sig in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(sig)
             self.close()
+        if why is not None:  # raised here: what is raised inside `except*` is a group on Python 3.11.2
+            raise why
 
     def _stop(self) -> None:
         self._stopping.set()
