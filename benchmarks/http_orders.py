@@ -1,6 +1,6 @@
 """The whole HTTP order path under wrk: one hot product, one worker process, PostgreSQL and MariaDB.
 
-    python -m benchmarks.http_orders                64 and 256 connections, 5 rounds: about five minutes
+    python -m benchmarks.http_orders                64 and 256 connections, 5 rounds: about seven minutes
     python -m benchmarks.http_orders --clients 64 --rounds 2
 
 Client, service and database share this machine's processors.
@@ -21,15 +21,20 @@ from benchmarks.report import Measured, Ratio
 from benchmarks.service import BUYERS, Served, find_wrk
 
 POOL = 8  # the default of `stockade serve`
+SEED_POOL = 10  # the default of HikariCP, which seed 004 leaves as it is
 MAX_CONNECTIONS = 500
 
 
 def arms(ground: Ground, clients: int, first: bool) -> list[Served]:
-    """The sequencer, and on the first database `pessimistic` with a connection for each client."""
-    sequencer = Served(f"sequencer, {ground.server.kind}", "sequencer", ground, clients, POOL)
-    if not first:
-        return [sequencer]
-    return [sequencer, Served(f"pessimistic, {ground.server.kind}", "pessimistic", ground, clients, clients)]
+    """The sequencer, seed 004's row lock, and on the first database `pessimistic` with a connection for each client."""
+    kind = ground.server.kind
+    taken = [
+        Served(f"sequencer, {kind}", "sequencer", ground, clients, POOL),
+        Served(f"pessimistic, {kind}, pool {SEED_POOL}", "pessimistic", ground, clients, SEED_POOL),
+    ]
+    if first:
+        taken.append(Served(f"pessimistic, {kind}", "pessimistic", ground, clients, clients))
+    return taken
 
 
 async def run(kinds: Sequence[str], clients: Sequence[int], pace: Pace, path: Path | None) -> None:
@@ -51,11 +56,27 @@ async def run(kinds: Sequence[str], clients: Sequence[int], pace: Pace, path: Pa
                     own.append(sample)
                 asked = Ratio(f"sequencer, {kind}", f"pessimistic, {kind}", 8, 12)
                 measured = [each for each in [asked.of(own)] if each]
-                print(f"\n{report.table(own)}\n\n{report.ratio_table(measured)}\n\n{processes(own)}", flush=True)
+                print(
+                    f"\n{report.table(own)}\n\n{report.ratio_table(measured)}\n\n{tails(own)}\n\n{processes(own)}",
+                    flush=True,
+                )
                 samples += own
                 found += measured
     if path:
         report.write_json(path, environment, samples, found)
+
+
+def tails(samples: Sequence[Sample]) -> str:
+    """How many times longer the others' p99 is than the sequencer's of the same round."""
+    own, *others = dict.fromkeys(sample.arm for sample in samples)
+    p99_ms = {(sample.arm, sample.round): sample.p99_ms for sample in samples}
+    lines = []
+    for other in others:
+        ratios = [p99_ms[arm, n] / p99_ms[own, n] for arm, n in p99_ms if arm == other]
+        lines.append(
+            f"p99 of {other} ÷ of {own}: {statistics.median(ratios):.1f} [{min(ratios):.1f}-{max(ratios):.1f}]"
+        )
+    return "\n".join(lines)
 
 
 def processes(samples: Sequence[Sample]) -> str:
