@@ -79,6 +79,34 @@ async def test_values_arrive_as_given(mariadb, modes):
 
 
 @pytest.mark.mariadb
+@pytest.mark.parametrize("nasty", NASTY)
+async def test_one_value_among_plain_ones_arrives_as_given(mariadb, nasty):
+    """Values of a column are checked together; one that needs care is seen among others that do not."""
+    rows = [row(number, words, b"") for number, words in enumerate(["a", nasty, "b"])]
+    await write(mariadb, rows, [{"id": "m", "share": None}])
+    assert [each[2] for each in await rows_of(mariadb)] == ["a", nasty, "b"]
+
+
+@pytest.mark.mariadb
+async def test_a_statement_that_comes_once_is_not_prepared(mariadb):
+    """The server would parse it, keep it and answer twice. The control: the driver's own statements are."""
+
+    def prepared(connection):
+        return int(connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Com_stmt_prepare'").one()[1])
+
+    def body(connection):
+        counts = [prepared(connection), prepared(connection)]
+        for share in (None, 0.1):
+            tables = {things: [row(len(counts))], marks: [{"id": f"m{share}", "share": share}]}
+            mariadb.dialect.write_all(connection, Writes(tables))
+            counts.append(prepared(connection))
+        return counts
+
+    _, before, once, own_way = await mariadb.transaction(body, deadline=soon())
+    assert before == once < own_way
+
+
+@pytest.mark.mariadb
 async def test_quotes_written_plainly_do_not_arrive(mariadb, monkeypatch):
     """The control: with everything between plain quotes a quote does not come through."""
     monkeypatch.setattr(compound, "_plain", lambda value: True)

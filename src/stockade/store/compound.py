@@ -76,8 +76,19 @@ def _inserts(inserts: Mapping[Table, Sequence[Values]]) -> Iterator[str]:
     for table, rows in inserts.items():
         names = tuple(rows[0])
         into = f"`{table.name}` ({', '.join([f'`{name}`' for name in names])})"
-        values = ", ".join([f"({', '.join([literal(row[name]) for name in names])})" for row in rows])
-        yield f"INSERT INTO {into} VALUES {values}"  # noqa: S608 - names of our own tables, and literals
+        columns = [_column([row[name] for row in rows]) for name in names]
+        values = "), (".join(map(", ".join, zip(*columns, strict=True)))
+        yield f"INSERT INTO {into} VALUES ({values})"  # noqa: S608 - names of our own tables, and literals
+
+
+def _column(values: Sequence[Any]) -> list[str]:
+    """A literal for each: a check of all together takes half as long as one of each."""
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return list(map(str, values))
+    if kinds == {str} and _plain("".join(values)):
+        return [f"'{value}'" for value in values]
+    return list(map(literal, values))
 
 
 def _deletes(deletes: Mapping[Table, Sequence[Values]]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Connection, Integer, Select, Table
 from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -25,6 +26,8 @@ from stockade.store.types import MARIADB_COLLATION, MYSQL_COLLATION
 # Prepared statements of a connection. The driver then sends values in binary form, many rows at once to MariaDB
 # (COM_STMT_BULK_EXECUTE), where it would else escape each into the text of a statement that the server parses anew.
 PREPARED = 128
+# A text that comes once is not prepared: it would be a round trip more, and the server would keep it parsed.
+AS_TEXT: CoreExecuteOptionsParameter = {"no_parameters": True}
 
 
 class MysqlDialect(Dialect):
@@ -122,14 +125,14 @@ class MariaDialect(MysqlDialect):
         if text is None:
             super().write_all(connection, writes)
         else:
-            connection.exec_driver_sql(text)
+            connection.exec_driver_sql(text, execution_options=AS_TEXT)
 
     def write_gated(self, connection: Connection, gate: Gate, writes: Writes) -> bool | None:
         text = compound(writes, gate)
         if text is None:
             return None
         try:
-            connection.exec_driver_sql(text)
+            connection.exec_driver_sql(text, execution_options=AS_TEXT)
         except DBAPIError as error:
             if error.orig is not None and error.orig.args[0] == SHUT:
                 return False
