@@ -26,7 +26,8 @@ MAX_CONNECTIONS = 500
 
 
 def arms(ground: Ground, clients: int, first: bool) -> list[Served]:
-    """The sequencer, seed 004's row lock, and on the first database `pessimistic` with a connection for each client."""
+    """The sequencer; `pessimistic` with the pool of seed 004, whose row lock it is; on the first database `pessimistic`
+    with a connection for each client."""
     kind = ground.server.kind
     taken = [
         Served(f"sequencer, {kind}", "sequencer", ground, clients, POOL),
@@ -52,7 +53,7 @@ async def run(kinds: Sequence[str], clients: Sequence[int], pace: Pace, path: Pa
                 print(f"\n## {kind}: {number} connections of wrk, one hot product\n", flush=True)
                 own = []
                 async for sample in take_turns(ground, arms(ground, number, kind == kinds[0]), pace):
-                    print(f"  round {sample.round} {sample.arm:24} {sample.orders_s:9,.0f} orders/s", flush=True)
+                    print(f"  round {sample.round} {sample.arm:30} {sample.orders_s:9,.0f} orders/s", flush=True)
                     own.append(sample)
                 asked = Ratio(f"sequencer, {kind}", f"pessimistic, {kind}", 8, 12)
                 measured = [each for each in [asked.of(own)] if each]
@@ -67,7 +68,9 @@ async def run(kinds: Sequence[str], clients: Sequence[int], pace: Pace, path: Pa
 
 
 def tails(samples: Sequence[Sample]) -> str:
-    """How many times longer the others' p99 is than the sequencer's of the same round."""
+    """How many times longer the others' p99 is than the sequencer's of the same round; at least, where it is near the
+    seconds of a round: wrk does not count whom it cuts off. Callers come again when they are answered, so a shorter p99
+    is a higher rate too."""
     own, *others = dict.fromkeys(sample.arm for sample in samples)
     p99_ms = {(sample.arm, sample.round): sample.p99_ms for sample in samples}
     lines = []

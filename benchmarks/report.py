@@ -113,7 +113,7 @@ def environment(grounds: Sequence[Ground], pace: Pace) -> dict[str, Any]:
     """What the figures depend on besides the code."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": sys.version,  # with its build: one that is not optimized is a quarter slower
+        "python": sys.version,  # with its build
         "os": platform.platform(),
         "cpu_count": os.cpu_count(),
         "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,

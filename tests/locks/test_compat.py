@@ -168,7 +168,7 @@ def test_cpythons_own_lock_tests(kind, request):
     with provider:
         suite = cpython_suite(lambda: compat.Lock(provider), lambda: compat.RLock(provider))
         if suite is None:
-            pytest.skip("this Python has no test package")
+            pytest.skip("left out: cpython (its own lock tests: this Python has no test package)")
         before = threading.active_count()
         provider.lock("warm", lease_s=30).acquire().release()
         if kind == "redis":  # the suite counts threads: let ours start before it does

@@ -46,3 +46,28 @@ async def test_the_wait_ends(tmp_path, other, monkeypatch):
     await database.close()
     other.execute("COMMIT")
     assert other.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
+
+
+async def test_both_ways_of_waiting_share_one_bound(tmp_path, other, monkeypatch):
+    """Refused at once until its time is nearly over, then waited for inside SQLite: that may take the rest only."""
+    now_s = [0.0]
+    timeouts = []
+
+    def later(_pause_s):
+        now_s[0] += ours.OPEN_WAIT_S * 0.4
+
+    class Driver:
+        """Notes the timeout at each try."""
+
+        def __init__(self, driver):
+            self.driver = driver
+
+        def execute(self, text):
+            if "journal_mode" in text:
+                timeouts.append(self.driver.execute("PRAGMA busy_timeout").fetchone()[0] / 1000)
+            return self.driver.execute(text)
+
+    monkeypatch.setattr(ours, "time", SimpleNamespace(monotonic=lambda: now_s[0], sleep=later))
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        ours._turn_to_wal(Driver(sqlite3.connect(tmp_path / "new.sqlite")))
+    assert timeouts == pytest.approx([ours.OPEN_WAIT_S * share for share in (1, 0.6, 0.2, 0)])

@@ -13,7 +13,7 @@ from stockade.core import GuardKind
 from stockade.store.backends import Backend, ThreadBackend
 from stockade.store.dialect import Dialect, insert_one
 
-OPEN_WAIT_S = 5.0  # how long opening a file waits for others that have it
+OPEN_WAIT_S = 5.0  # how long the first use of a file waits for others that have it, whatever its own deadline
 _PAUSE_S = 0.005  # between two tries to turn a file to WAL
 
 
@@ -47,8 +47,8 @@ def make_engine(url: URL, begin: str) -> Engine:
     @event.listens_for(engine, "connect")
     def on_connect(driver: Any, _record: Any) -> None:
         driver.isolation_level = None  # the driver's own BEGIN is deferred, and fails instead of waiting
-        driver.execute(f"PRAGMA busy_timeout = {int(OPEN_WAIT_S * 1000)}")
         _turn_to_wal(driver)
+        driver.execute(f"PRAGMA busy_timeout = {int(OPEN_WAIT_S * 1000)}")
         driver.execute("PRAGMA synchronous = FULL")
         driver.execute("PRAGMA foreign_keys = ON")
 
@@ -60,11 +60,13 @@ def make_engine(url: URL, begin: str) -> Engine:
 
 
 def _turn_to_wal(driver: Any) -> None:
-    """Write ahead from now on. Where another has the file in its hands SQLite refuses that at once, whatever the
-    `busy_timeout`: workers that open a new file together would fail."""
+    """Write ahead from now on. While another is writing SQLite refuses that at once, whatever the `busy_timeout`:
+    workers that open a new file together would fail. For readers, and for a commit under way, it does wait."""
     deadline = time.monotonic() + OPEN_WAIT_S
     while True:
+        left_s = max(0.0, deadline - time.monotonic())
         try:
+            driver.execute(f"PRAGMA busy_timeout = {int(left_s * 1000)}")
             driver.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
