@@ -76,6 +76,22 @@ async def test_batches_in_flight_are_decided_ahead(server_database):
         assert all(one[0] + 1 == two[0] and one[1] - 1 == two[1] for one, two in pairwise(await chain(store)))
 
 
+@pytest.mark.parametrize("way", ["the database's own", "statement by statement"])
+async def test_an_order_alone_is_foreseen_like_a_batch(server_database, way):
+    """One that comes between two batches leaves the hot row as the next one expects it: else every batch after it is
+    decided twice, for as long as callers come in groups of many, many and one."""
+    async with opened(server_database) as database:
+        store = await stocked(database, "s")
+        if way == "statement by statement":
+            statement_by_statement(store)
+        await batches(store, (1, 2), (3, 4), (5, 6))  # trusted from now on
+        before = store.stats.foreseen
+        answers = await batches(store, (7,), (8, 9), (10,), (11,), (12, 13))
+        assert all(each.accepted for each in answers)
+        assert store.stats.foreseen == before + 5
+        assert (await figures(store))[0] == 20 - 13
+
+
 async def test_another_writer_makes_the_forecast_void(server_database):
     """A unit that another process takes between two batches is seen, though the batch was decided without it."""
     async with opened(server_database) as database, opened(server_database) as elsewhere:

@@ -143,8 +143,6 @@ class SqlStore:
 
     async def _fly(self, pending: Pending, guard: Guard, deadline: float) -> list[Answer]:
         """`_settle`, with the batch's request ids noted: an id that is in flight twice has to be looked up late."""
-        if len(pending.commands) == 1:
-            return await self._settle(pending, guard, deadline)
         ids = {command.request_id for command in pending.commands}
         pending.early = ids.isdisjoint(self._in_flight)
         own = ids - self._in_flight
@@ -310,7 +308,7 @@ class SqlStore:
     def _decide(self, connection: Connection, folder: Folder, pending: Pending, guard: Guard) -> Batch:
         """Load and decide; before the last rows are held, where others can use the time."""
         commands = pending.commands
-        if not self.decides_ahead or guard.kind is not GuardKind.ROW or len(commands) == 1:
+        if not self.decides_ahead or guard.kind is not GuardKind.ROW:
             return folder.fold(commands, *self._load(connection, pending, guard))
         early: dict[str, tuple[str, bytes]] = {}
         turns: list[asyncio.Lock] = []
