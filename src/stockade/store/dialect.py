@@ -1,7 +1,8 @@
 """What differs between databases, and the portable default for each point. One subclass per database."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import (
@@ -247,10 +248,13 @@ class Prepared:
     the cursor, most of it for result metadata that the callers here know already.
     """
 
-    __slots__ = ("_names", "_sql")
+    __slots__ = ("_sql", "_values")
 
     def __init__(self, statement: Spelled) -> None:
-        self._sql, self._names = statement
+        self._sql, names = statement
+        self._values: Callable[[Values], tuple[Any, ...]] = (
+            itemgetter(*names) if len(names) > 1 else lambda values: tuple([values[name] for name in names])
+        )
 
     def rows(self, connection: Connection, values: Values) -> list[Any]:
         """Run it and fetch every row, as a plain sequence of columns."""
@@ -270,12 +274,11 @@ class Prepared:
 
     def many(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Run it once for each set of values."""
-        names = self._names
-        connection.exec_driver_sql(self._sql, [tuple(row[name] for name in names) for row in rows])
+        connection.exec_driver_sql(self._sql, list(map(self._values, rows)))
 
     def _run(self, connection: Connection, values: Values) -> Any:
         cursor = connection.connection.cursor()
-        cursor.execute(self._sql, tuple([values[name] for name in self._names]))
+        cursor.execute(self._sql, self._values(values))
         return cursor
 
 
