@@ -198,16 +198,18 @@ async def test_a_break_while_it_writes_is_a_lost_commit(store):
         await store.database.alone(cut, deadline=soon())
 
 
-async def test_a_cancelled_batch_leaves_nothing_in_flight(store):
+@pytest.mark.parametrize("size", [5, 1])
+async def test_a_cancelled_batch_leaves_nothing_in_flight(store, size):
     """Cancelled while its statement waits for the row: later batches neither wait for it nor believe in it."""
     async with held(store.database, "SELECT id FROM skus FOR UPDATE"):
-        batch = asyncio.create_task(store.transact(buys(*range(5)), Guard.ROW, deadline=soon()))
+        batch = asyncio.create_task(store.transact(buys(*range(size)), Guard.ROW, deadline=soon()))
         await until_waiting(store.database)
         batch.cancel()
         with pytest.raises(asyncio.CancelledError):
             await batch
     assert store._forecast.flying([Key("stock", "s")]) == {}
     assert store._forecast.ahead_of(Flight(), [Key("stock", "s")]) == []
+    assert store._in_flight == set()
     answers = await store.transact(buys(5, 6), Guard.ROW, deadline=soon())
     assert [each.accepted for each in answers] == [True, True]
     kept = (

@@ -49,6 +49,33 @@ async def test_ids_are_looked_up_while_they_come_again(store, monkeypatch, remem
     assert [version for version, _ in entries] == list(range(1, len(entries) + 1))
 
 
+@pytest.mark.parametrize("hot", [False, True])
+async def test_orders_alone_are_looked_up_on_a_hot_row_only(server_database, monkeypatch, hot):
+    """Elsewhere nothing rests on them (`pessimistic`: each order a transaction of its own), so the claim is enough."""
+    async with opened(server_database) as database:
+        made = await stocked(database, "s")
+        if hot:
+            await batches(made, (101, 102), (103, 104), (105, 106))
+        for _ in range(2):  # the second time it is a repeat
+            await made.transact(takes(7), Guard.ROW, deadline=soon())
+        if hot:
+            await batches(made, (107, 108), (109, 110))  # trusted again
+        real, looked_up = repeats.known_requests, []
+        monkeypatch.setattr(repeats, "known_requests", lambda *given: looked_up.append(1) or real(*given))
+        for number in (8, 9):
+            (answer,) = await made.transact(takes(number), Guard.ROW, deadline=soon())
+            assert answer.accepted
+        assert len(looked_up) == (2 if hot else 0)
+
+
+async def test_a_double_click_on_a_hot_row_is_one_order(store):
+    """The same order alone, three times at once, and once more behind a batch: one outcome, told each time."""
+    answers = await in_flight(store, takes(7), takes(7), takes(8, 9), takes(7))
+    assert sorted(each.replayed for each in answers) == [False] * 3 + [True] * 2
+    assert answers[0].versions == answers[1].versions == answers[4].versions
+    assert [version for version, _ in await chain(store)] == list(range(1, 1 + 6 + 3 + 1))
+
+
 async def test_the_claim_refuses_a_batch_and_those_decided_on_it(store):
     """Repeats in two of three batches in flight: each is told its own order, the others are carried out once."""
     answers = await in_flight(store, takes(7, 1, 8), takes(9, 10), takes(11, 12, 2))

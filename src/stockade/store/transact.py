@@ -317,7 +317,8 @@ class SqlStore:
         def without_last(held: Mapping[Key, Row], missing: Sequence[Key]) -> bool:
             expected = None
             if pending.early:
-                early.update(self._repeats.known(connection, commands))
+                if pending.look_up or self._forecast.rows(missing) is not None:
+                    early.update(self._repeats.known(connection, commands))
                 expected = ahead.begin(held, missing)
             for turn in self._forecast.turns(missing):
                 await_only(turn.acquire())
