@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -68,6 +69,7 @@ async def test_both_ways_of_waiting_share_one_bound(tmp_path, other, monkeypatch
             return self.driver.execute(text)
 
     monkeypatch.setattr(ours, "time", SimpleNamespace(monotonic=lambda: now_s[0], sleep=later))
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
-        ours._turn_to_wal(Driver(sqlite3.connect(tmp_path / "new.sqlite")))
+    locked = pytest.raises(sqlite3.OperationalError, match="locked")
+    with closing(sqlite3.connect(tmp_path / "new.sqlite")) as driver, locked:
+        ours._turn_to_wal(Driver(driver))
     assert timeouts == pytest.approx([ours.OPEN_WAIT_S * share for share in (1, 0.6, 0.2, 0)])
