@@ -156,6 +156,16 @@ def test_kafka_keeps_its_topics(servers):
     eventually(lambda: len(_partitions(admin, "orders")) == 3, limit_s=20)
 
 
+@pytest.mark.kafka
+def test_a_long_lived_kafka_has_both_compilers(servers):
+    """For minutes the first is enough, and starts sooner; a broker that is measured is one that runs for days."""
+    limits = []
+    for long_lived in (False, True):
+        (broker,) = servers.kafka(long_lived=long_lived).brokers
+        limits.append(b"TieredStopAtLevel" in Path(f"/proc/{broker.pid}/cmdline").read_bytes())
+    assert limits == [True, False]
+
+
 def _partitions(admin, topic):
     """The topic's partitions, as the broker that was asked knows them by now."""
     return admin.list_topics(topic, timeout=20).topics[topic].partitions

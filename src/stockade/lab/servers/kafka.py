@@ -58,7 +58,9 @@ def find() -> Program:
     return java
 
 
-def create(home: Home, brokers: int, heap_mb: int, settings: dict[str, object]) -> KafkaCluster:
+def create(
+    home: Home, brokers: int, heap_mb: int, settings: dict[str, object], *, long_lived: bool = False
+) -> KafkaCluster:
     """Format the data directories of a new cluster; nothing runs yet.
 
     Args:
@@ -66,6 +68,7 @@ def create(home: Home, brokers: int, heap_mb: int, settings: dict[str, object]) 
         brokers: 1, or 3 with replication 3 and min.insync.replicas 2.
         heap_mb: Java heap of each broker in MB.
         settings: further broker settings; an underscore stands for a dot.
+        long_lived: see `Servers.kafka`.
 
     Raises:
         ServerUnavailable: Java, Maven or the jars cannot be had.
@@ -84,17 +87,17 @@ def create(home: Home, brokers: int, heap_mb: int, settings: dict[str, object]) 
         _write_settings(folder, {**_node(number, port, controller, folder), **shared})
         form = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(folder / "server.properties")]
         home.run(java, [*_java(folder, jars, _FORMAT_HEAP_MB), *form])
-        return Server(_recipe(java, folder, jars, port, heap_mb), folder, home.user)
+        return Server(_recipe(java, _java(folder, jars, heap_mb, long_lived), folder, port), folder, home.user)
 
     with ThreadPoolExecutor(brokers) as threads:
         return KafkaCluster(list(threads.map(node, range(1, brokers + 1))))
 
 
-def _recipe(java: Program, folder: Path, jars: Path, port: int, heap_mb: int) -> Recipe:
+def _recipe(java: Program, options: Sequence[str], folder: Path, port: int) -> Recipe:
     return Recipe(
         kind=KIND,
         program=java,
-        arguments=(*_java(folder, jars, heap_mb), "kafka.Kafka", str(folder / "server.properties")),
+        arguments=(*options, "kafka.Kafka", str(folder / "server.properties")),
         port=port,
         url=f"{HOST}:{port}",
         ready="Kafka Server started",  # the port opens earlier, before the broker may serve
@@ -102,13 +105,13 @@ def _recipe(java: Program, folder: Path, jars: Path, port: int, heap_mb: int) ->
     )
 
 
-def _java(folder: Path, jars: Path, heap_mb: int) -> list[str]:
+def _java(folder: Path, jars: Path, heap_mb: int, long_lived: bool = False) -> list[str]:
     """Serial collector and first compiler only: a broker for minutes starts twice as fast so, and stays small."""
     return [
         f"-Xms{heap_mb}m",
         f"-Xmx{heap_mb}m",
         "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
+        *(() if long_lived else ("-XX:TieredStopAtLevel=1",)),
         "-XX:MaxDirectMemorySize=64m",
         "-XX:-UsePerfData",
         f"-Djava.io.tmpdir={folder}",
