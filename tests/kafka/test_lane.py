@@ -22,6 +22,7 @@ class Remembers:
     def __init__(self, decides_ahead=True):
         self.decides_ahead = decides_ahead
         self.sizes = []
+        self.written = 0
         self.writes = asyncio.Semaphore(0)
 
     async def transact(self, commands, _guard, *, deadline, positions, decided):
@@ -32,6 +33,7 @@ class Remembers:
         self.sizes.append(len(commands))
         decided()
         await self.writes.acquire()
+        self.written += 1
         return [Accepted({}) for _ in commands]
 
 
@@ -47,7 +49,7 @@ async def working(store, waiting):
     yield put
     lane.close()
     for _ in store.sizes:
-        store.writes.release()
+        store.writes.release()  # more than are wanted: those already written took theirs
     await task
     assert consumed == sorted(consumed)
     assert consumed[-1] == sum(store.sizes)
@@ -75,7 +77,20 @@ async def has_begun(store, *sizes):
     assert store.sizes == list(sizes)
 
 
-async def test_very_many_that_wait_are_two_batches():
+async def all_written(store):
+    """Let every batch that was begun end."""
+    for _ in range(len(store.sizes) - store.written):
+        store.writes.release()
+
+    async def ended():
+        return store.written == len(store.sizes)
+
+    await eventually_async(ended)
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_many_that_wait_are_two_batches():
     """Two halves are in flight, so that one is decided while the other is written."""
     store = Remembers()
     async with working(store, 2 * WORTH_SHARING + 1):
@@ -90,6 +105,29 @@ async def test_behind_a_batch_in_flight_all_that_wait_are_one():
         put(2 * WORTH_SHARING)
         store.writes.release()
         await has_begun(store, WORTH_SHARING // 2, WORTH_SHARING // 2, 2 * WORTH_SHARING)
+
+
+async def test_after_batches_that_overlapped_nothing_is_shared():
+    """Two groups of callers overlap by themselves: each stays one batch, also when it finds none in flight."""
+    half, store = WORTH_SHARING // 2, Remembers()
+    async with working(store, WORTH_SHARING) as put:
+        await has_begun(store, half, half)
+        await all_written(store)
+        put(WORTH_SHARING)
+        await has_begun(store, half, half, WORTH_SHARING)
+
+
+async def test_control_after_a_batch_that_was_alone_many_are_shared():
+    """The same once more, behind a batch that overlapped with none: worker and database take turns."""
+    half, store = WORTH_SHARING // 2, Remembers()
+    async with working(store, WORTH_SHARING) as put:
+        await has_begun(store, half, half)
+        await all_written(store)
+        put(WORTH_SHARING)
+        await has_begun(store, half, half, WORTH_SHARING)
+        await all_written(store)
+        put(WORTH_SHARING)
+        await has_begun(store, half, half, WORTH_SHARING, half, half)
 
 
 async def test_control_fewer_are_one_batch():
