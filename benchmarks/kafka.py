@@ -1,6 +1,6 @@
 """Orders on one hot product through a real Kafka, beside the sequencer and raw row locks.
 
-    python -m benchmarks.kafka                      every contest, 5 rounds: about nine minutes
+    python -m benchmarks.kafka                      every contest, 5 rounds: about ten minutes
     python -m benchmarks.kafka --only 128 --rounds 2 --seconds 1
     python -m benchmarks.kafka --json figures.json
 
@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import uvloop
@@ -29,7 +29,7 @@ from benchmarks.ground import FINGERPRINT, HOT, PRICE, Buy, Ground, open_ground,
 from benchmarks.harness import Arm, Loop, Opened, Pace, Sample, calm_collector, percentile, take_turns
 from benchmarks.orders import MANY, Contest
 from benchmarks.ours import MOST, POOL, WAIT_S, Ours, order
-from benchmarks.report import Ratio
+from benchmarks.report import Measured, Ratio
 from benchmarks.reserved import reserve
 from stockade.core import Guard
 from stockade.lab.servers import KafkaCluster, Servers
@@ -211,6 +211,7 @@ async def bursts(ground: Ground, cluster: KafkaCluster) -> None:
                 if number >= 2:
                     took[name].append((time.perf_counter() - began_s) * 1e3)
                 await strategy.execute(order(ground.next_buy()))  # behind what was only accepted, so that it is decided
+    print(f"\n## bursts of {BURST}\n")
     print("| 30 at once, until | median ms | range |\n|---|--:|--:|")
     for name, times in took.items():
         print(f"| {name} | {statistics.median(times):.1f} | {min(times):.1f}-{max(times):.1f} |", flush=True)
@@ -223,6 +224,7 @@ async def cold(ground: Ground, cluster: KafkaCluster, pace: Pace) -> None:
     news = tuple(NewSku(PRICE, 1_000_000, name) for name in names)
     command = CreateProduct(uuid4().hex, FINGERPRINT, 0, "Cold", "benchmark", news)
     await store.transact([command], Guard.ROW, deadline=time.monotonic() + 10)
+    print("\n## cold: a cold product beside a hot one\n")
     print("| cold product on | hot callers | orders | p50 ms | p99 ms |\n|---|--:|--:|--:|--:|")
     async with Logged("kafka", cluster, MOST, workers=2).running(ground) as (strategy, _):
         await asyncio.sleep(JOIN_S)
@@ -273,35 +275,39 @@ async def warm_up(cluster: KafkaCluster, users: int) -> None:
 
 
 async def run(only: Sequence[str], pace: Pace, users: int, path: Path | None) -> None:
-    """Run the contests one after the other and print each when it is done."""
+    """Run the contests one after the other, each on a database of its own, and print each when it is done."""
     samples: list[Sample] = []
-    found = []
+    found: list[Measured] = []
+    environment: dict[str, Any] = {}
     with Servers() as servers:
         cluster = servers.kafka(long_lived=True)
         calm_collector()
         await warm_up(cluster, users)
-        async with open_ground(users) as ground:
-            environment = report.environment([ground], pace)
-            for name, contest in contests(cluster).items():
-                if name not in only:
-                    continue
-                print(f"\n## {name}: {contest.summary}\n", flush=True)
-                contested = replace(ground, pay=contest.pay)
-                own = [sample async for sample in take_turns(contested, contest.arms, pace)]
-                measured = [each for ratio in contest.ratios if (each := ratio.of(own))]
-                print(f"{report.table(own)}\n\n{costs(own)}\n", flush=True)
-                if measured:
-                    print(report.ratio_table(measured), flush=True)
-                samples += own
-                found += measured
-            if "bursts" in only:
-                print(f"\n## bursts of {BURST}\n", flush=True)
-                await bursts(ground, cluster)
-            if "cold" in only:
-                print("\n## cold: a cold product beside a hot one\n", flush=True)
-                await cold(ground, cluster, pace)
+        known = contests(cluster)
+        for name in only:
+            async with open_ground(users) as ground:
+                environment = report.environment([ground], pace)
+                if name == "bursts":
+                    await bursts(ground, cluster)
+                elif name == "cold":
+                    await cold(ground, cluster, pace)
+                else:
+                    own, measured = await contested(name, known[name], ground, pace)
+                    samples += own
+                    found += measured
     if path:
         report.write_json(path, environment, samples, found)
+
+
+async def contested(name: str, contest: Contest, ground: Ground, pace: Pace) -> tuple[list[Sample], list[Measured]]:
+    """Run one contest and print it."""
+    print(f"\n## {name}: {contest.summary}\n", flush=True)
+    own = [sample async for sample in take_turns(replace(ground, pay=contest.pay), contest.arms, pace)]
+    measured = [each for ratio in contest.ratios if (each := ratio.of(own))]
+    print(f"{report.table(own)}\n\n{costs(own)}\n", flush=True)
+    if measured:
+        print(report.ratio_table(measured), flush=True)
+    return own, measured
 
 
 def costs(samples: Sequence[Sample]) -> str:
