@@ -106,7 +106,10 @@ def _recipe(java: Program, options: Sequence[str], folder: Path, port: int) -> R
 
 
 def _java(folder: Path, jars: Path, heap_mb: int, long_lived: bool = False) -> list[str]:
-    """Serial collector and first compiler only: a broker for minutes starts twice as fast so, and stays small."""
+    """Serial collector, and unless long-lived the first compiler only.
+
+    A broker for minutes starts twice as fast so, and stays small.
+    """
     return [
         f"-Xms{heap_mb}m",
         f"-Xmx{heap_mb}m",
