@@ -1,0 +1,27 @@
+"""Hides passwords in what is printed: error messages, logs and `repr`.
+
+Every message that quotes a URL passes it through `hide_password` first. Neighbours: everything that reads a URL.
+"""
+
+import re
+
+_HIDDEN = "***"
+_PARAMETER = re.compile(r"([?&;](?:[a-z_]*pass(?:word|wd)?|[a-z_]*secret|[a-z_]*token)=)[^&;#\s]*", re.IGNORECASE)
+
+
+def hide_password(url: str) -> str:
+    """The URL, or the list of URLs, without passwords; text that is no URL is treated as one.
+
+    What lies between the first colon of the user part and the last `@` is hidden, and the values of query parameters
+    that carry secrets. A password with an unescaped `@`, `/` or `:` is hidden as a whole.
+
+    Args:
+        url: any text that a user gave as a URL, also a malformed one.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "", url
+    user_part, at, place = rest.rpartition("@")
+    user, colon, _ = user_part.partition(":")
+    hidden = f"{user}:{_HIDDEN}{at}{place}" if at and colon else rest
+    return _PARAMETER.sub(rf"\g<1>{_HIDDEN}", f"{scheme}{separator}{hidden}")
