@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from stockade.core import Busy
+from stockade.drivers.failures import Failure, classify
 from stockade.store.dialect import Dialect
-from stockade.store.failures import Failure, classify
 
 T = TypeVar("T")
 

@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from stockade.core import Busy, in_transaction
+from stockade.drivers.failures import Failure, classify
 from stockade.store.backends import Backend, Run
 from stockade.store.dialect import Dialect
 from stockade.store.dialects import open_backend
-from stockade.store.failures import Failure, classify
 from stockade.store.url import parse_url
 
 T = TypeVar("T")

@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from stockade.core import Busy
+from stockade.drivers.failures import Failure, classify
 from stockade.store.advisory import short
 from stockade.store.backends import AsyncBackend, Backend
 from stockade.store.compound import SHUT, compound
 from stockade.store.dialect import Dialect, Gate, Values, Writes
-from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
 from stockade.store.types import MARIADB_COLLATION, MYSQL_COLLATION
 

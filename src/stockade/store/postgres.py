@@ -15,11 +15,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from stockade.core import Busy
+from stockade.drivers.failures import Failure, classify
 from stockade.store.advisory import number
 from stockade.store.backends import AsyncBackend, Backend
 from stockade.store.ctes import Part, whole
 from stockade.store.dialect import Assumed, Dialect, Values, Writes, select_rows
-from stockade.store.failures import Failure, classify
 from stockade.store.resource import Resource
 from stockade.store.tables import WRITTEN_BY
 from stockade.store.writes import Writing

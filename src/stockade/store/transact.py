@@ -32,10 +32,10 @@ from stockade.core import (
     Unknown,
     merged_keys,
 )
+from stockade.drivers.failures import Failure, classify
 from stockade.store.at_once import AtOnce, last_rows
 from stockade.store.backends import CommitLost
 from stockade.store.database import Database
-from stockade.store.failures import Failure, classify
 from stockade.store.fold import Answer, Batch, Folder, Needs
 from stockade.store.forecast import Ahead, Forecast, landed
 from stockade.store.load import known_requests, load_rows
