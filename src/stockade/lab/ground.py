@@ -20,7 +20,7 @@ from stockade.lab.servers import ServerFailed, Servers, ServerUnavailable
 from stockade.lab.servers.home import Home
 from stockade.store import Database
 from stockade.store.tables import metadata
-from stockade.store.url import parse_url
+from stockade.store.url import read_url
 
 SQLITE, PRIVATE = "sqlite", ("postgres", "mariadb")
 CONTROL_POOL = 2
@@ -99,7 +99,7 @@ def _start(servers: Servers, kind: str, connections: int) -> str:
 
 def _check_url(text: str) -> None:
     try:
-        url = parse_url(text)
+        url = read_url(text).url
     except ValueError as error:
         raise LabError(f"--database takes sqlite, postgres, mariadb or a URL: {error}") from error
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
