@@ -67,7 +67,8 @@ _POSTGRES_CLASS = {
 }
 # PgBouncer gives 08P01 to everything; these of its messages no repetition changes
 _POOLER_REFUSES = re.compile(
-    r"startup parameter|no such (user|database)|authentication failed|password|does not exist", re.IGNORECASE
+    r"startup parameter|no such (user|database)|authentication failed|password|does not exist|pooling mode",
+    re.IGNORECASE,
 )
 
 _READ_ONLY = (1290, 1792, 1836)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stockade.core import NotSupported, StockadeError
+from stockade.drivers.failures import AccessRefused
 from stockade.lab.errors import LabError
 from stockade.lab.servers import ServerFailed, Servers, ServerUnavailable
 from stockade.lab.servers.home import Home
@@ -117,7 +118,7 @@ async def _bring_up_to_date(control: Database) -> None:
 async def _opened(url: str, own: bool) -> AsyncIterator[Ground]:
     try:
         control = await Database.open(url, pool_size=CONTROL_POOL)
-    except (NotSupported, StockadeError) as error:
+    except (NotSupported, StockadeError, AccessRefused) as error:
         raise LabError(f"the database cannot be opened: {error}") from error
     try:
         if own:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from stockade.core import Accepted, Backoff, Command, Outcome, Queueing, StockadeError, Strategy
 from stockade.drivers.failures import AccessRefused
-from stockade.shop.jobs import Purge, Round, Sweeper, repeat
+from stockade.shop.jobs import Purge, Round, Sweeper, ended, repeat
 from stockade.shop.logs import logger
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.shop.resources import SHOP_RESOURCES
@@ -222,7 +222,7 @@ async def _jobs(shop: Shop) -> AsyncIterator[None]:
             yield
         finally:
             stop.set()
-            await asyncio.gather(*tasks)
+            await ended(tasks)
 
 
 def now_ms() -> int:
