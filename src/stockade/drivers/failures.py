@@ -216,6 +216,8 @@ async def reaching(kind: str, place: str, limit_s: float) -> AsyncIterator[None]
     try:
         async with asyncio.timeout(limit_s):
             yield
+    except (ConnectFailed, AccessRefused):
+        raise  # said already
     except TimeoutError as error:
         raise ConnectFailed(f"{kind} at {place} gave no connection within {limit_s:g} s") from error
     except Exception as error:

@@ -1,6 +1,5 @@
 """MariaDB and MySQL over asyncmy: IN lists, multi-row inserts, JSON arrays for bulk updates."""
 
-import asyncio
 import json
 import logging
 import math
@@ -15,6 +14,7 @@ from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
 from sqlalchemy.exc import DBAPIError
 
 from stockade.core import Busy
+from stockade.drivers.failures import reaching
 from stockade.drivers.mysql import MySQLAddress
 from stockade.store.advisory import short
 from stockade.store.backends import AsyncBackend, Backend
@@ -162,7 +162,7 @@ async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Bac
     logging.getLogger("asyncmy").setLevel(logging.ERROR)
     writers = _pool(url, address, pool_size, "READ COMMITTED")
     try:
-        async with asyncio.timeout(address.connect_timeout_s), writers.engine.connect():
+        async with reaching("MariaDB or MySQL", address.place, address.connect_timeout_s), writers.engine.connect():
             pass
     except BaseException:
         await writers.close()

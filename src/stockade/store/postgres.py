@@ -1,12 +1,12 @@
 """PostgreSQL over asyncpg: arrays instead of rows, one statement for all writes of a batch."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from sqlalchemy import ARRAY, Connection, Table, bindparam, event, func, select
 from sqlalchemy.engine import URL
 
+from stockade.drivers.failures import reaching
 from stockade.drivers.postgres import PostgresAddress, behind_pooler
 from stockade.store.advisory import number
 from stockade.store.backends import AsyncBackend, Backend
@@ -189,7 +189,7 @@ async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Bac
         writers = _pool(place.url, address, pool_size, {**bounds, **isolation, **POINT_LOOKUPS}, pool_use_lifo=True)
         readers = _pool(place.url, address, reader_count, {**bounds, "jit": "off"}, isolation_level="AUTOCOMMIT")
     try:
-        async with asyncio.timeout(address.connect_timeout_s), writers.engine.connect():
+        async with reaching("PostgreSQL", address.place, address.connect_timeout_s), writers.engine.connect():
             pass
     except BaseException:
         await writers.close()
