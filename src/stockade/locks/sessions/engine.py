@@ -258,11 +258,12 @@ class SessionLocks:
     # --- looking after what is held, and looking at it
 
     async def extend(self, owners: Sequence[str], timeout_s: float) -> list[bool | None]:
-        """Whether the session of each still answers; None: not within `timeout_s` seconds.
+        """Whether the session of each still answers; None: not within `timeout_s` seconds, and the patience.
 
         Raises:
             LockUnavailable: none of them answered.
         """
+        timeout_s = min(timeout_s, self._patience_s)
         holds = [self.holds.get(owner) for owner in owners]
         pings = {hold.session: self._ping(hold.session) for hold in holds if hold is not None}
         if pings:
