@@ -19,7 +19,7 @@ from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
 from stockade.locks.wire.client_ears import ClientEars
 from stockade.locks.wire.client_errors import client_error, is_idle_end
-from stockade.locks.wire.copied import Turn, connections_of, load_redis, own_copy, turn
+from stockade.locks.wire.copied import Turn, connections_of, load_redis, own_copy, pools_of, turn
 from stockade.locks.wire.replies import is_stale, refused_subscription
 from stockade.locks.wire.sockets import IDLE_S
 from stockade.locks.wire.transport import Gap, Heard
@@ -76,7 +76,7 @@ class ClientTransport:
                 try:
                     return self._execute(aside, parts, mine)
                 finally:
-                    aside.connection_pool.disconnect()
+                    self._disconnect(aside)
             try:
                 self._inside.add(me)
                 return self._twice(parts, mine)
@@ -103,8 +103,12 @@ class ClientTransport:
 
     def _drop(self) -> None:
         """No call is to meet another connection of the same kind."""
-        with contextlib.suppress(self._redis.exceptions.RedisError, OSError):  # they are given up in any case
-            self._client.connection_pool.disconnect(inuse_connections=False)
+        self._disconnect(self._client, in_use=False)
+
+    def _disconnect(self, client: Any, *, in_use: bool = True) -> None:
+        for pool in pools_of(client):
+            with contextlib.suppress(self._redis.exceptions.RedisError, OSError):  # they are given up in any case
+                pool.disconnect(inuse_connections=in_use)
 
     def _execute(self, client: Any, parts: tuple[bytes | str | int, ...], mine: Turn) -> Any:
         try:
@@ -135,7 +139,7 @@ class ClientTransport:
         if ears is not None:
             ears.close()
         if self._copied:
-            self._client.connection_pool.disconnect()
+            self._disconnect(self._client)
 
 
 class AsyncClientTransport:
@@ -218,7 +222,7 @@ class AsyncClientTransport:
     async def _drop(self) -> None:
         """As `ClientTransport._drop`; without waiting for anybody."""
         if self._copied:
-            await _disconnect(connections_of(self._client.connection_pool, idle_only=True))
+            await _disconnect(connections_of(self._client, idle_only=True))
 
     async def _execute(self, parts: tuple[bytes | str | int, ...], mine: Turn) -> Any:
         try:
@@ -235,8 +239,7 @@ class AsyncClientTransport:
             raise LockUnavailable.unsent(_CLOSED)
         if self._listener is None or self._listener.done():
             self._ready = loop.create_future()
-            client = own_copy(self._theirs, asyncio=True)  # a small pool of theirs stays free for calls
-            work = self._keep_listening(client, (channel, heard, gap), timeout_s)
+            work = self._keep_listening((channel, heard, gap), timeout_s)
             self._listener = asyncio.create_task(work, name="stockade-lock-notices")
         try:
             async with asyncio.timeout(timeout_s):
@@ -262,8 +265,15 @@ class AsyncClientTransport:
             raise (refused_subscription(str(trouble)) if isinstance(trouble, ServerError) else trouble) from error
         return pubsub
 
-    async def _keep_listening(self, client: Any, what: tuple[str, Heard, Gap], timeout_s: float) -> None:
+    async def _keep_listening(self, what: tuple[str, Heard, Gap], timeout_s: float) -> None:
         """Until closed: listen to the connection's end, subscribe again, tell of the gap."""
+        client = own_copy(self._theirs, asyncio=True)  # a small pool of theirs stays free for calls
+        try:
+            await self._listen_with(client, what, timeout_s)
+        finally:
+            await _disconnect(connections_of(client))
+
+    async def _listen_with(self, client: Any, what: tuple[str, Heard, Gap], timeout_s: float) -> None:
         channel, heard, gap = what
         pause_s, ready = _PAUSE_S, self._ready
         while True:
@@ -305,7 +315,7 @@ class AsyncClientTransport:
             if not self._ready.done():
                 self._ready.cancel()
         if self._copied:
-            await _disconnect(connections_of(self._client.connection_pool))
+            await _disconnect(connections_of(self._client))
             await asyncio.sleep(0)  # the loop closes them in its next tick
 
 
@@ -334,7 +344,7 @@ def _leave_loop(client: Any, listener: "asyncio.Task[None] | None") -> None:
     """In the loop that is left."""
     if listener is not None:
         listener.cancel()
-    _leaving.add(task := asyncio.ensure_future(_disconnect(connections_of(client.connection_pool))))
+    _leaving.add(task := asyncio.ensure_future(_disconnect(connections_of(client))))
     task.add_done_callback(_leaving.discard)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import ServerError
 from stockade.locks.wire.client_errors import client_error
-from stockade.locks.wire.copied import load_redis, turn
+from stockade.locks.wire.copied import load_redis, pools_of, turn
 from stockade.locks.wire.replies import refused_subscription
 from stockade.locks.wire.transport import Gap, Heard
 
@@ -75,7 +75,8 @@ class ClientEars:
                 self._gap()
                 break
         self._pubsub.close()
-        self._client.connection_pool.disconnect()
+        for pool in pools_of(self._client):
+            pool.disconnect()
 
     def _read_until_cut(self) -> None:
         try:

@@ -93,10 +93,19 @@ def own_copy(client: Any, *, asyncio: bool) -> Any:
     return wanted(connection_pool=_pool_like(pool, 1.0, asyncio=asyncio))
 
 
-def connections_of(pool: Any, *, idle_only: bool = False) -> list[Any]:
-    """The connections of a copy's pool, made by redis-py, which tells of them only to itself."""
-    state = vars(pool)
-    return [*state["_available_connections"], *(() if idle_only else state["_in_use_connections"])]
+def pools_of(client: Any) -> list[Any]:
+    """The pools of a copy: its own, and those of the copied Sentinels."""
+    pool = client.connection_pool
+    manager = getattr(pool, "sentinel_manager", None)
+    return [pool, *(each.connection_pool for each in (manager.sentinels if manager else ()))]
+
+
+def connections_of(client: Any, *, idle_only: bool = False) -> list[Any]:
+    """The connections of a copy; redis-py tells of them only to itself."""
+    found: list[Any] = []
+    for state in map(vars, pools_of(client)):
+        found += [*state["_available_connections"], *(() if idle_only else state["_in_use_connections"])]
+    return found
 
 
 def _pool_like(pool: Any, share: float, *, asyncio: bool) -> Any:
