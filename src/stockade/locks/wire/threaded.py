@@ -294,6 +294,8 @@ class ThreadedTransport:
                 if call.gate is not None and call.end > now:
                     return call
             self._drop()  # nobody has time to wait for it: it is overdue
+        if self._closed:
+            self._drop()
         self._flight, self._answered = (), 0  # it refers to calls, and they to each other
         return self._pending[0] if self._pending else None
 
