@@ -18,6 +18,7 @@ from typing import Any
 from stockade.core import NotSupported
 from stockade.locks.errors import missing
 from stockade.locks.wire.resolve import places, places_async
+from stockade.locks.wire.sockets import HangUp
 
 _NO_CALL_S = 0.5  # how long a connection waits where no call is under way, e.g. while it is closed
 _LEAST_S = 0.001
@@ -282,6 +283,14 @@ class _TimelyTask(_Timely):
         if isinstance(host, str):  # redis-py's own look-up would keep a thread that the loop waits for at its end
             await places_async(host, self.port)  # type: ignore[attr-defined]
         await super()._connect()  # type: ignore[misc]
+
+    async def can_read(self) -> bool:
+        """redis-py asks before it uses a kept connection; the loop may not have heard of its end yet."""
+        writer = getattr(self, "_writer", None)
+        sock = None if writer is None else writer.get_extra_info("socket")
+        if sock is not None and HangUp(sock.fileno()).seen():
+            raise ConnectionError("closed by the server while it was idle")
+        return bool(await super().can_read())  # type: ignore[misc]
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
         call = _turn.get()
