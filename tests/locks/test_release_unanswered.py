@@ -79,13 +79,13 @@ async def test_cancelled_release(server, repeats, complaints):
         server.pause()
         with pytest.raises(LockUnavailable):  # from here on a connection has to be made anew
             await locks.lock("b").locked()
-        await locks.port.settle()
+        await locks.port.settle(5)
         release = asyncio.create_task(lease.release())
         await asyncio.sleep(0)
         release.cancel()
         with pytest.raises(asyncio.CancelledError):
             await release
-        await locks.port.settle()
+        await locks.port.settle(5)
         gc.collect()
         assert complaints == []
         server.resume()
@@ -135,7 +135,7 @@ async def test_dropped_lease(server, repeats):
         with pytest.raises(LockUnavailable):
             await locks.lock("b").locked()
         locks.keeper.renewer._abandoned(lease.token, lease.ask)
-        await locks.port.settle()
+        await locks.port.settle(5)
         assert ("failed", "a") in events
         server.resume()
         await see_what_becomes_of_a(server, locks, repeats)
@@ -163,7 +163,7 @@ async def test_an_owner_that_asks_again_keeps_its_new_grant(server):
         with pytest.raises(LockUnavailable):
             await locks.lock("b").locked()
         await locks.keeper.leave(lease, None)
-        await locks.port.settle()
+        await locks.port.settle(5)
         server.resume()
         again = await locks.lock("a").acquire(token="job-7")
         await eventually(lambda: "stockade-lock-release" not in {task.get_name() for task in asyncio.all_tasks()})

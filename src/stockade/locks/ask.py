@@ -9,6 +9,7 @@ OnLost: TypeAlias = Literal["cancel", "raise", "ignore"]
 Kind: TypeAlias = Literal["lock", "rw", "semaphore"]
 NO_LEASE_S = math.inf
 TRY_ONCE_S = -math.inf  # as a time limit: one try, which has no limit of its own (a limit of 0 s is one)
+CLOSING_PARTS = 4  # of a provider: its renewal, withdrawals, the backend, and what the end of that has begun
 RW_CAPACITY = 1_000_000  # a reader weighs 1, a writer all of it
 
 
@@ -157,7 +158,7 @@ class Backend(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of connections, within `patience_s` seconds."""
+        """Let go of connections, within `patience_s` / CLOSING_PARTS seconds."""
         ...
 
 

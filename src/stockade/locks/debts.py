@@ -112,17 +112,20 @@ class Debts:
         if silent:
             self._job.begin()
 
+    def concern(self, owner: str) -> bool:
+        """Whether a release of this owner is owed, or on its way."""
+        accounts = list(self._accounts.values())
+        return any(owner in each.owed for each in accounts) or owner in list(self._on_the_way.values())
+
     async def forget(self, owner: str, timeout_s: float) -> None:
         """This owner asks anew: no release of before may follow. Waits for one on its way.
 
         Raises:
             LockUnavailable: that one has not been answered within `timeout_s` seconds.
         """
-        if not self._accounts and not self._on_the_way:
-            return
         self._drop(owner)
         end = self._port.now() + timeout_s
-        while owner in tuple(self._on_the_way.values()):
+        while owner in list(self._on_the_way.values()):
             if self._port.now() >= end:
                 raise LockUnavailable("a release of the same owner has not been answered yet")
             await self._port.sleep(0.005)
@@ -156,7 +159,7 @@ class Debts:
                 last = self._closed
             try:
                 paid = await self._round()
-            except Exception:  # no code expects it: the other debts are paid all the same
+            except Exception:  # noqa: BLE001 - no code expects it: the other debts are paid all the same
                 log.exception("the release of locks goes on after an error")
                 paid = False
             if last or not self.busy:

@@ -1,7 +1,7 @@
 """One background job at a time: begun when it is needed, begun anew when it has died, ended when nothing is left.
 
 No lock guards it: a signal handler may come at any point of the main thread, and would wait for ever for a lock that
-this thread holds. Two that begin it at once start two; the one that began last goes on, the other ends at its next step.
+this thread holds. Two that begin it at once start two; the last one goes on, the other ends at its next step.
 """
 
 from collections.abc import Callable, Coroutine

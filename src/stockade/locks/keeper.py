@@ -9,10 +9,10 @@ import math
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from stockade.core import in_transaction, refuse_in_transaction
-from stockade.locks.ask import Ask, Backend, Granted, Moves, Spec
+from stockade.locks.ask import CLOSING_PARTS, Ask, Backend, Granted, Moves, Spec
 from stockade.locks.errors import LockLost, LockNotOwned, LockReentry, LockTimeout, LockUnavailable, WrongLoop
 from stockade.locks.events import EventKind, Events, LockEvent
 from stockade.locks.identity import renew_at_fork
@@ -24,7 +24,6 @@ LeaseT = TypeVar("LeaseT", bound=BaseLease)
 T = TypeVar("T")
 _WORD = re.compile(r"[^\s.]{1,32}")
 HeldKey: TypeAlias = tuple[str, str, object]
-_CLOSING_PARTS = 4  # the renewal, withdrawals, the backend, and what its end has begun
 _EXTEND_S = 5.0  # of one call that extends, at most
 
 
@@ -46,7 +45,7 @@ class Keeper(Generic[LeaseT]):
     def __init__(self, port: Port, backend: Backend, lease_type: Callable[..., LeaseT]) -> None:
         self.port = port
         self.backend = backend
-        self.events = Events()
+        self.events: Events = getattr(backend, "events", None) or Events()  # a backend may have something to tell
         self.renewer = Renewer(self)
         self._lease_type = lease_type
         self._held: dict[HeldKey, LeaseT] = {}
@@ -142,7 +141,7 @@ class Keeper(Generic[LeaseT]):
             raise WrongLoop(f"the provider was used in another event loop: {why}; make one for each loop", held)
         self._calls = _Calls()
         self.renewer.move()
-        self.backend.move()
+        cast(Moves, self.backend).move()
 
     def _living(self) -> list[BaseLease]:
         return [*self._held.values(), *self.renewer.living()]
@@ -350,7 +349,7 @@ class Keeper(Generic[LeaseT]):
         does. Leases still held run out.
         """
         self.port.here()
-        share_s = self.backend.patience_s / _CLOSING_PARTS
+        share_s = self.backend.patience_s / CLOSING_PARTS
         await self.renewer.close(share_s)
         await self.port.settle(share_s)
         await self.backend.close()

@@ -39,10 +39,13 @@ class Renewer:
     def __init__(self, keeper: "Keeper[Any]") -> None:
         self._keeper = keeper
         self._leases: dict[str, tuple[weakref.ref[BaseLease], Ask]] = {}
-        self._job = Job(keeper.port, "stockade-lock-renewal", self._run, lambda: bool(self._leases and not self._closed))
+        self._job = Job(keeper.port, "stockade-lock-renewal", self._run, self._needed)
         self._notice: Any = None
         self._wake_at = -math.inf  # the task looks at its list no later than this
         self._closed = False
+
+    def _needed(self) -> bool:
+        return bool(self._leases) and not self._closed
 
     def add(self, lease: BaseLease) -> None:
         """Look after this lease from now on."""
@@ -100,7 +103,7 @@ class Renewer:
             try:
                 if await self._step():
                     return
-            except (Exception, SystemExit):  # a listener's, a callback's, a backend's: the leases must be kept
+            except (Exception, SystemExit):  # noqa: BLE001 - a listener's, a callback's, a backend's: the leases must be kept
                 log.exception("the renewal of locks goes on after an error")
                 await self._keeper.port.sleep(_AFTER_TROUBLE_S)
 

@@ -124,7 +124,7 @@ class SessionBackend:
     """Mutexes held by database sessions; in what order waiters are served is the database's business."""
 
     needs_lease = False
-    repeats_release = False
+    patience_s = 3.0
 
     def __init__(self, port: Port, dialect: Dialect, runner: Runner) -> None:
         self._port = port

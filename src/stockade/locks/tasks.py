@@ -62,9 +62,7 @@ def arm(lease: Lease) -> None:
         lease.body, lease.cancelling = task, task.cancelling()
 
 
-async def leave(
-    keeper: Keeper[Lease], lease: Lease, error: BaseException | None, *, silent: bool = False
-) -> bool:
+async def leave(keeper: Keeper[Lease], lease: Lease, error: BaseException | None, *, silent: bool = False) -> bool:
     """End of a block: release; turn the cancellation that our own loss caused into LockLost (as asyncio.timeout).
 
     `silent`: the server has just left another release without an answer, so this one goes to the background at once.

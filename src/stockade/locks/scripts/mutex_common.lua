@@ -28,7 +28,8 @@ local function own(owner, lease_ms, meta)
 end
 
 -- Makes the first live waiter the owner and wakes it alone. Live: its process has shown itself lately (or is the one that
--- calls) and listens.
+-- calls) and listens. A server that refuses the notice (no right to the channel) costs the new owner only time: it asks
+-- again by itself.
 -- Returns the new owner and its token, or nothing when nobody waits.
 local function hand_on()
   local entry = redis.call('lpop', KEYS[2])
@@ -38,8 +39,8 @@ local function hand_on()
     local process = string.match(owner, '^(.*)%.')
     if process == MINE or redis.call('exists', ALIVE .. process) == 1 then
       local fence = own(owner, lease_ms, meta)
-      local heard = redis.call('publish', CHANNEL .. process, owner .. ' ' .. string.format('%.0f', fence))
-      if heard > 0 then return owner, fence end
+      local heard = redis.pcall('publish', CHANNEL .. process, owner .. ' ' .. string.format('%.0f', fence))
+      if heard ~= 0 then return owner, fence end
       redis.call('del', KEYS[1], KEYS[4])
     end
     entry = redis.call('lpop', KEYS[2])
