@@ -110,8 +110,8 @@ async def test_silent_during_acquire(owes, three, user):
     """Two of three do not answer an acquire, nor its withdrawal: LockUnavailable, and no key once they speak."""
     locks, alice = user
     with paused(three[:2]):
-        with pytest.raises(LockUnavailable):
-            await alice(locks.lock("a").acquire, timeout=0)
+        with pytest.raises(LockUnavailable):  # after a whole `call_s`, so that connections have to be made anew
+            await alice(locks.lock("a").acquire, timeout=2 * TUNING.call_s)
         await locks.port.settle(5)
     await check(owes, three, [{"a"}, {"a"}, set()])
 
