@@ -74,7 +74,7 @@ class Debts:
         self._together = together
         self._accounts: dict[Server, _Account] = {}
         self._on_the_way: dict[object, str] = {}
-        self._job = Job(port, "stockade-lock-debts", self._run, lambda: self.busy and not self._closed)
+        self._job = Job(port, "stockade-lock-debts", self._run, needed=self._needed, wake=self._wake)
         self._notice: Any = None
         self._closed = False
         self._end = math.inf  # of the round that closes
@@ -93,6 +93,14 @@ class Debts:
         self._job.forget()
         if self.busy and not self._closed:
             self._port.later(0.0, self._job.begin)
+
+    def _needed(self) -> bool:
+        return self.busy and not self._closed
+
+    def _wake(self) -> None:
+        notice = self._notice
+        if notice is not None:
+            self._port.publish(notice)
 
     @property
     def busy(self) -> bool:
@@ -144,9 +152,7 @@ class Debts:
         """Ask once more where something is owed, then end: after `timeout_s` seconds at most."""
         self._end = self._port.now() + timeout_s
         self._closed = True
-        notice = self._notice
-        if notice is not None:
-            self._port.publish(notice)
+        self._wake()
         await self._job.join(timeout_s)
 
     async def _run(self, ticket: object) -> None:
@@ -154,6 +160,8 @@ class Debts:
         while self._job.is_current(ticket):
             notice = self._notice = self._port.notice()
             last = self._closed
+            if not self._job.is_current(ticket):
+                return
             if not last:
                 await self._port.wait_notice(notice, pause_s)
                 last = self._closed

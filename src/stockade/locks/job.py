@@ -18,17 +18,26 @@ class Job:
     Args:
         port: what runs it.
         name: of its thread or task.
-        work: the job's coroutine; it gets a ticket and ends when `is_current(ticket)` is False.
+        work: the job's coroutine; it gets a ticket and ends when `is_current(ticket)` is False: it looks at its begin,
+            and each time it has made the notice that it waits for.
         needed: whether there is something to do.
+        wake: publishes that notice.
     """
 
     def __init__(
-        self, port: Port, name: str, work: Callable[[object], Coroutine[Any, Any, None]], needed: Callable[[], bool]
+        self,
+        port: Port,
+        name: str,
+        work: Callable[[object], Coroutine[Any, Any, None]],
+        *,
+        needed: Callable[[], bool],
+        wake: Callable[[], None],
     ) -> None:
         self._port = port
         self._name = name
         self._work = work
         self._needed = needed
+        self._wake = wake
         self._ticket: object = None
         self._handle: Any = None
 
@@ -47,6 +56,7 @@ class Job:
         if self.running:
             return
         ticket = self._ticket = object()
+        self._wake()  # one that was begun at the same time, so that it ends
         handle = self._port.spawn(self._run(ticket), self._name)
         if self._ticket is ticket:
             self._handle = handle

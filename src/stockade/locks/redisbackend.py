@@ -25,8 +25,8 @@ from stockade.locks.waitroom import Wait, WaitRoom
 from stockade.locks.wire.transport import Transport
 
 _LINE_MS = 60_000
-_CALL_LEAST_S = 0.2  # what a call gets although its deadline is near: a server that is well answers in that time
-_WITHDRAW_S = 0.3  # for how long a caller waits for a withdrawal; then it is repeated in the background
+_CALL_LEAST_S = 0.15  # what a call gets although its deadline is near: a server that is well answers in that time
+_WITHDRAW_S = 0.25  # for how long a caller waits for a withdrawal; then it is repeated in the background
 _UNHEARD_S = 0.1  # mean pause between two questions of a waiter that can hear no notices
 _RETRY_PAUSE_S = 0.05  # mean pause before an unreachable server is tried again
 _PLAINLY = (0, 0)  # do not leave the line, do not take it from another
@@ -88,7 +88,9 @@ class RedisBackend:
             if granted is not None and self._tuning.wait_replicas:
                 granted = await self._replicated(ask, granted, deadline)
         except LockUnavailable as error:
-            if error.sent or granted is not None:  # it may have been carried out, or may be yet
+            if granted is not None:
+                self._port.finish(self._withdraw(ask))
+            elif error.sent:  # it may have been carried out, or may be yet, by a server that is silent now
                 self.release_later(ask)
             raise
         except BaseException:

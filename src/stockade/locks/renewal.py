@@ -39,7 +39,7 @@ class Renewer:
     def __init__(self, keeper: "Keeper[Any]") -> None:
         self._keeper = keeper
         self._leases: dict[str, tuple[weakref.ref[BaseLease], Ask]] = {}
-        self._job = Job(keeper.port, "stockade-lock-renewal", self._run, self._needed)
+        self._job = Job(keeper.port, "stockade-lock-renewal", self._run, needed=self._needed, wake=self._wake)
         self._notice: Any = None
         self._wake_at = -math.inf  # the task looks at its list no later than this
         self._closed = False
@@ -101,13 +101,13 @@ class Renewer:
     async def _run(self, ticket: object) -> None:
         while self._job.is_current(ticket):
             try:
-                if await self._step():
+                if await self._step(ticket):
                     return
             except (Exception, SystemExit):  # noqa: BLE001 - a listener's, a callback's, a backend's: the leases must be kept
                 log.exception("the renewal of locks goes on after an error")
                 await self._keeper.port.sleep(_AFTER_TROUBLE_S)
 
-    async def _step(self) -> bool:
+    async def _step(self, ticket: object) -> bool:
         """Renew what is due, or wait until something is; True when there is nothing to keep any more."""
         port = self._keeper.port
         due = [] if self._closed else self._due(port.now())
@@ -116,7 +116,7 @@ class Renewer:
             return False
         planned, self._wake_at = self._wake_at, math.inf  # from here on every new lease wakes us
         notice = self._notice = port.notice()
-        if self._closed:
+        if self._closed or not self._job.is_current(ticket):
             return True
         now = port.now()
         unless_due = planned if now < planned < math.inf else now + _IDLE_S  # short holds need not wake it
