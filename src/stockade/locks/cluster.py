@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 
 from stockade.locks.ask import Ask
 from stockade.locks.errors import LockUnavailable
-from stockade.locks.port import Port, Server
+from stockade.locks.port import Port, Server, ServerError
 from stockade.locks.redisbackend import RedisBackend, RedisTuning
 from stockade.locks.redisnames import names_of
+from stockade.locks.script import translated
 from stockade.locks.survey import Survey, survey
 from stockade.locks.wire.cluster import ClusterTransport
 
@@ -61,11 +62,17 @@ class ClusterBackend(RedisBackend):
 
     async def _server_of(self, name: str, timeout_s: float) -> Server:
         key = names_of(self._tuning.prefix, name, "lock").keys[0]
-        return await self._cluster.master_of(key, timeout_s)
+        try:
+            return await self._cluster.master_of(key, timeout_s)
+        except ServerError as error:
+            raise translated(error) from error
 
     async def survey(self, max_keys: int) -> Survey:
         tuning = self._tuning
-        masters = await self._cluster.masters(self._call_s)
+        try:
+            masters = await self._cluster.masters(self._call_s)
+        except ServerError as error:
+            raise translated(error) from error
         share = max(max_keys // len(masters), 1)
         found = [
             await survey(master, tuning.prefix, max_keys=share, timeout_s=self._call_s, apart=True)

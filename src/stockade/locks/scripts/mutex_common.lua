@@ -28,8 +28,7 @@ local function own(owner, lease_ms, meta)
 end
 
 -- Makes the first live waiter the owner and wakes it alone. Live: its process has shown itself lately (or is the one that
--- calls) and listens. A server that refuses the notice (no right to the channel) costs the new owner only time: it asks
--- again by itself.
+-- calls) and listens.
 -- Returns the new owner and its token, or nothing when nobody waits.
 local function hand_on()
   local entry = redis.call('lpop', KEYS[2])
@@ -39,8 +38,9 @@ local function hand_on()
     local process = string.match(owner, '^(.*)%.')
     if process == MINE or redis.call('exists', ALIVE .. process) == 1 then
       local fence = own(owner, lease_ms, meta)
+      -- a user without the right to publish: the waiter finds out when it asks again
       local heard = redis.pcall('publish', CHANNEL .. process, owner .. ' ' .. string.format('%.0f', fence))
-      if heard ~= 0 then return owner, fence end
+      if type(heard) == 'table' or heard > 0 then return owner, fence end
       redis.call('del', KEYS[1], KEYS[4])
     end
     entry = redis.call('lpop', KEYS[2])

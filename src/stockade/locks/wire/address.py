@@ -41,7 +41,7 @@ class Address:
         try:
             return cls._parse(url)
         except _BadUrl as error:
-            raise ValueError(f"not a usable Redis URL: {_shown(url)}: {error}") from None
+            raise ValueError(f"not a Redis URL that can be used: {_shown(url)}: {error}") from None
 
     @classmethod
     def _parse(cls, url: str) -> "Address":
