@@ -90,7 +90,7 @@ async def chunk(arm: Arm, rng: random.Random) -> int:
     for end in ends:
         if isinstance(end, Exception):
             raise end
-    await arm.locks.port.settle()
+    await arm.locks.port.settle(5)
     return sum(isinstance(end, asyncio.CancelledError) for end in ends)
 
 

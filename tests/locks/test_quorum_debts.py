@@ -110,9 +110,9 @@ async def test_silent_during_acquire(owes, three, user):
     """Two of three do not answer an acquire, nor its withdrawal: LockUnavailable, and no key once they speak."""
     locks, alice = user
     with paused(three[:2]):
-        with pytest.raises(LockUnavailable):
-            await alice(locks.lock("a").acquire, timeout=0)
-        await locks.port.settle()
+        with pytest.raises(LockUnavailable):  # after a whole `call_s`, so that connections have to be made anew
+            await alice(locks.lock("a").acquire, timeout=2 * TUNING.call_s)
+        await locks.port.settle(5)
     await check(owes, three, [{"a"}, {"a"}, set()])
 
 
@@ -170,7 +170,7 @@ async def test_cancelled_while_silent(owes, three, user):
         await asyncio.sleep(0)
         tasks[0].cancel()  # in its release
         await asyncio.wait(tasks)
-        await locks.port.settle()
+        await locks.port.settle(5)
     assert all(task.cancelled() for task in tasks)
     await check(owes, three, [{"a", "b", "c"}, {"a", "b", "c"}, set()])
 
@@ -271,7 +271,7 @@ async def test_close_pays_what_it_can(three, user):
     with paused(three[:2]):
         with pytest.raises(LockUnavailable):
             await alice(locks.lock("a").acquire, timeout=0)
-        await locks.port.settle()
+        await locks.port.settle(5)
         assert jobs()
     await alice(locks.close)
     assert keys(three) == [set(), set(), set()]

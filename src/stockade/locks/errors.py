@@ -67,6 +67,12 @@ class LockUnavailable(LockError, ConnectionError):
         return error
 
 
+class WrongLoop(LockError, RuntimeError):
+    """The provider holds or awaits something in another event loop; nothing was asked for in this one."""
+
+    code = "NOT_SUPPORTED"
+
+
 class MissingExtra(LockError, ImportError):
     """A provider's driver is not installed; the message names the extra that brings it."""
 

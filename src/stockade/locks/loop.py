@@ -1,15 +1,21 @@
 """The port on asyncio. Neighbours: `port.py` (what it promises), `blocking.py` (the same for threads)."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from stockade.locks.identity import new_id, process_id
 
 
 class AsyncioPort:
-    """Futures, tasks and the running loop; one port belongs to one loop."""
+    """Futures, tasks and the running loop; one port belongs to one loop at a time.
+
+    Attributes:
+        on_move: called as `on_move(closed=…, busy=…)` when a call comes in another loop: whether the one of before is
+            closed, and whether something given to `finish` goes on there. It raises, or lets go of all that is there.
+    """
 
     now = staticmethod(time.monotonic)
     new_id = staticmethod(new_id)
@@ -19,19 +25,36 @@ class AsyncioPort:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._unfinished: set[asyncio.Task[Any]] = set()
+        self.on_move: Callable[..., None] = lambda *, closed, busy: None
 
     def me(self) -> object:
         # Without a loop `current_task` looks for the running one, which costs a system call before Python 3.12.
         if self._loop is None or (task := asyncio.current_task(self._loop)) is None:
-            self._loop = asyncio.get_running_loop()
-            task = asyncio.current_task(self._loop)
+            task = asyncio.current_task(self._arrive())
         return task
 
+    def here(self) -> None:
+        if self._loop is None or asyncio.current_task(self._loop) is None:
+            self._arrive()
+
+    def _arrive(self) -> asyncio.AbstractEventLoop:
+        """Belong to the running loop from now on."""
+        loop, before = asyncio.get_running_loop(), self._loop
+        if loop is not before:
+            if before is not None:
+                self.on_move(closed=before.is_closed(), busy=self._cleaning())
+            self._loop, self._running, self._unfinished = loop, set(), set()
+        return loop
+
+    def _cleaning(self) -> bool:
+        """Whether something given to `finish` is still under way."""
+        return any(not task.done() for task in self._unfinished)
+
     def is_alive(self, me: object) -> bool:
-        return isinstance(me, asyncio.Task) and not me.done()
+        return isinstance(me, asyncio.Task) and not me.done() and not me.get_loop().is_closed()
 
     def interrupt(self, me: object) -> bool:
-        return isinstance(me, asyncio.Task) and me.cancel("lock lost")
+        return isinstance(me, asyncio.Task) and not me.get_loop().is_closed() and me.cancel("lock lost")
 
     def notice(self) -> asyncio.Future[bool | None]:
         return (self._loop or asyncio.get_running_loop()).create_future()
@@ -48,7 +71,7 @@ class AsyncioPort:
             timer.cancel()
 
     def publish(self, notice: asyncio.Future[bool | None]) -> None:
-        if not notice.done():
+        if not notice.done() and not notice.get_loop().is_closed():
             notice.set_result(None)
 
     async def sleep(self, seconds: float) -> None:
@@ -60,17 +83,25 @@ class AsyncioPort:
         task.add_done_callback(self._running.discard)
         return task
 
-    async def join(self, job: asyncio.Task[None]) -> None:
-        await asyncio.wait([job])
+    def is_running(self, job: asyncio.Task[None]) -> bool:
+        return not job.done() and not job.get_loop().is_closed()
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # no loop runs here any more, so nothing can be kept up
+            asyncio.get_running_loop().call_later(seconds, action)
+
+    async def join(self, job: asyncio.Task[None], timeout_s: float) -> None:
+        await asyncio.wait([job], timeout=max(timeout_s, 0.0))
 
     def finish(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work, name="stockade-lock-cleanup")
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
 
-    async def settle(self) -> None:
-        while self._unfinished:  # ends: each piece of work bounds its own time
-            await asyncio.wait(list(self._unfinished))
+    async def settle(self, timeout_s: float) -> None:
+        end = self.now() + timeout_s
+        while self._unfinished and (left_s := end - self.now()) > 0:
+            await asyncio.wait(list(self._unfinished), timeout=left_s)
 
 
 def _expire(notice: "asyncio.Future[Any]") -> None:

@@ -63,16 +63,34 @@ class Port(Protocol):
         """Run this in the background; whoever started it also tells it to end. Gives something for `join`."""
         ...
 
-    async def join(self, job: Any) -> None:
-        """Wait until background work has ended."""
+    def is_running(self, job: Any) -> bool:
+        """Whether what `spawn` gave is still under way."""
+        ...
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Call `action` after a while, if the surroundings still exist by then."""
+        ...
+
+    async def join(self, job: Any, timeout_s: float) -> None:
+        """Wait until background work has ended, at most that long."""
         ...
 
     def finish(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run this to its end although the caller is being cancelled. The work bounds its own time."""
+        """Run this to its end although the caller is being cancelled. It takes a fraction of a second at most: a
+        thread waits for it.
+        """
         ...
 
-    async def settle(self) -> None:
-        """Wait for everything given to `finish`."""
+    async def settle(self, timeout_s: float) -> None:
+        """Wait for everything given to `finish`, at most that long."""
+        ...
+
+    def here(self) -> None:
+        """Say that a call comes from where the caller is.
+
+        Raises:
+            WrongLoop: the provider is in use in another event loop.
+        """
         ...
 
 
