@@ -64,6 +64,14 @@ class Settings:
         "What protects the row under a lock strategy; none is a negative control.",
         choices=("version", "fence", "none"),
     )
+    allow_overselling: str = _setting(
+        "no",
+        "Start `unprotected` and locks with `lock_guard` none, which are known to sell units more than once.",
+        choices=("no", "yes"),
+    )
+    guard_lease_s: float = _setting(
+        15.0, "How long a process that was killed still keeps other guards from its database.", low=0.3, high=300
+    )
     kafka_bootstrap: str = _setting("", "Kafka brokers to ask first, host:port separated by commas.")
     kafka_topic: str = _setting("stockade.commands", "Kafka topic of the commands.")
     kafka_group: str = _setting("stockade-workers", "Kafka group of the workers.")
