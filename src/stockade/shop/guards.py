@@ -6,7 +6,7 @@ may stand beside what.
 
 from collections.abc import Sequence
 
-from stockade.core import Strategy
+from stockade.core import GuardKind, Strategy
 from stockade.shop.settings import BadSetting, Settings
 from stockade.store.guards_in_use import GuardRefused, Use
 from stockade.store.registration import Registration
@@ -33,7 +33,7 @@ async def register(registration: Registration, settings: Settings, strategies: S
     try:
         await registration.open(
             Use(names, guards, compatibility, allowed),
-            strict=compatibility != registry.COMPOSES and not allowed,
+            strict=GuardKind.NONE in {each.guard.kind for each in strategies} and not allowed,
         )
     except GuardRefused as refused:
         raise BadSetting(str(refused)) from None

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, liter
 from stockade.core import StockadeError
 from stockade.store.database import Database
 from stockade.store.dialect import Dialect
-from stockade.store.tables import guards_in_use
+from stockade.store.tables import guards_in_use, requests
 
 T = TypeVar("T")
 
@@ -100,8 +100,10 @@ class GuardsInUse:
             rows = connection.execute(select(guards_in_use).where(guards_in_use.c.id != id_)).all()
             live = [row for row in rows if row.renewed_ms + row.lease_ms > now_ms]
             refuse_beside(use, live, now_ms)
-            over = sorted({row.id for row in rows} - {row.id for row in live})
-            for gone in (*over, id_):  # waits for a transaction that has checked its own row and not ended
+            over = [row for row in rows if row not in live]
+            if not all(use.stands_beside(_use(row)) for row in over):
+                self._outlast(connection)
+            for gone in (*sorted(row.id for row in over), id_):  # waits where a transaction holds it, see `is_registered`
                 connection.execute(delete(guards_in_use).where(guards_in_use.c.id == gone))
             times = {"started_ms": now_ms, "renewed_ms": now_ms, "lease_ms": int(self._lease_s * 1000)}
             row = {"id": id_, "process": process, **use._asdict(), "overselling": int(use.overselling), **times}
@@ -127,6 +129,15 @@ class GuardsInUse:
         mine = delete(guards_in_use).where(guards_in_use.c.id == id_)
         await self._transaction(lambda connection: connection.execute(mine))
 
+    def _outlast(self, connection: Connection) -> None:
+        """Wait until every transaction has ended that has begun to write, so that none commits under the old control.
+
+        Every command inserts into `requests`. On SQLite writers take turns anyway; MySQL and MariaDB have no such lock
+        without further rights, so there transactions hold their process's own row instead.
+        """
+        if self._database.dialect.name == "postgres":
+            connection.exec_driver_sql(f"LOCK TABLE {requests.name} IN SHARE MODE")
+
     async def _transaction(self, body: Callable[[Connection], T]) -> T:
         # SQLite's writers take turns as they are; advisory locks are what it does not have
         turn = () if self._database.dialect.name == "sqlite" else TURN
@@ -137,14 +148,17 @@ def is_registered(connection: Connection, dialect: Dialect, id_: str) -> bool:
     """Whether the row is there, and if it is, hold it until the end of this transaction.
 
     While it is held no other process can remove it, and so none can start that would not be right beside this one.
-    The lock is the weakest that forbids a removal: renewals pass it on PostgreSQL.
     """
 
     def build() -> Select[Any]:
         mine = guards_in_use.c.id == bindparam("id_", type_=guards_in_use.c.id.type)
-        return select(guards_in_use.c.id).where(mine).with_for_update(read=True, key_share=True)
+        return select(guards_in_use.c.id).where(mine).with_for_update(read=True)
 
     return bool(dialect.prepared("registered", build).rows(connection, {"id_": id_}))
+
+
+def _use(row: Row[Any]) -> Use:
+    return Use(row.strategy, row.guard, row.compatibility, bool(row.overselling))
 
 
 def refuse_beside(use: Use, live: Sequence[Row[Any]], now_ms: int) -> None:
@@ -154,7 +168,7 @@ def refuse_beside(use: Use, live: Sequence[Row[Any]], now_ms: int) -> None:
         GuardRefused: it would not be right beside one of them.
     """
     for row in sorted(live, key=lambda each: (each.started_ms, each.id)):
-        other = Use(row.strategy, row.guard, row.compatibility, bool(row.overselling))
+        other = _use(row)
         if use.stands_beside(other):
             continue
         since = datetime.fromtimestamp(row.started_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,8 +1,9 @@
 """One process's registration in `guards_in_use`, and the store that carries out nothing without it.
 
-The heartbeat renews the row. While that is confirmed, a command costs one comparison of two numbers. Once the lease
-may be over, the next command renews first. Under a guard that does not compose, each transaction besides holds the
-row until its commit, so that it cannot commit after another control has started (`is_registered`).
+The heartbeat renews the row. While that is confirmed, a command costs a comparison of two numbers before its
+transaction and one before its commit. Once the lease may be over, the next command renews first. Under the guard NONE,
+whose writes compare nothing, no transaction may commit after another control has started: on PostgreSQL that one waits
+for it (`GuardsInUse.register`), elsewhere each transaction holds the row until its commit (`is_registered`).
 Neighbours: `guards_in_use` has the statements, `shop.wiring` opens one for each process.
 """
 
@@ -64,11 +65,11 @@ class Registration:
         self._failure: StockadeError | None = None  # of the last renewal
         self._again_s = 0.0  # no other renewal before
         self._heartbeat: asyncio.Task[None] | None = None
-        self.strict = False
+        self._strict = False
 
     @property
     def lapsed(self) -> bool:
-        """Whether the lease may be over before a command that begins now has ended."""
+        """Whether the lease may be over, or nearly so: a command that begins now needs time to end."""
         return self._clock() >= self._valid_until_s
 
     @property
@@ -81,14 +82,14 @@ class Registration:
 
         Args:
             use: what this process writes under.
-            strict: let each transaction check the row; for guards that do not compose.
+            strict: its guard compares nothing at the write, so no transaction may commit after the lease.
 
         Raises:
             GuardRefused: a process is there that this one would not be right beside.
             Busy: the database cannot be reached, or gave no turn.
             NotSupported: the database refuses it, e.g. because the table is missing or the user may not write.
         """
-        self._use, self.strict = use, strict
+        self._use, self._strict = use, strict
         await self._renew()
         self._heartbeat = asyncio.create_task(self._beat(), name="stockade-guard-heartbeat")
 
@@ -122,8 +123,8 @@ class Registration:
         except StockadeError as error:
             raise _busy(error) from error
 
-    def check(self, connection: Connection, dialect: Dialect) -> None:
-        """Hold the row until the end of this transaction.
+    def hold(self, connection: Connection, dialect: Dialect) -> None:
+        """Hold the row until the end of this transaction, where the guard and the database ask for it.
 
         Args:
             connection: in a transaction that is about to write.
@@ -132,9 +133,18 @@ class Registration:
         Raises:
             Busy: the row is gone (NOT_READY); nothing may be written.
         """
-        if not is_registered(connection, dialect, self._id):
+        if self._strict and dialect.name != "postgres" and not is_registered(connection, dialect, self._id):
             self._valid_until_s = 0.0
-            raise Busy("the registration of this process's guard was lost: another may be in use by now", "NOT_READY")
+        self.require()
+
+    def require(self) -> None:
+        """Refuse to go on once the lease may be over.
+
+        Raises:
+            Busy: it may be (NOT_READY); nothing may be written.
+        """
+        if self.lapsed:
+            raise Busy("the registration of this process's guard is over: another may be in use by now", "NOT_READY")
 
     async def _renew(self) -> None:
         """Renew the row, or write it again if another process has removed it.
@@ -232,6 +242,7 @@ class RegisteredStore(SqlStore):
         return await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
 
     def _save(self, connection: Connection, batch: Batch, guard: Guard) -> Batch:
-        if self._registration.strict:
-            self._registration.check(connection, self.database.dialect)
-        return super()._save(connection, batch, guard)
+        self._registration.hold(connection, self.database.dialect)
+        saved = super()._save(connection, batch, guard)
+        self._registration.require()
+        return saved
