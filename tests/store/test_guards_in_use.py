@@ -241,13 +241,11 @@ async def test_without_holding_the_row_it_is(database_url):
         assert (await sell(paused.store, Guard.NONE)).accepted
 
 
-async def test_a_newcomer_outlasts_open_transactions(url):
-    """A transaction that has begun to write ends before another control starts, or the start is given up."""
-    async with opened(url) as database, process(url, ALONE, NO_LEASE, strict=True) as mine:
+async def newcomer_meets_a_transaction(url, *, strict):
+    """What a newcomer is refused with while a transaction of a dead process has written and not committed."""
+    async with opened(url) as database, process(url, ALONE, NO_LEASE, strict=strict) as mine:
         await stocked(database, "s")
         store, saved, over = RegisteredStore(database, SHOP_RESOURCES, mine), asyncio.Event(), asyncio.Event()
-        if not database.dialect.suspends:
-            return  # SQLite's one writer is held by that transaction, so nobody can register
 
         def hold(point):
             if point == "saved":
@@ -258,11 +256,21 @@ async def test_a_newcomer_outlasts_open_transactions(url):
         dies(mine)
         sale = asyncio.create_task(sell(store, Guard.NONE))
         await saved.wait()
-        start = asyncio.create_task(starts(url))
-        refused = await asyncio.wait_for(start, 30)
-        assert isinstance(refused, Busy), "the newcomer did not wait for the transaction"
+        refused = await asyncio.wait_for(starts(url), 30)
         over.set()
         await sale
+        return refused
+
+
+async def test_a_newcomer_outlasts_open_transactions(server_database):
+    """A transaction that has begun to write ends before another control starts, or the start is given up."""
+    assert isinstance(await newcomer_meets_a_transaction(server_database, strict=True), Busy)
+
+
+async def test_without_outlasting_them_it_starts_beside_them(server_database, monkeypatch):
+    """The control: with neither lock the newcomer starts while the old control can still commit."""
+    monkeypatch.setattr(guards_in_use.GuardsInUse, "_outlast", lambda self, connection: None)
+    assert await newcomer_meets_a_transaction(server_database, strict=False) is None
 
 
 async def starts(url):
@@ -277,6 +285,7 @@ async def starts(url):
             return busy
 
 
+@pytest.mark.postgres
 async def test_a_heartbeat_survives_a_database_that_is_away(servers, monkeypatch):
     """While it is away commands are Busy; when it is back the next command renews, and no restart is needed."""
     monkeypatch.setattr(registration, "PAUSE_S", 0.05)
@@ -296,15 +305,11 @@ async def test_a_heartbeat_survives_a_database_that_is_away(servers, monkeypatch
                 assert isinstance(answer, Busy)
 
 
-test_a_heartbeat_survives_a_database_that_is_away = pytest.mark.postgres(
-    test_a_heartbeat_survives_a_database_that_is_away
-)
-
-
 async def test_a_user_without_rights_hears_which(postgres_database):
     """A role that may not write the table is told so in one line, not in a traceback."""
     async with opened(postgres_database) as database:
-        for statement in ("DROP ROLE IF EXISTS reader", "CREATE ROLE reader LOGIN", "GRANT SELECT ON guards_in_use TO reader"):
+        role = ("DROP ROLE IF EXISTS reader", "CREATE ROLE reader LOGIN", "GRANT SELECT ON guards_in_use TO reader")
+        for statement in role:
             await database.transaction(lambda c, s=statement: c.execute(text(s)), deadline=soon())
         try:
             own = database.url.set(username="reader").render_as_string(hide_password=False)
