@@ -88,7 +88,7 @@ async def rows(url):
     ],
 )
 async def test_what_may_stand_beside_what(tmp_path, first, second, right):
-    """Guards that compose, and the same one with the same parameters; the refusal names the process and the strategy."""
+    """Guards that compose, and the same one with the same parameters; a refusal names process and strategy."""
     url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
     async with opened(url), process(url, first):
         if right:
@@ -313,7 +313,7 @@ async def test_a_user_without_rights_hears_which(postgres_database):
             await database.transaction(lambda c, s=statement: c.execute(text(s)), deadline=soon())
         try:
             own = database.url.set(username="reader").render_as_string(hide_password=False)
-            with pytest.raises(Exception, match="guard cannot be registered.*permission denied"):
+            with pytest.raises(Exception, match=r"guard cannot be registered.*permission denied"):
                 async with process(own, ROWS):
                     pass
         finally:

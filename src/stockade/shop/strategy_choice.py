@@ -3,6 +3,7 @@
 Neighbours: `wiring` makes the strategies; the command line asks here before it starts a process.
 """
 
+from stockade.shop.kafka_brokers import brokers_of
 from stockade.shop.settings import BadSetting, Settings
 from stockade.strategies import registry
 from stockade.strategies.locked import Locked
@@ -20,7 +21,7 @@ def check(settings: Settings) -> None:
 
     Raises:
         BadSetting: an unknown strategy, one that oversells without `allow_overselling`, or more processes than a
-            strategy or database can be right in.
+            strategy or database can be right in; or as `brokers_of`.
     """
     for resource in RESOURCES:
         name = chosen_strategy(settings, resource)
@@ -33,6 +34,7 @@ def check(settings: Settings) -> None:
             )
     if settings.allow_overselling == "no" and (why := overselling(settings)):
         raise BadSetting(f"{why}; start it with --allow-overselling (allow_overselling = yes) if that is wanted")
+    brokers_of(settings)
     if settings.workers > 1 and in_memory(settings):
         raise BadSetting(f"workers = {settings.workers}: a database in memory can be used by one process only")
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from stockade.core import Accepted, Backoff, Command, Outcome, Queueing, StockadeError, Strategy
 from stockade.shop.guards import register
 from stockade.shop.jobs import Purge, Round, Sweeper, repeat
+from stockade.shop.kafka_brokers import brokers_of
 from stockade.shop.logs import logger
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.shop.resources import SHOP_RESOURCES
@@ -146,10 +147,16 @@ def options_of(settings: Settings) -> Options:
 
 
 def log_of(settings: Settings) -> KafkaOptions:
-    """Where the log of the strategy `kafka` is."""
+    """Where the log of the strategy `kafka` is.
+
+    Raises:
+        BadSetting: as `brokers_of`.
+    """
+    brokers = brokers_of(settings)
     return KafkaOptions(
         encode_command,
-        bootstrap=settings.kafka_bootstrap,
+        bootstrap=brokers.bootstrap,
+        security=brokers.security,
         topic=settings.kafka_topic,
         partitions=settings.kafka_partitions,
         replication=settings.kafka_replication or -1,
@@ -270,9 +277,7 @@ def _report(done: Round) -> None:
         logger().info("job", job=done.job, **done.counts)
 
 
-async def open_database(
-    settings: Settings, *, wait_s: float | None = None, pool_size: int | None = None
-) -> Database:
+async def open_database(settings: Settings, *, wait_s: float | None = None, pool_size: int | None = None) -> Database:
     """The database of the settings; makes the folder of the default SQLite file.
 
     Args:

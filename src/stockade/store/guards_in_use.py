@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, insert, literal_column, select, update
 
 from stockade.core import StockadeError
 from stockade.store.database import Database
@@ -78,7 +78,7 @@ class GuardsInUse:
 
     def __init__(self, database: Database, lease_s: float, wait_s: float) -> None:
         self._database, self._lease_s, self._wait_s = database, lease_s, wait_s
-        self._now = literal_column(_NOW_MS[database.dialect.name])
+        self._now: ColumnElement[int] = literal_column(_NOW_MS[database.dialect.name])
 
     async def register(self, id_: str, use: Use, process: str) -> None:
         """Write this process's row, unless a live one forbids it; rows whose lease is over are removed.
@@ -103,7 +103,10 @@ class GuardsInUse:
             over = [row for row in rows if row not in live]
             if not all(use.stands_beside(_use(row)) for row in over):
                 self._outlast(connection)
-            for gone in (*sorted(row.id for row in over), id_):  # waits where a transaction holds it, see `is_registered`
+            for gone in (
+                *sorted(row.id for row in over),
+                id_,
+            ):  # waits where a transaction holds it, see `is_registered`
                 connection.execute(delete(guards_in_use).where(guards_in_use.c.id == gone))
             times = {"started_ms": now_ms, "renewed_ms": now_ms, "lease_ms": int(self._lease_s * 1000)}
             row = {"id": id_, "process": process, **use._asdict(), "overselling": int(use.overselling), **times}
