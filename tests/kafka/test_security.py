@@ -1,4 +1,4 @@
-"""Encryption and login of every Kafka client, against a broker that asks for both: what gets in, what is refused how."""
+"""Encryption and login of every Kafka client, against a broker that asks for both: who gets in, who is refused how."""
 
 import asyncio
 import signal

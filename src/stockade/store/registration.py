@@ -32,7 +32,7 @@ TRIES = 3  # how often one renewal tries: the connection may be stale, or the re
 PAUSE_S = 0.5  # between two renewals after one that failed; commands meanwhile get its error
 REMOVE_WAIT_S = 2.0  # a stop does not wait longer for a database that is away: the lease ends by itself
 
-PASSING = (Failure.TIMEOUT, Failure.DEADLOCK, Failure.CONFLICT)
+PASSING = (Failure.LOST, Failure.TIMEOUT, Failure.DEADLOCK, Failure.CONFLICT)
 
 log = logging.getLogger(__name__)
 
@@ -175,11 +175,15 @@ class Registration:
             except StockadeError:
                 raise
             except Exception as error:
-                lost = isinstance(error, CommitLost | TimeoutError) or classify(error) is Failure.LOST
-                if not lost and classify(error) not in PASSING:
-                    raise NotSupported(f"the guard cannot be registered: {hide_password(str(error))}") from error
+                failure = Failure.LOST if isinstance(error, CommitLost | TimeoutError) else classify(error)
+                why = hide_password(str(error).partition("\n")[0])
+                if failure not in PASSING:
+                    raise NotSupported(f"the guard cannot be registered: {why}") from error
+                if not left and failure is Failure.TIMEOUT:
+                    text = "a transaction of another process is still open on this database: end it, or that process"
+                    raise Busy(f"the guard cannot be registered: {text} ({why})", "LOCK_TIMEOUT") from error
                 if not left:
-                    raise Busy(f"the guard cannot be registered: {error!r}", "DEPENDENCY_DOWN") from error
+                    raise Busy(f"the guard cannot be registered: {why}", "DEPENDENCY_DOWN") from error
 
     async def _beat(self) -> None:
         pause_s = self._beat_s

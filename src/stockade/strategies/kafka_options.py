@@ -3,7 +3,7 @@
 Neighbours: `options` carries it to the strategy, `shop.wiring` fills it from the settings, `shop.worker` reads with it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from stockade.core import Command, Key
@@ -49,7 +49,7 @@ class KafkaOptions:
     group: str = "stockade-workers"
     protocol: str = "classic"
     session_ms: int = 10_000
-    security: KafkaSecurity = KafkaSecurity()
+    security: KafkaSecurity = field(default_factory=KafkaSecurity)
 
     def __post_init__(self) -> None:
         if not self.bootstrap or not self.topic or not self.group:

@@ -6,6 +6,7 @@ the settings, whose names the messages use. Source of the settings: librdkafka's
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 SECURITIES = ("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
@@ -81,7 +82,7 @@ class KafkaSecurity:
         if self.ssl_key_password and not self.ssl_key:
             raise ValueError("kafka_ssl_key_password: only with kafka_ssl_key")
         for name, path in files.items():
-            if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):
+            if path and not (Path(path).is_file() and os.access(path, os.R_OK)):
                 raise ValueError(f"{name} = {path!r}: there is no such file, or it cannot be read")
 
     def settings(self) -> dict[str, Any]:

@@ -87,6 +87,20 @@ def compatibility(strategies: Sequence[Strategy]) -> str:
     return ",".join(sorted(map(_same, strategies)))
 
 
+def stands_beside(name: str) -> str:
+    """What processes under this strategy may stand beside on one database, with its usual guard, in a few words."""
+    kind = find(name)
+    if kind.promise.may_oversell:
+        return "controls like it, all started with --allow-overselling"
+    if kind.promise.processes == "one":
+        return "nothing, not even itself"
+    usual = object.__new__(kind)  # the guard follows from the parameters alone, so no store is needed to ask for it
+    usual.options = Options()
+    if usual.guard.composes:
+        return "all that compose (row, version, delta, serializable)"
+    return "itself, with the same parameters"
+
+
 def oversells(strategy: Strategy) -> bool:
     """Whether nothing protects the rows: no guard, and no promise to be the only process."""
     return strategy.guard.kind is GuardKind.NONE and strategy.promise.processes != "one"

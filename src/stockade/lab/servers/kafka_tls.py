@@ -1,4 +1,4 @@
-"""Encryption and login of a private Kafka: an authority of its own, certificates by `openssl`, one user, one listener for
+"""Encryption and login of a private Kafka: its own authority, certificates by `openssl`, one user, and a listener for
 each way to connect.
 
 Neighbour: `kafka.py` adds the listeners and writes the settings; the broker talks to itself in plain text.
