@@ -20,6 +20,9 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Processes that share the socket.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    allow_overselling: Annotated[
+        bool, typer.Option("--allow-overselling", help="Start a control that sells units more than once.")
+    ] = False,
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
@@ -30,8 +33,8 @@ def serve(
     """
     with one_line_errors():
         flags = {"database": database, "strategy": strategy, "workers": workers, "host": host, "port": port}
-        chosen = read_settings(config, settings, **flags)
-        _serve(chosen)
+        allowed = "yes" if allow_overselling else None
+        _serve(read_settings(config, settings, **flags, allow_overselling=allowed))
 
 
 def _serve(settings: "Settings") -> None:
@@ -42,21 +45,15 @@ def _serve(settings: "Settings") -> None:
     """
     from stockade.shop import logs
     from stockade.shop.http.listening import bind
-    from stockade.shop.strategy_choice import check
+    from stockade.shop.strategy_choice import check, overselling
     from stockade.shop.tokens import token_secret
-    from stockade.strategies import registry
 
     check(settings)
     settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all workers
     logs.configure(settings)
     token_secret(settings)  # made once, before several workers ask for it
-    for name in sorted({settings.strategy_stock, settings.strategy_points}):
-        if registry.promise(name).may_oversell:
-            typer.echo(f"warning: {name} is a negative control: it sells units more than once", err=True)
-    if settings.lock_guard == "none":
-        typer.echo(
-            "warning: lock_guard = none: after a pause or a failover a lock sells units more than once", err=True
-        )
+    if why := overselling(settings):
+        logs.logger().warning("overselling is allowed", reason=why)
     with bind(settings) as listening:
         if settings.workers == 1:
             _alone(settings, listening)

@@ -64,7 +64,32 @@ class Settings:
         "What protects the row under a lock strategy; none is a negative control.",
         choices=("version", "fence", "none"),
     )
+    allow_overselling: str = _setting(
+        "no",
+        "Start `unprotected` and locks with `lock_guard` none, which are known to sell units more than once.",
+        choices=("no", "yes"),
+    )
+    guard_lease_s: float = _setting(
+        15.0, "How long a process that was killed still keeps other guards from its database.", low=0.3, high=300
+    )
     kafka_bootstrap: str = _setting("", "Kafka brokers to ask first, host:port separated by commas.")
+    kafka_security: str = _setting(
+        "plaintext",
+        "How every Kafka client connects: encryption (ssl), login (sasl), both or neither.",
+        choices=("plaintext", "ssl", "sasl_plaintext", "sasl_ssl"),
+    )
+    kafka_sasl_mechanism: str = _setting(
+        "none", "How Kafka clients log in.", choices=("none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+    )
+    kafka_username: str = _setting("", "User of the Kafka login.")
+    kafka_password: str = _setting("", "Password of the Kafka login.", secret=True)
+    kafka_ssl_ca: str = _setting("", "PEM file of the authorities of the brokers' certificates; empty: the system's.")
+    kafka_ssl_cert: str = _setting("", "PEM file of the Kafka clients' own certificate.")
+    kafka_ssl_key: str = _setting("", "PEM file of the key of that certificate.")
+    kafka_ssl_key_password: str = _setting("", "Password of that key, if it has one.", secret=True)
+    kafka_ssl_check_hostname: str = _setting(
+        "yes", "Whether a broker's certificate must name the host that was asked for.", choices=("yes", "no")
+    )
     kafka_topic: str = _setting("stockade.commands", "Kafka topic of the commands.")
     kafka_group: str = _setting("stockade-workers", "Kafka group of the workers.")
     kafka_partitions: int = _setting(3, "Partitions of a commands topic that is made now.", low=1, high=10_000)

@@ -145,6 +145,21 @@ marks = Table(
     Column("at_ms", BigInteger, nullable=False),
 )
 
+# Which processes write here, under which guards: each keeps its row alive (see `guards_in_use`).
+guards_in_use = Table(
+    "guards_in_use",
+    metadata,
+    Column("id", text_id(32), primary_key=True),
+    Column("process", text_id(255), nullable=False),  # host:pid
+    Column("strategy", text_id(255), nullable=False),
+    Column("guard", text_id(64), nullable=False),
+    Column("compatibility", text_id(255), nullable=False),  # equal ones may stand together
+    Column("overselling", Integer, nullable=False),  # 1: started with `allow_overselling`
+    Column("started_ms", BigInteger, nullable=False),  # all times by the database's clock
+    Column("renewed_ms", BigInteger, nullable=False),
+    Column("lease_ms", BigInteger, nullable=False),
+)
+
 # -- the shop's ------------------------------------------------------------------------------------------------
 
 products = Table(
@@ -250,6 +265,7 @@ payments = Table(
 
 __all__ = [
     "cart_items",
+    "guards_in_use",
     "inbox",
     "ledger",
     "marks",

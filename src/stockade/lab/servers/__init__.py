@@ -195,7 +195,13 @@ class Servers:
         )
 
     def kafka(
-        self, brokers: int = 1, heap_mb: int = 384, *, long_lived: bool = False, **settings: object
+        self,
+        brokers: int = 1,
+        heap_mb: int = 384,
+        *,
+        long_lived: bool = False,
+        secured: bool = False,
+        **settings: object,
     ) -> KafkaCluster:
         """Start an Apache Kafka; its jars are fetched the first time. About 4 s, three brokers 8 s, 200 MB each.
 
@@ -204,6 +210,7 @@ class Servers:
             heap_mb: Java heap of each broker in MB.
             long_lived: with both of Java's compilers, as a broker that runs for days has them. It is slower for the
                 first minute of load, and quicker after it.
+            secured: further listeners with TLS and SASL, see `KafkaCluster.secured`; one broker only.
             settings: further broker settings, e.g. `message_max_bytes=2_000_000` (an underscore stands for a dot).
 
         Raises:
@@ -211,7 +218,7 @@ class Servers:
             ServerFailed: it did not start; the message carries its log.
         """
         for attempt in range(_START_TRIES):
-            cluster = kafka.create(self._home, brokers, heap_mb, settings, long_lived=long_lived)
+            cluster = kafka.create(self._home, brokers, heap_mb, settings, long_lived=long_lived, secured=secured)
             self._running.extend(cluster.brokers)
             try:
                 cluster.start()

@@ -46,6 +46,9 @@ async def problems_of(desk: Desk) -> list[str]:
     """Why orders cannot be taken now; empty when they can."""
     if desk.gate.stopping:
         return ["the process is stopping"]
+    registration = desk.shop.registration
+    if registration is not None and registration.refused:
+        return [registration.refused]
     try:
         revision = await current_revision(desk.shop.database)
         await desk.shop.database.check_writable()
