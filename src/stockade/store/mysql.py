@@ -26,6 +26,9 @@ from stockade.store.types import MARIADB_COLLATION, MYSQL_COLLATION
 # Prepared statements of a connection. The driver then sends values in binary form, many rows at once to MariaDB
 # (COM_STMT_BULK_EXECUTE), where it would else escape each into the text of a statement that the server parses anew.
 PREPARED = 128
+# Whatever the server's is: one that is not strict cuts texts and numbers that do not fit, without an error; others
+# change what a quotation mark or a backslash means.
+SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 # A text that comes once is not prepared: it would be a round trip more, and the server would keep it parsed.
 AS_TEXT: CoreExecuteOptionsParameter = {"no_parameters": True}
 
@@ -148,7 +151,7 @@ def _engine(url: URL, pool_size: int, isolation: str) -> AsyncEngine:
         max_overflow=0,
         isolation_level=isolation,
         pool_reset_on_return=None,
-        connect_args={"stmt_cache_size": PREPARED},
+        connect_args={"stmt_cache_size": PREPARED, "sql_mode": f"'{SQL_MODE}'"},
     )
 
 

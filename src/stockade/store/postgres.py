@@ -14,7 +14,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from stockade.core import Busy
+from stockade.core import Busy, NotSupported
 from stockade.store.advisory import number
 from stockade.store.backends import AsyncBackend, Backend
 from stockade.store.ctes import Part, whole
@@ -139,6 +139,20 @@ def _array(table: Table, name: str) -> Any:
     return ARRAY(whole(found.type))
 
 
+def _check_encoding(connection: Any) -> None:
+    """Refuse a database that cannot hold every text, before a text is lost in it.
+
+    Raises:
+        NotSupported: its encoding is not UTF8; the server has reported it with the connection, so nothing is sent.
+    """
+    encoding = connection.driver_connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise NotSupported(
+            f"the database's encoding is {encoding}, which cannot hold every text: make it with ENCODING 'UTF8', for"
+            " example CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
 async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
     """Two pools: one for transactions with plans pinned to point lookups, one for queries."""
     ms = max(1, int(wait_s * 1000))
@@ -158,10 +172,11 @@ async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend
         connect_args={"server_settings": {**bounds, "jit": "off"}},
     )
     try:
-        async with writers.connect():
-            pass
+        async with writers.connect() as connection:
+            _check_encoding(await connection.get_raw_connection())
     except Exception as error:
         await writers.dispose()
+        await readers.dispose()
         if classify(error) is Failure.LOST:
             raise Busy(f"PostgreSQL cannot be reached: {error}", "DEPENDENCY_DOWN") from error
         raise
