@@ -137,7 +137,9 @@ class Settings:
 
     def __repr__(self) -> str:
         """The settings without secrets and passwords: a log or a traceback may show it."""
-        return f"Settings({', '.join(f'{item.name}={_shown(item, getattr(self, item.name))}' for item in fields(self))})"
+        return (
+            f"Settings({', '.join(f'{item.name}={_shown(item, getattr(self, item.name))}' for item in fields(self))})"
+        )
 
     @property
     def state_path(self) -> Path:
@@ -206,7 +208,9 @@ def _checked(item: Field[Any], value: Any) -> Any:
     if not in_bounds:
         raise _refused(item, value, allowed(item))
     if item.type is str and not _is_one_line(number):
-        raise _refused(item, value, f"text of at most {_MAX_URL_LENGTH:,} characters in one line, with no space at its ends")
+        raise _refused(
+            item, value, f"text of at most {_MAX_URL_LENGTH:,} characters in one line, with no space at its ends"
+        )
     return number
 
 
