@@ -28,6 +28,9 @@ from stockade.store.url import Place
 # Prepared statements of a connection. The driver then sends values in binary form, many rows at once to MariaDB
 # (COM_STMT_BULK_EXECUTE), where it would else escape each into the text of a statement that the server parses anew.
 PREPARED = 128
+# Whatever the server's is: one that is not strict cuts texts and numbers that do not fit, without an error; others
+# change what a quotation mark or a backslash means.
+SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 # A text that comes once is not prepared: it would be a round trip more, and the server would keep it parsed.
 AS_TEXT: CoreExecuteOptionsParameter = {"no_parameters": True}
 
@@ -145,7 +148,9 @@ class MariaDialect(MysqlDialect):
 def _pool(url: URL, address: MySQLAddress, size: int, isolation: str) -> Pool:
     link = Link(
         # FOUND_ROWS and the like, which the dialect counts on
-        connect=lambda given: address.connect(client_flag=given.get("client_flag", 0), stmt_cache_size=PREPARED),
+        connect=lambda given: address.connect(
+            client_flag=given.get("client_flag", 0), stmt_cache_size=PREPARED, sql_mode=f"'{SQL_MODE}'"
+        ),
         broken=lambda driver: bool(driver._stream_broken),  # noqa: SLF001 - asyncmy has no public word for it
         end=lambda driver: driver.ensure_closed(),
         kill=lambda driver: driver.close(),

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy import ARRAY, Connection, Table, bindparam, event, func, select
 from sqlalchemy.engine import URL
 
+from stockade.core import NotSupported
 from stockade.drivers.failures import reaching
 from stockade.drivers.postgres import PostgresAddress, behind_pooler
 from stockade.store.advisory import number
@@ -146,6 +147,20 @@ def _array(table: Table, name: str) -> Any:
     return ARRAY(whole(found.type))
 
 
+def _check_encoding(connection: Any) -> None:
+    """Refuse a database that cannot hold every text, before a text is lost in it.
+
+    Raises:
+        NotSupported: its encoding is not UTF8; the server has reported it with the connection, so nothing is sent.
+    """
+    encoding = connection.driver_connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise NotSupported(
+            f"the database's encoding is {encoding}, which cannot hold every text: make it with ENCODING 'UTF8', for"
+            " example CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
 class PooledPostgresDialect(PostgresDialect):
     """Behind a pooler, which may give each transaction another session of the server.
 
@@ -189,8 +204,11 @@ async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Bac
         writers = _pool(place.url, address, pool_size, {**bounds, **isolation, **POINT_LOOKUPS}, pool_use_lifo=True)
         readers = _pool(place.url, address, reader_count, {**bounds, "jit": "off"}, isolation_level="AUTOCOMMIT")
     try:
-        async with reaching("PostgreSQL", address.place, address.connect_timeout_s), writers.engine.connect():
-            pass
+        async with (
+            reaching("PostgreSQL", address.place, address.connect_timeout_s),
+            writers.engine.connect() as connection,
+        ):
+            _check_encoding(await connection.get_raw_connection())
     except BaseException:
         await writers.close()
         raise

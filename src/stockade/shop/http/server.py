@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -20,8 +21,8 @@ import uvloop
 from stockade.shop import logs
 from stockade.shop.http.app import create_app
 from stockade.shop.http.desk import Desk
+from stockade.shop.http.limited import LimitedProtocol, Limits
 from stockade.shop.http.listening import BACKLOG
-from stockade.shop.http.one_write import OneWriteProtocol
 from stockade.shop.schema import ensure_schema
 from stockade.shop.settings import Settings
 from stockade.shop.wiring import open_shop
@@ -100,7 +101,8 @@ async def serve(
         app, desk = create_app(shop)
         config = uvicorn.Config(
             app,
-            http=OneWriteProtocol,
+            http=partial(LimitedProtocol, limits=_limits(settings)),  # type: ignore[arg-type]  # it is only called
+            timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # handed to `call_later`
             ws="none",
             lifespan="off",
             log_config=None,
@@ -118,6 +120,12 @@ async def serve(
             if watch is not None:
                 watch.cancel()
     logs.logger().info("stopped")
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        settings.max_connections, settings.header_wait_s, settings.max_header_kib * 1024, settings.max_headers
+    )
 
 
 def run(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
