@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal, or_, select, union_all
 
 from stockade.shop.audit.finding import Scope, Violation
+from stockade.shop.audit.together import one, together
 from stockade.shop.resources import ORDER, PAYMENT, POINTS, STOCK
 from stockade.store.resource import Resource
 from stockade.store.tables import ledger
@@ -37,12 +38,16 @@ def ledger_sum(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Both counters of each row are the sums of its ledger entries."""
     for resource in COUNTED:
         amount, held = (resource.table.c[name] for name in resource.counters)
-        sums = _sums(resource.kind)
-        total, total_held = func.coalesce(sums.c.delta, 0), func.coalesce(sums.c.held, 0)
+        entries = _of_rows(
+            resource.kind, func.sum(ledger.c.delta).label("delta"), func.sum(ledger.c.held).label("held_delta")
+        )
+        rows = select(resource.table.c.id, amount.label("amount"), held.label("held"), one("rows_"))
+        both = together(rows, entries)
+        sums = [func.sum(both.c[name]) for name in ("delta", "held_delta", "amount", "held")]
         statement = (
-            select(resource.table.c.id, total, total_held, amount, held)
-            .join_from(resource.table, sums, sums.c.row_id == resource.table.c.id, isouter=True)
-            .where(or_(total != amount, total_held != held))
+            select(both.c.id, *sums)
+            .group_by(both.c.id)
+            .having(func.sum(both.c.rows_) > 0, or_(sums[0] != sums[2], sums[1] != sums[3]))
         )
         for id_, expected, expected_held, actual, actual_held in scope.rows(conn, statement):
             yield Violation(
@@ -64,22 +69,18 @@ def repeated_version(conn: Connection, scope: Scope) -> Iterator[Violation]:
 def version_gap(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """The ledger has every version of each row up to the row's own."""
     for resource, first in KEPT:
-        versions = (
-            select(
-                ledger.c.row_id,
-                func.count(ledger.c.version.distinct()).label("count"),
-                func.max(ledger.c.version).label("last"),
-            )
-            .where(ledger.c.kind == resource.kind)
-            .group_by(ledger.c.row_id)
-            .subquery()
+        entries = _of_rows(
+            resource.kind,
+            func.count(ledger.c.version.distinct()).label("entries"),
+            func.max(ledger.c.version).label("newest"),
         )
-        count, last = func.coalesce(versions.c.count, 0), func.coalesce(versions.c.last, first - 1)
-        version = resource.table.c.version
+        both = together(select(resource.table.c.id, resource.table.c.version, one("rows_")), entries)
+        version, count, newest = (func.sum(both.c[name]) for name in ("version", "entries", "newest"))
+        last = case((count == 0, first - 1), else_=newest)
         statement = (
-            select(resource.table.c.id, version, count, last)
-            .join_from(resource.table, versions, versions.c.row_id == resource.table.c.id, isouter=True)
-            .where(or_(last != version, count != last - (first - 1)))
+            select(both.c.id, version, count, last)
+            .group_by(both.c.id)
+            .having(func.sum(both.c.rows_) > 0, or_(last != version, count != last - (first - 1)))
         )
         for id_, row_version, entries, newest in scope.rows(conn, statement):
             expected = f"versions {first} to {row_version}"
@@ -127,13 +128,11 @@ def below_zero(conn: Connection, scope: Scope) -> Iterator[Violation]:
 def row_missing(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Every row that the ledger tells of exists."""
     for resource, _ in KEPT:
-        table = resource.table
-        statement = (
-            select(ledger.c.row_id, func.count())
-            .join_from(ledger, table, table.c.id == ledger.c.row_id, isouter=True)
-            .where(ledger.c.kind == resource.kind, table.c.id.is_(None))
-            .group_by(ledger.c.row_id)
+        both = together(
+            select(resource.table.c.id, one("rows_")), _of_rows(resource.kind, func.count().label("entries"))
         )
+        entries = func.sum(both.c.entries)
+        statement = select(both.c.id, entries).group_by(both.c.id).having(func.sum(both.c.rows_) == 0)
         for id_, entries in scope.rows(conn, statement):
             yield Violation("row-missing", f"{resource.kind}:{id_}", "a row", f"{entries} ledger entries without one")
 
@@ -159,13 +158,9 @@ def _before(column: ColumnElement[int]) -> ColumnElement[int]:
     return func.coalesce(before, 0)
 
 
-def _sums(kind: str) -> Subquery:
-    return (
-        select(ledger.c.row_id, func.sum(ledger.c.delta).label("delta"), func.sum(ledger.c.held).label("held"))
-        .where(ledger.c.kind == kind)
-        .group_by(ledger.c.row_id)
-        .subquery()
-    )
+def _of_rows(kind: str, *sums: ColumnElement[int]) -> Select[Any]:
+    """Sums over the entries of each row of a kind, under the row's id: read in the order of the ledger's key."""
+    return select(ledger.c.row_id.label("id"), *sums).where(ledger.c.kind == kind).group_by(ledger.c.row_id)
 
 
 def _impossible(statement: Any) -> Any:

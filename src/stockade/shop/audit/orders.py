@@ -3,31 +3,45 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    and_,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from stockade.shop import words
 from stockade.shop.audit.finding import Scope, Violation
+from stockade.shop.audit.together import one, together
 from stockade.store.tables import ledger, order_lines, orders
 
 MOVES = (words.RESERVE, words.DEDUCT, words.RELEASE, words.RESTORE)
 FIRST = case((orders.c.pay == words.POINTS, words.PAID), else_=words.RESERVED)
 OVER = (words.CANCELLED, words.EXPIRED)
+MAX_QUANTITY = literal_column(str(2**62), BigInteger)
 
 
 def order_total(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Each order has lines, and its total is their sum."""
-    sums = (
-        select(order_lines.c.order_id, func.sum(order_lines.c.quantity * order_lines.c.price).label("total"))
-        .group_by(order_lines.c.order_id)
-        .subquery()
+    lines = select(
+        order_lines.c.order_id.label("id"), (order_lines.c.quantity * order_lines.c.price).label("price"), one("lines")
     )
+    both = together(select(orders.c.id, orders.c.total, one("orders")), lines)
+    total, price, count = (func.sum(both.c[name]) for name in ("total", "price", "lines"))
     statement = (
-        select(orders.c.id, sums.c.total, orders.c.total)
-        .join_from(orders, sums, sums.c.order_id == orders.c.id, isouter=True)
-        .where(func.coalesce(sums.c.total, -1) != orders.c.total)
+        select(both.c.id, price, total, count)
+        .group_by(both.c.id)
+        .having(func.sum(both.c.orders) > 0, or_(count == 0, price != total))
     )
-    for id_, expected, actual in scope.rows(conn, statement):
-        yield Violation("order-total", f"order:{id_}", "lines" if expected is None else int(expected), actual)
+    for id_, expected, actual, lines_ in scope.rows(conn, statement):
+        yield Violation("order-total", f"order:{id_}", int(expected) if lines_ else "lines", int(actual))
 
 
 def illegal_step(conn: Connection, scope: Scope) -> Iterator[Violation]:
@@ -48,75 +62,71 @@ def illegal_step(conn: Connection, scope: Scope) -> Iterator[Violation]:
 def order_status(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """An order is in the state of its last step."""
     steps = _steps()
-    last = select(steps.c.row_id, steps.c.note).where(steps.c.following.is_(None)).subquery()
-    expected = func.coalesce(last.c.note, FIRST)
+    last = select(steps.c.row_id.label("id"), steps.c.note).where(steps.c.following.is_(None))
+    both = together(select(orders.c.id, orders.c.status, FIRST.label("first"), one("orders")), last)
+    status, note = func.max(both.c.status), func.max(both.c.note)
+    expected = case((note == "", func.max(both.c.first)), else_=note)
     statement = (
-        select(orders.c.id, expected, orders.c.status)
-        .join_from(orders, last, last.c.row_id == orders.c.id, isouter=True)
-        .where(expected != orders.c.status)
+        select(both.c.id, expected, status).group_by(both.c.id).having(func.sum(both.c.orders) > 0, expected != status)
     )
-    for id_, last_step, status in scope.rows(conn, statement):
-        yield Violation("order-status", f"order:{id_}", last_step, status)
+    for id_, last_step, is_ in scope.rows(conn, statement):
+        yield Violation("order-status", f"order:{id_}", last_step, is_)
 
 
 def paid_deducted_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Of each line of a PAID order exactly its quantity was deducted, in one entry, and nothing is reserved."""
-    moves = _moves()
+    lines = Lines(orders.c.status == words.PAID)
     wrong = or_(
-        _sum(moves, "delta") != -order_lines.c.quantity,
-        _sum(moves, "held") != 0,
-        _sum(moves, words.DEDUCT) != 1,
-        _sum(moves, words.RESTORE) != 0,
+        lines.sum("delta") != -lines.least,
+        lines.sum("delta") != -lines.most,
+        lines.sum("held") != 0,
+        lines.sum(words.DEDUCT) != 1,
+        lines.sum(words.RESTORE) != 0,
     )
-    yield from _wrong_lines(
-        conn, scope, "paid-deducted-once", _lines(moves).where(orders.c.status == words.PAID, wrong)
-    )
+    yield from lines.found(conn, scope, "paid-deducted-once", wrong)
 
 
 def reserved_held_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Of each line of a RESERVED order exactly its quantity is reserved, in one entry, and nothing was deducted."""
-    moves = _moves()
+    lines = Lines(orders.c.status == words.RESERVED)
     wrong = or_(
-        _sum(moves, "delta") != 0,
-        _sum(moves, "held") != order_lines.c.quantity,
-        _sum(moves, words.RESERVE) != 1,
-        _sum(moves, words.DEDUCT) != 0,
+        lines.sum("delta") != 0,
+        lines.sum("held") != lines.least,
+        lines.sum("held") != lines.most,
+        lines.sum(words.RESERVE) != 1,
+        lines.sum(words.DEDUCT) != 0,
     )
-    lines = _lines(moves).where(orders.c.status == words.RESERVED, wrong)
-    yield from _wrong_lines(conn, scope, "reserved-held-once", lines)
+    yield from lines.found(conn, scope, "reserved-held-once", wrong)
 
 
 def restored_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Each line of a CANCELLED or EXPIRED order took what it took once, and gave it back once."""
-    moves = _moves()
-    paid = orders.c.payment_id != ""
-    sold_and_back = and_(_sum(moves, words.DEDUCT) == 1, _sum(moves, words.RESTORE) == 1)
-    held_and_freed = and_(_sum(moves, words.RESERVE) == 1, _sum(moves, words.RELEASE) == 1)
+    lines = Lines(orders.c.status.in_(OVER))
+    paid = func.max(lines.both.c.payment_id) != ""
+    sold_and_back = and_(lines.sum(words.DEDUCT) == 1, lines.sum(words.RESTORE) == 1)
+    held_and_freed = and_(lines.sum(words.RESERVE) == 1, lines.sum(words.RELEASE) == 1)
     wrong = or_(
-        _sum(moves, "delta") != 0,
-        _sum(moves, "held") != 0,
+        lines.sum("delta") != 0,
+        lines.sum("held") != 0,
         and_(paid, ~sold_and_back),
         and_(~paid, ~held_and_freed),
     )
-    yield from _wrong_lines(conn, scope, "restored-once", _lines(moves).where(orders.c.status.in_(OVER), wrong))
+    yield from lines.found(conn, scope, "restored-once", wrong)
 
 
 def stray_movement(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Whatever moved stock for an order is a line of an order that exists: a refused one moves nothing."""
-    moves = _moves()
+    lines = select(order_lines.c.order_id.label("id"), order_lines.c.sku_id, one("lines"))
+    both = together(_moves("delta", "held"), lines)
+    delta, held = func.sum(both.c.delta), func.sum(both.c.held)
     statement = (
-        select(moves.c.ref, moves.c.row_id, moves.c.delta, moves.c.held)
-        .join_from(
-            moves,
-            order_lines,
-            and_(order_lines.c.order_id == moves.c.ref, order_lines.c.sku_id == moves.c.row_id),
-            isouter=True,
-        )
-        .where(order_lines.c.order_id.is_(None))
+        select(both.c.id, both.c.sku_id, delta, held)
+        .group_by(both.c.id, both.c.sku_id)
+        .having(func.sum(both.c.lines) == 0)
     )
-    for order_id, sku_id, delta, held in scope.rows(conn, statement):
+    for order_id, sku_id, moved, reserved in scope.rows(conn, statement):
         yield Violation(
-            "stray-movement", f"order:{order_id} stock:{sku_id}", "no movement", f"{delta} on hand, {held} reserved"
+            "stray-movement", f"order:{order_id} stock:{sku_id}", "no movement", f"{moved} on hand, {reserved} reserved"
         )
 
 
@@ -137,48 +147,71 @@ def _steps() -> Subquery:
     )
 
 
-def _moves() -> Subquery:
-    """What each order did to each stock row: sums of both counters, and how many entries of each note."""
-    notes = [func.sum(case((ledger.c.note == note, 1), else_=0)).label(note) for note in MOVES]
-    return (
-        select(
-            ledger.c.ref,
-            ledger.c.row_id,
-            func.sum(ledger.c.delta).label("delta"),
-            func.sum(ledger.c.held).label("held"),
-            *notes,
+def _moves(*names: str) -> Select[Any]:
+    """What the entries of orders did to stock: `delta` and `held`, and 1 under the name of their own note."""
+    columns = {name: ledger.c[name] if name in ledger.c else _is(name) for name in names}
+    return select(
+        ledger.c.ref.label("id"),
+        ledger.c.row_id.label("sku_id"),
+        *(column.label(name) for name, column in columns.items()),
+    ).where(ledger.c.kind == "stock", ledger.c.note.in_(MOVES))
+
+
+def _is(note: str) -> ColumnElement[int]:
+    return case((ledger.c.note == note, 1), else_=0)
+
+
+class Lines:
+    """The lines of some orders and all movements of stock for orders, by order and SKU.
+
+    Args:
+        which: of the orders.
+    """
+
+    def __init__(self, which: ColumnElement[bool]) -> None:
+        quantity = order_lines.c.quantity
+        lines = (
+            select(
+                orders.c.id,
+                order_lines.c.sku_id,
+                orders.c.status,
+                orders.c.payment_id,
+                quantity.label("most"),
+                (MAX_QUANTITY - quantity).label("least"),
+                one("lines"),
+            )
+            .join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
+            .where(which)
         )
-        .where(ledger.c.kind == "stock", ledger.c.note.in_(MOVES))
-        .group_by(ledger.c.ref, ledger.c.row_id)
-        .subquery()
-    )
+        self.both = together(lines, _moves("delta", "held", *MOVES))
+        self.most: ColumnElement[int] = func.max(self.both.c.most)
+        # differs where an order has two lines of one SKU; a minimum would be that of the movements, which is 0
+        self.least: ColumnElement[int] = MAX_QUANTITY - func.max(self.both.c.least)
 
+    def sum(self, name: str) -> ColumnElement[int]:
+        """Of a counter, or how many entries with a note."""
+        return func.sum(self.both.c[name])
 
-def _sum(moves: Subquery, name: str) -> ColumnElement[Any]:
-    return func.coalesce(moves.c[name], 0)
-
-
-def _lines(moves: Subquery) -> Select[Any]:
-    """Lines with their order and what was moved for them."""
-    told = [_sum(moves, name).label(f"{name}_") for name in ("delta", "held", *MOVES)]
-    return (
-        select(orders.c.id, orders.c.status, order_lines.c.sku_id, order_lines.c.quantity, *told)
-        .join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
-        .join(
-            moves,
-            and_(moves.c.ref == order_lines.c.order_id, moves.c.row_id == order_lines.c.sku_id),
-            isouter=True,
+    def found(self, conn: Connection, scope: Scope, rule: str, wrong: ColumnElement[bool]) -> Iterator[Violation]:
+        """The lines of which `wrong` is true, and what was moved for them."""
+        told = [self.sum(name).label(f"{name}_") for name in ("delta", "held", *MOVES)]
+        statement = (
+            select(
+                self.both.c.id,
+                func.max(self.both.c.status).label("status"),
+                self.both.c.sku_id,
+                self.most.label("quantity"),
+                *told,
+            )
+            .group_by(self.both.c.id, self.both.c.sku_id)
+            .having(self.sum("lines") > 0, wrong)
         )
-    )
-
-
-def _wrong_lines(conn: Connection, scope: Scope, rule: str, statement: Select[Any]) -> Iterator[Violation]:
-    for row in scope.rows(conn, statement):
-        counts = {note: int(getattr(row, f"{note}_")) for note in MOVES}
-        entries = ", ".join(f"{count} x {note}" for note, count in counts.items() if count) or "no entries"
-        yield Violation(
-            rule,
-            f"order:{row.id} stock:{row.sku_id}",
-            f"{row.status} with {row.quantity}",
-            f"{row.delta_} on hand, {row.held_} reserved by {entries}",
-        )
+        for row in scope.rows(conn, statement):
+            counts = {note: int(getattr(row, f"{note}_")) for note in MOVES}
+            entries = ", ".join(f"{count} x {note}" for note, count in counts.items() if count) or "no entries"
+            yield Violation(
+                rule,
+                f"order:{row.id} stock:{row.sku_id}",
+                f"{row.status} with {row.quantity}",
+                f"{row.delta_} on hand, {row.held_} reserved by {entries}",
+            )

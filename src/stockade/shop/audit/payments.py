@@ -1,11 +1,13 @@
 """Rules about payments: one for each paid order, and the points that it took."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import Connection, Subquery, and_, case, func, or_, select
+from sqlalchemy import Connection, Select, and_, case, func, or_, select
 
 from stockade.shop import words
 from stockade.shop.audit.finding import Scope, Violation
+from stockade.shop.audit.together import one, together
 from stockade.store.tables import ledger, orders, payments
 
 NONE = "none"
@@ -48,21 +50,24 @@ def payment_without_order(conn: Connection, scope: Scope) -> Iterator[Violation]
 
 def points_of_payment(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """An APPROVED payment took its amount from its user once; a CANCELLED one also gave it back once."""
-    moves = _moves()
-    total, uses, refunds = (func.coalesce(moves.c[name], 0) for name in ("delta", words.USE, words.REFUND))
-    once = case((payments.c.amount > 0, 1), else_=0)
-    cancelled = payments.c.status == words.CANCELLED
-    expected = case((cancelled, 0), else_=-payments.c.amount)
+    paid = select(
+        payments.c.order_id.label("id"),
+        payments.c.user_id,
+        payments.c.id.label("payment_id"),
+        payments.c.amount,
+        case((payments.c.status == words.CANCELLED, 1), else_=0).label("cancelled"),
+        one("payments"),
+    ).where(payments.c.method == words.POINTS)
+    both = together(paid, _moves())
+    total, uses, refunds = (func.sum(both.c[name]) for name in ("delta", words.USE, words.REFUND))
+    amount, cancelled = func.sum(both.c.amount), func.sum(both.c.cancelled) > 0
+    once = case((amount > 0, 1), else_=0)
+    expected = case((cancelled, 0), else_=-amount)
     wrong = or_(total != expected, uses != once, refunds != case((cancelled, once), else_=0))
     statement = (
-        select(payments.c.id, payments.c.user_id, expected, total, uses, refunds)
-        .join_from(
-            payments,
-            moves,
-            and_(moves.c.ref == payments.c.order_id, moves.c.row_id == payments.c.user_id),
-            isouter=True,
-        )
-        .where(payments.c.method == words.POINTS, wrong)
+        select(func.max(both.c.payment_id).label("id"), both.c.user_id, expected, total, uses, refunds)
+        .group_by(both.c.id, both.c.user_id)
+        .having(func.sum(both.c.payments) > 0, wrong)
     )
     for id_, user_id, should, delta, used, refunded in scope.rows(conn, statement):
         found = f"{delta} by {used} x {words.USE}, {refunded} x {words.REFUND}"
@@ -71,27 +76,20 @@ def points_of_payment(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
 def stray_points(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Points are used and refunded only for a payment that exists."""
-    moves = _moves()
+    paid = select(payments.c.order_id.label("id"), payments.c.user_id, one("payments"))
+    both = together(paid, _moves())
     statement = (
-        select(moves.c.ref, moves.c.row_id, moves.c.delta)
-        .join_from(
-            moves,
-            payments,
-            and_(payments.c.order_id == moves.c.ref, payments.c.user_id == moves.c.row_id),
-            isouter=True,
-        )
-        .where(payments.c.id.is_(None))
+        select(both.c.id, both.c.user_id, func.sum(both.c.delta))
+        .group_by(both.c.id, both.c.user_id)
+        .having(func.sum(both.c.payments) == 0)
     )
     for order_id, user_id, delta in scope.rows(conn, statement):
         yield Violation("stray-points", f"order:{order_id} points:{user_id}", "no movement", int(delta))
 
 
-def _moves() -> Subquery:
-    """What each order did to each account."""
-    notes = [func.sum(case((ledger.c.note == note, 1), else_=0)).label(note) for note in (words.USE, words.REFUND)]
-    return (
-        select(ledger.c.ref, ledger.c.row_id, func.sum(ledger.c.delta).label("delta"), *notes)
-        .where(ledger.c.kind == "points", ledger.c.note.in_([words.USE, words.REFUND]))
-        .group_by(ledger.c.ref, ledger.c.row_id)
-        .subquery()
+def _moves() -> Select[Any]:
+    """What each entry of an order did to an account, and 1 under the name of its own note."""
+    notes = [case((ledger.c.note == note, 1), else_=0).label(note) for note in (words.USE, words.REFUND)]
+    return select(ledger.c.ref.label("id"), ledger.c.row_id.label("user_id"), ledger.c.delta, *notes).where(
+        ledger.c.kind == "points", ledger.c.note.in_([words.USE, words.REFUND])
     )

@@ -1,25 +1,12 @@
 """Rules about the store's own records: every effect has its request, every fact its event, and nothing has more."""
 
 from collections.abc import Iterator
-from typing import Any
 
-from sqlalchemy import (
-    CompoundSelect,
-    Connection,
-    Subquery,
-    and_,
-    case,
-    func,
-    literal,
-    not_,
-    or_,
-    select,
-    union,
-    union_all,
-)
+from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, literal, literal_column, not_, or_, select
 
 from stockade.shop import words
 from stockade.shop.audit.finding import Scope, Violation
+from stockade.shop.audit.together import one, together
 from stockade.shop.queries.recorded import refused, refused_order
 from stockade.store.outbox import PURGED
 from stockade.store.tables import ledger, marks, orders, outbox, payments, requests
@@ -38,35 +25,36 @@ TOLD = (
 
 def request_missing(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Every entry, order and payment was made by a request that is recorded: such requests are never purged."""
-    effects = union(
-        select(ledger.c.request_id.label("id"), ledger.c.at_ms.label("at_ms")),
-        select(orders.c.id, orders.c.created_ms),
-        select(payments.c.id, payments.c.created_ms),
-    ).subquery()
-    statement = (
-        select(effects.c.id, effects.c.at_ms)
-        .join_from(effects, requests, requests.c.id == effects.c.id, isouter=True)
-        .where(requests.c.id.is_(None))
+    effects = (
+        select(ledger.c.request_id.label("id"), ledger.c.at_ms),
+        select(orders.c.id, orders.c.created_ms.label("at_ms")),
+        select(payments.c.id, payments.c.created_ms.label("at_ms")),
     )
+    both = together(*effects, select(requests.c.id, one("requests")))
+    statement = select(both.c.id, func.max(both.c.at_ms)).group_by(both.c.id).having(func.sum(both.c.requests) == 0)
     for id_, at_ms in scope.rows(conn, statement):
         yield Violation("request-missing", f"request:{id_}", "a recorded request", f"only its effect, at {at_ms} ms")
 
 
 def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """A refused request made no entry, order, payment or event, but the one that tells of the refusal."""
-    effects = union(
-        select(ledger.c.request_id.label("id"), literal("a ledger entry").label("what")),
-        select(orders.c.id, literal("an order")),
-        select(payments.c.id, literal("a payment")),
-        select(outbox.c.request_id, literal("an event")).where(outbox.c.kind != words.ORDER_REJECTED),
-    ).subquery()
-    statement = (
-        select(requests.c.id, effects.c.what)
-        .join_from(effects, requests, requests.c.id == effects.c.id)
-        .where(refused())
+    both = together(
+        select(ledger.c.request_id.label("id"), one("a ledger entry")),
+        select(orders.c.id, one("an order")),
+        select(payments.c.id, one("a payment")),
+        select(outbox.c.request_id.label("id"), one("an event")).where(outbox.c.kind != words.ORDER_REJECTED),
+        select(requests.c.id, one("refused")).where(refused()),
     )
-    for id_, what in scope.rows(conn, statement):
-        yield Violation("refused-but-done", f"request:{id_}", "nothing", what)
+    effects = [column.key for column in both.c if column.key not in ("id", "refused")]
+    counts = [func.sum(both.c[name]) for name in effects]
+    statement = (
+        select(both.c.id, *counts)
+        .group_by(both.c.id)
+        .having(func.sum(both.c.refused) > 0, func.count() > func.sum(both.c.refused))
+    )
+    for id_, *found in scope.rows(conn, statement):
+        for what in (name for name, count in zip(effects, found, strict=True) if count):
+            yield Violation("refused-but-done", f"request:{id_}", "nothing", what)
 
 
 def event_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
@@ -74,47 +62,36 @@ def event_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
     Events that were confirmed and purged leave a mark of the time up to which they may be gone.
     """
-    facts = _facts().subquery()
-    events = (
-        select(outbox.c.request_id, outbox.c.kind, func.count().label("count"))
-        .group_by(outbox.c.request_id, outbox.c.kind)
-        .subquery()
-    )
-    count = func.coalesce(events.c.count, 0)
-    purged = select(marks.c.at_ms).where(marks.c.name == PURGED).scalar_subquery()
-    expected = facts.c.at_ms >= func.coalesce(purged, -_NEVER)
+    both = _facts_and_events()
+    count = func.sum(both.c.events)
+    expected = func.max(both.c.at_ms) >= _purged_ms()
     statement = (
-        select(facts.c.request_id, facts.c.event, count)
-        .join_from(
-            facts,
-            events,
-            and_(events.c.request_id == facts.c.request_id, events.c.kind == facts.c.event),
-            isouter=True,
-        )
-        .where(or_(count > 1, and_(count == 0, expected)))
+        select(both.c.request_id, both.c.event, count)
+        .group_by(both.c.request_id, both.c.event)
+        .having(func.sum(both.c.facts) > 0, or_(count > 1, and_(count == 0, expected)))
     )
     for id_, kind, times in scope.rows(conn, statement):
-        yield Violation("event-once", f"request:{id_} {kind}", 1, times)
+        yield Violation("event-once", f"request:{id_} {kind}", 1, int(times))
 
 
 def event_without_cause(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """No event tells of what did not happen."""
-    facts = _facts().subquery()
+    both = _facts_and_events()
     statement = (
-        select(outbox.c.request_id, outbox.c.kind)
-        .join_from(
-            outbox,
-            facts,
-            and_(facts.c.request_id == outbox.c.request_id, facts.c.event == outbox.c.kind),
-            isouter=True,
-        )
-        .where(outbox.c.kind.in_([words.ORDER_PLACED, *(event for _, _, event in TOLD)]), facts.c.event.is_(None))
+        select(both.c.request_id, both.c.event)
+        .where(both.c.event.in_([words.ORDER_PLACED, *(event for _, _, event in TOLD)]))
+        .group_by(both.c.request_id, both.c.event)
+        .having(func.sum(both.c.facts) == 0)
     )
     # the request row of a refusal may be forgotten by now; one that is there must be a refusal
+    rejected = together(
+        select(requests.c.id.label("request_id"), one("others")).where(not_(refused_order())),
+        select(outbox.c.request_id, one("events")).where(outbox.c.kind == words.ORDER_REJECTED),
+    )
     not_refused = (
-        select(outbox.c.request_id, outbox.c.kind)
-        .join_from(outbox, requests, requests.c.id == outbox.c.request_id)
-        .where(outbox.c.kind == words.ORDER_REJECTED, not_(refused_order()))
+        select(rejected.c.request_id, literal(words.ORDER_REJECTED))
+        .group_by(rejected.c.request_id)
+        .having(func.sum(rejected.c.others) > 0, func.sum(rejected.c.events) > 0)
     )
     for id_, kind in [*scope.rows(conn, statement), *scope.rows(conn, not_refused)]:
         yield Violation("event-without-cause", f"request:{id_} {kind}", "what it tells of", "nothing of it")
@@ -125,65 +102,70 @@ def stock_told(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
     A batch that changes a SKU several times tells of the last change only.
     """
-    told = _stock_events()
-    of_told = and_(ledger.c.kind == "stock", told.c.row_id == ledger.c.row_id, told.c.request_id == ledger.c.request_id)
-    last_told = (
-        select(ledger.c.row_id, func.max(ledger.c.version).label("version"))
-        .join_from(told, ledger, of_told)
-        .group_by(ledger.c.row_id)
-        .subquery()
+    change = _changes_and_events()
+    purged_ms = _purged_ms()
+    newest, newest_told, excused = (
+        func.max(case((which, change.c.version), else_=0))
+        for which in (change.c.version > 0, change.c.events > 0, change.c.at_ms < purged_ms)
     )
-    last = _last_changes()
-    untold = (
-        select(last.c.row_id, last.c.version)
-        .join_from(last, last_told, last_told.c.row_id == last.c.row_id, isouter=True)
-        .where(last.c.version > func.coalesce(last_told.c.version, 0), last.c.version > last.c.excused)
-    )
-    for sku_id, version in scope.rows(conn, untold):
-        yield Violation("stock-told", f"stock:{sku_id} version {version}", 1, 0)
-    wrong = (
-        select(told.c.key, told.c.request_id, ledger.c.version, told.c.count)
-        .join_from(told, ledger, of_told, isouter=True)
-        .where(or_(ledger.c.version.is_(None), told.c.count > 1))
+    untold = select(change.c.key, newest).group_by(change.c.key).having(newest > newest_told, newest > excused)
+    for key, version in scope.rows(conn, untold):
+        yield Violation("stock-told", f"{key} version {version}", 1, 0)
+    wrong = select(change.c.key, change.c.request_id, change.c.version, change.c.events).where(
+        change.c.events > 0, or_(change.c.version == 0, change.c.events > 1)
     )
     for key, id_, version, times in scope.rows(conn, wrong):
-        if version is None:
+        if version == 0:
             yield Violation("stock-told", f"{key} request:{id_}", "a change that it tells of", "nothing of it")
         else:
-            yield Violation("stock-told", f"{key} version {version}", 1, times)
+            yield Violation("stock-told", f"{key} version {version}", 1, int(times))
 
 
-def _stock_events() -> Subquery:
-    """Events of SKUs, each with the row that it names: so the ledger is looked up by its key, event by event."""
-    row_id = func.substr(outbox.c.key, len("stock:") + 1).label("row_id")
-    return (
-        select(outbox.c.key, outbox.c.request_id, row_id, func.count().label("count"))
-        .where(outbox.c.kind == words.STOCK_CHANGED)
-        .group_by(outbox.c.key, outbox.c.request_id)
-        .subquery()
+def _changes_and_events() -> Subquery:
+    """Changes of SKUs with how many events tell of them, and events that tell of no change (version 0)."""
+    both = together(
+        select(
+            (literal_column("'stock:'", outbox.c.key.type) + ledger.c.row_id).label("key"),
+            ledger.c.request_id,
+            ledger.c.version,
+            ledger.c.at_ms,
+        ).where(ledger.c.kind == "stock"),
+        select(outbox.c.key, outbox.c.request_id, one("events")).where(outbox.c.kind == words.STOCK_CHANGED),
     )
+    sums = [func.max(both.c.version), func.max(both.c.at_ms), func.sum(both.c.events)]
+    named = [each.label(name) for each, name in zip(sums, ("version", "at_ms", "events"), strict=True)]
+    return select(both.c.key, both.c.request_id, *named).group_by(both.c.key, both.c.request_id).subquery("changes")
 
 
-def _last_changes() -> Subquery:
-    """The newest version of each SKU, and the newest whose event may have been purged."""
-    purged = select(marks.c.at_ms).where(marks.c.name == PURGED).scalar_subquery()
-    excused = case((ledger.c.at_ms < func.coalesce(purged, -_NEVER), ledger.c.version), else_=0)
-    return (
-        select(ledger.c.row_id, func.max(ledger.c.version).label("version"), func.max(excused).label("excused"))
-        .where(ledger.c.kind == "stock")
-        .group_by(ledger.c.row_id)
-        .subquery()
-    )
+def _purged_ms() -> ColumnElement[int]:
+    """Events made before that may be gone. A part of each statement: a purge beside the audit raises it."""
+    return func.coalesce(select(marks.c.at_ms).where(marks.c.name == PURGED).scalar_subquery(), -_NEVER)
 
 
-def _facts() -> CompoundSelect[Any]:
-    """Request ids with the kind of event each must have told, and when."""
+def _facts_and_events() -> Subquery:
+    """What was to be told, as request id, kind of the event and time; and the events that the outbox has."""
     told = [
-        select(ledger.c.request_id, literal(event), ledger.c.at_ms).where(ledger.c.kind == kind, ledger.c.note == note)
+        select(ledger.c.request_id, _word(event).label("event"), ledger.c.at_ms.label("at_ms"), one("facts")).where(
+            ledger.c.kind == kind, ledger.c.note == note
+        )
         for kind, note, event in TOLD
     ]
     placed = select(
-        orders.c.id.label("request_id"), literal(words.ORDER_PLACED).label("event"), orders.c.created_ms.label("at_ms")
+        orders.c.id.label("request_id"),
+        _word(words.ORDER_PLACED).label("event"),
+        orders.c.created_ms.label("at_ms"),
+        one("facts"),
     )
-    rejected = select(requests.c.id, literal(words.ORDER_REJECTED), requests.c.created_ms).where(refused_order())
-    return union_all(placed, rejected, *told)
+    rejected = select(
+        requests.c.id.label("request_id"),
+        _word(words.ORDER_REJECTED).label("event"),
+        requests.c.created_ms.label("at_ms"),
+        one("facts"),
+    ).where(refused_order())
+    events = select(outbox.c.request_id, outbox.c.kind.label("event"), one("events"))
+    events = events.where(outbox.c.kind != words.STOCK_CHANGED)  # `stock_told` looks at these
+    return together(placed, rejected, *told, events)
+
+
+def _word(event: str) -> ColumnElement[str]:
+    return literal_column(f"'{event}'", outbox.c.kind.type)
