@@ -19,7 +19,7 @@ from benchmarks.baselines import BY_HAND, Raw, row_lock
 from benchmarks.ground import open_ground
 from benchmarks.harness import Arm, Pace, Sample, calm_collector, take_turns
 from benchmarks.orm import Orm
-from benchmarks.ours import MOST, POOL, Ours
+from benchmarks.ours import MOST, POOL, Ours, Pooled
 from benchmarks.pgbench import PgBench, find_pgbench
 from benchmarks.report import Measured, Ratio
 from stockade.shop.words import POINTS
@@ -82,6 +82,15 @@ def contests() -> dict[str, Contest]:
             f"each row-level strategy and the same work by hand, {FEW} callers, pool {POOL}",
             [arm for name in BY_HAND for arm in (Ours(name, name, FEW), Raw(f"{name} by hand", BY_HAND[name], FEW))],
             [Ratio(name, f"{name} by hand", 0.5, 0.8) for name in BY_HAND],
+        ),
+        "pooler": Contest(
+            f"{MOST} callers, one hot product, through PgBouncer in transaction mode and without it",
+            [
+                arm
+                for name in ("sequencer", "pessimistic")
+                for arm in (Ours(name, name, MOST), Pooled(f"{name}, pooler", name, MOST))
+            ],
+            [Ratio(f"{name}, pooler", name, 0.3, 0.5) for name in ("sequencer", "pessimistic")],
         ),
     }
 

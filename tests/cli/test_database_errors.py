@@ -68,8 +68,6 @@ KINDS = [pytest.param(each, marks=getattr(pytest.mark, each)) for each in ("post
 
 
 @pytest.mark.parametrize("kind", KINDS)
-    "kind", [pytest.param(each, marks=getattr(pytest.mark, each)) for each in ("postgres", "mariadb")]
-)
 async def test_serve_stops_beside_a_silent_database(kind, servers, tmp_path):
     """The database hangs: `serve` still stops in order, within its bounds."""
     server = getattr(servers, kind)()
