@@ -13,7 +13,7 @@ from stockade.drivers.failures import AccessRefused, ConnectFailed, Failure, cla
 from stockade.drivers.mysql import MySQLAddress
 from stockade.drivers.postgres import PostgresAddress, behind_pooler
 
-LIMIT_S, SLACK_S = 0.7, 0.5
+LIMIT_S, SLACK_S = 0.7, 1.0
 ADDRESSES = {"postgresql": PostgresAddress, "mariadb": MySQLAddress}
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 

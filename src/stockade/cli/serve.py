@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stockade.cli.common import FAILED, ConfigOption, DatabaseOption, SetOption, fail, one_line_errors, read_settings
+from stockade.cli.common import (
+    FAILED,
+    UNUSABLE,
+    ConfigOption,
+    DatabaseOption,
+    SetOption,
+    fail,
+    one_line_errors,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -84,4 +93,4 @@ def _together(settings: "Settings", listening: "socket.socket") -> None:
     try:
         asyncio.run(supervise(settings, listening, Announce(settings, listening)))
     except WorkersFailed as failed:
-        raise fail(str(failed), FAILED) from None
+        raise fail(str(failed), UNUSABLE if failed.unusable else FAILED) from None

@@ -7,8 +7,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
+from stockade.core import NotSupported
 from stockade.store.database import Database
 from stockade.store.tables import metadata
 
@@ -57,13 +59,17 @@ async def migrate(database: Database, revision: str = "head") -> str | None:
 
     Raises:
         Busy: another migration did not end within `MIGRATE_WAIT_S`.
+        NotSupported: the schema of the database, or `revision`, is unknown to this program.
     """
     before = await current_revision(database)
     config = _config()
 
     def body(connection: Connection) -> None:
         config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        try:
+            command.upgrade(config, revision)
+        except CommandError as error:  # a schema that a newer program made, or a revision that there is not
+            raise NotSupported(f"the schema {before} cannot be brought to {revision}: {error}") from error
 
     advisory = () if database.dialect.name == "sqlite" else ("stockade:migrate",)
     await database.transaction(body, deadline=time.monotonic() + MIGRATE_WAIT_S, advisory=advisory)

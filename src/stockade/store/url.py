@@ -54,6 +54,8 @@ def read_url(text: str) -> Place:
         return Place(_sqlite(text), None)
     if family in ("mysql", "mariadb"):
         mysql = MySQLAddress.parse(text)
+        if mysql.database is None:
+            raise ValueError(f"{hide_password(text)!r} names no database: write {family}://user@host/name")
         return Place(_url(DRIVERS[family], mysql, mysql.host, mysql.port), mysql)
     postgres = PostgresAddress.parse(text)
     host, port = postgres.hosts[0] if postgres.hosts else (None, None)
