@@ -18,12 +18,11 @@ from stockade.locks.ask import Ask, Holder, LockInfo
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.sessions.acquirer import Acquirer, Won
 from stockade.locks.sessions.dialect import Dialect
-from stockade.locks.sessions.pool import SessionPool
+from stockade.locks.sessions.pool import CLOSED, SessionPool
 from stockade.locks.sessions.session import Session, SessionLost
 from stockade.locks.sessions.waitqueue import GRACE_S, Waiter, WaitQueue
 
 T = TypeVar("T")
-_CLOSED = "the provider is closed"
 _CLOSE_S = 1.0  # how long tasks may take to end after their sessions were ended
 
 
@@ -76,7 +75,7 @@ class SessionLocks:
             LockUnavailable: the server did not answer, or refused.
         """
         if self.pool.closed:
-            raise LockUnavailable(_CLOSED)
+            raise LockUnavailable(CLOSED)
         name = ask.spec.name
         queue = self.queues.get(name)
         if queue is None:
@@ -339,7 +338,7 @@ class SessionLocks:
     async def close(self) -> None:
         """End every session, and whatever is under way."""
         for queue in [*self.queues.values()]:
-            queue.fail(LockUnavailable(_CLOSED))
+            queue.fail(LockUnavailable(CLOSED))
         await self.pool.close()
         if self._tasks:
             await asyncio.wait({*self._tasks}, timeout=_CLOSE_S)
