@@ -67,9 +67,11 @@ _POSTGRES_CLASS = {
 }
 # PgBouncer gives 08P01 to everything; these of its messages no repetition changes
 _POOLER_REFUSES = re.compile(
-    r"startup parameter|no such (user|database)|authentication failed|password|does not exist", re.IGNORECASE
+    r"startup parameter|no such (user|database)|authentication failed|password|does not exist|pooling mode",
+    re.IGNORECASE,
 )
 
+_READ_ONLY = (1290, 1792, 1836)
 _MYSQL = {
     1213: Failure.DEADLOCK,
     1020: Failure.CONFLICT,  # record has changed since last read (innodb_snapshot_isolation)
@@ -85,7 +87,7 @@ _MYSQL = {
     **dict.fromkeys((1040, 1203, 1226), Failure.LOST),  # too many connections: of the server, of a user
     **dict.fromkeys((1042, 1043, 1047, 1053, 1080, 1129, 1135, 1152, 1184), Failure.LOST),  # 1129: host is blocked
     **dict.fromkeys((1156, 1157, 1158, 1159, 1160, 1161), Failure.LOST),  # packets that do not arrive
-    **dict.fromkeys((1290, 1792, 1836), Failure.LOST),  # read only
+    **dict.fromkeys(_READ_ONLY, Failure.LOST),  # a replica that is not promoted yet
     4031: Failure.LOST,  # MySQL 8: cut for having been idle
     1927: Failure.LOST,  # killed
     **dict.fromkeys((2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2027, 2055), Failure.LOST),  # the client's own
@@ -94,6 +96,8 @@ _MYSQL = {
     **dict.fromkeys((1142, 1143, 1227, 1370, 1410), Failure.REFUSED),  # a right is missing
     **dict.fromkeys((2059, 2061, 3159), Failure.REFUSED),  # a way to authenticate; TLS is wanted
 }
+
+_DID_NOTHING = ("25006", "55000", "0A000", "26000", "42P05")
 
 _SQLITE = {
     "SQLITE_BUSY": Failure.TIMEOUT,
@@ -170,6 +174,15 @@ def _by_prefix(name: str) -> Failure:
             return _SQLITE[name]
         name = name.rpartition("_")[0]
     return Failure.OTHER
+
+
+def refused_whole(error: BaseException) -> bool:
+    """Whether the server says by this error that it has done nothing of what was asked, although the connection is of
+    no more use: a commit that meets it has not happened."""
+    wrapped = getattr(error, "orig", None)
+    if isinstance(wrapped, BaseException):
+        return refused_whole(wrapped)
+    return getattr(error, "sqlstate", None) in _DID_NOTHING or bool(error.args and error.args[0] in _READ_ONLY)
 
 
 def describe(error: BaseException) -> str:

@@ -8,13 +8,14 @@ import asyncio
 import os
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from stockade.core.secrets import hide_password
-from stockade.drivers.failures import reaching
+from stockade.drivers.failures import AccessRefused, reaching
 from stockade.drivers.tls import load_files
 from stockade.drivers.url import (
     CONNECT_WAIT_S,
@@ -160,6 +161,34 @@ class PostgresAddress:
         if self.session != "prefer-standby":
             return one_by_one
         return [{**each, "target_session_attrs": kind} for kind in ("standby", "any") for each in one_by_one]
+
+
+async def behind_pooler(address: PostgresAddress, settings: Mapping[str, str]) -> bool:
+    """Whether a connection pooler (PgBouncer, Odyssey, …) stands before the server, in whatever mode.
+
+    Connects once. A pooler invents the number of the session that it reports to a client, because it sends requests to
+    cancel to the right server itself; and it refuses settings at the start of a connection that it does not know.
+
+    Args:
+        address: of the server, or of the pooler.
+        settings: of the session, that a server takes when a connection starts.
+
+    Raises:
+        ConnectFailed, AccessRefused: see `PostgresAddress.connect`.
+    """
+    try:
+        connection = await address.connect(server_settings=settings, statement_cache_size=0)
+    except AccessRefused as error:
+        if "startup parameter" not in str(error):
+            raise
+        await (await address.connect(statement_cache_size=0)).close(timeout=CONNECT_WAIT_S)
+        return True
+    try:
+        async with reaching("PostgreSQL", address.place, address.connect_timeout_s), connection.transaction():
+            # in a transaction, in which no pooler changes the session
+            return bool(await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid())
+    finally:
+        connection.terminate()
 
 
 async def _first(asyncpg: Any, attempts: list[dict[str, Any]], limit_s: float) -> Any:

@@ -13,7 +13,8 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from stockade.core import Accepted, Backoff, Command, Outcome, Queueing, StockadeError, Strategy
-from stockade.shop.jobs import Purge, Round, Sweeper, repeat
+from stockade.drivers.failures import AccessRefused
+from stockade.shop.jobs import Purge, Round, Sweeper, ended, repeat
 from stockade.shop.logs import logger
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.shop.resources import SHOP_RESOURCES
@@ -221,7 +222,7 @@ async def _jobs(shop: Shop) -> AsyncIterator[None]:
             yield
         finally:
             stop.set()
-            await asyncio.gather(*tasks)
+            await ended(tasks)
 
 
 def now_ms() -> int:
@@ -245,7 +246,7 @@ async def open_database(settings: Settings, *, wait_s: float | None = None) -> D
         wait_s: longest time of a statement in seconds, instead of the setting.
 
     Raises:
-        BadSetting: the URL is unusable.
+        BadSetting: the URL is unusable, or the server refuses the user, the password or the database.
         Busy, NotSupported: as `open_shop`.
     """
     if settings.uses_default_database:
@@ -254,7 +255,7 @@ async def open_database(settings: Settings, *, wait_s: float | None = None) -> D
         return await Database.open(
             settings.database_url, pool_size=settings.pool_size, wait_s=wait_s or settings.wait_s
         )
-    except ValueError as error:
+    except (ValueError, AccessRefused) as error:
         raise BadSetting(f"database: {error}") from None
 
 

@@ -1,5 +1,6 @@
 """MariaDB and MySQL over asyncmy: IN lists, multi-row inserts, JSON arrays for bulk updates."""
 
+import asyncio
 import json
 import logging
 import math
@@ -12,16 +13,17 @@ from sqlalchemy import BigInteger, Connection, Integer, Select, Table
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from stockade.core import Busy
-from stockade.drivers.failures import Failure, classify
+from stockade.drivers.mysql import MySQLAddress
 from stockade.store.advisory import short
 from stockade.store.backends import AsyncBackend, Backend
 from stockade.store.compound import SHUT, compound
 from stockade.store.dialect import Dialect, Gate, Values, Writes
+from stockade.store.pools import Link, Pool
 from stockade.store.resource import Resource
 from stockade.store.types import MARIADB_COLLATION, MYSQL_COLLATION
+from stockade.store.url import Place
 
 # Prepared statements of a connection. The driver then sends values in binary form, many rows at once to MariaDB
 # (COM_STMT_BULK_EXECUTE), where it would else escape each into the text of a statement that the server parses anew.
@@ -140,35 +142,35 @@ class MariaDialect(MysqlDialect):
         return True
 
 
-def _engine(url: URL, pool_size: int, isolation: str) -> AsyncEngine:
-    # every transaction here ends by commit or rollback: another rollback on return would be a round trip for nothing
-    return create_async_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=0,
-        isolation_level=isolation,
-        pool_reset_on_return=None,
-        connect_args={"stmt_cache_size": PREPARED},
+def _pool(url: URL, address: MySQLAddress, size: int, isolation: str) -> Pool:
+    link = Link(
+        # FOUND_ROWS and the like, which the dialect counts on
+        connect=lambda given: address.connect(client_flag=given.get("client_flag", 0), stmt_cache_size=PREPARED),
+        broken=lambda driver: bool(driver._stream_broken),  # noqa: SLF001 - asyncmy has no public word for it
+        end=lambda driver: driver.ensure_closed(),
+        kill=lambda driver: driver.close(),
     )
+    # every transaction here ends by commit or rollback: another rollback on return would be a round trip for nothing
+    return Pool(url, link, size, isolation_level=isolation, pool_reset_on_return=None)
 
 
-async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
+async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
     """Two pools; a `mysql://` URL that leads to a MariaDB server is spoken to as MariaDB."""
+    url, address = place
+    assert isinstance(address, MySQLAddress)
     # its notes (a skipped duplicate, the name of a primary key) are no news to anyone
     logging.getLogger("asyncmy").setLevel(logging.ERROR)
-    writers = _engine(url, pool_size, "READ COMMITTED")
+    writers = _pool(url, address, pool_size, "READ COMMITTED")
     try:
-        async with writers.connect():
+        async with asyncio.timeout(address.connect_timeout_s), writers.engine.connect():
             pass
-    except Exception as error:
-        await writers.dispose()
-        if classify(error) is Failure.LOST:
-            raise Busy(f"{url.get_backend_name()} cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+    except BaseException:
+        await writers.close()
         raise
-    if url.get_backend_name() == "mysql" and getattr(writers.dialect, "is_mariadb", False):
-        await writers.dispose()
-        return await connect(url.set(drivername="mariadb+asyncmy"), pool_size, wait_s)
-    maria = url.get_backend_name() == "mariadb"
-    dialect = MariaDialect(writers.dialect) if maria else MysqlDialect(writers.dialect)
+    if url.get_backend_name() == "mysql" and getattr(writers.engine.dialect, "is_mariadb", False):
+        await writers.close()
+        return await connect(Place(url.set(drivername="mariadb+asyncmy"), address), pool_size, wait_s)
+    sql = writers.engine.dialect
+    dialect = MariaDialect(sql) if url.get_backend_name() == "mariadb" else MysqlDialect(sql)
     reader_count = max(2, min(pool_size, 8))
-    return url, AsyncBackend(dialect, writers, _engine(url, reader_count, "AUTOCOMMIT"), reader_count)
+    return url, AsyncBackend(dialect, writers, _pool(url, address, reader_count, "AUTOCOMMIT"), reader_count)

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import RLock
 from types import TracebackType
 
-from stockade.lab.servers import kafka, mariadb, postgres, redis
+from stockade.lab.servers import kafka, mariadb, pgbouncer, postgres, redis
 from stockade.lab.servers.databases import drop_database, fresh_database
 from stockade.lab.servers.errors import PortTaken, ServerFailed, ServerUnavailable
 from stockade.lab.servers.existing import existing_url
@@ -54,6 +54,7 @@ def available() -> dict[str, str | None]:
         "mariadb": mariadb.find,
         "redis": redis.find,
         "kafka": kafka.find,
+        "pgbouncer": pgbouncer.find,
     }
     return {kind: None if existing_url(kind) else _why_not(find) for kind, find in finders.items()}
 
@@ -175,6 +176,22 @@ class Servers:
         return self._start(
             folder,
             lambda port: redis.recipe(program, folder, port, durable=durable, replica_of=replica_of, settings=settings),
+        )
+
+    def pgbouncer(self, database: Server, **settings: object) -> Server:
+        """Start a PgBouncer before a PostgreSQL, in transaction mode unless the settings say otherwise.
+
+        Args:
+            database: the PostgreSQL, started by this group.
+            settings: of pgbouncer.ini, e.g. `pool_mode="session"`.
+
+        Raises:
+            ServerUnavailable: no program.
+            ServerFailed: it did not start; the message carries its log.
+        """
+        folder, program = self._home.folder(pgbouncer.KIND), self._home.adopt(pgbouncer.find())
+        return self._start(
+            folder, lambda port: pgbouncer.recipe(self._home, program, folder, port, target=database, settings=settings)
         )
 
     def kafka(

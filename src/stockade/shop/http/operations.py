@@ -48,6 +48,7 @@ async def problems_of(desk: Desk) -> list[str]:
         return ["the process is stopping"]
     try:
         revision = await current_revision(desk.shop.database)
+        await desk.shop.database.check_writable()
     except Busy as busy:
         return [f"the database cannot be used: {busy.code}"]
     wanted = newest_revision()

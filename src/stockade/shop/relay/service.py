@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from stockade.shop.jobs import ended
 from stockade.shop.logs import logger
 from stockade.shop.relay.kafka_sink import KafkaSink
 from stockade.shop.relay.relay import Counts, Relay
@@ -53,14 +54,9 @@ async def relaying(database: Database, sink: Sink, now_ms: Callable[[], int]) ->
         yield relay
     finally:
         stop.set()
-        await _ended(task)
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    try:
-        await task
-    except Exception as error:  # noqa: BLE001 - the last note could not be written: these events are sent again
-        _report(error)
+        await ended([task])
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            _report(error)  # the last note could not be written: these events are sent again
 
 
 def _report(told: Counts | Exception) -> None:
