@@ -113,8 +113,12 @@ async def test_a_session_is_clean_before_its_next_use(postgres_url, request):
         assert await others.lock("a").try_acquire() is None
         await (await others.lock("b").acquire(timeout=5)).release()
         await held.release()
+        count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+
+        async def ask(connection):
+            return await connection.fetchval(count)
+
         for provider in (locks, others):
             assert provider.backend._locks.pool.sessions
             for session in provider.backend._locks.pool.sessions:
-                count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-                assert await session.start(lambda at: at.fetchval(count), 5.0) == 0
+                assert await session.start(ask, 5.0) == 0

@@ -54,7 +54,7 @@ class Acquirer:
             queue.answer_due = sent_at
             try:
                 statement = session.start(self._dialect.take, self._patience_s, ask)
-                token = await self._answer(queue, statement)
+                token = await self._answer(queue, session, statement)
             except SessionLost as lost:
                 if was_fresh or lost.silent or not left:
                     raise
@@ -69,11 +69,11 @@ class Acquirer:
             return None
         raise AssertionError("the last try raises or returns")
 
-    async def _answer(self, queue: WaitQueue, statement: "asyncio.Task[T]") -> T:
+    async def _answer(self, queue: WaitQueue, session: Session, statement: "asyncio.Task[T]") -> T:
         """The answer. When it is late the callers get an error, and it is waited for all the same: it may be a grant,
         and its session ends it if it never comes."""
-        await asyncio.wait({statement}, timeout=max(queue.patience_end - time.monotonic(), 0.0))
-        if not statement.done():
+        queue.asked = session
+        if not await session.wait_for(statement, queue.patience_end, self._patience_s):
             queue.fail(LockUnavailable(f"{self._dialect.kind}: no answer within {self._patience_s:.1f} s"))
             await asyncio.wait({statement})
             queue.was_answered(self._patience_s)
@@ -163,7 +163,8 @@ class Acquirer:
         first = queue.first
         ask, sent_at = first.ask if first is not None else ask, time.monotonic()
         try:
-            token = await self._answer(queue, session.start(self._dialect.mark, self._patience_s, ask))
+            statement = session.start(self._dialect.mark, self._patience_s, ask)
+            token = await self._answer(queue, session, statement)
         except SessionLost:
             raise
         except LockUnavailable:
