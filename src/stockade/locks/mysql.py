@@ -21,6 +21,7 @@ from stockade.locks.sessions.backend import CONNECTIONS, PATIENCE_S
 from stockade.locks.sessions.dialect import Seen, hashed, prepared
 
 _INTERRUPTED = 1317  # the answer to a statement that KILL QUERY has ended
+_DEADLOCK = 3058  # of user locks, in MySQL: the wait was given up
 _TABLE_MISSING = 1146
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS stockade_fences (name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY, "
@@ -147,7 +148,7 @@ class MySQLDialect:
         try:
             return await self._get(connection, ask, wait_s)
         except self._error as error:
-            if error.args[0] != _INTERRUPTED and classify(error) is not Failure.DEADLOCK:
+            if error.args[0] not in (_INTERRUPTED, _DEADLOCK):
                 raise
             await self._ask(connection, "SELECT RELEASE_LOCK(%s)", self._key(ask.spec.name))
             return False

@@ -13,9 +13,10 @@ from stockade.locks.errors import LockUnavailable
 from stockade.locks.sessions.dialect import Dialect
 from stockade.locks.sessions.pool import SessionPool
 from stockade.locks.sessions.session import Session, SessionLost
-from stockade.locks.sessions.waitqueue import GRACE_S, WaitQueue
+from stockade.locks.sessions.waitqueue import WaitQueue
 
 T = TypeVar("T")
+_WAIT_SHARE = 0.6  # of the patience: so long a statement waits on the server; the rest is for the way of its answer
 _INTERRUPT_S = 2.0  # how long an interrupted statement may take to end
 
 
@@ -143,9 +144,9 @@ class Acquirer:
         if first is None:
             return None
         ask, started = first.ask, time.monotonic()
-        wait_s = min(self._patience_s, max(queue.longest_wait_s(), 0.001))
+        wait_s = min(self._patience_s * _WAIT_SHARE, max(queue.longest_wait_s(), 0.001))
         queue.answer_due = started + wait_s
-        waiting = seat.start(self._dialect.wait, wait_s + GRACE_S, ask, wait_s)
+        waiting = seat.start(self._dialect.wait, self._patience_s, ask, wait_s)
         await _first_of({waiting, queue.emptied()})  # ends: the seat's bound
         if not waiting.done():
             await self._interrupt(seat, waiting)
