@@ -82,6 +82,18 @@ async def test_tokens_grow_over_sessions(provider):
     assert tokens == sorted(set(tokens))
 
 
+async def test_the_longest_owner_has_a_token(provider):
+    """A caller's own word of 32 letters, in any script, and long metadata: granted at once and after a wait."""
+    word = "글" * 32
+    held = await provider.lock("a", metadata="m" * 300).acquire(timeout=5, token=word)
+    waiter = asyncio.create_task(provider.lock("a", metadata="m" * 300).acquire(timeout=5, token=word[:-1] + "x"))
+    await queued(Actors(), provider.lock("a"), 1)
+    await held.release()
+    later = await waiter
+    assert later.fencing_token > held.fencing_token
+    await later.release()
+
+
 async def test_waiter_is_served_after_release(provider):
     """A waiter in the database's own queue gets the lock when it is given back."""
     lock = provider.lock("a")

@@ -32,6 +32,7 @@ _ALL_LETTERS = (
     "ALTER TABLE stockade_fences MODIFY owner VARCHAR(64) CHARACTER SET utf8mb4 NOT NULL, "
     "MODIFY metadata TEXT CHARACTER SET utf8mb4 NOT NULL"
 )
+_OWNER_CHARS = 64
 _CHARSET = """
     SELECT character_set_name FROM information_schema.columns
     WHERE table_schema = DATABASE() AND table_name = 'stockade_fences' AND column_name = 'metadata'"""
@@ -154,7 +155,7 @@ class MySQLDialect:
             return False
 
     async def mark(self, connection: Any, ask: Ask) -> int:
-        words = self._key(ask.spec.name), self._text(ask.owner), self._text(ask.spec.metadata)
+        words = self._key(ask.spec.name), self._text(ask.owner)[:_OWNER_CHARS], self._text(ask.spec.metadata)
         try:
             return await self._count_up(connection, *words)
         except self._error as error:

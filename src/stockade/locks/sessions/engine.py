@@ -23,7 +23,7 @@ from stockade.locks.sessions.session import Session, SessionLost
 from stockade.locks.sessions.waitqueue import GRACE_S, Waiter, WaitQueue
 
 T = TypeVar("T")
-_CLOSE_S = 1.0  # how long tasks may take to end after their sessions were ended
+_CLOSE_S = 0.3  # how long tasks may take to end after their sessions were ended
 
 
 class Hold:

@@ -24,7 +24,7 @@ POLL_S = 0.05  # how often a name without a seat is tried
 POLLS_A_SECOND = 500.0  # of all names without a seat together
 MAX_POLL_S = 2.0
 _BUSY = 3  # so many statements in line at a shared session ask for one more session
-_CLOSE_S = 1.0  # how long connections that are being made may take to end
+_CLOSE_S = 0.3  # how long connections that are being made may take to end
 _LOOK_S = 1.0  # how often sessions that hold locks are looked at, for drivers that do not tell of an end
 
 
