@@ -47,6 +47,7 @@ class Acquirer:
 
     async def get_now(self, queue: WaitQueue) -> Won | None:
         """Ask once for the first caller, over a shared session; over a fresh one after sessions closed while idle."""
+        refused: SessionLost | None = None
         for left in reversed(range(self._tries)):
             session = await self._pool.shared(queue.patience_end)
             if (first := queue.first) is None:
@@ -59,6 +60,7 @@ class Acquirer:
             except SessionLost as lost:
                 if was_fresh or lost.silent or not left:
                     raise
+                refused = lost if lost.answered else refused
                 continue
             except LockUnavailable:
                 await self._make_sure_it_is_free(session, queue.name)
@@ -66,6 +68,8 @@ class Acquirer:
             queue.was_answered(self._patience_s)
             if token is not None:
                 return Won(ask, session, token, sent_at)
+            if refused is not None:  # what has the lock may be the session that was ended a moment ago
+                raise refused
             queue.is_elsewhere()
             return None
         raise AssertionError("the last try raises or returns")

@@ -28,9 +28,11 @@ class SessionLost(LockUnavailable):
 
     Attributes:
         silent: it was ended here because the server did not answer.
+        answered: it was ended here after an error of the server, which may keep its locks for a moment more.
     """
 
     silent = False
+    answered = False
 
 
 class Session:
@@ -140,8 +142,10 @@ class Session:
             return self._lost("the server did not answer in time" if self._silent else describe(error))
         what = classify(error)
         if what is Failure.LOST:
+            lost = self._lost(describe(error))
+            lost.answered = not self.gone
             self._drop(self, "its database session ended")
-            return self._lost(describe(error))
+            return lost
         if what is Failure.OTHER and type(error).__module__.partition(".")[0] not in _DRIVERS:
             return error
         return LockUnavailable(f"{self.dialect.kind}: {describe(error)}")
