@@ -162,7 +162,11 @@ def make_site(kind, servers):
 
 def url_of(kind, port):
     """Of the user that can be refused."""
-    return f"postgresql://{USER}@127.0.0.1:{port}/postgres" if kind == "postgres" else f"mariadb://{USER}@127.0.0.1:{port}/stockade"
+    return (
+        f"postgresql://{USER}@127.0.0.1:{port}/postgres"
+        if kind == "postgres"
+        else f"mariadb://{USER}@127.0.0.1:{port}/stockade"
+    )
 
 
 @pytest.fixture(

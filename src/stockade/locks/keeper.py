@@ -333,6 +333,8 @@ class Keeper(Generic[LeaseT]):
     def lose_owner(self, owner: str, reason: str) -> None:
         """The same by owner id, for backends that hear of a loss themselves."""
         lease = self.renewer.lease_of(owner)
+        if lease is None:  # one without a lease is not renewed
+            lease = next((held for held in list(self._held.values()) if held.token == owner), None)
         if lease is not None:
             self.lose(lease, reason)
 

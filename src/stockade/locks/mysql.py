@@ -21,6 +21,7 @@ from stockade.locks.sessions.backend import CONNECTIONS, PATIENCE_S
 from stockade.locks.sessions.dialect import Seen, hashed, prepared
 
 _INTERRUPTED = 1317  # the answer to a statement that KILL QUERY has ended
+_DEADLOCK = 3058  # of user locks, in MySQL: the wait was given up
 _TABLE_MISSING = 1146
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS stockade_fences (name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY, "
@@ -31,6 +32,7 @@ _ALL_LETTERS = (
     "ALTER TABLE stockade_fences MODIFY owner VARCHAR(64) CHARACTER SET utf8mb4 NOT NULL, "
     "MODIFY metadata TEXT CHARACTER SET utf8mb4 NOT NULL"
 )
+_OWNER_CHARS = 64
 _CHARSET = """
     SELECT character_set_name FROM information_schema.columns
     WHERE table_schema = DATABASE() AND table_name = 'stockade_fences' AND column_name = 'metadata'"""
@@ -147,13 +149,13 @@ class MySQLDialect:
         try:
             return await self._get(connection, ask, wait_s)
         except self._error as error:
-            if error.args[0] != _INTERRUPTED and classify(error) is not Failure.DEADLOCK:
+            if error.args[0] not in (_INTERRUPTED, _DEADLOCK):
                 raise
             await self._ask(connection, "SELECT RELEASE_LOCK(%s)", self._key(ask.spec.name))
             return False
 
     async def mark(self, connection: Any, ask: Ask) -> int:
-        words = self._key(ask.spec.name), self._text(ask.owner), self._text(ask.spec.metadata)
+        words = self._key(ask.spec.name), self._text(ask.owner)[:_OWNER_CHARS], self._text(ask.spec.metadata)
         try:
             return await self._count_up(connection, *words)
         except self._error as error:

@@ -148,14 +148,14 @@ class PostgresDialect:
     async def take(self, connection: Any, ask: Ask) -> int | None:
         key = self._key(ask.spec.name)
         sql = """
-            SELECT pg_backend_pid(), CASE WHEN pg_try_advisory_lock($1) THEN
-                set_config('application_name', $2 || pg_current_xact_id()::text || ' ' || $3, false) END"""
+            SELECT session, token,
+                   CASE WHEN token IS NOT NULL THEN set_config('application_name', $2 || token || ' ' || $3, false) END
+            FROM (SELECT pg_backend_pid() AS session,
+                         CASE WHEN pg_try_advisory_lock($1) THEN pg_current_xact_id()::text END AS token
+                  OFFSET 0) AS t"""
         row = await connection.fetchrow(sql, key, self._label(key, ask.owner), ask.spec.metadata[:_METADATA_CHARS])
         self._same_session(connection, row[0])
-        return None if row[1] is None else self._token(row[1], ask)
-
-    def _token(self, label: str, ask: Ask) -> int:
-        return int(label[len(self._label(0, ask.owner)) :].split(" ", 1)[0])
+        return None if row[1] is None else int(row[1])
 
     async def wait(self, connection: Any, ask: Ask, wait_s: float) -> bool:
         key = self._key(ask.spec.name)
@@ -170,11 +170,11 @@ class PostgresDialect:
 
     async def mark(self, connection: Any, ask: Ask) -> int:
         key = self._key(ask.spec.name)
-        sql = """SELECT pg_backend_pid(),
+        sql = """SELECT pg_backend_pid(), pg_current_xact_id()::text,
             set_config('application_name', $1 || pg_current_xact_id()::text || ' ' || $2, false)"""
         row = await connection.fetchrow(sql, self._label(key, ask.owner), ask.spec.metadata[:_METADATA_CHARS])
         self._same_session(connection, row[0])
-        return self._token(row[1], ask)
+        return int(row[1])
 
     async def give(self, connection: Any, name: str, last: bool) -> bool:
         if not last:  # the label tells of a lock that is held still, or no more: its key says which

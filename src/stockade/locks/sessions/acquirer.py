@@ -13,9 +13,10 @@ from stockade.locks.errors import LockUnavailable
 from stockade.locks.sessions.dialect import Dialect
 from stockade.locks.sessions.pool import SessionPool
 from stockade.locks.sessions.session import Session, SessionLost
-from stockade.locks.sessions.waitqueue import GRACE_S, WaitQueue
+from stockade.locks.sessions.waitqueue import WaitQueue
 
 T = TypeVar("T")
+_WAIT_SHARE = 0.6  # of the patience: so long a statement waits on the server; the rest is for the way of its answer
 _INTERRUPT_S = 2.0  # how long an interrupted statement may take to end
 
 
@@ -46,6 +47,7 @@ class Acquirer:
 
     async def get_now(self, queue: WaitQueue) -> Won | None:
         """Ask once for the first caller, over a shared session; over a fresh one after sessions closed while idle."""
+        refused: SessionLost | None = None
         for left in reversed(range(self._tries)):
             session = await self._pool.shared(queue.patience_end)
             if (first := queue.first) is None:
@@ -54,10 +56,11 @@ class Acquirer:
             queue.answer_due = sent_at
             try:
                 statement = session.start(self._dialect.take, self._patience_s, ask)
-                token = await self._answer(queue, statement)
+                token = await self._answer(queue, session, statement)
             except SessionLost as lost:
                 if was_fresh or lost.silent or not left:
                     raise
+                refused = lost if lost.answered else refused
                 continue
             except LockUnavailable:
                 await self._make_sure_it_is_free(session, queue.name)
@@ -65,15 +68,17 @@ class Acquirer:
             queue.was_answered(self._patience_s)
             if token is not None:
                 return Won(ask, session, token, sent_at)
+            if refused is not None:  # what has the lock may be the session that was ended a moment ago
+                raise refused
             queue.is_elsewhere()
             return None
         raise AssertionError("the last try raises or returns")
 
-    async def _answer(self, queue: WaitQueue, statement: "asyncio.Task[T]") -> T:
+    async def _answer(self, queue: WaitQueue, session: Session, statement: "asyncio.Task[T]") -> T:
         """The answer. When it is late the callers get an error, and it is waited for all the same: it may be a grant,
         and its session ends it if it never comes."""
-        await asyncio.wait({statement}, timeout=max(queue.patience_end - time.monotonic(), 0.0))
-        if not statement.done():
+        queue.asked = session
+        if not await session.wait_for(statement, queue.patience_end, self._patience_s):
             queue.fail(LockUnavailable(f"{self._dialect.kind}: no answer within {self._patience_s:.1f} s"))
             await asyncio.wait({statement})
             queue.was_answered(self._patience_s)
@@ -143,9 +148,9 @@ class Acquirer:
         if first is None:
             return None
         ask, started = first.ask, time.monotonic()
-        wait_s = min(self._patience_s, max(queue.longest_wait_s(), 0.001))
+        wait_s = min(self._patience_s * _WAIT_SHARE, max(queue.longest_wait_s(), 0.001))
         queue.answer_due = started + wait_s
-        waiting = seat.start(self._dialect.wait, wait_s + GRACE_S, ask, wait_s)
+        waiting = seat.start(self._dialect.wait, self._patience_s, ask, wait_s)
         await _first_of({waiting, queue.emptied()})  # ends: the seat's bound
         if not waiting.done():
             await self._interrupt(seat, waiting)
@@ -163,7 +168,8 @@ class Acquirer:
         first = queue.first
         ask, sent_at = first.ask if first is not None else ask, time.monotonic()
         try:
-            token = await self._answer(queue, session.start(self._dialect.mark, self._patience_s, ask))
+            statement = session.start(self._dialect.mark, self._patience_s, ask)
+            token = await self._answer(queue, session, statement)
         except SessionLost:
             raise
         except LockUnavailable:

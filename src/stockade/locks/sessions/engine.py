@@ -18,13 +18,12 @@ from stockade.locks.ask import Ask, Holder, LockInfo
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.sessions.acquirer import Acquirer, Won
 from stockade.locks.sessions.dialect import Dialect
-from stockade.locks.sessions.pool import SessionPool
+from stockade.locks.sessions.pool import CLOSED, SessionPool
 from stockade.locks.sessions.session import Session, SessionLost
 from stockade.locks.sessions.waitqueue import GRACE_S, Waiter, WaitQueue
 
 T = TypeVar("T")
-_CLOSED = "the provider is closed"
-_CLOSE_S = 1.0  # how long tasks may take to end after their sessions were ended
+_CLOSE_S = 0.3  # how long tasks may take to end after their sessions were ended
 
 
 class Hold:
@@ -76,7 +75,7 @@ class SessionLocks:
             LockUnavailable: the server did not answer, or refused.
         """
         if self.pool.closed:
-            raise LockUnavailable(_CLOSED)
+            raise LockUnavailable(CLOSED)
         name = ask.spec.name
         queue = self.queues.get(name)
         if queue is None:
@@ -120,7 +119,7 @@ class SessionLocks:
         while not waiter.future.done():
             left_s = limit_s
             if queue.holder is None or queue.holder.giving is not None:
-                left_s += max(queue.answered_at, began) - time.monotonic()
+                left_s += max(queue.alive_at, began) - time.monotonic()
             if left_s <= 0:
                 raise self._no_answer(limit_s, queue.name)
             await asyncio.wait({waiter.future}, timeout=left_s)
@@ -244,9 +243,11 @@ class SessionLocks:
         if hold is None:
             return False
         giving = self._begin_to_give(hold)
-        await asyncio.wait({giving}, timeout=self._patience_s)
-        if not giving.done():
-            raise self._no_answer(self._patience_s)
+        return await self._given(hold, giving)
+
+    async def _given(self, hold: Hold, giving: "asyncio.Task[bool]") -> bool:
+        if not await hold.session.wait_for(giving, time.monotonic() + self._patience_s, self._patience_s):
+            raise self._no_answer(self._patience_s, hold.ask.spec.name)
         return giving.result()
 
     def _lost(self, owners: list[str], reason: str) -> None:
@@ -295,8 +296,7 @@ class SessionLocks:
             session = await self.pool.shared(end)
             was_fresh = session.fresh
             statement = session.start(work, self._patience_s, *args)
-            await asyncio.wait({statement}, timeout=max(end - time.monotonic(), 0.0))
-            if not statement.done():
+            if not await session.wait_for(statement, end, self._patience_s):
                 raise self._no_answer(self._patience_s)
             try:
                 return statement.result()
@@ -327,10 +327,7 @@ class SessionLocks:
             hold = queue.holder
             giving = self._begin_to_give(hold)
             self._on_lost([hold.ask.owner], "it was broken")
-            await asyncio.wait({giving}, timeout=self._patience_s)
-            if not giving.done():
-                raise self._no_answer(self._patience_s, name)
-            return giving.result()
+            return await self._given(hold, giving)
         holders = [each.session for each in await self._call(self._dialect.look, name) if each.granted]
         for session in holders:
             await self._call(self._dialect.end_session, session)
@@ -339,7 +336,7 @@ class SessionLocks:
     async def close(self) -> None:
         """End every session, and whatever is under way."""
         for queue in [*self.queues.values()]:
-            queue.fail(LockUnavailable(_CLOSED))
+            queue.fail(LockUnavailable(CLOSED))
         await self.pool.close()
         if self._tasks:
             await asyncio.wait({*self._tasks}, timeout=_CLOSE_S)

@@ -19,11 +19,12 @@ from stockade.locks.sessions import fork
 from stockade.locks.sessions.dialect import Dialect
 from stockade.locks.sessions.session import Session, unavailable
 
+CLOSED = "the provider is closed"
 POLL_S = 0.05  # how often a name without a seat is tried
 POLLS_A_SECOND = 500.0  # of all names without a seat together
 MAX_POLL_S = 2.0
 _BUSY = 3  # so many statements in line at a shared session ask for one more session
-_CLOSE_S = 1.0  # how long connections that are being made may take to end
+_CLOSE_S = 0.3  # how long connections that are being made may take to end
 _LOOK_S = 1.0  # how often sessions that hold locks are looked at, for drivers that do not tell of an end
 
 
@@ -90,6 +91,8 @@ class SessionPool:
         return self._opening
 
     def _start_to_open(self, part: list[Session]) -> "asyncio.Task[Session]":
+        if self.closed:
+            raise LockUnavailable(CLOSED)
         task = asyncio.get_running_loop().create_task(self._open(part))
         self._openings.add(task)
         task.add_done_callback(self._opened)
@@ -111,7 +114,7 @@ class SessionPool:
             raise unavailable(self.dialect.kind, error) from error
         if self.closed:
             self.dialect.abort(connection)
-            raise LockUnavailable("the provider is closed")
+            raise LockUnavailable(CLOSED)
         session = Session(connection, self.dialect, self.drop)
         fork.belongs_here(session)
         part.append(session)
@@ -135,8 +138,8 @@ class SessionPool:
 
     async def open_seat(self, end: float) -> Session:
         """One more seat. Errors as for `shared`."""
-        self._opening_seats += 1
         opening = self._start_to_open(self._seats)
+        self._opening_seats += 1
         await asyncio.wait({opening}, timeout=max(end - time.monotonic(), 0.0))
         if opening.done():
             return opening.result()

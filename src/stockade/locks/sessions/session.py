@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stockade.core import StockadeError
 from stockade.drivers.failures import AccessRefused, Failure, classify, describe
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.sessions.dialect import Dialect
@@ -27,9 +28,11 @@ class SessionLost(LockUnavailable):
 
     Attributes:
         silent: it was ended here because the server did not answer.
+        answered: it was ended here after an error of the server, which may keep its locks for a moment more.
     """
 
     silent = False
+    answered = False
 
 
 class Session:
@@ -49,6 +52,7 @@ class Session:
         self.fresh = True  # no statement was sent yet, so it cannot have been closed while idle
         self.ended = False
         self.pending = 0
+        self.answered_at = -math.inf  # monotonic second of the last answer
         self.ping: asyncio.Task[bool] | None = None
         self._drop = drop
         self._timer: asyncio.TimerHandle | None = None
@@ -84,6 +88,16 @@ class Session:
         task.add_done_callback(self._done)
         return task
 
+    async def wait_for(self, statement: "asyncio.Task[Any]", end: float, patience_s: float) -> bool:
+        """Wait for a statement of this session until the monotonic second `end`, or longer while the session answers
+        those before it. Whether it has ended."""
+        while not statement.done():
+            left_s = max(end, self.answered_at + patience_s) - time.monotonic()
+            if left_s <= 0:
+                return False
+            await asyncio.wait({statement}, timeout=left_s)
+        return True
+
     def _done(self, task: "asyncio.Task[Any]") -> None:
         self.pending -= 1
         if not task.cancelled():
@@ -103,7 +117,7 @@ class Session:
                 raise translated from error
             finally:
                 self._timer.cancel()
-                self._sent_at = math.inf
+                self._sent_at, self.answered_at = math.inf, time.monotonic()
 
     def _look(self, bound_s: float) -> None:
         """The time is up: end the session, or give it as long as its holders' leases."""
@@ -122,12 +136,16 @@ class Session:
         return lost
 
     def _translated(self, error: Exception) -> Exception:
+        if isinstance(error, StockadeError):
+            return error
         if self.ended:
             return self._lost("the server did not answer in time" if self._silent else describe(error))
         what = classify(error)
         if what is Failure.LOST:
+            lost = self._lost(describe(error))
+            lost.answered = not self.gone
             self._drop(self, "its database session ended")
-            return self._lost(describe(error))
+            return lost
         if what is Failure.OTHER and type(error).__module__.partition(".")[0] not in _DRIVERS:
             return error
         return LockUnavailable(f"{self.dialect.kind}: {describe(error)}")
@@ -135,6 +153,8 @@ class Session:
 
 def unavailable(kind: str, error: Exception) -> Exception:
     """The error of a connection that could not be made."""
+    if isinstance(error, StockadeError):
+        return error
     if isinstance(error, AccessRefused) or classify(error) is not Failure.OTHER:
         return LockUnavailable(describe(error) if isinstance(error, OSError | AccessRefused) else f"{kind}: {error}")
     return error

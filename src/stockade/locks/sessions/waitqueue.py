@@ -5,6 +5,7 @@ them apart: one name has one holder here, and one request on the server.
 """
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from stockade.locks.errors import LockUnavailable
 
 if TYPE_CHECKING:
     from stockade.locks.sessions.engine import Hold
+    from stockade.locks.sessions.session import Session
 
 GRACE_S = 0.4  # how long an answer of the server may come after a caller's time is up
 
@@ -48,7 +50,8 @@ class WaitQueue:
         self.driver: asyncio.Task[None] | None = None
         self.elsewhere = False
         self.answer_due: float | None = None
-        self.answered_at = 0.0
+        self.answered_at = -math.inf
+        self.asked: Session | None = None  # the session that was asked last
         self.patience_end = 0.0
         self._emptied: asyncio.Future[None] | None = None
 
@@ -63,6 +66,11 @@ class WaitQueue:
         if self.holder is not None:
             return True
         return self.elsewhere and (self.answer_due is None or self.answer_due > time.monotonic() + GRACE_S)
+
+    @property
+    def alive_at(self) -> float:
+        """Monotonic second of the last answer that this name, or its session, has had."""
+        return self.answered_at if self.asked is None else max(self.answered_at, self.asked.answered_at)
 
     def longest_wait_s(self) -> float:
         """Seconds until the last of the deadlines."""
