@@ -53,7 +53,8 @@ class Terminal:
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(lambda loop, context: None)  # refused handshakes are what is tested
         self._tasks = set()
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
         self._server = self._do(asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context))
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -84,6 +85,8 @@ class Terminal:
 
         self._do(end())
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
 
 
 async def pump(reader, writer):
