@@ -5,6 +5,8 @@ import contextlib
 import inspect
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -89,6 +91,30 @@ def test_a_handler_that_stands_in_line_behind_itself(redis_server, monkeypatch):
 
     server = redis_server()
     assert in_child(8.0, lambda: call_in_handler(make, server.url, server)) == "['in vain', 1]"
+
+
+ENDING = """
+import atexit, threading, redis
+from stockade.locks import RedisLocks
+locks = RedisLocks(%s)
+held = locks.lock("a").acquire(timeout=5)
+waiter = threading.Thread(target=lambda: locks.lock("a").acquire(timeout=30), daemon=True)
+waiter.start()
+while not locks.inspect("a").waiters:
+    pass
+def end():
+    held.release()
+    print("released")
+atexit.register(end)
+"""
+
+
+@pytest.mark.parametrize("where", ["{url!r}", "redis.Redis.from_url({url!r})"])
+def test_the_interpreter_ends(redis_url, where):
+    """With a waiter asleep, a notice thread at work and a release at exit a process ends quietly and at once."""
+    script = ENDING % where.format(url=redis_url)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "released\n", "")
 
 
 @pytest.mark.parametrize("used", ["made", "used", "in a call", "guarded"])
