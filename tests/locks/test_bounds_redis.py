@@ -25,6 +25,7 @@ from stockade.lab.servers.process import free_port
 from stockade.locks import LockUnavailable
 from stockade.locks.blocking import run
 from stockade.locks.port import ServerError
+from stockade.locks.wire import resolve
 from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
 from stockade.locks.wire.cluster import SLOTS, ClusterTransport
 from stockade.locks.wire.multiplexed import MultiplexedTransport
@@ -255,6 +256,42 @@ def test_a_handshake_that_nobody_answers(face):
             await transport.close()
 
         assert ends_within(3 * TIMEOUT_S + NOISE_S, lambda: drive(FACES[face], work())).error is None
+
+
+@pytest.mark.parametrize("face", ["url-threads", "url-aio", "client-threads", "client-aio"])
+def test_a_name_server_that_is_silent(face, monkeypatch):
+    """A name that is looked up for ever costs a call its own time, and later calls do not pile up threads."""
+    answer, asked = threading.Event(), []
+
+    def ask(host, port, flags):
+        if flags:
+            raise socket.gaierror("it is a name")
+        asked.append(host)
+        assert answer.wait(30)
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(resolve, "_ask", ask)
+    address = "redis://silent.example:6379"
+    transport = {
+        "url-threads": lambda: ThreadedTransport(address),
+        "url-aio": lambda: MultiplexedTransport(address),
+        "client-threads": lambda: ClientTransport(redis.Redis.from_url(address)),
+        "client-aio": lambda: AsyncClientTransport(redis.asyncio.Redis.from_url(address)),
+    }[face]()
+
+    async def work():
+        for _ in range(3):
+            with pytest.raises(LockUnavailable) as told:
+                await transport.call(*ASK, timeout_s=TIMEOUT_S)
+            assert told.value.sent is False
+        await transport.close()
+
+    try:
+        assert ends_within(3 * TIMEOUT_S + NOISE_S, lambda: drive(FACES[face], work())).error is None
+        assert len(asked) == 1
+    finally:
+        answer.set()
+    eventually(lambda: not resolve._running)
 
 
 @pytest.mark.parametrize("face", ["url-threads", "client-threads"])

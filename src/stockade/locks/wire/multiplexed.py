@@ -7,7 +7,6 @@ withdrawal needs: a cancelled call has been sent before whatever is sent next. N
 """
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
@@ -24,6 +23,7 @@ from stockade.locks.wire.transport import Gap, Heard
 
 _LONG_S = 1.0
 _PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+_CLOSE_S = 0.5
 _CLOSED = "the provider is closed"
 _LATE = "lock server: no answer in time"
 
@@ -92,7 +92,14 @@ class MultiplexedTransport:
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect_for_calls(timeout_s))
             self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())  # callers may be gone
-        return await asyncio.shield(self._connecting)
+        connecting = self._connecting
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if connecting.cancelled() and not (me and me.cancelling()):  # by `close`; the caller was not
+                raise LockUnavailable.unsent(_CLOSED) from None
+            raise
 
     async def _connect_for_calls(self, timeout_s: float) -> Pipe:
         """One attempt for everybody who needs it; it goes on when the caller that began it is cancelled."""
@@ -237,7 +244,7 @@ class MultiplexedTransport:
     async def _keep_listening(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
         """Until closed: listen to the connection's end, subscribe again, tell of the gap."""
         pause_s, ready = _PAUSE_S, self._ready
-        while True:
+        while not self._closed:
             try:
                 pipe = await self._subscribed(channel, heard, timeout_s)
             except (LockUnavailable, ServerError) as error:
@@ -262,17 +269,13 @@ class MultiplexedTransport:
         self._closed = True
         if self._loop is not asyncio.get_running_loop():
             self._move_to(asyncio.get_running_loop())
-        if self._listener is not None:
-            self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
-            if not self._ready.done():
-                self._ready.cancel()
-        pending = [task for task in (self._connecting, *self._repeating) if task is not None]
-        for task in pending:
+        ending = [task for task in (self._listener, self._connecting) if task is not None]
+        for task in ending:
             task.cancel()
-        if pending:
-            await asyncio.wait(pending)
+        if ending or self._repeating:  # what is repeated ends with the connecting, and tells its callers
+            await asyncio.wait([*ending, *self._repeating], timeout=_CLOSE_S)
+        if self._listener is not None and not self._ready.done():
+            self._ready.cancel()
         if self._pipe is not None:
             self._pipe.abort("closed")
         await asyncio.sleep(0)  # the loop closes aborted sockets in its next tick
