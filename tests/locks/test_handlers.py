@@ -164,7 +164,6 @@ def handed_over():
         with locks.lock("other"):
             held.set()
             entered.wait(5)
-            time.sleep(0)
         said.append("given back")
 
     thread = threading.Thread(target=holder, daemon=True)
