@@ -18,9 +18,11 @@ from typing import Any
 from stockade.core import NotSupported
 from stockade.locks.errors import missing
 from stockade.locks.wire.resolve import places, places_async
+from stockade.locks.wire.sockets import HangUp
 
 _NO_CALL_S = 0.5  # how long a connection waits where no call is under way, e.g. while it is closed
 _LEAST_S = 0.001
+_SLACK = 1.0625
 _DROPPED = (
     "maint_notifications_config", "maint_notifications_pool_handler", "oss_cluster_maint_notifications_handler",
     "orig_host_address", "orig_socket_timeout", "orig_socket_connect_timeout", "retry_on_error",
@@ -60,15 +62,20 @@ class Turn:
 _turn: "ContextVar[Turn | None]" = ContextVar("stockade_lock_call", default=None)
 
 
-@contextlib.contextmanager
-def turn(timeout_s: float) -> Iterator[Turn]:
-    """Copied connections that are used inside end within `timeout_s` seconds."""
-    made = Turn(time.monotonic() + timeout_s)
-    token = _turn.set(made)
-    try:
-        yield made
-    finally:
-        _turn.reset(token)
+class turn:  # noqa: N801 - used as a function
+    """`with turn(timeout_s)`: copied connections that are used inside end within `timeout_s` seconds."""
+
+    __slots__ = ("_made", "_token")
+
+    def __init__(self, timeout_s: float) -> None:
+        self._made = Turn(time.monotonic() + timeout_s)
+
+    def __enter__(self) -> Turn:
+        self._token = _turn.set(self._made)
+        return self._made
+
+    def __exit__(self, *_: object) -> None:
+        _turn.reset(self._token)
 
 
 def own_copy(client: Any, *, asyncio: bool) -> Any:
@@ -190,20 +197,28 @@ class _Timely:
     """The time limits of a connection, as the call that is under way has them."""
 
     share_of_turn = 1.0
+    bounded_outside = False
 
     def left_s(self) -> float:
         call = _turn.get()
         return _NO_CALL_S if call is None else max(call.left_s() * self.share_of_turn, _LEAST_S)
 
     @property
-    def socket_timeout(self) -> float:
-        return self.left_s()
+    def socket_timeout(self) -> float | None:
+        """None where the whole call has a timer anyway: another one for each reply costs a tenth of the call."""
+        return None if self.bounded_outside and self.share_of_turn == 1.0 else self.left_s()
 
     @socket_timeout.setter
     def socket_timeout(self, seconds: float | None) -> None:
         """Nothing that is set counts."""
 
-    socket_connect_timeout = socket_timeout
+    @property
+    def socket_connect_timeout(self) -> float:
+        return self.left_s()
+
+    @socket_connect_timeout.setter
+    def socket_connect_timeout(self, seconds: float | None) -> None:
+        """Nothing that is set counts."""
 
     @contextlib.contextmanager
     def _greeting(self) -> Iterator[None]:
@@ -221,6 +236,8 @@ class _TimelyThread(_Timely):
     """Before a connection class of redis-py in the order of bases."""
 
     def connect(self) -> None:
+        if getattr(self, "_sock", None):
+            return
         with self._greeting():
             super().connect()  # type: ignore[misc]  # redis-py's
 
@@ -245,17 +262,28 @@ class _TimelySocket:
         self._real = real
         self._timely = timely
         self._asked_s: float | None = None  # what redis-py wants; None: nothing of its own
+        self._limit_s: float | None = None  # what is set
+        self.fileno = real.fileno  # asked for in each call, as the next one
+        self.pending = getattr(real, "pending", _nothing_pending)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     def settimeout(self, seconds: float | None) -> None:
-        self._asked_s = seconds
+        self._asked_s = self._limit_s = seconds
         self._real.settimeout(seconds)
 
     def _bound(self) -> None:
-        left_s, asked_s = self._timely.left_s(), self._asked_s
-        self._real.settimeout(left_s if asked_s is None or _turn.get() is not None else min(asked_s, left_s))
+        """Bound the next wait, by an eighth more at most: a limit that can stay costs no system call."""
+        call, share = _turn.get(), self._timely.share_of_turn
+        if call is not None:
+            left_s = max((call.end - time.monotonic()) * share, _LEAST_S)
+        else:
+            left_s = _NO_CALL_S if self._asked_s is None else min(self._asked_s, _NO_CALL_S)
+        limit_s = self._limit_s
+        if limit_s is None or not left_s <= limit_s <= 1.125 * left_s:
+            self._limit_s = _SLACK * left_s
+            self._real.settimeout(self._limit_s)
 
     def sendall(self, data: bytes) -> None:
         self._bound()
@@ -265,15 +293,23 @@ class _TimelySocket:
         self._bound()
         return self._real.recv(*args)
 
-    def recv_into(self, *args: Any) -> int:
+    def recv_into(self, buffer: Any) -> int:
         self._bound()
-        return self._real.recv_into(*args)
+        return self._real.recv_into(buffer)
+
+
+def _nothing_pending() -> int:
+    return 0
 
 
 class _TimelyTask(_Timely):
     """The same for asyncio, where the whole call has a limit as well."""
 
+    bounded_outside = True
+
     async def connect(self) -> None:
+        if self.is_connected:  # type: ignore[attr-defined]
+            return
         with self._greeting():
             await super().connect()  # type: ignore[misc]
 
@@ -282,6 +318,14 @@ class _TimelyTask(_Timely):
         if isinstance(host, str):  # redis-py's own look-up would keep a thread that the loop waits for at its end
             await places_async(host, self.port)  # type: ignore[attr-defined]
         await super()._connect()  # type: ignore[misc]
+
+    async def can_read(self) -> bool:
+        """redis-py asks before it uses a kept connection; the loop may not have heard of its end yet."""
+        writer = getattr(self, "_writer", None)
+        sock = None if writer is None else writer.get_extra_info("socket")
+        if sock is not None and HangUp(sock.fileno()).seen():
+            raise ConnectionError("closed by the server while it was idle")
+        return bool(await super().can_read())  # type: ignore[misc]
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
         call = _turn.get()

@@ -17,6 +17,7 @@ from stockade.locks.wire.resolve import places
 IDLE_S = 1.0  # after a pause as long as this a connection that ends without a reply is taken to have ended meanwhile
 
 _CHUNK = 65536
+_SLACK = 1.0625
 _HUNG_UP = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere poll reports errors and full hang-ups by itself
 # A link that swallows everything is noticed after 45 s, not after the two hours of the system's default.
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
@@ -67,7 +68,7 @@ class Socket:
         self._reader = hiredis.Reader()
         self._limit_s: float | None = None
         self._pid = os.getpid()
-        self.used_at = 0.0  # when it answered last; 0: never
+        self.used_at = 0.0  # when the last call that it answered began; 0: none yet
         try:
             self._socket = _opened(address, end)
         except ssl.SSLCertVerificationError as error:  # asking again would not change it
@@ -110,13 +111,13 @@ class Socket:
         return reply
 
     def _limit(self, end: float | None) -> None:
-        """Bound the next wait; a limit that is at most an eighth too long stays, because each new one costs a call."""
+        """Bound the next wait, by an eighth more at most: a limit that can stay costs no system call."""
         limit_s = self._limit_s
         left_s = None if end is None else max(end - time.monotonic(), 0.001)
         if left_s == limit_s or (left_s and limit_s and left_s <= limit_s <= 1.125 * left_s):
             return
-        self._limit_s = left_s
-        self._socket.settimeout(left_s)
+        self._limit_s = None if left_s is None else _SLACK * left_s
+        self._socket.settimeout(self._limit_s)
 
     def is_dead(self) -> bool:
         """Whether the other side has closed it, or has said what nobody asked for."""

@@ -33,11 +33,12 @@ _LATE = "no answer in time"
 class _Call:
     """One command on its way: its bytes, then its reply."""
 
-    __slots__ = ("after", "busy", "data", "end", "error", "gate", "leads", "reply", "served")
+    __slots__ = ("after", "began", "busy", "data", "end", "error", "gate", "leads", "reply", "served")
 
-    def __init__(self, data: bytes, end: float) -> None:
+    def __init__(self, data: bytes, timeout_s: float) -> None:
         self.data = data  # empty once it is answered
-        self.end = end
+        self.began = time.monotonic()
+        self.end = self.began + timeout_s
         self.reply: Any = None
         self.error: Exception | None = None
         self.leads = False
@@ -93,7 +94,7 @@ class ThreadedTransport:
 
     async def call_packed(self, data: bytes, timeout_s: float) -> Any:
         me = threading.get_ident()
-        call = _Call(data, time.monotonic() + timeout_s)
+        call = _Call(data, timeout_s)
         if me in self._inside:
             return self._call_aside(call)
         try:
@@ -169,7 +170,8 @@ class ThreadedTransport:
             ServerError: the login was refused.
         """
         if self._answered == len(self._flight):
-            self._connect(own)
+            if self._socket is None or self._socket.is_dead() or self._closed:
+                self._connect(own)
             with self._guard:
                 self._flight, self._answered, self._pending = self._pending, 0, []
             self._send(own)
@@ -193,7 +195,7 @@ class ThreadedTransport:
     def _send(self, own: _Call) -> None:
         sock, flight = self._the_socket(), self._flight
         data = flight[0].data if len(flight) == 1 else b"".join([call.data for call in flight])
-        self._was_idle = 0 < sock.used_at < time.monotonic() - IDLE_S
+        self._was_idle = 0 < sock.used_at < own.began - IDLE_S
         try:
             sock.send(data, own.end)
         except TimeoutError as error:  # half of it is sent: the connection is of no use to anybody
@@ -235,7 +237,7 @@ class ThreadedTransport:
             if isinstance(error, TimeoutError):
                 raise
             raise LockUnavailable(str(error)) from error
-        sock.used_at = time.monotonic()
+        sock.used_at = own.began
         own.served += [call for call in flight[start:] if call.data == b""] if again else flight[start:]
         if drop and not again:
             self._drop()
@@ -294,6 +296,8 @@ class ThreadedTransport:
                 if call.gate is not None and call.end > now:
                     return call
             self._drop()  # nobody has time to wait for it: it is overdue
+        if self._closed:
+            self._drop()
         self._flight, self._answered = (), 0  # it refers to calls, and they to each other
         return self._pending[0] if self._pending else None
 
