@@ -244,10 +244,17 @@ class Elsewhere:
         self.thread.start()
         return self
 
+    async def cancel_all(self):
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     def run(self, work):
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
 
     def __exit__(self, *exc):
+        self.run(self.cancel_all())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)
         self.loop.close()
