@@ -18,7 +18,6 @@ from stockade.locks import LockUnavailable
 from stockade.locks.blocking import run
 from stockade.locks.compat import threading as compat
 from stockade.locks.compat.redis_py import AsyncLock, Lock
-from tests.locks.harness import eventually
 from tests.waiting import eventually as eventually_sync
 
 pytestmark = pytest.mark.redis

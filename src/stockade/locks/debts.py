@@ -88,9 +88,10 @@ class Debts:
 
     def move(self) -> None:
         """In another event loop: go on there."""
+        self._job.forget()
+        self._wake()  # in the loop of before, so that it ends
         self._notice = None
         self._on_the_way = {}
-        self._job.forget()
         if self.busy and not self._closed:
             self._port.later(0.0, self._job.begin)
 

@@ -48,5 +48,5 @@ class Events:
         for listener in self.listeners:
             try:
                 listener(event)
-            except Exception:
+            except (Exception, SystemExit):
                 log.exception("a listener failed on %s", event)

@@ -1,7 +1,6 @@
 """The port on asyncio. Neighbours: `port.py` (what it promises), `blocking.py` (the same for threads)."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -28,23 +27,20 @@ class AsyncioPort:
         self.on_move: Callable[..., None] = lambda *, closed, busy: None
 
     def me(self) -> object:
-        # Without a loop `current_task` looks for the running one, which costs a system call before Python 3.12.
-        if self._loop is None or (task := asyncio.current_task(self._loop)) is None:
-            task = asyncio.current_task(self._arrive())
-        return task
+        loop = asyncio.get_running_loop()  # `current_task(self._loop)` would tell of a task that runs in another thread
+        if loop is not self._loop:
+            self._arrive(loop)
+        return asyncio.current_task(loop)
 
     def here(self) -> None:
-        if self._loop is None or asyncio.current_task(self._loop) is None:
-            self._arrive()
+        if (loop := asyncio.get_running_loop()) is not self._loop:
+            self._arrive(loop)
 
-    def _arrive(self) -> asyncio.AbstractEventLoop:
+    def _arrive(self, loop: asyncio.AbstractEventLoop) -> None:
         """Belong to the running loop from now on."""
-        loop, before = asyncio.get_running_loop(), self._loop
-        if loop is not before:
-            if before is not None:
-                self.on_move(closed=before.is_closed(), busy=self._cleaning())
-            self._loop, self._running, self._unfinished = loop, set(), set()
-        return loop
+        if (before := self._loop) is not None:
+            self.on_move(closed=before.is_closed(), busy=self._cleaning())
+        self._loop, self._running, self._unfinished = loop, set(), set()
 
     def _cleaning(self) -> bool:
         """Whether something given to `finish` is still under way."""
@@ -57,7 +53,7 @@ class AsyncioPort:
         return isinstance(me, asyncio.Task) and not me.get_loop().is_closed() and me.cancel("lock lost")
 
     def notice(self) -> asyncio.Future[bool | None]:
-        return (self._loop or asyncio.get_running_loop()).create_future()
+        return asyncio.get_running_loop().create_future()
 
     async def wait_notice(self, notice: asyncio.Future[bool | None], timeout_s: float | None) -> bool:
         if timeout_s is None:
@@ -71,13 +67,19 @@ class AsyncioPort:
             timer.cancel()
 
     def publish(self, notice: asyncio.Future[bool | None]) -> None:
-        if not notice.done() and not notice.get_loop().is_closed():
-            notice.set_result(None)
+        loop = notice.get_loop()
+        if loop is _running():
+            _come(notice)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(_come, notice)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
+        if _running() is None:  # a waiter's coroutine is thrown away after the end of its loop
+            work.close()
+            return None
         task = asyncio.create_task(work, name=name)
         self._running.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(self._running.discard)
@@ -87,13 +89,16 @@ class AsyncioPort:
         return not job.done() and not job.get_loop().is_closed()
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # no loop runs here any more, so nothing can be kept up
-            asyncio.get_running_loop().call_later(seconds, action)
+        if (loop := _running()) is not None:  # otherwise nothing can be kept up any more
+            loop.call_later(seconds, action)
 
     async def join(self, job: asyncio.Task[None], timeout_s: float) -> None:
         await asyncio.wait([job], timeout=max(timeout_s, 0.0))
 
     def finish(self, work: Coroutine[Any, Any, Any]) -> None:
+        if _running() is None:  # as for `spawn`
+            work.close()
+            return
         task = asyncio.create_task(work, name="stockade-lock-cleanup")
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
@@ -102,6 +107,18 @@ class AsyncioPort:
         end = self.now() + timeout_s
         while self._unfinished and (left_s := end - self.now()) > 0:
             await asyncio.wait(list(self._unfinished), timeout=left_s)
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _come(notice: "asyncio.Future[Any]") -> None:
+    if not notice.done():
+        notice.set_result(None)
 
 
 def _expire(notice: "asyncio.Future[Any]") -> None:

@@ -199,6 +199,8 @@ class QuorumBackend:
         ask = Ask(Spec(name), "-")
         answers = await self._everywhere("mutex_common", "mutex_inspect", ask=ask, flags=(), end=self._end())
         rows = [answer[0] for answer in answers if answer is not None]
+        if len(rows) < self._majority:
+            raise LockUnavailable("no majority of the lock servers answers", name)
         owners = [bytes(row[0]) for row in rows]
         owner = max(set(owners), key=owners.count, default=b"")
         if not owner or owners.count(owner) < self._majority:
@@ -211,6 +213,8 @@ class QuorumBackend:
     async def break_(self, name: str, kind: Kind) -> bool:
         ask = Ask(Spec(name), "-.-")
         answers = await self._everywhere(*_RELEASE, ask=ask, flags=(0, 1), end=self._end())
+        if answers.count(1) < self._majority <= answers.count(1) + answers.count(None):
+            raise LockUnavailable("no majority of the lock servers answers", name)
         return answers.count(1) >= self._majority
 
     def move(self) -> None:

@@ -75,6 +75,8 @@ class Renewer:
 
     def move(self) -> None:
         """In another event loop: go on there with the leases of before."""
+        self._job.forget()
+        self._wake()  # in the loop of before, so that it ends
         self._forget_job()
         if self._leases and not self._closed:
             self._keeper.port.later(0.0, self._job.begin)
