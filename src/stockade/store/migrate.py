@@ -13,7 +13,7 @@ from stockade.store.database import Database
 from stockade.store.tables import metadata
 
 VERSION_TABLE = "stockade_schema"
-MIGRATE_WAIT_S = 60.0  # how long one migration may wait for another process's, and then take
+MIGRATE_WAIT_S = 3_600.0  # how long one migration may wait for another process's, and then take: it may copy tables
 
 
 def _config() -> Config:
@@ -56,7 +56,7 @@ async def migrate(database: Database, revision: str = "head") -> str | None:
         The revision before, None for an empty database.
 
     Raises:
-        Busy: another migration did not end within a minute.
+        Busy: another migration did not end within `MIGRATE_WAIT_S`.
     """
     before = await current_revision(database)
     config = _config()
