@@ -49,15 +49,19 @@ def client() -> ModuleType:
 class Reports:
     """What a client reports beside its calls; made anew for each client, and called by it.
 
+    Args:
+        logged: whether a refusal is logged; not where the call that met it raises it.
+
     Attributes:
         last: the last report that says more than that all brokers are down.
         refusal: the last report that trying again will not change: a wrong password, a certificate not trusted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, logged: bool = True) -> None:
         errors = client().KafkaError
         self._final = (errors._AUTHENTICATION, errors._SSL, errors.SASL_AUTHENTICATION_FAILED)  # noqa: SLF001
         self._vague = errors._ALL_BROKERS_DOWN  # noqa: SLF001
+        self._logs = logged
         self._logged = ""
         self.last = ""
         self.refusal = ""
@@ -68,7 +72,7 @@ class Reports:
         self.last = _plain(error.str())
         if error.code() in self._final or _ALERT in self.last:
             self.refusal = self.last
-            if self.refusal != self._logged:
+            if self._logs and self.refusal != self._logged:
                 self._logged = self.refusal
                 log.warning("Kafka refuses this client, or this client its certificate: %s", self.refusal)
 
@@ -135,9 +139,8 @@ class Admin:
         client()
         from confluent_kafka.admin import AdminClient
 
-        settings = common(brokers)
-        self._reports: Reports = settings["error_cb"]
-        self.client: Any = make(AdminClient, settings)
+        self._reports = Reports(logged=False)
+        self.client: Any = make(AdminClient, {**common(brokers), "error_cb": self._reports})
 
     def metadata(self, topic: str, wait_s: float) -> Any:
         """What the brokers know of a topic; see `metadata`."""
