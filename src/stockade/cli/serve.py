@@ -53,7 +53,6 @@ def _serve(settings: "Settings") -> None:
         BadSetting, Busy, NotSupported: what is wrong.
     """
     from stockade.shop import logs
-    from stockade.shop.http.listening import bind
     from stockade.shop.strategy_choice import check, overselling
     from stockade.shop.tokens import token_secret
 
@@ -63,34 +62,35 @@ def _serve(settings: "Settings") -> None:
     token_secret(settings)  # made once, before several workers ask for it
     if why := overselling(settings):
         logs.logger().warning("overselling is allowed", reason=why)
-    with bind(settings) as listening:
-        if settings.workers == 1:
-            _alone(settings, listening)
-        else:
-            _together(settings, listening)
+    if settings.workers == 1:
+        _alone(settings)
+    else:
+        _together(settings)
 
 
-def _alone(settings: "Settings", listening: "socket.socket") -> None:
+def _alone(settings: "Settings") -> None:
     from stockade.cli.ready import Announce
     from stockade.shop.http.server import run
     from stockade.shop.process import settle
 
-    announce = Announce(settings, listening)
-
-    def ready() -> None:
+    def ready(listening: "socket.socket") -> None:
         settle()
-        announce()
+        Announce(settings, listening)()
 
-    run(settings, listening, ready)
+    run(settings, ready)
 
 
-def _together(settings: "Settings", listening: "socket.socket") -> None:
+def _together(settings: "Settings") -> None:
     import asyncio
 
     from stockade.cli.ready import Announce
+    from stockade.shop.http.listening import bind
+    from stockade.shop.http.server import try_settings
     from stockade.shop.http.supervisor import WorkersFailed, supervise
 
-    try:
-        asyncio.run(supervise(settings, listening, Announce(settings, listening)))
-    except WorkersFailed as failed:
-        raise fail(str(failed), UNUSABLE if failed.unusable else FAILED) from None
+    try_settings(settings)  # before the port is bound
+    with bind(settings) as listening:
+        try:
+            asyncio.run(supervise(settings, listening, Announce(settings, listening)))
+        except WorkersFailed as failed:
+            raise fail(str(failed), UNUSABLE if failed.unusable else FAILED) from None
