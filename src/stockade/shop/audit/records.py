@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, li
 
 from stockade.shop import words
 from stockade.shop.audit.finding import Scope, Violation
-from stockade.shop.audit.together import one, together
+from stockade.shop.audit.together import one, summed, together
 from stockade.shop.queries.recorded import refused, refused_order
 from stockade.store.outbox import PURGED
 from stockade.store.tables import ledger, marks, orders, outbox, payments, requests
@@ -134,7 +134,7 @@ def _changes_and_events() -> Subquery:
     )
     sums = [func.max(both.c.version), func.max(both.c.at_ms), func.sum(both.c.events)]
     named = [each.label(name) for each, name in zip(sums, ("version", "at_ms", "events"), strict=True)]
-    return select(both.c.key, both.c.request_id, *named).group_by(both.c.key, both.c.request_id).subquery("changes")
+    return summed(select(both.c.key, both.c.request_id, *named).group_by(both.c.key, both.c.request_id)).subquery()
 
 
 def _purged_ms() -> ColumnElement[int]:
