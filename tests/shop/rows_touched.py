@@ -52,6 +52,7 @@ class RowsTouched:
         writes = statement.lstrip()[:6].upper() == "DELETE"
         if writes:
             cursor.execute("SAVEPOINT looked_at")
+        cursor.execute("SET max_parallel_workers_per_gather = 0")  # from some size on, each worker sums up for itself
         cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", parameters)
         found = cursor.fetchone()[0]
         if writes:
