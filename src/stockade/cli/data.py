@@ -16,10 +16,9 @@ from stockade.cli.common import (
 
 if TYPE_CHECKING:
     from stockade.shop.audit import Summary, Violation
+    from stockade.shop.audit.run import Progress
     from stockade.shop.demo import DemoResult
     from stockade.shop.settings import Settings
-
-AUDIT_WAIT_S = 600.0
 
 
 def migrate(database: DatabaseOption = None, config: ConfigOption = None, settings: SetOption = None) -> None:
@@ -99,6 +98,13 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
 def audit(
     database: DatabaseOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    pace: Annotated[
+        float,
+        typer.Option(help="Share of the time in which it works, above 0 and up to 1: 0.25 works 1 s and rests 3 s."),
+    ] = 1.0,
+    progress: Annotated[
+        bool, typer.Option("--progress", help="A line for each rule on stderr, also when it is no terminal.")
+    ] = False,
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
@@ -109,14 +115,15 @@ def audit(
     import asyncio
 
     import msgspec
-    from rich.console import Console
 
-    from stockade.cli.report import print_audit
+    from stockade.cli.report import print_audit, showing
 
+    if not 0 < pace <= 1:
+        raise fail(f"--pace must be above 0 and at most 1, not {pace:g}")
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
-        with Console(stderr=True).status("summing up"):
-            figures, found = asyncio.run(_audit(chosen))
+        with showing(progress) as show:
+            figures, found = asyncio.run(_audit(chosen, pace, show))
         if as_json:
             violations = [each._asdict() for each in found]
             document = {"ok": not found, "violations": violations, "summary": figures}
@@ -126,15 +133,15 @@ def audit(
     raise typer.Exit(FAILED if found else 0)
 
 
-async def _audit(settings: "Settings") -> "tuple[Summary, list[Violation]]":
-    from stockade.shop.audit import audit as check
-    from stockade.shop.audit import summary
+async def _audit(settings: "Settings", pace: float, show: "Progress") -> "tuple[Summary, list[Violation]]":
+    from stockade.shop.audit import LongAudit
+    from stockade.shop.audit.run import MAX_WAIT_S
     from stockade.shop.schema import require_schema
     from stockade.shop.wiring import open_database
 
-    opened = await open_database(settings, wait_s=AUDIT_WAIT_S)
+    opened = await open_database(settings, wait_s=MAX_WAIT_S)
     try:
         await require_schema(opened)
-        return await opened.read(lambda c: (summary(c), check(c)), timeout_s=AUDIT_WAIT_S)
+        return await LongAudit(opened.read, pace=pace, progress=show).run()
     finally:
         await opened.close()

@@ -1,13 +1,31 @@
 """How an audit is shown to people. Neighbour: `data.audit`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.table import Table
 
 from stockade.shop.audit import RULES, Summary, Violation
+from stockade.shop.audit.run import Progress
 
 PIPE_WIDTH = 140  # columns where there is no terminal to ask
+
+
+@contextmanager
+def showing(lines: bool) -> Iterator[Progress]:
+    """What shows on stderr how far an audit is: one line that changes on a terminal; a line for each rule if asked."""
+    console = Console(stderr=True)
+    with console.status("summing up") as status:
+
+        def show(rule: str, done: int, of: int) -> None:
+            text = f"{done + 1}/{of} {rule.replace('_', '-')}"
+            if lines:
+                console.print(text, highlight=False)
+            else:
+                status.update(text)
+
+        yield show
 
 
 def print_audit(figures: Summary, found: Sequence[Violation]) -> None:

@@ -23,6 +23,7 @@ from stockade.shop.commands import ExpireOrder
 from stockade.shop.queries.due import START, Due, due
 from stockade.shop.queries.page import after
 from stockade.shop.queries.recorded import moved_nothing, refused
+from stockade.store.ordered import in_index_order
 from stockade.store.tables import requests
 
 T = TypeVar("T")
@@ -158,7 +159,8 @@ def forget(conn: Connection, before_ms: int, behind: Place, limit: int) -> tuple
     """
     order = (requests.c.created_ms, requests.c.id)
     old = select(*order, or_(refused(), moved_nothing()).label("idle")).where(requests.c.created_ms < before_ms)
-    rows = conn.execute(old.where(after(order, behind)).order_by(*order).limit(limit)).all()
+    with in_index_order(conn):
+        rows = conn.execute(old.where(after(order, behind)).order_by(*order).limit(limit)).all()
     ids = sorted(row.id for row in rows if row.idle)
     gone = conn.execute(delete(requests).where(requests.c.id.in_(ids))).rowcount if ids else 0
     return (Place(rows[-1].created_ms, rows[-1].id) if rows else None), gone

@@ -19,7 +19,6 @@ from sqlalchemy import (
     Update,
     and_,
     delete,
-    exists,
     func,
     insert,
     literal_column,
@@ -190,7 +189,9 @@ class Outbox:
 
     def _take(self, connection: Connection, limit: int, now_ms: int) -> Claim | None:
         """The next part after the last one that is free, or left behind by its holder."""
-        waiting = exists().where(_NEW, outbox.c.part == relay_parts.c.part)
+        # one event of each part is looked up: as a condition of existence it is also planned as a join with all of them
+        first = select(outbox.c.id).where(_NEW, outbox.c.part == relay_parts.c.part).limit(1).scalar_subquery()
+        waiting = first.is_not(None)
         columns = (relay_parts.c.part, relay_parts.c.owner, relay_parts.c.beat)
         found = connection.execute(select(*columns).where(waiting).order_by(relay_parts.c.part)).all()
         for part, owner, beat in sorted(found, key=lambda row: (row.part - self._last - 1) % OUTBOX_PARTS):

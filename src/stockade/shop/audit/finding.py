@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, Select, select
 
+from stockade.shop.audit.together import summed
+
 
 class Violation(NamedTuple):
     """A broken rule: which one, at what, what should be there and what is."""
@@ -37,7 +39,7 @@ class Scope:
         A rule is one statement, or several that can each stand alone: every statement sees one snapshot, so an audit
         beside running orders finds nothing that is not broken.
         """
-        found = statement.cte("found").prefix_with("MATERIALIZED", dialect="postgresql")
+        found = summed(statement).cte("found").prefix_with("MATERIALIZED", dialect="postgresql")
         # Apart from the statement, the limit is no promise to PostgreSQL that the first few records will do: it would
         # plan for a quick start, and a sound shop has no violation to stop at.
         yield from conn.execute(select(found).order_by(next(iter(found.c))).limit(self.limit))

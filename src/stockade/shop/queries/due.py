@@ -6,6 +6,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from stockade.shop import words
 from stockade.shop.queries.page import after
+from stockade.store.ordered import in_index_order
 from stockade.store.tables import orders
 
 
@@ -16,7 +17,8 @@ class Due(NamedTuple):
     order_id: str
 
 
-START = Due(0, "")  # before every reservation: 0 stands for none
+# Before every reservation, and behind the 0 that stands for none: where the index has all orders, most stand there.
+START = Due(1, "")
 _ORDER = (orders.c.reserved_until_ms, orders.c.id)
 # The state is written into the statement: no planner can match a parameter with the partial index.
 _RESERVED = orders.c.status == bindparam("status", words.RESERVED, literal_execute=True)
@@ -30,4 +32,5 @@ def due(conn: Connection, *, now_ms: int, behind: Due = START, limit: int = 100)
         .order_by(*_ORDER)
         .limit(limit)
     )
-    return [Due(row.reserved_until_ms, row.id) for row in conn.execute(statement)]
+    with in_index_order(conn):
+        return [Due(row.reserved_until_ms, row.id) for row in conn.execute(statement)]

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, and_, delete, insert, select
 
 from stockade.store.tables import inbox
 
+FORGOTTEN_AT_ONCE = 1_000  # what one transaction removes
+
 
 class Inbox:
     """What one consumer has dealt with.
@@ -41,7 +43,21 @@ class Inbox:
             connection.execute(insert(inbox), rows)
         return new
 
-    def forget(self, connection: Connection, before_ms: int) -> int:
-        """Forget events dealt with before `before_ms`: longer ago than anybody sends again. How many there were."""
+    def forget(self, connection: Connection, before_ms: int, limit: int = FORGOTTEN_AT_ONCE) -> int:
+        """Forget events dealt with before `before_ms`: longer ago than anybody sends again; the oldest first.
+
+        Args:
+            connection: inside a transaction of its own: short ones, again until nothing was forgotten.
+            before_ms: milliseconds since 1970.
+            limit: events at most.
+
+        Returns:
+            How many were forgotten.
+        """
         old = and_(inbox.c.consumer == self._consumer, inbox.c.at_ms < before_ms)
-        return connection.execute(delete(inbox).where(old)).rowcount
+        asked = select(inbox.c.event_id).where(old).order_by(inbox.c.at_ms).limit(limit)
+        ids = sorted(connection.execute(asked).scalars())
+        if not ids:
+            return 0
+        mine = and_(inbox.c.consumer == self._consumer, inbox.c.event_id.in_(ids))
+        return connection.execute(delete(inbox).where(mine)).rowcount
