@@ -17,10 +17,10 @@ from sqlalchemy import Connection
 
 from stockade.core import Accepted, Busy, Command, Guard, NotSupported, Position, Rejected, StockadeError
 from stockade.core.secrets import hide_password
+from stockade.drivers.failures import Failure, classify
 from stockade.store.backends import CommitLost
 from stockade.store.database import Database
 from stockade.store.dialect import Dialect
-from stockade.store.failures import Failure, classify
 from stockade.store.fold import Batch
 from stockade.store.guards_in_use import GuardRefused, GuardsInUse, Use, is_registered, this_process
 from stockade.store.resource import Resource
