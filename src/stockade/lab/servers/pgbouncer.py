@@ -25,7 +25,7 @@ def find() -> Program:
 
 
 def recipe(
-    home: Home, program: Program, folder: Path, port: int, target: Server, settings: dict[str, object]
+    home: Home, program: Program, folder: Path, port: int, *, target: Server, settings: dict[str, object]
 ) -> Recipe:
     """How to run it: every database of the server, for its user, without a password.
 
