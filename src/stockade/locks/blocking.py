@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from stockade.locks.events import log
 from stockade.locks.identity import new_id, process_id
+from stockade.locks.port import SETTLE_S
 
 T = TypeVar("T")
 
@@ -105,7 +106,7 @@ class BlockingPort:
     def finish(self, work: Coroutine[Any, Any, Any]) -> None:
         run(work)  # inline: at exit a thread of its own might not get to run
 
-    async def settle(self, timeout_s: float) -> None:
+    async def settle(self, timeout_s: float = SETTLE_S) -> None:
         return None
 
     def here(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from stockade.locks.identity import new_id, process_id
+from stockade.locks.port import SETTLE_S
 
 
 class AsyncioPort:
@@ -103,7 +104,7 @@ class AsyncioPort:
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
 
-    async def settle(self, timeout_s: float) -> None:
+    async def settle(self, timeout_s: float = SETTLE_S) -> None:
         end = self.now() + timeout_s
         while self._unfinished and (left_s := end - self.now()) > 0:
             await asyncio.wait(list(self._unfinished), timeout=left_s)

@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeAlias
 Reply: TypeAlias = Any  # what a server answers: int, bytes, None, or a list of these
 PackedCall: TypeAlias = Callable[[bytes, float], Awaitable[Reply]]  # the bytes, timeout in seconds
 
+SETTLE_S = 10.0  # how long to wait for what was begun, unless somebody says otherwise
+
 
 class Notice(Protocol):
     """A one-shot wake-up made by `Port.notice`. It carries no right: whoever wakes looks again."""
@@ -81,7 +83,7 @@ class Port(Protocol):
         """
         ...
 
-    async def settle(self, timeout_s: float) -> None:
+    async def settle(self, timeout_s: float = SETTLE_S) -> None:
         """Wait for everything given to `finish`, at most that long."""
         ...
 

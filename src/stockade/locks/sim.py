@@ -11,6 +11,8 @@ import random
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
+from stockade.locks.port import SETTLE_S
+
 
 class Cancelled(BaseException):
     """What a cancelled task of the simulation gets, as asyncio.CancelledError elsewhere."""
@@ -246,7 +248,7 @@ class SimPort:
     def _finished(self) -> None:
         self._unfinished -= 1
 
-    async def settle(self, timeout_s: float) -> None:
+    async def settle(self, timeout_s: float = SETTLE_S) -> None:
         end = self.now() + timeout_s
         while self._unfinished and self.now() < end:
             await self.sleep(0.01)
