@@ -13,6 +13,7 @@ import asyncio
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from benchmarks.ground import SERVER_SETTINGS, open_ground
 from benchmarks.grown import Grown
 from benchmarks.harness import Loop, Pace
 from benchmarks.ours import strategy_on
-from stockade.lab.servers import Servers
+from stockade.lab.servers import Server, Servers
 from stockade.shop.audit import LongAudit
 from stockade.store import Database
 from stockade.store.migrate import migrate
@@ -108,7 +109,8 @@ async def measure(kind: str, orders: int) -> None:
             url, server = f"sqlite:///{folder}/shop.sqlite", None
         else:
             servers = stack.enter_context(Servers())
-            started = {"postgres": servers.postgres, "mariadb": servers.mariadb}[kind](**SERVER_SETTINGS[kind])
+            start: Callable[..., Server] = {"postgres": servers.postgres, "mariadb": servers.mariadb}[kind]
+            started = start(**SERVER_SETTINGS[kind])
             url, server = started.url, started.pid
         database = await Database.open(url, pool_size=2, wait_s=WAIT_S)
         stack.push_async_callback(database.close)

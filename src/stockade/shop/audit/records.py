@@ -1,6 +1,7 @@
 """Rules about the store's own records: every effect has its request, every fact its event, and nothing has more."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -71,7 +72,7 @@ def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Violation]:
         yield Violation("refused-but-done", f"request:{id_}", "nothing", what)
 
 
-def _of_refused(id_: Column[str], what: str) -> Select[tuple[str, str]]:
+def _of_refused(id_: Column[str], what: str) -> Select[Any]:
     """The effects of one table that name a refused request.
 
     The refused ones are grouped, so that they are a small table with a key of its own. That they are there is asked in
@@ -79,11 +80,8 @@ def _of_refused(id_: Column[str], what: str) -> Select[tuple[str, str]]:
     """
     ids = select(requests.c.id).where(refused()).group_by(requests.c.id).subquery()
     there = func.coalesce(ids.c.id, "") != ""
-    return (
-        select(id_.label("id"), literal(what).label("what"))
-        .join_from(id_.table, ids, ids.c.id == id_, isouter=True)
-        .where(there)
-    )
+    effects: Select[Any] = select(*(id_.label("id"), literal(what).label("what")))
+    return effects.join_from(id_.table, ids, ids.c.id == id_, isouter=True).where(there)
 
 
 def event_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
