@@ -1,6 +1,7 @@
 """One asyncio connection to a Redis server: what was sent and not yet answered, in order. Used by `multiplexed.py`."""
 
 import asyncio
+import math
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import ServerError
 from stockade.locks.wire.replies import is_stale
-from stockade.locks.wire.sockets import IDLE_S, HangUp, tune
+from stockade.locks.wire.sockets import FRESH_S, IDLE_S, HangUp, tune
 
 _MAX_IN_FLIGHT = 100_000
 _TOGETHER = 24  # commands in one write, so that it costs little; if fewer than a quarter of all in flight, then more
@@ -57,11 +58,11 @@ class Pipe(asyncio.Protocol):
         self._transport: Any = None
         self._hang_up: HangUp | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._watch_at = math.inf  # the monotonic second of the next look
         self._used_at = 0.0  # when something was heard last; 0: nothing yet
         self._doubtful = False  # asked after a long pause: if it ends without a word, it had ended before
         self._stale = False  # leads to a server that cannot serve: what is sent from now on goes elsewhere
         self.kept = False  # has answered before
-        self.longest_s = 0.0
         self.closed: asyncio.Future[str] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -79,7 +80,9 @@ class Pipe(asyncio.Protocol):
         """Whether a call may be sent on it: not closed, by neither side, and not stale."""
         if self._stale or self.closed.done():
             return False
-        if not self._waiting and self._hang_up is not None and self._hang_up.seen():
+        if self._waiting or self._hang_up is None or monotonic() - self._used_at <= FRESH_S:
+            return True
+        if self._hang_up.seen():
             self.abort("closed by the server while it was idle")
             return False
         return True
@@ -94,7 +97,6 @@ class Pipe(asyncio.Protocol):
         now = monotonic()
         if not self._waiting and self.kept:
             self._doubtful = now - self._used_at >= IDLE_S
-        self.longest_s = max(self.longest_s, timeout_s)
         self._write(future, now + timeout_s, data, data)
         return future
 
@@ -121,31 +123,38 @@ class Pipe(asyncio.Protocol):
             if len(out) >= _TOGETHER and 4 * len(out) > len(waiting):  # so that server and client both work
                 self._flush()
         waiting.append((future, due, kept))
-        if self._watch is None:
-            self._watch = self._loop.call_later(max(min(due - monotonic(), _WATCH_S), 0.0), self._look)
+        if due < self._watch_at:
+            self._look_by(due)
 
     def _flush(self) -> None:
         out, self._out = self._out, []
         if out and not self.closed.done():
             self._transport.write(b"".join(out))
 
+    def _look_by(self, due: float) -> None:
+        """One timer for all calls: look at them at this monotonic second at the latest."""
+        if self._watch is not None:
+            self._watch.cancel()
+        now = monotonic()
+        self._watch_at = min(due, now + _WATCH_S)
+        self._watch = self._loop.call_later(max(self._watch_at - now, 0.0), self._look)
+
     def _look(self) -> None:
-        """Replies come in order. When the oldest is overdue and nobody has time to wait for it, the connection is."""
-        self._watch = None
+        """Each call ends at its own time. When the oldest is overdue and nobody has time to wait for it, the connection
+        is: replies come in order.
+        """
+        self._watch, self._watch_at = None, math.inf
         if not self._waiting:
             return
-        now = monotonic()
-        left_s = self._waiting[0][1] - now
-        if left_s <= 0:
-            left = [due - now for future, due, _ in self._waiting if due > now and not future.done()]
-            if not left:
-                self.abort("no answer in time")
-                return
-            for future, due, _ in self._waiting:
-                if due <= now and not future.done():
-                    future.set_exception(LockUnavailable("lock server: no answer in time"))
-            left_s = min(left)
-        self._watch = self._loop.call_later(min(left_s, _WATCH_S), self._look)
+        now, first = monotonic(), self._waiting[0][1]
+        in_time = [due for future, due, _ in self._waiting if due > now and not future.done()]
+        if first <= now and not in_time:
+            self.abort("no answer in time")
+            return
+        for future, due, _ in self._waiting:
+            if due <= now and not future.done():
+                future.set_exception(LockUnavailable("lock server: no answer in time"))
+        self._look_by(min(in_time, default=first))
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -200,6 +209,7 @@ class Pipe(asyncio.Protocol):
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+            self._watch_at = math.inf
         while self._waiting:
             future = self._waiting.popleft()[0]
             if not future.done():
