@@ -68,9 +68,8 @@ class MultiplexedTransport:
         if loop is not self._loop:  # also in the child of a fork, which cannot go on in its parent's loop
             self._move_to(loop)
             pipe = None
-        if pipe is None or not pipe.usable():
-            return self._call_with_care(data, timeout_s)
-        return pipe.send_packed(data, timeout_s)  # the connection's own watch is near enough, and costs nothing
+        sent = None if pipe is None else pipe.offer(data, timeout_s)  # the connection itself watches the time
+        return self._call_with_care(data, timeout_s) if sent is None else sent
 
     async def _call_with_care(self, data: bytes, timeout_s: float) -> Any:
         """Over a connection that has to be opened first."""

@@ -78,14 +78,27 @@ class Pipe(asyncio.Protocol):
 
     def usable(self) -> bool:
         """Whether a call may be sent on it: not closed, by neither side, and not stale."""
-        if self._stale or self.closed.done():
-            return False
-        if self._waiting or self._hang_up is None or monotonic() - self._used_at <= FRESH_S:
-            return True
-        if self._hang_up.seen():
+        return not (self._stale or self.closed.done()) and (bool(self._waiting) or self._lives(monotonic()))
+
+    def _lives(self, now: float) -> bool:
+        """Whether it has not ended while it was idle."""
+        idle_s = now - self._used_at
+        self._doubtful = self.kept and idle_s >= IDLE_S
+        if idle_s > FRESH_S and self._hang_up is not None and self._hang_up.seen():
             self.abort("closed by the server while it was idle")
             return False
         return True
+
+    def offer(self, data: bytes, timeout_s: float) -> "asyncio.Future[Any] | None":
+        """As `send_packed`; None: the connection is not usable."""
+        if self._stale or self.closed.done():
+            return None
+        now = monotonic()
+        if not self._waiting and now - self._used_at > FRESH_S and not self._lives(now):
+            return None
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._write(future, now + timeout_s, data, data)
+        return future
 
     def send(self, parts: tuple[bytes | str | int, ...], timeout_s: float) -> "asyncio.Future[Any]":
         """As `send_packed`, for a command in parts."""
@@ -94,10 +107,7 @@ class Pipe(asyncio.Protocol):
     def send_packed(self, data: bytes, timeout_s: float) -> "asyncio.Future[Any]":
         """Write a command: at once if the server is idle, else with others of this tick. The future gets its reply."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        now = monotonic()
-        if not self._waiting and self.kept:
-            self._doubtful = now - self._used_at >= IDLE_S
-        self._write(future, now + timeout_s, data, data)
+        self._write(future, monotonic() + timeout_s, data, data)
         return future
 
     def send_again(self, call: Again) -> None:
@@ -110,11 +120,11 @@ class Pipe(asyncio.Protocol):
             future.set_exception(LockUnavailable(f"lock server: {self.closed.result()}"))
             return
         waiting = self._waiting
-        if len(waiting) >= _MAX_IN_FLIGHT:
-            future.set_exception(LockUnavailable.unsent(f"lock server: {_MAX_IN_FLIGHT} calls are waiting for it"))
-            return
         if not waiting:
             self._transport.write(data)
+        elif len(waiting) >= _MAX_IN_FLIGHT:
+            future.set_exception(LockUnavailable.unsent(f"lock server: {_MAX_IN_FLIGHT} calls are waiting for it"))
+            return
         else:
             out = self._out
             if not out:
