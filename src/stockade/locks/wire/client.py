@@ -98,7 +98,7 @@ class ClientTransport:
                 raise
             self._drop()
         else:
-            self._used_at = began
+            self._used_at = time.monotonic()
             return answer
         return self._execute(self._client, parts, mine)
 
@@ -211,7 +211,7 @@ class AsyncClientTransport:
                         if not (self._copied and is_stale(str(error))):
                             raise
                     else:
-                        self._used_at = began
+                        self._used_at = time.monotonic()
                         return answer
                     await self._drop()
                     return await self._execute(parts, mine)
