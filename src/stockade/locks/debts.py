@@ -123,6 +123,8 @@ class Debts:
 
     def concern(self, owner: str) -> bool:
         """Whether a release of this owner is owed, or on its way."""
+        if not self._accounts and not self._on_the_way:
+            return False
         accounts = list(self._accounts.values())
         return any(owner in each.owed for each in accounts) or owner in list(self._on_the_way.values())
 

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from threading import get_ident
 from typing import Any
 
-from stockade.locks.identity import new_id, process_id
+from stockade.locks.identity import new_id, process_id, renew_at_fork
 from stockade.locks.port import SETTLE_S
 
 
@@ -23,25 +24,36 @@ class AsyncioPort:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0  # that runs it; 0: not known
         self._running: set[asyncio.Task[None]] = set()
         self._unfinished: set[asyncio.Task[Any]] = set()
         self.on_move: Callable[..., None] = lambda *, closed, busy: None
+        renew_at_fork(self)
+
+    def forget_the_parent(self) -> None:
+        """In the child of a fork: the loop of before seems to run here."""
+        self._thread = 0
 
     def me(self) -> object:
-        loop = asyncio.get_running_loop()  # `current_task(self._loop)` would tell of a task that runs in another thread
-        if loop is not self._loop:
-            self._arrive(loop)
+        # A task of our loop in this thread: the loop runs. Asking for it costs a system call before Python 3.12.
+        if get_ident() == self._thread and (task := asyncio.current_task(self._loop)) is not None:
+            return task
+        self._arrive(loop := asyncio.get_running_loop())
         return asyncio.current_task(loop)
 
     def here(self) -> None:
-        if (loop := asyncio.get_running_loop()) is not self._loop:
-            self._arrive(loop)
+        if get_ident() != self._thread or asyncio.current_task(self._loop) is None:
+            self._arrive(asyncio.get_running_loop())
 
     def _arrive(self, loop: asyncio.AbstractEventLoop) -> None:
         """Belong to the running loop from now on."""
+        if loop is self._loop:
+            self._thread = get_ident()
+            return
         if (before := self._loop) is not None:
             self.on_move(closed=before.is_closed(), busy=self._cleaning())
         self._loop, self._running, self._unfinished = loop, set(), set()
+        self._thread = get_ident()
 
     def _cleaning(self) -> bool:
         """Whether something given to `finish` is still under way."""

@@ -100,9 +100,10 @@ class RedisBackend:
 
     def _limit(self, deadline: float, now: float) -> float:
         """Seconds that a call may take from now on: an answer that comes after the caller's time is of no use."""
-        if deadline == TRY_ONCE_S:
-            return self._call_s
-        return min(self._call_s, max(deadline - now, _CALL_LEAST_S))
+        call_s, left_s = self._call_s, deadline - now
+        if left_s >= call_s or deadline == TRY_ONCE_S:
+            return call_s
+        return min(call_s, max(left_s, _CALL_LEAST_S))
 
     async def _spin(self, ask: Ask, deadline: float, mean_pause_s: float) -> Granted | None:
         while True:

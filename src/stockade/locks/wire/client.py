@@ -70,7 +70,8 @@ class ClientTransport:
         if not self._copied:
             return self._execute(self._client, parts, Turn(0.0))
         me = threading.get_ident()
-        with turn(timeout_s) as mine:
+        began = time.monotonic()
+        with Turn(began + timeout_s) as mine:
             if me in self._inside:  # a signal handler, whose thread may hold a lock of the pool
                 aside = own_copy(self._theirs, asyncio=False)
                 try:
@@ -79,13 +80,13 @@ class ClientTransport:
                     self._disconnect(aside)
             try:
                 self._inside.add(me)
-                return self._twice(parts, mine)
+                return self._twice(parts, mine, began)
             finally:
                 self._inside.discard(me)
 
-    def _twice(self, parts: tuple[bytes | str | int, ...], mine: Turn) -> Any:
+    def _twice(self, parts: tuple[bytes | str | int, ...], mine: Turn, began: float) -> Any:
         """Once more where only a fresh connection can give an answer, and nothing was done on the old one."""
-        idle = 0 < self._used_at < time.monotonic() - IDLE_S
+        idle = 0 < self._used_at < began - IDLE_S
         try:
             answer = self._execute(self._client, parts, mine)
         except LockUnavailable as error:
@@ -184,7 +185,7 @@ class AsyncClientTransport:
             await asyncio.wait(self._abandoned[key], timeout=timeout_s)
             if key in self._abandoned and time.monotonic() >= end:
                 raise LockUnavailable.unsent(_LATE)  # whatever it is, it may not overtake what came before
-        task = asyncio.ensure_future(self._twice(parts, end - time.monotonic()))
+        task = loop.create_task(self._twice(parts, end))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -194,12 +195,13 @@ class AsyncClientTransport:
                 task.add_done_callback(lambda done: _forget(abandoned, key, done))
             raise
 
-    async def _twice(self, parts: tuple[bytes | str | int, ...], timeout_s: float) -> Any:
+    async def _twice(self, parts: tuple[bytes | str | int, ...], end: float) -> Any:
         """As `ClientTransport._twice`."""
-        idle = self._copied and 0 < self._used_at < time.monotonic() - IDLE_S
-        with turn(timeout_s) as mine:
+        began = time.monotonic()
+        idle = self._copied and 0 < self._used_at < began - IDLE_S
+        with Turn(end) as mine:
             try:
-                async with asyncio.timeout(timeout_s):
+                async with asyncio.timeout(end - began):
                     try:
                         answer = await self._execute(parts, mine)
                     except LockUnavailable as error:

@@ -22,7 +22,7 @@ from stockade.locks.wire.sockets import HangUp
 
 _NO_CALL_S = 0.5  # how long a connection waits where no call is under way, e.g. while it is closed
 _LEAST_S = 0.001
-_SLACK = 1.0625
+_SLACK, _MOST_SLACK = 1.0625, 1.125
 _DROPPED = (
     "maint_notifications_config", "maint_notifications_pool_handler", "oss_cluster_maint_notifications_handler",
     "orig_host_address", "orig_socket_timeout", "orig_socket_connect_timeout", "retry_on_error",
@@ -46,9 +46,9 @@ def load_redis() -> Any:
 
 
 class Turn:
-    """The call that is under way in this thread or task."""
+    """The call that is under way in this thread or task. Copied connections that are used in its block end in time."""
 
-    __slots__ = ("end", "sent")
+    __slots__ = ("_token", "end", "sent")
 
     def __init__(self, end: float) -> None:
         self.end = end  # monotonic second
@@ -58,24 +58,20 @@ class Turn:
         """What it may still take."""
         return max(self.end - time.monotonic(), _LEAST_S)
 
+    def __enter__(self) -> "Turn":
+        self._token = _turn.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _turn.reset(self._token)
+
 
 _turn: "ContextVar[Turn | None]" = ContextVar("stockade_lock_call", default=None)
 
 
-class turn:  # noqa: N801 - used as a function
+def turn(timeout_s: float) -> Turn:
     """`with turn(timeout_s)`: copied connections that are used inside end within `timeout_s` seconds."""
-
-    __slots__ = ("_made", "_token")
-
-    def __init__(self, timeout_s: float) -> None:
-        self._made = Turn(time.monotonic() + timeout_s)
-
-    def __enter__(self) -> Turn:
-        self._token = _turn.set(self._made)
-        return self._made
-
-    def __exit__(self, *_: object) -> None:
-        _turn.reset(self._token)
+    return Turn(time.monotonic() + timeout_s)
 
 
 def own_copy(client: Any, *, asyncio: bool) -> Any:
@@ -260,9 +256,9 @@ class _TimelySocket:
 
     def __init__(self, real: socket.socket, timely: _Timely) -> None:
         self._real = real
-        self._timely = timely
         self._asked_s: float | None = None  # what redis-py wants; None: nothing of its own
-        self._limit_s: float | None = None  # what is set
+        self._share = timely.share_of_turn
+        self._limit_s = self._enough_s = 0.0  # what is set; it can stay as long as so much is left
         self.fileno = real.fileno  # asked for in each call, as the next one
         self.pending = getattr(real, "pending", _nothing_pending)
 
@@ -270,19 +266,20 @@ class _TimelySocket:
         return getattr(self._real, name)
 
     def settimeout(self, seconds: float | None) -> None:
-        self._asked_s = self._limit_s = seconds
+        self._asked_s = seconds
+        self._limit_s = self._enough_s = 0.0
         self._real.settimeout(seconds)
 
     def _bound(self) -> None:
         """Bound the next wait, by an eighth more at most: a limit that can stay costs no system call."""
-        call, share = _turn.get(), self._timely.share_of_turn
+        call = _turn.get()
         if call is not None:
-            left_s = max((call.end - time.monotonic()) * share, _LEAST_S)
+            left_s = (call.end - time.monotonic()) * self._share
         else:
             left_s = _NO_CALL_S if self._asked_s is None else min(self._asked_s, _NO_CALL_S)
-        limit_s = self._limit_s
-        if limit_s is None or not left_s <= limit_s <= 1.125 * left_s:
-            self._limit_s = _SLACK * left_s
+        if not self._enough_s <= left_s <= self._limit_s:
+            self._limit_s = _SLACK * max(left_s, _LEAST_S)
+            self._enough_s = self._limit_s / _MOST_SLACK
             self._real.settimeout(self._limit_s)
 
     def sendall(self, data: bytes) -> None:
@@ -306,6 +303,8 @@ class _TimelyTask(_Timely):
     """The same for asyncio, where the whole call has a limit as well."""
 
     bounded_outside = True
+    _asked: Any = None  # the writer whose hang-up is looked for
+    _hang_up: HangUp | None = None
 
     async def connect(self) -> None:
         if self.is_connected:  # type: ignore[attr-defined]
@@ -322,8 +321,10 @@ class _TimelyTask(_Timely):
     async def can_read(self) -> bool:
         """redis-py asks before it uses a kept connection; the loop may not have heard of its end yet."""
         writer = getattr(self, "_writer", None)
-        sock = None if writer is None else writer.get_extra_info("socket")
-        if sock is not None and HangUp(sock.fileno()).seen():
+        if writer is not self._asked:
+            sock = None if writer is None else writer.get_extra_info("socket")
+            self._asked, self._hang_up = writer, None if sock is None else HangUp(sock.fileno())
+        if self._hang_up is not None and self._hang_up.seen():
             raise ConnectionError("closed by the server while it was idle")
         return bool(await super().can_read())  # type: ignore[misc]
 

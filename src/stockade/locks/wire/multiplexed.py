@@ -21,7 +21,6 @@ from stockade.locks.wire.replies import greeting_trouble, refused_subscription
 from stockade.locks.wire.resolve import Place, places_async
 from stockade.locks.wire.transport import Gap, Heard
 
-_LONG_S = 1.0
 _PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _CLOSE_S = 0.5
 _CLOSED = "the provider is closed"
@@ -69,12 +68,11 @@ class MultiplexedTransport:
         if loop is not self._loop:  # also in the child of a fork, which cannot go on in its parent's loop
             self._move_to(loop)
             pipe = None
-        if pipe is None or timeout_s < _LONG_S or timeout_s < pipe.longest_s or not pipe.usable():
-            return self._call_with_care(data, timeout_s)
-        return pipe.send_packed(data, timeout_s)  # the connection's own watch is near enough, and costs nothing
+        sent = None if pipe is None else pipe.offer(data, timeout_s)  # the connection itself watches the time
+        return self._call_with_care(data, timeout_s) if sent is None else sent
 
     async def _call_with_care(self, data: bytes, timeout_s: float) -> Any:
-        """Over a connection that may have to be opened first, or with a time limit of its own."""
+        """Over a connection that has to be opened first."""
         sent = False
         try:
             async with asyncio.timeout(timeout_s):

@@ -1,6 +1,7 @@
 """One asyncio connection to a Redis server: what was sent and not yet answered, in order. Used by `multiplexed.py`."""
 
 import asyncio
+import math
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import ServerError
 from stockade.locks.wire.replies import is_stale
-from stockade.locks.wire.sockets import IDLE_S, HangUp, tune
+from stockade.locks.wire.sockets import FRESH_S, IDLE_S, HangUp, tune
 
 _MAX_IN_FLIGHT = 100_000
 _TOGETHER = 24  # commands in one write, so that it costs little; if fewer than a quarter of all in flight, then more
@@ -57,11 +58,11 @@ class Pipe(asyncio.Protocol):
         self._transport: Any = None
         self._hang_up: HangUp | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._watch_at = math.inf  # the monotonic second of the next look
         self._used_at = 0.0  # when something was heard last; 0: nothing yet
         self._doubtful = False  # asked after a long pause: if it ends without a word, it had ended before
         self._stale = False  # leads to a server that cannot serve: what is sent from now on goes elsewhere
         self.kept = False  # has answered before
-        self.longest_s = 0.0
         self.closed: asyncio.Future[str] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -77,12 +78,27 @@ class Pipe(asyncio.Protocol):
 
     def usable(self) -> bool:
         """Whether a call may be sent on it: not closed, by neither side, and not stale."""
-        if self._stale or self.closed.done():
-            return False
-        if not self._waiting and self._hang_up is not None and self._hang_up.seen():
+        return not (self._stale or self.closed.done()) and (bool(self._waiting) or self._lives(monotonic()))
+
+    def _lives(self, now: float) -> bool:
+        """Whether it has not ended while it was idle."""
+        idle_s = now - self._used_at
+        self._doubtful = self.kept and idle_s >= IDLE_S
+        if idle_s > FRESH_S and self._hang_up is not None and self._hang_up.seen():
             self.abort("closed by the server while it was idle")
             return False
         return True
+
+    def offer(self, data: bytes, timeout_s: float) -> "asyncio.Future[Any] | None":
+        """As `send_packed`; None: the connection is not usable."""
+        if self._stale or self.closed.done():
+            return None
+        now = monotonic()
+        if not self._waiting and now - self._used_at > FRESH_S and not self._lives(now):
+            return None
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._write(future, now + timeout_s, data, data)
+        return future
 
     def send(self, parts: tuple[bytes | str | int, ...], timeout_s: float) -> "asyncio.Future[Any]":
         """As `send_packed`, for a command in parts."""
@@ -91,11 +107,7 @@ class Pipe(asyncio.Protocol):
     def send_packed(self, data: bytes, timeout_s: float) -> "asyncio.Future[Any]":
         """Write a command: at once if the server is idle, else with others of this tick. The future gets its reply."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        now = monotonic()
-        if not self._waiting and self.kept:
-            self._doubtful = now - self._used_at >= IDLE_S
-        self.longest_s = max(self.longest_s, timeout_s)
-        self._write(future, now + timeout_s, data, data)
+        self._write(future, monotonic() + timeout_s, data, data)
         return future
 
     def send_again(self, call: Again) -> None:
@@ -108,11 +120,11 @@ class Pipe(asyncio.Protocol):
             future.set_exception(LockUnavailable(f"lock server: {self.closed.result()}"))
             return
         waiting = self._waiting
-        if len(waiting) >= _MAX_IN_FLIGHT:
-            future.set_exception(LockUnavailable.unsent(f"lock server: {_MAX_IN_FLIGHT} calls are waiting for it"))
-            return
         if not waiting:
             self._transport.write(data)
+        elif len(waiting) >= _MAX_IN_FLIGHT:
+            future.set_exception(LockUnavailable.unsent(f"lock server: {_MAX_IN_FLIGHT} calls are waiting for it"))
+            return
         else:
             out = self._out
             if not out:
@@ -121,31 +133,38 @@ class Pipe(asyncio.Protocol):
             if len(out) >= _TOGETHER and 4 * len(out) > len(waiting):  # so that server and client both work
                 self._flush()
         waiting.append((future, due, kept))
-        if self._watch is None:
-            self._watch = self._loop.call_later(max(min(due - monotonic(), _WATCH_S), 0.0), self._look)
+        if due < self._watch_at:
+            self._look_by(due)
 
     def _flush(self) -> None:
         out, self._out = self._out, []
         if out and not self.closed.done():
             self._transport.write(b"".join(out))
 
+    def _look_by(self, due: float) -> None:
+        """One timer for all calls: look at them at this monotonic second at the latest."""
+        if self._watch is not None:
+            self._watch.cancel()
+        now = monotonic()
+        self._watch_at = min(due, now + _WATCH_S)
+        self._watch = self._loop.call_later(max(self._watch_at - now, 0.0), self._look)
+
     def _look(self) -> None:
-        """Replies come in order. When the oldest is overdue and nobody has time to wait for it, the connection is."""
-        self._watch = None
+        """Each call ends at its own time. When the oldest is overdue and nobody has time to wait for it, the connection
+        is: replies come in order.
+        """
+        self._watch, self._watch_at = None, math.inf
         if not self._waiting:
             return
-        now = monotonic()
-        left_s = self._waiting[0][1] - now
-        if left_s <= 0:
-            left = [due - now for future, due, _ in self._waiting if due > now and not future.done()]
-            if not left:
-                self.abort("no answer in time")
-                return
-            for future, due, _ in self._waiting:
-                if due <= now and not future.done():
-                    future.set_exception(LockUnavailable("lock server: no answer in time"))
-            left_s = min(left)
-        self._watch = self._loop.call_later(min(left_s, _WATCH_S), self._look)
+        now, first = monotonic(), self._waiting[0][1]
+        in_time = [due for future, due, _ in self._waiting if due > now and not future.done()]
+        if first <= now and not in_time:
+            self.abort("no answer in time")
+            return
+        for future, due, _ in self._waiting:
+            if due <= now and not future.done():
+                future.set_exception(LockUnavailable("lock server: no answer in time"))
+        self._look_by(min(in_time, default=first))
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -200,6 +219,7 @@ class Pipe(asyncio.Protocol):
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+            self._watch_at = math.inf
         while self._waiting:
             future = self._waiting.popleft()[0]
             if not future.done():

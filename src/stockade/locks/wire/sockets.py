@@ -1,6 +1,7 @@
 """A blocking connection that speaks RESP, each step bounded by a moment. Neighbours: `threaded.py`, `ears.py`."""
 
 import contextlib
+import math
 import os
 import select
 import socket
@@ -15,9 +16,13 @@ from stockade.locks.wire.replies import greeting_trouble
 from stockade.locks.wire.resolve import places
 
 IDLE_S = 1.0  # after a pause as long as this a connection that ends without a reply is taken to have ended meanwhile
+# A connection that was used so shortly before is not asked whether it has ended: asking is a system call, and between
+# the question and the call as much time may pass.
+FRESH_S = 0.00025
 
 _CHUNK = 65536
-_SLACK = 1.0625
+_SLACK, _MOST_SLACK = 1.0625, 1.125
+_LEAST_S = 0.001
 _HUNG_UP = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere poll reports errors and full hang-ups by itself
 # A link that swallows everything is noticed after 45 s, not after the two hours of the system's default.
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
@@ -66,7 +71,9 @@ class Socket:
 
     def __init__(self, address: Address, hiredis: Any, name: str, end: float) -> None:
         self._reader = hiredis.Reader()
-        self._limit_s: float | None = None
+        self.has_part = self._reader.has_data  # whether a part of a reply has come
+        self._limit_s = 0.0  # of the socket; none is set yet
+        self._enough_s = math.inf  # no less than so many seconds may be left for that limit to stay
         self._pid = os.getpid()
         self.used_at = 0.0  # when the last call that it answered began; 0: none yet
         try:
@@ -96,36 +103,34 @@ class Socket:
 
     def send(self, data: bytes, end: float) -> None:
         """Write all of it before the monotonic second `end`."""
-        self._limit(end)
+        left_s = end - time.monotonic()
+        if not self._enough_s <= left_s <= self._limit_s:
+            self._limit(left_s)
         self._socket.sendall(data)
 
     def read(self, end: float | None) -> Any:
         """The next reply, by the monotonic second `end`; errors of the server are returned, not raised."""
         gets = self._reader.gets
         while (reply := gets()) is False:
-            self._limit(end)
+            left_s = math.inf if end is None else end - time.monotonic()
+            if not self._enough_s <= left_s <= self._limit_s:
+                self._limit(left_s)
             data = self._socket.recv(_CHUNK)
             if not data:
                 raise ConnectionError("connection closed by the server")
             self._reader.feed(data)
         return reply
 
-    def _limit(self, end: float | None) -> None:
+    def _limit(self, left_s: float) -> None:
         """Bound the next wait, by an eighth more at most: a limit that can stay costs no system call."""
-        limit_s = self._limit_s
-        left_s = None if end is None else max(end - time.monotonic(), 0.001)
-        if left_s == limit_s or (left_s and limit_s and left_s <= limit_s <= 1.125 * left_s):
-            return
-        self._limit_s = None if left_s is None else _SLACK * left_s
-        self._socket.settimeout(self._limit_s)
+        left_s = max(left_s, _LEAST_S)
+        limit_s = self._limit_s = _SLACK * left_s
+        self._enough_s = limit_s / _MOST_SLACK
+        self._socket.settimeout(None if limit_s == math.inf else limit_s)
 
     def is_dead(self) -> bool:
         """Whether the other side has closed it, or has said what nobody asked for."""
-        return self._hang_up.seen() or self._reader.has_data()
-
-    def has_part(self) -> bool:
-        """Whether a part of a reply has come."""
-        return bool(self._reader.has_data())
+        return self._hang_up.seen() or bool(self._reader.has_data())
 
     def hang_up(self) -> None:
         """End it for both sides; a thread that reads from it wakes up, and has to close it."""

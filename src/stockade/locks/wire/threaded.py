@@ -22,7 +22,7 @@ from stockade.locks.port import ServerError
 from stockade.locks.wire.address import Address, load_hiredis
 from stockade.locks.wire.ears import Ears
 from stockade.locks.wire.replies import is_stale
-from stockade.locks.wire.sockets import IDLE_S, Socket
+from stockade.locks.wire.sockets import FRESH_S, IDLE_S, Socket
 from stockade.locks.wire.transport import Gap, Heard
 
 _WOKEN_AT_ONCE = 2
@@ -115,7 +115,8 @@ class ThreadedTransport:
                 self._leave_line(call)
             if call.leads:
                 self._hand_lead_on(call)
-            call.wake_next()
+            if call.after is not None:
+                call.wake_next()
             self._inside.discard(me)
         if call.error is not None:
             raise call.error
@@ -150,7 +151,8 @@ class ThreadedTransport:
 
     def _lead(self, own: _Call) -> None:
         """Send and read for everybody who is there."""
-        own.wake_next()
+        if own.after is not None:
+            own.wake_next()
         own.busy = True
         try:
             self._exchange(own)
@@ -170,7 +172,10 @@ class ThreadedTransport:
             ServerError: the login was refused.
         """
         if self._answered == len(self._flight):
-            if self._socket is None or self._socket.is_dead() or self._closed:
+            sock = self._socket
+            if sock is None or self._closed or sock.has_part() or (
+                own.began - sock.used_at > FRESH_S and sock.is_dead()
+            ):
                 self._connect(own)
             with self._guard:
                 self._flight, self._answered, self._pending = self._pending, 0, []
@@ -193,7 +198,7 @@ class ThreadedTransport:
             self._socket = Socket(self._address, self._hiredis, "stockade-locks", own.end)
 
     def _send(self, own: _Call) -> None:
-        sock, flight = self._the_socket(), self._flight
+        sock, flight = self._socket or self._the_socket(), self._flight
         data = flight[0].data if len(flight) == 1 else b"".join([call.data for call in flight])
         self._was_idle = 0 < sock.used_at < own.began - IDLE_S
         try:
@@ -215,11 +220,13 @@ class ThreadedTransport:
         The other side may have closed a connection that was idle, or be another server by now than the one it was: a
         call on it is sent once more, whatever its time limit, but not on a connection that has just been opened.
         """
-        flight, sock, error_type = self._flight, self._the_socket(), self._hiredis.HiredisError
-        start, kept, again, drop = self._answered, sock.used_at > 0, list[_Call](), False
+        flight, sock, error_type = self._flight, self._socket or self._the_socket(), self._hiredis.HiredisError
+        start, kept, drop = self._answered, sock.used_at > 0, False
+        again: list[_Call] = []
+        read, end = sock.read, own.end
         try:
             for number in range(start, len(flight)):
-                reply, call = sock.read(own.end), flight[number]
+                reply, call = read(end), flight[number]
                 self._answered = number + 1
                 if not isinstance(reply, error_type):
                     call.reply, call.error, call.data = reply, None, b""
@@ -273,6 +280,10 @@ class ThreadedTransport:
             self._fail(own, LockUnavailable("interrupted"))  # a reply may be half read: the connection is of no use
         with self._guard:
             own.leads = False
+            alone = len(own.served) == 1 and own.served[0] is own and not self._pending
+            if alone and self._answered == len(self._flight) and not self._closed:
+                own.served, self._flight, self._answered, self._busy = [], (), 0, False
+                return
             if own in self._pending:
                 self._pending.remove(own)
             sleepers = [call for call in own.served if call.gate is not None]
