@@ -19,7 +19,7 @@ from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
 from stockade.locks.wire.client_ears import ClientEars
 from stockade.locks.wire.client_errors import client_error, is_idle_end
-from stockade.locks.wire.copied import Turn, connections_of, load_redis, own_copy, pools_of, turn
+from stockade.locks.wire.copied import BAD_REPLY, Turn, connections_of, load_redis, own_copy, pools_of, turn
 from stockade.locks.wire.replies import is_stale, refused_subscription
 from stockade.locks.wire.sockets import IDLE_S
 from stockade.locks.wire.transport import Gap, Heard
@@ -28,6 +28,7 @@ _PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _CLOSE_S = 0.5
 _CLOSED = "the provider is closed"
 _LATE = "lock server: no answer in time"
+_NO_SENSE = "lock server: an unexpected reply to a greeting"
 
 
 class ClientTransport:
@@ -115,10 +116,8 @@ class ClientTransport:
             return client.execute_command(*parts)
         except (self._redis.exceptions.RedisError, OSError) as error:
             raise client_error(error, client, mine if self._copied else None) from error
-        except (AttributeError, ValueError) as error:  # redis-py's, when `close` has taken the socket meanwhile
-            if not self._closed:
-                raise
-            raise LockUnavailable(_CLOSED) from error
+        except BAD_REPLY as error:  # also when `close` has taken the socket meanwhile
+            raise LockUnavailable(_CLOSED if self._closed else _NO_SENSE) from error
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
         end = time.monotonic() + timeout_s
@@ -132,6 +131,10 @@ class ClientTransport:
                 self._ears = ClientEars(client, (channel, heard, gap), max(end - time.monotonic(), 0.0))
         finally:
             self._listening.release()
+
+    async def distrust(self) -> None:
+        if self._copied:
+            self._drop()
 
     async def close(self) -> None:
         self._closed = True
@@ -231,6 +234,8 @@ class AsyncClientTransport:
             raise
         except (self._redis.exceptions.RedisError, OSError) as error:
             raise client_error(error, self._client, mine if self._copied else None) from error
+        except BAD_REPLY as error:
+            raise LockUnavailable(_NO_SENSE) from error
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
         if (loop := asyncio.get_running_loop()) is not self._loop:
@@ -304,6 +309,9 @@ class AsyncClientTransport:
             return
         finally:
             await _end(pubsub)
+
+    async def distrust(self) -> None:
+        await self._drop()
 
     async def close(self) -> None:
         self._closed = True
