@@ -21,6 +21,7 @@ from stockade.locks.wire.client_ears import ClientEars
 from stockade.locks.wire.client_errors import client_error, is_idle_end
 from stockade.locks.wire.copied import BAD_REPLY, Turn, connections_of, load_redis, own_copy, pools_of, turn
 from stockade.locks.wire.replies import is_stale, refused_subscription
+from stockade.locks.wire.sentinel import MasterWatch
 from stockade.locks.wire.sockets import IDLE_S
 from stockade.locks.wire.transport import Gap, Heard
 
@@ -55,6 +56,7 @@ class ClientTransport:
     def _begin(self) -> None:
         """With connections of this process; what a parent holds is not touched."""
         self._client = own_copy(self._theirs, asyncio=False) if self._copied else self._theirs
+        self._watch = MasterWatch(self._client.connection_pool if self._copied else None)
         self._listening = threading.Lock()
         self._inside: set[int] = set()
         self._used_at = 0.0
@@ -87,6 +89,8 @@ class ClientTransport:
     def _twice(self, parts: tuple[bytes | str | int, ...], mine: Turn) -> Any:
         """Once more where only a fresh connection can give an answer, and nothing was done on the old one."""
         idle = 0 < self._used_at < time.monotonic() - IDLE_S
+        if self._watch.is_due(mine.left_s()):
+            self._watch.look()
         try:
             answer = self._execute(self._client, parts, mine)
         except LockUnavailable as error:
@@ -155,6 +159,7 @@ class AsyncClientTransport:
         self._theirs = client
         self._copied = own
         self._client = own_copy(client, asyncio=True) if own else client
+        self._watch = MasterWatch(self._client.connection_pool if own else None)
         self._closed = False
         self._process = process_id()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -171,6 +176,7 @@ class AsyncClientTransport:
             self._process = process_id()
             return
         self._client = own_copy(self._theirs, asyncio=True)
+        self._watch = MasterWatch(self._client.connection_pool)
         if self._process != process_id():  # untouched: the child shares them, and the loop's selector, with the parent
             self._process = process_id()
             _parents.append((old, client, listener))
@@ -203,6 +209,8 @@ class AsyncClientTransport:
         with turn(timeout_s) as mine:
             try:
                 async with asyncio.timeout(timeout_s):
+                    if self._watch.is_due(timeout_s):
+                        await self._watch.look_async()
                     try:
                         answer = await self._execute(parts, mine)
                     except LockUnavailable as error:
