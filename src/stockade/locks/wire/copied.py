@@ -76,7 +76,10 @@ class turn:  # noqa: N801 - used as a function
         return self._made
 
     def __exit__(self, *_: object) -> None:
-        _turn.reset(self._token)
+        try:
+            _turn.reset(self._token)
+        except ValueError:  # in another context: its task's loop has ended, and the garbage collector closes it
+            return
 
 
 def own_copy(client: Any, *, asyncio: bool) -> Any:
