@@ -293,7 +293,7 @@ def keys_left(sites: list[Site]) -> set[str]:
     return left
 
 
-TRIES = 3  # a machine that has other work delays some phases of some tries; a bound that is missing fails in each
+TRIES = 2  # a machine that has other work delays some phases of some tries; a bound that is missing fails in each
 
 
 def in_time(phase: Callable[[Run], Any], run: Run) -> bool:

@@ -119,7 +119,7 @@ async def test_a_pause_and_a_reset(moved, face, monkeypatch):
 
 
 class Liar:
-    """Says OK to a greeting, then answers calls as told, one word for each; a new connection begins anew.
+    """Says OK to CLIENT, and answers calls as told, one word for each; a new connection begins anew.
 
     Args:
         words: what it says to the calls of the first connection; later ones hear `:1`.
@@ -140,10 +140,11 @@ class Liar:
             threading.Thread(target=self._talk, args=(there, self._words.pop() if self._words else ())).start()
 
     def _talk(self, there, words):
-        answers = [b"+OK\r\n", *words]
+        answers = [*words]
         with there:
-            while there.recv(65_536):
-                there.sendall(answers.pop(0) if answers else b":1\r\n")
+            while data := there.recv(65_536):
+                greeted = b"" if b"HELLO" in data else b"+OK\r\n" * data.count(b"CLIENT\r\n")
+                there.sendall(greeted or (answers.pop(0) if answers else b":1\r\n"))
 
     def close(self):
         self._server.close()
@@ -175,4 +176,49 @@ async def test_nonsense_is_heard_once(face, what):
     assert said[1] == 1 or "RESP" in said[1] or "rotocol" in said[1]
     assert (said[1] == 1) == (what != "no RESP")
     await transport.close()
+    liar.close()
+
+
+NO_NUMBER = {"OK": b"+OK\r\n", "nothing": b"$-1\r\n", "a list": b"*1\r\n:1\r\n", "a text": b"$2\r\nab\r\n"}
+
+
+@pytest.mark.parametrize("word", NO_NUMBER)
+@pytest.mark.parametrize("face", MAKERS)
+async def test_an_unexpected_reply_is_an_outage_that_heals(face, word):
+    """A reply that no script gives is LockUnavailable for one try; the next one goes over a fresh connection."""
+    liar = Liar(*[NO_NUMBER[word]] * 20)
+    locks = MAKERS[face](f"{liar.url}?protocol=2" if "client" in face else liar.url)
+    with pytest.raises(LockUnavailable, match="unexpected reply of type"):
+        await done(locks.lock("a", lease_s=60).try_acquire())
+    assert (await done(locks.lock("b", lease_s=60).try_acquire())) is not None
+    await done(locks.close())
+    liar.close()
+
+
+@pytest.mark.parametrize("face", ["url-threads", "url-aio"])
+async def test_a_number_from_a_connection_that_is_kept_is_heard_for_ever(face, monkeypatch):
+    """Control: unless the connection is given up, every call hears what the first one heard."""
+    kind = threaded.ThreadedTransport if face == "url-threads" else MultiplexedTransport
+
+    async def trust(self):
+        return None
+
+    monkeypatch.setattr(kind, "distrust", trust)
+    liar = Liar(*[b"+OK\r\n"] * 20)
+    locks = MAKERS[face](liar.url)
+    for name in "ab":
+        with pytest.raises(LockUnavailable, match="unexpected reply"):
+            await done(locks.lock(name, lease_s=60).try_acquire())
+    await done(locks.close())
+    liar.close()
+
+
+@pytest.mark.parametrize(("face", "user"), [("client-threads", ""), ("client-aio", ":secret@")])
+async def test_an_odd_answer_to_a_greeting_is_an_outage(face, user):
+    """redis-py trips over what is no answer to HELLO; its AttributeError is not the caller's."""
+    liar = Liar(b"+OK\r\n")
+    locks = MAKERS[face](liar.url.replace("//", f"//{user}") + "?protocol=3")
+    with pytest.raises(LockUnavailable, match="unexpected reply to a greeting"):
+        await done(locks.lock("a").try_acquire())
+    await done(locks.close())
     liar.close()

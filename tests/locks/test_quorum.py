@@ -4,7 +4,7 @@
 import pytest
 import redis
 
-from stockade.locks import LockUnavailable, RedisTuning, aio
+from stockade.locks import LockError, LockUnavailable, RedisTuning, aio
 from tests.locks.harness import eventually, work_for_ever
 
 pytestmark = pytest.mark.redis
@@ -38,6 +38,23 @@ async def test_majority_must_live(three):
                 three[1].kill()
                 assert await lease.wait_lost(3)
                 await locks.lock("b").acquire(timeout=1)
+
+
+@pytest.mark.parametrize("refusing", [1, 2])
+async def test_a_minority_may_refuse(quorum_urls, caplog, refusing):
+    """One that refuses the password is told of once and counts as dead; with two the refusal is the answer."""
+    urls = [url.replace("//", "//nobody:wrong@") if n < refusing else url for n, url in enumerate(quorum_urls)]
+    async with aio.QuorumLocks(urls, TUNING, lease_s=0.6) as locks:
+        if refusing == 2:
+            with pytest.raises(LockError, match="WRONGPASS") as raised:
+                await locks.lock("a").acquire(timeout=2)
+            assert not isinstance(raised.value, LockUnavailable)
+            return
+        async with locks.lock("a") as lease:
+            first = lease.deadline
+            await eventually(lambda: lease.deadline > first + 0.3)
+    assert len([record for record in caplog.records if "does not count" in record.message]) == 1
+    assert "wrong@" not in caplog.text
 
 
 async def test_tokens_grow_over_different_majorities(quorum_urls):

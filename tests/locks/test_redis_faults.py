@@ -113,6 +113,7 @@ async def test_dead_waiter_at_the_head_is_skipped(redis_url, server, fault):
         assert await said(dead) == "waiting"
         await eventually(lambda: server.llen("{a}:q") == 1)
         second = asyncio.create_task(locks.lock("a").acquire())
+        await eventually(lambda: server.llen("{a}:q") == 2)  # before the third, which keeps the lock for so long
         other = aio.RedisLocks(redis_url, tuning)
         third = asyncio.create_task(other.lock("a").acquire())
         await eventually(lambda: server.llen("{a}:q") == 3)

@@ -9,6 +9,7 @@ import redis.sentinel
 
 from stockade import locks as sync
 from stockade.locks import LockUnavailable, RedisTuning, aio
+from stockade.locks.wire import sentinel
 from tests import waiting
 from tests.locks.clusters import start_sentinel
 from tests.locks.harness import TaskActor, ThreadActor, eventually
@@ -29,7 +30,7 @@ async def provider(request):
 
     make.actor = TaskActor if face == "aio" else ThreadActor
     yield make
-    for client in [each for sentinel in asked for each in sentinel.sentinels]:
+    for client in [each for their in asked for each in their.sentinels]:
         if face == "aio":
             await client.aclose()
         else:
@@ -41,12 +42,12 @@ def watched(servers):
     """A master, its replica, and the Sentinel that knows both."""
     master = servers.redis()
     replica = servers.redis(replica_of=master)
-    sentinel = start_sentinel(servers, master)
-    with redis.Redis.from_url(sentinel.url, decode_responses=True) as client:
+    asked = start_sentinel(servers, master)
+    with redis.Redis.from_url(asked.url, decode_responses=True) as client:
         waiting.eventually(
             lambda: "num-slaves" in (state := master_state(client)) and int(state["num-slaves"]) == 1, 15
         )
-    return master, replica, sentinel
+    return master, replica, asked
 
 
 def master_state(client):
@@ -66,8 +67,8 @@ def seen(server, question):
 
 async def test_locks_go_on_at_the_promoted_replica(watched, provider):
     """The master is killed: the holder keeps its lease, its release and the waiter's grant reach the new master."""
-    master, replica, sentinel = watched
-    locks, others = provider(sentinel.port), provider(sentinel.port)
+    master, replica, asked = watched
+    locks, others = provider(asked.port), provider(asked.port)
     alice, bob = provider.actor(), provider.actor()
     held = await alice(locks.lock("a").acquire)
     waiter = bob(others.lock("a").acquire)
@@ -92,6 +93,27 @@ async def test_locks_go_on_at_the_promoted_replica(watched, provider):
     await bob(others.close)
     await alice.close()
     await bob.close()
+
+
+@pytest.mark.parametrize("watching", [True, False])
+async def test_a_master_that_was_replaced_is_left(watched, provider, monkeypatch, watching):
+    """Failover by hand, the old master stays up: the next call goes to the new one; the control asks the old one."""
+    master, replica, asked = watched
+    monkeypatch.setattr(sentinel, "_LOOK_S", 0.0 if watching else 60.0)
+    locks, alice = provider(asked.port), provider.actor()
+    held = await alice(locks.lock("a").acquire)
+    await eventually(lambda: seen(replica, lambda copy: copy.get("a") == held.token))
+    with redis.Redis.from_url(asked.url, decode_responses=True) as client:
+        client.execute_command("SENTINEL", "FAILOVER", "main")
+        await eventually(lambda: int(master_state(client)["port"]) == replica.port, 20)
+    lease = await alice(locks.lock("b").acquire)
+    assert seen(replica, lambda copy: copy.exists("b")) == watching
+    assert seen(master, lambda copy: copy.exists("b")) != watching
+    await alice(lease.release)
+    if watching:
+        await alice(held.release)
+    await alice(locks.close)
+    await alice.close()
 
 
 async def test_the_client_is_copied_without_retries(provider):

@@ -29,10 +29,13 @@ from stockade import locks
 from stockade.core import NotSupported
 provider = {make}
 lease = provider.lock("a").acquire(timeout=10)
-atexit.register(provider.close)
-atexit.register(lease.release)
+{end}
 print(lease.fencing_token)
 """
+ENDS = {
+    "atexit": "atexit.register(provider.close)\natexit.register(lease.release)",
+    "a finalizer": "class Last:\n    def __del__(self, kept=lease): kept.release()\nlast = Last()",
+}
 
 
 @pytest.fixture(
@@ -161,10 +164,11 @@ def test_a_release_in_a_signal_handler_ends(make):
     assert in_child(20, child) == "True"
 
 
-def test_a_release_at_exit_ends(kind, make, url, request):
-    """A lock that is given back, and a provider closed, by `atexit`: the process ends, and the lock is free."""
+@pytest.mark.parametrize("end", ENDS)
+def test_a_release_at_exit_ends(kind, make, url, request, end):
+    """A lock given back by `atexit`, or by a finalizer when threads run no more: the process ends, the lock is free."""
     name = "PostgresLocks" if kind == "postgres" else "MySQLLocks"
-    code = RELEASED_AT_EXIT.format(make=f"locks.{name}({url!r}, prefix={request.node.name!r})")
+    code = RELEASED_AT_EXIT.format(make=f"locks.{name}({url!r}, prefix={request.node.name!r})", end=ENDS[end])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stderr == ""
     with make() as provider, provider.lock("a").hold(timeout=5) as lease:

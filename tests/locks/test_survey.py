@@ -175,7 +175,7 @@ def test_the_search_is_bounded_and_says_so(redis_url):
 
 @pytest.mark.parametrize(
     ("url", "says"),
-    [("redis://127.0.0.1:1", "127.0.0.1:1"), ("http://x", "not a Redis URL"), ("unix:///none.sock", "/none.sock")],
+    [("redis://127.0.0.1:1", "127.0.0.1:1"), ("http://x", "expected redis://"), ("unix:///none.sock", "/none.sock")],
 )
 def test_no_server_is_one_clear_line(url, says):
     """A server that is not there, and a URL that is none: exit code 2 and one line that names it."""

@@ -113,6 +113,10 @@ class Server(Protocol):
         """The same for a command that is bytes already; None where that is of no use."""
         ...
 
+    async def distrust(self) -> None:
+        """Give the connection up after a reply that no lock server gives; the next call goes over a fresh one."""
+        ...
+
     async def close(self) -> None:
         """Give the connection back; calls in flight fail with LockUnavailable."""
         ...

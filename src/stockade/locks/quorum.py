@@ -14,7 +14,8 @@ from typing import Any
 from stockade.core import NotSupported
 from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Spec
 from stockade.locks.debts import Debts, Together
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockError, LockUnavailable
+from stockade.locks.events import log
 from stockade.locks.port import Port, Server
 from stockade.locks.redisbackend import RedisTuning
 from stockade.locks.redisnames import head_args, lease_ms, names_of
@@ -24,6 +25,7 @@ from stockade.locks.survey import holder_of
 _RELEASE = ("mutex_common", "mutex_release")
 _CALL_LEAST_S = 0.03  # of each server that is asked in turn when the caller's time is nearly over
 _WITHDRAW_S = 0.1  # for how long a caller waits for the withdrawal of its request from all; then they are owed it
+_MOST_TOLD = 100  # refusals of different wording
 _DRIFT_SHARE, _DRIFT_S = 0.01, 0.002
 
 
@@ -61,11 +63,15 @@ class QuorumBackend:
         self._majority = len(servers) // 2 + 1
         self.patience_s = tuning.patience_s
         self._debts = Debts(port, self._pay, together)
+        self._told: set[str] = set()
 
     async def _everywhere(self, *files: str, ask: Ask, flags: tuple[int, ...], end: float) -> list[Any]:
         """Each server's answer, or None where there was none."""
-        works = [self._ask(server, files, ask, flags, end) for server in self._servers]
-        return self._known(await self._together(works))
+        return self._known(await self._raw(*files, ask=ask, flags=flags, end=end))
+
+    async def _raw(self, *files: str, ask: Ask, flags: tuple[int, ...], end: float) -> list[Any]:
+        """Each server's answer; an error is one."""
+        return await self._together([self._ask(server, files, ask, flags, end) for server in self._servers])
 
     async def _ask(self, server: Server, files: tuple[str, ...], ask: Ask, flags: tuple[int, ...], end: float) -> Any:
         names = names_of(self._tuning.prefix, ask.spec.name, "lock")
@@ -76,12 +82,25 @@ class QuorumBackend:
         """Seconds for a call that begins now; what is asked in turn shares the time until `end`."""
         return min(self._tuning.call_s, max(end - self._port.now(), _CALL_LEAST_S))
 
-    @staticmethod
-    def _known(answers: list[Any]) -> list[Any]:
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, LockUnavailable):
-                raise answer
+    def _known(self, answers: list[Any]) -> list[Any]:
+        """The answers; None for a server that gave none. One that refuses is told of once, and counts as silent.
+
+        Raises:
+            LockError: some refuse for a reason that will not pass, and the others are no majority.
+        """
+        failed = [answer for answer in answers if isinstance(answer, BaseException)]
+        for error in failed:
+            if isinstance(error, LockUnavailable):
+                continue
+            if not isinstance(error, LockError) or len(answers) - len(failed) < self._majority:
+                raise error
+            self._tell_once(error)
         return [None if isinstance(answer, BaseException) else answer for answer in answers]
+
+    def _tell_once(self, error: LockError) -> None:
+        if str(error) not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(str(error))
+            log.warning("a server of the quorum refuses, and does not count: %s", error)
 
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
         if ask.spec.kind != "lock":
@@ -105,7 +124,7 @@ class QuorumBackend:
 
     def _end(self, deadline: float = TRY_ONCE_S) -> float:
         """When to give up: at the deadline, if the call has a time limit of its own, or when patience ends."""
-        end = self._port.now() + self.patience_s
+        end = self._port.now() + self._tuning.bound_s
         return end if deadline == TRY_ONCE_S else min(deadline, end)
 
     async def _try(self, ask: Ask, end: float) -> Granted | None:
@@ -147,7 +166,7 @@ class QuorumBackend:
             raise LockUnavailable("no majority of the lock servers answers", name)
 
     async def _release_all(self, ask: Ask, end: float) -> list[Any]:
-        return await self._everywhere(*_RELEASE, ask=ask, flags=(0, 0), end=end)
+        return await self._raw(*_RELEASE, ask=ask, flags=(0, 0), end=end)
 
     async def _pay(self, server: Server, ask: Ask, timeout_s: float) -> Any:
         return await self._ask(server, _RELEASE, ask, (0, 0), self._port.now() + timeout_s)
@@ -155,8 +174,7 @@ class QuorumBackend:
     async def _give_back(self, ask: Ask, end: float) -> list[Any]:
         """The last release of a request: who does not answer is asked again later. An error is an answer."""
         with self._debts.on_the_way(ask.owner):
-            works = [self._ask(server, _RELEASE, ask, (0, 0), end) for server in self._servers]
-            answers = await self._together(works)
+            answers = await self._release_all(ask, end)
             self._owe(ask, answers)
         return answers
 

@@ -16,16 +16,17 @@ from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, Lo
 from stockade.locks.debts import Debts
 from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.events import Events, log
-from stockade.locks.port import Port, Server
+from stockade.locks.port import Port, Server, ServerError
 from stockade.locks.rediscalls import Verb, channel_of, prepared
 from stockade.locks.redisnames import lease_ms, names_of
-from stockade.locks.script import script
+from stockade.locks.script import refuse, script, translated
 from stockade.locks.survey import Survey, info_of, survey
 from stockade.locks.waitroom import Wait, WaitRoom
 from stockade.locks.wire.transport import Transport
 
 _LINE_MS = 60_000
 _CALL_LEAST_S = 0.15  # what a call gets although its deadline is near: a server that is well answers in that time
+_ONE_ROUND_S = 0.4  # what a call without a time limit gets although `patience_s` is shorter, or 0: nothing is repeated
 _WITHDRAW_S = 0.25  # for how long a caller waits for a withdrawal; then it is repeated in the background
 _UNHEARD_S = 0.1  # mean pause between two questions of a waiter that can hear no notices
 _RETRY_PAUSE_S = 0.05  # mean pause before an unreachable server is tried again
@@ -43,7 +44,7 @@ class RedisTuning:
         poll_s: how often a waiter asks again although no notice came; a lost notice costs at most this.
         call_s: how long one call may take; less when the caller's own time limit, or `patience_s`, ends before.
         patience_s: how long an unreachable server is tried again before LockUnavailable; the bound of every call that
-            has no time limit of its own.
+            has no time limit of its own. 0: nothing is tried again, and a call gets 0.4 s.
         wait_replicas: how many replicas must have a grant before it counts (WAIT); 0: none.
     """
 
@@ -53,6 +54,11 @@ class RedisTuning:
     call_s: float = 2.0
     patience_s: float = 3.0
     wait_replicas: int = 0
+
+    @property
+    def bound_s(self) -> float:
+        """The bound of a call that has no time limit of its own, in seconds."""
+        return max(self.patience_s, _ONE_ROUND_S)
 
 
 class RedisBackend:
@@ -66,7 +72,7 @@ class RedisBackend:
         self._tuning = tuning
         self.patience_s = tuning.patience_s
         self.events = Events()
-        self._call_s = min(tuning.call_s, tuning.patience_s)
+        self._call_s = min(tuning.call_s, tuning.bound_s)
         self._room = WaitRoom(port, transport, channel_of(tuning.prefix), self.events)
         self._debts = Debts(port, self._pay, _one)
 
@@ -132,7 +138,7 @@ class RedisBackend:
 
     async def _listen(self, deadline: float) -> None:
         now = self._port.now()
-        end = min(deadline, now + self._tuning.patience_s)
+        end = min(deadline, now + self._tuning.bound_s)
         while True:
             try:
                 return await self._room.listen(self._limit(end, now))
@@ -196,12 +202,13 @@ class RedisBackend:
         """One run of the acquire script, repeated while the server is out of reach (the script is safe to repeat)."""
         once = deadline == TRY_ONCE_S
         give_up = deadline if once else min(deadline, sent + self._tuning.patience_s)
+        end = deadline if once else min(deadline, sent + self._tuning.bound_s)
         beat_ms = round(3000 * self._tuning.poll_s) if beat else 0
         now = sent
         while True:
             try:
                 flags = (int(queue), int(again), beat_ms, _LINE_MS)
-                return int(await self._run(ask, "acquire", flags, self._limit(give_up, now)))
+                return int(await self._run(ask, "acquire", flags, self._limit(end, now)))
             except LockUnavailable as error:
                 again = error.sent = again or error.sent
                 pause_s = _RETRY_PAUSE_S * random.uniform(0.5, 1.5)
@@ -222,12 +229,18 @@ class RedisBackend:
     async def _replicated(self, ask: Ask, granted: Granted, deadline: float) -> Granted:
         """A write of our own, then WAIT: replication is one stream, so the grant before it has arrived as well."""
         sent, wanted = self._port.now(), self._tuning.wait_replicas
-        end = TRY_ONCE_S if deadline == TRY_ONCE_S else min(deadline, sent + self._tuning.patience_s)
+        end = TRY_ONCE_S if deadline == TRY_ONCE_S else min(deadline, sent + self._tuning.bound_s)
         if await self.extend([ask], self._limit(end, sent)) != [True]:
             raise LockUnavailable("the grant was lost before it was replicated", ask.spec.name)
         bound_s = self._limit(end, self._port.now())
         server = await self._server_of(ask.spec.name, bound_s)
-        have = int(await server.call("WAIT", wanted, round(min(bound_s, ask.spec.lease_s) * 500), timeout_s=bound_s))
+        wait_ms = round(min(bound_s, ask.spec.lease_s) * 500)
+        try:
+            have = await server.call("WAIT", wanted, wait_ms, timeout_s=bound_s)
+        except ServerError as error:
+            raise translated(error) from error
+        if not isinstance(have, int):
+            await refuse(server, have)
         if have < wanted:
             raise LockUnavailable(f"{have} of {wanted} replicas have the grant", ask.spec.name)
         return replace(granted, valid_until=sent + ask.spec.lease_s)
@@ -276,6 +289,8 @@ class RedisBackend:
             keys = tuple(key for four in names for key in (four[0], four[3]))
             args = tuple(part for ask in mutexes for part in (ask.owner, lease_ms(ask.spec.lease_s)))
             answers = await script("mutex_renew").run(self._server, keys, args, timeout_s)
+            if len(answers) != len(mutexes):
+                await refuse(self._server, answers)
             kept = {ask.owner: answer == 1 for ask, answer in zip(mutexes, answers, strict=True)}
         for ask in asks:
             if ask.spec.kind != "lock":
@@ -287,7 +302,11 @@ class RedisBackend:
         return int(await call.run(self._server, ask.owner, timeout_s)) == 1
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
-        return info_of(name, kind, await self._run(Ask(Spec(name, kind), "-"), "inspect", (), self._call_s))
+        reply = await self._run(Ask(Spec(name, kind), "-"), "inspect", (), self._call_s)
+        try:
+            return info_of(name, kind, reply)
+        except (TypeError, ValueError):  # a list, but another one
+            await refuse(self._server, reply)
 
     async def survey(self, max_keys: int) -> Survey:
         """Which locks of this prefix are in use, after at most `max_keys` keys of the server."""

@@ -3,11 +3,13 @@
 import functools
 import hashlib
 from importlib import resources
-from typing import Any
+from typing import Any, NoReturn
 
 from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.port import Server, ServerError
 from stockade.locks.wire.replies import may_heal
+
+_GIVE_LISTS = frozenset(("mutex_renew", "mutex_inspect", "shared_inspect", "existing"))
 
 
 class Script:
@@ -21,6 +23,7 @@ class Script:
         folder = resources.files("stockade.locks").joinpath("scripts")
         self.text = "\n".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in files)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        self.gives: type = list if files[-1] in _GIVE_LISTS else int
 
     async def run(self, server: Server, keys: tuple[str, ...], args: tuple[str | int, ...], timeout_s: float) -> Any:
         """Run it with these keys and arguments.
@@ -30,14 +33,15 @@ class Script:
             LockError: the server refused for a reason that will not pass.
         """
         try:
-            return await server.call("EVALSHA", self.sha, len(keys), *keys, *args, timeout_s=timeout_s)
+            reply = await server.call("EVALSHA", self.sha, len(keys), *keys, *args, timeout_s=timeout_s)
         except ServerError as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise translated(error) from error
-        try:
-            return await server.call("EVAL", self.text, len(keys), *keys, *args, timeout_s=timeout_s)
-        except ServerError as error:
-            raise translated(error) from error
+            try:
+                reply = await server.call("EVAL", self.text, len(keys), *keys, *args, timeout_s=timeout_s)
+            except ServerError as again:
+                raise translated(again) from again
+        return reply if type(reply) is self.gives else await refuse(server, reply)
 
 
 class Prepared:
@@ -66,16 +70,27 @@ class Prepared:
             return await self._script.run(server, self._keys, (owner, *self._args), timeout_s)
         name = owner.encode()
         try:
-            return await send(b"%b$%d\r\n%b\r\n%b" % (self._before, len(name), name, self._after), timeout_s)
+            reply = await send(b"%b$%d\r\n%b\r\n%b" % (self._before, len(name), name, self._after), timeout_s)
         except ServerError as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise translated(error) from error
-        return await self._script.run(server, self._keys, (owner, *self._args), timeout_s)
+            return await self._script.run(server, self._keys, (owner, *self._args), timeout_s)
+        return reply if type(reply) is self._script.gives else await refuse(server, reply)
 
 
 def _packed(part: str | int) -> bytes:
     data = str(part).encode()
     return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+async def refuse(server: Server, reply: Any) -> NoReturn:
+    """A reply of a type that was not asked for: something else answers there, or to another call.
+
+    Raises:
+        LockUnavailable: always; the connection is given up.
+    """
+    await server.distrust()
+    raise LockUnavailable(f"lock server: an unexpected reply of type {type(reply).__name__}")
 
 
 def translated(error: ServerError) -> LockError:

@@ -209,5 +209,8 @@ class SimTransport:
         self._network.server.listeners[channel] = hear
         await self._port.sleep(self._network.weather.latency_s)
 
+    async def distrust(self) -> None:
+        return None
+
     async def close(self) -> None:
         return None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from stockade.locks.ask import Holder, Kind, LockInfo
 from stockade.locks.port import Server, ServerError
 from stockade.locks.redisnames import names_of
-from stockade.locks.script import script, translated
+from stockade.locks.script import refuse, script, translated
 
 KINDS: tuple[Kind, ...] = ("lock", "rw", "semaphore")
 _BATCH = 500
@@ -86,6 +86,8 @@ async def survey(server: Server, prefix: str, *, max_keys: int, timeout_s: float
             answer = await server.call("SCAN", cursor, "MATCH", "*:[fq]", "COUNT", _BATCH, timeout_s=timeout_s)
         except ServerError as error:
             raise translated(error) from error
+        if not isinstance(answer, list | tuple):  # redis-py makes it one
+            await refuse(server, answer)
         cursor, passed = _text(answer[0]), passed + _BATCH
         locks = [lock_of(_text(key), prefix) for key in answer[1]]
         known = [lock for lock in locks if lock]

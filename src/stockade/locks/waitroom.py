@@ -156,10 +156,14 @@ class WaitRoom:
             del self._lines[key]
 
     def _heard(self, message: bytes) -> None:
-        owner, _, token = message.decode().partition(" ")
+        try:
+            owner, _, text = message.decode().partition(" ")
+            token = int(text)
+        except ValueError:  # somebody else speaks on this channel; a notice is a hint, and who waits asks anyway
+            return
         wait = self._waits.get(owner)
         if wait is not None:
-            wait.token = int(token)
+            wait.token = token
             wait.wake()
 
     def _gap(self) -> None:

@@ -12,10 +12,12 @@ import asyncio
 import time
 from typing import Any, Literal
 
+from redis import Redis
 from redis.asyncio.lock import Lock as TheirAsyncLock
 from redis.exceptions import LockNotOwnedError, RedisError
 from redis.lock import Lock as TheirLock
 
+from stockade.core import NotSupported
 from stockade.locks.ask import Ask, Spec
 from stockade.locks.blocking import BlockingPort, run
 from stockade.locks.debts import Debts
@@ -27,6 +29,7 @@ from stockade.locks.port import Port, Server, ServerError
 from stockade.locks.script import script
 from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
 
+_WAY = "_stockade_way"  # what a client keeps our connections as
 _CALL_S = 3.0  # of one call
 _CALL_LEAST_S = 0.15  # of a call whose time limit is near
 _WITHDRAW_S = 0.25  # for how long an interrupted caller waits for its withdrawal
@@ -102,6 +105,8 @@ class _Withdrawals:
 
     async def withdraw(self, token: bytes, error: BaseException) -> None:
         """After a call that failed: briefly now when it was interrupted, else in the background."""
+        if isinstance(error.__context__, ServerError):  # it refused, and so took nothing
+            return
         unanswered = error.__context__ if isinstance(error.__context__, LockUnavailable) else None
         if unanswered is not None and not unanswered.sent:
             return
@@ -151,18 +156,35 @@ def _current_task() -> "asyncio.Task[Any] | None":
         return None
 
 
+def _way_to(client: Any) -> ClientTransport:
+    """Over connections of our own, whose calls end in time; the same ones for all locks of a client.
+
+    A client that cannot be copied (a cluster's), or whose calls somebody replaced, is used as it is, with the time
+    limits that it has itself.
+    """
+    kept = vars(client).get(_WAY)
+    if kept is None:
+        usual = getattr(client.execute_command, "__func__", None) is Redis.execute_command
+        try:
+            made = ClientTransport(client, own=usual)
+        except (NotSupported, TypeError):
+            made = ClientTransport(client, own=False)
+        kept = vars(client).setdefault(_WAY, made)  # another thread may have been quicker
+    return kept  # type: ignore[no-any-return]
+
+
 class Lock(TheirLock):
     """redis-py's `redis.lock.Lock`; arguments, results and errors are documented there."""
 
     def register_scripts(self) -> None:
         """At the end of the making of a lock: the way to the server."""
-        self._transport = ClientTransport(self.redis, own=False)
+        self._transport = _way_to(self.redis)
         self._withdrawals = _Withdrawals(BlockingPort(), self, self._transport)
 
     def _call(self, parts: tuple[Any, ...], timeout_s: float = _CALL_S) -> Any:
         try:
             return run(self._transport.call(*parts, timeout_s=timeout_s))
-        except LockUnavailable as error:
+        except (LockUnavailable, ServerError) as error:
             raise error.__cause__ or error from None
 
     def acquire(
@@ -231,7 +253,7 @@ class AsyncLock(TheirAsyncLock):
     async def _call(self, parts: tuple[Any, ...], timeout_s: float = _CALL_S) -> Any:
         try:
             return await self._transport.call(*parts, timeout_s=timeout_s)
-        except LockUnavailable as error:
+        except (LockUnavailable, ServerError) as error:
             raise error.__cause__ or error from None
 
     async def acquire(

@@ -5,6 +5,7 @@ notices. The holder's own deadline moves with every sign of life of its session.
 """
 
 import os
+import sys
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -126,6 +127,9 @@ class SessionBackend:
             return  # the session gives it back when it answers, or ends
 
     async def release(self, ask: Ask) -> bool:
+        if sys.is_finalizing():  # a finalizer: the sessions end with the process, and the locks with them
+            return True
+
         async def release() -> bool:
             return await self._here().release(ask.owner)
 

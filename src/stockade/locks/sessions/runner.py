@@ -109,11 +109,11 @@ class _LoopThread:
         Raises:
             LockUnavailable: the interpreter is ending, or the caller is that very thread.
         """
+        if sys.is_finalizing():  # it runs no more, though only Python 3.11 calls it ended
+            raise LockUnavailable("the interpreter is ending")
         if self._thread.is_alive():
             if threading.get_ident() == self._thread.ident:
                 raise LockUnavailable("a lock was used inside the thread of its own connections, e.g. by a finalizer")
-            if sys.is_finalizing():
-                raise LockUnavailable("the interpreter is ending")
             return
         if self._thread.ident is None and self._starting.acquire(blocking=False):
             try:

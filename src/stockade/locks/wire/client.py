@@ -19,8 +19,9 @@ from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
 from stockade.locks.wire.client_ears import ClientEars
 from stockade.locks.wire.client_errors import client_error, is_idle_end
-from stockade.locks.wire.copied import Turn, connections_of, load_redis, own_copy, pools_of, turn
+from stockade.locks.wire.copied import BAD_REPLY, Turn, connections_of, load_redis, own_copy, pools_of, turn
 from stockade.locks.wire.replies import is_stale, refused_subscription
+from stockade.locks.wire.sentinel import MasterWatch
 from stockade.locks.wire.sockets import IDLE_S
 from stockade.locks.wire.transport import Gap, Heard
 
@@ -28,6 +29,7 @@ _PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _CLOSE_S = 0.5
 _CLOSED = "the provider is closed"
 _LATE = "lock server: no answer in time"
+_NO_SENSE = "lock server: an unexpected reply to a greeting"
 
 
 class ClientTransport:
@@ -54,6 +56,7 @@ class ClientTransport:
     def _begin(self) -> None:
         """With connections of this process; what a parent holds is not touched."""
         self._client = own_copy(self._theirs, asyncio=False) if self._copied else self._theirs
+        self._watch = MasterWatch(self._client.connection_pool if self._copied else None)
         self._listening = threading.Lock()
         self._inside: set[int] = set()
         self._used_at = 0.0
@@ -87,6 +90,8 @@ class ClientTransport:
     def _twice(self, parts: tuple[bytes | str | int, ...], mine: Turn, began: float) -> Any:
         """Once more where only a fresh connection can give an answer, and nothing was done on the old one."""
         idle = 0 < self._used_at < began - IDLE_S
+        if self._watch.is_due(mine.left_s()):
+            self._watch.look()
         try:
             answer = self._execute(self._client, parts, mine)
         except LockUnavailable as error:
@@ -116,10 +121,8 @@ class ClientTransport:
             return client.execute_command(*parts)
         except (self._redis.exceptions.RedisError, OSError) as error:
             raise client_error(error, client, mine if self._copied else None) from error
-        except (AttributeError, ValueError) as error:  # redis-py's, when `close` has taken the socket meanwhile
-            if not self._closed:
-                raise
-            raise LockUnavailable(_CLOSED) from error
+        except BAD_REPLY as error:  # also when `close` has taken the socket meanwhile
+            raise LockUnavailable(_CLOSED if self._closed else _NO_SENSE) from error
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
         end = time.monotonic() + timeout_s
@@ -133,6 +136,10 @@ class ClientTransport:
                 self._ears = ClientEars(client, (channel, heard, gap), max(end - time.monotonic(), 0.0))
         finally:
             self._listening.release()
+
+    async def distrust(self) -> None:
+        if self._copied:
+            self._drop()
 
     async def close(self) -> None:
         self._closed = True
@@ -153,6 +160,7 @@ class AsyncClientTransport:
         self._theirs = client
         self._copied = own
         self._client = own_copy(client, asyncio=True) if own else client
+        self._watch = MasterWatch(self._client.connection_pool if own else None)
         self._closed = False
         self._process = process_id()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -169,6 +177,7 @@ class AsyncClientTransport:
             self._process = process_id()
             return
         self._client = own_copy(self._theirs, asyncio=True)
+        self._watch = MasterWatch(self._client.connection_pool)
         if self._process != process_id():  # untouched: the child shares them, and the loop's selector, with the parent
             self._process = process_id()
             _parents.append((old, client, listener))
@@ -202,6 +211,8 @@ class AsyncClientTransport:
         with Turn(end) as mine:
             try:
                 async with asyncio.timeout(end - began):
+                    if self._watch.is_due(end - began):
+                        await self._watch.look_async()
                     try:
                         answer = await self._execute(parts, mine)
                     except LockUnavailable as error:
@@ -233,6 +244,8 @@ class AsyncClientTransport:
             raise
         except (self._redis.exceptions.RedisError, OSError) as error:
             raise client_error(error, self._client, mine if self._copied else None) from error
+        except BAD_REPLY as error:
+            raise LockUnavailable(_NO_SENSE) from error
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
         if (loop := asyncio.get_running_loop()) is not self._loop:
@@ -306,6 +319,9 @@ class AsyncClientTransport:
             return
         finally:
             await _end(pubsub)
+
+    async def distrust(self) -> None:
+        await self._drop()
 
     async def close(self) -> None:
         self._closed = True

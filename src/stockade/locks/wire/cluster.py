@@ -117,7 +117,12 @@ class ClusterTransport:
                     raise
                 trouble = error
                 continue
-            masters = [(range(int(row[0]), int(row[1]) + 1), self._url_of(row[2], url)) for row in rows]
+            try:
+                masters = [(range(int(row[0]), int(row[1]) + 1), self._url_of(row[2], url)) for row in rows]
+            except (TypeError, ValueError, IndexError, AttributeError):  # something else answers at that address
+                await self._node(url).distrust()
+                trouble = LockUnavailable(f"an unexpected reply of type {type(rows).__name__}")
+                continue
             changed, self._masters, self._doubtful = masters != self._masters, masters, False
             await self._forget_all_but({url for _, url in masters})
             if changed and self._ears is not None:
@@ -179,6 +184,11 @@ class ClusterTransport:
         with contextlib.suppress(ServerError):  # other rights than at the first one: waiters for locks of this one poll
             await self._node(url).listen(*self._ears, timeout_s)
         self._heard_at.add(url)
+
+    async def distrust(self) -> None:
+        self._doubtful = True
+        for node in [*self._nodes.values()]:
+            await node.distrust()
 
     async def close(self) -> None:
         self._closed = True

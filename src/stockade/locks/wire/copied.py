@@ -23,6 +23,7 @@ from stockade.locks.wire.sockets import HangUp
 _NO_CALL_S = 0.5  # how long a connection waits where no call is under way, e.g. while it is closed
 _LEAST_S = 0.001
 _SLACK, _MOST_SLACK = 1.0625, 1.125
+BAD_REPLY = (AttributeError, TypeError, ValueError, LookupError)  # redis-py's, when a greeting is answered oddly
 _DROPPED = (
     "maint_notifications_config", "maint_notifications_pool_handler", "oss_cluster_maint_notifications_handler",
     "orig_host_address", "orig_socket_timeout", "orig_socket_connect_timeout", "retry_on_error",
@@ -63,7 +64,10 @@ class Turn:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _turn.reset(self._token)
+        try:
+            _turn.reset(self._token)
+        except ValueError:  # in another context: its task's loop has ended, and the garbage collector closes it
+            return
 
 
 _turn: "ContextVar[Turn | None]" = ContextVar("stockade_lock_call", default=None)
@@ -235,7 +239,11 @@ class _TimelyThread(_Timely):
         if getattr(self, "_sock", None):
             return
         with self._greeting():
-            super().connect()  # type: ignore[misc]  # redis-py's
+            try:
+                super().connect()  # type: ignore[misc]  # redis-py's
+            except BAD_REPLY:  # which it does not expect, so it leaves the connection open
+                self.disconnect()  # type: ignore[attr-defined]
+                raise
 
     def _connect(self) -> Any:
         host = getattr(self, "host", None)
@@ -310,7 +318,11 @@ class _TimelyTask(_Timely):
         if self.is_connected:  # type: ignore[attr-defined]
             return
         with self._greeting():
-            await super().connect()  # type: ignore[misc]
+            try:
+                await super().connect()  # type: ignore[misc]
+            except BAD_REPLY:
+                await self.disconnect(nowait=True)  # type: ignore[attr-defined]
+                raise
 
     async def _connect(self) -> None:
         host = getattr(self, "host", None)

@@ -263,6 +263,10 @@ class MultiplexedTransport:
             finally:
                 pipe.abort("closed")
 
+    async def distrust(self) -> None:
+        if self._pipe is not None and self._loop is asyncio.get_running_loop():
+            self._pipe.abort("its replies make no sense")
+
     async def close(self) -> None:
         self._closed = True
         if self._loop is not asyncio.get_running_loop():

@@ -331,12 +331,20 @@ class ThreadedTransport:
             raise LockUnavailable.unsent(_CLOSED)
         return ears
 
+    async def distrust(self) -> None:
+        with self._guard:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Of the connection; who reads from it wakes up."""
+        if self._socket is not None:
+            self._socket.hang_up() if self._busy else self._drop()
+
     async def close(self) -> None:
         with self._guard:
             self._closed = True
             ears, self._ears = self._ears, None
-            if self._socket is not None:  # who reads from it wakes up, and lets go of it
-                self._socket.hang_up() if self._busy else self._drop()
+            self._let_go()
         if ears is not None:
             ears.close()
 

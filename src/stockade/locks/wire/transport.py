@@ -26,6 +26,10 @@ class Transport(Protocol):
         """See `stockade.locks.port.Server`."""
         ...
 
+    async def distrust(self) -> None:
+        """See `stockade.locks.port.Server`."""
+        ...
+
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
         """Subscribe on a connection of its own and return when the server has confirmed it.
 
