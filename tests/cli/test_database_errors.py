@@ -68,17 +68,20 @@ KINDS = [pytest.param(each, marks=getattr(pytest.mark, each)) for each in ("post
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_serve_stops_beside_a_silent_database(kind, servers, tmp_path):
-    """The database hangs: `serve` still stops in order, within its bounds."""
+async def test_serve_beside_a_silent_database(kind, servers, tmp_path):
+    """The database hangs: readiness says so within `wait_s`, and `serve` stops in order, within its bounds."""
     server = getattr(servers, kind)()
     await prepared(server.url, users=1, products=1, stock=1, points=1)
-    with Service(tmp_path, database=server.url, stop_wait_s=5) as service:
+    with Service(tmp_path, database=server.url, stop_wait_s=5, wait_s=1) as service:
         async with service.client() as client:
             assert (await client.get("/readyz")).status_code == 200
-        server.pause()
-        began = time.monotonic()
-        try:
-            assert service.stop(signal.SIGTERM) == 0
-            assert time.monotonic() - began < 5 + 3
-        finally:
-            server.resume()
+            server.pause()
+            try:
+                began = time.monotonic()
+                assert (await client.get("/readyz")).status_code == 503
+                assert time.monotonic() - began < 1 + 2
+                began = time.monotonic()
+                assert service.stop(signal.SIGTERM) == 0
+                assert time.monotonic() - began < 5 + 3
+            finally:
+                server.resume()

@@ -1,5 +1,6 @@
 """Health, readiness and metrics of the service itself."""
 
+import asyncio
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import text
 from stockade.shop.http.kept import Kept
 from stockade.shop.http.reply import Reply
 from stockade.store.migrate import VERSION_TABLE, newest_revision
-from tests.http.stand_ins import Failing
+from tests.http.stand_ins import Failing, Held
 
 
 async def test_alive_and_ready(client):
@@ -26,6 +27,24 @@ async def test_a_stopping_process_is_alive_but_not_ready(client):
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "NOT_READY")
     assert "stopping" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("stopping", [True, False])
+async def test_a_request_that_outlives_the_stop(client, stopping):
+    """Cancelled at the end of a stop, an order is a 503 and may have happened; any other cancellation is one."""
+    (sku,) = await client.product(stock=2)
+    held = Held(client.desk.shop)
+    order = asyncio.create_task(client.order(sku, 1, pay="LATER"))
+    await held.arrived.wait()
+    client.desk.gate.stopping = stopping
+    order.cancel()
+    (answer,) = await asyncio.gather(order, return_exceptions=True)
+    if stopping:
+        assert (answer.status_code, answer.json()["code"]) == (503, "NOT_READY")
+        assert (answer.json()["outcome"], answer.json()["retryable"]) == ("unknown", True)
+    else:
+        assert isinstance(answer, asyncio.CancelledError)
+    assert client.desk.gate.at_work == 0
 
 
 async def test_an_old_schema_is_not_ready(client):

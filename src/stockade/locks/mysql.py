@@ -21,6 +21,7 @@ from stockade.locks.sessions.backend import CONNECTIONS, PATIENCE_S
 from stockade.locks.sessions.dialect import Seen, hashed, prepared
 
 _INTERRUPTED = 1317  # the answer to a statement that KILL QUERY has ended
+_IDLE_S = 2_147_483  # the longest `wait_timeout` that every system takes: a session that holds a lock may be idle
 _DEADLOCK = 3058  # of user locks, in MySQL: the wait was given up
 _TABLE_MISSING = 1146
 _TABLE = (
@@ -77,6 +78,8 @@ class MySQLDialect:
         return connection  # asyncmy does not tell of an end: `gone` is looked at
 
     async def _prepare(self, connection: Any) -> None:
+        longest = "max_statement_time" if _is_mariadb(connection) else "max_execution_time"
+        await self._ask(connection, f"SET SESSION wait_timeout = {_IDLE_S}, SESSION {longest} = 0")
         if not self._table_is_there:
             await self._need_table(connection)
             self._table_is_there = True
@@ -144,12 +147,12 @@ class MySQLDialect:
         return bool((await self._ask(connection, "SELECT GET_LOCK(%s, %s)", self._key(ask.spec.name), wait_s))[0][0])
 
     async def wait(self, connection: Any, ask: Ask, wait_s: float) -> bool:
-        if "mariadb" not in str(connection.get_server_info()).lower():
+        if not _is_mariadb(connection):
             wait_s = int(wait_s)  # MySQL waits whole seconds only, and would round up
         try:
             return await self._get(connection, ask, wait_s)
         except self._error as error:
-            if error.args[0] not in (_INTERRUPTED, _DEADLOCK):
+            if classify(error) is not Failure.TIMEOUT and error.args[0] != _DEADLOCK:
                 raise
             await self._ask(connection, "SELECT RELEASE_LOCK(%s)", self._key(ask.spec.name))
             return False
@@ -198,6 +201,10 @@ class MySQLDialect:
 
     async def end_session(self, connection: Any, session: int) -> None:
         await self._ask(connection, f"KILL {session}")
+
+
+def _is_mariadb(connection: Any) -> bool:
+    return "mariadb" in str(connection.get_server_info()).lower()
 
 
 class MySQLLocks(threads.Provider):

@@ -30,6 +30,11 @@ _APPLICATION = "stockade"
 _APPLICATION_CHARS = 16
 _METADATA_CHARS = 20
 _CHECK_INTERVAL_MS = 1000  # the server looks so often whether a waiting client is still there (PostgreSQL 14 and later)
+# limits that a server or a role may set by itself would end a wait, or a session that holds a lock
+_NO_LIMITS = "SELECT " + ", ".join(
+    f"CASE WHEN current_setting('{name}', true) IS NOT NULL THEN set_config('{name}', '0', false) END"  # newer ones
+    for name in ("statement_timeout", "idle_session_timeout", "transaction_timeout")
+)
 _PROBES = 4  # each time a pooler in transaction mode could show itself
 _PROBE_S = 2.0  # a second session that does not come in this time: the first one keeps its own
 _POOLER = (
@@ -81,6 +86,7 @@ class PostgresDialect:
             await self._probe(connection, number)
             self._keeps_sessions = True
         self._numbers[connection] = number
+        await connection.execute(_NO_LIMITS)
         try:
             await connection.execute(f"SET client_connection_check_interval = {_CHECK_INTERVAL_MS}")
         except self._asyncpg.PostgresError:

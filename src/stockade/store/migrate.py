@@ -32,14 +32,19 @@ def newest_revision() -> str:
     return head
 
 
-async def current_revision(database: Database) -> str | None:
-    """The revision of the database, None when it has no schema of ours."""
+async def current_revision(database: Database, *, timeout_s: float = 5.0) -> str | None:
+    """The revision of the database, None when it has no schema of ours.
+
+    Args:
+        database: to look at.
+        timeout_s: as for `Database.read`, whose errors it raises.
+    """
 
     def body(connection: Connection) -> str | None:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         return context.get_current_revision()
 
-    return await database.read(body)
+    return await database.read(body, timeout_s=timeout_s)
 
 
 async def is_current(database: Database) -> bool:

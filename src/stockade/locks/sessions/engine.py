@@ -23,20 +23,31 @@ from stockade.locks.sessions.session import Session, SessionLost
 from stockade.locks.sessions.waitqueue import GRACE_S, Waiter, WaitQueue
 
 T = TypeVar("T")
+_HAND_OVERS = 8  # from caller to caller in this process, before the server may choose another process
+_HAND_OVER_S = 0.1  # and not later than so long after the server's grant
 _CLOSE_S = 0.3  # how long tasks may take to end after their sessions were ended
 
 
 class Hold:
-    """One grant: the request, the session that holds it, its token, and the second before the grant was asked for."""
+    """One grant: the request, the session that holds it, its token, and the second before the grant was asked for.
 
-    __slots__ = ("ask", "giving", "sent_at", "session", "token")
+    Attributes:
+        handed: how often it was handed over in this process since the server granted it.
+        granted_at: monotonic second of that grant.
+    """
 
-    def __init__(self, ask: Ask, session: Session, token: int, sent_at: float) -> None:
-        self.ask = ask
-        self.session = session
-        self.token = token
-        self.sent_at = sent_at
+    __slots__ = ("ask", "giving", "granted_at", "handed", "sent_at", "session", "token")
+
+    def __init__(self, won: Won, before: "Hold | None" = None) -> None:
+        self.ask, self.session, self.token, self.sent_at = won
         self.giving: asyncio.Task[bool] | None = None
+        self.handed: int = before.handed + 1 if before else 0
+        self.granted_at: float = before.granted_at if before else won.sent_at
+
+    @property
+    def may_be_handed_over(self) -> bool:
+        """Whether the next caller here may have it without asking the server whose turn it is."""
+        return self.handed < _HAND_OVERS and time.monotonic() < self.granted_at + _HAND_OVER_S
 
 
 class SessionLocks:
@@ -176,7 +187,7 @@ class SessionLocks:
             self._drive(queue)  # for who came while the callers before him were given the error
             self._tidy(queue)
 
-    async def _grant(self, queue: WaitQueue, won: Won) -> None:
+    async def _grant(self, queue: WaitQueue, won: Won, before: Hold | None = None) -> None:
         """Give the lock to the first caller; back to the server when there is none."""
         try:
             while (first := queue.first) is not None and first.ask is not won.ask:
@@ -184,7 +195,7 @@ class SessionLocks:
         except Exception:
             self.pool.leave_seat(won.session)
             raise
-        hold = Hold(won.ask, won.session, won.token, won.sent_at)
+        hold = Hold(won, before)
         if won.session.ended:
             raise SessionLost(f"{self._dialect.kind}: the session ended with the grant")
         queue.holder = self.holds[hold.ask.owner] = won.session.holds[hold.ask.owner] = hold
@@ -205,6 +216,39 @@ class SessionLocks:
         return hold.giving
 
     async def _give(self, hold: Hold) -> bool:
+        queue = self.queues.get(hold.ask.spec.name)
+        if queue is None or queue.holder is not hold or queue.first is None or not hold.may_be_handed_over:
+            return await self._give_back(hold)
+        queue.driver = hold.giving  # nobody asks the server meanwhile
+        try:
+            return await self._hand_over(queue, hold)
+        finally:
+            queue.driver = None
+            self.pool.leave_seat(hold.session)
+            self._drive(queue)
+            self._tidy(queue)
+
+    async def _hand_over(self, queue: WaitQueue, hold: Hold) -> bool:
+        """Make the lock out to the next caller here: one statement, where giving it back and asking anew are three."""
+        hold.session.holds.pop(hold.ask.owner, None)
+        queue.was_answered(self._patience_s)
+        try:
+            won = await self._acquirer.marked(queue, hold.session, hold.ask)
+        except SessionLost as lost:
+            if lost.silent:
+                raise
+            return False
+        except LockUnavailable:  # `marked` has given it back, or has ended the session
+            return not hold.session.ended
+        finally:
+            self._forget(hold)
+        try:
+            await self._grant(queue, won, hold)
+        except LockUnavailable:
+            return True  # it concerns the next caller, for whom the server is asked anew
+        return True
+
+    async def _give_back(self, hold: Hold) -> bool:
         name, session = hold.ask.spec.name, hold.session
         session.holds.pop(hold.ask.owner, None)
         try:

@@ -36,7 +36,7 @@ class WaitQueue:
 
     Attributes:
         holder: the holder in this process.
-        driver: the task that asks the server, while nobody holds it here.
+        driver: the task that asks the server, or hands the lock over to the next caller here.
         elsewhere: the server's last answer was that another session has it.
         answer_due: monotonic second until which the server must have answered; None while nothing was asked.
         answered_at: monotonic second of the server's last answer, or of the last release here.
@@ -47,7 +47,7 @@ class WaitQueue:
         self.name = name
         self.waiters: dict[str, Waiter] = {}
         self.holder: Hold | None = None
-        self.driver: asyncio.Task[None] | None = None
+        self.driver: asyncio.Task[Any] | None = None
         self.elsewhere = False
         self.answer_due: float | None = None
         self.answered_at = -math.inf

@@ -4,6 +4,7 @@ One function for all routes, so that a check cannot be forgotten on one of them.
 route takes; `incoming` reads; `problems` answers what goes wrong; `app` hands this to Litestar.
 """
 
+import asyncio
 import random
 import re
 import time
@@ -52,7 +53,7 @@ class Endpoint:
         self._log_share = desk.settings.access_log
 
     async def answer(self, scope: Scope, receive: Receive) -> Reply:
-        """The answer to one request: never raises but for cancellation."""
+        """The answer to one request: never raises but for a cancellation that is not the end of a stop."""
         begun_s = time.perf_counter()
         gate = self._desk.gate
         entered = False
@@ -62,6 +63,10 @@ class Endpoint:
             reply = await self._work(scope, receive)
         except Exception as error:  # noqa: BLE001  # the edge: whatever happens, the client gets a problem body
             reply = of_error(error) or self._unexpected(error, scope)
+        except asyncio.CancelledError:
+            if not gate.stopping:
+                raise
+            reply = self._cut_short()  # the server ends in any case, and nobody waits for this task
         finally:
             if entered:
                 gate.leave()
@@ -81,6 +86,11 @@ class Endpoint:
         log_id = uuid4().hex
         logger().error("unexpected", log_id=log_id, **self._where(scope), exc_info=error)
         return problem("INTERNAL_ERROR", headers=((b"x-log-id", log_id.encode()),))
+
+    def _cut_short(self) -> Reply:
+        """`stop_wait_s` is over: a command may still be carried out, or not."""
+        outcome = "unknown" if self.route.command is not None else "none"
+        return problem("NOT_READY", "the service stopped before the answer came", outcome=outcome)
 
     async def _work(self, scope: Scope, receive: Receive) -> Reply:
         route = self.route

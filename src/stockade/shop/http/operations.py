@@ -3,6 +3,7 @@
 Neighbours: `app` mounts them beside the routes of the API; `openapi` shows `OPERATIONS`.
 """
 
+import time
 from typing import Any
 
 from litestar import Request, get
@@ -43,15 +44,17 @@ OPERATIONS["/readyz"]["responses"]["503"] = {
 
 
 async def problems_of(desk: Desk) -> list[str]:
-    """Why orders cannot be taken now; empty when they can."""
+    """Why orders cannot be taken now; empty when they can. Within `wait_s`, as an order."""
     if desk.gate.stopping:
         return ["the process is stopping"]
     registration = desk.shop.registration
     if registration is not None and registration.refused:
         return [registration.refused]
+    wait_s = desk.settings.wait_s
+    end = time.monotonic() + wait_s
     try:
-        revision = await current_revision(desk.shop.database)
-        await desk.shop.database.check_writable()
+        revision = await current_revision(desk.shop.database, timeout_s=wait_s)
+        await desk.shop.database.check_writable(timeout_s=max(end - time.monotonic(), 0.0))
     except Busy as busy:
         return [f"the database cannot be used: {busy.code}"]
     wanted = newest_revision()
