@@ -90,6 +90,7 @@ DECISIONS = {
     "an unknown table deleted from": (accepted(deletes=[Delete("audit_trail", {"id": 1})]), "does not know"),
     "the store's own": (put({"id": rid(1)}, table="requests"), "only the store itself"),
     "the ledger": (put({"kind": "stock"}, table="ledger"), "only the store itself"),
+    "another process's guard": (accepted(deletes=[Delete("guards_in_use", {"id": rid(1)})]), "only the store itself"),
     "deleted from the outbox": (accepted(deletes=[Delete("outbox", {"id": 1})]), "only the store itself"),
     "an unknown column": (put({**ITEM, "colour": "red"}), "colour"),
     "a missing column": (put({"user_id": "u", "sku_id": "s"}), "without quantity"),
