@@ -128,11 +128,11 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _shop(settings: Settings) -> AbstractAsyncContextManager[Shop]:
+def _shop(settings: Settings, *, jobs: bool = True) -> AbstractAsyncContextManager[Shop]:
     async def schema(database: Database) -> None:
         await ensure_schema(settings, database)
 
-    return open_shop(settings, before=schema)
+    return open_shop(settings, jobs=jobs, before=schema)
 
 
 @asynccontextmanager
@@ -150,12 +150,15 @@ def run(settings: Settings, ready: Callable[[socket.socket], None]) -> None:
 def try_settings(settings: Settings) -> None:
     """Open the shop and close it again. For several workers, which meet a wrong setting behind their port only.
 
+    The registration of its guard is given back. A process that starts between this and the workers may register
+    another; the workers are then refused, each by its own registration, and say so.
+
     Raises:
         BadSetting, Busy, NotSupported: it cannot be opened.
     """
 
     async def once() -> None:
-        async with _shop(settings):
+        async with _shop(settings, jobs=False):
             pass
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
