@@ -8,11 +8,14 @@ import pytest
 from stockade.shop import queries
 from stockade.shop.commands import CreateProduct, NewSku, OrderLine, PlaceOrder
 from stockade.shop.ids import derived_id
+from stockade.shop.redis_servers import redis_urls
 from stockade.shop.settings import BadSetting, Settings
-from stockade.shop.strategy_choice import check
+from stockade.shop.strategy_choice import check, check_servers
 from stockade.shop.wiring import open_shop
 from stockade.store.migrate import create_all
 from tests.waiting import eventually_async
+
+SERVERS = [f"redis://{name}:1/0" for name in ("one", "two", "three", "four")]
 
 
 async def opened(**settings):
@@ -57,14 +60,44 @@ async def test_a_strategy_that_does_not_run_on_the_database_is_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"strategy_stock": "redlock", "strategy_points": "redlock"}, "strategy redlock: .* 3 or more; got 1"),
-        ({"strategy_stock": "redis-spin", "strategy_points": "redis-spin", "redis": "x:1"}, "not a Redis URL: 'x:1'"),
+        ({"strategy_stock": "redlock"}, "redis: the strategy redlock needs a quorum, .* 3 or more; got 1"),
+        ({"strategy_points": "redlock", "redis": ",".join(SERVERS[:4])}, "an odd number of servers, .* got 4"),
+        ({"strategy_points": "redlock", "redis": ",".join(SERVERS[:1] * 3)}, "redis names one:1 more than once"),
+        ({"strategy_points": "redis-spin", "redis": ",".join(SERVERS[:3])}, "redis-spin would use the first only"),
+        ({"redis": "x:1"}, "redis: not a Redis URL that can be used: 'x:1'"),
+        ({"redis": " , "}, "redis"),
+        ({"redis": "redis://:pa,55@one/0"}, r"redis://:\*\*\*@one/0.*a comma in a password is written %2C"),
+        ({"redis": "redis://:pa55@one/0?colour=red"}, "unknown parameter 'colour'"),
+        ({"redis": "rediss://one/0?ssl_ca_certs=/none"}, "ssl_ca_certs"),
+        ({"strategy_stock": "kafka"}, "the strategy kafka: kafka_bootstrap must name the brokers"),
+        ({"events": "kafka"}, "events = 'kafka': kafka_bootstrap must name the brokers"),
+        ({"database": "postgresql://ann:pa55@h/x?colour=red"}, "database: .*colour"),
     ],
 )
-async def test_a_strategy_that_cannot_work_with_its_parameters_is_refused(settings, message):
-    """A quorum of one server, a URL that is none: the start ends with the reason."""
-    with pytest.raises(BadSetting, match=message):
-        await opened(**settings)
+async def test_servers_that_cannot_be_used_are_refused_before_anything_is_opened(settings, message):
+    """A quorum of one server, a URL that is none, brokers that nobody named: one line with the name of the setting."""
+
+    def opening(_):
+        raise AssertionError("the database was opened before the settings were checked")
+
+    with pytest.raises(BadSetting, match=message) as refused:
+        async with open_shop(Settings(**{"database": "sqlite://", **settings}), jobs=False, before=opening):
+            pass
+    assert "\n" not in str(refused.value)
+    assert "55" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "urls"),
+    [
+        ({"strategy_stock": "redlock", "redis": ", ".join(SERVERS[:3])}, SERVERS[:3]),
+        ({"strategy_stock": "redis-spin", "redis": "redis://:pa%2C55@one:1/0,"}, ["redis://:pa%2C55@one:1/0"]),
+    ],
+)
+def test_servers_that_can_be_used(settings, urls):
+    """Several URLs for a quorum, and a comma in a password."""
+    check_servers(Settings(**settings))
+    assert redis_urls(Settings(**settings)) == tuple(urls)
 
 
 @pytest.mark.parametrize(

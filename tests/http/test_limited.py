@@ -8,8 +8,10 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from stockade.shop.http import open_files
 from stockade.shop.http.limited import LimitedProtocol, Limits
 from stockade.shop.http.one_write import OneWriteProtocol
+from stockade.shop.http.open_files import OTHERS, PER_POOLED, connections_within
 from stockade.shop.http.server import _limits
 from stockade.shop.settings import Settings
 
@@ -208,4 +210,28 @@ async def test_what_is_no_request_is_a_problem_too(request_):
 def test_the_settings_are_the_limits():
     """Each setting arrives where it counts, in its unit."""
     settings = Settings(max_connections=7, header_wait_s=1.5, max_header_kib=2, max_headers=9)
-    assert _limits(settings) == Limits(connections=7, head_wait_s=1.5, head_bytes=2_048, headers=9)
+    assert _limits(settings, 7) == Limits(connections=7, head_wait_s=1.5, head_bytes=2_048, headers=9)
+
+
+NEEDED = 1_000 + OTHERS + PER_POOLED * 8
+ENDLESS = open_files.resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "raised", "allowed"),
+    [
+        (NEEDED, NEEDED, None, 1_000),
+        (ENDLESS, ENDLESS, None, 1_000),
+        (256, ENDLESS, NEEDED, 1_000),
+        (256, 2 * NEEDED, NEEDED, 1_000),
+        (256, 616, 616, 616 - OTHERS - PER_POOLED * 8),
+        (64, 64, 64, 1),
+    ],
+)
+def test_connections_are_bounded_by_the_open_files(soft, hard, raised, allowed, monkeypatch):
+    """The process raises its own limit as far as it may; where that is too little, it serves fewer connections."""
+    made = []
+    monkeypatch.setattr(open_files.resource, "getrlimit", lambda kind: (soft, hard))
+    monkeypatch.setattr(open_files.resource, "setrlimit", lambda kind, both: made.append(both))
+    assert connections_within(Settings(max_connections=1_000, pool_size=8)) == allowed
+    assert made == ([] if raised is None else [(raised, hard)])

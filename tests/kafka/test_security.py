@@ -227,6 +227,8 @@ CONTRADICTIONS = [
     ({**SASL, "kafka_sasl_mechanism": "GSSAPI"}, "kafka_sasl_mechanism = 'GSSAPI': must be one of none, PLAIN"),
     ({**SASL, "kafka_security": "ssl"}, "only with kafka_security sasl_plaintext or sasl_ssl, not 'ssl'"),
     ({**SASL, "kafka_security": "plaintext"}, "only with kafka_security sasl_plaintext or sasl_ssl"),
+    ({"kafka_bootstrap": "u:secret-p@h:9"}, "kafka_bootstrap = 'u:***@h:9': must be host:port separated by commas"),
+    ({"kafka_bootstrap": "h:9,SSL://h2:9"}, "kafka_bootstrap = 'h:9,SSL://h2:9': must be host:port"),
     ({"kafka_ssl_ca": "ca.pem"}, "kafka_ssl_ca: only with kafka_security ssl or sasl_ssl, not 'plaintext'"),
     ({"kafka_ssl_check_hostname": "no"}, "kafka_ssl_check_hostname: only with kafka_security ssl"),
     ({"kafka_security": "ssl", "kafka_ssl_ca": "nowhere.pem"}, "kafka_ssl_ca = 'nowhere.pem': there is no such file"),

@@ -138,15 +138,18 @@ async def test_a_batch_is_like_one_after_the_other(database):
     """Fifty mixed commands in one transaction, with repeats and with some that need more rows."""
     shop = Runner(database)
     await stocked(shop)
-    reserved = [(await shop.execute(place(shop, ("b", 1), pay="LATER"))).data["order_id"] for _ in range(3)]
+    ids = [(await shop.execute(place(shop, ("b", 1), pay="LATER"))).data["order_id"] for _ in range(5)]
     orders = [place(shop, ("a", 1)) for _ in range(30)]
-    pays = [PayOrder(*shop.head(), order_id, "u") for order_id in reserved]
-    answers = await shop.batch([*orders, *orders[:5], *pays, pays[0]])
+    pays = [PayOrder(*shop.head(), order_id, "u") for order_id in ids[:3]]
+    late_ms = shop.now_ms + 60_000
+    ends = [CancelOrder(*shop.head(), ids[3], "u", "no"), ExpireOrder.due(ids[4], late_ms, late_ms)]
+    answers = await shop.batch([*orders, *orders[:5], *pays, pays[0], place(shop, ("b", 1)), *ends])
     assert codes(answers[:30]) == {"ACCEPTED": 20, "OUT_OF_STOCK": 10}
     assert [answer.accepted for answer in answers[:20]] == [True] * 20
     assert all(answer.replayed for answer in answers[30:35])
-    assert [answer.accepted for answer in answers[35:]] == [True] * 4
-    assert (await clean(shop)).sold == 23
+    assert [answer.accepted for answer in answers[35:]] == [True] * 7
+    found = await clean(shop)
+    assert (found.sold, found.reserved) == (24, 0)
 
 
 async def test_a_used_product_id_is_a_conflict(database):

@@ -12,7 +12,7 @@ from stockade.core.folding import MAX_GROWTH, folded
 from stockade.lab.servers import Servers
 from stockade.shop.queries import products
 from stockade.store import Database
-from stockade.store.migrate import current_revision, migrate
+from stockade.store.migrate import current_revision, migrate, newest_revision
 from stockade.store.tables import metadata
 from tests.store.conftest import soon
 
@@ -59,6 +59,10 @@ async def fill(connection_url, revision):
     return database
 
 
+async def run(database, *statements):
+    await database.transaction(lambda c: [c.execute(text(each)) for each in statements], deadline=soon(30))
+
+
 async def rename(database, name):
     def body(connection):
         connection.execute(text("UPDATE products SET name = :name WHERE id = 'p'"), {"name": name})
@@ -77,6 +81,31 @@ async def test_an_old_database_is_upgraded_with_its_rows(database_url):
     assert await rename(database, KOREAN) == KOREAN
     kept = await database.read(lambda c: c.execute(text("SELECT fingerprint FROM requests")).scalar_one())
     assert kept == "é"
+    await database.close()
+
+
+async def test_an_interrupted_migration_is_done_again(database_url):
+    """MariaDB and MySQL keep what had ended: a column that is there already, and names that are not folded yet."""
+    database = await fill(database_url, "0002")
+    await run(database, "ALTER TABLE products ADD COLUMN folded_name VARCHAR(600) NOT NULL DEFAULT ''")
+    await migrate(database, "0003")
+    assert [each.name for each in (await database.read(lambda c: products(c, q="é-ä"))).items] == ["É-Ä"]
+    await run(database, "CREATE TABLE guards_in_use (id VARCHAR(32) PRIMARY KEY)")
+    await migrate(database)
+    assert await current_revision(database) == newest_revision()
+    await database.close()
+
+
+async def test_a_product_of_an_older_version_is_found_during_an_upgrade(database_url):
+    """A process of the version before inserts no folded name: its product is found as it is written, and in other
+    letters of the alphabet that every database knows; another product is not."""
+    database = await fill(database_url, "0002")
+    await migrate(database)
+    columns = "id, name, category, status, created_ms"
+    await run(database, f"INSERT INTO products ({columns}) VALUES ('new', 'Ä 100% Table', 'c', 'ACTIVE', 1)")
+    for q, ids in (("Ä 100%", ["new"]), ("TABLE", ["new"]), ("é-Ä", ["p"]), ("1_0", []), ("%", ["new"])):
+        found = await database.read(lambda c, q=q: products(c, q=q))
+        assert [each.id for each in found.items] == ids, q
     await database.close()
 
 

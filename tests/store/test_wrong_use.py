@@ -18,7 +18,7 @@ from stockade.store.types import text_id
 from tests.store.commands import Take, rid
 from tests.store.conftest import soon
 
-S = Key("stock", "s")
+S, U = Key("stock", "s"), Key("points", "u")
 ITEM = {"user_id": "u", "sku_id": "s", "quantity": 1}
 PRODUCT = {"id": "x", "name": "n", "category": "c", "status": "ACTIVE", "created_ms": 0}
 
@@ -90,6 +90,7 @@ DECISIONS = {
     "an unknown table deleted from": (accepted(deletes=[Delete("audit_trail", {"id": 1})]), "does not know"),
     "the store's own": (put({"id": rid(1)}, table="requests"), "only the store itself"),
     "the ledger": (put({"kind": "stock"}, table="ledger"), "only the store itself"),
+    "another process's guard": (accepted(deletes=[Delete("guards_in_use", {"id": rid(1)})]), "only the store itself"),
     "deleted from the outbox": (accepted(deletes=[Delete("outbox", {"id": 1})]), "only the store itself"),
     "an unknown column": (put({**ITEM, "colour": "red"}), "colour"),
     "a missing column": (put({"user_id": "u", "sku_id": "s"}), "without quantity"),
@@ -177,16 +178,22 @@ async def test_the_neighbours_of_wrong_use_are_carried_out(store):
 
 
 async def test_a_batch_may_change_only_what_each_command_named(store):
-    """The row of a neighbour in the batch is not one's own, though it is loaded; the one who names it may."""
-    other = Decides(accepted(), rid("n"), keys=(Key("points", "u"),))
+    """The row of a neighbour in the batch is not one's own, though it is loaded; of the one who names it, or who asks
+    for it where it is not loaded, it is."""
     change = moved(lambda state: Change(state._replace(on_hand=state.on_hand - 1), -1))
-    thief = Decides(change, rid("thief"), keys=())
-    taken, refused, mine = await store.transact(
-        [Decides(change, rid("owner")), thief, other], Guard.ROW, deadline=soon()
-    )
-    assert taken.accepted
-    assert mine.accepted
-    assert "did not name" in str(refused)
+
+    def asking(rows):
+        return change(rows) if S in rows and U in rows else Decision(need_keys=[S if U in rows else U])
+
+    thieves = [
+        Decides(change, rid("thief"), keys=()),
+        Decides(lambda rows: change(rows) if S in rows else accepted(), rid("sly"), keys=()),
+        Decides(lambda rows: change(rows) if S in rows else Decision(need_keys=[U]), rid("vague"), keys=()),
+    ]
+    right = [Decides(change, rid("owner")), Decides(asking, rid("asks"), keys=()), Decides(accepted(), keys=(U,))]
+    answers = await store.transact([*right, *thieves], Guard.ROW, deadline=soon())
+    assert all(each.accepted for each in answers[:3]), answers
+    assert ["did not name" in str(each) for each in answers[3:]] == [True] * 3, answers
 
 
 async def test_records_of_other_columns_are_written_by_another_batch(store):

@@ -53,10 +53,11 @@ def _serve(settings: "Settings") -> None:
         BadSetting, Busy, NotSupported: what is wrong.
     """
     from stockade.shop import logs
-    from stockade.shop.strategy_choice import check, overselling
+    from stockade.shop.strategy_choice import check, check_servers, overselling
     from stockade.shop.tokens import token_secret
 
     check(settings)
+    check_servers(settings)
     settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all workers
     logs.configure(settings)
     token_secret(settings)  # made once, before several workers ask for it

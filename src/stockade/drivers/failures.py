@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
 
+from stockade.core import StockadeError
 from stockade.core.secrets import hide_password
 
 
@@ -212,11 +213,12 @@ async def reaching(kind: str, place: str, limit_s: float) -> AsyncIterator[None]
     Raises:
         ConnectFailed: nobody there, no answer in time, or no server of this kind; trying again later may help.
         AccessRefused: user, password, database, certificate or a parameter; trying again does not help.
+        StockadeError: what a check of the new connection has said.
     """
     try:
         async with asyncio.timeout(limit_s):
             yield
-    except (ConnectFailed, AccessRefused):
+    except (ConnectFailed, AccessRefused, StockadeError):
         raise  # said already
     except TimeoutError as error:
         raise ConnectFailed(f"{kind} at {place} gave no connection within {limit_s:g} s") from error

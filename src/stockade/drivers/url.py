@@ -95,6 +95,8 @@ def _parameters(query: str, words: Vocabulary) -> dict[str, str]:
     for item in filter(None, query.split("&")):
         name, equals, value = item.partition("=")
         name, value = unquote(name), unquote(value)
+        if name not in words.parameters and "@" in query:  # the name may be a part of a password
+            raise ValueError("an unknown URL parameter, or a '?' or '@' in a password: there write %3F and %40")
         if name not in words.parameters:
             raise ValueError(_unknown(name, words))
         if not equals or not value:

@@ -4,16 +4,28 @@ Neighbours: `wiring`, the relay, the lag metrics and the command line take them 
 them before anything is opened.
 """
 
+import re
+
+from stockade.core.secrets import hide_password
 from stockade.shop.settings import BadSetting, Settings
 from stockade.strategies.kafka_security import KafkaBrokers, KafkaSecurity
+
+_BROKER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s/@:\[\]]+)(:\d{1,5})?")
 
 
 def brokers_of(settings: Settings) -> KafkaBrokers:
     """The brokers that every client of this process connects to.
 
     Raises:
-        BadSetting: encryption and login do not fit together, or a file is missing; the message names the setting.
+        BadSetting: a broker is no host:port, encryption and login do not fit together, or a file is missing; the
+            message names the setting.
     """
+    for broker in filter(None, settings.kafka_bootstrap.split(",")):
+        if not _BROKER.fullmatch(broker.strip()):
+            text = (
+                f"kafka_bootstrap = {hide_password(settings.kafka_bootstrap)!r}: must be host:port separated by commas"
+            )
+            raise BadSetting(f"{text}; the login is kafka_username and kafka_password")
     try:
         security = KafkaSecurity(
             security=settings.kafka_security,

@@ -4,8 +4,11 @@ Neighbours: `wiring` makes the strategies; the command line asks here before it 
 """
 
 from stockade.shop.kafka_brokers import brokers_of
+from stockade.shop.redis_servers import check_quorum, check_redis
 from stockade.shop.settings import BadSetting, Settings
+from stockade.store.url import read_url
 from stockade.strategies import registry
+from stockade.strategies.kafka import Kafka
 from stockade.strategies.locked import Locked
 
 RESOURCES = ("stock", "points")
@@ -37,6 +40,25 @@ def check(settings: Settings) -> None:
     brokers_of(settings)
     if settings.workers > 1 and in_memory(settings):
         raise BadSetting(f"workers = {settings.workers}: a database in memory can be used by one process only")
+
+
+def check_servers(settings: Settings) -> None:
+    """Refuse what names the servers of the database, the locks and the log, and cannot be used; none of them is asked.
+
+    Raises:
+        BadSetting: a URL cannot be used, brokers are needed and not named, or as `check_redis` and `check_quorum`.
+    """
+    try:
+        read_url(settings.database_url)
+    except ValueError as error:
+        raise BadSetting(f"database: {error}") from None
+    chosen = [registry.find(chosen_strategy(settings, resource)) for resource in RESOURCES]
+    check_redis(settings)
+    check_quorum(settings, [each for each in chosen if issubclass(each, Locked)])
+    if not settings.kafka_bootstrap and Kafka in chosen:
+        raise BadSetting("the strategy kafka: kafka_bootstrap must name the brokers")
+    if not settings.kafka_bootstrap and settings.events == "kafka":
+        raise BadSetting("events = 'kafka': kafka_bootstrap must name the brokers")
 
 
 def overselling(settings: Settings) -> str:

@@ -18,10 +18,11 @@ from stockade.shop.guards import register
 from stockade.shop.jobs import Purge, Round, Sweeper, ended, repeat
 from stockade.shop.kafka_brokers import brokers_of
 from stockade.shop.logs import logger
+from stockade.shop.redis_servers import redis_urls
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.settings import BadSetting, Settings
-from stockade.shop.strategy_choice import RESOURCES, check, chosen_strategy, in_memory
+from stockade.shop.strategy_choice import RESOURCES, check, check_servers, chosen_strategy, in_memory
 from stockade.shop.wire import encode_command
 from stockade.shop.worker import Worker
 from stockade.store import Database, SqlStore
@@ -139,7 +140,7 @@ def options_of(settings: Settings) -> Options:
         queue_size=settings.queue_size,
         max_batch=min(settings.max_batch, settings.queue_size),
         timestamp=settings.stamp == "timestamp",
-        redis=tuple(url.strip() for url in settings.redis.split(",") if url.strip()),
+        redis=redis_urls(settings),
         lease_s=settings.lease_s,
         fence=settings.lock_guard == "fence",
         bare=settings.lock_guard == "none",
@@ -191,6 +192,8 @@ async def open_shop(
         NotSupported: a driver is missing; the message names the extra.
     """
     check(settings)
+    if options is None:
+        check_servers(settings)
     async with AsyncExitStack() as stack:
         database = await open_database(settings)
         stack.push_async_callback(database.close)

@@ -37,6 +37,7 @@ class Needs:
     keys: tuple[Key, ...]
 
 
+MAX_NEEDS = 3  # how often one command may ask for more rows
 FEW_KEYS = 8  # up to this many, looking through them is faster than making a set
 
 Answer = Outcome | Exception | Needs
@@ -185,6 +186,8 @@ class Folder:
         booked = []
         for key, change in changes.items():
             row = rows.get(key)
+            if key not in named and not alone:
+                named = _asked_for(command, rows)
             if row is None or key not in named:
                 return f"changes {key}, which it did not name"
             resource = self._resources[key.kind]
@@ -297,6 +300,23 @@ def _posted(command: Command, seq: int, event: Event, told: list[Any]) -> dict[s
 def part_of(key: Key) -> int:
     """The part of the outbox that a key's events are in: one relay at a time works on a part."""
     return crc32(f"{key.kind}:{key.id}".encode()) % OUTBOX_PARTS
+
+
+def _asked_for(command: Command, rows: Rows) -> frozenset[Key]:
+    """The keys that a command names, and those that it asks for where its neighbours in the batch have loaded none.
+
+    A cancel whose stock a neighbour has loaded need not ask for it, and would have.
+    """
+    keys = frozenset(command.keys)
+    try:
+        for _ in range(MAX_NEEDS):
+            decision = command.decide({key: rows[key] for key in keys if key in rows})
+            if keys.issuperset(decision.need_keys):
+                break
+            keys = keys.union(decision.need_keys)
+    except Exception:  # noqa: BLE001 - without its neighbours' rows it fails instead of asking: it may not have them
+        return keys
+    return keys
 
 
 def _only_counters(resource: Resource, before: Any, after: Any) -> bool:

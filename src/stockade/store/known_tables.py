@@ -15,7 +15,8 @@ from stockade.store.resource import Resource
 
 MAX_SHAPES = 1_000  # remembered; far more than the shapes that commands have
 _STORES_OWN = frozenset(
-    table.name for table in (own.requests, own.ledger, own.outbox, own.positions, own.relay_parts, own.marks)
+    table.name
+    for table in (own.requests, own.ledger, own.outbox, own.positions, own.relay_parts, own.marks, own.guards_in_use)
 )
 _SET_BY_STORE = frozenset({"version", "stamp"})
 

@@ -36,7 +36,7 @@ from stockade.drivers.failures import Failure, classify
 from stockade.store.at_once import AtOnce, last_rows
 from stockade.store.backends import CommitLost
 from stockade.store.database import Database
-from stockade.store.fold import Answer, Batch, Folder, Needs
+from stockade.store.fold import MAX_NEEDS, Answer, Batch, Folder, Needs
 from stockade.store.forecast import Ahead, Forecast, landed
 from stockade.store.known_tables import KnownTables, Unfit
 from stockade.store.load import known_requests, load_rows
@@ -48,7 +48,6 @@ from stockade.store.save import RowChanged, Saver, Unopened
 from stockade.store.tables import metadata
 from stockade.store.wrong_use import problems
 
-MAX_NEEDS = 3  # how often one command may ask for more rows
 MAX_DUPLICATES = 5  # how often a taken unique key is looked into before it is the command's own fault
 PAUSE_S = 0.02  # bounds of the jittered pause after a deadlock or a lost connection
 MAX_PAUSE_S = 0.5

@@ -23,6 +23,7 @@ from stockade.shop.http.app import create_app
 from stockade.shop.http.desk import Desk
 from stockade.shop.http.limited import LimitedProtocol, Limits
 from stockade.shop.http.listening import BACKLOG, bind
+from stockade.shop.http.open_files import connections_within
 from stockade.shop.schema import ensure_schema
 from stockade.shop.settings import Settings
 from stockade.shop.wiring import Shop, open_shop
@@ -101,7 +102,7 @@ async def serve(
         app, desk = create_app(shop)
         config = uvicorn.Config(
             app,
-            http=partial(LimitedProtocol, limits=_limits(settings)),  # type: ignore[arg-type]  # it is only called
+            http=partial(LimitedProtocol, limits=_limits(settings, connections_within(settings))),  # type: ignore[arg-type]  # it is only called
             timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # handed to `call_later`
             ws="none",
             lifespan="off",
@@ -122,17 +123,15 @@ async def serve(
     logs.logger().info("stopped")
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        settings.max_connections, settings.header_wait_s, settings.max_header_kib * 1024, settings.max_headers
-    )
+def _limits(settings: Settings, connections: int) -> Limits:
+    return Limits(connections, settings.header_wait_s, settings.max_header_kib * 1024, settings.max_headers)
 
 
-def _shop(settings: Settings) -> AbstractAsyncContextManager[Shop]:
+def _shop(settings: Settings, *, jobs: bool = True) -> AbstractAsyncContextManager[Shop]:
     async def schema(database: Database) -> None:
         await ensure_schema(settings, database)
 
-    return open_shop(settings, before=schema)
+    return open_shop(settings, jobs=jobs, before=schema)
 
 
 @asynccontextmanager
@@ -150,12 +149,15 @@ def run(settings: Settings, ready: Callable[[socket.socket], None]) -> None:
 def try_settings(settings: Settings) -> None:
     """Open the shop and close it again. For several workers, which meet a wrong setting behind their port only.
 
+    The registration of its guard is given back. A process that starts between this and the workers may register
+    another; the workers are then refused, each by its own registration, and say so.
+
     Raises:
         BadSetting, Busy, NotSupported: it cannot be opened.
     """
 
     async def once() -> None:
-        async with _shop(settings):
+        async with _shop(settings, jobs=False):
             pass
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select
 
 from stockade.core.folding import folded
 from stockade.shop.queries.page import BadQuery, Page, after, check_limit, decode_cursor, page
@@ -87,7 +87,7 @@ def products(
         column = columns[0]
         statement = statement.where(column < behind[0] if descending else column > behind[0])
     if q:
-        statement = statement.where(product_table.c.folded_name.contains(folded(q), autoescape=True))
+        statement = statement.where(_named(q))
     order = [column.desc() if descending else column for column in columns]
     rows = conn.execute(statement.order_by(*order).limit(limit + 1)).all()
     skus = _skus_of(conn, [row.id for row in rows[:limit]])
@@ -96,6 +96,18 @@ def products(
         return (row.cheapest, row.id) if sort == "price" else (row.id,)
 
     return page(rows, limit, lambda row: _product(row, skus), scope, key)
+
+
+def _named(q: str) -> ColumnElement[bool]:
+    """Whether a product's name contains this text in any case.
+
+    A process of a version before revision 0003, which may still be at work during an upgrade, leaves the folded name of
+    a new product empty. The database compares such a name itself: as it is, and without the case of the letters whose
+    case it knows.
+    """
+    folded_name, name = product_table.c.folded_name, product_table.c.name
+    as_given = or_(name.contains(q, autoescape=True), func.lower(name).contains(q.lower(), autoescape=True))
+    return or_(folded_name.contains(folded(q), autoescape=True), and_(folded_name == "", as_given))
 
 
 def product(conn: Connection, product_id: str) -> Product | None:

@@ -14,7 +14,7 @@ from stockade.shop.logs import logger
 from stockade.shop.relay.kafka_sink import KafkaSink
 from stockade.shop.relay.relay import Counts, Relay
 from stockade.shop.relay.sinks import Handlers, Sink
-from stockade.shop.settings import BadSetting, Settings
+from stockade.shop.settings import Settings
 from stockade.store import Database
 from stockade.store.outbox import Outbox, Posted
 
@@ -25,11 +25,9 @@ def sink_of(settings: Settings) -> Sink | None:
     """The sink that the settings name; None where events are only kept.
 
     Raises:
-        BadSetting: `kafka` without brokers, or as `brokers_of`.
+        BadSetting: as `brokers_of`.
     """
     if settings.events == KAFKA:
-        if not settings.kafka_bootstrap:
-            raise BadSetting("events = 'kafka': kafka_bootstrap must name the brokers")
         return KafkaSink(brokers_of(settings), settings.events_topic)
     return Handlers(_write) if settings.events == LOG else None
 

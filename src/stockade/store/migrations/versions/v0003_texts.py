@@ -32,17 +32,21 @@ _TEXTS: dict[str, tuple[tuple[str, int, str | None], ...]] = {
 
 
 def upgrade() -> None:
-    """Convert what is there, then add and fill the folded names."""
+    """Convert what is there, then add and fill the folded names.
+
+    An interrupted one can be done again: MariaDB and MySQL keep the statements that had ended.
+    """
     dialect = op.get_bind().dialect
     if dialect.name in ("mysql", "mariadb"):
         maria = dialect.name == "mariadb" or getattr(dialect, "is_mariadb", False)
         _convert(MARIADB_COLLATION if maria else MYSQL_COLLATION)
-    op.add_column("products", sa.Column("folded_name", text(600), nullable=False, server_default=""))
+    if "folded_name" not in {column["name"] for column in sa.inspect(op.get_bind()).get_columns("products")}:
+        op.add_column("products", sa.Column("folded_name", text(600), nullable=False, server_default=""))
     _fill()
 
 
 def _convert(collation: str) -> None:
-    """One statement for each table, because each may copy it. It can be repeated: an interrupted one is done again."""
+    """One statement for each table, because each may copy it."""
     for table, columns in _TEXTS.items():
         changes = ", ".join(
             f"MODIFY `{name}` VARCHAR({length}) CHARACTER SET utf8mb4 COLLATE {collation} NOT NULL"

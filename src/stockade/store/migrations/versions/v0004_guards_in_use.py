@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("renewed_ms", sa.BigInteger, nullable=False),
         sa.Column("lease_ms", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_guards_in_use"),
+        if_not_exists=True,  # MariaDB and MySQL keep it when the migration is interrupted right after this statement
     )
 
 
