@@ -80,7 +80,8 @@ def _of_refused(id_: Column[str], what: str) -> Select[Any]:
     """
     ids = select(requests.c.id).where(refused()).group_by(requests.c.id).subquery()
     there = func.coalesce(ids.c.id, "") != ""
-    effects: Select[Any] = select(*(id_.label("id"), literal(what).label("what")))
+    named: list[ColumnElement[Any]] = [id_.label("id"), literal(what).label("what")]
+    effects = select(*named)
     return effects.join_from(id_.table, ids, ids.c.id == id_, isouter=True).where(there)
 
 
