@@ -19,7 +19,7 @@ from benchmarks.baselines import BY_HAND, Raw, row_lock
 from benchmarks.ground import open_ground
 from benchmarks.harness import Arm, Pace, Sample, calm_collector, take_turns
 from benchmarks.orm import Orm
-from benchmarks.ours import MOST, POOL, Ours
+from benchmarks.ours import MOST, POOL, Ours, Pooled
 from benchmarks.pgbench import PgBench, find_pgbench
 from benchmarks.report import Measured, Ratio
 from stockade.shop.words import POINTS
@@ -83,7 +83,17 @@ def contests() -> dict[str, Contest]:
             [arm for name in BY_HAND for arm in (Ours(name, name, FEW), Raw(f"{name} by hand", BY_HAND[name], FEW))],
             [Ratio(name, f"{name} by hand", 0.5, 0.8) for name in BY_HAND],
         ),
+        "pooler": _pooler(),
     }
+
+
+def _pooler() -> Contest:
+    names = ("sequencer", "pessimistic")
+    return Contest(
+        f"{MOST} callers, one hot product, through PgBouncer in transaction mode and without it",
+        [arm for name in names for arm in (Ours(name, name, MOST), Pooled(f"{name}, pooler", name, MOST))],
+        [Ratio(f"{name}, pooler", name, 0.3, 0.5) for name in names],
+    )
 
 
 async def run(chosen: dict[str, Contest], pace: Pace, users: int, path: Path | None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from benchmarks.ground import FINGERPRINT, HOT, Buy, Ground
 from benchmarks.harness import Loop, Place
 from stockade.core import Stats
+from stockade.lab.servers import Servers
 from stockade.shop.commands.lines import OrderLine
 from stockade.shop.commands.place_order import PlaceOrder
 from stockade.shop.resources import SHOP_RESOURCES
@@ -51,10 +52,25 @@ class Ours:
             yield Loop(self.name, self.callers, place, notes)
 
 
+@dataclass(frozen=True, slots=True)
+class Pooled(Ours):
+    """The same through a PgBouncer in transaction mode."""
+
+    @asynccontextmanager
+    async def open(self, ground: Ground) -> AsyncIterator[Loop]:
+        """Start the pooler and the strategy."""
+        with Servers() as group:
+            url = group.pgbouncer(ground.server).url
+            async with strategy_on(ground, self.strategy, self.pool, url) as (place, _stats):
+                yield Loop(self.name, self.callers, place)
+
+
 @asynccontextmanager
-async def strategy_on(ground: Ground, name: str, pool: int = POOL) -> AsyncIterator[tuple[Place, Stats]]:
+async def strategy_on(
+    ground: Ground, name: str, pool: int = POOL, url: str | None = None
+) -> AsyncIterator[tuple[Place, Stats]]:
     """A started strategy over a store of its own: what places an order, and the store's counters."""
-    database = await Database.open(ground.url, pool_size=pool, wait_s=WAIT_S)
+    database = await Database.open(url or ground.url, pool_size=pool, wait_s=WAIT_S)
     store = SqlStore(database, SHOP_RESOURCES)
     strategy = registry.create(name, store, Options(wait_s=WAIT_S))
     await strategy.start()

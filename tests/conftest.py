@@ -14,7 +14,7 @@ import pytest
 from stockade.lab.servers import Servers, ServerUnavailable, available, drop_database, existing_url, fresh_database
 from tests.servers.pool import Pool, RemotePool
 
-ALL = ("postgres", "mariadb", "redis", "kafka")  # what the suite can start itself
+ALL = ("postgres", "mariadb", "redis", "kafka", "pgbouncer")  # what the suite can start itself
 KINDS = (*ALL, "mysql")
 NEEDS = {
     "postgres_url": "postgres",

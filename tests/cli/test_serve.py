@@ -146,9 +146,9 @@ def test_workers_that_crash_again_and_again_end_the_service():
 
 
 def test_a_worker_that_cannot_start_says_why(tmp_path):
-    """With several workers too, a database without a schema is one clear line and exit code 1."""
+    """With several workers too, a database without a schema is one clear line and exit code 2, before any starts."""
     refused = stockade(tmp_path, "serve", "--workers", 2, "--database", "sqlite:///old.db", "--port", 0)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "run: stockade migrate" in refused.stderr.splitlines()[-1]
     assert "Traceback" not in refused.stderr
 

@@ -90,6 +90,36 @@ def test_a_secret_is_never_shown():
     assert "nobody" not in str(bad.value)
 
 
+URL = "postgresql://ann:pass-word-77@h/d"
+WITH_A_PASSWORD = {
+    "a newline at its end": ({"database": f"{URL}\n"}, "in one line"),
+    "a space before it": ({"redis": " redis://:pass-word-77@h/0"}, "no space at its ends"),
+    "a zero byte": ({"database": f"{URL}\0"}, "in one line"),
+    "a list of URLs": ({"redis": [URL, "redis://:pass-word-77@h2/0"]}, "must be text"),
+    "another type of setting": ({"pool_size": URL}, "whole number"),
+    "what is too long": ({"database": f"{URL}?{'x' * 2_000}"}, "2,000 characters"),
+    "another setting's name": ({URL: "x"}, "unknown setting"),
+    "words of a DSN": ({"port": "host=h password=pass-word-77"}, "whole number"),
+    "the secret itself": ({"token_secret": "pass-word-77-and-more\n"}, "in one line"),
+}
+
+
+@pytest.mark.parametrize(("flags", "says"), WITH_A_PASSWORD.values(), ids=WITH_A_PASSWORD)
+def test_no_password_in_what_is_said_of_a_setting(load, flags, says):
+    """Whatever is wrong with a value, its password is not shown; the sentence says what is allowed."""
+    with pytest.raises(BadSetting, match=says) as bad:
+        load(flags)
+    assert "pass-word-77" not in str(bad.value)
+    assert len(str(bad.value).splitlines()) == 1
+
+
+def test_no_password_in_the_text_of_settings():
+    """`repr` shows where the database is, and no password in any URL."""
+    shown = repr(Settings(database=URL, redis="redis://:pass-word-77@h/0,rediss://u:pass-word-77@h2/0"))
+    assert "pass-word-77" not in shown
+    assert "ann" in shown
+
+
 def test_every_setting_says_what_it_is_for_and_what_it_allows():
     """Each field carries a sentence and bounds, and its default keeps them."""
     for item in described():

@@ -33,7 +33,7 @@ async def test_strategies_whose_guards_do_not_compose_are_refused(pair):
     """A strategy that protects nothing in the row is right alone or not at all; the reason is told."""
     stock, points = pair
     with pytest.raises(BadSetting, match="does not protect rows from other strategies"):
-        await opened(strategy_stock=stock, strategy_points=points)
+        await opened(strategy_stock=stock, strategy_points=points, allow_overselling="yes")
 
 
 async def test_a_timestamp_does_not_stand_beside_a_version():

@@ -88,7 +88,7 @@ async def test_without_raising_it_nobody_gets_through(fenced):
 @pytest.mark.parametrize(("guard", "kind"), [("version", "VERSION"), ("fence", "FENCE"), ("none", "NONE")])
 async def test_the_settings_reach_the_strategy(redis_url, guard, kind):
     """What `serve --strategy redis-pubsub --set redis=… --set lock_guard=…` opens locks there, under that guard."""
-    lock = {"redis": redis_url, "lease_s": 7.0, "lock_guard": guard}
+    lock = {"redis": redis_url, "lease_s": 7.0, "lock_guard": guard, "allow_overselling": "yes"}
     settings = Settings(database="sqlite://", strategy_stock="redis-pubsub", strategy_points="redis-pubsub", **lock)
     held_ms = []
 

@@ -131,7 +131,7 @@ LOCAL = [name for name in ON_SQLITE if not registry.promise(name).needs]
 @pytest.mark.parametrize("name", LOCAL)
 async def test_b14_http_orders_run_under_the_chosen_strategy(start, name):
     """B14: what is configured is what the API runs under, for orders and for points."""
-    async with start(strategy_stock=name, strategy_points=name) as client:
+    async with start(strategy_stock=name, strategy_points=name, allow_overselling="yes") as client:
         (sku,) = await client.product()
         await client.charge()
         assert (await client.order(sku)).status_code == 201

@@ -95,9 +95,9 @@ async def test_the_document_is_served(client):
 
 
 async def test_options_names_every_method_of_a_path(client):
-    """OPTIONS on a path with two methods names both."""
+    """OPTIONS on a path with two methods names both, and HEAD, which goes with GET."""
     answer = await client.send("OPTIONS", "/v1/products")
-    assert set(answer.headers["allow"].split(", ")) == {"GET", "POST", "OPTIONS"}
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST", "OPTIONS"}
 
 
 def search(folder, service, *words, hooks=str(HOOKS)):

@@ -1,12 +1,14 @@
 """Health, readiness and metrics of the service itself."""
 
+import time
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 from stockade.shop.http.kept import Kept
 from stockade.shop.http.reply import Reply
-from stockade.store.migrate import newest_revision
-from tests.http.conftest import application
+from stockade.store.migrate import VERSION_TABLE, newest_revision
 from tests.http.stand_ins import Failing
 
 
@@ -26,13 +28,14 @@ async def test_a_stopping_process_is_alive_but_not_ready(client):
     assert "stopping" in answer.json()["detail"]
 
 
-async def test_an_old_schema_is_not_ready(tmp_path):
+async def test_an_old_schema_is_not_ready(client):
     """Without the present schema no orders can be taken, and the answer names the cure."""
-    async with application(f"sqlite:///{tmp_path / 'empty.sqlite'}", tmp_path) as client:
-        answer = await client.get("/readyz")
-        assert answer.status_code == 503
-        assert newest_revision() in answer.json()["detail"]
-        assert "stockade migrate" in answer.json()["detail"]
+    older = text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
+    await client.desk.shop.database.transaction(lambda c: c.execute(older), deadline=time.monotonic() + 5)
+    answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert newest_revision() in answer.json()["detail"]
+    assert "stockade migrate" in answer.json()["detail"]
 
 
 async def samples(client):

@@ -29,8 +29,8 @@ class World:
 
     @property
     def fair(self) -> bool:
-        """Whether waiters are served in order."""
-        return self.kind in ("memory", "redis", "redisclient", "rediscluster")
+        """Whether waiters of one provider are served in order."""
+        return self.kind in ("memory", "redis", "redisclient", "rediscluster", "postgres", "mysql")
 
     @property
     def shared(self) -> bool:

@@ -66,8 +66,9 @@ class Arm:
         found += [f"unfinished: {task}" for task in getattr(self.locks.port, "_unfinished", ())]
         if (room := getattr(backend, "_room", None)) is not None:
             found += [f"waits: {owner}" for owner in (*room._waits, *room._lines)]
-        if (sessions := getattr(backend, "_held", None)) is not None:
-            found += [f"session: {owner}" for owner in sessions]
+        if (sessions := getattr(backend, "_locks", None)) is not None:
+            found += [f"held by a session: {owner}" for owner in sessions.holds]
+            found += [f"wanted of a session: {name}" for name in sessions.queues]
         if (names := getattr(backend, "names_in_use", 0)) != 0:
             found.append(f"{names} names in use")
         return found
@@ -90,7 +91,7 @@ async def chunk(arm: Arm, rng: random.Random) -> int:
     for end in ends:
         if isinstance(end, Exception):
             raise end
-    await arm.locks.port.settle()
+    await arm.locks.port.settle(5)
     return sum(isinstance(end, asyncio.CancelledError) for end in ends)
 
 
@@ -144,12 +145,12 @@ def redis_rows(onlookers):
 
 
 def postgres_rows(onlooker):
-    """A look at a PostgreSQL database of the test's own: advisory locks, and sessions beyond the four kept idle."""
+    """A look at a PostgreSQL database of the test's own: advisory locks, and sessions beyond the provider's eight."""
 
     async def look() -> list[str]:
         here = "SELECT oid FROM pg_database WHERE datname = current_database()"
         locks = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = ({here})"
-        sessions = "SELECT count(*) - 5 FROM pg_stat_activity WHERE datname = current_database()"
+        sessions = "SELECT count(*) - 9 FROM pg_stat_activity WHERE datname = current_database()"
         return ["a lock"] * await onlooker.fetchval(locks) + ["a session"] * await onlooker.fetchval(sessions)
 
     return look
@@ -164,7 +165,7 @@ def mariadb_rows(onlooker, locks):
 
     async def look() -> list[str]:
         async with onlooker.cursor() as cursor:
-            await cursor.execute("SELECT count(*) - 5 FROM information_schema.processlist WHERE db = DATABASE()")
+            await cursor.execute("SELECT count(*) - 9 FROM information_schema.processlist WHERE db = DATABASE()")
             sessions = (await cursor.fetchone())[0]
         if sessions > 0:
             return ["a session"] * sessions

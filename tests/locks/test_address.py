@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from typer.testing import CliRunner
 
 from stockade import locks as sync
+from stockade.cli import app
 from stockade.locks import aio
 from stockade.locks.wire.address import Address
 
@@ -19,6 +21,9 @@ URLS = {
     "redis://ann:s%3Acret@[::1]:6380/0": ("::1", 6380, "", 0, "ann", "s:cret"),
     "redis://cache.example?db=5": ("cache.example", 6379, "", 5, "", ""),
     "rediss://ann:secret@cache.example:6390/2": ("cache.example", 6390, "", 2, "ann", "secret"),
+    "redis://cache.example/0?username=ann&password=p%40ss&db=6": ("cache.example", 6379, "", 6, "ann", "p@ss"),
+    "rediss://cache.example?ssl_cert_reqs=none": ("cache.example", 6379, "", 0, "", ""),
+    "unix:///run/redis.sock?username=ann&password=x&db=1": ("127.0.0.1", 6379, "/run/redis.sock", 1, "ann", "x"),
     "unix:///run/redis%20one.sock?db=4": ("127.0.0.1", 6379, "/run/redis one.sock", 4, "", ""),
     "unix://:secret@/run/redis.sock": ("127.0.0.1", 6379, "/run/redis.sock", 0, "", "secret"),
 }
@@ -49,11 +54,61 @@ def test_greeting_logs_in_before_it_chooses():
     assert Address.parse("redis://x").greeting("me") == [("CLIENT", "SETNAME", "me")]
 
 
-@pytest.mark.parametrize("url", ["http://x", "localhost:6379", "redis://x:port", "redis://x/one"])
+SECRET = "pass-word-77"
+UNUSABLE = {
+    "http://x": "expected redis://",
+    "localhost:6379": "expected redis://",
+    f"http://:{SECRET}@x/0": "expected redis://",
+    f"u:{SECRET}@x": "expected redis://",
+    "redis://x:port": "port",
+    "redis://x:99999": "port",
+    "redis://x/one": "number",
+    f"redis://:{SECRET}@x/one": "number",
+    f"redis://:{SECRET}@x/0\n": "line break",
+    f"redis://:{SECRET} @x/0": "space",
+    f"redis://:a/{SECRET}@x/0": "percent-encoded|%2F|port",
+    f"redis://:a#{SECRET}@x/0": "%23|port",
+    f"redis://:a?{SECRET}=1@x/0": "port|unknown parameter",
+    "redis://x?ssl=true": "'ssl'",
+    "redis://x?socket_timeout=5": "'socket_timeout'",
+    f"redis://:{SECRET}@x?max_connections=5": "'max_connections'",
+    f"redis://x?password={SECRET}&foo=1": "'foo'",
+    "redis://x?db=1&db=2": "'db'",
+    "redis://x?ssl_ca_certs=/ca.pem": "'ssl_ca_certs' needs rediss://",
+    "rediss://x?ssl_ca_certs=/no/such/ca.pem": "ssl_ca_certs",
+    "rediss://x?ssl_certfile=/no/such/cert.pem": "ssl_certfile",
+    "rediss://x?ssl_keyfile=/no/such/key.pem": "ssl_keyfile",
+    "rediss://x?ssl_cert_reqs=maybe": "ssl_cert_reqs",
+    "rediss://x?ssl_check_hostname=perhaps": "ssl_check_hostname",
+    "rediss://x?ssl_ca_path=/etc": "'ssl_ca_path'",
+    "unix://": "path",
+    "redis://[::1": "host",
+}
+MADE = {
+    "threads": sync.RedisLocks,
+    "asyncio": aio.RedisLocks,
+    "cluster": lambda url: sync.RedisLocks(url, cluster=True),
+    "quorum": lambda url: sync.QuorumLocks([url] * 3),
+}
+
+
+@pytest.mark.parametrize("url", UNUSABLE)
 def test_what_is_no_redis_url(url):
-    """A wrong scheme, port or database number is a ValueError, before anything is connected."""
-    with pytest.raises(ValueError, match=r"."):
-        _ = Address.parse(url)
+    """What cannot be used is refused in one line that says why, before anything is connected, without the password."""
+    for make in (Address.parse, *MADE.values()):
+        with pytest.raises(ValueError, match=UNUSABLE[url]) as told:
+            _ = make(url)
+        assert SECRET not in str(told.value)
+        assert len(str(told.value).splitlines()) == 1
+    shown = CliRunner().invoke(app, ["locks", "--redis", url])
+    assert (shown.exit_code, len(shown.stderr.splitlines())) == (2, 1)
+    assert SECRET not in shown.output
+
+
+def test_an_address_hides_its_password():
+    """Neither `repr` nor what stands in messages has it."""
+    found = Address.parse(f"redis://ann:{SECRET}@x/0")
+    assert SECRET not in repr(found) + found.where
 
 
 @pytest.mark.redis

@@ -91,10 +91,11 @@ async def test_the_notice_arrives_at_every_master(cluster_urls):
 async def test_who_does_not_listen_at_the_master_is_not_woken(cluster_urls, monkeypatch):
     """The control: PUBLISH counts listeners of its own node, so without ears there the waiter is passed over."""
 
-    async def deaf(self, url, timeout_s):
+    async def deaf(self, *_):
         return None
 
     monkeypatch.setattr(ClusterTransport, "_hear_at", deaf)
+    monkeypatch.setattr(ClusterTransport, "listen", deaf)
     tuning = RedisTuning(poll_s=30.0)
     async with aio.RedisLocks(cluster_urls, tuning, cluster=True) as locks:
         lock = locks.lock(name_at(cluster_urls, 1))

@@ -1,7 +1,6 @@
 """Sessions that several users share, as behind PgBouncer: a lock may not leak to the next user of the session."""
 
 import asyncio
-import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,15 +8,12 @@ import pytest
 from stockade import locks as sync
 from stockade.core import NotSupported
 from stockade.locks import aio
+from stockade.locks.postgres import PostgresDialect
 from tests.locks.relay import relay
 
 pytestmark = pytest.mark.postgres
-KEY_DATA = re.compile(rb"K\x00\x00\x00\x0c.{8}Z", re.DOTALL)
-
-
-def invented_number(data: bytes) -> bytes:
-    """What a pooler tells its client instead of the number and the key of a server's session."""
-    return KEY_DATA.sub(b"K\x00\x00\x00\x0c" + b"\x7f" * 4 + b"\x01" * 4 + b"Z", data)
+# what a pooler does with a parameter at the start of a session that it does not know
+STRICT, LENIENT = {}, {"ignore_startup_parameters": "extra_float_digits,client_connection_check_interval"}
 
 
 def through(url: str, port: int) -> str:
@@ -27,33 +23,62 @@ def through(url: str, port: int) -> str:
     return parts._replace(netloc=f"{user}@127.0.0.1:{port}", query="sslmode=disable").geturl()
 
 
-def take_once(url, prefix):
+def take_once(url):
     """Take a lock in a thread."""
-    with sync.PostgresLocks(url, prefix=prefix) as locks, locks.lock("a").hold(timeout=5):
+    with sync.PostgresLocks(url) as locks, locks.lock("a").hold(timeout=10):
         pass
 
 
-async def take_once_async(url, prefix):
+async def take_once_async(url):
     """The same in a task."""
-    async with aio.PostgresLocks(url, prefix=prefix) as locks, locks.lock("a").hold(timeout=5):
+    async with aio.PostgresLocks(url) as locks, locks.lock("a").hold(timeout=10):
         pass
 
 
-@pytest.mark.parametrize("face", ["aio", "sync"])
-async def test_a_pooler_is_refused(postgres_url, request, face):
-    """Sessions with an invented number are a pooler's: refused when a lock is taken, with the reason."""
-    async with relay(urlsplit(postgres_url).port, invented_number) as pooler:
-        args = (through(postgres_url, pooler.port), request.node.name)
-        call = take_once_async(*args) if face == "aio" else asyncio.to_thread(take_once, *args)
-        with pytest.raises(NotSupported, match="pooler"):
-            await call
+@pytest.mark.pgbouncer
+@pytest.mark.parametrize("settings", [STRICT, LENIENT, {"server_round_robin": 1}], ids=["strict", "lenient", "robin"])
+@pytest.mark.parametrize("mode", ["transaction", "statement"])
+async def test_a_pooler_that_changes_sessions_is_refused(servers, mode, settings):
+    """In transaction and statement mode: refused on both faces when a lock is taken, in one line with the reason."""
+    pooler = servers.pgbouncer(servers.postgres(), pool_mode=mode, **settings)
+    for call in (lambda: take_once_async(pooler.url), lambda: asyncio.to_thread(take_once, pooler.url)):
+        with pytest.raises(NotSupported, match="pooler") as refused:
+            await call()
+        assert "\n" not in str(refused.value)
 
 
-async def test_a_way_that_is_no_pooler_is_not_refused(postgres_url, request):
-    """The control: the same way to the server, each connection with a session of its own."""
-    async with relay(urlsplit(postgres_url).port) as way:
-        await take_once_async(through(postgres_url, way.port), request.node.name)
-        assert way.passed > 0
+@pytest.mark.pgbouncer
+@pytest.mark.parametrize("settings", [STRICT, {"default_pool_size": 4, "reserve_pool_size": 0}], ids=["wide", "narrow"])
+async def test_a_pooler_in_session_mode_works(servers, settings):
+    """In session mode locks exclude, wait and are handed on; also where the pool has fewer sessions than the provider
+    may open."""
+    pooler = servers.pgbouncer(servers.postgres(), pool_mode="session", **settings)
+    async with aio.PostgresLocks(pooler.url, connections=3) as locks:
+        leases = [await locks.lock(f"n{number}").acquire(timeout=10) for number in range(20)]
+        waiter = asyncio.create_task(locks.lock("n0").acquire(timeout=10))
+        await leases[0].release()
+        later = await waiter
+        assert later.fencing_token > leases[0].fencing_token
+        for lease in [*leases[1:], later]:
+            lease.check()
+            await lease.release()
+    await asyncio.to_thread(take_once, pooler.url)
+
+
+@pytest.mark.pgbouncer
+async def test_control_without_the_probe_two_clients_share_a_session(servers, monkeypatch):
+    """The control: in transaction mode, unrecognised, two providers hold one lock at the same time."""
+
+    async def believe(self, connection):
+        self._numbers[connection] = await connection.fetchval("SELECT pg_backend_pid()")
+
+    monkeypatch.setattr(PostgresDialect, "_prepare", believe)
+    monkeypatch.setattr(PostgresDialect, "_same_session", lambda self, connection, number: None)
+    pooler = servers.pgbouncer(servers.postgres(), pool_mode="transaction", default_pool_size=1)
+    url = pooler.url
+    async with aio.PostgresLocks(url, connections=1) as locks, aio.PostgresLocks(url, connections=1) as others:
+        assert await locks.lock("a").acquire(timeout=10)
+        assert await others.lock("a").acquire(timeout=10)
 
 
 async def test_a_session_that_changes_under_a_holder_is_a_loss(postgres_url, request):
@@ -70,7 +95,7 @@ async def test_a_session_that_changes_under_a_holder_is_a_loss(postgres_url, req
         async with aio.PostgresLocks(url, prefix=request.node.name, lease_s=0.6) as locks:
             lease = await locks.lock("a", on_lost="ignore").acquire(timeout=5)
             assert not await lease.wait_lost(0.9)
-            pid = locks.backend._held[lease.token].get_server_pid()
+            pid = locks.backend._locks.holds[lease.token].session.number
             numbers[pid.to_bytes(4, "big")] = (pid + 1).to_bytes(4, "big")
             assert await lease.wait_lost(5)
             assert "no longer" in str(lease.lost_error())
@@ -78,7 +103,7 @@ async def test_a_session_that_changes_under_a_holder_is_a_loss(postgres_url, req
 
 
 async def test_a_session_is_clean_before_its_next_use(postgres_url, request):
-    """After a release, and after a wait that ended in vain, the session that is kept for the next lock holds none."""
+    """After a release, and after a wait that ended in vain, the sessions that are kept hold nothing."""
     async with (
         aio.PostgresLocks(postgres_url, prefix=request.node.name) as locks,
         aio.PostgresLocks(postgres_url, prefix=request.node.name) as others,
@@ -88,8 +113,12 @@ async def test_a_session_is_clean_before_its_next_use(postgres_url, request):
         assert await others.lock("a").try_acquire() is None
         await (await others.lock("b").acquire(timeout=5)).release()
         await held.release()
+        count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+
+        async def ask(connection):
+            return await connection.fetchval(count)
+
         for provider in (locks, others):
-            assert provider.backend._idle
-            for connection in provider.backend._idle:
-                count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-                assert await connection.fetchval(count) == 0
+            assert provider.backend._locks.pool.sessions
+            for session in provider.backend._locks.pool.sessions:
+                assert await session.start(ask, 5.0) == 0

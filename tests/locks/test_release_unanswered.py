@@ -13,8 +13,8 @@ import redis
 
 from stockade import locks as sync
 from stockade.locks import LockUnavailable, RedisTuning, aio
+from stockade.locks.debts import Debts
 from stockade.locks.keeper import Keeper
-from stockade.locks.renewal import Renewer
 from tests.locks.harness import Interrupt, eventually
 from tests.locks.orphans import LONG_S
 from tests.waiting import eventually as eventually_sync
@@ -35,7 +35,7 @@ def server(redis_server):
 def repeats(request, monkeypatch):
     """False: the control, in which a release that was not answered is not repeated."""
     if not request.param:
-        monkeypatch.setattr(Renewer, "_repeat", lambda self, ask, deadline: None)
+        monkeypatch.setattr(Debts, "owe", lambda self, ask, silent, until: None)
     return request.param
 
 
@@ -79,13 +79,13 @@ async def test_cancelled_release(server, repeats, complaints):
         server.pause()
         with pytest.raises(LockUnavailable):  # from here on a connection has to be made anew
             await locks.lock("b").locked()
-        await locks.port.settle()
+        await locks.port.settle(5)
         release = asyncio.create_task(lease.release())
         await asyncio.sleep(0)
         release.cancel()
         with pytest.raises(asyncio.CancelledError):
             await release
-        await locks.port.settle()
+        await locks.port.settle(5)
         gc.collect()
         assert complaints == []
         server.resume()
@@ -135,8 +135,8 @@ async def test_dropped_lease(server, repeats):
         with pytest.raises(LockUnavailable):
             await locks.lock("b").locked()
         locks.keeper.renewer._abandoned(lease.token, lease.ask)
-        await locks.port.settle()
-        assert ("failed", "a") in events
+        await locks.port.settle(5)
+        assert ("abandoned", "a") in events
         server.resume()
         await see_what_becomes_of_a(server, locks, repeats)
 
@@ -163,10 +163,10 @@ async def test_an_owner_that_asks_again_keeps_its_new_grant(server):
         with pytest.raises(LockUnavailable):
             await locks.lock("b").locked()
         await locks.keeper.leave(lease, None)
-        await locks.port.settle()
+        await locks.port.settle(5)
         server.resume()
         again = await locks.lock("a").acquire(token="job-7")
-        await eventually(lambda: "stockade-lock-release" not in {task.get_name() for task in asyncio.all_tasks()})
+        await eventually(lambda: "stockade-lock-debts" not in {task.get_name() for task in asyncio.all_tasks()})
         assert "a" in held_keys(server)
         await again.release()
         assert "a" not in held_keys(server)

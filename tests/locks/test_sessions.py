@@ -6,7 +6,6 @@ import asyncio
 import pytest
 
 from stockade.locks import LockLost, LockUnavailable, aio
-from stockade.locks.sessions import cancellation_kept
 from tests.locks.harness import eventually, queued, work_for_ever
 
 
@@ -36,8 +35,8 @@ async def provider(request):
         yield made
 
 
-async def test_killed_session_tells_the_holder(provider):
-    """A session that is ended by force: the body is cancelled, LockLost raised, the next one served."""
+async def test_a_broken_lock_tells_its_holder(provider):
+    """A lock that is broken: the body is cancelled, LockLost raised, the next one served."""
     with pytest.raises(LockLost):
         async with provider.lock("a"):
             assert await provider.break_("a")
@@ -63,7 +62,7 @@ async def test_cancelled_waits_leave_nothing(provider):
         asyncio.get_running_loop().call_later(step * 0.0004, task.cancel)
         answers = await asyncio.gather(task, return_exceptions=True)
         assert isinstance(answers[0], asyncio.CancelledError)
-    await provider.port.settle()
+    await provider.port.settle(5)
 
     async def nobody_waits():
         return (await lock.inspect()).waiters == ()
@@ -74,41 +73,6 @@ async def test_cancelled_waits_leave_nothing(provider):
     await again.release()
 
 
-@pytest.mark.parametrize("clean_up", ["answers", "raises"])
-async def test_a_lost_cancellation_is_raised(clean_up):
-    """A driver that answers, or raises something else, when it is cancelled: the wait ends cancelled all the same."""
-    asked = asyncio.Event()
-
-    async def driver():
-        try:
-            asked.set()
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            if clean_up == "raises":
-                raise OSError("the connection is closed") from None
-        return 1
-
-    task = asyncio.create_task(cancellation_kept(driver()))
-    await asked.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-async def test_an_older_cancellation_disturbs_nothing():
-    """Locks given back while a cancelled task cleans up are given back."""
-
-    async def driver():
-        return 1
-
-    task = asyncio.current_task()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.Event().wait()
-    assert await cancellation_kept(driver()) == 1
-    task.uncancel()
-
-
 async def test_tokens_grow_over_sessions(provider):
     """Each grant has a higher token than the one before, whoever gets it."""
     tokens = []
@@ -116,6 +80,18 @@ async def test_tokens_grow_over_sessions(provider):
         async with provider.lock("a") as lease:
             tokens.append(lease.fencing_token)
     assert tokens == sorted(set(tokens))
+
+
+async def test_the_longest_owner_has_a_token(provider):
+    """A caller's own word of 32 letters, in any script, and long metadata: granted at once and after a wait."""
+    word = "글" * 32
+    held = await provider.lock("a", metadata="m" * 300).acquire(timeout=5, token=word)
+    waiter = asyncio.create_task(provider.lock("a", metadata="m" * 300).acquire(timeout=5, token=word[:-1] + "x"))
+    await queued(Actors(), provider.lock("a"), 1)
+    await held.release()
+    later = await waiter
+    assert later.fencing_token > held.fencing_token
+    await later.release()
 
 
 async def test_waiter_is_served_after_release(provider):

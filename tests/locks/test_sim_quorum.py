@@ -120,7 +120,7 @@ class Shop:
         self.silent, self.asked = {"A"}, []
         self.debts = Debts(self.port, self.pay, _in_turn)
 
-    async def pay(self, server, ask):
+    async def pay(self, server, ask, timeout_s):
         self.asked.append((server, ask.owner, round(self.sim.now, 3)))
         await spend(self.port, 0.01)
         if server in self.silent:
@@ -138,18 +138,20 @@ class Shop:
 
 
 def test_a_silent_server_is_asked_for_one_debt_in_growing_pauses():
-    """Of many debts one is asked for in each round; pauses double to a second; the job ends with the lease."""
+    """Of many debts one is asked for in each round, each in turn; pauses double to a second; the job ends with the
+    leases.
+    """
     shop = Shop()
     for number in range(20):
         shop.owe(f"p.{number}", ["A"], 5.0)
     asked = shop.run(60.0)
-    assert {owner for _, owner, _ in asked} == {"p.0"}
+    assert [owner for _, owner, _ in asked] == [f"p.{number}" for number in range(len(asked))]
     times = [at for _, _, at in asked]
     gaps = [round(after - before, 2) for before, after in itertools.pairwise(times)]
     assert gaps[:6] == [0.11, 0.21, 0.41, 0.81, 1.01, 1.01]
     assert times[-1] < 5.0
-    assert shop.debts._job is None
-    assert not shop.debts._owed
+    assert not shop.debts._job.running
+    assert not shop.debts.busy
 
 
 def test_a_server_that_answers_again_is_paid_at_once_and_the_other_keeps_its_own():
@@ -162,7 +164,7 @@ def test_a_server_that_answers_again_is_paid_at_once_and_the_other_keeps_its_own
     shop.silent.clear()
     shop.run(3.0)
     assert {owner for server, owner, _ in shop.asked if server == "A"} == {f"p.{number}" for number in range(20)}
-    assert shop.debts._job is None
+    assert not shop.debts._job.running
     shop.owe("p.99", ["B"], 30.0)
     assert shop.run(4.0)[-1][:2] == ("B", "p.99")
 
@@ -174,7 +176,7 @@ def test_what_is_forgotten_is_not_asked_for():
     shop.owe("p.2", ["A"], 30.0)
     shop.run(0.055)
     assert shop.asked == [("A", "p.1", 0.05)]
-    waits, free = shop.start(shop.debts.forget("p.1")), shop.start(shop.debts.forget("p.3"))
+    waits, free = shop.start(shop.debts.forget("p.1", 1.0)), shop.start(shop.debts.forget("p.3", 1.0))
     shop.run(0.058)
     assert (waits.done, free.done) == (False, True)
     shop.run(0.07)
@@ -200,13 +202,13 @@ def test_close_asks_once_more(before_s):
     shop.owe("p.1", ["A"], 30.0)
     shop.run(before_s)
     shop.silent.clear() if before_s < 0.05 else None
-    closing = shop.start(shop.debts.close())
+    closing = shop.start(shop.debts.close(1.0))
     shop.run(before_s + 0.03)
     assert closing.done
     shop.owe("p.2", ["A"], 30.0)
     asked = shop.run(60.0)
     assert [owner for _, owner, _ in asked] == ["p.1"] * (1 if before_s < 0.05 else 2)
-    assert shop.debts._job is None
+    assert not shop.debts._job.running
 
 
 def test_a_refusal_is_an_answer(caplog):
@@ -214,7 +216,7 @@ def test_a_refusal_is_an_answer(caplog):
     shop = Shop()
     shop.silent.clear()
 
-    async def refuse(server, ask):
+    async def refuse(server, ask, timeout_s):
         shop.asked.append(server)
         raise LockError("WRONGTYPE")
 
@@ -235,7 +237,7 @@ def test_an_owner_that_asks_again_keeps_its_new_grant(monkeypatch):
         servers = [SimTransport(port, network) for network in networks]
         keeper = Keeper(port, QuorumBackend(port, servers, TUNING, _in_turn), Lease)
         if not forget:
-            monkeypatch.setattr(Debts, "forget", lambda self, owner: port.sleep(0))
+            monkeypatch.setattr(Debts, "forget", lambda self, owner, timeout_s: port.sleep(0))
         silent, networks[0].weather = Weather(lose_request=1.0), Weather()
         networks[1].weather = networks[2].weather = silent
         spec = Spec("a", lease_s=LEASE_S)

@@ -39,13 +39,17 @@ class Transport(ThreadedTransport):
         if name == self.victim:
             raise Interrupt  # just woken
 
-    def _exchange(self, batch):
+    def _exchange(self, own):
+        with self._guard:
+            self._flight, self._answered, self._pending = self._pending, 0, []
         assert self.go.wait(5)
-        if self.moment == "in flight" and len(batch) > 1:
+        if self.moment == "in flight" and len(self._flight) > 1:
             self.in_flight.set()
             eventually(lambda: self.victim in self.ended)
-        for call in batch:
+        for call in self._flight:
             call.reply, call.data = call.data, b""
+        self._answered = len(self._flight)
+        own.served += self._flight
 
     def work(self):
         """One call; how it ended is noted under the thread's name."""
@@ -67,11 +71,12 @@ def gate_of(transport):
                 raise Interrupt
             self._lock, self._shut = threading.Lock(), False
 
-        def acquire(self):
+        def acquire(self, *_):
             if self._shut:
                 transport.pass_gate(self._lock)
             else:
                 self._shut = self._lock.acquire()
+            return True
 
         def release(self):
             transport.wakers.append(threading.current_thread().name)
@@ -82,7 +87,7 @@ def gate_of(transport):
 
 def play(monkeypatch, transport):
     """The leader at work, seven threads asleep behind it in order; then the leader may go on."""
-    monkeypatch.setattr(threaded, "threading", SimpleNamespace(Lock=gate_of(transport)))
+    monkeypatch.setattr(threaded, "threading", SimpleNamespace(Lock=gate_of(transport), get_ident=threading.get_ident))
     threads = [threading.Thread(target=transport.work, name="leader", daemon=True)]
     threads[0].start()
     eventually(lambda: transport._busy and not transport._pending)

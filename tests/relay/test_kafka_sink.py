@@ -67,7 +67,7 @@ async def _without_asking(sink):
     """The topic is known to be there; the brokers go away afterwards."""
     from stockade.strategies.kafka_writer import Writer
 
-    sink._writer = sink._writer or Writer(sink._bootstrap, give_up_s=None)
+    sink._writer = sink._writer or Writer(sink._brokers, give_up_s=None)
     return sink._writer
 
 

@@ -54,7 +54,7 @@ async def test_the_fence_is_installed_before_the_read(store):
 
 async def test_without_a_fence_the_late_writer_wins(store):
     """The negative control: the same two holders under NONE lose an update."""
-    folder = Folder(store._resources, store._versioned)
+    folder = Folder(store._resources, store._tables)
     batches = []
     for name in ("late", "new"):
         pending = Pending([Take(rid(name))])

@@ -8,6 +8,8 @@ from stockade.core import Accepted, Change, Decision, Key, Row
 from stockade.shop.resources import STOCK
 from stockade.shop.states import StockState
 from stockade.store.fold import Folder
+from stockade.store.known_tables import KnownTables
+from stockade.store.tables import metadata
 
 SKU = Key("stock", "s")
 
@@ -36,6 +38,6 @@ def test_a_price_that_was_another_in_between_is_no_matter_of_counters(prices, ex
     and took it back: a row whose price was touched at all is compared as a whole."""
     commands = [SetPrice(f"{n:032x}", price) for n, price in enumerate(prices)]
     rows = {SKU: Row(SKU, StockState("p", 10, 5, 0), 1)}
-    (moved,) = Folder({"stock": STOCK}, frozenset()).fold(commands, rows, {}).moved.values()
+    (moved,) = Folder({"stock": STOCK}, KnownTables([metadata], [STOCK])).fold(commands, rows, {}).moved.values()
     assert moved.only_counters is expected
     assert (moved.row.state, moved.delta, moved.count) == (StockState("p", prices[-1], 3, 0), -2, 2)

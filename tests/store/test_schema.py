@@ -9,8 +9,8 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from stockade.core import Guard
+from stockade.drivers.failures import Failure, classify
 from stockade.store import Database
-from stockade.store.failures import Failure, classify
 from stockade.store.migrate import VERSION_TABLE, create_all, current_revision, is_current, migrate, newest_revision
 from stockade.store.tables import metadata
 from tests.store.conftest import soon, stocked

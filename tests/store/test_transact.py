@@ -10,8 +10,9 @@ from stockade.core import Accepted, Busy, Conflict, Guard, GuardKind, Key, Rejec
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.states import StockState
 from stockade.store.fold import Folder
+from stockade.store.known_tables import KnownTables
 from stockade.store.save import RowChanged
-from stockade.store.tables import ledger, outbox, point_accounts, requests, skus
+from stockade.store.tables import ledger, metadata, outbox, point_accounts, requests, skus
 from stockade.store.transact import Pending
 from tests.store.commands import Blind, Broken, Charge, Discover, Take, rid
 from tests.store.conftest import opened, soon, stocked
@@ -195,7 +196,7 @@ async def test_timestamps_need_more_than_a_clock(store, guard):
 
 async def _read_twice_write_twice(store, guard):
     """Step control: load A, load B, save A, save B, with the store's own parts; whether each was accepted."""
-    folder = Folder(store._resources, store._versioned, guard.bare_clock)
+    folder = Folder(store._resources, store._tables, guard.bare_clock)
     batches = []
     for name in ("a", "b"):
         pending = Pending([Take(rid(name), now_ms=5000)])
@@ -227,7 +228,7 @@ def test_a_batch_is_free_when_it_is_done_with():
     """Nothing in it refers back to it: a cycle would keep hundreds of containers for each order until a collection."""
     key = Key("stock", "s")
     rows = {key: Row(key, StockState("p", 1000, 20, 0), 1, 1)}
-    folder = Folder({each.kind: each for each in SHOP_RESOURCES}, frozenset())
+    folder = Folder({each.kind: each for each in SHOP_RESOURCES}, KnownTables([metadata], SHOP_RESOURCES))
     gc.collect()
     gc.disable()
     try:

@@ -68,6 +68,7 @@ def read_settings(config: str | None, pairs: list[str] | None, **flags: object) 
     """
     import os
 
+    from stockade.core.secrets import hide_password
     from stockade.shop.settings import BadSetting
     from stockade.shop.settings_load import load_settings
 
@@ -75,7 +76,7 @@ def read_settings(config: str | None, pairs: list[str] | None, **flags: object) 
     for pair in pairs or ():
         name, equals, value = pair.partition("=")
         if not equals:
-            raise BadSetting(f"--set {pair}: must be NAME=VALUE")
+            raise BadSetting(f"--set {hide_password(pair)}: must be NAME=VALUE")
         given[name.strip().replace("-", "_")] = value
     given.update((name, value) for name, value in flags.items() if value is not None)
     return load_settings(given, os.environ, config)

@@ -26,7 +26,7 @@ def token(
 
 
 def strategies() -> None:
-    """List the strategies: what each does, promises, and needs."""
+    """List the strategies: what each does, promises, may stand beside on one database, and needs."""
     from rich.console import Console
     from rich.table import Table
 
@@ -42,11 +42,12 @@ def strategies() -> None:
         words += ["may give up what could succeed"] if promise.may_undersell else []
         return "; ".join(words)
 
-    table = Table("strategy", "what it does", "promise", "databases", "needs")
+    table = Table("strategy", "what it does", "promise", "stands beside", "databases", "needs")
     for name in registry.names():
         promise = registry.promise(name)
         needs = ", ".join(promise.needs) or "nothing"
-        table.add_row(name, registry.summary(name), promised(promise), ", ".join(promise.databases), needs)
+        beside, databases = registry.stands_beside(name), ", ".join(promise.databases)
+        table.add_row(name, registry.summary(name), promised(promise), beside, databases, needs)
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)

@@ -77,12 +77,13 @@ def _watch(settings: "Settings") -> "Watch":
     Raises:
         BadSetting: there are none.
     """
+    from stockade.shop.kafka_brokers import brokers_of
     from stockade.shop.settings import BadSetting
     from stockade.strategies.kafka_watch import Watch
 
     if not settings.kafka_bootstrap:
         raise BadSetting("kafka_bootstrap is empty: must be the brokers to ask first, host:port separated by commas")
-    return Watch(settings.kafka_bootstrap)
+    return Watch(brokers_of(settings))
 
 
 async def _rows(settings: "Settings", opened: "Database", watch: "Watch") -> list[Row]:

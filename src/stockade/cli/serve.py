@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stockade.cli.common import FAILED, ConfigOption, DatabaseOption, SetOption, fail, one_line_errors, read_settings
+from stockade.cli.common import (
+    FAILED,
+    UNUSABLE,
+    ConfigOption,
+    DatabaseOption,
+    SetOption,
+    fail,
+    one_line_errors,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -20,6 +29,9 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Processes that share the socket.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    allow_overselling: Annotated[
+        bool, typer.Option("--allow-overselling", help="Start a control that sells units more than once.")
+    ] = False,
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
@@ -30,8 +42,8 @@ def serve(
     """
     with one_line_errors():
         flags = {"database": database, "strategy": strategy, "workers": workers, "host": host, "port": port}
-        chosen = read_settings(config, settings, **flags)
-        _serve(chosen)
+        allowed = "yes" if allow_overselling else None
+        _serve(read_settings(config, settings, **flags, allow_overselling=allowed))
 
 
 def _serve(settings: "Settings") -> None:
@@ -41,50 +53,44 @@ def _serve(settings: "Settings") -> None:
         BadSetting, Busy, NotSupported: what is wrong.
     """
     from stockade.shop import logs
-    from stockade.shop.http.listening import bind
-    from stockade.shop.strategy_choice import check
+    from stockade.shop.strategy_choice import check, overselling
     from stockade.shop.tokens import token_secret
-    from stockade.strategies import registry
 
     check(settings)
     settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all workers
     logs.configure(settings)
     token_secret(settings)  # made once, before several workers ask for it
-    for name in sorted({settings.strategy_stock, settings.strategy_points}):
-        if registry.promise(name).may_oversell:
-            typer.echo(f"warning: {name} is a negative control: it sells units more than once", err=True)
-    if settings.lock_guard == "none":
-        typer.echo(
-            "warning: lock_guard = none: after a pause or a failover a lock sells units more than once", err=True
-        )
-    with bind(settings) as listening:
-        if settings.workers == 1:
-            _alone(settings, listening)
-        else:
-            _together(settings, listening)
+    if why := overselling(settings):
+        logs.logger().warning("overselling is allowed", reason=why)
+    if settings.workers == 1:
+        _alone(settings)
+    else:
+        _together(settings)
 
 
-def _alone(settings: "Settings", listening: "socket.socket") -> None:
+def _alone(settings: "Settings") -> None:
     from stockade.cli.ready import Announce
     from stockade.shop.http.server import run
     from stockade.shop.process import settle
 
-    announce = Announce(settings, listening)
-
-    def ready() -> None:
+    def ready(listening: "socket.socket") -> None:
         settle()
-        announce()
+        Announce(settings, listening)()
 
-    run(settings, listening, ready)
+    run(settings, ready)
 
 
-def _together(settings: "Settings", listening: "socket.socket") -> None:
+def _together(settings: "Settings") -> None:
     import asyncio
 
     from stockade.cli.ready import Announce
+    from stockade.shop.http.listening import bind
+    from stockade.shop.http.server import try_settings
     from stockade.shop.http.supervisor import WorkersFailed, supervise
 
-    try:
-        asyncio.run(supervise(settings, listening, Announce(settings, listening)))
-    except WorkersFailed as failed:
-        raise fail(str(failed), FAILED) from None
+    try_settings(settings)  # before the port is bound
+    with bind(settings) as listening:
+        try:
+            asyncio.run(supervise(settings, listening, Announce(settings, listening)))
+        except WorkersFailed as failed:
+            raise fail(str(failed), UNUSABLE if failed.unusable else FAILED) from None

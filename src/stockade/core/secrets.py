@@ -6,14 +6,17 @@ Every message that quotes a URL passes it through `hide_password` first. Neighbo
 import re
 
 _HIDDEN = "***"
-_PARAMETER = re.compile(r"([?&;](?:[a-z_]*pass(?:word|wd)?|[a-z_]*secret|[a-z_]*token)=)[^&;#\s]*", re.IGNORECASE)
+_PARAMETER = re.compile(
+    r"((?:^|[?&;\s])(?:[a-z_]*pass(?:word|wd)?|[a-z_]*secret|[a-z_]*token)=)[^&;#\s]*", re.IGNORECASE
+)
 
 
 def hide_password(url: str) -> str:
     """The URL, or the list of URLs, without passwords; text that is no URL is treated as one.
 
     What lies between the first colon of the user part and the last `@` is hidden, and the values of query parameters
-    that carry secrets. A password with an unescaped `@`, `/` or `:` is hidden as a whole.
+    that carry secrets, also between blanks (`host=h password=p`). A password with an unescaped `@`, `/` or `:` is
+    hidden as a whole.
 
     Args:
         url: any text that a user gave as a URL, also a malformed one.

@@ -12,7 +12,8 @@ from stockade.core import Busy, NotSupported
 from stockade.lab.entrant import Entrant
 from stockade.lab.errors import LabError
 from stockade.lab.servers import ServerFailed, Servers, ServerUnavailable, existing_url, kafka
-from stockade.strategies.kafka_log import Topics, client
+from stockade.strategies.kafka_admin import client
+from stockade.strategies.kafka_log import Topics
 
 ASK_FOR_IT = "needs kafka: name it in --strategies, or brokers with --kafka"
 

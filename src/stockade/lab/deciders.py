@@ -66,6 +66,7 @@ class Deciders:
             kafka_topic=name,
             kafka_group=name,
             kafka_partitions=self.partitions,
+            allow_overselling="yes",  # beside what is left of a control that a fault has killed
         )
         log = log_of(settings)
         if not self._processes:

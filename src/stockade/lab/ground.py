@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stockade.core import NotSupported, StockadeError
+from stockade.drivers.failures import AccessRefused
 from stockade.lab.errors import LabError
 from stockade.lab.servers import ServerFailed, Servers, ServerUnavailable
 from stockade.lab.servers.home import Home
 from stockade.store import Database
 from stockade.store.tables import metadata
-from stockade.store.url import parse_url
+from stockade.store.url import read_url
 
 SQLITE, PRIVATE = "sqlite", ("postgres", "mariadb")
 CONTROL_POOL = 2
@@ -99,7 +100,7 @@ def _start(servers: Servers, kind: str, connections: int) -> str:
 
 def _check_url(text: str) -> None:
     try:
-        url = parse_url(text)
+        url = read_url(text).url
     except ValueError as error:
         raise LabError(f"--database takes sqlite, postgres, mariadb or a URL: {error}") from error
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
@@ -117,7 +118,7 @@ async def _bring_up_to_date(control: Database) -> None:
 async def _opened(url: str, own: bool) -> AsyncIterator[Ground]:
     try:
         control = await Database.open(url, pool_size=CONTROL_POOL)
-    except (NotSupported, StockadeError) as error:
+    except (NotSupported, StockadeError, AccessRefused) as error:
         raise LabError(f"the database cannot be opened: {error}") from error
     try:
         if own:

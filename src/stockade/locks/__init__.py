@@ -18,6 +18,7 @@ from stockade.locks.errors import (
     LockTimeout,
     LockUnavailable,
     MissingExtra,
+    WrongLoop,
 )
 from stockade.locks.events import LockEvent
 from stockade.locks.lease import Detached
@@ -51,4 +52,5 @@ __all__ = [
     "RWLock",
     "RedisLocks",
     "RedisTuning",
+    "WrongLoop",
 ]

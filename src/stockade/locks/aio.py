@@ -14,6 +14,7 @@ from stockade.locks.errors import (
     LockTimeout,
     LockUnavailable,
     MissingExtra,
+    WrongLoop,
 )
 from stockade.locks.events import LockEvent
 from stockade.locks.lease import Detached
@@ -48,4 +49,5 @@ __all__ = [
     "RWLock",
     "RedisLocks",
     "RedisTuning",
+    "WrongLoop",
 ]

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias, TypedDict
+from typing import Literal, NamedTuple, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 OnLost: TypeAlias = Literal["cancel", "raise", "ignore"]
 Kind: TypeAlias = Literal["lock", "rw", "semaphore"]
 NO_LEASE_S = math.inf
+TRY_ONCE_S = -math.inf  # as a time limit: one try, which has no limit of its own (a limit of 0 s is one)
+CLOSING_PARTS = 4  # of a provider: its renewal, withdrawals, the backend, and what the end of that has begun
 RW_CAPACITY = 1_000_000  # a reader weighs 1, a writer all of it
 
 
@@ -118,16 +120,17 @@ class Backend(Protocol):
 
     Attributes:
         needs_lease: whether only a lease tells it that a holder is gone, so that none may be without.
-        repeats_release: whether it goes on by itself with a release that was not answered.
+        patience_s: within how many seconds a call ends that nothing else limits.
     """
 
     needs_lease: bool
-    repeats_release: bool
+    patience_s: float
 
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
         """Wait for a grant until the monotonic second `deadline` (in the past: try once). None: not granted.
 
-        Whatever way it ends but with a grant, cancelled or failed, nothing of the request may stay behind.
+        Whatever way it ends but with a grant, cancelled or failed, nothing of the request may stay behind; what the
+        server does not answer then is repeated in the background, and nobody waits for that.
         """
         ...
 
@@ -155,5 +158,31 @@ class Backend(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Let go of connections, within `patience_s` / CLOSING_PARTS seconds."""
+        ...
+
+
+@runtime_checkable
+class Repeats(Protocol):
+    """A backend that goes on in the background with releases that were not answered, those of `release` too."""
+
+    def release_later(self, ask: Ask) -> None:
+        """Release it in the background, until its lease has run out."""
+        ...
+
+    async def give_back(self, ask: Ask) -> None:
+        """Release it now, within a fraction of a second.
+
+        Raises:
+            LockUnavailable: it was not answered, and is repeated in the background.
+        """
+        ...
+
+
+@runtime_checkable
+class Moves(Protocol):
+    """A backend that can follow its provider into another event loop."""
+
+    def move(self) -> None:
+        """Let go of everything that belongs to the loop of before; nobody holds or awaits anything in it."""
         ...

@@ -6,10 +6,12 @@ Neighbours: `port.py` (what it promises), `loop.py` (the same for asyncio).
 import contextlib
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from stockade.locks.events import log
 from stockade.locks.identity import new_id, process_id
+from stockade.locks.port import SETTLE_S
 
 T = TypeVar("T")
 
@@ -82,16 +84,30 @@ class BlockingPort:
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this port is for
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> threading.Thread:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> threading.Thread | None:
         thread = threading.Thread(target=run, args=(work,), name=name, daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # the interpreter is going down: nothing can be kept for long any more
+            work.close()
+            log.warning("no thread for %s: %s", name, error)
+            return None
         return thread
 
-    async def join(self, job: threading.Thread) -> None:
-        job.join()
+    def is_running(self, job: threading.Thread) -> bool:
+        return job.is_alive()
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        action()
+
+    async def join(self, job: threading.Thread, timeout_s: float) -> None:
+        job.join(max(timeout_s, 0.0))
 
     def finish(self, work: Coroutine[Any, Any, Any]) -> None:
         run(work)  # inline: at exit a thread of its own might not get to run
 
-    async def settle(self) -> None:
+    async def settle(self, timeout_s: float = SETTLE_S) -> None:
+        return None
+
+    def here(self) -> None:
         return None

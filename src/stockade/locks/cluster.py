@@ -10,12 +10,14 @@ from typing import Any, TypeAlias
 
 from stockade.locks.ask import Ask
 from stockade.locks.errors import LockUnavailable
-from stockade.locks.port import Port, Server
+from stockade.locks.port import Port, Server, ServerError
 from stockade.locks.redisbackend import RedisBackend, RedisTuning
 from stockade.locks.redisnames import names_of
+from stockade.locks.script import translated
 from stockade.locks.survey import Survey, survey
 from stockade.locks.wire.cluster import ClusterTransport
 
+_CALL_LEAST_S = 0.1  # for the call itself, when finding its master has taken long
 Together: TypeAlias = Callable[[Sequence[Coroutine[Any, Any, Any]]], Coroutine[Any, Any, list[Any]]]
 
 
@@ -36,6 +38,7 @@ class ClusterBackend(RedisBackend):
 
     async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool | None]:
         away: set[Server] = set()
+        timeout_s = min(timeout_s, self._call_s)
         answers = await self._together([self._extend_one(ask, timeout_s, away) for ask in asks])
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, LockUnavailable):
@@ -47,25 +50,32 @@ class ClusterBackend(RedisBackend):
 
     async def _extend_one(self, ask: Ask, timeout_s: float, away: set[Server]) -> bool | None:
         """One lease. Of a master that did not answer, no other lease is asked for in this round: each may take long."""
-        master = await self._server_of(ask.spec.name)
+        end = self._port.now() + timeout_s
+        master = await self._server_of(ask.spec.name, timeout_s)
         if master in away:
             raise LockUnavailable("its master did not answer for another lock", ask.spec.name)
         try:
-            return (await super().extend([ask], timeout_s))[0]
+            return (await super().extend([ask], max(end - self._port.now(), _CALL_LEAST_S)))[0]
         except LockUnavailable:
             away.add(master)
             raise
 
-    async def _server_of(self, name: str) -> Server:
+    async def _server_of(self, name: str, timeout_s: float) -> Server:
         key = names_of(self._tuning.prefix, name, "lock").keys[0]
-        return await self._cluster.master_of(key, self._tuning.call_s)
+        try:
+            return await self._cluster.master_of(key, timeout_s)
+        except ServerError as error:
+            raise translated(error) from error
 
     async def survey(self, max_keys: int) -> Survey:
         tuning = self._tuning
-        masters = await self._cluster.masters(tuning.call_s)
+        try:
+            masters = await self._cluster.masters(self._call_s)
+        except ServerError as error:
+            raise translated(error) from error
         share = max(max_keys // len(masters), 1)
         found = [
-            await survey(master, tuning.prefix, max_keys=share, timeout_s=tuning.call_s, apart=True)
+            await survey(master, tuning.prefix, max_keys=share, timeout_s=self._call_s, apart=True)
             for master in masters
         ]
         locks = sorted({lock for each in found for lock in each.found}, key=lambda lock: (lock[1], lock[0]))

@@ -49,10 +49,28 @@ class LockReentry(LockError, RuntimeError):
 
 
 class LockUnavailable(LockError, ConnectionError):
-    """The lock server cannot be reached or does not answer in time. Whatever was sent is withdrawn or expires."""
+    """The lock server cannot be reached or does not answer in time. Whatever was sent is withdrawn or expires.
+
+    Attributes:
+        sent: False when nothing of the failed call can have reached the server, so that nothing has to be withdrawn.
+    """
 
     code = "DEPENDENCY_DOWN"
     retryable = True
+    sent = True
+
+    @classmethod
+    def unsent(cls, message: str) -> "LockUnavailable":
+        """The error of a call that ended before anything was sent."""
+        error = cls(message)
+        error.sent = False
+        return error
+
+
+class WrongLoop(LockError, RuntimeError):
+    """The provider holds or awaits something in another event loop; nothing was asked for in this one."""
+
+    code = "NOT_SUPPORTED"
 
 
 class MissingExtra(LockError, ImportError):

@@ -8,14 +8,14 @@ log = logging.getLogger("stockade.locks")
 
 WaitEnd: TypeAlias = Literal["acquired", "timeout", "cancelled", "failed"]
 HoldEnd: TypeAlias = Literal["released", "lost", "abandoned"]
-EventKind: TypeAlias = Literal["asked", "renewed", "renew_failed"] | WaitEnd | HoldEnd
+EventKind: TypeAlias = Literal["asked", "renewed", "renew_failed", "polling"] | WaitEnd | HoldEnd
 
 
 class LockEvent(NamedTuple):
     """One thing that happened.
 
     Attributes:
-        kind: what.
+        kind: what. "polling": the server lets this process hear no notices, so its waiters ask again and again.
         lock_name: to which lock.
         owner: id of the request or lease.
         seconds: how long it took: the wait for acquired, timeout, cancelled and failed; the hold for released,
@@ -48,5 +48,5 @@ class Events:
         for listener in self.listeners:
             try:
                 listener(event)
-            except Exception:
+            except (Exception, SystemExit):
                 log.exception("a listener failed on %s", event)

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
-from stockade.locks.ask import NO_LEASE_S, Backend, Kind, LockOptions, Spec
+from stockade.locks.ask import NO_LEASE_S, TRY_ONCE_S, Backend, Kind, LockOptions, Spec
 from stockade.locks.events import Listener
 from stockade.locks.keeper import Keeper
 from stockade.locks.lease import BaseLease
@@ -50,7 +50,7 @@ class ProviderBase(Generic[LeaseT]):
 
 
 def wait_bound(blocking: bool, timeout: float | None) -> float | None:
-    """The arguments of `acquire` as seconds: None without limit, 0 for one try.
+    """The arguments of `acquire` as seconds: None without limit, TRY_ONCE_S for one try.
 
     Raises:
         ValueError: a time limit for a call that does not wait, or a negative one other than -1.
@@ -58,7 +58,7 @@ def wait_bound(blocking: bool, timeout: float | None) -> float | None:
     if not blocking:
         if timeout is not None and timeout != -1:
             raise ValueError("a call that does not block takes no timeout")
-        return 0.0
+        return TRY_ONCE_S
     if timeout is None or timeout == -1:
         return None
     if timeout < 0:

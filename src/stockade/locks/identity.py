@@ -1,8 +1,30 @@
-"""Who this process is: the first half of every owner id. Made anew after a fork, so that the child is another one."""
+"""Who this process is: the first half of every owner id. Made anew after a fork, so that the child is another one.
+
+Whatever a provider keeps about its process is dropped in the child at once, before any code of the user runs there:
+guards that another thread held at the fork, requests and leases that belong to the parent.
+"""
 
 import itertools
 import os
 import secrets
+import weakref
+from typing import Protocol
+
+
+class Forked(Protocol):
+    """Something with a state that belongs to one process."""
+
+    def forget_the_parent(self) -> None:
+        """In the child of a fork: begin anew, without touching what the parent uses."""
+        ...
+
+
+_forked: "weakref.WeakSet[Forked]" = weakref.WeakSet()
+
+
+def renew_at_fork(each: Forked) -> None:
+    """Call its `forget_the_parent` in every child; `each` is referenced weakly."""
+    _forked.add(each)
 
 
 class _Identity:
@@ -11,6 +33,8 @@ class _Identity:
     @classmethod
     def renew(cls) -> None:
         cls.value = secrets.token_hex(8)
+        for each in list(_forked):
+            each.forget_the_parent()
 
 
 os.register_at_fork(after_in_child=_Identity.renew)

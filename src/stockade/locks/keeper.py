@@ -7,21 +7,30 @@ be wrong (inside a transaction), and brings losses to the holder. Neighbours: `a
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from stockade.core import in_transaction, refuse_in_transaction
-from stockade.locks.ask import Ask, Backend, Granted, Spec
-from stockade.locks.errors import LockLost, LockNotOwned, LockReentry, LockTimeout, LockUnavailable
+from stockade.locks.ask import CLOSING_PARTS, Ask, Backend, Granted, Moves, Spec
+from stockade.locks.errors import LockLost, LockNotOwned, LockReentry, LockTimeout, LockUnavailable, WrongLoop
 from stockade.locks.events import EventKind, Events, LockEvent
+from stockade.locks.identity import renew_at_fork
 from stockade.locks.lease import BaseLease
 from stockade.locks.port import Port
 from stockade.locks.renewal import Renewer
 
 LeaseT = TypeVar("LeaseT", bound=BaseLease)
+T = TypeVar("T")
 _WORD = re.compile(r"[^\s.]{1,32}")
 HeldKey: TypeAlias = tuple[str, str, object]
+_EXTEND_S = 5.0  # of one call that extends, at most
+
+
+class _Calls:
+    """How many calls are under way in one event loop or process."""
+
+    under_way = 0
 
 
 class Keeper(Generic[LeaseT]):
@@ -36,25 +45,25 @@ class Keeper(Generic[LeaseT]):
     def __init__(self, port: Port, backend: Backend, lease_type: Callable[..., LeaseT]) -> None:
         self.port = port
         self.backend = backend
-        self.events = Events()
+        self.events: Events = getattr(backend, "events", None) or Events()  # a backend may have something to tell
         self.renewer = Renewer(self)
         self._lease_type = lease_type
         self._held: dict[HeldKey, LeaseT] = {}
-        self._process = port.process()
+        self._calls = _Calls()
+        renew_at_fork(self)
 
     async def acquire(self, spec: Spec, timeout_s: float | None, owner: str | None = None) -> LeaseT | None:
-        """Take the lock, waiting at most `timeout_s` seconds (None: no limit, 0: try once). None: not granted.
+        """Take the lock, waiting at most `timeout_s` seconds (None: no limit; TRY_ONCE_S). None: not granted.
 
         Raises:
             LockInTransaction: the caller is inside a transaction of the store.
             LockReentry: the caller holds it already, and waiting could not end.
             ValueError: `owner` is no word.
             LockUnavailable: the server cannot be reached.
+            WrongLoop: the provider is in use in another event loop.
         """
         if in_transaction.get():
             refuse_in_transaction(f"lock {spec.name!r}")
-        if self._process != self.port.process():
-            self._forget_the_parent()
         me = self.port.me()
         held = self._held.get((spec.kind, spec.name, me)) if spec.kind != "semaphore" else None
         if held is not None and held.alive:
@@ -63,7 +72,8 @@ class Keeper(Generic[LeaseT]):
         started = self.port.now()
         deadline = math.inf if timeout_s is None else started + timeout_s
         self._tell("asked", ask, started)
-        granted = None
+        granted, calls = None, self._calls
+        calls.under_way += 1
         try:
             granted = await self.backend.acquire(ask, deadline)
             self._tell("timeout" if granted is None else "acquired", ask, started)
@@ -76,6 +86,26 @@ class Keeper(Generic[LeaseT]):
                 self._undo(ask, me)
             self._tell("cancelled", ask, started)
             raise
+        finally:
+            calls.under_way -= 1
+
+    async def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Any other question to the backend.
+
+        Raises:
+            WrongLoop: the provider is in use in another event loop.
+        """
+        try:
+            self.port.here()
+        except BaseException:
+            work.close()
+            raise
+        calls = self._calls
+        calls.under_way += 1
+        try:
+            return await work
+        finally:
+            calls.under_way -= 1
 
     def _id_of(self, word: str) -> str:
         """An owner id that ends in the caller's word; it begins as every id, for it tells the server whom to wake."""
@@ -83,11 +113,38 @@ class Keeper(Generic[LeaseT]):
             raise ValueError(f"a token is a word of at most 32 characters without dots, got {word!r}")
         return f"{self.port.process()}.{word}"
 
-    def _forget_the_parent(self) -> None:
+    def forget_the_parent(self) -> None:
         """In the child of a fork: what the parent holds is the parent's, and its renewal thread is not here."""
-        self._process = self.port.process()
-        self._held.clear()
+        for lease in self._living():
+            lease.released = True  # the end of the parent's block, reached here, must not release the parent's lock
+        self._held = {}
+        self._calls = _Calls()
         self.renewer.forget_the_parent()
+
+    def leave_loop(self, *, closed: bool, busy: bool) -> None:
+        """Before the first call in another event loop: let go of what belongs to the one of before.
+
+        Args:
+            closed: whether that loop is closed: nothing goes on in it, and its leases are kept alive in the new one.
+            busy: whether something is still being withdrawn there.
+
+        Raises:
+            WrongLoop: something is held or awaited there.
+        """
+        held = "" if closed else ", ".join(sorted({lease.name for lease in self._living() if lease.alive}))
+        why = f"it holds {held} there" if held else "calls are under way there" if busy and not closed else ""
+        if self._calls.under_way and not closed:
+            why = why or "calls are under way there"
+        if not isinstance(self.backend, Moves):
+            why = "its connections belong to that loop"
+        if why:
+            raise WrongLoop(f"the provider was used in another event loop: {why}; make one for each loop", held)
+        self._calls = _Calls()
+        self.renewer.move()
+        cast(Moves, self.backend).move()
+
+    def _living(self) -> list[BaseLease]:
+        return [*self._held.values(), *self.renewer.living()]
 
     def _undo(self, ask: Ask, me: object) -> None:
         """A grant that its caller never saw."""
@@ -100,6 +157,7 @@ class Keeper(Generic[LeaseT]):
         """As `acquire`, for locks that belong to nobody in particular, as `threading.Lock`: the caller may wait for
         himself, and the lease is held by its object alone.
         """
+        self.port.here()
         ask = Ask(spec, self.port.new_id())
         deadline = math.inf if timeout_s is None else self.port.now() + timeout_s
         granted = await self.backend.acquire(ask, deadline)
@@ -136,8 +194,9 @@ class Keeper(Generic[LeaseT]):
             LockNotOwned: `owner` does not hold the lock any more.
         """
         ask = Ask(spec, owner)
+        self.port.here()
         sent = self.port.now()
-        if (await self.backend.extend([ask], min(spec.lease_s, 5.0))) != [True]:
+        if (await self.backend.extend([ask], min(spec.lease_s, _EXTEND_S))) != [True]:
             raise LockNotOwned(f"lock {spec.name!r} is not held by {owner}", spec.name)
         return self._keep(ask, Granted(fencing_token, sent + spec.lease_s), self.port.me())
 
@@ -169,6 +228,7 @@ class Keeper(Generic[LeaseT]):
         """
         if lease.released:
             return
+        self.port.here()
         if lease.count > 1:
             lease.count -= 1
             return
@@ -189,8 +249,9 @@ class Keeper(Generic[LeaseT]):
         if lease.lost_reason and lease.ask.spec.on_lost != "ignore":
             raise lease.lost_error()
 
-    async def leave(self, lease: LeaseT, error: BaseException | None) -> None:
-        """Release at the end of a `with` block, without masking what the body raised.
+    async def leave(self, lease: LeaseT, error: BaseException | None) -> bool:
+        """Release at the end of a `with` block, without masking what the body raised. False: it was not answered, and
+        goes on in the background.
 
         Raises:
             LockLost: the lease ended before the block did, and the body raised nothing.
@@ -200,10 +261,21 @@ class Keeper(Generic[LeaseT]):
         except LockUnavailable as trouble:
             self.renewer.give_back_later(lease)
             self._tell("failed", lease.ask, lease.acquired_at, f"release is repeated in the background: {trouble}")
+            return False
         except LockLost as lost:
             if error is None:
                 raise
             error.add_note(str(lost))
+        return True
+
+    async def undo(self, lease: LeaseT) -> bool:
+        """Release, briefly, what the caller never got. False: it was not answered, and goes on in the background."""
+        if lease.count > 1:
+            lease.count -= 1
+            return True
+        self.forget(lease)
+        lease.released = True
+        return await self.renewer.give_back(lease.ask)
 
     def _let_go(self, lease: LeaseT) -> None:
         lease.released = True
@@ -221,9 +293,10 @@ class Keeper(Generic[LeaseT]):
         if lease_s == math.inf and self.backend.needs_lease:
             raise ValueError("this provider needs a lease_s: nothing else would tell it that a holder is gone")
         lease.check()
+        self.port.here()
         ask = replace(lease.ask, spec=replace_lease(lease.ask.spec, lease_s))
         sent = self.port.now()
-        if (await self.backend.extend([ask], min(lease_s, 5.0))) != [True]:
+        if (await self.backend.extend([ask], min(lease_s, _EXTEND_S))) != [True]:
             self.lose(lease, "the server no longer knew it")
         lease.check()
         lease.ask, lease.deadline = ask, sent + lease_s
@@ -260,6 +333,8 @@ class Keeper(Generic[LeaseT]):
     def lose_owner(self, owner: str, reason: str) -> None:
         """The same by owner id, for backends that hear of a loss themselves."""
         lease = self.renewer.lease_of(owner)
+        if lease is None:  # one without a lease is not renewed
+            lease = next((held for held in list(self._held.values()) if held.token == owner), None)
         if lease is not None:
             self.lose(lease, reason)
 
@@ -272,11 +347,15 @@ class Keeper(Generic[LeaseT]):
             self.events.emit(LockEvent(kind, ask.spec.name, ask.owner, self.port.now() - since, detail))
 
     async def close(self) -> None:
-        """Stop renewing, finish what was begun, close the backend. Leases still held run out."""
-        await self.renewer.close()
-        await self.port.settle()
+        """Stop renewing, finish what was begun, close the backend: within the backend's patience, whatever its server
+        does. Leases still held run out.
+        """
+        self.port.here()
+        share_s = self.backend.patience_s / CLOSING_PARTS
+        await self.renewer.close(share_s)
+        await self.port.settle(share_s)
         await self.backend.close()
-        await self.port.settle()
+        await self.port.settle(share_s)
 
 
 def replace_lease(spec: Spec, lease_s: float) -> Spec:

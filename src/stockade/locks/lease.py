@@ -147,7 +147,7 @@ class BaseLease:
         for callback in callbacks:
             try:
                 callback(self)
-            except Exception:  # noqa: BLE001 - a callback may not keep the others from being told
+            except (Exception, SystemExit):  # noqa: BLE001 - a callback may not keep the others from being told
                 log.exception("on_lost callback of lock %r failed", self.name)
         notices, self._lost_notices = self._lost_notices, ()
         for notice in notices:

@@ -7,7 +7,8 @@ The order (name, then kind) is what keeps two callers from waiting for each othe
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from stockade.locks.ask import Spec
+from stockade.locks.ask import TRY_ONCE_S, Spec
+from stockade.locks.errors import LockUnavailable
 from stockade.locks.keeper import Keeper
 from stockade.locks.lease import BaseLease
 
@@ -36,7 +37,9 @@ async def acquire_all(keeper: Keeper[LeaseT], specs: Sequence[Spec], timeout_s: 
     taken: list[LeaseT] = []
     try:
         for spec in specs:
-            left_s = None if timeout_s is None else max(0.0, timeout_s - (keeper.port.now() - started))
+            left_s = timeout_s
+            if timeout_s not in (None, TRY_ONCE_S):
+                left_s = max(0.0, timeout_s - (keeper.port.now() - started))
             lease = await keeper.acquire(spec, left_s)
             if lease is None:
                 break
@@ -44,27 +47,48 @@ async def acquire_all(keeper: Keeper[LeaseT], specs: Sequence[Spec], timeout_s: 
         else:
             if all(lease.alive for lease in taken):  # the first ones may have run out while the last one waited
                 return taken
-    except BaseException:
+    except LockUnavailable:
         for lease in reversed(taken):
-            keeper.port.finish(_give_back(keeper, lease))
+            keeper.renewer.give_back_later(lease)
         raise
-    for lease in reversed(taken):
-        await _give_back(keeper, lease)
+    except BaseException:
+        keeper.port.finish(_give_back(keeper, taken))
+        raise
+    await _give_back(keeper, taken)
     return None
 
 
-async def _give_back(keeper: Keeper[Any], lease: BaseLease) -> None:
-    """Release, or leave it to the background or to its deadline: the caller never got it."""
-    await keeper.leave(lease, LookupError("not all locks could be had"))
+async def _give_back(keeper: Keeper[Any], taken: Sequence[BaseLease]) -> None:
+    """Release what the caller never got: each briefly; once one is not answered, the others in the background."""
+    silent = False
+    for lease in reversed(taken):
+        if silent:
+            keeper.renewer.give_back_later(lease)
+        else:
+            silent = not await keeper.undo(lease)
 
 
 async def release_all(keeper: Keeper[LeaseT], leases: Sequence[LeaseT]) -> None:
-    """Release in reverse order; every one is tried, then the first error is raised."""
+    """Release in reverse order; every one is tried, then the first error is raised.
+
+    Once the server has left one without an answer, the others are released in the background: each would take as long.
+    """
     errors: list[Exception] = []
-    for lease in reversed(leases):
-        try:
-            await keeper.release(lease)
-        except Exception as error:  # noqa: BLE001 - the others are released first; raised below
-            errors.append(error)
+    silent = False
+    left = list(leases)
+    try:
+        while left:
+            lease = left.pop()
+            if silent:
+                keeper.renewer.give_back_later(lease)
+                continue
+            try:
+                await keeper.release(lease)
+            except Exception as error:  # noqa: BLE001 - the others are released first; raised below
+                errors.append(error)
+                silent = isinstance(error, LockUnavailable)
+    finally:  # cancelled, or Ctrl-C: the one on its way takes care of itself
+        for lease in left:
+            keeper.renewer.give_back_later(lease)
     if errors:
         raise errors[0]

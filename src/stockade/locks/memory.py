@@ -1,6 +1,10 @@
 """Fair locks inside one process: first come, first served per name, nothing left behind when nobody uses a name.
 
 This is also the mutex of the in-process strategy. Threads and tasks use it alike, each over its own port.
+
+A signal handler may use the same locks while its thread is at any point in here. So the guard lets its own thread in
+again, what is written together stands in lines without a call (Python runs handlers at calls, loops and entries only),
+and what was decided before such lines is looked at again by the version of the cell.
 """
 
 import itertools
@@ -9,9 +13,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from stockade.locks.ask import Ask, Granted, Holder, Kind, LockInfo
+from stockade.locks.identity import renew_at_fork
 from stockade.locks.port import Notice, Port
 
 
@@ -25,14 +30,22 @@ class _Waiter:
 
 
 class _Cell:
-    """One name: who holds it, until when, and who waits."""
+    """One name: who holds it, until when, and who waits.
 
-    __slots__ = ("holders", "queue", "used")
+    Attributes:
+        used: units taken; for a moment too many while a holder is being dropped, never too few.
+        version: grows with every grant, every new waiter and the end of the cell.
+        ended: nobody used the name any more, and the cell has been forgotten.
+    """
+
+    __slots__ = ("ended", "holders", "queue", "used", "version")
 
     def __init__(self) -> None:
         self.holders: dict[str, tuple[Ask, Granted, float]] = {}  # and the monotonic second of the grant
         self.used = 0
         self.queue: OrderedDict[str, _Waiter] | None = None  # made by the first waiter: most names never have one
+        self.version = 0
+        self.ended = False
 
 
 _CellKey: TypeAlias = tuple[str, str]
@@ -42,33 +55,73 @@ class MemoryBackend:
     """Locks in a dictionary. Leases, if asked for, end by the monotonic clock."""
 
     needs_lease = False
-    repeats_release = False
+    patience_s = 3.0  # nothing here takes long; it bounds the end of the renewal
 
     def __init__(self, port: Port) -> None:
         self._port = port
-        self._guard = threading.Lock()
+        self._begin()
+        renew_at_fork(self)
+
+    def _begin(self) -> None:
+        self._guard: Any = threading.RLock()
         self._cells: dict[_CellKey, _Cell] = {}
         self._tokens = itertools.count(1)
+
+    def forget_the_parent(self) -> None:
+        """In the child of a fork: the parent's threads hold and wait in the parent; one of them may have the guard."""
+        self._guard, self._cells = threading.RLock(), {}
+
+    def move(self) -> None:
+        """In another event loop: nobody can wait in the one of before any more."""
+        for key, cell in list(self._cells.items()):
+            cell.queue = None
+            self._hand_on(key, cell)
 
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
         key = (ask.spec.kind, ask.spec.name)
         with self._guard:
+            cell, waiter, granted = self._enter(key, ask, deadline)
+        if waiter is None:
+            return granted
+        if not self._guard._is_owned():  # noqa: SLF001 - what threading.Condition uses
+            return await self._wait(key, cell, waiter, deadline)
+        outer = self._guard._release_save()  # noqa: SLF001 - of whom this signal handler interrupted: others must go on
+        try:
+            return await self._wait(key, cell, waiter, deadline)
+        finally:
+            self._guard._acquire_restore(outer)  # noqa: SLF001 - as above
+
+    def _enter(self, key: _CellKey, ask: Ask, deadline: float) -> tuple[_Cell, _Waiter | None, Granted | None]:
+        """Take it, stand in line, or neither. Begins again only if a signal handler has changed the cell meanwhile."""
+        waiter = None
+        while True:
             cell = self._cells.get(key)
             if cell is None:
-                cell = self._cells[key] = _Cell()
+                cell = self._cells.setdefault(key, _Cell())
             else:
                 self._drop_expired(key, cell)
                 if (mine := cell.holders.get(ask.owner)) is not None:
-                    return mine[1]
-                cell = self._cells.setdefault(key, cell)
+                    return cell, None, mine[1]
+            version = cell.version
             if not cell.queue and self._fits(cell, ask):
-                return self._grant(cell, ask)
+                granted, now = self._granted(ask)
+                if cell.version == version and not cell.ended:
+                    cell.holders[ask.owner] = (ask, granted, now)
+                    cell.used += ask.spec.weight
+                    cell.version += 1
+                    return cell, None, granted
+                continue
             if deadline <= self._port.now():
-                return None
-            waiter = _Waiter(ask, self._port.notice())
-            if cell.queue is None:
-                cell.queue = OrderedDict()
-            cell.queue[ask.owner] = waiter
+                return cell, None, None
+            waiter = waiter or _Waiter(ask, self._port.notice())
+            queue = cell.queue if cell.queue is not None else OrderedDict()
+            if cell.version == version and not cell.ended:
+                cell.queue = queue
+                queue[ask.owner] = waiter
+                cell.version += 1
+                return cell, waiter, None
+
+    async def _wait(self, key: _CellKey, cell: _Cell, waiter: _Waiter, deadline: float) -> Granted | None:
         try:
             while waiter.granted is None and (pause_s := self._pause_s(cell, deadline)) > 0:
                 await self._port.wait_notice(waiter.notice, None if pause_s == math.inf else pause_s)
@@ -85,18 +138,18 @@ class MemoryBackend:
         if deadline <= now:
             return 0.0
         with self._guard:
-            ends = min((granted.valid_until for _, granted, _ in cell.holders.values()), default=math.inf)
+            ends = min((granted.valid_until for _, granted, _ in list(cell.holders.values())), default=math.inf)
         return min(deadline, ends) - now if ends > now else 0.001
 
     def _leave(self, key: _CellKey, cell: _Cell, waiter: _Waiter, *, keep_grant: bool) -> Granted | None:
         """End a wait: with its grant, or without leaving anything behind."""
         with self._guard:
+            if cell.queue is not None:
+                cell.queue.pop(waiter.ask.owner, None)  # from here on nobody can grant it
             if waiter.granted is not None and keep_grant:
                 return waiter.granted
             if waiter.granted is not None:
                 self._drop_holder(cell, waiter.ask.owner)
-            elif cell.queue is not None:
-                cell.queue.pop(waiter.ask.owner, None)
             self._hand_on(key, cell)
             return None
 
@@ -104,12 +157,9 @@ class MemoryBackend:
     def _fits(cell: _Cell, ask: Ask) -> bool:
         return cell.used + ask.spec.weight <= ask.spec.capacity
 
-    def _grant(self, cell: _Cell, ask: Ask) -> Granted:
+    def _granted(self, ask: Ask) -> tuple[Granted, float]:
         now = self._port.now()
-        granted = Granted(next(self._tokens), now + ask.spec.lease_s)
-        cell.holders[ask.owner] = (ask, granted, now)
-        cell.used += ask.spec.weight
-        return granted
+        return Granted(next(self._tokens), now + ask.spec.lease_s), now
 
     @staticmethod
     def _drop_holder(cell: _Cell, owner: str) -> bool:
@@ -121,19 +171,34 @@ class MemoryBackend:
 
     def _hand_on(self, key: _CellKey, cell: _Cell) -> None:
         """Grant to the head of the queue as long as it fits; forget a name that nobody uses."""
-        while cell.queue:
-            waiter = next(iter(cell.queue.values()))
+        while True:  # ends: each turn shortens the queue, or a signal handler has done so
+            version, queue = cell.version, cell.queue
+            if not queue:
+                break
+            try:
+                waiter = next(iter(queue.values()))
+            except (RuntimeError, StopIteration):  # a handler has changed it just now
+                continue
             if not self._fits(cell, waiter.ask):
                 return
-            del cell.queue[waiter.ask.owner]
-            waiter.granted = self._grant(cell, waiter.ask)
-            self._port.publish(waiter.notice)
-        if not cell.holders and self._cells.get(key) is cell:
+            owner, weight = waiter.ask.owner, waiter.ask.spec.weight
+            granted, now = self._granted(waiter.ask)
+            if cell.version == version and owner in queue:
+                del queue[owner]
+                cell.holders[owner] = (waiter.ask, granted, now)
+                cell.used += weight
+                cell.version += 1
+                waiter.granted = granted
+                self._port.publish(waiter.notice)
+        known = self._cells.get(key) is cell
+        if known and not cell.holders and not cell.queue and not cell.ended:
+            cell.ended = True
+            cell.version += 1
             del self._cells[key]
 
     def _drop_expired(self, key: _CellKey, cell: _Cell) -> None:
         now = self._port.now()
-        ended = [owner for owner, (_, granted, _) in cell.holders.items() if granted.valid_until <= now]
+        ended = [owner for owner, (_, granted, _) in list(cell.holders.items()) if granted.valid_until <= now]
         for owner in ended:
             self._drop_holder(cell, owner)
         if ended:
@@ -175,7 +240,7 @@ class MemoryBackend:
             now = self._port.now()
             holders = tuple(
                 Holder(owner, granted.token, granted.valid_until - now, ask.spec.metadata, now - since)
-                for owner, (ask, granted, since) in cell.holders.items()
+                for owner, (ask, granted, since) in list(cell.holders.items())
             )
             return LockInfo(name, holders, tuple(cell.queue or ()))
 

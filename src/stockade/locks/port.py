@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeAlias
 Reply: TypeAlias = Any  # what a server answers: int, bytes, None, or a list of these
 PackedCall: TypeAlias = Callable[[bytes, float], Awaitable[Reply]]  # the bytes, timeout in seconds
 
+SETTLE_S = 10.0  # how long to wait for what was begun, unless somebody says otherwise
+
 
 class Notice(Protocol):
     """A one-shot wake-up made by `Port.notice`. It carries no right: whoever wakes looks again."""
@@ -63,16 +65,34 @@ class Port(Protocol):
         """Run this in the background; whoever started it also tells it to end. Gives something for `join`."""
         ...
 
-    async def join(self, job: Any) -> None:
-        """Wait until background work has ended."""
+    def is_running(self, job: Any) -> bool:
+        """Whether what `spawn` gave is still under way."""
+        ...
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Call `action` after a while, if the surroundings still exist by then."""
+        ...
+
+    async def join(self, job: Any, timeout_s: float) -> None:
+        """Wait until background work has ended, at most that long."""
         ...
 
     def finish(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run this to its end although the caller is being cancelled. The work bounds its own time."""
+        """Run this to its end although the caller is being cancelled. It takes a fraction of a second at most: a
+        thread waits for it.
+        """
         ...
 
-    async def settle(self) -> None:
-        """Wait for everything given to `finish`."""
+    async def settle(self, timeout_s: float = SETTLE_S) -> None:
+        """Wait for everything given to `finish`, at most that long."""
+        ...
+
+    def here(self) -> None:
+        """Say that a call comes from where the caller is.
+
+        Raises:
+            WrongLoop: the provider is in use in another event loop.
+        """
         ...
 
 

@@ -7,12 +7,12 @@ its data stay away for one lease ("delayed restart"), and put a fence at the res
 
 import math
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from stockade.core import NotSupported
-from stockade.locks.ask import Ask, Granted, Kind, LockInfo, Spec
+from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Spec
 from stockade.locks.debts import Debts, Together
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import Port, Server
@@ -22,6 +22,8 @@ from stockade.locks.script import script
 from stockade.locks.survey import holder_of
 
 _RELEASE = ("mutex_common", "mutex_release")
+_CALL_LEAST_S = 0.03  # of each server that is asked in turn when the caller's time is nearly over
+_WITHDRAW_S = 0.1  # for how long a caller waits for the withdrawal of its request from all; then they are owed it
 _DRIFT_SHARE, _DRIFT_S = 0.01, 0.002
 
 
@@ -39,7 +41,6 @@ class QuorumBackend:
     """
 
     needs_lease = True
-    repeats_release = True
 
     def __init__(
         self,
@@ -58,19 +59,22 @@ class QuorumBackend:
         self._tuning = tuning
         self._together = together
         self._majority = len(servers) // 2 + 1
-        self._debts = Debts(port, self._release_one, together)
+        self.patience_s = tuning.patience_s
+        self._debts = Debts(port, self._pay, together)
 
-    async def _everywhere(self, *files: str, ask: Ask, flags: tuple[int, ...], timeout_s: float) -> list[Any]:
+    async def _everywhere(self, *files: str, ask: Ask, flags: tuple[int, ...], end: float) -> list[Any]:
         """Each server's answer, or None where there was none."""
-        works = [self._ask(server, files, ask, flags, timeout_s) for server in self._servers]
+        works = [self._ask(server, files, ask, flags, end) for server in self._servers]
         return self._known(await self._together(works))
 
-    def _ask(
-        self, server: Server, files: tuple[str, ...], ask: Ask, flags: tuple[int, ...], timeout_s: float
-    ) -> Coroutine[Any, Any, Any]:
+    async def _ask(self, server: Server, files: tuple[str, ...], ask: Ask, flags: tuple[int, ...], end: float) -> Any:
         names = names_of(self._tuning.prefix, ask.spec.name, "lock")
         args = (*head_args(_with_drift(ask), "-", names.alive), *flags)
-        return script(*files).run(server, names.keys, args, timeout_s)
+        return await script(*files).run(server, names.keys, args, self._limit(end))
+
+    def _limit(self, end: float) -> float:
+        """Seconds for a call that begins now; what is asked in turn shares the time until `end`."""
+        return min(self._tuning.call_s, max(end - self._port.now(), _CALL_LEAST_S))
 
     @staticmethod
     def _known(answers: list[Any]) -> list[Any]:
@@ -82,31 +86,41 @@ class QuorumBackend:
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
         if ask.spec.kind != "lock":
             raise NotSupported("a quorum has mutexes only; read/write locks and semaphores need one Redis server")
-        await self._debts.forget(ask.owner)
+        if self._debts.concern(ask.owner):
+            await self._debts.forget(ask.owner, max(self._end(deadline) - self._port.now(), 0.0))
         try:
             while True:
-                granted = await self._try(ask)
+                granted = await self._try(ask, self._end(deadline))
                 if granted is not None:
                     return granted
-                answers = await self._release_all(ask)
+                answers = await self._release_all(ask, max(deadline, self._port.now()) + _WITHDRAW_S)
                 now = self._port.now()
                 if now >= deadline:
                     self._owe(ask, answers)
                     return None
                 await self._port.sleep(min(self._tuning.spin_s * random.uniform(0.5, 3.0), deadline - now))
         except BaseException:
-            self._port.finish(self._give_back(ask))
+            self._port.finish(self._give_back(ask, self._port.now() + _WITHDRAW_S))
             raise
 
-    async def _try(self, ask: Ask) -> Granted | None:
+    def _end(self, deadline: float = TRY_ONCE_S) -> float:
+        """When to give up: at the deadline, if the call has a time limit of its own, or when patience ends."""
+        end = self._port.now() + self.patience_s
+        return end if deadline == TRY_ONCE_S else min(deadline, end)
+
+    async def _try(self, ask: Ask, end: float) -> Granted | None:
         """One round: majority, validity, and the token written back before it is believed.
 
         Raises:
             LockUnavailable: no majority of the servers answered.
         """
-        sent, bound_s = self._port.now(), self._tuning.call_s
+        sent = self._port.now()
         answers = await self._everywhere(
-            "mutex_common", "mutex_acquire", ask=ask, flags=(0, 0, 0, 0), timeout_s=min(bound_s, ask.spec.lease_s / 4)
+            "mutex_common",
+            "mutex_acquire",
+            ask=ask,
+            flags=(0, 0, 0, 0),
+            end=min(end, sent + ask.spec.lease_s / 4),
         )
         if sum(answer is not None for answer in answers) < self._majority:
             raise LockUnavailable(f"no majority of {len(answers)} lock servers answers", ask.spec.name)
@@ -114,33 +128,43 @@ class QuorumBackend:
         if len(tokens) < self._majority or self._port.now() >= sent + ask.spec.lease_s:
             return None
         token = max(tokens)
-        raised = await self._raise(ask.spec.name, token)
+        raised = await self._raise(ask.spec.name, token, end)
         if raised < self._majority or self._port.now() >= sent + ask.spec.lease_s:
             return None
         return Granted(token, sent + ask.spec.lease_s)
 
-    async def _raise(self, name: str, token: int) -> int:
+    async def _raise(self, name: str, token: int, end: float) -> int:
         """How many servers will grant above this token from now on."""
-        fence, bound_s = names_of(self._tuning.prefix, name, "lock").keys[2], self._tuning.call_s
-        works = [script("raise_fence").run(server, (fence,), (token,), bound_s) for server in self._servers]
+        fence = names_of(self._tuning.prefix, name, "lock").keys[2]
+        works = [self._raise_one(server, fence, token, end) for server in self._servers]
         return self._known(await self._together(works)).count(1)
 
+    async def _raise_one(self, server: Server, fence: str, token: int, end: float) -> Any:
+        return await script("raise_fence").run(server, (fence,), (token,), self._limit(end))
+
     async def raise_fence(self, name: str, at_least: int) -> None:
-        if await self._raise(name, at_least) < self._majority:
+        if await self._raise(name, at_least, self._end()) < self._majority:
             raise LockUnavailable("no majority of the lock servers answers", name)
 
-    async def _release_all(self, ask: Ask) -> list[Any]:
-        return await self._everywhere(*_RELEASE, ask=ask, flags=(0, 0), timeout_s=self._tuning.call_s)
+    async def _release_all(self, ask: Ask, end: float) -> list[Any]:
+        return await self._everywhere(*_RELEASE, ask=ask, flags=(0, 0), end=end)
 
-    def _release_one(self, server: Server, ask: Ask) -> Coroutine[Any, Any, Any]:
-        return self._ask(server, _RELEASE, ask, (0, 0), self._tuning.call_s)
+    async def _pay(self, server: Server, ask: Ask, timeout_s: float) -> Any:
+        return await self._ask(server, _RELEASE, ask, (0, 0), self._port.now() + timeout_s)
 
-    async def _give_back(self, ask: Ask) -> list[Any]:
+    async def _give_back(self, ask: Ask, end: float) -> list[Any]:
         """The last release of a request: who does not answer is asked again later. An error is an answer."""
         with self._debts.on_the_way(ask.owner):
-            answers = await self._together([self._release_one(server, ask) for server in self._servers])
+            works = [self._ask(server, _RELEASE, ask, (0, 0), end) for server in self._servers]
+            answers = await self._together(works)
             self._owe(ask, answers)
         return answers
+
+    async def give_back(self, ask: Ask) -> None:
+        await self._give_back(ask, self._port.now() + _WITHDRAW_S)
+
+    def release_later(self, ask: Ask) -> None:
+        self._owe(ask, [None] * len(self._servers))
 
     def _owe(self, ask: Ask, answers: list[Any]) -> None:
         """Until what they may still carry out has run out by itself."""
@@ -149,33 +173,34 @@ class QuorumBackend:
         self._debts.owe(ask, silent, self._port.now() + _with_drift(ask).spec.lease_s)
 
     async def release(self, ask: Ask) -> bool:
-        answers = self._known(await self._give_back(ask))
+        answers = self._known(await self._give_back(ask, self._end()))
         ones, unknown = answers.count(1), answers.count(None)
         if ones < self._majority <= ones + unknown:
             raise LockUnavailable("no majority of the lock servers answers; they are asked again", ask.spec.name)
         return ones >= self._majority
 
     async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool]:
-        return [await self._extend(ask, timeout_s) for ask in asks]
+        return [await self._extend(ask, min(self._port.now() + timeout_s, self._end())) for ask in asks]
 
-    async def _extend(self, ask: Ask, timeout_s: float) -> bool:
-        names = names_of(self._tuning.prefix, ask.spec.name, "lock")
-        keys, args = (names.keys[0], names.keys[3]), (ask.owner, lease_ms(_with_drift(ask).spec.lease_s))
-        bound_s = min(timeout_s, self._tuning.call_s)
-        works = [script("mutex_renew").run(server, keys, args, bound_s) for server in self._servers]
-        answers = self._known(await self._together(works))
+    async def _extend(self, ask: Ask, end: float) -> bool:
+        answers = self._known(await self._together([self._extend_one(server, ask, end) for server in self._servers]))
         if answers.count([1]) >= self._majority:
             return True
         if answers.count([1]) + answers.count(None) >= self._majority:
             raise LockUnavailable("no majority of the lock servers answers", ask.spec.name)
         return False
 
+    async def _extend_one(self, server: Server, ask: Ask, end: float) -> Any:
+        names = names_of(self._tuning.prefix, ask.spec.name, "lock")
+        keys, args = (names.keys[0], names.keys[3]), (ask.owner, lease_ms(_with_drift(ask).spec.lease_s))
+        return await script("mutex_renew").run(server, keys, args, self._limit(end))
+
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
         ask = Ask(Spec(name), "-")
-        answers = await self._everywhere(
-            "mutex_common", "mutex_inspect", ask=ask, flags=(), timeout_s=self._tuning.call_s
-        )
+        answers = await self._everywhere("mutex_common", "mutex_inspect", ask=ask, flags=(), end=self._end())
         rows = [answer[0] for answer in answers if answer is not None]
+        if len(rows) < self._majority:
+            raise LockUnavailable("no majority of the lock servers answers", name)
         owners = [bytes(row[0]) for row in rows]
         owner = max(set(owners), key=owners.count, default=b"")
         if not owner or owners.count(owner) < self._majority:
@@ -187,11 +212,17 @@ class QuorumBackend:
 
     async def break_(self, name: str, kind: Kind) -> bool:
         ask = Ask(Spec(name), "-.-")
-        answers = await self._everywhere(*_RELEASE, ask=ask, flags=(0, 1), timeout_s=self._tuning.call_s)
+        answers = await self._everywhere(*_RELEASE, ask=ask, flags=(0, 1), end=self._end())
+        if answers.count(1) < self._majority <= answers.count(1) + answers.count(None):
+            raise LockUnavailable("no majority of the lock servers answers", name)
         return answers.count(1) >= self._majority
 
+    def move(self) -> None:
+        """In another event loop: what is owed is owed there."""
+        self._debts.move()
+
     async def close(self) -> None:
-        await self._debts.close()
+        await self._debts.close(self.patience_s / CLOSING_PARTS)
         for server in {*self._servers, *self._aside}:
             await server.close()
 

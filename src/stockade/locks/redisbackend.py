@@ -6,13 +6,16 @@ needs 7). A notice is only ever a hint that saves time: every waiter asks again 
 at most `poll_s`. Neighbours: `scripts/*.lua` (the rules), `waitroom.py` (who waits here), `wire/` (connections).
 """
 
+import math
 import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stockade.locks.ask import Ask, Granted, Kind, LockInfo, Spec
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Spec
+from stockade.locks.debts import Debts
+from stockade.locks.errors import LockError, LockUnavailable
+from stockade.locks.events import Events, log
 from stockade.locks.port import Port, Server
 from stockade.locks.rediscalls import Verb, channel_of, prepared
 from stockade.locks.redisnames import lease_ms, names_of
@@ -22,8 +25,12 @@ from stockade.locks.waitroom import Wait, WaitRoom
 from stockade.locks.wire.transport import Transport
 
 _LINE_MS = 60_000
-_WITHDRAWALS = 6
+_CALL_LEAST_S = 0.15  # what a call gets although its deadline is near: a server that is well answers in that time
+_WITHDRAW_S = 0.25  # for how long a caller waits for a withdrawal; then it is repeated in the background
+_UNHEARD_S = 0.1  # mean pause between two questions of a waiter that can hear no notices
+_RETRY_PAUSE_S = 0.05  # mean pause before an unreachable server is tried again
 _PLAINLY = (0, 0)  # do not leave the line, do not take it from another
+_LEAVING, _BREAKING = (1, 0), (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +41,9 @@ class RedisTuning:
         prefix: put before every name.
         spin_s: mean pause between two tries of a lock that is not fair (seed 004: 10 ms), jittered by half.
         poll_s: how often a waiter asks again although no notice came; a lost notice costs at most this.
-        call_s: how long one call may take.
-        patience_s: how long an unreachable server is tried again before LockUnavailable.
+        call_s: how long one call may take; less when the caller's own time limit, or `patience_s`, ends before.
+        patience_s: how long an unreachable server is tried again before LockUnavailable; the bound of every call that
+            has no time limit of its own.
         wait_replicas: how many replicas must have a grant before it counts (WAIT); 0: none.
     """
 
@@ -51,32 +59,52 @@ class RedisBackend:
     """Mutexes, read/write locks and semaphores on one server."""
 
     needs_lease = True
-    repeats_release = False
 
     def __init__(self, port: Port, transport: Transport, tuning: RedisTuning) -> None:
         self._port = port
         self._server = transport
         self._tuning = tuning
-        self._room = WaitRoom(port, transport, channel_of(tuning.prefix))
+        self.patience_s = tuning.patience_s
+        self.events = Events()
+        self._call_s = min(tuning.call_s, tuning.patience_s)
+        self._room = WaitRoom(port, transport, channel_of(tuning.prefix), self.events)
+        self._debts = Debts(port, self._pay, _one)
 
     # -- acquire --------------------------------------------------------------------------------------------------
 
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
+        granted = None
         try:
+            if self._debts.concern(ask.owner):
+                await self._debts.forget(ask.owner, self._limit(deadline, self._port.now()))
             if not ask.spec.fair:
-                granted = await self._spin(ask, deadline)
+                granted = await self._spin(ask, deadline, self._tuning.spin_s)
+            elif self._room.deaf:
+                granted = await self._spin(ask, deadline, _UNHEARD_S)
             elif self._room.listening and deadline > self._port.now():
                 granted = await self._wait_turn(ask, deadline)
             else:
                 granted = await self._try_first(ask, deadline)
             if granted is not None and self._tuning.wait_replicas:
-                granted = await self._replicated(ask, granted)
+                granted = await self._replicated(ask, granted, deadline)
+        except LockUnavailable as error:
+            if granted is not None:
+                self._port.finish(self._withdraw(ask))
+            elif error.sent:  # it may have been carried out, or may be yet, by a server that is silent now
+                self.release_later(ask)
+            raise
         except BaseException:
             self._port.finish(self._withdraw(ask))
             raise
         return granted
 
-    async def _spin(self, ask: Ask, deadline: float) -> Granted | None:
+    def _limit(self, deadline: float, now: float) -> float:
+        """Seconds that a call may take from now on: an answer that comes after the caller's time is of no use."""
+        if deadline == TRY_ONCE_S:
+            return self._call_s
+        return min(self._call_s, max(deadline - now, _CALL_LEAST_S))
+
+    async def _spin(self, ask: Ask, deadline: float, mean_pause_s: float) -> Granted | None:
         while True:
             sent = self._port.now()
             answer = await self._patiently(ask, sent, deadline, queue=False)
@@ -85,7 +113,7 @@ class RedisBackend:
             now = self._port.now()
             if now >= deadline:
                 return None
-            pause_s = self._tuning.spin_s * random.uniform(0.5, 1.5)
+            pause_s = mean_pause_s * random.uniform(0.5, 1.5)
             await self._port.sleep(min(pause_s, deadline - now))
 
     async def _try_first(self, ask: Ask, deadline: float) -> Granted | None:
@@ -97,17 +125,22 @@ class RedisBackend:
         if deadline <= sent:
             return None
         await self._listen(deadline)
+        if self._room.deaf:
+            return await self._spin(ask, deadline, min(_UNHEARD_S, self._tuning.poll_s))
         return await self._wait_turn(ask, deadline)
 
     async def _listen(self, deadline: float) -> None:
-        end = min(deadline, self._port.now() + self._tuning.patience_s)
+        now = self._port.now()
+        end = min(deadline, now + self._tuning.patience_s)
         while True:
             try:
-                return await self._room.listen(self._tuning.call_s)
-            except LockUnavailable:
-                if self._port.now() >= end:
+                return await self._room.listen(self._limit(end, now))
+            except LockUnavailable as error:
+                error.sent = False  # of the request: nobody stands in line yet
+                now = self._port.now() + _RETRY_PAUSE_S
+                if now >= end:
                     raise
-            await self._port.sleep(0.05)
+            await self._port.sleep(_RETRY_PAUSE_S)
 
     async def _wait_turn(self, ask: Ask, deadline: float) -> Granted | None:
         """Take the lock, or stand in line and wait for the notice."""
@@ -160,35 +193,40 @@ class RedisBackend:
         self, ask: Ask, sent: float, deadline: float, *, queue: bool, again: bool = False, beat: bool = False
     ) -> int:
         """One run of the acquire script, repeated while the server is out of reach (the script is safe to repeat)."""
-        give_up = min(deadline, sent + self._tuning.patience_s)
+        once = deadline == TRY_ONCE_S
+        give_up = deadline if once else min(deadline, sent + self._tuning.patience_s)
         beat_ms = round(3000 * self._tuning.poll_s) if beat else 0
+        now = sent
         while True:
             try:
-                return int(await self._run(ask, "acquire", (int(queue), int(again), beat_ms, _LINE_MS)))
+                flags = (int(queue), int(again), beat_ms, _LINE_MS)
+                return int(await self._run(ask, "acquire", flags, self._limit(give_up, now)))
             except LockUnavailable as error:
-                if self._port.now() >= give_up:
+                again = error.sent = again or error.sent
+                pause_s = _RETRY_PAUSE_S * random.uniform(0.5, 1.5)
+                now = self._port.now() + pause_s
+                if now >= give_up:
                     error.lock_name = ask.spec.name
                     raise
-            again = True
-            await self._port.sleep(0.05 * random.uniform(0.5, 1.5))
+            await self._port.sleep(pause_s)
 
-    def _run(self, ask: Ask, verb: Verb, flags: tuple[int, ...]) -> Coroutine[Any, Any, Any]:
+    def _run(self, ask: Ask, verb: Verb, flags: tuple[int, ...], timeout_s: float) -> Coroutine[Any, Any, Any]:
         """Run one of the scripts that take a single lock."""
-        tuning = self._tuning
-        return prepared(tuning.prefix, ask.spec, verb, flags).run(self._server, ask.owner, tuning.call_s)
+        return prepared(self._tuning.prefix, ask.spec, verb, flags).run(self._server, ask.owner, timeout_s)
 
-    async def _server_of(self, name: str) -> Server:
-        """Where this lock lives."""
+    async def _server_of(self, name: str, timeout_s: float) -> Server:
+        """Where this lock lives; found within `timeout_s` seconds."""
         return self._server
 
-    async def _replicated(self, ask: Ask, granted: Granted) -> Granted:
+    async def _replicated(self, ask: Ask, granted: Granted, deadline: float) -> Granted:
         """A write of our own, then WAIT: replication is one stream, so the grant before it has arrived as well."""
         sent, wanted = self._port.now(), self._tuning.wait_replicas
-        if await self.extend([ask], self._tuning.call_s) != [True]:
+        end = TRY_ONCE_S if deadline == TRY_ONCE_S else min(deadline, sent + self._tuning.patience_s)
+        if await self.extend([ask], self._limit(end, sent)) != [True]:
             raise LockUnavailable("the grant was lost before it was replicated", ask.spec.name)
-        bound_ms = round(min(self._tuning.call_s, ask.spec.lease_s) * 500)
-        server = await self._server_of(ask.spec.name)
-        have = int(await server.call("WAIT", wanted, bound_ms, timeout_s=self._tuning.call_s))
+        bound_s = self._limit(end, self._port.now())
+        server = await self._server_of(ask.spec.name, bound_s)
+        have = int(await server.call("WAIT", wanted, round(min(bound_s, ask.spec.lease_s) * 500), timeout_s=bound_s))
         if have < wanted:
             raise LockUnavailable(f"{have} of {wanted} replicas have the grant", ask.spec.name)
         return replace(granted, valid_until=sent + ask.spec.lease_s)
@@ -196,33 +234,47 @@ class RedisBackend:
     # -- release --------------------------------------------------------------------------------------------------
 
     async def release(self, ask: Ask) -> bool:
-        return int(await self._run(ask, "release", _PLAINLY)) == 1
+        try:
+            return int(await self._run(ask, "release", _PLAINLY, self._call_s)) == 1
+        except LockUnavailable:
+            self.release_later(ask)
+            raise
 
-    async def _give_back(self, ask: Ask, *, line: bool = False, force: bool = False) -> bool:
-        return int(await self._run(ask, "release", (int(line), int(force)))) == 1
+    def release_later(self, ask: Ask) -> None:
+        lease_s = 0.0 if ask.spec.lease_s == math.inf else ask.spec.lease_s
+        self._debts.owe(ask, [self._server], self._port.now() + lease_s + self._tuning.patience_s)
+
+    async def give_back(self, ask: Ask) -> None:
+        try:
+            await self._pay(self._server, ask, _WITHDRAW_S)
+        except LockUnavailable:
+            self.release_later(ask)
+            raise
+
+    async def _pay(self, server: Server, ask: Ask, timeout_s: float) -> None:
+        """Leave line and lock, whichever we are in. Same connection, so it comes after what was sent before."""
+        await self._run(ask, "release", _LEAVING, min(self._call_s, timeout_s))
 
     async def _withdraw(self, ask: Ask) -> None:
-        """Leave line and lock, whichever we are in. Same connection, so it comes after what was sent before."""
-        pause_s = 0.05
-        for _ in range(_WITHDRAWALS):
-            try:
-                await self._give_back(ask, line=True)
-            except LockUnavailable:  # what is left then: a lease that nobody renews, and a line entry that times out
-                await self._port.sleep(pause_s)
-                pause_s *= 2
-            else:
-                return
+        """The same for a request whose caller waits no more; what is not answered at once goes on in the background."""
+        try:
+            await self.give_back(ask)
+        except LockUnavailable:  # it is owed now
+            return
+        except LockError as refused:  # and would be refused again: an entry and a lease that time out are left
+            log.warning("lock %r is left to the end of its lease: %s", ask.spec.name, refused)
 
     # -- the rest -------------------------------------------------------------------------------------------------
 
     async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool | None]:
+        timeout_s = min(timeout_s, self._call_s)
         mutexes = [ask for ask in asks if ask.spec.kind == "lock"]
         kept: dict[str, bool | None] = {}
         if mutexes:
             names = [names_of(self._tuning.prefix, ask.spec.name, "lock").keys for ask in mutexes]
             keys = tuple(key for four in names for key in (four[0], four[3]))
             args = tuple(part for ask in mutexes for part in (ask.owner, lease_ms(ask.spec.lease_s)))
-            answers = await script("mutex_renew").run(self._server, keys, args, min(timeout_s, self._tuning.call_s))
+            answers = await script("mutex_renew").run(self._server, keys, args, timeout_s)
             kept = {ask.owner: answer == 1 for ask, answer in zip(mutexes, answers, strict=True)}
         for ask in asks:
             if ask.spec.kind != "lock":
@@ -231,21 +283,32 @@ class RedisBackend:
 
     async def _extend_share(self, ask: Ask, timeout_s: float) -> bool:
         call = prepared(self._tuning.prefix, ask.spec, "renew", ())
-        return int(await call.run(self._server, ask.owner, min(timeout_s, self._tuning.call_s))) == 1
+        return int(await call.run(self._server, ask.owner, timeout_s)) == 1
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
-        return info_of(name, kind, await self._run(Ask(Spec(name, kind), "-"), "inspect", ()))
+        return info_of(name, kind, await self._run(Ask(Spec(name, kind), "-"), "inspect", (), self._call_s))
 
     async def survey(self, max_keys: int) -> Survey:
         """Which locks of this prefix are in use, after at most `max_keys` keys of the server."""
-        return await survey(self._server, self._tuning.prefix, max_keys=max_keys, timeout_s=self._tuning.call_s)
+        return await survey(self._server, self._tuning.prefix, max_keys=max_keys, timeout_s=self._call_s)
 
     async def break_(self, name: str, kind: Kind) -> bool:
-        return await self._give_back(Ask(Spec(name, kind), "-.-"), force=True)
+        return int(await self._run(Ask(Spec(name, kind), "-.-"), "release", _BREAKING, self._call_s)) == 1
 
     async def raise_fence(self, name: str, at_least: int) -> None:
         fence = names_of(self._tuning.prefix, name, "lock").keys[2]
-        await script("raise_fence").run(self._server, (fence,), (at_least,), self._tuning.call_s)
+        await script("raise_fence").run(self._server, (fence,), (at_least,), self._call_s)
+
+    def move(self) -> None:
+        """In another event loop: whoever listened in the one of before does so no more."""
+        self._room.move()
+        self._debts.move()
 
     async def close(self) -> None:
+        await self._debts.close(self.patience_s / CLOSING_PARTS)
         await self._server.close()
+
+
+async def _one(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """There is one server: its errors are those of all."""
+    return [await work for work in works]

@@ -1,7 +1,8 @@
 """Names of the keys of one lock on a Redis server, and the arguments its scripts take.
 
 All keys of a lock carry one hash tag, so that they stay together on a cluster: a name without `{tag}` becomes the
-tag itself. The mutex's owner is a plain string at the name: what other libraries and people expect to find.
+tag itself. All begin with the prefix, so that a user whose rights end at it (`~shop:*`) can have locks. The mutex's
+owner is a plain string at the name: what other libraries and people expect to find.
 """
 
 import functools
@@ -25,7 +26,7 @@ def names_of(prefix: str, name: str, kind: Kind) -> Names:
     if full[0] == "{" and full.find("}") == len(full) - 1:  # `{x}` is another lock than `x`, whose tag it would be
         tag = full + "{}"
     else:
-        tag = full if "{" in full and "}" in full else f"{{{full}}}"
+        tag = full if "{" in full and "}" in full else f"{prefix}{{{full}}}"
     if kind == "lock":
         return Names((full, f"{tag}:q", f"{tag}:f", f"{tag}:m"), f"{tag}:a:")
     return Names((f"{tag}:{kind}", f"{tag}:{kind}:q", f"{tag}:{kind}:f", f"{tag}:{kind}:m"), f"{tag}:{kind}:a:")

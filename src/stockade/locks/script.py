@@ -7,9 +7,7 @@ from typing import Any
 
 from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.port import Server, ServerError
-
-# Errors of a server that is there but cannot serve now; everything else is a mistake and is shown as such.
-_PASSING = ("LOADING", "READONLY", "MISCONF", "OOM", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS")
+from stockade.locks.wire.replies import may_heal
 
 
 class Script:
@@ -35,11 +33,11 @@ class Script:
             return await server.call("EVALSHA", self.sha, len(keys), *keys, *args, timeout_s=timeout_s)
         except ServerError as error:
             if not str(error).startswith("NOSCRIPT"):
-                raise _translated(error) from error
+                raise translated(error) from error
         try:
             return await server.call("EVAL", self.text, len(keys), *keys, *args, timeout_s=timeout_s)
         except ServerError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
 
 class Prepared:
@@ -71,7 +69,7 @@ class Prepared:
             return await send(b"%b$%d\r\n%b\r\n%b" % (self._before, len(name), name, self._after), timeout_s)
         except ServerError as error:
             if not str(error).startswith("NOSCRIPT"):
-                raise _translated(error) from error
+                raise translated(error) from error
         return await self._script.run(server, self._keys, (owner, *self._args), timeout_s)
 
 
@@ -80,11 +78,12 @@ def _packed(part: str | int) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(data), data)
 
 
-def _translated(error: ServerError) -> LockError:
+def translated(error: ServerError) -> LockError:
+    """What the server's refusal means for who wants a lock: LockUnavailable where a repeat may heal it."""
     text = str(error)
     if text.startswith("MOVED "):
         return LockError("lock server: it is a node of a Redis Cluster: RedisLocks(url, cluster=True)")
-    return LockUnavailable(f"lock server: {text}") if text.startswith(_PASSING) else LockError(f"lock server: {text}")
+    return LockUnavailable(f"lock server: {text}") if may_heal(text) else LockError(f"lock server: {text}")
 
 
 @functools.cache

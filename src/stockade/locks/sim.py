@@ -11,6 +11,8 @@ import random
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
+from stockade.locks.port import SETTLE_S
+
 
 class Cancelled(BaseException):
     """What a cancelled task of the simulation gets, as asyncio.CancelledError elsewhere."""
@@ -224,11 +226,20 @@ class SimPort:
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> SimTask:
         return self.sim.start(self._home, work)
 
-    async def join(self, job: SimTask) -> None:
+    def is_running(self, job: SimTask) -> bool:
+        return not job.done
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        self.sim.after(seconds, action, self._home)
+
+    def here(self) -> None:
+        return None
+
+    async def join(self, job: SimTask, timeout_s: float) -> None:
         if not job.done:
             notice = self.notice()
             job.watchers.append(lambda: self.publish(notice))
-            await self.wait_notice(notice, None)
+            await self.wait_notice(notice, timeout_s)
 
     def finish(self, work: Coroutine[Any, Any, Any]) -> None:
         self._unfinished += 1
@@ -237,6 +248,7 @@ class SimPort:
     def _finished(self) -> None:
         self._unfinished -= 1
 
-    async def settle(self) -> None:
-        while self._unfinished:  # ends: each piece of work bounds its own time
+    async def settle(self, timeout_s: float = SETTLE_S) -> None:
+        end = self.now() + timeout_s
+        while self._unfinished and self.now() < end:
             await self.sleep(0.01)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from stockade.locks.ask import Holder, Kind, LockInfo
-from stockade.locks.port import Server
+from stockade.locks.port import Server, ServerError
 from stockade.locks.redisnames import names_of
-from stockade.locks.script import script
+from stockade.locks.script import script, translated
 
 KINDS: tuple[Kind, ...] = ("lock", "rw", "semaphore")
 _BATCH = 500
@@ -56,10 +56,13 @@ def lock_of(key: str, prefix: str) -> tuple[Kind, str] | None:
     for shared in KINDS[1:]:
         if base.endswith(f":{shared}"):
             full, kind = base.removesuffix(f":{shared}"), shared
+    if full.startswith(f"{prefix}{{{prefix}"):
+        full = full[len(prefix) :]
     full = full[1:-1] if full[:1] == "{" and full[-1:] == "}" and full.count("}") == 1 else full.removesuffix("{}")
-    if not full.startswith(prefix) or full == prefix or names_of("", full, kind).keys[2] != f"{base}:f":
+    name = full.removeprefix(prefix)
+    if not full.startswith(prefix) or not name or names_of(prefix, name, kind).keys[2] != f"{base}:f":
         return None
-    return kind, full[len(prefix) :]
+    return kind, name
 
 
 async def survey(server: Server, prefix: str, *, max_keys: int, timeout_s: float, apart: bool = False) -> Survey:
@@ -71,11 +74,18 @@ async def survey(server: Server, prefix: str, *, max_keys: int, timeout_s: float
         max_keys: how many keys of the server are passed over at most.
         timeout_s: for each call.
         apart: whether keys of two locks may not stand in one call (a cluster).
+
+    Raises:
+        LockUnavailable: no answer in time, or the server cannot serve now.
+        LockError: the server refused.
     """
     seen: set[tuple[Kind, str]] = set()
     cursor, passed = "0", 0
     while passed < max_keys:
-        answer = await server.call("SCAN", cursor, "MATCH", "*:[fq]", "COUNT", _BATCH, timeout_s=timeout_s)
+        try:
+            answer = await server.call("SCAN", cursor, "MATCH", "*:[fq]", "COUNT", _BATCH, timeout_s=timeout_s)
+        except ServerError as error:
+            raise translated(error) from error
         cursor, passed = _text(answer[0]), passed + _BATCH
         locks = [lock_of(_text(key), prefix) for key in answer[1]]
         known = [lock for lock in locks if lock]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
-from stockade.locks.ask import RW_CAPACITY, Kind, LockInfo, LockOptions, Spec
+from stockade.locks.ask import RW_CAPACITY, TRY_ONCE_S, Backend, Kind, LockInfo, LockOptions, Spec
 from stockade.locks.errors import LockTimeout
 from stockade.locks.face import ProviderBase, name_from_call, wait_bound
 from stockade.locks.keeper import Keeper
@@ -62,17 +62,24 @@ def arm(lease: Lease) -> None:
         lease.body, lease.cancelling = task, task.cancelling()
 
 
-async def leave(keeper: Keeper[Lease], lease: Lease, error: BaseException | None) -> None:
-    """End of a block: release; turn the cancellation that our own loss caused into LockLost (as asyncio.timeout)."""
+async def leave(keeper: Keeper[Lease], lease: Lease, error: BaseException | None, *, silent: bool = False) -> bool:
+    """End of a block: release; turn the cancellation that our own loss caused into LockLost (as asyncio.timeout).
+
+    `silent`: the server has just left another release without an answer, so this one goes to the background at once.
+    False: it was not answered.
+    """
     lease.body = None
     ours = False
     if lease.interrupted:
         lease.interrupted = False
         task = asyncio.current_task()
         ours = task is not None and task.uncancel() <= lease.cancelling and isinstance(error, asyncio.CancelledError)
-    await keeper.leave(lease, error)
+    if silent:
+        keeper.renewer.give_back_later(lease)
+    answered = not silent and await keeper.leave(lease, error)
     if ours:
         raise lease.lost_error() from error
+    return answered
 
 
 class _Hold:
@@ -135,7 +142,7 @@ class Lock:
 
     async def try_acquire(self) -> Lease | None:
         """Take the lock if it is free now."""
-        return await self.keeper.acquire(self.spec, 0.0)
+        return await self.keeper.acquire(self.spec, TRY_ONCE_S)
 
     def hold(self, timeout: float | None = None) -> _Hold:
         """`async with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
@@ -162,7 +169,7 @@ class Lock:
 
     async def inspect(self) -> LockInfo:
         """Who holds it and who waits."""
-        return await self.keeper.backend.inspect(self.spec.name, self.spec.kind)
+        return await self.keeper.call(self.keeper.backend.inspect(self.spec.name, self.spec.kind))
 
     async def adopt(self, detached: Detached) -> Lease:
         """Take over a lease that was detached in another task, thread or process.
@@ -283,9 +290,10 @@ class _HoldAll:
         if self._leases is None:
             return
         trouble: Exception | None = None
+        silent = False
         for lease in reversed(self._leases.leases.values()):
             try:
-                await leave(self._multi.keeper, lease, error)
+                silent = not await leave(self._multi.keeper, lease, error, silent=silent)
             except Exception as lost:  # noqa: BLE001 - the others are released first; raised below
                 trouble = trouble or lost
         if trouble is not None:
@@ -294,6 +302,12 @@ class _HoldAll:
 
 class Provider(ProviderBase[Lease]):
     """Makes locks; `async with` closes it."""
+
+    def __init__(
+        self, port: AsyncioPort, backend: Backend, lease_type: type[Lease], defaults: LockOptions | None = None
+    ) -> None:
+        super().__init__(port, backend, lease_type, defaults)
+        port.on_move = self.keeper.leave_loop
 
     def lock(self, name: str, **options: Unpack[LockOptions]) -> Lock:
         """A mutual exclusion lock. Options: see `LockOptions`."""
@@ -335,11 +349,11 @@ class Provider(ProviderBase[Lease]):
 
     async def inspect(self, name: str, kind: Kind = "lock") -> LockInfo:
         """Who holds the lock of this name and who waits."""
-        return await self.backend.inspect(name, kind)
+        return await self.keeper.call(self.backend.inspect(name, kind))
 
     async def break_(self, name: str, kind: Kind = "lock") -> bool:
         """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
-        return await self.backend.break_(name, kind)
+        return await self.keeper.call(self.backend.break_(name, kind))
 
     async def raise_fence(self, name: str, at_least: int) -> None:
         """Let every later token of this lock be above `at_least`.
@@ -351,7 +365,7 @@ class Provider(ProviderBase[Lease]):
             LockUnavailable: the server, or the majority of the servers, did not answer.
             NotSupported: the provider's tokens live in a database and are never lost.
         """
-        await self.backend.raise_fence(name, at_least)
+        await self.keeper.call(self.backend.raise_fence(name, at_least))
 
     async def close(self) -> None:
         """Stop renewing, finish withdrawals, close connections. Leases still held run out."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
-from stockade.locks.ask import RW_CAPACITY, Kind, LockInfo, LockOptions, Spec
+from stockade.locks.ask import RW_CAPACITY, TRY_ONCE_S, Kind, LockInfo, LockOptions, Spec
 from stockade.locks.blocking import BlockingPort, run
 from stockade.locks.errors import LockTimeout
 from stockade.locks.face import ProviderBase, name_from_call, wait_bound
@@ -111,7 +111,7 @@ class Lock:
 
     def try_acquire(self) -> Lease | None:
         """Take the lock if it is free now."""
-        return run(self.keeper.acquire(self.spec, 0.0))
+        return run(self.keeper.acquire(self.spec, TRY_ONCE_S))
 
     def hold(self, timeout: float | None = None) -> _Hold:
         """`with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
@@ -138,7 +138,7 @@ class Lock:
 
     def inspect(self) -> LockInfo:
         """Who holds it and who waits."""
-        return run(self.keeper.backend.inspect(self.spec.name, self.spec.kind))
+        return run(self.keeper.call(self.keeper.backend.inspect(self.spec.name, self.spec.kind)))
 
     def adopt(self, detached: Detached) -> Lease:
         """Take over a lease that was detached in another thread or process.
@@ -252,9 +252,13 @@ class _HoldAll:
         if self._leases is None:
             return
         trouble: Exception | None = None
+        silent = False
         for lease in reversed(self._leases.leases.values()):
+            if silent:  # each would take as long
+                self._multi.keeper.renewer.give_back_later(lease)
+                continue
             try:
-                run(self._multi.keeper.leave(lease, error))
+                silent = not run(self._multi.keeper.leave(lease, error))
             except Exception as lost:  # noqa: BLE001 - the others are released first; raised below
                 trouble = trouble or lost
         if trouble is not None:
@@ -304,11 +308,11 @@ class Provider(ProviderBase[Lease]):
 
     def inspect(self, name: str, kind: Kind = "lock") -> LockInfo:
         """Who holds the lock of this name and who waits."""
-        return run(self.backend.inspect(name, kind))
+        return run(self.keeper.call(self.backend.inspect(name, kind)))
 
     def break_(self, name: str, kind: Kind = "lock") -> bool:
         """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
-        return run(self.backend.break_(name, kind))
+        return run(self.keeper.call(self.backend.break_(name, kind)))
 
     def raise_fence(self, name: str, at_least: int) -> None:
         """Let every later token of this lock be above `at_least`.
@@ -320,7 +324,7 @@ class Provider(ProviderBase[Lease]):
             LockUnavailable: the server, or the majority of the servers, did not answer.
             NotSupported: the provider's tokens live in a database and are never lost.
         """
-        run(self.backend.raise_fence(name, at_least))
+        run(self.keeper.call(self.backend.raise_fence(name, at_least)))
 
     def close(self) -> None:
         """Stop renewing, finish withdrawals, close connections. Leases still held run out."""

@@ -6,8 +6,14 @@ One subscription per process serves all waiters. A notice says "<owner> <token>"
 from typing import Any
 
 from stockade.locks.ask import Ask
-from stockade.locks.port import Port
+from stockade.locks.errors import LockUnavailable
+from stockade.locks.events import Events, LockEvent, log
+from stockade.locks.identity import renew_at_fork
+from stockade.locks.port import Port, ServerError
+from stockade.locks.script import translated
 from stockade.locks.wire.transport import Transport
+
+_DEAF_S = 60.0  # after a refused subscription: ask again after so long, the right may have been given meanwhile
 
 
 class Wait:
@@ -62,13 +68,33 @@ class Line:
 class WaitRoom:
     """All waiters of one provider in this process."""
 
-    def __init__(self, port: Port, transport: Transport, channel: str) -> None:
+    def __init__(self, port: Port, transport: Transport, channel: str, events: Events) -> None:
         self.port = port
         self.channel = channel
         self._transport = transport
+        self._events = events
+        self._deaf_until = float("-inf")
+        self._said = False
+        self._begin()
+        renew_at_fork(self)
+
+    def _begin(self) -> None:
         self._lines: dict[tuple[str, str], Line] = {}
         self._waits: dict[str, Wait] = {}
         self._process = ""
+
+    def forget_the_parent(self) -> None:
+        """In the child of a fork: the parent's threads wait in the parent."""
+        self._begin()
+
+    def move(self) -> None:
+        """In another event loop: nobody waits in the one of before any more, and nobody listens there."""
+        self._begin()
+
+    @property
+    def deaf(self) -> bool:
+        """Whether the server has lately refused to let this process hear notices: its waiters must ask again."""
+        return self._said and self._deaf_until > self.port.now()
 
     @property
     def listening(self) -> bool:
@@ -76,10 +102,29 @@ class WaitRoom:
         return self._process == self.port.process()
 
     async def listen(self, timeout_s: float) -> None:
-        """Subscribe, before the first waiter stands in line."""
+        """Subscribe, before the first waiter stands in line. Afterwards this room is `listening` or `deaf`.
+
+        Raises:
+            LockUnavailable: the server does not answer, or cannot serve now.
+        """
         process = self.port.process()
-        await self._transport.listen(self.channel + process, self._heard, self._gap, timeout_s)
-        self._process = process
+        try:
+            await self._transport.listen(self.channel + process, self._heard, self._gap, timeout_s)
+        except ServerError as error:
+            if isinstance(refused := translated(error), LockUnavailable):
+                raise refused from error
+            self._be_deaf(str(error))
+        else:
+            self._process = process
+
+    def _be_deaf(self, why: str) -> None:
+        self._deaf_until = self.port.now() + _DEAF_S
+        if self._said:
+            return
+        self._said = True
+        pattern = f"{self.channel}*"
+        log.warning("waiters of locks poll: the server refuses the channels %s to this user: %s", pattern, why)
+        self._events.emit(LockEvent("polling", "", self.port.process(), detail=f"{pattern}: {why}"))
 
     def enter(self, ask: Ask) -> Wait:
         """From now on a notice finds this request: before the server is asked."""

@@ -51,9 +51,9 @@ async def dead_letters(log: KafkaOptions, limit: int = 1_000) -> list[DeadLetter
     Raises:
         Busy: the brokers cannot be reached.
     """
-    if await asyncio.to_thread(Topics(log.bootstrap).parts, log.dead_topic) == 0:
+    if await asyncio.to_thread(Topics(log.brokers).parts, log.dead_topic) == 0:
         return []
-    records = await asyncio.to_thread(read_topic, log.bootstrap, log.dead_topic, limit)
+    records = await asyncio.to_thread(read_topic, log.brokers, log.dead_topic, limit)
     return [_letter(record) for record in records]
 
 
@@ -87,7 +87,7 @@ async def send_again(log: KafkaOptions, letters: Sequence[DeadLetter], wait_s: f
     """
     if any(letter.cut for letter in letters):
         raise ValueError("a dead letter of which only the beginning was kept cannot be sent again")
-    writer = Writer(log.bootstrap)
+    writer = Writer(log.brokers)
     try:
         for letter in letters:
             record = letter.record

@@ -11,7 +11,7 @@ nothing, for nothing else in the database would know that it was done.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -29,6 +29,7 @@ from stockade.store.tables import requests
 T = TypeVar("T")
 
 DAY_MS = 24 * 3_600_000
+STOP_ROUND_S = 2.0  # how long a stopping process waits for the rounds under way
 Counts = dict[str, int]
 
 
@@ -202,6 +203,17 @@ async def repeat(
                 await stop.wait()
         except TimeoutError:
             continue
+
+
+async def ended(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Wait for the rounds under way, after their `stop` was set; give up those that take longer than `STOP_ROUND_S`.
+
+    A round that is given up leaves its transaction undone, and the next process begins it again.
+    """
+    _, late = await asyncio.wait(tasks, timeout=STOP_ROUND_S)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
 
 
 def _next(now_ms: int, behind: Due, limit: int) -> Callable[[Connection], list[Due]]:

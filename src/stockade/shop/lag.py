@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from stockade.core import StockadeError
+from stockade.shop.kafka_brokers import brokers_of
 from stockade.shop.metrics import Metrics
 from stockade.shop.relay.service import KEEP
 from stockade.shop.settings import Settings
@@ -93,7 +94,7 @@ class Lags:
 
     async def _behind(self) -> dict[int, int]:
         topic = self._settings.kafka_topic
-        watch = self._watch = self._watch or Watch(self._settings.kafka_bootstrap, WAIT_S)
+        watch = self._watch = self._watch or Watch(brokers_of(self._settings), WAIT_S)
         # first the positions: asked the other way round, a busy log would look decided beyond its end
         positions = await Positions(self._database, topic).read()
         return behind(await asyncio.to_thread(watch.spans, topic), positions)

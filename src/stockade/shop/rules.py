@@ -8,6 +8,7 @@ integer, which cannot overflow; the sums then fit the database's 64 bits and JSO
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
+from unicodedata import category
 
 MAX_AMOUNT: Final = 1_000_000_000_000  # won: a price, a total, a charge, and the balance a charge may reach
 MAX_QUANTITY: Final = 1_000_000  # units in one line
@@ -19,6 +20,7 @@ MAX_NAME: Final = 200
 MAX_CATEGORY: Final = 100
 MAX_REASON: Final = 200
 MAX_RESERVE_MS: Final = 7 * 24 * 3_600_000
+_NO_TEXT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # Unicode's general categories: control, surrogate, separators
 
 
 def range_problem(what: str, number: int, least: int, most: int) -> str | None:
@@ -31,14 +33,19 @@ def range_problem(what: str, number: int, least: int, most: int) -> str | None:
 def text_problem(what: str, text: str, longest: int, least: int = 1) -> str | None:
     """A sentence when a text is too short or long, or holds characters that cannot be stored or shown, else None.
 
-    Lengths are in characters. Control characters and halves of surrogate pairs are not printable; no database
-    would take all of them.
+    Lengths are in characters. Control characters, line breaks and halves of surrogate pairs are refused: PostgreSQL
+    has no NUL, no database has half a pair. Joiners and spaces of all kinds are letters of emoji and of many scripts.
     """
     if not least <= len(text) <= longest:
         return f"{what} must have {least} to {longest} characters, not {len(text)}"
-    if not text.isprintable():
+    if not is_text(text):
         return f"{what} holds a character that cannot be printed"
     return None
+
+
+def is_text(text: str) -> bool:
+    """Whether every database can hold the text and a line of text can show it."""
+    return text.isprintable() or all(category(character) not in _NO_TEXT for character in text)
 
 
 def id_problem(what: str, text: str) -> str | None:

@@ -3,6 +3,7 @@
 Neighbours: `store.migrate` changes it; `serve` and `demo` ask here before they use a database.
 """
 
+from stockade.core.secrets import hide_password
 from stockade.shop.settings import BadSetting, Settings
 from stockade.shop.strategy_choice import in_memory
 from stockade.store import Database
@@ -17,7 +18,7 @@ async def require_schema(database: Database) -> None:
     """
     revision, wanted = await current_revision(database), newest_revision()
     if revision != wanted:
-        shown = database.url.render_as_string(hide_password=True)
+        shown = hide_password(database.url.render_as_string(hide_password=True))
         found = f"schema {revision}" if revision else "no schema"
         raise BadSetting(f"database: {shown} has {found}, not {wanted}; run: stockade migrate --database URL")
 

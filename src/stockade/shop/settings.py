@@ -5,14 +5,18 @@ held to this page by a test. Neighbours: `settings_load` reads flags, environmen
 from it.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from stockade.core.secrets import hide_password
+
 _MINUTE_MS = 60_000
 _MAX_URL_LENGTH = 2_000
 _MIN_SECRET_LENGTH = 16
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class BadSetting(ValueError):
@@ -29,7 +33,7 @@ def _setting(
     secret: bool = False,
 ) -> Any:
     metadata = {"about": about, "low": low, "high": high, "choices": choices, "secret": secret}
-    return field(default=default, metadata=metadata, repr=not secret)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,32 @@ class Settings:
         "What protects the row under a lock strategy; none is a negative control.",
         choices=("version", "fence", "none"),
     )
+    allow_overselling: str = _setting(
+        "no",
+        "Start `unprotected` and locks with `lock_guard` none, which are known to sell units more than once.",
+        choices=("no", "yes"),
+    )
+    guard_lease_s: float = _setting(
+        15.0, "How long a process that was killed still keeps other guards from its database.", low=0.3, high=300
+    )
     kafka_bootstrap: str = _setting("", "Kafka brokers to ask first, host:port separated by commas.")
+    kafka_security: str = _setting(
+        "plaintext",
+        "How every Kafka client connects: encryption (ssl), login (sasl), both or neither.",
+        choices=("plaintext", "ssl", "sasl_plaintext", "sasl_ssl"),
+    )
+    kafka_sasl_mechanism: str = _setting(
+        "none", "How Kafka clients log in.", choices=("none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+    )
+    kafka_username: str = _setting("", "User of the Kafka login.")
+    kafka_password: str = _setting("", "Password of the Kafka login.", secret=True)
+    kafka_ssl_ca: str = _setting("", "PEM file of the authorities of the brokers' certificates; empty: the system's.")
+    kafka_ssl_cert: str = _setting("", "PEM file of the Kafka clients' own certificate.")
+    kafka_ssl_key: str = _setting("", "PEM file of the key of that certificate.")
+    kafka_ssl_key_password: str = _setting("", "Password of that key, if it has one.", secret=True)
+    kafka_ssl_check_hostname: str = _setting(
+        "yes", "Whether a broker's certificate must name the host that was asked for.", choices=("yes", "no")
+    )
     kafka_topic: str = _setting("stockade.commands", "Kafka topic of the commands.")
     kafka_group: str = _setting("stockade-workers", "Kafka group of the workers.")
     kafka_partitions: int = _setting(3, "Partitions of a commands topic that is made now.", low=1, high=10_000)
@@ -105,6 +134,17 @@ class Settings:
         2.0, "How long a repeated request waits for the first one in this process before 409.", low=0, high=30
     )
     max_in_flight: int = _setting(4_096, "Requests at work per process before 429.", low=1, high=1_000_000)
+    max_connections: int = _setting(
+        10_000, "Open connections per process; a further one gets 503 and is closed.", low=1, high=1_000_000
+    )
+    keep_alive_s: float = _setting(
+        75.0, "How long an idle connection is kept; longer than the load balancer's own.", low=1, high=3_600
+    )
+    header_wait_s: float = _setting(
+        10.0, "Longest time the line and the headers of a request may take to arrive.", low=0.1, high=300
+    )
+    max_header_kib: int = _setting(32, "Largest line and headers of a request in KiB.", low=1, high=1_024)
+    max_headers: int = _setting(100, "Most headers of a request.", low=1, high=10_000)
     max_body_kib: int = _setting(64, "Largest request body in KiB.", low=1, high=1_024)
     body_wait_s: float = _setting(10.0, "Longest time a request body may take to arrive.", low=0.1, high=300)
     cache_s: float = _setting(5.0, "How long the popular products are kept; stock never is.", low=0, high=300)
@@ -119,6 +159,12 @@ class Settings:
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
         if self.token_secret and len(self.token_secret) < _MIN_SECRET_LENGTH:
             raise BadSetting(f"token_secret is too short: at least {_MIN_SECRET_LENGTH} characters are needed")
+
+    def __repr__(self) -> str:
+        """The settings without secrets and passwords: a log or a traceback may show it."""
+        return (
+            f"Settings({', '.join(f'{item.name}={_shown(item, getattr(self, item.name))}' for item in fields(self))})"
+        )
 
     @property
     def state_path(self) -> Path:
@@ -178,17 +224,32 @@ def _checked(item: Field[Any], value: Any) -> Any:
         try:
             number = int(value) if item.type is int else float(value)
         except ValueError:
-            raise _refused(item, value) from None
+            raise _refused(item, value, allowed(item)) from None
     if item.type is float and type(number) is int:
         number = float(number)
     low, high, choices = (item.metadata[name] for name in ("low", "high", "choices"))
     right_type = type(number) is item.type
     in_bounds = right_type and (low is None or low <= number <= high) and (not choices or number in choices)
-    if not in_bounds or (item.type is str and (len(number) > _MAX_URL_LENGTH or "\n" in number)):
-        raise _refused(item, value)
+    if not in_bounds:
+        raise _refused(item, value, allowed(item))
+    if item.type is str and not _is_one_line(number):
+        raise _refused(
+            item, value, f"text of at most {_MAX_URL_LENGTH:,} characters in one line, with no space at its ends"
+        )
     return number
 
 
-def _refused(item: Field[Any], value: Any) -> BadSetting:
-    shown = "…" if item.metadata["secret"] else repr(value)
-    return BadSetting(f"{item.name} = {shown}: must be {allowed(item)}")
+def _is_one_line(text: str) -> bool:
+    """A line break at the end, of a file that a secret was read from, would become part of a password or a name."""
+    return len(text) <= _MAX_URL_LENGTH and text == text.strip() and not _CONTROL.search(text)
+
+
+def _shown(item: Field[Any], value: Any) -> str:
+    """The value for a message: a secret not at all, anything else without the passwords in it."""
+    if item.metadata["secret"]:
+        return "…" if value else repr(value)
+    return repr(hide_password(value)) if isinstance(value, str) else hide_password(repr(value))
+
+
+def _refused(item: Field[Any], value: Any, must_be: str) -> BadSetting:
+    return BadSetting(f"{item.name} = {_shown(item, value)}: must be {must_be}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stockade.core.secrets import hide_password
 from stockade.shop.settings import BadSetting, Settings, described
 
 PREFIX = "STOCKADE_"
@@ -75,7 +76,9 @@ def _expanded(given: Mapping[str, object], source: str) -> dict[str, object]:
         if name not in known:
             close = difflib.get_close_matches(name, (*known, _ALL), n=1)
             hint = f"; did you mean {close[0]}?" if close else f"; allowed: {', '.join((_ALL, *known))}"
-            raise BadSetting(f"unknown setting {name} (from {_where(name, source)}){hint}")
+            raise BadSetting(
+                f"unknown setting {hide_password(name)} (from {_where(hide_password(name), source)}){hint}"
+            )
     if _ALL in given:
         for name in known:
             if name.startswith(f"{_ALL}_"):

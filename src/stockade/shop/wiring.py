@@ -13,7 +13,10 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from stockade.core import Accepted, Backoff, Command, Outcome, Queueing, StockadeError, Strategy
-from stockade.shop.jobs import Purge, Round, Sweeper, repeat
+from stockade.drivers.failures import AccessRefused
+from stockade.shop.guards import register
+from stockade.shop.jobs import Purge, Round, Sweeper, ended, repeat
+from stockade.shop.kafka_brokers import brokers_of
 from stockade.shop.logs import logger
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.shop.resources import SHOP_RESOURCES
@@ -22,7 +25,9 @@ from stockade.shop.strategy_choice import RESOURCES, check, chosen_strategy, in_
 from stockade.shop.wire import encode_command
 from stockade.shop.worker import Worker
 from stockade.store import Database, SqlStore
+from stockade.store.registration import RegisteredStore, Registration
 from stockade.strategies import registry
+from stockade.strategies.kafka import Kafka
 from stockade.strategies.kafka_options import KafkaOptions
 from stockade.strategies.options import Options
 
@@ -39,17 +44,24 @@ class Shop:
         database: connections; `read` is the way to query.
         store: the store; its `stats` count what it did.
         strategies: the strategy of each resource; the same object where the names are equal.
+        registration: of its guards; None for a database in memory, which no other process can use.
         count: called with (command, strategy, code) after every command; code is ACCEPTED, REPLAYED, QUEUED, or the
             code of the refusal or error.
     """
 
     def __init__(
-        self, settings: Settings, database: Database, store: SqlStore, strategies: dict[str, Strategy]
+        self,
+        settings: Settings,
+        database: Database,
+        store: SqlStore,
+        strategies: dict[str, Strategy],
+        registration: Registration | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
         self.store = store
         self.strategies = strategies
+        self.registration = registration
         self.count: Count = _count_nothing
 
     async def execute(self, command: Command) -> Outcome:
@@ -136,10 +148,16 @@ def options_of(settings: Settings) -> Options:
 
 
 def log_of(settings: Settings) -> KafkaOptions:
-    """Where the log of the strategy `kafka` is."""
+    """Where the log of the strategy `kafka` is.
+
+    Raises:
+        BadSetting: as `brokers_of`.
+    """
+    brokers = brokers_of(settings)
     return KafkaOptions(
         encode_command,
-        bootstrap=settings.kafka_bootstrap,
+        bootstrap=brokers.bootstrap,
+        security=brokers.security,
         topic=settings.kafka_topic,
         partitions=settings.kafka_partitions,
         replication=settings.kafka_replication or -1,
@@ -178,15 +196,38 @@ async def open_shop(
         stack.push_async_callback(database.close)
         if before is not None:
             await before(database)
-        store = SqlStore(database, SHOP_RESOURCES, checkpoint)
+        registration = await _registration(settings, stack)
+        store = _store(database, registration, checkpoint)
         strategies = _strategies(settings, store, options or options_of(settings))
-        for strategy in set(strategies.values()):
+        used = tuple(set(strategies.values()))
+        if registration is not None:
+            await register(registration, settings, used)
+        for strategy in used:
             stack.push_async_callback(strategy.stop)
             await _start(strategy)
-        shop = Shop(settings, database, store, strategies)
+        shop = Shop(settings, database, store, strategies, registration)
         if jobs:
             await stack.enter_async_context(_jobs(shop))
         yield shop
+
+
+async def _registration(settings: Settings, stack: AsyncExitStack) -> Registration | None:
+    """This process's registration, not made yet, on a connection of its own; None for a database in this process."""
+    if in_memory(settings):
+        return None
+    own = await open_database(settings, pool_size=1)
+    stack.push_async_callback(own.close)
+    registration = Registration(own, settings.guard_lease_s)
+    stack.push_async_callback(registration.close)
+    return registration
+
+
+def _store(
+    database: Database, registration: Registration | None, checkpoint: Callable[[str], None] | None = None
+) -> SqlStore:
+    if registration is None:
+        return SqlStore(database, SHOP_RESOURCES, checkpoint)
+    return RegisteredStore(database, SHOP_RESOURCES, registration, checkpoint)
 
 
 async def _start(strategy: Strategy) -> None:
@@ -221,7 +262,7 @@ async def _jobs(shop: Shop) -> AsyncIterator[None]:
             yield
         finally:
             stop.set()
-            await asyncio.gather(*tasks)
+            await ended(tasks)
 
 
 def now_ms() -> int:
@@ -237,24 +278,25 @@ def _report(done: Round) -> None:
         logger().info("job", job=done.job, **done.counts)
 
 
-async def open_database(settings: Settings, *, wait_s: float | None = None) -> Database:
+async def open_database(settings: Settings, *, wait_s: float | None = None, pool_size: int | None = None) -> Database:
     """The database of the settings; makes the folder of the default SQLite file.
 
     Args:
         settings: the URL, and the bounds.
         wait_s: longest time of a statement in seconds, instead of the setting.
+        pool_size: connections for transactions, instead of the setting.
 
     Raises:
-        BadSetting: the URL is unusable.
+        BadSetting: the URL is unusable, or the server refuses the user, the password or the database.
         Busy, NotSupported: as `open_shop`.
     """
     if settings.uses_default_database:
         settings.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         return await Database.open(
-            settings.database_url, pool_size=settings.pool_size, wait_s=wait_s or settings.wait_s
+            settings.database_url, pool_size=pool_size or settings.pool_size, wait_s=wait_s or settings.wait_s
         )
-    except ValueError as error:
+    except (ValueError, AccessRefused) as error:
         raise BadSetting(f"database: {error}") from None
 
 
@@ -272,15 +314,17 @@ async def open_worker(
     Raises:
         BadSetting, Busy, NotSupported: as `open_shop`.
     """
-    database = await open_database(settings)
-    try:
+    async with AsyncExitStack() as stack:
+        database = await open_database(settings)
+        stack.push_async_callback(database.close)
         if before is not None:
             await before(database)
-        store = SqlStore(database, SHOP_RESOURCES)
+        registration = await _registration(settings, stack)
+        store = _store(database, registration)
         log, size = log_of(settings), settings.kafka_batch
+        if registration is not None:
+            await register(registration, settings, [registry.create(Kafka.name, store, options_of(settings))])
         yield Worker(store, log, max_batch=size, wait_s=settings.wait_s, report=report)
-    finally:
-        await database.close()
 
 
 def _strategies(settings: Settings, store: SqlStore, options: Options) -> dict[str, Strategy]:
@@ -301,6 +345,8 @@ def _strategies(settings: Settings, store: SqlStore, options: Options) -> dict[s
         runs_here = kind in databases or (kind == "mysql" and "mariadb" in databases)
         if not runs_here or not store.supports(strategy.guard.kind):
             raise BadSetting(f"strategy_{resource} = {name!r}: does not run on {kind}, only on {', '.join(databases)}")
+        if registry.oversells(strategy) and settings.allow_overselling == "no":
+            raise BadSetting(f"strategy_{resource} = {name!r} without a guard sells units more than once")
     if len(made) > 1:
         for resource, strategy in chosen.items():
             if not strategy.guard.composes:

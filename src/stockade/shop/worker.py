@@ -82,7 +82,7 @@ class Worker:
             NotSupported: no client library.
         """
         await asyncio.to_thread(make_topics, self._log)
-        writer = Writer(self._log.bootstrap)
+        writer = Writer(self._log.brokers)
         self._bench = Bench(
             self._store,
             self._positions,

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from stockade.core import Busy
+from stockade.drivers.failures import ConnectFailed, Failure, classify, describe, refused_whole
 from stockade.store.dialect import Dialect
-from stockade.store.failures import Failure, classify
+from stockade.store.pools import Pool
 
 T = TypeVar("T")
 
@@ -55,6 +55,9 @@ class Backend(Protocol):
 
     async def read(self, body: Callable[[Connection], T]) -> T: ...
     async def write(self, body: Callable[[Connection], T], run: Run) -> T: ...
+    def lost(self) -> None:
+        """The server does not answer: use no connection again that was made until now."""
+
     async def close(self) -> None: ...
 
 
@@ -74,8 +77,8 @@ def run_in_transaction(connection: Connection, dialect: Dialect, body: Callable[
             transaction.commit()
         except BaseException as error:
             _roll_back(connection, error)
-            if classify(error) is Failure.LOST:
-                raise CommitLost(str(error)) from error
+            if classify(error) is Failure.LOST and not refused_whole(error):
+                raise CommitLost(describe(error)) from error
             raise
     return result
 
@@ -87,8 +90,17 @@ def run_alone(connection: Connection, dialect: Dialect, body: Callable[[Connecti
         return body(connection)
     except BaseException as error:
         _roll_back(connection, error)
-        if run.committing and classify(error) is Failure.LOST:
-            raise CommitLost(str(error)) from error
+        if run.committing and classify(error) is Failure.LOST and not refused_whole(error):
+            raise CommitLost(describe(error)) from error
+        raise
+
+
+def _read(connection: Connection, body: Callable[[Connection], T]) -> T:
+    """Body; a connection that broke meanwhile is thrown away."""
+    try:
+        return body(connection)
+    except BaseException as error:
+        _roll_back(connection, error)
         raise
 
 
@@ -118,16 +130,21 @@ def _roll_back(connection: Connection, why: BaseException) -> None:
 class AsyncBackend:
     """asyncpg and asyncmy: bodies run in a greenlet, each statement suspends the task."""
 
-    def __init__(self, dialect: Dialect, writers: AsyncEngine, readers: AsyncEngine, reader_count: int) -> None:
+    def __init__(self, dialect: Dialect, writers: Pool, readers: Pool, reader_count: int) -> None:
         self.dialect = dialect
         self.readers = reader_count
-        self._write = writers
-        self._alone = writers.execution_options(isolation_level="AUTOCOMMIT")  # the same connections
-        self._read = readers
+        self._writers, self._readers = writers, readers
+        self._write = writers.engine
+        self._alone = writers.engine.execution_options(isolation_level="AUTOCOMMIT")  # the same connections
+        self._read = readers.engine
 
     async def read(self, body: Callable[[Connection], T]) -> T:
-        async with self._read.connect() as connection:
-            return await connection.run_sync(body)
+        try:
+            async with self._read.connect() as connection:
+                return await connection.run_sync(lambda c: _read(c, body))
+        except Exception as error:
+            self._learn(error)
+            raise
 
     async def write(self, body: Callable[[Connection], T], run: Run) -> T:
         def work() -> T:
@@ -139,11 +156,23 @@ class AsyncBackend:
                     _isolate(connection, run.isolation)
                 return run_in_transaction(connection, self.dialect, body, run)
 
-        return await greenlet_spawn(work)  # one for all: connecting, running and giving back cost a third of three
+        try:
+            return await greenlet_spawn(work)  # one for all: connecting, running and giving back cost a third of three
+        except Exception as error:
+            self._learn(error)
+            raise
+
+    def _learn(self, error: Exception) -> None:
+        """A connection that was there and is lost; that none can be made says nothing about those that are."""
+        if not isinstance(error, ConnectFailed) and classify(error) is Failure.LOST:
+            self.lost()
+
+    def lost(self) -> None:
+        self._writers.lost()
+        self._readers.lost()
 
     async def close(self) -> None:
-        await self._write.dispose()
-        await self._read.dispose()
+        await asyncio.gather(self._writers.close(), self._readers.close())
 
 
 class ThreadBackend:
@@ -172,6 +201,9 @@ class ThreadBackend:
                 return run_in_transaction(connection, self.dialect, body, run)
 
         return await hop(self._write_thread, work)
+
+    def lost(self) -> None:
+        return None  # a file has no connections to lose
 
     async def close(self) -> None:
         for engine, thread in ((self._writer, self._write_thread), (self._reader, self._read_thread)):

@@ -15,11 +15,11 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from stockade.core import Busy, in_transaction
+from stockade.drivers.failures import AccessRefused, ConnectFailed, Failure, classify, describe
 from stockade.store.backends import Backend, Run
 from stockade.store.dialect import Dialect
 from stockade.store.dialects import open_backend
-from stockade.store.failures import Failure, classify
-from stockade.store.url import parse_url
+from stockade.store.url import read_url
 
 T = TypeVar("T")
 GRACE_S = 0.8  # how long the server may overrun a deadline before the client gives the connection up
@@ -50,7 +50,7 @@ class Database:
         """Connect to a database.
 
         Args:
-            url: see `stockade.store.url.parse_url`.
+            url: see `stockade.store.url.read_url`.
             pool_size: connections for transactions. Two for each core of the database server is a good start: few
                 connections and a fair queue in front beat one connection for each caller 1.8 to 3 times.
             wait_s: the longest wait for one row lock in seconds, when the deadline leaves more (PostgreSQL; elsewhere
@@ -60,10 +60,22 @@ class Database:
             ValueError: an unusable URL or pool size.
             NotSupported: the driver is missing; the message names the extra to install.
             Busy: the server cannot be reached (code DEPENDENCY_DOWN).
+            AccessRefused: it refuses the user, the password, the database or the certificate.
         """
         if pool_size < 1:
             raise ValueError(f"pool_size must be at least 1, not {pool_size}")
-        parsed, backend = await open_backend(parse_url(url), pool_size, wait_s)
+        place = read_url(url)
+        try:
+            parsed, backend = await open_backend(place, pool_size, wait_s)
+        except ValueError:
+            raise
+        except Exception as error:
+            match classify(error):
+                case Failure.LOST:
+                    raise Busy(describe(error), "DEPENDENCY_DOWN") from error
+                case Failure.REFUSED:
+                    raise AccessRefused(describe(error)) from error
+            raise
         return cls(parsed, backend, pool_size)
 
     async def close(self) -> None:
@@ -83,18 +95,39 @@ class Database:
         await self._enter(self._readers, time.monotonic() + timeout_s)
         try:
             async with asyncio.timeout(timeout_s + GRACE_S):
-                return await self._backend.read(body)
+                return await self._read_twice(body)
         except TimeoutError as error:
+            self._backend.lost()
             raise Busy(f"the database did not answer within {timeout_s} s", "DEPENDENCY_DOWN") from error
         except Exception as error:
             match classify(error):
-                case Failure.LOST:
-                    raise Busy(f"the database cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+                case Failure.LOST | Failure.REFUSED:
+                    raise Busy(f"the database cannot be used: {describe(error)}", "DEPENDENCY_DOWN") from error
                 case Failure.TIMEOUT:
-                    raise Busy(f"the database did not answer in time: {error}", "DEPENDENCY_DOWN") from error
+                    raise Busy(f"the database did not answer in time: {describe(error)}", "DEPENDENCY_DOWN") from error
             raise
         finally:
             self._readers.release()
+
+    async def _read_twice(self, body: Callable[[Connection], T]) -> T:
+        """Read; what met a connection that was lost while it was idle is done once more, on a new one."""
+        try:
+            return await self._backend.read(body)
+        except Exception as error:
+            if isinstance(error, ConnectFailed | TimeoutError) or classify(error) is not Failure.LOST:
+                raise
+        return await self._backend.read(body)
+
+    async def check_writable(self, *, timeout_s: float = 5.0) -> None:
+        """Make sure that the server takes writes now: a replica answers reads as well.
+
+        Args:
+            timeout_s: as for `read`.
+
+        Raises:
+            Busy: it takes none (code DEPENDENCY_DOWN), or as `read`.
+        """
+        await self.read(self.dialect.check_writable, timeout_s=timeout_s)
 
     async def transaction(
         self,
@@ -140,9 +173,14 @@ class Database:
             async with asyncio.timeout(run.left_s + GRACE_S):
                 return await self._backend.write(body, run)
         except TimeoutError as error:
+            self._backend.lost()
             if run.committing:
                 raise
             raise Busy("the transaction was given up at its deadline, before its commit") from error
+        except Exception as error:
+            if classify(error) is Failure.REFUSED:
+                raise Busy(f"the database refuses this: {describe(error)}", "DEPENDENCY_DOWN") from error
+            raise
         finally:
             in_transaction.reset(token)
             self._writers.release()

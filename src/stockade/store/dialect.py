@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    false,
     insert,
     literal_column,
     or_,
@@ -26,6 +27,7 @@ from sqlalchemy.engine import Dialect as SqlDialect
 
 from stockade.core import GuardKind
 from stockade.store.resource import Resource
+from stockade.store.tables import requests
 
 Values = Mapping[str, Any]
 MAX_PREPARED = 1_000  # statements kept compiled; far more than the shapes that commands have
@@ -61,6 +63,10 @@ class Dialect:
     def holding(self, connection: Connection, advisory: Sequence[str], left_s: float) -> Iterator[None]:
         """Hold advisory locks around the whole transaction, where they belong to the session."""
         yield
+
+    def check_writable(self, connection: Connection) -> None:
+        """Write nothing, which a server that takes no writes refuses as it refuses any other write."""
+        connection.execute(update(requests).where(false()).values(id=requests.c.id))
 
     # -- statements ----------------------------------------------------------------------------------------
 

@@ -1,13 +1,16 @@
 """Fold the commands of a batch over the loaded rows: pure, in order, no SQL. `save` writes the result."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
 from stockade.core import Accepted, Change, Command, Decision, Event, Key, Outcome, Rejected, RequestReused, Row, Rows
 from stockade.store.codec import decode_outcome, encode_body, encode_outcome
+from stockade.store.kept_json import check_json, encoded
+from stockade.store.known_tables import KnownTables, Unfit
 from stockade.store.resource import Resource
+from stockade.store.wrong_use import change_problem, fits_outbox, keys_problem, outcome_problem
 
 OUTBOX_PARTS = 16  # fixed: events already written keep their part
 
@@ -34,6 +37,8 @@ class Needs:
     keys: tuple[Key, ...]
 
 
+FEW_KEYS = 8  # up to this many, looking through them is faster than making a set
+
 Answer = Outcome | Exception | Needs
 Booked = tuple[Row, Change, int, int]  # a row, its change, and both of its counters after that
 
@@ -49,6 +54,7 @@ class Batch:
     outbox: list[dict[str, Any]] = field(default_factory=list)
     inserts: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     overwrites: list[tuple[str, Mapping[str, Any], bool]] = field(default_factory=list)  # table, values, stays
+    told: list[Any] = field(default_factory=list)  # the data of outcomes and the bodies of events
     replays: int = 0
     made: set[tuple[str, str]] = field(default_factory=set)  # keys of rows among `inserts`
     again: Callable[[Mapping[Key, Row]], "Batch"] | None = None  # decide anew where these rows are the true ones
@@ -66,13 +72,13 @@ class Folder:
 
     Args:
         resources: by kind.
-        versioned: names of the tables whose inserts get a version and a stamp.
+        tables: that the store knows.
         bare_clock: stamp with the command's clock alone, as the seeds do.
     """
 
-    def __init__(self, resources: Mapping[str, Resource], versioned: frozenset[str], bare_clock: bool = False) -> None:
+    def __init__(self, resources: Mapping[str, Resource], tables: KnownTables, bare_clock: bool = False) -> None:
         self._resources = resources
-        self._versioned = versioned
+        self._tables = tables
         self._bare_clock = bare_clock
         self._kinds = {resource.table.name: resource for resource in resources.values()}
 
@@ -88,15 +94,22 @@ class Folder:
         # it does not hold the batch: a cycle would keep every batch until the collector comes
         batch.again = lambda true: self.fold(commands, {**rows, **true}, known)
         seen: dict[str, tuple[str, Answer]] = {}
+        alone = len(commands) == 1
         for command in commands:
             answer = self._replayed(command, known, seen, batch)
             if answer is None and not batch.made.isdisjoint(command.keys):
                 answer = Needs(())  # a row that this batch inserts cannot be changed by the same statement: once more
             elif answer is None:
-                answer = self._decide(command, rows, batch)
+                answer = self._decide(command, rows, batch, alone)
                 seen[command.request_id] = (command.fingerprint, answer)
             batch.answers.append(answer)
-        self._announce(batch)
+        try:
+            self._announce(batch)
+            check_json(batch.told)
+            self._tables.check_inserts(batch.inserts)
+            self._tables.check_overwrites(batch.overwrites)
+        except Unfit as error:
+            raise Unfit(f"{commands[0].name if alone else 'a batch'} {error}") from None
         return batch
 
     def _replayed(
@@ -124,19 +137,22 @@ class Folder:
         batch.replays += 1
         return answer
 
-    def _decide(self, command: Command, rows: dict[Key, Row], batch: Batch) -> Answer:
+    def _decide(self, command: Command, rows: dict[Key, Row], batch: Batch, alone: bool) -> Answer:
         try:
-            decision = command.decide(rows)
+            decision: object = command.decide(rows)
+            if not isinstance(decision, Decision):
+                return TypeError(f"{command.name} decided {decision!r:.100}, which must be a Decision")
+            if decision.need_keys:
+                missing = tuple(key for key in decision.need_keys if key not in rows)
+                if missing:
+                    return keys_problem(command.name, missing, self._resources) or Needs(missing)
+            outcome = decision.outcome
+            if outcome is None:
+                return ValueError(f"{command.name} decided nothing: neither an outcome nor keys that it lacks")
+            wrong = outcome_problem(outcome)
+            booked = wrong or self._booked(command, decision.changes, rows, alone)
         except Exception as error:  # noqa: BLE001 - `decide` is total by contract; a broken one must not fail its neighbours
             return error
-        if decision.need_keys:
-            missing = tuple(key for key in decision.need_keys if key not in rows)
-            if missing:
-                return Needs(missing)
-        outcome = decision.outcome
-        if outcome is None:
-            return ValueError(f"{command.name} decided nothing: neither an outcome nor keys that it lacks")
-        booked = self._booked(decision.changes, rows)
         if isinstance(booked, str):
             return ValueError(f"{command.name} {booked}")
         if outcome.accepted:
@@ -149,31 +165,42 @@ class Folder:
             outcome = Accepted(outcome.data, versions)
         else:
             outcome = Rejected(outcome.code, outcome.data, versions)
+        batch.told.append(outcome.data)
         batch.requests.append(
             {
                 "id": command.request_id,
                 "fingerprint": command.fingerprint,
-                "outcome": encode_outcome(outcome),
+                "outcome": encoded(encode_outcome, outcome),
                 "created_ms": command.now_ms,
             }
         )
         return outcome
 
-    def _booked(self, changes: Mapping[Key, Change], rows: Rows) -> list[Booked] | str:
+    def _booked(self, command: Command, changes: Mapping[Key, Change], rows: Rows, alone: bool) -> list[Booked] | str:
         """What the changes do to their rows; or what is said of them that cannot be: the ledger's sums have to be the
         rows' own."""
+        named: Container[Key] = rows  # of this command alone, or else of its neighbours too
+        if not alone:
+            named = command.keys if len(command.keys) <= FEW_KEYS else frozenset(command.keys)
         booked = []
         for key, change in changes.items():
             row = rows.get(key)
-            if row is None:
+            if row is None or key not in named:
                 return f"changes {key}, which it did not name"
             resource = self._resources[key.kind]
+            if type(change) is not Change or type(change[0]) is not resource.changed:
+                return f"changes {key} {change_problem(resource, change)}"
             state, delta, held, _, _ = change
-            before = resource.zero if row.state is None else row.state
+            known = row.state
+            before = resource.zero if known is None else known
             amount_after, held_after = resource.totals(state)
             amount_before, held_before = (0, 0) if before is None else resource.totals(before)
             if amount_after - amount_before != delta or held_after - held_before != held:
                 return f"moves the counters of {key} by other than the {delta} and {held} that it says"
+            if type(delta) is not int or type(held) is not int:
+                return f"changes {key} by {delta!r:.100} and {held!r:.100}, which must be of type int"
+            if resource.fixed and known is not None and resource.constants(state) != resource.constants(known):
+                return f"changes {', '.join(resource.fixed)} of {key}, which never change"
             booked.append((row, change, amount_after, held_after))
         return booked
 
@@ -223,7 +250,7 @@ class Folder:
             if announce is not None and moved.by is not None:
                 seq = told.get(moved.by.request_id, moved.told)
                 told[moved.by.request_id] = seq + 1
-                batch.outbox.append(_posted(moved.by, seq, announce(moved.base, moved.row)))
+                batch.outbox.append(_posted(moved.by, seq, announce(moved.base, moved.row), batch.told))
 
     def _records(self, command: Command, decision: Decision, batch: Batch) -> None:
         for insert in decision.inserts:
@@ -231,7 +258,7 @@ class Folder:
                 batch.overwrites.append((insert.table, insert.values, True))
                 continue
             values = insert.values
-            if insert.table in self._versioned:
+            if insert.table in self._tables.versioned:
                 values = {**values, "version": 1, "stamp": command.now_ms}
             batch.inserts.setdefault(insert.table, []).append(values)
             resource = self._kinds.get(insert.table)
@@ -244,17 +271,24 @@ class Folder:
 def _tell(command: Command, decision: Decision, batch: Batch) -> None:
     """Events tell of what was done, or of a refusal."""
     for seq, event in enumerate(decision.events):
-        batch.outbox.append(_posted(command, seq, event))
+        batch.outbox.append(_posted(command, seq, event, batch.told))
 
 
-def _posted(command: Command, seq: int, event: Event) -> dict[str, Any]:
-    """An event as a row of the outbox; its id is the request's and its number there."""
+def _posted(command: Command, seq: int, event: Event, told: list[Any]) -> dict[str, Any]:
+    """An event as a row of the outbox; its id is the request's and its number there.
+
+    Raises:
+        Unfit: it is none, or does not fit.
+    """
+    if type(event) is not Event or not fits_outbox(event):
+        raise Unfit(f"tells {event!r:.200}, which is no event with a kind, a key and a body that fit")
+    told.append(event.body)
     return {
         "request_id": command.request_id,
         "seq": seq,
         "kind": event.kind,
         "key": f"{event.key.kind}:{event.key.id}",
-        "body": encode_body(event.body),
+        "body": encoded(encode_body, event.body),
         "created_ms": command.now_ms,
         "part": part_of(event.key),
     }

@@ -7,13 +7,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
+from stockade.core import NotSupported
 from stockade.store.database import Database
 from stockade.store.tables import metadata
 
 VERSION_TABLE = "stockade_schema"
-MIGRATE_WAIT_S = 60.0  # how long one migration may wait for another process's, and then take
+MIGRATE_WAIT_S = 3_600.0  # how long one migration may wait for another process's, and then take: it may copy tables
 
 
 def _config() -> Config:
@@ -56,14 +58,18 @@ async def migrate(database: Database, revision: str = "head") -> str | None:
         The revision before, None for an empty database.
 
     Raises:
-        Busy: another migration did not end within a minute.
+        Busy: another migration did not end within `MIGRATE_WAIT_S`.
+        NotSupported: the schema of the database, or `revision`, is unknown to this program.
     """
     before = await current_revision(database)
     config = _config()
 
     def body(connection: Connection) -> None:
         config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        try:
+            command.upgrade(config, revision)
+        except CommandError as error:  # a schema that a newer program made, or a revision that there is not
+            raise NotSupported(f"the schema {before} cannot be brought to {revision}: {error}") from error
 
     advisory = () if database.dialect.name == "sqlite" else ("stockade:migrate",)
     await database.transaction(body, deadline=time.monotonic() + MIGRATE_WAIT_S, advisory=advisory)

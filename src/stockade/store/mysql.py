@@ -12,20 +12,25 @@ from sqlalchemy import BigInteger, Connection, Integer, Select, Table
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from stockade.core import Busy
+from stockade.drivers.failures import reaching
+from stockade.drivers.mysql import MySQLAddress
 from stockade.store.advisory import short
 from stockade.store.backends import AsyncBackend, Backend
 from stockade.store.compound import SHUT, compound
 from stockade.store.dialect import Dialect, Gate, Values, Writes
-from stockade.store.failures import Failure, classify
+from stockade.store.pools import Link, Pool
 from stockade.store.resource import Resource
 from stockade.store.types import MARIADB_COLLATION, MYSQL_COLLATION
+from stockade.store.url import Place
 
 # Prepared statements of a connection. The driver then sends values in binary form, many rows at once to MariaDB
 # (COM_STMT_BULK_EXECUTE), where it would else escape each into the text of a statement that the server parses anew.
 PREPARED = 128
+# Whatever the server's is: one that is not strict cuts texts and numbers that do not fit, without an error; others
+# change what a quotation mark or a backslash means.
+SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 # A text that comes once is not prepared: it would be a round trip more, and the server would keep it parsed.
 AS_TEXT: CoreExecuteOptionsParameter = {"no_parameters": True}
 
@@ -140,35 +145,37 @@ class MariaDialect(MysqlDialect):
         return True
 
 
-def _engine(url: URL, pool_size: int, isolation: str) -> AsyncEngine:
-    # every transaction here ends by commit or rollback: another rollback on return would be a round trip for nothing
-    return create_async_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=0,
-        isolation_level=isolation,
-        pool_reset_on_return=None,
-        connect_args={"stmt_cache_size": PREPARED},
+def _pool(url: URL, address: MySQLAddress, size: int, isolation: str) -> Pool:
+    link = Link(
+        # FOUND_ROWS and the like, which the dialect counts on
+        connect=lambda given: address.connect(
+            client_flag=given.get("client_flag", 0), stmt_cache_size=PREPARED, sql_mode=f"'{SQL_MODE}'"
+        ),
+        broken=lambda driver: bool(driver._stream_broken),  # noqa: SLF001 - asyncmy has no public word for it
+        end=lambda driver: driver.ensure_closed(),
+        kill=lambda driver: driver.close(),
     )
+    # every transaction here ends by commit or rollback: another rollback on return would be a round trip for nothing
+    return Pool(url, link, size, isolation_level=isolation, pool_reset_on_return=None)
 
 
-async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
+async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
     """Two pools; a `mysql://` URL that leads to a MariaDB server is spoken to as MariaDB."""
+    url, address = place
+    assert isinstance(address, MySQLAddress)
     # its notes (a skipped duplicate, the name of a primary key) are no news to anyone
     logging.getLogger("asyncmy").setLevel(logging.ERROR)
-    writers = _engine(url, pool_size, "READ COMMITTED")
+    writers = _pool(url, address, pool_size, "READ COMMITTED")
     try:
-        async with writers.connect():
+        async with reaching("MariaDB or MySQL", address.place, address.connect_timeout_s), writers.engine.connect():
             pass
-    except Exception as error:
-        await writers.dispose()
-        if classify(error) is Failure.LOST:
-            raise Busy(f"{url.get_backend_name()} cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+    except BaseException:
+        await writers.close()
         raise
-    if url.get_backend_name() == "mysql" and getattr(writers.dialect, "is_mariadb", False):
-        await writers.dispose()
-        return await connect(url.set(drivername="mariadb+asyncmy"), pool_size, wait_s)
-    maria = url.get_backend_name() == "mariadb"
-    dialect = MariaDialect(writers.dialect) if maria else MysqlDialect(writers.dialect)
+    if url.get_backend_name() == "mysql" and getattr(writers.engine.dialect, "is_mariadb", False):
+        await writers.close()
+        return await connect(Place(url.set(drivername="mariadb+asyncmy"), address), pool_size, wait_s)
+    sql = writers.engine.dialect
+    dialect = MariaDialect(sql) if url.get_backend_name() == "mariadb" else MysqlDialect(sql)
     reader_count = max(2, min(pool_size, 8))
-    return url, AsyncBackend(dialect, writers, _engine(url, reader_count, "AUTOCOMMIT"), reader_count)
+    return url, AsyncBackend(dialect, writers, _pool(url, address, reader_count, "AUTOCOMMIT"), reader_count)

@@ -26,8 +26,8 @@ from sqlalchemy import (
     update,
 )
 
+from stockade.drivers.failures import Failure, classify
 from stockade.store.database import Database
-from stockade.store.failures import Failure, classify
 from stockade.store.fold import OUTBOX_PARTS
 from stockade.store.tables import marks, outbox, relay_parts
 

@@ -11,8 +11,8 @@ from typing import TypeVar
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from stockade.core import Position, StalePosition
+from stockade.drivers.failures import Failure, classify
 from stockade.store.database import Database
-from stockade.store.failures import Failure, classify
 from stockade.store.tables import positions
 
 T = TypeVar("T")

@@ -3,25 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import (
-    ARRAY,
-    Connection,
-    Table,
-    bindparam,
-    func,
-    select,
-)
+from sqlalchemy import ARRAY, Connection, Table, bindparam, event, func, select
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from stockade.core import Busy
+from stockade.core import NotSupported
+from stockade.drivers.failures import reaching
+from stockade.drivers.postgres import PostgresAddress, behind_pooler
 from stockade.store.advisory import number
 from stockade.store.backends import AsyncBackend, Backend
 from stockade.store.ctes import Part, whole
 from stockade.store.dialect import Assumed, Dialect, Values, Writes, select_rows
-from stockade.store.failures import Failure, classify
+from stockade.store.pools import Link, Pool
 from stockade.store.resource import Resource
 from stockade.store.tables import WRITTEN_BY
+from stockade.store.url import Place
 from stockade.store.writes import Writing
 
 # Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
@@ -32,6 +27,15 @@ POINT_LOOKUPS = {
     "enable_mergejoin": "off",
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
+}
+
+
+BOUNDS = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)"
+STATEMENT_GRACE_MS = 200  # a statement may take that much longer than a wait for a lock
+# SQLAlchemy's arguments: nothing kept prepared, and the one statement at a time without a name
+WITHOUT_NAMES: Mapping[str, Any] = {
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: "",
 }
 
 
@@ -53,16 +57,20 @@ class PostgresDialect(Dialect):
                 connection.execution_options(isolation_level=level)
 
     def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
-        if self._too_long(left_s):
-            ms = max(1, int(left_s * 1000))
-            connection.exec_driver_sql(
-                "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)",
-                (str(ms), str(ms + 200)),
-            )
+        self.bound(connection, left_s)
         if advisory:
             # one lock after the other in the order of the array, which is sorted by the number itself
             numbers = sorted({number(name) for name in advisory})
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(n) FROM unnest($1::bigint[]) AS n", (numbers,))
+
+    def bound(self, connection: Connection, left_s: float) -> None:
+        """Bound the statements of this transaction, where those of the connection are beyond its deadline."""
+        if self._too_long(left_s):
+            ms = max(1, int(left_s * 1000))
+            connection.exec_driver_sql(
+                BOUNDS,
+                (str(ms), str(ms + STATEMENT_GRACE_MS)),
+            )
 
     def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
         lock = lock and not resource.many
@@ -139,30 +147,101 @@ def _array(table: Table, name: str) -> Any:
     return ARRAY(whole(found.type))
 
 
-async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
+def _check_encoding(connection: Any) -> None:
+    """Refuse a database that cannot hold every text, before a text is lost in it.
+
+    Raises:
+        NotSupported: its encoding is not UTF8; the server has reported it with the connection, so nothing is sent.
+    """
+    encoding = connection.driver_connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise NotSupported(
+            f"the database's encoding is {encoding}, which cannot hold every text: make it with ENCODING 'UTF8', for"
+            " example CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+class PooledPostgresDialect(PostgresDialect):
+    """Behind a pooler, which may give each transaction another session of the server.
+
+    So nothing belongs to the session: the settings are made in each transaction, statements are not kept prepared, and
+    there is no statement that is a transaction of its own (the driver prepares it in one transaction and runs it in
+    the next). Advisory locks belong to the transaction anyway.
+    """
+
+    def __init__(self, sql: Any, wait_s: float) -> None:
+        super().__init__(sql, wait_s)
+        lookups = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in POINT_LOOKUPS.items())
+        self._settings = f"{BOUNDS}, {lookups}"
+
+    def bound(self, connection: Connection, left_s: float) -> None:
+        ms = max(1, int(min(left_s, self._wait_s) * 1000))
+        connection.exec_driver_sql(self._settings, (str(ms), str(ms + STATEMENT_GRACE_MS)))
+
+    def may_write_at_once(self, left_s: float) -> bool:
+        return False
+
+
+async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
     """Two pools: one for transactions with plans pinned to point lookups, one for queries."""
+    address = place.address
+    assert isinstance(address, PostgresAddress)
     ms = max(1, int(wait_s * 1000))
-    bounds = {"application_name": "stockade", "lock_timeout": str(ms), "statement_timeout": str(ms + 200)}
+    bounds = {
+        "application_name": "stockade",
+        "lock_timeout": str(ms),
+        "statement_timeout": str(ms + STATEMENT_GRACE_MS),
+    }
     isolation = {"default_transaction_isolation": "read committed"}  # whatever the server's own is
-    settings = {"server_settings": {**bounds, **isolation, **POINT_LOOKUPS}}
-    # last in, first out: few connections are busy, and a statement has to be prepared on each
-    writers = create_async_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False, pool_use_lifo=True, connect_args=settings
-    )
+    pooled = await behind_pooler(address, {**bounds, **isolation, **POINT_LOOKUPS})
     reader_count = max(2, min(pool_size, 8))
-    readers = create_async_engine(
-        url,
-        pool_size=reader_count,
-        max_overflow=0,
-        isolation_level="AUTOCOMMIT",
-        connect_args={"server_settings": {**bounds, "jit": "off"}},
-    )
+    # last in, first out: few connections are busy, and a statement has to be prepared on each
+    if pooled:
+        writers = _pool(place.url, address, pool_size, None, isolation_level="READ COMMITTED", pool_use_lifo=True)
+        readers = _pool(place.url, address, reader_count, None, isolation_level="READ COMMITTED")
+        _bound_readers(readers, bounds)
+    else:
+        writers = _pool(place.url, address, pool_size, {**bounds, **isolation, **POINT_LOOKUPS}, pool_use_lifo=True)
+        readers = _pool(place.url, address, reader_count, {**bounds, "jit": "off"}, isolation_level="AUTOCOMMIT")
     try:
-        async with writers.connect():
-            pass
-    except Exception as error:
-        await writers.dispose()
-        if classify(error) is Failure.LOST:
-            raise Busy(f"PostgreSQL cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+        async with (
+            reaching("PostgreSQL", address.place, address.connect_timeout_s),
+            writers.engine.connect() as connection,
+        ):
+            _check_encoding(await connection.get_raw_connection())
+    except BaseException:
+        await writers.close()
         raise
-    return url, AsyncBackend(PostgresDialect(writers.dialect, wait_s), writers, readers, reader_count)
+    dialect = (PooledPostgresDialect if pooled else PostgresDialect)(writers.engine.dialect, wait_s)
+    return place.url, AsyncBackend(dialect, writers, readers, reader_count)
+
+
+def _pool(url: URL, address: PostgresAddress, size: int, settings: Mapping[str, str] | None, **options: Any) -> Pool:
+    """A pool of connections with these settings of the session; None: of connections through a pooler."""
+    more: dict[str, Any] = {"statement_cache_size": 0} if settings is None else {"server_settings": settings}
+    link = Link(
+        connect=lambda _given: address.connect(**more),
+        broken=lambda driver: bool(driver.is_closed()),
+        end=lambda driver: driver.close(),
+        kill=lambda driver: driver.terminate(),
+    )
+    if settings is not None:
+        return Pool(url, link, size, **options)
+    pool = Pool(url, link, size, WITHOUT_NAMES, **options)
+    for name in ("setup_asyncpg_json_codec", "setup_asyncpg_jsonb_codec"):
+        # asks the server for the types outside of a transaction; no table of ours has such a column
+        setattr(pool.engine.sync_engine.dialect, name, _nothing)
+    return pool
+
+
+async def _nothing(_connection: Any) -> None:
+    return None
+
+
+def _bound_readers(readers: Pool, bounds: Mapping[str, str]) -> None:
+    """Through a pooler the bounds of a query are set where its transaction begins."""
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in {**bounds, "jit": "off"}.items())
+
+    @event.listens_for(readers.engine.sync_engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SELECT {calls}")

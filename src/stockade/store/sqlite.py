@@ -12,6 +12,7 @@ from sqlalchemy.pool import StaticPool
 from stockade.core import GuardKind
 from stockade.store.backends import Backend, ThreadBackend
 from stockade.store.dialect import Dialect, insert_one
+from stockade.store.url import Place
 
 OPEN_WAIT_S = 5.0  # how long the first use of a file waits for others that have it, whatever its own deadline
 _PAUSE_S = 0.005  # between two tries to turn a file to WAL
@@ -32,6 +33,9 @@ class SqliteDialect(Dialect):
     def before_begin(self, connection: Connection, left_s: float) -> None:
         driver: Any = connection.connection.driver_connection
         driver.execute(f"PRAGMA busy_timeout = {max(1, int(left_s * 1000))}")
+
+    def check_writable(self, connection: Connection) -> None:
+        return None  # a file has no replica, and a write would wait for the other writers
 
     def opening(self, table: Table, columns: Sequence[str]) -> Insert:
         return insert_one(table, columns).prefix_with("OR IGNORE")
@@ -75,8 +79,9 @@ def _turn_to_wal(driver: Any) -> None:
         time.sleep(_PAUSE_S)
 
 
-async def connect(url: URL, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
+async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
     """A file, or memory when the URL names none (then one process and one connection)."""
+    url = place.url
     writer = make_engine(url, "BEGIN IMMEDIATE")
     in_memory = url.database in (None, "", ":memory:")
     reader = writer if in_memory else make_engine(url, "BEGIN")

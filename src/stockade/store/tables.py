@@ -17,12 +17,12 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
     UniqueConstraint,
 )
 
-from stockade.store.types import serial, text_id
+from stockade.core.folding import MAX_GROWTH
+from stockade.store.types import serial, text, text_id
 
 WRITTEN_BY = "written_by"  # `info` of a table: the column by whose values a batch is written, a group at a time
 
@@ -57,7 +57,7 @@ requests = Table(
     "requests",
     metadata,
     Column("id", text_id(32), primary_key=True),
-    Column("fingerprint", String(32), nullable=False),
+    Column("fingerprint", text(32), nullable=False),
     Column("outcome", LargeBinary, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Index(None, "created_ms"),
@@ -76,7 +76,7 @@ ledger = Table(
     Column("held", BigInteger, nullable=False),
     Column("amount_after", BigInteger, nullable=False),
     Column("held_after", BigInteger, nullable=False),
-    Column("note", String(32), nullable=False),
+    Column("note", text(32), nullable=False),
     Column("ref", text_id(), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     info={WRITTEN_BY: "kind"},  # entries of one kind share most of their values
@@ -88,15 +88,15 @@ outbox = Table(
     Column("id", serial(), primary_key=True, autoincrement=True),
     Column("request_id", text_id(32), nullable=False),
     Column("seq", Integer, nullable=False),
-    Column("kind", String(64), nullable=False),
+    Column("kind", text(64), nullable=False),
     Column("key", text_id(81), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("part", Integer, nullable=False, server_default="0"),  # events of one key are in one part
-    Column("state", String(16), nullable=False, server_default="NEW"),
+    Column("state", text(16), nullable=False, server_default="NEW"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_ms", BigInteger, nullable=False, server_default="0"),
-    Column("error", String(200), nullable=False, server_default=""),
+    Column("error", text(200), nullable=False, server_default=""),
 )
 # What is to be sent, and dead letters. An event that is confirmed leaves it where partial indexes exist.
 Index(
@@ -145,16 +145,32 @@ marks = Table(
     Column("at_ms", BigInteger, nullable=False),
 )
 
+# Which processes write here, under which guards: each keeps its row alive (see `guards_in_use`).
+guards_in_use = Table(
+    "guards_in_use",
+    metadata,
+    Column("id", text_id(32), primary_key=True),
+    Column("process", text_id(255), nullable=False),  # host:pid
+    Column("strategy", text_id(255), nullable=False),
+    Column("guard", text_id(64), nullable=False),
+    Column("compatibility", text_id(255), nullable=False),  # equal ones may stand together
+    Column("overselling", Integer, nullable=False),  # 1: started with `allow_overselling`
+    Column("started_ms", BigInteger, nullable=False),  # all times by the database's clock
+    Column("renewed_ms", BigInteger, nullable=False),
+    Column("lease_ms", BigInteger, nullable=False),
+)
+
 # -- the shop's ------------------------------------------------------------------------------------------------
 
 products = Table(
     "products",
     metadata,
     Column("id", text_id(), primary_key=True),
-    Column("name", String(200), nullable=False),
-    Column("category", String(100), nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("name", text(200), nullable=False),
+    Column("category", text(100), nullable=False),
+    Column("status", text(16), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    Column("folded_name", text(200 * MAX_GROWTH), nullable=False, server_default=""),  # what a search compares
 )
 
 skus = Table(
@@ -200,12 +216,12 @@ orders = Table(
     metadata,
     Column("id", text_id(32), primary_key=True),
     Column("user_id", text_id(), nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("status", text(16), nullable=False),
     Column("total", BigInteger, nullable=False),
-    Column("pay", String(16), nullable=False),
+    Column("pay", text(16), nullable=False),
     Column("reserved_until_ms", BigInteger, nullable=False),  # 0: no reservation
     Column("payment_id", text_id(32), nullable=False),  # '': not paid
-    Column("reason", String(200), nullable=False),
+    Column("reason", text(200), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     *guarded(),
     CheckConstraint("total >= 0", name="total"),
@@ -239,8 +255,8 @@ payments = Table(
     Column("id", text_id(32), primary_key=True),
     Column("order_id", text_id(32), nullable=False),
     Column("user_id", text_id(), nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("method", String(16), nullable=False),
+    Column("status", text(16), nullable=False),
+    Column("method", text(16), nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     *guarded(),
@@ -250,6 +266,7 @@ payments = Table(
 
 __all__ = [
     "cart_items",
+    "guards_in_use",
     "inbox",
     "ledger",
     "marks",

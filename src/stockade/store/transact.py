@@ -32,19 +32,21 @@ from stockade.core import (
     Unknown,
     merged_keys,
 )
+from stockade.drivers.failures import Failure, classify
 from stockade.store.at_once import AtOnce, last_rows
 from stockade.store.backends import CommitLost
 from stockade.store.database import Database
-from stockade.store.failures import Failure, classify
 from stockade.store.fold import Answer, Batch, Folder, Needs
 from stockade.store.forecast import Ahead, Forecast, landed
+from stockade.store.known_tables import KnownTables, Unfit
 from stockade.store.load import known_requests, load_rows
 from stockade.store.pending import Pending, Source
 from stockade.store.positions import move_positions
 from stockade.store.repeats import Repeats
-from stockade.store.resource import Resource
+from stockade.store.resource import Resource, by_kind
 from stockade.store.save import RowChanged, Saver, Unopened
 from stockade.store.tables import metadata
+from stockade.store.wrong_use import problems
 
 MAX_NEEDS = 3  # how often one command may ask for more rows
 MAX_DUPLICATES = 5  # how often a taken unique key is looked into before it is the command's own fault
@@ -74,12 +76,10 @@ class SqlStore:
     ) -> None:
         self.database = database
         self.stats = Stats()
-        self._resources: Mapping[str, Resource] = {each.kind: each for each in resources}
+        self._resources: Mapping[str, Resource] = by_kind(resources)
         own = [each.table.metadata for each in resources if each.table.metadata is not metadata]
         everywhere = [metadata, *dict.fromkeys(own)]
-        self._versioned = frozenset(t.name for m in everywhere for t in m.tables.values() if "version" in t.c) - {
-            "ledger"
-        }
+        self._tables = KnownTables(everywhere, resources)
         self._saver = Saver(database.dialect, self._resources, everywhere)
         self._checkpoint = checkpoint
         self._random = random.Random()
@@ -111,6 +111,11 @@ class SqlStore:
         if not self.supports(guard.kind):
             text = f"{self.database.dialect.name} has no guard {guard.kind.value!r}"
             return [NotSupported(text) for _ in commands]
+        wrong = problems(commands, self._resources)
+        if wrong:
+            rest = [each for n, each in enumerate(commands) if n not in wrong]
+            answers = iter(await self.transact(rest, guard, deadline=deadline) if rest else ())
+            return [wrong[n] if n in wrong else next(answers) for n in range(len(commands))]
         self.stats.commands += len(commands)
         # A batch looks its ids up (but see `repeats`): a repeated request must not make its neighbours run twice.
         source = Source(tuple(positions)) if positions else None
@@ -190,7 +195,7 @@ class SqlStore:
     async def _after(self, error: Exception, pending: Pending, guard: Guard, deadline: float) -> list[Answer] | None:
         """What a failed attempt means: the answers, or None to try again."""
         lost = isinstance(error, CommitLost | TimeoutError)
-        failure = Failure.LOST if lost else classify(error)
+        failure = Failure.LOST if lost else Failure.DATA if isinstance(error, Unfit) else classify(error)
         if lost:
             self.stats.unknown += len(pending.commands)
             pending.uncertain = pending.look_up = True
@@ -233,14 +238,8 @@ class SqlStore:
         answers: list[Answer] = []
         for command in pending.commands:
             # in the batch's own place: it must not wait for the batch to end
-            single = Pending(
-                [command],
-                look_up=True,
-                uncertain=pending.uncertain,
-                source=pending.source,
-                whole=False,
-                flight=pending.flight,
-            )
+            single = Pending([command], look_up=True, source=pending.source, whole=False, flight=pending.flight)
+            single.uncertain = pending.uncertain
             answers.extend(await self._settle(single, guard, deadline))
         return answers
 
@@ -264,7 +263,7 @@ class SqlStore:
         self.stats.transactions += 1
         if self._checkpoint:
             self._checkpoint("begin")
-        database, folder = self.database, Folder(self._resources, self._versioned, guard.bare_clock)
+        database, folder = self.database, Folder(self._resources, self._tables, guard.bare_clock)
         if self._at_once and self._at_once.may(pending, guard, deadline):
             written = await self._at_once.attempt(
                 pending, lambda rows, known: folder.fold(pending.commands, rows, known), deadline

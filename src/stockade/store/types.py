@@ -22,6 +22,19 @@ def text_id(length: int = 64) -> TypeEngine[str]:
     )
 
 
+def text(length: int) -> TypeEngine[str]:
+    """A text that is no key: holds every letter, whatever character set the server or the database has as its default.
+
+    On MariaDB and MySQL a column without a character set takes the default of the database. With latin1 a Korean name
+    is then an error, or is stored as question marks where the server is not strict.
+    """
+    return (
+        String(length)
+        .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation=MARIADB_COLLATION), "mariadb")
+        .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation=MYSQL_COLLATION), "mysql")
+    )
+
+
 def serial() -> TypeEngine[int]:
     """A 64-bit number that the database counts up (SQLite does so for INTEGER only)."""
     return BigInteger().with_variant(Integer(), "sqlite")

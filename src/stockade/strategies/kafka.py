@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from stockade.core import Accepted, Busy, Command, Guard, NotSupported, Pending, Promise, Rejected, Store, Unknown
 from stockade.strategies.base import Base
-from stockade.strategies.kafka_log import Replies, Topics, client
+from stockade.strategies.kafka_admin import client
+from stockade.strategies.kafka_log import Replies, Topics
 from stockade.strategies.kafka_options import KafkaOptions, message_key
 from stockade.strategies.kafka_replies import decode_replies
 from stockade.strategies.kafka_writer import NotSent, Refusal, Writer
@@ -108,10 +109,10 @@ class Kafka(Base):
             client()
             await asyncio.to_thread(make_topics, self.log)
             topic = self.log.reply_topic(self._instance)
-            topics = Topics(self.log.bootstrap)
+            topics = Topics(self.log.brokers)
             await asyncio.to_thread(topics.ensure, topic, 1, self.log.replication, REPLIES)
-            self._replies = Replies(self.log.bootstrap, topic, self._heard)
-            self._writer = Writer(self.log.bootstrap, linger_ms=LINGER_MS, gap_s=GAP_S)
+            self._replies = Replies(self.log.brokers, topic, self._heard)
+            self._writer = Writer(self.log.brokers, linger_ms=LINGER_MS, gap_s=GAP_S)
             await asyncio.to_thread(self._writer.warm, self.log.topic)
 
     async def stop(self) -> None:
@@ -122,7 +123,7 @@ class Kafka(Base):
             writer.flush()
             await asyncio.to_thread(writer.close)
             await asyncio.to_thread(replies.close)
-            topics = Topics(self.log.bootstrap)
+            topics = Topics(self.log.brokers)
             try:
                 await asyncio.to_thread(topics.remove, self.log.reply_topic(self._instance))
             except Busy:  # the brokers are away, and a topic left behind is empty after ten minutes
@@ -217,6 +218,6 @@ def make_topics(log: KafkaOptions) -> int:
     Raises:
         Busy: the brokers cannot be reached.
     """
-    topics = Topics(log.bootstrap)
+    topics = Topics(log.brokers)
     topics.ensure(log.dead_topic, 1, log.replication, DEAD)
     return topics.ensure(log.topic, log.partitions, log.replication, COMMANDS)

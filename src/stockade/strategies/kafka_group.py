@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from stockade.strategies.kafka_log import CALL_S, END_S, POLL_S, Record, client, common
+from stockade.strategies.kafka_admin import CALL_S, client, common, make
+from stockade.strategies.kafka_log import END_S, POLL_S, Record
 from stockade.strategies.kafka_options import KafkaOptions
 
 COMMIT_S = 1.0  # how often the group is told how far we are; only its lag figures depend on it
@@ -58,7 +59,7 @@ class GroupReader:
         self._orders: deque[tuple[int, Callable[[], None]]] = deque()  # what the loop asks of the thread, by partition
         self._positions: dict[int, int] = {}
         self._stop = threading.Event()
-        self._consumer: Any = self._kafka.Consumer(_settings(log))
+        self._consumer: Any = make(self._kafka.Consumer, _settings(log))
         self._thread = threading.Thread(target=self._run, name="stockade-kafka-group", daemon=True)
 
     def open(self) -> None:
@@ -195,7 +196,7 @@ class GroupReader:
 
 def _settings(log: KafkaOptions) -> dict[str, Any]:
     settings = {
-        **common(log.bootstrap),
+        **common(log.brokers),
         "group.id": log.group,
         "group.protocol": log.protocol,
         "enable.auto.commit": False,

@@ -1,4 +1,4 @@
-"""What all that speaks to Kafka shares, topics, and a reader of replies.
+"""Topics, and a reader of replies.
 
 confluent-kafka is an optional extra, so it is imported when the first of these is made. What leaves this module is on
 the caller's event loop or says on which thread it is called. Neighbours: `kafka_writer` writes, `kafka_group` reads as
@@ -8,13 +8,13 @@ a group.
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any, NamedTuple
 
-from stockade.core import Busy, NotSupported
+from stockade.core import Busy
+from stockade.strategies.kafka_admin import CALL_S, Admin, client, common, down, make
+from stockade.strategies.kafka_security import Brokers
 
 POLL_S = 0.1  # how long a thread sleeps inside the client before it looks whether it shall end
-CALL_S = 15.0  # longest wait for an answer of the admin interface
 END_S = 5.0  # longest wait for a thread to end
 SHORT_S = 0.001  # how long a reader waits for company of the first message
 
@@ -29,37 +29,18 @@ class Record(NamedTuple):
     headers: Mapping[str, bytes]
 
 
-def client() -> ModuleType:
-    """The client library.
+class Topics:
+    """Makes and removes topics. Blocks: call it in a thread.
+
+    Args:
+        brokers: see `Brokers`.
 
     Raises:
-        NotSupported: it is not installed.
+        NotSupported: no client library, or settings that it cannot use.
     """
-    try:
-        import confluent_kafka
-    except ModuleNotFoundError as error:
-        raise NotSupported("the strategy kafka needs confluent-kafka: pip install 'stockade[kafka]'") from error
-    return confluent_kafka
 
-
-def common(bootstrap: str) -> dict[str, Any]:
-    """Settings of every client: no chatter on standard error, quick reconnects."""
-    return {
-        "bootstrap.servers": bootstrap,
-        "log_level": 0,
-        "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 1_000,
-        "topic.metadata.refresh.interval.ms": 30_000,
-    }
-
-
-class Topics:
-    """Makes and removes topics. Blocks: call it in a thread."""
-
-    def __init__(self, bootstrap: str) -> None:
-        from confluent_kafka.admin import AdminClient
-
-        self._admin: Any = AdminClient(common(bootstrap))
+    def __init__(self, brokers: Brokers) -> None:
+        self._admin = Admin(brokers)
 
     def ensure(self, topic: str, parts: int, replication: int, config: Mapping[str, str]) -> int:
         """Make a topic unless it is there; how many partitions it has.
@@ -72,12 +53,10 @@ class Topics:
 
         new = NewTopic(topic, num_partitions=parts, replication_factor=replication, config=dict(config))
         try:
-            self._admin.create_topics([new], request_timeout=CALL_S)[topic].result(CALL_S)
+            self._admin.result(self._admin.client.create_topics([new], request_timeout=CALL_S)[topic], CALL_S)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise down(error) from error
-        except TimeoutError as error:
-            raise down(error) from error
         return self.parts(topic) or parts
 
     def parts(self, topic: str) -> int:
@@ -86,12 +65,7 @@ class Topics:
         Raises:
             Busy: the brokers cannot be reached.
         """
-        from confluent_kafka import KafkaException
-
-        try:
-            found = self._admin.list_topics(topic, timeout=CALL_S).topics.get(topic)
-        except KafkaException as error:
-            raise down(error) from error
+        found = self._admin.metadata(topic, CALL_S)
         return 0 if found is None or found.error is not None else len(found.partitions)
 
     def remove(self, topic: str) -> None:
@@ -103,41 +77,35 @@ class Topics:
         from confluent_kafka import KafkaError, KafkaException
 
         try:
-            self._admin.delete_topics([topic], request_timeout=CALL_S)[topic].result(CALL_S)
+            self._admin.result(self._admin.client.delete_topics([topic], request_timeout=CALL_S)[topic], CALL_S)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise down(error) from error
-        except TimeoutError as error:
-            raise down(error) from error
-
-
-def down(error: Exception) -> Busy:
-    """What a client's error is to a caller."""
-    return Busy(f"Kafka cannot be reached or refuses: {error}", "DEPENDENCY_DOWN")
 
 
 class Replies:
     """Reads the reply topic of this instance on a thread and hands every message to the event loop.
 
     Args:
-        bootstrap: the brokers.
+        brokers: see `Brokers`.
         topic: with one partition; read from its start.
         heard: called on the loop with the value of each message.
     """
 
-    def __init__(self, bootstrap: str, topic: str, heard: Callable[[bytes], None]) -> None:
+    def __init__(self, brokers: Brokers, topic: str, heard: Callable[[bytes], None]) -> None:
         kafka = client()
         self._loop = asyncio.get_running_loop()
         self._heard = heard
-        self._consumer: Any = kafka.Consumer(
+        self._consumer: Any = make(
+            kafka.Consumer,
             {
-                **common(bootstrap),
+                **common(brokers),
                 "group.id": topic,  # asked for by the client; nothing is ever committed under it
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 100,  # a message ends the wait; a short one only costs requests
                 "fetch.min.bytes": 1,
-            }
+            },
         )
         self._consumer.assign([kafka.TopicPartition(topic, 0, 0)])
         self._stop = threading.Event()
@@ -164,11 +132,11 @@ class Replies:
         self._thread.join(END_S)
 
 
-def read_topic(bootstrap: str, topic: str, limit: int, part: int = 0) -> list[Record]:
+def read_topic(brokers: Brokers, topic: str, limit: int, part: int = 0) -> list[Record]:
     """The first messages of one partition, as far as it goes now. Blocks.
 
     Args:
-        bootstrap: the brokers.
+        brokers: see `Brokers`.
         topic: its name.
         limit: messages at most.
         part: number of the partition.
@@ -177,7 +145,7 @@ def read_topic(bootstrap: str, topic: str, limit: int, part: int = 0) -> list[Re
         Busy: the brokers cannot be reached, or stopped answering.
     """
     kafka = client()
-    consumer: Any = kafka.Consumer({**common(bootstrap), "group.id": f"{topic}.look", "enable.auto.commit": False})
+    consumer: Any = make(kafka.Consumer, {**common(brokers), "group.id": f"{topic}.look", "enable.auto.commit": False})
     found: list[Record] = []
     try:
         low, high = consumer.get_watermark_offsets(kafka.TopicPartition(topic, part), timeout=CALL_S)

@@ -3,10 +3,11 @@
 Neighbours: `options` carries it to the strategy, `shop.wiring` fills it from the settings, `shop.worker` reads with it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from stockade.core import Command, Key
+from stockade.strategies.kafka_security import KafkaBrokers, KafkaSecurity
 
 PROTOCOLS = ("classic", "consumer")
 
@@ -36,6 +37,7 @@ class KafkaOptions:
         replication: copies of a topic that is made now; -1: as the brokers are configured.
         group: of the workers; all workers of one topic are in one group.
         protocol: how the group shares partitions: `classic` (cooperative-sticky) or `consumer` (KIP-848).
+        security: encryption and login of every client.
         session_ms: classic only: after how long without a sign of life a worker's partitions go to others.
     """
 
@@ -47,6 +49,7 @@ class KafkaOptions:
     group: str = "stockade-workers"
     protocol: str = "classic"
     session_ms: int = 10_000
+    security: KafkaSecurity = field(default_factory=KafkaSecurity)
 
     def __post_init__(self) -> None:
         if not self.bootstrap or not self.topic or not self.group:
@@ -55,6 +58,11 @@ class KafkaOptions:
             raise ValueError("partitions must be at least 1, replication at least 1, or -1 for the brokers' own")
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, not {self.protocol!r}")
+
+    @property
+    def brokers(self) -> KafkaBrokers:
+        """The brokers, and how clients reach them."""
+        return KafkaBrokers(self.bootstrap, self.security)
 
     @property
     def dead_topic(self) -> str:

@@ -5,8 +5,8 @@ Neighbours: `shop.lag` compares the ends with the positions, the command line sh
 
 from typing import Any, NamedTuple
 
-from stockade.core import Busy
-from stockade.strategies.kafka_log import CALL_S, client, common
+from stockade.strategies.kafka_admin import CALL_S, Admin, down
+from stockade.strategies.kafka_security import Brokers
 
 
 class Span(NamedTuple):
@@ -20,18 +20,15 @@ class Watch:
     """Asks the brokers. Blocks: call it in a thread.
 
     Args:
-        bootstrap: brokers to ask first.
+        brokers: see `Brokers`.
         wait_s: the longest one question may take, in seconds.
 
     Raises:
-        NotSupported: no client library.
+        NotSupported: no client library, or settings that it cannot use.
     """
 
-    def __init__(self, bootstrap: str, wait_s: float = CALL_S) -> None:
-        client()
-        from confluent_kafka.admin import AdminClient
-
-        self._admin: Any = AdminClient(common(bootstrap))
+    def __init__(self, brokers: Brokers, wait_s: float = CALL_S) -> None:
+        self._admin = Admin(brokers)
         self._wait_s = wait_s
 
     def spans(self, topic: str) -> dict[int, Span]:
@@ -43,23 +40,23 @@ class Watch:
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # its stub forgets to export it
 
+        found = self._admin.metadata(topic, self._wait_s)
+        if found is None or found.error is not None:
+            return {}
+        parts = sorted(found.partitions)
         try:
-            found = self._admin.list_topics(topic, timeout=self._wait_s).topics.get(topic)
-            if found is None or found.error is not None:
-                return {}
-            parts = sorted(found.partitions)
             first = self._offsets(topic, parts, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
             end = self._offsets(topic, parts, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        except (KafkaException, TimeoutError) as error:
-            raise _down(error) from error
+        except KafkaException as error:
+            raise down(error) from error
         return {part: Span(first[part], end[part]) for part in parts}
 
     def _offsets(self, topic: str, parts: list[int], which: Any) -> dict[int, int]:
         from confluent_kafka import TopicPartition
 
         asked = {TopicPartition(topic, part): which for part in parts}
-        told = self._admin.list_offsets(asked, request_timeout=self._wait_s)
-        return {each.partition: int(answer.result(self._wait_s).offset) for each, answer in told.items()}
+        told = self._admin.client.list_offsets(asked, request_timeout=self._wait_s)
+        return {each.partition: int(self._admin.result(answer, self._wait_s).offset) for each, answer in told.items()}
 
     def in_use(self, group: str) -> bool:
         """Whether a group has members, as far as the brokers know: who was killed counts until its session ends.
@@ -71,13 +68,10 @@ class Watch:
 
         idle = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
         try:
-            answer = self._admin.list_consumer_groups(request_timeout=self._wait_s).result(self._wait_s)
-        except (KafkaException, TimeoutError) as error:
-            raise _down(error) from error
+            asked = self._admin.client.list_consumer_groups(request_timeout=self._wait_s)
+            answer = self._admin.result(asked, self._wait_s)
+        except KafkaException as error:
+            raise down(error) from error
         if answer.errors:
-            raise _down(answer.errors[0])
+            raise down(answer.errors[0])
         return any(each.group_id == group and each.state not in idle for each in answer.valid)
-
-
-def _down(error: Exception) -> Busy:
-    return Busy(f"Kafka cannot be reached or refuses: {error}", "DEPENDENCY_DOWN")

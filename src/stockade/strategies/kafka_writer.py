@@ -9,7 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from stockade.core import Busy
-from stockade.strategies.kafka_log import CALL_S, END_S, client, common, down
+from stockade.strategies.kafka_admin import CALL_S, Reports, client, common, down, make, metadata
+from stockade.strategies.kafka_log import END_S
+from stockade.strategies.kafka_security import Brokers
 
 ASK_S = 0.001  # how often a writer asks for the answers that somebody waits for
 PUSH_S = 0.001  # how long what was sent is pushed: the client's shortest wait, and nearly always long enough
@@ -38,20 +40,25 @@ class Writer:
     way than to call `flush`, which waits. (Without: 1 to 2 ms in which everybody slept, 6 % of a round of 128 callers.)
 
     Args:
-        bootstrap: the brokers.
+        brokers: see `Brokers`.
         give_up_s: after how long the client stops sending a message; None: never, so that what has arrived is always a
             prefix of what was sent to a partition.
         linger_ms: how long a message waits for company before it leaves; what is posted has company and does not wait.
         gap_s: what is posted is sent at once when nothing was for so many seconds, else when they are over.
     """
 
-    def __init__(self, bootstrap: str, give_up_s: float | None = 30.0, linger_ms: float = 0, gap_s: float = 0) -> None:
+    def __init__(
+        self, brokers: Brokers, give_up_s: float | None = 30.0, linger_ms: float = 0, gap_s: float = 0
+    ) -> None:
         kafka = client()
         self._failed: type[Exception] = kafka.KafkaException
         self._loop = asyncio.get_running_loop()
-        self._producer: Any = kafka.Producer(
+        settings = common(brokers)
+        self._reports: Reports = settings["error_cb"]
+        self._producer: Any = make(
+            kafka.Producer,
             {
-                **common(bootstrap),
+                **settings,
                 "enable.idempotence": True,
                 "acks": "all",
                 "linger.ms": linger_ms,
@@ -59,7 +66,7 @@ class Writer:
                 "delivery.timeout.ms": 2_147_483_647 if give_up_s is None else int(give_up_s * 1000),
                 "message.max.bytes": MAX_MESSAGE,
                 "queue.buffering.max.messages": 100_000,
-            }
+            },
         )
         self._posted: dict[str, list[dict[str, Any]]] = {}  # by topic
         self._gap_s = gap_s
@@ -194,10 +201,7 @@ class Writer:
         Raises:
             Busy: the brokers cannot be reached.
         """
-        try:
-            self._producer.list_topics(topic, timeout=CALL_S)
-        except self._failed as error:
-            raise down(error) from error
+        metadata(self._producer, self._reports, topic, CALL_S)
 
     def _ask_soon(self) -> None:
         if not self._asking:

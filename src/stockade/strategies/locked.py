@@ -4,6 +4,7 @@ The lock only queues the writers. What is right about the order is right by the 
 tokens of the locks. `bare` leaves the guard out, to show what a lease alone is worth under a pause or a failover.
 """
 
+import asyncio
 import logging
 import time
 from abc import abstractmethod
@@ -28,6 +29,7 @@ from stockade.strategies.base import Retrying
 from stockade.strategies.options import Options
 
 log = logging.getLogger(__name__)
+_GIVE_BACK_S = 0.25  # for how long a command whose time is over still waits for its locks to be given back
 
 
 class Locked(Retrying):
@@ -36,7 +38,7 @@ class Locked(Retrying):
     Attributes:
         lost: leases that ended before their transaction did. The guard decided what became of it.
         refused: fencing tokens that a row refused; the command queued again.
-        unreleased: locks that could not be given back; they end with their lease.
+        unreleased: locks that could not be given back in time; they are in the background, or end with their lease.
     """
 
     lease_s: ClassVar[float]  # how long a lock outlives a holder that died, in seconds
@@ -88,16 +90,19 @@ class Locked(Retrying):
                 self.refused += 1
                 if attempt == self.options.backoff.retries or time.monotonic() >= deadline:
                     raise
-                await self._go_above(locks, refused)
+                await self._go_above(locks, refused, deadline)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _go_above(self, locks: Provider, refused: FenceRefused) -> None:
+    async def _go_above(self, locks: Provider, refused: FenceRefused, deadline: float) -> None:
         """Before queueing again: a lock server that lost its counter would give tokens that the row refuses for ever.
 
         Nothing happened under the old lock, and where a newer holder is the reason this changes nothing.
         """
         try:
-            await locks.raise_fence(refused.key, refused.fence)
+            async with asyncio.timeout(_left_s(deadline)):
+                await locks.raise_fence(refused.key, refused.fence)
+        except TimeoutError as error:
+            raise Busy("the lock server did not answer in time", "DEPENDENCY_DOWN") from error
         except LockUnavailable as error:
             raise Busy(f"the lock server cannot be reached: {error}", "DEPENDENCY_DOWN") from error
 
@@ -108,7 +113,7 @@ class Locked(Retrying):
             outcome = await self.attempts(command, self._fenced(lease), deadline)
         finally:
             ended = lease.lost
-            await self._release(lease)
+            await self._release(lease, deadline)
         if ended and self.options.bare:
             raise LockLost("the lease ended before the transaction did, and no guard protected it")
         return outcome
@@ -134,14 +139,23 @@ class Locked(Retrying):
         fences = {Key.parse(name): (each.fencing_token, each.token) for name, each in lease.leases.items()}
         return Guard(GuardKind.FENCE, fences=fences)
 
-    async def _release(self, lease: MultiLease) -> None:
-        """Give the locks back. The transaction has ended: a lock that cannot be given back must not turn a committed
-        order into an error (seed 004 told the buyer "failed" and kept the stock)."""
+    async def _release(self, lease: MultiLease, deadline: float) -> None:
+        """Give the locks back, by the command's deadline. The transaction has ended: a lock that cannot be given back
+        must not turn a committed order into an error (seed 004 told the buyer "failed" and kept the stock)."""
         try:
-            await lease.release()
+            async with asyncio.timeout(_left_s(deadline)):
+                await lease.release()
+        except TimeoutError:
+            self.unreleased += 1
+            log.warning("lock not given back in time, it is given back in the background")
         except LockLost as error:
             self.lost += 1
             log.warning("lock lost before its transaction ended: %s", error)
         except LockUnavailable as error:
             self.unreleased += 1
             log.warning("lock not given back, it ends with its lease: %s", error)
+
+
+def _left_s(deadline: float) -> float:
+    """Seconds that a question to the lock server may still take."""
+    return max(deadline - time.monotonic(), _GIVE_BACK_S)

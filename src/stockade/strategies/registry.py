@@ -1,11 +1,16 @@
-"""Every strategy by name. Adding one is one file and one line here."""
+"""Every strategy by name, and what may stand beside what. Adding one is one file and one line here."""
 
-from stockade.core import Promise, Store, Strategy
+import hashlib
+from collections.abc import Sequence
+from uuid import uuid4
+
+from stockade.core import GuardKind, Promise, Store, Strategy
 from stockade.strategies.advisory import Advisory
 from stockade.strategies.base import Base
 from stockade.strategies.conditional import Conditional
 from stockade.strategies.in_process import InProcess
 from stockade.strategies.kafka import Kafka
+from stockade.strategies.locked import Locked
 from stockade.strategies.optimistic import Optimistic
 from stockade.strategies.options import Options
 from stockade.strategies.pessimistic import Pessimistic
@@ -15,6 +20,8 @@ from stockade.strategies.redlock import Redlock
 from stockade.strategies.sequencer import Sequencer
 from stockade.strategies.serializable import Serializable
 from stockade.strategies.unprotected import Unprotected
+
+COMPOSES = "composes"
 
 STRATEGIES: dict[str, type[Base]] = {
     each.name: each
@@ -65,3 +72,45 @@ def summary(name: str) -> str:
 def create(name: str, store: Store, options: Options | None = None) -> Strategy:
     """Make a strategy over a store; start it before use."""
     return find(name)(store, options)
+
+
+def compatibility(strategies: Sequence[Strategy]) -> str:
+    """What the strategies of one process may stand beside: processes on one database need equal values.
+
+    Guards that compose protect rows from each other's writers, whatever the strategy. Every other guard protects them
+    only from writers under the same strategy with the same parameters; a lock in the process from nobody else.
+    """
+    if all(each.guard.composes for each in strategies):
+        return COMPOSES
+    if any(each.promise.processes == "one" for each in strategies):
+        return f"alone:{uuid4().hex}"
+    return ",".join(sorted(map(_same, strategies)))
+
+
+def stands_beside(name: str) -> str:
+    """What processes under this strategy may stand beside on one database, with its usual guard, in a few words."""
+    kind = find(name)
+    if kind.promise.may_oversell:
+        return "controls like it, all started with --allow-overselling"
+    if kind.promise.processes == "one":
+        return "nothing, not even itself"
+    usual = object.__new__(kind)  # the guard follows from the parameters alone, so no store is needed to ask for it
+    usual.options = Options()
+    if usual.guard.composes:
+        return "all that compose (row, version, delta, serializable)"
+    return "itself, with the same parameters"
+
+
+def oversells(strategy: Strategy) -> bool:
+    """Whether nothing protects the rows: no guard, and no promise to be the only process."""
+    return strategy.guard.kind is GuardKind.NONE and strategy.promise.processes != "one"
+
+
+def _same(strategy: Strategy) -> str:
+    """Name, guard, and the lock servers without user and password: the credentials may change while they run."""
+    guard = strategy.guard
+    words = [strategy.name, guard.kind.value, *(["bare clock"] if guard.bare_clock else [])]
+    if isinstance(strategy, Locked):
+        servers = sorted(url.rpartition("@")[2].partition("?")[0] for url in strategy.options.redis)
+        words.append(hashlib.blake2b("\n".join(servers).encode(), digest_size=8).hexdigest())
+    return ":".join(words)

@@ -24,6 +24,8 @@ from stockade.shop.ids import derived_id
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.store import tables
 from stockade.store.fold import Folder, Needs
+from stockade.store.known_tables import KnownTables
+from stockade.store.tables import metadata
 
 RESOURCES = {resource.kind: resource for resource in SHOP_RESOURCES}
 MADE_BY_INSERT = {"orders": "order", "payments": "payment"}
@@ -52,7 +54,7 @@ class MemoryShop:
         self.requests = []
         self.ledger = []
         self.outbox = []
-        self._folder = Folder(RESOURCES, frozenset({"orders", "payments"}))
+        self._folder = Folder(RESOURCES, KnownTables([metadata], RESOURCES.values()))
         self._count = 0
 
     def execute(self, command):

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import RLock
 from types import TracebackType
 
-from stockade.lab.servers import kafka, mariadb, postgres, redis
+from stockade.lab.servers import kafka, mariadb, pgbouncer, postgres, redis
 from stockade.lab.servers.databases import drop_database, fresh_database
 from stockade.lab.servers.errors import PortTaken, ServerFailed, ServerUnavailable
 from stockade.lab.servers.existing import existing_url
@@ -54,6 +54,7 @@ def available() -> dict[str, str | None]:
         "mariadb": mariadb.find,
         "redis": redis.find,
         "kafka": kafka.find,
+        "pgbouncer": pgbouncer.find,
     }
     return {kind: None if existing_url(kind) else _why_not(find) for kind, find in finders.items()}
 
@@ -177,8 +178,30 @@ class Servers:
             lambda port: redis.recipe(program, folder, port, durable=durable, replica_of=replica_of, settings=settings),
         )
 
+    def pgbouncer(self, database: Server, **settings: object) -> Server:
+        """Start a PgBouncer before a PostgreSQL, in transaction mode unless the settings say otherwise.
+
+        Args:
+            database: the PostgreSQL, started by this group.
+            settings: of pgbouncer.ini, e.g. `pool_mode="session"`.
+
+        Raises:
+            ServerUnavailable: no program.
+            ServerFailed: it did not start; the message carries its log.
+        """
+        folder, program = self._home.folder(pgbouncer.KIND), self._home.adopt(pgbouncer.find())
+        return self._start(
+            folder, lambda port: pgbouncer.recipe(self._home, program, folder, port, target=database, settings=settings)
+        )
+
     def kafka(
-        self, brokers: int = 1, heap_mb: int = 384, *, long_lived: bool = False, **settings: object
+        self,
+        brokers: int = 1,
+        heap_mb: int = 384,
+        *,
+        long_lived: bool = False,
+        secured: bool = False,
+        **settings: object,
     ) -> KafkaCluster:
         """Start an Apache Kafka; its jars are fetched the first time. About 4 s, three brokers 8 s, 200 MB each.
 
@@ -187,6 +210,7 @@ class Servers:
             heap_mb: Java heap of each broker in MB.
             long_lived: with both of Java's compilers, as a broker that runs for days has them. It is slower for the
                 first minute of load, and quicker after it.
+            secured: further listeners with TLS and SASL, see `KafkaCluster.secured`; one broker only.
             settings: further broker settings, e.g. `message_max_bytes=2_000_000` (an underscore stands for a dot).
 
         Raises:
@@ -194,7 +218,7 @@ class Servers:
             ServerFailed: it did not start; the message carries its log.
         """
         for attempt in range(_START_TRIES):
-            cluster = kafka.create(self._home, brokers, heap_mb, settings, long_lived=long_lived)
+            cluster = kafka.create(self._home, brokers, heap_mb, settings, long_lived=long_lived, secured=secured)
             self._running.extend(cluster.brokers)
             try:
                 cluster.start()

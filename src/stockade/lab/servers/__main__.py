@@ -7,7 +7,7 @@ python -m stockade.lab.servers fetch       fetches the jars if they are not ther
 import sys
 from collections.abc import Callable
 
-from stockade.lab.servers import mariadb, postgres, redis
+from stockade.lab.servers import mariadb, pgbouncer, postgres, redis
 from stockade.lab.servers.errors import ServerUnavailable
 from stockade.lab.servers.existing import existing_url
 from stockade.lab.servers.jars import fetch_jars, find_java, find_maven, jars_folder
@@ -16,6 +16,7 @@ PACKAGES: tuple[tuple[str, str, Callable[[], object]], ...] = (
     ("postgres", "postgresql", postgres.find),
     ("mariadb", "mariadb-server-core", mariadb.find),
     ("redis", "redis-tools", redis.find),
+    ("pgbouncer", "pgbouncer", pgbouncer.find),
     ("kafka", "default-jre-headless", find_java),
     ("kafka", "maven", lambda: jars_folder().is_dir() or find_maven()),
 )

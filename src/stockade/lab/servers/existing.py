@@ -15,6 +15,6 @@ def existing_url(kind: str) -> str | None:
     """The URL (for Kafka the bootstrap list) of a server that somebody else runs, None when there is none.
 
     Args:
-        kind: `postgres`, `mariadb`, `mysql`, `redis` or `kafka`.
+        kind: `postgres`, `mariadb`, `mysql`, `redis` or `kafka`; a `pgbouncer` is always a private one.
     """
-    return os.environ.get(VARIABLES[kind]) or None
+    return os.environ.get(VARIABLES.get(kind, "")) or None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stockade.lab.servers.home import Home
 from stockade.lab.servers.jars import FILES, fetch_jars, find_java, find_maven, jars_folder
+from stockade.lab.servers.kafka_tls import LISTENERS, Secured, broker_settings, format_options, issue
 from stockade.lab.servers.launch import Program
 from stockade.lab.servers.process import HOST, Recipe, Server, free_port
 
@@ -31,10 +32,12 @@ class KafkaCluster:
     Attributes:
         brokers: the nodes; each can be killed, paused and restarted.
         url: the bootstrap list of all nodes, `host:port,…`.
+        secured: listeners with encryption and login; None where there are none.
     """
 
-    def __init__(self, brokers: Sequence[Server]) -> None:
+    def __init__(self, brokers: Sequence[Server], secured: Secured | None = None) -> None:
         self.brokers = tuple(brokers)
+        self.secured = secured
         self.url = ",".join(broker.url for broker in brokers)
 
     def __repr__(self) -> str:
@@ -59,7 +62,13 @@ def find() -> Program:
 
 
 def create(
-    home: Home, brokers: int, heap_mb: int, settings: dict[str, object], *, long_lived: bool = False
+    home: Home,
+    brokers: int,
+    heap_mb: int,
+    settings: dict[str, object],
+    *,
+    long_lived: bool = False,
+    secured: bool = False,
 ) -> KafkaCluster:
     """Format the data directories of a new cluster; nothing runs yet.
 
@@ -68,13 +77,14 @@ def create(
         brokers: 1, or 3 with replication 3 and min.insync.replicas 2.
         heap_mb: Java heap of each broker in MB.
         settings: further broker settings; an underscore stands for a dot.
-        long_lived: see `Servers.kafka`.
+        long_lived, secured: see `Servers.kafka`.
 
     Raises:
-        ServerUnavailable: Java, Maven or the jars cannot be had.
+        ServerUnavailable: Java, Maven, the jars or openssl cannot be had.
     """
-    if brokers not in (1, 3):
-        raise ValueError(f"1 or 3 brokers, not {brokers}")
+    if brokers not in (1, 3) or (secured and brokers != 1):
+        raise ValueError(f"1 or 3 brokers, or one that is secured, not {brokers}")
+    access = _secure(home) if secured else None
     java, jars = find(), home.bring(fetch_jars())
     ports = [(free_port(), free_port()) for _ in range(brokers)]
     voters = ",".join(f"{node}@{HOST}:{controller}" for node, (_, controller) in enumerate(ports, 1))
@@ -84,13 +94,20 @@ def create(
     def node(number: int) -> Server:
         port, controller = ports[number - 1]
         folder = home.folder(KIND)
-        _write_settings(folder, {**_node(number, port, controller, folder), **shared})
+        _write_settings(folder, {**_node(number, port, controller, folder, access), **shared})
         form = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(folder / "server.properties")]
+        form += format_options(access) if access else []
         home.run(java, [*_java(folder, jars, _FORMAT_HEAP_MB), *form])
         return Server(_recipe(java, _java(folder, jars, heap_mb, long_lived), folder, port), folder, home.user)
 
     with ThreadPoolExecutor(brokers) as threads:
-        return KafkaCluster(list(threads.map(node, range(1, brokers + 1))))
+        return KafkaCluster(list(threads.map(node, range(1, brokers + 1))), access)
+
+
+def _secure(home: Home) -> Secured:
+    """Ports for the listeners, and certificates."""
+    urls = {name: f"{HOST}:{free_port()}" for name in LISTENERS}
+    return issue(home.folder(f"{KIND}-tls"), urls, HOST)
 
 
 def _recipe(java: Program, options: Sequence[str], folder: Path, port: int) -> Recipe:
@@ -126,9 +143,12 @@ def _java(folder: Path, jars: Path, heap_mb: int, long_lived: bool = False) -> l
     ]
 
 
-def _node(number: int, port: int, controller: int, folder: Path) -> dict[str, object]:
+def _node(number: int, port: int, controller: int, folder: Path, secured: Secured | None) -> dict[str, object]:
     addresses = f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}"
+    if secured is not None:
+        addresses = ",".join([addresses, *(f"{name}://{url}" for name, url in secured.urls.items())])
     return {
+        **(broker_settings(secured) if secured else {}),
         "node.id": number,
         "listeners": addresses,
         "advertised.listeners": addresses,

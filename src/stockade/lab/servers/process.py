@@ -52,7 +52,7 @@ class Recipe:
     """How one server is run.
 
     Attributes:
-        kind: `postgres`, `mariadb`, `redis` or `kafka`.
+        kind: `postgres`, `mariadb`, `redis`, `kafka` or `pgbouncer`.
         program: what to execute.
         arguments: its command line, port included, so that a restart is the same server again.
         port: where it listens on 127.0.0.1.
@@ -80,7 +80,7 @@ class Server:
     """A private server. It ends with this process at the latest.
 
     Attributes:
-        kind: `postgres`, `mariadb`, `redis` or `kafka`.
+        kind: `postgres`, `mariadb`, `redis`, `kafka` or `pgbouncer`.
         url: how clients name it (no driver inside).
         port: on 127.0.0.1; a restart keeps it.
         folder: data and log; removed with the group of servers it belongs to.

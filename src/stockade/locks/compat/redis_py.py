@@ -2,25 +2,36 @@
 
 Subclasses of redis-py's own: signatures, errors, storage (the token as plain string at the name, no TTL without
 `timeout`) and polling are its own, so both kinds may run side by side. Different: cancelling or interrupting `acquire`
-leaves no key behind, a repeated or lost reply does no harm, an unanswered `release` can be called again, and in
-asyncio the token belongs to the task. Fairness, renewal and fencing tokens come with `RedisLocks`.
+leaves no key behind, a repeated or lost reply does no harm, an unanswered `release` can be called again, in asyncio the
+token belongs to the task, and no call waits for a silent server longer than its `blocking_timeout`, or `_CALL_S` where
+it has none; the key that such a call may have left is taken back in the background. Fairness, renewal and fencing
+tokens come with `RedisLocks`.
 """
 
 import asyncio
-import contextlib
+import time
 from typing import Any, Literal
 
 from redis.asyncio.lock import Lock as TheirAsyncLock
 from redis.exceptions import LockNotOwnedError, RedisError
 from redis.lock import Lock as TheirLock
 
-from stockade.locks.blocking import run
+from stockade.locks.ask import Ask, Spec
+from stockade.locks.blocking import BlockingPort, run
+from stockade.locks.debts import Debts
 from stockade.locks.errors import LockUnavailable
+from stockade.locks.events import log
 from stockade.locks.identity import new_id
+from stockade.locks.loop import AsyncioPort
+from stockade.locks.port import Port, Server, ServerError
 from stockade.locks.script import script
 from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
 
-_CALL_S = 5.0
+_CALL_S = 3.0  # of one call
+_CALL_LEAST_S = 0.15  # of a call whose time limit is near
+_WITHDRAW_S = 0.25  # for how long an interrupted caller waits for its withdrawal
+_OWED_S = 60.0  # for how long a key without an end is taken back in the background
+_TEXT = "latin-1"  # tokens are any bytes; an owner is a text
 
 
 def _bytes(value: Any) -> bytes:
@@ -46,6 +57,62 @@ def _owned_or_raise(lock: Any, answer: Any, doing: str) -> Literal[True]:
         name = lock.name if isinstance(lock.name, str) else bytes(lock.name).decode()
         raise LockNotOwnedError(f"Cannot {doing} a lock that's no longer owned", lock_name=name)
     return True
+
+
+class _Withdrawals:
+    """Keys that a call may have left behind: taken back in the background, until the server has answered.
+
+    Args:
+        port: the face's port.
+        lock: the lock that they are of.
+        server: the way to its server.
+    """
+
+    def __init__(self, port: Port, lock: Any, server: Server) -> None:
+        self._port = port
+        self._lock = lock
+        self._server = server
+        self._ends: dict[bytes, float] = {}
+        self._debts = Debts(port, self._pay, self._one)
+
+    @staticmethod
+    async def _one(works: Any) -> list[Any]:
+        return [await work for work in works]
+
+    async def _pay(self, server: Server, ask: Ask, timeout_s: float) -> None:
+        call = _call_of(self._lock, "release", ask.owner.encode(_TEXT))
+        try:
+            await server.call(*call, timeout_s=min(_CALL_S, timeout_s))
+        except ServerError as error:  # and would refuse again
+            log.warning("key %r is left to its own end: %s", self._lock.name, error)
+
+    def begin(self, token: bytes, limit_s: float | None) -> None:
+        """A call that takes the lock begins, with a time limit or none."""
+        if limit_s is not None:
+            self._ends[token] = time.monotonic() + limit_s
+
+    def end(self, token: bytes) -> None:
+        """It has ended."""
+        self._ends.pop(token, None)
+
+    def left_s(self, token: bytes) -> float:
+        """Seconds for its next question."""
+        end = self._ends.get(token)
+        return _CALL_S if end is None else min(_CALL_S, max(end - time.monotonic(), _CALL_LEAST_S))
+
+    async def withdraw(self, token: bytes, error: BaseException) -> None:
+        """After a call that failed: briefly now when it was interrupted, else in the background."""
+        unanswered = error.__context__ if isinstance(error.__context__, LockUnavailable) else None
+        if unanswered is not None and not unanswered.sent:
+            return
+        ask = Ask(Spec(f"key {self._lock.name}"), token.decode(_TEXT))
+        try:
+            if unanswered is None and not isinstance(error, RedisError | OSError):
+                await self._pay(self._server, ask, _WITHDRAW_S)
+                return
+        except LockUnavailable:  # it is owed
+            pass
+        self._debts.owe(ask, [self._server], self._port.now() + (self._lock.timeout or _OWED_S))
 
 
 class _TaskLocal:
@@ -90,10 +157,11 @@ class Lock(TheirLock):
     def register_scripts(self) -> None:
         """At the end of the making of a lock: the way to the server."""
         self._transport = ClientTransport(self.redis, own=False)
+        self._withdrawals = _Withdrawals(BlockingPort(), self, self._transport)
 
-    def _call(self, parts: tuple[Any, ...]) -> Any:
+    def _call(self, parts: tuple[Any, ...], timeout_s: float = _CALL_S) -> Any:
         try:
-            return run(self._transport.call(*parts, timeout_s=_CALL_S))
+            return run(self._transport.call(*parts, timeout_s=timeout_s))
         except LockUnavailable as error:
             raise error.__cause__ or error from None
 
@@ -106,16 +174,22 @@ class Lock(TheirLock):
     ) -> bool:
         """Poll until the lock is ours (True) or the time is up (False)."""
         mine: Any = new_id().encode() if token is None else self.redis.get_encoder().encode(token)
+        self._withdrawals.begin(mine, self.blocking_timeout if blocking_timeout is None else blocking_timeout)
         try:
             return bool(super().acquire(sleep, blocking, blocking_timeout, mine))
         except BaseException as error:  # Ctrl-C, or a reply that never came: the key may be there
-            with contextlib.suppress(RedisError, OSError):
-                self._call(_call_of(self, "release", mine))
-            raise error
+            run(self._withdrawals.withdraw(mine, error))
+            raise
+        finally:
+            self._withdrawals.end(mine)
 
     def do_acquire(self, token: Any) -> bool:
         """One try, safe to repeat."""
-        return bool(self._call(_acquire_call(self, token)))
+        return bool(self._call(_acquire_call(self, token), self._withdrawals.left_s(token)))
+
+    def locked(self) -> bool:
+        """Whether anybody holds it."""
+        return self._call(("GET", self.name)) is not None
 
     def release(self) -> None:
         """Give it back; the token is kept until the server has answered."""
@@ -149,13 +223,14 @@ class AsyncLock(TheirAsyncLock):
     def register_scripts(self) -> None:
         """At the end of the making of a lock: the way to the server, and a token for each task."""
         self._transport = AsyncClientTransport(self.redis, own=False)
-        self._cleaning: set[asyncio.Task[Any]] = set()
+        self._port = AsyncioPort()
+        self._withdrawals = _Withdrawals(self._port, self, self._transport)
         if self.thread_local:
             self.local: Any = _TaskLocal()
 
-    async def _call(self, parts: tuple[Any, ...]) -> Any:
+    async def _call(self, parts: tuple[Any, ...], timeout_s: float = _CALL_S) -> Any:
         try:
-            return await self._transport.call(*parts, timeout_s=_CALL_S)
+            return await self._transport.call(*parts, timeout_s=timeout_s)
         except LockUnavailable as error:
             raise error.__cause__ or error from None
 
@@ -164,21 +239,22 @@ class AsyncLock(TheirAsyncLock):
     ) -> bool:
         """Poll until the lock is ours (True) or the time is up (False)."""
         mine = new_id().encode() if token is None else _bytes(token)
+        self._withdrawals.begin(mine, self.blocking_timeout if blocking_timeout is None else blocking_timeout)
         try:
             return bool(await super().acquire(blocking, blocking_timeout, mine))
-        except BaseException:  # cancelled, or a reply that never came: the key may be there
-            cleaning = asyncio.create_task(self._withdraw(mine))
-            self._cleaning.add(cleaning)
-            cleaning.add_done_callback(self._cleaning.discard)
+        except BaseException as error:  # cancelled, or a reply that never came: the key may be there
+            self._port.finish(self._withdrawals.withdraw(mine, error))
             raise
-
-    async def _withdraw(self, token: bytes) -> None:
-        with contextlib.suppress(RedisError, OSError):
-            await self._call(_call_of(self, "release", token))
+        finally:
+            self._withdrawals.end(mine)
 
     async def do_acquire(self, token: Any) -> bool:
         """One try, safe to repeat."""
-        return bool(await self._call(_acquire_call(self, token)))
+        return bool(await self._call(_acquire_call(self, token), self._withdrawals.left_s(token)))
+
+    async def locked(self) -> bool:
+        """Whether anybody holds it."""
+        return await self._call(("GET", self.name)) is not None
 
     async def do_release(self, expected_token: Any) -> None:
         """Release by token."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from stockade.locks.blocking import run
 from stockade.locks.face import wait_bound
+from stockade.locks.identity import renew_at_fork
 from stockade.locks.threads import Lease, Provider
 
 _numbers = itertools.count()
@@ -31,6 +32,11 @@ class Lock:
         self._provider = provider
         self._lock = provider.lock(name or f"threading:{provider.port.new_id()}:{next(_numbers)}", on_lost="raise")
         self._lease: Lease | None = None
+        renew_at_fork(self)
+
+    def forget_the_parent(self) -> None:
+        """In the child of a fork: what the parent holds is the parent's."""
+        self._lease = None
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As `threading.Lock.acquire`.
@@ -89,6 +95,11 @@ class RLock:
         self._inner = Lock(provider, name)
         self._owner: int | None = None
         self._count = 0
+        renew_at_fork(self)
+
+    def forget_the_parent(self) -> None:
+        """In the child of a fork: as for `Lock`."""
+        self._owner, self._count = None, 0
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As `threading.RLock.acquire`."""

@@ -38,8 +38,9 @@ local function hand_on()
     local process = string.match(owner, '^(.*)%.')
     if process == MINE or redis.call('exists', ALIVE .. process) == 1 then
       local fence = own(owner, lease_ms, meta)
-      local heard = redis.call('publish', CHANNEL .. process, owner .. ' ' .. string.format('%.0f', fence))
-      if heard > 0 then return owner, fence end
+      -- a user without the right to publish: the waiter finds out when it asks again
+      local heard = redis.pcall('publish', CHANNEL .. process, owner .. ' ' .. string.format('%.0f', fence))
+      if type(heard) == 'table' or heard > 0 then return owner, fence end
       redis.call('del', KEYS[1], KEYS[4])
     end
     entry = redis.call('lpop', KEYS[2])

@@ -71,9 +71,12 @@ local function hand_on()
       local fence = own(owner, lease_ms, weight, capacity, meta)
       if owner == OWNER then
         mine = fence
-      elseif redis.call('publish', CHANNEL .. process, owner .. ' ' .. string.format('%.0f', fence)) == 0 then
-        redis.call('zrem', KEYS[1], owner)
-        redis.call('hdel', KEYS[4], owner)
+      else -- a user without the right to publish gets an error: the waiter finds out when it asks again
+        local heard = redis.pcall('publish', CHANNEL .. process, owner .. ' ' .. string.format('%.0f', fence))
+        if heard == 0 then
+          redis.call('zrem', KEYS[1], owner)
+          redis.call('hdel', KEYS[4], owner)
+        end
       end
     end
     entry = redis.call('lindex', KEYS[2], 0)

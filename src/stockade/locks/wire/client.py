@@ -1,153 +1,297 @@
-"""A redis-py client that the caller brings (Sentinel, cluster, odd TLS, tests), in both faces.
+"""A redis-py client that the caller brings (Sentinel, odd TLS, tests), in both faces.
 
-Its own retries are switched off: a lock must know when a command was sent twice, and must not wait behind its back
-(redis-py 8 turned an 8 s BLPOP into 59 s). Cancelling a redis-py call closes its connection while the command may
-still run, so calls are shielded, and a later call with the same first key waits for those that were abandoned: each has
-a connection of its own, and a withdrawal that overtook its acquire would leave a key behind.
+Cancelling a redis-py call closes its connection while the command may still run, so calls are shielded, and a later
+call with the same first key waits for those that were abandoned: each has a connection of its own, and a withdrawal
+that overtook its acquire would leave a key behind. After a failure the pool's idle connections are closed, so that the
+next call connects anew, and asks the Sentinel. Neighbours: `copied.py` (the copy that is used), `client_errors.py`.
 """
 
 import asyncio
 import contextlib
+import os
 import threading
+import time
+import weakref
 from typing import Any
 
-from stockade.core import NotSupported
-from stockade.locks.errors import LockUnavailable, missing
+from stockade.locks.errors import LockUnavailable
 from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
+from stockade.locks.wire.client_ears import ClientEars
+from stockade.locks.wire.client_errors import client_error, is_idle_end
+from stockade.locks.wire.copied import Turn, connections_of, load_redis, own_copy, pools_of, turn
+from stockade.locks.wire.replies import is_stale, refused_subscription
+from stockade.locks.wire.sockets import IDLE_S
 from stockade.locks.wire.transport import Gap, Heard
 
-
-def load_redis() -> Any:
-    """The redis package.
-
-    Raises:
-        MissingExtra: it is not installed.
-    """
-    try:
-        import redis
-        import redis.asyncio
-        import redis.asyncio.sentinel
-        import redis.sentinel
-    except ImportError as error:
-        raise missing("redis", "redis") from error
-    return redis
+_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+_CLOSE_S = 0.5
+_CLOSED = "the provider is closed"
+_LATE = "lock server: no answer in time"
 
 
-def without_retries(client: Any) -> Any:
-    """A client like `client`, on connections of its own that never retry.
+class ClientTransport:
+    """Calls through `redis.Redis`: one pooled connection per call.
 
-    A client of Sentinel's gets a pool of the same service. Other pools are used as they are.
+    Args:
+        client: the caller's.
+        own: whether calls go over a copy of it, which is bounded; otherwise over itself, as it is.
 
     Raises:
-        NotSupported: it is a cluster's.
+        NotSupported, TypeError: see `own_copy`.
     """
-    from redis.backoff import NoBackoff
 
-    redis = load_redis()
-    if isinstance(client, redis.RedisCluster | redis.asyncio.RedisCluster):
-        raise NotSupported("redis-py's cluster client repeats calls by itself: RedisLocks(url of a node, cluster=True)")
-    pool: Any = getattr(client, "connection_pool", None)
-    is_async = isinstance(client, redis.asyncio.Redis)
-    sentinel = isinstance(pool, redis.sentinel.SentinelConnectionPool | redis.asyncio.sentinel.SentinelConnectionPool)
-    if not sentinel and type(pool) not in (redis.ConnectionPool, redis.asyncio.ConnectionPool):
-        return client
-    from redis.asyncio.retry import Retry as AsyncRetry
-    from redis.retry import Retry
-
-    retry = (AsyncRetry if is_async else Retry)(NoBackoff(), 0)
-    settings = {**pool.connection_kwargs, "retry": retry, "decode_responses": False, "socket_timeout": None}
-    if sentinel:
-        settings.pop("connection_pool")  # each refers to its own
-        settings |= {"service_name": pool.service_name, "sentinel_manager": pool.sentinel_manager}
-        settings |= {"is_master": pool.is_master, "check_connection": getattr(pool, "check_connection", False)}
-    own = type(pool)(connection_class=pool.connection_class, max_connections=pool.max_connections, **settings)
-    return (redis.asyncio.Redis if is_async else redis.Redis)(connection_pool=own)
-
-
-class AsyncClientTransport:
-    """Calls through `redis.asyncio`."""
+    call_packed = None
 
     def __init__(self, client: Any, *, own: bool = True) -> None:
         self._redis = load_redis()
-        self._client = without_retries(client) if own else client
-        self._owned = self._client is not client
+        self._theirs = client
+        self._copied = own
+        self._closed = False
+        self._begin()
+        _transports.add(self)
+
+    def _begin(self) -> None:
+        """With connections of this process; what a parent holds is not touched."""
+        self._client = own_copy(self._theirs, asyncio=False) if self._copied else self._theirs
+        self._listening = threading.Lock()
+        self._inside: set[int] = set()
+        self._used_at = 0.0
+        self._ears: ClientEars | None = None
+
+    def forget_the_parent(self) -> None:
+        """In the child of a fork: the parent's pool, and whatever lock of it was held, stays behind."""
+        _parents.append((self._client, self._ears))
+        self._begin()
+
+    async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
+        if self._closed:
+            raise LockUnavailable.unsent(_CLOSED)
+        if not self._copied:
+            return self._execute(self._client, parts, Turn(0.0))
+        me = threading.get_ident()
+        with turn(timeout_s) as mine:
+            if me in self._inside:  # a signal handler, whose thread may hold a lock of the pool
+                aside = own_copy(self._theirs, asyncio=False)
+                try:
+                    return self._execute(aside, parts, mine)
+                finally:
+                    self._disconnect(aside)
+            try:
+                self._inside.add(me)
+                return self._twice(parts, mine)
+            finally:
+                self._inside.discard(me)
+
+    def _twice(self, parts: tuple[bytes | str | int, ...], mine: Turn) -> Any:
+        """Once more where only a fresh connection can give an answer, and nothing was done on the old one."""
+        idle = 0 < self._used_at < time.monotonic() - IDLE_S
+        try:
+            answer = self._execute(self._client, parts, mine)
+        except LockUnavailable as error:
+            self._drop()
+            if not (idle and is_idle_end(error)):
+                raise
+        except ServerError as error:
+            if not is_stale(str(error)):
+                raise
+            self._drop()
+        else:
+            self._used_at = time.monotonic()
+            return answer
+        return self._execute(self._client, parts, mine)
+
+    def _drop(self) -> None:
+        """No call is to meet another connection of the same kind."""
+        self._disconnect(self._client, in_use=False)
+
+    def _disconnect(self, client: Any, *, in_use: bool = True) -> None:
+        for pool in pools_of(client):
+            with contextlib.suppress(self._redis.exceptions.RedisError, OSError):  # they are given up in any case
+                pool.disconnect(inuse_connections=in_use)
+
+    def _execute(self, client: Any, parts: tuple[bytes | str | int, ...], mine: Turn) -> Any:
+        try:
+            return client.execute_command(*parts)
+        except (self._redis.exceptions.RedisError, OSError) as error:
+            raise client_error(error, client, mine if self._copied else None) from error
+        except (AttributeError, ValueError) as error:  # redis-py's, when `close` has taken the socket meanwhile
+            if not self._closed:
+                raise
+            raise LockUnavailable(_CLOSED) from error
+
+    async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
+        end = time.monotonic() + timeout_s
+        if not self._listening.acquire(timeout=max(timeout_s, 0.0)):
+            raise LockUnavailable.unsent("lock server: another thread has been subscribing for too long")
+        try:
+            if self._closed:
+                raise LockUnavailable.unsent(_CLOSED)
+            if self._ears is None:
+                client = own_copy(self._theirs, asyncio=False)  # a small pool of theirs stays free for calls
+                self._ears = ClientEars(client, (channel, heard, gap), max(end - time.monotonic(), 0.0))
+        finally:
+            self._listening.release()
+
+    async def close(self) -> None:
+        self._closed = True
+        ears, self._ears = self._ears, None
+        if ears is not None:
+            ears.close()
+        if self._copied:
+            self._disconnect(self._client)
+
+
+class AsyncClientTransport:
+    """Calls through `redis.asyncio`. Arguments and errors as for `ClientTransport`."""
+
+    call_packed = None
+
+    def __init__(self, client: Any, *, own: bool = True) -> None:
+        self._redis = load_redis()
+        self._theirs = client
+        self._copied = own
+        self._client = own_copy(client, asyncio=True) if own else client
+        self._closed = False
+        self._process = process_id()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._used_at = 0.0
         self._abandoned: dict[Any, set[asyncio.Task[Any]]] = {}
         self._listener: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None]
 
-    call_packed = None
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Forget the connections of another loop: of one that has ended, or of the parent before a fork."""
+        old, client, listener = self._loop, self._client, self._listener
+        self._loop, self._listener, self._abandoned, self._used_at = loop, None, {}, 0.0
+        if old is None or not self._copied:
+            self._process = process_id()
+            return
+        self._client = own_copy(self._theirs, asyncio=True)
+        if self._process != process_id():  # untouched: the child shares them, and the loop's selector, with the parent
+            self._process = process_id()
+            _parents.append((old, client, listener))
+        elif not old.is_closed():
+            old.call_soon_threadsafe(_leave_loop, client, listener)
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
-        key = parts[3] if len(parts) > 3 else parts[0]
+        if (loop := asyncio.get_running_loop()) is not self._loop:
+            self._move_to(loop)
+        if self._closed:
+            raise LockUnavailable.unsent(_CLOSED)
+        key, end = parts[3] if len(parts) > 3 else parts[0], time.monotonic() + timeout_s
         if key in self._abandoned:
             await asyncio.wait(self._abandoned[key], timeout=timeout_s)
-        task = asyncio.ensure_future(self._execute(parts, timeout_s))
+            if key in self._abandoned and time.monotonic() >= end:
+                raise LockUnavailable.unsent(_LATE)  # whatever it is, it may not overtake what came before
+        task = asyncio.ensure_future(self._twice(parts, end - time.monotonic()))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if not task.done():
                 self._abandoned.setdefault(key, set()).add(task)
-                task.add_done_callback(lambda done: self._forget(key, done))
+                abandoned = self._abandoned
+                task.add_done_callback(lambda done: _forget(abandoned, key, done))
             raise
 
-    def _forget(self, key: Any, task: "asyncio.Task[Any]") -> None:
-        self._abandoned[key].discard(task)
-        if not self._abandoned[key]:
-            del self._abandoned[key]
-        if not task.cancelled():
-            task.exception()  # nobody waits for it any more; its withdrawal follows
+    async def _twice(self, parts: tuple[bytes | str | int, ...], timeout_s: float) -> Any:
+        """As `ClientTransport._twice`."""
+        idle = self._copied and 0 < self._used_at < time.monotonic() - IDLE_S
+        with turn(timeout_s) as mine:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    try:
+                        answer = await self._execute(parts, mine)
+                    except LockUnavailable as error:
+                        if not (idle and is_idle_end(error)):
+                            raise
+                    except ServerError as error:
+                        if not (self._copied and is_stale(str(error))):
+                            raise
+                    else:
+                        self._used_at = time.monotonic()
+                        return answer
+                    await self._drop()
+                    return await self._execute(parts, mine)
+            except (TimeoutError, LockUnavailable) as error:
+                await self._drop()
+                if isinstance(error, LockUnavailable):
+                    raise
+                raise (LockUnavailable if mine.sent else LockUnavailable.unsent)(_LATE) from error
 
-    async def _execute(self, parts: tuple[bytes | str | int, ...], timeout_s: float) -> Any:
-        errors = self._redis.exceptions
+    async def _drop(self) -> None:
+        """As `ClientTransport._drop`; without waiting for anybody."""
+        if self._copied:
+            await _disconnect(connections_of(self._client, idle_only=True))
+
+    async def _execute(self, parts: tuple[bytes | str | int, ...], mine: Turn) -> Any:
         try:
-            async with asyncio.timeout(timeout_s):
-                return await self._client.execute_command(*parts)
-        except (errors.ConnectionError, errors.TimeoutError, OSError, TimeoutError) as error:
-            raise LockUnavailable(f"lock server: {error or 'no answer in time'}") from error
-        except errors.NoScriptError as error:
-            raise ServerError(f"NOSCRIPT {error}") from error
-        except errors.ResponseError as error:
-            raise ServerError(_with_code(error)) from error
+            return await self._client.execute_command(*parts)
+        except TimeoutError:  # of the whole call; redis-py's is another class
+            raise
+        except (self._redis.exceptions.RedisError, OSError) as error:
+            raise client_error(error, self._client, mine if self._copied else None) from error
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
+        if (loop := asyncio.get_running_loop()) is not self._loop:
+            self._move_to(loop)
+        if self._closed:
+            raise LockUnavailable.unsent(_CLOSED)
         if self._listener is None or self._listener.done():
-            self._ready = asyncio.get_running_loop().create_future()
-            work = self._keep_listening(channel, heard, gap, timeout_s)
+            self._ready = loop.create_future()
+            work = self._keep_listening((channel, heard, gap), timeout_s)
             self._listener = asyncio.create_task(work, name="stockade-lock-notices")
-        await asyncio.shield(self._ready)
-
-    async def _subscribed(self, channel: str, timeout_s: float) -> Any:
-        pubsub = self._client.pubsub()
         try:
             async with asyncio.timeout(timeout_s):
-                await pubsub.subscribe(channel)
-                await pubsub.get_message(timeout=timeout_s)
+                await asyncio.shield(self._ready)
+        except TimeoutError as error:
+            raise LockUnavailable.unsent(_LATE) from error
+
+    async def _subscribed(self, client: Any, channel: str, timeout_s: float) -> Any:
+        pubsub = client.pubsub()
+        try:
+            with turn(timeout_s):
+                async with asyncio.timeout(timeout_s):
+                    await pubsub.subscribe(channel)
+                    if await pubsub.get_message(timeout=timeout_s) is None:
+                        raise TimeoutError
         except BaseException as error:
-            await pubsub.aclose()
-            if not isinstance(error, self._redis.exceptions.RedisError | OSError | TimeoutError):
+            await _end(pubsub)
+            if isinstance(error, TimeoutError):
+                raise LockUnavailable.unsent(_LATE) from error
+            if not isinstance(error, self._redis.exceptions.RedisError | OSError):
                 raise
-            raise LockUnavailable(f"lock server: {error!r}") from error
+            trouble = client_error(error, client, None)
+            raise (refused_subscription(str(trouble)) if isinstance(trouble, ServerError) else trouble) from error
         return pubsub
 
-    async def _keep_listening(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
+    async def _keep_listening(self, what: tuple[str, Heard, Gap], timeout_s: float) -> None:
         """Until closed: listen to the connection's end, subscribe again, tell of the gap."""
-        pause_s = 0.02
+        client = own_copy(self._theirs, asyncio=True)  # a small pool of theirs stays free for calls
+        try:
+            await self._listen_with(client, what, timeout_s)
+        finally:
+            await _disconnect(connections_of(client))
+
+    async def _listen_with(self, client: Any, what: tuple[str, Heard, Gap], timeout_s: float) -> None:
+        channel, heard, gap = what
+        pause_s, ready = _PAUSE_S, self._ready
         while True:
             try:
-                pubsub = await self._subscribed(channel, timeout_s)
-            except LockUnavailable as error:
-                if not self._ready.done():  # the first time: who waits for it hears, and may try again
-                    self._ready.set_exception(error)
+                pubsub = await self._subscribed(client, channel, timeout_s)
+            except (LockUnavailable, ServerError) as error:
+                if not ready.done():  # the first time: who waits for it hears, and may try again
+                    ready.set_exception(error)
+                    ready.exception()  # unless nobody waits any more
                     return
                 await asyncio.sleep(pause_s)  # the waiters poll meanwhile, and say so if that fails too
-                pause_s = min(pause_s * 2, 1.0)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
                 continue
-            pause_s = 0.02
-            if self._ready.done():
+            pause_s = _PAUSE_S
+            if ready.done():
                 gap()
             else:
-                self._ready.set_result(None)
+                ready.set_result(None)
             await self._read_until_cut(pubsub, heard)
 
     async def _read_until_cut(self, pubsub: Any, heard: Heard) -> None:
@@ -159,99 +303,57 @@ class AsyncClientTransport:
         except (self._redis.exceptions.RedisError, OSError):  # the caller subscribes again
             return
         finally:
-            await pubsub.aclose()
+            await _end(pubsub)
 
     async def close(self) -> None:
+        self._closed = True
+        if (loop := asyncio.get_running_loop()) is not self._loop:
+            self._move_to(loop)
         if self._listener is not None:
             self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
+            await asyncio.wait([self._listener], timeout=_CLOSE_S)
             if not self._ready.done():
                 self._ready.cancel()
-        if self._owned:
-            await self._client.connection_pool.disconnect()
+        if self._copied:
+            await _disconnect(connections_of(self._client))
+            await asyncio.sleep(0)  # the loop closes them in its next tick
 
 
-class ClientTransport:
-    """Calls through `redis.Redis`: one pooled connection per call."""
-
-    def __init__(self, client: Any, *, own: bool = True) -> None:
-        self._redis = load_redis()
-        self._client = without_retries(client) if own else client
-        self._owned = self._client is not client
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._process = ""
-        self._guard = threading.Lock()
-
-    call_packed = None
-
-    async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
-        errors = self._redis.exceptions
-        try:
-            return self._client.execute_command(*parts)
-        except (errors.ConnectionError, errors.TimeoutError, OSError) as error:
-            raise LockUnavailable(f"lock server: {error}") from error
-        except errors.NoScriptError as error:
-            raise ServerError(f"NOSCRIPT {error}") from error
-        except errors.ResponseError as error:
-            raise ServerError(_with_code(error)) from error
-
-    async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
-        with self._guard:
-            if self._process == process_id():
-                return
-            pubsub = self._subscribed(channel, timeout_s)
-            self._process = process_id()
-            self._thread = threading.Thread(
-                target=self._run,
-                args=(pubsub, channel, heard, gap, timeout_s),
-                name="stockade-lock-notices",
-                daemon=True,
-            )
-            self._thread.start()
-
-    def _subscribed(self, channel: str, timeout_s: float) -> Any:
-        pubsub = self._client.pubsub()
-        try:
-            pubsub.subscribe(channel)
-            pubsub.get_message(timeout=timeout_s)
-        except (self._redis.exceptions.RedisError, OSError) as error:
-            pubsub.close()
-            raise LockUnavailable(f"lock server: {error}") from error
-        return pubsub
-
-    def _run(self, pubsub: Any, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
-        pause_s = 0.02
-        while not self._ended.is_set():
-            try:
-                message = pubsub.get_message(ignore_subscribe_messages=True, timeout=0.2)
-                if message is not None:
-                    heard(message["data"])
-                continue
-            except (self._redis.exceptions.RedisError, OSError, ValueError):
-                pubsub.close()
-            while not self._ended.wait(pause_s):
-                try:
-                    pubsub = self._subscribed(channel, timeout_s)
-                except LockUnavailable:  # the waiters poll meanwhile, and say so if that fails too
-                    pause_s = min(pause_s * 2, 1.0)
-                    continue
-                pause_s = 0.02
-                gap()
-                break
-        pubsub.close()
-
-    async def close(self) -> None:
-        self._ended.set()
-        if self._thread is not None and self._process == process_id():
-            self._thread.join(5)
-        if self._owned:
-            self._client.connection_pool.disconnect()
+async def _disconnect(connections: list[Any]) -> None:
+    for connection in connections:
+        with contextlib.suppress(OSError):  # it is given up in any case
+            await connection.disconnect(nowait=True)
 
 
-def _with_code(error: Exception) -> str:
-    """redis-py drops the code of the errors that it knows by class; ours go by the code."""
-    codes = {"ReadOnlyError": "READONLY", "BusyLoadingError": "LOADING", "OutOfMemoryError": "OOM"}
-    code = codes.get(type(error).__name__, "")
-    return f"{code} {error}".strip()
+async def _end(pubsub: Any) -> None:
+    """Give up its connection without waiting for the other side's word."""
+    if pubsub.connection is not None:
+        await _disconnect([pubsub.connection])
+    await pubsub.aclose()
+
+
+def _forget(abandoned: dict[Any, set["asyncio.Task[Any]"]], key: Any, task: "asyncio.Task[Any]") -> None:
+    abandoned[key].discard(task)
+    if not abandoned[key]:
+        del abandoned[key]
+    if not task.cancelled():
+        task.exception()  # nobody waits for it any more; its withdrawal follows
+
+
+def _leave_loop(client: Any, listener: "asyncio.Task[None] | None") -> None:
+    """In the loop that is left."""
+    if listener is not None:
+        listener.cancel()
+    _leaving.add(task := asyncio.ensure_future(_disconnect(connections_of(client))))
+    task.add_done_callback(_leaving.discard)
+
+
+def _forget_the_parent() -> None:
+    for transport in list(_transports):
+        transport.forget_the_parent()
+
+
+_leaving: set["asyncio.Task[None]"] = set()
+_parents: list[Any] = []  # in the child of a fork: never freed, since freeing would reach into the parent's selector
+_transports: "weakref.WeakSet[ClientTransport]" = weakref.WeakSet()
+os.register_at_fork(after_in_child=_forget_the_parent)

@@ -7,14 +7,17 @@ cluster specification"; the hash is CRC-16/XMODEM. Neighbours: `multiplexed.py`,
 """
 
 import binascii
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from stockade.core.secrets import hide_password
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import ServerError
 from stockade.locks.wire.address import Address, at_other_node
+from stockade.locks.wire.replies import may_heal
 from stockade.locks.wire.transport import Gap, Heard, Transport
 
 SLOTS = 16_384
@@ -45,7 +48,7 @@ class ClusterTransport:
         if not urls:
             raise ValueError("a cluster needs the URL of one of its nodes at least")
         if Address.parse(urls[0]).db:
-            raise ValueError(f"a cluster has database 0 only: {urls[0]!r}")
+            raise ValueError(f"a cluster has database 0 only: {hide_password(urls[0])!r}")
         self._seeds = tuple(urls)
         self._connect = connect
         self._nodes: dict[str, Transport] = {}
@@ -58,18 +61,18 @@ class ClusterTransport:
 
     def _node(self, url: str) -> Transport:
         if self._closed:
-            raise LockUnavailable("the provider is closed")
+            raise LockUnavailable.unsent("the provider is closed")
         return self._nodes.setdefault(url, self._nodes.get(url) or self._connect(url))
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
-        slot, url = _common_slot(parts), ""
+        slot, url, end = _common_slot(parts), "", time.monotonic() + timeout_s
         for _ in range(_REDIRECTS):
             if self._doubtful:
-                await self._learn(timeout_s)
+                await self._learn(_left_s(end))
             url = url or self._master_of(slot)
             try:
-                await self._hear_at(url, timeout_s)
-                return await self._node(url).call(*parts, timeout_s=timeout_s)
+                await self._hear_at(url, _left_s(end))
+                return await self._node(url).call(*parts, timeout_s=_left_s(end))
             except ServerError as error:
                 if str(error).startswith("ASK "):
                     raise LockUnavailable(f"slot {slot} is being moved to another node") from error
@@ -87,7 +90,7 @@ class ClusterTransport:
             if slot in slots:
                 return url
         self._doubtful = True
-        raise LockUnavailable(f"no master of the cluster serves slot {slot}")
+        raise LockUnavailable.unsent(f"no master of the cluster serves slot {slot}")
 
     def _moved_to(self, error: str, asked: str) -> str:
         """The URL that `MOVED <slot> <host>:<port>` names; without a host it is the one of who said so."""
@@ -95,7 +98,7 @@ class ClusterTransport:
         return at_other_node(self._seeds[0] if host else asked, host, int(port))
 
     async def _learn(self, timeout_s: float) -> None:
-        """Ask any node for the map; forget the nodes that are no masters any more.
+        """Ask any node for the map; forget the nodes that are no masters any more. A silent one leaves time for others.
 
         Many callers may want it at once, and again while a master is away: one of them asks, and not without pause.
         """
@@ -103,10 +106,15 @@ class ClusterTransport:
             return
         self._ask_at = time.monotonic() + _ASK_AGAIN_S
         trouble: Exception | None = None
-        for url in dict.fromkeys((*(url for _, url in self._masters), *self._seeds)):
+        end = time.monotonic() + timeout_s
+        urls = list(dict.fromkeys((*(url for _, url in self._masters), *self._seeds)))
+        for number, url in enumerate(urls):
+            share_s = _left_s(end) / (len(urls) - number)
             try:
-                rows = await self._node(url).call("CLUSTER", "SLOTS", timeout_s=timeout_s)
-            except LockUnavailable as error:
+                rows = await self._node(url).call("CLUSTER", "SLOTS", timeout_s=share_s)
+            except (LockUnavailable, ServerError) as error:
+                if isinstance(error, ServerError) and not may_heal(str(error)):
+                    raise
                 trouble = error
                 continue
             masters = [(range(int(row[0]), int(row[1]) + 1), self._url_of(row[2], url)) for row in rows]
@@ -115,7 +123,7 @@ class ClusterTransport:
             if changed and self._ears is not None:
                 self._ears[2]()
             return
-        raise LockUnavailable(f"no node of the cluster answers: {trouble}")
+        raise LockUnavailable.unsent(f"no node of the cluster answers: {trouble}")
 
     def _url_of(self, node: Sequence[Any], asked: str) -> str:
         """The node's URL; one that does not know its own host is the one that was asked."""
@@ -141,19 +149,45 @@ class ClusterTransport:
         return self._node(self._master_of(slot_of(key)))
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
-        """From now on listen at each master before it is called for the next time."""
+        """From now on listen at each master before it is called for the next time; now at one, to know that it may.
+
+        A master that is away is no hindrance: it is listened to once it is back.
+        """
+        end = time.monotonic() + timeout_s
+        if self._doubtful:
+            await self._learn(timeout_s)
         self._ears = (channel, heard, gap)
-        self._heard_at.clear()  # in the child of a fork the parent's ears are not ours
+        self._heard_at.clear()  # in the child of a fork, or in another loop, the old ears are not ours
+        urls = list(dict.fromkeys(url for _, url in self._masters))
+        for number, url in enumerate(urls):
+            try:
+                await self._node(url).listen(*self._ears, _left_s(end) / (len(urls) - number))
+            except ServerError:
+                self._ears = None
+                raise
+            except LockUnavailable:
+                self._doubtful = True
+                continue
+            self._heard_at.add(url)
+            return
+        self._ears = None
+        raise LockUnavailable.unsent("no master of the cluster can be listened at")
 
     async def _hear_at(self, url: str, timeout_s: float) -> None:
-        if self._ears is not None and url not in self._heard_at:
+        if self._ears is None or url in self._heard_at:
+            return
+        with contextlib.suppress(ServerError):  # other rights than at the first one: waiters for locks of this one poll
             await self._node(url).listen(*self._ears, timeout_s)
-            self._heard_at.add(url)
+        self._heard_at.add(url)
 
     async def close(self) -> None:
         self._closed = True
         for node in [*self._nodes.values()]:
             await node.close()
+
+
+def _left_s(end: float) -> float:
+    return max(end - time.monotonic(), 0.001)
 
 
 def _common_slot(parts: Sequence[bytes | str | int]) -> int:

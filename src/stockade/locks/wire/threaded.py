@@ -3,40 +3,53 @@
 "Flat combining" (Hendler, Incze, Shavit, Tzafrir 2010): with one thread it is a plain blocking socket, with fifty it
 pipelines by itself. No thread of its own, and the order that a withdrawal needs. Threads that have their reply are
 woken two at a time, each waking the one after next: woken all at once they would only fight for the interpreter
-(measured with 50 threads: 7 switches of threads for each lock taken and given back instead of 3). Notices come on a
-second connection, read by a daemon thread that starts with the first waiter.
+(measured with 50 threads: 7 switches of threads for each lock taken and given back instead of 3).
+
+Each thread ends at its own time: one that leads hands the lead on, with the replies that are still to come; one that
+sleeps leaves. A signal handler that calls while its thread is inside a call uses a connection of its own: waiting for
+itself would never end. Neighbours: `sockets.py` (the connection), `ears.py` (notices).
 """
 
-import socket
+import os
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 from stockade.locks.errors import LockUnavailable
-from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
 from stockade.locks.wire.address import Address, load_hiredis
+from stockade.locks.wire.ears import Ears
+from stockade.locks.wire.replies import is_stale
+from stockade.locks.wire.sockets import IDLE_S, Socket
 from stockade.locks.wire.transport import Gap, Heard
 
-_CHUNK = 65536
 _WOKEN_AT_ONCE = 2
+_CLOSED = "the provider is closed"
+_LATE = "no answer in time"
 
 
 class _Call:
     """One command on its way: its bytes, then its reply."""
 
-    __slots__ = ("after", "batch", "data", "error", "gate", "leads", "reply", "timeout_s")
+    __slots__ = ("after", "began", "busy", "data", "end", "error", "gate", "leads", "reply", "served")
 
     def __init__(self, data: bytes, timeout_s: float) -> None:
-        self.data = data
-        self.timeout_s = timeout_s
+        self.data = data  # empty once it is answered
+        self.began = time.monotonic()
+        self.end = self.began + timeout_s
         self.reply: Any = None
         self.error: Exception | None = None
         self.leads = False
-        self.batch: Sequence[_Call] = ()  # what it sends when it leads
+        self.busy = False  # it sends or reads for all; an interruption in between leaves half a reply
+        self.served: list[_Call] = []  # who got an answer while it led
         self.gate: threading.Lock | None = None  # while its thread sleeps, or is about to
         self.after: _Call | None = None  # whom it wakes as soon as it is awake itself
+
+    def answer(self, reply: Any, error: Exception | None = None) -> None:
+        """This is what came of it."""
+        self.reply, self.error, self.data = reply, error, b""
 
     def wake_next(self) -> None:
         """Let the thread after this one go on, unless that went on by itself (Ctrl-C). A second time does nothing."""
@@ -45,104 +58,47 @@ class _Call:
             gate.release()
 
 
-class Socket:
-    """A blocking connection that speaks RESP."""
-
-    def __init__(self, address: Address, hiredis: Any, name: str, timeout_s: float) -> None:
-        self._hiredis = hiredis
-        self._reader = hiredis.Reader()
-        self._limit_s: float | None = timeout_s
-        try:
-            self._socket = self._open(address, timeout_s)
-        except OSError as error:
-            raise LockUnavailable(f"lock server {address.where}: {error}") from error
-        try:
-            end = time.monotonic() + timeout_s
-            for command in address.greeting(name):
-                self.send(hiredis.pack_command(command), end)
-                reply = self.read(end)
-                if isinstance(reply, hiredis.HiredisError):
-                    raise LockUnavailable(f"lock server {address.where}: {reply}")
-        except BaseException as error:
-            self._socket.close()
-            if isinstance(error, LockUnavailable) or not isinstance(error, OSError):
-                raise
-            raise LockUnavailable(f"lock server {address.where}: {error}") from error
-
-    @staticmethod
-    def _open(address: Address, timeout_s: float) -> socket.socket:
-        if not address.path:
-            plain = socket.create_connection((address.host, address.port), timeout_s)
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            # a failed handshake closes the socket itself
-            return address.tls.wrap_socket(plain, server_hostname=address.host) if address.tls else plain
-        plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        plain.settimeout(timeout_s)
-        try:
-            plain.connect(address.path)
-        except OSError:
-            plain.close()
-            raise
-        return plain
-
-    def send(self, data: bytes, end: float) -> None:
-        """Write all of it before the monotonic second `end`."""
-        self._limit(end)
-        self._socket.sendall(data)
-
-    def read(self, end: float | None) -> Any:
-        """The next reply, by the monotonic second `end`; errors of the server are returned, not raised."""
-        gets = self._reader.gets
-        while (reply := gets()) is False:
-            self._limit(end)
-            data = self._socket.recv(_CHUNK)
-            if not data:
-                raise ConnectionError("connection closed by the server")
-            self._reader.feed(data)
-        return reply
-
-    def _limit(self, end: float | None) -> None:
-        """Bound the next wait; a limit that is at most an eighth too long stays, because each new one costs a call."""
-        limit_s = self._limit_s
-        left_s = None if end is None else max(end - time.monotonic(), 0.001)
-        if left_s == limit_s or (left_s and limit_s and left_s <= limit_s <= 1.125 * left_s):
-            return
-        self._limit_s = left_s
-        self._socket.settimeout(left_s)
-
-    def close(self) -> None:
-        """Close it, waking a thread that reads from it."""
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:  # it was not connected any more
-            self._socket.close()
-            return
-        self._socket.close()
-
-
 class ThreadedTransport:
     """The command connection and, once somebody waits, the listening one; both come back by themselves."""
 
     def __init__(self, url: str) -> None:
         self._address = Address.parse(url)
         self._hiredis = load_hiredis()
-        self._guard = threading.Lock()
-        self._pending: list[_Call] = []
-        self._busy = False
-        self._socket: Socket | None = None
-        self._process = process_id()
-        self._ears: _Ears | None = None
+        self._ears: Ears | None = None
         self._closed = False
+        self._begin()
+        _transports.add(self)
+
+    def _begin(self) -> None:
+        """Without any connection; in the child of a fork, whose parent goes on using what there was."""
+        self._guard = threading.RLock()
+        self._listening = threading.Lock()
+        self._inside: set[int] = set()  # threads that are in a call
+        self._pending: list[_Call] = []
+        self._flight: Sequence[_Call] = ()  # sent, in this order
+        self._answered = 0  # of these
+        self._busy = False
+        self._was_idle = False  # the connection, before the last batch was sent
+        self._socket: Socket | None = None
+
+    def forget_the_parent(self) -> None:
+        """In the child of a fork: close our copies of its sockets, begin anew."""
+        ears, self._ears = self._ears, None
+        self._drop()
+        if ears is not None:
+            ears.socket.close()
+        self._begin()
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         return await self.call_packed(self._hiredis.pack_command(parts), timeout_s)
 
     async def call_packed(self, data: bytes, timeout_s: float) -> Any:
+        me = threading.get_ident()
         call = _Call(data, timeout_s)
-        if self._process != process_id():
-            self._reset_after_fork()
+        if me in self._inside:
+            return self._call_aside(call)
         try:
+            self._inside.add(me)
             with self._guard:
                 self._pending.append(call)
                 if self._busy:
@@ -150,9 +106,8 @@ class ThreadedTransport:
                     call.gate.acquire()
                 else:
                     self._busy = call.leads = True
-            if call.gate is not None:
-                call.gate.acquire()  # until somebody has our reply, or it is our turn; who leads bounds the time
-                call.gate = None
+            if call.gate is not None and call.gate.acquire(True, max(timeout_s, 0.0)):
+                call.gate = None  # somebody has our reply, or it is our turn; else our time is up
             if call.leads:
                 self._lead(call)
         finally:  # also after Ctrl-C, at any point above: nobody may wait for a leader, or to be woken, in vain
@@ -161,26 +116,152 @@ class ThreadedTransport:
             if call.leads:
                 self._hand_lead_on(call)
             call.wake_next()
+            self._inside.discard(me)
         if call.error is not None:
             raise call.error
         return call.reply
 
+    def _call_aside(self, call: _Call) -> Any:
+        """The caller is a signal handler whose thread is inside a call: over a connection of its own."""
+        if self._closed:
+            raise LockUnavailable.unsent(_CLOSED)
+        made = Socket(self._address, self._hiredis, "stockade-locks", call.end)
+        try:
+            made.send(call.data, call.end)
+            reply = made.read(call.end)
+        except (OSError, self._hiredis.HiredisError) as error:
+            raise LockUnavailable(f"lock server: {error}") from error
+        finally:
+            made.close()
+        if isinstance(reply, self._hiredis.HiredisError):
+            raise ServerError(str(reply))
+        return reply
+
     def _leave_line(self, call: _Call) -> None:
-        """The call failed, or was interrupted: nobody counts on it to lead, or to wake another, from now on."""
+        """The call failed, its time is up, or it was interrupted: nobody counts on it to lead, or to wake another."""
         with self._guard:
             call.gate = None
             if call in self._pending:
                 self._pending.remove(call)
+                if call.error is None:
+                    call.error = LockUnavailable.unsent(f"lock server: {_LATE}")
+            elif call.data and call.error is None:
+                call.error = LockUnavailable(f"lock server: {_LATE}")
 
     def _lead(self, own: _Call) -> None:
         """Send and read for everybody who is there."""
         own.wake_next()
-        with self._guard:
-            own.batch, self._pending = self._pending, []
+        own.busy = True
         try:
-            self._exchange(own.batch)
-        except (OSError, LockUnavailable) as error:
-            self._fail(own.batch, str(error).removeprefix("lock server "))
+            self._exchange(own)
+        except TimeoutError:  # our own time is up, in the midst of reading; the next one reads on
+            pass
+        except (OSError, ServerError) as error:
+            own.busy = False
+            self._fail(own, error)
+        own.busy = False
+
+    def _exchange(self, own: _Call) -> None:
+        """Read what is on its way; or send what waits, and read that.
+
+        Raises:
+            TimeoutError: `own` has no time left; the connection is as good as before.
+            OSError: the connection failed.
+            ServerError: the login was refused.
+        """
+        if self._answered == len(self._flight):
+            if self._socket is None or self._socket.is_dead() or self._closed:
+                self._connect(own)
+            with self._guard:
+                self._flight, self._answered, self._pending = self._pending, 0, []
+            self._send(own)
+        again = self._read(own)
+        if again:
+            self._drop()
+            self._flight, self._answered = again, 0
+            self._connect(own)
+            self._send(own)
+            self._read(own)
+
+    def _connect(self, own: _Call) -> None:
+        """Have a connection that the other side has not closed."""
+        if self._closed:
+            raise LockUnavailable.unsent(_CLOSED)
+        if self._socket is not None and self._socket.is_dead():
+            self._drop()
+        if self._socket is None:
+            self._socket = Socket(self._address, self._hiredis, "stockade-locks", own.end)
+
+    def _send(self, own: _Call) -> None:
+        sock, flight = self._the_socket(), self._flight
+        data = flight[0].data if len(flight) == 1 else b"".join([call.data for call in flight])
+        self._was_idle = 0 < sock.used_at < own.began - IDLE_S
+        try:
+            sock.send(data, own.end)
+        except TimeoutError as error:  # half of it is sent: the connection is of no use to anybody
+            raise LockUnavailable(_LATE) from error
+        except OSError:
+            if not self._was_idle:
+                raise  # otherwise reading meets it again, and asks once more
+
+    def _the_socket(self) -> Socket:
+        if self._socket is None:  # `close` took it
+            raise LockUnavailable(_CLOSED)
+        return self._socket
+
+    def _read(self, own: _Call) -> list[_Call]:
+        """Give everybody his reply. Returns those whom only a fresh connection can give one; nothing was done for them.
+
+        The other side may have closed a connection that was idle, or be another server by now than the one it was: a
+        call on it is sent once more, whatever its time limit, but not on a connection that has just been opened.
+        """
+        flight, sock, error_type = self._flight, self._the_socket(), self._hiredis.HiredisError
+        start, kept, again, drop = self._answered, sock.used_at > 0, list[_Call](), False
+        try:
+            for number in range(start, len(flight)):
+                reply, call = sock.read(own.end), flight[number]
+                self._answered = number + 1
+                if not isinstance(reply, error_type):
+                    call.reply, call.error, call.data = reply, None, b""
+                    continue
+                call.error = ServerError(str(reply))
+                drop = (stale := is_stale(str(reply))) or drop
+                if stale and kept:
+                    again.append(call)
+                else:
+                    call.data = b""
+        except (OSError, error_type) as error:
+            if self._was_idle and self._answered == 0 and not (isinstance(error, TimeoutError) or sock.has_part()):
+                return list(flight)
+            own.served += flight[start : self._answered]
+            if isinstance(error, TimeoutError):
+                raise
+            raise LockUnavailable(str(error)) from error
+        sock.used_at = own.began
+        own.served += [call for call in flight[start:] if call.data == b""] if again else flight[start:]
+        if drop and not again:
+            self._drop()
+        return again
+
+    def _drop(self) -> None:
+        sock, self._socket = self._socket, None
+        if sock is not None:
+            sock.close()
+
+    def _fail(self, own: _Call, error: Exception) -> None:
+        """Nobody gets a reply any more. No connection: that is the answer for all who wait, unless only time was up."""
+        self._drop()
+        with self._guard:
+            lost = list(self._flight[self._answered :])
+            self._flight, self._answered = (), 0
+            unsent = [own] if own in self._pending else []
+            if unsent and not own.busy and not isinstance(error.__cause__, TimeoutError):
+                unsent, self._pending = self._pending, []
+        for call in (*lost, *unsent):
+            if call.error is None:
+                call.error = _same(error, sent=call in lost)
+            call.data = b""
+        own.served += [*lost, *unsent]
 
     def _hand_lead_on(self, own: _Call) -> None:
         """Let everybody go who has an answer, and have the next one lead.
@@ -188,119 +269,81 @@ class ThreadedTransport:
         That one is woken after three quarters of the others: most of them have a new command for it to send, and the
         rest work while the server does.
         """
-        if own.batch and own.batch[-1].data and own.batch[-1].error is None:
-            self._fail(own.batch, "interrupted")  # a reply may be half read: the connection is of no use
+        if own.busy:
+            self._fail(own, LockUnavailable("interrupted"))  # a reply may be half read: the connection is of no use
         with self._guard:
             own.leads = False
             if own in self._pending:
                 self._pending.remove(own)
-            sleepers = [call for call in own.batch if call.gate is not None]
-            own.batch = ()  # it contains itself: left so, only the garbage collector would free it
-            self._busy = bool(self._pending)
-            if self._busy:
-                self._pending[0].leads = True
-                sleepers.insert(3 * len(sleepers) // 4, self._pending[0])
+            sleepers = [call for call in own.served if call.gate is not None]
+            own.served = []  # it contains itself: left so, only the garbage collector would free it
+            following = self._successor()
+            self._busy = following is not None
+            if following is not None:
+                following.leads = True
+                sleepers.insert(3 * len(sleepers) // 4, following)
             for call, later in zip(sleepers, sleepers[_WOKEN_AT_ONCE:], strict=False):
                 call.after = later
         for call in sleepers[:_WOKEN_AT_ONCE]:
             if (gate := call.gate) is not None:
                 gate.release()
 
-    def _exchange(self, batch: Sequence[_Call]) -> None:
-        bound_s = max([call.timeout_s for call in batch])
-        end = time.monotonic() + bound_s
+    def _successor(self) -> _Call | None:
+        """Who reads the replies that are still to come, or else sends what waits."""
+        if self._answered < len(self._flight):
+            now = time.monotonic()
+            for call in self._flight[self._answered :]:
+                if call.gate is not None and call.end > now:
+                    return call
+            self._drop()  # nobody has time to wait for it: it is overdue
         if self._closed:
-            raise LockUnavailable("the provider is closed")
-        if self._socket is None:
-            self._socket = Socket(self._address, self._hiredis, "stockade-locks", bound_s)
-        read, error_type = self._socket.read, self._hiredis.HiredisError
-        self._socket.send(batch[0].data if len(batch) == 1 else b"".join([call.data for call in batch]), end)
-        for call in batch:
-            reply = read(end)
-            if isinstance(reply, error_type):
-                call.error = ServerError(str(reply))
-            else:
-                call.reply = reply
-            call.data = b""
-
-    def _fail(self, batch: Sequence[_Call], reason: str) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        for call in batch:
-            if call.data and call.error is None:  # not answered yet
-                call.error = LockUnavailable(f"lock server: {reason}")
-
-    def _reset_after_fork(self) -> None:
-        """The parent goes on using the socket; here it must not be touched."""
-        self._guard = threading.Lock()
-        self._pending, self._busy, self._socket, self._ears = [], False, None, None
-        self._process = process_id()
+            self._drop()
+        self._flight, self._answered = (), 0  # it refers to calls, and they to each other
+        return self._pending[0] if self._pending else None
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
-        with self._guard:
-            if self._ears is None and not self._closed:
-                self._ears = _Ears(self._address, self._hiredis, (channel, heard, gap), timeout_s)
+        end = time.monotonic() + timeout_s
+        if not self._listening.acquire(timeout=max(timeout_s, 0.0)):
+            raise LockUnavailable.unsent("lock server: another thread has been subscribing for too long")
+        try:
+            if self._closed:
+                raise LockUnavailable.unsent(_CLOSED)
+            if self._ears is None:
+                self._ears = self._new_ears((channel, heard, gap), end)
+        finally:
+            self._listening.release()
+
+    def _new_ears(self, what: tuple[str, Heard, Gap], end: float) -> Ears:
+        ears = Ears(self._address, self._hiredis, what, max(end - time.monotonic(), 0.0))
+        if self._closed:  # meanwhile
+            ears.close()
+            raise LockUnavailable.unsent(_CLOSED)
+        return ears
 
     async def close(self) -> None:
         with self._guard:
             self._closed = True
             ears, self._ears = self._ears, None
-            busy = self._busy
+            if self._socket is not None:  # who reads from it wakes up, and lets go of it
+                self._socket.hang_up() if self._busy else self._drop()
         if ears is not None:
             ears.close()
-        if self._socket is not None and not busy:
-            self._socket.close()
 
 
-class _Ears:
-    """The listening connection and the thread that reads it."""
+def _same(error: Exception, *, sent: bool) -> Exception:
+    """The error for one of several callers: each raises one of his own."""
+    if isinstance(error, ServerError):
+        return ServerError(*error.args)
+    text = str(error).removeprefix("lock server ").removeprefix("lock server: ")
+    made = LockUnavailable(f"lock server: {text}")
+    made.sent = sent
+    return made
 
-    def __init__(self, address: Address, hiredis: Any, what: tuple[str, Heard, Gap], timeout_s: float) -> None:
-        self._address = address
-        self._hiredis = hiredis
-        self._channel, self._heard, self._gap = what
-        self._timeout_s = timeout_s
-        self._ended = threading.Event()
-        self._socket = self._subscribed()
-        self._thread = threading.Thread(target=self._run, name="stockade-lock-notices", daemon=True)
-        self._thread.start()
 
-    def _subscribed(self) -> Socket:
-        made = Socket(self._address, self._hiredis, "stockade-notices", self._timeout_s)
-        try:
-            end = time.monotonic() + self._timeout_s
-            made.send(self._hiredis.pack_command(("SUBSCRIBE", self._channel)), end)
-            made.read(end)
-        except OSError as error:
-            made.close()
-            raise LockUnavailable(f"lock server: {error}") from error
-        return made
+def _forget_the_parent() -> None:
+    for transport in list(_transports):
+        transport.forget_the_parent()
 
-    def _run(self) -> None:
-        """Until closed: hand messages on, subscribe again after an interruption, tell of the gap."""
-        pause_s = 0.02
-        while not self._ended.is_set():
-            try:
-                while True:
-                    reply = self._socket.read(None)
-                    if isinstance(reply, list) and reply[0] == b"message":
-                        self._heard(reply[2])
-            except (OSError, self._hiredis.HiredisError):
-                self._socket.close()
-            while not self._ended.wait(pause_s):
-                try:
-                    self._socket = self._subscribed()
-                except LockUnavailable:  # the waiters poll meanwhile, and say so if that fails too
-                    pause_s = min(pause_s * 2, 1.0)
-                    continue
-                pause_s = 0.02
-                self._gap()
-                break
 
-    def close(self) -> None:
-        """End the thread."""
-        self._ended.set()
-        self._socket.close()
-        self._thread.join(5)
-        self._socket.close()
+_transports: "weakref.WeakSet[ThreadedTransport]" = weakref.WeakSet()
+os.register_at_fork(after_in_child=_forget_the_parent)

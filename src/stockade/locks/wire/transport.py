@@ -1,4 +1,9 @@
-"""What the Redis backends need of a connection; implemented three times in this package."""
+"""What the Redis backends need of a connection; implemented by every transport in this package.
+
+What all of them promise: a call ends within its own timeout, whatever it waits for (a name, a connection, a handshake,
+another caller's turn, the reply). A transport works in the child of a fork and in a second event loop: it forgets the
+connections of the first one and opens others.
+"""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -32,6 +37,7 @@ class Transport(Protocol):
 
         Raises:
             LockUnavailable: it could not be had; after success, reconnecting goes on in the background.
+            ServerError: the server refuses the subscription, e.g. because the user has no right to the channel.
         """
         ...
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from stockade.core import Accepted, Change, Decision, Insert, JsonValue, Key, Rows
+from stockade.core.folding import folded
 from stockade.shop import words
 from stockade.shop.commands.refuse import refuse, refuse_invalid
 from stockade.shop.rules import (
@@ -86,6 +87,7 @@ class CreateProduct:
             "category": self.category,
             "status": words.ACTIVE,
             "created_ms": self.now_ms,
+            "folded_name": folded(self.product_name),
         }
         changes: dict[Key, Change] = {}
         skus: list[JsonValue] = []

@@ -9,7 +9,7 @@ by one look into a dictionary, before Litestar: for `POST /v1/orders` that is 87
 from typing import Any
 
 from litestar import Litestar, Request, Response
-from litestar.enums import ScopeType
+from litestar.enums import HttpMethod, ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
@@ -19,7 +19,7 @@ from stockade.shop.http.endpoint import Endpoint
 from stockade.shop.http.openapi import document
 from stockade.shop.http.operations import operation_handlers
 from stockade.shop.http.problems import problem
-from stockade.shop.http.reply import Reply
+from stockade.shop.http.reply import Reply, without_body
 from stockade.shop.http.routes import ROUTES
 from stockade.shop.logs import logger
 from stockade.shop.wiring import Shop
@@ -29,6 +29,8 @@ _CODES = {400: "INVALID_REQUEST", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 class Direct:
     """An ASGI application that answers routes without ids itself and leaves the others to the one below.
+
+    HEAD is GET without the body (RFC 9110, 9.3.2): balancers and monitors ask so whether the service is there.
 
     Args:
         endpoints: by method and exact path.
@@ -42,6 +44,9 @@ class Direct:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = None
         if scope["type"] == ScopeType.HTTP:
+            if scope["method"] == "HEAD":
+                await self({**scope, "method": HttpMethod.GET}, receive, without_body(send))
+                return
             endpoint = self._endpoints.get((scope["method"], scope["path"]))
         if endpoint is None:
             await self._below(scope, receive, send)
@@ -73,13 +78,16 @@ def create_app(shop: Shop) -> tuple[Direct, Desk]:
 
 
 def _handler(path: str, endpoints: dict[str, Endpoint]) -> HTTPRouteHandler:
-    """One handler for all methods of a path: Litestar's answer to OPTIONS knows those of one handler only."""
+    """One handler for all methods of a path: Litestar's answer to OPTIONS knows those of one handler only.
+
+    HEAD is named for that answer alone; `Direct` has made GET of it before.
+    """
 
     async def handle(request: Request[Any, Any, Any]) -> Reply:
         return await endpoints[request.method].answer(request.scope, request.receive)
 
     # the status here is only Litestar's check that 204 has no body; every Reply carries its own
-    methods: Any = list(endpoints)
+    methods: Any = [*endpoints, *(("HEAD",) if "GET" in endpoints else ())]
     return HTTPRouteHandler(path.replace("}", ":str}"), http_method=methods, status_code=200)(handle)
 
 

@@ -37,6 +37,7 @@ CODES: dict[str, Code] = {
     "PRODUCT_NOT_FOUND": Code(404, "There is no such product", stored=True),
     "SKU_NOT_FOUND": Code(404, "There is no such SKU", stored=True),
     "METHOD_NOT_ALLOWED": Code(405, "This route does not know the method"),
+    "HEADER_TIMEOUT": Code(408, "The request headers did not arrive in time", retryable=True),
     "BODY_TIMEOUT": Code(408, "The request body did not arrive in time", retryable=True),
     "ALREADY_PAID": Code(409, "The order is paid already", stored=True),
     "CONFLICT_RETRY": Code(409, "Other writers won every attempt; send the request again", retryable=True),
@@ -51,12 +52,14 @@ CODES: dict[str, Code] = {
     "UNSUPPORTED_MEDIA_TYPE": Code(415, "The request body must be application/json"),
     "IDEMPOTENCY_KEY_REUSED": Code(422, "This Idempotency-Key was used with another request"),
     "TOO_MANY_REQUESTS": Code(429, "Too much is waiting already", retryable=True),
+    "HEADERS_TOO_LARGE": Code(431, "The request line and the headers are too large"),
     "INTERNAL_ERROR": Code(500, "Something went wrong on the server", retryable=True, outcome="unknown"),
     "DEPENDENCY_DOWN": Code(503, "Something that the service needs cannot be reached", retryable=True),
     "LOCK_LOST": Code(503, "The lock ended before the work did", retryable=True, outcome="unknown"),
     "LOCK_TIMEOUT": Code(503, "The wait for the lock took too long", retryable=True),
     "NOT_READY": Code(503, "The service is not ready, or is stopping", retryable=True),
     "POOL_EXHAUSTED": Code(503, "The wait for a database connection took too long", retryable=True),
+    "TOO_MANY_CONNECTIONS": Code(503, "The process has too many connections", retryable=True),
     "OUTCOME_UNKNOWN": Code(504, "Whether it happened is not known; send the same key again", True, "unknown"),
 }
 """All codes. A code that carries `stored` is a decision: recorded with its request, and replayed."""

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar.types import Receive, ReceiveMessage, Scope
 
+from stockade.shop.http.members import repeated_member
 from stockade.shop.http.problems import Refusal
 
 _MAX_PARAMETERS = 20
@@ -124,14 +125,19 @@ def decode_body(raw: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     """The body as the decoder's type.
 
     Raises:
-        Refusal: INVALID_REQUEST, with what is wrong and where; for a word that is not allowed, with those that are.
+        Refusal: INVALID_REQUEST, with what is wrong and where; for a word that is not allowed, with those that are; or
+            a member stands twice.
     """
     try:
-        return decoder.decode(raw)
+        body = decoder.decode(raw)
     except msgspec.MsgspecError as error:
         raise Refusal("INVALID_REQUEST", f"{error}{_instead(str(error), decoder.type)}") from None
     except (UnicodeDecodeError, RecursionError):
         raise Refusal("INVALID_REQUEST", "the body is not JSON in UTF-8 of reasonable depth") from None
+    twice = repeated_member(raw, body)
+    if twice is not None:
+        raise Refusal("INVALID_REQUEST", f"the member {twice!r:.100} stands twice in one object of the body")
+    return body
 
 
 def _instead(error: str, shape: Any) -> str:

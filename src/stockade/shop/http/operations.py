@@ -46,8 +46,12 @@ async def problems_of(desk: Desk) -> list[str]:
     """Why orders cannot be taken now; empty when they can."""
     if desk.gate.stopping:
         return ["the process is stopping"]
+    registration = desk.shop.registration
+    if registration is not None and registration.refused:
+        return [registration.refused]
     try:
         revision = await current_revision(desk.shop.database)
+        await desk.shop.database.check_writable()
     except Busy as busy:
         return [f"the database cannot be used: {busy.code}"]
     wanted = newest_revision()

@@ -6,7 +6,7 @@ routes answer with this; Litestar accepts any ASGI application as an answer.
 
 from typing import TypeAlias
 
-from litestar.types import Receive, Scope, Send
+from litestar.types import Message, Receive, Scope, Send
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
@@ -34,3 +34,14 @@ class Reply:
             headers += ((b"content-type", self.media_type), (b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+def without_body(send: Send) -> Send:
+    """Sends the same answer with its headers and no body."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message["body"] = b""
+        await send(message)
+
+    return send_head

@@ -10,8 +10,9 @@ import math
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -20,11 +21,11 @@ import uvloop
 from stockade.shop import logs
 from stockade.shop.http.app import create_app
 from stockade.shop.http.desk import Desk
-from stockade.shop.http.listening import BACKLOG
-from stockade.shop.http.one_write import OneWriteProtocol
+from stockade.shop.http.limited import LimitedProtocol, Limits
+from stockade.shop.http.listening import BACKLOG, bind
 from stockade.shop.schema import ensure_schema
 from stockade.shop.settings import Settings
-from stockade.shop.wiring import open_shop
+from stockade.shop.wiring import Shop, open_shop
 from stockade.store import Database
 
 _TICKS_PER_REFRESH = 10  # uvicorn ticks ten times a second
@@ -79,28 +80,29 @@ class ShopServer(uvicorn.Server):
 
 
 async def serve(
-    settings: Settings, listening: socket.socket, ready: Callable[[], None], stop: asyncio.Event | None = None
+    settings: Settings,
+    listen: Callable[[], socket.socket],
+    ready: Callable[[socket.socket], None],
+    stop: asyncio.Event | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM arrives or `stop` is set.
 
     Args:
         settings: those in force.
-        listening: a bound socket; closed at the end.
-        ready: called once when connections are accepted.
+        listen: gives a bound socket, which is closed at the end; called once everything else works, so that what is
+            wrong with the settings is said before a port is taken.
+        ready: called once with that socket, when connections are accepted.
         stop: ends the serving from inside the process.
 
     Raises:
-        BadSetting, Busy, NotSupported: the shop cannot be opened; see `open_shop`.
+        BadSetting, Busy, NotSupported: the shop cannot be opened, or the port cannot be had.
     """
-
-    async def schema(database: Database) -> None:
-        await ensure_schema(settings, database)
-
-    async with open_shop(settings, before=schema) as shop:
+    async with _shop(settings) as shop, _listening(listen) as listening:
         app, desk = create_app(shop)
         config = uvicorn.Config(
             app,
-            http=OneWriteProtocol,
+            http=partial(LimitedProtocol, limits=_limits(settings)),  # type: ignore[arg-type]  # it is only called
+            timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # handed to `call_later`
             ws="none",
             lifespan="off",
             log_config=None,
@@ -110,7 +112,7 @@ async def serve(
             backlog=BACKLOG,
             timeout_graceful_shutdown=math.ceil(settings.stop_wait_s),
         )
-        server = ShopServer(config, desk, ready)
+        server = ShopServer(config, desk, lambda: ready(listening))
         watch = asyncio.create_task(_watch(stop, server)) if stop is not None else None
         try:
             await server.serve([listening])
@@ -120,10 +122,44 @@ async def serve(
     logs.logger().info("stopped")
 
 
-def run(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """`serve` on a new uvloop event loop. Raises what `serve` raises."""
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        settings.max_connections, settings.header_wait_s, settings.max_header_kib * 1024, settings.max_headers
+    )
+
+
+def _shop(settings: Settings) -> AbstractAsyncContextManager[Shop]:
+    async def schema(database: Database) -> None:
+        await ensure_schema(settings, database)
+
+    return open_shop(settings, before=schema)
+
+
+@asynccontextmanager
+async def _listening(listen: Callable[[], socket.socket]) -> AsyncIterator[socket.socket]:
+    with listen() as listening:
+        yield listening
+
+
+def run(settings: Settings, ready: Callable[[socket.socket], None]) -> None:
+    """`serve` at the settings' host and port, on a new uvloop event loop. Raises what `serve` raises."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, listening, ready))
+        runner.run(serve(settings, lambda: bind(settings), ready))
+
+
+def try_settings(settings: Settings) -> None:
+    """Open the shop and close it again. For several workers, which meet a wrong setting behind their port only.
+
+    Raises:
+        BadSetting, Busy, NotSupported: it cannot be opened.
+    """
+
+    async def once() -> None:
+        async with _shop(settings):
+            pass
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(once())
 
 
 async def _watch(stop: asyncio.Event, server: ShopServer) -> None:

@@ -33,7 +33,15 @@ _RESTART_PAUSE_S = 0.2
 
 
 class WorkersFailed(Exception):
-    """The workers do not start, or crash again and again; the message says which and why."""
+    """The workers do not start, or crash again and again; the message says which and why.
+
+    Attributes:
+        unusable: a worker said why it cannot start with these settings.
+    """
+
+    def __init__(self, message: str, *, unusable: bool = False) -> None:
+        super().__init__(message)
+        self.unusable = unusable
 
 
 class Supervisor:
@@ -147,7 +155,8 @@ class Supervisor:
             if word != READY:
                 await self._end(worker)
         if word != READY:
-            raise WorkersFailed(word.decode(errors="replace") or f"worker {number} did not start; see its log")
+            text = word.decode(errors="replace") or f"worker {number} did not start; see its log"
+            raise WorkersFailed(text, unusable=bool(word))
         return worker
 
     async def _until_end(self, worker: asyncio.subprocess.Process) -> None:

@@ -38,11 +38,11 @@ async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) 
 
     loop.add_reader(life_fd, orphaned)  # nothing is ever written to it: readable means closed
 
-    def ready() -> None:
+    def ready(listening: socket.socket) -> None:
         settle()
         _tell(ready_fd, READY)
 
-    await serve(settings, socket.socket(fileno=listen_fd), ready, stop)
+    await serve(settings, lambda: socket.socket(fileno=listen_fd), ready, stop)
     if stop.is_set():  # the supervisor can no longer tidy up
         shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)
 

@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, bindparam, exists, or_, select
 
+from stockade.core.folding import folded
 from stockade.shop.queries.page import BadQuery, Page, after, check_limit, decode_cursor, page
+from stockade.shop.rules import is_text
 from stockade.store.tables import products as product_table
 from stockade.store.tables import skus as sku_table
 
@@ -61,7 +63,8 @@ def products(
 
     Args:
         conn: a connection to read on.
-        q: a part of the name, in any case; empty for all. Such a search walks the list until the page is full.
+        q: a part of the name, in capitals or small letters of any alphabet; empty for all. Such a search walks the list
+            until the page is full.
         sort: `id`, or `price`: the price of the product's cheapest SKU, then its id.
         descending: the other way round.
         limit: items, 1 to MAX_LIMIT.
@@ -73,7 +76,7 @@ def products(
     check_limit(limit)
     if sort not in ("id", "price"):
         raise BadQuery(f"sort must be id or price, not {sort!r}")
-    if len(q) > MAX_SEARCH or not q.isprintable():
+    if len(q) > MAX_SEARCH or not is_text(q):
         raise BadQuery(f"q must have at most {MAX_SEARCH} printable characters")
     scope = f"products:{sort}:{'desc' if descending else 'asc'}"
     columns, statement = _by_price() if sort == "price" else ([product_table.c.id], _PRODUCT)
@@ -84,7 +87,7 @@ def products(
         column = columns[0]
         statement = statement.where(column < behind[0] if descending else column > behind[0])
     if q:
-        statement = statement.where(product_table.c.name.icontains(q, autoescape=True))
+        statement = statement.where(product_table.c.folded_name.contains(folded(q), autoescape=True))
     order = [column.desc() if descending else column for column in columns]
     rows = conn.execute(statement.order_by(*order).limit(limit + 1)).all()
     skus = _skus_of(conn, [row.id for row in rows[:limit]])

@@ -13,6 +13,7 @@ from stockade.shop.relay.sinks import CONFIRMED, HELD, Receipt, SinkDown
 from stockade.shop.times import rfc3339
 from stockade.store.outbox import Posted
 from stockade.strategies.kafka_log import Topics
+from stockade.strategies.kafka_security import Brokers
 from stockade.strategies.kafka_writer import NotSent, Refusal, Writer
 
 EVENTS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}
@@ -22,7 +23,7 @@ class KafkaSink:
     """One topic.
 
     Args:
-        bootstrap: brokers to ask first.
+        brokers: see `Brokers`.
         topic: made at the first use unless it is there.
         source: who we are, in every event (`ce_source`).
         partitions: of a topic that is made.
@@ -32,7 +33,7 @@ class KafkaSink:
 
     def __init__(
         self,
-        bootstrap: str,
+        brokers: Brokers,
         topic: str = "stockade.events",
         *,
         source: str = "/stockade",
@@ -40,7 +41,7 @@ class KafkaSink:
         replication: int = -1,
         wait_s: float = 5.0,
     ) -> None:
-        self._bootstrap, self._topic, self._source = bootstrap, topic, source.encode()
+        self._brokers, self._topic, self._source = brokers, topic, source.encode()
         self._partitions, self._replication = partitions, replication
         self._wait_s = wait_s
         self._writer: Writer | None = None
@@ -84,11 +85,11 @@ class KafkaSink:
     async def _open(self) -> Writer:
         if self._writer is None:
             try:
-                topics = Topics(self._bootstrap)
+                topics = Topics(self._brokers)
                 await asyncio.to_thread(topics.ensure, self._topic, self._partitions, self._replication, EVENTS)
             except Busy as error:
                 raise SinkDown(str(error)) from error
-            self._writer = Writer(self._bootstrap, give_up_s=None)
+            self._writer = Writer(self._brokers, give_up_s=None)
         return self._writer
 
     async def close(self) -> None:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from stockade.shop.jobs import ended
+from stockade.shop.kafka_brokers import brokers_of
 from stockade.shop.logs import logger
 from stockade.shop.relay.kafka_sink import KafkaSink
 from stockade.shop.relay.relay import Counts, Relay
@@ -23,12 +25,12 @@ def sink_of(settings: Settings) -> Sink | None:
     """The sink that the settings name; None where events are only kept.
 
     Raises:
-        BadSetting: `kafka` without brokers.
+        BadSetting: `kafka` without brokers, or as `brokers_of`.
     """
     if settings.events == KAFKA:
         if not settings.kafka_bootstrap:
             raise BadSetting("events = 'kafka': kafka_bootstrap must name the brokers")
-        return KafkaSink(settings.kafka_bootstrap, settings.events_topic)
+        return KafkaSink(brokers_of(settings), settings.events_topic)
     return Handlers(_write) if settings.events == LOG else None
 
 
@@ -53,14 +55,9 @@ async def relaying(database: Database, sink: Sink, now_ms: Callable[[], int]) ->
         yield relay
     finally:
         stop.set()
-        await _ended(task)
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    try:
-        await task
-    except Exception as error:  # noqa: BLE001 - the last note could not be written: these events are sent again
-        _report(error)
+        await ended([task])
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            _report(error)  # the last note could not be written: these events are sent again
 
 
 def _report(told: Counts | Exception) -> None:

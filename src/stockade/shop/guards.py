@@ -1,0 +1,39 @@
+"""Registers what a process writes under, before its first command; refuses what would not be right.
+
+Neighbours: `wiring` calls it for shops and workers, `store.registration` keeps the row, `strategies.registry` says what
+may stand beside what.
+"""
+
+from collections.abc import Sequence
+
+from stockade.core import GuardKind, Strategy
+from stockade.shop.settings import BadSetting, Settings
+from stockade.store.guards_in_use import GuardRefused, Use
+from stockade.store.registration import Registration
+from stockade.strategies import registry
+
+
+async def register(registration: Registration, settings: Settings, strategies: Sequence[Strategy]) -> None:
+    """Register the strategies of this process.
+
+    Args:
+        registration: not opened yet.
+        settings: say whether overselling is allowed.
+        strategies: that it carries out commands under.
+
+    Raises:
+        BadSetting: a process is there that this one would not be right beside; the message names it.
+        Busy, NotSupported: as `Registration.open`.
+    """
+    allowed = settings.allow_overselling == "yes"
+    ordered = sorted(strategies, key=lambda each: each.name)
+    compatibility = registry.compatibility(ordered)
+    names = ", ".join(each.name for each in ordered)
+    guards = ", ".join(sorted({each.guard.kind.value for each in ordered}))
+    try:
+        await registration.open(
+            Use(names, guards, compatibility, allowed),
+            strict=GuardKind.NONE in {each.guard.kind for each in strategies} and not allowed,
+        )
+    except GuardRefused as refused:
+        raise BadSetting(str(refused)) from None

@@ -1,0 +1,116 @@
+"""Pools of connections that throw away what is of no more use before anybody gets it, and close within a bound.
+
+SQLAlchemy's pool, with three things changed. A connection is looked at when it is taken, without a message to the
+server: one that the other side closed while it was idle, or that is older than the last loss of any connection, is
+replaced, and closed in the background. Closing the pool ends every connection at the same time, within a bound.
+Neighbours: `postgres.py` and `mysql.py` make them, `backends.py` uses them.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+from weakref import WeakSet
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import await_only
+from sqlalchemy.util.concurrency import in_greenlet
+
+END_WAIT_S = 0.5  # how long the polite end of a connection may take before its socket is closed
+
+
+class Link(NamedTuple):
+    """What a driver's connection can do.
+
+    Attributes:
+        connect: makes one, from the arguments that SQLAlchemy's dialect gives.
+        broken: whether it is known to be of no more use; asks nobody.
+        end: says good-bye to the server and closes.
+        kill: closes the socket.
+    """
+
+    connect: Callable[[Mapping[str, Any]], Awaitable[Any]]
+    broken: Callable[[Any], bool]
+    end: Callable[[Any], Awaitable[None]]
+    kill: Callable[[Any], None]
+
+
+class Pool:
+    """Connections of one kind to one server.
+
+    Args:
+        url: for SQLAlchemy's dialect; how to connect says `link`.
+        link: the driver.
+        size: most connections.
+        arguments: further ones for the dialect's `connect`.
+        options: of `create_async_engine`.
+
+    Attributes:
+        engine: over the pool.
+    """
+
+    def __init__(
+        self, url: URL, link: Link, size: int, arguments: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        self._link = link
+        self._open: WeakSet[Any] = WeakSet()
+        self._stale: WeakSet[Any] = WeakSet()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._lost_s = 0.0  # on the monotonic clock; connections made before are not used again
+        given = {"async_creator_fn": self._connect, **(arguments or {})}
+        self.engine = create_async_engine(url, pool_size=size, max_overflow=0, connect_args=given, **options)
+        setattr(self.engine.sync_engine.dialect, "do_terminate", self._terminate)  # noqa: B010 - mypy takes no method
+        event.listen(self.engine.sync_engine, "connect", _note_time)
+        event.listen(self.engine.sync_engine, "checkout", self._check)
+
+    def lost(self) -> None:
+        """A connection broke: whatever broke it met the others too, so those made until now are replaced."""
+        self._lost_s = time.monotonic()
+
+    async def _connect(self, **given: Any) -> Any:
+        driver = await self._link.connect(given)
+        self._open.add(driver)
+        return driver
+
+    def _check(self, adapted: Any, record: Any, _proxy: Any) -> None:
+        driver = adapted.driver_connection
+        if record.info["made_s"] <= self._lost_s or self._link.broken(driver):
+            self._stale.add(driver)
+            raise DisconnectionError  # the pool then connects anew
+
+    def _terminate(self, adapted: Any) -> None:
+        """Replaces the dialect's own, which waits for the server four times as long, or without a bound.
+
+        The end of a connection whose statement was cancelled is waited for: the server must have heard of that before
+        its caller goes on. The end of one that was not in use is not.
+        """
+        driver = adapted.driver_connection
+        try:
+            task = asyncio.get_running_loop().create_task(self._end(driver))
+        except RuntimeError:  # called by the garbage collector outside of any loop
+            self._link.kill(driver)
+            return
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        if driver not in self._stale and in_greenlet():
+            await_only(asyncio.shield(task))
+
+    async def _end(self, driver: Any) -> None:
+        self._open.discard(driver)
+        try:
+            async with asyncio.timeout(END_WAIT_S):
+                await self._link.end(driver)
+        except Exception:  # noqa: BLE001 - it is being thrown away: a server that cannot hear that finds out itself
+            self._link.kill(driver)
+
+    async def close(self) -> None:
+        """End every connection; takes `END_WAIT_S` at most."""
+        await asyncio.gather(*map(self._end, [*self._open]), *self._ending)
+        await self.engine.dispose(close=False)
+
+
+def _note_time(_adapted: Any, record: Any) -> None:
+    record.info["made_s"] = time.monotonic()

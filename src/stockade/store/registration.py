@@ -1,0 +1,252 @@
+"""One process's registration in `guards_in_use`, and the store that carries out nothing without it.
+
+The heartbeat renews the row. While that is confirmed, a command costs a comparison of two numbers before its
+transaction and one before its commit. Once the lease may be over, the next command renews first. Under the guard NONE,
+whose writes compare nothing, no transaction may commit after another control has started: on PostgreSQL that one waits
+for it (`GuardsInUse.register`), elsewhere each transaction holds the row until its commit (`is_registered`).
+Neighbours: `guards_in_use` has the statements, `shop.wiring` opens one for each process.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from stockade.core import Accepted, Busy, Command, Guard, NotSupported, Position, Rejected, StockadeError
+from stockade.core.secrets import hide_password
+from stockade.drivers.failures import Failure, classify
+from stockade.store.backends import CommitLost
+from stockade.store.database import Database
+from stockade.store.dialect import Dialect
+from stockade.store.fold import Batch
+from stockade.store.guards_in_use import GuardRefused, GuardsInUse, Use, is_registered, this_process
+from stockade.store.resource import Resource
+from stockade.store.transact import SqlStore
+
+LEASE_S = 15.0
+BEATS_PER_LEASE = 3
+TRIES = 3  # how often one renewal tries: the connection may be stale, or the reply to a commit lost
+PAUSE_S = 0.5  # between two renewals after one that failed; commands meanwhile get its error
+REMOVE_WAIT_S = 2.0  # a stop does not wait longer for a database that is away: the lease ends by itself
+
+PASSING = (Failure.LOST, Failure.TIMEOUT, Failure.DEADLOCK, Failure.CONFLICT)
+
+log = logging.getLogger(__name__)
+
+
+def suspended_too() -> float:
+    """A monotonic clock in seconds that also counts while the machine is suspended, where the system has one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+class Registration:
+    """This process's row. Open it before the first command, close it after the last.
+
+    Args:
+        database: a connection of its own to the database that the process writes to.
+        lease_s: how long others believe that this process lives after its last heartbeat, in seconds.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(
+        self, database: Database, lease_s: float = LEASE_S, clock: Callable[[], float] = suspended_too
+    ) -> None:
+        self._database, self._lease_s, self._clock = database, lease_s, clock
+        self._beat_s = lease_s / BEATS_PER_LEASE
+        self._guards = GuardsInUse(database, lease_s, self._beat_s)
+        self._id = uuid4().hex
+        self._use: Use | None = None
+        self._valid_until_s = 0.0
+        self._renewal: asyncio.Task[None] | None = None
+        self._failure: StockadeError | None = None  # of the last renewal
+        self._again_s = 0.0  # no other renewal before
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._strict = False
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether the lease may be over, or nearly so: a command that begins now needs time to end."""
+        return self._clock() >= self._valid_until_s
+
+    @property
+    def refused(self) -> str:
+        """Why this process may not write any more; empty while it may, as far as is known."""
+        return str(self._failure) if isinstance(self._failure, GuardRefused) else ""
+
+    async def open(self, use: Use, *, strict: bool) -> None:
+        """Register, and send heartbeats from here on.
+
+        Args:
+            use: what this process writes under.
+            strict: its guard compares nothing at the write, so no transaction may commit after the lease.
+
+        Raises:
+            GuardRefused: a process is there that this one would not be right beside.
+            Busy: the database cannot be reached, or gave no turn.
+            NotSupported: the database refuses it, e.g. because the table is missing or the user may not write.
+        """
+        self._use, self._strict = use, strict
+        await self._renew()
+        self._heartbeat = asyncio.create_task(self._beat(), name="stockade-guard-heartbeat")
+
+    async def close(self) -> None:
+        """Stop the heartbeat and remove the row, so that another control may start at once."""
+        under_way = [task for task in (self._heartbeat, self._renewal) if task is not None]
+        if not under_way:
+            return
+        for task in under_way:
+            task.cancel()
+        await asyncio.wait(under_way)
+        guards = GuardsInUse(self._database, self._lease_s, min(REMOVE_WAIT_S, self._lease_s))
+        try:
+            await guards.remove(self._id)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the row ends with its lease
+            log.warning("registration not removed, it ends with its lease of %s s: %r", self._lease_s, error)
+
+    async def confirm(self) -> None:
+        """Renew the lease now, together with everybody who asks meanwhile.
+
+        Raises:
+            Busy: it cannot be renewed: another control has this database (NOT_READY), or no answer (DEPENDENCY_DOWN).
+        """
+        if self._renewal is None or self._renewal.done():
+            if self._failure is not None and self._clock() < self._again_s:
+                raise _busy(self._failure)
+            self._renewal = asyncio.create_task(self._renew(), name="stockade-guard-renewal")
+            self._renewal.add_done_callback(_seen)
+        try:
+            await asyncio.shield(self._renewal)
+        except StockadeError as error:
+            raise _busy(error) from error
+
+    def hold(self, connection: Connection, dialect: Dialect) -> None:
+        """Hold the row until the end of this transaction, where the guard and the database ask for it.
+
+        Args:
+            connection: in a transaction that is about to write.
+            dialect: of its database.
+
+        Raises:
+            Busy: the row is gone (NOT_READY); nothing may be written.
+        """
+        if self._strict and dialect.name != "postgres" and not is_registered(connection, dialect, self._id):
+            self._valid_until_s = 0.0
+        self.require()
+
+    def require(self) -> None:
+        """Refuse to go on once the lease may be over.
+
+        Raises:
+            Busy: it may be (NOT_READY); nothing may be written.
+        """
+        if self.lapsed:
+            raise Busy("the registration of this process's guard is over: another may be in use by now", "NOT_READY")
+
+    async def _renew(self) -> None:
+        """Renew the row, or write it again if another process has removed it.
+
+        Raises:
+            GuardRefused, Busy, NotSupported: as `open`.
+        """
+        began_s = self._clock()
+        try:
+            await self._renew_or_register()
+        except StockadeError as error:
+            if isinstance(error, GuardRefused) and not self.refused and self._valid_until_s:
+                log.error("this process takes no more commands: %s", error)
+            if isinstance(error, GuardRefused):
+                self._valid_until_s = min(self._valid_until_s, began_s)
+            self._failure, self._again_s = error, self._clock() + PAUSE_S
+            raise
+        # one beat less than the lease, so that a command that begins now has time to end
+        self._failure, self._valid_until_s = None, began_s + self._lease_s - self._beat_s
+
+    async def _renew_or_register(self) -> None:
+        assert self._use is not None, "open it first"
+        for left in reversed(range(TRIES)):
+            try:
+                if not self._valid_until_s or not await self._guards.renew(self._id):
+                    await self._guards.register(self._id, self._use, this_process())
+                return
+            except StockadeError:
+                raise
+            except Exception as error:
+                failure = Failure.LOST if isinstance(error, CommitLost | TimeoutError) else classify(error)
+                why = hide_password(str(error).partition("\n")[0])
+                if failure not in PASSING:
+                    raise NotSupported(f"the guard cannot be registered: {why}") from error
+                if not left and failure is Failure.TIMEOUT:
+                    text = "a transaction of another process is still open on this database: end it, or that process"
+                    raise Busy(f"the guard cannot be registered: {text} ({why})", "LOCK_TIMEOUT") from error
+                if not left:
+                    raise Busy(f"the guard cannot be registered: {why}", "DEPENDENCY_DOWN") from error
+
+    async def _beat(self) -> None:
+        pause_s = self._beat_s
+        while True:  # until `close` cancels it
+            await asyncio.sleep(pause_s)
+            pause_s = self._beat_s
+            try:
+                await self.confirm()
+            except Busy as error:  # logged; the next beat tries again, and commands wait for it
+                log.warning("guard not renewed: %s", error)
+                pause_s = min(pause_s, PAUSE_S)
+
+
+def _busy(error: StockadeError) -> Busy:
+    """What a command hears when the registration cannot be confirmed."""
+    if isinstance(error, Busy):
+        return Busy(str(error), error.code, error.retry_after_s)
+    return Busy(str(error), "NOT_READY")
+
+
+def _seen(renewal: "asyncio.Task[None]") -> None:
+    """Whoever asked may be gone; the failure is kept in the registration."""
+    if not renewal.cancelled():
+        renewal.exception()
+
+
+class RegisteredStore(SqlStore):
+    """A store that writes only while its process is registered.
+
+    Args:
+        database, resources, checkpoint: as of `SqlStore`.
+        registration: see `Registration`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        resources: Sequence[Resource],
+        registration: Registration,
+        checkpoint: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(database, resources, checkpoint)
+        self._registration = registration
+
+    async def transact(
+        self,
+        commands: Sequence[Command],
+        guard: Guard,
+        *,
+        deadline: float,
+        positions: Sequence[Position] = (),
+        decided: Callable[[], None] | None = None,
+    ) -> list[Accepted | Rejected | Exception]:
+        """See `stockade.core.Store.transact`; Busy (NOT_READY) for every command while another control is in use."""
+        if self._registration.lapsed:
+            try:
+                await self._registration.confirm()
+            except Busy as error:
+                return [error for _ in commands]
+        return await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
+
+    def _save(self, connection: Connection, batch: Batch, guard: Guard) -> Batch:
+        self._registration.hold(connection, self.database.dialect)
+        saved = super()._save(connection, batch, guard)
+        self._registration.require()
+        return saved

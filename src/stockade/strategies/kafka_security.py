@@ -1,0 +1,110 @@
+"""How clients reach the brokers: encryption and login. The one place that builds the client library's settings for it.
+
+Values only: nothing here needs a Kafka client. Neighbours: `kafka_admin` makes clients, `shop.kafka` fills this from
+the settings, whose names the messages use. Source of the settings: librdkafka's CONFIGURATION.md.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SECURITIES = ("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
+NO_LOGIN = "none"
+MECHANISMS = (NO_LOGIN, "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSecurity:
+    """Encryption and login of every client.
+
+    Attributes:
+        security: `plaintext`, `ssl`, `sasl_plaintext` (a login, nothing encrypted) or `sasl_ssl`.
+        sasl_mechanism: `none`, `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
+        username, password: of the login.
+        ssl_ca: PEM file of the authorities that the brokers' certificates are checked against; empty: the system's.
+        ssl_cert, ssl_key: PEM files of the client's own certificate and key; empty: none.
+        ssl_key_password: of an encrypted key.
+        ssl_check_hostname: whether a broker's certificate must name the host that was asked for.
+
+    Raises:
+        ValueError: the values do not fit together, or a file cannot be read; the message names the setting.
+    """
+
+    security: str = "plaintext"
+    sasl_mechanism: str = NO_LOGIN
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ssl_ca: str = ""
+    ssl_cert: str = ""
+    ssl_key: str = ""
+    ssl_key_password: str = field(default="", repr=False)
+    ssl_check_hostname: bool = True
+
+    def __post_init__(self) -> None:
+        if self.security not in SECURITIES:
+            raise ValueError(f"kafka_security must be one of {', '.join(SECURITIES)}, not {self.security!r}")
+        if self.sasl_mechanism not in MECHANISMS:
+            raise ValueError(f"kafka_sasl_mechanism must be one of {', '.join(MECHANISMS)}")
+        self._check_login()
+        self._check_encryption()
+
+    @property
+    def _logs_in(self) -> bool:
+        return self.security.startswith("sasl")
+
+    @property
+    def _encrypts(self) -> bool:
+        return self.security.endswith("ssl")
+
+    def _check_login(self) -> None:
+        given = {
+            "kafka_sasl_mechanism": self.sasl_mechanism != NO_LOGIN,
+            "kafka_username": bool(self.username),
+            "kafka_password": bool(self.password),
+        }
+        if self._logs_in and not all(given.values()):
+            missing = ", ".join(name for name, there in given.items() if not there)
+            raise ValueError(f"kafka_security = {self.security!r} needs {missing}")
+        if not self._logs_in and any(given.values()):
+            named = ", ".join(name for name, there in given.items() if there)
+            raise ValueError(f"{named}: only with kafka_security sasl_plaintext or sasl_ssl, not {self.security!r}")
+
+    def _check_encryption(self) -> None:
+        files = {"kafka_ssl_ca": self.ssl_ca, "kafka_ssl_cert": self.ssl_cert, "kafka_ssl_key": self.ssl_key}
+        given = {**files, "kafka_ssl_key_password": self.ssl_key_password}
+        unchecked = ["kafka_ssl_check_hostname"] if not self.ssl_check_hostname else []
+        named = ", ".join([name for name, value in given.items() if value] + unchecked)
+        if named and not self._encrypts:
+            raise ValueError(f"{named}: only with kafka_security ssl or sasl_ssl, not {self.security!r}")
+        if bool(self.ssl_cert) != bool(self.ssl_key):
+            raise ValueError("kafka_ssl_cert and kafka_ssl_key are needed together")
+        if self.ssl_key_password and not self.ssl_key:
+            raise ValueError("kafka_ssl_key_password: only with kafka_ssl_key")
+        for name, path in files.items():
+            if path and not (Path(path).is_file() and os.access(path, os.R_OK)):
+                raise ValueError(f"{name} = {path!r}: there is no such file, or it cannot be read")
+
+    def settings(self) -> dict[str, Any]:
+        """The client library's settings."""
+        found: dict[str, Any] = {"security.protocol": self.security}
+        if self._logs_in:
+            login = {"sasl.mechanism": self.sasl_mechanism, "sasl.username": self.username}
+            found.update(login, **{"sasl.password": self.password})
+        if self._encrypts:
+            found["ssl.ca.location"] = self.ssl_ca or "probe"  # where systems keep theirs
+            found["ssl.endpoint.identification.algorithm"] = "https" if self.ssl_check_hostname else "none"
+            files = {"ssl.certificate.location": self.ssl_cert, "ssl.key.location": self.ssl_key}
+            own = {**files, "ssl.key.password": self.ssl_key_password}
+            found.update({name: value for name, value in own.items() if value})
+        return found
+
+
+class KafkaBrokers(NamedTuple):
+    """Brokers to ask first, `host:port,…`, and how."""
+
+    bootstrap: str
+    security: KafkaSecurity = KafkaSecurity()
+
+
+Brokers = KafkaBrokers | str  # a text is brokers without encryption and login
