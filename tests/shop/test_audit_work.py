@@ -15,8 +15,9 @@ from sqlalchemy import func, select, text
 from benchmarks.big_shop import Size, fill
 from stockade.lab.servers import drop_database, fresh_database
 from stockade.shop import jobs, queries
-from stockade.shop.audit import RULES, summary
+from stockade.shop.audit import RULES, audit, summary
 from stockade.shop.audit.finding import Scope
+from stockade.shop.audit.plan import SCREENS
 from stockade.shop.relay import Inbox
 from stockade.store import Database
 from stockade.store.migrate import migrate
@@ -62,6 +63,8 @@ async def relaying(database):
 
 WORK = {
     **{rule.__name__: (reading(lambda conn, r=rule: list(r(conn, Scope()))), PASS) for rule in RULES},
+    **{screen.statement.__name__: (reading(screen.look), PASS) for screen in SCREENS},
+    "audit": (reading(audit), PASS),
     "summary": (reading(summary), PASS),
     "popular": (reading(queries.popular, now_ms=Size.of(2 * ORDERS).ends_ms, days=30), PASS),
     "popular by revenue": (reading(queries.popular, now_ms=Size.of(2 * ORDERS).ends_ms, days=30, by="revenue"), PASS),

@@ -96,6 +96,7 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
 
 
 def audit(
+    *,
     database: DatabaseOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     pace: Annotated[

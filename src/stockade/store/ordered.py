@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-_WALK = "SELECT set_config('enable_bitmapscan', 'off', false), set_config('enable_sort', 'off', false)"
-_AS_BEFORE = ("RESET enable_bitmapscan", "RESET enable_sort")
+from stockade.store.local_settings import local_settings
+
+_WALK = {"enable_bitmapscan": "off", "enable_sort": "off"}
 
 
 @contextmanager
@@ -19,11 +20,5 @@ def in_index_order(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "postgresql":
         yield
         return
-    try:
-        connection.exec_driver_sql(_WALK)
+    with local_settings(connection, _WALK):
         yield
-        for statement in _AS_BEFORE:
-            connection.exec_driver_sql(statement)
-    except BaseException:
-        connection.invalidate()  # it would go back to its pool as it is
-        raise

@@ -91,7 +91,7 @@ def version_gap(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
 def ledger_chain(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """What an entry says was left is what the entry before it left, moved by its own delta."""
-    suspects = [row.row_id for row in scope.rows(conn, _out_of_step())]
+    suspects = [row.row_id for row in scope.rows(conn, out_of_step())]
     chunks = (suspects[at : at + CHUNK] for at in range(0, len(suspects), CHUNK))
     found = (row for chunk in chunks for row in scope.rows(conn, _unlinked(chunk)))
     for row in islice(found, scope.limit):
@@ -159,7 +159,7 @@ def _unlinked(row_ids: Sequence[str]) -> Select[Any]:
     return select(linked).where(or_(linked.c.amount != linked.c.amount_after, linked.c.held != linked.c.held_after))
 
 
-def _out_of_step() -> Select[Any]:
+def out_of_step() -> Select[Any]:
     """Rows of which an entry does not follow from the version before it, or has no such version, or has a double.
 
     Every entry is laid under its own version and under the next one. A window over all entries would say at once what

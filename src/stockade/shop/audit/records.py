@@ -80,7 +80,8 @@ def _of_refused(id_: Column[str], what: str) -> Select[Any]:
     """
     ids = select(requests.c.id).where(refused()).group_by(requests.c.id).subquery()
     there = func.coalesce(ids.c.id, "") != ""
-    effects: Select[Any] = select(*(id_.label("id"), literal(what).label("what")))
+    named: list[ColumnElement[Any]] = [id_.label("id"), literal(what).label("what")]
+    effects = select(*named)
     return effects.join_from(id_.table, ids, ids.c.id == id_, isouter=True).where(there)
 
 
@@ -91,7 +92,7 @@ def event_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """
     both = _facts_and_events()
     count = func.sum(both.c.events)
-    expected = func.max(both.c.at_ms) >= _purged_ms()
+    expected = func.max(both.c.at_ms) >= purged_ms()
     statement = (
         select(both.c.request_id, both.c.event, count)
         .group_by(both.c.request_id, both.c.event)
@@ -125,18 +126,12 @@ def stock_told(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
     A batch that changes a SKU several times tells of the last change only.
     """
-    change = _changes_and_events()
-    purged_ms = _purged_ms()
-    newest, newest_told, excused = (
-        func.max(case((which, change.c.version), else_=0))
-        for which in (change.c.version > 0, change.c.events > 0, change.c.at_ms < purged_ms)
-    )
-    untold = select(change.c.key, newest).group_by(change.c.key).having(newest > newest_told, newest > excused)
+    change = changes_and_events()
+    newest, told, excused = newest_of(change).values()
+    untold = select(change.c.key, newest).group_by(change.c.key).having(newest > told, newest > excused)
     for key, version in scope.rows(conn, untold):
         yield Violation("stock-told", f"{key} version {version}", 1, 0)
-    wrong = select(change.c.key, change.c.request_id, change.c.version, change.c.events).where(
-        change.c.events > 0, or_(change.c.version == 0, change.c.events > 1)
-    )
+    wrong = select(change.c.key, change.c.request_id, change.c.version, change.c.events).where(told_wrongly(change))
     for key, id_, version, times in scope.rows(conn, wrong):
         if version == 0:
             yield Violation("stock-told", f"{key} request:{id_}", "a change that it tells of", "nothing of it")
@@ -144,7 +139,7 @@ def stock_told(conn: Connection, scope: Scope) -> Iterator[Violation]:
             yield Violation("stock-told", f"{key} version {version}", 1, int(times))
 
 
-def _changes_and_events() -> Subquery:
+def changes_and_events() -> Subquery:
     """Changes of SKUs with how many events tell of them, and events that tell of no change (version 0)."""
     both = together(
         select(
@@ -160,7 +155,19 @@ def _changes_and_events() -> Subquery:
     return summed(select(both.c.key, both.c.request_id, *named).group_by(both.c.key, both.c.request_id)).subquery()
 
 
-def _purged_ms() -> ColumnElement[int]:
+def newest_of(change: Subquery) -> dict[str, ColumnElement[int]]:
+    """The version of a SKU's newest change, of the newest that is told, and of the newest whose event may be gone."""
+    gone = change.c.at_ms < purged_ms()
+    of = {"newest": change.c.version > 0, "told": change.c.events > 0, "excused": gone}
+    return {name: func.max(case((which, change.c.version), else_=0)) for name, which in of.items()}
+
+
+def told_wrongly(change: Subquery) -> ColumnElement[bool]:
+    """Events of no change, or of a change twice."""
+    return and_(change.c.events > 0, or_(change.c.version == 0, change.c.events > 1))
+
+
+def purged_ms() -> ColumnElement[int]:
     """Events made before that may be gone. A part of each statement: a purge beside the audit raises it."""
     return func.coalesce(select(marks.c.at_ms).where(marks.c.name == PURGED).scalar_subquery(), -_NEVER)
 

@@ -1,24 +1,28 @@
-"""A long audit, rule by rule: it shows how far it is, leaves room for others, and ends.
+"""A long audit, step by step: it shows how far it is, leaves room for others, and ends.
 
-Each rule is a read of its own, so none keeps a snapshot open for longer than itself. Neighbours: the command line and
+Each step is a read of its own, so none keeps a snapshot open for longer than itself. Neighbours: the command line and
 `benchmarks.audit` run it; `audit` checks everything on one connection.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from stockade.core import Busy
 from stockade.shop.audit.finding import Rule, Scope, Violation
+from stockade.shop.audit.plan import SCREENS, UNSCREENED, name
 from stockade.shop.audit.rules import RULES
+from stockade.shop.audit.screen import Screen
 from stockade.shop.audit.session import bounded
 from stockade.shop.audit.summary import Summary, summary
 
+S = TypeVar("S")
 T = TypeVar("T")
+AT_ONCE = 2  # steps, without a pace: MariaDB and MySQL use one core for each
 MAX_WAIT_S = 600.0  # of work; pauses come on top
 
 
@@ -41,11 +45,12 @@ class LongAudit:
 
     Attributes:
         read: runs a query on a connection.
-        pace: the share of the time in which it works, above 0 and up to 1. After each rule it rests, so that work and
+        pace: the share of the time in which it works, above 0 and up to 1. After each step it rests, so that work and
             rest come to that share; below 1 it also keeps to one core of the server.
         wait_s: the longest all rules together may work, in seconds; the rests are not counted.
         limit: violations that one rule reports at most.
-        progress: told the name of the rule that begins, how many are done, and how many there are.
+        progress: told the names of the rules that are looked at now, how many are done, and how many there are.
+        seconds: how long each step took, by its name.
     """
 
     read: Read
@@ -70,28 +75,51 @@ class LongAudit:
         of = len(RULES) + 1
         self.progress(summary.__name__, 0, of)
         figures = await self._step(summary.__name__, summary)
-        found: list[Violation] = []
-        for done, rule in enumerate(RULES, 1):
-            await self._rest()
-            self.progress(rule.__name__, done, of)
-            found += await self._step(rule.__name__, self._checked(rule))
-        return figures, found
+        await self._rest()
+        decided: set[Rule] = set()
 
-    def _checked(self, rule: Rule) -> Callable[[Connection], list[Violation]]:
-        return lambda conn: list(rule(conn, Scope(self.limit)))
+        async def look(screen: Screen) -> set[Rule]:
+            self.progress(", ".join(map(name, screen.rules)), 1 + len(decided), of)
+            answer = await self._step(screen.statement.__name__, screen.look)
+            decided.update(screen.rules)
+            return answer
+
+        async def check(rule: Rule) -> list[Violation]:
+            self.progress(name(rule), of - 1, of)
+            return await self._step(name(rule), lambda conn: list(rule(conn, Scope(self.limit))))
+
+        suspects = set(UNSCREENED).union(*await self._each(look, SCREENS))
+        found = await self._each(check, sorted(suspects, key=RULES.index))
+        return figures, [violation for each in found for violation in each]
+
+    async def _each(self, work: Callable[[S], Awaitable[T]], things: Sequence[S]) -> list[T]:
+        """The answers for all things, a few of which are at work at once; with a pace one, and a rest after each."""
+        gate = asyncio.Semaphore(AT_ONCE if self.pace == 1 else 1)
+
+        async def one(thing: S) -> T:
+            async with gate:
+                answer = await work(thing)
+                await self._rest()
+                return answer
+
+        tasks = [asyncio.create_task(one(thing)) for thing in things]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _step(self, name: str, query: Callable[[Connection], T]) -> T:
         left_s = self.wait_s - sum(self.seconds.values())
         if left_s <= 0:
             raise Busy(f"the audit did not end within {self.wait_s:.0f} s of work, before {name}", "DEPENDENCY_DOWN")
 
-        def body(conn: Connection) -> Any:
+        def body(conn: Connection) -> tuple[T, float]:
+            began_s = time.monotonic()
             with bounded(conn, left_s, alone=self.pace < 1):
-                return query(conn)
+                return query(conn), time.monotonic() - began_s
 
-        began_s = time.monotonic()
-        answer: T = await self.read(body, timeout_s=left_s)
-        self.seconds[name] = time.monotonic() - began_s
+        answer, self.seconds[name] = await self.read(body, timeout_s=left_s)
         return answer
 
     async def _rest(self) -> None:

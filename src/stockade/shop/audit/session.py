@@ -1,4 +1,4 @@
-"""What an audit asks of its connection: an end of each statement, and memory enough to sort in.
+"""What an audit asks of its connection: an end of each statement, and memory enough to sort and to group in.
 
 Given back as it was: the connection may belong to a pool. Neighbours: `run` audits with it; `rules` do without.
 """
@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-SORT_MB = 64  # of the server's memory, for each sort of one statement
+from stockade.store.local_settings import local_settings
+
+SORT_MB = 64  # of the server's memory, for each sort or hash table of one statement
 _STEPS = 100_000  # of SQLite between two looks at the clock
 
 
@@ -23,34 +25,47 @@ def bounded(conn: Connection, wait_s: float, *, alone: bool) -> Iterator[None]:
         wait_s: the longest one statement may take, in seconds.
         alone: one core is enough: PostgreSQL uses no parallel workers.
     """
-    if conn.dialect.name == "sqlite":
-        driver: Any = conn.connection.driver_connection
-        end = time.monotonic() + wait_s
-        driver.set_progress_handler(lambda: int(time.monotonic() > end), _STEPS)
-        try:
-            yield
-        finally:
-            driver.set_progress_handler(None, 0)
-        return
+    match conn.dialect.name:
+        case "sqlite":
+            with _watched(conn.connection.driver_connection, time.monotonic() + wait_s):
+                yield
+        case "postgresql":
+            settings = {"statement_timeout": str(int(wait_s * 1000)), "work_mem": f"{SORT_MB}MB"}
+            if alone:
+                settings["max_parallel_workers_per_gather"] = "0"
+            with local_settings(conn, settings):
+                yield
+        case "mariadb":
+            with _session(conn, {"max_statement_time": wait_s, "sort_buffer_size": SORT_MB * 2**20}):
+                yield
+        case _:
+            with _session(conn, {"max_execution_time": int(wait_s * 1000), "sort_buffer_size": SORT_MB * 2**20}):
+                yield
+
+
+@contextmanager
+def _watched(driver: Any, end: float) -> Iterator[None]:
+    """Interrupt SQLite when the time has come, on the monotonic clock."""
+    driver.set_progress_handler(lambda: int(time.monotonic() > end), _STEPS)
     try:
-        for statement, _ in _settings(conn, wait_s, alone):
-            conn.exec_driver_sql(statement)
         yield
-        for _, statement in _settings(conn, wait_s, alone):
-            conn.exec_driver_sql(statement)
+    finally:
+        driver.set_progress_handler(None, 0)
+
+
+@contextmanager
+def _session(conn: Connection, settings: dict[str, float]) -> Iterator[None]:
+    """Set something in the session of MariaDB or MySQL meanwhile."""
+    read = ", ".join(f"@@SESSION.{name}" for name in settings)
+    try:
+        before = conn.exec_driver_sql(f"SELECT {read}").one()
+        _set(conn, settings)
+        yield
+        _set(conn, dict(zip(settings, before, strict=True)))
     except BaseException:
         conn.invalidate()  # it would go back to its pool as it is
         raise
 
 
-def _settings(conn: Connection, wait_s: float, alone: bool) -> list[tuple[str, str]]:
-    """Statements that set something, each with the one that sets it back."""
-    if conn.dialect.name == "postgresql":
-        names = {"statement_timeout": int(wait_s * 1000), "work_mem": f"'{SORT_MB}MB'"}
-        if alone:
-            names["max_parallel_workers_per_gather"] = 0
-        return [(f"SET {name} = {value}", f"RESET {name}") for name, value in names.items()]
-    limit = "max_statement_time" if conn.dialect.name == "mariadb" else "max_execution_time"
-    value = wait_s if conn.dialect.name == "mariadb" else int(wait_s * 1000)
-    names = {limit: value, "sort_buffer_size": SORT_MB * 2**20}
-    return [(f"SET SESSION {name} = {value}", f"SET SESSION {name} = DEFAULT") for name, value in names.items()]
+def _set(conn: Connection, settings: dict[str, float]) -> None:
+    conn.exec_driver_sql("SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items()))
