@@ -173,8 +173,11 @@ class ThreadedTransport:
         """
         if self._answered == len(self._flight):
             sock = self._socket
-            if sock is None or self._closed or sock.has_part() or (
-                own.began - sock.used_at > FRESH_S and sock.is_dead()
+            if (
+                sock is None
+                or self._closed
+                or sock.has_part()
+                or (own.began - sock.used_at > FRESH_S and sock.is_dead())
             ):
                 self._connect(own)
             with self._guard:
