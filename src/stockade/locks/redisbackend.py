@@ -85,7 +85,7 @@ class RedisBackend:
                 await self._debts.forget(ask.owner, self._limit(deadline, self._port.now()))
             if not ask.spec.fair:
                 granted = await self._spin(ask, deadline, self._tuning.spin_s)
-            elif self._room.deaf:
+            elif self._room.refused and self._room.deaf:
                 granted = await self._spin(ask, deadline, _UNHEARD_S)
             elif self._room.listening and deadline > self._port.now():
                 granted = await self._wait_turn(ask, deadline)

@@ -74,7 +74,7 @@ class WaitRoom:
         self._transport = transport
         self._events = events
         self._deaf_until = float("-inf")
-        self._said = False
+        self.refused = False  # whether that has ever happened, and been told
         self._begin()
         renew_at_fork(self)
 
@@ -94,7 +94,7 @@ class WaitRoom:
     @property
     def deaf(self) -> bool:
         """Whether the server has lately refused to let this process hear notices: its waiters must ask again."""
-        return self._said and self._deaf_until > self.port.now()
+        return self.refused and self._deaf_until > self.port.now()
 
     @property
     def listening(self) -> bool:
@@ -119,9 +119,9 @@ class WaitRoom:
 
     def _be_deaf(self, why: str) -> None:
         self._deaf_until = self.port.now() + _DEAF_S
-        if self._said:
+        if self.refused:
             return
-        self._said = True
+        self.refused = True
         pattern = f"{self.channel}*"
         log.warning("waiters of locks poll: the server refuses the channels %s to this user: %s", pattern, why)
         self._events.emit(LockEvent("polling", "", self.port.process(), detail=f"{pattern}: {why}"))

@@ -97,7 +97,14 @@ class Pipe(asyncio.Protocol):
         if not self._waiting and now - self._used_at > FRESH_S and not self._lives(now):
             return None
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._write(future, now + timeout_s, data, data)
+        due, waiting = now + timeout_s, self._waiting
+        if waiting:
+            self._write(future, due, data, data)
+            return future
+        self._transport.write(data)
+        waiting.append((future, due, data))
+        if due < self._watch_at:
+            self._look_by(due)
         return future
 
     def send(self, parts: tuple[bytes | str | int, ...], timeout_s: float) -> "asyncio.Future[Any]":
