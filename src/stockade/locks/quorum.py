@@ -25,6 +25,7 @@ from stockade.locks.survey import holder_of
 _RELEASE = ("mutex_common", "mutex_release")
 _CALL_LEAST_S = 0.03  # of each server that is asked in turn when the caller's time is nearly over
 _WITHDRAW_S = 0.1  # for how long a caller waits for the withdrawal of its request from all; then they are owed it
+_SILENT_PAUSE_S = 0.05  # as `spin_s`, after a round without a majority of answers
 _MOST_TOLD = 100  # refusals of different wording
 _DRIFT_SHARE, _DRIFT_S = 0.01, 0.002
 
@@ -107,17 +108,27 @@ class QuorumBackend:
             raise NotSupported("a quorum has mutexes only; read/write locks and semaphores need one Redis server")
         if self._debts.concern(ask.owner):
             await self._debts.forget(ask.owner, max(self._end(deadline) - self._port.now(), 0.0))
+        give_up = min(deadline, self._port.now() + self.patience_s)
         try:
             while True:
-                granted = await self._try(ask, self._end(deadline))
+                silent: LockUnavailable | None = None
+                try:
+                    granted = await self._try(ask, self._end(deadline))
+                except LockUnavailable as error:
+                    granted, silent = None, error
                 if granted is not None:
                     return granted
+                if silent is not None and self._port.now() >= give_up:
+                    raise silent
                 answers = await self._release_all(ask, max(deadline, self._port.now()) + _WITHDRAW_S)
                 now = self._port.now()
+                if silent is not None and now >= give_up:
+                    raise silent
                 if now >= deadline:
                     self._owe(ask, answers)
                     return None
-                await self._port.sleep(min(self._tuning.spin_s * random.uniform(0.5, 3.0), deadline - now))
+                pause_s = _SILENT_PAUSE_S if silent is not None else self._tuning.spin_s
+                await self._port.sleep(min(pause_s * random.uniform(0.5, 3.0), deadline - now))
         except BaseException:
             self._port.finish(self._give_back(ask, self._port.now() + _WITHDRAW_S))
             raise
