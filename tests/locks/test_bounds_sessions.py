@@ -257,7 +257,9 @@ def test_control_a_wait_without_bounds_hangs(kind, site, monkeypatch):
     monkeypatch.setattr(bounds, "_HANG_S", 1.0)
     monkeypatch.setattr(Session, "_look", lambda self, bound_s: None)
     monkeypatch.setattr(SessionLocks, "_unlimited", unbounded)
-    monkeypatch.setattr("stockade.locks.sessions.acquirer.Acquirer._answer", lambda self, queue, statement: statement)
+    monkeypatch.setattr(
+        "stockade.locks.sessions.acquirer.Acquirer._answer", lambda self, queue, session, statement: statement
+    )
     with Face("threads", kind, url_of(kind, site.link.port)) as user:
         warm(user)
         with site.broken("stopped"), pytest.raises(AssertionError, match="hang"):
