@@ -17,7 +17,7 @@ import asyncpg
 from benchmarks.ground import FINGERPRINT, HOT, PLANS, Buy, Ground
 from benchmarks.harness import Loop
 from benchmarks.ours import POOL, WAIT_S
-from stockade.core import Accepted, Backoff, JsonValue, Key
+from stockade.core import Accepted, Backoff, JsonValue
 from stockade.shop import words
 from stockade.store.codec import encode_body, encode_outcome
 from stockade.store.fold import part_of
@@ -41,7 +41,7 @@ ADD_ENTRY = (
     "VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $3, $9)"
 )
 ADD_EVENT = "INSERT INTO outbox (request_id, seq, kind, key, body, created_ms, part) VALUES ($1, 0, $2, $3, $4, $5, $6)"
-PART = part_of(Key("stock", HOT))
+PART = part_of(f"stock:{HOT}")
 EMPTY_CART = "DELETE FROM cart_items WHERE user_id = $1 AND sku_id = $2"
 SET_ACCOUNT = "UPDATE point_accounts SET balance = $2, version = $3, stamp = $4 WHERE id = $1"
 SET_SKU = "UPDATE skus SET on_hand = $2, version = $3, stamp = $4 WHERE id = $1"

@@ -84,6 +84,8 @@ DECISIONS = {
     "an event of another type": (accepted(events=[("e", S, {})]), "no event"),
     "an event without a kind": (accepted(events=[Event("", S, {})]), "no event"),
     "an event's kind": (accepted(events=[Event("e" * 65, S, {})]), "no event"),
+    "an event's key, half a pair": (accepted(events=[Event("e", Key("stock", "\ud800"), {})]), "no text"),
+    "an event's key that is none": (accepted(events=[Event("e", ("stock", "s"), {})]), "no event"),
     "an event's key": (accepted(events=[Event("e", Key("stock", "s" * 80), {})]), "no event"),
     "an unknown table": (put({"id": 1}, table="audit_trail"), "'audit_trail', a table that this store does not know"),
     "an unknown table replaced": (put({"id": 1}, table="audit_trail", replace=True), "does not know"),

@@ -10,7 +10,13 @@ from stockade.store.codec import decode_outcome, encode_body, encode_outcome
 from stockade.store.kept_json import check_json, encoded
 from stockade.store.known_tables import KnownTables, Unfit
 from stockade.store.resource import Resource
-from stockade.store.wrong_use import change_problem, fits_outbox, keys_problem, outcome_problem
+from stockade.store.wrong_use import (
+    MAX_EVENT_KEY,
+    MAX_EVENT_KIND,
+    change_problem,
+    keys_problem,
+    outcome_problem,
+)
 
 OUTBOX_PARTS = 16  # fixed: events already written keep their part
 
@@ -96,15 +102,16 @@ class Folder:
         batch.again = lambda true: self.fold(commands, {**rows, **true}, known)
         seen: dict[str, tuple[str, Answer]] = {}
         alone = len(commands) == 1
-        for command in commands:
-            answer = self._replayed(command, known, seen, batch)
-            if answer is None and not batch.made.isdisjoint(command.keys):
-                answer = Needs(())  # a row that this batch inserts cannot be changed by the same statement: once more
-            elif answer is None:
-                answer = self._decide(command, rows, batch, alone)
-                seen[command.request_id] = (command.fingerprint, answer)
-            batch.answers.append(answer)
         try:
+            for command in commands:
+                answer = self._replayed(command, known, seen, batch)
+                if answer is None and not batch.made.isdisjoint(command.keys):
+                    # a row that this batch inserts cannot be changed by the same statement: once more
+                    answer = Needs(())
+                elif answer is None:
+                    answer = self._decide(command, rows, batch, alone)
+                    seen[command.request_id] = (command.fingerprint, answer)
+                batch.answers.append(answer)
             self._announce(batch)
             check_json(batch.told)
             self._tables.check_inserts(batch.inserts)
@@ -281,25 +288,34 @@ def _posted(command: Command, seq: int, event: Event, told: list[Any]) -> dict[s
     """An event as a row of the outbox; its id is the request's and its number there.
 
     Raises:
-        Unfit: it is none, or does not fit.
+        Unfit: it is none, or does not fit. Whether its body is JSON is looked at for the whole batch.
     """
-    if type(event) is not Event or not fits_outbox(event):
+    if type(event) is not Event or type(event.key) is not Key:
+        raise Unfit(f"tells {event!r:.200}, which is no event with a kind, a key and a body")
+    kind, (row_kind, row_id), body = event
+    name = f"{row_kind}:{row_id}"
+    right = type(kind) is str and 0 < len(kind) <= MAX_EVENT_KIND and len(name) <= MAX_EVENT_KEY
+    if not (right and (type(body) is dict or isinstance(body, Mapping))):
         raise Unfit(f"tells {event!r:.200}, which is no event with a kind, a key and a body that fit")
-    told.append(event.body)
+    try:
+        part = part_of(name)
+    except UnicodeEncodeError as error:
+        raise Unfit(f"tells an event with the key {name!a:.100}, which is no text: {error.reason}") from None
+    told.append(body)
     return {
         "request_id": command.request_id,
         "seq": seq,
-        "kind": event.kind,
-        "key": f"{event.key.kind}:{event.key.id}",
-        "body": encoded(encode_body, event.body),
+        "kind": kind,
+        "key": name,
+        "body": encoded(encode_body, body),
         "created_ms": command.now_ms,
-        "part": part_of(event.key),
+        "part": part,
     }
 
 
-def part_of(key: Key) -> int:
-    """The part of the outbox that a key's events are in: one relay at a time works on a part."""
-    return crc32(f"{key.kind}:{key.id}".encode()) % OUTBOX_PARTS
+def part_of(key: str) -> int:
+    """The part of the outbox that the events of a key (`kind:id`) are in: one relay at a time works on a part."""
+    return crc32(key.encode()) % OUTBOX_PARTS
 
 
 def _asked_for(command: Command, rows: Rows) -> frozenset[Key]:

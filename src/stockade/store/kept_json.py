@@ -16,7 +16,8 @@ from stockade.store.known_tables import Unfit
 T = TypeVar("T")
 MAX_BYTES = 65_535  # what a BLOB of MariaDB and MySQL holds
 _KEYS = frozenset({str})
-_PARTS = frozenset({dict, list, tuple})
+_LISTS = frozenset({list, tuple})
+_PARTS = frozenset({dict}) | _LISTS
 _PLAIN = frozenset({str, int, bool, float, NoneType}) | _PARTS
 
 
@@ -68,8 +69,9 @@ def _are_plain(values: Sequence[Any]) -> bool:
             return False
         if kinds.isdisjoint(_PARTS):
             return True
-        mappings = [each for each in inner if type(each) is dict]
-        lists = [each for each in inner if type(each) is list or type(each) is tuple]
+        # most levels have one of the two: looking through them is the larger part of the work
+        mappings = [each for each in inner if type(each) is dict] if dict in kinds else []
+        lists = [each for each in inner if type(each) in _LISTS] if not kinds.isdisjoint(_LISTS) else []
     return True
 
 

@@ -7,7 +7,7 @@ table, `kept_json` what is JSON.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from stockade.core import Accepted, Change, Command, Event, Key, Rejected
+from stockade.core import Accepted, Change, Command, Key, Rejected
 from stockade.store.load import UnknownKind
 from stockade.store.resource import Resource
 from stockade.store.tables import ledger, outbox, requests
@@ -84,10 +84,3 @@ def change_problem(resource: Resource, change: object) -> str:
     if resource.many:
         return "but rows of this kind are only inserted and read"
     return f"to {change.state!r:.100}, which must be a {resource.state.__name__}"
-
-
-def fits_outbox(event: Event) -> bool:
-    """Whether the outbox can take the event; whether its body is JSON is looked at elsewhere."""
-    kind, key, body = event
-    right = type(kind) is str and type(key) is Key and (type(body) is dict or isinstance(body, Mapping))
-    return right and 0 < len(kind) <= MAX_EVENT_KIND and len(key.kind) + len(key.id) < MAX_EVENT_KEY
