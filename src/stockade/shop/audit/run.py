@@ -6,6 +6,7 @@ Each step is a read of its own, so none keeps a snapshot open for longer than it
 
 import asyncio
 import time
+from asyncio import sleep
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -125,4 +126,4 @@ class LongAudit:
     async def _rest(self) -> None:
         last_s = list(self.seconds.values())[-1]
         if self.pace < 1:
-            await asyncio.sleep(last_s * (1 / self.pace - 1))
+            await sleep(last_s * (1 / self.pace - 1))
