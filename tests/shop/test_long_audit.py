@@ -46,7 +46,7 @@ async def test_a_statement_ends_at_the_limit(database):
     """The server stops it: the caller is told, and the next one finds the settings as they were."""
 
     def too_long(conn):
-        with bounded(conn, LIMIT_S, alone=True):
+        with bounded(conn, LIMIT_S):
             endless(conn)
 
     before = await database.read(settings)
@@ -63,7 +63,7 @@ async def test_the_settings_are_there_meanwhile(database):
 
     def look(conn):
         before = settings(conn)
-        with bounded(conn, LIMIT_S, alone=True):
+        with bounded(conn, LIMIT_S):
             inside = settings(conn)
         return before, inside, settings(conn)
 
