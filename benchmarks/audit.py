@@ -1,4 +1,4 @@
-"""The audit of a large shop: the time of each rule, of all, the server's memory, and what a pace leaves to orders.
+"""The audit of a large shop: the time of each pass, of all, the server's memory, and what a pace leaves to orders.
 
     python -m benchmarks.audit                              100,000 and 1,000,000 orders: about half an hour
     python -m benchmarks.audit --orders 100000 --kinds postgres
@@ -36,6 +36,7 @@ SQLITE_ORDERS = 200_000
 WAIT_S = 3_600.0
 SEEN_S = 0.05  # between two looks at the memory
 PACES = (None, 1.0, 0.5, 0.25)
+ROUNDS = 3  # of each pace, in turns
 KINDS = ("postgres", "mariadb", "sqlite")
 
 
@@ -123,7 +124,7 @@ async def measure(kind: str, orders: int) -> None:
         unknown, before = await audited(database, server)
         await database.transaction(partial(run_all, analysing(kind)), deadline=deadline)
         analysed, after = await audited(database, server)
-        print("| rule | no statistics, s | analysed, s |\n|---|---:|---:|")
+        print("| pass | no statistics, s | analysed, s |\n|---|---:|---:|")
         for name in unknown:
             print(f"| {name.replace('_', '-')} | {unknown[name]:.2f} | {analysed[name]:.2f} |")
         print(f"| all | {sum(unknown.values()):.1f} | {sum(analysed.values()):.1f} |")
@@ -138,13 +139,23 @@ async def beside(orders: int, callers: int, pace: Pace) -> None:
         loop = Loop("orders", callers, place)
         while (await grown.sums()).orders < orders:
             await loop.run(grown, Pace(1, measured_s=10.0))
-        for share in PACES:
-            auditing = asyncio.create_task(again_and_again(ground.database.url.render_as_string(False), share))
-            sample = await loop.run(grown, pace)
-            auditing.cancel()
-            await asyncio.gather(auditing, return_exceptions=True)
+        samples: dict[float | None, list[float]] = {share: [] for share in PACES}
+        for number in range(ROUNDS):
+            for share in PACES if number % 2 == 0 else PACES[::-1]:
+                auditing = asyncio.create_task(again_and_again(ground.database.url.render_as_string(False), share))
+                sample = await loop.run(grown, pace)
+                auditing.cancel()
+                await asyncio.gather(auditing, return_exceptions=True)
+                samples[share].append(sample.orders_s)
+        print(
+            f"{(await grown.sums()).orders:,} orders at the end\n\n| | orders/s | ÷ without an audit |\n|---|---:|---:|"
+        )
+        for share, each in samples.items():
+            ratios = sorted(one / other for one, other in zip(each, samples[None], strict=True))
             print(
-                f"{'no audit' if share is None else f'--pace {share:g}'}: {sample.orders_s:,.0f} orders/s", flush=True
+                f"| {'no audit' if share is None else f'--pace {share:g}'} | {sorted(each)[ROUNDS // 2]:,.0f} "
+                f"| {ratios[ROUNDS // 2]:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |",
+                flush=True,
             )
 
 

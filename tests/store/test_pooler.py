@@ -3,11 +3,15 @@
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from sqlalchemy import func, select
 
 from stockade.core import Busy, Guard, GuardKind
+from stockade.shop.audit import LongAudit
+from stockade.shop.jobs import BEGINNING, forget
+from stockade.shop.queries import due
 from stockade.store import Database
 from stockade.store.database import GRACE_S
 from stockade.store.postgres import PooledPostgresDialect
@@ -104,6 +108,38 @@ async def test_waits_are_bounded_behind_it(servers):
                 store.transact([Take(rid("late"))], Guard.ROW, deadline=soon(0.5)), 0.5 + GRACE_S + 1
             )
         assert isinstance(answer, Busy)
+
+
+KEPT = ("enable_sort", "enable_bitmapscan", "statement_timeout", "work_mem", "max_parallel_workers_per_gather")
+
+
+def kept(connection):
+    """Settings that jobs and audits change for themselves, as another client finds them in the session."""
+    return tuple(connection.exec_driver_sql(f"SELECT current_setting('{name}')").scalar_one() for name in KEPT)
+
+
+async def test_settings_of_one_client_reach_no_other(servers):
+    """The jobs and the audit set something while they work: the next client of the server's one session sees none."""
+    server = servers.postgres()
+    pooler = servers.pgbouncer(server, default_pool_size=1)
+    async with opened(pooler.url) as database, opened(pooler.url) as other:
+        before = await other.transaction(kept, deadline=soon())
+        body = partial(forget, before_ms=2**42, behind=BEGINNING, limit=10)
+        for work in (
+            database.read(partial(due, now_ms=2**42)),
+            database.transaction(body, deadline=soon()),
+            LongAudit(database.read, pace=0.99).run(),
+            LongAudit(database.read).run(),
+        ):
+            await work
+            assert await other.transaction(kept, deadline=soon()) == before
+        # the control: what belongs to the session is there for everybody
+        await database.read(lambda conn: conn.exec_driver_sql("SELECT set_config('enable_sort', 'off', false)").all())
+        assert await other.transaction(kept, deadline=soon()) == before  # rolled back with the read
+        await database.transaction(
+            lambda conn: conn.exec_driver_sql("SELECT set_config('enable_sort', 'off', false)").all(), deadline=soon()
+        )
+        assert await other.transaction(kept, deadline=soon()) != before
 
 
 async def test_statement_mode_is_refused(servers):

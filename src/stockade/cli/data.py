@@ -104,7 +104,7 @@ def audit(
         typer.Option(help="Share of the time in which it works, above 0 and up to 1: 0.25 works 1 s and rests 3 s."),
     ] = 1.0,
     progress: Annotated[
-        bool, typer.Option("--progress", help="A line for each rule on stderr, also when it is no terminal.")
+        bool, typer.Option("--progress", help="A line for each pass on stderr, also when it is no terminal.")
     ] = False,
     config: ConfigOption = None,
     settings: SetOption = None,

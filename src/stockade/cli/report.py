@@ -14,7 +14,7 @@ PIPE_WIDTH = 140  # columns where there is no terminal to ask
 
 @contextmanager
 def showing(lines: bool) -> Iterator[Progress]:
-    """What shows on stderr how far an audit is: one line that changes on a terminal; a line for each rule if asked."""
+    """What shows on stderr how far an audit is: one line that changes on a terminal; a line for each pass if asked."""
     console = Console(stderr=True)
     with console.status("summing up") as status:
 

@@ -1,6 +1,6 @@
 """Which steps an audit takes: first the screens, then the rules that need a closer look.
 
-Neighbours: `audit` takes the steps one after the other, `run` in a longer way.
+Neighbours: `audit` takes the steps one after the other, `run` some at once, within limits.
 """
 
 from stockade.shop.audit import orders

@@ -6,6 +6,7 @@ Each step is a read of its own, so none keeps a snapshot open for longer than it
 
 import asyncio
 import time
+from asyncio import sleep
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -22,7 +23,7 @@ from stockade.shop.audit.summary import Summary, summary
 
 S = TypeVar("S")
 T = TypeVar("T")
-AT_ONCE = 2  # steps, without a pace: MariaDB and MySQL use one core for each
+AT_ONCE = 2  # steps, without a pace: each uses one core of the server
 MAX_WAIT_S = 600.0  # of work; pauses come on top
 
 
@@ -46,7 +47,7 @@ class LongAudit:
     Attributes:
         read: runs a query on a connection.
         pace: the share of the time in which it works, above 0 and up to 1. After each step it rests, so that work and
-            rest come to that share; below 1 it also keeps to one core of the server.
+            rest come to that share; below 1 one step is at work at a time.
         wait_s: the longest all rules together may work, in seconds; the rests are not counted.
         limit: violations that one rule reports at most.
         progress: told the names of the rules that are looked at now, how many are done, and how many there are.
@@ -116,7 +117,7 @@ class LongAudit:
 
         def body(conn: Connection) -> tuple[T, float]:
             began_s = time.monotonic()
-            with bounded(conn, left_s, alone=self.pace < 1):
+            with bounded(conn, left_s):
                 return query(conn), time.monotonic() - began_s
 
         answer, self.seconds[name] = await self.read(body, timeout_s=left_s)
@@ -125,4 +126,4 @@ class LongAudit:
     async def _rest(self) -> None:
         last_s = list(self.seconds.values())[-1]
         if self.pace < 1:
-            await asyncio.sleep(last_s * (1 / self.pace - 1))
+            await sleep(last_s * (1 / self.pace - 1))
