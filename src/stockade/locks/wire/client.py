@@ -89,7 +89,7 @@ class ClientTransport:
     def _twice(self, parts: tuple[bytes | str | int, ...], mine: Turn) -> Any:
         """Once more where only a fresh connection can give an answer, and nothing was done on the old one."""
         idle = 0 < self._used_at < time.monotonic() - IDLE_S
-        if self._watch.is_due(mine.left_s()):
+        if self._watch.asks and self._watch.is_due(mine.left_s()):
             self._watch.look()
         try:
             answer = self._execute(self._client, parts, mine)
@@ -209,7 +209,7 @@ class AsyncClientTransport:
         with turn(timeout_s) as mine:
             try:
                 async with asyncio.timeout(timeout_s):
-                    if self._watch.is_due(timeout_s):
+                    if self._watch.asks and self._watch.is_due(timeout_s):
                         await self._watch.look_async()
                     try:
                         answer = await self._execute(parts, mine)
