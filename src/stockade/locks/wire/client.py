@@ -90,7 +90,7 @@ class ClientTransport:
     def _twice(self, parts: tuple[bytes | str | int, ...], mine: Turn, began: float) -> Any:
         """Once more where only a fresh connection can give an answer, and nothing was done on the old one."""
         idle = 0 < self._used_at < began - IDLE_S
-        if self._watch.is_due(mine.left_s()):
+        if self._watch.asks and self._watch.is_due(mine.left_s()):
             self._watch.look()
         try:
             answer = self._execute(self._client, parts, mine)
@@ -211,7 +211,7 @@ class AsyncClientTransport:
         with Turn(end) as mine:
             try:
                 async with asyncio.timeout(end - began):
-                    if self._watch.is_due(end - began):
+                    if self._watch.asks and self._watch.is_due(end - began):
                         await self._watch.look_async()
                     try:
                         answer = await self._execute(parts, mine)

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 import weakref
+from asyncio import CancelledError
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -320,7 +321,7 @@ class _TimelyTask(_Timely):
         with self._greeting():
             try:
                 await super().connect()  # type: ignore[misc]
-            except BAD_REPLY:
+            except (*BAD_REPLY, CancelledError):
                 await self.disconnect(nowait=True)  # type: ignore[attr-defined]
                 raise
 

@@ -20,19 +20,21 @@ class MasterWatch:
     """Over the pool of a copied client. When it hears of another master, the pool closes its idle connections.
 
     Args:
-        pool: with or without Sentinels; nothing is asked without them, or for a replica.
+        pool: with or without Sentinels.
+
+    Attributes:
+        asks: False without Sentinels, or for a replica: then nothing is ever due.
     """
 
     def __init__(self, pool: Any) -> None:
         self._ask = getattr(pool, "get_master_address", None) if getattr(pool, "is_master", False) else None
         self._due = 0.0
+        self.asks = self._ask is not None
 
     def is_due(self, left_s: float) -> bool:
         """Whether a call with so many seconds left should ask first; true for one caller at a time."""
-        if self._ask is None or left_s < _LEAST_LEFT_S:
-            return False
         now = time.monotonic()
-        if now < self._due:
+        if left_s < _LEAST_LEFT_S or now < self._due:
             return False
         self._due = now + _LOOK_S
         return True
