@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, make_url, select, text
 from sqlalchemy.util import await_only
 
 from stockade.core import Busy, Guard, GuardKind
+from stockade.lab.proxy import Proxy
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.store import Database, guards_in_use, registration
 from stockade.store.guards_in_use import GuardRefused, Use
@@ -303,6 +304,30 @@ async def test_a_heartbeat_survives_a_database_that_is_away(servers, monkeypatch
         async with asyncio.timeout(20):
             while not getattr(answer := await sell(store, Guard.NONE, 3), "accepted", False):
                 assert isinstance(answer, Busy)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("shares", "heals"), [(registration.TRY_SHARES, True), ((1.0,), False)])
+async def test_a_heartbeat_leaves_a_connection_that_went_silent(postgres_database, monkeypatch, shares, heals):
+    """A firewall forgets the connection: the next try renews on a fresh one in time; the control has one try."""
+    monkeypatch.setattr(registration, "TRY_SHARES", shares)
+    place = make_url(postgres_database)
+    proxy = Proxy(place.port)
+    await proxy.open()
+    try:
+        async with opened(postgres_database):
+            url = place.set(port=proxy.port).render_as_string(hide_password=False)
+            async with process(url, ROWS, 6.0) as mine:
+                for end in proxy.ends:
+                    end.say = lambda data: None
+                if heals:
+                    await mine.confirm()
+                    assert not mine.lapsed
+                else:
+                    with pytest.raises(Busy):
+                        await mine.confirm()
+    finally:
+        await proxy.close()
 
 
 async def test_a_user_without_rights_hears_which(postgres_database):

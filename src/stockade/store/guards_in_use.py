@@ -114,14 +114,18 @@ class GuardsInUse:
 
         await self._transaction(body)
 
-    async def renew(self, id_: str) -> bool:
+    async def renew(self, id_: str, wait_s: float) -> bool:
         """Start the lease anew; False if the row is gone: its lease was over, and another process removed it.
+
+        Args:
+            id_: of the registration.
+            wait_s: the longest that it may take, in seconds.
 
         Raises:
             Busy, CommitLost, TimeoutError: as `Database.transaction`.
         """
         mine = update(guards_in_use).where(guards_in_use.c.id == id_).values(renewed_ms=self._now)
-        return await self._transaction(lambda connection: connection.execute(mine).rowcount == 1)
+        return await self._transaction(lambda connection: connection.execute(mine).rowcount == 1, wait_s)
 
     async def remove(self, id_: str) -> None:
         """Remove the row.
@@ -141,10 +145,12 @@ class GuardsInUse:
         if self._database.dialect.name == "postgres":
             connection.exec_driver_sql(f"LOCK TABLE {requests.name} IN SHARE MODE")
 
-    async def _transaction(self, body: Callable[[Connection], T]) -> T:
+    async def _transaction(self, body: Callable[[Connection], T], wait_s: float | None = None) -> T:
         # SQLite's writers take turns as they are; advisory locks are what it does not have
         turn = () if self._database.dialect.name == "sqlite" else TURN
-        return await self._database.transaction(body, deadline=time.monotonic() + self._wait_s, advisory=turn)
+        return await self._database.transaction(
+            body, deadline=time.monotonic() + (wait_s or self._wait_s), advisory=turn
+        )
 
 
 def is_registered(connection: Connection, dialect: Dialect, id_: str) -> bool:

@@ -28,7 +28,9 @@ from stockade.store.transact import SqlStore
 
 LEASE_S = 15.0
 BEATS_PER_LEASE = 3
-TRIES = 3  # how often one renewal tries: the connection may be stale, or the reply to a commit lost
+# The tries of one renewal, each with its share of a beat: the connection may have gone silent, or the reply to a commit
+# may be lost. The first share is small, so that a silent connection is replaced well before the lease is over.
+TRY_SHARES = (0.2, 0.5, 1.0)
 PAUSE_S = 0.5  # between two renewals after one that failed; commands meanwhile get its error
 REMOVE_WAIT_S = 2.0  # a stop does not wait longer for a database that is away: the lease ends by itself
 
@@ -167,11 +169,14 @@ class Registration:
 
     async def _renew_or_register(self) -> None:
         assert self._use is not None, "open it first"
-        for left in reversed(range(TRIES)):
+        for left, share in zip(reversed(range(len(TRY_SHARES))), TRY_SHARES, strict=True):
             try:
-                if not self._valid_until_s or not await self._guards.renew(self._id):
+                if not self._valid_until_s or not await self._guards.renew(self._id, share * self._beat_s):
                     await self._guards.register(self._id, self._use, this_process())
                 return
+            except Busy:  # the next try gets a connection of its own
+                if not left or not self._valid_until_s:
+                    raise
             except StockadeError:
                 raise
             except Exception as error:
