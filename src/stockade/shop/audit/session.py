@@ -29,7 +29,7 @@ def bounded(conn: Connection, wait_s: float) -> Iterator[None]:
             with _watched(conn.connection.driver_connection, time.monotonic() + wait_s):
                 yield
         case "postgresql":
-            # parallel workers take a third more of the processors' time, and other steps have the other cores
+            # one core for a step: other steps, or the orders, have the others
             alone = {"max_parallel_workers_per_gather": "0"}
             end = {"statement_timeout": str(int(wait_s * 1000)), "work_mem": f"{SORT_MB}MB"}
             with local_settings(conn, alone | end):
