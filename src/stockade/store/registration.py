@@ -174,9 +174,10 @@ class Registration:
                 if not self._valid_until_s or not await self._guards.renew(self._id, share * self._beat_s):
                     await self._guards.register(self._id, self._use, this_process())
                 return
-            except Busy:  # the next try gets a connection of its own
+            except Busy as error:  # the next try gets a connection of its own
                 if not left or not self._valid_until_s:
-                    raise
+                    text = f"the guard cannot be registered: {error}"
+                    raise Busy(text, error.code, error.retry_after_s) from error
             except StockadeError:
                 raise
             except Exception as error:
