@@ -85,6 +85,21 @@ async def test_commands_that_need_more_rows_are_done_before_the_position_moves(d
     assert await left(store) == (19, 5, 2)
 
 
+@pytest.mark.parametrize("guard", ALL, ids=lambda guard: guard.kind.value)
+async def test_a_wrong_command_beside_it_lets_no_stale_reader_write(store, guard):
+    """A command that the store refuses takes the check of the position from none of its neighbours."""
+    log = Positions(store.database, TOPIC)
+    zombie, owner = await log.take(0, 0), await log.take(0, 0)
+    good, bad = Take(rid(1)), Take(rid(2), skus=("s" * 300,))
+    answers = await store.transact([good, bad], guard, deadline=soon(), positions=[moved(zombie, 2)])
+    assert [type(answer) for answer in answers] == [StalePosition, ValueError]
+    assert await left(store) == (20, 2, 0)
+    # the control: the reader that has the partition writes, and the position waits for the wrong command
+    answers = await store.transact([good, bad], guard, deadline=soon(), positions=[moved(owner, 2)])
+    assert [type(answer) for answer in answers] == [Accepted, ValueError]
+    assert await left(store) == (19, 3, 0)
+
+
 @pytest.mark.parametrize("bad", [Broken, Blind])
 async def test_the_position_waits_for_the_caller_when_a_command_has_no_outcome(store, bad):
     """A poison command leaves the position where it is; its neighbours are decided; the caller moves it after."""

@@ -113,7 +113,10 @@ class SqlStore:
         wrong = problems(commands, self._resources)
         if wrong:
             rest = [each for n, each in enumerate(commands) if n not in wrong]
-            answers = iter(await self.transact(rest, guard, deadline=deadline) if rest else ())
+            # compared, so that a stale reader still writes nothing, and not moved, because not every command is decided
+            held = [each._replace(new=each.old) for each in positions]
+            right = self.transact(rest, guard, deadline=deadline, positions=held, decided=decided) if rest else None
+            answers = iter(await right if right is not None else ())
             return [wrong[n] if n in wrong else next(answers) for n in range(len(commands))]
         self.stats.commands += len(commands)
         # A batch looks its ids up (but see `repeats`): a repeated request must not make its neighbours run twice.
