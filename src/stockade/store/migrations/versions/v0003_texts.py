@@ -37,10 +37,13 @@ def upgrade() -> None:
     An interrupted one can be done again: MariaDB and MySQL keep the statements that had ended.
     """
     dialect = op.get_bind().dialect
+    there = False
     if dialect.name in ("mysql", "mariadb"):
         maria = dialect.name == "mariadb" or getattr(dialect, "is_mariadb", False)
         _convert(MARIADB_COLLATION if maria else MYSQL_COLLATION)
-    if "folded_name" not in {column["name"] for column in sa.inspect(op.get_bind()).get_columns("products")}:
+        columns = sa.inspect(op.get_bind()).get_columns("products")
+        there = any(column["name"] == "folded_name" for column in columns)
+    if not there:
         op.add_column("products", sa.Column("folded_name", text(600), nullable=False, server_default=""))
     _fill()
 
