@@ -10,13 +10,15 @@ _PARAMETER = re.compile(
     r"((?:^|[?&;\s])(?:[a-z_]*pass(?:word|wd)?|[a-z_]*secret|[a-z_]*token)=)[^&;#\s]*", re.IGNORECASE
 )
 
+_NO_PORT = re.compile(r"^([^/?#:\[]*):(?!\d*(?:[/?#,\s]|$))[^/?#]*")  # `user:password/name`: the host was forgotten
+
 
 def hide_password(url: str) -> str:
     """The URL, or the list of URLs, without passwords; text that is no URL is treated as one.
 
     What lies between the first colon of the user part and the last `@` is hidden, and the values of query parameters
     that carry secrets, also between blanks (`host=h password=p`). A password with an unescaped `@`, `/` or `:` is
-    hidden as a whole.
+    hidden as a whole. Without an `@`, what follows the first colon is hidden unless it is a port.
 
     Args:
         url: any text that a user gave as a URL, also a malformed one.
@@ -26,5 +28,5 @@ def hide_password(url: str) -> str:
         scheme, rest = "", url
     user_part, at, place = rest.rpartition("@")
     user, colon, _ = user_part.partition(":")
-    hidden = f"{user}:{_HIDDEN}{at}{place}" if at and colon else rest
+    hidden = f"{user}:{_HIDDEN}{at}{place}" if at and colon else _NO_PORT.sub(rf"\g<1>:{_HIDDEN}", rest)
     return _PARAMETER.sub(rf"\g<1>{_HIDDEN}", f"{scheme}{separator}{hidden}")

@@ -144,7 +144,7 @@ def classify(error: BaseException) -> Failure:
 def _by_code(error: BaseException) -> Failure | None:
     """By the number, the SQLSTATE or the name that a driver gives; None where it gives none."""
     first = error.args[0] if error.args else None
-    if isinstance(first, int) and first in _MYSQL and not isinstance(error, OSError):
+    if _module(error) == "asyncmy" and isinstance(first, int) and first in _MYSQL:
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             return Failure.REFUSED
         return _MYSQL[first]  # before the SQLSTATE, which asyncmy has too, and coarser
@@ -157,13 +157,18 @@ def _by_code(error: BaseException) -> Failure | None:
     return _by_prefix(name) if isinstance(name, str) else None
 
 
+def _module(error: BaseException) -> str:
+    """The package that the error's class comes from."""
+    return type(error).__module__.partition(".")[0]
+
+
 def _is_lost(error: BaseException) -> bool:
     """Whether an error without a code says that the connection is gone, or that what it carries makes no sense."""
     if isinstance(error, OSError | EOFError | struct.error):  # a greeting that is cut short is a struct.error
         return True
     if isinstance(error, RuntimeError):
         return bool(_CLOSED.search(str(error)))
-    if type(error).__module__.partition(".")[0] not in _DRIVERS:
+    if _module(error) not in _DRIVERS:
         return False
     # asyncpg and asyncmy report a cut connection as an InterfaceError, and broken packets as an internal error
     return "connection" in str(error).lower() or type(error).__name__ in ("InternalError", "InternalClientError")

@@ -142,7 +142,8 @@ def port_number(text: str) -> int:
         ValueError: not a number from 1 to 65535.
     """
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65_536):
-        raise ValueError(f"the port must be a number from 1 to 65535, not {hide_password(text)!r}")
+        # not quoted: it is a password where `@host` was forgotten
+        raise ValueError("the port must be a number from 1 to 65535 (is the host missing, as in user:password@host?)")
     return int(text)
 
 

@@ -48,6 +48,9 @@ class AtOnce:
         saver: of the store.
         forecast: of the store.
         repeats: of the store.
+
+    Attributes:
+        before_write: called right before the statement that commits; what it raises keeps the batch unwritten.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class AtOnce:
     ) -> None:
         self._database, self._resources, self._saver = database, resources, saver
         self._forecast, self._repeats = forecast, repeats
+        self.before_write: Callable[[], None] = _go_on
 
     def may(self, pending: Pending, guard: Guard, deadline: float) -> bool:
         """Whether a batch can be tried this way at all."""
@@ -137,9 +141,14 @@ class AtOnce:
         return Decided(batch, rows)
 
     def _write(self, connection: Connection, run: Run, pending: Pending, decided: Decided) -> bool:
+        self.before_write()
         run.committing = True
         moves = () if pending.source is None else sorted(pending.source.positions)
         return self._saver.save_at_once(connection, decided.batch, decided.rows, [_moving(each) for each in moves])
+
+
+def _go_on() -> None:
+    """Nothing stands against the write."""
 
 
 def last_rows(keys: Sequence[Key]) -> list[Key]:

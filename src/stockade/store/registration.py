@@ -97,12 +97,13 @@ class Registration:
 
     async def close(self) -> None:
         """Stop the heartbeat and remove the row, so that another control may start at once."""
-        under_way = [task for task in (self._heartbeat, self._renewal) if task is not None]
-        if not under_way:
+        if self._use is None:  # it was never opened
             return
+        under_way = [task for task in (self._heartbeat, self._renewal) if task is not None]
         for task in under_way:
             task.cancel()
-        await asyncio.wait(under_way)
+        if under_way:
+            await asyncio.wait(under_way)
         guards = GuardsInUse(self._database, self._lease_s, min(REMOVE_WAIT_S, self._lease_s))
         try:
             await guards.remove(self._id)
@@ -233,6 +234,8 @@ class RegisteredStore(SqlStore):
     ) -> None:
         super().__init__(database, resources, checkpoint)
         self._registration = registration
+        if self._at_once is not None:
+            self._at_once.before_write = registration.require
 
     async def transact(
         self,

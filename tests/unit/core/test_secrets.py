@@ -19,6 +19,8 @@ PASSWORD = "pass-word/77"
         f"postgresql://h/d?user=u&password={PASSWORD}",
         f"postgresql://h/d?sslpassword={PASSWORD}&sslmode=require",
         f"redis://h?PASSWORD={PASSWORD}",
+        f"postgresql://app:{PASSWORD.replace('/', '')}/shop",
+        f"redis://app:{PASSWORD.replace('/', '')}",
     ],
 )
 def test_a_password_is_hidden(url):
@@ -30,7 +32,16 @@ def test_a_password_is_hidden(url):
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite:///folder/file.db", "postgresql://u@h:5432/d?sslmode=require", "redis://h:6379/0", "unix:///a/b"]
+    "url",
+    [
+        "sqlite:///folder/file.db",
+        "redis://a:1/0,redis://b:2/0",
+        "postgresql://a:1,b:2/d",
+        "redis://[::1]:6379/0",
+        "postgresql://u@h:5432/d?sslmode=require",
+        "redis://h:6379/0",
+        "unix:///a/b",
+    ],
 )
 def test_a_url_without_one_is_shown_whole(url):
     """Nothing else is changed, so that a message still names the place."""

@@ -141,6 +141,7 @@ class LimitedProtocol(OneWriteProtocol):
     def _refuse_head(self, code: str, detail: str) -> None:
         """Answer and close; behind an answer that is still being written only close, or the two would be mixed."""
         self._in_head = False
+        self._stop_timer()
         cycle = self._newest
         if cycle is not None and not cycle.response_complete:
             cycle.keep_alive = False
