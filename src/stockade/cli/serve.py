@@ -61,8 +61,9 @@ def _serve(settings: "Settings") -> None:
     settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all workers
     logs.configure(settings)
     token_secret(settings)  # made once, before several workers ask for it
-    if why := overselling(settings):
-        logs.logger().warning("overselling is allowed", reason=why)
+    if settings.allow_overselling == "yes":
+        others = "processes whose control sells units more than once may run beside this one"
+        logs.logger().warning("overselling is allowed", reason=overselling(settings) or others)
     if settings.workers == 1:
         _alone(settings)
     else:
