@@ -94,6 +94,24 @@ async def test_the_longest_owner_has_a_token(provider):
     await later.release()
 
 
+@pytest.mark.postgres
+async def test_a_token_is_shown_whole_or_not_at_all(postgres_url, request):
+    """The server cuts a label at 63 bytes: whatever an owner's length leaves of the token, no other number is shown."""
+    shown = set()
+    async with (
+        aio.PostgresLocks(postgres_url, prefix=request.node.name) as locks,
+        aio.PostgresLocks(postgres_url, prefix=request.node.name) as others,
+    ):
+        for length in range(1, 33):
+            lease = await locks.lock("a").acquire(timeout=5, token="o" * length)
+            (holder,) = (await others.lock("a").inspect()).holders
+            assert holder.token in (0, lease.fencing_token)
+            shown.add(holder.token)
+            await lease.release()
+    assert 0 in shown
+    assert len(shown) > 1
+
+
 async def test_waiter_is_served_after_release(provider):
     """A waiter in the database's own queue gets the lock when it is given back."""
     lock = provider.lock("a")
