@@ -167,6 +167,8 @@ class Debts:
                 return
             if not last:
                 await self._port.wait_notice(notice, pause_s)
+                if not self._job.is_current(ticket):  # what `move` left behind: a round here would take the connections
+                    return
                 last = self._closed
             try:
                 paid = await self._round()
@@ -190,22 +192,19 @@ class Debts:
         """All that this server is owed, one after another, as long as it answers; whether it did."""
         end, answered = min(self._port.now() + _ROUND_S, self._end), False
         while (now := self._port.now()) < end and (debt := account.next(now)) is not None:
-            self._on_the_way[server] = debt.ask.owner
-            if account.owed.get(debt.ask.owner) is not debt:  # forgotten just now, by another thread
-                self._on_the_way.pop(server, None)
-                continue
-            try:
-                await self._pay(server, debt.ask, max(self._end - now, _LAST_CALL_S))
-            except LockUnavailable:  # another of its debts is first in the next round: a cluster has live masters too
-                account.line.append(debt)
-                break
-            except LockError as refused:  # and will refuse again
-                log.warning("lock %r is left to the end of its lease: %s", debt.ask.spec.name, refused)
-            except BaseException:
-                account.line.append(debt)
-                raise
-            finally:
-                self._on_the_way.pop(server, None)
+            with self.on_the_way(debt.ask.owner):
+                if account.owed.get(debt.ask.owner) is not debt:  # forgotten just now, by another thread
+                    continue
+                try:
+                    await self._pay(server, debt.ask, max(self._end - now, _LAST_CALL_S))
+                except LockUnavailable:  # another debt is first in the next round: a cluster has live masters too
+                    account.line.append(debt)
+                    break
+                except LockError as refused:  # and will refuse again
+                    log.warning("lock %r is left to the end of its lease: %s", debt.ask.spec.name, refused)
+                except BaseException:
+                    account.line.append(debt)
+                    raise
             answered = True
             account.drop(debt)
         return answered

@@ -2,7 +2,7 @@
 
 It knows who holds what in this process, refuses what could never end (a second acquire by the same task) or would
 be wrong (inside a transaction), and brings losses to the holder. Neighbours: `ask.py` (values), `renewal.py`
-(keeps leases alive), the backends (`memory.py`, `redisfair.py`, …).
+(keeps leases alive), the backends (`memory.py`, `redisbackend.py`, …).
 """
 
 import math

@@ -24,8 +24,9 @@ from stockade.locks.sessions import AwaitingRunner, LoopThreadRunner, SessionBac
 from stockade.locks.sessions.backend import CONNECTIONS, PATIENCE_S
 from stockade.locks.sessions.dialect import Seen, hashed, prepared
 
-# application_name: "<name> <first half of the lock's key> <owner> <token> <metadata>", cut by the server at 63 bytes
-_LABEL = re.compile(r" ([0-9a-f]{8}) (\S+) ?(\d*) ?(.*)$")
+# application_name: "<name> <first half of the lock's key> <owner> <token> <metadata>", cut by the server at 63 bytes; a
+# token that no blank follows may have lost digits
+_LABEL = re.compile(r" ([0-9a-f]{8}) (\S+)(?: (\d+) (.*))?")
 _APPLICATION = "stockade"
 _APPLICATION_CHARS = 16
 _METADATA_CHARS = 20
@@ -216,7 +217,7 @@ def _seen(row: Any, key: str) -> Seen:
     label = _LABEL.search(row["label"] or "")
     if label is None or label[1] != key:
         return Seen(row["pid"], row["granted"], f"session {row['pid']}")
-    return Seen(row["pid"], row["granted"], label[2], int(label[3] or 0), label[4].strip())
+    return Seen(row["pid"], row["granted"], label[2], int(label[3] or 0), (label[4] or "").strip())
 
 
 class PostgresLocks(threads.Provider):

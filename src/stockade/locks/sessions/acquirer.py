@@ -179,16 +179,20 @@ class Acquirer:
 
     async def _interrupt(self, seat: Session, waiting: "asyncio.Task[bool]") -> None:
         """End a wait that nobody wants any more, over another session; the seat is kept, or ended if that fails."""
-        end = time.monotonic() + _INTERRUPT_S
+        end, interrupting = time.monotonic() + _INTERRUPT_S, None
         try:
             helper = await self._pool.shared(end)
-            helper.start(self._dialect.interrupt, _INTERRUPT_S, seat.number)
+            interrupting = helper.start(self._dialect.interrupt, _INTERRUPT_S, seat.number)
         except LockUnavailable:
             end = 0.0
         await asyncio.wait({waiting}, timeout=max(end - time.monotonic(), 0.0))
         if not waiting.done():
             self._pool.drop(seat, "a wait could not be interrupted")
             await asyncio.wait({waiting})  # ends: its connection is gone
+        elif interrupting is not None and not seat.ended:  # the wait ended by itself: the interrupt is still to come
+            await asyncio.wait({interrupting}, timeout=max(end - time.monotonic(), 0.0))
+            if not interrupting.done() or interrupting.exception() is not None:  # it may hit any later statement
+                self._pool.drop(seat, "an interrupt was not answered")
         if not seat.ended:
             await asyncio.wait({seat.start(self._dialect.ping, _INTERRUPT_S)})  # an interrupt that came late hits this
 

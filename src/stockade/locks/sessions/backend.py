@@ -36,7 +36,6 @@ class SessionBackend:
     """
 
     needs_lease = False
-    repeats_release = False
 
     def __init__(
         self,
