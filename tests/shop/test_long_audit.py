@@ -58,6 +58,17 @@ async def test_a_statement_ends_at_the_limit(database):
     assert await database.read(settings) == before
 
 
+async def test_hardly_any_time_left_is_no_missing_limit(database):
+    """Less than one of the server's units is one of them: to the servers 0 means that there is no limit."""
+
+    def too_long(conn):
+        with bounded(conn, 0.0001):
+            endless(conn)
+
+    with pytest.raises(Busy, match="time"):
+        await database.read(too_long, timeout_s=2.0)
+
+
 async def test_the_settings_are_there_meanwhile(database):
     """The control of the one above: inside they differ, behind they do not, also within a transaction."""
 

@@ -6,8 +6,11 @@ import time
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.util import await_only
 
 from stockade.core import Accepted, Busy, Conflict, Guard, GuardKind
+from stockade.drivers.failures import Failure, classify
+from stockade.lab.servers import drop_database, fresh_database
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
 from tests.store.commands import Take, rid
@@ -119,3 +122,32 @@ async def _opposite_orders_sorted(store, guard):
         ]
         answers = await asyncio.gather(*(until_done(each) for each in commands))
         assert all(isinstance(answer, Accepted) for answer in answers)
+
+
+@pytest.mark.parametrize("same", [False, True], ids=["two-databases", "control"])
+async def test_advisory_locks_belong_to_one_database(server_database, server_url, same):
+    """Two shops on one server do not wait for each other; in one database they do."""
+    server = server_url("mariadb" if server_database.startswith("mariadb") else "postgres")
+    second = server_database if same else await fresh_database(server)
+    entered, over = asyncio.Event(), asyncio.Event()
+
+    def hold(_connection):
+        entered.set()
+        await_only(over.wait())
+
+    try:
+        async with opened(server_database) as one, opened(second) as other:
+            holder = asyncio.create_task(one.transaction(hold, deadline=soon(), advisory=("stock:42",)))
+            await asyncio.wait_for(entered.wait(), 5)
+            try:
+                await other.transaction(lambda _connection: None, deadline=soon(1.0), advisory=("stock:42",))
+                waited = False
+            except Exception as error:
+                assert isinstance(error, Busy) or classify(error) is Failure.TIMEOUT
+                waited = True
+            over.set()
+            await holder
+            assert waited is same
+    finally:
+        if not same:
+            await drop_database(server, second)

@@ -12,6 +12,12 @@ def number(name: str) -> int:
     return int.from_bytes(_digest(name)[:8], "big", signed=True)
 
 
-def short(name: str) -> str:
-    """A name of at most 64 characters for GET_LOCK of MySQL and MariaDB, unlikely to be anybody else's."""
-    return f"stockade:{_digest(name).hex()}"
+def short(name: str, database: str) -> str:
+    """A name of at most 64 characters for GET_LOCK of MySQL and MariaDB, unlikely to be anybody else's.
+
+    Args:
+        name: of the lock.
+        database: whose lock it is: these names belong to the whole server. Upper and lower case are one, as they may
+            be to the server: at worst two databases wait for each other.
+    """
+    return f"stockade:{_digest(f'{database.lower()}:{name}').hex()}"

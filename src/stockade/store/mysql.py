@@ -54,7 +54,7 @@ class MysqlDialect(Dialect):
         if not advisory:
             yield
             return
-        names = sorted({short(name) for name in advisory})
+        names = sorted({short(name, connection.engine.url.database or "") for name in advisory})
         held: list[str] = []
         start = time.monotonic()
         try:
