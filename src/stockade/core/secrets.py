@@ -10,7 +10,9 @@ _PARAMETER = re.compile(
     r"((?:^|[?&;\s])(?:[a-z_]*pass(?:word|wd)?|[a-z_]*secret|[a-z_]*token)=)[^&;#\s]*", re.IGNORECASE
 )
 
-_NO_PORT = re.compile(r"^([^/?#:\[]*):(?!\d*(?:[/?#,\s]|$))[^/?#]*")  # `user:password/name`: the host was forgotten
+# `user:password/name`, where the host was forgotten; in a sentence, a colon before a blank is none
+_NO_HOST = re.compile(r"^([^/?#:\[\s]*):(?!\d*(?:[/?#,\s]|$))[^/?#\s][^/?#]*")
+_NO_HOST_HERE = re.compile(r"^([^/?#:\[\s]*):(?!\d*(?:[/?#,\s]|$))[^/?#\s]+")
 
 
 def hide_password(url: str) -> str:
@@ -28,5 +30,8 @@ def hide_password(url: str) -> str:
         scheme, rest = "", url
     user_part, at, place = rest.rpartition("@")
     user, colon, _ = user_part.partition(":")
-    hidden = f"{user}:{_HIDDEN}{at}{place}" if at and colon else _NO_PORT.sub(rf"\g<1>:{_HIDDEN}", rest)
+    if at and colon:
+        hidden = f"{user}:{_HIDDEN}{at}{place}"
+    else:
+        hidden = (_NO_HOST if separator else _NO_HOST_HERE).sub(rf"\g<1>:{_HIDDEN}", rest)
     return _PARAMETER.sub(rf"\g<1>{_HIDDEN}", f"{scheme}{separator}{hidden}")

@@ -21,6 +21,7 @@ PASSWORD = "pass-word/77"
         f"redis://h?PASSWORD={PASSWORD}",
         f"postgresql://app:{PASSWORD.replace('/', '')}/shop",
         f"redis://app:{PASSWORD.replace('/', '')}",
+        f"app:{PASSWORD.replace('/', '')}/shop",
     ],
 )
 def test_a_password_is_hidden(url):
@@ -38,6 +39,7 @@ def test_a_password_is_hidden(url):
         "redis://a:1/0,redis://b:2/0",
         "postgresql://a:1,b:2/d",
         "redis://[::1]:6379/0",
+        "permission denied: table x",
         "postgresql://u@h:5432/d?sslmode=require",
         "redis://h:6379/0",
         "unix:///a/b",
