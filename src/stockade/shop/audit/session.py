@@ -24,6 +24,7 @@ def bounded(conn: Connection, wait_s: float) -> Iterator[None]:
         conn: a connection to read on.
         wait_s: the longest one statement may take, in seconds.
     """
+    ms = max(1, int(wait_s * 1000))  # to the servers 0 means that there is no limit
     match conn.dialect.name:
         case "sqlite":
             with _watched(conn.connection.driver_connection, time.monotonic() + wait_s):
@@ -31,14 +32,14 @@ def bounded(conn: Connection, wait_s: float) -> Iterator[None]:
         case "postgresql":
             # one core for a step: other steps, or the orders, have the others
             alone = {"max_parallel_workers_per_gather": "0"}
-            end = {"statement_timeout": str(int(wait_s * 1000)), "work_mem": f"{SORT_MB}MB"}
+            end = {"statement_timeout": str(ms), "work_mem": f"{SORT_MB}MB"}
             with local_settings(conn, alone | end):
                 yield
         case "mariadb":
-            with _session(conn, {"max_statement_time": wait_s, "sort_buffer_size": SORT_MB * 2**20}):
+            with _session(conn, {"max_statement_time": ms / 1000, "sort_buffer_size": SORT_MB * 2**20}):
                 yield
         case _:
-            with _session(conn, {"max_execution_time": int(wait_s * 1000), "sort_buffer_size": SORT_MB * 2**20}):
+            with _session(conn, {"max_execution_time": ms, "sort_buffer_size": SORT_MB * 2**20}):
                 yield
 
 
