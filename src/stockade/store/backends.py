@@ -53,7 +53,9 @@ class Backend(Protocol):
     dialect: Dialect
     readers: int
 
-    async def read(self, body: Callable[[Connection], T]) -> T: ...
+    async def read(self, body: Callable[[Connection], T], limit_s: float) -> T:
+        """Run a body that only reads; the server ends each statement after this time, in seconds."""
+
     async def write(self, body: Callable[[Connection], T], run: Run) -> T: ...
     def lost(self) -> None:
         """The server does not answer: use no connection again that was made until now."""
@@ -95,10 +97,11 @@ def run_alone(connection: Connection, dialect: Dialect, body: Callable[[Connecti
         raise
 
 
-def _read(connection: Connection, body: Callable[[Connection], T]) -> T:
-    """Body; a connection that broke meanwhile is thrown away."""
+def _read(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], limit_s: float) -> T:
+    """Body, bounded on the server; a connection that broke meanwhile is thrown away."""
     try:
-        return body(connection)
+        with dialect.reading(connection, limit_s):
+            return body(connection)
     except BaseException as error:
         _roll_back(connection, error)
         raise
@@ -138,10 +141,10 @@ class AsyncBackend:
         self._alone = writers.engine.execution_options(isolation_level="AUTOCOMMIT")  # the same connections
         self._read = readers.engine
 
-    async def read(self, body: Callable[[Connection], T]) -> T:
+    async def read(self, body: Callable[[Connection], T], limit_s: float) -> T:
         try:
             async with self._read.connect() as connection:
-                return await connection.run_sync(lambda c: _read(c, body))
+                return await connection.run_sync(lambda c: _read(c, self.dialect, body, limit_s))
         except Exception as error:
             self._learn(error)
             raise
@@ -186,9 +189,14 @@ class ThreadBackend:
         shared = reader is writer
         self._read_thread = self._write_thread if shared else ThreadPoolExecutor(1, "stockade-sqlite-read")
 
-    async def read(self, body: Callable[[Connection], T]) -> T:
+    async def read(self, body: Callable[[Connection], T], limit_s: float) -> T:
+        deadline = time.monotonic() + limit_s
+
         def work() -> T:
-            with self._reader.connect() as connection:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:  # its turn in the thread came too late
+                raise Busy("no turn at the database before the deadline", "DEPENDENCY_DOWN")
+            with self._reader.connect() as connection, self.dialect.reading(connection, left_s):
                 return body(connection)
 
         return await hop(self._read_thread, work)
@@ -226,7 +234,7 @@ async def hop(thread: Executor, work: Callable[[], T]) -> T:
             try:
                 await asyncio.wait([future])
             except asyncio.CancelledError:
-                continue  # asked again: the answer is the same, and SQLite's busy timeout bounds the wait
+                continue  # asked again: the answer is the same; a read's limit or the busy timeout bounds the wait
         if future.done() and not future.cancelled():
             future.exception()  # taken note of: the caller is gone and asks again with its request id
         raise

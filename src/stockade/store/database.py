@@ -87,7 +87,8 @@ class Database:
 
         Args:
             body: a synchronous function over a Connection; it must not write.
-            timeout_s: the longest wait for a connection, and then for the answer, in seconds each.
+            timeout_s: the longest wait for a connection, and then for the answer, in seconds each; the server ends
+                a statement that takes longer (PostgreSQL: than the `wait_s` of `open`, or when the caller gives up).
 
         Raises:
             Busy: no connection in time (POOL_EXHAUSTED), or no server or no answer in time (DEPENDENCY_DOWN).
@@ -95,7 +96,7 @@ class Database:
         await self._enter(self._readers, time.monotonic() + timeout_s)
         try:
             async with asyncio.timeout(timeout_s + GRACE_S):
-                return await self._read_twice(body)
+                return await self._read_twice(body, timeout_s)
         except TimeoutError as error:
             self._backend.lost()
             raise Busy(f"the database did not answer within {timeout_s} s", "DEPENDENCY_DOWN") from error
@@ -109,14 +110,14 @@ class Database:
         finally:
             self._readers.release()
 
-    async def _read_twice(self, body: Callable[[Connection], T]) -> T:
+    async def _read_twice(self, body: Callable[[Connection], T], limit_s: float) -> T:
         """Read; what met a connection that was lost while it was idle is done once more, on a new one."""
         try:
-            return await self._backend.read(body)
+            return await self._backend.read(body, limit_s)
         except Exception as error:
             if isinstance(error, ConnectFailed | TimeoutError) or classify(error) is not Failure.LOST:
                 raise
-        return await self._backend.read(body)
+        return await self._backend.read(body, limit_s)
 
     async def check_writable(self, *, timeout_s: float = 5.0) -> None:
         """Make sure that the server takes writes now: a replica answers reads as well.

@@ -60,6 +60,14 @@ class Dialect:
         """Bound lock waits, and take advisory locks, as the first statements of the transaction."""
 
     @contextmanager
+    def reading(self, connection: Connection, limit_s: float) -> Iterator[None]:
+        """End each statement of a read on the server, too, when it takes longer than this, in seconds.
+
+        Here the settings of the connection do, and the driver, which cancels what its caller gives up.
+        """
+        yield
+
+    @contextmanager
     def holding(self, connection: Connection, advisory: Sequence[str], left_s: float) -> Iterator[None]:
         """Hold advisory locks around the whole transaction, where they belong to the session."""
         yield

@@ -50,6 +50,23 @@ class MysqlDialect(Dialect):
             connection.info["lock_wait_s"] = seconds
 
     @contextmanager
+    def reading(self, connection: Connection, limit_s: float) -> Iterator[None]:
+        limit = self.limit(limit_s)
+        if connection.info.get("limit") != limit:  # most reads have the limit of the one before
+            cursor = connection.connection.cursor()
+            try:
+                cursor.execute(limit)
+            finally:
+                cursor.close()
+            connection.info["limit"] = limit
+        yield
+
+    @staticmethod
+    def limit(limit_s: float) -> str:
+        """The statement that bounds the queries of a session."""
+        return f"SET SESSION max_execution_time = {max(1, math.ceil(limit_s * 1000))}"
+
+    @contextmanager
     def holding(self, connection: Connection, advisory: Sequence[str], left_s: float) -> Iterator[None]:
         if not advisory:
             yield
@@ -124,6 +141,10 @@ class MariaDialect(MysqlDialect):
     name: ClassVar[str] = "mariadb"
     gates: ClassVar[bool] = True
     collation: ClassVar[str] = MARIADB_COLLATION
+
+    @staticmethod
+    def limit(limit_s: float) -> str:
+        return f"SET SESSION max_statement_time = {max(0.001, limit_s):.3f}"
 
     def write_all(self, connection: Connection, writes: Writes) -> None:
         text = compound(writes)

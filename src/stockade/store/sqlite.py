@@ -2,7 +2,8 @@
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine, Insert, Select, Table, create_engine, event
@@ -15,6 +16,7 @@ from stockade.store.dialect import Dialect, insert_one
 from stockade.store.url import Place
 
 OPEN_WAIT_S = 5.0  # how long the first use of a file waits for others that have it, whatever its own deadline
+_STEPS = 100_000  # of SQLite's own machine between two looks at the clock: about a millisecond
 _PAUSE_S = 0.005  # between two tries to turn a file to WAL
 
 
@@ -33,6 +35,17 @@ class SqliteDialect(Dialect):
     def before_begin(self, connection: Connection, left_s: float) -> None:
         driver: Any = connection.connection.driver_connection
         driver.execute(f"PRAGMA busy_timeout = {max(1, int(left_s * 1000))}")
+
+    @contextmanager
+    def reading(self, connection: Connection, limit_s: float) -> Iterator[None]:
+        """Here all statements together: the one thread of the readers is then free for the next."""
+        driver: Any = connection.connection.driver_connection
+        end = time.monotonic() + limit_s
+        driver.set_progress_handler(lambda: int(time.monotonic() > end), _STEPS)
+        try:
+            yield
+        finally:
+            driver.set_progress_handler(None, 0)
 
     def check_writable(self, connection: Connection) -> None:
         return None  # a file has no replica, and a write would wait for the other writers
