@@ -75,7 +75,10 @@ async def test_nothing_runs_on_at_the_server(database):
         pytest.skip("the driver cancels, or the reader runs in this process")
     with pytest.raises(Busy):
         await database.read(slow, timeout_s=LIMIT_S)
-    running = "SELECT count(*) FROM information_schema.processlist WHERE info LIKE :like AND id <> CONNECTION_ID()"
+    running = (
+        "SELECT count(*) FROM information_schema.processlist"
+        " WHERE info LIKE :like AND db = DATABASE() AND id <> CONNECTION_ID()"
+    )
     like = SLOW[database.url.get_backend_name()][:30] + "%"
     assert await database.read(lambda conn: conn.execute(text(running), {"like": like}).scalar()) == 0
 
