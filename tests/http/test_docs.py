@@ -9,15 +9,18 @@ from stockade.shop.settings import allowed, described
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def cells(name):
-    """The rows of all tables of a document, as lists of cells."""
-    lines = (DOCS / name).read_text().splitlines()
+def cells(name, header=""):
+    """The rows of all tables of a document, or of the one with this header, as lists of cells."""
+    text = (DOCS / name).read_text()
+    if header:
+        text = text[text.index(header) :].partition("\n\n")[0]
+    lines = text.splitlines()
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("| `")]
 
 
 def test_every_setting_is_described():
     """Each setting has its row, with its default, bounds and purpose."""
-    rows = {row[0].strip("`"): row[1:] for row in cells("settings.md")}
+    rows = {row[0].strip("`"): row[1:] for row in cells("settings.md", "| setting | default |")}
     assert set(rows) == {item.name for item in described()}
     for item in described():
         default = f"{item.default:g}" if item.type is float else str(item.default) or "(empty)"
