@@ -86,9 +86,9 @@ async def test_mutant_that_does_not_withdraw_is_caught(kind, arm, monkeypatch):
     """The control: with what is finished after a cancellation switched off, something stays behind and is seen."""
     grant = SessionLocks._grant
 
-    async def keep(self, queue, won):
+    async def keep(self, queue, *won):
         if queue.first is not None:
-            await grant(self, queue, won)
+            await grant(self, queue, *won)
 
     if kind in ("postgres", "mysql"):
         monkeypatch.setattr(SessionLocks, "_grant", keep)  # a grant that nobody wants any more is not given back

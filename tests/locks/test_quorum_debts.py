@@ -13,6 +13,7 @@ from collections import Counter
 
 import pytest
 import redis
+from redis.asyncio import Redis
 
 from stockade import locks as sync
 from stockade.lab.servers import Servers
@@ -20,7 +21,7 @@ from stockade.locks import LockUnavailable, RedisTuning, aio
 from stockade.locks.debts import Debts
 from stockade.locks.wire.threaded import ThreadedTransport
 from tests.locks.harness import Interrupt, TaskActor, ThreadActor, eventually
-from tests.locks.orphans import LONG_S, chunk, make_arm
+from tests.locks.orphans import LONG_S, Arm, chunk, redis_rows
 from tests.waiting import eventually as eventually_sync
 
 pytestmark = pytest.mark.redis
@@ -198,19 +199,33 @@ def test_interrupted_while_silent(owes, three, interrupt_after, during):
         eventually_sync(lambda: not jobs())
 
 
+def cut_and_pause(servers):
+    """Silence, in which new connections are needed."""
+    for server in servers:
+        with redis.Redis.from_url(server.url) as client:
+            for row in client.client_list():
+                if row["name"].startswith("stockade"):  # not those of who looks on
+                    client.client_kill_filter(_id=row["id"])
+        server.pause()
+
+
 @OWES
 async def test_cancelled_at_random_while_silent(owes, three):
-    """Tasks cancelled anywhere while two servers stop for longer than a call may take, at moments drawn by chance."""
+    """Tasks cancelled anywhere while two servers stop for longer than a call may take, at moments drawn by chance.
+
+    Their connections are cut as well: what is sent on an open one before it is given up is carried out in the end.
+    """
     rng = random.Random(11)
     async with contextlib.AsyncExitStack() as stack:
-        arm = await make_arm("quorum", [server.url for server in three], stack)
-        stack.push_async_callback(arm.locks.close)
-        arm.span_s, arm.hold_s = 0.8, 0.3
+        urls = [server.url for server in three]
+        onlookers = [await stack.enter_async_context(Redis.from_url(url, decode_responses=True)) for url in urls]
+        locks = await stack.enter_async_context(aio.QuorumLocks(urls, TUNING, lease_s=LONG_S))
+        arm = Arm(locks, redis_rows(onlookers), at_once=60, span_s=0.8, hold_s=0.3)
         left = False
         for _ in range(4 if owes else 20):  # the control: until it has left something
             loop = asyncio.get_running_loop()
             two, silent_s = rng.sample(three, 2), rng.uniform(0.5, 0.7)
-            stops = loop.call_later(rng.uniform(0.02, 0.2), lambda two=two: [server.pause() for server in two])
+            stops = loop.call_later(rng.uniform(0.02, 0.2), lambda two=two: cut_and_pause(two))
             resumed = loop.create_future()
             loop.call_at(stops.when() + silent_s, resumed.set_result, None)
             with contextlib.suppress(LockUnavailable):

@@ -188,7 +188,7 @@ class Renewer:
         except LockUnavailable as error:
             for lease in leases:
                 self._again_soon(lease, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others must be kept
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the others must be kept
             if len(leases) == 1:
                 self._again_soon(leases[0], f"refused: {error}")
                 return
@@ -203,7 +203,7 @@ class Renewer:
                     await self._renew_together([lease])
             except LockUnavailable as error:
                 away = str(error)
-            except Exception as error:  # noqa: BLE001 - as above
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
                 self._again_soon(lease, f"refused: {error}")
             if away:
                 self._again_soon(lease, away)

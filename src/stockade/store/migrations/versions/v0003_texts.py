@@ -37,13 +37,11 @@ def upgrade() -> None:
     An interrupted one can be done again: MariaDB and MySQL keep the statements that had ended.
     """
     dialect = op.get_bind().dialect
-    there = False
     if dialect.name in ("mysql", "mariadb"):
         maria = dialect.name == "mariadb" or getattr(dialect, "is_mariadb", False)
         _convert(MARIADB_COLLATION if maria else MYSQL_COLLATION)
-        columns = sa.inspect(op.get_bind()).get_columns("products")
-        there = any(column["name"] == "folded_name" for column in columns)
-    if not there:
+    columns = sa.inspect(op.get_bind()).get_columns("products")
+    if not any(column["name"] == "folded_name" for column in columns):
         op.add_column("products", sa.Column("folded_name", text(600), nullable=False, server_default=""))
     _fill()
 
