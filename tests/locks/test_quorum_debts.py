@@ -200,7 +200,7 @@ def test_interrupted_while_silent(owes, three, interrupt_after, during):
 
 
 def cut_and_pause(servers):
-    """Silence, in which new connections are needed."""
+    """Silence, in which new connections are needed: what is sent on an open one is carried out in the end."""
     for server in servers:
         with redis.Redis.from_url(server.url) as client:
             for row in client.client_list():
@@ -211,10 +211,7 @@ def cut_and_pause(servers):
 
 @OWES
 async def test_cancelled_at_random_while_silent(owes, three):
-    """Tasks cancelled anywhere while two servers stop for longer than a call may take, at moments drawn by chance.
-
-    Their connections are cut as well: what is sent on an open one before it is given up is carried out in the end.
-    """
+    """Tasks cancelled anywhere while two servers stop for longer than a call may take, at moments drawn by chance."""
     rng = random.Random(11)
     async with contextlib.AsyncExitStack() as stack:
         urls = [server.url for server in three]
