@@ -5,9 +5,12 @@ Child processes stop themselves at named points (`tests.kafka.child`), so that a
 
 import asyncio
 import signal
+import threading
 import time
 
+import confluent_kafka
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from stockade.core import Accepted, Busy, Pending, StalePosition, Unknown
 from stockade.shop.resources import SHOP_RESOURCES
@@ -226,3 +229,29 @@ async def test_a_batch_in_flight_is_nothing_without_the_one_before(rig):
     assert await rig.check(commands) == 100
     versions = await rig.versions("s", commands)
     assert versions == sorted(versions)
+
+
+class Failing(confluent_kafka.Consumer):
+    """A consumer that fails once when it is asked for messages."""
+
+    fails = threading.Event()
+
+    def consume(self, *args):
+        """The same, or the error."""
+        if self.fails.is_set():
+            self.fails.clear()
+            raise KafkaException(KafkaError(KafkaError._FATAL, "a fatal error"))
+        return super().consume(*args)
+
+
+async def test_a_failed_reader_of_replies_is_replaced(rig, monkeypatch, caplog):
+    """Its client ends by a fatal error: the next one reads on, and callers hear what was decided."""
+    monkeypatch.setattr(confluent_kafka, "Consumer", Failing)
+    async with rig.strategy(wait_s=20.0) as strategy, rig.worker():
+        assert accepted(await rig.place(strategy, [rig.order()])) == 1
+    async with rig.strategy(wait_s=20.0) as strategy:
+        Failing.fails.set()
+        await eventually_async(lambda: asyncio.sleep(0, not Failing.fails.is_set()))
+        async with rig.worker():
+            assert accepted(await rig.place(strategy, [rig.order()])) == 1
+    assert [each.message for each in caplog.records if "a fatal error" in each.message]

@@ -11,6 +11,7 @@ from stockade.shop.dead_letters import dead_letters, send_again
 from stockade.shop.resources import SHOP_RESOURCES
 from stockade.shop.wire import BadMessage, decode_command, encode_command
 from stockade.store import SqlStore
+from stockade.strategies.kafka_log import Topics
 from stockade.strategies.kafka_writer import Writer
 from tests.kafka.rig import accepted, rigged
 from tests.unit.shop.test_total import COMMANDS
@@ -82,6 +83,33 @@ async def test_poison_that_fills_a_message_keeps_its_beginning(rig):
     assert letter.record.value == b"x" * 1_000
     with pytest.raises(ValueError, match="only the beginning"):
         await send_again(rig.log, [letter])
+
+
+async def test_a_small_topic_of_dead_letters_blocks_nobody(rig):
+    """Brokers that refuse a dead letter for its size get its beginning: the order behind it is decided."""
+    await asyncio.to_thread(Topics(rig.log.bootstrap).ensure, rig.log.dead_topic, 1, 1, {"max.message.bytes": "3000"})
+    writer = Writer(rig.log.bootstrap)
+    async with rig.strategy() as strategy, rig.worker():
+        await writer.deliver(rig.log.topic, b"x" * 20_000, key=b"k", headers={}, wait_s=10)
+        assert accepted(await rig.place(strategy, [rig.order()])) == 1
+        (letter,) = await dead_letters(rig.log)
+    await asyncio.to_thread(writer.close)
+    assert letter.record.headers["cut"] == b"20000"
+
+
+async def test_what_a_topic_refuses_is_no_fault_of_the_brokers(rig):
+    """A command or a dead letter that is larger than the topic's messages may be: refused at once, and for good."""
+    topics = Topics(rig.log.bootstrap)
+    await asyncio.to_thread(topics.ensure, rig.log.topic, 1, 1, {"max.message.bytes": "2000"})
+    await asyncio.to_thread(topics.ensure, rig.log.dead_topic, 1, 1, {})
+    writer = Writer(rig.log.bootstrap)
+    await writer.deliver(rig.log.dead_topic, b"x" * 5_000, key=b"k", headers={"reason": b"a bug"}, wait_s=10)
+    await asyncio.to_thread(writer.close)
+    with pytest.raises(ValueError, match="the dead letter 0 cannot be sent"):
+        await send_again(rig.log, await dead_letters(rig.log))
+    async with rig.strategy() as strategy:
+        with pytest.raises(ValueError, match="cannot be queued"):
+            await strategy.submit(rig.order(*(f"sku-{n:050}" for n in range(100))))
 
 
 @given(command=COMMANDS)

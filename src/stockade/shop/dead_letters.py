@@ -16,7 +16,7 @@ from stockade.store import Database
 from stockade.store.tables import requests
 from stockade.strategies.kafka_log import Record, Topics, read_topic
 from stockade.strategies.kafka_options import KafkaOptions
-from stockade.strategies.kafka_writer import Writer
+from stockade.strategies.kafka_writer import NotSent, Writer
 
 REASON = "reason"
 CUT = "cut"  # header of a dead letter of which only the beginning is kept: how many bytes it had
@@ -82,7 +82,8 @@ async def send_again(log: KafkaOptions, letters: Sequence[DeadLetter], wait_s: f
     """Put dead letters back at the end of the log; how many. They stay listed.
 
     Raises:
-        ValueError: one of them is cut, so it cannot be carried out again; nothing was sent.
+        ValueError: one of them is cut, so it cannot be carried out again, and nothing was sent; or the topic takes no
+            message of its size, and those before it were sent.
         Busy: the brokers cannot be reached; those before it were sent.
     """
     if any(letter.cut for letter in letters):
@@ -92,7 +93,10 @@ async def send_again(log: KafkaOptions, letters: Sequence[DeadLetter], wait_s: f
         for letter in letters:
             record = letter.record
             headers = {name: value for name, value in record.headers.items() if name not in _OF_THE_LETTER}
-            await writer.deliver(log.topic, record.value, key=record.key, headers=headers, wait_s=wait_s)
+            try:
+                await writer.deliver(log.topic, record.value, key=record.key, headers=headers, wait_s=wait_s)
+            except NotSent as error:
+                raise ValueError(f"the dead letter {letter.number} cannot be sent to {log.topic}: {error}") from error
     finally:
         await asyncio.to_thread(writer.close)
     return len(letters)

@@ -6,6 +6,7 @@ group. Neighbours: `shop.worker` listens; `kafka_log` has the other two ways to 
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
@@ -19,6 +20,8 @@ from stockade.strategies.kafka_options import KafkaOptions
 COMMIT_S = 1.0  # how often the group is told how far we are; only its lag figures depend on it
 MAX_FETCH = 1_000
 MAX_HEARTBEAT_MS = 1_000
+
+log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
@@ -147,6 +150,7 @@ class GroupReader:
             except self._kafka.KafkaException as error:
                 if error.args[0].fatal():
                     raise
+                log.warning("Kafka's client cannot yet go on with partition %d: %s", part, error)
                 self._orders.append((part, order))
 
     def _commit(self) -> None:

@@ -6,8 +6,10 @@ a group.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from stockade.core import Busy
@@ -16,7 +18,10 @@ from stockade.strategies.kafka_security import Brokers
 
 POLL_S = 0.1  # how long a thread sleeps inside the client before it looks whether it shall end
 END_S = 5.0  # longest wait for a thread to end
+PAUSE_S = 1.0  # before a new client takes the place of one that has ended
 SHORT_S = 0.001  # how long a reader waits for company of the first message
+
+log = logging.getLogger(__name__)
 
 
 class Record(NamedTuple):
@@ -86,6 +91,9 @@ class Topics:
 class Replies:
     """Reads the reply topic of this instance on a thread and hands every message to the event loop.
 
+    The client goes on by itself while the brokers are away. What ends it, such as a fatal error, costs one client: the
+    next one reads on from where it ended.
+
     Args:
         brokers: see `Brokers`.
         topic: with one partition; read from its start.
@@ -93,34 +101,51 @@ class Replies:
     """
 
     def __init__(self, brokers: Brokers, topic: str, heard: Callable[[bytes], None]) -> None:
-        kafka = client()
+        client()
+        self._brokers, self._topic, self._heard = brokers, topic, heard
         self._loop = asyncio.get_running_loop()
-        self._heard = heard
-        self._consumer: Any = make(
-            kafka.Consumer,
-            {
-                **common(brokers),
-                "group.id": topic,  # asked for by the client; nothing is ever committed under it
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 100,  # a message ends the wait; a short one only costs requests
-                "fetch.min.bytes": 1,
-            },
-        )
-        self._consumer.assign([kafka.TopicPartition(topic, 0, 0)])
+        self._next = 0  # offset to read from
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="stockade-kafka-replies", daemon=True)
+        consumer = self._open()  # here, so that the caller is told of settings that the client cannot use
+        self._thread = threading.Thread(target=self._run, args=(consumer,), name="stockade-kafka-replies", daemon=True)
         self._thread.start()
 
-    def _read(self) -> None:
-        consumer = self._consumer
+    def _open(self) -> Any:
+        settings = {
+            **common(self._brokers),
+            "group.id": self._topic,  # asked for by the client; nothing is ever committed under it
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 100,  # a message ends the wait; a short one only costs requests
+            "fetch.min.bytes": 1,
+        }
+        consumer = make(client().Consumer, settings)
+        consumer.assign([client().TopicPartition(self._topic, 0, self._next)])
+        return consumer
+
+    def _run(self, first: Any) -> None:
+        consumer = first
+        while consumer is not None or not (self._stop.wait(PAUSE_S) or self._loop.is_closed()):
+            try:
+                with closing(consumer or self._open()) as consumer:
+                    self._read(consumer)
+            except Exception as error:  # noqa: BLE001 - logged, and the next client begins
+                log.warning("the reader of Kafka's replies has ended, the next one begins: %s", error)
+            consumer = None
+
+    def _read(self, consumer: Any) -> None:
         while not self._stop.is_set():
             messages = consumer.consume(50, SHORT_S) or consumer.consume(1, POLL_S)
-            # an error here is a broker that is away: the client goes on trying, and callers have their deadlines
-            values = [message.value() for message in messages if message.error() is None]
+            values = []
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    values.append(message.value())
+                    self._next = message.offset() + 1
+                elif error.fatal():  # any other is a broker that is away: callers have their deadlines
+                    raise client().KafkaException(error)
             if values:
                 self._loop.call_soon_threadsafe(self._hand_over, values)
-        consumer.close()
 
     def _hand_over(self, values: list[bytes]) -> None:
         for value in values:

@@ -19,7 +19,7 @@ MAX_MESSAGE = 1_000_000  # bytes; the brokers' own default
 
 
 class NotSent(Exception):
-    """The message was refused before it left, e.g. too large: it is certainly not in the log."""
+    """The message was refused for what it is, e.g. too large: it is certainly not in the log."""
 
 
 class Refusal(Exception):
@@ -175,7 +175,7 @@ class Writer:
 
         Raises:
             Busy: not within `wait_s` seconds (DEPENDENCY_DOWN); it may arrive yet.
-            NotSent: the message itself is at fault.
+            NotSent: the message itself is at fault; the client did not send it, or the brokers refused it.
         """
         answered: asyncio.Future[Exception | None] = self._loop.create_future()
 
@@ -192,6 +192,8 @@ class Writer:
                 error = await answered
         except TimeoutError as late:
             raise Busy(f"Kafka did not confirm within {wait_s} s", "DEPENDENCY_DOWN") from late
+        if isinstance(error, NotSent | Refusal):
+            raise NotSent(str(error)) from error
         if error is not None:
             raise down(error) from error
 
