@@ -48,7 +48,8 @@ class LongAudit:
         read: runs a query on a connection.
         pace: the share of the time in which it works, above 0 and up to 1. After each step it rests, so that work and
             rest come to that share; below 1 one step is at work at a time.
-        wait_s: the longest all rules together may work, in seconds; the rests are not counted.
+        wait_s: how long the steps may work, in seconds; the rests are not counted. Each step may take what the ended
+            ones have left, so two that work at once may go beyond it.
         limit: violations that one rule reports at most.
         progress: told the names of the rules that are looked at now, how many are done, and how many there are.
         seconds: how long each step took, by its name.
@@ -73,6 +74,7 @@ class LongAudit:
         """
         if not 0 < self.pace <= 1:
             raise ValueError(f"pace must be above 0 and at most 1, not {self.pace}")
+        self.seconds.clear()
         of = len(RULES) + 1
         self.progress(summary.__name__, 0, of)
         figures = await self._step(summary.__name__, summary)
