@@ -11,7 +11,7 @@ from stockade.core.stats import Stats
 
 
 class Store(Protocol):
-    """The only way to change a row."""
+    """The only way to change a protected row."""
 
     @property
     def stats(self) -> Stats: ...
@@ -34,7 +34,9 @@ class Store(Protocol):
         positions: Sequence[Position] = (),
         decided: Callable[[], None] | None = None,
     ) -> list[Accepted | Rejected | Exception]:
-        """Decide and write all commands in one transaction; the answers come in command order.
+        """Decide and write all commands, in one transaction where that is possible; the answers come in command order.
+
+        A command that asks for more rows, or that spoils the batch of the others, gets a transaction of its own.
 
         Args:
             commands: the batch; later commands see what earlier ones decided. The same request id may occur twice.
@@ -43,8 +45,8 @@ class Store(Protocol):
             positions: where the commands were read from. They move in the same transaction when every command has an
                 outcome; when one has an exception instead, they stay, and the caller moves them once it has dealt
                 with that. A stale one undoes the batch: `StalePosition` for every command.
-            decided: called when the rows are held and the batch is decided, before it is written; again after each
-                retry. Who hands over batches in order can hand over the next one now.
+            decided: called once at most, when the batch is decided; its hot row may not be held yet. It is not called
+                when the batch never gets so far. Who hands over batches in order can hand over the next one now.
 
         Returns:
             Per command its outcome, or the exception that concerns it: `Conflict`, `Busy`, `Unknown`,

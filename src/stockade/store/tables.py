@@ -1,4 +1,4 @@
-"""The schema: the store's own three tables, and the shop's.
+"""The schema: the store's own eight tables, and the shop's, in one history of migrations.
 
 Every constraint is named, so that a migration can be compared with this page on each database. Stock and points
 carry CHECK constraints as the last line of defence. No foreign key points at a hot row: each order would lock it

@@ -2,7 +2,7 @@
 
 The client's callbacks and every call to it happen on one thread; the listener lives on the event loop. A partition that
 is given to this process stays silent until the listener has said where to start, so a slow database never holds up the
-group. Neighbours: `shop.worker` listens; `kafka_log` has the other two ways to speak to Kafka.
+group. Neighbours: `shop.worker` listens; `kafka_writer` writes, `kafka_log` reads replies.
 """
 
 import asyncio
