@@ -1,7 +1,7 @@
 """How clients reach the brokers: encryption and login. The one place that builds the client library's settings for it.
 
-Values only: nothing here needs a Kafka client. Neighbours: `kafka_admin` makes clients, `shop.kafka_brokers` fills this from
-the settings, whose names the messages use. Source of the settings: librdkafka's CONFIGURATION.md.
+Values only: nothing here needs a Kafka client. Neighbours: `kafka_admin` makes clients, `shop.kafka_brokers` fills this
+from the settings, whose names the messages use. Source of the settings: librdkafka's CONFIGURATION.md.
 """
 
 import os

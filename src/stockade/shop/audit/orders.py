@@ -25,7 +25,7 @@ from stockade.store.tables import ledger, order_lines, orders
 MOVES = (words.RESERVE, words.DEDUCT, words.RELEASE, words.RESTORE)
 FIRST = case((orders.c.pay == words.POINTS, words.PAID), else_=words.RESERVED)
 OVER = (words.CANCELLED, words.EXPIRED)
-MAX_QUANTITY = literal_column(str(2**62), BigInteger)
+BEYOND = literal_column(str(2**62), BigInteger)  # more than any quantity
 
 
 def order_total(conn: Connection, scope: Scope) -> Iterator[Violation]:
@@ -177,7 +177,7 @@ class Lines:
                 orders.c.status,
                 orders.c.payment_id,
                 quantity.label("most"),
-                (MAX_QUANTITY - quantity).label("least"),
+                (BEYOND - quantity).label("least"),
                 one("lines"),
             )
             .join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
@@ -186,7 +186,7 @@ class Lines:
         self.both = together(lines, _moves("delta", "held", *MOVES))
         self.most: ColumnElement[int] = func.max(self.both.c.most)
         # differs where an order has two lines of one SKU; a minimum would be that of the movements, which is 0
-        self.least: ColumnElement[int] = MAX_QUANTITY - func.max(self.both.c.least)
+        self.least: ColumnElement[int] = BEYOND - func.max(self.both.c.least)
 
     def sum(self, name: str) -> ColumnElement[int]:
         """Of a counter, or how many entries with a note."""
