@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from stockade.core.secrets import hide_password
 from stockade.drivers.failures import ConnectFailed, reaching
+from stockade.drivers.timely_loop import TimelyLoop
 from stockade.drivers.tls import load_files
 from stockade.drivers.url import CONNECT_WAIT_S, UrlParts, Vocabulary, host_and_port, seconds, split_url
 
@@ -130,13 +131,10 @@ class MySQLAddress:
         Raises:
             ConnectFailed, ConnectionRefused: see `stockade.drivers.failures.reaching`.
         """
-        import asyncmy.connection
-
-        make: Any = asyncmy.connection.Connection  # `asyncmy.connect` does not show what the greeting offered
         options = {**self.options(), **more}
         limit_s = min(self.connect_timeout_s, timeout_s or self.connect_timeout_s)
         async with reaching("MariaDB or MySQL", self.place, limit_s):
-            connection = make(**options)
+            connection = _unconnected(options, limit_s)
             try:
                 await connection.connect()
             except Exception as error:
@@ -145,7 +143,7 @@ class MySQLAddress:
                     raise
                 if self.ssl_mode != "PREFERRED":
                     raise ConnectFailed(f"ssl_mode={self.ssl_mode}, and the server offers no TLS") from error
-                connection = make(**{**options, "ssl": None})
+                connection = _unconnected({**options, "ssl": None}, limit_s)
                 await connection.connect()
             return connection
 
@@ -153,6 +151,16 @@ class MySQLAddress:
     def place(self) -> str:
         """Host and port, or the path of the socket, for messages."""
         return self.unix_socket or f"{self.host}:{self.port}"
+
+
+def _unconnected(options: dict[str, Any], limit_s: float) -> Any:
+    """asyncmy's connection, before it connects: `asyncmy.connect` does not show what the greeting offered."""
+    import asyncmy.connection
+
+    make: Any = asyncmy.connection.Connection
+    connection = make(**options)
+    connection._loop = TimelyLoop(limit_s)  # noqa: SLF001 - asyncmy has no parameter for it
+    return connection
 
 
 def _mode(parts: UrlParts) -> str:

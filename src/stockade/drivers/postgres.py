@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlencode
 
 from stockade.core.secrets import hide_password
 from stockade.drivers.failures import AccessRefused, reaching
+from stockade.drivers.timely_loop import TimelyLoop
 from stockade.drivers.tls import load_files
 from stockade.drivers.url import (
     CONNECT_WAIT_S,
@@ -197,7 +198,7 @@ async def _first(asyncpg: Any, attempts: list[dict[str, Any]], limit_s: float) -
         share_s = (end - time.monotonic()) / (len(attempts) - number)
         try:
             async with asyncio.timeout(share_s):
-                return await asyncpg.connect(**{**options, "timeout": limit_s})
+                return await asyncpg.connect(**{**options, "timeout": limit_s, "loop": TimelyLoop(share_s)})
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched) as error:
             last = error  # of these, and of TimeoutError, which is an OSError, libpq also asks the next host
     assert last is not None
