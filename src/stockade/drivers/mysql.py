@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from stockade.core.secrets import hide_password
 from stockade.drivers.failures import ConnectFailed, reaching
 from stockade.drivers.timely_loop import TimelyLoop
-from stockade.drivers.tls import load_files
+from stockade.drivers.tls import TlsFiles, load_files
 from stockade.drivers.url import CONNECT_WAIT_S, UrlParts, Vocabulary, host_and_port, seconds, split_url
 
 SSL_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
@@ -189,5 +189,5 @@ def _context(parts: UrlParts, mode: str) -> ssl.SSLContext | None:
     context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = mode == "VERIFY_IDENTITY"
     context.verify_mode = ssl.CERT_REQUIRED if mode.startswith("VERIFY") else ssl.CERT_NONE
-    load_files(context, parts.parameters, root="ssl_ca", certificate="ssl_cert", key="ssl_key")
+    load_files(context, parts.parameters, TlsFiles("ssl_ca", "ssl_cert", "ssl_key"))
     return context

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote, urlencode
 from stockade.core.secrets import hide_password
 from stockade.drivers.failures import AccessRefused, reaching
 from stockade.drivers.timely_loop import TimelyLoop
-from stockade.drivers.tls import load_files
+from stockade.drivers.tls import TlsFiles, load_files
 from stockade.drivers.url import (
     CONNECT_WAIT_S,
     UrlParts,
@@ -239,8 +239,7 @@ def _tls(parts: UrlParts) -> tuple[tuple[str, str], ...]:
         raise ValueError("sslcert and sslkey have no effect under sslmode=disable")
     if mode in ("verify-ca", "verify-full") and not (given.get("sslrootcert") or _own_root()):
         raise ValueError(f"sslmode={mode} needs sslrootcert=FILE, the certificate of the authority to trust")
-    names = {"root": "sslrootcert", "certificate": "sslcert", "key": "sslkey"}
-    load_files(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), given, **names)
+    load_files(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), given, TlsFiles("sslrootcert", "sslcert", "sslkey"))
     return tuple(given.items())
 
 
