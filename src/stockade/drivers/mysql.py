@@ -129,7 +129,7 @@ class MySQLAddress:
             more: further arguments of `asyncmy.connect`.
 
         Raises:
-            ConnectFailed, ConnectionRefused: see `stockade.drivers.failures.reaching`.
+            ConnectFailed, AccessRefused: see `stockade.drivers.failures.reaching`.
         """
         options = {**self.options(), **more}
         limit_s = min(self.connect_timeout_s, timeout_s or self.connect_timeout_s)
@@ -151,6 +151,14 @@ class MySQLAddress:
     def place(self) -> str:
         """Host and port, or the path of the socket, for messages."""
         return self.unix_socket or f"{self.host}:{self.port}"
+
+
+def abort(connection: Any) -> None:
+    """Close the socket of a connection of asyncmy at once: its own `close` waits until what was written is sent."""
+    transport = connection._transport  # noqa: SLF001 - asyncmy has no public way to it
+    if transport is not None:
+        transport.abort()
+    connection.close()
 
 
 def _unconnected(options: dict[str, Any], limit_s: float) -> Any:

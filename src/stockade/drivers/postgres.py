@@ -142,7 +142,7 @@ class PostgresAddress:
             more: further arguments of `asyncpg.connect`; `server_settings` are set beside those of the URL.
 
         Raises:
-            ConnectFailed, ConnectionRefused: see `stockade.drivers.failures.reaching`.
+            ConnectFailed, AccessRefused: see `stockade.drivers.failures.reaching`.
         """
         import asyncpg
 
