@@ -4,6 +4,8 @@ Each rule is a function from a source file to its complaints; `BAD` shows each r
 """
 
 import ast
+import builtins
+import functools
 import re
 import subprocess
 import tomllib
@@ -150,6 +152,39 @@ def time_without_unit(source):
     ]
 
 
+def untrue_raises(source):
+    """A `Raises:` section names exceptions that there are: built in, of src, or named by the code of the file."""
+    if not source.path.startswith("src/"):
+        return []
+    nodes = [*ast.walk(source.tree)]
+    there = _classes() | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    there |= {each.asname or each.name for node in nodes if isinstance(node, ast.Import) for each in node.names}
+    documented = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
+    return [
+        f"{getattr(node, 'lineno', 1)}: {name}"
+        for node in nodes
+        if isinstance(node, documented)
+        for name in _raised(ast.get_docstring(node) or "")
+        if name.partition(".")[0] not in there and name.rpartition(".")[2] not in there
+    ]
+
+
+def _raised(docstring):
+    """The exceptions that a docstring promises, e.g. `Busy, NotSupported: why.`"""
+    section = re.search(r"^Raises:\n((?:    .*\n|\n)+)", docstring + "\n", re.MULTILINE)
+    lines = section[1].splitlines() if section else ()
+    said = [line.partition(":")[0] for line in lines if re.match(r"    \S", line)]
+    return [name for names in said for name in re.split(r", | or ", names.strip())]
+
+
+@functools.cache
+def _classes():
+    """Names of classes that are built in or of src."""
+    trees = [Source(path, (ROOT / path).read_text()).tree for path in tracked("src/*.py")]
+    own = {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    return own | set(dir(builtins))
+
+
 RULES = [
     long_file,
     long_function,
@@ -160,6 +195,7 @@ RULES = [
     wall_clock,
     printing,
     time_without_unit,
+    untrue_raises,
 ]
 BAD = {
     long_file: Source("src/a.py", '"""A."""\n' + "a = 1\n" * 400),
@@ -171,6 +207,7 @@ BAD = {
     wall_clock: Source("src/a.py", "from datetime import datetime\nnow = datetime.now()"),
     printing: Source("src/a.py", "print(1)"),
     time_without_unit: Source("src/a.py", "def f(*, lock_timeout: float | None): ..."),
+    untrue_raises: Source("src/a.py", 'def f():\n    """F.\n\n    Raises:\n        Busy, NoSuchError: never.\n    """'),
 }
 
 

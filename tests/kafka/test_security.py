@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from stockade.core import Busy, NotSupported
+from stockade.core import Busy
 from stockade.lab.servers import Servers, ServerUnavailable
 from stockade.shop.kafka_brokers import brokers_of
 from stockade.shop.settings import BadSetting, Settings
@@ -60,8 +60,6 @@ def way(access, name):
         "no certificate": ("TLS", replace(tls, ssl_cert="", ssl_key="")),
         "another host": ("SECURE", both),
         "another host, unchecked": ("SECURE", replace(both, ssl_check_hostname=False)),
-        "wrong key password": ("TLS", replace(tls, **{**locked, "ssl_key_password": WRONG})),
-        "not a certificate": ("SECURE", replace(both, ssl_ca=str(access.key))),
         "plain text at TLS": ("SECURE", KafkaSecurity()),
     }
     listener, security = ways[name]
@@ -94,14 +92,12 @@ async def test_every_client_gets_in(access, name):
 
 
 OUTSIDE = [
-    ("wrong password", Busy, "SASL authentication error.*invalid credentials"),
-    ("wrong password, PLAIN", Busy, "SASL authentication error.*Invalid username or password"),
-    ("wrong authority", Busy, "certificate verify failed.*kafka_ssl_ca"),
-    ("the system's authorities", Busy, "certificate verify failed"),
-    ("no certificate", Busy, "alert bad certificate"),
-    ("another host", Busy, "certificate verify failed|hostname mismatch"),
-    ("wrong key password", NotSupported, "kafka_ssl_key failed"),
-    ("not a certificate", NotSupported, "kafka_ssl_ca failed"),
+    ("wrong password", "SASL authentication error.*invalid credentials"),
+    ("wrong password, PLAIN", "SASL authentication error.*Invalid username or password"),
+    ("wrong authority", "certificate verify failed.*kafka_ssl_ca"),
+    ("the system's authorities", "certificate verify failed"),
+    ("no certificate", "alert bad certificate"),
+    ("another host", "certificate verify failed|hostname mismatch"),
 ]
 QUESTIONS = {
     "make a topic": lambda brokers: Topics(brokers).ensure("t", 1, -1, {}),
@@ -111,12 +107,12 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize(("name", "kind", "message"), OUTSIDE)
-def test_a_refusal_is_noticed_by_every_question(access, name, kind, message):
+@pytest.mark.parametrize(("name", "message"), OUTSIDE)
+def test_a_refusal_is_noticed_by_every_question(access, name, message):
     """The client library would try again for ever; each question ends at once with the reason and no password."""
     for ask in QUESTIONS.values():
         began_s = time.monotonic()
-        with pytest.raises(kind, match=message) as refused:
+        with pytest.raises(Busy, match=message) as refused:
             ask(way(access, name))
         assert time.monotonic() - began_s < REFUSED_S
         assert WRONG not in str(refused.value)
@@ -231,7 +227,7 @@ CONTRADICTIONS = [
     ({"kafka_bootstrap": "h:9,SSL://h2:9"}, "kafka_bootstrap = 'h:9,SSL://h2:9': must be host:port"),
     ({"kafka_ssl_ca": "ca.pem"}, "kafka_ssl_ca: only with kafka_security ssl or sasl_ssl, not 'plaintext'"),
     ({"kafka_ssl_check_hostname": "no"}, "kafka_ssl_check_hostname: only with kafka_security ssl"),
-    ({"kafka_security": "ssl", "kafka_ssl_ca": "nowhere.pem"}, "kafka_ssl_ca = 'nowhere.pem': there is no such file"),
+    ({"kafka_security": "ssl", "kafka_ssl_ca": "nowhere.pem"}, "kafka_ssl_ca=nowhere.pem: No such file"),
     ({"kafka_security": "ssl", "kafka_ssl_cert": "c.pem"}, "kafka_ssl_cert and kafka_ssl_key are needed together"),
     (
         {"kafka_security": "ssl", "kafka_ssl_key_password": "secret-p"},

@@ -20,12 +20,12 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 
+from stockade.drivers import resolve
 from stockade.lab.servers import Servers
 from stockade.lab.servers.process import free_port
 from stockade.locks import LockUnavailable
 from stockade.locks.blocking import run
 from stockade.locks.port import ServerError
-from stockade.locks.wire import resolve
 from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
 from stockade.locks.wire.cluster import SLOTS, ClusterTransport
 from stockade.locks.wire.multiplexed import MultiplexedTransport

@@ -19,6 +19,7 @@ from stockade.store.tables import guards_in_use as table
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
 
+LEASE_S = 1.0  # a live process renews it in time on a busy machine, too
 NO_LEASE = 0.3  # seconds: what a dead process's lease takes to end
 ROWS = Use("sequencer", "row", "composes")
 VERSIONS = Use("optimistic", "version", "composes")
@@ -45,12 +46,12 @@ class Clock:
 
 
 @asynccontextmanager
-async def process(url, use, lease_s=15.0, *, strict=False, clock=None):
+async def process(url, use, lease_s=15.0, *, unguarded=False, clock=None):
     """What one process has: a connection of its own and its registration."""
     database = await Database.open(url, pool_size=1)
     mine = Registration(database, lease_s, **({"clock": clock} if clock else {}))
     try:
-        await mine.open(use, strict=strict)
+        await mine.open(use, unguarded=unguarded)
         yield mine
     finally:
         await mine.close()
@@ -131,10 +132,10 @@ async def test_the_lease_of_a_dead_process_ends(url):
 
 async def test_a_live_process_keeps_its_row(url):
     """Heartbeats renew the lease: long after its first end the other control is still refused."""
-    async with process(url, ALONE, NO_LEASE) as alive:
+    async with process(url, ALONE, LEASE_S) as alive:
         began = alive._valid_until_s
         async with asyncio.timeout(20):
-            while alive._valid_until_s < began + 3 * NO_LEASE:
+            while alive._valid_until_s < began + 2 * LEASE_S:
                 with pytest.raises(GuardRefused):
                     async with process(url, ROWS):
                         pass
@@ -192,10 +193,10 @@ class Paused:
 
 
 @asynccontextmanager
-async def overtaken(url, use, *, strict):
+async def overtaken(url, use, *, unguarded):
     """The sleeper's store, and the newcomer in place."""
     clock = Clock()
-    async with opened(url) as database, process(url, use, NO_LEASE, strict=strict, clock=clock) as mine:
+    async with opened(url) as database, process(url, use, NO_LEASE, unguarded=unguarded, clock=clock) as mine:
         await stocked(database, "s")
         dies(mine)
         store = RegisteredStore(database, SHOP_RESOURCES, mine)
@@ -218,7 +219,7 @@ async def sell(store, guard, number=1):
 @pytest.mark.parametrize(("use", "guard"), [(ALONE, Guard.NONE), (ROWS, Guard.ROW)], ids=["in-process", "sequencer"])
 async def test_who_was_overtaken_writes_no_more(database_url, use, guard):
     """Awake again, it asks before its first command, finds another control, and answers 503; the newcomer goes on."""
-    async with overtaken(database_url, use, strict=use is ALONE) as paused:
+    async with overtaken(database_url, use, unguarded=use is ALONE) as paused:
         paused.clock.now_s += 10
         for number in range(2):
             answer = await sell(paused.store, guard, number)
@@ -229,7 +230,7 @@ async def test_who_was_overtaken_writes_no_more(database_url, use, guard):
 
 async def test_a_transaction_that_was_overtaken_is_not_committed(database_url):
     """Its own clock says nothing yet, as if the pause came later: SQLite and MariaDB find the row gone."""
-    async with overtaken(database_url, ALONE, strict=True) as paused:
+    async with overtaken(database_url, ALONE, unguarded=True) as paused:
         if paused.store.database.dialect.name == "postgres":
             pytest.skip("there the newcomer waits for the transaction")
         answer = await sell(paused.store, Guard.NONE)
@@ -238,13 +239,13 @@ async def test_a_transaction_that_was_overtaken_is_not_committed(database_url):
 
 async def test_without_holding_the_row_it_is(database_url):
     """The control: the same transaction commits under the old control when nothing looks at the row."""
-    async with overtaken(database_url, ALONE, strict=False) as paused:
+    async with overtaken(database_url, ALONE, unguarded=False) as paused:
         assert (await sell(paused.store, Guard.NONE)).accepted
 
 
-async def newcomer_meets_a_transaction(url, *, strict):
+async def newcomer_meets_a_transaction(url, *, unguarded):
     """What a newcomer is refused with while a transaction of a dead process has written and not committed."""
-    async with opened(url) as database, process(url, ALONE, NO_LEASE, strict=strict) as mine:
+    async with opened(url) as database, process(url, ALONE, NO_LEASE, unguarded=unguarded) as mine:
         await stocked(database, "s")
         store, saved, over = RegisteredStore(database, SHOP_RESOURCES, mine), asyncio.Event(), asyncio.Event()
 
@@ -263,15 +264,15 @@ async def newcomer_meets_a_transaction(url, *, strict):
         return refused
 
 
-async def test_a_newcomer_outlasts_open_transactions(server_database):
+async def test_a_newcomer_waits_for_writers(server_database):
     """A transaction that has begun to write ends before another control starts, or the start is given up."""
-    assert isinstance(await newcomer_meets_a_transaction(server_database, strict=True), Busy)
+    assert isinstance(await newcomer_meets_a_transaction(server_database, unguarded=True), Busy)
 
 
-async def test_without_outlasting_them_it_starts_beside_them(server_database, monkeypatch):
+async def test_without_waiting_for_them_it_starts_beside_them(server_database, monkeypatch):
     """The control: with neither lock the newcomer starts while the old control can still commit."""
-    monkeypatch.setattr(guards_in_use.GuardsInUse, "_outlast", lambda self, connection: None)
-    assert await newcomer_meets_a_transaction(server_database, strict=False) is None
+    monkeypatch.setattr(guards_in_use.GuardsInUse, "_wait_for_writers", lambda self, connection: None)
+    assert await newcomer_meets_a_transaction(server_database, unguarded=False) is None
 
 
 async def starts(url):
@@ -291,7 +292,7 @@ async def test_a_heartbeat_survives_a_database_that_is_away(servers, monkeypatch
     """While it is away commands are Busy; when it is back the next command renews, and no restart is needed."""
     monkeypatch.setattr(registration, "PAUSE_S", 0.05)
     server = servers.postgres()
-    async with opened(server.url) as database, process(server.url, ALONE, 1.0, strict=True) as mine:
+    async with opened(server.url) as database, process(server.url, ALONE, 1.0, unguarded=True) as mine:
         await stocked(database, "s")
         store = RegisteredStore(database, SHOP_RESOURCES, mine)
         assert (await sell(store, Guard.NONE, 1)).accepted
@@ -321,11 +322,11 @@ async def test_a_heartbeat_leaves_a_connection_that_went_silent(postgres_databas
                 for end in proxy.ends:
                     end.say = lambda data: None
                 if heals:
-                    await mine.confirm()
+                    await mine.renew()
                     assert not mine.lapsed
                 else:
                     with pytest.raises(Busy):
-                        await mine.confirm()
+                        await mine.renew()
     finally:
         await proxy.close()
 

@@ -84,16 +84,32 @@ async def test_an_old_database_is_upgraded_with_its_rows(database_url):
     await database.close()
 
 
-async def test_an_interrupted_migration_is_done_again(database_url):
-    """MariaDB and MySQL keep what had ended: a column that is there already, and names that are not folded yet."""
+async def test_an_interrupted_migration_is_done_again(database_url, monkeypatch):
+    """Interrupted while it folds names, it is done again: MariaDB and MySQL keep the column that was added before,
+    PostgreSQL and SQLite nothing of it."""
     database = await fill(database_url, "0002")
-    await run(database, "ALTER TABLE products ADD COLUMN folded_name VARCHAR(600) NOT NULL DEFAULT ''")
+
+    def interrupted(name):
+        raise KeyError(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("stockade.core.folding.folded", interrupted)
+        with pytest.raises(KeyError):
+            await migrate(database, "0003")
+    keeps = database.dialect.name in ("mysql", "mariadb")
+    assert await current_revision(database) == "0002"
+    assert ("folded_name" in await database.read(columns_of_products)) == keeps
     await migrate(database, "0003")
     assert [each.name for each in (await database.read(lambda c: products(c, q="é-ä"))).items] == ["É-Ä"]
-    await run(database, "CREATE TABLE guards_in_use (id VARCHAR(32) PRIMARY KEY)")
+    if keeps:
+        await run(database, "CREATE TABLE guards_in_use (id VARCHAR(32) PRIMARY KEY)")
     await migrate(database)
     assert await current_revision(database) == newest_revision()
     await database.close()
+
+
+def columns_of_products(connection):
+    return set(connection.execute(text("SELECT * FROM products")).keys())
 
 
 async def test_a_product_of_an_older_version_is_found_during_an_upgrade(database_url):

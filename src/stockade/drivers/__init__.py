@@ -1,4 +1,4 @@
-"""How to reach a database server: URLs, TLS, connecting within a bound, and what a driver's error means.
+"""How to reach a server: URLs, host names, TLS, connecting within a bound, and what a driver's error means.
 
 The store and the locks both use this room, so that a URL means the same to both. It needs the standard library; a
 driver is imported when a connection is made.

@@ -11,7 +11,8 @@ from urllib.parse import unquote
 
 from stockade.core.secrets import hide_password
 from stockade.drivers.failures import ConnectFailed, reaching
-from stockade.drivers.tls import load_files
+from stockade.drivers.timely_loop import TimelyLoop
+from stockade.drivers.tls import TlsFiles, load_files
 from stockade.drivers.url import CONNECT_WAIT_S, UrlParts, Vocabulary, host_and_port, seconds, split_url
 
 SSL_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
@@ -128,15 +129,12 @@ class MySQLAddress:
             more: further arguments of `asyncmy.connect`.
 
         Raises:
-            ConnectFailed, ConnectionRefused: see `stockade.drivers.failures.reaching`.
+            ConnectFailed, AccessRefused: see `stockade.drivers.failures.reaching`.
         """
-        import asyncmy.connection
-
-        make: Any = asyncmy.connection.Connection  # `asyncmy.connect` does not show what the greeting offered
         options = {**self.options(), **more}
         limit_s = min(self.connect_timeout_s, timeout_s or self.connect_timeout_s)
         async with reaching("MariaDB or MySQL", self.place, limit_s):
-            connection = make(**options)
+            connection = _unconnected(options, limit_s)
             try:
                 await connection.connect()
             except Exception as error:
@@ -145,7 +143,7 @@ class MySQLAddress:
                     raise
                 if self.ssl_mode != "PREFERRED":
                     raise ConnectFailed(f"ssl_mode={self.ssl_mode}, and the server offers no TLS") from error
-                connection = make(**{**options, "ssl": None})
+                connection = _unconnected({**options, "ssl": None}, limit_s)
                 await connection.connect()
             return connection
 
@@ -153,6 +151,24 @@ class MySQLAddress:
     def place(self) -> str:
         """Host and port, or the path of the socket, for messages."""
         return self.unix_socket or f"{self.host}:{self.port}"
+
+
+def abort(connection: Any) -> None:
+    """Close the socket of a connection of asyncmy at once: its own `close` waits until what was written is sent."""
+    transport = connection._transport  # noqa: SLF001 - asyncmy has no public way to it
+    if transport is not None:
+        transport.abort()
+    connection.close()
+
+
+def _unconnected(options: dict[str, Any], limit_s: float) -> Any:
+    """asyncmy's connection, before it connects: `asyncmy.connect` does not show what the greeting offered."""
+    import asyncmy.connection
+
+    make: Any = asyncmy.connection.Connection
+    connection = make(**options)
+    connection._loop = TimelyLoop(limit_s)  # noqa: SLF001 - asyncmy has no parameter for it
+    return connection
 
 
 def _mode(parts: UrlParts) -> str:
@@ -181,5 +197,5 @@ def _context(parts: UrlParts, mode: str) -> ssl.SSLContext | None:
     context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = mode == "VERIFY_IDENTITY"
     context.verify_mode = ssl.CERT_REQUIRED if mode.startswith("VERIFY") else ssl.CERT_NONE
-    load_files(context, parts.parameters, root="ssl_ca", certificate="ssl_cert", key="ssl_key")
+    load_files(context, parts.parameters, TlsFiles("ssl_ca", "ssl_cert", "ssl_key"))
     return context

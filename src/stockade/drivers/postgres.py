@@ -16,7 +16,8 @@ from urllib.parse import quote, unquote, urlencode
 
 from stockade.core.secrets import hide_password
 from stockade.drivers.failures import AccessRefused, reaching
-from stockade.drivers.tls import load_files
+from stockade.drivers.timely_loop import TimelyLoop
+from stockade.drivers.tls import TlsFiles, load_files
 from stockade.drivers.url import (
     CONNECT_WAIT_S,
     UrlParts,
@@ -141,7 +142,7 @@ class PostgresAddress:
             more: further arguments of `asyncpg.connect`; `server_settings` are set beside those of the URL.
 
         Raises:
-            ConnectFailed, ConnectionRefused: see `stockade.drivers.failures.reaching`.
+            ConnectFailed, AccessRefused: see `stockade.drivers.failures.reaching`.
         """
         import asyncpg
 
@@ -197,7 +198,7 @@ async def _first(asyncpg: Any, attempts: list[dict[str, Any]], limit_s: float) -
         share_s = (end - time.monotonic()) / (len(attempts) - number)
         try:
             async with asyncio.timeout(share_s):
-                return await asyncpg.connect(**{**options, "timeout": limit_s})
+                return await asyncpg.connect(**{**options, "timeout": limit_s, "loop": TimelyLoop(share_s)})
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched) as error:
             last = error  # of these, and of TimeoutError, which is an OSError, libpq also asks the next host
     assert last is not None
@@ -238,8 +239,7 @@ def _tls(parts: UrlParts) -> tuple[tuple[str, str], ...]:
         raise ValueError("sslcert and sslkey have no effect under sslmode=disable")
     if mode in ("verify-ca", "verify-full") and not (given.get("sslrootcert") or _own_root()):
         raise ValueError(f"sslmode={mode} needs sslrootcert=FILE, the certificate of the authority to trust")
-    names = {"root": "sslrootcert", "certificate": "sslcert", "key": "sslkey"}
-    load_files(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), given, **names)
+    load_files(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), given, TlsFiles("sslrootcert", "sslcert", "sslkey"))
     return tuple(given.items())
 
 

@@ -6,7 +6,6 @@ Not `urllib.parse.urlsplit`: that removes newlines and tabs from a URL without a
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import unquote
 
 from stockade.core.secrets import hide_password
@@ -163,16 +162,3 @@ def host_and_port(text: str) -> tuple[str, int | None]:
         return host, port_number(rest[1:]) if rest else None
     host, colon, port = text.partition(":")
     return host, port_number(port) if colon else None
-
-
-def readable_file(name: str, path: str) -> Path:
-    """The file that a parameter names, made sure to be readable.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
-    try:
-        with Path(path).open("rb"):
-            return Path(path)
-    except OSError as error:
-        raise ValueError(f"{name}={path}: {error.strerror or error}") from None

@@ -10,7 +10,7 @@ from typing import Any
 
 from stockade.core import NotSupported
 from stockade.drivers.failures import Failure, classify, describe
-from stockade.drivers.mysql import MySQLAddress
+from stockade.drivers.mysql import MySQLAddress, abort
 from stockade.locks import tasks, threads
 from stockade.locks.ask import Ask, LockOptions
 from stockade.locks.blocking import BlockingPort
@@ -129,10 +129,7 @@ class MySQLDialect:
         return bool(connection._stream_broken)  # noqa: SLF001 - the same
 
     def abort(self, connection: Any) -> None:
-        transport = self.transport(connection)
-        if transport is not None:
-            transport.abort()  # `close` alone would wait until what was written is sent
-        connection.close()
+        abort(connection)
 
     def _key(self, name: str) -> str:
         return f"stockade:{hashed(self._prefix, name).hex()}"

@@ -33,7 +33,7 @@ async def register(registration: Registration, settings: Settings, strategies: S
     try:
         await registration.open(
             Use(names, guards, compatibility, allowed),
-            strict=GuardKind.NONE in {each.guard.kind for each in strategies} and not allowed,
+            unguarded=GuardKind.NONE in {each.guard.kind for each in strategies} and not allowed,
         )
     except GuardRefused as refused:
         raise BadSetting(str(refused)) from None

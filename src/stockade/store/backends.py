@@ -175,6 +175,8 @@ class AsyncBackend:
         self._readers.lost()
 
     async def close(self) -> None:
+        for pool in (self._writers, self._readers):
+            pool.end_all()  # before the first wait: whoever cancels it leaves no connection that nobody ends
         await asyncio.gather(self._writers.close(), self._readers.close())
 
 

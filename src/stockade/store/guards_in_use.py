@@ -102,7 +102,7 @@ class GuardsInUse:
             refuse_beside(use, live, now_ms)
             over = [row for row in rows if row not in live]
             if not all(use.stands_beside(_use(row)) for row in over):
-                self._outlast(connection)
+                self._wait_for_writers(connection)
             for gone in (
                 *sorted(row.id for row in over),
                 id_,
@@ -136,7 +136,7 @@ class GuardsInUse:
         mine = delete(guards_in_use).where(guards_in_use.c.id == id_)
         await self._transaction(lambda connection: connection.execute(mine))
 
-    def _outlast(self, connection: Connection) -> None:
+    def _wait_for_writers(self, connection: Connection) -> None:
         """Wait until every transaction has ended that has begun to write, so that none commits under the old control.
 
         Every command inserts into `requests`. On SQLite writers take turns anyway; MySQL and MariaDB have no such lock

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from stockade.core import Busy
 from stockade.drivers.failures import reaching
-from stockade.drivers.mysql import MySQLAddress
+from stockade.drivers.mysql import MySQLAddress, abort
 from stockade.store.advisory import short
 from stockade.store.backends import AsyncBackend, Backend
 from stockade.store.compound import SHUT, compound
@@ -174,7 +174,7 @@ def _pool(url: URL, address: MySQLAddress, size: int, isolation: str) -> Pool:
         ),
         broken=lambda driver: bool(driver._stream_broken),  # noqa: SLF001 - asyncmy has no public word for it
         end=lambda driver: driver.ensure_closed(),
-        kill=lambda driver: driver.close(),
+        kill=abort,
     )
     # every transaction here ends by commit or rollback: another rollback on return would be a round trip for nothing
     return Pool(url, link, size, isolation_level=isolation, pool_reset_on_return=None)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from stockade.core import Command, Key, Position
+from stockade.core import Command, Key, Position, Unknown
+from stockade.store.fold import Answer
 from stockade.store.forecast import Flight
 
 
@@ -36,8 +37,18 @@ class Pending:
         """Whether a transaction with these answers leaves no command of the call without an outcome."""
         return self.whole and all(isinstance(answer, tuple) for answer in answers)
 
+    def give_up(self, error: Exception) -> list[Answer]:
+        """The error for each command; Unknown instead if an earlier commit may have happened."""
+        return [_unknown(error) if self.uncertain else error for _ in self.commands]
+
     def tell_decided(self) -> None:
         """Once: tell the caller that the next batch may begin."""
         decided, self.decided = self.decided, None
         if decided is not None:
             decided()
+
+
+def _unknown(cause: Exception) -> Unknown:
+    unknown = Unknown("the reply to the commit was lost; send the same request id again to learn what happened")
+    unknown.__cause__ = cause
+    return unknown

@@ -9,6 +9,7 @@ Neighbours: `postgres.py` and `mysql.py` make them, `backends.py` uses them.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -29,7 +30,7 @@ class Link(NamedTuple):
         connect: makes one, from the arguments that SQLAlchemy's dialect gives.
         broken: whether it is known to be of no more use; asks nobody.
         end: says good-bye to the server and closes.
-        kill: closes the socket.
+        kill: closes the socket, without a word to the server; again makes no difference.
     """
 
     connect: Callable[[Mapping[str, Any]], Awaitable[Any]]
@@ -89,26 +90,45 @@ class Pool:
         """
         driver = adapted.driver_connection
         try:
-            task = asyncio.get_running_loop().create_task(self._end(driver))
+            task = self._end(driver)
         except RuntimeError:  # called by the garbage collector outside of any loop
             self._link.kill(driver)
             return
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
         if driver not in self._stale and in_greenlet():
-            await_only(asyncio.shield(task))
+            await_only(asyncio.wait([task]))
 
-    async def _end(self, driver: Any) -> None:
+    def _end(self, driver: Any) -> asyncio.Task[None]:
+        """Begin to end a connection.
+
+        Raises:
+            RuntimeError: no loop is running.
+        """
+        loop = asyncio.get_running_loop()
         self._open.discard(driver)
-        try:
-            async with asyncio.timeout(END_WAIT_S):
-                await self._link.end(driver)
-        except Exception:  # noqa: BLE001 - it is being thrown away: a server that cannot hear that finds out itself
+        task = loop.create_task(self._say_good_bye(driver))
+        self._ending.add(task)
+        task.add_done_callback(partial(self._ended, driver))
+        return task
+
+    async def _say_good_bye(self, driver: Any) -> None:
+        async with asyncio.timeout(END_WAIT_S):
+            await self._link.end(driver)
+
+    def _ended(self, driver: Any, task: asyncio.Task[None]) -> None:
+        """A server that cannot hear, or a task that is cancelled, also before it began, costs no socket."""
+        self._ending.discard(task)
+        if task.cancelled() or task.exception() is not None:
             self._link.kill(driver)
+
+    def end_all(self) -> None:
+        """Begin to end every connection."""
+        for driver in [*self._open]:
+            self._end(driver)
 
     async def close(self) -> None:
         """End every connection; takes `END_WAIT_S` at most."""
-        await asyncio.gather(*map(self._end, [*self._open]), *self._ending)
+        self.end_all()
+        await asyncio.gather(*self._ending, return_exceptions=True)
         await self.engine.dispose(close=False)
 
 

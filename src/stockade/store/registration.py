@@ -67,7 +67,7 @@ class Registration:
         self._failure: StockadeError | None = None  # of the last renewal
         self._again_s = 0.0  # no other renewal before
         self._heartbeat: asyncio.Task[None] | None = None
-        self._strict = False
+        self._unguarded = False
 
     @property
     def lapsed(self) -> bool:
@@ -79,19 +79,19 @@ class Registration:
         """Why this process may not write any more; empty while it may, as far as is known."""
         return str(self._failure) if isinstance(self._failure, GuardRefused) else ""
 
-    async def open(self, use: Use, *, strict: bool) -> None:
+    async def open(self, use: Use, *, unguarded: bool) -> None:
         """Register, and send heartbeats from here on.
 
         Args:
             use: what this process writes under.
-            strict: its guard compares nothing at the write, so no transaction may commit after the lease.
+            unguarded: its guard compares nothing at the write, so no transaction may commit after the lease.
 
         Raises:
             GuardRefused: a process is there that this one would not be right beside.
             Busy: the database cannot be reached, or gave no turn.
             NotSupported: the database refuses it, e.g. because the table is missing or the user may not write.
         """
-        self._use, self._strict = use, strict
+        self._use, self._unguarded = use, unguarded
         await self._renew()
         self._heartbeat = asyncio.create_task(self._beat(), name="stockade-guard-heartbeat")
 
@@ -110,7 +110,7 @@ class Registration:
         except Exception as error:  # noqa: BLE001 - whatever it was, the row ends with its lease
             log.warning("registration not removed, it ends with its lease of %s s: %r", self._lease_s, error)
 
-    async def confirm(self) -> None:
+    async def renew(self) -> None:
         """Renew the lease now, together with everybody who asks meanwhile.
 
         Raises:
@@ -126,7 +126,7 @@ class Registration:
         except StockadeError as error:
             raise _busy(error) from error
 
-    def hold(self, connection: Connection, dialect: Dialect) -> None:
+    def lock_row(self, connection: Connection, dialect: Dialect) -> None:
         """Hold the row until the end of this transaction, where the guard and the database ask for it.
 
         Args:
@@ -136,11 +136,11 @@ class Registration:
         Raises:
             Busy: the row is gone (NOT_READY); nothing may be written.
         """
-        if self._strict and dialect.name != "postgres" and not is_registered(connection, dialect, self._id):
+        if self._unguarded and dialect.name != "postgres" and not is_registered(connection, dialect, self._id):
             self._valid_until_s = 0.0
-        self.require()
+        self.check_lease()
 
-    def require(self) -> None:
+    def check_lease(self) -> None:
         """Refuse to go on once the lease may be over.
 
         Raises:
@@ -198,7 +198,7 @@ class Registration:
             await asyncio.sleep(pause_s)
             pause_s = self._beat_s
             try:
-                await self.confirm()
+                await self.renew()
             except Busy as error:  # logged; the next beat tries again, and commands wait for it
                 log.warning("guard not renewed: %s", error)
                 pause_s = min(pause_s, PAUSE_S)
@@ -235,7 +235,7 @@ class RegisteredStore(SqlStore):
         super().__init__(database, resources, checkpoint)
         self._registration = registration
         if self._at_once is not None:
-            self._at_once.before_write = registration.require
+            self._at_once.before_write = registration.check_lease
 
     async def transact(
         self,
@@ -249,13 +249,13 @@ class RegisteredStore(SqlStore):
         """See `stockade.core.Store.transact`; Busy (NOT_READY) for every command while another control is in use."""
         if self._registration.lapsed:
             try:
-                await self._registration.confirm()
+                await self._registration.renew()
             except Busy as error:
                 return [error for _ in commands]
         return await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
 
     def _save(self, connection: Connection, batch: Batch, guard: Guard) -> Batch:
-        self._registration.hold(connection, self.database.dialect)
+        self._registration.lock_row(connection, self.database.dialect)
         saved = super()._save(connection, batch, guard)
-        self._registration.require()
+        self._registration.check_lease()
         return saved

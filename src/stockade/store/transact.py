@@ -2,11 +2,11 @@
 
 claim the request ids, load the rows, decide, save under the guard, ledger, outbox, commit. A request id is claimed by
 inserting it together with its outcome, so a known one costs a second pass and an unknown one no statement at all
-(docs/adr/0003). Neighbours: `load`, `fold` and `save` do the three steps, `database` runs them.
+(docs/adr/0003). Neighbours: `load`, `fold` and `save` do the three steps, `database` runs them,
+`failed_attempt` says what comes after an error.
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -29,16 +29,14 @@ from stockade.core import (
     Row,
     StalePosition,
     Stats,
-    Unknown,
     merged_keys,
 )
-from stockade.drivers.failures import Failure, classify
 from stockade.store.at_once import AtOnce, last_rows
-from stockade.store.backends import CommitLost
 from stockade.store.database import Database
+from stockade.store.failed_attempt import FailedAttempts, Next
 from stockade.store.fold import MAX_NEEDS, Answer, Batch, Folder, Needs
 from stockade.store.forecast import Ahead, Forecast, landed
-from stockade.store.known_tables import KnownTables, Unfit
+from stockade.store.known_tables import KnownTables
 from stockade.store.load import known_requests, load_rows
 from stockade.store.pending import Pending, Source
 from stockade.store.positions import move_positions
@@ -47,10 +45,6 @@ from stockade.store.resource import Resource, by_kind
 from stockade.store.save import RowChanged, Saver, Unopened
 from stockade.store.tables import metadata
 from stockade.store.wrong_use import problems
-
-MAX_DUPLICATES = 5  # how often a taken unique key is looked into before it is the command's own fault
-PAUSE_S = 0.02  # bounds of the jittered pause after a deadlock or a lost connection
-MAX_PAUSE_S = 0.5
 
 READS_APART = frozenset({GuardKind.NONE, GuardKind.VERSION, GuardKind.TIMESTAMP, GuardKind.DELTA})
 
@@ -81,9 +75,9 @@ class SqlStore:
         self._tables = KnownTables(everywhere, resources)
         self._saver = Saver(database.dialect, self._resources, everywhere)
         self._checkpoint = checkpoint
-        self._random = random.Random()
         self._forecast = Forecast()
         self._repeats = Repeats(database.dialect)
+        self._failed = FailedAttempts(self.stats, self._repeats)
         self._in_flight: set[str] = set()  # request ids of batches that have not ended
         at_once = AtOnce(database, self._resources, self._saver, self._forecast, self._repeats)
         self._at_once = None if checkpoint else at_once  # a checkpoint is between two statements
@@ -171,18 +165,20 @@ class SqlStore:
                 pending.to_open = tuple(error.keys) if pending.look_up and not pending.early else ()
                 pending.look_up, pending.early = True, False
             except (FenceRefused, NotSupported, StalePosition) as error:
-                return [self._gave_up(pending, error) for _ in pending.commands]
+                return pending.give_up(error)
             except RowChanged as error:
                 self.stats.conflicts += 1
                 if not pending.uncertain:  # else an earlier commit may still arrive: only a claim can tell
                     return [Conflict(str(error)) for _ in pending.commands]
             except Busy as error:
                 self.stats.lock_timeouts += 1
-                return [self._gave_up(pending, error) for _ in pending.commands]
-            except Exception as error:  # noqa: BLE001 - told apart by `_after`, returned to its command
-                answers = await self._after(error, pending, guard, deadline)
-                if answers is not None:
-                    return answers
+                return pending.give_up(error)
+            except Exception as error:  # noqa: BLE001 - told apart there, returned to its command
+                found = await self._failed.weigh(error, pending, deadline)
+                if found is Next.ONE_BY_ONE:
+                    return await self._one_by_one(pending, guard, deadline)
+                if not isinstance(found, Next):
+                    return found
 
     async def _open(self, pending: Pending, deadline: float) -> None:
         """Open rows that the batch is going to change, in a transaction of its own.
@@ -193,47 +189,6 @@ class SqlStore:
         if pending.to_open:
             keys, pending.to_open = pending.to_open, ()
             await self.database.transaction(lambda c: self._saver.open(c, keys), deadline=deadline)
-
-    async def _after(self, error: Exception, pending: Pending, guard: Guard, deadline: float) -> list[Answer] | None:
-        """What a failed attempt means: the answers, or None to try again."""
-        lost = isinstance(error, CommitLost | TimeoutError)
-        failure = Failure.LOST if lost else Failure.DATA if isinstance(error, Unfit) else classify(error)
-        if lost:
-            self.stats.unknown += len(pending.commands)
-            pending.uncertain = pending.look_up = True
-            pending.early = False
-        if failure is Failure.CONFLICT:
-            self.stats.conflicts += 1
-            return None if pending.uncertain else [Conflict(str(error)) for _ in pending.commands]
-        if failure is Failure.DUPLICATE and pending.duplicates < MAX_DUPLICATES:
-            self._repeats.came()
-            pending.duplicates, pending.look_up, pending.early = pending.duplicates + 1, True, False
-            return None
-        if failure in (Failure.DATA, Failure.DUPLICATE, Failure.OTHER):
-            if len(pending.commands) == 1 or failure is Failure.OTHER:
-                return [self._gave_up(pending, error) for _ in pending.commands]
-            return await self._one_by_one(pending, guard, deadline)
-        if failure is Failure.DEADLOCK:
-            self.stats.deadlocks += 1
-        pending.failures += 1
-        pause_s = self._random.uniform(0, min(MAX_PAUSE_S, PAUSE_S * 2.0 ** min(pending.failures, 10)))
-        if time.monotonic() + pause_s >= deadline:
-            self.stats.lock_timeouts += failure is Failure.TIMEOUT
-            code = "DEPENDENCY_DOWN" if failure is Failure.LOST else "LOCK_TIMEOUT"
-            late = Busy(f"no turn before the deadline: {error}", code)
-            late.__cause__ = error
-            return [self._gave_up(pending, late) for _ in pending.commands]
-        if failure is not Failure.TIMEOUT:
-            await asyncio.sleep(pause_s)
-        return None
-
-    @staticmethod
-    def _gave_up(pending: Pending, error: Exception) -> Exception:
-        if not pending.uncertain:
-            return error
-        unknown = Unknown("the reply to the commit was lost; send the same request id again to learn what happened")
-        unknown.__cause__ = error
-        return unknown
 
     async def _one_by_one(self, pending: Pending, guard: Guard, deadline: float) -> list[Answer]:
         """One bad command never fails its neighbours."""

@@ -4,13 +4,15 @@ Values only: nothing here needs a Kafka client. Neighbours: `kafka_admin` makes 
 from the settings, whose names the messages use. Source of the settings: librdkafka's CONFIGURATION.md.
 """
 
-import os
+import ssl
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from stockade.drivers.tls import TlsFiles, load_files
 
 SECURITIES = ("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
 NO_LOGIN = "none"
+_FILES = TlsFiles("kafka_ssl_ca", "kafka_ssl_cert", "kafka_ssl_key", "kafka_ssl_key_password")
 MECHANISMS = (NO_LOGIN, "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -28,7 +30,7 @@ class KafkaSecurity:
         ssl_check_hostname: whether a broker's certificate must name the host that was asked for.
 
     Raises:
-        ValueError: the values do not fit together, or a file cannot be read; the message names the setting.
+        ValueError: the values do not fit together, or a file cannot be used; the message names the setting.
     """
 
     security: str = "plaintext"
@@ -81,9 +83,9 @@ class KafkaSecurity:
             raise ValueError("kafka_ssl_cert and kafka_ssl_key are needed together")
         if self.ssl_key_password and not self.ssl_key:
             raise ValueError("kafka_ssl_key_password: only with kafka_ssl_key")
-        for name, path in files.items():
-            if path and not (Path(path).is_file() and os.access(path, os.R_OK)):
-                raise ValueError(f"{name} = {path!r}: there is no such file, or it cannot be read")
+        if self._encrypts:
+            there = {name: value for name, value in given.items() if value}
+            load_files(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), there, _FILES)
 
     def settings(self) -> dict[str, Any]:
         """The client library's settings."""

@@ -17,8 +17,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from stockade.core import NotSupported
+from stockade.drivers.resolve import places, places_async
 from stockade.locks.errors import missing
-from stockade.locks.wire.resolve import places, places_async
 from stockade.locks.wire.sockets import HangUp
 
 _NO_CALL_S = 0.5  # how long a connection waits where no call is under way, e.g. while it is closed

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any
 
+from stockade.drivers.resolve import Place, places_async
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
 from stockade.locks.wire.address import Address, load_hiredis
 from stockade.locks.wire.pipe import Again, Pipe
 from stockade.locks.wire.replies import greeting_trouble, refused_subscription
-from stockade.locks.wire.resolve import Place, places_async
 from stockade.locks.wire.transport import Gap, Heard
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0

@@ -9,11 +9,11 @@ import ssl
 import time
 from typing import Any
 
+from stockade.drivers.resolve import places
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import ServerError
 from stockade.locks.wire.address import Address
 from stockade.locks.wire.replies import greeting_trouble
-from stockade.locks.wire.resolve import places
 
 IDLE_S = 1.0  # after a pause as long as this a connection that ends without a reply is taken to have ended meanwhile
 # A connection that was used so shortly before is not asked whether it has ended: asking is a system call, and between

@@ -1,12 +1,14 @@
-"""TLS as the parameters of a `rediss://` URL describe it; their names are redis-py's. Neighbour: `address.py`."""
+"""TLS as the parameters of a `rediss://` URL describe it; their names are redis-py's. Neighbours: `address.py`,
+`drivers.tls` (the files)."""
 
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
+
+from stockade.drivers.tls import TlsFiles, load_files
 
 TLS_PARAMETERS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 
-_FILES = TLS_PARAMETERS[:3]
+_FILES = TlsFiles(*TLS_PARAMETERS[:3])
 _REQUIREMENTS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -18,11 +20,8 @@ def tls_context(given: Mapping[str, str]) -> ssl.SSLContext:
         given: values by the names of `TLS_PARAMETERS`.
 
     Raises:
-        ValueError: a value means nothing, or a file is not there or cannot be used; the message names the parameter.
+        ValueError: a value means nothing, or a file cannot be used; the message names the parameter.
     """
-    for name in _FILES:
-        if name in given and not Path(given[name]).is_file():
-            raise ValueError(f"{name}: there is no file {given[name]!r}")
     context = ssl.create_default_context()
     requirement = given.get("ssl_cert_reqs", "required").lower()
     if requirement not in _REQUIREMENTS:
@@ -30,7 +29,7 @@ def tls_context(given: Mapping[str, str]) -> ssl.SSLContext:
     wanted = _flag(given, "ssl_check_hostname")
     context.check_hostname = wanted and requirement != "none"
     context.verify_mode = _REQUIREMENTS[requirement]
-    _load_files(context, given)
+    load_files(context, given, _FILES)
     return context
 
 
@@ -39,24 +38,3 @@ def _flag(given: Mapping[str, str], name: str) -> bool:
     if text not in (*_YES, *_NO):
         raise ValueError(f"{name} must be true or false, got {given[name]!r}")
     return text in _YES
-
-
-def _load_files(context: ssl.SSLContext, given: Mapping[str, str]) -> None:
-    if authorities := given.get("ssl_ca_certs"):
-        try:
-            context.load_verify_locations(cafile=authorities)
-        except OSError as error:  # ssl.SSLError is one
-            raise ValueError(f"ssl_ca_certs: {authorities!r} cannot be used: {error}") from error
-    certificate, key = given.get("ssl_certfile"), given.get("ssl_keyfile")
-    if key and not certificate:
-        raise ValueError("ssl_keyfile needs ssl_certfile")
-    if certificate:
-        try:
-            context.load_cert_chain(certificate, key, password=_no_passphrase)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"ssl_certfile, ssl_keyfile: they cannot be used: {error}") from error
-
-
-def _no_passphrase() -> str:
-    """Keys with a passphrase are refused: without this OpenSSL would ask for it on the terminal, and wait."""
-    raise ValueError("the key has a passphrase; give one without")

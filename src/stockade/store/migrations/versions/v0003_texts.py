@@ -34,16 +34,26 @@ _TEXTS: dict[str, tuple[tuple[str, int, str | None], ...]] = {
 def upgrade() -> None:
     """Convert what is there, then add and fill the folded names.
 
-    An interrupted one can be done again: MariaDB and MySQL keep the statements that had ended.
+    An interrupted one can be done again: MariaDB and MySQL keep the statements that had ended, the others none.
     """
     dialect = op.get_bind().dialect
+    there = False
     if dialect.name in ("mysql", "mariadb"):
         maria = dialect.name == "mariadb" or getattr(dialect, "is_mariadb", False)
         _convert(MARIADB_COLLATION if maria else MYSQL_COLLATION)
-    columns = sa.inspect(op.get_bind()).get_columns("products")
-    if not any(column["name"] == "folded_name" for column in columns):
+        there = _is_there("products", "folded_name")
+    if not there:
         op.add_column("products", sa.Column("folded_name", text(600), nullable=False, server_default=""))
     _fill()
+
+
+def _is_there(table: str, column: str) -> bool:
+    """Whether MariaDB or MySQL has this column."""
+    found = sa.text(
+        "SELECT count(*) FROM information_schema.columns"
+        " WHERE table_schema = DATABASE() AND table_name = :table AND column_name = :column"
+    )
+    return bool(op.get_bind().execute(found, {"table": table, "column": column}).scalar_one())
 
 
 def _convert(collation: str) -> None:

@@ -1,7 +1,7 @@
 """Looks up names with a bound: `getaddrinfo` has none of its own, and a silent name server holds it for half a minute.
 
 Each look-up runs in a daemon thread, one for each name at a time, and whoever waits for it leaves when his time is up.
-Numeric addresses need none of this. Neighbours: `sockets.py`, `multiplexed.py`, `client.py`.
+Numeric addresses need none of this. Neighbours: `timely_loop.py` (PostgreSQL, MariaDB and MySQL), `locks.wire` (Redis).
 """
 
 import asyncio
@@ -59,7 +59,7 @@ def _look_up(host: str, port: int) -> "Future[list[Place]]":
     future = _running.setdefault((host, port), mine)
     if future is mine:
         try:
-            threading.Thread(target=_work, args=(host, port, mine), name="stockade-lock-names", daemon=True).start()
+            threading.Thread(target=_work, args=(host, port, mine), name="stockade-names", daemon=True).start()
         except RuntimeError:  # the interpreter is ending and starts no thread any more
             _work(host, port, mine)
     return future
