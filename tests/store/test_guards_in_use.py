@@ -331,6 +331,35 @@ async def test_a_heartbeat_leaves_a_connection_that_went_silent(postgres_databas
         await proxy.close()
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize(("wait_s", "bounded"), [(0.3, True), (30.0, False)])
+async def test_a_command_waits_for_its_registration_until_its_deadline(postgres_database, wait_s, bounded):
+    """With a long lease a renewal may go on for longer than a command; the control has a later deadline."""
+    place = make_url(postgres_database)
+    proxy = Proxy(place.port)
+    await proxy.open()
+    clock = Clock()
+    try:
+        async with opened(postgres_database) as database:
+            await stocked(database, "s")
+            url = place.set(port=proxy.port).render_as_string(hide_password=False)
+            async with process(url, ROWS, 60.0, clock=clock) as mine:
+                proxy.swallow()
+                clock.now_s += 60
+                store = RegisteredStore(database, SHOP_RESOURCES, mine)
+                sale = asyncio.create_task(store.transact([Take(rid("sale", 1))], Guard.ROW, deadline=soon(wait_s)))
+                done, _ = await asyncio.wait({sale}, timeout=wait_s + 0.5 if bounded else 0.8)
+                assert bool(done) == bounded
+                if bounded:
+                    (answer,) = sale.result()
+                    assert (type(answer), answer.code) == (Busy, "DEPENDENCY_DOWN")
+                proxy.passing = True
+                proxy.point(place.port)
+                assert len(await sale) == 1
+    finally:
+        await proxy.close()
+
+
 async def test_a_user_without_rights_hears_which(postgres_database):
     """A role that may not write the table is told so in one line, not in a traceback."""
     async with opened(postgres_database) as database:

@@ -9,6 +9,7 @@ Neighbours: `guards_in_use` has the statements, `shop.wiring` opens one for each
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from uuid import uuid4
@@ -110,8 +111,11 @@ class Registration:
         except Exception as error:  # noqa: BLE001 - whatever it was, the row ends with its lease
             log.warning("registration not removed, it ends with its lease of %s s: %r", self._lease_s, error)
 
-    async def renew(self) -> None:
+    async def renew(self, deadline: float = math.inf) -> None:
         """Renew the lease now, together with everybody who asks meanwhile.
+
+        Args:
+            deadline: on the monotonic clock (`time.monotonic()`), in seconds; the renewal goes on for the others.
 
         Raises:
             Busy: it cannot be renewed: another control has this database (NOT_READY), or no answer (DEPENDENCY_DOWN).
@@ -122,7 +126,10 @@ class Registration:
             self._renewal = asyncio.create_task(self._renew(), name="stockade-guard-renewal")
             self._renewal.add_done_callback(_seen)
         try:
-            await asyncio.shield(self._renewal)
+            async with asyncio.timeout(None if deadline == math.inf else max(deadline - time.monotonic(), 0.0)):
+                await asyncio.shield(self._renewal)
+        except TimeoutError as error:
+            raise Busy("the guard could not be registered again in time", "DEPENDENCY_DOWN") from error
         except StockadeError as error:
             raise _busy(error) from error
 
@@ -249,7 +256,7 @@ class RegisteredStore(SqlStore):
         """See `stockade.core.Store.transact`; Busy (NOT_READY) for every command while another control is in use."""
         if self._registration.lapsed:
             try:
-                await self._registration.renew()
+                await self._registration.renew(deadline)
             except Busy as error:
                 return [error for _ in commands]
         return await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
