@@ -40,7 +40,7 @@ async def test_an_outage_is_two_lines(strategy, redis_server, tmp_path):
                 assert await orders(client, 100 * number + 50) == {503}
                 assert len(said(service, "is away")) == number
                 server.start()
-                await asyncio.to_thread(eventually, lambda: len(said(service, "is back after")) == number)
+                await asyncio.to_thread(eventually, lambda count=number: len(said(service, "is back after")) == count)
                 assert await orders(client, 100 * number + 30) == {201}
             assert len(said(service, "lock")) == 4
         assert service.stop() == 0
