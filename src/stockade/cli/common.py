@@ -35,17 +35,24 @@ SetOption = Annotated[
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn what a user can do something about into one line on standard error and an exit code."""
+    from sqlalchemy.exc import DBAPIError
+
+    from stockade.cli.advice import advice
     from stockade.core import Busy, NotSupported, StockadeError
+    from stockade.drivers.failures import describe
     from stockade.shop.settings import BadSetting
 
     try:
         yield
     except (BadSetting, NotSupported) as error:
-        raise fail(str(error)) from None
+        raise fail(f"{error}{advice(str(error))}") from None
     except Busy as error:
-        raise fail(f"{error.code}: {error}") from None
+        raise fail(f"{error.code}: {error}{advice(str(error))}") from None
     except StockadeError as error:
         raise fail(f"{error.code}: {error}", FAILED) from None
+    except DBAPIError as error:  # of a kind that no room below knows a better word for
+        said = describe(error)
+        raise fail(f"the database refuses this: {said}{advice(said)}") from None
 
 
 def fail(reason: str, code: int = UNUSABLE) -> typer.Exit:

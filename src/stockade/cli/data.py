@@ -32,14 +32,16 @@ def migrate(database: DatabaseOption = None, config: ConfigOption = None, settin
 
 
 async def _migrate(settings: "Settings") -> tuple[str | None, str]:
-    from stockade.shop.schema import make_folder
+    from stockade.shop.schema import check_file, make_folder, require_known
     from stockade.shop.wiring import open_database
     from stockade.store.migrate import migrate as bring
     from stockade.store.migrate import newest_revision
 
     make_folder(settings)
+    check_file(settings, may_make=True)
     opened = await open_database(settings)
     try:
+        await require_known(settings, opened)
         return await bring(opened), newest_revision()
     finally:
         await opened.close()

@@ -9,8 +9,11 @@ from stockade.core.secrets import hide_password
 from stockade.shop.settings import BadSetting, Settings
 from stockade.shop.strategy_choice import in_memory
 from stockade.store import Database
-from stockade.store.migrate import current_revision, migrate, newest_revision
+from stockade.store.migrate import current_revision, is_known, migrate, newest_revision
 from stockade.store.url import read_url
+
+_FIRST_BYTES = b"SQLite format 3\0"
+_NEWER = "which a newer version of stockade has made: use that version or a later one"
 
 
 def make_folder(settings: Settings) -> None:
@@ -34,22 +37,76 @@ async def require_schema(settings: Settings, database: Database) -> None:
     Raises:
         BadSetting: it is not; the message names the command to run.
     """
-    _require_file(settings)
+    check_file(settings)
     name = settings.named("database")
     revision, wanted = await current_revision(database), newest_revision()
     if revision != wanted:
         shown = hide_password(settings.database_url)
+        if revision and not is_known(revision):
+            raise BadSetting(f"{name}: {shown} has schema {revision}, {_NEWER}")
         found = f"schema {revision}" if revision else "no schema"
-        raise BadSetting(f"{name}: {shown} has {found}, not {wanted}; run: stockade migrate --database URL")
+        to_make = f"run: stockade migrate{_option(settings)}"
+        unseen = (
+            "" if revision else " (if that was done: this user may not see its tables, or another schema is searched)"
+        )
+        raise BadSetting(f"{name}: {shown} has {found}, not {wanted}; {to_make}{unseen}")
 
 
-def _require_file(settings: Settings) -> None:
-    url = read_url(settings.database_url).url
-    if url.drivername != "sqlite" or in_memory(settings) or Path(url.database or "").exists():
+async def require_known(settings: Settings, database: Database) -> None:
+    """Refuse a schema that a newer program has made.
+
+    Raises:
+        BadSetting: it is one.
+    """
+    revision = await current_revision(database)
+    if revision and not is_known(revision):
+        shown = hide_password(settings.database_url)
+        raise BadSetting(f"{settings.named('database')}: {shown} has schema {revision}, {_NEWER}")
+
+
+def check_file(settings: Settings, *, may_make: bool = False) -> None:
+    """Refuse a SQLite file that is not there or is something else, before it is opened, which would make it.
+
+    Args:
+        settings: of any database; only that of a file is looked at.
+        may_make: a file that is missing may be made, if there is a folder for it.
+
+    Raises:
+        BadSetting: it cannot be used, the message says what is there instead; or the URL is unusable.
+    """
+    try:
+        url = read_url(settings.database_url).url
+    except ValueError as error:
+        raise BadSetting(f"{settings.named('database')}: {error}") from None
+    if url.drivername != "sqlite" or in_memory(settings):
         return
-    to_make = f"stockade migrate{' --database URL' if settings.database else ''}"
-    text = f"no such database file: {url.database}; is the path right? To make it run: {to_make}"
-    raise BadSetting(f"{settings.named('database')}: {text}")
+    path = Path(url.database or "").absolute()
+    if path.is_dir():
+        wrong = f"{path} is a folder, not a file"
+    elif path.exists():
+        wrong = "" if _is_sqlite(path) else f"{path} is not a SQLite database; is the path right?"
+    elif not may_make:
+        to_make = f"stockade migrate{_option(settings)}"
+        wrong = f"no such database file: {path}; is the path right? To make it run: {to_make}"
+    else:
+        wrong = (
+            "" if path.parent.is_dir() else f"no such folder: {path.parent}; is the path right? Else make the folder"
+        )
+    if wrong:
+        raise BadSetting(f"{settings.named('database')}: {wrong}")
+
+
+def _is_sqlite(path: Path) -> bool:
+    """By its first bytes; a file that is empty or cannot be read is left to SQLite to judge."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_FIRST_BYTES)) in (_FIRST_BYTES, b"")
+    except OSError:  # SQLite says why
+        return True
+
+
+def _option(settings: Settings) -> str:
+    return " --database URL" if settings.database else ""
 
 
 async def ensure_schema(settings: Settings, database: Database) -> None:

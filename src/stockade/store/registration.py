@@ -16,8 +16,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from stockade.core import Accepted, Busy, Command, Guard, NotSupported, Position, Rejected, StockadeError
-from stockade.core.secrets import hide_password
-from stockade.drivers.failures import Failure, classify
+from stockade.drivers.failures import Failure, classify, describe
 from stockade.store.backends import CommitLost
 from stockade.store.database import Database
 from stockade.store.dialect import Dialect
@@ -115,7 +114,8 @@ class Registration:
         try:
             await guards.remove(self._id)
         except Exception as error:  # noqa: BLE001 - whatever it was, the row ends with its lease
-            log.warning("registration not removed, it ends with its lease of %s s: %r", self._lease_s, error)
+            level = logging.WARNING if self._valid_until_s else logging.DEBUG  # it never stood: its caller says why
+            log.log(level, "registration not removed, it ends with its lease of %s s: %r", self._lease_s, error)
 
     async def confirm(self) -> None:
         """Renew the lease now, together with everybody who asks meanwhile.
@@ -190,7 +190,7 @@ class Registration:
                 raise
             except Exception as error:
                 failure = Failure.LOST if isinstance(error, CommitLost | TimeoutError) else classify(error)
-                why = hide_password(str(error).partition("\n")[0])
+                why = describe(error)
                 if failure not in PASSING:
                     raise NotSupported(f"the guard cannot be registered: {why}") from error
                 if not left and failure is Failure.TIMEOUT:

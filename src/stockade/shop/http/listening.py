@@ -37,6 +37,6 @@ def _why(error: Exception, settings: Settings) -> str:
         return "only root may listen below port 1024; choose a higher one with --port"
     if number == errno.EADDRNOTAVAIL:
         return "this machine has no such address; with --host choose one of its own, or 0.0.0.0 for all of them"
-    if isinstance(error, socket.gaierror | UnicodeError):
+    if number is None or number < 0:  # a name that could not be looked up; `create_server` wraps the error
         return "this name has no address; with --host name an address of this machine, or 0.0.0.0 for all of them"
-    return os.strerror(number) if number else str(error)
+    return os.strerror(number)
