@@ -22,7 +22,11 @@ FAILED = 1
 
 DatabaseOption = Annotated[
     str | None,
-    typer.Option("--database", metavar="URL", help="postgresql://, mysql://, mariadb:// or sqlite:///FILE."),
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="postgresql://USER:PASSWORD@HOST/NAME, mysql://…, mariadb://… or sqlite:///FILE.",
+    ),
 ]
 ConfigOption = Annotated[
     str | None, typer.Option("--config", metavar="FILE", help="TOML file with settings; default ./stockade.toml.")

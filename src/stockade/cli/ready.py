@@ -1,6 +1,7 @@
 """Says where the service is and which process to stop, once /readyz says that it is ready. Neighbour: `serve`."""
 
 import asyncio
+import contextlib
 import socket
 import time
 
@@ -37,12 +38,13 @@ class Announce:
         shown = f"[{self._host}]" if ":" in self._host else self._host
         answer = await asked(_ANYWHERE.get(self._host, self._host), self._port)
         if " 200 " in answer:
-            typer.echo(f"ready on http://{shown}:{self._port}")
+            with contextlib.suppress(OSError):  # nobody reads it; the log has it too
+                typer.echo(f"ready on http://{shown}:{self._port}")
             chosen = {name: chosen_strategy(self._settings, name) for name in RESOURCES}
             place = hide_password(self._settings.database_url)
             logger().info("serving", process=process_name(), workers=self._settings.workers, database=place, **chosen)
         else:
-            typer.echo(f"not ready after {WAIT_S:g} s: {answer or 'no answer'}", err=True)
+            logger().warning("not ready", waited_s=WAIT_S, reason=answer or "no answer")
 
 
 async def asked(host: str, port: int) -> str:
