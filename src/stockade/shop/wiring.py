@@ -15,9 +15,9 @@ from sqlalchemy import Connection
 from stockade.core import Accepted, Backoff, Command, Outcome, Queueing, StockadeError, Strategy
 from stockade.drivers.failures import AccessRefused
 from stockade.shop.guards import register
-from stockade.shop.jobs import Purge, Round, Sweeper, ended, repeat
+from stockade.shop.job_log import JobLog
+from stockade.shop.jobs import Purge, Sweeper, ended, repeat
 from stockade.shop.kafka_brokers import brokers_of
-from stockade.shop.logs import logger
 from stockade.shop.redis_servers import redis_urls
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.shop.resources import SHOP_RESOURCES
@@ -250,18 +250,18 @@ async def _start(strategy: Strategy) -> None:
 @asynccontextmanager
 async def _jobs(shop: Shop) -> AsyncIterator[None]:
     """Sweep, purge and relay in the background; at the end the rounds under way are finished."""
-    stop = asyncio.Event()
+    stop, report = asyncio.Event(), JobLog()
     sweeper = Sweeper(shop.read, shop.execute, now_ms)
     purge = Purge(shop.database.transaction, now_ms, shop.settings.keep_ms)
     tasks = [
-        asyncio.create_task(repeat("sweep", sweeper.once, shop.settings.sweep_s, stop, _report)),
-        asyncio.create_task(repeat("purge", purge.once, shop.settings.purge_s, stop, _report)),
+        asyncio.create_task(repeat("sweep", sweeper.once, shop.settings.sweep_s, stop, report)),
+        asyncio.create_task(repeat("purge", purge.once, shop.settings.purge_s, stop, report)),
     ]
     async with AsyncExitStack() as stack:
         sink = sink_of(shop.settings)
         if sink is not None:
             events = EventPurge(shop.database, now_ms, shop.settings.events_keep_ms)
-            tasks.append(asyncio.create_task(repeat("purge events", events.once, shop.settings.purge_s, stop, _report)))
+            tasks.append(asyncio.create_task(repeat("purge events", events.once, shop.settings.purge_s, stop, report)))
             await stack.enter_async_context(relaying(shop.database, sink, now_ms))
         try:
             yield
@@ -273,14 +273,6 @@ async def _jobs(shop: Shop) -> AsyncIterator[None]:
 def now_ms() -> int:
     """The wall clock, milliseconds since 1970."""
     return time.time_ns() // 1_000_000
-
-
-def _report(done: Round) -> None:
-    """A round that did something is worth a line; one that failed, always."""
-    if done.error is not None:
-        logger().warning("job failed", job=done.job, error=repr(done.error))
-    elif any(done.counts.values()):
-        logger().info("job", job=done.job, **done.counts)
 
 
 async def open_database(settings: Settings, *, wait_s: float | None = None, pool_size: int | None = None) -> Database:
