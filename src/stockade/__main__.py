@@ -11,7 +11,10 @@ def main() -> None:
         if missing.name not in ("typer", "rich", "click"):
             raise
         sys.exit("stockade: the command line needs the extra `shop`; install stockade[shop]")
-    app()
+    try:
+        app(prog_name="stockade")
+    except OSError as error:  # e.g. the disk that the output goes to is full
+        sys.exit(f"error: {error.strerror or error}")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ TABLE = {
     "silence, MariaDB": ("mysql://u:s3cret@127.0.0.1:{mute}/x?connect_timeout=1", "within 1 s"),
     "an unknown parameter": ("postgresql://u:s3cret@h/x?ssl=on", "sslmode"),
     "a parameter of a file": ("sqlite:///x?mode=ro", "mode"),
-    "no folder": ("sqlite:////nowhere/x.db", "unable to open"),
+    "no folder": ("sqlite:////nowhere/x.db", "no such folder: /nowhere"),
 }
 
 

@@ -58,7 +58,7 @@ BAD = [
     ({}, {"STOCKADE_WAIT_S": "nan"}, None, r"wait_s = 'nan': must be a number from 0.05 to 60"),
     ({}, {"STOCKADE_STAMP": "clock"}, None, r"stamp = 'clock': must be one of version, timestamp"),
     ({}, {}, "retries = true", r"retries = True: must be a whole number .*stockade\.toml"),
-    ({}, {}, "port = 1.5", r"port = 1\.5"),
+    ({}, {}, "port = 1.5", r"port = 1\.5.*from port in stockade\.toml"),
     ({}, {}, 'strategie = "x"', r"unknown setting strategie .*did you mean strategy"),
     ({"nix": 1}, {}, None, r"unknown setting nix .*allowed: strategy, database"),
     ({}, {"STOCKADE_STRATEGY_STOKC": "x"}, None, r"unknown setting strategy_stokc.*did you mean strategy_stock"),

@@ -100,7 +100,7 @@ async def test_what_may_stand_beside_what(tmp_path, first, second, right):
             with pytest.raises(GuardRefused) as refused:
                 async with process(url, second):
                     pass
-            assert guards_in_use.this_process() in str(refused.value)
+            assert guards_in_use.process_name() in str(refused.value)
             assert f"{first.strategy} (guard {first.guard})" in str(refused.value)
             assert "wait 15 s" in str(refused.value)
     assert await rows(url) == 0

@@ -22,7 +22,11 @@ FAILED = 1
 
 DatabaseOption = Annotated[
     str | None,
-    typer.Option("--database", metavar="URL", help="postgresql://, mysql://, mariadb:// or sqlite:///FILE."),
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="postgresql://USER:PASSWORD@HOST/NAME, mysql://…, mariadb://… or sqlite:///FILE.",
+    ),
 ]
 ConfigOption = Annotated[
     str | None, typer.Option("--config", metavar="FILE", help="TOML file with settings; default ./stockade.toml.")
@@ -35,17 +39,24 @@ SetOption = Annotated[
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn what a user can do something about into one line on standard error and an exit code."""
+    from sqlalchemy.exc import DBAPIError
+
+    from stockade.cli.advice import advice
     from stockade.core import Busy, NotSupported, StockadeError
+    from stockade.drivers.failures import describe
     from stockade.shop.settings import BadSetting
 
     try:
         yield
     except (BadSetting, NotSupported) as error:
-        raise fail(str(error)) from None
+        raise fail(f"{error}{advice(str(error))}") from None
     except Busy as error:
-        raise fail(f"{error.code}: {error}") from None
+        raise fail(f"{error.code}: {error}{advice(str(error))}") from None
     except StockadeError as error:
         raise fail(f"{error.code}: {error}", FAILED) from None
+    except DBAPIError as error:  # of a kind that no room below knows a better word for
+        said = describe(error)
+        raise fail(f"the database refuses this: {said}{advice(said)}") from None
 
 
 def fail(reason: str, code: int = UNUSABLE) -> typer.Exit:
@@ -73,13 +84,30 @@ def read_settings(config: str | None, pairs: list[str] | None, **flags: object) 
     from stockade.shop.settings_load import load_settings
 
     given: dict[str, object] = {}
+    written: dict[str, str] = {}
     for pair in pairs or ():
         name, equals, value = pair.partition("=")
         if not equals:
             raise BadSetting(f"--set {hide_password(pair)}: must be NAME=VALUE")
-        given[name.strip().replace("-", "_")] = value
-    given.update((name, value) for name, value in flags.items() if value is not None)
-    return load_settings(given, os.environ, config)
+        name = name.strip().replace("-", "_")
+        given[name], written[name] = value, f"--set {name}"
+    own = {name: value for name, value in flags.items() if value is not None}
+    given.update(own)
+    written.update((name, f"--{name.replace('_', '-')}") for name in own)
+    return load_settings(given, os.environ, config, written=written)
+
+
+def require_brokers(settings: "Settings") -> None:
+    """For commands that read the log.
+
+    Raises:
+        BadSetting: no brokers are named.
+    """
+    from stockade.shop.settings import BadSetting
+
+    if not settings.kafka_bootstrap:
+        where = "--set kafka_bootstrap=HOST:PORT or STOCKADE_KAFKA_BOOTSTRAP"
+        raise BadSetting(f"kafka_bootstrap is empty: must be the brokers to ask first, by {where}")
 
 
 def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[T]]") -> "T":
@@ -96,7 +124,7 @@ def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[T]
     async def run() -> "T":
         opened = await open_database(settings)
         try:
-            await require_schema(opened)
+            await require_schema(settings, opened)
             return await work(opened)
         finally:
             await opened.close()

@@ -32,12 +32,16 @@ def migrate(database: DatabaseOption = None, config: ConfigOption = None, settin
 
 
 async def _migrate(settings: "Settings") -> tuple[str | None, str]:
+    from stockade.shop.schema import check_file, make_folder, require_known
     from stockade.shop.wiring import open_database
     from stockade.store.migrate import migrate as bring
     from stockade.store.migrate import newest_revision
 
+    make_folder(settings)
+    check_file(settings, may_make=True)
     opened = await open_database(settings)
     try:
+        await require_known(settings, opened)
         return await bring(opened), newest_revision()
     finally:
         await opened.close()
@@ -69,6 +73,7 @@ def demo(
 
 async def _demo(settings: "Settings", users: int, products: int, stock: int, points: int) -> "DemoResult":
     import time
+    from functools import partial
 
     from rich.console import Console
     from rich.progress import Progress
@@ -76,12 +81,8 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
     from stockade.shop.demo import create_demo
     from stockade.shop.schema import ensure_schema
     from stockade.shop.wiring import open_shop
-    from stockade.store import Database
 
-    async def schema(opened: Database) -> None:
-        await ensure_schema(settings, opened)
-
-    async with open_shop(settings, jobs=False, before=schema) as shop:
+    async with open_shop(settings, jobs=False, before=partial(ensure_schema, settings)) as shop:
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("demo data", total=None)
             return await create_demo(
@@ -142,7 +143,7 @@ async def _audit(settings: "Settings", pace: float, show: "Progress") -> "tuple[
 
     opened = await open_database(settings, wait_s=MAX_WAIT_S)
     try:
-        await require_schema(opened)
+        await require_schema(settings, opened)
         return await LongAudit(opened.read, pace=pace, progress=show).run()
     finally:
         await opened.close()

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from stockade.cli.common import ConfigOption, DatabaseOption, SetOption, one_line_errors, read_settings, with_database
+from stockade.cli.common import (
+    ConfigOption,
+    DatabaseOption,
+    SetOption,
+    one_line_errors,
+    read_settings,
+    require_brokers,
+    with_database,
+)
 
 if TYPE_CHECKING:
     from stockade.shop.settings import Settings
@@ -78,11 +86,9 @@ def _watch(settings: "Settings") -> "Watch":
         BadSetting: there are none.
     """
     from stockade.shop.kafka_brokers import brokers_of
-    from stockade.shop.settings import BadSetting
     from stockade.strategies.kafka_watch import Watch
 
-    if not settings.kafka_bootstrap:
-        raise BadSetting("kafka_bootstrap is empty: must be the brokers to ask first, host:port separated by commas")
+    require_brokers(settings)
     return Watch(brokers_of(settings))
 
 

@@ -1,12 +1,17 @@
-"""Says where the service is, once /readyz itself says that it is ready. Neighbour: `serve`."""
+"""Says where the service is and which process to stop, once /readyz says that it is ready. Neighbour: `serve`."""
 
 import asyncio
+import contextlib
 import socket
 import time
 
 import typer
 
+from stockade.core.secrets import hide_password
+from stockade.shop.logs import logger
 from stockade.shop.settings import Settings
+from stockade.shop.strategy_choice import RESOURCES, chosen_strategy
+from stockade.store.guards_in_use import process_name
 
 WAIT_S = 30.0
 _PAUSE_S = 0.05
@@ -22,7 +27,7 @@ class Announce:
     """
 
     def __init__(self, settings: Settings, listening: socket.socket) -> None:
-        self._host = settings.host
+        self._settings, self._host = settings, settings.host
         self._port = int(listening.getsockname()[1])
         self._task: asyncio.Task[None] | None = None
 
@@ -33,9 +38,13 @@ class Announce:
         shown = f"[{self._host}]" if ":" in self._host else self._host
         answer = await asked(_ANYWHERE.get(self._host, self._host), self._port)
         if " 200 " in answer:
-            typer.echo(f"ready on http://{shown}:{self._port}")
+            with contextlib.suppress(OSError):  # nobody reads it; the log has it too
+                typer.echo(f"ready on http://{shown}:{self._port}")
+            chosen = {name: chosen_strategy(self._settings, name) for name in RESOURCES}
+            place = hide_password(self._settings.database_url)
+            logger().info("serving", process=process_name(), workers=self._settings.workers, database=place, **chosen)
         else:
-            typer.echo(f"not ready after {WAIT_S:g} s: {answer or 'no answer'}", err=True)
+            logger().warning("not ready", waited_s=WAIT_S, reason=answer or "no answer")
 
 
 async def asked(host: str, port: int) -> str:

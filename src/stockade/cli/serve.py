@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 def serve(
     *,
     database: DatabaseOption = None,
-    strategy: Annotated[str | None, typer.Option(help="Strategy of every resource; see `stockade strategies`.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that share the socket.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Strategy of every resource, default sequencer; see `stockade strategies`.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the socket, default 1.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on, default 127.0.0.1; 0.0.0.0 for all.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on, default 8000; 0 takes a free one.")] = None,
     allow_overselling: Annotated[
         bool, typer.Option("--allow-overselling", help="Start a control that sells units more than once.")
     ] = False,

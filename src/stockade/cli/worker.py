@@ -2,7 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from stockade.cli.common import ConfigOption, DatabaseOption, SetOption, one_line_errors, read_settings
+from stockade.cli.common import (
+    ConfigOption,
+    DatabaseOption,
+    SetOption,
+    one_line_errors,
+    read_settings,
+    require_brokers,
+)
 
 if TYPE_CHECKING:
     from stockade.shop.settings import Settings
@@ -29,19 +36,18 @@ async def _work(settings: "Settings") -> None:
     """
     import asyncio
     import signal
+    from functools import partial
 
     from stockade.shop import logs
     from stockade.shop.process import settle
     from stockade.shop.schema import require_schema
-    from stockade.shop.settings import BadSetting
     from stockade.shop.wiring import open_worker
 
-    if not settings.kafka_bootstrap:
-        raise BadSetting("kafka_bootstrap is empty: must be the brokers to ask first, host:port separated by commas")
+    require_brokers(settings)
     logs.configure(settings)
     stop = asyncio.Event()
     for sig in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sig, stop.set)
-    async with open_worker(settings, logs.logger().info, before=require_schema) as work:
+    async with open_worker(settings, logs.logger().info, before=partial(require_schema, settings)) as work:
         settle()
         await work.run(stop)

@@ -36,4 +36,5 @@ async def register(registration: Registration, settings: Settings, strategies: S
             unguarded=GuardKind.NONE in {each.guard.kind for each in strategies} and not allowed,
         )
     except GuardRefused as refused:
-        raise BadSetting(str(refused)) from None
+        beside = registry.works_beside(refused.other.strategy, refused.other.compatibility)
+        raise BadSetting(f"{refused}; {beside}") from None

@@ -6,7 +6,6 @@ them before anything is opened.
 
 import re
 
-from stockade.core.secrets import hide_password
 from stockade.shop.settings import BadSetting, Settings
 from stockade.strategies.kafka_security import KafkaBrokers, KafkaSecurity
 
@@ -22,9 +21,7 @@ def brokers_of(settings: Settings) -> KafkaBrokers:
     """
     for broker in filter(None, settings.kafka_bootstrap.split(",")):
         if not _BROKER.fullmatch(broker.strip()):
-            text = (
-                f"kafka_bootstrap = {hide_password(settings.kafka_bootstrap)!r}: must be host:port separated by commas"
-            )
+            text = f"{settings.saying(kafka_bootstrap=settings.kafka_bootstrap)}: must be host:port separated by commas"
             raise BadSetting(f"{text}; the login is kafka_username and kafka_password")
     try:
         security = KafkaSecurity(
@@ -39,5 +36,6 @@ def brokers_of(settings: Settings) -> KafkaBrokers:
             ssl_check_hostname=settings.kafka_ssl_check_hostname == "yes",
         )
     except ValueError as error:
-        raise BadSetting(str(error)) from None
+        given = [name for name in settings.sources if re.search(rf"\b{name}\b", str(error))]
+        raise BadSetting(f"{error}{f' ({settings.named(*given)})' if given else ''}") from None
     return KafkaBrokers(settings.kafka_bootstrap, security)

@@ -5,13 +5,17 @@ every room of the shop logs through here.
 """
 
 import logging
+import os
 import secrets
+import select
 import sys
 from typing import Any
 
 import structlog
 
 from stockade.shop.settings import Settings
+
+_PATIENCE_MS = 50  # for a reader that is slow for a moment; none once a line was lost
 
 
 def configure(settings: Settings, worker: int = 0) -> None:
@@ -52,13 +56,44 @@ def logger() -> Any:
 
 
 class _StandardError:
-    """Standard error as it is when a line is written, not as it was when logging was set up."""
+    """Standard error as it is when a line is written, not as it was when logging was set up.
+
+    A log is not worth an order: where nobody reads any more (a pipe that is full or closed, a disk that is full), lines
+    are lost, counted, and the count is written once there is room again.
+    """
+
+    def __init__(self) -> None:
+        self._lost = 0
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        """Write one line, or lose it."""
+        try:
+            fd = sys.stderr.fileno()
+        except (AttributeError, OSError, ValueError):  # something else in its place, or nothing at all
+            if sys.stderr is not None and not sys.stderr.closed:
+                sys.stderr.write(text)
+            return len(text)
+        if self._lost and self._put(fd, f'{{"event": "log lines lost", "level": "warning", "lost": {self._lost}}}\n'):
+            self._lost = 0
+        if not self._put(fd, text):
+            self._lost += 1
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        """Nothing is held back."""
+
+    def _put(self, fd: int, text: str) -> bool:
+        """Write it in parts that a pipe takes whole, as long as it has room."""
+        raw, room = text.encode(errors="backslashreplace"), select.poll()
+        room.register(fd, select.POLLOUT)
+        try:
+            for begin in range(0, len(raw), select.PIPE_BUF):
+                if not room.poll(0 if self._lost else _PATIENCE_MS):
+                    return False
+                os.write(fd, raw[begin : begin + select.PIPE_BUF])
+        except OSError:  # closed, or full
+            return False
+        return True
 
 
 class _Forward(logging.Handler):

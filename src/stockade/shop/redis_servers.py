@@ -6,7 +6,6 @@ Neighbours: `wiring` hands them to the strategies; `strategy_choice` checks them
 import re
 from collections.abc import Sequence
 
-from stockade.core.secrets import hide_password
 from stockade.locks.wire.address import Address
 from stockade.shop.settings import BadSetting, Settings
 from stockade.strategies.locked import Locked
@@ -27,19 +26,20 @@ def check_redis(settings: Settings) -> None:
     """
     urls = redis_urls(settings)
     if not urls:
-        raise BadSetting("redis is empty: it must name a server, e.g. redis://127.0.0.1:6379/0")
+        raise BadSetting(f"{settings.named('redis')} is empty: it must name a server, e.g. redis://127.0.0.1:6379/0")
     places = []
     for url in urls:
         if "," in url:
             text = "a comma in a password is written %2C, and every server has a URL of its own"
-            raise BadSetting(f"redis = {hide_password(settings.redis)!r}: {text}")
+            raise BadSetting(f"{settings.saying(redis=settings.redis)}: {text}")
         try:
             address = Address.parse(url)
         except ValueError as error:
-            raise BadSetting(f"redis: {error}") from None
+            raise BadSetting(f"{settings.named('redis')}: {error}") from None
         places.append(address.where)
     if twice := sorted({each for each in places if places.count(each) > 1}):
-        raise BadSetting(f"redis names {', '.join(twice)} more than once: locks need independent servers")
+        text = f"names {', '.join(twice)} more than once: locks need independent servers"
+        raise BadSetting(f"{settings.named('redis')} {text}")
 
 
 def check_quorum(settings: Settings, strategies: Sequence[type[Locked]]) -> None:
@@ -56,7 +56,8 @@ def check_quorum(settings: Settings, strategies: Sequence[type[Locked]]) -> None
     for each in strategies:
         if each.servers > 1 and (count < each.servers or count % 2 == 0):
             must_be = f"an odd number of servers, {each.servers} or more"
-            raise BadSetting(f"redis: the strategy {each.name} needs a quorum, {must_be}; got {count}")
+            text = f"the strategy {each.name} needs a quorum, {must_be}; got {count}"
+            raise BadSetting(f"{settings.named('redis')}: {text}")
     if strategies and count > 1 and all(each.servers == 1 for each in strategies):
         text = f"{strategies[0].name} would use the first only; name one, or choose redlock"
-        raise BadSetting(f"redis names {count} servers, of which the strategy {text}")
+        raise BadSetting(f"{settings.named('redis')} names {count} servers, of which the strategy {text}")

@@ -3,24 +3,110 @@
 Neighbours: `store.migrate` changes it; `serve` and `demo` ask here before they use a database.
 """
 
+from pathlib import Path
+
 from stockade.core.secrets import hide_password
 from stockade.shop.settings import BadSetting, Settings
 from stockade.shop.strategy_choice import in_memory
 from stockade.store import Database
-from stockade.store.migrate import current_revision, migrate, newest_revision
+from stockade.store.migrate import current_revision, is_known, migrate, newest_revision
+from stockade.store.url import read_url
+
+_FIRST_BYTES = b"SQLite format 3\0"
+_NEWER = "which a newer version of stockade has made: use that version or a later one"
 
 
-async def require_schema(database: Database) -> None:
-    """Refuse a database whose schema is not current.
+def make_folder(settings: Settings) -> None:
+    """Make the folder of the default SQLite file.
+
+    Raises:
+        BadSetting: it cannot be made.
+    """
+    if not settings.uses_default_database:
+        return
+    try:
+        settings.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        text = f"cannot make the folder {settings.state_path}: {error.strerror}"
+        raise BadSetting(f"{settings.named('state_dir')}: {text}") from None
+
+
+async def require_schema(settings: Settings, database: Database) -> None:
+    """Refuse a database whose schema is not current, and a SQLite file that is not there: opening it would make it.
 
     Raises:
         BadSetting: it is not; the message names the command to run.
     """
+    check_file(settings)
+    name = settings.named("database")
     revision, wanted = await current_revision(database), newest_revision()
     if revision != wanted:
-        shown = hide_password(database.url.render_as_string(hide_password=True))
+        shown = hide_password(settings.database_url)
+        if revision and not is_known(revision):
+            raise BadSetting(f"{name}: {shown} has schema {revision}, {_NEWER}")
         found = f"schema {revision}" if revision else "no schema"
-        raise BadSetting(f"database: {shown} has {found}, not {wanted}; run: stockade migrate --database URL")
+        to_make = f"run: stockade migrate{_option(settings)}"
+        unseen = (
+            "" if revision else " (if that was done: this user may not see its tables, or another schema is searched)"
+        )
+        raise BadSetting(f"{name}: {shown} has {found}, not {wanted}; {to_make}{unseen}")
+
+
+async def require_known(settings: Settings, database: Database) -> None:
+    """Refuse a schema that a newer program has made.
+
+    Raises:
+        BadSetting: it is one.
+    """
+    revision = await current_revision(database)
+    if revision and not is_known(revision):
+        shown = hide_password(settings.database_url)
+        raise BadSetting(f"{settings.named('database')}: {shown} has schema {revision}, {_NEWER}")
+
+
+def check_file(settings: Settings, *, may_make: bool = False) -> None:
+    """Refuse a SQLite file that is not there or is something else, before it is opened, which would make it.
+
+    Args:
+        settings: of any database; only that of a file is looked at.
+        may_make: a file that is missing may be made, if there is a folder for it.
+
+    Raises:
+        BadSetting: it cannot be used, the message says what is there instead; or the URL is unusable.
+    """
+    try:
+        url = read_url(settings.database_url).url
+    except ValueError as error:
+        raise BadSetting(f"{settings.named('database')}: {error}") from None
+    if url.drivername != "sqlite" or in_memory(settings):
+        return
+    path = Path(url.database or "").absolute()
+    if path.is_dir():
+        wrong = f"{path} is a folder, not a file"
+    elif path.exists():
+        wrong = "" if _is_sqlite(path) else f"{path} is not a SQLite database; is the path right?"
+    elif not may_make:
+        to_make = f"stockade migrate{_option(settings)}"
+        wrong = f"no such database file: {path}; is the path right? To make it run: {to_make}"
+    else:
+        wrong = (
+            "" if path.parent.is_dir() else f"no such folder: {path.parent}; is the path right? Else make the folder"
+        )
+    if wrong:
+        raise BadSetting(f"{settings.named('database')}: {wrong}")
+
+
+def _is_sqlite(path: Path) -> bool:
+    """By its first bytes; a file that is empty or cannot be read is left to SQLite to judge."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_FIRST_BYTES)) in (_FIRST_BYTES, b"")
+    except OSError:  # SQLite says why
+        return True
+
+
+def _option(settings: Settings) -> str:
+    return " --database URL" if settings.database else ""
 
 
 async def ensure_schema(settings: Settings, database: Database) -> None:
@@ -31,7 +117,8 @@ async def ensure_schema(settings: Settings, database: Database) -> None:
     Raises:
         BadSetting: the schema is not current; the message names the command to run.
     """
+    make_folder(settings)
     own = settings.uses_default_database or in_memory(settings)
     if own and await current_revision(database) != newest_revision():
         await migrate(database)
-    await require_schema(database)
+    await require_schema(settings, database)

@@ -6,7 +6,7 @@ from it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,9 @@ def _setting(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings with their defaults. Times end in their unit: `_s` seconds, `_minutes` minutes.
+
+    Attributes:
+        sources: how those that were given were written and where, e.g. `--database` or `STOCKADE_REDIS`; for messages.
 
     Raises:
         BadSetting: a value is of the wrong type or outside its bounds.
@@ -153,18 +156,27 @@ class Settings:
     log_level: str = _setting("info", "Least level that is logged.", choices=("debug", "info", "warning", "error"))
     access_log: float = _setting(0.0, "Share of the requests written to the access log.", low=0, high=1)
     run_id: str = _setting("", "Written into every log line; empty: a random one per start.")
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False, hash=False)
 
     def __post_init__(self) -> None:
-        for item in fields(self):
+        for item in described():
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
         if self.token_secret and len(self.token_secret) < _MIN_SECRET_LENGTH:
             raise BadSetting(f"token_secret is too short: at least {_MIN_SECRET_LENGTH} characters are needed")
 
     def __repr__(self) -> str:
         """The settings without secrets and passwords: a log or a traceback may show it."""
-        return (
-            f"Settings({', '.join(f'{item.name}={_shown(item, getattr(self, item.name))}' for item in fields(self))})"
-        )
+        return f"Settings({', '.join(f'{item.name}={_shown(item, getattr(self, item.name))}' for item in described())})"
+
+    def named(self, *names: str) -> str:
+        """For the beginning of a message: `port (from STOCKADE_PORT)`; only the name where it is the default."""
+        given = [(name, self.sources.get(name)) for name in names]
+        return ", ".join(f"{name} (from {source})" if source else name for name, source in given)
+
+    def saying(self, **values: str | int) -> str:
+        """The same for settings with their values: `port = 80 (from --port)`."""
+        shown = {name: hide_password(repr(value)) for name, value in values.items()}
+        return ", ".join(f"{name} = {shown[name]}{self.named(name).removeprefix(name)}" for name in values)
 
     @property
     def state_path(self) -> Path:
@@ -199,7 +211,7 @@ class Settings:
 
 def described() -> Iterator[Field[Any]]:
     """The fields of `Settings`, with `about`, `low`, `high`, `choices` and `secret` in their metadata."""
-    yield from fields(Settings)
+    yield from (item for item in fields(Settings) if item.metadata)
 
 
 def allowed(item: Field[Any]) -> str:

@@ -6,7 +6,7 @@ environment variable for one resource. Neighbours: `settings` holds the fields; 
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,16 @@ DEFAULT_FILE = "stockade.toml"
 _CONFIG = "STOCKADE_CONFIG"
 _ALL = "strategy"
 _MAX_FILE_BYTES = 1_000_000
+Where = Callable[[str], str]  # name of a setting -> how a source writes it
 
 
 def load_settings(
-    flags: Mapping[str, object], environ: Mapping[str, str], config: str | None = None, folder: Path | None = None
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    config: str | None = None,
+    folder: Path | None = None,
+    *,
+    written: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings in force.
 
@@ -30,59 +36,56 @@ def load_settings(
         environ: the environment; `STOCKADE_POOL_SIZE` is the setting `pool_size`.
         config: path of a TOML file; else `STOCKADE_CONFIG`, else `stockade.toml` in `folder` if there is one.
         folder: where to look for `stockade.toml`; the working directory by default.
+        written: how each of the flags was written, e.g. `--port`; for messages.
 
     Raises:
         BadSetting: an unknown name, a bad value (the message tells where it came from), or an unreadable file.
     """
     path = config or environ.get(_CONFIG) or None
-    sources = [
-        ("flag", {name: value for name, value in flags.items() if value is not None}),
-        ("environment", _from_environment(environ)),
-        (path or DEFAULT_FILE, _from_file(path, folder or Path.cwd())),
+    by_option = written or {}
+    sources: list[tuple[Where, Mapping[str, object]]] = [
+        (
+            lambda name: by_option.get(name, "the command line"),
+            {name: value for name, value in flags.items() if value is not None},
+        ),
+        (lambda name: f"{PREFIX}{name.upper()}", _from_environment(environ)),
+        (lambda name: f"{name} in {path or DEFAULT_FILE}", _from_file(path, folder or Path.cwd())),
     ]
     values: dict[str, object] = {}
     origin: dict[str, str] = {}
-    for source, given in sources:
-        for name, value in _expanded(given, source).items():
+    for where, given in sources:
+        for name, (value, source) in _expanded(given, where).items():
             if name not in values:
                 values[name], origin[name] = value, source
     for name, value in values.items():
         try:
             Settings(**{name: value})  # type: ignore[arg-type]  # one at a time, so that the message can name the source
         except BadSetting as bad:
-            raise BadSetting(f"{bad} (from {_where(name, origin[name])})") from None
-    return Settings(**values)  # type: ignore[arg-type]  # each was checked above
+            raise BadSetting(f"{bad} (from {origin[name]})") from None
+    return Settings(**values, sources=origin)  # type: ignore[arg-type]  # each was checked above
 
 
 def _names() -> tuple[str, ...]:
     return tuple(item.name for item in described())
 
 
-def _where(name: str, source: str) -> str:
-    if source == "environment":
-        return f"{PREFIX}{name.upper()}"
-    return "the command line" if source == "flag" else source
-
-
-def _expanded(given: Mapping[str, object], source: str) -> dict[str, object]:
-    """`strategy` spelled out for each resource.
+def _expanded(given: Mapping[str, object], where: Where) -> dict[str, tuple[object, str]]:
+    """Each value and how it was written; `strategy` spelled out for each resource.
 
     Raises:
         BadSetting: a name that is no setting.
     """
     known = _names()
-    expanded = {name: value for name, value in given.items() if name != _ALL}
+    expanded = {name: (value, where(name)) for name, value in given.items() if name != _ALL}
     for name in expanded:
         if name not in known:
             close = difflib.get_close_matches(name, (*known, _ALL), n=1)
             hint = f"; did you mean {close[0]}?" if close else f"; allowed: {', '.join((_ALL, *known))}"
-            raise BadSetting(
-                f"unknown setting {hide_password(name)} (from {_where(hide_password(name), source)}){hint}"
-            )
+            raise BadSetting(f"unknown setting {hide_password(name)} (from {hide_password(where(name))}){hint}")
     if _ALL in given:
         for name in known:
             if name.startswith(f"{_ALL}_"):
-                expanded.setdefault(name, given[_ALL])
+                expanded.setdefault(name, (given[_ALL], where(_ALL)))
     return expanded
 
 

@@ -29,17 +29,19 @@ def check(settings: Settings) -> None:
     for resource in RESOURCES:
         name = chosen_strategy(settings, resource)
         if name not in registry.names():
-            raise BadSetting(f"strategy_{resource} = {name!r}: must be one of {', '.join(registry.names())}")
+            chosen = settings.saying(**{f"strategy_{resource}": name})
+            raise BadSetting(f"{chosen}: must be one of {', '.join(registry.names())}")
         if registry.promise(name).processes == "one" and settings.workers > 1:
             raise BadSetting(
-                f"workers = {settings.workers}: the strategy {name} is right in one process only; "
+                f"{settings.saying(workers=settings.workers)}: the strategy {name} is right in one process only; "
                 "set workers to 1 or choose another strategy"
             )
     if settings.allow_overselling == "no" and (why := overselling(settings)):
         raise BadSetting(f"{why}; start it with --allow-overselling (allow_overselling = yes) if that is wanted")
     brokers_of(settings)
     if settings.workers > 1 and in_memory(settings):
-        raise BadSetting(f"workers = {settings.workers}: a database in memory can be used by one process only")
+        text = "a database in memory can be used by one process only"
+        raise BadSetting(f"{settings.saying(workers=settings.workers)}: {text}")
 
 
 def check_servers(settings: Settings) -> None:
@@ -51,14 +53,14 @@ def check_servers(settings: Settings) -> None:
     try:
         read_url(settings.database_url)
     except ValueError as error:
-        raise BadSetting(f"database: {error}") from None
+        raise BadSetting(f"{settings.named('database')}: {error}") from None
     chosen = [registry.find(chosen_strategy(settings, resource)) for resource in RESOURCES]
     check_redis(settings)
     check_quorum(settings, [each for each in chosen if issubclass(each, Locked)])
     if not settings.kafka_bootstrap and Kafka in chosen:
-        raise BadSetting("the strategy kafka: kafka_bootstrap must name the brokers")
+        raise BadSetting(f"the strategy kafka: {settings.named('kafka_bootstrap')} must name the brokers")
     if not settings.kafka_bootstrap and settings.events == "kafka":
-        raise BadSetting("events = 'kafka': kafka_bootstrap must name the brokers")
+        raise BadSetting(f"{settings.saying(events='kafka')}: kafka_bootstrap must name the brokers")
 
 
 def overselling(settings: Settings) -> str:
@@ -66,10 +68,12 @@ def overselling(settings: Settings) -> str:
     for resource in RESOURCES:
         name = chosen_strategy(settings, resource)
         if registry.promise(name).may_oversell:
-            return f"strategy_{resource} = {name!r} is a negative control: it sells units more than once"
+            chosen = settings.saying(**{f"strategy_{resource}": name})
+            return f"{chosen} is a negative control: it sells units more than once"
         if settings.lock_guard == "none" and issubclass(registry.find(name), Locked):
             why = "after a pause or a failover a lock alone sells units more than once"
-            return f"lock_guard = 'none' with strategy_{resource} = {name!r}: {why}"
+            chosen = settings.saying(**{f"strategy_{resource}": name})
+            return f"{settings.saying(lock_guard='none')} with {chosen}: {why}"
     return ""
 
 

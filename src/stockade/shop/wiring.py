@@ -15,9 +15,9 @@ from sqlalchemy import Connection
 from stockade.core import Accepted, Backoff, Command, Outcome, Queueing, StockadeError, Strategy
 from stockade.drivers.failures import AccessRefused
 from stockade.shop.guards import register
-from stockade.shop.jobs import Purge, Round, Sweeper, ended, repeat
+from stockade.shop.job_log import JobLog
+from stockade.shop.jobs import Purge, Sweeper, ended, repeat
 from stockade.shop.kafka_brokers import brokers_of
-from stockade.shop.logs import logger
 from stockade.shop.redis_servers import redis_urls
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.shop.resources import SHOP_RESOURCES
@@ -176,6 +176,7 @@ async def open_shop(
     jobs: bool = True,
     before: Before | None = None,
     checkpoint: Callable[[str], None] | None = None,
+    process: str | None = None,
 ) -> AsyncIterator[Shop]:
     """Open the database, start the strategies and the jobs; stop and close in the opposite order.
 
@@ -185,6 +186,7 @@ async def open_shop(
         jobs: whether to end expired reservations and forget old requests here.
         before: done with the open database before anything else, e.g. a migration.
         checkpoint: fault point of the store, see `SqlStore`; the lab aims kills and pauses with it.
+        process: that others are told to stop, see `Registration`.
 
     Raises:
         BadSetting: the settings name something unknown, or do not fit together or with the database.
@@ -199,7 +201,7 @@ async def open_shop(
         stack.push_async_callback(database.close)
         if before is not None:
             await before(database)
-        registration = await _registration(settings, stack)
+        registration = await _registration(settings, stack, process)
         store = _store(database, registration, checkpoint)
         strategies = _strategies(settings, store, options or options_of(settings))
         used = tuple(set(strategies.values()))
@@ -214,13 +216,13 @@ async def open_shop(
         yield shop
 
 
-async def _registration(settings: Settings, stack: AsyncExitStack) -> Registration | None:
+async def _registration(settings: Settings, stack: AsyncExitStack, process: str | None = None) -> Registration | None:
     """This process's registration, not made yet, on a connection of its own; None for a database in this process."""
     if in_memory(settings):
         return None
     own = await open_database(settings, pool_size=1)
     stack.push_async_callback(own.close)
-    registration = Registration(own, settings.guard_lease_s)
+    registration = Registration(own, settings.guard_lease_s, process=process)
     stack.push_async_callback(registration.close)
     return registration
 
@@ -248,18 +250,18 @@ async def _start(strategy: Strategy) -> None:
 @asynccontextmanager
 async def _jobs(shop: Shop) -> AsyncIterator[None]:
     """Sweep, purge and relay in the background; at the end the rounds under way are finished."""
-    stop = asyncio.Event()
+    stop, report = asyncio.Event(), JobLog()
     sweeper = Sweeper(shop.read, shop.execute, now_ms)
     purge = Purge(shop.database.transaction, now_ms, shop.settings.keep_ms)
     tasks = [
-        asyncio.create_task(repeat("sweep", sweeper.once, shop.settings.sweep_s, stop, _report)),
-        asyncio.create_task(repeat("purge", purge.once, shop.settings.purge_s, stop, _report)),
+        asyncio.create_task(repeat("sweep", sweeper.once, shop.settings.sweep_s, stop, report)),
+        asyncio.create_task(repeat("purge", purge.once, shop.settings.purge_s, stop, report)),
     ]
     async with AsyncExitStack() as stack:
         sink = sink_of(shop.settings)
         if sink is not None:
             events = EventPurge(shop.database, now_ms, shop.settings.events_keep_ms)
-            tasks.append(asyncio.create_task(repeat("purge events", events.once, shop.settings.purge_s, stop, _report)))
+            tasks.append(asyncio.create_task(repeat("purge events", events.once, shop.settings.purge_s, stop, report)))
             await stack.enter_async_context(relaying(shop.database, sink, now_ms))
         try:
             yield
@@ -273,16 +275,8 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _report(done: Round) -> None:
-    """A round that did something is worth a line; one that failed, always."""
-    if done.error is not None:
-        logger().warning("job failed", job=done.job, error=repr(done.error))
-    elif any(done.counts.values()):
-        logger().info("job", job=done.job, **done.counts)
-
-
 async def open_database(settings: Settings, *, wait_s: float | None = None, pool_size: int | None = None) -> Database:
-    """The database of the settings; makes the folder of the default SQLite file.
+    """The database of the settings.
 
     Args:
         settings: the URL, and the bounds.
@@ -293,14 +287,12 @@ async def open_database(settings: Settings, *, wait_s: float | None = None, pool
         BadSetting: the URL is unusable, or the server refuses the user, the password or the database.
         Busy, NotSupported: as `open_shop`.
     """
-    if settings.uses_default_database:
-        settings.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         return await Database.open(
             settings.database_url, pool_size=pool_size or settings.pool_size, wait_s=wait_s or settings.wait_s
         )
     except (ValueError, AccessRefused) as error:
-        raise BadSetting(f"database: {error}") from None
+        raise BadSetting(f"{settings.named('database')}: {error}") from error
 
 
 @asynccontextmanager
@@ -344,17 +336,18 @@ def _strategies(settings: Settings, store: SqlStore, options: Options) -> dict[s
         if name not in made:
             made[name] = registry.create(name, store, options)
         strategy = chosen[resource] = made[name]
-        databases = strategy.promise.databases
+        databases, said = strategy.promise.databases, settings.saying(**{f"strategy_{resource}": name})
         runs_here = kind in databases or (kind == "mysql" and "mariadb" in databases)
         if not runs_here or not store.supports(strategy.guard.kind):
-            raise BadSetting(f"strategy_{resource} = {name!r}: does not run on {kind}, only on {', '.join(databases)}")
+            raise BadSetting(f"{said}: does not run on {kind}, only on {', '.join(databases)}")
         if registry.oversells(strategy) and settings.allow_overselling == "no":
-            raise BadSetting(f"strategy_{resource} = {name!r} without a guard sells units more than once")
+            raise BadSetting(f"{said} without a guard sells units more than once")
     if len(made) > 1:
         for resource, strategy in chosen.items():
             if not strategy.guard.composes:
+                said = settings.saying(**{f"strategy_{resource}": strategy.name})
                 raise BadSetting(
-                    f"strategy_{resource} = {strategy.name!r}: its guard {strategy.guard.kind.name} does not protect "
+                    f"{said}: its guard {strategy.guard.kind.name} does not protect "
                     "rows from other strategies, so every resource must use the same one"
                 )
     return chosen

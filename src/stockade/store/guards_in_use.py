@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 TURN = ("stockade:guards-in-use",)  # advisory lock: registrations and renewals take turns
 MAX_PROCESS = 255
+MAX_NAMED = 3  # processes in one message, besides the first
 
 # Milliseconds since 1970 by the database's clock; none of these depends on the time zone of the session.
 _MYSQL_NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
@@ -33,12 +34,6 @@ _NOW_MS = {
     "mysql": _MYSQL_NOW,
     "mariadb": _MYSQL_NOW,
 }
-
-
-class GuardRefused(StockadeError):
-    """Another process uses a guard beside which this one would not be right; the message names both."""
-
-    code = "GUARD_REFUSED"
 
 
 class Use(NamedTuple):
@@ -61,10 +56,28 @@ class Use(NamedTuple):
         return self.compatibility == other.compatibility or (self.overselling and other.overselling)
 
 
-def this_process() -> str:
-    """`host:pid`."""
-    pid = f":{os.getpid()}"
-    return socket.gethostname()[: MAX_PROCESS - len(pid)] + pid
+class GuardRefused(StockadeError):
+    """Another process uses a guard beside which this one would not be right; the message names both.
+
+    Attributes:
+        other: what that process writes under.
+    """
+
+    code = "GUARD_REFUSED"
+
+    def __init__(self, message: str, other: Use) -> None:
+        super().__init__(message)
+        self.other = other
+
+
+def process_name(pid: int | None = None) -> str:
+    """`host:pid` of the process that an operator stops.
+
+    Args:
+        pid: of a process on this host; None: of this one.
+    """
+    number = f":{os.getpid() if pid is None else pid}"
+    return socket.gethostname()[: MAX_PROCESS - len(number)] + number
 
 
 class GuardsInUse:
@@ -174,17 +187,25 @@ def refuse_beside(use: Use, live: Sequence[Row[Any]], now_ms: int) -> None:
     """Refuse a use beside the processes that are there.
 
     Raises:
-        GuardRefused: it would not be right beside one of them.
+        GuardRefused: it would not be right beside one of them; the message says which, and how to stop them.
     """
-    for row in sorted(live, key=lambda each: (each.started_ms, each.id)):
-        other = _use(row)
-        if use.stands_beside(other):
-            continue
-        since = datetime.fromtimestamp(row.started_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        left_s = max(0.0, (row.renewed_ms + row.lease_ms - now_ms) / 1000)
-        raise GuardRefused(
-            f"the strategy {use.strategy} (guard {use.guard}) is not right beside {other.strategy} (guard "
-            f"{other.guard}), which process {row.process} has used on this database since {since}; stop that process "
-            f"first, or use a strategy that composes with it (`stockade strategies`). If it was killed, wait "
-            f"{left_s:.0f} s: its registration then ends"
-        )
+    in_the_way = [row for row in live if not use.stands_beside(_use(row))]
+    if not in_the_way:
+        return
+    first, *others = sorted(in_the_way, key=lambda each: (each.started_ms, each.id))
+    since = datetime.fromtimestamp(first.started_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    processes = sorted({row.process for row in others} - {first.process})  # the workers of one service are one
+    host, _, pid = first.process.rpartition(":")
+    left_s = max(0, *(-(-(row.renewed_ms + row.lease_ms - now_ms) // 1000) for row in in_the_way))
+    raise GuardRefused(
+        f"the strategy {use.strategy} (guard {use.guard}) is not right beside {first.strategy} (guard {first.guard}), "
+        f"which process {first.process} has used on this database since {since}{_also(processes)}; stop that process "
+        f"first (kill {pid} on {host}). If it was killed, wait {left_s} s: its registration then ends",
+        _use(first),
+    )
+
+
+def _also(processes: Sequence[str]) -> str:
+    """Further processes that have to be stopped as well, the first few by name."""
+    more = f" and {len(processes) - MAX_NAMED} more" if len(processes) > MAX_NAMED else ""
+    return f", and so have {', '.join(processes[:MAX_NAMED])}{more}" if processes else ""

@@ -32,6 +32,11 @@ def newest_revision() -> str:
     return head
 
 
+def is_known(revision: str) -> bool:
+    """Whether this version of the program can bring a database of this revision to the newest one."""
+    return revision in {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 async def current_revision(database: Database, *, timeout_s: float = 5.0) -> str | None:
     """The revision of the database, None when it has no schema of ours.
 

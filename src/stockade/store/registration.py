@@ -17,13 +17,12 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from stockade.core import Accepted, Busy, Command, Guard, NotSupported, Position, Rejected, StockadeError
-from stockade.core.secrets import hide_password
-from stockade.drivers.failures import Failure, classify
+from stockade.drivers.failures import Failure, classify, describe
 from stockade.store.backends import CommitLost
 from stockade.store.database import Database
 from stockade.store.dialect import Dialect
 from stockade.store.fold import Batch
-from stockade.store.guards_in_use import GuardRefused, GuardsInUse, Use, is_registered, this_process
+from stockade.store.guards_in_use import GuardRefused, GuardsInUse, Use, is_registered, process_name
 from stockade.store.resource import Resource
 from stockade.store.transact import SqlStore
 
@@ -53,11 +52,18 @@ class Registration:
         database: a connection of its own to the database that the process writes to.
         lease_s: how long others believe that this process lives after its last heartbeat, in seconds.
         clock: monotonic, in seconds.
+        process: `host:pid` of the process to stop, for messages of others; by default this one.
     """
 
     def __init__(
-        self, database: Database, lease_s: float = LEASE_S, clock: Callable[[], float] = suspended_too
+        self,
+        database: Database,
+        lease_s: float = LEASE_S,
+        clock: Callable[[], float] = suspended_too,
+        *,
+        process: str | None = None,
     ) -> None:
+        self._process = process or process_name()
         self._database, self._lease_s, self._clock = database, lease_s, clock
         self._beat_s = lease_s / BEATS_PER_LEASE
         self._guards = GuardsInUse(database, lease_s, self._beat_s)
@@ -109,7 +115,8 @@ class Registration:
         try:
             await guards.remove(self._id)
         except Exception as error:  # noqa: BLE001 - whatever it was, the row ends with its lease
-            log.warning("registration not removed, it ends with its lease of %s s: %r", self._lease_s, error)
+            level = logging.WARNING if self._valid_until_s else logging.DEBUG  # it never stood: its caller says why
+            log.log(level, "registration not removed, it ends with its lease of %s s: %r", self._lease_s, error)
 
     async def renew(self, deadline: float = math.inf) -> None:
         """Renew the lease now, together with everybody who asks meanwhile.
@@ -180,7 +187,7 @@ class Registration:
         for left, share in zip(reversed(range(len(TRY_SHARES))), TRY_SHARES, strict=True):
             try:
                 if not self._valid_until_s or not await self._guards.renew(self._id, share * self._beat_s):
-                    await self._guards.register(self._id, self._use, this_process())
+                    await self._guards.register(self._id, self._use, self._process)
                 return
             except Busy as error:  # the next try gets a connection of its own
                 if not left or not self._valid_until_s:
@@ -190,7 +197,7 @@ class Registration:
                 raise
             except Exception as error:
                 failure = Failure.LOST if isinstance(error, CommitLost | TimeoutError) else classify(error)
-                why = hide_password(str(error).partition("\n")[0])
+                why = describe(error)
                 if failure not in PASSING:
                     raise NotSupported(f"the guard cannot be registered: {why}") from error
                 if not left and failure is Failure.TIMEOUT:

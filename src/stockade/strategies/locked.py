@@ -26,6 +26,7 @@ from stockade.core import (
 from stockade.locks import LockTimeout, LockUnavailable
 from stockade.locks.aio import MultiLease, Provider
 from stockade.strategies.base import Retrying
+from stockade.strategies.lock_watch import LockWatch
 from stockade.strategies.options import Options
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Locked(Retrying):
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)
         self._locks: Provider | None = None
+        self._watch: LockWatch | None = None
         self.lost = 0
         self.refused = 0
         self.unreleased = 0
@@ -66,9 +68,13 @@ class Locked(Retrying):
         """Connect to the lock server."""
         if self._locks is None:
             self._locks = self.connect()
+            self._watch = LockWatch(self.name, self._locks)
 
     async def stop(self) -> None:
         """Let go of the lock server."""
+        if self._watch is not None:
+            watch, self._watch = self._watch, None
+            await watch.close()
         if self._locks is not None:
             locks, self._locks = self._locks, None
             await locks.close()
@@ -104,7 +110,12 @@ class Locked(Retrying):
         except TimeoutError as error:
             raise Busy("the lock server did not answer in time", "DEPENDENCY_DOWN") from error
         except LockUnavailable as error:
-            raise Busy(f"the lock server cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: LockUnavailable) -> Busy:
+        if self._watch is not None:
+            self._watch.failed(error)
+        return Busy(f"the lock server cannot be reached: {error}", "DEPENDENCY_DOWN")
 
     async def _under_locks(self, locks: Provider, command: Command, deadline: float) -> Accepted | Rejected:
         """The locks, one guarded transaction, and the locks given back."""
@@ -127,7 +138,7 @@ class Locked(Retrying):
         except LockTimeout as error:
             raise Busy(str(error)) from error
         except LockUnavailable as error:
-            raise Busy(f"the lock server cannot be reached: {error}", "DEPENDENCY_DOWN") from error
+            raise self._unreachable(error) from error
         if lease is None:
             raise Busy(f"the locks of {', '.join(names)} did not come in {self.options.wait_s} s")
         return lease
@@ -147,13 +158,15 @@ class Locked(Retrying):
                 await lease.release()
         except TimeoutError:
             self.unreleased += 1
-            log.warning("lock not given back in time, it is given back in the background")
+            if self._watch is not None:
+                self._watch.failed(LockUnavailable("a lock was not given back in time; it is in the background"))
         except LockLost as error:
             self.lost += 1
             log.warning("lock lost before its transaction ended: %s", error)
         except LockUnavailable as error:
             self.unreleased += 1
-            log.warning("lock not given back, it ends with its lease: %s", error)
+            if self._watch is not None:
+                self._watch.failed(error)
 
 
 def _left_s(deadline: float) -> float:

@@ -22,6 +22,7 @@ from stockade.strategies.serializable import Serializable
 from stockade.strategies.unprotected import Unprotected
 
 COMPOSES = "composes"
+_ALONE = "alone:"
 
 STRATEGIES: dict[str, type[Base]] = {
     each.name: each
@@ -83,7 +84,7 @@ def compatibility(strategies: Sequence[Strategy]) -> str:
     if all(each.guard.composes for each in strategies):
         return COMPOSES
     if any(each.promise.processes == "one" for each in strategies):
-        return f"alone:{uuid4().hex}"
+        return f"{_ALONE}{uuid4().hex}"
     return ",".join(sorted(map(_same, strategies)))
 
 
@@ -94,16 +95,41 @@ def stands_beside(name: str) -> str:
         return "controls like it, all started with --allow-overselling"
     if kind.promise.processes == "one":
         return "nothing, not even itself"
-    usual = object.__new__(kind)  # the guard follows from the parameters alone, so no store is needed to ask for it
-    usual.options = Options()
-    if usual.guard.composes:
+    if _composes(name):
         return "all that compose (row, version, delta, serializable)"
     return "itself, with the same parameters"
+
+
+def works_beside(strategies: str, compatibility: str) -> str:
+    """What a process may be started with beside one that runs, in a few words.
+
+    Args:
+        strategies: of the one that runs, by name.
+        compatibility: of the one that runs, as `compatibility` gives it.
+    """
+    if compatibility == COMPOSES:
+        others = [name for name in STRATEGIES if _composes(name)]
+        return f"beside {strategies} work {', '.join(others)}"
+    if compatibility.startswith(_ALONE):
+        return f"beside {strategies} nothing works, not even a second one"
+    if f":{GuardKind.NONE.value}" in compatibility:
+        return f"beside {strategies} only works what was started with --allow-overselling, as all of them"
+    return f"beside {strategies} only works {strategies} with the same parameters"
 
 
 def oversells(strategy: Strategy) -> bool:
     """Whether nothing protects the rows: no guard, and no promise to be the only process."""
     return strategy.guard.kind is GuardKind.NONE and strategy.promise.processes != "one"
+
+
+def _composes(name: str) -> bool:
+    """Whether the usual guard of a strategy composes."""
+    kind = find(name)
+    if kind.promise.processes == "one":
+        return False
+    usual = object.__new__(kind)  # the guard follows from the parameters alone, so no store is needed to ask for it
+    usual.options = Options()
+    return usual.guard.composes
 
 
 def _same(strategy: Strategy) -> str:

@@ -27,7 +27,6 @@ from stockade.shop.http.open_files import connections_within
 from stockade.shop.schema import ensure_schema
 from stockade.shop.settings import Settings
 from stockade.shop.wiring import Shop, open_shop
-from stockade.store import Database
 
 _TICKS_PER_REFRESH = 10  # uvicorn ticks ten times a second
 
@@ -85,6 +84,8 @@ async def serve(
     listen: Callable[[], socket.socket],
     ready: Callable[[socket.socket], None],
     stop: asyncio.Event | None = None,
+    *,
+    process: str | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM arrives or `stop` is set.
 
@@ -94,11 +95,12 @@ async def serve(
             wrong with the settings is said before a port is taken.
         ready: called once with that socket, when connections are accepted.
         stop: ends the serving from inside the process.
+        process: that others are told to stop, see `Registration`.
 
     Raises:
         BadSetting, Busy, NotSupported: the shop cannot be opened, or the port cannot be had.
     """
-    async with _shop(settings) as shop, _listening(listen) as listening:
+    async with _shop(settings, process=process) as shop, _listening(listen) as listening:
         app, desk = create_app(shop)
         config = uvicorn.Config(
             app,
@@ -127,11 +129,8 @@ def _limits(settings: Settings, connections: int) -> Limits:
     return Limits(connections, settings.header_wait_s, settings.max_header_kib * 1024, settings.max_headers)
 
 
-def _shop(settings: Settings, *, jobs: bool = True) -> AbstractAsyncContextManager[Shop]:
-    async def schema(database: Database) -> None:
-        await ensure_schema(settings, database)
-
-    return open_shop(settings, jobs=jobs, before=schema)
+def _shop(settings: Settings, *, jobs: bool = True, process: str | None = None) -> AbstractAsyncContextManager[Shop]:
+    return open_shop(settings, jobs=jobs, before=partial(ensure_schema, settings), process=process)
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from stockade.shop.http.worker_words import READY
 from stockade.shop.metrics import MULTIPROCESS_DIR
 from stockade.shop.process import settle
 from stockade.shop.settings import BadSetting, Settings
+from stockade.store.guards_in_use import process_name
 
 
 async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) -> None:
@@ -42,7 +43,8 @@ async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) 
         settle()
         _tell(ready_fd, READY)
 
-    await serve(settings, lambda: socket.socket(fileno=listen_fd), ready, stop)
+    # stopping this process only makes the supervisor start it anew
+    await serve(settings, lambda: socket.socket(fileno=listen_fd), ready, stop, process=process_name(os.getppid()))
     if stop.is_set():  # the supervisor can no longer tidy up
         shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)
 

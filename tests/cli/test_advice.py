@@ -1,0 +1,201 @@
+"""What a database refuses is said in one line, with what to do about it: rights, files, poolers, foreign tables."""
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import time
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from typer.testing import CliRunner
+
+from stockade.cli import app
+from stockade.cli.advice import advice
+from stockade.shop.settings import Settings
+from stockade.shop.wiring import open_database
+from tests.cli.service import stockade
+
+SECRET = "s3cret"
+LIMIT_S = 10
+
+
+def refused(command, url):
+    """The one line that a command says on its way out with exit code 2."""
+    done = CliRunner().invoke(app, [command, "--database", url])
+    assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), (done.stderr, done.exception)
+    assert SECRET not in done.stderr
+    return done.stderr
+
+
+def as_user(url, name):
+    """The same database for another user."""
+    return make_url(url).set(username=name, password=SECRET).render_as_string(hide_password=False)
+
+
+async def told(url, *statements):
+    """Run statements as the owner of a PostgreSQL database."""
+    connection = await asyncpg.connect(url)
+    try:
+        for each in statements:
+            await connection.execute(each)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def postgres_user(postgres_database):
+    """A user without any right in a database, and how its owner runs statements."""
+    name = f"u_{make_url(postgres_database).database}"
+    await told(postgres_database, f"CREATE USER {name} PASSWORD '{SECRET}'")
+    yield name
+    await told(postgres_database, f"DROP OWNED BY {name}", f"DROP USER {name}")
+
+
+def run(*words):
+    """A command that works."""
+    done = CliRunner().invoke(app, list(words))
+    assert done.exit_code == 0, done.stderr
+
+
+async def commands(*calls):
+    """In threads: a command has an event loop of its own."""
+    return [await asyncio.to_thread(*call) for call in calls]
+
+
+async def test_rights_on_postgresql(postgres_database, postgres_user):
+    """To migrate, to read and to see the schema: the GRANT that is missing stands in the line; given, it works."""
+    theirs = as_user(postgres_database, postgres_user)
+    (said,) = await commands((refused, "migrate", theirs))
+    assert "GRANT USAGE ON SCHEMA public TO USER" in said
+    assert "since PostgreSQL 15" in said
+    await commands((run, "migrate", "--database", postgres_database))
+    (said,) = await commands((refused, "audit", theirs))
+    assert "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO USER" in said
+    await told(postgres_database, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {postgres_user}")
+    await commands((run, "audit", "--database", theirs))
+    await told(postgres_database, "REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    (said,) = await commands((refused, "audit", theirs))
+    assert "this user may not see its tables" in said
+
+
+async def test_rights_on_mariadb(mariadb_database):
+    """The GRANT names the database and the user."""
+    place = make_url(mariadb_database).database
+    name = f"u_{place}"[:32]
+    theirs = as_user(mariadb_database, name)
+    owner = await open_database(Settings(database=mariadb_database))
+
+    async def grant(statement):
+        await owner.read(lambda connection: connection.execute(text(statement)))
+
+    try:
+        await grant(f"CREATE USER `{name}`@'%' IDENTIFIED BY '{SECRET}'")
+        said = await commands((refused, "audit", theirs))
+        await grant(f"GRANT SELECT ON {place}.* TO `{name}`@'%'")
+        said += await commands((refused, "migrate", theirs))
+        await grant(f"DROP USER `{name}`@'%'")
+    finally:
+        await owner.close()
+    for each in said:
+        assert f"GRANT SELECT, INSERT, UPDATE, DELETE ON {place}.* TO '{name}'" in each
+
+
+@pytest.mark.pgbouncer
+@pytest.mark.postgres
+def test_a_pooler_in_statement_mode(servers):
+    """The line says which modes work."""
+    pooler = servers.pgbouncer(servers.postgres(), pool_mode="statement")
+    assert "set pool_mode of the pooler to session or transaction" in refused("migrate", pooler.url)
+
+
+async def test_a_database_of_a_newer_version(database_url):
+    """`migrate` and every other command say that a newer program made it, not to migrate."""
+    await commands((run, "migrate", "--database", database_url))
+    owner = await open_database(Settings(database=database_url))
+    try:
+        newer = text("UPDATE stockade_schema SET version_num = '9999'")
+        await owner.transaction(lambda connection: connection.execute(newer), deadline=time.monotonic() + LIMIT_S)
+    finally:
+        await owner.close()
+    for said in await commands((refused, "migrate", database_url), (refused, "audit", database_url)):
+        assert "schema 9999, which a newer version of stockade has made" in said
+        assert "run: stockade migrate" not in said
+
+
+async def test_tables_of_another_program(database_url):
+    """A table that stands in the way of `migrate` is one line, without SQL and traceback."""
+    owner = await open_database(Settings(database=database_url))
+    try:
+        table = text("CREATE TABLE orders (x INTEGER)")
+        await owner.transaction(lambda connection: connection.execute(table), deadline=time.monotonic() + LIMIT_S)
+    finally:
+        await owner.close()
+    (said,) = await commands((refused, "migrate", database_url))
+    assert "give stockade a database of its own" in said
+
+
+def test_sqlite_files(tmp_path):
+    """A folder, a text, a missing folder: what stands there instead."""
+    (tmp_path / "text.db").write_text("no database at all")
+    for place, said in (("", "is a folder"), ("/text.db", "is not a SQLite database"), ("/no/x.db", "")):
+        for command in ("migrate", "audit"):
+            assert said in refused(command, f"sqlite:///{tmp_path}{place}")
+    assert "no such folder" in refused("migrate", f"sqlite:///{tmp_path}/no/x.db")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to be another user one must be root")
+def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
+    """`serve` as a user who may only read the file says so in one line."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    run("migrate", "--database", url)
+    monkeypatch.setattr("subprocess.Popen", _as_nobody(subprocess.Popen))
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    done = stockade(tmp_path, "serve", "--port", 0, "--database", url)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "must be allowed to write the file and its folder" in done.stderr
+
+
+def _as_nobody(start):
+    class Nobody(start):
+        def __init__(self, *words, **options):
+            super().__init__(*words, **options, user="nobody")
+
+    return Nobody
+
+
+def test_a_file_that_another_program_holds(tmp_path):
+    """`serve` beside an open transaction says so in one line."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    run("migrate", "--database", url)
+    other = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        done = stockade(tmp_path, "serve", "--port", 0, "--database", url, guard_lease_s=2)
+    finally:
+        other.close()
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "a transaction of another process is still open" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("FATAL: sorry, too many clients already", "lower pool_size"),
+        ("Too many connections (1040)", "lower pool_size"),
+        ("running with the --read-only option so it cannot", "takes no writes"),
+        ("cannot execute UPDATE in a read-only transaction", "takes no writes"),
+        ("gave no connection: Connection refused (111)", "is the server running"),
+        ("must be owner of table orders", "as the owner"),
+        ("permission denied for database shop", "GRANT CONNECT ON DATABASE shop TO USER"),
+        ("something that nobody knows", ""),
+    ],
+)
+def test_words(message, said):
+    """Words of servers that are hard to bring there; what nobody knows gets no advice."""
+    found = advice(message)
+    assert said in found
+    assert bool(found) == bool(said)

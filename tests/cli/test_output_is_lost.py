@@ -1,0 +1,84 @@
+"""Nobody reads what the service writes: a pipe that is closed or full costs log lines, and nothing else."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from stockade.shop.http.listening import bind
+from stockade.shop.settings import Settings
+from tests.cli.service import STOP_LIMIT_S, environment, token
+from tests.cli.test_serve import place
+from tests.waiting import eventually_async
+
+PIPE_BYTES = 4096
+
+
+def fill(fd):
+    """Until a writer would wait."""
+    os.set_blocking(fd, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(fd, b"x" * PIPE_BYTES)
+    os.set_blocking(fd, True)
+
+
+@contextlib.contextmanager
+def serving(folder, port, **streams):
+    """A service whose output goes where the test says."""
+    command = [sys.executable, "-m", "stockade", "serve", "--port", str(port), "--set", "access_log=1"]
+    process = subprocess.Popen(command, cwd=folder, env=environment(), **streams)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(STOP_LIMIT_S)
+
+
+@pytest.mark.parametrize("which", ["closed", "full"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+async def test_orders_go_on(which, stream, tmp_path):
+    """The service gets ready, answers each request, with its access log on, and stops in order."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    if which == "closed":
+        os.close(reading)
+    elif stream == "stderr":
+        fill(writing)
+    with bind(Settings(port=0)) as free:
+        port = free.getsockname()[1]
+    other = {"stdout": "stderr", "stderr": "stdout"}[stream]
+    with serving(tmp_path, port, **{stream: writing, other: subprocess.DEVNULL}) as process:
+        os.close(writing)
+        headers = {"Authorization": f"Bearer {token('user-1')}"}
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as client:
+
+            async def ready():
+                with contextlib.suppress(httpx2.HTTPError):
+                    return (await client.get("/readyz")).status_code == 200
+
+            await eventually_async(ready, 30)
+            for number in range(30):
+                assert (await place(client, number)).status_code == 404  # there is no such SKU
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, STOP_LIMIT_S) == 0
+    if which == "full":
+        os.close(reading)
+
+
+def test_a_full_disk(tmp_path):
+    """A command whose output cannot be written says so in one line."""
+    command = [sys.executable, "-m", "stockade", "token", "ann"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "No space left on device" in done.stderr

@@ -1,0 +1,66 @@
+"""A Redis that goes away and comes back is two lines in the log of the service, however many orders meet it."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.cli.service import Service, audited, prepared
+from tests.cli.test_serve import place
+from tests.waiting import eventually, eventually_async
+
+ORDERS = 20
+
+
+def said(service, word):
+    """The messages of the log that hold this word."""
+    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+    return [each["event"] for each in lines if word in each["event"]]
+
+
+async def orders(client, first):
+    """The status of each of some orders at once."""
+    answers = await asyncio.gather(*(place(client, first + number) for number in range(ORDERS)))
+    return {answer.status_code for answer in answers}
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("strategy", ["redis-spin", "redis-pubsub"])
+async def test_an_outage_is_two_lines(strategy, redis_server, tmp_path):
+    """Stopped and started again twice: "is away" and "is back" once each time, and orders go on by themselves."""
+    url, server = f"sqlite:///{tmp_path / 'shop.sqlite'}", redis_server()
+    await prepared(url, products=1, stock=1_000)
+    with Service(tmp_path, "--strategy", strategy, database=url, redis=server.url, wait_s=1) as service:
+        async with service.client("user-1") as client:
+            assert await orders(client, 0) == {201}
+            assert said(service, "lock server") == []
+            for number in (1, 2):
+                server.stop()
+                assert await orders(client, 100 * number) == {503}
+                assert await orders(client, 100 * number + 50) == {503}
+                assert len(said(service, "is away")) == number
+                server.start()
+                await asyncio.to_thread(eventually, lambda count=number: len(said(service, "is back after")) == count)
+                assert await orders(client, 100 * number + 30) == {201}
+            assert len(said(service, "lock")) == 4
+        assert service.stop() == 0
+    assert (await audited(url))[1] == []
+
+
+@pytest.mark.redis
+async def test_a_redis_that_was_never_there(redis_server, tmp_path):
+    """Stopped before the service starts: the log says so without an order, and the first one after it is back works."""
+    url, server = f"sqlite:///{tmp_path / 'shop.sqlite'}", redis_server()
+    await prepared(url)
+    server.stop()
+    with Service(tmp_path, "--strategy", "redis-pubsub", database=url, redis=server.url, wait_s=1) as service:
+        await asyncio.to_thread(eventually, lambda: said(service, "is away"))
+        server.start()
+        await asyncio.to_thread(eventually, lambda: said(service, "is back after"))
+        async with service.client("user-1") as client:
+
+            async def taken():
+                return (await place(client, 1)).status_code == 201
+
+            await eventually_async(taken)
+        assert len(said(service, "lock")) == 2
