@@ -52,7 +52,12 @@ class Settings:
     )
     strategy_stock: str = _setting("sequencer", "Strategy of orders, cancels, expiry and stock adjustments.")
     strategy_points: str = _setting("sequencer", "Strategy of point charges and of paying an order.")
-    pool_size: int = _setting(8, "Connections for transactions, per process; on a server up to 8 more for reads and 3 for the registration.", low=1, high=1_000)
+    pool_size: int = _setting(
+        8,
+        "Connections for transactions, per process; on a server up to 8 more for reads and 3 for the registration.",
+        low=1,
+        high=1_000,
+    )
     wait_s: float = _setting(5.0, "Longest time that one command may wait for its turn.", low=0.05, high=60)
     retries: int = _setting(
         50, "How often optimistic strategies repeat a lost attempt; 0 is no retry.", low=0, high=1_000
