@@ -6,6 +6,7 @@ notices. The holder's own deadline moves with every sign of life of its session.
 
 import os
 import sys
+import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -108,7 +109,7 @@ class SessionBackend:
                 "database sessions hold mutexes only; use RedisLocks for read/write locks and semaphores"
             )
         try:
-            hold = await self._runner.run(self._acquire(ask, deadline))
+            hold = await self._runner.run(self._acquire(ask, deadline, time.monotonic()))
         except Exception:
             raise
         except BaseException:  # a grant may have come in the moment of the interrupt
@@ -116,8 +117,8 @@ class SessionBackend:
             raise
         return None if hold is None else Granted(hold.token, hold.sent_at + ask.spec.lease_s)
 
-    async def _acquire(self, ask: Ask, deadline: float) -> Any:
-        return await self._here().acquire(ask, deadline)
+    async def _acquire(self, ask: Ask, deadline: float, began: float) -> Any:
+        return await self._here().acquire(ask, deadline, began)
 
     async def _withdraw(self, ask: Ask) -> None:
         try:
@@ -129,8 +130,10 @@ class SessionBackend:
         if sys.is_finalizing():  # a finalizer: the sessions end with the process, and the locks with them
             return True
 
+        began = time.monotonic()
+
         async def release() -> bool:
-            return await self._here().release(ask.owner)
+            return await self._here().release(ask.owner, began)
 
         return await self._runner.run(release())
 
@@ -141,14 +144,18 @@ class SessionBackend:
         return await self._runner.run(extend())
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
+        began = time.monotonic()
+
         async def inspect() -> LockInfo:
-            return await self._here().inspect(name)
+            return await self._here().inspect(name, began)
 
         return await self._runner.run(inspect())
 
     async def break_(self, name: str, kind: Kind) -> bool:
+        began = time.monotonic()
+
         async def take_away() -> bool:
-            return await self._here().break_(name)
+            return await self._here().break_(name, began)
 
         return await self._runner.run(take_away())
 

@@ -20,7 +20,7 @@ from stockade.locks.sessions.acquirer import Acquirer, Won
 from stockade.locks.sessions.dialect import Dialect
 from stockade.locks.sessions.pool import CLOSED, SessionPool
 from stockade.locks.sessions.session import Session, SessionLost
-from stockade.locks.sessions.waitqueue import GRACE_S, Waiter, WaitQueue
+from stockade.locks.sessions.waitqueue import ANSWER_LEAST_S, GRACE_S, Waiter, WaitQueue
 
 T = TypeVar("T")
 _HAND_OVERS = 8  # from caller to caller in this process, before the server may choose another process
@@ -78,9 +78,14 @@ class SessionLocks:
         """Whether anything is held or awaited."""
         return bool(self.holds or self.queues)
 
-    async def acquire(self, ask: Ask, deadline: float) -> Hold | None:
+    async def acquire(self, ask: Ask, deadline: float, began: float) -> Hold | None:
         """Wait for a grant until the monotonic second `deadline`; in the past: try once; minus
         infinity: the same, without a time limit of its own. None: not granted.
+
+        Args:
+            ask: what is wanted.
+            deadline: see above.
+            began: monotonic second of the call; a thread's way to this loop is part of its time.
 
         Raises:
             LockUnavailable: the server did not answer, or refused.
@@ -93,7 +98,7 @@ class SessionLocks:
             queue = self.queues[name] = WaitQueue(name)
         elif queue.taken and deadline <= time.monotonic():
             return None
-        waiter = queue.waiters[ask.owner] = Waiter(ask, deadline)
+        waiter = queue.waiters[ask.owner] = Waiter(ask, deadline, began)
         self._drive(queue)
         try:
             return await self._outcome(queue, waiter)
@@ -114,23 +119,24 @@ class SessionLocks:
 
     async def _limited(self, queue: WaitQueue, waiter: Waiter) -> None:
         """Wait until the deadline; and a little longer when the server has not said that somebody has the lock."""
-        wait_s = max(waiter.deadline - time.monotonic(), 0.0)
-        if wait_s:
+        wait_s = waiter.deadline - time.monotonic()
+        if wait_s > 0:
             await asyncio.wait({waiter.future}, timeout=wait_s)
         if waiter.future.done() or queue.taken:
             return
-        more_s = GRACE_S if waiter.deadline > -math.inf else self._patience_s
-        await asyncio.wait({waiter.future}, timeout=more_s)
+        end = waiter.deadline + GRACE_S if waiter.deadline > -math.inf else waiter.began + self._patience_s
+        await asyncio.wait({waiter.future}, timeout=max(end - time.monotonic(), ANSWER_LEAST_S))
         if not waiter.future.done():
-            raise self._no_answer(wait_s + more_s, queue.name)
+            raise self._no_answer(time.monotonic() - waiter.began, queue.name)
 
     async def _unlimited(self, queue: WaitQueue, waiter: Waiter) -> None:
         """Wait while somebody here has the lock, or the server answers."""
-        limit_s, began = self._patience_s + GRACE_S, time.monotonic()
+        limit_s, arrived = self._patience_s + GRACE_S, time.monotonic()
         while not waiter.future.done():
             left_s = limit_s
             if queue.holder is None or queue.holder.giving is not None:
-                left_s += max(queue.alive_at, began) - time.monotonic()
+                end = max(max(queue.alive_at, waiter.began) + limit_s, arrived + ANSWER_LEAST_S)
+                left_s = end - time.monotonic()
             if left_s <= 0:
                 raise self._no_answer(limit_s, queue.name)
             await asyncio.wait({waiter.future}, timeout=left_s)
@@ -277,8 +283,8 @@ class SessionLocks:
             self._drive(queue)
             self._tidy(queue)
 
-    async def release(self, owner: str) -> bool:
-        """Give back what this owner holds. False: nothing, or its session had ended.
+    async def release(self, owner: str, began: float) -> bool:
+        """Give back what this owner holds. False: nothing, or its session had ended. `began`: see `acquire`.
 
         Raises:
             LockUnavailable: the server did not answer; the release goes on by itself.
@@ -287,10 +293,14 @@ class SessionLocks:
         if hold is None:
             return False
         giving = self._begin_to_give(hold)
-        return await self._given(hold, giving)
+        return await self._given(hold, giving, began)
 
-    async def _given(self, hold: Hold, giving: "asyncio.Task[bool]") -> bool:
-        if not await hold.session.wait_for(giving, time.monotonic() + self._patience_s, self._patience_s):
+    def _end(self, began: float) -> float:
+        """Monotonic second until which a call without a time limit of its own waits for its answer."""
+        return max(began + self._patience_s, time.monotonic() + ANSWER_LEAST_S)
+
+    async def _given(self, hold: Hold, giving: "asyncio.Task[bool]", began: float) -> bool:
+        if not await hold.session.wait_for(giving, self._end(began), self._patience_s):
             raise self._no_answer(self._patience_s, hold.ask.spec.name)
         return giving.result()
 
@@ -333,9 +343,8 @@ class SessionLocks:
         self.pool.drop(session, "the server no longer knew its session")
         return False
 
-    async def _call(self, work: Callable[..., Awaitable[T]], *args: object) -> T:
+    async def _call(self, end: float, work: Callable[..., Awaitable[T]], *args: object) -> T:
         """A statement of no lock in particular; again on a fresh session after one that was closed while idle."""
-        end = time.monotonic() + self._patience_s
         for left in reversed(range(self._tries)):
             session = await self.pool.shared(end)
             was_fresh = session.fresh
@@ -349,9 +358,9 @@ class SessionLocks:
                     raise
         raise AssertionError("the last try raises or returns")
 
-    async def inspect(self, name: str) -> LockInfo:
-        """Who holds and who waits; of other processes the sessions that wait on the server."""
-        seen = await self._call(self._dialect.look, name)
+    async def inspect(self, name: str, began: float) -> LockInfo:
+        """Who holds and who waits; of other processes the sessions that wait on the server. `began`: see `acquire`."""
+        seen = await self._call(self._end(began), self._dialect.look, name)
         queue, own = self.queues.get(name), {session.number for session in self.pool.sessions}
         holders = []
         for each in seen:
@@ -364,17 +373,19 @@ class SessionLocks:
         there = [each.owner for each in seen if not each.granted and each.session not in own]
         return LockInfo(name, tuple(holders), (*here, *there))
 
-    async def break_(self, name: str) -> bool:
-        """Take the lock from its holder: here alone it is given back, elsewhere its session is ended."""
+    async def break_(self, name: str, began: float) -> bool:
+        """Take the lock from its holder: here alone it is given back, elsewhere its session is ended. `began`: see
+        `acquire`."""
         queue = self.queues.get(name)
         if queue is not None and queue.holder is not None:
             hold = queue.holder
             giving = self._begin_to_give(hold)
             self._on_lost([hold.ask.owner], "it was broken")
-            return await self._given(hold, giving)
-        holders = [each.session for each in await self._call(self._dialect.look, name) if each.granted]
+            return await self._given(hold, giving, began)
+        end = self._end(began)
+        holders = [each.session for each in await self._call(end, self._dialect.look, name) if each.granted]
         for session in holders:
-            await self._call(self._dialect.end_session, session)
+            await self._call(end, self._dialect.end_session, session)
         return bool(holders)
 
     async def close(self) -> None:

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from stockade.locks.sessions.session import Session
 
 GRACE_S = 0.4  # how long an answer of the server may come after a caller's time is up
+ANSWER_LEAST_S = 0.15  # what an answer gets although its caller came late to this loop: a good server needs less
 
 
 class Waiter:
     """One caller. Its future gets the grant, or None: somebody else has the lock and the time is up."""
 
-    __slots__ = ("ask", "deadline", "future", "received")
+    __slots__ = ("ask", "began", "deadline", "future", "received")
 
-    def __init__(self, ask: Ask, deadline: float) -> None:
+    def __init__(self, ask: Ask, deadline: float, began: float) -> None:
         self.ask = ask
         self.deadline = deadline
+        self.began = began  # monotonic second of the call
         self.future: asyncio.Future[Hold | None] = asyncio.get_running_loop().create_future()
         self.received = False
 
