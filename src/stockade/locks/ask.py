@@ -181,7 +181,7 @@ class Repeats(Protocol):
 
 @runtime_checkable
 class Moves(Protocol):
-    """A backend that can follow its provider into another event loop."""
+    """A backend, or a connection, that can follow its provider into another event loop."""
 
     def move(self) -> None:
         """Let go of everything that belongs to the loop of before; nobody holds or awaits anything in it."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from stockade.core import NotSupported
-from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Spec
+from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Moves, Spec
 from stockade.locks.debts import Debts, Together
 from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.events import log
@@ -249,6 +249,9 @@ class QuorumBackend:
     def move(self) -> None:
         """In another event loop: what is owed is owed there."""
         self._debts.move()
+        for server in {*self._servers, *self._aside}:
+            if isinstance(server, Moves):
+                server.move()
 
     async def close(self) -> None:
         await self._debts.close(self.patience_s / CLOSING_PARTS)

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Spec
+from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Moves, Spec
 from stockade.locks.debts import Debts
 from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.events import Events, log
@@ -323,6 +323,8 @@ class RedisBackend:
         """In another event loop: whoever listened in the one of before does so no more."""
         self._room.move()
         self._debts.move()
+        if isinstance(self._server, Moves):
+            self._server.move()
 
     async def close(self) -> None:
         await self._debts.close(self.patience_s / CLOSING_PARTS)

@@ -84,7 +84,7 @@ class SessionBackend:
             return  # its sockets are the parent's: see `fork.py`
         if locks.in_use and loop is not None and not loop.is_closed():
             raise LockError("the provider holds or awaits locks in another event loop: make one for each loop")
-        locks.pool.abandon()
+        locks.pool.abandon(loop_closed=loop is not None and loop.is_closed())
         for owner in list(locks.holds):
             self.on_lost(owner, "its event loop was closed")
 

@@ -8,12 +8,14 @@ Neighbours: `session.py` (one of them), `engine.py` (what is asked over them).
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from stockade.locks import leftover
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.sessions import fork
 from stockade.locks.sessions.dialect import Dialect
@@ -220,9 +222,14 @@ class SessionPool:
             await asyncio.wait({*self._openings}, timeout=_CLOSE_S)
         await asyncio.sleep(0)  # the loop closes aborted sockets in its next turn
 
-    def abandon(self) -> None:
-        """Forget every session, from outside their event loop, which does not run them any more."""
+    def abandon(self, *, loop_closed: bool) -> None:
+        """Forget every session, from outside their event loop, which does not use them any more, or is closed."""
         self.closed = True
         for session in self.sessions:
             session.ended = True
-            fork.shut(session.transport)
+            if not loop_closed:
+                fork.shut(session.transport)
+                continue
+            leftover.end(session.transport)
+            with contextlib.suppress(RuntimeError):  # the driver's own state; of the loop it can have nothing
+                self.dialect.abort(session.connection)

@@ -166,13 +166,19 @@ class AsyncClientTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._used_at = 0.0
         self._abandoned: dict[Any, set[asyncio.Task[Any]]] = {}
+        self._ears: Any = None  # the client that listens
         self._listener: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None]
 
+    def move(self) -> None:
+        """In another event loop: see `_move_to`."""
+        if (loop := asyncio.get_running_loop()) is not self._loop:
+            self._move_to(loop)
+
     def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
         """Forget the connections of another loop: of one that has ended, or of the parent before a fork."""
-        old, client, listener = self._loop, self._client, self._listener
-        self._loop, self._listener, self._abandoned, self._used_at = loop, None, {}, 0.0
+        old, client, ears, listener = self._loop, self._client, self._ears, self._listener
+        self._loop, self._ears, self._listener, self._abandoned, self._used_at = loop, None, None, {}, 0.0
         if old is None or not self._copied:
             self._process = process_id()
             return
@@ -183,6 +189,9 @@ class AsyncClientTransport:
             _parents.append((old, client, listener))
         elif not old.is_closed():
             old.call_soon_threadsafe(_leave_loop, client, listener)
+        else:
+            for each in [*connections_of(client), *(connections_of(ears) if ears is not None else ())]:
+                each.end()
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         if (loop := asyncio.get_running_loop()) is not self._loop:
@@ -282,7 +291,7 @@ class AsyncClientTransport:
 
     async def _keep_listening(self, what: tuple[str, Heard, Gap], timeout_s: float) -> None:
         """Until closed: listen to the connection's end, subscribe again, tell of the gap."""
-        client = own_copy(self._theirs, asyncio=True)  # a small pool of theirs stays free for calls
+        client = self._ears = own_copy(self._theirs, asyncio=True)  # a small pool of theirs stays free for calls
         try:
             await self._listen_with(client, what, timeout_s)
         finally:

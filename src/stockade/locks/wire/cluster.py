@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from stockade.core.secrets import hide_password
+from stockade.locks.ask import Moves
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import ServerError
 from stockade.locks.wire.address import Address, at_other_node
@@ -184,6 +185,13 @@ class ClusterTransport:
         with contextlib.suppress(ServerError):  # other rights than at the first one: waiters for locks of this one poll
             await self._node(url).listen(*self._ears, timeout_s)
         self._heard_at.add(url)
+
+    def move(self) -> None:
+        """In another event loop: let go of every connection of the one of before."""
+        self._heard_at.clear()
+        for node in [*self._nodes.values()]:
+            if isinstance(node, Moves):
+                node.move()
 
     async def distrust(self) -> None:
         self._doubtful = True

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from stockade.core import NotSupported
+from stockade.locks import leftover
 from stockade.locks.errors import missing
 from stockade.locks.wire.resolve import places, places_async
 from stockade.locks.wire.sockets import HangUp
@@ -312,6 +313,8 @@ class _TimelyTask(_Timely):
     """The same for asyncio, where the whole call has a limit as well."""
 
     bounded_outside = True
+    _reader: Any
+    _writer: Any
     _asked: Any = None  # the writer whose hang-up is looked for
     _hang_up: HangUp | None = None
 
@@ -330,6 +333,12 @@ class _TimelyTask(_Timely):
         if isinstance(host, str):  # redis-py's own look-up would keep a thread that the loop waits for at its end
             await places_async(host, self.port)  # type: ignore[attr-defined]
         await super()._connect()  # type: ignore[misc]
+
+    def end(self) -> None:
+        """Close the socket after the end of its event loop."""
+        if self._writer is not None:
+            leftover.end(self._writer.transport)
+        self._reader = self._writer = None
 
     async def can_read(self) -> bool:
         """redis-py asks before it uses a kept connection; the loop may not have heard of its end yet."""
