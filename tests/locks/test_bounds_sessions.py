@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 
 from stockade import locks
-from stockade.locks import LockError, LockUnavailable, aio
+from stockade.locks import LockError, LockTimeout, LockUnavailable, aio
 from stockade.locks.sessions.engine import SessionLocks
 from stockade.locks.sessions.runner import _LoopThread
 from stockade.locks.sessions.session import Session
@@ -202,7 +202,7 @@ def tried(phase, user, prepared, found, name):
         found.append(f"{name}: {ended.error!r}")
     if phase.takes and ended.value is not None:
         found.append(f"{name}: it was granted")
-    if phase.takes and not phase.early and not isinstance(ended.error, LockUnavailable):
+    if phase.takes and not phase.early and isinstance(ended.error, LockTimeout | None):
         found.append(f"{name}: {ended.error or ended.value!r}, which reads as if somebody else had it")
 
 

@@ -9,7 +9,7 @@ OnLost: TypeAlias = Literal["cancel", "raise", "ignore"]
 Kind: TypeAlias = Literal["lock", "rw", "semaphore"]
 NO_LEASE_S = math.inf
 TRY_ONCE_S = -math.inf  # as a time limit: one try, which has no limit of its own (a limit of 0 s is one)
-CLOSING_PARTS = 4  # of a provider: its renewal, withdrawals, the backend, and what the end of that has begun
+CLOSING_PARTS = 5  # of a provider: its waits, its renewal, withdrawals, the backend, what the end of that has begun
 RW_CAPACITY = 1_000_000  # a reader weighs 1, a writer all of it
 
 
@@ -176,6 +176,15 @@ class Repeats(Protocol):
         Raises:
             LockUnavailable: it was not answered, and is repeated in the background.
         """
+        ...
+
+
+@runtime_checkable
+class EndsWaits(Protocol):
+    """A backend whose callers wait here, not at a server."""
+
+    def end_waits(self) -> None:
+        """Let every caller that waits end with ProviderClosed, and leave nothing behind."""
         ...
 
 

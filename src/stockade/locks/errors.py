@@ -67,6 +67,15 @@ class LockUnavailable(LockError, ConnectionError):
         return error
 
 
+class ProviderClosed(LockError, RuntimeError):
+    """The provider was closed, before the call or while it waited; it is not opened again: make a new one."""
+
+    code = "DEPENDENCY_DOWN"
+
+    def __init__(self, message: str = "the provider is closed: make a new one", lock_name: str = "") -> None:
+        super().__init__(message, lock_name)
+
+
 class WrongLoop(LockError, RuntimeError):
     """The provider holds or awaits something in another event loop; nothing was asked for in this one."""
 

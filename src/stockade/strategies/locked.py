@@ -23,7 +23,7 @@ from stockade.core import (
     Store,
     merged_keys,
 )
-from stockade.locks import LockTimeout, LockUnavailable
+from stockade.locks import LockTimeout, LockUnavailable, ProviderClosed
 from stockade.locks.aio import MultiLease, Provider
 from stockade.strategies.base import Retrying
 from stockade.strategies.options import Options
@@ -103,7 +103,7 @@ class Locked(Retrying):
                 await locks.raise_fence(refused.key, refused.fence)
         except TimeoutError as error:
             raise Busy("the lock server did not answer in time", "DEPENDENCY_DOWN") from error
-        except LockUnavailable as error:
+        except (LockUnavailable, ProviderClosed) as error:
             raise Busy(f"the lock server cannot be reached: {error}", "DEPENDENCY_DOWN") from error
 
     async def _under_locks(self, locks: Provider, command: Command, deadline: float) -> Accepted | Rejected:
@@ -126,7 +126,7 @@ class Locked(Retrying):
             lease = await lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         except LockTimeout as error:
             raise Busy(str(error)) from error
-        except LockUnavailable as error:
+        except (LockUnavailable, ProviderClosed) as error:
             raise Busy(f"the lock server cannot be reached: {error}", "DEPENDENCY_DOWN") from error
         if lease is None:
             raise Busy(f"the locks of {', '.join(names)} did not come in {self.options.wait_s} s")
@@ -151,7 +151,7 @@ class Locked(Retrying):
         except LockLost as error:
             self.lost += 1
             log.warning("lock lost before its transaction ended: %s", error)
-        except LockUnavailable as error:
+        except (LockUnavailable, ProviderClosed) as error:
             self.unreleased += 1
             log.warning("lock not given back, it ends with its lease: %s", error)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from stockade.core import NotSupported
 from stockade.locks.ask import Ask, Granted, Kind, LockInfo
-from stockade.locks.errors import LockError, LockUnavailable
+from stockade.locks.errors import LockError, ProviderClosed
 from stockade.locks.port import Port
 from stockade.locks.sessions.dialect import Dialect
 from stockade.locks.sessions.engine import SessionLocks
@@ -66,11 +66,11 @@ class SessionBackend:
         forgotten.
 
         Raises:
-            LockUnavailable: the provider is closed.
+            ProviderClosed: it was closed.
             LockError: another event loop still uses it.
         """
         if self._closed:
-            raise LockUnavailable("the provider is closed")
+            raise ProviderClosed()
         place = self._runner.place()
         if self._locks is None or place != self._place:
             if self._locks is not None:
@@ -123,7 +123,7 @@ class SessionBackend:
     async def _withdraw(self, ask: Ask) -> None:
         try:
             await self.release(ask)
-        except LockUnavailable:
+        except LockError:
             return  # the session gives it back when it answers, or ends
 
     async def release(self, ask: Ask) -> bool:

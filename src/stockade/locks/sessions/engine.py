@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from stockade.locks.ask import Ask, Holder, LockInfo
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 from stockade.locks.sessions.acquirer import Acquirer, Won
 from stockade.locks.sessions.dialect import Dialect
-from stockade.locks.sessions.pool import CLOSED, SessionPool
+from stockade.locks.sessions.pool import SessionPool
 from stockade.locks.sessions.session import Session, SessionLost
 from stockade.locks.sessions.waitqueue import ANSWER_LEAST_S, GRACE_S, Waiter, WaitQueue
 
@@ -79,19 +79,14 @@ class SessionLocks:
         return bool(self.holds or self.queues)
 
     async def acquire(self, ask: Ask, deadline: float, began: float) -> Hold | None:
-        """Wait for a grant until the monotonic second `deadline`; in the past: try once; minus
-        infinity: the same, without a time limit of its own. None: not granted.
-
-        Args:
-            ask: what is wanted.
-            deadline: see above.
-            began: monotonic second of the call; a thread's way to this loop is part of its time.
+        """Wait for a grant until the monotonic second `deadline`; in the past: try once; minus infinity: the same,
+        without a time limit of its own. `began` is the second of the call. None: not granted.
 
         Raises:
-            LockUnavailable: the server did not answer, or refused.
+            LockError: the server did not answer (LockUnavailable), or refused and would refuse again.
         """
         if self.pool.closed:
-            raise LockUnavailable(CLOSED)
+            raise ProviderClosed()
         name = ask.spec.name
         queue = self.queues.get(name)
         if queue is None:
@@ -244,13 +239,13 @@ class SessionLocks:
             if lost.silent:
                 raise
             return False
-        except LockUnavailable:  # `marked` has given it back, or has ended the session
+        except LockError:  # `marked` has given it back, or has ended the session
             return not hold.session.ended
         finally:
             self._forget(hold)
         try:
             await self._grant(queue, won, hold)
-        except LockUnavailable:
+        except LockError:
             return True  # it concerns the next caller, for whom the server is asked anew
         return True
 
@@ -265,7 +260,7 @@ class SessionLocks:
             if lost.silent:
                 raise
             return False  # a session that has ended holds nothing
-        except LockUnavailable:
+        except LockError:
             self.pool.drop(session, "it could not give a lock back")
             raise
         finally:
@@ -325,7 +320,7 @@ class SessionLocks:
             await asyncio.wait(set(pings.values()), timeout=timeout_s)
         answers = [False if hold is None else self._is_alive(pings[hold.session], hold.session) for hold in holds]
         if all(answer is None for answer in answers):
-            raise self._no_answer(timeout_s)
+            raise next(filter(None, map(_refusal, pings.values())), self._no_answer(timeout_s))
         return answers
 
     def _ping(self, session: Session) -> "asyncio.Task[bool]":
@@ -374,8 +369,7 @@ class SessionLocks:
         return LockInfo(name, tuple(holders), (*here, *there))
 
     async def break_(self, name: str, began: float) -> bool:
-        """Take the lock from its holder: here alone it is given back, elsewhere its session is ended. `began`: see
-        `acquire`."""
+        """Take it from its holder: given back here, its session ended elsewhere. `began`: see `acquire`."""
         queue = self.queues.get(name)
         if queue is not None and queue.holder is not None:
             hold = queue.holder
@@ -391,10 +385,16 @@ class SessionLocks:
     async def close(self) -> None:
         """End every session, and whatever is under way."""
         for queue in [*self.queues.values()]:
-            queue.fail(LockUnavailable(CLOSED))
+            queue.fail(ProviderClosed())
         await self.pool.close()
         if self._tasks:
             await asyncio.wait({*self._tasks}, timeout=_CLOSE_S)
         for task in self._tasks:
             task.cancel()
         self.holds.clear()
+
+
+def _refusal(statement: "asyncio.Task[Any]") -> LockError | None:
+    """Why the server refused it, where it would refuse again."""
+    error = statement.exception() if statement.done() else None
+    return error if isinstance(error, LockError) and not isinstance(error, LockUnavailable) else None

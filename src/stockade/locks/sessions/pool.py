@@ -16,12 +16,11 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from stockade.locks import leftover
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.sessions import fork
 from stockade.locks.sessions.dialect import Dialect
 from stockade.locks.sessions.session import Session, unavailable
 
-CLOSED = "the provider is closed"
 POLL_S = 0.05  # how often a name without a seat is tried
 POLLS_A_SECOND = 500.0  # of all names without a seat together
 MAX_POLL_S = 2.0
@@ -94,7 +93,7 @@ class SessionPool:
 
     def _start_to_open(self, part: list[Session]) -> "asyncio.Task[Session]":
         if self.closed:
-            raise LockUnavailable(CLOSED)
+            raise ProviderClosed()
         task = asyncio.get_running_loop().create_task(self._open(part))
         self._openings.add(task)
         task.add_done_callback(self._opened)
@@ -116,7 +115,7 @@ class SessionPool:
             raise unavailable(self.dialect.kind, error) from error
         if self.closed:
             self.dialect.abort(connection)
-            raise LockUnavailable(CLOSED)
+            raise ProviderClosed()
         session = Session(connection, self.dialect, self.drop)
         fork.belongs_here(session)
         part.append(session)

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from stockade.locks.ask import Ask
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockError, LockUnavailable
 
 if TYPE_CHECKING:
     from stockade.locks.sessions.engine import Hold
@@ -119,8 +119,9 @@ class WaitQueue:
 
 def _copy(error: Exception, name: str) -> Exception:
     """An error has one traceback, so each caller gets its own."""
-    if isinstance(error, LockUnavailable):
-        return LockUnavailable(str(error), name)
+    if isinstance(error, LockError):
+        kind = LockUnavailable if isinstance(error, LockUnavailable) else type(error)
+        return kind(str(error), name)
     made: Any = type(error)
     try:
         return made(*error.args)  # type: ignore[no-any-return]

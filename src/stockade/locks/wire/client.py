@@ -14,7 +14,7 @@ import time
 import weakref
 from typing import Any
 
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
 from stockade.locks.wire.client_ears import ClientEars
@@ -27,7 +27,6 @@ from stockade.locks.wire.transport import Gap, Heard
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _CLOSE_S = 0.5
-_CLOSED = "the provider is closed"
 _LATE = "lock server: no answer in time"
 _NO_SENSE = "lock server: an unexpected reply to a greeting"
 
@@ -69,7 +68,7 @@ class ClientTransport:
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         if not self._copied:
             return self._execute(self._client, parts, Turn(0.0))
         me = threading.get_ident()
@@ -122,7 +121,7 @@ class ClientTransport:
         except (self._redis.exceptions.RedisError, OSError) as error:
             raise client_error(error, client, mine if self._copied else None) from error
         except BAD_REPLY as error:  # also when `close` has taken the socket meanwhile
-            raise LockUnavailable(_CLOSED if self._closed else _NO_SENSE) from error
+            raise (ProviderClosed() if self._closed else LockUnavailable(_NO_SENSE)) from error
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
         end = time.monotonic() + timeout_s
@@ -130,7 +129,7 @@ class ClientTransport:
             raise LockUnavailable.unsent("lock server: another thread has been subscribing for too long")
         try:
             if self._closed:
-                raise LockUnavailable.unsent(_CLOSED)
+                raise ProviderClosed()
             if self._ears is None:
                 client = own_copy(self._theirs, asyncio=False)  # a small pool of theirs stays free for calls
                 self._ears = ClientEars(client, (channel, heard, gap), max(end - time.monotonic(), 0.0))
@@ -197,7 +196,7 @@ class AsyncClientTransport:
         if (loop := asyncio.get_running_loop()) is not self._loop:
             self._move_to(loop)
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         key, end = parts[3] if len(parts) > 3 else parts[0], time.monotonic() + timeout_s
         if key in self._abandoned:
             await asyncio.wait(self._abandoned[key], timeout=timeout_s)
@@ -260,7 +259,7 @@ class AsyncClientTransport:
         if (loop := asyncio.get_running_loop()) is not self._loop:
             self._move_to(loop)
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         if self._listener is None or self._listener.done():
             self._ready = loop.create_future()
             work = self._keep_listening((channel, heard, gap), timeout_s)

@@ -15,7 +15,7 @@ from typing import Any
 
 from stockade.core.secrets import hide_password
 from stockade.locks.ask import Moves
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.port import ServerError
 from stockade.locks.wire.address import Address, at_other_node
 from stockade.locks.wire.replies import may_heal
@@ -62,7 +62,7 @@ class ClusterTransport:
 
     def _node(self, url: str) -> Transport:
         if self._closed:
-            raise LockUnavailable.unsent("the provider is closed")
+            raise ProviderClosed()
         return self._nodes.setdefault(url, self._nodes.get(url) or self._connect(url))
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:

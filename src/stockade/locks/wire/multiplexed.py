@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any
 
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
 from stockade.locks.wire.address import Address, load_hiredis
@@ -24,7 +24,6 @@ from stockade.locks.wire.transport import Gap, Heard
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _CLOSE_S = 0.5
-_CLOSED = "the provider is closed"
 _LATE = "lock server: no answer in time"
 
 
@@ -94,7 +93,7 @@ class MultiplexedTransport:
 
     async def _connected(self, timeout_s: float) -> Pipe:
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         if self._pipe is not None and self._pipe.usable():
             return self._pipe
         if self._connecting is None:
@@ -106,7 +105,7 @@ class MultiplexedTransport:
         except asyncio.CancelledError:
             me = asyncio.current_task()
             if connecting.cancelled() and not (me and me.cancelling()):  # by `close`; the caller was not
-                raise LockUnavailable.unsent(_CLOSED) from None
+                raise ProviderClosed() from None
             raise
 
     async def _connect_for_calls(self, timeout_s: float) -> Pipe:
@@ -138,7 +137,7 @@ class MultiplexedTransport:
             return
         except BaseException:
             for call in calls:
-                call.fail(LockUnavailable(_CLOSED))
+                call.fail(ProviderClosed())
             raise
         for call in calls:
             pipe.send_again(call)
@@ -227,7 +226,7 @@ class MultiplexedTransport:
         if loop is not self._loop:
             self._move_to(loop)
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         if self._listener is None or self._listener.done():
             self._ready = loop.create_future()
             work = self._keep_listening(channel, heard, gap, timeout_s)
