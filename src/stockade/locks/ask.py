@@ -121,10 +121,12 @@ class Backend(Protocol):
     Attributes:
         needs_lease: whether only a lease tells it that a holder is gone, so that none may be without.
         patience_s: within how many seconds a call ends that nothing else limits.
+        where: the host and port of its server, or servers, for messages; empty in memory.
     """
 
     needs_lease: bool
     patience_s: float
+    where: str
 
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
         """Wait for a grant until the monotonic second `deadline` (in the past: try once). None: not granted.

@@ -59,6 +59,11 @@ class LockUnavailable(LockError, ConnectionError):
     retryable = True
     sent = True
 
+    def name_server(self, where: str) -> None:
+        """Say which server it was, unless the message does so already."""
+        if where and where not in str(self):
+            self.args = (f"{self} ({where})",)
+
     @classmethod
     def unsent(cls, message: str) -> "LockUnavailable":
         """The error of a call that ended before anything was sent."""

@@ -93,7 +93,7 @@ class Keeper(Generic[LeaseT]):
             return None if granted is None else self._keep(ask, granted, me)
         except Exception as error:
             self._tell("failed", ask, started, repr(error))
-            self._refuse_if_closed(error, spec.name)
+            self._explain(error, spec.name)
             raise
         except BaseException:
             if granted is not None:  # Ctrl-C in a thread may come at any point
@@ -120,7 +120,7 @@ class Keeper(Generic[LeaseT]):
         try:
             return await work
         except LockUnavailable as error:
-            self._refuse_if_closed(error)
+            self._explain(error)
             raise
         finally:
             calls.under_way -= 1
@@ -131,10 +131,12 @@ class Keeper(Generic[LeaseT]):
             raise ProviderClosed(lock_name=name)
         self.port.here()
 
-    def _refuse_if_closed(self, error: Exception, name: str = "") -> None:
-        """What ended because the provider was closed meanwhile says so, whatever its connection says."""
-        if self._closed and isinstance(error, LockUnavailable):
-            raise ProviderClosed(lock_name=name) from error
+    def _explain(self, error: Exception, name: str = "") -> None:
+        """What ended because the provider was closed meanwhile says so; any other outage names its server."""
+        if isinstance(error, LockUnavailable):
+            if self._closed:
+                raise ProviderClosed(lock_name=name) from error
+            error.name_server(self.backend.where)
 
     def _id_of(self, word: str) -> str:
         """An owner id that ends in the caller's word; it begins as every id, for it tells the server whom to wake."""
@@ -222,9 +224,8 @@ class Keeper(Generic[LeaseT]):
             LockNotOwned: `owner` does not hold the lock any more.
         """
         ask = Ask(spec, owner)
-        self._here(spec.name)
         sent = self.port.now()
-        if (await self.backend.extend([ask], min(spec.lease_s, _EXTEND_S))) != [True]:
+        if (await self.call(self.backend.extend([ask], min(spec.lease_s, _EXTEND_S)))) != [True]:
             raise LockNotOwned(f"lock {spec.name!r} is not held by {owner}", spec.name)
         return self._keep(ask, Granted(fencing_token, sent + spec.lease_s), self.port.me())
 
@@ -266,7 +267,8 @@ class Keeper(Generic[LeaseT]):
         self.renewer.remove(lease)
         try:
             owned = await self.backend.release(lease.ask)
-        except Exception:
+        except Exception as error:
+            self._explain(error, lease.name)
             raise
         except BaseException:
             self.port.finish(self.renewer.give_back(lease.ask))
@@ -325,10 +327,9 @@ class Keeper(Generic[LeaseT]):
         if lease_s == math.inf and self.backend.needs_lease:
             raise ValueError("this provider needs a lease_s: nothing else would tell it that a holder is gone")
         lease.check()
-        self._here(lease.name)
         ask = replace(lease.ask, spec=replace(lease.ask.spec, lease_s=lease_s))
         sent = self.port.now()
-        if (await self.backend.extend([ask], min(lease_s, _EXTEND_S))) != [True]:
+        if (await self.call(self.backend.extend([ask], min(lease_s, _EXTEND_S)))) != [True]:
             self.lose(lease, "the server no longer knew it")
         lease.check()
         lease.ask, lease.deadline = ask, sent + lease_s

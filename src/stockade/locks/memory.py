@@ -56,6 +56,7 @@ class MemoryBackend:
     """Locks in a dictionary. Leases, if asked for, end by the monotonic clock."""
 
     needs_lease = False
+    where = ""
     patience_s = 3.0  # nothing here takes long; it bounds the end of the renewal
 
     def __init__(self, port: Port) -> None:

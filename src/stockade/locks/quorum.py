@@ -63,6 +63,7 @@ class QuorumBackend:
         self._together = together
         self._majority = len(servers) // 2 + 1
         self.patience_s = tuning.patience_s
+        self.where = ", ".join(str(getattr(server, "where", "")) for server in servers)
         self._debts = Debts(port, self._pay, together)
         self._told: set[str] = set()
         self._closed = False

@@ -71,6 +71,7 @@ class RedisBackend:
         self._server = transport
         self._tuning = tuning
         self.patience_s = tuning.patience_s
+        self.where: str = getattr(transport, "where", "")  # the simulator's has none
         self.events = Events()
         self._call_s = min(tuning.call_s, tuning.bound_s)
         self._room = WaitRoom(port, transport, channel_of(tuning.prefix), self.events)

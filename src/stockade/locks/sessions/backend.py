@@ -55,6 +55,7 @@ class SessionBackend:
         self._dialect = dialect
         self._runner = runner
         self.patience_s = patience_s
+        self.where = dialect.where
         self._bounds = connections, patience_s
         self._locks: SessionLocks | None = None
         self._place: Hashable = None

@@ -19,7 +19,7 @@ from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
 from stockade.locks.wire.client_ears import ClientEars
 from stockade.locks.wire.client_errors import client_error, is_idle_end
-from stockade.locks.wire.copied import BAD_REPLY, Turn, connections_of, load_redis, own_copy, pools_of, turn
+from stockade.locks.wire.copied import BAD_REPLY, Turn, connections_of, load_redis, own_copy, pools_of, turn, where_of
 from stockade.locks.wire.replies import is_stale, refused_subscription
 from stockade.locks.wire.sentinel import MasterWatch
 from stockade.locks.wire.sockets import IDLE_S
@@ -51,6 +51,11 @@ class ClientTransport:
         self._closed = False
         self._begin()
         _transports.add(self)
+
+    @property
+    def where(self) -> str:
+        """The server, for messages."""
+        return where_of(self._theirs)
 
     def _begin(self) -> None:
         """With connections of this process; what a parent holds is not touched."""
@@ -168,6 +173,11 @@ class AsyncClientTransport:
         self._ears: Any = None  # the client that listens
         self._listener: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None]
+
+    @property
+    def where(self) -> str:
+        """The server, for messages."""
+        return where_of(self._theirs)
 
     def move(self) -> None:
         """In another event loop: see `_move_to`."""

@@ -60,6 +60,11 @@ class ClusterTransport:
         self._ears: tuple[str, Heard, Gap] | None = None
         self._heard_at: set[str] = set()
 
+    @property
+    def where(self) -> str:
+        """The nodes that were named, for messages."""
+        return ", ".join(Address.parse(url).where for url in self._seeds)
+
     def _node(self, url: str) -> Transport:
         if self._closed:
             raise ProviderClosed()

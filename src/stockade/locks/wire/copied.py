@@ -102,6 +102,15 @@ def own_copy(client: Any, *, asyncio: bool) -> Any:
     return wanted(connection_pool=_pool_like(pool, 1.0, asyncio=asyncio))
 
 
+def where_of(client: Any) -> str:
+    """The server that a client leads to, for messages: no password in it."""
+    pool = client.connection_pool
+    manager, given = getattr(pool, "sentinel_manager", None), pool.connection_kwargs
+    if manager is not None:
+        return f"{pool.service_name} of the Sentinels {', '.join(map(where_of, manager.sentinels))}"
+    return str(given.get("path") or f"{given.get('host', 'localhost')}:{given.get('port', 6379)}")
+
+
 def pools_of(client: Any) -> list[Any]:
     """The pools of a copy: its own, and those of the copied Sentinels."""
     pool = client.connection_pool

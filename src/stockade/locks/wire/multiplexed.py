@@ -43,6 +43,11 @@ class MultiplexedTransport:
         self._listener: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None]
 
+    @property
+    def where(self) -> str:
+        """The server, for messages."""
+        return self._address.where
+
     def move(self) -> None:
         """In another event loop: see `_move_to`."""
         if (loop := asyncio.get_running_loop()) is not self._loop:

@@ -68,6 +68,11 @@ class ThreadedTransport:
         self._begin()
         _transports.add(self)
 
+    @property
+    def where(self) -> str:
+        """The server, for messages."""
+        return self._address.where
+
     def _begin(self) -> None:
         """Without any connection; in the child of a fork, whose parent goes on using what there was."""
         self._guard = threading.RLock()
