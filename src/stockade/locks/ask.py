@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias, TypedDict, runtime_checkable
 
+from stockade.locks.checks import seconds, text
+
 OnLost: TypeAlias = Literal["cancel", "raise", "ignore"]
 Kind: TypeAlias = Literal["lock", "rw", "semaphore"]
 NO_LEASE_S = math.inf
@@ -51,10 +53,10 @@ class Spec:
     metadata: str = ""
 
     def __post_init__(self) -> None:
+        text("the name of a lock", self.name)
         if not self.name:
             raise ValueError("a lock needs a name")
-        if not self.lease_s > 0:
-            raise ValueError(f"lease_s must be above 0, got {self.lease_s}")
+        seconds("lease_s", self.lease_s, endless=True)
         if not 0 < self.weight <= self.capacity:
             raise ValueError(f"a semaphore needs at least 1 permit, got {self.capacity}")
         if self.on_lost not in ("cancel", "raise", "ignore"):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Moves, Spec
+from stockade.locks.checks import count, seconds, text
 from stockade.locks.debts import Debts
 from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 from stockade.locks.events import Events, log
@@ -54,6 +55,13 @@ class RedisTuning:
     call_s: float = 2.0
     patience_s: float = 3.0
     wait_replicas: int = 0
+
+    def __post_init__(self) -> None:
+        text("prefix", self.prefix)
+        for name in ("spin_s", "poll_s", "call_s"):
+            seconds(name, getattr(self, name))
+        seconds("patience_s", self.patience_s, zero=True)
+        count("wait_replicas", self.wait_replicas, 0)
 
     @property
     def bound_s(self) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 from stockade.core import NotSupported
 from stockade.locks.ask import Ask, Granted, Kind, LockInfo
+from stockade.locks.checks import count, seconds
 from stockade.locks.errors import LockError, ProviderClosed
 from stockade.locks.port import Port
 from stockade.locks.sessions.dialect import Dialect
@@ -33,7 +34,7 @@ class SessionBackend:
         patience_s: what has no time limit of its own ends after so many seconds without an answer.
 
     Raises:
-        ValueError: a number that makes no sense.
+        TypeError, ValueError: a number that makes no sense.
     """
 
     needs_lease = False
@@ -47,10 +48,8 @@ class SessionBackend:
         connections: int = CONNECTIONS,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        if connections < 1:
-            raise ValueError(f"connections must be at least 1, got {connections}")
-        if not patience_s > 0:
-            raise ValueError(f"patience_s must be above 0, got {patience_s}")
+        count("connections", connections, 1)
+        seconds("patience_s", patience_s)
         self._port = port
         self._dialect = dialect
         self._runner = runner
