@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias, TypedDict, runtime_checkable
 
-from stockade.locks.checks import seconds, text
+from stockade.locks.checks import MAX_NAME_BYTES, seconds, text
 
 OnLost: TypeAlias = Literal["cancel", "raise", "ignore"]
 Kind: TypeAlias = Literal["lock", "rw", "semaphore"]
@@ -53,10 +53,13 @@ class Spec:
     metadata: str = ""
 
     def __post_init__(self) -> None:
-        text("the name of a lock", self.name)
-        if not self.name:
-            raise ValueError("a lock needs a name")
-        seconds("lease_s", self.lease_s, endless=True)
+        name, lease_s = self.name, self.lease_s
+        if not (type(name) is str and name.isascii() and 0 < len(name) <= MAX_NAME_BYTES):  # quick, for most
+            text("the name of a lock", name)
+            if not name:
+                raise ValueError("a lock needs a name")
+        if not (type(lease_s) is float and lease_s > 0):
+            seconds("lease_s", lease_s, endless=True)
         if not 0 < self.weight <= self.capacity:
             raise ValueError(f"a semaphore needs at least 1 permit, got {self.capacity}")
         if self.on_lost not in ("cancel", "raise", "ignore"):
