@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from stockade.core import LockInTransaction, in_transaction
-from stockade.locks import LockNotOwned, LockReentry, LockTimeout, LockUnavailable
+from stockade.locks import LockNotOwned, LockReentry, LockTimeout
 from tests.locks.harness import queued, waiting
 
 
@@ -341,14 +341,3 @@ async def test_a_token_of_ones_own(world):
     for wrong in ("", "two words", "a.b", "x" * 33):
         with pytest.raises(ValueError, match="word"):
             await alice(locks.lock("a").acquire, token=wrong)
-
-
-async def test_closed_is_closed(world):
-    """Closing a second time is harmless; a closed provider of a server says so instead of waiting."""
-    locks, alice = world.provider(), world.actor()
-    await alice((await alice(locks.lock("a").acquire)).release)
-    await alice(locks.close)
-    await alice(locks.close)
-    if world.kind in ("redis", "quorum", "rediscluster", "postgres", "mysql"):
-        with pytest.raises(LockUnavailable):
-            await alice(locks.lock("a").acquire, timeout=0.1)

@@ -192,13 +192,14 @@ def test_a_handler_that_waits_lets_the_others_on():
 
 
 END = """
-    import atexit, sys, threading, time
+    import atexit, contextlib, sys, threading, time
     from stockade import locks
     url = sys.argv[1]
     provider = locks.RedisLocks(url, lease_s=3) if url else locks.MemoryLocks()
     held = provider.lock("held", on_lost="ignore").acquire(timeout=5)
     def wait():
-        provider.lock("held").acquire()
+        with contextlib.suppress(locks.ProviderClosed):
+            provider.lock("held").acquire()
     waiter = threading.Thread(target=wait, daemon=True)
     waiter.start()
     while not provider.inspect("held").waiters:

@@ -18,6 +18,7 @@ from stockade.locks.errors import (
     LockTimeout,
     LockUnavailable,
     MissingExtra,
+    ProviderClosed,
     WrongLoop,
 )
 from stockade.locks.events import LockEvent
@@ -48,6 +49,7 @@ __all__ = [
     "MySQLLocks",
     "PostgresLocks",
     "Provider",
+    "ProviderClosed",
     "QuorumLocks",
     "RWLock",
     "RedisLocks",

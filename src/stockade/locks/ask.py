@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias, TypedDict, runtime_checkable
 
+from stockade.locks.checks import MAX_NAME_BYTES, seconds, text
+
 OnLost: TypeAlias = Literal["cancel", "raise", "ignore"]
 Kind: TypeAlias = Literal["lock", "rw", "semaphore"]
 NO_LEASE_S = math.inf
 TRY_ONCE_S = -math.inf  # as a time limit: one try, which has no limit of its own (a limit of 0 s is one)
-CLOSING_PARTS = 4  # of a provider: its renewal, withdrawals, the backend, and what the end of that has begun
+CLOSING_PARTS = 5  # of a provider: its waits, its renewal, withdrawals, the backend, what the end of that has begun
 RW_CAPACITY = 1_000_000  # a reader weighs 1, a writer all of it
 
 
@@ -51,10 +53,13 @@ class Spec:
     metadata: str = ""
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ValueError("a lock needs a name")
-        if not self.lease_s > 0:
-            raise ValueError(f"lease_s must be above 0, got {self.lease_s}")
+        name, lease_s = self.name, self.lease_s
+        if not (type(name) is str and name.isascii() and 0 < len(name) <= MAX_NAME_BYTES):  # quick, for most
+            text("the name of a lock", name)
+            if not name:
+                raise ValueError("a lock needs a name")
+        if not (type(lease_s) is float and lease_s > 0):
+            seconds("lease_s", lease_s, endless=True)
         if not 0 < self.weight <= self.capacity:
             raise ValueError(f"a semaphore needs at least 1 permit, got {self.capacity}")
         if self.on_lost not in ("cancel", "raise", "ignore"):
@@ -121,10 +126,12 @@ class Backend(Protocol):
     Attributes:
         needs_lease: whether only a lease tells it that a holder is gone, so that none may be without.
         patience_s: within how many seconds a call ends that nothing else limits.
+        where: the host and port of its server, or servers, for messages; empty in memory.
     """
 
     needs_lease: bool
     patience_s: float
+    where: str
 
     async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
         """Wait for a grant until the monotonic second `deadline` (in the past: try once). None: not granted.
@@ -180,8 +187,17 @@ class Repeats(Protocol):
 
 
 @runtime_checkable
+class EndsWaits(Protocol):
+    """A backend whose callers wait here, not at a server."""
+
+    def end_waits(self) -> None:
+        """Let every caller that waits end with ProviderClosed, and leave nothing behind."""
+        ...
+
+
+@runtime_checkable
 class Moves(Protocol):
-    """A backend that can follow its provider into another event loop."""
+    """A backend, or a connection, that can follow its provider into another event loop."""
 
     def move(self) -> None:
         """Let go of everything that belongs to the loop of before; nobody holds or awaits anything in it."""

@@ -59,12 +59,26 @@ class LockUnavailable(LockError, ConnectionError):
     retryable = True
     sent = True
 
+    def name_server(self, where: str) -> None:
+        """Say which server it was, unless the message does so already."""
+        if where and where not in str(self):
+            self.args = (f"{self} ({where})",)
+
     @classmethod
     def unsent(cls, message: str) -> "LockUnavailable":
         """The error of a call that ended before anything was sent."""
         error = cls(message)
         error.sent = False
         return error
+
+
+class ProviderClosed(LockError, RuntimeError):
+    """The provider was closed, before the call or while it waited; it is not opened again: make a new one."""
+
+    code = "DEPENDENCY_DOWN"
+
+    def __init__(self, message: str = "the provider is closed: make a new one", lock_name: str = "") -> None:
+        super().__init__(message, lock_name)
 
 
 class WrongLoop(LockError, RuntimeError):

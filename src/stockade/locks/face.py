@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 from stockade.locks.ask import NO_LEASE_S, TRY_ONCE_S, Backend, Kind, LockOptions, Spec
+from stockade.locks.checks import seconds
 from stockade.locks.events import Listener
 from stockade.locks.keeper import Keeper
 from stockade.locks.lease import BaseLease
@@ -30,6 +31,8 @@ class ProviderBase(Generic[LeaseT]):
         self.backend = backend
         self.keeper: Keeper[LeaseT] = Keeper(port, backend, lease_type)
         self._defaults = defaults or LockOptions()
+        if (lease_s := self._defaults.get("lease_s")) is not None:
+            seconds("lease_s", lease_s, endless=not backend.needs_lease)
 
     def spec(self, name: str, kind: Kind, options: LockOptions, *, capacity: int = 1, weight: int = 1) -> Spec:
         """The value behind a lock object.
@@ -61,7 +64,7 @@ def wait_bound(blocking: bool, timeout: float | None) -> float | None:
         return TRY_ONCE_S
     if timeout is None or timeout == -1:
         return None
-    if timeout < 0:
+    if not timeout >= 0:  # also what is no number
         raise ValueError(f"timeout must not be negative, got {timeout}")
     return timeout
 

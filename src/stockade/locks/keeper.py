@@ -12,8 +12,16 @@ from dataclasses import replace
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from stockade.core import in_transaction, refuse_in_transaction
-from stockade.locks.ask import CLOSING_PARTS, Ask, Backend, Granted, Moves, Spec
-from stockade.locks.errors import LockLost, LockNotOwned, LockReentry, LockTimeout, LockUnavailable, WrongLoop
+from stockade.locks.ask import CLOSING_PARTS, Ask, Backend, EndsWaits, Granted, Moves, Spec
+from stockade.locks.errors import (
+    LockLost,
+    LockNotOwned,
+    LockReentry,
+    LockTimeout,
+    LockUnavailable,
+    ProviderClosed,
+    WrongLoop,
+)
 from stockade.locks.events import EventKind, Events, LockEvent
 from stockade.locks.identity import renew_at_fork
 from stockade.locks.lease import BaseLease
@@ -24,6 +32,7 @@ LeaseT = TypeVar("LeaseT", bound=BaseLease)
 T = TypeVar("T")
 _WORD = re.compile(r"[^\s.]{1,32}")
 HeldKey: TypeAlias = tuple[str, str, object]
+_LOOK_S = 0.005  # how often `close` looks whether all callers have gone
 _EXTEND_S = 5.0  # of one call that extends, at most
 
 
@@ -50,6 +59,7 @@ class Keeper(Generic[LeaseT]):
         self._lease_type = lease_type
         self._held: dict[HeldKey, LeaseT] = {}
         self._calls = _Calls()
+        self._closed = False
         renew_at_fork(self)
 
     async def acquire(self, spec: Spec, timeout_s: float | None, owner: str | None = None) -> LeaseT | None:
@@ -60,10 +70,13 @@ class Keeper(Generic[LeaseT]):
             LockReentry: the caller holds it already, and waiting could not end.
             ValueError: `owner` is no word.
             LockUnavailable: the server cannot be reached.
+            ProviderClosed: the provider is closed, or was while the call waited.
             WrongLoop: the provider is in use in another event loop.
         """
         if in_transaction.get():
             refuse_in_transaction(f"lock {spec.name!r}")
+        if self._closed:
+            raise ProviderClosed(lock_name=spec.name)
         me = self.port.me()
         held = self._held.get((spec.kind, spec.name, me)) if spec.kind != "semaphore" else None
         if held is not None and held.alive:
@@ -80,6 +93,7 @@ class Keeper(Generic[LeaseT]):
             return None if granted is None else self._keep(ask, granted, me)
         except Exception as error:
             self._tell("failed", ask, started, repr(error))
+            self._explain(error, spec.name)
             raise
         except BaseException:
             if granted is not None:  # Ctrl-C in a thread may come at any point
@@ -93,10 +107,11 @@ class Keeper(Generic[LeaseT]):
         """Any other question to the backend.
 
         Raises:
-            WrongLoop: the provider is in use in another event loop.
+            ProviderClosed: the provider is closed.
+            WrongLoop: it is in use in another event loop.
         """
         try:
-            self.port.here()
+            self._here()
         except BaseException:
             work.close()
             raise
@@ -104,8 +119,24 @@ class Keeper(Generic[LeaseT]):
         calls.under_way += 1
         try:
             return await work
+        except LockUnavailable as error:
+            self._explain(error)
+            raise
         finally:
             calls.under_way -= 1
+
+    def _here(self, name: str = "") -> None:
+        """Refuse a call with ProviderClosed or WrongLoop, unless it can be carried out from where the caller is."""
+        if self._closed:
+            raise ProviderClosed(lock_name=name)
+        self.port.here()
+
+    def _explain(self, error: Exception, name: str = "") -> None:
+        """What ended because the provider was closed meanwhile says so; any other outage names its server."""
+        if isinstance(error, LockUnavailable):
+            if self._closed:
+                raise ProviderClosed(lock_name=name) from error
+            error.name_server(self.backend.where)
 
     def _id_of(self, word: str) -> str:
         """An owner id that ends in the caller's word; it begins as every id, for it tells the server whom to wake."""
@@ -157,10 +188,9 @@ class Keeper(Generic[LeaseT]):
         """As `acquire`, for locks that belong to nobody in particular, as `threading.Lock`: the caller may wait for
         himself, and the lease is held by its object alone.
         """
-        self.port.here()
         ask = Ask(spec, self.port.new_id())
         deadline = math.inf if timeout_s is None else self.port.now() + timeout_s
-        granted = await self.backend.acquire(ask, deadline)
+        granted = await self.call(self.backend.acquire(ask, deadline))
         if granted is None:
             return None
         lease = self._lease_type(self, ask, granted, None)
@@ -194,9 +224,8 @@ class Keeper(Generic[LeaseT]):
             LockNotOwned: `owner` does not hold the lock any more.
         """
         ask = Ask(spec, owner)
-        self.port.here()
         sent = self.port.now()
-        if (await self.backend.extend([ask], min(spec.lease_s, _EXTEND_S))) != [True]:
+        if (await self.call(self.backend.extend([ask], min(spec.lease_s, _EXTEND_S)))) != [True]:
             raise LockNotOwned(f"lock {spec.name!r} is not held by {owner}", spec.name)
         return self._keep(ask, Granted(fencing_token, sent + spec.lease_s), self.port.me())
 
@@ -225,10 +254,11 @@ class Keeper(Generic[LeaseT]):
         Raises:
             LockLost: it had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease run out.
+            ProviderClosed: the provider is closed; the lease runs out, or has ended with its session.
         """
         if lease.released:
             return
-        self.port.here()
+        self._here(lease.name)
         if lease.count > 1:
             lease.count -= 1
             return
@@ -237,7 +267,8 @@ class Keeper(Generic[LeaseT]):
         self.renewer.remove(lease)
         try:
             owned = await self.backend.release(lease.ask)
-        except Exception:
+        except Exception as error:
+            self._explain(error, lease.name)
             raise
         except BaseException:
             self.port.finish(self.renewer.give_back(lease.ask))
@@ -258,6 +289,9 @@ class Keeper(Generic[LeaseT]):
         """
         try:
             await self.release(lease)
+        except ProviderClosed:  # the caller has closed it inside the block: as at the end of the process
+            self._let_go(lease)
+            return False
         except LockUnavailable as trouble:
             self.renewer.give_back_later(lease)
             self._tell("failed", lease.ask, lease.acquired_at, f"release is repeated in the background: {trouble}")
@@ -293,10 +327,9 @@ class Keeper(Generic[LeaseT]):
         if lease_s == math.inf and self.backend.needs_lease:
             raise ValueError("this provider needs a lease_s: nothing else would tell it that a holder is gone")
         lease.check()
-        self.port.here()
-        ask = replace(lease.ask, spec=replace_lease(lease.ask.spec, lease_s))
+        ask = replace(lease.ask, spec=replace(lease.ask.spec, lease_s=lease_s))
         sent = self.port.now()
-        if (await self.backend.extend([ask], min(lease_s, _EXTEND_S))) != [True]:
+        if (await self.call(self.backend.extend([ask], min(lease_s, _EXTEND_S)))) != [True]:
             self.lose(lease, "the server no longer knew it")
         lease.check()
         lease.ask, lease.deadline = ask, sent + lease_s
@@ -351,16 +384,17 @@ class Keeper(Generic[LeaseT]):
         does. Leases still held run out.
         """
         self.port.here()
+        self._closed = True
         share_s = self.backend.patience_s / CLOSING_PARTS
+        if isinstance(self.backend, EndsWaits):
+            await self._end_waits(self.backend, self.port.now() + share_s)
         await self.renewer.close(share_s)
         await self.port.settle(share_s)
         await self.backend.close()
         await self.port.settle(share_s)
 
-
-def replace_lease(spec: Spec, lease_s: float) -> Spec:
-    """The same lock with another lease."""
-    return Spec(
-        spec.name, spec.kind, spec.capacity, spec.weight, lease_s, spec.renew, spec.fair, spec.reentrant, spec.on_lost,
-        spec.metadata,
-    )  # fmt: skip
+    async def _end_waits(self, backend: EndsWaits, end: float) -> None:
+        """Who waits leaves the line while there is a connection to say so, until the monotonic second `end`."""
+        backend.end_waits()
+        while self._calls.under_way and self.port.now() < end:
+            await self.port.sleep(_LOOK_S)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from stockade.locks.ask import Ask, Granted, Holder, Kind, LockInfo
+from stockade.locks.errors import ProviderClosed
 from stockade.locks.identity import renew_at_fork
 from stockade.locks.port import Notice, Port
 
@@ -55,10 +56,12 @@ class MemoryBackend:
     """Locks in a dictionary. Leases, if asked for, end by the monotonic clock."""
 
     needs_lease = False
+    where = ""
     patience_s = 3.0  # nothing here takes long; it bounds the end of the renewal
 
     def __init__(self, port: Port) -> None:
         self._port = port
+        self._closed = False
         self._begin()
         renew_at_fork(self)
 
@@ -123,14 +126,17 @@ class MemoryBackend:
 
     async def _wait(self, key: _CellKey, cell: _Cell, waiter: _Waiter, deadline: float) -> Granted | None:
         try:
-            while waiter.granted is None and (pause_s := self._pause_s(cell, deadline)) > 0:
+            while waiter.granted is None and not self._closed and (pause_s := self._pause_s(cell, deadline)) > 0:
                 await self._port.wait_notice(waiter.notice, None if pause_s == math.inf else pause_s)
                 with self._guard:
                     self._drop_expired(key, cell)
         except BaseException:
             self._leave(key, cell, waiter, keep_grant=False)
             raise
-        return self._leave(key, cell, waiter, keep_grant=True)
+        granted = self._leave(key, cell, waiter, keep_grant=True)
+        if granted is None and self._closed:
+            raise ProviderClosed(lock_name=waiter.ask.spec.name)
+        return granted
 
     def _pause_s(self, cell: _Cell, deadline: float) -> float:
         """Until the deadline, or until a holder's lease ends: then somebody must look."""
@@ -257,6 +263,13 @@ class MemoryBackend:
     async def raise_fence(self, name: str, at_least: int) -> None:
         with self._guard:
             self._tokens = itertools.count(max(next(self._tokens), at_least + 1))
+
+    def end_waits(self) -> None:
+        self._closed = True
+        with self._guard:
+            waiters = [waiter for cell in list(self._cells.values()) for waiter in list((cell.queue or {}).values())]
+        for waiter in waiters:
+            self._port.publish(waiter.notice)
 
     async def close(self) -> None:
         return None

@@ -69,6 +69,10 @@ class MySQLDialect:
         self._table_is_there = False
         self._all_letters = True  # the table's texts hold every letter
 
+    @property
+    def where(self) -> str:
+        return self._address.place
+
     async def connect(self, ended: Callable[[Any], None], timeout_s: float | None = None) -> Any:
         limit_s = self._patience_s if timeout_s is None else timeout_s
         end = asyncio.get_running_loop().time() + limit_s

@@ -72,6 +72,10 @@ class PostgresDialect:
         self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._keeps_sessions = False  # a pooler has shown that each client keeps its session
 
+    @property
+    def where(self) -> str:
+        return self._address.place
+
     async def connect(self, ended: Callable[[Any], None], timeout_s: float | None = None) -> Any:
         limit_s = self._patience_s if timeout_s is None else timeout_s
         end = asyncio.get_running_loop().time() + limit_s

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from stockade.core import NotSupported
-from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Spec
+from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Moves, Spec
 from stockade.locks.debts import Debts, Together
-from stockade.locks.errors import LockError, LockUnavailable
+from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 from stockade.locks.events import log
 from stockade.locks.port import Port, Server
 from stockade.locks.redisbackend import RedisTuning
@@ -63,8 +63,10 @@ class QuorumBackend:
         self._together = together
         self._majority = len(servers) // 2 + 1
         self.patience_s = tuning.patience_s
+        self.where = ", ".join(str(getattr(server, "where", "")) for server in servers)
         self._debts = Debts(port, self._pay, together)
         self._told: set[str] = set()
+        self._closed = False
 
     async def _everywhere(self, *files: str, ask: Ask, flags: tuple[int, ...], end: float) -> list[Any]:
         """Each server's answer, or None where there was none."""
@@ -124,6 +126,8 @@ class QuorumBackend:
                 now = self._port.now()
                 if silent is not None and now >= give_up:
                     raise silent
+                if self._closed:
+                    raise ProviderClosed(lock_name=ask.spec.name)
                 if now >= deadline:
                     self._owe(ask, answers)
                     return None
@@ -249,6 +253,12 @@ class QuorumBackend:
     def move(self) -> None:
         """In another event loop: what is owed is owed there."""
         self._debts.move()
+        for server in {*self._servers, *self._aside}:
+            if isinstance(server, Moves):
+                server.move()
+
+    def end_waits(self) -> None:
+        self._closed = True
 
     async def close(self) -> None:
         await self._debts.close(self.patience_s / CLOSING_PARTS)

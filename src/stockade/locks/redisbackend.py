@@ -12,9 +12,10 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Spec
+from stockade.locks.ask import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Moves, Spec
+from stockade.locks.checks import count, seconds, text
 from stockade.locks.debts import Debts
-from stockade.locks.errors import LockError, LockUnavailable
+from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 from stockade.locks.events import Events, log
 from stockade.locks.port import Port, Server, ServerError
 from stockade.locks.rediscalls import Verb, channel_of, prepared
@@ -55,6 +56,13 @@ class RedisTuning:
     patience_s: float = 3.0
     wait_replicas: int = 0
 
+    def __post_init__(self) -> None:
+        text("prefix", self.prefix)
+        for name in ("spin_s", "poll_s", "call_s"):
+            seconds(name, getattr(self, name))
+        seconds("patience_s", self.patience_s, zero=True)
+        count("wait_replicas", self.wait_replicas, 0)
+
     @property
     def bound_s(self) -> float:
         """The bound of a call that has no time limit of its own, in seconds."""
@@ -71,6 +79,7 @@ class RedisBackend:
         self._server = transport
         self._tuning = tuning
         self.patience_s = tuning.patience_s
+        self.where: str = getattr(transport, "where", "")  # the simulator's has none
         self.events = Events()
         self._call_s = min(tuning.call_s, tuning.bound_s)
         self._room = WaitRoom(port, transport, channel_of(tuning.prefix), self.events)
@@ -111,12 +120,18 @@ class RedisBackend:
             return call_s
         return min(call_s, max(left_s, _CALL_LEAST_S))
 
+    def _go_on(self, ask: Ask) -> None:
+        """Raise ProviderClosed if its caller should not wait any longer."""
+        if self._room.closed:
+            raise ProviderClosed(lock_name=ask.spec.name)
+
     async def _spin(self, ask: Ask, deadline: float, mean_pause_s: float) -> Granted | None:
         while True:
             sent = self._port.now()
             answer = await self._patiently(ask, sent, deadline, queue=False)
             if answer > 0:
                 return Granted(answer, sent + ask.spec.lease_s)
+            self._go_on(ask)
             now = self._port.now()
             if now >= deadline:
                 return None
@@ -178,6 +193,7 @@ class RedisBackend:
                 line.was_beat(asked)
             ask_at = asked + (poll_s if answer == 0 else min(poll_s, -answer / 1000 + 0.002))
             while True:
+                self._go_on(ask)
                 now = self._port.now()
                 if wait.token and now - asked <= ask.spec.lease_s / 2:
                     # granted after `asked`, when we were still told to wait: the lease counts from there
@@ -211,6 +227,7 @@ class RedisBackend:
                 return int(await self._run(ask, "acquire", flags, self._limit(end, now)))
             except LockUnavailable as error:
                 again = error.sent = again or error.sent
+                self._go_on(ask)
                 pause_s = _RETRY_PAUSE_S * random.uniform(0.5, 1.5)
                 now = self._port.now() + pause_s
                 if now >= give_up:
@@ -275,6 +292,8 @@ class RedisBackend:
             await self.give_back(ask)
         except LockUnavailable:  # it is owed now
             return
+        except ProviderClosed:  # as at the end of the process
+            return
         except LockError as refused:  # and would be refused again: an entry and a lease that time out are left
             log.warning("lock %r is left to the end of its lease: %s", ask.spec.name, refused)
 
@@ -323,6 +342,11 @@ class RedisBackend:
         """In another event loop: whoever listened in the one of before does so no more."""
         self._room.move()
         self._debts.move()
+        if isinstance(self._server, Moves):
+            self._server.move()
+
+    def end_waits(self) -> None:
+        self._room.end_waits()
 
     async def close(self) -> None:
         await self._debts.close(self.patience_s / CLOSING_PARTS)

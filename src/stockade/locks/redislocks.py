@@ -62,7 +62,7 @@ class RedisLocks(threads.Provider):
 
     def survey(self, max_keys: int = 1_000_000) -> Survey:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
-        return run(self._redis.survey(max_keys))
+        return run(self.keeper.call(self._redis.survey(max_keys)))
 
 
 class AioRedisLocks(tasks.Provider):
@@ -102,7 +102,7 @@ class AioRedisLocks(tasks.Provider):
 
     async def survey(self, max_keys: int = 1_000_000) -> Survey:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
-        return await self._redis.survey(max_keys)
+        return await self.keeper.call(self._redis.survey(max_keys))
 
 
 class QuorumLocks(threads.Provider):

@@ -42,7 +42,7 @@ class Wait:
     async def pause(self, seconds: float) -> None:
         """Sleep until woken, at most that long."""
         self._notice = self._room.port.notice()
-        if not self.token and not self.recheck:
+        if not self.token and not self.recheck and not self._room.closed:
             await self._room.port.wait_notice(self._notice, max(seconds, 0.0))
 
     def wake(self) -> None:
@@ -74,6 +74,7 @@ class WaitRoom:
         self._transport = transport
         self._events = events
         self._deaf_until = float("-inf")
+        self.closed = False
         self.refused = False  # whether that has ever happened, and been told
         self._begin()
         renew_at_fork(self)
@@ -164,6 +165,12 @@ class WaitRoom:
         wait = self._waits.get(owner)
         if wait is not None:
             wait.token = token
+            wait.wake()
+
+    def end_waits(self) -> None:
+        """The provider is being closed: who waits leaves."""
+        self.closed = True
+        for wait in list(self._waits.values()):
             wait.wake()
 
     def _gap(self) -> None:

@@ -23,7 +23,7 @@ from stockade.core import (
     Store,
     merged_keys,
 )
-from stockade.locks import LockTimeout, LockUnavailable
+from stockade.locks import LockTimeout, LockUnavailable, ProviderClosed
 from stockade.locks.aio import MultiLease, Provider
 from stockade.strategies.base import Retrying
 from stockade.strategies.lock_watch import LockWatch
@@ -109,11 +109,11 @@ class Locked(Retrying):
                 await locks.raise_fence(refused.key, refused.fence)
         except TimeoutError as error:
             raise Busy("the lock server did not answer in time", "DEPENDENCY_DOWN") from error
-        except LockUnavailable as error:
+        except (LockUnavailable, ProviderClosed) as error:
             raise self._unreachable(error) from error
 
-    def _unreachable(self, error: LockUnavailable) -> Busy:
-        if self._watch is not None:
+    def _unreachable(self, error: LockUnavailable | ProviderClosed) -> Busy:
+        if self._watch is not None and isinstance(error, LockUnavailable):
             self._watch.failed(error)
         return Busy(f"the lock server cannot be reached: {error}", "DEPENDENCY_DOWN")
 
@@ -137,7 +137,7 @@ class Locked(Retrying):
             lease = await lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         except LockTimeout as error:
             raise Busy(str(error)) from error
-        except LockUnavailable as error:
+        except (LockUnavailable, ProviderClosed) as error:
             raise self._unreachable(error) from error
         if lease is None:
             raise Busy(f"the locks of {', '.join(names)} did not come in {self.options.wait_s} s")
@@ -163,7 +163,7 @@ class Locked(Retrying):
         except LockLost as error:
             self.lost += 1
             log.warning("lock lost before its transaction ended: %s", error)
-        except LockUnavailable as error:
+        except (LockUnavailable, ProviderClosed) as error:
             self.unreleased += 1
             if self._watch is not None:
                 self._watch.failed(error)

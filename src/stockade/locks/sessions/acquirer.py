@@ -9,7 +9,7 @@ import time
 from typing import Any, NamedTuple, TypeVar
 
 from stockade.locks.ask import Ask
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.sessions.dialect import Dialect
 from stockade.locks.sessions.pool import SessionPool
 from stockade.locks.sessions.session import Session, SessionLost
@@ -62,7 +62,7 @@ class Acquirer:
                     raise
                 refused = lost if lost.answered else refused
                 continue
-            except LockUnavailable:
+            except LockError:
                 await self._make_sure_it_is_free(session, queue.name)
                 raise
             queue.was_answered(self._patience_s)
@@ -88,7 +88,7 @@ class Acquirer:
         """After an error a session may hold the lock or not; one that cannot give it back is ended."""
         try:
             await session.start(self._dialect.give, self._patience_s, name, not session.holds)
-        except LockUnavailable:
+        except LockError:
             self._pool.drop(session, "it could not give a lock back")
 
     async def wait_for(self, queue: WaitQueue) -> Won | None:
@@ -172,7 +172,7 @@ class Acquirer:
             token = await self._answer(queue, session, statement)
         except SessionLost:
             raise
-        except LockUnavailable:
+        except LockError:
             await self._make_sure_it_is_free(session, queue.name)
             raise
         return Won(ask, session, token, sent_at)
@@ -183,7 +183,7 @@ class Acquirer:
         try:
             helper = await self._pool.shared(end)
             interrupting = helper.start(self._dialect.interrupt, _INTERRUPT_S, seat.number)
-        except LockUnavailable:
+        except LockError:
             end = 0.0
         await asyncio.wait({waiting}, timeout=max(end - time.monotonic(), 0.0))
         if not waiting.done():

@@ -6,12 +6,14 @@ notices. The holder's own deadline moves with every sign of life of its session.
 
 import os
 import sys
+import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from stockade.core import NotSupported
 from stockade.locks.ask import Ask, Granted, Kind, LockInfo
-from stockade.locks.errors import LockError, LockUnavailable
+from stockade.locks.checks import count, seconds
+from stockade.locks.errors import LockError, ProviderClosed
 from stockade.locks.port import Port
 from stockade.locks.sessions.dialect import Dialect
 from stockade.locks.sessions.engine import SessionLocks
@@ -32,7 +34,7 @@ class SessionBackend:
         patience_s: what has no time limit of its own ends after so many seconds without an answer.
 
     Raises:
-        ValueError: a number that makes no sense.
+        TypeError, ValueError: a number that makes no sense.
     """
 
     needs_lease = False
@@ -46,14 +48,13 @@ class SessionBackend:
         connections: int = CONNECTIONS,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        if connections < 1:
-            raise ValueError(f"connections must be at least 1, got {connections}")
-        if not patience_s > 0:
-            raise ValueError(f"patience_s must be above 0, got {patience_s}")
+        count("connections", connections, 1)
+        seconds("patience_s", patience_s)
         self._port = port
         self._dialect = dialect
         self._runner = runner
         self.patience_s = patience_s
+        self.where = dialect.where
         self._bounds = connections, patience_s
         self._locks: SessionLocks | None = None
         self._place: Hashable = None
@@ -65,11 +66,11 @@ class SessionBackend:
         forgotten.
 
         Raises:
-            LockUnavailable: the provider is closed.
+            ProviderClosed: it was closed.
             LockError: another event loop still uses it.
         """
         if self._closed:
-            raise LockUnavailable("the provider is closed")
+            raise ProviderClosed()
         place = self._runner.place()
         if self._locks is None or place != self._place:
             if self._locks is not None:
@@ -83,7 +84,7 @@ class SessionBackend:
             return  # its sockets are the parent's: see `fork.py`
         if locks.in_use and loop is not None and not loop.is_closed():
             raise LockError("the provider holds or awaits locks in another event loop: make one for each loop")
-        locks.pool.abandon()
+        locks.pool.abandon(loop_closed=loop is not None and loop.is_closed())
         for owner in list(locks.holds):
             self.on_lost(owner, "its event loop was closed")
 
@@ -108,7 +109,7 @@ class SessionBackend:
                 "database sessions hold mutexes only; use RedisLocks for read/write locks and semaphores"
             )
         try:
-            hold = await self._runner.run(self._acquire(ask, deadline))
+            hold = await self._runner.run(self._acquire(ask, deadline, time.monotonic()))
         except Exception:
             raise
         except BaseException:  # a grant may have come in the moment of the interrupt
@@ -116,21 +117,23 @@ class SessionBackend:
             raise
         return None if hold is None else Granted(hold.token, hold.sent_at + ask.spec.lease_s)
 
-    async def _acquire(self, ask: Ask, deadline: float) -> Any:
-        return await self._here().acquire(ask, deadline)
+    async def _acquire(self, ask: Ask, deadline: float, began: float) -> Any:
+        return await self._here().acquire(ask, deadline, began)
 
     async def _withdraw(self, ask: Ask) -> None:
         try:
             await self.release(ask)
-        except LockUnavailable:
+        except LockError:
             return  # the session gives it back when it answers, or ends
 
     async def release(self, ask: Ask) -> bool:
         if sys.is_finalizing():  # a finalizer: the sessions end with the process, and the locks with them
             return True
 
+        began = time.monotonic()
+
         async def release() -> bool:
-            return await self._here().release(ask.owner)
+            return await self._here().release(ask.owner, began)
 
         return await self._runner.run(release())
 
@@ -141,14 +144,18 @@ class SessionBackend:
         return await self._runner.run(extend())
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
+        began = time.monotonic()
+
         async def inspect() -> LockInfo:
-            return await self._here().inspect(name)
+            return await self._here().inspect(name, began)
 
         return await self._runner.run(inspect())
 
     async def break_(self, name: str, kind: Kind) -> bool:
+        began = time.monotonic()
+
         async def take_away() -> bool:
-            return await self._here().break_(name)
+            return await self._here().break_(name, began)
 
         return await self._runner.run(take_away())
 

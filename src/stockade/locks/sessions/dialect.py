@@ -39,6 +39,11 @@ class Dialect(Protocol):
 
     kind: str
 
+    @property
+    def where(self) -> str:
+        """Hosts and ports, for messages."""
+        ...
+
     async def connect(self, ended: Callable[[Any], None], timeout_s: float | None = None) -> Any:
         """A connection that is ready for use; `ended(connection)` is called when it breaks, where the driver tells."""
         ...

@@ -15,12 +15,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from stockade.locks.ask import Ask, Holder, LockInfo
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 from stockade.locks.sessions.acquirer import Acquirer, Won
 from stockade.locks.sessions.dialect import Dialect
-from stockade.locks.sessions.pool import CLOSED, SessionPool
+from stockade.locks.sessions.pool import SessionPool
 from stockade.locks.sessions.session import Session, SessionLost
-from stockade.locks.sessions.waitqueue import GRACE_S, Waiter, WaitQueue
+from stockade.locks.sessions.waitqueue import ANSWER_LEAST_S, GRACE_S, Waiter, WaitQueue
 
 T = TypeVar("T")
 _HAND_OVERS = 8  # from caller to caller in this process, before the server may choose another process
@@ -78,22 +78,22 @@ class SessionLocks:
         """Whether anything is held or awaited."""
         return bool(self.holds or self.queues)
 
-    async def acquire(self, ask: Ask, deadline: float) -> Hold | None:
-        """Wait for a grant until the monotonic second `deadline`; in the past: try once; minus
-        infinity: the same, without a time limit of its own. None: not granted.
+    async def acquire(self, ask: Ask, deadline: float, began: float) -> Hold | None:
+        """Wait for a grant until the monotonic second `deadline`; in the past: try once; minus infinity: the same,
+        without a time limit of its own. `began` is the second of the call. None: not granted.
 
         Raises:
-            LockUnavailable: the server did not answer, or refused.
+            LockError: the server did not answer (LockUnavailable), or refused and would refuse again.
         """
         if self.pool.closed:
-            raise LockUnavailable(CLOSED)
+            raise ProviderClosed()
         name = ask.spec.name
         queue = self.queues.get(name)
         if queue is None:
             queue = self.queues[name] = WaitQueue(name)
         elif queue.taken and deadline <= time.monotonic():
             return None
-        waiter = queue.waiters[ask.owner] = Waiter(ask, deadline)
+        waiter = queue.waiters[ask.owner] = Waiter(ask, deadline, began)
         self._drive(queue)
         try:
             return await self._outcome(queue, waiter)
@@ -114,23 +114,24 @@ class SessionLocks:
 
     async def _limited(self, queue: WaitQueue, waiter: Waiter) -> None:
         """Wait until the deadline; and a little longer when the server has not said that somebody has the lock."""
-        wait_s = max(waiter.deadline - time.monotonic(), 0.0)
-        if wait_s:
+        wait_s = waiter.deadline - time.monotonic()
+        if wait_s > 0:
             await asyncio.wait({waiter.future}, timeout=wait_s)
         if waiter.future.done() or queue.taken:
             return
-        more_s = GRACE_S if waiter.deadline > -math.inf else self._patience_s
-        await asyncio.wait({waiter.future}, timeout=more_s)
+        end = waiter.deadline + GRACE_S if waiter.deadline > -math.inf else waiter.began + self._patience_s
+        await asyncio.wait({waiter.future}, timeout=max(end - time.monotonic(), ANSWER_LEAST_S))
         if not waiter.future.done():
-            raise self._no_answer(wait_s + more_s, queue.name)
+            raise self._no_answer(time.monotonic() - waiter.began, queue.name)
 
     async def _unlimited(self, queue: WaitQueue, waiter: Waiter) -> None:
         """Wait while somebody here has the lock, or the server answers."""
-        limit_s, began = self._patience_s + GRACE_S, time.monotonic()
+        limit_s, arrived = self._patience_s + GRACE_S, time.monotonic()
         while not waiter.future.done():
             left_s = limit_s
             if queue.holder is None or queue.holder.giving is not None:
-                left_s += max(queue.alive_at, began) - time.monotonic()
+                end = max(max(queue.alive_at, waiter.began) + limit_s, arrived + ANSWER_LEAST_S)
+                left_s = end - time.monotonic()
             if left_s <= 0:
                 raise self._no_answer(limit_s, queue.name)
             await asyncio.wait({waiter.future}, timeout=left_s)
@@ -238,13 +239,13 @@ class SessionLocks:
             if lost.silent:
                 raise
             return False
-        except LockUnavailable:  # `marked` has given it back, or has ended the session
+        except LockError:  # `marked` has given it back, or has ended the session
             return not hold.session.ended
         finally:
             self._forget(hold)
         try:
             await self._grant(queue, won, hold)
-        except LockUnavailable:
+        except LockError:
             return True  # it concerns the next caller, for whom the server is asked anew
         return True
 
@@ -259,7 +260,7 @@ class SessionLocks:
             if lost.silent:
                 raise
             return False  # a session that has ended holds nothing
-        except LockUnavailable:
+        except LockError:
             self.pool.drop(session, "it could not give a lock back")
             raise
         finally:
@@ -277,8 +278,8 @@ class SessionLocks:
             self._drive(queue)
             self._tidy(queue)
 
-    async def release(self, owner: str) -> bool:
-        """Give back what this owner holds. False: nothing, or its session had ended.
+    async def release(self, owner: str, began: float) -> bool:
+        """Give back what this owner holds. False: nothing, or its session had ended. `began`: see `acquire`.
 
         Raises:
             LockUnavailable: the server did not answer; the release goes on by itself.
@@ -287,10 +288,14 @@ class SessionLocks:
         if hold is None:
             return False
         giving = self._begin_to_give(hold)
-        return await self._given(hold, giving)
+        return await self._given(hold, giving, began)
 
-    async def _given(self, hold: Hold, giving: "asyncio.Task[bool]") -> bool:
-        if not await hold.session.wait_for(giving, time.monotonic() + self._patience_s, self._patience_s):
+    def _end(self, began: float) -> float:
+        """Monotonic second until which a call without a time limit of its own waits for its answer."""
+        return max(began + self._patience_s, time.monotonic() + ANSWER_LEAST_S)
+
+    async def _given(self, hold: Hold, giving: "asyncio.Task[bool]", began: float) -> bool:
+        if not await hold.session.wait_for(giving, self._end(began), self._patience_s):
             raise self._no_answer(self._patience_s, hold.ask.spec.name)
         return giving.result()
 
@@ -315,7 +320,7 @@ class SessionLocks:
             await asyncio.wait(set(pings.values()), timeout=timeout_s)
         answers = [False if hold is None else self._is_alive(pings[hold.session], hold.session) for hold in holds]
         if all(answer is None for answer in answers):
-            raise self._no_answer(timeout_s)
+            raise next(filter(None, map(_refusal, pings.values())), self._no_answer(timeout_s))
         return answers
 
     def _ping(self, session: Session) -> "asyncio.Task[bool]":
@@ -333,9 +338,8 @@ class SessionLocks:
         self.pool.drop(session, "the server no longer knew its session")
         return False
 
-    async def _call(self, work: Callable[..., Awaitable[T]], *args: object) -> T:
+    async def _call(self, end: float, work: Callable[..., Awaitable[T]], *args: object) -> T:
         """A statement of no lock in particular; again on a fresh session after one that was closed while idle."""
-        end = time.monotonic() + self._patience_s
         for left in reversed(range(self._tries)):
             session = await self.pool.shared(end)
             was_fresh = session.fresh
@@ -349,9 +353,9 @@ class SessionLocks:
                     raise
         raise AssertionError("the last try raises or returns")
 
-    async def inspect(self, name: str) -> LockInfo:
-        """Who holds and who waits; of other processes the sessions that wait on the server."""
-        seen = await self._call(self._dialect.look, name)
+    async def inspect(self, name: str, began: float) -> LockInfo:
+        """Who holds and who waits; of other processes the sessions that wait on the server. `began`: see `acquire`."""
+        seen = await self._call(self._end(began), self._dialect.look, name)
         queue, own = self.queues.get(name), {session.number for session in self.pool.sessions}
         holders = []
         for each in seen:
@@ -364,26 +368,33 @@ class SessionLocks:
         there = [each.owner for each in seen if not each.granted and each.session not in own]
         return LockInfo(name, tuple(holders), (*here, *there))
 
-    async def break_(self, name: str) -> bool:
-        """Take the lock from its holder: here alone it is given back, elsewhere its session is ended."""
+    async def break_(self, name: str, began: float) -> bool:
+        """Take it from its holder: given back here, its session ended elsewhere. `began`: see `acquire`."""
         queue = self.queues.get(name)
         if queue is not None and queue.holder is not None:
             hold = queue.holder
             giving = self._begin_to_give(hold)
             self._on_lost([hold.ask.owner], "it was broken")
-            return await self._given(hold, giving)
-        holders = [each.session for each in await self._call(self._dialect.look, name) if each.granted]
+            return await self._given(hold, giving, began)
+        end = self._end(began)
+        holders = [each.session for each in await self._call(end, self._dialect.look, name) if each.granted]
         for session in holders:
-            await self._call(self._dialect.end_session, session)
+            await self._call(end, self._dialect.end_session, session)
         return bool(holders)
 
     async def close(self) -> None:
         """End every session, and whatever is under way."""
         for queue in [*self.queues.values()]:
-            queue.fail(LockUnavailable(CLOSED))
+            queue.fail(ProviderClosed())
         await self.pool.close()
         if self._tasks:
             await asyncio.wait({*self._tasks}, timeout=_CLOSE_S)
         for task in self._tasks:
             task.cancel()
         self.holds.clear()
+
+
+def _refusal(statement: "asyncio.Task[Any]") -> LockError | None:
+    """Why the server refused it, where it would refuse again."""
+    error = statement.exception() if statement.done() else None
+    return error if isinstance(error, LockError) and not isinstance(error, LockUnavailable) else None

@@ -8,18 +8,19 @@ Neighbours: `session.py` (one of them), `engine.py` (what is asked over them).
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from stockade.locks.errors import LockUnavailable
+from stockade.locks import leftover
+from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.sessions import fork
 from stockade.locks.sessions.dialect import Dialect
 from stockade.locks.sessions.session import Session, unavailable
 
-CLOSED = "the provider is closed"
 POLL_S = 0.05  # how often a name without a seat is tried
 POLLS_A_SECOND = 500.0  # of all names without a seat together
 MAX_POLL_S = 2.0
@@ -92,7 +93,7 @@ class SessionPool:
 
     def _start_to_open(self, part: list[Session]) -> "asyncio.Task[Session]":
         if self.closed:
-            raise LockUnavailable(CLOSED)
+            raise ProviderClosed()
         task = asyncio.get_running_loop().create_task(self._open(part))
         self._openings.add(task)
         task.add_done_callback(self._opened)
@@ -114,7 +115,7 @@ class SessionPool:
             raise unavailable(self.dialect.kind, error) from error
         if self.closed:
             self.dialect.abort(connection)
-            raise LockUnavailable(CLOSED)
+            raise ProviderClosed()
         session = Session(connection, self.dialect, self.drop)
         fork.belongs_here(session)
         part.append(session)
@@ -220,9 +221,14 @@ class SessionPool:
             await asyncio.wait({*self._openings}, timeout=_CLOSE_S)
         await asyncio.sleep(0)  # the loop closes aborted sockets in its next turn
 
-    def abandon(self) -> None:
-        """Forget every session, from outside their event loop, which does not run them any more."""
+    def abandon(self, *, loop_closed: bool) -> None:
+        """Forget every session, from outside their event loop, which does not use them any more, or is closed."""
         self.closed = True
         for session in self.sessions:
             session.ended = True
-            fork.shut(session.transport)
+            if not loop_closed:
+                fork.shut(session.transport)
+                continue
+            leftover.end(session.transport)
+            with contextlib.suppress(RuntimeError):  # the driver's own state; of the loop it can have nothing
+                self.dialect.abort(session.connection)

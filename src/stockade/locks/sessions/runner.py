@@ -11,12 +11,11 @@ import threading
 from collections.abc import Coroutine, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockUnavailable, ProviderClosed
 
 T = TypeVar("T")
 _LOOK_S = 1.0  # how often a blocked caller looks whether its loop still runs
 _STOP_S = 5.0
-_CLOSED = "the provider is closed"
 
 
 class Runner(Protocol):
@@ -62,7 +61,7 @@ class LoopThreadRunner:
         call: _Call[T] = _Call(work)
         if self._closed:
             work.close()
-            raise LockUnavailable(_CLOSED)
+            raise ProviderClosed()
         thread = self._threads.get(os.getpid()) or self._make()
         try:
             thread.start()
@@ -160,9 +159,9 @@ class _Call(Generic[T]):
         """In the caller's thread: wait for the end."""
         while not self._ended.acquire(timeout=_LOOK_S):  # ends: every call bounds its own time
             if thread.loop.is_closed():
-                raise LockUnavailable(_CLOSED)
+                raise ProviderClosed()
             thread.start()
         assert self._task is not None
         if self._task.cancelled():
-            raise LockUnavailable(_CLOSED)
+            raise ProviderClosed()
         return self._task.result()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from stockade.core import StockadeError
 from stockade.drivers.failures import AccessRefused, Failure, classify, describe
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.sessions.dialect import Dialect
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ class Session:
     def start(self, work: Callable[..., Awaitable[T]], bound_s: float, *args: object) -> "asyncio.Task[T]":
         """Send a statement, `work(connection, *args)`, when those before it were answered.
 
-        The task goes on when its caller does not. It ends with the answer, with LockUnavailable (the statement was
-        refused), or with SessionLost: a session without an answer for `bound_s` seconds is ended here, or, while it
-        holds locks, after the longest of their leases.
+        The task goes on when its caller does not. It ends with the answer, with LockUnavailable, with LockError (the
+        server refused the statement), or with SessionLost: a session without an answer for `bound_s` seconds is ended
+        here, or, while it holds locks, after the longest of their leases.
         """
         self.pending += 1
         self.fresh = False
@@ -146,6 +146,8 @@ class Session:
             lost.answered = not self.gone
             self._drop(self, "its database session ended")
             return lost
+        if what is Failure.REFUSED:
+            return LockError(f"{self.dialect.kind}: {describe(error)}")
         if what is Failure.OTHER and type(error).__module__.partition(".")[0] not in _DRIVERS:
             return error
         return LockUnavailable(f"{self.dialect.kind}: {describe(error)}")
@@ -155,6 +157,8 @@ def unavailable(kind: str, error: Exception) -> Exception:
     """The error of a connection that could not be made."""
     if isinstance(error, StockadeError):
         return error
-    if isinstance(error, AccessRefused) or classify(error) is not Failure.OTHER:
-        return LockUnavailable(describe(error) if isinstance(error, OSError | AccessRefused) else f"{kind}: {error}")
-    return error
+    what = classify(error)
+    text = describe(error) if isinstance(error, OSError | AccessRefused) else f"{kind}: {describe(error)}"
+    if what is Failure.REFUSED:  # asking again changes nothing
+        return LockError(text)
+    return error if what is Failure.OTHER else LockUnavailable(text)

@@ -10,23 +10,25 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from stockade.locks.ask import Ask
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockError, LockUnavailable
 
 if TYPE_CHECKING:
     from stockade.locks.sessions.engine import Hold
     from stockade.locks.sessions.session import Session
 
 GRACE_S = 0.4  # how long an answer of the server may come after a caller's time is up
+ANSWER_LEAST_S = 0.15  # what an answer gets although its caller came late to this loop: a good server needs less
 
 
 class Waiter:
     """One caller. Its future gets the grant, or None: somebody else has the lock and the time is up."""
 
-    __slots__ = ("ask", "deadline", "future", "received")
+    __slots__ = ("ask", "began", "deadline", "future", "received")
 
-    def __init__(self, ask: Ask, deadline: float) -> None:
+    def __init__(self, ask: Ask, deadline: float, began: float) -> None:
         self.ask = ask
         self.deadline = deadline
+        self.began = began  # monotonic second of the call
         self.future: asyncio.Future[Hold | None] = asyncio.get_running_loop().create_future()
         self.received = False
 
@@ -117,8 +119,9 @@ class WaitQueue:
 
 def _copy(error: Exception, name: str) -> Exception:
     """An error has one traceback, so each caller gets its own."""
-    if isinstance(error, LockUnavailable):
-        return LockUnavailable(str(error), name)
+    if isinstance(error, LockError):
+        kind = LockUnavailable if isinstance(error, LockUnavailable) else type(error)
+        return kind(str(error), name)
     made: Any = type(error)
     try:
         return made(*error.args)  # type: ignore[no-any-return]

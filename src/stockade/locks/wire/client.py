@@ -14,12 +14,12 @@ import time
 import weakref
 from typing import Any
 
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
 from stockade.locks.wire.client_ears import ClientEars
 from stockade.locks.wire.client_errors import client_error, is_idle_end
-from stockade.locks.wire.copied import BAD_REPLY, Turn, connections_of, load_redis, own_copy, pools_of, turn
+from stockade.locks.wire.copied import BAD_REPLY, Turn, connections_of, load_redis, own_copy, pools_of, turn, where_of
 from stockade.locks.wire.replies import is_stale, refused_subscription
 from stockade.locks.wire.sentinel import MasterWatch
 from stockade.locks.wire.sockets import IDLE_S
@@ -27,7 +27,6 @@ from stockade.locks.wire.transport import Gap, Heard
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _CLOSE_S = 0.5
-_CLOSED = "the provider is closed"
 _LATE = "lock server: no answer in time"
 _NO_SENSE = "lock server: an unexpected reply to a greeting"
 
@@ -53,6 +52,11 @@ class ClientTransport:
         self._begin()
         _transports.add(self)
 
+    @property
+    def where(self) -> str:
+        """The server, for messages."""
+        return where_of(self._theirs)
+
     def _begin(self) -> None:
         """With connections of this process; what a parent holds is not touched."""
         self._client = own_copy(self._theirs, asyncio=False) if self._copied else self._theirs
@@ -69,7 +73,7 @@ class ClientTransport:
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         if not self._copied:
             return self._execute(self._client, parts, Turn(0.0))
         me = threading.get_ident()
@@ -122,7 +126,7 @@ class ClientTransport:
         except (self._redis.exceptions.RedisError, OSError) as error:
             raise client_error(error, client, mine if self._copied else None) from error
         except BAD_REPLY as error:  # also when `close` has taken the socket meanwhile
-            raise LockUnavailable(_CLOSED if self._closed else _NO_SENSE) from error
+            raise (ProviderClosed() if self._closed else LockUnavailable(_NO_SENSE)) from error
 
     async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
         end = time.monotonic() + timeout_s
@@ -130,7 +134,7 @@ class ClientTransport:
             raise LockUnavailable.unsent("lock server: another thread has been subscribing for too long")
         try:
             if self._closed:
-                raise LockUnavailable.unsent(_CLOSED)
+                raise ProviderClosed()
             if self._ears is None:
                 client = own_copy(self._theirs, asyncio=False)  # a small pool of theirs stays free for calls
                 self._ears = ClientEars(client, (channel, heard, gap), max(end - time.monotonic(), 0.0))
@@ -166,13 +170,24 @@ class AsyncClientTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._used_at = 0.0
         self._abandoned: dict[Any, set[asyncio.Task[Any]]] = {}
+        self._ears: Any = None  # the client that listens
         self._listener: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None]
 
+    @property
+    def where(self) -> str:
+        """The server, for messages."""
+        return where_of(self._theirs)
+
+    def move(self) -> None:
+        """In another event loop: see `_move_to`."""
+        if (loop := asyncio.get_running_loop()) is not self._loop:
+            self._move_to(loop)
+
     def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
         """Forget the connections of another loop: of one that has ended, or of the parent before a fork."""
-        old, client, listener = self._loop, self._client, self._listener
-        self._loop, self._listener, self._abandoned, self._used_at = loop, None, {}, 0.0
+        old, client, ears, listener = self._loop, self._client, self._ears, self._listener
+        self._loop, self._ears, self._listener, self._abandoned, self._used_at = loop, None, None, {}, 0.0
         if old is None or not self._copied:
             self._process = process_id()
             return
@@ -183,12 +198,15 @@ class AsyncClientTransport:
             _parents.append((old, client, listener))
         elif not old.is_closed():
             old.call_soon_threadsafe(_leave_loop, client, listener)
+        else:
+            for each in [*connections_of(client), *(connections_of(ears) if ears is not None else ())]:
+                each.end()
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         if (loop := asyncio.get_running_loop()) is not self._loop:
             self._move_to(loop)
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         key, end = parts[3] if len(parts) > 3 else parts[0], time.monotonic() + timeout_s
         if key in self._abandoned:
             await asyncio.wait(self._abandoned[key], timeout=timeout_s)
@@ -251,7 +269,7 @@ class AsyncClientTransport:
         if (loop := asyncio.get_running_loop()) is not self._loop:
             self._move_to(loop)
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         if self._listener is None or self._listener.done():
             self._ready = loop.create_future()
             work = self._keep_listening((channel, heard, gap), timeout_s)
@@ -282,7 +300,7 @@ class AsyncClientTransport:
 
     async def _keep_listening(self, what: tuple[str, Heard, Gap], timeout_s: float) -> None:
         """Until closed: listen to the connection's end, subscribe again, tell of the gap."""
-        client = own_copy(self._theirs, asyncio=True)  # a small pool of theirs stays free for calls
+        client = self._ears = own_copy(self._theirs, asyncio=True)  # a small pool of theirs stays free for calls
         try:
             await self._listen_with(client, what, timeout_s)
         finally:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from stockade.core.secrets import hide_password
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.ask import Moves
+from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.port import ServerError
 from stockade.locks.wire.address import Address, at_other_node
 from stockade.locks.wire.replies import may_heal
@@ -59,9 +60,14 @@ class ClusterTransport:
         self._ears: tuple[str, Heard, Gap] | None = None
         self._heard_at: set[str] = set()
 
+    @property
+    def where(self) -> str:
+        """The nodes that were named, for messages."""
+        return ", ".join(Address.parse(url).where for url in self._seeds)
+
     def _node(self, url: str) -> Transport:
         if self._closed:
-            raise LockUnavailable.unsent("the provider is closed")
+            raise ProviderClosed()
         return self._nodes.setdefault(url, self._nodes.get(url) or self._connect(url))
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
@@ -184,6 +190,13 @@ class ClusterTransport:
         with contextlib.suppress(ServerError):  # other rights than at the first one: waiters for locks of this one poll
             await self._node(url).listen(*self._ears, timeout_s)
         self._heard_at.add(url)
+
+    def move(self) -> None:
+        """In another event loop: let go of every connection of the one of before."""
+        self._heard_at.clear()
+        for node in [*self._nodes.values()]:
+            if isinstance(node, Moves):
+                node.move()
 
     async def distrust(self) -> None:
         self._doubtful = True

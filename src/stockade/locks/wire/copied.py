@@ -18,6 +18,7 @@ from typing import Any
 
 from stockade.core import NotSupported
 from stockade.drivers.resolve import places, places_async
+from stockade.locks import leftover
 from stockade.locks.errors import missing
 from stockade.locks.wire.sockets import HangUp
 
@@ -99,6 +100,15 @@ def own_copy(client: Any, *, asyncio: bool) -> Any:
         name = "redis.asyncio.Redis" if asyncio else "redis.Redis"
         raise TypeError(f"expected a URL or a {name}, got {type(client).__module__}.{type(client).__name__}")
     return wanted(connection_pool=_pool_like(pool, 1.0, asyncio=asyncio))
+
+
+def where_of(client: Any) -> str:
+    """The server that a client leads to, for messages: no password in it."""
+    pool = client.connection_pool
+    manager, given = getattr(pool, "sentinel_manager", None), pool.connection_kwargs
+    if manager is not None:
+        return f"{pool.service_name} of the Sentinels {', '.join(map(where_of, manager.sentinels))}"
+    return str(given.get("path") or f"{given.get('host', 'localhost')}:{given.get('port', 6379)}")
 
 
 def pools_of(client: Any) -> list[Any]:
@@ -312,6 +322,8 @@ class _TimelyTask(_Timely):
     """The same for asyncio, where the whole call has a limit as well."""
 
     bounded_outside = True
+    _reader: Any
+    _writer: Any
     _asked: Any = None  # the writer whose hang-up is looked for
     _hang_up: HangUp | None = None
 
@@ -330,6 +342,12 @@ class _TimelyTask(_Timely):
         if isinstance(host, str):  # redis-py's own look-up would keep a thread that the loop waits for at its end
             await places_async(host, self.port)  # type: ignore[attr-defined]
         await super()._connect()  # type: ignore[misc]
+
+    def end(self) -> None:
+        """Close the socket after the end of its event loop."""
+        if self._writer is not None:
+            leftover.end(self._writer.transport)
+        self._reader = self._writer = None
 
     async def can_read(self) -> bool:
         """redis-py asks before it uses a kept connection; the loop may not have heard of its end yet."""

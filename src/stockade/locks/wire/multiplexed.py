@@ -8,12 +8,13 @@ withdrawal needs: a cancelled call has been sent before whatever is sent next. N
 
 import asyncio
 import ssl
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any
 
 from stockade.drivers.resolve import Place, places_async
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.identity import process_id
 from stockade.locks.port import ServerError
 from stockade.locks.wire.address import Address, load_hiredis
@@ -23,7 +24,6 @@ from stockade.locks.wire.transport import Gap, Heard
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _CLOSE_S = 0.5
-_CLOSED = "the provider is closed"
 _LATE = "lock server: no answer in time"
 
 
@@ -37,10 +37,21 @@ class MultiplexedTransport:
         self._process = process_id()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pipe: Pipe | None = None
+        self._pipes: weakref.WeakSet[Pipe] = weakref.WeakSet()  # all of this loop, also those that listen
         self._connecting: asyncio.Task[Pipe] | None = None
         self._repeating: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None]
+
+    @property
+    def where(self) -> str:
+        """The server, for messages."""
+        return self._address.where
+
+    def move(self) -> None:
+        """In another event loop: see `_move_to`."""
+        if (loop := asyncio.get_running_loop()) is not self._loop:
+            self._move_to(loop)
 
     def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
         """Forget the connections of another loop: of one that has ended, or of the parent before a fork.
@@ -50,7 +61,10 @@ class MultiplexedTransport:
         pipe, old, same_process = self._pipe, self._loop, self._process == process_id()
         if not same_process and pipe is not None:
             _parents.append((pipe, old, self._listener, self._connecting))
-        elif old is not None and not old.is_closed():
+        elif old is not None and old.is_closed():
+            for each in self._pipes:
+                each.end()
+        elif old is not None:
             for task in (self._listener, self._connecting, *self._repeating):
                 if task is not None:
                     old.call_soon_threadsafe(task.cancel)
@@ -58,7 +72,7 @@ class MultiplexedTransport:
                 old.call_soon_threadsafe(pipe.abort, "used in another event loop")
         self._loop, self._process = loop, process_id()
         self._pipe = self._connecting = self._listener = None
-        self._repeating = set()
+        self._repeating, self._pipes = set(), weakref.WeakSet()
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
         return await self.call_packed(self._hiredis.pack_command(parts), timeout_s)
@@ -84,7 +98,7 @@ class MultiplexedTransport:
 
     async def _connected(self, timeout_s: float) -> Pipe:
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         if self._pipe is not None and self._pipe.usable():
             return self._pipe
         if self._connecting is None:
@@ -96,7 +110,7 @@ class MultiplexedTransport:
         except asyncio.CancelledError:
             me = asyncio.current_task()
             if connecting.cancelled() and not (me and me.cancelling()):  # by `close`; the caller was not
-                raise LockUnavailable.unsent(_CLOSED) from None
+                raise ProviderClosed() from None
             raise
 
     async def _connect_for_calls(self, timeout_s: float) -> Pipe:
@@ -128,7 +142,7 @@ class MultiplexedTransport:
             return
         except BaseException:
             for call in calls:
-                call.fail(LockUnavailable(_CLOSED))
+                call.fail(ProviderClosed())
             raise
         for call in calls:
             pipe.send_again(call)
@@ -172,7 +186,7 @@ class MultiplexedTransport:
         """A connection; of several addresses of a name each gets its share of the time."""
         address, loop = self._address, asyncio.get_running_loop()
         if address.path:
-            return (await loop.create_unix_connection(lambda: Pipe(self._hiredis, push, again), address.path))[1]
+            return (await loop.create_unix_connection(lambda: self._new_pipe(push, again), address.path))[1]
         found, end = await places_async(address.host, address.port), monotonic() + timeout_s
         for number, place in enumerate(found):
             try:
@@ -185,10 +199,14 @@ class MultiplexedTransport:
                     raise
         raise OSError("the name has no address")
 
+    def _new_pipe(self, push: Any, again: Any) -> Pipe:
+        self._pipes.add(made := Pipe(self._hiredis, push, again))
+        return made
+
     async def _open_at(self, place: Place, push: Any, again: Any) -> Pipe:
         address, loop = self._address, asyncio.get_running_loop()
         _, pipe = await loop.create_connection(
-            lambda: Pipe(self._hiredis, push, again),
+            lambda: self._new_pipe(push, again),
             place.sockaddr[0],
             address.port,
             ssl=address.tls,
@@ -213,7 +231,7 @@ class MultiplexedTransport:
         if loop is not self._loop:
             self._move_to(loop)
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         if self._listener is None or self._listener.done():
             self._ready = loop.create_future()
             work = self._keep_listening(channel, heard, gap, timeout_s)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
+from stockade.locks import leftover
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.port import ServerError
 from stockade.locks.wire.replies import is_stale
@@ -219,6 +220,10 @@ class Pipe(asyncio.Protocol):
         self._fail(reason)
         if self._transport is not None:
             self._transport.abort()
+
+    def end(self) -> None:
+        """Give it up after the end of its event loop, which carries out nothing any more."""
+        leftover.end(self._transport)
 
     def _fail(self, reason: str) -> None:
         if not self.closed.done():

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from stockade.locks.errors import LockUnavailable
+from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.port import ServerError
 from stockade.locks.wire.address import Address, load_hiredis
 from stockade.locks.wire.ears import Ears
@@ -26,7 +26,6 @@ from stockade.locks.wire.sockets import FRESH_S, IDLE_S, Socket
 from stockade.locks.wire.transport import Gap, Heard
 
 _WOKEN_AT_ONCE = 2
-_CLOSED = "the provider is closed"
 _LATE = "no answer in time"
 
 
@@ -68,6 +67,11 @@ class ThreadedTransport:
         self._closed = False
         self._begin()
         _transports.add(self)
+
+    @property
+    def where(self) -> str:
+        """The server, for messages."""
+        return self._address.where
 
     def _begin(self) -> None:
         """Without any connection; in the child of a fork, whose parent goes on using what there was."""
@@ -125,7 +129,7 @@ class ThreadedTransport:
     def _call_aside(self, call: _Call) -> Any:
         """The caller is a signal handler whose thread is inside a call: over a connection of its own."""
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         made = Socket(self._address, self._hiredis, "stockade-locks", call.end)
         try:
             made.send(call.data, call.end)
@@ -194,7 +198,7 @@ class ThreadedTransport:
     def _connect(self, own: _Call) -> None:
         """Have a connection that the other side has not closed."""
         if self._closed:
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         if self._socket is not None and self._socket.is_dead():
             self._drop()
         if self._socket is None:
@@ -214,7 +218,7 @@ class ThreadedTransport:
 
     def _the_socket(self) -> Socket:
         if self._socket is None:  # `close` took it
-            raise LockUnavailable(_CLOSED)
+            raise ProviderClosed()
         return self._socket
 
     def _read(self, own: _Call) -> list[_Call]:
@@ -321,7 +325,7 @@ class ThreadedTransport:
             raise LockUnavailable.unsent("lock server: another thread has been subscribing for too long")
         try:
             if self._closed:
-                raise LockUnavailable.unsent(_CLOSED)
+                raise ProviderClosed()
             if self._ears is None:
                 self._ears = self._new_ears((channel, heard, gap), end)
         finally:
@@ -331,7 +335,7 @@ class ThreadedTransport:
         ears = Ears(self._address, self._hiredis, what, max(end - time.monotonic(), 0.0))
         if self._closed:  # meanwhile
             ears.close()
-            raise LockUnavailable.unsent(_CLOSED)
+            raise ProviderClosed()
         return ears
 
     async def distrust(self) -> None:

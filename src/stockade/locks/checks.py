@@ -1,0 +1,50 @@
+"""What is refused when it is given: in one line that says what to give instead, before anything is sent."""
+
+import math
+from typing import Any
+
+MAX_NAME_BYTES = 4096
+
+
+def seconds(name: str, value: Any, *, zero: bool = False, endless: bool = False) -> None:
+    """Refuse what is no duration.
+
+    Args:
+        name: of the parameter.
+        value: what was given.
+        zero: whether 0 is allowed.
+        endless: whether infinity is allowed.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is not in the range.
+    """
+    _number(name, value, int | float, "seconds, such as 2.5")
+    if not (value >= 0 if zero else value > 0):
+        raise ValueError(f"{name} must be {'0 or more' if zero else 'above 0'} seconds, got {value}")
+    if value == math.inf and not endless:
+        raise ValueError(f"{name} must be a finite number of seconds, got {value}")
+
+
+def count(name: str, value: Any, least: int) -> None:
+    """Refuse what is no whole number of at least `least`. Errors as for `seconds`."""
+    _number(name, value, int, f"a whole number, {least} or more")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def _number(name: str, value: Any, kind: Any, wanted: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise TypeError(f"{name} must be {wanted}; got {type(value).__name__}")
+
+
+def text(name: str, value: Any) -> None:
+    """Refuse what is no text that a server can keep. Errors as for `seconds`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str; got {type(value).__name__}")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} holds half a surrogate pair, which no server can keep: {value!r:.80}") from None
+    if size > MAX_NAME_BYTES:
+        raise ValueError(f"{name} must be at most {MAX_NAME_BYTES} bytes, got {size}: {value[:40]!r}…")

@@ -1,0 +1,76 @@
+"""Wrong parameters are refused when they are given, in one line that names them; nothing is sent."""
+
+import math
+
+import pytest
+
+from stockade import locks as sync
+from stockade.locks import RedisTuning, aio
+from stockade.locks.checks import MAX_NAME_BYTES
+from tests.locks.test_connections_heal import done
+
+NUMBERS = [-1, math.nan, "5", True]
+FACES = {"sync": sync, "aio": aio}
+MAKERS = {
+    "memory": lambda face, **given: face.MemoryLocks(**given),
+    "redis": lambda face, **given: face.RedisLocks("redis://127.0.0.1:1", **given),
+    "cluster": lambda face, **given: face.RedisLocks("redis://127.0.0.1:1", cluster=True, **given),
+    "quorum": lambda face, **given: face.QuorumLocks(["redis://127.0.0.1:1"] * 3, **given),
+    "postgres": lambda face, **given: face.PostgresLocks("postgresql://a@127.0.0.1:1/a", **given),
+    "mysql": lambda face, **given: face.MySQLLocks("mariadb://a@127.0.0.1:1/a", **given),
+}
+PROVIDER = [(kind, "lease_s", value) for kind in MAKERS if kind != "memory" for value in (0, *NUMBERS)]
+PROVIDER += [(kind, "patience_s", value) for kind in ("postgres", "mysql") for value in (0, math.inf, *NUMBERS)]
+PROVIDER += [(kind, "connections", value) for kind in ("postgres", "mysql") for value in (0, 1.5, math.inf, *NUMBERS)]
+TUNING = [(name, value) for name in ("spin_s", "poll_s", "call_s") for value in (0, math.inf, *NUMBERS)]
+TUNING += [("patience_s", value) for value in (math.inf, *NUMBERS)]
+TUNING += [("wait_replicas", value) for value in (1.5, *NUMBERS)] + [("prefix", 5), ("prefix", "\ud800")]
+NAMES = ["", None, 5, b"a", "\ud800", "x" * (MAX_NAME_BYTES + 1)]
+WRONG = (TypeError, ValueError)
+
+
+def refused(work, name):
+    """The call is refused in one line that names the parameter."""
+    with pytest.raises(WRONG) as caught:
+        work()
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize(("kind", "name", "value"), PROVIDER)
+def test_options_of_providers(face, kind, name, value):
+    """Each option of each provider."""
+    refused(lambda: MAKERS[kind](FACES[face], **{name: value}), name)
+
+
+@pytest.mark.parametrize(("name", "value"), TUNING)
+def test_times_of_redis(name, value):
+    """Each field of `RedisTuning`."""
+    refused(lambda: RedisTuning(**{name: value}), name)
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("kind", MAKERS)
+async def test_locks_of_every_provider(face, kind):
+    """Names, leases, answers to a loss, and time limits."""
+    locks = MAKERS[kind](FACES[face])
+    for name in NAMES:
+        refused(lambda given=name: locks.lock(given), "name")
+    for value in (0, *NUMBERS):
+        refused(lambda given=value: locks.lock("a", lease_s=given), "lease_s")
+    for value in ("later", None, 5):
+        refused(lambda given=value: locks.lock("a", on_lost=given), "on_lost")
+    for value in (-2, math.nan):
+        with pytest.raises(ValueError, match="timeout"):
+            await done(locks.lock("a").acquire(timeout=value))
+    await done(locks.close())
+
+
+def test_control_what_is_right_is_taken():
+    """The longest name, other letters, whole numbers as seconds, no patience over Redis, an endless lease in memory."""
+    RedisTuning(spin_s=1, patience_s=0, wait_replicas=0)
+    MAKERS["postgres"](sync, patience_s=1, connections=1).close()
+    with sync.MemoryLocks() as locks:
+        for name in ("x" * MAX_NAME_BYTES, "자물쇠", "a\nb"):
+            locks.lock(name, lease_s=math.inf).acquire(timeout=1).release()
