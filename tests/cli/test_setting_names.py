@@ -81,7 +81,7 @@ def test_a_port_that_is_taken(refused):
         port = taken.getsockname()[1]
         message = refused(own={"port": port})
         assert f"port = {port} (from --port): cannot listen there: " in message
-        assert f"(pid {os.getpid()}) listens there; stop it, or choose another port with --port" in message
+        assert f"(pid {os.getpid()}); stop it, or choose another port with --port" in message
 
 
 def test_a_port_that_is_taken_by_nobody_knows_whom(refused, monkeypatch):
@@ -89,7 +89,7 @@ def test_a_port_that_is_taken_by_nobody_knows_whom(refused, monkeypatch):
     monkeypatch.setattr(listening, "holder", lambda port: "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         message = refused(own={"port": taken.getsockname()[1]})
-    assert "another process listens there" in message
+    assert "in use by another process" in message
     assert "--port" in message
 
 

@@ -38,11 +38,11 @@ class Announce:
         shown = f"[{self._host}]" if ":" in self._host else self._host
         answer = await asked(_ANYWHERE.get(self._host, self._host), self._port)
         if " 200 " in answer:
-            with contextlib.suppress(OSError):  # nobody reads it; the log has it too
-                typer.echo(f"ready on http://{shown}:{self._port}")
             chosen = {name: chosen_strategy(self._settings, name) for name in RESOURCES}
             place = hide_password(self._settings.database_url)
             logger().info("serving", process=process_name(), workers=self._settings.workers, database=place, **chosen)
+            with contextlib.suppress(OSError):  # nobody reads it; the log has it too
+                typer.echo(f"ready on http://{shown}:{self._port}")
         else:
             logger().warning("not ready", waited_s=WAIT_S, reason=answer or "no answer")
 

@@ -180,7 +180,7 @@ class Settings:
 
     def saying(self, **values: str | int) -> str:
         """The same for settings with their values: `port = 80 (from --port)`."""
-        shown = {name: hide_password(repr(value)) for name, value in values.items()}
+        shown = {n: repr(hide_password(each) if isinstance(each, str) else each) for n, each in values.items()}
         return ", ".join(f"{name} = {shown[name]}{self.named(name).removeprefix(name)}" for name in values)
 
     @property

@@ -42,7 +42,7 @@ def _quiet(rule: str, done: int, of: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LongAudit:
-    """How to audit a large database.
+    """How to audit a large database, once.
 
     Attributes:
         read: runs a query on a connection.
@@ -74,7 +74,6 @@ class LongAudit:
         """
         if not 0 < self.pace <= 1:
             raise ValueError(f"pace must be above 0 and at most 1, not {self.pace}")
-        self.seconds.clear()
         of = len(RULES) + 1
         self.progress(summary.__name__, 0, of)
         figures = await self._step(summary.__name__, summary)

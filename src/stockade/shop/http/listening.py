@@ -31,8 +31,8 @@ def _why(error: Exception, settings: Settings) -> str:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EADDRINUSE:
         who = holder(settings.port)
-        used = f"{who} listens there" if who else "another process listens there (of another user, or just ending)"
-        return f"{used}; stop it, or choose another port with --port (0 takes a free one)"
+        used = who or "another process (of another user, or just ending)"
+        return f"the port is in use by {used}; stop it, or choose another port with --port (0 takes a free one)"
     if number in (errno.EACCES, errno.EPERM):
         return "only root may listen below port 1024; choose a higher one with --port"
     if number == errno.EADDRNOTAVAIL:
