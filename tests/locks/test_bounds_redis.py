@@ -23,7 +23,7 @@ import redis.sentinel
 from stockade.drivers import resolve
 from stockade.lab.servers import Servers
 from stockade.lab.servers.process import free_port
-from stockade.locks import LockUnavailable
+from stockade.locks import LockUnavailable, ProviderClosed
 from stockade.locks.blocking import run
 from stockade.locks.port import ServerError
 from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
@@ -110,7 +110,7 @@ def place():
         with redis.Redis.from_url(node.url) as admin:
             admin.execute_command("CLUSTER ADDSLOTSRANGE", 0, SLOTS - 1)
             admin.config_set("cluster-announce-port", links[1].port)
-            eventually(lambda: "ok" in str(admin.execute_command("CLUSTER INFO")))
+            eventually(lambda: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         sentinel = start_sentinel(servers, alone)
         with redis.Redis.from_url(sentinel.url) as watcher:
             watcher.execute_command("SENTINEL REMOVE", "main")
@@ -136,7 +136,7 @@ async def call_aside(face: Face, transport: Any) -> Any:
     """A call that is in flight while others go on; it ends by itself, or when the transport is closed."""
 
     async def ask():
-        with contextlib.suppress(LockUnavailable):
+        with contextlib.suppress(LockUnavailable, ProviderClosed):
             await transport.call(*ASK, timeout_s=5.0)
 
     if face.threads:

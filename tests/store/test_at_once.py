@@ -79,7 +79,7 @@ async def in_flight(store, *groups):
     running = []
     for group in groups:
         decided = asyncio.Event()
-        running.append(asyncio.create_task(store.transact(group, Guard.ROW, deadline=soon(), decided=decided.set)))
+        running.append(asyncio.create_task(store.transact(group, Guard.ROW, deadline=soon(30), decided=decided.set)))
         await asyncio.wait([asyncio.create_task(decided.wait()), running[-1]], return_when=asyncio.FIRST_COMPLETED)
     return [answer for task in running for answer in await task]
 

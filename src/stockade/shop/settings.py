@@ -54,7 +54,7 @@ class Settings:
     strategy_points: str = _setting("sequencer", "Strategy of point charges and of paying an order.")
     pool_size: int = _setting(
         8,
-        "Connections for transactions, per process; on a server up to 8 more for reads and 3 for the registration.",
+        "Connections for transactions, per process; on a server up to 11 more.",
         low=1,
         high=1_000,
     )
