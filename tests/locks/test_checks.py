@@ -61,10 +61,47 @@ async def test_locks_of_every_provider(face, kind):
         refused(lambda given=value: locks.lock("a", lease_s=given), "lease_s")
     for value in ("later", None, 5):
         refused(lambda given=value: locks.lock("a", on_lost=given), "on_lost")
-    for value in (-2, math.nan):
-        with pytest.raises(ValueError, match="timeout"):
+    for value in (5, b"a", "\ud800"):
+        refused(lambda given=value: locks.lock("a", metadata=given), "metadata")
+    for value in (0, 1.5, *NUMBERS):
+        refused(lambda given=value: locks.semaphore("a", given), "permits")
+    for value in (-2, math.nan, "5", True):
+        with pytest.raises(WRONG, match="timeout"):
             await done(locks.lock("a").acquire(timeout=value))
+        refused(lambda given=value: locks.synchronized("a", timeout=given)(print), "timeout")
+    for name, sort, said in ((5, "lock", "name"), ("\ud800", "lock", "name"), ("a", "mutex", "kind")):
+        for method in (locks.inspect, locks.break_):
+            with pytest.raises(WRONG, match=said):
+                await done(method(name, sort))
     await done(locks.close())
+
+
+def order(order_id, *more, **options):
+    """What is decorated."""
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("template", ["", None, 5, "{", "{}", "{0}", "{user_id}", "a:{order_id}:{user_id.name}"])
+def test_templates(face, template):
+    """A template that cannot be filled is refused where it is written, not at the first call."""
+    refused(lambda: MAKERS["memory"](FACES[face]).synchronized(template)(order), "template" if template else "")
+
+
+@pytest.mark.parametrize(
+    "template", ["plain", "{order_id}", "{order_id.name}", "{more[0]}", "{options[user]}", "{{x}}"]
+)
+def test_control_templates(template):
+    """What can be filled is taken."""
+    MAKERS["memory"](sync).synchronized(template)(order)
+
+
+async def test_a_held_lease_refuses_wrong_times():
+    """Both calls of a lease that take seconds."""
+    with sync.MemoryLocks() as locks, locks.lock("a").hold() as lease:
+        for value in (0, *NUMBERS):
+            refused(lambda given=value: lease.extend(given), "lease_s")
+        for value in NUMBERS:
+            refused(lambda given=value: lease.wait_lost(given), "timeout")
 
 
 def test_control_what_is_right_is_taken():

@@ -15,6 +15,7 @@ from stockade.locks import LockError, LockUnavailable, aio
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.renewal import Renewer
 from tests.locks.harness import TaskActor, ThreadActor, eventually, work_for
+from tests.waiting import eventually as polled
 
 LEASE_S = 0.4
 LONG_S = 3 * LEASE_S  # longer than any lease that nobody renews
@@ -205,3 +206,28 @@ async def test_a_dying_lease_does_not_cut_the_others_short(actor, memory, monkey
         leases,
     )
     assert min(limits) >= 0.1
+
+
+@pytest.mark.parametrize("end", ["release", "detach"])
+def test_a_lease_that_ends_well_is_not_lost(end):
+    """No callback of a loss is called; whoever waits for one hears that there is none."""
+    with sync.MemoryLocks() as provider:
+        lease = provider.lock("a").acquire()
+        lost, found = [], []
+        lease.on_lost(lost.append)
+        waiting = [threading.Thread(target=lambda: found.append(lease.wait_lost(20))) for _ in range(3)]
+        for each in waiting:
+            each.start()
+        polled(lambda: len(lease._lost_notices) == 3)
+        getattr(lease, end)()
+        for each in waiting:
+            each.join(10)
+        assert (lost, found) == ([], [False] * 3)
+
+
+def test_waits_that_are_over_leave_nothing_in_the_lease():
+    """A loop of short waits for a loss keeps no memory."""
+    with sync.MemoryLocks() as provider, provider.lock("a").hold() as lease:
+        for _ in range(3):
+            assert lease.wait_lost(0.001) is False
+        assert not lease._lost_notices

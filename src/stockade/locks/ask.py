@@ -58,6 +58,8 @@ class Spec:
             text("the name of a lock", name)
             if not name:
                 raise ValueError("a lock needs a name")
+        if not (type(self.metadata) is str and self.metadata.isascii()):
+            text("metadata", self.metadata, any_size=True)
         if not (type(lease_s) is float and lease_s > 0):
             seconds("lease_s", lease_s, endless=True)
         if not 0 < self.weight <= self.capacity:

@@ -38,13 +38,20 @@ def _number(name: str, value: Any, kind: Any, wanted: str) -> None:
         raise TypeError(f"{name} must be {wanted}; got {type(value).__name__}")
 
 
-def text(name: str, value: Any) -> None:
-    """Refuse what is no text that a server can keep. Errors as for `seconds`."""
+def lock_and_kind(name: Any, kind: Any) -> None:
+    """Refuse what names no lock. Errors as for `seconds`."""
+    text("the name of a lock", name)
+    if kind not in ("lock", "rw", "semaphore"):
+        raise ValueError(f"kind is lock, rw or semaphore, got {kind!r}")
+
+
+def text(name: str, value: Any, *, any_size: bool = False) -> None:
+    """Refuse what is no text that a server can keep, in `MAX_NAME_BYTES` unless `any_size`. Errors as for `seconds`."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str; got {type(value).__name__}")
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
         raise ValueError(f"{name} holds half a surrogate pair, which no server can keep: {value!r:.80}") from None
-    if size > MAX_NAME_BYTES:
+    if size > MAX_NAME_BYTES and not any_size:
         raise ValueError(f"{name} must be at most {MAX_NAME_BYTES} bytes, got {size}: {value[:40]!r}…")

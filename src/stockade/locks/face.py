@@ -1,11 +1,13 @@
 """What the asyncio face and the sync face share and needs no waiting: options, names, arguments."""
 
 import inspect
+import re
 from collections.abc import Callable
+from string import Formatter
 from typing import Any, Generic, TypeVar, cast
 
 from stockade.locks.ask import NO_LEASE_S, TRY_ONCE_S, Backend, Kind, LockOptions, Spec
-from stockade.locks.checks import seconds
+from stockade.locks.checks import seconds, text
 from stockade.locks.events import Listener
 from stockade.locks.keeper import Keeper
 from stockade.locks.lease import BaseLease
@@ -56,7 +58,8 @@ def wait_bound(blocking: bool, timeout: float | None) -> float | None:
     """The arguments of `acquire` as seconds: None without limit, TRY_ONCE_S for one try.
 
     Raises:
-        ValueError: a time limit for a call that does not wait, or a negative one other than -1.
+        TypeError, ValueError: a time limit for a call that does not wait, or one that is no number of seconds, 0 or
+            more, or -1.
     """
     if not blocking:
         if timeout is not None and timeout != -1:
@@ -64,14 +67,28 @@ def wait_bound(blocking: bool, timeout: float | None) -> float | None:
         return TRY_ONCE_S
     if timeout is None or timeout == -1:
         return None
-    if not timeout >= 0:  # also what is no number
-        raise ValueError(f"timeout must not be negative, got {timeout}")
+    if not (type(timeout) is float and timeout >= 0):  # quick, for most
+        seconds("timeout", timeout, zero=True, endless=True)
     return timeout
 
 
 def name_from_call(template: str, function: Callable[..., Any]) -> Callable[..., str]:
-    """A function of the call's arguments that fills them into `template`, e.g. `order:{order_id}`."""
+    """A function of the call's arguments that fills them into `template`, e.g. `order:{order_id}`.
+
+    Raises:
+        TypeError: the template is no text.
+        ValueError: it is no template, or names what the function does not take.
+    """
+    text("the template", template)
     signature = inspect.signature(function)
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"the template {template!r}: {error}") from None
+    for _, field, _, _ in parts:
+        if field is not None and re.split(r"[.\[]", field, maxsplit=1)[0] not in signature.parameters:
+            takes = ", ".join(signature.parameters) or "nothing"
+            raise ValueError(f"the template {template!r} names {field!r}; {function.__qualname__} takes {takes}")
 
     def fill(*args: Any, **kwargs: Any) -> str:
         bound = signature.bind(*args, **kwargs)

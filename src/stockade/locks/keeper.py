@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from stockade.core import in_transaction, refuse_in_transaction
 from stockade.locks.ask import CLOSING_PARTS, Ask, Backend, EndsWaits, Granted, Moves, Spec
+from stockade.locks.checks import seconds
 from stockade.locks.errors import (
     LockLost,
     LockNotOwned,
@@ -314,7 +315,7 @@ class Keeper(Generic[LeaseT]):
     def _let_go(self, lease: LeaseT) -> None:
         lease.released = True
         self.forget(lease)
-        lease.tell_lost()
+        lease.wake_waiters()
         self._tell("released", lease.ask, lease.acquired_at)
 
     async def extend(self, lease: LeaseT, lease_s: float) -> None:
@@ -324,8 +325,7 @@ class Keeper(Generic[LeaseT]):
             LockLost: it is not held any more; it is never taken anew.
             ValueError: without end, where the provider needs a lease.
         """
-        if lease_s == math.inf and self.backend.needs_lease:
-            raise ValueError("this provider needs a lease_s: nothing else would tell it that a holder is gone")
+        seconds("lease_s", lease_s, endless=not self.backend.needs_lease)
         lease.check()
         ask = replace(lease.ask, spec=replace(lease.ask.spec, lease_s=lease_s))
         sent = self.port.now()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from stockade.core import Grant, Key
 from stockade.locks.ask import Ask, Granted
+from stockade.locks.checks import seconds
 from stockade.locks.errors import LockLost
 from stockade.locks.events import log
 
@@ -72,7 +73,7 @@ class BaseLease:
         self.interrupted = False
         self.cancelling = 0
         self._callbacks: tuple[Callable[[BaseLease], None], ...] = ()
-        self._lost_notices: tuple[Any, ...] = ()
+        self._lost_notices: dict[Any, None] = {}  # of those who wait for the loss; each step on it is one of Python's
 
     @property
     def name(self) -> str:
@@ -129,6 +130,7 @@ class BaseLease:
         self.check()
         self.keeper.forget(self)
         self.released = True
+        self.wake_waiters()
         return Detached(self.name, self.token, self.fencing_token)
 
     def grant(self, key: Key | None = None) -> Grant:
@@ -140,25 +142,35 @@ class BaseLease:
         return LockLost(f"lock {self.name!r} is not held: {self.lost_reason or 'it was released'}", self.name)
 
     def tell_lost(self) -> None:
-        """Run the callbacks and wake whoever waits for the loss; each once."""
-        if not self._callbacks and not self._lost_notices:
-            return
+        """Run the callbacks, each once, and wake whoever waits for the loss."""
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             try:
                 callback(self)
             except (Exception, SystemExit):  # noqa: BLE001 - a callback may not keep the others from being told
                 log.exception("on_lost callback of lock %r failed", self.name)
-        notices, self._lost_notices = self._lost_notices, ()
-        for notice in notices:
+        self.wake_waiters()
+
+    def wake_waiters(self) -> None:
+        """End every `wait_lost`: the lease is lost, or was released or detached."""
+        for notice in list(self._lost_notices):
             self.keeper.port.publish(notice)
 
     async def wait_lost_core(self, timeout_s: float | None) -> bool:
-        """Wait until the lease is lost (True), or released, or the time is up (False)."""
+        """Wait until the lease is lost (True), or released, or the time is up (False).
+
+        Raises:
+            TypeError, ValueError: `timeout_s` is no number of seconds, 0 or more.
+        """
+        if timeout_s is not None:
+            seconds("timeout", timeout_s, zero=True, endless=True)
         notice = self.keeper.port.notice()
-        self._lost_notices = (*self._lost_notices, notice)
-        if not self.released and not self.lost:
-            await self.keeper.port.wait_notice(notice, timeout_s)
+        self._lost_notices[notice] = None
+        try:
+            if not self.released and not self.lost:
+                await self.keeper.port.wait_notice(notice, None if timeout_s == math.inf else timeout_s)
+        finally:
+            self._lost_notices.pop(notice, None)
         return bool(self.lost_reason)
 
     def __repr__(self) -> str:

@@ -153,6 +153,7 @@ class Renewer:
             return
         self._keeper.forget(lease)
         lease.released = True
+        lease.wake_waiters()
         self._release_later(lease.ask)
 
     def _release_later(self, ask: "Ask") -> None:

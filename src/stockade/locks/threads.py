@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from stockade.locks.ask import RW_CAPACITY, TRY_ONCE_S, Kind, LockInfo, LockOptions, Spec
 from stockade.locks.blocking import BlockingPort, run
+from stockade.locks.checks import count, lock_and_kind
 from stockade.locks.errors import LockTimeout
 from stockade.locks.face import ProviderBase, name_from_call, wait_bound
 from stockade.locks.keeper import Keeper
@@ -280,6 +281,7 @@ class Provider(ProviderBase[Lease]):
 
     def semaphore(self, name: str, permits: int, **options: Unpack[LockOptions]) -> Lock:
         """A lock that `permits` holders may have at once. Options: see `LockOptions`."""
+        count("permits", permits, 1)
         return Lock(self.keeper, self.spec(name, "semaphore", options, capacity=permits))
 
     def multi(self, *names_or_locks: str | Lock, **options: Unpack[LockOptions]) -> MultiLock:
@@ -300,6 +302,8 @@ class Provider(ProviderBase[Lease]):
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             fill = name_from_call(template, function)
+            wait_bound(True, timeout)
+            self.lock(template, **options)  # refuses wrong options now, not at the first call
             return _decorated(
                 function, lambda *args, **kwargs: self.lock(fill(*args, **kwargs), **options).hold(timeout)
             )
@@ -308,10 +312,12 @@ class Provider(ProviderBase[Lease]):
 
     def inspect(self, name: str, kind: Kind = "lock") -> LockInfo:
         """Who holds the lock of this name and who waits."""
+        lock_and_kind(name, kind)
         return run(self.keeper.call(self.backend.inspect(name, kind)))
 
     def break_(self, name: str, kind: Kind = "lock") -> bool:
         """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
+        lock_and_kind(name, kind)
         return run(self.keeper.call(self.backend.break_(name, kind)))
 
     def raise_fence(self, name: str, at_least: int) -> None:
