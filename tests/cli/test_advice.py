@@ -142,7 +142,11 @@ async def test_tables_of_another_program(database_url):
 def test_sqlite_files(tmp_path):
     """A folder, a text, a missing folder: what stands there instead."""
     (tmp_path / "text.db").write_text("no database at all")
-    for place, said in (("", "is a folder"), ("/text.db", "is not a SQLite database"), ("/no/x.db", "")):
+    for place, said in (
+        ("", "is a folder"),
+        ("/text.db", "file is not a database; is the path right?"),
+        ("/no/x.db", ""),
+    ):
         for command in ("migrate", "audit"):
             assert said in refused(command, f"sqlite:///{tmp_path}{place}")
     assert "no such folder" in refused("migrate", f"sqlite:///{tmp_path}/no/x.db")

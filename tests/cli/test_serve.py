@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sqlite3
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stockade.shop.http.supervisor import MAX_RESTARTS, Supervisor, WorkersFailed
 from stockade.shop.settings import Settings
+from tests.cli import service as services
 from tests.cli.service import Service, audited, prepared, stockade, token
 from tests.waiting import eventually, eventually_async
 
@@ -55,6 +57,40 @@ async def test_two_workers_sell_every_unit_once(database_url, tmp_path):
     assert (figures.sold, figures.left, found) == (20, 0, [])
     orders = [each for each in samples if each.name == "stockade_request_seconds_count" and "orders" in str(each)]
     assert sum(each.value for each in orders) == 120, "the answer of one worker is not the sum of both"
+
+
+# the service, but for opening and closing its own file once when it has connections to it
+OPENS = """
+import stockade.shop.schema as schema
+current = schema.current_revision
+async def opens(database):
+    found = await current(database)
+    open(database.url.database, "rb").close()
+    return found
+schema.current_revision = opens
+from stockade.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("opens", [False, True])
+async def test_another_process_at_a_sqlite_file_loses_nothing(tmp_path, file_url, monkeypatch, opens):
+    """`audit` beside a service sees its order, and a kill of the service loses none; the control closes the file once,
+    which takes away SQLite's locks, and so the other process removes the log of the writes."""
+    await prepared(file_url, products=1, stock=20, users=2)
+    if opens:
+        start = services.subprocess.Popen
+        code = [sys.executable, "-c", OPENS]
+        monkeypatch.setattr(services.subprocess, "Popen", lambda words, **more: start([*code, *words[3:]], **more))
+    with Service(tmp_path, database=file_url) as service:
+        monkeypatch.undo()
+        assert stockade(tmp_path, "audit", "--database", file_url).returncode == 0
+        async with service.client("user-1") as http:
+            assert (await place(http, 1, pay="POINTS")).status_code == 201
+        beside = stockade(tmp_path, "audit", "--database", file_url).stdout
+        service.process.kill()
+    after = stockade(tmp_path, "audit", "--database", file_url).stdout
+    assert [" 1 sold" in each for each in (beside, after)] == [not opens, not opens]
 
 
 def hold_the_writers(path):

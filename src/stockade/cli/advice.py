@@ -28,6 +28,7 @@ _ADVICE = {
     r"attempt to write a readonly database": (
         "this user must be allowed to write the file and its folder, where SQLite keeps two more files beside it"
     ),
+    r"file is not a database": "is the path right? Another program's file stands there",
     r"database is locked": "another program holds the file: let it end its transaction, or stop it",
     r"unable to open database file": "this user must be allowed to read and write the file and its folder",
     r"(table|relation|index) \S+ already exists|[Tt]able '\S+' already exists": (

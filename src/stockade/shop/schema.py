@@ -12,7 +12,6 @@ from stockade.store import Database
 from stockade.store.migrate import current_revision, is_known, migrate, newest_revision
 from stockade.store.url import read_url
 
-_FIRST_BYTES = b"SQLite format 3\0"
 _NEWER = "which a newer version of stockade has made: use that version or a later one"
 
 
@@ -65,7 +64,10 @@ async def require_known(settings: Settings, database: Database) -> None:
 
 
 def check_file(settings: Settings, *, may_make: bool = False) -> None:
-    """Refuse a SQLite file that is not there or is something else, before it is opened, which would make it.
+    """Refuse a SQLite file that is not there, before it is opened, which would make it; or a folder in its place.
+
+    The file itself is not opened here: its end would take the locks of this process's SQLite connections away
+    (https://sqlite.org/howtocorrupt.html, 2.2). What is no database SQLite itself refuses.
 
     Args:
         settings: of any database; only that of a file is looked at.
@@ -84,7 +86,7 @@ def check_file(settings: Settings, *, may_make: bool = False) -> None:
     if path.is_dir():
         wrong = f"{path} is a folder, not a file"
     elif path.exists():
-        wrong = "" if _is_sqlite(path) else f"{path} is not a SQLite database; is the path right?"
+        wrong = ""
     elif not may_make:
         to_make = f"stockade migrate{_option(settings)}"
         wrong = f"no such database file: {path}; is the path right? To make it run: {to_make}"
@@ -94,15 +96,6 @@ def check_file(settings: Settings, *, may_make: bool = False) -> None:
         )
     if wrong:
         raise BadSetting(f"{settings.named('database')}: {wrong}")
-
-
-def _is_sqlite(path: Path) -> bool:
-    """By its first bytes; a file that is empty or cannot be read is left to SQLite to judge."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_FIRST_BYTES)) in (_FIRST_BYTES, b"")
-    except OSError:  # SQLite says why
-        return True
 
 
 def _option(settings: Settings) -> str:
