@@ -63,6 +63,7 @@ async def test_locks_of_every_provider(face, kind):
         refused(lambda given=value: locks.lock("a", on_lost=given), "on_lost")
     for value in (5, b"a", "\ud800"):
         refused(lambda given=value: locks.lock("a", metadata=given), "metadata")
+    refused(lambda: locks.lock("a", bogus=1), "no option bogus, only lease_s")
     for value in (0, 1.5, *NUMBERS):
         refused(lambda given=value: locks.semaphore("a", given), "permits")
     for value in (-2, math.nan, "5", True):

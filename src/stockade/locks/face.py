@@ -40,6 +40,7 @@ class ProviderBase(Generic[LeaseT]):
         """The value behind a lock object.
 
         Raises:
+            TypeError: there is no such option, or it is of another type.
             ValueError: an option makes no sense, or not here.
         """
         merged = cast(dict[str, Any], {**self._defaults, **options})
@@ -47,7 +48,13 @@ class ProviderBase(Generic[LeaseT]):
             merged["lease_s"] = NO_LEASE_S
         if merged["lease_s"] == NO_LEASE_S and self.backend.needs_lease:
             raise ValueError("this provider needs a lease_s: nothing else would tell it that a holder is gone")
-        return Spec(name, kind, capacity, weight, **merged)
+        try:
+            return Spec(name, kind, capacity, weight, **merged)
+        except TypeError:
+            wrong = ", ".join(sorted(merged.keys() - LockOptions.__annotations__.keys()))
+            if not wrong:
+                raise
+            raise TypeError(f"a lock has no option {wrong}, only {', '.join(LockOptions.__annotations__)}") from None
 
     def on_event(self, listener: Listener) -> None:
         """Call `listener(event)` with everything that happens to locks of this provider; it must be quick."""

@@ -98,11 +98,17 @@ def install_statement(table: Any, key: Mapping[str, Any], fence: Fenced) -> Any:
 
     Raises:
         MissingExtra: SQLAlchemy is not installed.
+        ValueError: the table lacks one of the columns.
     """
     try:
         import sqlalchemy as sa
     except ImportError as error:
         raise missing("shop", "sqlalchemy") from error
+    if lacks := [name for name in ("fence_token", "fence_owner") if name not in table.c]:
+        raise ValueError(
+            f"the table {table.name} lacks {' and '.join(lacks)}: fence_token is a 64-bit integer, 0 at first, "
+            "fence_owner a text of 64, empty at first"
+        )
     token, owner = table.c.fence_token, table.c.fence_owner
     mine = sa.and_(token == fence.fencing_token, owner == fence.token)
     return (

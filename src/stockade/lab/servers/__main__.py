@@ -35,6 +35,9 @@ def missing() -> list[str]:
 
 def main(word: str) -> int:
     """Carry out one word of the module's docstring; the exit code is 0 when nothing was left out."""
+    if word not in ("missing", "fetch"):
+        sys.stderr.write(f"{(__doc__ or '').strip()}\n")
+        return 2
     if word == "missing":
         sys.stdout.write(" ".join(missing()) + "\n")
         return 0
@@ -52,4 +55,4 @@ def main(word: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(" ".join(sys.argv[1:])))
