@@ -1,11 +1,12 @@
-"""A Redis that goes away and comes back is two lines in the log of the service, however many orders meet it."""
+"""A Redis that goes away, or refuses, and comes back is two lines in the log, however many orders meet it."""
 
 import asyncio
 import json
 
 import pytest
+import redis
 
-from tests.cli.service import Service, audited, prepared
+from tests.cli.service import Service, audited, prepared, stockade
 from tests.cli.test_serve import place
 from tests.waiting import eventually, eventually_async
 
@@ -64,3 +65,41 @@ async def test_a_redis_that_was_never_there(redis_server, tmp_path):
 
             await eventually_async(taken)
         assert len(said(service, "lock")) == 2
+
+
+@pytest.mark.redis
+def test_a_refused_login_ends_the_start(redis_server, tmp_path):
+    """A password that the server does not take, and a database that it has not, are one line and exit code 2."""
+    server = redis_server()
+    for url in (f"redis://:pass-word-77@127.0.0.1:{server.port}/0", f"redis://127.0.0.1:{server.port}/99"):
+        words = ("--port", 0, "--database", "sqlite://", "--strategy", "redis-spin")
+        refused = stockade(tmp_path, "serve", *words, redis=url)
+        assert refused.returncode == 2
+        (line,) = refused.stderr.splitlines()
+        assert line.startswith("error: redis (from STOCKADE_REDIS): lock server: ERR ")
+        assert "pass-word-77" not in line
+
+
+@pytest.mark.redis
+async def test_a_login_that_is_refused_later(redis_server, tmp_path):
+    """While the server asks for a password that the service does not have, orders are 503 and none is an error of its
+    own; taken away again, orders go on by themselves."""
+    url, server = f"sqlite:///{tmp_path / 'shop.sqlite'}", redis_server()
+    await prepared(url, products=1, stock=1_000)
+    operator = redis.Redis.from_url(server.url)
+    with Service(tmp_path, "--strategy", "redis-pubsub", database=url, redis=server.url, wait_s=1) as service:
+        async with service.client("user-1") as client:
+            assert await orders(client, 0) == {201}
+            operator.config_set("requirepass", "secret")  # of whom is connected already nothing is asked
+            with redis.Redis.from_url(server.url, password="secret") as other:
+                other.client_kill_filter(_type="normal", skipme=True)
+                assert await orders(client, 100) == {503}
+                assert await orders(client, 200) == {503}
+                other.config_set("requirepass", "")
+            await asyncio.to_thread(eventually, lambda: len(said(service, "is back after")) == 1)
+            assert await orders(client, 300) == {201}
+        assert len(said(service, "is away")) == 1
+        assert "Traceback" not in service.log.read_text()
+        assert service.stop() == 0
+    operator.close()
+    assert (await audited(url))[1] == []

@@ -32,6 +32,7 @@ async def test_a_body_that_does_not_arrive_is_given_up():
     with pytest.raises(Refusal) as refused:
         await read_body(messages(part(b"a")), 10, 0.01)
     assert refused.value.code == "BODY_TIMEOUT"
+    assert refused.value.headers == ((b"connection", b"close"),)  # else it would be held for keep_alive_s
 
 
 async def test_a_client_that_goes_away_is_noticed():

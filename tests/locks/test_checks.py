@@ -1,6 +1,8 @@
 """Wrong parameters are refused when they are given, in one line that names them; nothing is sent."""
 
+import copy
 import math
+import pickle
 
 import pytest
 
@@ -112,3 +114,11 @@ def test_control_what_is_right_is_taken():
     with sync.MemoryLocks() as locks:
         for name in ("x" * MAX_NAME_BYTES, "자물쇠", "a\nb"):
             locks.lock(name, lease_s=math.inf).acquire(timeout=1).release()
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("send", [pickle.dumps, copy.copy])
+def test_a_provider_is_not_sent_to_another_process(send, kind, face):
+    """Pickled, for a pool that spawns, or copied, it would be two that share sockets: refused in one line."""
+    refused(lambda: send(MAKERS[kind](FACES[face])), "belongs to its process")

@@ -38,7 +38,7 @@ def test_a_table_without_the_columns_is_refused():
     """The message names what is missing and of which type it is."""
     bare = sa.Table("bare", sa.MetaData(), sa.Column("id", sa.Integer), sa.Column("fence_owner", sa.String(64)))
     with pytest.raises(ValueError, match="the table bare lacks fence_token: fence_token is a 64-bit integer"):
-        install(None, bare, {"id": 1}, OLD)
+        install(sa.create_mock_engine("sqlite://", print), bare, {"id": 1}, OLD)
 
 
 def test_a_lease_is_a_fence():

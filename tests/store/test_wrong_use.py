@@ -4,6 +4,7 @@ import datetime
 import decimal
 import re
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, NamedTuple
 
 import pytest
@@ -77,6 +78,7 @@ DECISIONS = {
     "a key that is a number": (told({1: 2}), "the key 1"),
     "an object": (told(object()), "not JSON"),
     "half a pair": (told("\ud800"), "not JSON"),
+    "data that is too deep": (told(reduce(lambda inner, _: [inner], range(5_000), [])), "not JSON"),
     "data that is too large": (told("x" * 70_000), "70,0"),
     "a refusal's data": (Decision(Rejected("NO", {"at": datetime.date(2026, 1, 1)})), "is a date"),
     "an event's body": (accepted(events=[Event("e", S, {"at": b""})]), "is a bytes"),
@@ -97,6 +99,9 @@ DECISIONS = {
     "an unknown column": (put({**ITEM, "colour": "red"}), "colour"),
     "a missing column": (put({"user_id": "u", "sku_id": "s"}), "without quantity"),
     "a missing column replaced": (put({"user_id": "u", "quantity": 1}, replace=True), "without sku_id"),
+    "a missing key": (put({"name": "n"}, table="products"), "products without"),
+    "a missing key of a guarded row": (put({"price": 1}, table="skus"), "skus without"),
+    "nothing of a guarded row": (put({}, table="orders"), "orders without"),
     "two shapes": (put(PRODUCT, {**PRODUCT, "id": "y", "folded_name": "n"}, table="products"), "the same columns"),
     "a guarded row replaced": (put({"id": "s"}, table="skus", replace=True), "by their keys"),
     "deleted by no key": (accepted(deletes=[Delete("cart_items", {"user_id": "u"})]), "not by its key"),

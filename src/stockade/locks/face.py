@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable
 from string import Formatter
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from stockade.locks.ask import NO_LEASE_S, TRY_ONCE_S, Backend, Kind, LockOptions, Spec
 from stockade.locks.checks import seconds, text
@@ -35,6 +35,11 @@ class ProviderBase(Generic[LeaseT]):
         self._defaults = defaults or LockOptions()
         if (lease_s := self._defaults.get("lease_s")) is not None:
             seconds("lease_s", lease_s, endless=not backend.needs_lease)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a provider of locks belongs to its process: make another one where it is wanted (pickle, spawn)"
+        )
 
     def spec(self, name: str, kind: Kind, options: LockOptions, *, capacity: int = 1, weight: int = 1) -> Spec:
         """The value behind a lock object.

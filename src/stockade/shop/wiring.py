@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from stockade.core import Accepted, Backoff, Command, Outcome, Queueing, StockadeError, Strategy
 from stockade.drivers.failures import AccessRefused
+from stockade.locks import LockError
 from stockade.shop.guards import register
 from stockade.shop.job_log import JobLog
 from stockade.shop.jobs import Purge, Sweeper, ended, repeat
@@ -209,7 +210,7 @@ async def open_shop(
             await register(registration, settings, used)
         for strategy in used:
             stack.push_async_callback(strategy.stop)
-            await _start(strategy)
+            await _start(strategy, settings)
         shop = Shop(settings, database, store, strategies, registration)
         if jobs:
             await stack.enter_async_context(_jobs(shop))
@@ -235,16 +236,18 @@ def _store(
     return RegisteredStore(database, SHOP_RESOURCES, registration, checkpoint)
 
 
-async def _start(strategy: Strategy) -> None:
+async def _start(strategy: Strategy, settings: Settings) -> None:
     """Start it.
 
     Raises:
-        BadSetting: it cannot work with its parameters, e.g. a quorum of one server.
+        BadSetting: it cannot work with its parameters, e.g. a quorum of one server, or its lock server refuses them.
     """
     try:
         await strategy.start()
     except ValueError as error:
         raise BadSetting(f"strategy {strategy.name}: {error}") from None
+    except LockError as error:
+        raise BadSetting(f"{settings.named('redis')}: {error}") from None
 
 
 @asynccontextmanager

@@ -272,7 +272,7 @@ class Folder:
                 values = {**values, "version": 1, "stamp": command.now_ms}
             batch.inserts.setdefault(insert.table, []).append(values)
             resource = self._kinds.get(insert.table)
-            if resource is not None:
+            if resource is not None and resource.parent in values:  # without it the record is refused below
                 batch.made.add((resource.kind, values[resource.parent]))
         for delete in decision.deletes:
             batch.overwrites.append((delete.table, delete.values, False))

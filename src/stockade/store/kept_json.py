@@ -33,7 +33,8 @@ def encoded(encode: Callable[[T], bytes], value: T) -> bytes:
     """
     try:
         blob = encode(value)
-    except (TypeError, ValueError) as error:  # a UnicodeEncodeError, for half a surrogate pair, is a ValueError
+    # a UnicodeEncodeError, for half a surrogate pair, is a ValueError; lists in lists in lists are a RecursionError
+    except (TypeError, ValueError, RecursionError) as error:
         raise Unfit(f"tells what is not JSON: {error}") from error
     if len(blob) > MAX_BYTES:
         raise Unfit(f"tells what has {len(blob):,} bytes as JSON, of which {MAX_BYTES:,} fit")

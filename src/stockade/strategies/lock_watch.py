@@ -1,6 +1,7 @@
 """Whether the lock server can be used, told to the log once when that ends and once when it is back.
 
-Orders meet an outage first, and each of them fails; who reads the log wants two lines, not one for each order.
+Orders meet an outage first, and each of them fails; who reads the log wants two lines, not one for each order. A server
+that answers and refuses the login is of no more use than one that is away; at the start it ends the start.
 Neighbour: `locked` tells failures here.
 """
 
@@ -12,8 +13,9 @@ from stockade.locks import LockError, LockUnavailable
 from stockade.locks.aio import Provider
 
 ASK_AGAIN_S = 1.0  # between two questions to a server that is away
-PROBE = "stockade:probe"  # the lock that is tried: by the same way as the locks of orders
+PROBE = "stock:probe"  # the lock that is tried: by the same way and with the same rights as the locks of orders
 PROBE_LEASE_S = 3.0
+FIRST_WAIT_S = 1.0  # for which a start waits for the first answer
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ class LockWatch:
         self._away_since_s: float | None = None
         self._back_s = -ASK_AGAIN_S
         self._refused = 0
+        self._first: asyncio.Future[LockError | None] = asyncio.get_running_loop().create_future()  # a refusal, or None
         self._task: asyncio.Task[None] = asyncio.create_task(self._ask(), name="stockade-lock-server")
 
     def failed(self, error: LockError) -> None:
@@ -41,6 +44,18 @@ class LockWatch:
         self._away(error)
         if self._task.done():
             self._task = asyncio.create_task(self._ask(ASK_AGAIN_S), name="stockade-lock-server")
+
+    async def check(self) -> None:
+        """Wait for the first answer, `FIRST_WAIT_S` at most: a server that is away may come back, so it is no error.
+
+        Raises:
+            LockError: it answers, and refuses: the login, the database, a right, a certificate.
+        """
+        await asyncio.wait([self._first], timeout=FIRST_WAIT_S)
+        if not self._first.done():
+            self._first.set_result(None)
+        elif (refusal := self._first.result()) is not None:
+            raise refusal
 
     async def close(self) -> None:
         """Ask no more."""
@@ -53,21 +68,31 @@ class LockWatch:
             log.warning("the lock server of %s is away, its orders are refused until it is back: %s", self._name, error)
 
     async def _ask(self, pause_s: float = 0.0) -> None:
-        """Until it answers."""
-        while True:  # until it answers, or `close` cancels it
+        """Until it answers, and grants."""
+        while True:  # until it does, or `close` cancels it
             await asyncio.sleep(pause_s)
             pause_s = ASK_AGAIN_S
-            try:
-                lease = await self._locks.lock(PROBE, lease_s=PROBE_LEASE_S, renew=False).acquire(blocking=False)
-                if lease is not None:
-                    await lease.release()
-            except LockUnavailable as error:
-                self._away(error)
-                continue
-            except LockError as error:  # it answers, and refuses this one name: a user with few rights
-                log.debug("the lock server of %s refuses a probe: %s", self._name, error)
-            self._back()
-            return
+            error = await self._try()
+            if not self._first.done():
+                refusal = None if isinstance(error, LockUnavailable) else error
+                self._first.set_result(refusal)
+                if refusal is not None:  # whoever starts says so
+                    return
+            if error is None:
+                self._back()
+                return
+            self._away(error)
+
+    async def _try(self) -> LockError | None:
+        """Why no lock can be had now; None: one can, or somebody else has it."""
+        try:
+            await self._locks.inspect(PROBE)  # a server that refuses the login leaves nothing to withdraw
+            lease = await self._locks.lock(PROBE, lease_s=PROBE_LEASE_S, renew=False).acquire(blocking=False)
+            if lease is not None:
+                await lease.release()
+        except LockError as error:  # it cannot be reached, or it refuses us; both may be mended while we run
+            return error
+        return None
 
     def _back(self) -> None:
         if self._away_since_s is None:

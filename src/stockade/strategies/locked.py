@@ -23,7 +23,7 @@ from stockade.core import (
     Store,
     merged_keys,
 )
-from stockade.locks import LockTimeout, LockUnavailable, ProviderClosed
+from stockade.locks import LockError, LockTimeout, LockUnavailable, ProviderClosed
 from stockade.locks.aio import MultiLease, Provider
 from stockade.strategies.base import Retrying
 from stockade.strategies.lock_watch import LockWatch
@@ -65,10 +65,15 @@ class Locked(Retrying):
         return Guard(GuardKind.FENCE) if self.options.fence else Guard.VERSION
 
     async def start(self) -> None:
-        """Connect to the lock server."""
+        """Connect to the lock server; one that is away may come back later.
+
+        Raises:
+            LockError: it refuses the login, the database or the rights of the URL.
+        """
         if self._locks is None:
             self._locks = self.connect()
             self._watch = LockWatch(self.name, self._locks)
+            await self._watch.check()
 
     async def stop(self) -> None:
         """Let go of the lock server."""
@@ -109,13 +114,13 @@ class Locked(Retrying):
                 await locks.raise_fence(refused.key, refused.fence)
         except TimeoutError as error:
             raise Busy("the lock server did not answer in time", "DEPENDENCY_DOWN") from error
-        except (LockUnavailable, ProviderClosed) as error:
-            raise self._unreachable(error) from error
+        except LockError as error:  # it cannot be reached, or it refuses: a password was changed, a right taken away
+            raise self._unusable(error) from error
 
-    def _unreachable(self, error: LockUnavailable | ProviderClosed) -> Busy:
-        if self._watch is not None and isinstance(error, LockUnavailable):
+    def _unusable(self, error: LockError) -> Busy:
+        if self._watch is not None and not isinstance(error, ProviderClosed):
             self._watch.failed(error)
-        return Busy(f"the lock server cannot be reached: {error}", "DEPENDENCY_DOWN")
+        return Busy(f"the lock server cannot be used: {error}", "DEPENDENCY_DOWN")
 
     async def _under_locks(self, locks: Provider, command: Command, deadline: float) -> Accepted | Rejected:
         """The locks, one guarded transaction, and the locks given back."""
@@ -137,8 +142,8 @@ class Locked(Retrying):
             lease = await lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         except LockTimeout as error:
             raise Busy(str(error)) from error
-        except (LockUnavailable, ProviderClosed) as error:
-            raise self._unreachable(error) from error
+        except LockError as error:  # it cannot be reached, or it refuses: a password was changed, a right taken away
+            raise self._unusable(error) from error
         if lease is None:
             raise Busy(f"the locks of {', '.join(names)} did not come in {self.options.wait_s} s")
         return lease
@@ -163,7 +168,7 @@ class Locked(Retrying):
         except LockLost as error:
             self.lost += 1
             log.warning("lock lost before its transaction ended: %s", error)
-        except (LockUnavailable, ProviderClosed) as error:
+        except LockError as error:  # it cannot be reached, or it refuses
             self.unreleased += 1
             if self._watch is not None:
                 self._watch.failed(error)

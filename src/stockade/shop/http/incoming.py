@@ -92,7 +92,8 @@ async def read_body(receive: Receive, most_bytes: int, wait_s: float) -> bytes:
             while not _is_last(await receive(), body, most_bytes):
                 pass  # as long as a part is missing
     except TimeoutError:
-        raise Refusal("BODY_TIMEOUT", f"the body did not arrive within {wait_s:g} seconds") from None
+        late = f"the body did not arrive within {wait_s:g} seconds"
+        raise Refusal("BODY_TIMEOUT", late, ((b"connection", b"close"),)) from None  # RFC 9110, 15.5.9
     return bytes(body)
 
 
