@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import enum
 import re
 from dataclasses import dataclass, field
 from functools import reduce
@@ -22,6 +23,12 @@ from tests.store.conftest import soon
 S, U = Key("stock", "s"), Key("points", "u")
 ITEM = {"user_id": "u", "sku_id": "s", "quantity": 1}
 PRODUCT = {"id": "x", "name": "n", "category": "c", "status": "ACTIVE", "created_ms": 0}
+
+
+class Colour(str, enum.Enum):  # noqa: UP042 - as users still write it; its `str()` is "Colour.RED"
+    """A text of another type."""
+
+    RED = "red"
 
 
 class NoneOfOurs(NamedTuple):
@@ -102,6 +109,9 @@ DECISIONS = {
     "a missing key": (put({"name": "n"}, table="products"), "products without"),
     "a missing key of a guarded row": (put({"price": 1}, table="skus"), "skus without"),
     "nothing of a guarded row": (put({}, table="orders"), "orders without"),
+    "an object as a value": (put({**ITEM, "sku_id": NoneOfOurs(1)}), "a NoneOfOurs as sku_id"),
+    "an Enum as a value": (put({**ITEM, "sku_id": Colour.RED}), "a Colour as sku_id"),
+    "an object replaced": (put({**ITEM, "sku_id": object()}, replace=True), "replaces in cart_items a object"),
     "two shapes": (put(PRODUCT, {**PRODUCT, "id": "y", "folded_name": "n"}, table="products"), "the same columns"),
     "a guarded row replaced": (put({"id": "s"}, table="skus", replace=True), "by their keys"),
     "deleted by no key": (accepted(deletes=[Delete("cart_items", {"user_id": "u"})]), "not by its key"),

@@ -6,9 +6,23 @@ Neighbours: `fold` asks, `transact` makes it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Column, MetaData
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Enum,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    String,
+    Time,
+)
 
 from stockade.store import tables as own
 from stockade.store.resource import Resource
@@ -19,6 +33,10 @@ _STORES_OWN = frozenset(
     for table in (own.requests, own.ledger, own.outbox, own.positions, own.relay_parts, own.marks, own.guards_in_use)
 )
 _SET_BY_STORE = frozenset({"version", "stamp"})
+
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes})  # exactly: asyncmy writes others as their `str()`
+_PLAIN_TOO = (date, time, timedelta, Decimal)
+_PLAIN_COLUMNS = (String, Integer, Numeric, LargeBinary, Boolean, Date, DateTime, Time)
 
 Record = Mapping[str, Any]
 
@@ -61,6 +79,9 @@ class KnownTables:
             shapes = set(map(tuple, rows))
             for names in shapes:
                 self._examine(doing, table, names)
+            for row in rows:
+                if not _PLAIN.issuperset(map(type, row.values())):
+                    self._check_values(doing, table, row)
             if len(shapes) > 1 and len(set(map(frozenset, shapes))) > 1:
                 raise Unfit(f"{doing} {table} records that do not have the same columns")
 
@@ -84,6 +105,14 @@ class KnownTables:
             self._examine("deletes from", table, tuple(names))
         if replaced:
             self.check_inserts(replaced, "replaces in")
+
+    def _check_values(self, doing: str, name: str, row: Record) -> None:
+        """Refuse a value that some drivers would write as the text of its `str()`."""
+        for column, value in row.items():
+            if isinstance(value, _PLAIN_TOO) or type(value) in _PLAIN or not _is_plain(self._tables[name].c[column]):
+                continue
+            kind = type(value).__name__
+            raise Unfit(f"{doing} {name} a {kind} as {column}: give a value of a plain type, e.g. a text or an int")
 
     def _examine(self, doing: str, name: str, names: tuple[str, ...]) -> None:
         shape = (doing, name, names)
@@ -116,6 +145,11 @@ class KnownTables:
         needed = [c.name for c in table.c if _is_required(c) or (doing == "replaces in" and c.name in key)]
         missing = [each for each in needed if each not in names]
         return f"{name} without {_listed(missing)}" if missing else ""
+
+
+def _is_plain(column: Column[Any]) -> bool:
+    """Whether its values go to the driver as they are: those of JSON, an Enum or an own type SQLAlchemy makes."""
+    return isinstance(column.type, _PLAIN_COLUMNS) and not isinstance(column.type, Enum)
 
 
 def _is_required(column: Column[Any]) -> bool:
