@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sqlite3
 import subprocess
 import tempfile
@@ -18,10 +19,12 @@ from stockade.cli import app
 from stockade.cli.advice import advice
 from stockade.shop.settings import Settings
 from stockade.shop.wiring import open_database
-from tests.cli.service import stockade
+from tests.cli.service import Service, stockade
 
 SECRET = "s3cret"
 LIMIT_S = 10
+ROOT = Path(__file__).parents[2]
+RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 def refused(command, url):
@@ -103,6 +106,93 @@ async def test_rights_on_mariadb(mariadb_database):
         await owner.close()
     for each in said:
         assert f"GRANT SELECT, INSERT, UPDATE, DELETE ON {place}.* TO '{name}'" in each
+
+
+def documented(place, user):
+    """The statements of docs/compatibility.md that give a PostgreSQL user what the shop needs."""
+    page = (ROOT / "docs" / "compatibility.md").read_text()
+    found = re.findall(r"^    (GRANT .*) IN SCHEMA public TO app;$", page, re.MULTILINE)
+    return [f"{each} IN SCHEMA {place} TO {user}" for each in found]
+
+
+async def ordered(url, folder):
+    """The status of an order that a service under this URL was sent."""
+    with Service(folder, "--database", url) as service:
+        async with service.client("user-1") as http:
+            body = {"lines": [{"sku_id": "sku-1", "quantity": 1}], "pay": "POINTS"}
+            return (await http.post("/v1/orders", json=body, headers={"Idempotency-Key": "first"})).status_code
+
+
+async def test_documented_rights_are_enough_on_postgresql(postgres_database, postgres_user, tmp_path):
+    """With the rights of docs/compatibility.md an order is accepted; with one less, nothing that writes starts."""
+    theirs = as_user(postgres_database, postgres_user)
+    await commands((run, "migrate", "--database", postgres_database))
+    await told(postgres_database, *documented("public", postgres_user))
+    await commands((run, "demo", "--database", theirs))
+    assert await ordered(theirs, tmp_path) == 201
+    for right, thing in (
+        *((each, "table orders") for each in RIGHTS),
+        ("INSERT", "table inbox"),
+        ("USAGE", "sequence outbox_id_seq"),
+    ):
+        on = thing.removeprefix("table ")
+        await told(postgres_database, f"REVOKE {right} ON {on} FROM {postgres_user}")
+        (said,) = await commands((refused, "demo", theirs))
+        assert f"permission denied for {thing} in schema public for user {postgres_user}: {right} is missing;" in said
+        assert all(each in said for each in documented("public", postgres_user))
+        await told(postgres_database, f"GRANT {right} ON {on} TO {postgres_user}")
+    await told(postgres_database, f"REVOKE USAGE ON SEQUENCE outbox_id_seq FROM {postgres_user}")
+    for words in (("serve", "--port", 0), ("worker", "--set", "kafka_bootstrap=127.0.0.1:1")):
+        done = await asyncio.to_thread(stockade, tmp_path, *words, "--database", theirs)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO" in done.stderr
+    await commands((run, "audit", "--database", theirs))
+
+
+async def test_documented_rights_are_enough_on_mariadb(mariadb_database, tmp_path):
+    """With the four rights an order is accepted; with one less, nothing that writes starts."""
+    place = make_url(mariadb_database).database
+    name = f"w_{place}"[:32]
+    theirs, user = as_user(mariadb_database, name), f"`{name}`@'%'"
+    await commands((run, "migrate", "--database", mariadb_database))
+    owner = await open_database(Settings(database=mariadb_database))
+
+    async def grant(statement):
+        await owner.read(lambda connection: connection.execute(text(statement)))
+
+    try:
+        await grant(f"CREATE USER {user} IDENTIFIED BY '{SECRET}'")
+        await grant(f"GRANT {', '.join(RIGHTS)} ON {place}.* TO {user}")
+        await commands((run, "demo", "--database", theirs))
+        assert await ordered(theirs, tmp_path) == 201
+        for right in RIGHTS:
+            await grant(f"REVOKE ALL ON {place}.* FROM {user}")
+            await grant(f"GRANT {', '.join({*RIGHTS} - {right})} ON {place}.* TO {user}")
+            if right == "SELECT":  # without it on any table the schema is not found
+                await grant(f"GRANT SELECT ON {place}.stockade_schema TO {user}")
+            (said,) = await commands((refused, "demo", theirs))
+            assert f"{right} command denied to user" in said
+            assert f"GRANT SELECT, INSERT, UPDATE, DELETE ON {place}.* TO '{name}'" in said
+        await grant(f"DROP USER {user}")
+    finally:
+        await owner.close()
+
+
+@pytest.mark.pgbouncer
+@pytest.mark.postgres
+async def test_rights_behind_a_pooler(servers):
+    """In transaction mode the same line, and with the rights the same start."""
+    server = servers.postgres()
+    pooler = servers.pgbouncer(server)
+    await commands((run, "migrate", "--database", server.url))
+    await told(server.url, "CREATE USER app", "CREATE USER owner SUPERUSER")
+    owner = make_url(server.url).set(username="owner").render_as_string()
+    # the pooler logs in as one user, who is `app` from then on
+    await told(owner, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO app", "ALTER ROLE stockade SET role = app")
+    (said,) = await commands((refused, "demo", pooler.url))
+    assert all(each in said for each in documented("public", "app"))
+    await told(owner, *documented("public", "app"))
+    await commands((run, "demo", "--database", pooler.url))
 
 
 @pytest.mark.pgbouncer

@@ -10,19 +10,20 @@ _MYSQL_RIGHTS = (
     "the shop needs: GRANT SELECT, INSERT, UPDATE, DELETE ON {place}.* TO {user}; `stockade migrate`: GRANT ALL"
 )
 
+_UNSAID = {"place": "public", "user": "USER"}
 # words of a database -> what to do; groups of the pattern fill the braces
 _ADVICE = {
     r"permission denied for schema (?P<place>\S+)": (
         "the shop needs: GRANT USAGE ON SCHEMA {place} TO USER; `stockade migrate`: GRANT CREATE as well, which since "
         "PostgreSQL 15 nobody but the owner has in the schema public"
     ),
-    r"permission denied for (table|relation|sequence|view) ": (
-        "the shop needs: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO USER (by their owner, "
-        "after each `stockade migrate`)"
+    r"permission denied for (table|relation|sequence|view) \S+( in schema (?P<place>\S+) for user (?P<user>[^:]+):)?": (
+        "the shop needs: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {place} TO {user}; "
+        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA {place} TO {user} (by their owner, after each `stockade migrate`)"
     ),
     r'permission denied for database "?(?P<place>[^" ]+)': "its owner gives: GRANT CONNECT ON DATABASE {place} TO USER",
     r"must be owner of": _OWNER_MIGRATES,
-    r"command denied to user (?P<user>'[^']*')\S* for table [`'](?P<place>[^`'.]+)": _MYSQL_RIGHTS,
+    r"command denied to user (?P<user>'[^']*')\S* for (column \S+ in )?table [`'](?P<place>[^`'.]+)": _MYSQL_RIGHTS,
     r"Access denied for user (?P<user>'[^']*')\S* to database [`'](?P<place>[^`']+)": _MYSQL_RIGHTS,
     r"statement pooling mode": "set pool_mode of the pooler to session or transaction for this database",
     r"attempt to write a readonly database": (
@@ -54,5 +55,6 @@ def advice(message: str) -> str:
     """
     for words, what in _ADVICE.items():
         if found := re.search(words, message):
-            return f"; {what.format(**found.groupdict())}"
+            said = {name: value for name, value in found.groupdict().items() if value}
+            return f"; {what.format(**(_UNSAID | said))}"
     return ""

@@ -40,7 +40,7 @@ async def _work(settings: "Settings") -> None:
 
     from stockade.shop import logs
     from stockade.shop.process import settle
-    from stockade.shop.schema import require_schema
+    from stockade.shop.schema import require_writable
     from stockade.shop.wiring import open_worker
 
     require_brokers(settings)
@@ -48,6 +48,6 @@ async def _work(settings: "Settings") -> None:
     stop = asyncio.Event()
     for sig in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sig, stop.set)
-    async with open_worker(settings, logs.logger().info, before=partial(require_schema, settings)) as work:
+    async with open_worker(settings, logs.logger().info, before=partial(require_writable, settings)) as work:
         settle()
         await work.run(stop)

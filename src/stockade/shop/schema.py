@@ -1,6 +1,7 @@
 """Whose schema may be changed without being asked: only that of a database which is ours alone.
 
-Neighbours: `store.migrate` changes it; `serve` and `demo` ask here before they use a database.
+Neighbours: `store.migrate` changes it; `store.rights` knows what a user may do; the commands ask here before they use a
+database.
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ from stockade.shop.settings import BadSetting, Settings
 from stockade.shop.strategy_choice import in_memory
 from stockade.store import Database
 from stockade.store.migrate import current_revision, is_known, migrate, newest_revision
+from stockade.store.rights import missing_rights
 from stockade.store.url import read_url
 
 _NEWER = "which a newer version of stockade has made: use that version or a later one"
@@ -49,6 +51,19 @@ async def require_schema(settings: Settings, database: Database) -> None:
             "" if revision else " (if that was done: this user may not see its tables, or another schema is searched)"
         )
         raise BadSetting(f"{name}: {shown} has {found}, not {wanted}; {to_make}{unseen}")
+
+
+async def require_writable(settings: Settings, database: Database) -> None:
+    """Refuse a database whose schema is not current, or that this user may not write: every order would meet it.
+
+    Raises:
+        BadSetting: it is one; the message names the command to run, or the right that is missing.
+    """
+    await require_schema(settings, database)
+    missing = await database.read(missing_rights, timeout_s=settings.wait_s)
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise BadSetting(f"{settings.named('database')}: {missing[0]}{more}")
 
 
 async def require_known(settings: Settings, database: Database) -> None:
@@ -103,15 +118,15 @@ def _option(settings: Settings) -> str:
 
 
 async def ensure_schema(settings: Settings, database: Database) -> None:
-    """Migrate a database that is ours alone (the default file, or one in memory); refuse any other that is not current.
+    """Migrate a database that is ours alone (the default file, or one in memory); refuse any other that is not ready.
 
     Several processes may do this at once: migrations take turns, and the later ones find nothing to do.
 
     Raises:
-        BadSetting: the schema is not current; the message names the command to run.
+        BadSetting: as `require_writable`.
     """
     make_folder(settings)
     own = settings.uses_default_database or in_memory(settings)
     if own and await current_revision(database) != newest_revision():
         await migrate(database)
-    await require_schema(settings, database)
+    await require_writable(settings, database)
