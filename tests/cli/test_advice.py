@@ -287,6 +287,7 @@ def test_a_file_that_another_program_holds(tmp_path):
         ("cannot execute UPDATE in a read-only transaction", "takes no writes"),
         ("gave no connection: Connection refused (111)", "is the server running"),
         ("must be owner of table orders", "as the owner"),
+        ("no schema has been selected to create in", "CREATE SCHEMA shop"),
         ("permission denied for database shop", "GRANT CONNECT ON DATABASE shop TO USER"),
         ("something that nobody knows", ""),
     ],

@@ -129,6 +129,30 @@ async def test_encryption(tls_servers, certificates):
     assert seen == TABLE
 
 
+STRANGER = "its certificate is not from an authority in {folder}/stranger.pem"
+OTHER_HOST = "its certificate does not name this host"
+WHY = [
+    ("postgres", "?sslrootcert={folder}/stranger.pem", STRANGER),
+    ("postgres", "@localhost?sslrootcert={folder}/authority.pem", OTHER_HOST),
+    ("plain postgres", "?sslmode=require", "sslmode=require, and the server offers no TLS"),
+    ("mariadb", "?ssl_ca={folder}/stranger.pem", STRANGER),
+    ("mariadb", "?ssl_mode=VERIFY_IDENTITY", "its certificate is not from an authority that is trusted here"),
+    ("mariadb", "@localhost?ssl_mode=VERIFY_IDENTITY&ssl_ca={folder}/authority.pem", OTHER_HOST),
+    ("plain mariadb", "?ssl_mode=REQUIRED", "ssl_mode=REQUIRED, and the server offers no TLS"),
+]
+
+
+@pytest.mark.parametrize(("kind", "asked", "why"), WHY)
+async def test_why_a_server_is_refused(tls_servers, certificates, kind, asked, why):
+    """The line says what this client does not accept, without the words of OpenSSL and without blaming the server."""
+    with pytest.raises((AccessRefused, Busy)) as caught:
+        await Database.open(url_of(tls_servers[kind], asked, certificates))
+    said = str(caught.value)
+    assert why.format(folder=certificates) in said
+    assert "_ssl.c" not in said
+    assert "refuses" not in said
+
+
 async def test_certificates_of_clients(tls_servers, certificates):
     """A user who has to show a certificate comes in with it, and not without it."""
     postgres, mariadb = tls_servers["postgres"], tls_servers["mariadb"]

@@ -22,6 +22,9 @@ _ADVICE = {
         "GRANT USAGE ON ALL SEQUENCES IN SCHEMA {place} TO {user} (by their owner, after each `stockade migrate`)"
     ),
     r'permission denied for database "?(?P<place>[^" ]+)': "its owner gives: GRANT CONNECT ON DATABASE {place} TO USER",
+    r"no schema has been selected to create in": (
+        "make the schema that search_path names, e.g. CREATE SCHEMA shop, or let this user use it"
+    ),
     r"must be owner of": _OWNER_MIGRATES,
     r"command denied to user (?P<user>'[^']*')\S* for (column \S+ in )?table [`'](?P<place>[^`'.]+)": _MYSQL_RIGHTS,
     r"Access denied for user (?P<user>'[^']*')\S* to database [`'](?P<place>[^`']+)": _MYSQL_RIGHTS,

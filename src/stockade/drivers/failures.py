@@ -207,14 +207,34 @@ def describe(error: BaseException) -> str:
     return hide_password(line) if "://" in line else line
 
 
+# OpenSSL's X509_V_ERR_… (x509_vfy.h)
+_UNKNOWN_ISSUER, _OTHER_HOST = (2, 18, 19, 20, 21), (62, 64)
+
+
+def _distrust(error: BaseException, authorities: str) -> str | None:
+    """Why this client does not accept the server's certificate; None where that is not what happened."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__
+    if cause is None:
+        return None
+    if cause.verify_code in _UNKNOWN_ISSUER:
+        whose = f"in {authorities}" if authorities else "that is trusted here"
+        return f"its certificate is not from an authority {whose}"
+    if cause.verify_code in _OTHER_HOST:
+        return "its certificate does not name this host: use a name in the URL that it has"
+    return f"its certificate is not accepted here: {cause.verify_message}"
+
+
 @asynccontextmanager
-async def reaching(kind: str, place: str, limit_s: float) -> AsyncIterator[None]:
+async def reaching(kind: str, place: str, limit_s: float, authorities: str = "") -> AsyncIterator[None]:
     """Bound what connects to a server, and say in one line why it did not.
 
     Args:
         kind: of the server, for the message.
         place: of the server, for the message.
         limit_s: longest time in seconds.
+        authorities: the file of those whose certificates are accepted, for the message; empty: the machine's own.
 
     Raises:
         ConnectFailed: nobody there, no answer in time, or no server of this kind; trying again later may help.
@@ -229,6 +249,8 @@ async def reaching(kind: str, place: str, limit_s: float) -> AsyncIterator[None]
     except TimeoutError as error:
         raise ConnectFailed(f"{kind} at {place} gave no connection within {limit_s:g} s") from error
     except Exception as error:
+        if said := _distrust(error, authorities):
+            raise AccessRefused(f"{kind} at {place}: {said}") from error
         # whatever it was: while a connection is made every error means that there is none
         if classify(error) is Failure.REFUSED:
             raise AccessRefused(f"{kind} at {place} refuses: {describe(error)}") from error

@@ -55,6 +55,7 @@ class MySQLAddress:
         ssl_mode: one of `SSL_MODES`.
         context: for TLS, None under DISABLED.
         connect_timeout_s: longest time to connect in seconds, greeting and handshake included.
+        authorities: file of those to trust, for messages; empty: the machine's own.
     """
 
     url: str
@@ -67,6 +68,7 @@ class MySQLAddress:
     ssl_mode: str
     context: ssl.SSLContext | None
     connect_timeout_s: float
+    authorities: str = ""
 
     def __repr__(self) -> str:
         return f"MySQLAddress({hide_password(self.url)!r})"
@@ -103,6 +105,7 @@ class MySQLAddress:
             ssl_mode=mode,
             context=_context(parts, mode),
             connect_timeout_s=seconds(given, "connect_timeout") or connect_wait_s,
+            authorities=given.get("ssl_ca", ""),
         )
 
     def options(self) -> dict[str, Any]:
@@ -133,7 +136,7 @@ class MySQLAddress:
         """
         options = {**self.options(), **more}
         limit_s = min(self.connect_timeout_s, timeout_s or self.connect_timeout_s)
-        async with reaching("MariaDB or MySQL", self.place, limit_s):
+        async with reaching("MariaDB or MySQL", self.place, limit_s, self.authorities):
             connection = _unconnected(options, limit_s)
             try:
                 await connection.connect()

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from stockade.core.secrets import hide_password
-from stockade.drivers.failures import AccessRefused, reaching
+from stockade.drivers.failures import AccessRefused, ConnectFailed, reaching
 from stockade.drivers.timely_loop import TimelyLoop
 from stockade.drivers.tls import TlsFiles, load_files
 from stockade.drivers.url import (
@@ -148,8 +148,17 @@ class PostgresAddress:
 
         options = {**self.options(**more.pop("server_settings", {})), **more}
         limit_s = min(self.connect_timeout_s, timeout_s or self.connect_timeout_s)
-        async with reaching("PostgreSQL", self.place, limit_s):
-            return await _first(asyncpg, self._each(options), limit_s)
+        tls = dict(self.tls)
+        authorities = tls.get("sslrootcert") or os.environ.get("PGSSLROOTCERT") or "~/.postgresql/root.crt"
+        async with reaching("PostgreSQL", self.place, limit_s, authorities):
+            try:
+                return await _first(asyncpg, self._each(options), limit_s)
+            except ConnectionError as error:
+                mode = tls.get("sslmode") or os.environ.get("PGSSLMODE")
+                if mode not in _VERIFYING or "rejected SSL upgrade" not in str(error):
+                    raise
+                said = f"sslmode={mode}, and the server offers no TLS"
+                raise ConnectFailed(f"PostgreSQL at {self.place}: {said}") from error
 
     @property
     def place(self) -> str:
