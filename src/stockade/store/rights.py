@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Executable, Table, delete, false, insert, sel
 from sqlalchemy.exc import DBAPIError
 
 from stockade.drivers.failures import Failure, classify, describe
-from stockade.store.tables import metadata
+from stockade.store.tables import ledger, metadata
 
 # The sequences are those of serial columns: one of an identity column belongs to its table and needs no right.
 _MISSING = """
@@ -16,7 +16,7 @@ WITH ours AS (
 ), missing AS (
     SELECT 'table' AS kind, o.relname, o.relnamespace, r AS wanted
     FROM ours o CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
-    WHERE NOT has_table_privilege(o.oid, r)
+    WHERE NOT has_table_privilege(o.oid, r) AND NOT (o.relname = 'ledger' AND r IN ('UPDATE', 'DELETE'))
     UNION ALL
     SELECT 'sequence', s.relname, s.relnamespace, 'USAGE'
     FROM ours o
@@ -48,14 +48,16 @@ def missing_rights(connection: Connection) -> list[str]:
 
 
 def _writes(table: Table) -> tuple[Executable, ...]:
-    """A statement for each way to write, that finds no row: the server checks the right, and that to read, first."""
+    """A statement for each way to write, that finds no row: the server checks the right, and that to read, first.
+
+    The ledger is only added to: whoever makes it safe by taking the other rights away may.
+    """
     column = next(iter(table.primary_key))
     rows = select(table).where(false())
-    return (
-        insert(table).from_select(list(table.c), rows, include_defaults=False),
-        update(table).where(false()).values({column: column}),
-        delete(table).where(false()),
-    )
+    add = insert(table).from_select(list(table.c), rows, include_defaults=False)
+    if table is ledger:
+        return (add,)
+    return add, update(table).where(false()).values({column: column}), delete(table).where(false())
 
 
 def _refusal(connection: Connection, statement: Executable) -> str:
