@@ -60,6 +60,7 @@ class GroupReader:
         self._log, self._listener, self._yield_s = log, listener, yield_s
         self._loop = asyncio.get_running_loop()
         self._orders: deque[tuple[int, Callable[[], None]]] = deque()  # what the loop asks of the thread, by partition
+        self._held_up: set[int] = set()  # partitions of which an order has failed, and is tried again
         self._positions: dict[int, int] = {}
         self._stop = threading.Event()
         self._consumer: Any = make(self._kafka.Consumer, _settings(log))
@@ -147,10 +148,13 @@ class GroupReader:
                 continue
             try:
                 order()
+                self._held_up.discard(part)
             except self._kafka.KafkaException as error:
                 if error.args[0].fatal():
                     raise
-                log.warning("Kafka's client cannot yet go on with partition %d: %s", part, error)
+                if part not in self._held_up:  # once, not for each try
+                    self._held_up.add(part)
+                    log.warning("Kafka's client cannot yet go on with partition %d: %s", part, error)
                 self._orders.append((part, order))
 
     def _commit(self) -> None:
