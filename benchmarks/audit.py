@@ -26,11 +26,11 @@ from benchmarks.ground import SERVER_SETTINGS, open_ground
 from benchmarks.grown import Grown
 from benchmarks.harness import Loop, Pace
 from benchmarks.ours import strategy_on
-from stockade.lab.servers import Server, Servers
+from stockade.devservers import Server, Servers
 from stockade.shop.audit import LongAudit
 from stockade.store import Database
-from stockade.store.migrate import migrate
-from stockade.store.tables import metadata
+from stockade.store.schema.migrate import migrate
+from stockade.store.schema.tables import metadata
 
 SQLITE_ORDERS = 200_000
 WAIT_S = 3_600.0

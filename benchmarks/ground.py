@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, select, text, true
 
-from stockade.lab.servers import Server, Servers
-from stockade.shop.ids import TIME_DIGITS, new_request_id
-from stockade.shop.words import ORDER_PLACED, POINTS
-from stockade.store import Database, tables
-from stockade.store.migrate import migrate
-from stockade.store.postgres import POINT_LOOKUPS
+from stockade.devservers import Server, Servers
+from stockade.shop.model.constants import ORDER_PLACED, POINTS
+from stockade.shop.model.ids import TIME_DIGITS, new_request_id
+from stockade.store import Database
+from stockade.store.postgres.dialect import POINT_LOOKUPS
+from stockade.store.schema import tables
+from stockade.store.schema.migrate import migrate
 
 HOT = "hot-sku"
 PRODUCT = "hot-product"

@@ -18,8 +18,8 @@ import redis
 from benchmarks.locks.contenders import ours
 from benchmarks.locks.runs import contended_tasks
 from stockade.locks import RedisTuning, aio
-from stockade.locks.wire.multiplexed import MultiplexedTransport
-from stockade.locks.wire.transport import Gap, Heard
+from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
+from stockade.locks.redis.transport.transport import Gap, Heard
 
 PATIENCE_S = 10.0
 HOLDER = "print('there')\nlocks.lock('a', lease_s=0.5).acquire()\nprint('held')\nsys.stdin.read()"

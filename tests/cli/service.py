@@ -9,12 +9,12 @@ import time
 import httpx2
 
 from stockade.shop.audit import audit, summary
+from stockade.shop.bootstrap import open_shop
+from stockade.shop.config.settings import Settings
 from stockade.shop.demo import create_demo
-from stockade.shop.settings import Settings
 from stockade.shop.tokens import Tokens
-from stockade.shop.wiring import open_shop
 from stockade.store import Database
-from stockade.store.migrate import migrate
+from stockade.store.schema.migrate import migrate
 
 READY_LIMIT_S = 60
 STOP_LIMIT_S = 30

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from stockade import __version__
 from stockade.cli import app
-from stockade.shop.settings import Settings
+from stockade.shop.config.settings import Settings
 from stockade.shop.tokens import Tokens, token_secret
 from stockade.strategies import registry
 from tests.cli.service import stockade

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from stockade.cli import app
+from stockade.kafka.producer import Writer
 from stockade.store.outbox import Outbox
-from stockade.strategies.kafka_writer import Writer
 from tests.cli.test_commands import assert_one_line
 from tests.kafka.rig import accepted, rigged
 from tests.kafka.test_poison import Mended
@@ -54,7 +54,7 @@ async def listed(rig):
 
 async def test_dead_letters_of_the_log(rig):
     """Garbage and an order that failed on a bug are listed with reasons; the order, sent again, is decided, once."""
-    from stockade.shop.resources import SHOP_RESOURCES
+    from stockade.shop.model.resources import SHOP_RESOURCES
 
     assert await listed(rig) == {}
     store, cursed = Mended(rig.database, SHOP_RESOURCES), rig.order(user="cursed")

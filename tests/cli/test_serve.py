@@ -13,8 +13,8 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stockade.shop.http.supervisor import MAX_RESTARTS, Supervisor, WorkersFailed
-from stockade.shop.settings import Settings
+from stockade.shop.config.settings import Settings
+from stockade.shop.http.server.supervisor import MAX_RESTARTS, Supervisor, WorkersFailed
 from tests.cli import service as services
 from tests.cli.service import Service, audited, prepared, stockade, token
 from tests.waiting import eventually, eventually_async

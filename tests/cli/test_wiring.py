@@ -6,13 +6,13 @@ import time
 import pytest
 
 from stockade.shop import queries
+from stockade.shop.bootstrap import open_shop
 from stockade.shop.commands import CreateProduct, NewSku, OrderLine, PlaceOrder
-from stockade.shop.ids import derived_id
-from stockade.shop.redis_servers import redis_urls
-from stockade.shop.settings import BadSetting, Settings
-from stockade.shop.strategy_choice import check, check_servers
-from stockade.shop.wiring import open_shop
-from stockade.store.migrate import create_all
+from stockade.shop.config.redis_servers import redis_urls
+from stockade.shop.config.settings import BadSetting, Settings
+from stockade.shop.config.strategy_choice import check, check_servers
+from stockade.shop.model.ids import derived_id
+from stockade.store.schema.migrate import create_all
 from tests.waiting import eventually_async
 
 SERVERS = [f"redis://{name}:1/0" for name in ("one", "two", "three", "four")]

@@ -8,12 +8,12 @@ from sqlalchemy import select
 
 from stockade.core import Accepted, Backoff, Busy, FenceRefused, Rejected
 from stockade.locks import RedisLocks
+from stockade.shop.bootstrap import open_shop
 from stockade.shop.commands.charge_points import ChargePoints
-from stockade.shop.ids import derived_id
-from stockade.shop.settings import Settings
-from stockade.shop.wiring import open_shop
-from stockade.store.migrate import create_all
-from stockade.store.tables import skus
+from stockade.shop.config.settings import Settings
+from stockade.shop.model.ids import derived_id
+from stockade.store.schema.migrate import create_all
+from stockade.store.schema.tables import skus
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.contract.conftest import NOW_MS, Bench

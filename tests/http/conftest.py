@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
-from stockade.shop.http.app import create_app
-from stockade.shop.settings import Settings
-from stockade.shop.wiring import open_shop
+from stockade.shop.bootstrap import open_shop
+from stockade.shop.config.settings import Settings
+from stockade.shop.http.routing.app import create_app
 from stockade.store import Database
-from stockade.store.migrate import migrate
+from stockade.store.schema.migrate import migrate
 
 SECRET = "a secret that is only used by tests"
 

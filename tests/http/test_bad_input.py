@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from stockade.shop.http.codes import CODES
-from stockade.shop.http.route import Access
-from stockade.shop.http.routes import ROUTES
+from stockade.shop.http.responses.error_codes import CODES
+from stockade.shop.http.routing.route import Access
+from stockade.shop.http.routing.routes import ROUTES
 
 HUGE = 10**30
 ORDER = "/v1/orders"

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from stockade.shop.strategy_choice import RESOURCES
+from stockade.shop.config.strategy_choice import RESOURCES
 from stockade.strategies import registry
 from tests.http.test_bad_input import assert_problem
 from tests.http.test_operations import samples
@@ -124,8 +124,8 @@ async def test_b11_no_charge_of_nothing_or_less(client, amount):
     assert (await client.get("/v1/users/ann/points")).status_code == 404
 
 
-ON_SQLITE = [name for name in registry.names() if "sqlite" in registry.promise(name).databases]
-LOCAL = [name for name in ON_SQLITE if not registry.promise(name).needs]
+ON_SQLITE = [name for name in registry.names() if "sqlite" in registry.guarantees(name).databases]
+LOCAL = [name for name in ON_SQLITE if not registry.guarantees(name).needs]
 
 
 @pytest.mark.parametrize("name", LOCAL)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from stockade.shop.http.codes import CODES
-from stockade.shop.http.routes import ROUTES
-from stockade.shop.settings import allowed, described
+from stockade.shop.config.settings import allowed, described
+from stockade.shop.http.responses.error_codes import CODES
+from stockade.shop.http.routing.routes import ROUTES
 
 DOCS = Path(__file__).parents[2] / "docs"
 

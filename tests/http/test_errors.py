@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from stockade.core import Busy, Conflict, LockInTransaction, LockLost, RequestReused, Unknown
-from stockade.shop import logs
-from stockade.shop.http.codes import CODES
-from stockade.shop.http.problems import of_error, retry_after
-from stockade.shop.ids import TIME_DIGITS, request_id_of
+from stockade.core import Busy, Conflict, IdempotencyKeyReused, LockInTransaction, LockLost, Unknown
+from stockade.shop.http.responses.error_codes import CODES
+from stockade.shop.http.responses.problems import of_error, retry_after
+from stockade.shop.model.ids import TIME_DIGITS, request_id_of
+from stockade.shop.operations import logs
 from tests.http.stand_ins import Failing, Held
 from tests.http.test_bad_input import assert_problem
 
@@ -22,7 +22,7 @@ ERRORS = [
     (Conflict("version.internal"), 409, "CONFLICT_RETRY", "none"),
     (Unknown("reply lost"), 504, "OUTCOME_UNKNOWN", "unknown"),
     (LockLost("late.internal"), 503, "LOCK_LOST", "unknown"),
-    (RequestReused("other.internal"), 422, "IDEMPOTENCY_KEY_REUSED", "none"),
+    (IdempotencyKeyReused("other.internal"), 422, "IDEMPOTENCY_KEY_REUSED", "none"),
     (LockInTransaction("bug.internal"), 500, "INTERNAL_ERROR", "unknown"),
     (ZeroDivisionError("secret.internal"), 500, "INTERNAL_ERROR", "unknown"),
     (Busy("odd.internal", "NEVER_HEARD_OF"), 500, "INTERNAL_ERROR", "unknown"),
@@ -89,7 +89,7 @@ def test_retry_after_is_whole_seconds_rounded_up():
 
 def test_an_error_of_the_vocabulary_is_never_an_accident():
     """Every code that strategies and the store may raise has a row in the table."""
-    for error in (Conflict("x"), Unknown("x"), LockLost("x"), RequestReused("x")):
+    for error in (Conflict("x"), Unknown("x"), LockLost("x"), IdempotencyKeyReused("x")):
         assert error.code in CODES
         assert of_error(error) is not None
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from stockade.shop.http.idempotency import MAX_KEY_LENGTH, read_key
-from stockade.shop.http.problems import Refusal
+from stockade.shop.http.requests.idempotency import MAX_KEY_LENGTH, read_key
+from stockade.shop.http.responses.problems import Refusal
 from tests.http.stand_ins import Failing, Held
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from stockade.shop.http.incoming import ClientGone, read_body, read_head
-from stockade.shop.http.problems import Refusal
+from stockade.shop.http.requests.request_parsing import ClientGone, read_body, read_head
+from stockade.shop.http.responses.problems import Refusal
 
 
 def messages(*given):

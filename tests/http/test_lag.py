@@ -5,7 +5,7 @@ import math
 import pytest
 
 from stockade.core import Busy
-from stockade.shop.lag import KEEP_S
+from stockade.shop.operations.backlog import KEEP_S
 from stockade.store.outbox import Outbox
 from tests.http.test_operations import Clock, samples
 

@@ -8,12 +8,12 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from stockade.shop.http import open_files
-from stockade.shop.http.limited import LimitedProtocol, Limits
-from stockade.shop.http.one_write import OneWriteProtocol
-from stockade.shop.http.open_files import OTHERS, PER_POOLED, connections_within
-from stockade.shop.http.server import _limits
-from stockade.shop.settings import Settings
+from stockade.shop.config.settings import Settings
+from stockade.shop.http.server import open_files
+from stockade.shop.http.server.buffered_protocol import OneWriteProtocol
+from stockade.shop.http.server.connection_limits import LimitedProtocol, Limits
+from stockade.shop.http.server.open_files import OTHERS, PER_POOLED, connections_within
+from stockade.shop.http.server.server import _limits
 
 WAIT_S = 0.2  # the limit under test
 LONG_S = 10.0  # in which it has to act

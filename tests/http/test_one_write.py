@@ -7,7 +7,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from stockade.shop.http.one_write import OneWrite, OneWriteProtocol
+from stockade.shop.http.server.buffered_protocol import OneWrite, OneWriteProtocol
 
 HEAD = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
 

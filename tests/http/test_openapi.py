@@ -12,10 +12,10 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from stockade.shop.http.codes import CODES
-from stockade.shop.http.openapi import document
-from stockade.shop.http.route import Access
-from stockade.shop.http.routes import ROUTES
+from stockade.shop.http.responses.error_codes import CODES
+from stockade.shop.http.routing.openapi import document
+from stockade.shop.http.routing.route import Access
+from stockade.shop.http.routing.routes import ROUTES
 from tests.cli.service import Service, audited, prepared, token
 
 HOOKS = Path(__file__).parent / "schemathesis_hooks.py"

@@ -7,9 +7,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from stockade.shop.http.kept import Kept
-from stockade.shop.http.reply import Reply
-from stockade.store.migrate import VERSION_TABLE, newest_revision
+from stockade.shop.http.responses.response import Reply
+from stockade.shop.http.responses.response_cache import Kept
+from stockade.store.schema.migrate import VERSION_TABLE, newest_revision
 from tests.http.stand_ins import Failing, Held
 
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
-from stockade.shop.http import replies
-from stockade.shop.http.routes import ROUTES
-from stockade.store.tables import skus
+from stockade.shop.http.responses import response_schemas
+from stockade.shop.http.routing.routes import ROUTES
+from stockade.store.schema.tables import skus
 
 
 async def test_an_order_paid_with_points(client):
@@ -120,13 +120,13 @@ async def damage(client, sku):
 
 
 COMMANDS = {
-    "place_order": ("POST", "/v1/orders", replies.Ordered),
-    "charge": ("POST", "/v1/users/{user_id}/point-charges", replies.Charged),
-    "pay": ("POST", "/v1/orders/{order_id}/payments", replies.Paid),
-    "cancel": ("POST", "/v1/orders/{order_id}/cancel", replies.Cancelled),
-    "adjust": ("POST", "/v1/skus/{sku_id}/stock-adjustments", replies.Adjusted),
-    "put": ("PUT", "/v1/users/{user_id}/cart/items/{sku_id}", replies.InCart),
-    "create": ("POST", "/v1/products", replies.CreatedProduct),
+    "place_order": ("POST", "/v1/orders", response_schemas.Ordered),
+    "charge": ("POST", "/v1/users/{user_id}/point-charges", response_schemas.Charged),
+    "pay": ("POST", "/v1/orders/{order_id}/payments", response_schemas.Paid),
+    "cancel": ("POST", "/v1/orders/{order_id}/cancel", response_schemas.Cancelled),
+    "adjust": ("POST", "/v1/skus/{sku_id}/stock-adjustments", response_schemas.Adjusted),
+    "put": ("PUT", "/v1/users/{user_id}/cart/items/{sku_id}", response_schemas.InCart),
+    "create": ("POST", "/v1/products", response_schemas.CreatedProduct),
 }
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from stockade.core import Busy, Pending, Unknown
-from stockade.shop.http.incoming import read_head
+from stockade.shop.http.requests.request_parsing import read_head
 from tests.http.stand_ins import Failing
 from tests.http.test_bad_input import assert_problem
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stockade.shop.http.routes import ROUTES
+from stockade.shop.http.routing.routes import ROUTES
 from tests.http.test_bad_input import assert_problem, filled
 
 GOOD = [

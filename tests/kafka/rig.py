@@ -13,18 +13,18 @@ from uuid import uuid4
 from sqlalchemy import func, select
 
 from stockade.core import Accepted, Guard
+from stockade.kafka.options import KafkaOptions
+from stockade.kafka.topics import Topics
+from stockade.kafka.worker import Worker
 from stockade.shop.audit import audit
 from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder
-from stockade.shop.ids import derived_id
-from stockade.shop.resources import SHOP_RESOURCES
-from stockade.shop.wire import encode_command
-from stockade.shop.worker import Worker
+from stockade.shop.model.command_codec import encode_command
+from stockade.shop.model.ids import derived_id
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
-from stockade.store.positions import Positions
-from stockade.store.tables import ledger, orders, skus
+from stockade.store.consumer_offsets import Positions
+from stockade.store.schema.tables import ledger, orders, skus
 from stockade.strategies.kafka import Kafka
-from stockade.strategies.kafka_log import Topics
-from stockade.strategies.kafka_options import KafkaOptions
 from stockade.strategies.options import Options
 from tests.store.conftest import opened
 from tests.store.told import breaks
@@ -175,7 +175,7 @@ class Rig:
 
     async def decided(self, commands):
         """Whether every command has its outcome."""
-        from stockade.store.tables import requests
+        from stockade.store.schema.tables import requests
 
         ids = [command.request_id for command in commands]
         found = select(func.count()).select_from(requests).where(requests.c.id.in_(ids))

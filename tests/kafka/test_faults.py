@@ -12,10 +12,10 @@ import confluent_kafka
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from stockade.core import Accepted, Busy, Pending, StalePosition, Unknown
-from stockade.shop.resources import SHOP_RESOURCES
+from stockade.core import Accepted, Busy, Pending, StaleOffset, Unknown
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
-from stockade.store.tables import ledger
+from stockade.store.schema.tables import ledger
 from tests.kafka.rig import Process, accepted, rigged
 from tests.waiting import eventually_async
 
@@ -164,10 +164,10 @@ async def test_three_workers_come_and_go_under_load(rig):
 class Hasty(SqlStore):
     """A store that waits for nothing for longer than half a second."""
 
-    async def transact(self, commands, guard, *, deadline, positions=(), decided=None):
+    async def transact(self, commands, guard, *, deadline, offsets=(), on_decided=None):
         """The same, but for the deadline."""
         soon = min(deadline, time.monotonic() + 0.5)
-        return await super().transact(commands, guard, deadline=soon, positions=positions, decided=decided)
+        return await super().transact(commands, guard, deadline=soon, offsets=offsets, on_decided=on_decided)
 
 
 async def test_a_database_that_is_away_delays_and_loses_nothing(rig):
@@ -198,17 +198,17 @@ class Stumbling(SqlStore):
     calls = 0
     second = None
 
-    async def transact(self, commands, guard, *, deadline, positions=(), decided=None):
+    async def transact(self, commands, guard, *, deadline, offsets=(), on_decided=None):
         """The same, but for the first call."""
         self.calls += 1
         if self.calls == 1:
             self.second = asyncio.Event()
-            decided()
+            on_decided()
             await self.second.wait()
             return [Busy("the database is away")] * len(commands)
-        answers = await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
+        answers = await super().transact(commands, guard, deadline=deadline, offsets=offsets, on_decided=on_decided)
         if self.calls == 2:
-            assert all(isinstance(answer, StalePosition) for answer in answers)
+            assert all(isinstance(answer, StaleOffset) for answer in answers)
             self.second.set()
         return answers
 

@@ -6,10 +6,10 @@ import time
 import pytest
 
 from stockade.core import Busy
-from stockade.shop.lag import KEEP_S, Lags, behind
-from stockade.shop.metrics import Metrics
-from stockade.shop.settings import Settings
-from stockade.strategies.kafka_watch import Span, Watch
+from stockade.kafka.admin import Span, Watch
+from stockade.shop.config.settings import Settings
+from stockade.shop.operations.backlog import KEEP_S, Lags, behind
+from stockade.shop.operations.metrics import Metrics
 from tests.kafka.rig import NOW_MS, rigged
 from tests.waiting import eventually_async
 

@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from stockade.core import Accepted, Position
+from stockade.core import Accepted, OffsetCommit
+from stockade.kafka.options import KafkaOptions
+from stockade.kafka.partition_processor import WORTH_SHARING, WORTH_TWO, Bench, Lane
+from stockade.kafka.topics import Record
 from stockade.shop.commands import ChargePoints
-from stockade.shop.lane import WORTH_SHARING, WORTH_TWO, Bench, Lane
-from stockade.shop.wire import encode_command
-from stockade.strategies.kafka_log import Record
-from stockade.strategies.kafka_options import KafkaOptions
+from stockade.shop.model.command_codec import encode_command
 from tests.waiting import eventually_async
 
 MESSAGE = encode_command(ChargePoints("0" * 32, "0" * 32, 0, "u", 1))
@@ -19,19 +19,19 @@ MESSAGE = encode_command(ChargePoints("0" * 32, "0" * 32, 0, "u", 1))
 class Remembers:
     """A store that decides at once and writes when it is told to."""
 
-    def __init__(self, decides_ahead=True):
-        self.decides_ahead = decides_ahead
+    def __init__(self, supports_pipelining=True):
+        self.supports_pipelining = supports_pipelining
         self.sizes = []
         self.written = 0
         self.writes = asyncio.Semaphore(0)
 
-    async def transact(self, commands, _guard, *, deadline, positions, decided):
+    async def transact(self, commands, _guard, *, deadline, offsets, on_decided):
         """Note the size, say that it is decided, wait for a write."""
         assert deadline > 0
-        (move,) = positions
+        (move,) = offsets
         assert move.new - move.old == len(commands)
         self.sizes.append(len(commands))
-        decided()
+        on_decided()
         await self.writes.acquire()
         self.written += 1
         return [Accepted({}) for _ in commands]
@@ -42,7 +42,7 @@ async def working(store, waiting):
     """A lane that works, and before which so many messages wait; what it is given by `put(count)`."""
     consumed = []
     bench = Bench(store, None, None, KafkaOptions(encode_command), 1_024, 5.0, lambda event, **fields: None)
-    lane = Lane(bench, Position("t", 0, 0, 0, 1), lambda part, offset: consumed.append(offset))
+    lane = Lane(bench, OffsetCommit("t", 0, 0, 0, 1), lambda part, offset: consumed.append(offset))
     put = _puts(lane)
     put(waiting)
     task = asyncio.create_task(lane.run())
@@ -139,7 +139,7 @@ async def test_control_fewer_are_one_batch():
 
 async def test_where_one_batch_at_a_time_is_best_nothing_is_shared():
     """SQLite has one writer: halves would only wait for each other."""
-    store = Remembers(decides_ahead=False)
+    store = Remembers(supports_pipelining=False)
     async with working(store, 2 * WORTH_SHARING):
         await has_begun(store, 2 * WORTH_SHARING)
 

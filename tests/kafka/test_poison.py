@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 
 from stockade.core import StockadeError
-from stockade.shop import wire
-from stockade.shop.dead_letters import dead_letters, send_again
-from stockade.shop.resources import SHOP_RESOURCES
-from stockade.shop.wire import BadMessage, decode_command, encode_command
+from stockade.kafka.dead_letters import dead_letters, send_again
+from stockade.kafka.producer import Writer
+from stockade.kafka.topics import Topics
+from stockade.shop.model import command_codec
+from stockade.shop.model.command_codec import BadMessage, decode_command, encode_command
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
-from stockade.strategies.kafka_log import Topics
-from stockade.strategies.kafka_writer import Writer
 from tests.kafka.rig import accepted, rigged
 from tests.unit.shop.test_total import COMMANDS
 from tests.waiting import eventually_async
@@ -31,11 +31,11 @@ class Mended(SqlStore):
 
     mended = False
 
-    async def transact(self, commands, guard, *, deadline, positions=(), decided=None):
+    async def transact(self, commands, guard, *, deadline, offsets=(), on_decided=None):
         """The same, but for the cursed."""
         if not self.mended and any(getattr(command, "user_id", "") == "cursed" for command in commands):
             return [ZeroDivisionError("a bug")] * len(commands)
-        return await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
+        return await super().transact(commands, guard, deadline=deadline, offsets=offsets, on_decided=on_decided)
 
 
 async def test_poison_is_put_aside_and_can_be_sent_again(rig):
@@ -46,7 +46,7 @@ async def test_poison_is_put_aside_and_can_be_sent_again(rig):
     writer = Writer(rig.log.bootstrap)
     async with rig.strategy() as strategy:
         placing = asyncio.ensure_future(rig.place(strategy, good[:5]))
-        for value in (b"garbage", wire._encode((1, "sell_the_shop", []))):
+        for value in (b"garbage", command_codec._encode((1, "sell_the_shop", []))):
             await writer.deliver(rig.log.topic, value, key=b"k", headers={}, wait_s=10)
         failing = asyncio.ensure_future(strategy.execute(cursed))
         await asyncio.sleep(0)
@@ -128,7 +128,13 @@ def test_every_command_survives_the_log(command):
 
 @pytest.mark.parametrize(
     "message",
-    [b"", b"\x00", b"garbage", wire._encode((2, "place_order", [])), wire._encode((1, "place_order", ["x"]))],
+    [
+        b"",
+        b"\x00",
+        b"garbage",
+        command_codec._encode((2, "place_order", [])),
+        command_codec._encode((1, "place_order", ["x"])),
+    ],
 )
 def test_what_is_no_command_is_said_to_be_none(message):
     """Empty, cut off, of another version or with other fields: refused with a reason, never a guess."""

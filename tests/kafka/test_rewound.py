@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from stockade.shop.worker import LogRewound
-from stockade.strategies.kafka import make_topics
-from stockade.strategies.kafka_log import Topics
+from stockade.kafka.topics import Topics, make_topics
+from stockade.kafka.worker import LogRewound
 from tests.kafka.rig import accepted, rigged
 from tests.waiting import eventually_async
 

@@ -13,14 +13,14 @@ from uuid import uuid4
 import pytest
 
 from stockade.core import Busy
-from stockade.lab.servers import Servers, ServerUnavailable
-from stockade.shop.kafka_brokers import brokers_of
-from stockade.shop.settings import BadSetting, Settings
-from stockade.strategies import kafka_admin, kafka_log
-from stockade.strategies.kafka_log import Replies, Topics, read_topic
-from stockade.strategies.kafka_security import KafkaBrokers, KafkaSecurity
-from stockade.strategies.kafka_watch import Watch
-from stockade.strategies.kafka_writer import Writer
+from stockade.devservers import Servers, ServerUnavailable
+from stockade.kafka import client, topics
+from stockade.kafka.admin import Watch
+from stockade.kafka.producer import Writer
+from stockade.kafka.security import KafkaBrokers, KafkaSecurity
+from stockade.kafka.topics import Replies, Topics, read_topic
+from stockade.shop.config.kafka_brokers import brokers_of
+from stockade.shop.config.settings import BadSetting, Settings
 from tests.cli.service import Service, audited, environment, prepared, stockade
 from tests.cli.test_serve import place
 from tests.waiting import eventually_async
@@ -121,8 +121,8 @@ def test_a_refusal_is_noticed_by_every_question(access, name, message):
 
 def test_without_the_reports_a_refusal_is_only_silence(access, monkeypatch):
     """The control: who does not look at the reports waits for the whole time, and hears nothing of a password."""
-    monkeypatch.setattr(kafka_admin.Reports, "__call__", lambda self, error: None)
-    monkeypatch.setattr(kafka_log, "CALL_S", 1.0)
+    monkeypatch.setattr(client.Reports, "__call__", lambda self, error: None)
+    monkeypatch.setattr(topics, "CALL_S", 1.0)
     with pytest.raises(Busy) as refused:
         Topics(way(access, "wrong password")).parts("t")
     assert "SASL" not in str(refused.value)
@@ -130,7 +130,7 @@ def test_without_the_reports_a_refusal_is_only_silence(access, monkeypatch):
 
 def test_another_protocol_than_the_listeners_is_named(access, monkeypatch):
     """Plain text at a listener with TLS: no answer, so the message names the settings to look at."""
-    monkeypatch.setattr(kafka_log, "CALL_S", 2.0)
+    monkeypatch.setattr(topics, "CALL_S", 2.0)
     with pytest.raises(Busy, match="do kafka_bootstrap and kafka_security fit a listener"):
         Topics(way(access, "plain text at TLS")).parts("t")
 

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("confluent_kafka")
 
-from stockade.strategies.kafka_log import Topics
-from stockade.strategies.kafka_writer import Writer
+from stockade.kafka.producer import Writer
+from stockade.kafka.topics import Topics
 from tests.waiting import eventually_async
 
 NOWHERE = "127.0.0.1:1"

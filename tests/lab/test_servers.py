@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from sqlalchemy import func, select
 
-from stockade.lab.stage import PREFIX
+from stockade.lab.repeat_names import PREFIX
 from stockade.store import Database
-from stockade.store.migrate import is_current, migrate
-from stockade.store.tables import ledger, orders, point_accounts, products, skus
+from stockade.store.schema.migrate import is_current, migrate
+from stockade.store.schema.tables import ledger, orders, point_accounts, products, skus
 from tests.lab.conftest import by_strategy
 
 KINDS = [pytest.param("postgres", marks=pytest.mark.postgres), pytest.param("mariadb", marks=pytest.mark.mariadb)]

@@ -9,13 +9,13 @@ import contextlib
 import random
 from dataclasses import dataclass, field
 
-from stockade.locks.ask import Spec
+from stockade.locks.async_api import Lease
+from stockade.locks.engine.lock_request import Spec
+from stockade.locks.engine.manager import Keeper
 from stockade.locks.errors import LockError
-from stockade.locks.keeper import Keeper
-from stockade.locks.redisbackend import RedisBackend, RedisTuning
-from stockade.locks.sim import Sim, SimPort, SimProcess, SimTask
-from stockade.locks.simredis import SimNetwork, SimRedis, SimTransport, Weather
-from stockade.locks.tasks import Lease
+from stockade.locks.redis.backend import RedisBackend, RedisTuning
+from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
+from stockade.locks.testing.simulator import Sim, SimPort, SimProcess, SimTask
 
 LEASE_S = 1.0
 TUNING = RedisTuning(poll_s=0.2, call_s=0.25, patience_s=0.8)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from stockade import locks as sync
 from stockade.cli import app
 from stockade.locks import aio
-from stockade.locks.wire.address import Address
+from stockade.locks.redis.transport.address import Address
 
 URLS = {
     "redis://": ("127.0.0.1", 6379, "", 0, "", ""),

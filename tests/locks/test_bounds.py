@@ -19,10 +19,10 @@ import redis
 import redis.asyncio
 
 from stockade import locks as sync
-from stockade.lab.servers import Servers
+from stockade.devservers import Servers
 from stockade.locks import LockError, LockUnavailable, RedisTuning, aio
-from stockade.locks.debts import Debts
-from stockade.locks.redisbackend import RedisBackend
+from stockade.locks.engine.release_retry import Debts
+from stockade.locks.redis.backend import RedisBackend
 from tests.locks.bounds import FAULTS, SLACK_S, Link, Site, ends_within
 from tests.waiting import eventually, eventually_async
 

@@ -20,17 +20,17 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 
+from stockade.devservers import Servers
+from stockade.devservers.process import free_port
 from stockade.drivers import resolve
-from stockade.lab.servers import Servers
-from stockade.lab.servers.process import free_port
 from stockade.locks import LockUnavailable, ProviderClosed
-from stockade.locks.blocking import run
-from stockade.locks.port import ServerError
-from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
-from stockade.locks.wire.cluster import SLOTS, ClusterTransport
-from stockade.locks.wire.multiplexed import MultiplexedTransport
-from stockade.locks.wire.sockets import Socket
-from stockade.locks.wire.threaded import ThreadedTransport
+from stockade.locks.redis.transport.cluster import SLOTS, ClusterTransport
+from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
+from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
+from stockade.locks.redis.transport.sockets import Socket
+from stockade.locks.redis.transport.threaded import ThreadedTransport
+from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.runtime.sync_runtime import run
 from tests.locks.bounds import Link, Site, ends_within
 from tests.locks.clusters import start_sentinel
 from tests.waiting import eventually
@@ -300,7 +300,10 @@ def test_without_the_clock_a_silent_server_holds_the_caller(place, face, monkeyp
     if face == "url-threads":
         monkeypatch.setattr(Socket, "_limit", lambda self, end: self._socket.settimeout(None))
     else:
-        monkeypatch.setattr("stockade.locks.wire.copied._TimelySocket._bound", lambda self: self._real.settimeout(None))
+        monkeypatch.setattr(
+            "stockade.locks.redis.transport.redis_py_copy._TimelySocket._bound",
+            lambda self: self._real.settimeout(None),
+        )
     chosen = FACES[face]
     transport = chosen.make(place, "")
     run(transport.call(*ASK, timeout_s=5.0))

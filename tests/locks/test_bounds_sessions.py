@@ -17,9 +17,9 @@ import pytest
 
 from stockade import locks
 from stockade.locks import LockError, LockTimeout, LockUnavailable, aio
-from stockade.locks.sessions.engine import SessionLocks
-from stockade.locks.sessions.runner import _LoopThread
-from stockade.locks.sessions.session import Session
+from stockade.locks.database.runner import _LoopThread
+from stockade.locks.database.session import Session
+from stockade.locks.database.session_locks import SessionLocks
 from tests.locks import bounds
 from tests.locks.bounds import FAULTS, Link, Site, ends_within
 from tests.waiting import eventually
@@ -261,7 +261,7 @@ def test_control_a_wait_without_bounds_hangs(kind, site, monkeypatch):
     monkeypatch.setattr(Session, "_look", lambda self, bound_s: None)
     monkeypatch.setattr(SessionLocks, "_unlimited", unbounded)
     monkeypatch.setattr(
-        "stockade.locks.sessions.acquirer.Acquirer._answer", lambda self, queue, session, statement: statement
+        "stockade.locks.database.acquirer.Acquirer._answer", lambda self, queue, session, statement: statement
     )
     with Face("threads", kind, url_of(kind, site.link.port)) as user:
         warm(user)

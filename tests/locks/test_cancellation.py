@@ -12,10 +12,10 @@ from contextlib import AsyncExitStack
 import pytest
 
 from stockade import locks as sync
-from stockade.locks.loop import AsyncioPort
+from stockade.locks.database.session_locks import SessionLocks
 from stockade.locks.memory import MemoryBackend
-from stockade.locks.redisbackend import RedisBackend
-from stockade.locks.sessions.engine import SessionLocks
+from stockade.locks.redis.backend import RedisBackend
+from stockade.locks.runtime.async_runtime import AsyncioPort
 from tests.locks.orphans import cancel_at_random, chunk, make_arm, nothing_left, visit
 from tests.locks.test_interrupt import INTERRUPTS
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from stockade.locks.wire.client import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py import AsyncClientTransport
 from tests.locks.harness import eventually
 
 

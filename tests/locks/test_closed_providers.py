@@ -4,7 +4,7 @@ import pytest
 
 from stockade import locks as sync
 from stockade.locks import LockUnavailable, ProviderClosed, aio
-from stockade.locks.keeper import Keeper
+from stockade.locks.engine.manager import Keeper
 from tests.locks.conftest import MAKERS, NEEDS, World
 from tests.locks.harness import eventually, queued, waiting
 

@@ -14,9 +14,9 @@ from stockade.cli import app
 from stockade.core import NotSupported
 from stockade.locks import LockError, LockUnavailable, RedisTuning, aio
 from stockade.locks.compat.redis_py import AsyncLock, Lock
-from stockade.locks.redisnames import names_of
-from stockade.locks.survey import KINDS
-from stockade.locks.wire.cluster import ClusterTransport, slot_of
+from stockade.locks.redis.key_names import names_of
+from stockade.locks.redis.scan import KINDS
+from stockade.locks.redis.transport.cluster import ClusterTransport, slot_of
 from tests.locks.clusters import start_cluster
 from tests.locks.harness import eventually, queued, waiting
 from tests.locks.test_survey import NAMES, Worlds

@@ -15,9 +15,9 @@ from redis.exceptions import LockNotOwnedError
 
 from stockade import locks as sync
 from stockade.locks import LockUnavailable
-from stockade.locks.blocking import run
 from stockade.locks.compat import threading as compat
 from stockade.locks.compat.redis_py import AsyncLock, Lock
+from stockade.locks.runtime.sync_runtime import run
 from tests.waiting import eventually as eventually_sync
 
 pytestmark = pytest.mark.redis

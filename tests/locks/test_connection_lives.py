@@ -15,10 +15,10 @@ import redis.asyncio
 
 from stockade import locks as sync
 from stockade.locks import LockUnavailable, RedisTuning, aio
-from stockade.locks.blocking import run
-from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
-from stockade.locks.wire.multiplexed import MultiplexedTransport
-from stockade.locks.wire.threaded import ThreadedTransport
+from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
+from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
+from stockade.locks.redis.transport.threaded import ThreadedTransport
+from stockade.locks.runtime.sync_runtime import run
 from tests.locks.bounds import in_child
 from tests.waiting import eventually
 

@@ -9,11 +9,11 @@ import threading
 
 import pytest
 
-from stockade.locks.ask import Ask, Spec
-from stockade.locks.debts import Debts
+from stockade.locks.engine.job import Job
+from stockade.locks.engine.lock_request import Ask, Spec
+from stockade.locks.engine.release_retry import Debts
 from stockade.locks.errors import LockUnavailable
-from stockade.locks.job import Job
-from stockade.locks.loop import AsyncioPort
+from stockade.locks.runtime.async_runtime import AsyncioPort
 from tests.waiting import eventually, eventually_async
 
 WAIT_S = 10
@@ -43,7 +43,9 @@ async def test_a_move_leaves_no_round_behind(monkeypatch, leaves):
         first["loop"] = asyncio.get_running_loop()
         await asyncio.wait({job}, timeout=WAIT_S)
 
-    monkeypatch.setattr("stockade.locks.debts._PAUSE_S", WAIT_S)  # the first loop waits until it is woken
+    monkeypatch.setattr(
+        "stockade.locks.engine.release_retry._PAUSE_S", WAIT_S
+    )  # the first loop waits until it is woken
     thread = threading.Thread(target=lambda: asyncio.run(owe()))
     thread.start()
     eventually(lambda: debts._notice is not None)

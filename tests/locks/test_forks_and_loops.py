@@ -17,7 +17,7 @@ from stockade.locks import LockReentry, RedisTuning, WrongLoop, aio
 from stockade.locks.compat import redis_py
 from stockade.locks.compat.threading import Lock as CompatLock
 from stockade.locks.compat.threading import RLock as CompatRLock
-from stockade.locks.keeper import Keeper
+from stockade.locks.engine.manager import Keeper
 from stockade.locks.memory import MemoryBackend
 from tests.locks.bounds import in_child
 from tests.locks.harness import eventually, work_for

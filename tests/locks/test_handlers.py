@@ -18,11 +18,11 @@ import redis
 
 from stockade import locks as sync
 from stockade.locks import LockReentry
-from stockade.locks.ask import Ask, Spec
-from stockade.locks.blocking import BlockingPort
 from stockade.locks.compat.redis_py import Lock as DropIn
 from stockade.locks.compat.threading import Lock as CompatLock
+from stockade.locks.engine.lock_request import Ask, Spec
 from stockade.locks.memory import MemoryBackend
+from stockade.locks.runtime.sync_runtime import BlockingPort
 from tests.locks.bounds import in_child
 
 STORM = 400  # signals

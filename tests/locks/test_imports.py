@@ -18,7 +18,8 @@ def test_import_needs_the_standard_library_only():
     """`import stockade.locks` and `.aio` load no third-party module and no room but those below."""
     loaded = run("""
         import sys
-        import stockade.locks, stockade.locks.aio, stockade.locks.fencing, stockade.locks.telemetry, stockade.locks.sim
+        import stockade.locks, stockade.locks.aio, stockade.locks.fencing, stockade.locks.telemetry
+        import stockade.locks.testing.simulator
         rooms = {name.split(".")[1] for name in sys.modules if name.startswith("stockade.")}
         others = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names) - {"stockade"}
         print(sorted(rooms), sorted(name for name in others if not name.startswith("_")))

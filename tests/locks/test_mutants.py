@@ -10,15 +10,15 @@ import math
 
 import pytest
 
-from stockade.locks import LockUnavailable, aio, tasks
-from stockade.locks.ask import Granted, Spec
-from stockade.locks.keeper import Keeper
-from stockade.locks.redisbackend import RedisBackend
-from stockade.locks.renewal import Renewer
-from stockade.locks.script import script
-from stockade.locks.sim import Sim, SimPort, SimProcess
-from stockade.locks.simredis import SimNetwork, SimRedis, SimTransport, Weather
-from stockade.locks.tasks import Lease
+from stockade.locks import LockUnavailable, aio, async_api
+from stockade.locks.async_api import Lease
+from stockade.locks.engine.lock_request import Granted, Spec
+from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.renewal import Renewer
+from stockade.locks.redis.backend import RedisBackend
+from stockade.locks.redis.script import script
+from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
+from stockade.locks.testing.simulator import Sim, SimPort, SimProcess
 from tests.locks.histories import TUNING, History, Kind
 from tests.locks.test_sim import KINDS, broken
 
@@ -168,7 +168,7 @@ async def opposite_orders():
 async def test_mutant_several_locks_in_the_callers_order(monkeypatch):
     """In the caller's order two wait for each other until their time is up; sorted they never do (the control)."""
     assert await opposite_orders() == [True, True]
-    monkeypatch.setattr(tasks, "in_order", tuple)
+    monkeypatch.setattr(async_api, "in_order", tuple)
     assert False in await opposite_orders()
 
 

@@ -7,7 +7,7 @@ import redis
 import redis.asyncio
 
 from stockade import locks as sync
-from stockade.lab.servers.process import free_port
+from stockade.devservers.process import free_port
 from stockade.locks import LockUnavailable, RedisTuning, aio
 from tests.locks.test_connections_heal import done
 

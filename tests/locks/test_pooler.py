@@ -8,7 +8,7 @@ import pytest
 from stockade import locks as sync
 from stockade.core import NotSupported
 from stockade.locks import aio
-from stockade.locks.postgres import PostgresDialect
+from stockade.locks.database.postgres import PostgresDialect
 from tests.locks.relay import relay
 
 pytestmark = pytest.mark.postgres

@@ -16,10 +16,10 @@ import redis
 from redis.asyncio import Redis
 
 from stockade import locks as sync
-from stockade.lab.servers import Servers
+from stockade.devservers import Servers
 from stockade.locks import LockUnavailable, RedisTuning, aio
-from stockade.locks.debts import Debts
-from stockade.locks.wire.threaded import ThreadedTransport
+from stockade.locks.engine.release_retry import Debts
+from stockade.locks.redis.transport.threaded import ThreadedTransport
 from tests.locks.harness import Interrupt, TaskActor, ThreadActor, eventually
 from tests.locks.orphans import LONG_S, Arm, chunk, redis_rows
 from tests.waiting import eventually as eventually_sync

@@ -13,8 +13,8 @@ import redis
 
 from stockade import locks as sync
 from stockade.locks import LockUnavailable, RedisTuning, aio
-from stockade.locks.debts import Debts
-from stockade.locks.keeper import Keeper
+from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.release_retry import Debts
 from tests.locks.harness import Interrupt, eventually
 from tests.locks.orphans import LONG_S
 from tests.waiting import eventually as eventually_sync

@@ -12,8 +12,8 @@ import redis
 
 from stockade import locks as sync
 from stockade.locks import LockError, LockUnavailable, aio
+from stockade.locks.engine.renewal import Renewer
 from stockade.locks.memory import MemoryBackend
-from stockade.locks.renewal import Renewer
 from tests.locks.harness import TaskActor, ThreadActor, eventually, work_for
 from tests.waiting import eventually as polled
 

@@ -9,7 +9,7 @@ import math
 import pytest
 
 from stockade.locks import LockLost, LockUnavailable, aio
-from stockade.locks.sessions import engine
+from stockade.locks.database import session_locks
 from tests.locks.harness import eventually
 
 CALLERS = 20
@@ -59,17 +59,17 @@ async def turns(make):
 @pytest.mark.parametrize("bounded", [True, False], ids=["bounded", "control"])
 async def test_hand_overs_are_bounded(make, monkeypatch, bounded):
     """After some turns here the other process has its own; without the bound it is the last. Tokens grow always."""
-    monkeypatch.setattr(engine, "_HAND_OVER_S", math.inf)
+    monkeypatch.setattr(session_locks, "_HAND_OVER_S", math.inf)
     if not bounded:
-        monkeypatch.setattr(engine, "_HAND_OVERS", math.inf)
+        monkeypatch.setattr(session_locks, "_HAND_OVERS", math.inf)
     order, tokens = await turns(make)
-    assert order.index("other") == (engine._HAND_OVERS if bounded else CALLERS)
+    assert order.index("other") == (session_locks._HAND_OVERS if bounded else CALLERS)
     assert tokens == sorted(set(tokens))
 
 
 async def test_without_time_nothing_is_handed_over(make, monkeypatch):
     """The other bound: who holds for long gives the lock back to the server, which lets the other process in."""
-    monkeypatch.setattr(engine, "_HAND_OVER_S", 0.0)
+    monkeypatch.setattr(session_locks, "_HAND_OVER_S", 0.0)
     order, _ = await turns(make)
     assert order.index("other") == 0
 
@@ -78,7 +78,7 @@ async def test_without_time_nothing_is_handed_over(make, monkeypatch):
 async def test_trouble_with_a_hand_over(make, monkeypatch, trouble):
     """It meets the end of its session: the holder's lock was lost. It is refused: the lock goes back. The next caller
     has it in both cases."""
-    monkeypatch.setattr(engine, "_HAND_OVER_S", math.inf)
+    monkeypatch.setattr(session_locks, "_HAND_OVER_S", math.inf)
     async with make() as locks:
         dialect = locks.backend._dialect
         held = await locks.lock("a", on_lost="raise").acquire(timeout=10)

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from stockade.locks import aio
-from stockade.locks.sessions import acquirer
+from stockade.locks.database import acquirer
 from tests.locks.harness import eventually
 
 TURNS = 10  # of the loop, in which a ping that does not wait for the interrupt is sent

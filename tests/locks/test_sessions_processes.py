@@ -17,8 +17,8 @@ import pytest
 from stockade import locks
 from stockade.core import NotSupported
 from stockade.locks import LockError, LockUnavailable, aio
-from stockade.locks.ask import Ask, Spec
-from stockade.locks.sessions import fork
+from stockade.locks.database import fork
+from stockade.locks.engine.lock_request import Ask, Spec
 from tests.locks.bounds import in_child
 from tests.waiting import eventually
 

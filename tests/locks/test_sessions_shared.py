@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from stockade.locks import aio
-from stockade.locks.sessions.pool import SessionPool
+from stockade.locks.database.pool import SessionPool
 from tests.locks.harness import eventually, waiting
 
 LIMIT = 8

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import redis
 
-from stockade.locks.keeper import Keeper
-from stockade.locks.lease import BaseLease
-from stockade.locks.redisbackend import RedisBackend, RedisTuning
-from stockade.locks.script import script
-from stockade.locks.sim import SimPort
-from stockade.locks.simredis import SimRedis, Weather
+from stockade.locks.engine.lease import BaseLease
+from stockade.locks.engine.manager import Keeper
+from stockade.locks.redis.backend import RedisBackend, RedisTuning
+from stockade.locks.redis.script import script
+from stockade.locks.testing.simulated_redis import SimRedis, Weather
+from stockade.locks.testing.simulator import SimPort
 from tests.locks import histories
 from tests.locks.histories import LEASE_S, History, Kind, Resource
 

@@ -7,17 +7,17 @@ import itertools
 
 import pytest
 
-from stockade.locks import debts
-from stockade.locks.ask import Ask, Spec
-from stockade.locks.debts import Debts
+from stockade.locks.async_api import Lease
+from stockade.locks.engine import release_retry
+from stockade.locks.engine.lock_request import Ask, Spec
+from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.release_retry import Debts
 from stockade.locks.errors import LockError, LockUnavailable
-from stockade.locks.keeper import Keeper
-from stockade.locks.quorum import QuorumBackend
-from stockade.locks.redisbackend import RedisTuning
-from stockade.locks.redislocks import _in_turn
-from stockade.locks.sim import Sim, SimPort, SimProcess
-from stockade.locks.simredis import SimNetwork, SimRedis, SimTransport, Weather
-from stockade.locks.tasks import Lease
+from stockade.locks.redis.backend import RedisTuning
+from stockade.locks.redis.providers import _in_turn
+from stockade.locks.redis.quorum import QuorumBackend
+from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
+from stockade.locks.testing.simulator import Sim, SimPort, SimProcess
 from tests.locks.histories import spend
 
 LEASE_S = 30.0  # nothing runs out while we look
@@ -187,7 +187,7 @@ def test_what_is_forgotten_is_not_asked_for():
 
 def test_no_more_than_so_many_are_remembered(monkeypatch):
     """Beyond the bound the oldest is left to the end of its lease."""
-    monkeypatch.setattr(debts, "_MOST", 3)
+    monkeypatch.setattr(release_retry, "_MOST", 3)
     shop = Shop()
     shop.silent.clear()
     for number in range(5):

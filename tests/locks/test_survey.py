@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from stockade import locks as sync
 from stockade.cli import app
 from stockade.locks import RedisTuning, aio
-from stockade.locks.redisnames import names_of
-from stockade.locks.survey import KINDS, lock_of
+from stockade.locks.redis.key_names import names_of
+from stockade.locks.redis.scan import KINDS, lock_of
 from tests.locks.harness import eventually, queued
 
 NAMES = ["a", "order:42", "x{t}y", "{t}", "{t}x", "foo:rw", "a:semaphore", "two words", "[bold]"]

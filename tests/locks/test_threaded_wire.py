@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from stockade.locks.blocking import run
-from stockade.locks.wire import threaded
-from stockade.locks.wire.threaded import ThreadedTransport
+from stockade.locks.redis.transport import threaded
+from stockade.locks.redis.transport.threaded import ThreadedTransport
+from stockade.locks.runtime.sync_runtime import run
 from tests.waiting import eventually
 
 SLEEPERS = 7

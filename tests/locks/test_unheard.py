@@ -12,9 +12,9 @@ import redis
 import redis.asyncio
 
 from stockade import locks as sync
-from stockade.lab.servers import Servers
+from stockade.devservers import Servers
 from stockade.locks import RedisTuning, aio
-from stockade.locks.waitroom import WaitRoom
+from stockade.locks.redis.waiters import WaitRoom
 from tests.locks.harness import TaskActor, ThreadActor, eventually, waiting
 
 pytestmark = pytest.mark.redis

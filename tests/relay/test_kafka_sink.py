@@ -6,10 +6,10 @@ from uuid import uuid4
 import pytest
 
 from stockade.core import Guard
-from stockade.lab.servers.process import free_port
+from stockade.devservers.process import free_port
+from stockade.kafka.topics import Topics, read_topic
 from stockade.shop.relay import KafkaSink, SinkDown
 from stockade.store.outbox import Outbox
-from stockade.strategies.kafka_log import Topics, read_topic
 from tests.relay.conftest import SKUS, buy, drain, ids_of, relay_over, told
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
@@ -65,7 +65,7 @@ async def test_brokers_that_are_away_cost_no_try(shop, kafka_bootstrap, topic):
 
 async def _without_asking(sink):
     """The topic is known to be there; the brokers go away afterwards."""
-    from stockade.strategies.kafka_writer import Writer
+    from stockade.kafka.producer import Writer
 
     sink._writer = sink._writer or Writer(sink._brokers, give_up_s=None)
     return sink._writer

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, insert, literal, select, update
 
-from stockade.store.tables import ledger, order_lines, orders, outbox, payments, point_accounts, requests, skus
+from stockade.store.schema.tables import ledger, order_lines, orders, outbox, payments, point_accounts, requests, skus
 
 
 class Breakage(NamedTuple):

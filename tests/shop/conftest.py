@@ -5,7 +5,7 @@ import time
 import pytest
 
 from stockade.store import Database
-from stockade.store.migrate import migrate
+from stockade.store.schema.migrate import migrate
 
 
 def soon(seconds=10.0):

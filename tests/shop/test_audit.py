@@ -10,14 +10,13 @@ from sqlalchemy.exc import IntegrityError
 
 from stockade.core import Accepted, Rejected
 from stockade.shop.audit import RULES, Violation, audit, summary
-from stockade.shop.audit.finding import Scope
 from stockade.shop.audit.plan import SCREENS, UNSCREENED
+from stockade.shop.audit.rule import Scope
 from stockade.shop.queries.recorded import moved_nothing, refused
 from stockade.store import Database
-from stockade.store.codec import encode_outcome
-from stockade.store.migrate import migrate
 from stockade.store.outbox import PURGED
-from stockade.store.tables import (
+from stockade.store.schema.migrate import migrate
+from stockade.store.schema.tables import (
     ledger,
     marks,
     metadata,
@@ -29,6 +28,7 @@ from stockade.store.tables import (
     requests,
     skus,
 )
+from stockade.store.transaction.codec import encode_outcome
 from tests.shop.breakages import breakages
 from tests.shop.lived_in import lived_in
 

@@ -13,17 +13,18 @@ import pytest
 from sqlalchemy import func, select, text
 
 from benchmarks.big_shop import Size, fill
-from stockade.lab.servers import drop_database, fresh_database
-from stockade.shop import jobs, queries
+from stockade.devservers import drop_database, fresh_database
+from stockade.shop import queries
 from stockade.shop.audit import RULES, audit, summary
-from stockade.shop.audit.finding import Scope
 from stockade.shop.audit.plan import SCREENS
+from stockade.shop.audit.rule import Scope
+from stockade.shop.operations import jobs
 from stockade.shop.relay import Inbox
 from stockade.store import Database
-from stockade.store.migrate import migrate
+from stockade.store.consumer_offsets import Positions
 from stockade.store.outbox import Outbox
-from stockade.store.positions import Positions
-from stockade.store.tables import ledger, metadata
+from stockade.store.schema.migrate import migrate
+from stockade.store.schema.tables import ledger, metadata
 from tests.shop.rows_touched import EVERY, rows_touched
 
 ORDERS = 3_000

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from stockade.shop.bootstrap import open_shop, open_worker, options_of
+from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.demo import create_demo
-from stockade.shop.settings import BadSetting, Settings
-from stockade.shop.wiring import open_shop, open_worker, options_of
-from stockade.store.migrate import migrate
+from stockade.store.schema.migrate import migrate
 from stockade.strategies import registry
 
 REDIS = {"redis": "redis://:secret@127.0.0.1:1/0"}
@@ -26,7 +26,7 @@ def compatibility(settings):
 
 
 class _Store:
-    decides_ahead = False
+    supports_pipelining = False
 
 
 SEQUENCER = under("sequencer")

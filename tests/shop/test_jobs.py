@@ -9,10 +9,10 @@ from stockade.core import Busy
 from stockade.shop import queries
 from stockade.shop.audit import audit, summary
 from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder, SetCartItem
-from stockade.shop.jobs import DAY_MS, Purge, Round, Sweeper, repeat
+from stockade.shop.operations.jobs import DAY_MS, Purge, Round, Sweeper, repeat
 from stockade.store import Database
-from stockade.store.migrate import migrate
-from stockade.store.tables import order_lines, requests
+from stockade.store.schema.migrate import migrate
+from stockade.store.schema.tables import order_lines, requests
 from tests.shop.conftest import soon
 from tests.shop.runner import Runner
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import create_engine, event
 
 from stockade.shop import queries
-from stockade.store.tables import metadata
+from stockade.store.schema.tables import metadata
 from tests.shop.lived_in import lived_in
 
 SHOP, IDS = lived_in()

@@ -18,7 +18,7 @@ from stockade.shop.commands import (
     PlaceOrder,
     SetCartItem,
 )
-from stockade.store.tables import metadata
+from stockade.store.schema.tables import metadata
 from tests.shop.conftest import soon
 from tests.shop.runner import GUARDS, Runner
 

@@ -9,7 +9,7 @@ from stockade.core import Guard
 from stockade.shop import queries
 from stockade.shop.audit import audit
 from stockade.store import Database
-from stockade.store.migrate import migrate
+from stockade.store.schema.migrate import migrate
 from tests.shop.runner import Runner
 from tests.unit.shop.machine import ShopMachine
 

@@ -9,10 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.util import await_only
 
 from stockade.core import Guard
-from stockade.lab.servers import drop_database, fresh_database
-from stockade.shop.resources import SHOP_RESOURCES
+from stockade.devservers import drop_database, fresh_database
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
-from stockade.store.migrate import migrate
+from stockade.store.schema.migrate import migrate
 from tests.store.commands import Product, Stock, rid
 
 

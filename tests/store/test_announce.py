@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from stockade.core import Conflict, Guard, GuardKind, Key
-from stockade.shop.resources import SHOP_RESOURCES
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
-from stockade.store.tables import ledger, outbox
+from stockade.store.schema.tables import ledger, outbox
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.store.test_transact import GUARDS

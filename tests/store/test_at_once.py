@@ -7,14 +7,15 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
-from stockade.core import Accepted, Change, Decision, Guard, Key, Rejected, Row, StalePosition
+from stockade.core import Accepted, Change, Decision, Guard, Key, Rejected, Row, StaleOffset
 from stockade.shop.commands import OrderLine, PlaceOrder, SetCartItem
-from stockade.shop.resources import SHOP_RESOURCES
-from stockade.store import SqlStore, save
-from stockade.store.backends import CommitLost
-from stockade.store.forecast import Flight, Forecast, landed
-from stockade.store.positions import Positions
-from stockade.store.tables import cart_items, ledger, point_accounts, requests, skus
+from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.store import SqlStore
+from stockade.store.consumer_offsets import Positions
+from stockade.store.engine.backends import CommitLost
+from stockade.store.schema.tables import cart_items, ledger, point_accounts, requests, skus
+from stockade.store.transaction import save
+from stockade.store.transaction.single_statement.speculation import Flight, Forecast, landed
 from tests.store.commands import Blind, Broken, Buy, Charge, rid
 from tests.store.conftest import held, opened, soon, stocked
 from tests.store.test_forecast import batches, chain, changed, row, takes
@@ -79,7 +80,7 @@ async def in_flight(store, *groups):
     running = []
     for group in groups:
         decided = asyncio.Event()
-        running.append(asyncio.create_task(store.transact(group, Guard.ROW, deadline=soon(30), decided=decided.set)))
+        running.append(asyncio.create_task(store.transact(group, Guard.ROW, deadline=soon(30), on_decided=decided.set)))
         await asyncio.wait([asyncio.create_task(decided.wait()), running[-1]], return_when=asyncio.FIRST_COMPLETED)
     return [answer for task in running for answer in await task]
 
@@ -316,7 +317,7 @@ async def test_what_a_batch_puts_in_place_the_next_one_deletes(store):
         return real(connection, batch, guard)
 
     store._save = save_behind
-    first = asyncio.create_task(store.transact([put, *takes(7)], Guard.ROW, deadline=soon(), decided=decided.set))
+    first = asyncio.create_task(store.transact([put, *takes(7)], Guard.ROW, deadline=soon(), on_decided=decided.set))
     await asyncio.wait([asyncio.create_task(decided.wait()), first], return_when=asyncio.FIRST_COMPLETED)
     next_began.append(True)
     answers = [*await store.transact([buy, *takes(8)], Guard.ROW, deadline=soon()), *await first]
@@ -337,12 +338,12 @@ async def test_the_position_moves_in_the_statement(store):
     positions = Positions(store.database, "orders")
     here = await positions.take(0, 10)
     foreseen = store.stats.foreseen
-    await store.transact(buys(0, 1), Guard.ROW, deadline=soon(), positions=[here._replace(new=12)])
+    await store.transact(buys(0, 1), Guard.ROW, deadline=soon(), offsets=[here._replace(new=12)])
     assert store.stats.foreseen == foreseen + 1
     assert await positions.read() == {0: 12}
     stale = here._replace(old=11, new=14)
-    answers = await store.transact(buys(2, 3), Guard.ROW, deadline=soon(), positions=[stale])
-    assert all(isinstance(each, StalePosition) for each in answers)
+    answers = await store.transact(buys(2, 3), Guard.ROW, deadline=soon(), offsets=[stale])
+    assert all(isinstance(each, StaleOffset) for each in answers)
     assert await positions.read() == {0: 12}
     entries = select(func.count()).select_from(ledger).where(ledger.c.kind == "stock")
     assert await store.database.read(lambda c: c.execute(entries).scalar_one()) == 1 + 6 + 2
@@ -353,8 +354,8 @@ async def test_a_reader_that_lost_its_partition_writes_nothing(store):
     positions = Positions(store.database, "orders")
     zombie = await positions.take(0, 10)
     await positions.take(0, 10)
-    answers = await store.transact(buys(0, 1), Guard.ROW, deadline=soon(), positions=[zombie._replace(new=12)])
-    assert all(isinstance(each, StalePosition) for each in answers)
+    answers = await store.transact(buys(0, 1), Guard.ROW, deadline=soon(), offsets=[zombie._replace(new=12)])
+    assert all(isinstance(each, StaleOffset) for each in answers)
     assert (await figures(store))[0] == 14
 
 

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, func, select, text
 
-from stockade.shop.resources import POINTS, STOCK
-from stockade.store.dialect import Assumed, Writes
-from stockade.store.tables import point_accounts, skus
+from stockade.shop.model.resources import POINTS, STOCK
+from stockade.store.engine.dialect import Assumed, Writes
+from stockade.store.schema.tables import point_accounts, skus
 from tests.store.conftest import held, opened, soon, stocked
 from tests.store.test_at_once import USERS, trusting, until_waiting
 from tests.store.test_writes import found, notes, own

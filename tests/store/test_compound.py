@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import BigInteger, Column, Float, LargeBinary, MetaData, String, Table, Text, select, text
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
-from stockade.store import compound
-from stockade.store.compound import NoLiteral, literal
-from stockade.store.dialect import Writes
+from stockade.store.engine.dialect import Writes
+from stockade.store.mysql.compound import NoLiteral, literal
+from stockade.store.mysql.dialect import compound
 from tests.store.conftest import opened, soon
 
 own = MetaData()

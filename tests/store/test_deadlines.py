@@ -10,7 +10,7 @@ from sqlalchemy import text
 from stockade.core import Accepted, Busy, FenceRefused, Guard, GuardKind, Key, Unknown
 from stockade.drivers.failures import Failure, classify
 from stockade.shop.commands import CancelOrder, OrderLine, PlaceOrder
-from stockade.store.backends import CommitLost
+from stockade.store.engine.backends import CommitLost
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.store.commands import Discover, Stock, Take, rid

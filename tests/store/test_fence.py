@@ -3,9 +3,9 @@
 from sqlalchemy import select
 
 from stockade.core import Accepted, FenceRefused, Guard, GuardKind, Key
-from stockade.store.fold import Folder
-from stockade.store.tables import skus
-from stockade.store.transact import Pending
+from stockade.store.schema.tables import skus
+from stockade.store.transaction.decide import Folder
+from stockade.store.transaction.transact import Pending
 from tests.store.commands import Charge, Take, rid
 from tests.store.conftest import soon
 from tests.store.test_transact import figures

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import pytest
 
 from stockade.core import Accepted, Change, Decision, Key, Row
-from stockade.shop.resources import STOCK
-from stockade.shop.states import StockState
-from stockade.store.fold import Folder
-from stockade.store.known_tables import KnownTables
-from stockade.store.tables import metadata
+from stockade.shop.model.resources import STOCK
+from stockade.shop.model.states import StockState
+from stockade.store.schema.known_tables import KnownTables
+from stockade.store.schema.tables import metadata
+from stockade.store.transaction.decide import Folder
 
 SKU = Key("stock", "s")
 

@@ -9,13 +9,14 @@ from sqlalchemy import select, text
 from sqlalchemy.util import await_only
 
 from stockade.core import Accepted, Busy, Guard, Key, Row
-from stockade.shop.resources import SHOP_RESOURCES
-from stockade.shop.states import StockState
-from stockade.store import SqlStore, save
-from stockade.store.dialect import Gate
-from stockade.store.fold import Batch, Moved
-from stockade.store.forecast import MAX_ROWS, Forecast
-from stockade.store.tables import ledger
+from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.shop.model.states import StockState
+from stockade.store import SqlStore
+from stockade.store.engine.dialect import Gate
+from stockade.store.schema.tables import ledger
+from stockade.store.transaction import save
+from stockade.store.transaction.decide import Batch, Moved
+from stockade.store.transaction.single_statement.speculation import MAX_ROWS, Forecast
 from stockade.strategies import registry, sequencer
 from stockade.strategies.options import Options
 from tests.store.commands import Take, rid
@@ -53,7 +54,7 @@ async def batches(store, *groups):
     for group in groups:
         decided = asyncio.Event()
         running.append(
-            asyncio.create_task(store.transact(takes(*group), Guard.ROW, deadline=soon(), decided=decided.set))
+            asyncio.create_task(store.transact(takes(*group), Guard.ROW, deadline=soon(), on_decided=decided.set))
         )
         await asyncio.wait([asyncio.create_task(decided.wait()), running[-1]], return_when=asyncio.FIRST_COMPLETED)
     return [answer for task in running for answer in await task]
@@ -229,7 +230,7 @@ async def test_sqlite_decides_in_its_own_turn(tmp_path):
     """Where a transaction has a thread to itself, nothing is decided ahead and there is one lane."""
     async with opened(f"sqlite:///{tmp_path}/s.db") as database:
         store = await stocked(database, "s")
-        assert not store.decides_ahead
+        assert not store.supports_pipelining
         await batches(store, (1, 2), (3, 4), (5, 6))
         assert store.stats.foreseen == 0
 
@@ -251,7 +252,7 @@ async def test_the_sequencer_keeps_order_over_two_batches(server_database):
 class Committed:
     """A store whose batches are all committed."""
 
-    decides_ahead = False
+    supports_pipelining = False
 
     async def transact(self, commands, guard, *, deadline, decided):
         return [Accepted({}) for _ in commands]

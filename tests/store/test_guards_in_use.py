@@ -10,12 +10,12 @@ from sqlalchemy import func, make_url, select, text
 from sqlalchemy.util import await_only
 
 from stockade.core import Busy, Guard, GuardKind
-from stockade.lab.proxy import Proxy
-from stockade.shop.resources import SHOP_RESOURCES
+from stockade.devservers.tcp_proxy import Proxy
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, guards_in_use, registration
 from stockade.store.guards_in_use import GuardRefused, Use
 from stockade.store.registration import RegisteredStore, Registration
-from stockade.store.tables import guards_in_use as table
+from stockade.store.schema.tables import guards_in_use as table
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
 

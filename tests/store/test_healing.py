@@ -11,11 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.util import await_only
 
 from stockade.core import Busy, Guard
-from stockade.lab.proxy import Proxy
-from stockade.shop.resources import SHOP_RESOURCES
+from stockade.devservers.tcp_proxy import Proxy
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
-from stockade.store.database import GRACE_S
-from stockade.store.pools import END_WAIT_S, Pool
+from stockade.store.engine.database import GRACE_S
+from stockade.store.engine.pools import END_WAIT_S, Pool
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.waiting import eventually_async
@@ -63,7 +63,9 @@ async def test_a_restart_while_idle_is_not_seen(server):
 async def test_without_looking_at_them_they_are_seen(server, monkeypatch):
     """The control: with connections taken from the pools as they are, a transaction meets the restart."""
     monkeypatch.setattr(Pool, "_check", lambda self, adapted, record, proxy: None)
-    monkeypatch.setattr("stockade.store.postgres.PostgresDialect.before_begin", lambda self, connection, left_s: None)
+    monkeypatch.setattr(
+        "stockade.store.postgres.dialect.PostgresDialect.before_begin", lambda self, connection, left_s: None
+    )
     async with opened(server.url) as database:
         await fill(database)
         await asyncio.to_thread(server.restart)
@@ -193,8 +195,8 @@ async def test_a_failover_behind_one_address(pair):
 
 async def test_a_failover_with_connections_kept(pair, monkeypatch):
     """The control: where a refused write does not cost the connection, no order is taken after the move."""
-    monkeypatch.setattr("stockade.store.backends.AsyncBackend.lost", lambda self: None)
-    monkeypatch.setattr("stockade.store.backends._roll_back", lambda connection, why: connection.rollback())
+    monkeypatch.setattr("stockade.store.engine.backends.AsyncBackend.lost", lambda self: None)
+    monkeypatch.setattr("stockade.store.engine.backends._roll_back", lambda connection, why: connection.rollback())
     url, proxy, old, new = pair
     database = await Database.open(url, pool_size=1)
     await fill(database, 1)

@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sqlalchemy import func, select
 
-from stockade.core import Accepted, Guard, GuardKind, Rejected, RequestReused
+from stockade.core import Accepted, Guard, GuardKind, IdempotencyKeyReused, Rejected
 from stockade.store import Database
-from stockade.store.migrate import create_all
-from stockade.store.tables import ledger, outbox, point_accounts, requests, skus
+from stockade.store.schema.migrate import create_all
+from stockade.store.schema.tables import ledger, outbox, point_accounts, requests, skus
 from tests.store.commands import Charge, Take, rid
 from tests.store.conftest import soon, stocked
 from tests.store.told import Level, levels
@@ -58,7 +58,7 @@ class StoreMachine(RuleBasedStateMachine):
         for command, answer in zip(batch, answers, strict=True):
             expected, replayed = self._model(command)
             if expected == "reused":
-                assert isinstance(answer, RequestReused)
+                assert isinstance(answer, IdempotencyKeyReused)
                 continue
             assert answer.replayed == replayed
             assert isinstance(answer, Accepted if expected == "accepted" else Rejected)

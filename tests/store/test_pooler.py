@@ -10,12 +10,12 @@ from sqlalchemy import func, select
 
 from stockade.core import Busy, Guard, GuardKind
 from stockade.shop.audit import LongAudit
-from stockade.shop.jobs import BEGINNING, forget
+from stockade.shop.operations.jobs import BEGINNING, forget
 from stockade.shop.queries import due
 from stockade.store import Database
-from stockade.store.database import GRACE_S
-from stockade.store.postgres import PooledPostgresDialect
-from stockade.store.tables import requests, skus
+from stockade.store.engine.database import GRACE_S
+from stockade.store.postgres.dialect import PooledPostgresDialect
+from stockade.store.schema.tables import requests, skus
 from tests.cli.service import Service, prepared
 from tests.store.commands import Take, rid
 from tests.store.conftest import held, opened, soon, stocked
@@ -81,7 +81,7 @@ async def test_taken_for_a_server_it_fails(servers, monkeypatch):
             return [each for each in await asyncio.gather(*calls, return_exceptions=True) if each != 1]
 
     assert await broken() == []
-    monkeypatch.setattr("stockade.store.postgres.behind_pooler", never)
+    monkeypatch.setattr("stockade.store.postgres.dialect.behind_pooler", never)
     assert any("prepared statement" in str(each) for each in await broken())
 
 

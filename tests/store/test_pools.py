@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from stockade.store import Database
-from stockade.store.pools import Pool
+from stockade.store.engine.pools import Pool
 from tests.locks.bounds import Link
 from tests.store.conftest import soon
 

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from stockade.core import Busy
-from stockade.store.database import GRACE_S
-from stockade.store.dialect import Dialect
+from stockade.store.engine.database import GRACE_S
+from stockade.store.engine.dialect import Dialect
 from tests.store.conftest import opened
 
 LIMIT_S = 0.2
@@ -50,7 +50,7 @@ async def test_a_slow_read_ends_at_its_limit(database):
 
 async def test_without_the_limit_it_goes_on(opened_sqlite, monkeypatch):
     """The control: SQLite's one reader is then held up until the slow read has ended by itself."""
-    monkeypatch.setattr("stockade.store.sqlite.SqliteDialect.reading", Dialect.reading)
+    monkeypatch.setattr("stockade.store.sqlite.dialect.SqliteDialect.reading", Dialect.reading)
     began_s = time.monotonic()
     with pytest.raises(Busy):
         await opened_sqlite.read(slow, timeout_s=LIMIT_S)

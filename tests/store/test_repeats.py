@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import func, select
 
-from stockade.core import Guard, RequestReused
-from stockade.store import repeats
-from stockade.store.positions import Positions
-from stockade.store.tables import point_accounts
+from stockade.core import Guard, IdempotencyKeyReused
+from stockade.store.consumer_offsets import Positions
+from stockade.store.schema.tables import point_accounts
+from stockade.store.transaction.single_statement import duplicate_lookup
 from tests.store.commands import Charge, Discover, Stock, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.store.test_at_once import in_flight
@@ -26,9 +26,9 @@ async def store(server_database):
 async def test_ids_are_looked_up_while_they_come_again(store, monkeypatch, remembered):
     """The first repeated order costs its batch a second attempt, the next ones none (the control: they do); they get
     the answers of the first time, whatever was looked up."""
-    monkeypatch.setattr(repeats, "REMEMBERED", remembered)
-    real, looked_up = repeats.known_requests, []
-    monkeypatch.setattr(repeats, "known_requests", lambda *given: looked_up.append(1) or real(*given))
+    monkeypatch.setattr(duplicate_lookup, "REMEMBERED", remembered)
+    real, looked_up = duplicate_lookup.known_requests, []
+    monkeypatch.setattr(duplicate_lookup, "known_requests", lambda *given: looked_up.append(1) or real(*given))
     told = {}
 
     async def attempts(*numbers, again=()):
@@ -60,8 +60,8 @@ async def test_orders_alone_are_looked_up_on_a_hot_row_only(server_database, mon
             await made.transact(takes(7), Guard.ROW, deadline=soon())
         if hot:
             await batches(made, (107, 108), (109, 110))
-        real, looked_up = repeats.known_requests, []
-        monkeypatch.setattr(repeats, "known_requests", lambda *given: looked_up.append(1) or real(*given))
+        real, looked_up = duplicate_lookup.known_requests, []
+        monkeypatch.setattr(duplicate_lookup, "known_requests", lambda *given: looked_up.append(1) or real(*given))
         for number in range(8, 12):  # at most two of them to be trusted again
             (answer,) = await made.transact(takes(number), Guard.ROW, deadline=soon())
             assert answer.accepted
@@ -89,7 +89,7 @@ async def test_a_repeat_read_from_a_log(store):
     positions = Positions(store.database, "orders")
     here = await positions.take(0, 10)
     for replayed in ([False, True, False], [True, True, True]):
-        answers = await store.transact(takes(7, 1, 8), Guard.ROW, deadline=soon(), positions=[here._replace(new=13)])
+        answers = await store.transact(takes(7, 1, 8), Guard.ROW, deadline=soon(), offsets=[here._replace(new=13)])
         assert [each.replayed for each in answers] == replayed
         assert await positions.read() == {0: 13}
     assert len(await chain(store)) == 1 + 6 + 2
@@ -101,7 +101,7 @@ async def test_a_repeat_with_other_content_opens_no_account(store):
     other = Charge(rid("x"), fingerprint="other", user="nobody", amount=5)
     answers = await store.transact([other, *takes(7)], Guard.ROW, deadline=soon())
     assert not first.accepted
-    assert isinstance(answers[0], RequestReused)
+    assert isinstance(answers[0], IdempotencyKeyReused)
     assert answers[1].accepted
     count = select(func.count()).select_from(point_accounts)
     assert await store.database.read(lambda c: c.execute(count).scalar_one()) == 0
@@ -114,6 +114,6 @@ async def test_a_repeat_behind_a_false_one_that_asks_for_more(store):
         await store.transact([each], Guard.ROW, deadline=soon())
     false, true = Discover(rid("d"), fingerprint="z", wanted=("t",)), Discover(rid("d"), wanted=("t",))
     answers = await store.transact([false, *takes(7), true], Guard.ROW, deadline=soon())
-    assert isinstance(answers[0], RequestReused)
+    assert isinstance(answers[0], IdempotencyKeyReused)
     assert answers[1].accepted
     assert answers[2].replayed

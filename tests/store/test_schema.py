@@ -11,8 +11,15 @@ from sqlalchemy.exc import DBAPIError
 from stockade.core import Guard
 from stockade.drivers.failures import Failure, classify
 from stockade.store import Database
-from stockade.store.migrate import VERSION_TABLE, create_all, current_revision, is_current, migrate, newest_revision
-from stockade.store.tables import metadata
+from stockade.store.schema.migrate import (
+    VERSION_TABLE,
+    create_all,
+    current_revision,
+    is_current,
+    migrate,
+    newest_revision,
+)
+from stockade.store.schema.tables import metadata
 from tests.store.conftest import soon, stocked
 
 

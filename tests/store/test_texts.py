@@ -8,12 +8,12 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 
 from stockade.core import NotSupported
-from stockade.core.folding import MAX_GROWTH, folded
-from stockade.lab.servers import Servers
+from stockade.core.case_folding import MAX_GROWTH, folded
+from stockade.devservers import Servers
 from stockade.shop.queries import products
 from stockade.store import Database
-from stockade.store.migrate import current_revision, migrate, newest_revision
-from stockade.store.tables import metadata
+from stockade.store.schema.migrate import current_revision, migrate, newest_revision
+from stockade.store.schema.tables import metadata
 from tests.store.conftest import soon
 
 KOREAN = "책상 🪑 가나다"
@@ -93,7 +93,7 @@ async def test_an_interrupted_migration_is_done_again(database_url, monkeypatch)
         raise KeyError(name)
 
     with monkeypatch.context() as patch:
-        patch.setattr("stockade.core.folding.folded", interrupted)
+        patch.setattr("stockade.core.case_folding.folded", interrupted)
         with pytest.raises(KeyError):
             await migrate(database, "0003")
     keeps = database.dialect.name in ("mysql", "mariadb")

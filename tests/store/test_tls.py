@@ -42,7 +42,7 @@ def certificates(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tls_servers(certificates):
     """A PostgreSQL and a MariaDB with TLS, and one of each without."""
-    from stockade.lab.servers import Servers
+    from stockade.devservers import Servers
 
     with Servers() as group:
         private = group.folder / "tls"

@@ -6,14 +6,14 @@ import gc
 import pytest
 from sqlalchemy import func, select
 
-from stockade.core import Accepted, Busy, Conflict, Guard, GuardKind, Key, Rejected, RequestReused, Row
-from stockade.shop.resources import SHOP_RESOURCES
-from stockade.shop.states import StockState
-from stockade.store.fold import Folder
-from stockade.store.known_tables import KnownTables
-from stockade.store.save import RowChanged
-from stockade.store.tables import ledger, metadata, outbox, point_accounts, requests, skus
-from stockade.store.transact import Pending
+from stockade.core import Accepted, Busy, Conflict, Guard, GuardKind, IdempotencyKeyReused, Key, Rejected, Row
+from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.shop.model.states import StockState
+from stockade.store.schema.known_tables import KnownTables
+from stockade.store.schema.tables import ledger, metadata, outbox, point_accounts, requests, skus
+from stockade.store.transaction.decide import Folder
+from stockade.store.transaction.save import RowChanged
+from stockade.store.transaction.transact import Pending
 from tests.store.commands import Blind, Broken, Charge, Discover, Take, rid
 from tests.store.conftest import opened, soon, stocked
 
@@ -103,7 +103,7 @@ async def test_other_content_under_a_known_id_is_refused(store):
     """The same id with another fingerprint never replays someone else's outcome."""
     await until_decided(store, Take(rid("a")), Guard.ROW)
     answer = await until_decided(store, Take(rid("a"), "other"), Guard.ROW)
-    assert isinstance(answer, RequestReused)
+    assert isinstance(answer, IdempotencyKeyReused)
     assert await figures(store) == (19, 2, 2, 19)
 
 
@@ -112,7 +112,7 @@ async def test_twice_in_one_batch_runs_once(store):
     take = Take(rid("a"))
     answers = await store.transact([take, take, Take(rid("a"), "other")], Guard.ROW, deadline=soon())
     assert [answers[0].replayed, answers[1].replayed] == [False, True]
-    assert isinstance(answers[2], RequestReused)
+    assert isinstance(answers[2], IdempotencyKeyReused)
     assert await figures(store) == (19, 2, 2, 19)
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from stockade.core import Accepted, Busy, Guard, GuardKind, Key, LockInTransaction, Unknown
 from stockade.locks import MemoryLocks
-from stockade.store.backends import CommitLost
+from stockade.store.engine.backends import CommitLost
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.store.test_transact import figures

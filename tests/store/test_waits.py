@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only
 
 from stockade.core import Accepted, Busy, Conflict, Guard, GuardKind
+from stockade.devservers import drop_database, fresh_database
 from stockade.drivers.failures import Failure, classify
-from stockade.lab.servers import drop_database, fresh_database
-from stockade.shop.resources import SHOP_RESOURCES
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
@@ -102,7 +102,7 @@ async def test_a10_b13_unsorted_locks_deadlock_and_sorted_ones_do_not(server_dat
     url = server_database
     async with opened(url, pool_size=8) as database:
         unsorted = await stocked(database, "a", "b", "c", n=100_000)
-        await _opposite_orders(unsorted, Guard(GuardKind.ROW, unsorted=True), 30)
+        await _opposite_orders(unsorted, Guard(GuardKind.ROW, keep_request_order=True), 30)
         assert unsorted.stats.deadlocks > 0, "the experiment has to be able to deadlock"
         for guard in (Guard.ROW, Guard.DELTA, Guard.ADVISORY):
             store = SqlStore(database, SHOP_RESOURCES)  # counters of its own

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, select
 
-from stockade.store.dialect import Writes
-from stockade.store.tables import WRITTEN_BY
+from stockade.store.engine.dialect import Writes
+from stockade.store.schema.tables import WRITTEN_BY
 from tests.store.conftest import soon
 
 own = MetaData()

@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import BigInteger, Column, MetaData, Table, func, select
 
 from stockade.core import Accepted, Change, Decision, Delete, Event, Guard, Insert, Key, Rejected
-from stockade.shop.resources import SHOP_RESOURCES, STOCK
-from stockade.shop.states import StockState
-from stockade.store import Resource, SqlStore, tables
-from stockade.store.tables import guarded
-from stockade.store.types import text_id
+from stockade.shop.model.resources import SHOP_RESOURCES, STOCK
+from stockade.shop.model.states import StockState
+from stockade.store import Resource, SqlStore
+from stockade.store.schema import tables
+from stockade.store.schema.tables import guarded
+from stockade.store.schema.types import text_id
 from tests.store.commands import Take, rid
 from tests.store.conftest import soon
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import select
 
-from stockade.store.tables import ledger, outbox, skus
+from stockade.store.schema.tables import ledger, outbox, skus
 
 
 class Level(NamedTuple):

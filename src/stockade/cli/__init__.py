@@ -1,6 +1,6 @@
 """The command line: one file per group of commands. What is heavy is imported when a command runs.
 
-Neighbours: `stockade.__main__` calls `app`; `stockade.cli_lab` mounts `stockade lab`.
+Neighbours: `stockade.__main__` calls `app`; `stockade.cli.lab` mounts `stockade lab`.
 """
 
 from typing import Annotated
@@ -49,17 +49,17 @@ for group in (dead_letters.app, positions.app):
 def _mount_lab() -> None:
     """Mount `stockade lab`, or a command in its place that names the extra which it lacks."""
     try:
-        from stockade import cli_lab
+        from stockade.cli.lab import lab
     except ModuleNotFoundError as missing:
         lacking = missing.name
 
         @app.command("lab", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-        def lab() -> None:
+        def lacking_lab() -> None:
             """Compare the strategies (needs the extra `lab`)."""
             raise fail(f"the lab needs {lacking}; install stockade[lab]")
 
     else:
-        app.command("lab")(cli_lab.lab)
+        app.command("lab")(lab)
 
 
 _mount_lab()

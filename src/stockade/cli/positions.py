@@ -20,9 +20,9 @@ from stockade.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from stockade.shop.settings import Settings
+    from stockade.kafka.admin import Watch
+    from stockade.shop.config.settings import Settings
     from stockade.store import Database
-    from stockade.strategies.kafka_watch import Watch
 
 FIRST, END = "first", "end"
 
@@ -85,8 +85,8 @@ def _watch(settings: "Settings") -> "Watch":
     Raises:
         BadSetting: there are none.
     """
-    from stockade.shop.kafka_brokers import brokers_of
-    from stockade.strategies.kafka_watch import Watch
+    from stockade.kafka.admin import Watch
+    from stockade.shop.config.kafka_brokers import brokers_of
 
     require_brokers(settings)
     return Watch(brokers_of(settings))
@@ -95,8 +95,8 @@ def _watch(settings: "Settings") -> "Watch":
 async def _rows(settings: "Settings", opened: "Database", watch: "Watch") -> list[Row]:
     import asyncio
 
-    from stockade.shop.lag import behind
-    from stockade.store.positions import Positions
+    from stockade.shop.operations.backlog import behind
+    from stockade.store.consumer_offsets import Positions
 
     positions = await Positions(opened, settings.kafka_topic).read()
     spans = await asyncio.to_thread(watch.spans, settings.kafka_topic)
@@ -116,8 +116,8 @@ async def _rewind(settings: "Settings", opened: "Database", part: int, to: str) 
     """
     import asyncio
 
-    from stockade.shop.settings import BadSetting
-    from stockade.store.positions import Positions
+    from stockade.shop.config.settings import BadSetting
+    from stockade.store.consumer_offsets import Positions
 
     watch = _watch(settings)
     if await asyncio.to_thread(watch.in_use, settings.kafka_group):

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from stockade.locks.ask import Ask, Granted, Holder, Kind, LockInfo
+from stockade.locks.engine.identity import renew_at_fork
+from stockade.locks.engine.lock_request import Ask, Granted, Holder, Kind, LockInfo
 from stockade.locks.errors import ProviderClosed
-from stockade.locks.identity import renew_at_fork
-from stockade.locks.port import Notice, Port
+from stockade.locks.runtime.runtime import Notice, Port
 
 
 class _Waiter:

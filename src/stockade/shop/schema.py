@@ -7,12 +7,12 @@ database.
 from pathlib import Path
 
 from stockade.core.secrets import hide_password
-from stockade.shop.settings import BadSetting, Settings
-from stockade.shop.strategy_choice import in_memory
+from stockade.shop.config.settings import BadSetting, Settings
+from stockade.shop.config.strategy_choice import in_memory
 from stockade.store import Database
-from stockade.store.migrate import current_revision, is_known, migrate, newest_revision
-from stockade.store.rights import missing_rights
-from stockade.store.url import read_url
+from stockade.store.engine.url import read_url
+from stockade.store.schema.migrate import current_revision, is_known, migrate, newest_revision
+from stockade.store.schema.rights import missing_rights
 
 _NEWER = "which a newer version of stockade has made: use that version or a later one"
 

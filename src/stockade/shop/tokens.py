@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from stockade.shop.settings import BadSetting, Settings
+from stockade.shop.config.settings import BadSetting, Settings
 
 SECRET_FILE = "token.secret"  # noqa: S105  # the file's name, not a secret
 USER_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")

@@ -27,9 +27,9 @@ from sqlalchemy import (
 )
 
 from stockade.drivers.failures import Failure, classify
-from stockade.store.database import Database
-from stockade.store.fold import OUTBOX_PARTS
-from stockade.store.tables import marks, outbox, relay_parts
+from stockade.store.engine.database import Database
+from stockade.store.schema.tables import marks, outbox, relay_parts
+from stockade.store.transaction.decide import OUTBOX_PARTS
 
 T = TypeVar("T")
 

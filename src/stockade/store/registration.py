@@ -16,15 +16,15 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from stockade.core import Accepted, Busy, Command, Guard, NotSupported, Position, Rejected, StockadeError
+from stockade.core import Accepted, Busy, Command, Guard, NotSupported, OffsetCommit, Rejected, StockadeError
 from stockade.drivers.failures import Failure, classify, describe
-from stockade.store.backends import CommitLost
-from stockade.store.database import Database
-from stockade.store.dialect import Dialect
-from stockade.store.fold import Batch
+from stockade.store.engine.backends import CommitLost
+from stockade.store.engine.database import Database
+from stockade.store.engine.dialect import Dialect
 from stockade.store.guards_in_use import GuardRefused, GuardsInUse, Use, is_registered, process_name
-from stockade.store.resource import Resource
-from stockade.store.transact import SqlStore
+from stockade.store.schema.resource import Resource
+from stockade.store.transaction.decide import Batch
+from stockade.store.transaction.transact import SqlStore
 
 LEASE_S = 15.0
 BEATS_PER_LEASE = 3
@@ -257,8 +257,8 @@ class RegisteredStore(SqlStore):
         guard: Guard,
         *,
         deadline: float,
-        positions: Sequence[Position] = (),
-        decided: Callable[[], None] | None = None,
+        offsets: Sequence[OffsetCommit] = (),
+        on_decided: Callable[[], None] | None = None,
     ) -> list[Accepted | Rejected | Exception]:
         """See `stockade.core.Store.transact`; Busy (NOT_READY) for every command while another control is in use."""
         if self._registration.lapsed:
@@ -266,7 +266,7 @@ class RegisteredStore(SqlStore):
                 await self._registration.renew(deadline)
             except Busy as error:
                 return [error for _ in commands]
-        return await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
+        return await super().transact(commands, guard, deadline=deadline, offsets=offsets, on_decided=on_decided)
 
     def _save(self, connection: Connection, batch: Batch, guard: Guard) -> Batch:
         self._registration.lock_row(connection, self.database.dialect)

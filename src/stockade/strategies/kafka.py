@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import uuid4
 
-from stockade.core import Accepted, Busy, Command, Guard, NotSupported, Pending, Promise, Rejected, Store, Unknown
+from stockade.core import Accepted, Busy, Command, Guarantees, Guard, NotSupported, Pending, Rejected, Store, Unknown
+from stockade.kafka.client import client
+from stockade.kafka.options import KafkaOptions, message_key
+from stockade.kafka.producer import NotSent, Refusal, Writer
+from stockade.kafka.replies import decode_replies
+from stockade.kafka.topics import Replies, Topics, make_topics
 from stockade.strategies.base import Base
-from stockade.strategies.kafka_admin import client
-from stockade.strategies.kafka_log import Replies, Topics
-from stockade.strategies.kafka_options import KafkaOptions, message_key
-from stockade.strategies.kafka_replies import decode_replies
-from stockade.strategies.kafka_writer import NotSent, Refusal, Writer
 from stockade.strategies.options import Options
 
-COMMANDS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}
-DEAD = {"cleanup.policy": "delete", "retention.ms": "-1"}
 GAP_S = 0.005  # between two requests of a busy service; a worker needs longer for a batch anyway
 # At 0 the client sends the first of what is posted together alone, and what has waited for longer than this behind a
 # request of the same partition makes it spin until the answer (librdkafka 2.16). The writer ends the linger itself.
@@ -65,7 +63,7 @@ class Kafka(Base):
     """
 
     name: ClassVar[str] = "kafka"
-    promise: ClassVar[Promise] = Promise(faults=("crash", "pause", "broker"), order="fifo", needs=("kafka",))
+    guarantees: ClassVar[Guarantees] = Guarantees(faults=("crash", "pause", "broker"), order="fifo", needs=("kafka",))
 
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)
@@ -136,7 +134,7 @@ class Kafka(Base):
             Pending: it is in the log, and not decided within `wait_s`: it will be.
             Unknown: the brokers did not confirm within `wait_s`: it may be decided yet, or never.
             Busy: too many are under way (TOO_MANY_REQUESTS), or this process does not run (DEPENDENCY_DOWN).
-            RequestReused: the request id was used with other content.
+            IdempotencyKeyReused: the request id was used with other content.
         """
         ticket, waiting = self._queue(command)
         try:
@@ -210,14 +208,3 @@ class Kafka(Base):
 def _key(command: Command) -> bytes | None:
     key = message_key(command)
     return None if key is None else str(key).encode()
-
-
-def make_topics(log: KafkaOptions) -> int:
-    """Make the topics of commands and of dead letters unless they are there; the number of partitions. Blocks.
-
-    Raises:
-        Busy: the brokers cannot be reached.
-    """
-    topics = Topics(log.brokers)
-    topics.ensure(log.dead_topic, 1, log.replication, DEAD)
-    return topics.ensure(log.topic, log.partitions, log.replication, COMMANDS)

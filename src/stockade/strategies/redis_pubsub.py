@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from stockade.core import Promise
+from stockade.core import Guarantees
 from stockade.locks.aio import Provider, RedisLocks
-from stockade.strategies.locked import Locked
+from stockade.strategies.lock_based import Locked
 
 
 class RedisPubsub(Locked):
@@ -15,7 +15,7 @@ class RedisPubsub(Locked):
     """
 
     name: ClassVar[str] = "redis-pubsub"
-    promise: ClassVar[Promise] = Promise(
+    guarantees: ClassVar[Guarantees] = Guarantees(
         faults=("crash", "pause", "failover", "restart"), order="fifo", needs=("redis",)
     )
     lease_s: ClassVar[float] = 1.0

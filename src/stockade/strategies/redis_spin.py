@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from stockade.core import Promise
+from stockade.core import Guarantees
 from stockade.locks.aio import Provider, RedisLocks
-from stockade.strategies.locked import Locked
+from stockade.strategies.lock_based import Locked
 
 
 class RedisSpin(Locked):
@@ -15,7 +15,7 @@ class RedisSpin(Locked):
     """
 
     name: ClassVar[str] = "redis-spin"
-    promise: ClassVar[Promise] = Promise(faults=("crash", "pause", "failover", "restart"), needs=("redis",))
+    guarantees: ClassVar[Guarantees] = Guarantees(faults=("crash", "pause", "failover", "restart"), needs=("redis",))
     lease_s: ClassVar[float] = 3.0
     fair: ClassVar[bool] = False
 

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from stockade.core import Promise
+from stockade.core import Guarantees
 from stockade.locks.aio import Provider, QuorumLocks
-from stockade.strategies.locked import Locked
+from stockade.strategies.lock_based import Locked
 
 
 class Redlock(Locked):
@@ -15,7 +15,7 @@ class Redlock(Locked):
     """
 
     name: ClassVar[str] = "redlock"
-    promise: ClassVar[Promise] = Promise(faults=("crash", "pause", "failover", "restart"), needs=("redis",))
+    guarantees: ClassVar[Guarantees] = Guarantees(faults=("crash", "pause", "failover", "restart"), needs=("redis",))
     lease_s: ClassVar[float] = 3.0
     fair: ClassVar[bool] = False
     servers: ClassVar[int] = 3

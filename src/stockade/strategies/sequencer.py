@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, TypeAlias
 
-from stockade.core import Accepted, Busy, Command, Guard, Promise, Rejected, Store, Unknown
+from stockade.core import Accepted, Busy, Command, Guarantees, Guard, Rejected, Store, Unknown
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
 
@@ -35,14 +35,14 @@ class Sequencer(Base):
     """
 
     name: ClassVar[str] = "sequencer"
-    promise: ClassVar[Promise] = Promise(order="fifo")
+    guarantees: ClassVar[Guarantees] = Guarantees(order="fifo")
 
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)
         self._queue: deque[Waiting] = deque()
         self._arrived = asyncio.Event()
         self._turn = asyncio.Lock()  # held from the choice of a batch until it is decided: batches keep their order
-        self._lanes = 2 if store.decides_ahead else 1
+        self._lanes = 2 if store.supports_pipelining else 1
         self._in_flight = 0  # commands, in the batches that are carried out now
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -146,7 +146,7 @@ class Sequencer(Base):
         commands = [waiting.command for waiting in batch]
         self._in_flight += len(batch)
         try:
-            answers = await self.store.transact(commands, self.guard, deadline=deadline, decided=turn.end)
+            answers = await self.store.transact(commands, self.guard, deadline=deadline, on_decided=turn.end)
         except BaseException as error:
             for waiting in batch:
                 if not waiting.future.done():

@@ -20,12 +20,12 @@ from stockade.shop.commands import (
     PayOrder,
     PlaceOrder,
 )
-from stockade.shop.ids import derived_id
-from stockade.shop.resources import SHOP_RESOURCES
-from stockade.store import tables
-from stockade.store.fold import Folder, Needs
-from stockade.store.known_tables import KnownTables
-from stockade.store.tables import metadata
+from stockade.shop.model.ids import derived_id
+from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.store.schema import tables
+from stockade.store.schema.known_tables import KnownTables
+from stockade.store.schema.tables import metadata
+from stockade.store.transaction.decide import Folder, Needs
 
 RESOURCES = {resource.kind: resource for resource in SHOP_RESOURCES}
 MADE_BY_INSERT = {"orders": "order", "payments": "payment"}

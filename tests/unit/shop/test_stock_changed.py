@@ -4,10 +4,10 @@ import pytest
 
 from stockade.core import Key
 from stockade.shop.commands import OrderLine, PlaceOrder
-from stockade.shop.resources import SHOP_RESOURCES
-from stockade.store.fold import Folder
-from stockade.store.known_tables import KnownTables
-from stockade.store.tables import metadata
+from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.store.schema.known_tables import KnownTables
+from stockade.store.schema.tables import metadata
+from stockade.store.transaction.decide import Folder
 from tests.unit.shop.memory import MemoryShop, read
 
 

@@ -18,16 +18,16 @@ from redis.exceptions import LockNotOwnedError, RedisError
 from redis.lock import Lock as TheirLock
 
 from stockade.core import NotSupported
-from stockade.locks.ask import Ask, Spec
-from stockade.locks.blocking import BlockingPort, run
-from stockade.locks.debts import Debts
+from stockade.locks.engine.identity import new_id
+from stockade.locks.engine.lock_request import Ask, Spec
+from stockade.locks.engine.release_retry import Debts
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.events import log
-from stockade.locks.identity import new_id
-from stockade.locks.loop import AsyncioPort
-from stockade.locks.port import Port, Server, ServerError
-from stockade.locks.script import script
-from stockade.locks.wire.client import AsyncClientTransport, ClientTransport
+from stockade.locks.redis.script import script
+from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
+from stockade.locks.runtime.async_runtime import AsyncioPort
+from stockade.locks.runtime.runtime import Port, Server, ServerError
+from stockade.locks.runtime.sync_runtime import BlockingPort, run
 
 _WAY = "_stockade_way"  # what a client keeps our connections as
 _CALL_S = 3.0  # of one call

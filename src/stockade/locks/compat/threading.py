@@ -12,10 +12,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from stockade.locks.blocking import run
-from stockade.locks.face import wait_bound
-from stockade.locks.identity import renew_at_fork
-from stockade.locks.threads import Lease, Provider
+from stockade.locks.engine.identity import renew_at_fork
+from stockade.locks.provider_base import wait_bound
+from stockade.locks.runtime.sync_runtime import run
+from stockade.locks.sync_api import Lease, Provider
 
 _numbers = itertools.count()
 

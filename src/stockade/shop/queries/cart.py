@@ -4,7 +4,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from stockade.shop.queries.page import Page, check_limit, decode_cursor, page
-from stockade.store.tables import cart_items, skus
+from stockade.store.schema.tables import cart_items, skus
 
 _SCOPE = "cart"
 _ITEMS = (

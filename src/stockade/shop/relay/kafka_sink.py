@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from stockade.core import Busy
+from stockade.kafka.producer import NotSent, Refusal, Writer
+from stockade.kafka.security import Brokers
+from stockade.kafka.topics import Topics
+from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.relay.sinks import CONFIRMED, HELD, Receipt, SinkDown
-from stockade.shop.times import rfc3339
 from stockade.store.outbox import Posted
-from stockade.strategies.kafka_log import Topics
-from stockade.strategies.kafka_security import Brokers
-from stockade.strategies.kafka_writer import NotSent, Refusal, Writer
 
 EVENTS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}
 

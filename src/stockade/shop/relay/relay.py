@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stockade.shop.relay.sinks import Receipt, Sink, SinkDown
-from stockade.store.fold import OUTBOX_PARTS
 from stockade.store.outbox import Claim, Outbox, Posted, Refused, Settlement
+from stockade.store.transaction.decide import OUTBOX_PARTS
 
 Counts = dict[str, int]
 

@@ -1,0 +1,97 @@
+"""Problem bodies (RFC 9457): every error of the API in one shape.
+
+Neighbours: `codes` is the table; `endpoint` and `app` turn every exception and refusal into a `Reply` here.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from stockade.core import Busy, Conflict, IdempotencyKeyReused, JsonValue, LockLost, Rejected, StockadeError, Unknown
+from stockade.shop.http.responses.error_codes import CODES
+from stockade.shop.http.responses.response import PROBLEM_JSON, Headers, Reply
+from stockade.shop.queries import BadQuery
+
+_encode = msgspec.json.Encoder().encode
+_FIXED = ("type", "title", "status", "code", "detail", "retryable", "outcome")
+
+
+class Refusal(Exception):
+    """The request is refused before anything is carried out.
+
+    Args:
+        code: one of `CODES`.
+        detail: what exactly is wrong, for a person.
+        headers: further headers of the answer.
+    """
+
+    def __init__(self, code: str, detail: str, headers: Headers = ()) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+
+
+def problem(
+    code: str,
+    detail: str = "",
+    *,
+    outcome: str | None = None,
+    extra: Mapping[str, JsonValue] | None = None,
+    headers: Headers = (),
+) -> Reply:
+    """The answer for one error code.
+
+    Args:
+        code: one of `CODES`.
+        detail: what is particular about this occurrence; the title when empty.
+        outcome: replaces what the table says about the effect.
+        extra: further members, e.g. `shortages`; the standard members cannot be replaced.
+        headers: further headers.
+    """
+    known = CODES[code]
+    body: dict[str, JsonValue] = {
+        "type": f"urn:stockade:problem:{code}",
+        "title": known.title,
+        "status": known.status,
+        "code": code,
+        "detail": detail or known.title,
+        "retryable": known.retryable,
+        "outcome": outcome or known.outcome,
+    }
+    if extra:
+        body.update((name, value) for name, value in extra.items() if name not in _FIXED)
+    return Reply(known.status, _encode(body), PROBLEM_JSON, headers)
+
+
+def of_rejection(rejected: Rejected) -> Reply:
+    """The answer for a refusal by the rules; the same one for a replay, byte for byte."""
+    detail = rejected.data.get("detail", "")
+    return problem(rejected.code, detail if isinstance(detail, str) else "", extra=rejected.data)
+
+
+def of_error(error: Exception) -> Reply | None:
+    """The answer for an exception that is part of the vocabulary, else None."""
+    match error:
+        case Refusal():
+            return problem(error.code, error.detail, headers=error.headers)
+        case BadQuery():
+            return problem("INVALID_REQUEST", str(error))
+        case Busy() if error.code in CODES:  # its text may name hosts and statements: it stays in the log
+            return problem(error.code, headers=retry_after(error.retry_after_s))
+        case Conflict():
+            return problem("CONFLICT_RETRY", headers=retry_after(0))
+        case LockLost():
+            return problem("LOCK_LOST", outcome=error.outcome, headers=retry_after(0))
+        case Unknown():
+            return problem("OUTCOME_UNKNOWN", headers=retry_after(1))
+        case IdempotencyKeyReused():
+            return problem("IDEMPOTENCY_KEY_REUSED")
+        case StockadeError() if error.code in CODES:
+            return problem(error.code)
+    return None
+
+
+def retry_after(pause_s: float) -> Headers:
+    """The Retry-After header, in whole seconds, rounded up (RFC 9110, 10.2.3)."""
+    return ((b"retry-after", b"%d" % -(-pause_s // 1)),)

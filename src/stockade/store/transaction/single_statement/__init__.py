@@ -1,0 +1,1 @@
+"""A batch in one statement of PostgreSQL: what only buys speed."""
