@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from uuid import uuid4
 
 import pytest
@@ -10,10 +11,11 @@ from httpx2 import ASGITransport, AsyncClient
 from stockade.core import Busy
 from stockade.locks import RedisLocks
 from stockade.locks.aio import RedisLocks as AioRedisLocks
+from stockade.shop.settings_load import load_settings
 from stockade.store import Database, SqlStore
 from stockade.store.migrate import migrate
 from stockade.strategies.options import Options
-from tests.docs.blocks import program
+from tests.docs.blocks import blocks, program
 from tests.store.conftest import soon
 
 
@@ -112,3 +114,17 @@ async def test_the_new_strategy_is_right_and_bounded(database_url):
         await strategy.stop()
     finally:
         await database.close()
+
+
+def test_the_settings_of_the_server_page_are_accepted(tmp_path):
+    """The settings file and the environment of the page are read, and the unit runs a command that there is."""
+    page = "how-to/run-on-a-server.md"
+    (tmp_path / "stockade.toml").write_text(blocks(page, "toml")[0])
+    secrets, unit = blocks(page, "ini")
+    environment = dict(line.split("=", 1) for line in secrets.splitlines())
+    settings = load_settings({}, environment, folder=tmp_path)
+    assert (settings.workers, settings.strategy_stock, settings.drain_s) == (2, "sequencer", 5.0)
+    assert "owner" not in settings.database_url
+    assert "stockade serve --config" in unit
+    assert float(re.search(r"TimeoutStopSec=(\d+)", unit)[1]) > settings.drain_s + settings.stop_wait_s + 3
+    assert int(re.search(r"LimitNOFILE=(\d+)", unit)[1]) > settings.max_connections + 200
