@@ -1,6 +1,6 @@
 """Cancel locks at random, many at once, and look for what stayed behind: on the server and in the process.
 
-Neighbours: `test_cancellation.py` (the points of each face), `test_interrupt.py` (Ctrl-C in a thread).
+Neighbours: `faults/test_cancellation.py` (the points of each face), `faults/test_interrupt.py` (Ctrl-C in a thread).
 """
 
 import asyncio

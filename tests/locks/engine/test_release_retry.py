@@ -1,6 +1,6 @@
 """The background job that pays debts: one loop at a time, and every release on its way is known.
 
-Neighbours: `test_quorum_debts.py` and `test_release_unanswered.py` (the same with servers).
+Neighbours: `redis/test_quorum_release_retry.py` and `test_release_unanswered.py` (the same with servers).
 """
 
 import asyncio

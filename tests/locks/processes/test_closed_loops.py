@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stockade.locks import aio
-from tests.locks.test_forks_and_loops import AIO, TUNING, visit, visit_other
+from tests.locks.processes.test_forks_and_loops import AIO, TUNING, visit, visit_other
 
 LEFT = AIO | {
     "cluster": lambda request: aio.RedisLocks(request.getfixturevalue("cluster_urls")[:1], TUNING, cluster=True),

@@ -9,7 +9,7 @@ import redis.asyncio
 from stockade import locks as sync
 from stockade.devservers.process import free_port
 from stockade.locks import LockUnavailable, RedisTuning, aio
-from tests.locks.test_connections_heal import done
+from tests.locks.redis.test_connections_heal import done
 
 PASSWORD = "nobody-may-read-this"
 TUNING = RedisTuning(call_s=0.2, patience_s=0.2)

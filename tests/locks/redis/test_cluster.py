@@ -19,7 +19,7 @@ from stockade.locks.redis.scan import KINDS
 from stockade.locks.redis.transport.cluster import ClusterTransport, slot_of
 from tests.locks.clusters import start_cluster
 from tests.locks.harness import eventually, queued, waiting
-from tests.locks.test_survey import NAMES, Worlds
+from tests.locks.redis.test_scan import NAMES, Worlds
 
 pytestmark = pytest.mark.redis
 BRACES = ["x}y", "a}b{c", "{}x"]  # no hash tag can be made of these

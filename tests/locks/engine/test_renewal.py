@@ -1,6 +1,7 @@
 """Renewal outlives every error: of one lease, of a listener, of a cancelled or dead job; each lease goes by itself.
 
-Neighbours: `test_mutants.py` (renewals that do too much), `test_contract.py` (that a lease is renewed at all).
+Neighbours: `simulator/test_mutants.py` (renewals that do too much), `contract/test_contract.py` (that a lease is
+renewed at all).
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Servers of a quorum that are silent for a while: what they still hold of us is taken back when they speak again.
 
 SIGSTOP is the silence: connections stay open, and what was sent is carried out afterwards. Each test has its control,
-in which nothing is owed. Neighbours: `test_sim_quorum.py` (the same in the simulator), `test_release_unanswered.py`.
+in which nothing is owed. Neighbours: `simulator/test_simulated_quorum.py` (the same in the simulator),
+`engine/test_release_unanswered.py`.
 """
 
 import asyncio

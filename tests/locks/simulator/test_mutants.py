@@ -19,8 +19,8 @@ from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.redis.script import script
 from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
 from stockade.locks.testing.simulator import Sim, SimPort, SimProcess
-from tests.locks.histories import TUNING, History, Kind
-from tests.locks.test_sim import KINDS, broken
+from tests.locks.simulator.histories import TUNING, History, Kind
+from tests.locks.simulator.test_simulator import KINDS, broken
 
 
 class Always(dict):
@@ -30,20 +30,27 @@ class Always(dict):
         return math.inf
 
 
+MODULES = {
+    "": "simulator.test_mutants",
+    "cancellation": "faults.test_cancellation",
+    "contract": "contract.test_contract",
+    "quorum": "simulator.test_simulated_quorum",
+    "simulator": "simulator.test_simulator",
+}
 BUGS = {
-    "no lock at all": "test_contract.test_lost_update_needs_the_lock",
-    "release without a look at the owner": "test_sim.test_mutant_release_without_owner_check",
-    "owner forgotten before the release was answered": "test_sim.test_mutant_owner_forgotten_before_release",
-    "owner ids that two share": "test_sim.test_mutant_owner_ids_that_are_not_unique",
-    "fencing token compared only when writing, or never": "test_sim.test_mutant_without_a_fence_before_the_read",
-    "lease counted from the answer": "test_sim.test_mutant_lease_counted_from_the_answer",
-    "the end of the lease goes unnoticed": "test_sim.test_mutant_expiry_is_not_noticed",
-    "a repeated acquire that stands in line twice": "test_sim.test_mutant_acquire_that_is_not_safe_to_repeat",
-    "already yours, with the old lease": "test_sim.test_mutant_repeat_that_does_not_renew",
-    "a lost notice waits for the lease": "test_sim.test_mutant_without_poll",
-    "cancelled and not withdrawn, simulated": "test_sim.test_mutant_cancelled_without_withdrawal",
-    "cancelled and not withdrawn, real servers": "test_cancellation.test_mutant_that_does_not_withdraw_is_caught",
-    "out of time and still in line": "test_cancellation.test_mutant_that_times_out_without_withdrawing_is_caught",
+    "no lock at all": "contract.test_lost_update_needs_the_lock",
+    "release without a look at the owner": "simulator.test_mutant_release_without_owner_check",
+    "owner forgotten before the release was answered": "simulator.test_mutant_owner_forgotten_before_release",
+    "owner ids that two share": "simulator.test_mutant_owner_ids_that_are_not_unique",
+    "fencing token compared only when writing, or never": "simulator.test_mutant_without_a_fence_before_the_read",
+    "lease counted from the answer": "simulator.test_mutant_lease_counted_from_the_answer",
+    "the end of the lease goes unnoticed": "simulator.test_mutant_expiry_is_not_noticed",
+    "a repeated acquire that stands in line twice": "simulator.test_mutant_acquire_that_is_not_safe_to_repeat",
+    "already yours, with the old lease": "simulator.test_mutant_repeat_that_does_not_renew",
+    "a lost notice waits for the lease": "simulator.test_mutant_without_poll",
+    "cancelled and not withdrawn, simulated": "simulator.test_mutant_cancelled_without_withdrawal",
+    "cancelled and not withdrawn, real servers": "cancellation.test_mutant_that_does_not_withdraw_is_caught",
+    "out of time and still in line": "cancellation.test_mutant_that_times_out_without_withdrawing_is_caught",
     "wall clock for the end of the lease": "test_mutant_wall_clock_for_the_end_of_the_lease",
     "a timeout taken for a grant": "test_mutant_a_timeout_taken_for_a_grant",
     "an unreachable server taken for a grant": "test_mutant_an_unreachable_server_taken_for_a_grant",
@@ -52,7 +59,7 @@ BUGS = {
     "a renewal that ends at its first error": "test_mutant_a_renewal_that_ends_at_its_first_error",
     "several locks in the caller's order": "test_mutant_several_locks_in_the_callers_order",
     "tokens that begin anew after a loss": "test_mutant_tokens_that_begin_anew",
-    "a silent server is not asked again": "test_sim_quorum.test_mutant_that_owes_nothing_leaves_keys",
+    "a silent server is not asked again": "quorum.test_mutant_that_owes_nothing_leaves_keys",
     "waiters of dead processes are made owner": "test_mutant_the_dead_are_made_owner",
 }
 
@@ -61,7 +68,7 @@ BUGS = {
 def test_every_bug_has_its_test(bug):
     """The table names tests that exist."""
     module, _, name = BUGS[bug].rpartition(".")
-    assert callable(getattr(importlib.import_module(f"tests.locks.{module or 'test_mutants'}"), name))
+    assert callable(getattr(importlib.import_module(f"tests.locks.{MODULES[module]}"), name))
 
 
 def test_mutant_wall_clock_for_the_end_of_the_lease(monkeypatch):

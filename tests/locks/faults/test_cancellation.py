@@ -1,7 +1,8 @@
 """Cancellation at random: over all faces more than 10,000 points on each run, and no key, waiter, task or connection
 stays behind. redis-py's lock leaves a key in 17 to 22 % of them, Redisson's in up to 66 %.
 
-Neighbours: `orphans.py` (how), `test_interrupt.py` (the sync face, by signals), `test_sim.py` (every await in turn).
+Neighbours: `orphans.py` (how), `test_interrupt.py` (the sync face, by signals), `simulator/test_simulator.py` (every
+await in turn).
 """
 
 import asyncio
@@ -16,8 +17,8 @@ from stockade.locks.database.session_locks import SessionLocks
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.runtime.async_runtime import AsyncioPort
+from tests.locks.faults.test_interrupt import INTERRUPTS
 from tests.locks.orphans import cancel_at_random, chunk, make_arm, nothing_left, visit
-from tests.locks.test_interrupt import INTERRUPTS
 
 POINTS = {
     "memory": 3_000,

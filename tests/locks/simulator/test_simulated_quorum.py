@@ -1,6 +1,6 @@
 """The quorum in the simulator: lost calls, silent servers, cancellation at every await; what is owed is paid.
 
-Neighbours: `test_sim.py` (one server), `test_quorum_debts.py` (real servers that are paused).
+Neighbours: `test_simulator.py` (one server), `redis/test_quorum_release_retry.py` (real servers that are paused).
 """
 
 import itertools
@@ -18,7 +18,7 @@ from stockade.locks.redis.providers import _in_turn
 from stockade.locks.redis.quorum import QuorumBackend
 from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
 from stockade.locks.testing.simulator import Sim, SimPort, SimProcess
-from tests.locks.histories import spend
+from tests.locks.simulator.histories import spend
 
 LEASE_S = 30.0  # nothing runs out while we look
 TUNING = RedisTuning(call_s=0.05, spin_s=0.01)

@@ -13,8 +13,8 @@ from stockade.locks.redis.backend import RedisBackend, RedisTuning
 from stockade.locks.redis.script import script
 from stockade.locks.testing.simulated_redis import SimRedis, Weather
 from stockade.locks.testing.simulator import SimPort
-from tests.locks import histories
-from tests.locks.histories import LEASE_S, History, Kind, Resource
+from tests.locks.simulator import histories
+from tests.locks.simulator.histories import LEASE_S, History, Kind, Resource
 
 KINDS = {
     "calm": Kind(),

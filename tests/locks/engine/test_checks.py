@@ -9,7 +9,7 @@ import pytest
 from stockade import locks as sync
 from stockade.locks import RedisTuning, aio
 from stockade.locks.checks import MAX_NAME_BYTES
-from tests.locks.test_connections_heal import done
+from tests.locks.redis.test_connections_heal import done
 
 NUMBERS = [-1, math.nan, "5", True]
 FACES = {"sync": sync, "aio": aio}

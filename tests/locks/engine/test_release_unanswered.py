@@ -1,7 +1,8 @@
 """A release that is cancelled, interrupted or undone while its only server is silent: nothing but the cancellation
 comes out, and the key goes as soon as the server speaks again.
 
-Neighbours: `test_quorum_debts.py` (several servers), `test_interrupt.py`, `test_cancellation.py` (servers that answer).
+Neighbours: `redis/test_quorum_release_retry.py` (several servers), `faults/test_interrupt.py`,
+`faults/test_cancellation.py` (servers that answer).
 """
 
 import asyncio

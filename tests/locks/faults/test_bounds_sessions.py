@@ -1,6 +1,6 @@
 """Locks over database sessions: no call outlives its own time, whatever the server does, on both faces.
 
-One table of phases is tried under each fault. Neighbours: `bounds.py` (the faults), `test_sessions_shared.py`.
+One table of phases is tried under each fault. Neighbours: `bounds.py` (the faults), `database/test_sessions_shared.py`.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ import redis.asyncio
 from stockade.locks.compat import redis_py
 
 pytestmark = pytest.mark.redis
-FOLDER = Path(__file__).parents[2] / ".stockade" / "upstream"
+FOLDER = Path(__file__).parents[3] / ".stockade" / "upstream"
 OURS = {"sync": redis_py.Lock, "asyncio": redis_py.AsyncLock}
 
 

@@ -1,7 +1,7 @@
 """Signal handlers, `atexit` and the end of the interpreter: locks used there neither wait for ever nor break others.
 
-Each test runs in a process of its own, which is killed when it hangs. Neighbours: `test_interrupt.py` (handlers that
-raise), `bounds.py`.
+Each test runs in a process of its own, which is killed when it hangs. Neighbours: `faults/test_interrupt.py` (handlers
+that raise), `bounds.py`.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Locks over database sessions: what a server refuses is said at once, and is no outage that somebody waits for.
 
-Neighbours: `test_bounds_sessions.py` (its sites and faces), `test_redis_tls.py` (the same over Redis).
+Neighbours: `faults/test_bounds_sessions.py` (its sites and faces), `redis/test_redis_tls.py` (the same over Redis).
 """
 
 import re
@@ -8,9 +8,9 @@ import re
 import pytest
 
 from stockade.locks import LockError, LockUnavailable
-from tests.locks import test_bounds_sessions as sessions
 from tests.locks.bounds import ends_within
-from tests.locks.test_bounds_sessions import Face, kind, make_site, url_of  # noqa: F401 - `kind` is a fixture
+from tests.locks.faults import test_bounds_sessions as sessions
+from tests.locks.faults.test_bounds_sessions import Face, kind, make_site, url_of  # noqa: F401 - `kind` is a fixture
 
 PATIENCE_S = 20.0
 AT_ONCE_S = 2.0

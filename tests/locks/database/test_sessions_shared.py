@@ -1,6 +1,7 @@
 """A few database sessions carry all locks of a provider: how many, who shares them, and who hears of their end.
 
-Neighbours: `test_sessions.py` (one lock), `test_bounds_sessions.py` (time), `test_sessions_processes.py` (forks).
+Neighbours: `test_sessions.py` (one lock), `faults/test_bounds_sessions.py` (time), `test_sessions_processes.py`
+(forks).
 """
 
 import asyncio
