@@ -6,15 +6,7 @@ from sqlalchemy import BigInteger, Column, MetaData, String, Table, select
 from stockade.store.engine.dialect import Writes
 from stockade.store.schema.tables import WRITTEN_BY
 from tests.store.conftest import soon
-
-own = MetaData()
-notes = Table(
-    "notes",
-    own,
-    Column("author", String(16), nullable=False),
-    Column("stars", BigInteger, nullable=False),
-    Column("text", String(16), nullable=True),
-)
+from tests.store.notes import found, notes, own
 
 MANY_ROWS = 20  # enough for columns to be compared
 MANY = [("a", 1, "x"), ("b", 1, "y"), ("c", 1, "z")]
@@ -87,8 +79,3 @@ async def test_only_the_named_are_deleted(database):
     await database.transaction(lambda c: database.dialect.write_all(c, Writes({notes: rows})), deadline=soon())
     await database.transaction(lambda c: database.dialect.write_all(c, Writes(deletes={notes: gone})), deadline=soon())
     assert sorted(await found(database)) == [("a", 2, "w"), ("c", 1, "z")]
-
-
-async def found(database):
-    """Every record."""
-    return await database.read(lambda c: [tuple(row) for row in c.execute(select(notes)).all()])

@@ -7,35 +7,14 @@ from sqlalchemy import text
 
 from stockade.core import Accepted, Busy, Guard, GuardKind, Key, LockInTransaction, Unknown
 from stockade.locks import MemoryLocks
-from stockade.store.engine.backends import CommitLost
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
-from tests.store.test_transact import figures
+from tests.store.helpers import Lossy, figures
 
 GUARDS = [
     *(Guard.ROW, Guard.VERSION, Guard.TIMESTAMP, Guard.DELTA, Guard.SERIALIZABLE, Guard.ADVISORY),
     Guard(GuardKind.FENCE, {Key("stock", "s"): (1, "holder")}),
 ]
-
-
-class Lossy:
-    """A backend whose commit replies get lost: `after` the commit took effect, or `before` it did."""
-
-    def __init__(self, backend, losses):
-        self._backend = backend
-        self.losses = list(losses)
-
-    def __getattr__(self, name):
-        return getattr(self._backend, name)
-
-    async def write(self, body, run):
-        loss = self.losses.pop(0) if self.losses else None
-        if loss == "before":
-            raise CommitLost("the connection broke before the commit arrived")
-        result = await self._backend.write(body, run)
-        if loss == "after":
-            raise CommitLost("the connection broke after the commit")
-        return result
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.kind.value)
@@ -75,10 +54,10 @@ async def test_a_connection_killed_before_the_commit_is_retried(server_database)
     """The server ends the connection between save and commit: the order is decided anew, once."""
     async with opened(server_database) as database:
         store = await stocked(database, "s")
-        postgres, killed, real = database.dialect.name == "postgres", [], store._save
+        postgres, killed, real = database.dialect.name == "postgres", [], store._steps.write
 
-        def save_then_die(connection, batch, guard):
-            written = real(connection, batch, guard)
+        def write_then_die(connection, attempt, write_set, guard):
+            written = real(connection, attempt, write_set, guard)
             if not killed:
                 me = "pg_backend_pid()" if postgres else "CONNECTION_ID()"
                 pid = connection.execute(text(f"SELECT {me}")).scalar_one()
@@ -86,7 +65,7 @@ async def test_a_connection_killed_before_the_commit_is_retried(server_database)
                 connection.execute(text(f"SELECT pg_terminate_backend({pid})" if postgres else f"KILL {pid}"))
             return written
 
-        store._save = save_then_die
+        store._steps.write = write_then_die
         (answer,) = await store.transact([Take(rid(1))], Guard.ROW, deadline=soon())
         assert isinstance(answer, Accepted)
         assert killed
@@ -143,9 +122,9 @@ async def test_a_caller_cancelled_at_each_step_leaves_all_or_nothing(store, guar
     if point == "committed":
         store.database._backend = Cancelling(backend, caller)
     else:
-        store._checkpoint = cancel
+        store._steps.checkpoint = cancel
     (ended,) = await asyncio.gather(task, return_exceptions=True)
-    store.database._backend, store._checkpoint = backend, None
+    store.database._backend, store._steps.checkpoint = backend, None
     assert not caller  # the step was reached
     assert isinstance(ended, asyncio.CancelledError)
     again = await store.transact(commands, Guard.ROW, deadline=soon(2))
@@ -168,7 +147,7 @@ async def test_no_lock_inside_a_transaction(store):
         except LockInTransaction as error:
             refused.append(str(error))
 
-    store._checkpoint = take_a_lock
+    store._steps.checkpoint = take_a_lock
     (answer,) = await store.transact([Take(rid(1))], Guard.ROW, deadline=soon())
     assert isinstance(answer, Accepted)
     assert refused

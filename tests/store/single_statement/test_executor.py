@@ -14,15 +14,21 @@ from stockade.store import SqlStore
 from stockade.store.consumer_offsets import Positions
 from stockade.store.engine.backends import CommitLost
 from stockade.store.schema.tables import cart_items, ledger, point_accounts, requests, skus
-from stockade.store.transaction import save
-from stockade.store.transaction.single_statement.speculation import Flight, Forecast, landed
+from stockade.store.transaction.single_statement import executor
+from stockade.store.transaction.single_statement.speculation import InFlightBatch
 from tests.store.commands import Blind, Broken, Buy, Charge, rid
 from tests.store.conftest import held, opened, soon, stocked
-from tests.store.test_forecast import batches, chain, changed, row, takes
-from tests.store.test_transact import figures
-from tests.store.test_unknown import Lossy
-
-USERS = [f"u{n}" for n in range(5)]
+from tests.store.helpers import (
+    USERS,
+    Lossy,
+    chain,
+    figures,
+    pipelined,
+    sold,
+    takes,
+    trusting,
+    until_waiting,
+)
 
 
 @pytest.fixture
@@ -39,13 +45,9 @@ async def other(postgres_database, store):
         yield SqlStore(database, SHOP_RESOURCES)
 
 
-async def trusting(store):
-    """The store once its users have points and its forecasts of the hot row have come true."""
-    for user in USERS:
-        (answer,) = await store.transact([Charge(rid("charge", user), user=user)], Guard.ROW, deadline=soon())
-        assert answer.accepted
-    await batches(store, (1, 2), (3, 4), (5, 6))
-    return store
+def speculation(store):
+    """What the store expects of its rows."""
+    return store._single_statement._speculation
 
 
 def buys(*numbers, users=USERS):
@@ -53,52 +55,70 @@ def buys(*numbers, users=USERS):
     return [Buy(rid("buy", number), user=users[number % len(users)]) for number in numbers]
 
 
-async def until_waiting(database):
-    """Until some statement waits for a lock."""
-    query = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    async with asyncio.timeout(10):
-        while not await database.read(lambda c: c.execute(query).scalar_one()):
-            await asyncio.sleep(0)
-
-
 async def test_batches_in_flight_share_users(store):
     """Each batch has the users whose rows the one before is about to change: each is one statement all the same."""
     foreseen, begun = store.stats.foreseen, store.stats.transactions
-    answers = await in_flight(store, *(buys(*range(n, n + 5)) for n in (0, 5, 10)))
+    answers = await pipelined(store, *(buys(*range(n, n + 5)) for n in (0, 5, 10)))
     assert [each.accepted for each in answers] == [True] * 14 + [False]
     assert store.stats.foreseen - foreseen == store.stats.transactions - begun == 3
     assert (await figures(store))[0] == 0
     balances = select(point_accounts.c.balance).order_by(point_accounts.c.id)
     assert await store.database.read(lambda c: list(c.scalars(balances))) == [70, 70, 70, 70, 80]
-    assert store._forecast.flying([Key("points", user) for user in USERS]) == {}
+    assert speculation(store).pending_rows([Key("points", user) for user in USERS]) == {}
 
 
-async def in_flight(store, *groups):
-    """Batches at once: each starts when the one before is decided; their answers in order."""
-    running = []
-    for group in groups:
-        decided = asyncio.Event()
-        running.append(asyncio.create_task(store.transact(group, Guard.ROW, deadline=soon(30), on_decided=decided.set)))
-        await asyncio.wait([asyncio.create_task(decided.wait()), running[-1]], return_when=asyncio.FIRST_COMPLETED)
-    return [answer for task in running for answer in await task]
+async def test_an_order_alone_is_expected_like_a_batch(store):
+    """One that comes between two batches leaves the hot row as the next one expects it: else every batch after it is
+    decided twice, for as long as callers come in groups of many, many and one."""
+    before = store.stats.foreseen
+    answers = await sold(store, (7,), (8, 9), (10,), (11,), (12, 13))
+    assert all(each.accepted for each in answers)
+    assert store.stats.foreseen == before + 5
+    assert (await figures(store))[0] == 20 - 13
+
+
+async def test_an_id_in_flight_twice_is_looked_up_under_the_locks(store):
+    """Both batches of one process have it: the later one waits for the row before it asks, and is carried out once."""
+    before = store.stats.transactions
+    answers = await sold(store, (7, 8, 9), (9, 10, 11))
+    assert [each.replayed for each in answers] == [False, False, False, True, False, False]
+    assert store.stats.transactions == before + 2
+    assert store._single_statement._request_ids == set()
+
+
+async def test_another_writer_ends_the_trust(store, other):
+    """A unit that another process takes between two batches: the next batch is decided under locks."""
+    (theirs,) = await other.transact(takes(100), Guard.ROW, deadline=soon())
+    foreseen = store.stats.foreseen
+    answers = await store.transact(takes(*range(7, 27)), Guard.ROW, deadline=soon())
+    assert store.stats.foreseen == foreseen
+    assert theirs.accepted
+    assert [each.accepted for each in answers] == [True] * 13 + [False] * 7
+
+
+async def test_switched_off_no_batch_is_a_single_statement(postgres_database):
+    """The setting: everything runs under locks, and is right."""
+    async with opened(postgres_database) as database:
+        store = await trusting(await stocked(database, "s", single_statement=False))
+        answers = await sold(store, range(7, 14), range(14, 28))
+        assert [each.accepted for each in answers] == [True] * 14 + [False] * 7
+        assert store.stats.foreseen == 0
 
 
 async def test_a_refusal_rests_on_rows_that_are_compared_too(store, other):
     """A user gets points while a batch that must refuse him is under way: what is no longer so refuses nobody."""
     (spent,) = await store.transact([Charge(rid("spend"), user="u0", amount=-100)], Guard.ROW, deadline=soon())
     assert spent.accepted
-    real = store._saver.save_at_once
+    real = store._single_statement._write
 
-    def charge_first(connection, batch, rows, further):
+    def charge_first(connection, run, attempt, decided):
         if not charged:
             charge = [Charge(rid("late"), user="u0", amount=100)]
             charged.extend(await_only(other.transact(charge, Guard.ROW, deadline=soon())))
-        return real(connection, batch, rows, further)
+        return real(connection, run, attempt, decided)
 
     charged = []
-    store._saver.save_at_once = charge_first
+    store._single_statement._write = charge_first
     answers = await store.transact(buys(0, 1), Guard.ROW, deadline=soon())
     assert charged
     assert [each.accepted for each in answers] == [True, True]
@@ -107,7 +127,7 @@ async def test_a_refusal_rests_on_rows_that_are_compared_too(store, other):
 async def test_rows_believed_unseen_sell_a_unit_twice(store, other, monkeypatch):
     """The control: a statement that does not compare sells what another process has sold."""
     (theirs,) = await other.transact(takes(100), Guard.ROW, deadline=soon())
-    monkeypatch.setattr(save, "_as_read", lambda row: {"id_": row.key.id, "price": row.state.price})
+    monkeypatch.setattr(executor, "as_read", lambda row: {"id_": row.key.id, "price": row.state.price})
     answers = await store.transact(takes(*range(7, 27)), Guard.ROW, deadline=soon())
     assert theirs.accepted
     assert 6 + 1 + sum(each.accepted for each in answers) == 21
@@ -115,20 +135,20 @@ async def test_rows_believed_unseen_sell_a_unit_twice(store, other, monkeypatch)
 
 async def test_a_batch_that_comes_too_early_waits_for_the_one_before(store):
     """The second statement reaches the row first: it writes nothing, and is sent again once the first has ended."""
-    real, sent, refused = store._saver.save_at_once, [], asyncio.Event()
+    real, sent, refused = store._single_statement._write, [], asyncio.Event()
 
-    def late(connection, batch, rows, further):
-        sent.append(len(batch.requests))
+    def late(connection, run, attempt, decided):
+        sent.append(len(decided.write_set.requests))
         if len(sent) == 1:
             await_only(asyncio.wait_for(refused.wait(), 5))
-        written = real(connection, batch, rows, further)
+        written = real(connection, run, attempt, decided)
         if not written:
             refused.set()
         return written
 
-    store._saver.save_at_once = late
+    store._single_statement._write = late
     foreseen = store.stats.foreseen
-    answers = await batches(store, range(7, 14), range(14, 28))
+    answers = await sold(store, range(7, 14), range(14, 28))
     assert sent[:3] == [7, 14, 14]
     assert len(sent) <= 4
     assert [each.accepted for each in answers] == [True] * 14 + [False] * 7
@@ -141,24 +161,24 @@ async def test_one_connection_is_enough_for_two_batches(postgres_database):
     """The batch that has to wait for the one before gives its connection back meanwhile."""
     async with opened(postgres_database, pool_size=1) as database:
         store = await trusting(await stocked(database, "s"))
-        real, first = store._saver.save_at_once, [True]
-        store._saver.save_at_once = lambda *given: False if first and first.pop() else real(*given)
-        answers = await batches(store, range(7, 14), range(14, 28))
+        real, first = store._single_statement._write, [True]
+        store._single_statement._write = lambda *given: False if first and first.pop() else real(*given)
+        answers = await sold(store, range(7, 14), range(14, 28))
         assert [each.accepted for each in answers] == [True] * 14 + [False] * 7
 
 
 async def test_a_batch_that_fails_takes_those_decided_on_it_along(store):
     """The first one's connection is cut before it writes: the second is decided anew, in its place behind the first."""
-    real, killed = store._saver.save_at_once, []
+    real, killed = store._single_statement._write, []
 
-    def cut(connection, batch, rows, further):
+    def cut(connection, run, attempt, decided):
         if not killed:
             killed.append(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
             connection.execute(text(f"SELECT pg_terminate_backend({killed[0]})"))
-        return real(connection, batch, rows, further)
+        return real(connection, run, attempt, decided)
 
-    store._saver.save_at_once = cut
-    answers = await batches(store, range(7, 14), range(14, 28))
+    store._single_statement._write = cut
+    answers = await sold(store, range(7, 14), range(14, 28))
     assert killed
     assert sum(each.accepted for each in answers) == 14
     assert await figures(store) == (0, 21, 21, 0)
@@ -174,15 +194,15 @@ async def test_a_lost_reply_is_resolved(store, loss):
     assert (await figures(store))[0] == 14 - 5
 
 
-async def test_a_break_before_the_write_leaves_nothing_in_doubt(store):
+async def test_a_break_before_the_write_leaves_nothing_in_doubt(store, monkeypatch):
     """The connection ends while rows are read: that is no lost commit."""
-    real = store._saver.fits_one_statement
+    real = executor.fits_single_statement
 
-    def cut(batch, rows):
-        store._saver.fits_one_statement = real
+    def cut(write_set, rows):
+        monkeypatch.setattr(executor, "fits_single_statement", real)
         raise ConnectionResetError("cut")
 
-    store._saver.fits_one_statement = cut
+    monkeypatch.setattr(executor, "fits_single_statement", cut)
     answers = await store.transact(buys(0, 1), Guard.ROW, deadline=soon())
     assert [each.accepted for each in answers] == [True, True]
     assert store.stats.unknown == 0
@@ -196,7 +216,7 @@ async def test_a_break_while_it_writes_is_a_lost_commit(store):
         raise ConnectionResetError("cut")
 
     with pytest.raises(CommitLost):
-        await store.database.alone(cut, deadline=soon())
+        await store.database.autocommit(cut, deadline=soon())
 
 
 @pytest.mark.parametrize("size", [5, 1])
@@ -208,9 +228,9 @@ async def test_a_cancelled_batch_leaves_nothing_in_flight(store, size):
         batch.cancel()
         with pytest.raises(asyncio.CancelledError):
             await batch
-    assert store._forecast.flying([Key("stock", "s")]) == {}
-    assert store._forecast.ahead_of(Flight(), [Key("stock", "s")]) == []
-    assert store._in_flight == set()
+    assert speculation(store).pending_rows([Key("stock", "s")]) == {}
+    assert speculation(store).earlier_than(InFlightBatch(), [Key("stock", "s")]) == []
+    assert store._single_statement._request_ids == set()
     answers = await store.transact(buys(5, 6), Guard.ROW, deadline=soon())
     assert [each.accepted for each in answers] == [True, True]
     kept = (
@@ -241,7 +261,7 @@ async def test_one_bad_command_does_not_fail_its_neighbours(store):
     """A column refuses the statement: the batch is run one by one, at once, in its place before newcomers."""
     bad = asyncio.create_task(store.transact([*takes(7, 8), Wordy(rid("bad"))], Guard.ROW, deadline=soon(30)))
     async with asyncio.timeout(15):  # half of what a wait for itself would take
-        while not (store._forecast.in_flight or bad.done()):
+        while not (speculation(store).any_in_flight or bad.done()):
             await asyncio.sleep(0)
         newcomers = await store.transact(takes(9, 10), Guard.ROW, deadline=soon(30))
         one, two, refused = await bad
@@ -254,28 +274,28 @@ async def test_one_bad_command_does_not_fail_its_neighbours(store):
 
 async def test_a_deadlock_leaves_no_rows_in_flight(store, other):
     """The statement is chosen as a victim once while somebody sells out: decided anew, and nothing is left behind."""
-    real, raised = store._saver.save_at_once, []
+    real, raised = store._single_statement._write, []
 
-    def victim(connection, batch, rows, further):
+    def victim(connection, run, attempt, decided):
         if not raised:
             raised.extend(await_only(other.transact(takes(*range(100, 114)), Guard.ROW, deadline=soon())))
             raise DBAPIError("deadlock", None, Deadlock("deadlock detected"))
-        return real(connection, batch, rows, further)
+        return real(connection, run, attempt, decided)
 
-    saved, left_over = store._save, []
+    write, left_over = store._steps.write, []
 
-    def look(connection, batch, guard):
-        left_over.append(store._forecast.flying([Key("points", user) for user in USERS]))
-        return saved(connection, batch, guard)
+    def look(connection, attempt, write_set, guard):
+        left_over.append(speculation(store).pending_rows([Key("points", user) for user in USERS]))
+        return write(connection, attempt, write_set, guard)
 
-    store._saver.save_at_once, store._save = victim, look
+    store._single_statement._write, store._steps.write = victim, look
     answers = await store.transact(buys(*range(5)), Guard.ROW, deadline=soon())
     assert all(each.accepted for each in raised)
     assert left_over == [{}]
     assert store.stats.deadlocks == 1
     assert not any(each.accepted for each in answers)
-    assert store._forecast._flying == {}
-    assert not store._forecast.in_flight
+    assert speculation(store)._pending_rows == {}
+    assert not speculation(store).any_in_flight
 
 
 class Deadlock(Exception):
@@ -286,19 +306,20 @@ class Deadlock(Exception):
 
 async def test_another_process_has_the_id(store, other):
     """The other process commits it after the batch was decided: its key refuses the statement, and it is replayed."""
-    real = store._saver.save_at_once
+    real = store._single_statement._write
 
-    def taken_first(connection, batch, rows, further):
+    def taken_first(connection, run, attempt, decided):
         if not taken:
             taken.extend(await_only(other.transact(takes(8), Guard.ROW, deadline=soon())))
             (now,) = await_only(store.database.read(lambda c: c.execute(select(skus)).mappings().all()))
             key = Key("stock", "s")
-            state = rows[key].state._replace(on_hand=now["on_hand"])
-            rows = {**rows, key: Row(key, state, now["version"], now["stamp"])}  # as if the row were what it expects
-        return real(connection, batch, rows, further)
+            state = decided.rows[key].state._replace(on_hand=now["on_hand"])
+            rows = {**decided.rows, key: Row(key, state, now["version"], now["stamp"])}
+            decided = decided._replace(rows=rows)  # as if the row were what it expects
+        return real(connection, run, attempt, decided)
 
     taken = []
-    store._saver.save_at_once = taken_first
+    store._single_statement._write = taken_first
     answers = await store.transact(takes(7, 8, 9), Guard.ROW, deadline=soon())
     assert [each.replayed for each in answers] == [False, True, False]
     assert (await figures(store))[0] == 14 - 3
@@ -309,14 +330,14 @@ async def test_what_a_batch_puts_in_place_the_next_one_deletes(store):
     decided = asyncio.Event()
     put = SetCartItem(rid("put"), "f", 1, "u0", "s", 1)
     buy = PlaceOrder(rid("order"), "f", 2, "u0", (OrderLine("s", 1),), "LATER")
-    real, next_began = store._save, []
+    real, next_began = store._steps.write, []
 
-    def save_behind(connection, batch, guard):
+    def write_behind(connection, attempt, write_set, guard):
         if next_began:  # then its statement is let come as far as it can
             await_only(until_waiting(store.database))
-        return real(connection, batch, guard)
+        return real(connection, attempt, write_set, guard)
 
-    store._save = save_behind
+    store._steps.write = write_behind
     first = asyncio.create_task(store.transact([put, *takes(7)], Guard.ROW, deadline=soon(), on_decided=decided.set))
     await asyncio.wait([asyncio.create_task(decided.wait()), first], return_when=asyncio.FIRST_COMPLETED)
     next_began.append(True)
@@ -357,43 +378,3 @@ async def test_a_reader_that_lost_its_partition_writes_nothing(store):
     answers = await store.transact(buys(0, 1), Guard.ROW, deadline=soon(), offsets=[zombie._replace(new=12)])
     assert all(isinstance(each, StaleOffset) for each in answers)
     assert (await figures(store))[0] == 14
-
-
-async def test_nobody_waits_for_no_one():
-    """Without a batch before there is nothing to wait for; one that does not end is waited for until the deadline."""
-    assert not await landed([], soon())
-    assert not await landed([Flight()], soon(0.01))
-    ended = Flight()
-    Forecast().land(ended)
-    assert await landed([ended], soon())
-    assert await landed([ended], soon(0))
-
-
-def test_a_batch_sent_again_keeps_its_place():
-    """The one behind it goes on waiting for it, and newcomers for the one behind it; its old rows are forgotten."""
-    forecast, one, two = Forecast(), Flight(), Flight()
-    key = Key("stock", "s")
-    forecast.depart(one, changed(row(5, 1)), [key])
-    forecast.take_back(one)
-    assert forecast.flying([key]) == {}
-    forecast.depart(two, changed(row(3, 3)), [key])
-    forecast.depart(one, changed(row(4, 2)), [key])
-    assert two.before == [one]
-    assert forecast.ahead_of(Flight(), [key]) == [two]
-    assert forecast.flying([key]) == {key: row(4, 2)}
-    forecast.land(one)
-    forecast.land(two)
-    assert not forecast.in_flight
-
-
-def test_a_batch_that_departed_waits_only_for_those_before_it():
-    """Two that waited for each other would wait for ever."""
-    forecast, one, two = Forecast(), Flight(), Flight()
-    key = Key("stock", "s")
-    forecast.depart(one, changed(), [key])
-    forecast.depart(two, changed(), [key])
-    assert forecast.ahead_of(one, [key]) == []
-    assert forecast.ahead_of(two, [key]) == [one]
-    assert forecast.ahead_of(Flight(), [key]) == [two]
-    forecast.land(two)
-    assert forecast.ahead_of(Flight(), [key]) == []

@@ -15,8 +15,7 @@ from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.store.commands import Discover, Stock, Take, rid
 from tests.store.conftest import opened, soon, stocked
-from tests.store.test_transact import figures
-from tests.store.test_unknown import Lossy
+from tests.store.helpers import Lossy, figures
 
 TOLERANCE_S = 1.0
 

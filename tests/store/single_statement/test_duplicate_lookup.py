@@ -9,16 +9,15 @@ from stockade.store.schema.tables import point_accounts
 from stockade.store.transaction.single_statement import duplicate_lookup
 from tests.store.commands import Charge, Discover, Stock, rid
 from tests.store.conftest import opened, soon, stocked
-from tests.store.test_at_once import in_flight
-from tests.store.test_forecast import batches, chain, takes
+from tests.store.helpers import chain, pipelined, sold, takes
 
 
 @pytest.fixture
-async def store(server_database):
-    """A store with 20 units of `s`, whose forecasts of it have come true: orders 1 to 6 are recorded."""
-    async with opened(server_database) as database:
+async def store(postgres_database):
+    """A store with 20 units of `s`, whose expectations of it have proved right: orders 1 to 6 are recorded."""
+    async with opened(postgres_database) as database:
         made = await stocked(database, "s")
-        await batches(made, (1, 2), (3, 4), (5, 6))
+        await sold(made, (1, 2), (3, 4), (5, 6))
         yield made
 
 
@@ -27,8 +26,8 @@ async def test_ids_are_looked_up_while_they_come_again(store, monkeypatch, remem
     """The first repeated order costs its batch a second attempt, the next ones none (the control: they do); they get
     the answers of the first time, whatever was looked up."""
     monkeypatch.setattr(duplicate_lookup, "REMEMBERED", remembered)
-    real, looked_up = duplicate_lookup.known_requests, []
-    monkeypatch.setattr(duplicate_lookup, "known_requests", lambda *given: looked_up.append(1) or real(*given))
+    real, looked_up = duplicate_lookup.recorded_requests, []
+    monkeypatch.setattr(duplicate_lookup, "recorded_requests", lambda *given: looked_up.append(1) or real(*given))
     told = {}
 
     async def attempts(*numbers, again=()):
@@ -41,7 +40,7 @@ async def test_ids_are_looked_up_while_they_come_again(store, monkeypatch, remem
 
     assert await attempts(7, 8) == (1, 0)
     assert await attempts(9, again=[7]) == (2, 0)
-    await batches(store, (10, 11))  # the forecast is trusted again
+    await sold(store, (10, 11))  # expectations are trusted again
     assert (await attempts(12, again=[8]))[0] == (1 if remembered else 2)
     if remembered:
         assert [await attempts(n, n + 1) for n in (13, 15, 17, 19)] == [(1, 1), (1, 1), (1, 1), (1, 0)]
@@ -50,18 +49,18 @@ async def test_ids_are_looked_up_while_they_come_again(store, monkeypatch, remem
 
 
 @pytest.mark.parametrize("hot", [False, True])
-async def test_orders_alone_are_looked_up_on_a_hot_row_only(server_database, monkeypatch, hot):
+async def test_orders_alone_are_looked_up_on_a_hot_row_only(postgres_database, monkeypatch, hot):
     """Elsewhere nothing rests on them (`pessimistic`: each order a transaction of its own), so the claim is enough."""
-    async with opened(server_database) as database:
+    async with opened(postgres_database) as database:
         made = await stocked(database, "s")
         if hot:
-            await batches(made, (101, 102), (103, 104), (105, 106))
+            await sold(made, (101, 102), (103, 104), (105, 106))
         for _ in range(2):  # the second time it is a repeat
             await made.transact(takes(7), Guard.ROW, deadline=soon())
         if hot:
-            await batches(made, (107, 108), (109, 110))
-        real, looked_up = duplicate_lookup.known_requests, []
-        monkeypatch.setattr(duplicate_lookup, "known_requests", lambda *given: looked_up.append(1) or real(*given))
+            await sold(made, (107, 108), (109, 110))
+        real, looked_up = duplicate_lookup.recorded_requests, []
+        monkeypatch.setattr(duplicate_lookup, "recorded_requests", lambda *given: looked_up.append(1) or real(*given))
         for number in range(8, 12):  # at most two of them to be trusted again
             (answer,) = await made.transact(takes(number), Guard.ROW, deadline=soon())
             assert answer.accepted
@@ -70,7 +69,7 @@ async def test_orders_alone_are_looked_up_on_a_hot_row_only(server_database, mon
 
 async def test_a_double_click_on_a_hot_row_is_one_order(store):
     """The same order alone, three times at once, and once more behind a batch: one outcome, told each time."""
-    answers = await in_flight(store, takes(7), takes(7), takes(8, 9), takes(7))
+    answers = await pipelined(store, takes(7), takes(7), takes(8, 9), takes(7))
     assert sorted(each.replayed for each in answers) == [False] * 3 + [True] * 2
     assert answers[0].versions == answers[1].versions == answers[4].versions
     assert [version for version, _ in await chain(store)] == list(range(1, 1 + 6 + 3 + 1))
@@ -78,7 +77,7 @@ async def test_a_double_click_on_a_hot_row_is_one_order(store):
 
 async def test_the_claim_refuses_a_batch_and_those_decided_on_it(store):
     """Repeats in two of three batches in flight: each is told its own order, the others are carried out once."""
-    answers = await in_flight(store, takes(7, 1, 8), takes(9, 10), takes(11, 12, 2))
+    answers = await pipelined(store, takes(7, 1, 8), takes(9, 10), takes(11, 12, 2))
     assert [each.replayed for each in answers] == [False, True, False, False, False, False, False, True]
     assert all(each.accepted for each in answers)
     assert [version for version, _ in await chain(store)] == list(range(1, 1 + 6 + 6 + 1))

@@ -1,7 +1,7 @@
-"""What is said of a command or a decision that cannot be: put into words only once something is wrong.
+"""What is wrong with a command before it is loaded, or with its decision.
 
-Neighbours: `transact` asks before it loads, `fold` after a command has decided; `known_tables` knows what fits into a
-table, `kept_json` what is JSON.
+Neighbours: `transact` checks commands, `decide` checks decisions; `known_tables` knows what fits into a table,
+`json_checks` what is JSON.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,6 @@ from typing import Any
 from stockade.core import Accepted, Change, Command, Key, Rejected
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import ledger, outbox, requests
-from stockade.store.transaction.load import UnknownKind
 
 
 def _length(column: Any) -> int:
@@ -23,11 +22,15 @@ MAX_ROW_ID = _length(ledger.c.row_id)
 MAX_EVENT_KIND, MAX_EVENT_KEY = _length(outbox.c.kind), _length(outbox.c.key)
 
 
+class UnknownKind(ValueError):
+    """A command names a kind of key that this store has no resource for."""
+
+
 def problems(commands: Sequence[Command], resources: Mapping[str, Resource]) -> dict[int, Exception]:
-    """Which commands can be neither looked up nor loaded, by their place, and why.
+    """The commands that can be neither looked up nor loaded: their indexes, and why.
 
     Args:
-        commands: as they were handed over.
+        commands: of one call.
         resources: by kind.
     """
     return {n: error for n, each in enumerate(commands) if (error := _command_problem(each, resources))}
@@ -78,7 +81,7 @@ def outcome_problem(outcome: object) -> str:
 
 
 def change_problem(resource: Resource, change: object) -> str:
-    """What is wrong with a change that is none to a row of this resource."""
+    """What is wrong with a change of the wrong type."""
     if not isinstance(change, Change):
         return f"by {change!r:.100}, which must be a Change"
     if resource.many:

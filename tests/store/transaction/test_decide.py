@@ -9,7 +9,7 @@ from stockade.shop.model.resources import STOCK
 from stockade.shop.model.states import StockState
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.tables import metadata
-from stockade.store.transaction.decide import Folder
+from stockade.store.transaction.decide import BatchDecider
 
 SKU = Key("stock", "s")
 
@@ -38,6 +38,8 @@ def test_a_price_that_was_another_in_between_is_no_matter_of_counters(prices, ex
     and took it back: a row whose price was touched at all is compared as a whole."""
     commands = [SetPrice(f"{n:032x}", price) for n, price in enumerate(prices)]
     rows = {SKU: Row(SKU, StockState("p", 10, 5, 0), 1)}
-    (moved,) = Folder({"stock": STOCK}, KnownTables([metadata], [STOCK])).fold(commands, rows, {}).moved.values()
-    assert moved.only_counters is expected
-    assert (moved.row.state, moved.delta, moved.count) == (StockState("p", prices[-1], 3, 0), -2, 2)
+    (update,) = (
+        BatchDecider({"stock": STOCK}, KnownTables([metadata], [STOCK])).decide(commands, rows, {}).updates.values()
+    )
+    assert update.only_counters is expected
+    assert (update.after.state, update.delta, update.count) == (StockState("p", prices[-1], 3, 0), -2, 2)

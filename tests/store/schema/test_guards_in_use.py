@@ -12,9 +12,9 @@ from sqlalchemy.util import await_only
 from stockade.core import Busy, Guard, GuardKind
 from stockade.devservers.tcp_proxy import Proxy
 from stockade.shop.model.resources import SHOP_RESOURCES
-from stockade.store import Database, guards_in_use, registration
+from stockade.store import Database, SqlStore, guards_in_use, registration
 from stockade.store.guards_in_use import GuardRefused, Use
-from stockade.store.registration import RegisteredStore, Registration
+from stockade.store.registration import Registration
 from stockade.store.schema.tables import guards_in_use as table
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
@@ -188,7 +188,7 @@ async def test_without_taking_turns_both_start(server_database, monkeypatch):
 class Paused:
     """A process that registered, then slept beyond its lease while another control started."""
 
-    store: RegisteredStore
+    store: SqlStore
     clock: Clock = field(default_factory=Clock)
 
 
@@ -199,7 +199,7 @@ async def overtaken(url, use, *, unguarded):
     async with opened(url) as database, process(url, use, NO_LEASE, unguarded=unguarded, clock=clock) as mine:
         await stocked(database, "s")
         dies(mine)
-        store = RegisteredStore(database, SHOP_RESOURCES, mine)
+        store = SqlStore(database, SHOP_RESOURCES, permit=mine)
         async with asyncio.timeout(20):
             while True:
                 try:
@@ -225,7 +225,7 @@ async def test_who_was_overtaken_writes_no_more(database_url, use, guard):
             answer = await sell(paused.store, guard, number)
             assert isinstance(answer, Busy)
             assert answer.code == "NOT_READY"
-        assert "is not right beside" in paused.store._registration.refused
+        assert "is not right beside" in paused.store._permit.refused
 
 
 async def test_a_transaction_that_was_overtaken_is_not_committed(database_url):
@@ -247,14 +247,14 @@ async def newcomer_meets_a_transaction(url, *, unguarded):
     """What a newcomer is refused with while a transaction of a dead process has written and not committed."""
     async with opened(url) as database, process(url, ALONE, NO_LEASE, unguarded=unguarded) as mine:
         await stocked(database, "s")
-        store, saved, over = RegisteredStore(database, SHOP_RESOURCES, mine), asyncio.Event(), asyncio.Event()
+        store, saved, over = SqlStore(database, SHOP_RESOURCES, permit=mine), asyncio.Event(), asyncio.Event()
 
         def hold(point):
             if point == "saved":
                 saved.set()
                 await_only(over.wait())
 
-        store._checkpoint = hold
+        store._steps.checkpoint = hold
         dies(mine)
         sale = asyncio.create_task(sell(store, Guard.NONE))
         await saved.wait()
@@ -294,7 +294,7 @@ async def test_a_heartbeat_survives_a_database_that_is_away(servers, monkeypatch
     server = servers.postgres()
     async with opened(server.url) as database, process(server.url, ALONE, 1.0, unguarded=True) as mine:
         await stocked(database, "s")
-        store = RegisteredStore(database, SHOP_RESOURCES, mine)
+        store = SqlStore(database, SHOP_RESOURCES, permit=mine)
         assert (await sell(store, Guard.NONE, 1)).accepted
         server.kill()
         async with asyncio.timeout(20):
@@ -346,7 +346,7 @@ async def test_a_command_waits_for_its_registration_until_its_deadline(postgres_
             async with process(url, ROWS, 60.0, clock=clock) as mine:
                 proxy.swallow()
                 clock.now_s += 60
-                store = RegisteredStore(database, SHOP_RESOURCES, mine)
+                store = SqlStore(database, SHOP_RESOURCES, permit=mine)
                 sale = asyncio.create_task(store.transact([Take(rid("sale", 1))], Guard.ROW, deadline=soon(wait_s)))
                 done, _ = await asyncio.wait({sale}, timeout=wait_s + 0.5 if bounded else 0.8)
                 assert bool(done) == bounded

@@ -6,39 +6,19 @@ import gc
 import pytest
 from sqlalchemy import func, select
 
-from stockade.core import Accepted, Busy, Conflict, Guard, GuardKind, IdempotencyKeyReused, Key, Rejected, Row
+from stockade.core import Accepted, Busy, Guard, GuardKind, IdempotencyKeyReused, Key, Rejected, Row
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.states import StockState
 from stockade.store.schema.known_tables import KnownTables
-from stockade.store.schema.tables import ledger, metadata, outbox, point_accounts, requests, skus
-from stockade.store.transaction.decide import Folder
+from stockade.store.schema.tables import metadata, outbox, point_accounts, requests, skus
+from stockade.store.transaction.attempt import BatchAttempt
+from stockade.store.transaction.decide import BatchDecider
 from stockade.store.transaction.save import RowChanged
-from stockade.store.transaction.transact import Pending
 from tests.store.commands import Blind, Broken, Charge, Discover, Take, rid
 from tests.store.conftest import opened, soon, stocked
+from tests.store.helpers import figures, until_decided
 
 GUARDS = [Guard.ROW, Guard.VERSION, Guard.TIMESTAMP, Guard.DELTA, Guard.SERIALIZABLE, Guard.ADVISORY]
-
-
-async def until_decided(store, command, guard):
-    """What a retrying strategy does, bounded."""
-    for _ in range(500):
-        (answer,) = await store.transact([command], guard, deadline=soon(10))
-        if not isinstance(answer, Conflict):
-            return answer
-    raise AssertionError("500 conflicts in a row")
-
-
-async def figures(store):
-    """(on hand, version, ledger entries, sum of deltas) of SKU s."""
-
-    def body(connection):
-        row = connection.execute(select(skus.c.on_hand, skus.c.version).where(skus.c.id == "s")).one()
-        of_s = (ledger.c.kind == "stock") & (ledger.c.row_id == "s")
-        sums = connection.execute(select(func.count(), func.sum(ledger.c.delta)).where(of_s)).one()
-        return (row[0], row[1], sums[0], int(sums[1]))
-
-    return await store.database.read(body)
 
 
 async def told(store):
@@ -196,16 +176,16 @@ async def test_timestamps_need_more_than_a_clock(store, guard):
 
 async def _read_twice_write_twice(store, guard):
     """Step control: load A, load B, save A, save B, with the store's own parts; whether each was accepted."""
-    folder = Folder(store._resources, store._tables, guard.bare_clock)
+    decider = BatchDecider(store._resources, store._tables, guard.bare_clock)
     batches = []
     for name in ("a", "b"):
-        pending = Pending([Take(rid(name), now_ms=5000)])
-        rows, known = await store.database.read(lambda c, p=pending: store._load(c, p, guard))
-        batches.append(folder.fold(pending.commands, rows, known))
+        attempt = BatchAttempt([Take(rid(name), now_ms=5000)])
+        rows, recorded = await store.database.read(lambda c, a=attempt: store._steps.load(c, a, guard))
+        batches.append((attempt, decider.decide(attempt.commands, rows, recorded)))
     accepted = []
     for batch in batches:
         try:
-            await store.database.transaction(lambda c, b=batch: store._save(c, b, guard), deadline=soon())
+            await store.database.transaction(lambda c, b=batch: store._steps.write(c, *b, guard), deadline=soon())
             accepted.append(True)
         except RowChanged:
             accepted.append(False)
@@ -228,11 +208,11 @@ def test_a_batch_is_free_when_it_is_done_with():
     """Nothing in it refers back to it: a cycle would keep hundreds of containers for each order until a collection."""
     key = Key("stock", "s")
     rows = {key: Row(key, StockState("p", 1000, 20, 0), 1, 1)}
-    folder = Folder({each.kind: each for each in SHOP_RESOURCES}, KnownTables([metadata], SHOP_RESOURCES))
+    decider = BatchDecider({each.kind: each for each in SHOP_RESOURCES}, KnownTables([metadata], SHOP_RESOURCES))
     gc.collect()
     gc.disable()
     try:
-        batch = folder.fold([Take(rid(n)) for n in range(30)], rows, {})
+        batch = decider.decide([Take(rid(n)) for n in range(30)], rows, {})
         assert len(batch.requests) == 30
         del batch
         assert gc.collect() == 0

@@ -11,8 +11,8 @@ from stockade.store import SqlStore
 from stockade.store.schema.tables import ledger, outbox
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
-from tests.store.test_transact import GUARDS
-from tests.store.told import breaks, levels
+from tests.store.stock_events import breaks, levels
+from tests.store.transaction.test_transact import GUARDS
 
 FENCE = Guard(GuardKind.FENCE, fences={Key("stock", sku): (1, "a") for sku in "st"})
 WRITERS, ROUNDS = 4, 3  # of each store

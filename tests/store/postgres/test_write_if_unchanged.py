@@ -6,32 +6,34 @@ import pytest
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, func, select, text
 
 from stockade.shop.model.resources import POINTS, STOCK
-from stockade.store.engine.dialect import Assumed, Writes
+from stockade.store.engine.dialect import ExpectedRows, Writes
 from stockade.store.schema.tables import point_accounts, skus
 from tests.store.conftest import held, opened, soon, stocked
-from tests.store.test_at_once import USERS, trusting, until_waiting
-from tests.store.test_writes import found, notes, own
+from tests.store.helpers import USERS, trusting, until_waiting
+from tests.store.notes import found, notes, own
 
 NOTE = Writes({notes: [{"author": "a", "stars": 1, "text": None}]})
 OTHER = 1_000_003  # what no column holds
 
 
-async def assumed(database, resource, ids, **otherwise):
+async def expected(database, resource, ids, **otherwise):
     """These rows as they are but for `otherwise`, which is said of the last one; all of them move to version 99."""
     table = resource.table
     columns = [table.c.id.label("id_"), *(table.c[name] for name in (*resource.state._fields, "version", "stamp"))]
     query = select(*columns).where(table.c.id.in_(ids)).order_by(table.c.id)
     rows = await database.read(lambda c: [dict(row) for row in c.execute(query).mappings()])
     rows[-1] |= otherwise
-    return Assumed(table, rows, [{"id_": row["id_"], "version": 99} for row in rows])
+    return ExpectedRows(table, rows, [{"id_": row["id_"], "version": 99} for row in rows])
 
 
 async def write(database, *wanted):
-    """The note, if all is as it is assumed."""
-    return await database.alone(lambda c, run: database.dialect.write_at_once(c, wanted, NOTE), deadline=soon())
+    """The note, if all is as expected."""
+    return await database.autocommit(
+        lambda c, run: database.dialect.write_if_unchanged(c, wanted, NOTE), deadline=soon()
+    )
 
 
-async def moved(database):
+async def changed(database):
     """How many rows have moved to version 99."""
     counts = [select(func.count()).where(table.c.version == 99) for table in (skus, point_accounts)]
     return await database.read(lambda c: [c.execute(count).scalar_one() for count in counts])
@@ -47,11 +49,11 @@ async def shop(postgres_database):
 
 
 @pytest.mark.parametrize("users", [1, 5])
-async def test_rows_as_assumed_are_written(shop, users):
+async def test_rows_as_expected_are_written(shop, users):
     """One row or several of a table: they move, and the record is there."""
-    points = await assumed(shop, POINTS, USERS[:users])
-    assert await write(shop, points, await assumed(shop, STOCK, ["s"])) is True
-    assert await moved(shop) == [1, users]
+    points = await expected(shop, POINTS, USERS[:users])
+    assert await write(shop, points, await expected(shop, STOCK, ["s"])) is True
+    assert await changed(shop) == [1, users]
     assert await found(shop) == [("a", 1, None)]
 
 
@@ -70,9 +72,9 @@ async def test_rows_as_assumed_are_written(shop, users):
 async def test_a_row_that_is_another_is_noticed(shop, resource, otherwise, users):
     """Whatever of any row is another, or the row is not there: nothing at all is written."""
     said = {POINTS: {}, STOCK: {}} | {resource: otherwise}
-    points = await assumed(shop, POINTS, USERS[:users], **said[POINTS])
-    assert await write(shop, points, await assumed(shop, STOCK, ["s"], **said[STOCK])) is False
-    assert await moved(shop) == [0, 0]
+    points = await expected(shop, POINTS, USERS[:users], **said[POINTS])
+    assert await write(shop, points, await expected(shop, STOCK, ["s"], **said[STOCK])) is False
+    assert await changed(shop) == [0, 0]
     assert await found(shop) == []
 
 
@@ -81,7 +83,7 @@ async def test_it_compares_what_it_finds_once_it_has_the_lock(shop, left, writte
     """The row is held by a transaction that changes it: what that one commits is compared, not what was before, and
     written, though it is newer than all that the statement saw when it began."""
     assert await while_it_waits(shop, left) is written
-    assert await moved(shop) == [0, len(USERS) if written else 0]
+    assert await changed(shop) == [0, len(USERS) if written else 0]
     assert await found(shop) == ([("a", 1, None)] if written else [])
 
 
@@ -114,16 +116,16 @@ async def test_any_name_of_a_table_will_do(postgres_database, name, count):
             await database.transaction(lambda c, s=schema: c.execute(text(f"CREATE SCHEMA {s}")), deadline=soon())
         await database.transaction(lambda c: (meta.create_all(c), own.create_all(c)), deadline=soon())
         await database.transaction(lambda c: c.execute(table.insert(), rows), deadline=soon())
-        assert await write(database, Assumed(other, right, moves)) is False
-        assert await write(database, Assumed(table, wrong, moves)) is False
-        assert await write(database, Assumed(table, right, moves)) is True
+        assert await write(database, ExpectedRows(other, right, moves)) is False
+        assert await write(database, ExpectedRows(table, wrong, moves)) is False
+        assert await write(database, ExpectedRows(table, right, moves)) is True
         there = select(func.count()).where(table.c.w0 == 99)
         assert await database.read(lambda c: c.execute(there).scalar_one()) == count
 
 
 async def while_it_waits(database, left):
-    """Write, assuming that the last user has 50 points, while a transaction that holds the row leaves other ones."""
-    points = await assumed(database, POINTS, USERS, balance=50)
+    """Write, expecting that the last user has 50 points, while a transaction that holds the row leaves other ones."""
+    points = await expected(database, POINTS, USERS, balance=50)
     async with held(database, f"UPDATE point_accounts SET balance = {left} WHERE id = '{USERS[-1]}'"):
         waiter = asyncio.create_task(write(database, points))
         await until_waiting(database)
@@ -133,5 +135,5 @@ async def while_it_waits(database, left):
 async def test_a_hot_row_is_left_alone_when_an_earlier_one_is_another(shop):
     """Its lock is not asked for: the answer is there while somebody holds it."""
     async with held(shop, "SELECT id FROM skus FOR UPDATE"):
-        wrong = await assumed(shop, POINTS, USERS, balance=7)
-        assert await write(shop, wrong, await assumed(shop, STOCK, ["s"])) is False
+        wrong = await expected(shop, POINTS, USERS, balance=7)
+        assert await write(shop, wrong, await expected(shop, STOCK, ["s"])) is False

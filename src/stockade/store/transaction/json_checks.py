@@ -1,8 +1,7 @@
-"""What a batch keeps as JSON: the data of its outcomes and the bodies of its events.
+"""Checks that the data of outcomes and the bodies of events are JSON.
 
-A command hands over JSON, or its batch is refused. The encoder would turn a time into a text, a set into a list and NaN
-into null, and a replay would then answer something else than the first answer. The parts of a whole batch are looked at
-level by level: one by one they would take three times as long. Neighbours: `fold` collects them, `codec` encodes.
+The encoder would turn a time into a text, a set into a list and NaN into null, so a replay would return something else
+than the first answer. Neighbours: `decide` collects the values, `codec` encodes them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,9 +34,9 @@ def encoded(encode: Callable[[T], bytes], value: T) -> bytes:
         blob = encode(value)
     # a UnicodeEncodeError, for half a surrogate pair, is a ValueError; lists in lists in lists are a RecursionError
     except (TypeError, ValueError, RecursionError) as error:
-        raise Unfit(f"tells what is not JSON: {error}") from error
+        raise Unfit(f"emits what is not JSON: {error}") from error
     if len(blob) > MAX_BYTES:
-        raise Unfit(f"tells what has {len(blob):,} bytes as JSON, of which {MAX_BYTES:,} fit")
+        raise Unfit(f"emits what has {len(blob):,} bytes as JSON, of which {MAX_BYTES:,} fit")
     return blob
 
 
@@ -56,7 +55,10 @@ def check_json(values: Sequence[Any]) -> None:
 
 
 def _are_plain(values: Sequence[Any]) -> bool:
-    """Whether they consist of JSON's own types; others may still be right, as subclasses are."""
+    """Whether they consist of exactly the types of JSON; subclasses of these are right too, but need the slow check.
+
+    All values of a batch are checked together, level by level: one value at a time takes three times as long.
+    """
     if not {dict}.issuperset(map(type, values)):
         return False
     mappings = values
@@ -80,12 +82,12 @@ def _check(value: Any, where: str) -> None:
     if isinstance(value, Mapping):
         for name, each in value.items():
             if not isinstance(name, str):
-                raise Unfit(f"tells what is not JSON: the key {name!r:.100} in {where or 'it'} is no text")
+                raise Unfit(f"emits what is not JSON: the key {name!r:.100} in {where or 'it'} is no text")
             _check(each, f"{where}[{name!r:.100}]")
     elif isinstance(value, list | tuple):
         for n, each in enumerate(value):
             _check(each, f"{where}[{n}]")
     elif not isinstance(value, str | int | float | None):
-        raise Unfit(f"tells what is not JSON: {where} is a {type(value).__name__}")
+        raise Unfit(f"emits what is not JSON: {where} is a {type(value).__name__}")
     elif isinstance(value, float) and not isfinite(value):
-        raise Unfit(f"tells what is not JSON: {where} is {value}")
+        raise Unfit(f"emits what is not JSON: {where} is {value}")
