@@ -10,7 +10,7 @@ from stockade.core.secrets import hide_password
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import in_memory
 from stockade.store import Database
-from stockade.store.engine.url import read_url
+from stockade.store.engine.registry import read_url
 from stockade.store.schema.migrate import current_revision, is_known, migrate, newest_revision
 from stockade.store.schema.rights import missing_rights
 

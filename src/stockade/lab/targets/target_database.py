@@ -20,7 +20,7 @@ from stockade.devservers.workdir import Home
 from stockade.drivers.failures import AccessRefused
 from stockade.lab.errors import LabError
 from stockade.store import Database
-from stockade.store.engine.url import read_url
+from stockade.store.engine.registry import read_url
 from stockade.store.schema.tables import metadata
 
 SQLITE, PRIVATE = "sqlite", ("postgres", "mariadb")
