@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from stockade.core import Accepted, FenceRefused, Guard, GuardKind, Key
-from stockade.store.schema.tables import skus
+from stockade.shop.model.tables import skus
 from stockade.store.transaction.decide import Folder
 from stockade.store.transaction.transact import Pending
 from tests.store.commands import Charge, Take, rid

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import pytest
 
 from stockade.core import Accepted, Change, Decision, Key, Row
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.resources import STOCK
 from stockade.shop.model.states import StockState
 from stockade.store.schema.known_tables import KnownTables
-from stockade.store.schema.tables import metadata
 from stockade.store.transaction.decide import Folder
 
 SKU = Key("stock", "s")
@@ -38,6 +38,6 @@ def test_a_price_that_was_another_in_between_is_no_matter_of_counters(prices, ex
     and took it back: a row whose price was touched at all is compared as a whole."""
     commands = [SetPrice(f"{n:032x}", price) for n, price in enumerate(prices)]
     rows = {SKU: Row(SKU, StockState("p", 10, 5, 0), 1)}
-    (moved,) = Folder({"stock": STOCK}, KnownTables([metadata], [STOCK])).fold(commands, rows, {}).moved.values()
+    (moved,) = Folder({"stock": STOCK}, KnownTables(SCHEMA.metadata, [STOCK])).fold(commands, rows, {}).moved.values()
     assert moved.only_counters is expected
     assert (moved.row.state, moved.delta, moved.count) == (StockState("p", prices[-1], 3, 0), -2, 2)

@@ -5,8 +5,8 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from stockade.shop.model.resources import STOCK
+from stockade.shop.model.tables import skus
 from stockade.store.engine.dialect import Gate, Writes
-from stockade.store.schema.tables import skus
 from tests.store.conftest import opened, soon, stocked
 from tests.store.test_writes import found, notes, own
 
