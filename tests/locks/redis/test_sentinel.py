@@ -9,7 +9,7 @@ import redis.sentinel
 
 from stockade import locks as sync
 from stockade.locks import LockUnavailable, RedisTuning, aio
-from stockade.locks.redis.transport import sentinel
+from stockade.locks.redis.transport.redis_py import sentinel
 from tests import waiting
 from tests.locks.clusters import start_sentinel
 from tests.locks.harness import TaskActor, ThreadActor, eventually

@@ -15,7 +15,8 @@ from stockade.locks.redis.quorum import QuorumBackend
 from stockade.locks.redis.scan import Survey
 from stockade.locks.redis.transport.cluster import ClusterTransport
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
-from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
+from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
 from stockade.locks.redis.transport.threaded import ThreadedTransport
 from stockade.locks.redis.transport.transport import Transport
 from stockade.locks.runtime.async_runtime import AsyncioPort
