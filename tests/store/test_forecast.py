@@ -254,13 +254,13 @@ class Committed:
 
     supports_pipelining = False
 
-    async def transact(self, commands, guard, *, deadline, decided):
+    async def transact(self, commands, guard, *, deadline, on_decided):
         return [Accepted({}) for _ in commands]
 
 
 async def test_a_sequencer_cancelled_while_it_answers_tells_everybody(monkeypatch):
     """What is committed is told, also to those whose answers were still to be given."""
-    monkeypatch.setattr(sequencer, "AT_ONCE", 1)
+    monkeypatch.setattr(sequencer, "ANSWERS_PER_PASS", 1)
     strategy = sequencer.Sequencer(Committed())
     await strategy.start()
     callers = [asyncio.create_task(strategy.execute(command)) for command in takes(*range(10))]

@@ -116,7 +116,7 @@ async def test_cancelled_acquire_leaves_no_key(redis_url, server):
                 await lock.do_release(server.get("foo"))
             except asyncio.CancelledError:
                 cancelled += 1
-                await lock._port.settle(5)
+                await lock._runtime.drain(5)
             assert server.get("foo") is None
         assert cancelled > 30
 

@@ -4,7 +4,7 @@ import pytest
 
 from stockade import locks as sync
 from stockade.locks import LockUnavailable, ProviderClosed, aio
-from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.manager import LockManager
 from tests.locks.conftest import MAKERS, NEEDS, World
 from tests.locks.harness import eventually, queued, waiting
 
@@ -99,10 +99,10 @@ async def test_control_without_the_end_of_waits(closing, monkeypatch):
     waiter = bob(locks.lock("a").acquire)
     assert await waiting(waiter, 0.1)
     with monkeypatch.context() as patched:
-        patched.setattr(Keeper, "_end_waits", nothing)
+        patched.setattr(LockManager, "_end_waits", nothing)
         await alice(locks.close)
     assert await waiting(waiter, LATER_S)
-    locks.backend.end_waits()
+    locks.backend.cancel_waits()
     with pytest.raises(ProviderClosed):
         await waiter
     assert held.alive

@@ -62,7 +62,7 @@ async def test_cancelled_waits_leave_nothing(provider):
         asyncio.get_running_loop().call_later(step * 0.0004, task.cancel)
         answers = await asyncio.gather(task, return_exceptions=True)
         assert isinstance(answers[0], asyncio.CancelledError)
-    await provider.port.settle(5)
+    await provider.runtime.drain(5)
 
     async def nobody_waits():
         return (await lock.inspect()).waiters == ()

@@ -18,7 +18,7 @@ from stockade import locks
 from stockade.core import NotSupported
 from stockade.locks import LockError, LockUnavailable, aio
 from stockade.locks.database import fork
-from stockade.locks.engine.lock_request import Ask, Spec
+from stockade.locks.engine.lock_request import LockRequest, Spec
 from tests.locks.bounds import in_child
 from tests.waiting import eventually
 
@@ -103,8 +103,8 @@ def test_a_child_lets_go_of_its_parents_sockets(make):
 
 async def take_and_give(provider):
     """One lock, through the backend."""
-    ask = Ask(Spec("a", lease_s=30.0), provider.port.new_id())
-    assert await provider.backend.acquire(ask, provider.port.now() + 10)
+    ask = LockRequest(Spec("a", lease_s=30.0), provider.runtime.new_id())
+    assert await provider.backend.acquire(ask, provider.runtime.now() + 10)
     return ask
 
 

@@ -50,14 +50,14 @@ class Database:
 
     async def sessions(self):
         """How many sessions others have."""
-        return await self.ask(
+        return await self.request(
             "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()",
             "SELECT count(*) - 1 FROM information_schema.processlist WHERE db = DATABASE()",
         )
 
     async def kill(self, session):
         """End a session by force."""
-        await self.ask(f"SELECT pg_terminate_backend({session})", f"KILL {session}")
+        await self.request(f"SELECT pg_terminate_backend({session})", f"KILL {session}")
 
 
 @pytest.fixture(

@@ -10,10 +10,10 @@ import threading
 import pytest
 
 from stockade.locks.engine.job import Job
-from stockade.locks.engine.lock_request import Ask, Spec
-from stockade.locks.engine.release_retry import Debts
+from stockade.locks.engine.lock_request import LockRequest, Spec
+from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockUnavailable
-from stockade.locks.runtime.async_runtime import AsyncioPort
+from stockade.locks.runtime.async_runtime import AsyncRuntime
 from tests.waiting import eventually, eventually_async
 
 WAIT_S = 10
@@ -21,7 +21,7 @@ WAIT_S = 10
 
 def ask(owner):
     """A request of that owner."""
-    return Ask(Spec("a"), owner)
+    return LockRequest(Spec("a"), owner)
 
 
 @pytest.mark.parametrize("leaves", [True, False], ids=["leaves", "control"])
@@ -35,10 +35,10 @@ async def test_a_move_leaves_no_round_behind(monkeypatch, leaves):
     async def pay(server, ask, timeout_s):
         paid.append(asyncio.get_running_loop())
 
-    debts = Debts(AsyncioPort(), pay, lambda calls: asyncio.gather(*calls, return_exceptions=True))
+    debts = ReleaseRetry(AsyncRuntime(), pay, lambda calls: asyncio.gather(*calls, return_exceptions=True))
 
     async def owe():
-        debts.owe(ask("one"), ["server"], math.inf)
+        debts.retry(ask("one"), ["server"], math.inf)
         (job,) = asyncio.all_tasks() - {asyncio.current_task()}
         first["loop"] = asyncio.get_running_loop()
         await asyncio.wait({job}, timeout=WAIT_S)
@@ -49,7 +49,7 @@ async def test_a_move_leaves_no_round_behind(monkeypatch, leaves):
     thread = threading.Thread(target=lambda: asyncio.run(owe()))
     thread.start()
     eventually(lambda: debts._notice is not None)
-    debts.move()  # the job of this loop begins after the next `await`
+    debts.change_loop()  # the job of this loop begins after the next `await`
     thread.join(WAIT_S)
     assert paid == ([] if leaves else [first["loop"]])
     if leaves:
@@ -63,20 +63,20 @@ async def test_each_release_on_its_way_is_known():
     under_way, answered = [], asyncio.Event()
 
     async def pay(server, ask, timeout_s):
-        under_way.append(ask.owner)
+        under_way.append(ask.owner_id)
         await answered.wait()
 
-    debts = Debts(AsyncioPort(), pay, lambda calls: asyncio.gather(*calls, return_exceptions=True))
-    debts.owe(ask("one"), ["server"], math.inf)
-    debts.owe(ask("two"), ["server"], math.inf)
+    debts = ReleaseRetry(AsyncRuntime(), pay, lambda calls: asyncio.gather(*calls, return_exceptions=True))
+    debts.retry(ask("one"), ["server"], math.inf)
+    debts.retry(ask("two"), ["server"], math.inf)
     rounds = [asyncio.create_task(debts._round()) for _ in range(2)]
     while len(under_way) < 2:
         await asyncio.sleep(0)
     for owner in under_way:
         with pytest.raises(LockUnavailable):
-            await debts.forget(owner, 0.0)
+            await debts.cancel(owner, 0.0)
     answered.set()
     await asyncio.gather(*rounds)
     for owner in under_way:
-        await debts.forget(owner, 0.0)
+        await debts.cancel(owner, 0.0)
     await debts.close(WAIT_S)

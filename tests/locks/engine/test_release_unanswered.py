@@ -14,8 +14,8 @@ import redis
 
 from stockade import locks as sync
 from stockade.locks import LockUnavailable, RedisTuning, aio
-from stockade.locks.engine.manager import Keeper
-from stockade.locks.engine.release_retry import Debts
+from stockade.locks.engine.manager import LockManager
+from stockade.locks.engine.release_retry import ReleaseRetry
 from tests.locks.harness import Interrupt, eventually
 from tests.locks.orphans import LONG_S
 from tests.waiting import eventually as eventually_sync
@@ -36,7 +36,7 @@ def server(redis_server):
 def repeats(request, monkeypatch):
     """False: the control, in which a release that was not answered is not repeated."""
     if not request.param:
-        monkeypatch.setattr(Debts, "owe", lambda self, ask, silent, until: None)
+        monkeypatch.setattr(ReleaseRetry, "retry", lambda self, ask, silent, until: None)
     return request.param
 
 
@@ -80,13 +80,13 @@ async def test_cancelled_release(server, repeats, complaints):
         server.pause()
         with pytest.raises(LockUnavailable):  # from here on a connection has to be made anew
             await locks.lock("b").locked()
-        await locks.port.settle(5)
+        await locks.runtime.drain(5)
         release = asyncio.create_task(lease.release())
         await asyncio.sleep(0)
         release.cancel()
         with pytest.raises(asyncio.CancelledError):
             await release
-        await locks.port.settle(5)
+        await locks.runtime.drain(5)
         gc.collect()
         assert complaints == []
         server.resume()
@@ -119,7 +119,7 @@ def test_interrupted_between_grant_and_caller(server, repeats, monkeypatch):
 
     with sync.RedisLocks(server.url, TUNING, lease_s=LONG_S) as locks:
         with monkeypatch.context() as patched:
-            patched.setattr(Keeper, "_keep", stop)
+            patched.setattr(LockManager, "_keep", stop)
             with pytest.raises(Interrupt):
                 locks.lock("a").acquire()
         server.resume()
@@ -135,8 +135,8 @@ async def test_dropped_lease(server, repeats):
         server.pause()
         with pytest.raises(LockUnavailable):
             await locks.lock("b").locked()
-        locks.keeper.renewer._abandoned(lease.token, lease.ask)
-        await locks.port.settle(5)
+        locks.manager.renewer._abandoned(lease.token, lease.request)
+        await locks.runtime.drain(5)
         assert ("abandoned", "a") in events
         server.resume()
         await see_what_becomes_of_a(server, locks, repeats)
@@ -163,8 +163,8 @@ async def test_an_owner_that_asks_again_keeps_its_new_grant(server):
         server.pause()
         with pytest.raises(LockUnavailable):
             await locks.lock("b").locked()
-        await locks.keeper.leave(lease, None)
-        await locks.port.settle(5)
+        await locks.manager.leave(lease, None)
+        await locks.runtime.drain(5)
         server.resume()
         again = await locks.lock("a").acquire(token="job-7")
         await eventually(lambda: "stockade-lock-debts" not in {task.get_name() for task in asyncio.all_tasks()})

@@ -15,6 +15,7 @@ from stockade import locks as sync
 from stockade.locks import LockError, LockUnavailable, aio
 from stockade.locks.engine.renewal import Renewer
 from stockade.locks.memory import MemoryBackend
+from stockade.locks.runtime.sync_runtime import run
 from tests.locks.harness import TaskActor, ThreadActor, eventually, work_for
 from tests.waiting import eventually as polled
 
@@ -65,7 +66,7 @@ async def test_a_refused_lease_costs_the_others_nothing(redis_url, actor, apart)
     with redis.Redis.from_url(redis_url) as server:
         server.delete("bad")
         server.rpush("bad", "x")
-        good.due = bad.due = locks.port.now()  # in one batch
+        good.due = bad.due = locks.runtime.now()  # in one batch
         await work_for(LONG_S)
         kept, lost = good.alive, not bad.alive
         assert kept is apart
@@ -111,7 +112,7 @@ async def test_silence_for_one_round_costs_nobody_his_lease(actor, memory, monke
         return await extend(self, asks, timeout_s)
 
     leases = [await held(actor, memory, name) for name in "abc"]
-    leases[0].due = leases[1].due = leases[2].due = memory.port.now()  # in one batch
+    leases[0].due = leases[1].due = leases[2].due = memory.runtime.now()  # in one batch
     monkeypatch.setattr(MemoryBackend, "extend", failing)
     await work_for(LONG_S)
     assert fails == []
@@ -199,11 +200,9 @@ async def test_a_dying_lease_does_not_cut_the_others_short(actor, memory, monkey
 
     leases = [await held(actor, memory, name) for name in "ab"]
     monkeypatch.setattr(MemoryBackend, "extend", noted)
-    leases[0].deadline = memory.port.now() + 0.001
+    leases[0].deadline = memory.runtime.now() + 0.001
     await actor(
-        memory.keeper.renewer._renew
-        if actor.face is aio
-        else lambda given: sync.threads.run(memory.keeper.renewer._renew(given)),
+        memory.manager.renewer._renew if actor.face is aio else lambda given: run(memory.manager.renewer._renew(given)),
         leases,
     )
     assert min(limits) >= 0.1

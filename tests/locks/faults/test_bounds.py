@@ -21,7 +21,7 @@ import redis.asyncio
 from stockade import locks as sync
 from stockade.devservers import Servers
 from stockade.locks import LockError, LockUnavailable, RedisTuning, aio
-from stockade.locks.engine.release_retry import Debts
+from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.redis.backend import RedisBackend
 from tests.locks.bounds import FAULTS, SLACK_S, Link, Site, ends_within
 from tests.waiting import eventually, eventually_async
@@ -202,7 +202,7 @@ def play(run: Run, phase: Callable[[Run], Any]) -> None:
 
 async def paid(run: Run) -> bool:
     """Whether the server has answered everything that it was owed, or nobody asks it any more."""
-    debts = run.locks.backend._debts
+    debts = run.locks.backend._release_retry
     return debts._closed or not debts.busy
 
 
@@ -337,7 +337,7 @@ def test_the_control_without_a_limit_is_late(made, monkeypatch):
 def test_the_control_that_owes_nothing_leaves_a_key(made, sites, monkeypatch):
     """Withdrawals that are not repeated in the background: a key stays."""
     make, broken = made
-    monkeypatch.setattr(Debts, "owe", lambda self, ask, silent, until: None)
+    monkeypatch.setattr(ReleaseRetry, "retry", lambda self, ask, silent, until: None)
     run_all(make, broken, "stopped", [acquire_limited, release])
     assert keys_left(sites)
 

@@ -16,7 +16,7 @@ from stockade import locks as sync
 from stockade.locks.database.session_locks import SessionLocks
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.redis.backend import RedisBackend
-from stockade.locks.runtime.async_runtime import AsyncioPort
+from stockade.locks.runtime.async_runtime import AsyncRuntime
 from tests.locks.faults.test_interrupt import INTERRUPTS
 from tests.locks.orphans import cancel_at_random, chunk, make_arm, nothing_left, visit
 
@@ -94,7 +94,7 @@ async def test_mutant_that_does_not_withdraw_is_caught(kind, arm, monkeypatch):
     if kind in ("postgres", "mysql"):
         monkeypatch.setattr(SessionLocks, "_grant", keep)  # a grant that nobody wants any more is not given back
     else:
-        monkeypatch.setattr(AsyncioPort, "finish", lambda self, work: work.close())
+        monkeypatch.setattr(AsyncRuntime, "run_to_end", lambda self, work: work.close())
         monkeypatch.setattr(MemoryBackend, "_leave", lambda self, key, cell, waiter, *, keep_grant: waiter.granted)
     await asyncio.gather(*[visit(arm.locks.lock(f"own{number}"), 0.001) for number in (1, 3, 5, 7)])  # it is connected
     rng, left = random.Random(1), []

@@ -326,7 +326,7 @@ async def test_a_cancelled_reply_is_withdrawn_under_pause(redis_url, server):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await locks.port.settle(5)
+        await locks.runtime.drain(5)
         assert not server.exists("a")
 
 

@@ -17,7 +17,7 @@ from stockade.locks import LockReentry, RedisTuning, WrongLoop, aio
 from stockade.locks.compat import redis_py
 from stockade.locks.compat.threading import Lock as CompatLock
 from stockade.locks.compat.threading import RLock as CompatRLock
-from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.manager import LockManager
 from stockade.locks.memory import MemoryBackend
 from tests.locks.bounds import in_child
 from tests.locks.harness import eventually, work_for
@@ -115,7 +115,7 @@ def test_a_child_gives_nothing_back_that_is_its_parents(redis_url):
 @pytest.mark.redis
 def test_the_control_that_forgets_nothing_gives_it_back(redis_url, monkeypatch):
     """Without forgetting the parent, its lock is given back by the child."""
-    monkeypatch.setattr(Keeper, "forget_the_parent", lambda self: None)
+    monkeypatch.setattr(LockManager, "reset_in_child", lambda self: None)
     with sync.RedisLocks(redis_url) as locks, locks.lock("parents", on_lost="ignore").hold(timeout=3) as held:
         in_child(CHILD_S, lambda: left_the_block(locks, held))
         with sync.RedisLocks(redis_url) as other:
@@ -124,7 +124,7 @@ def test_the_control_that_forgets_nothing_gives_it_back(redis_url, monkeypatch):
 
 def test_the_control_that_keeps_the_guard_hangs(monkeypatch):
     """Memory locks forked while a thread has the guard, and nothing renewed: the child hangs."""
-    monkeypatch.setattr(MemoryBackend, "forget_the_parent", lambda self: None)
+    monkeypatch.setattr(MemoryBackend, "reset_in_child", lambda self: None)
     locks, inside, stop = sync.MemoryLocks(), threading.Event(), threading.Event()
 
     def hold_the_guard():
@@ -273,7 +273,7 @@ def test_refused_while_the_first_loop_is_in_use(request, kind, what):
             return await locks.lock("a", on_lost="ignore", lease_s=20).acquire(timeout=3)
         held = await blocker.lock("a", on_lost="ignore", lease_s=20).acquire(timeout=3)
         waiter = asyncio.create_task(locks.lock("a", lease_s=20).acquire(timeout=8))
-        await eventually(lambda: locks.keeper._calls.under_way)
+        await eventually(lambda: locks.manager._calls.under_way)
         return held, waiter
 
     async def end(held):

@@ -20,9 +20,9 @@ from stockade import locks as sync
 from stockade.locks import LockReentry
 from stockade.locks.compat.redis_py import Lock as DropIn
 from stockade.locks.compat.threading import Lock as CompatLock
-from stockade.locks.engine.lock_request import Ask, Spec
+from stockade.locks.engine.lock_request import LockRequest, Spec
 from stockade.locks.memory import MemoryBackend
-from stockade.locks.runtime.sync_runtime import BlockingPort
+from stockade.locks.runtime.sync_runtime import SyncRuntime
 from tests.locks.bounds import in_child
 
 STORM = 400  # signals
@@ -99,9 +99,9 @@ def over_redis(url):
     """Locks on a server: nothing is left held, renewed or waited for."""
     locks = sync.RedisLocks(url)
     served = storm(visits(locks, ("a", "b")))
-    leases, waits = len(locks.keeper.renewer._leases), len(locks.backend._room._waits)
+    leases, waits = len(locks.manager.renewer._leases), len(locks.backend._room._waits)
     locks.close()
-    return served, leases + waits + len(locks.keeper._held)
+    return served, leases + waits + len(locks.manager._held)
 
 
 def test_a_storm_on_locks_in_memory():
@@ -169,19 +169,19 @@ def handed_over():
     thread = threading.Thread(target=holder, daemon=True)
     thread.start()
     held.wait(5)
-    now = locks.port.now
+    now = locks.runtime.now
 
     def interrupted():
-        locks.port.now = now
+        locks.runtime.now = now
         entered.set()
         lease = locks.lock("other").acquire(timeout=5)
         said.append("got it" if lease else "not in time")
         lease.release()
         return now()
 
-    locks.port.now = interrupted  # `_granted` calls it while it has the guard, as a signal handler would come
+    locks.runtime.now = interrupted  # `_granted` calls it while it has the guard, as a signal handler would come
     with locks.backend._guard:
-        locks.backend._enter(("lock", "mine"), Ask(Spec("mine"), locks.port.new_id()), 0.0)
+        locks.backend._enter(("lock", "mine"), LockRequest(Spec("mine"), locks.runtime.new_id()), 0.0)
     thread.join(5)
     return sorted(said)
 
@@ -241,7 +241,7 @@ def test_no_thread_can_be_started_any_more(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert BlockingPort().spawn(_nothing(), "job") is None
+        assert SyncRuntime().spawn(_nothing(), "job") is None
         locks = sync.MemoryLocks()
         lease = locks.lock("a", lease_s=5).acquire()
         assert lease.alive

@@ -20,7 +20,7 @@ async def test_replicas_are_waited_for(redis_server):
     async with aio.RedisLocks(master.url, RedisTuning(wait_replicas=1, call_s=0.4)) as locks:
         with pytest.raises(LockUnavailable, match="0 of 1 replicas"):
             await locks.lock("a").acquire()
-        await locks.port.settle(5)
+        await locks.runtime.drain(5)
         with redis.Redis.from_url(master.url) as onlooker:
             assert not onlooker.exists("a")
     replica = await asyncio.to_thread(redis_server, replica_of=master)

@@ -19,8 +19,9 @@ from redis.asyncio import Redis
 from stockade import locks as sync
 from stockade.devservers import Servers
 from stockade.locks import LockUnavailable, RedisTuning, aio
-from stockade.locks.engine.release_retry import Debts
+from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.redis.transport.threaded import ThreadedTransport
+from stockade.locks.runtime.sync_runtime import run
 from tests.locks.harness import Interrupt, TaskActor, ThreadActor, eventually
 from tests.locks.orphans import LONG_S, Arm, chunk, redis_rows
 from tests.waiting import eventually as eventually_sync
@@ -53,7 +54,7 @@ def three(trio):
 def owes(request, monkeypatch):
     """False: the control, in which no server is owed anything."""
     if not request.param:
-        monkeypatch.setattr(Debts, "owe", lambda self, ask, silent, until: None)
+        monkeypatch.setattr(ReleaseRetry, "retry", lambda self, ask, silent, until: None)
     return request.param
 
 
@@ -114,7 +115,7 @@ async def test_silent_during_acquire(owes, three, user):
     with paused(three[:2]):
         with pytest.raises(LockUnavailable):  # after a whole `call_s`, so that connections have to be made anew
             await alice(locks.lock("a").acquire, timeout=2 * TUNING.call_s)
-        await locks.port.settle(5)
+        await locks.runtime.drain(5)
     await check(owes, three, [{"a"}, {"a"}, set()])
 
 
@@ -172,7 +173,7 @@ async def test_cancelled_while_silent(owes, three, user):
         await asyncio.sleep(0)
         tasks[0].cancel()  # in its release
         await asyncio.wait(tasks)
-        await locks.port.settle(5)
+        await locks.runtime.drain(5)
     assert all(task.cancelled() for task in tasks)
     await check(owes, three, [{"a", "b", "c"}, {"a", "b", "c"}, set()])
 
@@ -266,7 +267,7 @@ def test_a_dead_minority_costs_what_it_did(redis_server, monkeypatch, how):
     three = [redis_server() for _ in range(3)]
     urls, tuning = [server.url for server in three], RedisTuning(call_s=0.1)
     with sync.QuorumLocks(urls, tuning, lease_s=3.0) as ours, sync.QuorumLocks(urls, tuning, lease_s=3.0) as plain:
-        plain.backend._debts.owe = lambda ask, silent, until: None
+        plain.backend._release_retry.retry = lambda ask, silent, until: None
         calls_of(ours, calls)
         calls_of(plain, calls)
         three[0].kill() if how == "killed" else three[0].pause()
@@ -286,7 +287,7 @@ async def test_close_pays_what_it_can(three, user):
     with paused(three[:2]):
         with pytest.raises(LockUnavailable):
             await alice(locks.lock("a").acquire, timeout=0)
-        await locks.port.settle(5)
+        await locks.runtime.drain(5)
         assert jobs()
     await alice(locks.close)
     assert keys(three) == [set(), set(), set()]
@@ -330,13 +331,13 @@ def test_what_a_release_says(quorum_urls, monkeypatch, answers, said):
     with sync.QuorumLocks(quorum_urls, TUNING, lease_s=LONG_S) as locks:
         lease = locks.lock("a").acquire()
         owed = []
-        monkeypatch.setattr(locks.backend._debts, "owe", lambda ask, silent, until: owed.extend(silent))
+        monkeypatch.setattr(locks.backend._release_retry, "retry", lambda ask, silent, until: owed.extend(silent))
         monkeypatch.setattr(locks.backend, "_together", answered)
         if said is None:
             with pytest.raises(LockUnavailable):
-                sync.threads.run(locks.backend.release(lease.ask))
+                run(locks.backend.release(lease.request))
         else:
-            assert sync.threads.run(locks.backend.release(lease.ask)) is said
+            assert run(locks.backend.release(lease.request)) is said
         assert len(owed) == answers.count(None)
         monkeypatch.undo()
         lease.release()

@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 
 from stockade.locks.async_api import Lease
 from stockade.locks.engine.lock_request import Spec
-from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.manager import LockManager
 from stockade.locks.errors import LockError
 from stockade.locks.redis.backend import RedisBackend, RedisTuning
 from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
-from stockade.locks.testing.simulator import Sim, SimPort, SimProcess, SimTask
+from stockade.locks.testing.simulator import Sim, SimProcess, SimRuntime, SimTask
 
 LEASE_S = 1.0
 TUNING = RedisTuning(poll_s=0.2, call_s=0.25, patience_s=0.8)
 
 
-async def spend(port: SimPort, seconds: float) -> None:
+async def spend(port: SimRuntime, seconds: float) -> None:
     """Let simulated time pass."""
-    await port.wait_notice(port.notice(), seconds)
+    await port.wait_for(port.new_wakeup(), seconds)
 
 
 class Broken(AssertionError):
@@ -89,17 +89,17 @@ class History:
         self.replica = None
         self.added = self.double_belief = 0
         self.leases: list[Lease] = []
-        self.keepers: list[Keeper] = []
+        self.managers: list[LockManager] = []
         self.tasks: list[SimTask] = []
         self.spec = Spec("a", lease_s=LEASE_S, renew=self.rng.random() < 0.7, on_lost="cancel")
 
-    async def client(self, keeper: Keeper, port: SimPort) -> None:
+    async def client(self, manager: LockManager, port: SimRuntime) -> None:
         for _ in range(self.kind.turns):
             await spend(port, self.rng.random() * 0.02)
             started = port.now()
             limit_s = self.rng.choice(self.kind.limits_s)
             try:
-                lease = await keeper.acquire(self.spec, limit_s)
+                lease = await manager.acquire(self.spec, limit_s)
             except LockError:
                 continue
             finally:
@@ -107,9 +107,9 @@ class History:
                     raise Broken(f"waited {port.now() - started:.2f} s of {limit_s} s")
             if lease is not None:
                 self.leases.append(lease)
-                await self.add_one(keeper, port, lease)
+                await self.add_one(manager, port, lease)
 
-    async def add_one(self, keeper: Keeper, port: SimPort, lease: Lease) -> None:
+    async def add_one(self, manager: LockManager, port: SimRuntime, lease: Lease) -> None:
         error = None
         try:
             self.look()
@@ -128,7 +128,7 @@ class History:
             raise
         finally:
             with contextlib.suppress(LockError):
-                await keeper.leave(lease, error)
+                await manager.leave(lease, error)
 
     def look(self) -> None:
         """Count those who believe to hold."""
@@ -137,13 +137,13 @@ class History:
 
     def start(self) -> None:
         for number in range(self.kind.clients):
-            if len(self.keepers) < (self.kind.processes or self.kind.clients):
-                port = SimPort(self.sim, SimProcess(f"p{number}"))
+            if len(self.managers) < (self.kind.processes or self.kind.clients):
+                port = SimRuntime(self.sim, SimProcess(f"p{number}"))
                 backend = RedisBackend(port, SimTransport(port, self.network), TUNING)
-                self.keepers.append(Keeper(port, backend, Lease))
-            keeper = self.keepers[number % len(self.keepers)]
-            port = keeper.port
-            task = self.sim.start(port.home, self.client(keeper, port))
+                self.managers.append(LockManager(port, backend, Lease))
+            manager = self.managers[number % len(self.managers)]
+            port = manager.runtime
+            task = self.sim.start(port.home, self.client(manager, port))
             self.tasks.append(task)
             if self.kind.cancel and self.rng.random() < 0.6:
                 self.sim.after(self.rng.random() * 0.15, task.cancel)

@@ -12,13 +12,13 @@ import pytest
 
 from stockade.locks import LockUnavailable, aio, async_api
 from stockade.locks.async_api import Lease
-from stockade.locks.engine.lock_request import Granted, Spec
-from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.lock_request import Grant, Spec
+from stockade.locks.engine.manager import LockManager
 from stockade.locks.engine.renewal import Renewer
 from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.redis.script import script
 from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
-from stockade.locks.testing.simulator import Sim, SimPort, SimProcess
+from stockade.locks.testing.simulator import Sim, SimProcess, SimRuntime
 from tests.locks.simulator.histories import TUNING, History, Kind
 from tests.locks.simulator.test_simulator import KINDS, broken
 
@@ -74,7 +74,7 @@ def test_every_bug_has_its_test(bug):
 def test_mutant_wall_clock_for_the_end_of_the_lease(monkeypatch):
     """A clock that is set back in one process: its holder believes in a lease that has ended."""
     monkeypatch.setattr(
-        SimPort, "now", lambda self: self.sim.now - (1.5 if self.process() == "p0" and self.sim.now > 0.03 else 0)
+        SimRuntime, "now", lambda self: self.sim.now - (1.5 if self.process() == "p0" and self.sim.now > 0.03 else 0)
     )
     assert broken(Kind(pauses=True, clients=4), seeds=3000)
 
@@ -85,7 +85,7 @@ def test_mutant_a_timeout_taken_for_a_grant(monkeypatch):
 
     async def always(self, ask, deadline):
         granted = await acquire(self, ask, deadline)
-        return granted or Granted(next(tokens), self._port.now() + ask.spec.lease_s)
+        return granted or Grant(next(tokens), self._port.now() + ask.spec.lease_s)
 
     monkeypatch.setattr(RedisBackend, "acquire", always)
     assert broken(KINDS["calm"])
@@ -196,18 +196,18 @@ def test_mutant_tokens_that_begin_anew(monkeypatch):
 def waited_behind_a_stopped_one():
     """Seconds that a waiter waits after a release, behind one whose process was stopped long before."""
     sim, network = Sim(1), SimNetwork(SimRedis(), Weather())
-    ports = [SimPort(sim, SimProcess(f"p{number}")) for number in range(3)]
-    keepers = [Keeper(port, RedisBackend(port, SimTransport(port, network), TUNING), Lease) for port in ports]
+    ports = [SimRuntime(sim, SimProcess(f"p{number}")) for number in range(3)]
+    managers = [LockManager(port, RedisBackend(port, SimTransport(port, network), TUNING), Lease) for port in ports]
     spec = Spec("a", lease_s=5.0, renew=True)
-    first = sim.start(ports[0].home, keepers[0].acquire(spec, 30.0))
+    first = sim.start(ports[0].home, managers[0].acquire(spec, 30.0))
     sim.run(0.1)
     waits = []
     for number in (1, 2):
-        waits.append(sim.start(ports[number].home, keepers[number].acquire(spec, 30.0)))
+        waits.append(sim.start(ports[number].home, managers[number].acquire(spec, 30.0)))
         sim.run(0.1 + 0.1 * number)
     ports[1].home.paused_until = 20.0
     sim.run(4.0)
-    sim.start(ports[0].home, keepers[0].release(first.result))
+    sim.start(ports[0].home, managers[0].release(first.result))
     while not network.server.owner("a").startswith("p2"):
         sim.run(sim.now + 0.01)
         network.server.now_ms = sim.now * 1000

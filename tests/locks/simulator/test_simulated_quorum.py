@@ -9,15 +9,15 @@ import pytest
 
 from stockade.locks.async_api import Lease
 from stockade.locks.engine import release_retry
-from stockade.locks.engine.lock_request import Ask, Spec
-from stockade.locks.engine.manager import Keeper
-from stockade.locks.engine.release_retry import Debts
+from stockade.locks.engine.lock_request import LockRequest, Spec
+from stockade.locks.engine.manager import LockManager
+from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.redis.backend import RedisTuning
 from stockade.locks.redis.providers import _in_turn
 from stockade.locks.redis.quorum import QuorumBackend
 from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
-from stockade.locks.testing.simulator import Sim, SimPort, SimProcess
+from stockade.locks.testing.simulator import Sim, SimProcess, SimRuntime
 from tests.locks.simulator.histories import spend
 
 LEASE_S = 30.0  # nothing runs out while we look
@@ -33,11 +33,11 @@ class World:
         self.inside = self.most_inside = self.granted = 0
         self.tasks, self.jobs = [], []
         for number in range(clients):
-            port = SimPort(self.sim, SimProcess(f"p{number}"))
+            port = SimRuntime(self.sim, SimProcess(f"p{number}"))
             port.spawn = lambda work, name, spawn=port.spawn: self.note(name, spawn(work, name))
             servers = [SimTransport(port, network) for network in self.networks]
-            keeper = Keeper(port, QuorumBackend(port, servers, TUNING, _in_turn), Lease)
-            self.tasks.append(self.sim.start(port.home, self.client(keeper, port)))
+            manager = LockManager(port, QuorumBackend(port, servers, TUNING, _in_turn), Lease)
+            self.tasks.append(self.sim.start(port.home, self.client(manager, port)))
         self.tasks[0].cancel_at = cancel_turn
 
     def note(self, name, job):
@@ -45,11 +45,11 @@ class World:
             self.jobs.append(job)
         return job
 
-    async def client(self, keeper, port):
+    async def client(self, manager, port):
         for _ in range(2):
             await spend(port, self.sim.rng.random() * 0.02)
             try:
-                lease = await keeper.acquire(Spec("a", lease_s=LEASE_S, on_lost="raise"), 2.0)
+                lease = await manager.acquire(Spec("a", lease_s=LEASE_S, on_lost="raise"), 2.0)
             except LockError:
                 continue
             if lease is None:
@@ -65,7 +65,7 @@ class World:
                 raise
             finally:
                 self.inside -= 1
-                await keeper.leave(lease, error)
+                await manager.leave(lease, error)
 
     def run(self):
         """Play it; who is left on the servers long before a lease ends."""
@@ -107,7 +107,7 @@ def test_cancelled_at_every_await_nothing_is_left_behind():
 
 def test_mutant_that_owes_nothing_leaves_keys(monkeypatch):
     """The control: asked only once, some servers keep keys that nobody wants."""
-    monkeypatch.setattr(Debts, "owe", lambda self, ask, silent, until: None)
+    monkeypatch.setattr(ReleaseRetry, "retry", lambda self, ask, silent, until: None)
     assert any(World(seed, LOST).run() for seed in range(50))
 
 
@@ -116,18 +116,18 @@ class Shop:
 
     def __init__(self):
         self.sim = Sim(1)
-        self.port = SimPort(self.sim, SimProcess("p"))
+        self.port = SimRuntime(self.sim, SimProcess("p"))
         self.silent, self.asked = {"A"}, []
-        self.debts = Debts(self.port, self.pay, _in_turn)
+        self.debts = ReleaseRetry(self.port, self.pay, _in_turn)
 
     async def pay(self, server, ask, timeout_s):
-        self.asked.append((server, ask.owner, round(self.sim.now, 3)))
+        self.asked.append((server, ask.owner_id, round(self.sim.now, 3)))
         await spend(self.port, 0.01)
         if server in self.silent:
             raise LockUnavailable("no answer")
 
     def owe(self, owner, servers, lease_s):
-        self.debts.owe(Ask(Spec("a"), owner), servers, self.sim.now + lease_s)
+        self.debts.retry(LockRequest(Spec("a"), owner), servers, self.sim.now + lease_s)
 
     def run(self, until):
         self.sim.run(until)
@@ -176,7 +176,7 @@ def test_what_is_forgotten_is_not_asked_for():
     shop.owe("p.2", ["A"], 30.0)
     shop.run(0.055)
     assert shop.asked == [("A", "p.1", 0.05)]
-    waits, free = shop.start(shop.debts.forget("p.1", 1.0)), shop.start(shop.debts.forget("p.3", 1.0))
+    waits, free = shop.start(shop.debts.cancel("p.1", 1.0)), shop.start(shop.debts.cancel("p.3", 1.0))
     shop.run(0.058)
     assert (waits.done, free.done) == (False, True)
     shop.run(0.07)
@@ -233,21 +233,21 @@ def test_an_owner_that_asks_again_keeps_its_new_grant(monkeypatch):
 
     def held(forget):
         sim, networks = Sim(3), [SimNetwork(SimRedis(), Weather()) for _ in range(3)]
-        port = SimPort(sim, SimProcess("p"))
+        port = SimRuntime(sim, SimProcess("p"))
         servers = [SimTransport(port, network) for network in networks]
-        keeper = Keeper(port, QuorumBackend(port, servers, TUNING, _in_turn), Lease)
+        manager = LockManager(port, QuorumBackend(port, servers, TUNING, _in_turn), Lease)
         if not forget:
-            monkeypatch.setattr(Debts, "forget", lambda self, owner, timeout_s: port.sleep(0))
+            monkeypatch.setattr(ReleaseRetry, "cancel", lambda self, owner, timeout_s: port.sleep(0))
         silent, networks[0].weather = Weather(lose_request=1.0), Weather()
         networks[1].weather = networks[2].weather = silent
         spec = Spec("a", lease_s=LEASE_S)
-        first = sim.start(port.home, keeper.acquire(spec, 0.0, "job-7"))
-        while not first.done or keeper.port._unfinished:
+        first = sim.start(port.home, manager.acquire(spec, 0.0, "job-7"))
+        while not first.done or manager.runtime._unfinished:
             sim.run(sim.now + 0.001)
         assert isinstance(first.error, LockUnavailable)
         for network in networks:
             network.weather = Weather()
-        second = sim.start(port.home, keeper.acquire(spec, 0.0, "job-7"))
+        second = sim.start(port.home, manager.acquire(spec, 0.0, "job-7"))
         sim.run(sim.now + 3.0)
         assert second.result is not None
         return sum(network.server.owner("a") == "p.job-7" for network in networks)

@@ -8,11 +8,11 @@ import pytest
 import redis
 
 from stockade.locks.engine.lease import BaseLease
-from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.manager import LockManager
 from stockade.locks.redis.backend import RedisBackend, RedisTuning
 from stockade.locks.redis.script import script
 from stockade.locks.testing.simulated_redis import SimRedis, Weather
-from stockade.locks.testing.simulator import SimPort
+from stockade.locks.testing.simulator import SimRuntime
 from tests.locks.simulator import histories
 from tests.locks.simulator.histories import LEASE_S, History, Kind, Resource
 
@@ -115,12 +115,12 @@ def test_mutant_repeat_that_does_not_renew():
 
 def test_mutant_lease_counted_from_the_answer(monkeypatch):
     """A lease counted from the answer, not from before the question, lets two believe."""
-    keep = Keeper._keep
+    keep = LockManager._keep
 
     def late(self, ask, granted, me):
         return keep(self, ask, replace(granted, valid_until=self.port.now() + ask.spec.lease_s), me)
 
-    monkeypatch.setattr(Keeper, "_keep", late)
+    monkeypatch.setattr(LockManager, "_keep", late)
     weather = Weather(latency_s=0.2, lose_notice=0.3)
     assert broken(Kind(pauses=True, weather=weather, clients=4), seeds=3000)
 
@@ -144,13 +144,13 @@ def test_mutant_cancelled_without_withdrawal(monkeypatch):
 def test_mutant_owner_forgotten_before_release(monkeypatch):
     """A release that no longer knows its owner leaves the lock held."""
     release = RedisBackend.release
-    monkeypatch.setattr(RedisBackend, "release", lambda self, ask: release(self, replace(ask, owner="gone.1")))
+    monkeypatch.setattr(RedisBackend, "release", lambda self, ask: release(self, replace(ask, owner_id="gone.1")))
     assert broken(KINDS["calm"])
 
 
 def test_mutant_owner_ids_that_are_not_unique(monkeypatch):
     """Two clients with one owner id are one owner to the server."""
-    monkeypatch.setattr(SimPort, "new_id", lambda self: "same.1")
+    monkeypatch.setattr(SimRuntime, "new_id", lambda self: "same.1")
     assert broken(KINDS["calm"])
 
 

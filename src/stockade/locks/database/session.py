@@ -72,7 +72,7 @@ class Session:
         """Of its connection; None when that is closed."""
         return self.dialect.transport(self.connection)
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: the socket is the parent's alone. A child of the child has nothing to let go of."""
         if not self._is_copy:
             self._is_copy = True
@@ -129,7 +129,7 @@ class Session:
 
     def _look(self, bound_s: float) -> None:
         """The time is up: end the session, or give it as long as its holders' leases."""
-        leases = [hold.ask.spec.lease_s for hold in self.holds.values()]
+        leases = [hold.request.spec.lease_s for hold in self.holds.values()]
         patience_s = max([bound_s, *(lease_s if lease_s < math.inf else MAX_SILENCE_S for lease_s in leases)])
         left_s = self._sent_at + patience_s - time.monotonic()
         if left_s > 0:

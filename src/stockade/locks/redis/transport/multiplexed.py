@@ -47,7 +47,7 @@ class MultiplexedTransport:
         """The server, for messages."""
         return self._address.where
 
-    def move(self) -> None:
+    def change_loop(self) -> None:
         """In another event loop: see `_move_to`."""
         if (loop := asyncio.get_running_loop()) is not self._loop:
             self._move_to(loop)
@@ -227,7 +227,7 @@ class MultiplexedTransport:
         connection.answered_before = False  # the greeting does not count: no call could be sent again
 
     async def listen(self, channel: str, on_message: OnMessage, on_reconnect: OnReconnect, timeout_s: float) -> None:
-        self.move()
+        self.change_loop()
         if self._closed:
             raise ProviderClosed()
         if self._subscription is None or self._subscription.task.done():
@@ -255,7 +255,7 @@ class MultiplexedTransport:
 
     async def close(self) -> None:
         self._closed = True
-        self.move()
+        self.change_loop()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._subscription is not None:

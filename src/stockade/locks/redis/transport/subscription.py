@@ -158,7 +158,7 @@ class ThreadSubscription:
         if self._resumed is not None and (connection := self._resumed.connection) is not None:
             connection.interrupt()
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: close our copy of the parent's connection."""
         self._interrupt()
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from stockade.locks.engine.identity import renew_at_fork
+from stockade.locks.engine.identity import reset_after_fork
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.address import Address, load_hiredis
 from stockade.locks.redis.transport.replies import is_stale, refused_subscription
@@ -83,7 +83,7 @@ class ThreadedTransport:
         self._hiredis = load_hiredis()
         self._closed = False
         self._begin()
-        renew_at_fork(self)
+        reset_after_fork(self)
 
     @property
     def where(self) -> str:
@@ -102,10 +102,10 @@ class ThreadedTransport:
         self._was_idle = False  # the connection, before the last batch was sent
         self._socket: Socket | None = None
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: close our copies of its sockets, begin anew."""
         self._drop()
-        self._subscription.forget_the_parent()
+        self._subscription.reset_in_child()
         self._begin()
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:

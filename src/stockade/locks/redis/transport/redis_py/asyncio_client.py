@@ -55,7 +55,7 @@ class AsyncClientTransport:
         """The server, for messages."""
         return where_of(self._theirs)
 
-    def move(self) -> None:
+    def change_loop(self) -> None:
         """In another event loop: see `_move_to`."""
         if (loop := asyncio.get_running_loop()) is not self._loop:
             self._move_to(loop)
@@ -145,7 +145,7 @@ class AsyncClientTransport:
             raise LockUnavailable(UNEXPECTED_GREETING) from error
 
     async def listen(self, channel: str, on_message: OnMessage, on_reconnect: OnReconnect, timeout_s: float) -> None:
-        self.move()
+        self.change_loop()
         if self._closed:
             raise ProviderClosed()
         if self._subscription is None or self._subscription.task.done():
@@ -160,7 +160,7 @@ class AsyncClientTransport:
 
     async def close(self) -> None:
         self._closed = True
-        self.move()
+        self.change_loop()
         if self._subscription is not None:
             await self._subscription.close()
         if self._copied:

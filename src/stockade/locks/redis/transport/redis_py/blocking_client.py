@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from stockade.locks.engine.identity import leave_to_parent, renew_at_fork
+from stockade.locks.engine.identity import leave_to_parent, reset_after_fork
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.redis_py.client_copy import disconnect_pools, own_copy, where_of
 from stockade.locks.redis.transport.redis_py.deadline import CallDeadline
@@ -45,7 +45,7 @@ class ClientTransport:
         self._theirs, self._copied = client, own
         self._closed = False
         self._begin()
-        renew_at_fork(self)
+        reset_after_fork(self)
 
     @property
     def where(self) -> str:
@@ -60,7 +60,7 @@ class ClientTransport:
         self._inside: set[int] = set()  # threads that are in a call
         self._used_at = 0.0
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: leave the parent's pool, whose lock another thread may have held."""
         leave_to_parent(self._client, self._subscription)
         self._begin()
