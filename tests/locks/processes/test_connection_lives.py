@@ -244,7 +244,7 @@ async def test_users_with_few_rights(redis_url, face, rights):
             assert await done(lock.try_acquire() if lock.spec.kind == "semaphore" else lease.check() or lease)
             await done(lease.release())
         held = await done(locks.lock("a").acquire(timeout=3))
-        assert (await done(locks.survey())).found[0] == ("lock", "a")
+        assert (await done(locks.scan())).found[0] == ("lock", "a")
         assert all(key.startswith(b"shop:") for key in admin.scan_iter())
         await done(held.release())
         await done(locks.close())
