@@ -1,9 +1,8 @@
 """Events into a Kafka topic, in the binary form of CloudEvents 1.0 (attributes as headers, the body as it is).
 
 An event is confirmed when all in-sync replicas have it. The producer never gives a message up by itself, so the
-messages that have arrived are always a prefix of those that were sent to a partition. After a timeout the relay discards
-the producer and sends again, and per key the first deliveries stay in order. Neighbours: `relay` calls this, it calls
-`kafka.producer`.
+messages that have arrived are always a prefix of those that were sent to a partition. After a timeout the relay
+discards the producer and sends again; per key the first deliveries stay in order. Neighbours: `relay` calls this.
 """
 
 import asyncio
