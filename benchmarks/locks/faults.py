@@ -1,6 +1,6 @@
 """What a fault costs those who wait for a fair lock: the figures that the tests only bound, with the usual tuning.
 
-Neighbours: `__main__.py` (prints them), `tests/locks/test_redis_faults.py` (what must hold).
+Neighbours: `__main__.py` (prints them), `tests/locks/faults/test_redis_faults.py` (what must hold).
 """
 
 import asyncio

@@ -27,7 +27,7 @@ from stockade.store.schema.tables import ledger, orders, skus
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
 from tests.store.conftest import opened
-from tests.store.told import breaks
+from tests.store.stock_events import breaks
 
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_700_000_000_000

@@ -11,7 +11,7 @@ from stockade.shop.commands import CancelOrder
 from stockade.shop.model.ids import derived_id
 from stockade.strategies.kafka import Kafka
 from tests.kafka.rig import NOW_MS, accepted, rigged
-from tests.store.told import levels
+from tests.store.stock_events import levels
 from tests.waiting import eventually_async
 
 

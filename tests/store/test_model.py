@@ -13,7 +13,7 @@ from stockade.store.schema.migrate import create_all
 from stockade.store.schema.tables import ledger, outbox, point_accounts, requests, skus
 from tests.store.commands import Charge, Take, rid
 from tests.store.conftest import soon, stocked
-from tests.store.told import Level, levels
+from tests.store.stock_events import Level, levels
 
 SKUS = ("a", "b")
 USERS = ("u", "v")

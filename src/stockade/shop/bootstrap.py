@@ -28,7 +28,7 @@ from stockade.shop.operations.job_log import JobLog
 from stockade.shop.operations.jobs import Purge, Sweeper, ended, repeat
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.store import Database, SqlStore
-from stockade.store.registration import RegisteredStore, Registration
+from stockade.store.registration import Registration
 from stockade.strategies import registry
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
@@ -203,7 +203,7 @@ async def open_shop(
         if before is not None:
             await before(database)
         registration = await _registration(settings, stack, process)
-        store = _store(database, registration, checkpoint)
+        store = _store(settings, database, registration, checkpoint)
         strategies = _strategies(settings, store, options or options_of(settings))
         used = tuple(set(strategies.values()))
         if registration is not None:
@@ -229,11 +229,13 @@ async def _registration(settings: Settings, stack: AsyncExitStack, process: str 
 
 
 def _store(
-    database: Database, registration: Registration | None, checkpoint: Callable[[str], None] | None = None
+    settings: Settings,
+    database: Database,
+    registration: Registration | None,
+    checkpoint: Callable[[str], None] | None = None,
 ) -> SqlStore:
-    if registration is None:
-        return SqlStore(database, SHOP_RESOURCES, checkpoint)
-    return RegisteredStore(database, SHOP_RESOURCES, registration, checkpoint)
+    single_statement = settings.single_statement == "yes"
+    return SqlStore(database, SHOP_RESOURCES, checkpoint, permit=registration, single_statement=single_statement)
 
 
 async def _start(strategy: Strategy, settings: Settings) -> None:
@@ -318,7 +320,7 @@ async def open_worker(
         if before is not None:
             await before(database)
         registration = await _registration(settings, stack)
-        store = _store(database, registration)
+        store = _store(settings, database, registration)
         log, size = log_of(settings), settings.kafka_batch
         if registration is not None:
             await register(registration, settings, [registry.create(Kafka.name, store, options_of(settings))])

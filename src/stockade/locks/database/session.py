@@ -121,7 +121,7 @@ class Session:
 
     def _look(self, bound_s: float) -> None:
         """The time is up: end the session, or give it as long as its holders' leases."""
-        leases = [hold.ask.spec.lease_s for hold in self.holds.values()]
+        leases = [hold.request.spec.lease_s for hold in self.holds.values()]
         patience_s = max([bound_s, *(lease_s if lease_s < math.inf else MAX_SILENCE_S for lease_s in leases)])
         left_s = self._sent_at + patience_s - time.monotonic()
         if left_s > 0:

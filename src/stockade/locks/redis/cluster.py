@@ -8,14 +8,14 @@ which lock).
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
-from stockade.locks.engine.lock_request import Ask
+from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.redis.backend import RedisBackend, RedisTuning
 from stockade.locks.redis.key_names import names_of
 from stockade.locks.redis.scan import Survey, survey
 from stockade.locks.redis.script import translated
 from stockade.locks.redis.transport.cluster import ClusterTransport
-from stockade.locks.runtime.runtime import Port, Server, ServerError
+from stockade.locks.runtime.runtime import Runtime, Server, ServerError
 
 _CALL_LEAST_S = 0.1  # for the call itself, when finding its master has taken long
 Together: TypeAlias = Callable[[Sequence[Coroutine[Any, Any, Any]]], Coroutine[Any, Any, list[Any]]]
@@ -31,15 +31,15 @@ class ClusterBackend(RedisBackend):
         together: runs several calls, at once or in turn; an error is an answer.
     """
 
-    def __init__(self, port: Port, cluster: ClusterTransport, tuning: RedisTuning, together: Together) -> None:
-        super().__init__(port, cluster, tuning)
+    def __init__(self, runtime: Runtime, cluster: ClusterTransport, tuning: RedisTuning, together: Together) -> None:
+        super().__init__(runtime, cluster, tuning)
         self._cluster = cluster
         self._together = together
 
-    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool | None]:
+    async def extend(self, requests: Sequence[LockRequest], timeout_s: float) -> list[bool | None]:
         away: set[Server] = set()
         timeout_s = min(timeout_s, self._call_s)
-        answers = await self._together([self._extend_one(ask, timeout_s, away) for ask in asks])
+        answers = await self._together([self._extend_one(request, timeout_s, away) for request in requests])
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, LockUnavailable):
                 raise answer
@@ -48,14 +48,14 @@ class ClusterBackend(RedisBackend):
             raise failed[0]
         return [None if isinstance(answer, BaseException) else answer for answer in answers]
 
-    async def _extend_one(self, ask: Ask, timeout_s: float, away: set[Server]) -> bool | None:
+    async def _extend_one(self, request: LockRequest, timeout_s: float, away: set[Server]) -> bool | None:
         """One lease. Of a master that did not answer, no other lease is asked for in this round: each may take long."""
-        end = self._port.now() + timeout_s
-        master = await self._server_of(ask.spec.name, timeout_s)
+        end = self._runtime.now() + timeout_s
+        master = await self._server_of(request.spec.name, timeout_s)
         if master in away:
-            raise LockUnavailable("its master did not answer for another lock", ask.spec.name)
+            raise LockUnavailable("its master did not answer for another lock", request.spec.name)
         try:
-            return (await super().extend([ask], max(end - self._port.now(), _CALL_LEAST_S)))[0]
+            return (await super().extend([request], max(end - self._runtime.now(), _CALL_LEAST_S)))[0]
         except LockUnavailable:
             away.add(master)
             raise

@@ -5,13 +5,13 @@ One subscription per process serves all waiters. A notice says "<owner> <token>"
 
 from typing import Any
 
-from stockade.locks.engine.identity import renew_at_fork
-from stockade.locks.engine.lock_request import Ask
+from stockade.locks.engine.identity import reset_after_fork
+from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.events import Events, LockEvent, log
 from stockade.locks.redis.script import translated
 from stockade.locks.redis.transport.transport import Transport
-from stockade.locks.runtime.runtime import Port, ServerError
+from stockade.locks.runtime.runtime import Runtime, ServerError
 
 _DEAF_S = 60.0  # after a refused subscription: ask again after so long, the right may have been given meanwhile
 
@@ -19,12 +19,12 @@ _DEAF_S = 60.0  # after a refused subscription: ask again after so long, the rig
 class Wait:
     """One request that may have to wait. `token` is set by its notice; `recheck` asks it to look for itself."""
 
-    __slots__ = ("_notice", "_room", "ask", "line", "recheck", "token")
+    __slots__ = ("_notice", "_room", "line", "recheck", "request", "token")
 
-    def __init__(self, room: "WaitRoom", ask: Ask) -> None:
+    def __init__(self, room: "WaitRoom", request: LockRequest) -> None:
         self._room = room
         self._notice: Any = None
-        self.ask = ask
+        self.request = request
         self.line: Line | None = None  # until the server has said that it must wait
         self.token = 0
         self.recheck = False
@@ -36,19 +36,19 @@ class Wait:
 
     def needs_beat(self, poll_s: float) -> bool:
         """Whether the server has not been told for half of `poll_s` that this process lives."""
-        line = self._room.line_of(self.ask)
-        return line is None or self._room.port.now() - line.beat_at >= poll_s / 2
+        line = self._room.line_of(self.request)
+        return line is None or self._room.runtime.now() - line.beat_at >= poll_s / 2
 
     async def pause(self, seconds: float) -> None:
         """Sleep until woken, at most that long."""
-        self._notice = self._room.port.notice()
+        self._notice = self._room.runtime.new_wakeup()
         if not self.token and not self.recheck and not self._room.closed:
-            await self._room.port.wait_notice(self._notice, max(seconds, 0.0))
+            await self._room.runtime.wait_for(self._notice, max(seconds, 0.0))
 
     def wake(self) -> None:
         """Let it look at once."""
         if self._notice is not None:
-            self._room.port.publish(self._notice)
+            self._room.runtime.wake(self._notice)
 
 
 class Line:
@@ -68,8 +68,8 @@ class Line:
 class WaitRoom:
     """All waiters of one provider in this process."""
 
-    def __init__(self, port: Port, transport: Transport, channel: str, events: Events) -> None:
-        self.port = port
+    def __init__(self, runtime: Runtime, transport: Transport, channel: str, events: Events) -> None:
+        self.runtime = runtime
         self.channel = channel
         self._transport = transport
         self._events = events
@@ -77,30 +77,30 @@ class WaitRoom:
         self.closed = False
         self.refused = False  # whether that has ever happened, and been told
         self._begin()
-        renew_at_fork(self)
+        reset_after_fork(self)
 
     def _begin(self) -> None:
         self._lines: dict[tuple[str, str], Line] = {}
         self._waits: dict[str, Wait] = {}
         self._process = ""
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: the parent's threads wait in the parent."""
         self._begin()
 
-    def move(self) -> None:
+    def change_loop(self) -> None:
         """In another event loop: nobody waits in the one of before any more, and nobody listens there."""
         self._begin()
 
     @property
     def deaf(self) -> bool:
         """Whether the server has lately refused to let this process hear notices: its waiters must ask again."""
-        return self.refused and self._deaf_until > self.port.now()
+        return self.refused and self._deaf_until > self.runtime.now()
 
     @property
     def listening(self) -> bool:
         """Whether notices can reach this process; false again in the child after a fork."""
-        return self._process == self.port.process()
+        return self._process == self.runtime.process()
 
     async def listen(self, timeout_s: float) -> None:
         """Subscribe, before the first waiter stands in line. Afterwards this room is `listening` or `deaf`.
@@ -108,7 +108,7 @@ class WaitRoom:
         Raises:
             LockUnavailable: the server does not answer, or cannot serve now.
         """
-        process = self.port.process()
+        process = self.runtime.process()
         try:
             await self._transport.listen(self.channel + process, self._heard, self._gap, timeout_s)
         except ServerError as error:
@@ -119,40 +119,40 @@ class WaitRoom:
             self._process = process
 
     def _be_deaf(self, why: str) -> None:
-        self._deaf_until = self.port.now() + _DEAF_S
+        self._deaf_until = self.runtime.now() + _DEAF_S
         if self.refused:
             return
         self.refused = True
         pattern = f"{self.channel}*"
         log.warning("waiters of locks poll: the server refuses the channels %s to this user: %s", pattern, why)
-        self._events.emit(LockEvent("polling", "", self.port.process(), detail=f"{pattern}: {why}"))
+        self._events.emit(LockEvent("polling", "", self.runtime.process(), detail=f"{pattern}: {why}"))
 
-    def enter(self, ask: Ask) -> Wait:
+    def enter(self, request: LockRequest) -> Wait:
         """From now on a notice finds this request: before the server is asked."""
-        wait = self._waits[ask.owner] = Wait(self, ask)
+        wait = self._waits[request.owner_id] = Wait(self, request)
         return wait
 
-    def line_of(self, ask: Ask) -> Line | None:
+    def line_of(self, request: LockRequest) -> Line | None:
         """Those who wait in this process for the lock that is asked for."""
-        return self._lines.get((ask.spec.kind, ask.spec.name))
+        return self._lines.get((request.spec.kind, request.spec.name))
 
     def stand_in_line(self, wait: Wait) -> Line:
         """The server has said that this request must wait."""
-        key = (wait.ask.spec.kind, wait.ask.spec.name)
+        key = (wait.request.spec.kind, wait.request.spec.name)
         line = self._lines.setdefault(key, Line())
-        line.waits[wait.ask.owner] = wait
+        line.waits[wait.request.owner_id] = wait
         self._lines[key] = line  # another thread may have removed it as empty
         wait.line = line
         return line
 
     def leave(self, wait: Wait) -> None:
         """Wait no more."""
-        self._waits.pop(wait.ask.owner, None)
+        self._waits.pop(wait.request.owner_id, None)
         line = wait.line
         if line is None:
             return
-        line.waits.pop(wait.ask.owner, None)
-        key = (wait.ask.spec.kind, wait.ask.spec.name)
+        line.waits.pop(wait.request.owner_id, None)
+        key = (wait.request.spec.kind, wait.request.spec.name)
         if not line.waits and self._lines.get(key) is line:
             del self._lines[key]
 
@@ -167,7 +167,7 @@ class WaitRoom:
             wait.token = token
             wait.wake()
 
-    def end_waits(self) -> None:
+    def cancel_waits(self) -> None:
         """The provider is being closed: who waits leaves."""
         self.closed = True
         for wait in list(self._waits.values()):

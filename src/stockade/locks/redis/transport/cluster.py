@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from stockade.core.secrets import hide_password
-from stockade.locks.engine.lock_request import Moves
+from stockade.locks.engine.lock_request import ChangesLoop
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.address import Address, at_other_node
 from stockade.locks.redis.transport.replies import may_heal
@@ -191,12 +191,12 @@ class ClusterTransport:
             await self._node(url).listen(*self._ears, timeout_s)
         self._heard_at.add(url)
 
-    def move(self) -> None:
+    def change_loop(self) -> None:
         """In another event loop: let go of every connection of the one of before."""
         self._heard_at.clear()
         for node in [*self._nodes.values()]:
-            if isinstance(node, Moves):
-                node.move()
+            if isinstance(node, ChangesLoop):
+                node.change_loop()
 
     async def distrust(self) -> None:
         self._doubtful = True

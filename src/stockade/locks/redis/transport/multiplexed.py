@@ -48,7 +48,7 @@ class MultiplexedTransport:
         """The server, for messages."""
         return self._address.where
 
-    def move(self) -> None:
+    def change_loop(self) -> None:
         """In another event loop: see `_move_to`."""
         if (loop := asyncio.get_running_loop()) is not self._loop:
             self._move_to(loop)

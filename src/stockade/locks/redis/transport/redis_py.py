@@ -71,7 +71,7 @@ class ClientTransport:
         self._used_at = 0.0
         self._ears: ClientEars | None = None
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: the parent's pool, and whatever lock of it was held, stays behind."""
         _parents.append((self._client, self._ears))
         self._begin()
@@ -184,7 +184,7 @@ class AsyncClientTransport:
         """The server, for messages."""
         return where_of(self._theirs)
 
-    def move(self) -> None:
+    def change_loop(self) -> None:
         """In another event loop: see `_move_to`."""
         if (loop := asyncio.get_running_loop()) is not self._loop:
             self._move_to(loop)
@@ -391,7 +391,7 @@ def _leave_loop(client: Any, listener: "asyncio.Task[None] | None") -> None:
 
 def _forget_the_parent() -> None:
     for transport in list(_transports):
-        transport.forget_the_parent()
+        transport.reset_in_child()
 
 
 _leaving: set["asyncio.Task[None]"] = set()

@@ -85,7 +85,7 @@ class ThreadedTransport:
         self._was_idle = False  # the connection, before the last batch was sent
         self._socket: Socket | None = None
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: close our copies of its sockets, begin anew."""
         ears, self._ears = self._ears, None
         self._drop()
@@ -368,7 +368,7 @@ def _same(error: Exception, *, sent: bool) -> Exception:
 
 def _forget_the_parent() -> None:
     for transport in list(_transports):
-        transport.forget_the_parent()
+        transport.reset_in_child()
 
 
 _transports: "weakref.WeakSet[ThreadedTransport]" = weakref.WeakSet()
