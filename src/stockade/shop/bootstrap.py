@@ -15,14 +15,14 @@ from sqlalchemy import Connection
 from stockade.core import Accepted, Backoff, Command, Outcome, StockadeError, Strategy, SupportsSubmit
 from stockade.drivers.failures import AccessRefused
 from stockade.kafka.options import KafkaOptions
-from stockade.kafka.worker import Worker
+from stockade.kafka.worker import KafkaWorker
 from stockade.locks import LockError
 from stockade.shop.config.kafka_brokers import brokers_of
 from stockade.shop.config.redis_servers import redis_urls
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import RESOURCES, check, check_servers, chosen_strategy, in_memory
 from stockade.shop.guards import register
-from stockade.shop.model.command_codec import encode_command
+from stockade.shop.model.command_codec import COMMAND_CODEC
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.operations.job_log import JobLog
 from stockade.shop.operations.jobs import Purge, Sweeper, ended, repeat
@@ -157,7 +157,7 @@ def log_of(settings: Settings) -> KafkaOptions:
     """
     brokers = brokers_of(settings)
     return KafkaOptions(
-        encode_command,
+        COMMAND_CODEC,
         bootstrap=brokers.bootstrap,
         security=brokers.security,
         topic=settings.kafka_topic,
@@ -303,8 +303,8 @@ async def open_database(settings: Settings, *, wait_s: float | None = None, pool
 @asynccontextmanager
 async def open_worker(
     settings: Settings, report: Callable[..., None], *, before: Before | None = None
-) -> AsyncIterator[Worker]:
-    """A worker of the log over the database of the settings; `Worker.run` lets it work.
+) -> AsyncIterator[KafkaWorker]:
+    """A worker of the log over the database of the settings; `KafkaWorker.run` lets it work.
 
     Args:
         settings: see `Settings`.
@@ -324,7 +324,7 @@ async def open_worker(
         log, size = log_of(settings), settings.kafka_batch
         if registration is not None:
             await register(registration, settings, [registry.create(Kafka.name, store, options_of(settings))])
-        yield Worker(store, log, max_batch=size, wait_s=settings.wait_s, report=report)
+        yield KafkaWorker(store, log, max_batch=size, wait_s=settings.wait_s, report=report)
 
 
 def _strategies(settings: Settings, store: SqlStore, options: Options) -> dict[str, Strategy]:

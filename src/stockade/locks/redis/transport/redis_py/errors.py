@@ -1,13 +1,13 @@
-"""What redis-py raises, as the lock library says it. Neighbours: `client.py`, `replies.py` (what codes mean)."""
+"""redis-py itself, and what its errors mean to the lock library. Neighbour: `replies.py` (what codes mean)."""
 
 import ssl
 from typing import Any
 
-from stockade.locks.errors import LockUnavailable
-from stockade.locks.redis.transport.redis_py_copy import Turn, load_redis
+from stockade.locks.errors import LockUnavailable, missing
+from stockade.locks.redis.transport.redis_py.deadline import CallDeadline
 from stockade.locks.runtime.runtime import ServerError
 
-# Where redis-py keeps no code beside the text (older versions): those that ours go by.
+# Where redis-py keeps no code beside the text (older versions): the code by class.
 _CODES = {
     "ReadOnlyError": "READONLY",
     "BusyLoadingError": "LOADING",
@@ -20,15 +20,33 @@ _CODES = {
     "TryAgainError": "TRYAGAIN",
 }
 _FULL = "max number of clients"
+UNEXPECTED_GREETING = "lock server: an unexpected reply to a greeting"
+BAD_REPLY = (AttributeError, TypeError, ValueError, LookupError)  # redis-py's, when a greeting is answered oddly
 
 
-def client_error(error: Exception, client: Any, call: Turn | None) -> Exception:
-    """LockUnavailable or ServerError for what `client` raised.
+def load_redis() -> Any:
+    """The redis package.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import redis
+        import redis.asyncio
+        import redis.asyncio.sentinel
+        import redis.sentinel
+    except ImportError as error:
+        raise missing("redis", "redis") from error
+    return redis
+
+
+def client_error(error: Exception, client: Any, call: CallDeadline | None) -> Exception:
+    """The LockUnavailable or ServerError that stands for an error of `client`.
 
     Args:
         error: an error of redis-py's, or of the system's.
         client: whose password is cut out: a server may repeat the arguments of a command that it does not know.
-        call: knows whether anything was sent; None: it may have been.
+        call: the call that failed; it says whether anything was sent. None: it may have been.
     """
     errors = load_redis().exceptions
     text = str(error)
@@ -54,6 +72,6 @@ def is_idle_end(error: LockUnavailable) -> bool:
 
 
 def _with_code(error: Exception, text: str) -> str:
-    """redis-py keeps the code apart from the text; ours go by the code."""
+    """redis-py keeps the code apart from the text; the lock library decides by the code."""
     code = getattr(error, "status_code", None) or _CODES.get(type(error).__name__, "")
     return f"{code} {text}".strip()

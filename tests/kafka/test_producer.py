@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("confluent_kafka")
 
-from stockade.kafka.producer import Writer
-from stockade.kafka.topics import Topics
+from stockade.kafka.admin import Admin
+from stockade.kafka.producer import Producer
 from tests.waiting import eventually_async
 
 NOWHERE = "127.0.0.1:1"
@@ -42,15 +42,15 @@ class Remembers:
 
 def writer(gap_s, linger_ms=0):
     """A Writer over such a producer, and that producer."""
-    made = Writer(NOWHERE, gap_s=gap_s, linger_ms=linger_ms)
-    made._producer = Remembers()
-    return made, made._producer
+    made = Producer(NOWHERE, batch_interval_s=gap_s, linger_ms=linger_ms)
+    made._client = Remembers()
+    return made, made._client
 
 
 def post(made, *values):
     """Post messages of one topic."""
     for value in values:
-        made.post("t", value, key=None, done=lambda error: None)
+        made.enqueue("t", value, key=None, on_delivery=lambda error: None)
 
 
 async def has_sent(client, count):
@@ -99,7 +99,7 @@ async def test_flush_does_not_wait_for_the_gap():
     post(made, b"1")
     await has_sent(client, 1)
     post(made, b"2")
-    made.flush()
+    made.send_batch()
     assert await has_sent(client, 2) == [[b"1"], [b"2"]]
 
 
@@ -139,7 +139,7 @@ async def test_what_a_done_raises_on_the_pushing_thread_is_told_and_stops_nothin
 
     client.flush, well = fails, client.flush
     post(made, b"1")
-    made.flush()
+    made.send_batch()
 
     async def heard():
         return told
@@ -147,7 +147,7 @@ async def test_what_a_done_raises_on_the_pushing_thread_is_told_and_stops_nothin
     assert [str(error) for error in await eventually_async(heard)] == ["from a done"]
     client.flush = well
     post(made, b"2")
-    made.flush()
+    made.send_batch()
 
     async def pushed():
         return client.pushes
@@ -166,7 +166,7 @@ async def test_nobody_is_asked_for_the_answer_to_a_message_that_was_not_taken():
 
     client.produce = refuses
     with pytest.raises(TypeError):
-        made.send("t", b"1", done=lambda error: None)
+        made.send("t", b"1", on_delivery=lambda error: None)
     assert not made._awaited
 
 
@@ -174,17 +174,19 @@ async def test_nobody_is_asked_for_the_answer_to_a_message_that_was_not_taken():
 async def test_what_is_posted_arrives_before_its_linger_is_over(kafka_bootstrap):
     """Lingering for a quarter of an hour, on real brokers: only the push can have sent it."""
     topic = f"pushed.{uuid4().hex}"
-    topics = Topics(kafka_bootstrap)
-    await asyncio.to_thread(topics.ensure, topic, 1, -1, {})
-    made = Writer(kafka_bootstrap, give_up_s=None, linger_ms=900_000)
-    await asyncio.to_thread(made.warm, topic)
+    admin = Admin(kafka_bootstrap)
+    await asyncio.to_thread(admin.create_topic, topic, 1, -1, {})
+    made = Producer(kafka_bootstrap, delivery_timeout_s=None, linger_ms=900_000)
+    await asyncio.to_thread(made.fetch_metadata, topic)
     arrived = []
 
     async def posted_arrives():
-        made.post(topic, b"posted", key=None, done=arrived.append)  # again: a busy machine may miss a short push
+        made.enqueue(
+            topic, b"posted", key=None, on_delivery=arrived.append
+        )  # again: a busy machine may miss a short push
         return arrived
 
     await eventually_async(posted_arrives, limit_s=30)
     assert set(arrived) == {None}
     await asyncio.to_thread(made.close)
-    await asyncio.to_thread(topics.remove, topic)
+    await asyncio.to_thread(admin.delete_topic, topic)

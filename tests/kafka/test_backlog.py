@@ -6,9 +6,10 @@ import time
 import pytest
 
 from stockade.core import Busy
-from stockade.kafka.admin import Span, Watch
+from stockade.kafka.admin import Admin, OffsetRange
+from stockade.kafka.backlog import undecided
 from stockade.shop.config.settings import Settings
-from stockade.shop.operations.backlog import KEEP_S, Lags, behind
+from stockade.shop.operations.backlog import KEEP_S, BacklogMetrics
 from stockade.shop.operations.metrics import Metrics
 from tests.kafka.rig import NOW_MS, rigged
 from tests.waiting import eventually_async
@@ -30,7 +31,7 @@ class Watched:
             strategy_stock="kafka", kafka_bootstrap=rig.log.bootstrap, kafka_topic=rig.log.topic, events="keep"
         )
         self.metrics, self.now_s = Metrics(), time.monotonic()
-        self.lags = Lags(settings, rig.database, self.metrics, lambda: NOW_MS, lambda: self.now_s)
+        self.lags = BacklogMetrics(settings, rig.database, self.metrics, lambda: NOW_MS, lambda: self.now_s)
 
     async def total(self):
         """Ask again; the sum over all partitions, and how many there are."""
@@ -43,17 +44,17 @@ class Watched:
 async def test_commands_that_nobody_has_decided_are_counted(rig):
     """Five orders without a worker are five behind; with one, none is, and the group is in use only then."""
     await rig.product("s")
-    watched, watch = Watched(rig), Watch(rig.log.bootstrap)
+    watched, admin = Watched(rig), Admin(rig.log.bootstrap)
     async with rig.strategy() as strategy:
         assert await watched.total() == (0, 3)
         for _ in range(5):
             await strategy.submit(rig.order())
         assert await watched.total() == (5, 3)
-        assert not watch.in_use(rig.log.group)
+        assert not admin.has_members(rig.log.group)
         async with rig.worker():
             assert await eventually_async(lambda: none_behind(watched))
-            assert watch.in_use(rig.log.group)
-    assert not watch.in_use(rig.log.group)
+            assert admin.has_members(rig.log.group)
+    assert not admin.has_members(rig.log.group)
 
 
 async def none_behind(watched):
@@ -67,15 +68,21 @@ async def test_brokers_that_are_away_cost_the_figure_only(rig, monkeypatch):
     async with rig.strategy():
         await watched.total()
 
-        def spans(self, topic):
+        def offset_ranges(self, topic):
             raise Busy("away", "DEPENDENCY_DOWN")
 
-        monkeypatch.setattr(Watch, "spans", spans)
+        monkeypatch.setattr(Admin, "offset_ranges", offset_ranges)
         total, count = await watched.total()
     assert (math.isnan(total), count) == (True, 3)
 
 
 def test_a_partition_that_was_never_read_is_behind_from_its_first_message():
     """Messages that retention has removed are nobody's lag; a position beyond the end is not less than none."""
-    spans = {0: Span(0, 5), 1: Span(10, 15), 2: Span(10, 15), 3: Span(0, 2), 4: Span(7, 7)}
-    assert behind(spans, {0: 3, 2: 4, 3: 9}) == {0: 2, 1: 5, 2: 5, 3: 0, 4: 0}
+    ranges = {
+        0: OffsetRange(0, 5),
+        1: OffsetRange(10, 15),
+        2: OffsetRange(10, 15),
+        3: OffsetRange(0, 2),
+        4: OffsetRange(7, 7),
+    }
+    assert undecided(ranges, {0: 3, 2: 4, 3: 9}) == {0: 2, 1: 5, 2: 5, 3: 0, 4: 0}

@@ -1,4 +1,4 @@
-"""How a lane shares what waits between batches. The store only remembers; brokers and databases would add nothing."""
+"""How a partition processor splits its queue into batches. The store only remembers: servers would add nothing."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from stockade.core import Accepted, OffsetCommit
+from stockade.kafka.message import Record
 from stockade.kafka.options import KafkaOptions
-from stockade.kafka.partition_processor import WORTH_SHARING, WORTH_TWO, Bench, Lane
-from stockade.kafka.topics import Record
+from stockade.kafka.partition_processor import WORTH_SHARING, WORTH_TWO, PartitionProcessor
+from stockade.kafka.worker_context import WorkerContext, WorkerStats
 from stockade.shop.commands import ChargePoints
-from stockade.shop.model.command_codec import encode_command
+from stockade.shop.model.command_codec import COMMAND_CODEC, encode_command
 from tests.waiting import eventually_async
 
 MESSAGE = encode_command(ChargePoints("0" * 32, "0" * 32, 0, "u", 1))
@@ -39,15 +40,17 @@ class Remembers:
 
 @asynccontextmanager
 async def working(store, waiting):
-    """A lane that works, and before which so many messages wait; what it is given by `put(count)`."""
+    """A partition processor that works, and before which so many messages wait; what it is given by `put(count)`."""
     consumed = []
-    bench = Bench(store, None, None, KafkaOptions(encode_command), 1_024, 5.0, lambda event, **fields: None)
-    lane = Lane(bench, OffsetCommit("t", 0, 0, 0, 1), lambda part, offset: consumed.append(offset))
-    put = _puts(lane)
+    context = WorkerContext(
+        store, None, None, KafkaOptions(COMMAND_CODEC), 1_024, 5.0, lambda event, **fields: None, WorkerStats()
+    )
+    processor = PartitionProcessor(context, OffsetCommit("t", 0, 0, 0, 1), lambda part, offset: consumed.append(offset))
+    put = _puts(processor)
     put(waiting)
-    task = asyncio.create_task(lane.run())
+    task = asyncio.create_task(processor.run())
     yield put
-    lane.close()
+    processor.close()
     for _ in store.sizes:
         store.writes.release()  # more than are wanted: those already written took theirs
     await task
@@ -55,12 +58,12 @@ async def working(store, waiting):
     assert consumed[-1] == sum(store.sizes)
 
 
-def _puts(lane):
+def _puts(processor):
     offsets = iter(range(1_000_000))
 
     def put(count):
         for _ in range(count):
-            lane.put(Record(0, next(offsets), None, MESSAGE, {}))
+            processor.add(Record(0, next(offsets), None, MESSAGE, {}))
 
     return put
 
