@@ -3,7 +3,7 @@
 import pytest
 from alembic import op
 from sqlalchemy import inspect, text
-from tests.store.test_schema import shape
+from tests.store.schema.test_schema import shape
 
 from stockade.core import Guard, NotSupported
 from stockade.shop.migrations import SCHEMA, SHOP
