@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import func, select
 
-from stockade.lab.repeat_names import PREFIX
+from stockade.lab.workload import PREFIX
 from stockade.store import Database
 from stockade.store.schema.migrate import is_current, migrate
 from stockade.store.schema.tables import ledger, orders, point_accounts, products, skus

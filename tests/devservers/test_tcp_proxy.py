@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from stockade.devservers.tcp_proxy import HOST, Proxy
+from stockade.devservers.tcp_proxy import HOST, TcpProxy
 from tests.waiting import eventually_async
 
 SILENCE_S = 0.1
@@ -49,7 +49,7 @@ async def gone(ends):
 @asynccontextmanager
 async def through(target):
     """An open proxy to this port."""
-    proxy = Proxy(target)
+    proxy = TcpProxy(target)
     await proxy.open()
     try:
         yield proxy
