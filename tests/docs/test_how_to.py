@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
-from stockade.shop.config.load import load_settings
-from stockade.store.schema.migrate import migrate
 
 from stockade.core import Busy
 from stockade.locks import RedisLocks
 from stockade.locks.aio import RedisLocks as AioRedisLocks
+from stockade.shop.config.load import load_settings
 from stockade.store import Database, SqlStore
+from stockade.store.schema.migrate import migrate
 from stockade.strategies.options import Options
 from tests.docs.blocks import blocks, program
 from tests.store.conftest import soon
