@@ -16,10 +16,10 @@ async def token(alice, lock):
     return lease.fencing_token
 
 
-async def test_tokens_go_on_above_what_was_seen(world):
+async def test_tokens_go_on_above_what_was_seen(world, subject):
     """Raised to a number the next token is above it; raised to less it goes on as before."""
     locks, alice = world.provider(), world.actor()
-    if world.kind in ("postgres", "mysql"):
+    if subject.kind in ("postgres", "mysql"):
         with pytest.raises(NotSupported, match="cannot be forgotten"):
             await alice(locks.raise_fence, "a", FAR)
         return
