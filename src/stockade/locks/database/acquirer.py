@@ -21,7 +21,7 @@ _INTERRUPT_S = 2.0  # how long an interrupted statement may take to end
 
 
 class Won(NamedTuple):
-    """A grant of the server, made out to the request `ask`; `sent_at` is the second before it was asked for."""
+    """A grant of the server to `request`; `sent_at` is the monotonic second before the statement was sent."""
 
     request: LockRequest
     session: Session

@@ -28,7 +28,7 @@ _QUORUM = RedisTuning(call_s=0.25, spin_s=0.02)
 
 
 class RedisLocks(sync_api.Provider):
-    """Locks on one Redis server, for sync_api.
+    """Locks on one Redis server, for threads.
 
     Args:
         where: a URL (one connection for all threads) or a `redis.Redis` client, also one of `Sentinel.master_for` (a
@@ -108,7 +108,7 @@ class AioRedisLocks(async_api.Provider):
 
 
 class QuorumLocks(sync_api.Provider):
-    """Redlock for threads: locks on the majority of independent Redis servers, asked one after another.
+    """Redlock for threads: locks on the majority of independent Redis servers, called one after another.
 
     Args:
         urls: an odd number of servers, three or more.
@@ -118,13 +118,13 @@ class QuorumLocks(sync_api.Provider):
 
     def __init__(self, urls: Sequence[str], tuning: RedisTuning = _QUORUM, *, lease_s: float = 30.0) -> None:
         runtime = SyncRuntime()
-        servers, aside = ([ThreadedTransport(url) for url in urls] for _ in range(2))
-        backend = QuorumBackend(runtime, servers, tuning, _in_turn, aside=aside)
+        servers, background = ([ThreadedTransport(url) for url in urls] for _ in range(2))
+        backend = QuorumBackend(runtime, servers, tuning, _in_turn, background=background)
         super().__init__(runtime, backend, sync_api.Lease, LockOptions(fair=False, lease_s=lease_s))
 
 
 class AioQuorumLocks(async_api.Provider):
-    """Redlock for asyncio, all servers asked at once; exported as `stockade.locks.aio.QuorumLocks`.
+    """Redlock for asyncio, all servers called at once; exported as `stockade.locks.aio.QuorumLocks`.
 
     Arguments are those of `QuorumLocks`.
     """
@@ -136,7 +136,7 @@ class AioQuorumLocks(async_api.Provider):
 
 
 def _urls(where: Any) -> Sequence[str]:
-    """The nodes of a cluster that were named."""
+    """The nodes of a cluster that the caller named."""
     if isinstance(where, str):
         return (where,)
     if isinstance(where, list | tuple) and all(isinstance(url, str) for url in where):
@@ -145,13 +145,13 @@ def _urls(where: Any) -> Sequence[str]:
 
 
 async def _in_turn(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Run them one after another; an error is an answer."""
+    """Run them one after another; returns errors as answers."""
     answers: list[Any] = []
     try:
         for work in works:
             try:
                 answers.append(await work)
-            except Exception as error:  # noqa: BLE001 - the backend sorts them
+            except Exception as error:  # noqa: BLE001 - the backend raises it or counts it
                 answers.append(error)
     finally:
         for work in works:  # after Ctrl-C some were not begun
@@ -160,5 +160,5 @@ async def _in_turn(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 async def _at_once(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Run them together; an error is an answer."""
+    """Run them together; returns errors as answers."""
     return list(await asyncio.gather(*works, return_exceptions=True))

@@ -16,9 +16,9 @@ from stockade.locks.redis.transport.address import Address
 from stockade.locks.redis.transport.replies import greeting_trouble
 from stockade.locks.runtime.runtime import ServerError
 
-IDLE_S = 1.0  # after a pause as long as this a connection that ends without a reply is taken to have ended meanwhile
-# A connection that was used so shortly before is not asked whether it has ended: asking is a system call, and between
-# the question and the call as much time may pass.
+IDLE_S = 1.0  # after a pause as long as this, a connection that ends without a reply counts as ended in the pause
+# A connection that was used so recently is not probed for its end: the probe is a system call, and as much time may
+# pass between the probe and the call.
 FRESH_S = 0.00025
 
 _CHUNK = 65536
@@ -85,13 +85,13 @@ class Socket:
     """One connection, greeted.
 
     Args:
-        address: where.
+        address: of the server.
         hiredis: the parser's module.
         name: what `CLIENT LIST` shows.
-        end: the monotonic second by which it must be there.
+        end: the monotonic second by which it must be open.
 
     Raises:
-        LockUnavailable: it could not be had; nothing was sent.
+        LockUnavailable: it could not be opened in time; no command was sent.
         ServerError: the login was refused.
     """
 
