@@ -4,11 +4,12 @@ Neighbours: `backend.py` (one server), `cluster.py`, `quorum.py` (independent se
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from stockade.locks import async_api, sync_api
 from stockade.locks.engine.lock_request import LockOptions
+from stockade.locks.engine.release_retry import Together
 from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.redis.cluster import ClusterBackend
 from stockade.locks.redis.quorum import QuorumBackend
@@ -21,6 +22,7 @@ from stockade.locks.redis.transport.threaded import ThreadedTransport
 from stockade.locks.redis.transport.transport import Transport
 from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.runtime.async_runtime import AsyncRuntime
+from stockade.locks.runtime.runtime import Runtime
 from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 
 _USUAL = RedisTuning()
@@ -53,13 +55,7 @@ class RedisLocks(sync_api.Provider):
         cluster: bool = False,
     ) -> None:
         runtime = SyncRuntime()
-        if cluster:
-            self._redis: RedisBackend = ClusterBackend(
-                runtime, ClusterTransport(_urls(where), ThreadedTransport), tuning, _in_turn
-            )
-        else:
-            one: Transport = ThreadedTransport(where) if isinstance(where, str) else ClientTransport(where)
-            self._redis = RedisBackend(runtime, one, tuning)
+        self._redis = _backend(runtime, where, tuning, cluster, (ThreadedTransport, ClientTransport, _in_turn))
         super().__init__(runtime, self._redis, sync_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
     def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
@@ -70,17 +66,7 @@ class RedisLocks(sync_api.Provider):
 class AioRedisLocks(async_api.Provider):
     """Locks on one Redis server, for asyncio; exported as `stockade.locks.aio.RedisLocks`.
 
-    Args:
-        where: a URL (one multiplexed connection) or a `redis.asyncio.Redis` client, also one of `Sentinel.master_for`
-            (a copy without retries is used). With `cluster`: the URL of a node, or a list of them.
-        tuning: times and prefix.
-        fair: default of the `fair` option: first come, first served; False spins.
-        lease_s: default lease in seconds.
-        cluster: whether it is a Redis Cluster: then every lock lives on the master that serves the slot of its name.
-
-    Raises:
-        MissingExtra: hiredis or redis is not installed.
-        NotSupported: `where` is redis-py's cluster client.
+    Arguments and errors are those of `RedisLocks`; a client is one of `redis.asyncio`.
     """
 
     def __init__(
@@ -93,13 +79,7 @@ class AioRedisLocks(async_api.Provider):
         cluster: bool = False,
     ) -> None:
         runtime = AsyncRuntime()
-        if cluster:
-            self._redis: RedisBackend = ClusterBackend(
-                runtime, ClusterTransport(_urls(where), MultiplexedTransport), tuning, _at_once
-            )
-        else:
-            one: Transport = MultiplexedTransport(where) if isinstance(where, str) else AsyncClientTransport(where)
-            self._redis = RedisBackend(runtime, one, tuning)
+        self._redis = _backend(runtime, where, tuning, cluster, (MultiplexedTransport, AsyncClientTransport, _at_once))
         super().__init__(runtime, self._redis, async_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
     async def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
@@ -133,6 +113,20 @@ class AioQuorumLocks(async_api.Provider):
         runtime = AsyncRuntime()
         backend = QuorumBackend(runtime, [MultiplexedTransport(url) for url in urls], tuning, _at_once)
         super().__init__(runtime, backend, async_api.Lease, LockOptions(fair=False, lease_s=lease_s))
+
+
+def _backend(
+    runtime: Runtime,
+    where: Any,
+    tuning: RedisTuning,
+    cluster: bool,
+    parts: tuple[Callable[[str], Transport], Callable[[Any], Transport], Together],
+) -> RedisBackend:
+    """The backend; `parts`: the transport for a URL, the one for a client, and how several calls are run."""
+    by_url, by_client, together = parts
+    if cluster:
+        return ClusterBackend(runtime, ClusterTransport(_urls(where), by_url), tuning, together)
+    return RedisBackend(runtime, by_url(where) if isinstance(where, str) else by_client(where), tuning)
 
 
 def _urls(where: Any) -> Sequence[str]:
