@@ -10,7 +10,7 @@ from stockade.locks.testing.contract.world import ContractBase, World, contract_
 class SharedContract(ContractBase):
     """Read/write locks and semaphores, for providers that have them."""
 
-    def _provider(self, world: World) -> Any:
+    def _shared_provider(self, world: World) -> Any:
         if not self.shared:
             raise SkipTest("this provider has no shared locks")
         return world.provider()
@@ -18,7 +18,7 @@ class SharedContract(ContractBase):
     @contract_test
     async def test_readers_share_and_writers_do_not(self, world: World) -> None:
         """Two readers hold together, a writer waits for both, then holds alone."""
-        rw = self._provider(world).rwlock("doc")
+        rw = self._shared_provider(world).rwlock("doc")
         alice, bob, carol, dave = (world.actor() for _ in range(4))
         first, second = await alice(rw.read.acquire), await bob(rw.read.acquire)
         writer = carol(rw.write.acquire)
@@ -37,7 +37,7 @@ class SharedContract(ContractBase):
         """Writers do not starve: a reader that comes after a waiting writer waits behind it."""
         if not self.fair:
             raise SkipTest("this provider promises no order")
-        rw = self._provider(world).rwlock("doc")
+        rw = self._shared_provider(world).rwlock("doc")
         alice, bob, carol = (world.actor() for _ in range(3))
         reader = await alice(rw.read.acquire)
         writer = bob(rw.write.acquire)
@@ -53,7 +53,7 @@ class SharedContract(ContractBase):
     @contract_test
     async def test_upgrade_is_refused(self, world: World) -> None:
         """A reader that asks to write would wait for itself."""
-        rw, alice = self._provider(world).rwlock("doc"), world.actor()
+        rw, alice = self._shared_provider(world).rwlock("doc"), world.actor()
         lease = await alice(rw.read.acquire)
         with raises(LockReentry):
             await alice(rw.write.acquire)
@@ -62,7 +62,7 @@ class SharedContract(ContractBase):
     @contract_test
     async def test_semaphore_admits_its_permits(self, world: World) -> None:
         """Two of two permits are given, the third caller waits for the first release."""
-        permits = self._provider(world).semaphore("pool", 2)
+        permits = self._shared_provider(world).semaphore("pool", 2)
         alice, bob, carol = (world.actor() for _ in range(3))
         first, second = await alice(permits.acquire), await bob(permits.acquire)
         third = carol(permits.acquire)
@@ -76,7 +76,7 @@ class SharedContract(ContractBase):
     @contract_test
     async def test_one_actor_may_hold_two_permits(self, world: World) -> None:
         """Permits are not bound to the caller; `release` gives back the newest first."""
-        permits, alice = self._provider(world).semaphore("pool", 2), world.actor()
+        permits, alice = self._shared_provider(world).semaphore("pool", 2), world.actor()
         older, newer = await alice(permits.acquire), await alice(permits.acquire)
         await alice(permits.release)
         assert newer.released
