@@ -169,6 +169,7 @@ class SimTransport:
     call_packed = None
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
+        """Send a script call; its reply, or LockUnavailable after `timeout_s` virtual seconds."""
         words = [str(part) for part in parts]
         count = int(words[2])
         keys, args = words[3 : 3 + count], words[3 + count :]
@@ -201,6 +202,8 @@ class SimTransport:
         sim.after(timeout_s, lambda: fail(LockUnavailable("no answer in time")))
 
     async def listen(self, channel: str, on_message: OnMessage, on_reconnect: OnReconnect, timeout_s: float) -> None:
+        """Subscribe; see `Transport.listen`."""
+
         def notify(message: bytes) -> None:
             sim, weather = self._sim, self._network.weather
             if sim.rng.random() >= weather.lose_notice:
@@ -212,7 +215,9 @@ class SimTransport:
         await self._runtime.sleep(self._network.weather.latency_s)
 
     async def distrust(self) -> None:
+        """Nothing: every reply makes sense."""
         return None
 
     async def close(self) -> None:
+        """Nothing: there is no connection."""
         return None

@@ -64,6 +64,7 @@ class SimTask:
         return not self.done
 
     def _step(self, go: Callable[[], _Trap]) -> None:
+        """Wake the waiter of this notice."""
         before, self.sim.current = self.sim.current, self
         self.suspensions += 1
         try:
@@ -159,12 +160,15 @@ class SimRuntime:
         self._unfinished = 0
 
     def now(self) -> float:
+        """The virtual clock, in seconds."""
         return self.sim.now
 
     def new_id(self) -> str:
+        """An id that begins with the process's name."""
         return f"{self._home.name}.{next(self._home.numbers)}"
 
     def process(self) -> str:
+        """The name of the process."""
         return self._home.name
 
     @property
@@ -173,18 +177,23 @@ class SimRuntime:
         return self._home
 
     def caller(self) -> object:
+        """The task that runs now."""
         return self.sim.current
 
     def is_alive(self, me: object) -> bool:
+        """Whether that task has not ended."""
         return isinstance(me, SimTask) and not me.done
 
     def interrupt(self, me: object) -> bool:
+        """Cancel that task."""
         return isinstance(me, SimTask) and me.cancel()
 
     def new_wakeup(self) -> SimWakeup:
+        """A fresh wake-up for one waiter."""
         return SimWakeup()
 
     async def wait_for(self, notice: SimWakeup, timeout_s: float | None) -> bool:
+        """Wait until `wake(notice)`, at most `timeout_s` seconds; True when it was woken."""
         if notice.came:
             return True
 
@@ -205,6 +214,8 @@ class SimRuntime:
             self.sim.after(0.0, lambda: task.wake(suspension, True), task.process)
 
     async def sleep(self, seconds: float) -> None:
+        """Pause in virtual time."""
+
         def arrange(task: SimTask) -> None:
             suspension = task.suspensions
             self.sim.after(seconds, lambda: task.wake(suspension), self._home)
@@ -224,24 +235,30 @@ class SimRuntime:
         return await _Trap(arrange)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> SimTask:
+        """Start a task in this process."""
         return self.sim.start(self._home, work)
 
     def is_running(self, job: SimTask) -> bool:
+        """Whether a spawned task has not ended."""
         return not job.done
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Call `action` after so many virtual seconds."""
         self.sim.after(seconds, action, self._home)
 
     def enter_loop(self) -> None:
+        """Nothing: there is one loop."""
         return None
 
     async def join(self, job: SimTask, timeout_s: float) -> None:
+        """Wait until a spawned task has ended, at most `timeout_s` seconds."""
         if not job.done:
             notice = self.new_wakeup()
             job.watchers.append(lambda: self.wake(notice))
             await self.wait_for(notice, timeout_s)
 
     def run_to_end(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run this as a task that no cancellation reaches."""
         self._unfinished += 1
         self.sim.start(self._home, work).watchers.append(self._finished)
 
@@ -249,6 +266,7 @@ class SimRuntime:
         self._unfinished -= 1
 
     async def drain(self, timeout_s: float = DRAIN_S) -> None:
+        """Wait for every `run_to_end`, at most `timeout_s` seconds."""
         end = self.now() + timeout_s
         while self._unfinished and self.now() < end:
             await self.sleep(0.01)
