@@ -216,8 +216,8 @@ class SimTransport:
 
     async def distrust(self) -> None:
         """Nothing: every reply makes sense."""
-        return None
+        return
 
     async def close(self) -> None:
         """Nothing: there is no connection."""
-        return None
+        return

@@ -64,7 +64,6 @@ class SimTask:
         return not self.done
 
     def _step(self, go: Callable[[], _Trap]) -> None:
-        """Wake the waiter of this notice."""
         before, self.sim.current = self.sim.current, self
         self.suspensions += 1
         try:
@@ -206,6 +205,7 @@ class SimRuntime:
         return bool(await _Trap(arrange))
 
     def wake(self, notice: SimWakeup) -> None:
+        """Wake the waiter of this notice."""
         if notice.came:
             return
         notice.came = True
@@ -248,7 +248,7 @@ class SimRuntime:
 
     def enter_loop(self) -> None:
         """Nothing: there is one loop."""
-        return None
+        return
 
     async def join(self, job: SimTask, timeout_s: float) -> None:
         """Wait until a spawned task has ended, at most `timeout_s` seconds."""
