@@ -203,4 +203,4 @@ def test_the_model_answers_as_the_scripts_do(redis_url):
                 assert ours == theirs
             assert model.owner("a") == (server.get("a") or "")
             line = [entry.split(" ")[0] for entry in server.lrange("{a}:q", 0, -1)]
-            assert [waiter for waiter, _ in model.lines.get("a", [])] == line
+            assert [waiter for waiter, _ in model.queues.get("a", [])] == line

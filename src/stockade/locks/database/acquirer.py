@@ -92,7 +92,7 @@ class Acquirer:
             self._pool.drop(session, "it could not give a lock back")
 
     async def wait_for(self, queue: WaitQueue) -> Won | None:
-        """Wait until another session gives the lock back. None: nobody waits here any more."""
+        """Wait until another session releases the lock. None: no caller waits here any more."""
         may_lose = True
         try:
             while queue.first is not None:

@@ -73,7 +73,7 @@ class LockDialect(Protocol):
         ...
 
     async def mark(self, connection: Any, request: LockRequest) -> int:
-        """Say who has the lock that the session holds, and draw a token that is above all earlier ones."""
+        """Record the owner of the lock that the session holds, and draw a token above all earlier ones."""
         ...
 
     async def give(self, connection: Any, name: str, last: bool) -> bool:

@@ -125,7 +125,7 @@ class SessionPool:
         return session
 
     def free_seat(self) -> Session | None:
-        """A seat that nobody uses."""
+        """An unused seat."""
         while self._free:
             session = self._free.popleft()
             if not session.gone:

@@ -3,7 +3,7 @@
 The token is `pg_current_xact_id()`, read after the grant, so it grows from grant to grant. A session's
 application_name names the lock that it took last and its owner, for `inspect` in other processes.
 
-Behind a pooler in transaction mode a lock would be taken in one server session and given back in another. So a pooler
+Behind a pooler in transaction mode a lock would be taken in one server session and released in another. So a pooler
 must show that a client keeps its session. Neighbour: `dialect.py`.
 """
 
@@ -115,12 +115,12 @@ class PostgresLockDialect:
                 other = await self._address.connect(timeout_s=_PROBE_S)
         except (OSError, TimeoutError):
             return  # no room for a second session: ours was not free for it
-        asking = asyncio.ensure_future(self._read_number(other))
+        reading = asyncio.ensure_future(self._read_number(other))
         try:
-            await asyncio.wait({asking}, timeout=_PROBE_S)
-            if not asking.done():
+            await asyncio.wait({reading}, timeout=_PROBE_S)
+            if not reading.done():
                 return  # the same
-            others = {asking.result()}
+            others = {reading.result()}
             for _ in range(_PROBES):
                 ours = await self._read_number(connection)
                 others.add(await self._read_number(other))
@@ -128,7 +128,7 @@ class PostgresLockDialect:
                     raise NotSupported(_POOLER)
         finally:
             self.abort(other)
-            await asyncio.wait({asking})  # ends: its connection is gone
+            await asyncio.wait({reading})  # ends: its connection is gone
 
     def number(self, connection: Any) -> int:
         return self._numbers.get(connection, 0)

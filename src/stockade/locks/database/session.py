@@ -73,7 +73,7 @@ class Session:
         return self.dialect.transport(self.connection)
 
     def reset_in_child(self) -> None:
-        """In the child of a fork: the socket is the parent's alone. A child of the child has nothing to let go of."""
+        """In the child of a fork: the socket is the parent's alone. A child of the child shares nothing."""
         if not self._is_copy:
             self._is_copy = True
             fork.let_go(self.transport)

@@ -112,7 +112,7 @@ class SessionLocks:
         return granted
 
     async def _limited(self, queue: WaitQueue, waiter: Waiter) -> None:
-        """Wait until the deadline; and a little longer when the server has not said that somebody has the lock."""
+        """Wait until the deadline, and GRACE_S longer while it is not known that the lock is held."""
         wait_s = waiter.deadline - time.monotonic()
         if wait_s > 0:
             await asyncio.wait({waiter.future}, timeout=wait_s)
@@ -124,7 +124,7 @@ class SessionLocks:
             raise self._no_answer(time.monotonic() - waiter.began, queue.name)
 
     async def _unlimited(self, queue: WaitQueue, waiter: Waiter) -> None:
-        """Wait while somebody here has the lock, or the server answers."""
+        """Wait while the lock is held in this process, or the server answers."""
         limit_s, arrived = self._patience_s + GRACE_S, time.monotonic()
         while not waiter.future.done():
             left_s = limit_s
@@ -238,7 +238,7 @@ class SessionLocks:
             if lost.silent:
                 raise
             return False
-        except LockError:  # `marked` has given it back, or has ended the session
+        except LockError:  # `marked` has released it, or has ended the session
             return not hold.session.ended
         finally:
             self._forget(hold)

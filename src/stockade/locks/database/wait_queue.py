@@ -79,7 +79,7 @@ class WaitQueue:
         return max((waiter.deadline for waiter in self.waiters.values()), default=0.0) - time.monotonic()
 
     def emptied(self) -> "asyncio.Future[None]":
-        """Done when nobody waits any more."""
+        """Done when no caller waits any more."""
         if self._emptied is None or self._emptied.done():
             self._emptied = asyncio.get_running_loop().create_future()
             if not self.waiters:

@@ -150,7 +150,7 @@ class QuorumBackend:
             raise
 
     def _end(self, deadline: float = TRY_ONCE_S) -> float:
-        """When to give up: at the deadline, if the call has a time limit of its own, or when patience ends."""
+        """The end of a call: its deadline, if it has one, or the end of `bound_s`."""
         end = self._runtime.now() + self._tuning.bound_s
         return end if deadline == TRY_ONCE_S else min(deadline, end)
 

@@ -27,7 +27,7 @@ class SimRedis:
 
     now_ms: float = 0.0
     owners: dict[str, tuple[str, float]] = field(default_factory=dict)
-    lines: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    queues: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     fences: dict[str, int] = field(default_factory=dict)
     alive: dict[str, float] = field(default_factory=dict)
     listeners: dict[str, Callable[[bytes], None]] = field(default_factory=dict)
@@ -60,9 +60,9 @@ class SimRedis:
         return self.fences[fence]
 
     def _hand_on(self, key: str, channel: str, alive: str, caller: str) -> tuple[str, int] | None:
-        line = self.lines.get(key, [])
-        while line:
-            owner, lease_ms = line.pop(0)
+        waiting = self.queues.get(key, [])
+        while waiting:
+            owner, lease_ms = waiting.pop(0)
             process = owner.rpartition(".")[0]
             if owner == caller:
                 return owner, self._own(key, owner, lease_ms)
@@ -82,14 +82,14 @@ class SimRedis:
             if self.renews_on_repeat:
                 self.owners[key] = (owner, self.now_ms + int(lease_ms))
             return self.fences[_fence_of(key)]
-        line = self.lines.setdefault(key, [])
-        if not holder and not line:
+        waiting = self.queues.setdefault(key, [])
+        if not holder and not waiting:
             return self._own(key, owner, int(lease_ms))
         if queue == "1":
             if beat_ms != "0":
                 self.alive[alive + owner.rpartition(".")[0]] = self.now_ms + int(beat_ms)
-            if again == "0" or (owner, int(lease_ms)) not in line:
-                line.append((owner, int(lease_ms)))
+            if again == "0" or (owner, int(lease_ms)) not in waiting:
+                waiting.append((owner, int(lease_ms)))
         if not holder:
             handed = self._hand_on(key, channel, alive, owner)
             if handed is None:
@@ -102,9 +102,9 @@ class SimRedis:
         owner, lease_ms, _, channel, alive, leave, force = args
         holder = self.owner(key)
         if holder != owner and self.checks_owner and not (holder and force == "1"):
-            line = self.lines.get(key, [])
-            if leave == "1" and (owner, int(lease_ms)) in line:
-                line.remove((owner, int(lease_ms)))
+            waiting = self.queues.get(key, [])
+            if leave == "1" and (owner, int(lease_ms)) in waiting:
+                waiting.remove((owner, int(lease_ms)))
             return 0
         if self._hand_on(key, channel, alive, owner) is None:
             self.owners.pop(key, None)
@@ -122,7 +122,7 @@ class SimRedis:
 
     def snapshot(self) -> "SimRedis":
         """A replica as of now: the data without the connections."""
-        data = copy.deepcopy((self.owners, self.lines, self.fences, self.alive))
+        data = copy.deepcopy((self.owners, self.queues, self.fences, self.alive))
         return SimRedis(self.now_ms, *data, checks_owner=self.checks_owner, renews_on_repeat=self.renews_on_repeat)
 
 
@@ -216,7 +216,6 @@ class SimTransport:
 
     async def distrust(self) -> None:
         """Nothing: every reply makes sense."""
-        return
 
     async def close(self) -> None:
         """Nothing: there is no connection."""

@@ -248,7 +248,6 @@ class SimRuntime:
 
     def enter_loop(self) -> None:
         """Nothing: there is one loop."""
-        return
 
     async def join(self, job: SimTask, timeout_s: float) -> None:
         """Wait until a spawned task has ended, at most `timeout_s` seconds."""

@@ -102,7 +102,7 @@ class Socket:
         self.used_at = 0.0  # when the last call that it answered began; 0: none yet
         try:
             self._socket = _opened(address, end)
-        except ssl.SSLCertVerificationError as error:  # asking again would not change it
+        except ssl.SSLCertVerificationError as error:  # a repeat would not change it
             raise ServerError(f"{address.where}: its certificate is refused: {error.verify_message}") from error
         except OSError as error:
             raise LockUnavailable.unsent(f"lock server {address.where}: {error}") from error
@@ -143,7 +143,7 @@ class Socket:
         return reply
 
     def is_dead(self) -> bool:
-        """Whether the other side has closed it, or has sent something that no call asked for."""
+        """Whether the other side has closed it, or has sent data that belongs to no call."""
         return self._hang_up.is_closed() or bool(self._reader.has_data())
 
     def hang_up(self) -> None:

@@ -203,7 +203,7 @@ class TaskSubscription:
     def _fail(self, error: Exception) -> None:
         if not self._opened.done():
             self._opened.set_exception(error)
-            self._opened.exception()  # it counts as seen, also when nobody waits any more
+            self._opened.exception()  # marks it as read, also when no caller waits any more
 
     async def opened(self, timeout_s: float) -> None:
         """Wait until the server has confirmed the first subscription, `timeout_s` seconds at most.

@@ -15,7 +15,7 @@ class LockContract(MutexContract, OptionsContract, SharedContract, ClosingContra
             def make_provider(self):
                 return MyLocks(URL)
 
-    The provider may be one for threads (`sync_api.Provider`) or for asyncio (`async_api.Provider`): its `close` tells
+    The provider may be one for threads (`sync_api.Provider`) or for asyncio (`async_api.Provider`): its `close` shows
     which. Each test needs an empty lock server, or a prefix of its own.
 
     Attributes:

@@ -65,7 +65,7 @@ class ClosingContract(ContractBase):
             await waiter
         if self.fair and holder is not locks:
 
-            async def nobody() -> bool:
+            async def no_waiter() -> bool:
                 return not (await alice(holder.inspect, "a")).waiters
 
-            await eventually(nobody)  # a database checks once a second whether its waiting client is still there
+            await eventually(no_waiter)  # a database checks once a second whether its waiting client is still there

@@ -63,7 +63,7 @@ class MutexContract(ContractBase):
 
     @contract_test
     async def test_first_come_first_served(self, world: World) -> None:
-        """Waiters get the lock in the order in which they asked."""
+        """Waiters get the lock in the order of their requests."""
         if not self.fair:
             raise SkipTest("this provider promises no order")
         locks, alice = world.provider(), world.actor()
@@ -123,7 +123,7 @@ class MutexContract(ContractBase):
 
     @contract_test
     async def test_only_the_owner_releases(self, world: World) -> None:
-        """Release by somebody else is refused, a second release is harmless."""
+        """Only the owner may release; a second release does nothing."""
         locks, alice, bob = world.provider(), world.actor(), world.actor()
         lock = locks.lock("a")
         held = await alice(lock.acquire)

@@ -56,7 +56,7 @@ class OptionsContract(ContractBase):
 
     @contract_test
     async def test_detach_and_adopt(self, world: World) -> None:
-        """A lease can be handed to another actor without a moment in which nobody holds it."""
+        """A lease can move to another actor and stays held meanwhile."""
         locks, alice, bob = world.provider(), world.actor(), world.actor()
         lock = locks.lock("a")
         held = await alice(lock.acquire)

@@ -52,7 +52,7 @@ class SharedContract(ContractBase):
 
     @contract_test
     async def test_upgrade_is_refused(self, world: World) -> None:
-        """A reader that asks to write would wait for itself."""
+        """A reader that requests the write lock would wait for itself."""
         rw, alice = self._shared_provider(world).rwlock("doc"), world.actor()
         lease = await alice(rw.read.acquire)
         with raises(LockReentry):
@@ -61,7 +61,7 @@ class SharedContract(ContractBase):
 
     @contract_test
     async def test_semaphore_admits_its_permits(self, world: World) -> None:
-        """Two of two permits are given, the third caller waits for the first release."""
+        """Two of two permits are granted; the third caller waits for the first release."""
         permits = self._shared_provider(world).semaphore("pool", 2)
         alice, bob, carol = (world.actor() for _ in range(3))
         first, second = await alice(permits.acquire), await bob(permits.acquire)
