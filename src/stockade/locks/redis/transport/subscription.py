@@ -140,7 +140,8 @@ class ThreadSubscription:
     def _start(self, resumed: ResumedSubscription[ThreadConnection]) -> None:
         run(resumed.open())
         self._resumed = resumed  # before the look at `_closed`: a `close` of this moment finds it, or is found
-        resumed.closed = self._closed.is_set()
+        if self._closed.is_set():
+            resumed.closed = True
         self._thread = threading.Thread(target=run, args=(resumed.read(),), name=_NAME, daemon=True)
         try:
             self._thread.start()

@@ -338,6 +338,8 @@ class ThreadedTransport:
         async def subscribe(limit_s: float) -> _SubscribedSocket:
             return self._subscribe(channel, on_message, time.monotonic() + limit_s)
 
+        if self._closed:
+            raise ProviderClosed()
         self._subscription.open(subscribe, on_reconnect, timeout_s)
 
     def _subscribe(self, channel: str, on_message: OnMessage, end: float) -> _SubscribedSocket:
