@@ -142,12 +142,13 @@ class ThreadSubscription:
         self._resumed = resumed  # before the look at `_closed`: a `close` of this moment finds it, or is found
         if self._closed.is_set():
             resumed.closed = True
-        self._thread = threading.Thread(target=run, args=(resumed.read(),), name=_NAME, daemon=True)
+        reading = resumed.read()
+        self._thread = threading.Thread(target=run, args=(reading,), name=_NAME, daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:  # the interpreter is ending and starts no thread any more
             self._resumed, resumed.closed = None, True
-            run(resumed.read())  # closes the connection
+            run(reading)  # closes the connection
             raise LockUnavailable.unsent(f"no notices: {error}") from error
         if resumed.closed:
             raise ProviderClosed()
