@@ -97,6 +97,7 @@ class Socket:
 
     def __init__(self, address: Address, hiredis: Any, name: str, end: float) -> None:
         self._reader = hiredis.Reader()
+        self._error_type = hiredis.HiredisError
         self.has_part = self._reader.has_data  # whether a part of a reply has come
         self._pid = os.getpid()
         self.used_at = 0.0  # when the last call that it answered began; 0: none yet
@@ -140,6 +141,22 @@ class Socket:
             if not data:
                 raise ConnectionError("connection closed by the server")
             self._reader.feed(data)
+        return reply
+
+    def request(self, command: bytes, end: float) -> Any:
+        """Send one command on a connection without other calls; its reply by the monotonic second `end`.
+
+        Raises:
+            LockUnavailable: the connection failed, or there was no reply in time.
+            ServerError: the server refused the command.
+        """
+        try:
+            self.send(command, end)
+            reply = self.read(end)
+        except (OSError, self._error_type) as error:
+            raise LockUnavailable(f"lock server: {error}") from error
+        if isinstance(reply, self._error_type):
+            raise ServerError(str(reply))
         return reply
 
     def is_dead(self) -> bool:
