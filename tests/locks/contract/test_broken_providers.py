@@ -29,7 +29,7 @@ def contract(request):
 
 
 def everybody_fits(patch):
-    """A lock that is granted to everybody."""
+    """A lock that is granted to every caller."""
     patch.setattr(MemoryBackend, "_fits", staticmethod(lambda cell, request: True))
 
 

@@ -12,7 +12,7 @@ from tests.locks.harness import work_for
 
 
 class Rooms:
-    """Counts who is inside of each room, and how often somebody should not have been."""
+    """Counts the visitors of each kind, and how often one should not have been inside."""
 
     def __init__(self) -> None:
         self.readers = self.writers = self.guests = self.broken = 0

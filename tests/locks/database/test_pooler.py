@@ -82,7 +82,7 @@ async def test_control_without_the_probe_two_clients_share_a_session(servers, mo
 
 
 async def test_a_session_that_changes_under_a_holder_is_a_loss(postgres_url, request):
-    """Another session answers than the one that holds the lock: the holder is told at the next sign of life."""
+    """Another session answers than the one that holds the lock: the holder learns it at the next sign of life."""
     numbers = {}
 
     def other_session(data):

@@ -1,4 +1,4 @@
-"""A few database sessions carry all locks of a provider: how many, who shares them, and who hears of their end.
+"""A few database sessions carry all locks of a provider: how many, how they are shared, and what their end means.
 
 Neighbours: `test_sessions.py` (one lock), `faults/test_bounds_sessions.py` (time), `test_sessions_processes.py`
 (forks).
@@ -168,7 +168,7 @@ async def test_control_a_release_behind_a_waiter_is_seen(database, monkeypatch):
 
 
 async def test_a_lost_session_is_reported_to_every_holder(database):
-    """A session that is ended by force: each of its holders hears of it, also one without a renewal; no other does."""
+    """A session that is ended by force: each of its holders is notified, also one without a renewal; no other is."""
     async with database.provider() as locks, database.provider() as other:
         leases = [
             await locks.lock(f"n{number}", on_lost="ignore", lease_s=30 if number else None).acquire(timeout=10)

@@ -54,7 +54,7 @@ def paused(server, resume_s):
 
 
 def call_in_handler(make, url, server):
-    """A signal comes while the main thread is inside a call; its handler calls as well. What both heard."""
+    """A signal comes while the main thread is inside a call; its handler calls as well. The replies of both."""
     transport, heard = make(url), []
     ask(transport)
 
@@ -79,7 +79,7 @@ def test_a_signal_handler_may_call(redis_server, face):
 
 
 def test_a_handler_that_stands_in_line_behind_itself(redis_server, monkeypatch):
-    """The control: when nobody notes who is inside, the handler waits for its own thread, in vain."""
+    """The control: without a record of the threads inside, the handler waits for its own thread, in vain."""
 
     class Nobody(set):
         def __contains__(self, thread):

@@ -121,7 +121,7 @@ def played(kind, what, seeds=150):
 
 
 def test_mutant_a_renewal_that_takes_anew(monkeypatch):
-    """After the server forgot a holder, ours hears of it at a renewal; the mutant never, and stays in with another."""
+    """After the server forgot a holder, ours learns it at a renewal; the mutant never, and stays in with another."""
     kind = Kind(expire_all=True, hold_s=2.5, limits_s=(9.0,))
     ours = played(kind, "double_belief")
     monkeypatch.setattr(SimRedis, "_renew", resurrect)
