@@ -1,4 +1,4 @@
-"""The TCP proxy: passes, swallows without a word, leads elsewhere, and leaves nothing open."""
+"""The TCP proxy: it passes, drops, delays or changes bytes, leads to another port, and leaves nothing open."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -6,14 +6,14 @@ from functools import partial
 
 import pytest
 
-from stockade.devservers.tcp_proxy import HOST, Proxy
+from stockade.devservers.tcp_proxy import HOST, TcpProxy
 from tests.waiting import eventually_async
 
 SILENCE_S = 0.1
 
 
-class Speaker(asyncio.Protocol):
-    """A server's end of a connection: answers everything with its word."""
+class AnsweringEnd(asyncio.Protocol):
+    """A server's end of a connection: it answers everything with its word."""
 
     def __init__(self, word, ends):
         self.word, self.ends = word, ends
@@ -33,7 +33,7 @@ class Speaker(asyncio.Protocol):
 async def speaking(word):
     """A server that answers everything with a word; its port."""
     ends = set()
-    server = await asyncio.get_running_loop().create_server(lambda: Speaker(word, ends), HOST, 0)
+    server = await asyncio.get_running_loop().create_server(lambda: AnsweringEnd(word, ends), HOST, 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -42,19 +42,8 @@ async def speaking(word):
 
 
 async def gone(ends):
-    """Whether nobody is connected any more: the proxy has hung up at both ends."""
+    """Whether no client is connected: the proxy has closed both ends."""
     return not ends
-
-
-@asynccontextmanager
-async def through(target):
-    """An open proxy to this port."""
-    proxy = Proxy(target)
-    await proxy.open()
-    try:
-        yield proxy
-    finally:
-        await proxy.close()
 
 
 async def ask(connection):
@@ -65,11 +54,11 @@ async def ask(connection):
 
 
 async def test_it_passes_and_leads_elsewhere():
-    """The same address answers as another server once it is pointed there; who was connected is cut off."""
-    async with speaking(b"a") as first, speaking(b"b") as second, through(first) as proxy:
+    """The same address leads to another server once it is retargeted; open connections end."""
+    async with speaking(b"a") as first, speaking(b"b") as second, TcpProxy(first) as proxy:
         old = await asyncio.open_connection(HOST, proxy.port)
         assert await ask(old) == b"a"
-        proxy.point(second)
+        proxy.retarget(second)
         assert await old[0].read() == b""
         new = await asyncio.open_connection(HOST, proxy.port)
         assert await ask(new) == b"b"
@@ -77,9 +66,9 @@ async def test_it_passes_and_leads_elsewhere():
             writer.close()
 
 
-async def test_what_is_swallowed_never_arrives_and_nobody_is_told():
+async def test_what_is_swallowed_never_arrives_and_neither_side_notices():
     """No answer, no error, no end of the connection: not even when the other side closes."""
-    async with speaking(b"a") as target, through(target) as proxy:
+    async with speaking(b"a") as target, TcpProxy(target) as proxy:
         connection = await asyncio.open_connection(HOST, proxy.port)
         assert await ask(connection) == b"a"
         proxy.swallow()
@@ -90,10 +79,21 @@ async def test_what_is_swallowed_never_arrives_and_nobody_is_told():
 
 
 async def test_a_server_that_is_not_there_is_a_connection_cut():
-    """What a client meets when the server behind an address is down: an end, at once."""
+    """If the server behind an address is down, the client's connection ends at once."""
     async with speaking(b"a") as target:
         pass
-    async with through(target) as proxy:
+    async with TcpProxy(target) as proxy:
         reader, writer = await asyncio.open_connection(HOST, proxy.port)
         assert await asyncio.wait_for(reader.read(), SILENCE_S * 50) == b""
         writer.close()
+
+
+async def test_it_changes_and_delays_what_the_server_sends():
+    """The client receives the edited answer, not before the delay, and both directions are counted."""
+    async with speaking(b"a") as target, TcpProxy(target, edit=bytes.upper, delay_s=SILENCE_S) as proxy:
+        connection = await asyncio.open_connection(HOST, proxy.port)
+        began_s = asyncio.get_running_loop().time()
+        assert await ask(connection) == b"A"
+        assert asyncio.get_running_loop().time() - began_s >= SILENCE_S
+        assert proxy.passed == 2
+        connection[1].close()

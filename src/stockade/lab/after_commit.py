@@ -1,7 +1,7 @@
-"""The seeds' way to publish, as the control that must lose events: commit first, then send, and remember nothing.
+"""A negative control for events: commit first, then publish, and keep no record of what is still to be published.
 
-Seed 004 publishes in an AFTER_COMMIT listener, seed 000 sends after the transaction and logs what fails (defects A4,
-B8): whatever happens between the two, the event is gone. Neighbour: `shop.relay` is the form that loses none.
+An AFTER_COMMIT listener works like this. If the process dies in between, or the send fails, the event is lost.
+Neighbour: `shop/relay/` publishes from the outbox and loses none.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,11 +13,14 @@ Publish = Callable[[Command], Awaitable[None]]
 
 
 class AfterCommit:
-    """Carries commands out and publishes what was accepted afterwards.
+    """Executes commands, and publishes the accepted ones afterwards.
 
     Args:
-        execute: carries a command out and commits.
-        publish: sends its event; what it raises is counted and forgotten, as the seeds do.
+        execute: executes a command and commits.
+        publish: sends its event; an exception is counted and ignored.
+
+    Attributes:
+        lost: events whose publication failed.
     """
 
     def __init__(self, execute: Execute, publish: Publish) -> None:
@@ -31,6 +34,6 @@ class AfterCommit:
         if isinstance(outcome, Accepted):
             try:
                 await self._publish(command)
-            except Exception:  # noqa: BLE001 - forgetting it is what this control shows
+            except Exception:  # noqa: BLE001 - losing the event is what this control shows
                 self.lost += 1
         return outcome

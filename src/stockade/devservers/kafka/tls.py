@@ -1,7 +1,7 @@
-"""Encryption and login of a private Kafka: its own authority, certificates by `openssl`, one user, and a listener for
-each way to connect.
+"""Encryption and login of a private Kafka: its own certificate authority, certificates by `openssl`, and one user.
 
-Neighbour: `kafka.py` adds the listeners and writes the settings; the broker talks to itself in plain text.
+There is one listener for each way to connect. Neighbour: `cluster.py` adds the listeners to the settings; the broker
+itself uses the one in plain text.
 """
 
 import secrets
@@ -24,7 +24,7 @@ _DAYS = "30"
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """How clients reach a broker that has these listeners.
+    """How clients connect to these listeners.
 
     Attributes:
         urls: `host:port` of each listener: `SECURE` (SASL_SSL), `TLS` (SSL with a client certificate), `LOGIN`
@@ -33,7 +33,7 @@ class Secured:
         ca: PEM file of the authority.
         cert, key: PEM files of the client, the key without a password.
         locked_key, key_password: the same key, encrypted.
-        other_ca: PEM file of an authority that has signed nothing here.
+        other_ca: PEM file of another authority, which has signed none of these certificates.
     """
 
     urls: Mapping[str, str]
@@ -51,13 +51,13 @@ def issue(folder: Path, urls: Mapping[str, str], host: str) -> Secured:
     """Make the authority and all certificates.
 
     Args:
-        folder: where the files go; whoever runs the broker must be able to read them.
+        folder: where the files go; the user that runs the broker must be able to read them.
         urls: of the listeners.
-        host: that the broker's certificate names.
+        host: in the broker's certificate.
 
     Raises:
-        ServerUnavailable: no `openssl`.
-        ServerFailed: it refuses.
+        ServerUnavailable: `openssl` is not installed.
+        ServerFailed: `openssl` ended with an error.
     """
     for name in ("ca", "other-ca"):
         subject = ["-subj", f"/CN=stockade {name}", "-keyout", f"{name}.key", "-out", f"{name}.pem"]
@@ -105,7 +105,7 @@ def _openssl(folder: Path, *arguments: str) -> None:
 
 
 def broker_settings(secured: Secured) -> dict[str, object]:
-    """What the broker's settings get for these listeners."""
+    """The broker's settings for these listeners."""
     folder = secured.ca.parent
     mapped = {"CONTROLLER": "PLAINTEXT", "PLAINTEXT": "PLAINTEXT", **LISTENERS}
     found: dict[str, object] = {
@@ -127,6 +127,6 @@ def broker_settings(secured: Secured) -> dict[str, object]:
 
 
 def format_options(secured: Secured) -> list[str]:
-    """Options of the storage tool that make the user known to SCRAM."""
+    """Options of the storage tool that register the user for SCRAM."""
     user = f"name={secured.username},password={secured.password}"
     return [word for each in MECHANISMS[1:] for word in ("--add-scram", f"{each}=[{user}]")]

@@ -1,6 +1,6 @@
 """A private Apache Kafka (KRaft): one node, or three that are broker and controller each.
 
-Neighbours: `jars.py` fetches it, `process.py` runs each node.
+Neighbours: `download.py` fetches it, `tls.py` secures it, `devservers/process.py` runs each node.
 """
 
 import base64
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stockade.devservers.download import FILES, fetch_jars, find_java, find_maven, jars_folder
-from stockade.devservers.kafka_tls import LISTENERS, Secured, broker_settings, format_options, issue
+from stockade.devservers.kafka.download import FILES, fetch_jars, find_java, find_maven, jars_folder
+from stockade.devservers.kafka.tls import LISTENERS, Secured, broker_settings, format_options, issue
 from stockade.devservers.launch import Program
-from stockade.devservers.process import HOST, Recipe, Server, free_port
-from stockade.devservers.workdir import Home
+from stockade.devservers.process import HOST, Server, ServerSpec, free_port
+from stockade.devservers.workdir import WorkDir
 
 KIND = "kafka"
 _FORMAT_HEAP_MB = 128
@@ -27,12 +27,12 @@ _IN_SYNC = ("min.insync.replicas", "transaction.state.log.min.isr", "share.coord
 
 
 class KafkaCluster:
-    """Brokers that belong together.
+    """The brokers of one cluster.
 
     Attributes:
         brokers: the nodes; each can be killed, paused and restarted.
-        url: the bootstrap list of all nodes, `host:port,…`.
-        secured: listeners with encryption and login; None where there are none.
+        url: bootstrap servers, `host:port,…`.
+        secured: listeners with encryption and login; None if there are none.
     """
 
     def __init__(self, brokers: Sequence[Server], secured: Secured | None = None) -> None:
@@ -44,13 +44,13 @@ class KafkaCluster:
         return f"<kafka {self.url}>"
 
     def start(self) -> None:
-        """Start all nodes at once, because a majority must be there before the first one is ready."""
+        """Start all nodes at once, because the first one is ready only when a majority runs."""
         with ThreadPoolExecutor(len(self.brokers)) as threads:
             list(threads.map(Server.start, self.brokers))
 
 
 def find() -> Program:
-    """Java, when the jars are there or can be fetched.
+    """Java, if the jars exist or can be fetched.
 
     Raises:
         ServerUnavailable: Java or Maven is missing; the message says what to install.
@@ -62,7 +62,7 @@ def find() -> Program:
 
 
 def create(
-    home: Home,
+    workdir: WorkDir,
     brokers: int,
     heap_mb: int,
     settings: dict[str, object],
@@ -73,19 +73,19 @@ def create(
     """Format the data directories of a new cluster; nothing runs yet.
 
     Args:
-        home: where the folders are made.
+        workdir: of the group.
         brokers: 1, or 3 with replication 3 and min.insync.replicas 2.
         heap_mb: Java heap of each broker in MB.
         settings: further broker settings; an underscore stands for a dot.
         long_lived, secured: see `Servers.kafka`.
 
     Raises:
-        ServerUnavailable: Java, Maven, the jars or openssl cannot be had.
+        ServerUnavailable: Java, Maven, the jars or openssl are missing.
     """
     if brokers not in (1, 3) or (secured and brokers != 1):
         raise ValueError(f"1 or 3 brokers, or one that is secured, not {brokers}")
-    access = _secure(home) if secured else None
-    java, jars = find(), home.bring(fetch_jars())
+    access = _secure(workdir) if secured else None
+    java, jars = find(), workdir.accessible_tree(fetch_jars())
     ports = [(free_port(), free_port()) for _ in range(brokers)]
     voters = ",".join(f"{node}@{HOST}:{controller}" for node, (_, controller) in enumerate(ports, 1))
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")  # "-…" is an option
@@ -93,25 +93,25 @@ def create(
 
     def node(number: int) -> Server:
         port, controller = ports[number - 1]
-        folder = home.folder(KIND)
+        folder = workdir.new_folder(KIND)
         _write_settings(folder, {**_node(number, port, controller, folder, access), **shared})
         form = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(folder / "server.properties")]
         form += format_options(access) if access else []
-        home.run(java, [*_java(folder, jars, _FORMAT_HEAP_MB), *form])
-        return Server(_recipe(java, _java(folder, jars, heap_mb, long_lived), folder, port), folder, home.user)
+        workdir.run(java, [*_java(folder, jars, _FORMAT_HEAP_MB), *form])
+        return Server(_spec(java, _java(folder, jars, heap_mb, long_lived), folder, port), folder, workdir.user)
 
     with ThreadPoolExecutor(brokers) as threads:
         return KafkaCluster(list(threads.map(node, range(1, brokers + 1))), access)
 
 
-def _secure(home: Home) -> Secured:
-    """Ports for the listeners, and certificates."""
+def _secure(workdir: WorkDir) -> Secured:
+    """Choose ports for the listeners, and make certificates."""
     urls = {name: f"{HOST}:{free_port()}" for name in LISTENERS}
-    return issue(home.folder(f"{KIND}-tls"), urls, HOST)
+    return issue(workdir.new_folder(f"{KIND}-tls"), urls, HOST)
 
 
-def _recipe(java: Program, options: Sequence[str], folder: Path, port: int) -> Recipe:
-    return Recipe(
+def _spec(java: Program, options: Sequence[str], folder: Path, port: int) -> ServerSpec:
+    return ServerSpec(
         kind=KIND,
         program=java,
         arguments=(*options, "kafka.Kafka", str(folder / "server.properties")),
@@ -123,10 +123,7 @@ def _recipe(java: Program, options: Sequence[str], folder: Path, port: int) -> R
 
 
 def _java(folder: Path, jars: Path, heap_mb: int, long_lived: bool = False) -> list[str]:
-    """Serial collector, and unless long-lived the first compiler only.
-
-    A broker for minutes starts twice as fast so, and stays small.
-    """
+    """Java's options. Without `long_lived` only the first compiler: the broker starts twice as fast and stays small."""
     return [
         f"-Xms{heap_mb}m",
         f"-Xmx{heap_mb}m",
@@ -157,7 +154,7 @@ def _node(number: int, port: int, controller: int, folder: Path, secured: Secure
 
 
 def _replication(brokers: int) -> dict[str, object]:
-    """The internal topics too: with their default of 3, groups and transactions wait for ever on one broker."""
+    """Set it for internal topics too: with their default of 3, groups and transactions wait forever on one broker."""
     return {**dict.fromkeys(_REPLICATED, brokers), **dict.fromkeys(_IN_SYNC, brokers // 2 + 1)}
 
 

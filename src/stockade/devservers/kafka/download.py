@@ -1,6 +1,6 @@
-"""Java, and the jars of Apache Kafka, fetched once by Maven and kept.
+"""Finds Java, and fetches the jars of Apache Kafka once, by Maven.
 
-Maven and nothing else: it knows the machine's mirrors and checks what it fetches. Neighbour: `kafka.py` runs the jars.
+Maven, because it uses the machine's mirrors and verifies what it fetches. Neighbour: `cluster.py` runs the jars.
 """
 
 import functools
@@ -14,7 +14,7 @@ from stockade.devservers.errors import ServerUnavailable
 from stockade.devservers.launch import Program
 from stockade.devservers.programs import cache_folder
 
-FILES = Path(__file__).with_name("kafka_files")
+FILES = Path(__file__).with_name("files")
 OLDEST_JAVA = 17
 _FETCH_LIMIT_S = 600.0
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
@@ -24,10 +24,10 @@ def find_java() -> Program:
     """A Java that runs Kafka 4: JAVA_HOME first, then PATH.
 
     Raises:
-        ServerUnavailable: there is none, or it is too old.
+        ServerUnavailable: it is not installed, or too old.
     """
-    home = os.environ.get("JAVA_HOME")
-    places = [Path(home) / "bin" / "java"] if home else []
+    java_home = os.environ.get("JAVA_HOME")
+    places = [Path(java_home) / "bin" / "java"] if java_home else []
     places += [Path(hit)] if (hit := shutil.which("java")) else []
     for path in places:
         if path.is_file() and _java_version(path) >= OLDEST_JAVA:
@@ -36,14 +36,14 @@ def find_java() -> Program:
 
 
 def jars_folder() -> Path:
-    """Where the jars are kept."""
+    """The folder of the jars."""
     version = re.search(r"<kafka.version>(.+)</kafka.version>", (FILES / "pom.xml").read_text())
     assert version, "pom.xml names the version"
     return cache_folder() / f"kafka-{version[1]}"
 
 
 def find_maven() -> str:
-    """The program that fetches the jars.
+    """Maven's program.
 
     Raises:
         ServerUnavailable: it is not installed.
@@ -54,10 +54,10 @@ def find_maven() -> str:
 
 
 def fetch_jars() -> Path:
-    """The folder of jars, fetched now if it is not there (46 files, 45 MB).
+    """The folder of jars; fetches them if it does not exist (46 files, 45 MB).
 
     Raises:
-        ServerUnavailable: Maven is not installed, or could not fetch them; the message carries what it said.
+        ServerUnavailable: Maven is not installed, or could not fetch them; the message carries its output.
     """
     folder = jars_folder()
     if folder.is_dir():
@@ -80,7 +80,7 @@ def fetch_jars() -> Path:
 
 
 def _keep(unfinished: Path, folder: Path) -> None:
-    """Give the finished folder its name; when another process was quicker, its folder stays."""
+    """Rename the finished folder; if another process was faster, its folder stays."""
     try:
         unfinished.rename(folder)
     except OSError:
@@ -90,6 +90,6 @@ def _keep(unfinished: Path, folder: Path) -> None:
 
 @functools.cache
 def _java_version(java: Path) -> int:
-    said = subprocess.run([str(java), "-version"], capture_output=True, text=True, timeout=30, check=False).stderr
-    found = re.search(r'version "(\d+)', said)
+    output = subprocess.run([str(java), "-version"], capture_output=True, text=True, timeout=30, check=False).stderr
+    found = re.search(r'version "(\d+)', output)
     return int(found[1]) if found else 0
