@@ -212,7 +212,7 @@ async def test_757_free_as_soon_as_it_is_given_back(redis_url):
 
 
 async def test_one_lost_notice_does_not_stop_thirty_waiters(redis_url, server):
-    """One hand-over whose notice finds no waiter, with thirty in the queue: all get it after one poll, not one lease."""
+    """One hand-over whose notice finds no waiter, thirty in the queue: all get it after one poll, not one lease."""
     async with aio.RedisLocks(redis_url, RedisTuning(poll_s=0.2), lease_s=LONG_S) as locks:
         held = await locks.lock("a").acquire()
 

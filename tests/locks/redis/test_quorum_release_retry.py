@@ -255,7 +255,7 @@ def calls_of(locks, calls):
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])
 def test_a_dead_minority_costs_what_it_did(redis_server, monkeypatch, how):
-    """With one of three dead, a caller makes as many calls as without repeated releases (the control); the job ends with
+    """With one of three dead, a caller makes as many calls as without repeats (the control); the job ends with
     the leases."""
     calls, real = Counter(), ThreadedTransport.call
 
