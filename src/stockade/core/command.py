@@ -14,7 +14,7 @@ class Command(Protocol):
 
     Attributes:
         name: the operation, e.g. `place_order`; part of the outbox and the metrics.
-        resource: whose strategy runs it: `stock` or `points`.
+        strategy_group: commands of one group run under one strategy; the shop has `stock` and `points`.
         request_id: 32 hex digits; the same id is carried out once. Public ids derive from it.
         fingerprint: hash of the canonical content; the same id with another fingerprint is refused.
         now_ms: the caller's wall clock in milliseconds since 1970, so that `decide` needs no clock.
@@ -24,7 +24,7 @@ class Command(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def resource(self) -> str: ...
+    def strategy_group(self) -> str: ...
     @property
     def request_id(self) -> str: ...
     @property
@@ -46,7 +46,7 @@ class WithExtraKeys:
         self.command = command
         self.keys: tuple[Key, ...] = (*command.keys, *(Key(*key) for key in keys))
         self.name = command.name
-        self.resource = command.resource
+        self.strategy_group = command.strategy_group
         self.request_id = command.request_id
         self.fingerprint = command.fingerprint
         self.now_ms = command.now_ms

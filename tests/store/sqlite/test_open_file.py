@@ -9,7 +9,7 @@ import pytest
 
 from stockade.core import Busy
 from stockade.store import Database
-from stockade.store.sqlite import dialect as ours
+from stockade.store.sqlite import connect as ours
 
 
 @pytest.fixture
