@@ -29,7 +29,7 @@ class Database:
         """A provider, as another process would have it."""
         return (aio.PostgresLocks if self.kind == "postgres" else aio.MySQLLocks)(self.url, **options)
 
-    async def ask(self, postgres, mysql, *args):
+    async def query(self, postgres, mysql, *args):
         """One value, by the statement for this kind."""
         parts = urlsplit(self.url)
         if self.kind == "postgres":
@@ -50,14 +50,14 @@ class Database:
 
     async def sessions(self):
         """How many sessions others have."""
-        return await self.request(
+        return await self.query(
             "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()",
             "SELECT count(*) - 1 FROM information_schema.processlist WHERE db = DATABASE()",
         )
 
     async def kill(self, session):
         """End a session by force."""
-        await self.request(f"SELECT pg_terminate_backend({session})", f"KILL {session}")
+        await self.query(f"SELECT pg_terminate_backend({session})", f"KILL {session}")
 
 
 @pytest.fixture(
