@@ -26,7 +26,7 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def cut(self) -> None:
-        """From now on nothing passes, and no side is told."""
+        """From now on nothing passes, and neither side learns it."""
         self._open.clear()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
