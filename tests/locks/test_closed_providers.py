@@ -99,7 +99,7 @@ async def test_control_without_the_end_of_waits(closing, monkeypatch):
     waiter = bob(locks.lock("a").acquire)
     assert await waiting(waiter, 0.1)
     with monkeypatch.context() as patched:
-        patched.setattr(LockManager, "_end_waits", nothing)
+        patched.setattr(LockManager, "_cancel_waits", nothing)
         await alice(locks.close)
     assert await waiting(waiter, LATER_S)
     locks.backend.cancel_waits()

@@ -41,7 +41,7 @@ class World:
         self.tasks[0].cancel_at = cancel_turn
 
     def note(self, name, job):
-        if name == "stockade-lock-debts":
+        if name == "stockade-lock-release-retry":
             self.jobs.append(job)
         return job
 
@@ -65,7 +65,7 @@ class World:
                 raise
             finally:
                 self.inside -= 1
-                await manager.leave(lease, error)
+                await manager.releaser.exit(lease, error)
 
     def run(self):
         """Play it; who is left on the servers long before a lease ends."""

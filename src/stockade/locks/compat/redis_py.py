@@ -18,7 +18,6 @@ from redis.exceptions import LockNotOwnedError, RedisError
 from redis.lock import Lock as TheirLock
 
 from stockade.core import NotSupported
-from stockade.locks.engine.identity import new_id
 from stockade.locks.engine.lock_request import LockRequest, Spec
 from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockUnavailable
@@ -26,6 +25,7 @@ from stockade.locks.events import log
 from stockade.locks.redis.script import script
 from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
 from stockade.locks.runtime.async_runtime import AsyncRuntime
+from stockade.locks.runtime.identity import new_id
 from stockade.locks.runtime.runtime import Runtime, Server, ServerError
 from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 

@@ -15,7 +15,6 @@ from typing import Any
 from stockade.locks.checks import count, seconds, text
 from stockade.locks.engine.lock_request import (
     CLOSING_PARTS,
-    TRY_ONCE_S,
     ChangesLoop,
     Grant,
     Kind,
@@ -100,7 +99,8 @@ class RedisBackend:
         granted = None
         try:
             if self._release_retry.is_pending(request.owner_id):
-                await self._release_retry.cancel(request.owner_id, self._limit(deadline, self._runtime.now()))
+                end = deadline if request.blocking else math.inf
+                await self._release_retry.cancel(request.owner_id, self._limit(end, self._runtime.now()))
             if not request.spec.fair:
                 granted = await self._spin(request, deadline, self._tuning.spin_s)
             elif self._room.refused and self._room.deaf:
@@ -125,9 +125,7 @@ class RedisBackend:
     def _limit(self, deadline: float, now: float) -> float:
         """Seconds that a call may take from now on: an answer that comes after the caller's time is of no use."""
         call_s, left_s = self._call_s, deadline - now
-        if left_s >= call_s or deadline == TRY_ONCE_S:
-            return call_s
-        return min(call_s, max(left_s, _CALL_LEAST_S))
+        return call_s if left_s >= call_s else min(call_s, max(left_s, _CALL_LEAST_S))
 
     def _go_on(self, request: LockRequest) -> None:
         """Raise ProviderClosed if its caller should not wait any longer."""
@@ -232,9 +230,8 @@ class RedisBackend:
         beat: bool = False,
     ) -> int:
         """One run of the acquire script, repeated while the server is out of reach (the script is safe to repeat)."""
-        once = deadline == TRY_ONCE_S
-        give_up = deadline if once else min(deadline, sent + self._tuning.patience_s)
-        end = deadline if once else min(deadline, sent + self._tuning.bound_s)
+        give_up = min(deadline, sent + self._tuning.patience_s)
+        end = min(deadline, sent + self._tuning.bound_s) if request.blocking else math.inf
         beat_ms = round(3000 * self._tuning.poll_s) if beat else 0
         now = sent
         while True:
@@ -264,7 +261,7 @@ class RedisBackend:
     async def _replicated(self, request: LockRequest, granted: Grant, deadline: float) -> Grant:
         """A write of our own, then WAIT: replication is one stream, so the grant before it has arrived as well."""
         sent, wanted = self._runtime.now(), self._tuning.wait_replicas
-        end = TRY_ONCE_S if deadline == TRY_ONCE_S else min(deadline, sent + self._tuning.bound_s)
+        end = min(deadline, sent + self._tuning.bound_s) if request.blocking else math.inf
         if await self.extend([request], self._limit(end, sent)) != [True]:
             raise LockUnavailable("the grant was lost before it was replicated", request.spec.name)
         bound_s = self._limit(end, self._runtime.now())
@@ -293,7 +290,7 @@ class RedisBackend:
         lease_s = 0.0 if request.spec.lease_s == math.inf else request.spec.lease_s
         self._release_retry.retry(request, [self._server], self._runtime.now() + lease_s + self._tuning.patience_s)
 
-    async def give_back(self, request: LockRequest) -> None:
+    async def release_briefly(self, request: LockRequest) -> None:
         try:
             await self._pay(self._server, request, _WITHDRAW_S)
         except LockUnavailable:
@@ -307,7 +304,7 @@ class RedisBackend:
     async def _withdraw(self, request: LockRequest) -> None:
         """The same for a request whose caller waits no more; what is not answered at once goes on in the background."""
         try:
-            await self.give_back(request)
+            await self.release_briefly(request)
         except LockUnavailable:  # it is owed now
             return
         except ProviderClosed:  # as at the end of the process

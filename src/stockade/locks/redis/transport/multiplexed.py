@@ -14,12 +14,12 @@ from time import monotonic
 from typing import Any
 
 from stockade.drivers.resolve import Place, places_async
-from stockade.locks.engine.identity import process_id
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.address import Address, load_hiredis
 from stockade.locks.redis.transport.connection import Again, Pipe
 from stockade.locks.redis.transport.replies import greeting_trouble, refused_subscription
 from stockade.locks.redis.transport.transport import Gap, Heard
+from stockade.locks.runtime.identity import process_id
 from stockade.locks.runtime.runtime import ServerError
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0

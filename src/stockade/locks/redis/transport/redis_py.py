@@ -13,7 +13,6 @@ import time
 import weakref
 from typing import Any
 
-from stockade.locks.engine.identity import process_id
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.redis_py_copy import (
     BAD_REPLY,
@@ -31,6 +30,7 @@ from stockade.locks.redis.transport.replies import is_stale, refused_subscriptio
 from stockade.locks.redis.transport.sentinel import MasterWatch
 from stockade.locks.redis.transport.sockets import IDLE_S
 from stockade.locks.redis.transport.transport import Gap, Heard
+from stockade.locks.runtime.identity import process_id
 from stockade.locks.runtime.runtime import ServerError
 
 _PAUSE_S, _LONGEST_PAUSE_S, _CLOSE_S = 0.02, 1.0, 0.5
