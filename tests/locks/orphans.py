@@ -1,6 +1,6 @@
 """Cancel locks at random, many at once, and look for what stayed behind: on the server and in the process.
 
-Neighbours: `test_cancellation.py` (the points of each face), `test_interrupt.py` (Ctrl-C in a thread).
+Neighbours: `faults/test_cancellation.py` (the points of each face), `faults/test_interrupt.py` (Ctrl-C in a thread).
 """
 
 import asyncio
@@ -64,8 +64,8 @@ class Arm:
         found = [f"held: {key}" for key in manager.held._held]
         found += [f"renewed: {owner}" for owner in manager.renewer._entries]
         found += [f"unfinished: {task}" for task in getattr(self.locks.runtime, "_unfinished", ())]
-        if (room := getattr(backend, "_room", None)) is not None:
-            found += [f"waits: {owner}" for owner in (*room._waits, *room._lines)]
+        if (waiters := getattr(backend, "_waiters", None)) is not None:
+            found += [f"waits: {owner}" for owner in (*waiters._waiters, *waiters._queues)]
         if (sessions := getattr(backend, "_locks", None)) is not None:
             found += [f"held by a session: {owner}" for owner in sessions.holds]
             found += [f"wanted of a session: {name}" for name in sessions.queues]

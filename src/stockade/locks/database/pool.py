@@ -20,6 +20,7 @@ from stockade.locks.database.dialect import Dialect
 from stockade.locks.database.session import Session, unavailable
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.runtime import leftover
+from stockade.locks.runtime.identity import reset_after_fork
 
 POLL_S = 0.05  # how often a name without a seat is tried
 POLLS_A_SECOND = 500.0  # of all names without a seat together
@@ -117,7 +118,7 @@ class SessionPool:
             self.dialect.abort(connection)
             raise ProviderClosed()
         session = Session(connection, self.dialect, self.drop)
-        fork.belongs_here(session)
+        reset_after_fork(session)
         part.append(session)
         if self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
