@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from stockade.locks.engine.identity import reset_after_fork
 from stockade.locks.engine.lock_request import Grant, Holder, Kind, LockInfo, LockRequest
 from stockade.locks.errors import ProviderClosed
+from stockade.locks.runtime.identity import reset_after_fork
 from stockade.locks.runtime.runtime import Runtime, Wakeup
 
 

@@ -146,13 +146,13 @@ def test_mutant_a_renewal_that_outlives_the_release(monkeypatch):
 def test_mutant_a_renewal_that_ends_at_its_first_error(monkeypatch):
     """A renewal that gives up after one lost call loses leases that a second try would keep (python-redis-lock)."""
     kind = Kind(weather=Weather(lose_reply=0.2), hold_s=2.5, limits_s=(20.0,), turns=1)
-    ours, again_soon = played(kind, "added"), Renewer._again_soon
+    ours, retry_soon = played(kind, "added"), Renewer._retry_soon
 
     def give_up(self, lease, why):
-        again_soon(self, lease, why)
-        lease.due = lease.deadline
+        retry_soon(self, lease, why)
+        self._entries[lease.token].due = lease.deadline
 
-    monkeypatch.setattr(Renewer, "_again_soon", give_up)
+    monkeypatch.setattr(Renewer, "_retry_soon", give_up)
     assert played(kind, "added") < 0.95 * ours
 
 

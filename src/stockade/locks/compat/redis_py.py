@@ -18,7 +18,6 @@ from redis.exceptions import LockNotOwnedError, RedisError
 from redis.lock import Lock as TheirLock
 
 from stockade.core import NotSupported
-from stockade.locks.engine.identity import new_id
 from stockade.locks.engine.lock_request import LockRequest, Spec
 from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockUnavailable
@@ -27,6 +26,7 @@ from stockade.locks.redis.script import script
 from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
 from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
 from stockade.locks.runtime.async_runtime import AsyncRuntime
+from stockade.locks.runtime.identity import new_id
 from stockade.locks.runtime.runtime import Runtime, Server, ServerError
 from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from stockade.locks.engine.identity import reset_after_fork
-from stockade.locks.provider_base import wait_bound
+from stockade.locks.provider_base import timeout_of
+from stockade.locks.runtime.identity import reset_after_fork
 from stockade.locks.runtime.sync_runtime import run
 from stockade.locks.sync_api import Lease, Provider
 
@@ -47,7 +47,8 @@ class Lock:
         """
         if timeout > threading.TIMEOUT_MAX:
             raise OverflowError("timestamp too large to convert to C _PyTime_t")
-        lease = run(self._lock.manager.acquire_unowned(self._lock.spec, wait_bound(blocking, timeout)))
+        timeout_s = timeout_of(blocking, timeout)
+        lease = run(self._lock.manager.acquire_unowned(self._lock.spec, timeout_s, blocking=blocking))
         if lease is None:
             return False
         self._lease = lease
@@ -105,7 +106,7 @@ class RLock:
         """As `threading.RLock.acquire`."""
         me = threading.get_ident()
         if self._owner == me:
-            wait_bound(blocking, timeout)
+            timeout_of(blocking, timeout)
             self._count += 1
             return True
         if not self._inner.acquire(blocking, timeout):
