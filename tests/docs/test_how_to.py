@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
-from stockade.shop.settings_load import load_settings
-from stockade.store.migrate import migrate
+from stockade.shop.config.load import load_settings
+from stockade.store.schema.migrate import migrate
 
 from stockade.core import Busy
 from stockade.locks import RedisLocks
@@ -128,3 +128,9 @@ def test_the_settings_of_the_server_page_are_accepted(tmp_path):
     assert "stockade serve --config" in unit
     assert float(re.search(r"TimeoutStopSec=(\d+)", unit)[1]) > settings.drain_s + settings.stop_wait_s + 3
     assert int(re.search(r"LimitNOFILE=(\d+)", unit)[1]) > settings.max_connections + 200
+
+
+def test_the_first_lock_runs(capsys):
+    """The programs of the page run, and print what the page says."""
+    program("start/lock.md", name="lock_page")
+    assert capsys.readouterr().out == blocks("start/lock.md", "text")[0]

@@ -21,9 +21,10 @@ from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLin
 from stockade.shop.model.command_codec import COMMAND_CODEC
 from stockade.shop.model.ids import derived_id
 from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.shop.model.tables import orders, skus
 from stockade.store import SqlStore
 from stockade.store.consumer_offsets import Positions
-from stockade.store.schema.tables import ledger, orders, skus
+from stockade.store.schema.tables import ledger
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
 from tests.store.conftest import opened

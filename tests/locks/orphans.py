@@ -64,8 +64,8 @@ class Arm:
         found = [f"held: {key}" for key in manager._held]
         found += [f"renewed: {owner}" for owner in manager.renewer._leases]
         found += [f"unfinished: {task}" for task in getattr(self.locks.runtime, "_unfinished", ())]
-        if (room := getattr(backend, "_room", None)) is not None:
-            found += [f"waits: {owner}" for owner in (*room._waits, *room._lines)]
+        if (waiters := getattr(backend, "_waiters", None)) is not None:
+            found += [f"waits: {owner}" for owner in (*waiters._waiters, *waiters._queues)]
         if (sessions := getattr(backend, "_locks", None)) is not None:
             found += [f"held by a session: {owner}" for owner in sessions.holds]
             found += [f"wanted of a session: {name}" for name in sessions.queues]

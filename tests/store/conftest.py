@@ -10,9 +10,9 @@ from sqlalchemy.util import await_only
 
 from stockade.core import Guard
 from stockade.devservers import drop_database, fresh_database
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
-from stockade.store.schema.migrate import migrate
 from tests.store.commands import Product, Stock, rid
 
 
@@ -26,7 +26,7 @@ async def opened(url, **options):
     """A migrated database."""
     database = await Database.open(url, **options)
     try:
-        await migrate(database)
+        await SCHEMA.migrate(database)
         yield database
     finally:
         await database.close()

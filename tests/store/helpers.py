@@ -5,8 +5,9 @@ import asyncio
 from sqlalchemy import func, select, text
 
 from stockade.core import Conflict, Guard
+from stockade.shop.model.tables import skus
 from stockade.store.engine.backends import CommitLost
-from stockade.store.schema.tables import ledger, skus
+from stockade.store.schema.tables import ledger
 from tests.store.commands import Charge, Take, rid
 from tests.store.conftest import soon
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import select
 
-from stockade.store.schema.tables import ledger, outbox, skus
+from stockade.shop.model.tables import skus
+from stockade.store.schema.tables import ledger, outbox
 
 
 class Level(NamedTuple):

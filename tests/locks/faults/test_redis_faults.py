@@ -140,7 +140,7 @@ async def test_lost_notice_costs_one_poll(redis_url, server):
         held = await lock.acquire()
         waiter = asyncio.create_task(lock.acquire())
         await eventually(lambda: server.llen("{a}:q") == 1)
-        locks.backend._room._waits.clear()  # the notice finds nobody
+        locks.backend._waiters._waiters.clear()  # the notice finds nobody
         started = time.monotonic()
         await held.release()
         lease = await waiter

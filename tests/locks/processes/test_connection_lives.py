@@ -16,7 +16,8 @@ import redis.asyncio
 from stockade import locks as sync
 from stockade.locks import LockUnavailable, RedisTuning, aio
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
-from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
+from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
 from stockade.locks.redis.transport.threaded import ThreadedTransport
 from stockade.locks.runtime.sync_runtime import run
 from tests.locks.bounds import in_child
@@ -171,10 +172,10 @@ async def test_a_fork_beside_a_loop(redis_url, face):
         await transport.listen("c", lambda message: None, lambda: None, 3.0)
         return await transport.call(*ASK, timeout_s=3.0)
 
-    before = getattr(transport, "_pipe", None)
+    before = getattr(transport, "_connection", None)
     assert in_child(8.0, lambda: in_new_loop(use)) == "1"
     assert await transport.call(*ASK, timeout_s=3.0) == 1
-    assert getattr(transport, "_pipe", None) is before
+    assert getattr(transport, "_connection", None) is before
     await transport.close()
 
 
@@ -243,7 +244,7 @@ async def test_users_with_few_rights(redis_url, face, rights):
             assert await done(lock.try_acquire() if lock.spec.kind == "semaphore" else lease.check() or lease)
             await done(lease.release())
         held = await done(locks.lock("a").acquire(timeout=3))
-        assert (await done(locks.survey())).found[0] == ("lock", "a")
+        assert (await done(locks.scan())).found[0] == ("lock", "a")
         assert all(key.startswith(b"shop:") for key in admin.scan_iter())
         await done(held.release())
         await done(locks.close())

@@ -99,7 +99,7 @@ def over_redis(url):
     """Locks on a server: nothing is left held, renewed or waited for."""
     locks = sync.RedisLocks(url)
     served = storm(visits(locks, ("a", "b")))
-    leases, waits = len(locks.manager.renewer._leases), len(locks.backend._room._waits)
+    leases, waits = len(locks.manager.renewer._leases), len(locks.backend._waiters._waiters)
     locks.close()
     return served, leases + waits + len(locks.manager._held)
 

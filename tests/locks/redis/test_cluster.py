@@ -89,13 +89,13 @@ async def test_the_notice_arrives_at_every_master(cluster_urls):
 
 
 async def test_who_does_not_listen_at_the_master_is_not_woken(cluster_urls, monkeypatch):
-    """The control: PUBLISH counts listeners of its own node, so without ears there the waiter is passed over."""
+    """The control: PUBLISH counts subscribers of its own node, so a waiter that has not subscribed there is skipped."""
 
-    async def deaf(self, *_):
+    async def nothing(self, *_):
         return None
 
-    monkeypatch.setattr(ClusterTransport, "_hear_at", deaf)
-    monkeypatch.setattr(ClusterTransport, "listen", deaf)
+    monkeypatch.setattr(ClusterTransport, "_subscribe_at", nothing)
+    monkeypatch.setattr(ClusterTransport, "listen", nothing)
     tuning = RedisTuning(poll_s=30.0)
     async with aio.RedisLocks(cluster_urls, tuning, cluster=True) as locks:
         lock = locks.lock(name_at(cluster_urls, 1))

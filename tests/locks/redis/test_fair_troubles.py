@@ -222,7 +222,7 @@ async def test_one_lost_notice_does_not_stop_thirty_waiters(redis_url, server):
 
         turns = [asyncio.create_task(turn()) for _ in range(30)]
         await eventually(lambda: server.llen("{a}:q") == 30)
-        waits = locks.backend._room._waits
+        waits = locks.backend._waiters._waiters
         first = next(iter(waits))
         waits.pop(first)  # its notice finds nobody
         started = time.monotonic()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from stockade.locks.redis.transport.redis_py import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
 from tests.locks.harness import eventually
 
 

@@ -1,4 +1,4 @@
-"""`stockade locks` and `survey`: what is in use is found, nothing else, and the search has an end."""
+"""`stockade locks` and `scan`: what is in use is found, nothing else, and the search has an end."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ async def test_what_is_held_and_waited_for_is_shown(redis_url):
         await queued(Worlds(), locks.lock("order:42"), 1)
         share = await locks.semaphore("printer", 3).acquire()
         reader = await locks.rwlock("report").read.acquire()
-        assert (await locks.survey()).found == (("lock", "order:42"), ("semaphore", "printer"), ("rw", "report"))
+        assert (await locks.scan()).found == (("lock", "order:42"), ("semaphore", "printer"), ("rw", "report"))
         document = json.loads((await stockade_locks("--redis", redis_url, "--json")).stdout)
         assert document["complete"]
         order, printer, report = document["locks"]

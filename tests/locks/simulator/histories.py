@@ -13,7 +13,8 @@ from stockade.locks.async_api import Lease
 from stockade.locks.engine.lock_request import Spec
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.errors import LockError
-from stockade.locks.redis.backend import RedisBackend, RedisTuning
+from stockade.locks.redis.backend import RedisBackend
+from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
 from stockade.locks.testing.simulator import Sim, SimProcess, SimRuntime, SimTask
 

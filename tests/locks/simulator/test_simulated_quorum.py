@@ -13,9 +13,9 @@ from stockade.locks.engine.lock_request import LockRequest, Spec
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockError, LockUnavailable
-from stockade.locks.redis.backend import RedisTuning
 from stockade.locks.redis.providers import _in_turn
 from stockade.locks.redis.quorum import QuorumBackend
+from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
 from stockade.locks.testing.simulator import Sim, SimProcess, SimRuntime
 from tests.locks.simulator.histories import spend

@@ -9,8 +9,9 @@ import redis
 
 from stockade.locks.engine.lease import BaseLease
 from stockade.locks.engine.manager import LockManager
-from stockade.locks.redis.backend import RedisBackend, RedisTuning
+from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.redis.script import script
+from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.testing.simulated_redis import SimRedis, Weather
 from stockade.locks.testing.simulator import SimRuntime
 from tests.locks.simulator import histories

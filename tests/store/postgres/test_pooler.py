@@ -10,12 +10,13 @@ from sqlalchemy import func, select
 
 from stockade.core import Busy, Guard, GuardKind
 from stockade.shop.audit import LongAudit
+from stockade.shop.model.tables import skus
 from stockade.shop.operations.jobs import BEGINNING, forget
 from stockade.shop.queries import due
 from stockade.store import Database
 from stockade.store.engine.database import GRACE_S
 from stockade.store.postgres.dialect import PooledPostgresDialect
-from stockade.store.schema.tables import requests, skus
+from stockade.store.schema.tables import requests
 from tests.cli.service import Service, prepared
 from tests.store.commands import Take, rid
 from tests.store.conftest import held, opened, soon, stocked

@@ -10,20 +10,12 @@ from sqlalchemy.exc import DBAPIError
 
 from stockade.core import Guard
 from stockade.drivers.failures import Failure, classify
+from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
-from stockade.store.schema.migrate import (
-    VERSION_TABLE,
-    create_all,
-    current_revision,
-    is_current,
-    migrate,
-    newest_revision,
-)
-from stockade.store.schema.tables import metadata
 from tests.store.conftest import soon, stocked
 
 
-def _shape(connection):
+def shape(connection):
     """Everything the database itself says about our tables."""
     inspector = inspect(connection)
     return {
@@ -35,34 +27,43 @@ def _shape(connection):
             "checks": sorted((c["name"], c["sqltext"]) for c in inspector.get_check_constraints(name)),
             "indexes": sorted((i["name"], tuple(i["column_names"])) for i in inspector.get_indexes(name)),
         }
-        for name in metadata.tables
+        for name in (table.name for table in SCHEMA.tables)
     }
+
+
+def drop_all(connection):
+    for each in reversed(SCHEMA.metadata):
+        each.drop_all(connection)
+
+
+def not_a_version_table(name, type_, parents):
+    return type_ != "table" or name not in {each.version_table for each in SCHEMA.histories}
 
 
 async def test_migrations_equal_the_metadata(database_url):
     """The schema that the migrations build is the one that the metadata builds: nothing to add, remove or alter."""
     database = await Database.open(database_url)
-    await migrate(database)
+    await SCHEMA.migrate(database)
 
     def difference(connection):
-        options = {"compare_type": True, "version_table": VERSION_TABLE}
-        return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+        options = {"compare_type": True, "include_name": not_a_version_table}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), SCHEMA.metadata)
 
     assert await database.read(difference) == []
-    migrated = await database.read(_shape)
-    await database.transaction(metadata.drop_all, deadline=soon(30))
-    await create_all(database)
-    assert await database.read(_shape) == migrated
+    migrated = await database.read(shape)
+    await database.transaction(drop_all, deadline=soon(30))
+    await SCHEMA.create_all(database)
+    assert await database.read(shape) == migrated
     await database.close()
 
 
 async def test_two_migrations_at_once_take_turns(database_url):
     """Two processes that start together both succeed, and the schema is current once."""
     first, second = await Database.open(database_url), await Database.open(database_url)
-    assert not await is_current(first)
-    await asyncio.gather(migrate(first), migrate(second))
-    assert await current_revision(first) == newest_revision()
-    assert await is_current(second)
+    assert not await SCHEMA.is_current(first)
+    await asyncio.gather(SCHEMA.migrate(first), SCHEMA.migrate(second))
+    assert await SCHEMA.is_current(first)
+    assert await SCHEMA.is_current(second)
     await first.close()
     await second.close()
 
@@ -109,7 +110,7 @@ async def test_one_payment_per_order(database):
 async def test_memory_is_a_database_too():
     """`sqlite://` keeps everything in one connection of one process."""
     database = await Database.open("sqlite://")
-    await migrate(database)
+    await SCHEMA.migrate(database)
     store = await stocked(database, "s")
     assert store.supports(Guard.ROW.kind)
     assert not store.supports(Guard.ADVISORY.kind)

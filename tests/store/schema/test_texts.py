@@ -10,10 +10,9 @@ from sqlalchemy.exc import DBAPIError
 from stockade.core import NotSupported
 from stockade.core.case_folding import MAX_GROWTH, folded
 from stockade.devservers import Servers
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.queries import products
-from stockade.store import Database
-from stockade.store.schema.migrate import current_revision, migrate, newest_revision
-from stockade.store.schema.tables import metadata
+from stockade.store import STORE_SCHEMA, Database
 from tests.store.conftest import soon
 
 KOREAN = "책상 🪑 가나다"
@@ -27,26 +26,24 @@ SERVERS = [("latin1", None), ("latin1", ""), ("utf8mb3", None), ("utf8mb4", None
 
 def every_text_column():
     return [
-        (table.name, column.name)
-        for table in metadata.tables.values()
-        for column in table.c
-        if isinstance(column.type, String)
+        (table.name, column.name) for table in SCHEMA.tables for column in table.c if isinstance(column.type, String)
     ]
 
 
 def test_every_text_column_has_its_own_character_set():
     """No text column of the schema is left to the default of a server."""
+    tables = {table.name: table for table in SCHEMA.tables}
     for table, column in every_text_column():
         for dialect in (mysql.dialect(), mysql.dialect(is_mariadb=True)):
             dialect.name = "mariadb" if dialect.is_mariadb else "mysql"
-            spelled = metadata.tables[table].c[column].type.compile(dialect=dialect)
+            spelled = tables[table].c[column].type.compile(dialect=dialect)
             assert "CHARACTER SET utf8mb4" in spelled, (table, column)
 
 
 async def fill(connection_url, revision):
     """A database of this revision with old rows."""
     database = await Database.open(connection_url)
-    await migrate(database, revision)
+    await SCHEMA.migrate(database, revision)
 
     def body(connection):
         for table, values in OLD.items():
@@ -74,7 +71,7 @@ async def rename(database, name):
 async def test_an_old_database_is_upgraded_with_its_rows(database_url):
     """Rows of revision 0002 are there afterwards, their names are found in any case, and Korean fits."""
     database = await fill(database_url, "0002")
-    await migrate(database)
+    await SCHEMA.migrate(database)
     for q in ("é-ä", "É-Ä", "É-ä"):
         found = await database.read(lambda c, q=q: products(c, q=q))
         assert [each.name for each in found.items] == ["É-Ä"], q
@@ -95,16 +92,16 @@ async def test_an_interrupted_migration_is_done_again(database_url, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr("stockade.core.case_folding.folded", interrupted)
         with pytest.raises(KeyError):
-            await migrate(database, "0003")
+            await SCHEMA.migrate(database, "0003")
     keeps = database.dialect.name in ("mysql", "mariadb")
-    assert await current_revision(database) == "0002"
+    assert (await SCHEMA.revisions(database))["shop"] == "0002"
     assert ("folded_name" in await database.read(columns_of_products)) == keeps
-    await migrate(database, "0003")
+    await SCHEMA.migrate(database, "0003")
     assert [each.name for each in (await database.read(lambda c: products(c, q="é-ä"))).items] == ["É-Ä"]
     if keeps:
         await run(database, "CREATE TABLE guards_in_use (id VARCHAR(32) PRIMARY KEY)")
-    await migrate(database)
-    assert await current_revision(database) == newest_revision()
+    await SCHEMA.migrate(database)
+    assert await SCHEMA.is_current(database)
     await database.close()
 
 
@@ -116,7 +113,7 @@ async def test_a_product_of_an_older_version_is_found_during_an_upgrade(database
     """A process of the version before inserts no folded name: its product is found as it is written, and in other
     letters of the alphabet that every database knows; another product is not."""
     database = await fill(database_url, "0002")
-    await migrate(database)
+    await SCHEMA.migrate(database)
     columns = "id, name, category, status, created_ms"
     await run(database, f"INSERT INTO products ({columns}) VALUES ('new', 'Ä 100% Table', 'c', 'ACTIVE', 1)")
     for q, ids in (("Ä 100%", ["new"]), ("TABLE", ["new"]), ("é-Ä", ["p"]), ("1_0", []), ("%", ["new"])):
@@ -140,7 +137,7 @@ async def test_whatever_the_default_of_the_server_is():
             if charset != "utf8mb4":  # the control: what the migration is for
                 with pytest.raises(DBAPIError, match="Incorrect string value"):
                     await rename(database, KOREAN)
-            await migrate(database)
+            await SCHEMA.migrate(database)
             assert await rename(database, KOREAN) == KOREAN
             with pytest.raises(DBAPIError, match="too long"):
                 await rename(database, "x" * 201)
@@ -172,7 +169,7 @@ async def test_a_postgresql_database_of_another_encoding_is_refused(postgres_url
             try:
                 if encoding == "UTF8":
                     database = await Database.open(url)
-                    assert await current_revision(database) is None
+                    assert await STORE_SCHEMA.revisions(database) == {"store": None}
                     await database.close()
                 else:
                     with pytest.raises(NotSupported, match=f"encoding is {encoding}.*ENCODING 'UTF8'"):

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import func, select
 
 from stockade.core import Guard, IdempotencyKeyReused
+from stockade.shop.model.tables import point_accounts
 from stockade.store.consumer_offsets import Positions
-from stockade.store.schema.tables import point_accounts
 from stockade.store.transaction.single_statement import duplicate_lookup
 from tests.store.commands import Charge, Discover, Stock, rid
 from tests.store.conftest import opened, soon, stocked

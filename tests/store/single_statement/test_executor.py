@@ -10,10 +10,11 @@ from sqlalchemy.util import await_only
 from stockade.core import Accepted, Change, Decision, Guard, Key, Rejected, Row, StaleOffset
 from stockade.shop.commands import OrderLine, PlaceOrder, SetCartItem
 from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.shop.model.tables import cart_items, point_accounts, skus
 from stockade.store import SqlStore
 from stockade.store.consumer_offsets import Positions
 from stockade.store.engine.backends import CommitLost
-from stockade.store.schema.tables import cart_items, ledger, point_accounts, requests, skus
+from stockade.store.schema.tables import ledger, requests
 from stockade.store.transaction.single_statement import executor
 from stockade.store.transaction.single_statement.speculation import InFlightBatch
 from tests.store.commands import Blind, Broken, Buy, Charge, rid

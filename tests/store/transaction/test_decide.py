@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import pytest
 
 from stockade.core import Accepted, Change, Decision, Key, Row
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.resources import STOCK
 from stockade.shop.model.states import StockState
 from stockade.store.schema.known_tables import KnownTables
-from stockade.store.schema.tables import metadata
 from stockade.store.transaction.decide import BatchDecider
 
 SKU = Key("stock", "s")
@@ -39,7 +39,9 @@ def test_a_price_that_was_another_in_between_is_no_matter_of_counters(prices, ex
     commands = [SetPrice(f"{n:032x}", price) for n, price in enumerate(prices)]
     rows = {SKU: Row(SKU, StockState("p", 10, 5, 0), 1)}
     (update,) = (
-        BatchDecider({"stock": STOCK}, KnownTables([metadata], [STOCK])).decide(commands, rows, {}).updates.values()
+        BatchDecider({"stock": STOCK}, KnownTables(SCHEMA.metadata, [STOCK]))
+        .decide(commands, rows, {})
+        .updates.values()
     )
     assert update.only_counters is expected
     assert (update.after.state, update.delta, update.count) == (StockState("p", prices[-1], 3, 0), -2, 2)

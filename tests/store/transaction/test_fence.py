@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from stockade.core import Accepted, FenceRefused, Guard, GuardKind, Key
-from stockade.store.schema.tables import skus
+from stockade.shop.model.tables import skus
 from stockade.store.transaction.attempt import BatchAttempt
 from stockade.store.transaction.decide import BatchDecider
 from tests.store.commands import Charge, Take, rid

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from stockade.core import Accepted, Decision, Delete, Guard, Insert
-from stockade.store.schema.tables import cart_items
+from stockade.shop.model.tables import cart_items
 from tests.store.commands import rid
 from tests.store.conftest import soon
 

@@ -7,10 +7,12 @@ import pytest
 from sqlalchemy import func, select
 
 from stockade.core import Accepted, Busy, Guard, GuardKind, IdempotencyKeyReused, Key, Rejected, Row
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.states import StockState
+from stockade.shop.model.tables import point_accounts, skus
 from stockade.store.schema.known_tables import KnownTables
-from stockade.store.schema.tables import metadata, outbox, point_accounts, requests, skus
+from stockade.store.schema.tables import outbox, requests
 from stockade.store.transaction.attempt import BatchAttempt
 from stockade.store.transaction.decide import BatchDecider
 from stockade.store.transaction.save import RowChanged
@@ -208,7 +210,7 @@ def test_a_batch_is_free_when_it_is_done_with():
     """Nothing in it refers back to it: a cycle would keep hundreds of containers for each order until a collection."""
     key = Key("stock", "s")
     rows = {key: Row(key, StockState("p", 1000, 20, 0), 1, 1)}
-    decider = BatchDecider({each.kind: each for each in SHOP_RESOURCES}, KnownTables([metadata], SHOP_RESOURCES))
+    decider = BatchDecider({each.kind: each for each in SHOP_RESOURCES}, KnownTables(SCHEMA.metadata, SHOP_RESOURCES))
     gc.collect()
     gc.disable()
     try:

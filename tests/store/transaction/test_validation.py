@@ -12,10 +12,11 @@ import pytest
 from sqlalchemy import BigInteger, Column, MetaData, Table, func, select
 
 from stockade.core import Accepted, Change, Decision, Delete, Event, Guard, Insert, Key, Rejected
+from stockade.shop.migrations import SCHEMA
+from stockade.shop.model import tables
 from stockade.shop.model.resources import SHOP_RESOURCES, STOCK
 from stockade.shop.model.states import StockState
 from stockade.store import Resource, SqlStore
-from stockade.store.schema import tables
 from stockade.store.schema.tables import guarded
 from stockade.store.schema.types import text_id
 from tests.store.commands import Take, rid
@@ -158,7 +159,7 @@ def commands():
 
 async def counts(store):
     names = ("requests", "outbox", "ledger", "cart_items", "products")
-    selects = [select(func.count()).select_from(tables.metadata.tables[name]) for name in names]
+    selects = [select(func.count()).select_from(each) for each in SCHEMA.tables if each.name in names]
     return await store.database.read(lambda c: [c.execute(each).scalar_one() for each in selects])
 
 

@@ -20,11 +20,10 @@ from stockade.shop.commands import (
     PayOrder,
     PlaceOrder,
 )
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.ids import derived_id
 from stockade.shop.model.resources import SHOP_RESOURCES
-from stockade.store.schema import tables
 from stockade.store.schema.known_tables import KnownTables
-from stockade.store.schema.tables import metadata
 from stockade.store.transaction.decide import BatchDecider
 from stockade.store.transaction.write_set import MissingKeys
 
@@ -55,7 +54,7 @@ class MemoryShop:
         self.requests = []
         self.ledger = []
         self.outbox = []
-        self._decider = BatchDecider(RESOURCES, KnownTables([metadata], RESOURCES.values()))
+        self._decider = BatchDecider(RESOURCES, KnownTables(SCHEMA.metadata, RESOURCES.values()))
         self._count = 0
 
     def execute(self, command):
@@ -131,7 +130,7 @@ class MemoryShop:
         for (user_id, sku_id), quantity in self.cart.items():
             records["cart_items"].append({"user_id": user_id, "sku_id": sku_id, "quantity": quantity})
         records |= {"requests": self.requests, "ledger": self.ledger, "outbox": self.outbox}
-        for table in tables.metadata.sorted_tables:
+        for table in SCHEMA.tables:
             if records[table.name]:
                 connection.execute(table.insert(), records[table.name])
 

@@ -24,7 +24,8 @@ from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.events import log
 from stockade.locks.redis.script import script
-from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
+from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
 from stockade.locks.runtime.async_runtime import AsyncRuntime
 from stockade.locks.runtime.runtime import Runtime, Server, ServerError
 from stockade.locks.runtime.sync_runtime import SyncRuntime, run

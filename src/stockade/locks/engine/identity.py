@@ -27,6 +27,14 @@ def reset_after_fork(each: ResetsInChild) -> None:
     _forked.add(each)
 
 
+_left_to_parent: list[object] = []
+
+
+def leave_to_parent(*objects: object) -> None:
+    """In the child of a fork: never free these, whose finalizers would use sockets and selectors of the parent."""
+    _left_to_parent.extend(objects)
+
+
 class _Identity:
     value = secrets.token_hex(8)
 

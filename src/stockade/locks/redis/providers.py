@@ -1,6 +1,6 @@
 """`RedisLocks`, for threads and for asyncio: locks on one Redis (or Valkey) server, or on a cluster of them.
 
-Neighbours: `redisbackend.py` (the rules), `cluster.py`, `wire/` (connections), `quorum.py` (independent servers).
+Neighbours: `backend.py` (one server), `cluster.py`, `quorum.py` (independent servers), `transport/`.
 """
 
 import asyncio
@@ -9,15 +9,17 @@ from typing import Any
 
 from stockade.locks import async_api, sync_api
 from stockade.locks.engine.lock_request import LockOptions
-from stockade.locks.redis.backend import RedisBackend, RedisTuning
+from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.redis.cluster import ClusterBackend
 from stockade.locks.redis.quorum import QuorumBackend
-from stockade.locks.redis.scan import Survey
+from stockade.locks.redis.scan import LocksInUse
 from stockade.locks.redis.transport.cluster import ClusterTransport
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
-from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
+from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
 from stockade.locks.redis.transport.threaded import ThreadedTransport
 from stockade.locks.redis.transport.transport import Transport
+from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.runtime.async_runtime import AsyncRuntime
 from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 
@@ -60,9 +62,9 @@ class RedisLocks(sync_api.Provider):
             self._redis = RedisBackend(runtime, one, tuning)
         super().__init__(runtime, self._redis, sync_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
-    def survey(self, max_keys: int = 1_000_000) -> Survey:
+    def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
-        return run(self.manager.call(self._redis.survey(max_keys)))
+        return run(self.manager.call(self._redis.scan(max_keys)))
 
 
 class AioRedisLocks(async_api.Provider):
@@ -100,9 +102,9 @@ class AioRedisLocks(async_api.Provider):
             self._redis = RedisBackend(runtime, one, tuning)
         super().__init__(runtime, self._redis, async_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
-    async def survey(self, max_keys: int = 1_000_000) -> Survey:
+    async def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
-        return await self.manager.call(self._redis.survey(max_keys))
+        return await self.manager.call(self._redis.scan(max_keys))
 
 
 class QuorumLocks(sync_api.Provider):

@@ -25,10 +25,10 @@ from stockade.locks.engine.lock_request import (
 from stockade.locks.engine.release_retry import ReleaseRetry, Together
 from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 from stockade.locks.events import log
-from stockade.locks.redis.backend import RedisTuning
 from stockade.locks.redis.key_names import head_args, lease_ms, names_of
 from stockade.locks.redis.scan import holder_of
 from stockade.locks.redis.script import script
+from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.runtime.runtime import Runtime, Server
 
 _RELEASE = ("mutex_common", "mutex_release")

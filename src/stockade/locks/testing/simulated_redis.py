@@ -12,7 +12,7 @@ from typing import Any
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.redis.key_names import names_of
 from stockade.locks.redis.script import script
-from stockade.locks.redis.transport.transport import Gap, Heard
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
 from stockade.locks.testing.simulator import SimRuntime
 
 
@@ -200,12 +200,12 @@ class SimTransport:
             sim.after(self._arrives - sim.now, arrive)
         sim.after(timeout_s, lambda: fail(LockUnavailable("no answer in time")))
 
-    async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
+    async def listen(self, channel: str, on_message: OnMessage, on_reconnect: OnReconnect, timeout_s: float) -> None:
         def hear(message: bytes) -> None:
             sim, weather = self._sim, self._network.weather
             if sim.rng.random() >= weather.lose_notice:
                 delay_s = sim.rng.uniform(0.1, 1.0) * weather.latency_s
-                sim.after(delay_s, lambda: heard(message), self._runtime.home)
+                sim.after(delay_s, lambda: on_message(message), self._runtime.home)
 
         self._hear = (channel, hear)
         self._network.server.listeners[channel] = hear
