@@ -11,7 +11,7 @@ import operator
 
 import pytest
 
-from stockade.locks import LockUnavailable, aio, async_api
+from stockade.locks import LockUnavailable, aio
 from stockade.locks.async_api import Lease
 from stockade.locks.engine.lock_request import Grant, Spec
 from stockade.locks.engine.manager import LockManager
@@ -176,7 +176,7 @@ async def opposite_orders():
 async def test_mutant_several_locks_in_the_callers_order(monkeypatch):
     """In the caller's order two wait for each other until their time is up; sorted they never do (the control)."""
     assert await opposite_orders() == [True, True]
-    monkeypatch.setattr(async_api, "in_order", tuple)
+    monkeypatch.setattr(provider_base, "in_order", tuple)
     assert False in await opposite_orders()
 
 
