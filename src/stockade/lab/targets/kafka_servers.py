@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from stockade.core import Busy, NotSupported
 from stockade.devservers import ServerFailed, Servers, ServerUnavailable, existing_url, kafka
-from stockade.kafka.client import client
-from stockade.kafka.topics import Topics
+from stockade.kafka.admin import Admin
+from stockade.kafka.client import load_library
 from stockade.lab.errors import LabError
 from stockade.lab.execution.contender import Contender
 
@@ -59,7 +59,7 @@ async def open_kafka(named: str, wanted: bool) -> AsyncIterator[KafkaServers]:
 
 def _start(servers: Servers) -> KafkaServers:
     try:
-        client()
+        load_library()
         kafka.find()
         return KafkaServers(servers.kafka().url)
     except (ServerUnavailable, NotSupported) as error:
@@ -71,7 +71,7 @@ def _start(servers: Servers) -> KafkaServers:
 def _check_reachable(bootstrap: str) -> None:
     """Query a topic: otherwise every order would wait for brokers that do not exist."""
     try:
-        client()
-        Topics(bootstrap).parts("stockade")
+        load_library()
+        Admin(bootstrap).partition_count("stockade")
     except (Busy, NotSupported) as error:
         raise LabError(f"kafka: {error}") from error

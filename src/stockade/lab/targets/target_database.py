@@ -19,9 +19,9 @@ from stockade.devservers import ServerFailed, Servers, ServerUnavailable
 from stockade.devservers.workdir import WorkDir
 from stockade.drivers.failures import AccessRefused
 from stockade.lab.errors import LabError
+from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
 from stockade.store.engine.url import read_url
-from stockade.store.schema.tables import metadata
 
 SQLITE, PRIVATE = "sqlite", ("postgres", "mariadb")
 CONTROL_POOL = 2
@@ -106,13 +106,6 @@ def _check_url(text: str) -> None:
         raise LabError("a database in memory cannot be shared with the lab: name a file, e.g. sqlite:////tmp/lab.db")
 
 
-async def _migrate(control: Database) -> None:
-    from stockade.store.schema.migrate import is_current, migrate  # a third of the start-up time of the usual run
-
-    if not await is_current(control):
-        await migrate(control)
-
-
 @asynccontextmanager
 async def _opened(url: str, *, private: bool) -> AsyncIterator[TargetDatabase]:
     try:
@@ -121,9 +114,9 @@ async def _opened(url: str, *, private: bool) -> AsyncIterator[TargetDatabase]:
         raise LabError(f"the database cannot be opened: {error}") from error
     try:
         if private:
-            await control.transaction(metadata.create_all, deadline=time.monotonic() + CREATE_WAIT_S)
-        else:
-            await _migrate(control)
+            await control.transaction(SCHEMA.create, deadline=time.monotonic() + CREATE_WAIT_S)
+        elif not await SCHEMA.is_current(control):
+            await SCHEMA.migrate(control)
         yield TargetDatabase(url, control, private)
     finally:
         await control.close()

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from stockade.core import Stats
-from stockade.kafka.worker import Worker
+from stockade.kafka.worker import KafkaWorker
 from stockade.shop.bootstrap import open_worker
 from stockade.shop.config.settings import Settings
 
@@ -38,7 +38,7 @@ class LogWorker:
         task: runs it.
     """
 
-    def __init__(self, worker: Worker, task: "asyncio.Task[None]") -> None:
+    def __init__(self, worker: KafkaWorker, task: "asyncio.Task[None]") -> None:
         self._worker, self._task = worker, task
 
     def progress(self) -> LogWorkerProgress:
@@ -49,10 +49,8 @@ class LogWorker:
         """
         if self._task.done():
             self._task.result()
-        tally = self._worker.tally
-        return LogWorkerProgress(
-            self._worker.parts, tally.decided, tally.batches, Stats(**self._worker.stats.as_dict())
-        )
+        done, store_stats = self._worker.stats, Stats(**self._worker.store_stats.as_dict())
+        return LogWorkerProgress(self._worker.partitions, done.decided, done.batches, store_stats)
 
 
 @asynccontextmanager

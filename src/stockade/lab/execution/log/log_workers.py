@@ -9,8 +9,8 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from stockade.kafka.admin import Admin
 from stockade.kafka.options import KafkaOptions
-from stockade.kafka.topics import Topics
 from stockade.lab.errors import LabError
 from stockade.lab.execution.child_main import QueryLogWorker, StartLogWorker, StopLogWorker
 from stockade.lab.execution.child_processes import ProcessGroup
@@ -65,9 +65,9 @@ class LogWorkers(ProcessGroup):
             yield log
             await self.ask_all(StopLogWorker())
         finally:
-            topics = Topics(bootstrap)
+            admin = Admin(bootstrap)
             for topic in (log.topic, log.dead_topic):
-                await asyncio.to_thread(topics.remove, topic)
+                await asyncio.to_thread(admin.delete_topic, topic)
 
     async def progress(self) -> list[LogWorkerProgress]:
         """What each process has done so far.

@@ -6,7 +6,7 @@ from stockade.shop.bootstrap import Shop, now_ms
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.idempotency import Duplicates
 from stockade.shop.http.routing.concurrency_limit import Gate
-from stockade.shop.operations.backlog import Lags
+from stockade.shop.operations.backlog import BacklogMetrics
 from stockade.shop.operations.metrics import Metrics
 from stockade.shop.tokens import Tokens, token_secret
 
@@ -31,7 +31,7 @@ class Desk:
     gate: Gate
     duplicates: Duplicates
     metrics: Metrics
-    lags: Lags
+    lags: BacklogMetrics
 
     def refresh(self) -> None:
         """Bring the metrics up to date that are not counted as they happen."""
@@ -55,7 +55,7 @@ def make_desk(shop: Shop) -> Desk:
         Gate(settings.max_in_flight),
         Duplicates(settings.duplicate_wait_s),
         metrics,
-        Lags(settings, shop.database, metrics, now_ms),
+        BacklogMetrics(settings, shop.database, metrics, now_ms),
     )
     shop.count = desk.metrics.command
     return desk

@@ -13,8 +13,9 @@ from stockade.core import Busy
 from stockade.shop.http.responses.problems import problem
 from stockade.shop.http.responses.response import Reply
 from stockade.shop.http.routing.app_state import Desk
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.operations.metrics import CONTENT_TYPE
-from stockade.store.schema.migrate import current_revision, newest_revision
+from stockade.store.schema.migrate import shown
 
 _OK = b'{"status":"ok"}'
 _HEALTH = {
@@ -53,12 +54,15 @@ async def problems_of(desk: Desk) -> list[str]:
     wait_s = desk.settings.wait_s
     end = time.monotonic() + wait_s
     try:
-        revision = await current_revision(desk.shop.database, timeout_s=wait_s)
+        revisions = await SCHEMA.revisions(desk.shop.database, timeout_s=wait_s)
         await desk.shop.database.check_writable(timeout_s=max(end - time.monotonic(), 0.0))
     except Busy as busy:
         return [f"the database cannot be used: {busy.code}"]
-    wanted = newest_revision()
-    return [] if revision == wanted else [f"the schema is {revision or 'missing'}, not {wanted}: run stockade migrate"]
+    wanted = SCHEMA.newest()
+    if revisions == wanted:
+        return []
+    found = shown(revisions) if any(revisions.values()) else "missing"
+    return [f"the schema is {found}, not {shown(wanted)}: run stockade migrate"]
 
 
 def operation_handlers(desk: Desk, document: bytes) -> list[HTTPRouteHandler]:
