@@ -18,9 +18,9 @@ from benchmarks.ground import FINGERPRINT, HOT, PLANS, Buy, Ground
 from benchmarks.harness import Loop
 from benchmarks.ours import POOL, WAIT_S
 from stockade.core import Accepted, Backoff, JsonValue
-from stockade.shop import words
-from stockade.store.codec import encode_body, encode_outcome
-from stockade.store.fold import part_of
+from stockade.shop.model import constants
+from stockade.store.transaction.codec import encode_body, encode_outcome
+from stockade.store.transaction.outbox_events import partition_of
 
 KNOWN = "SELECT fingerprint, outcome FROM requests WHERE id = $1"
 READ_SKU = "SELECT product_id, price, on_hand, reserved, version FROM skus WHERE id = $1"
@@ -41,7 +41,7 @@ ADD_ENTRY = (
     "VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $3, $9)"
 )
 ADD_EVENT = "INSERT INTO outbox (request_id, seq, kind, key, body, created_ms, part) VALUES ($1, 0, $2, $3, $4, $5, $6)"
-PART = part_of(f"stock:{HOT}")
+PART = partition_of(f"stock:{HOT}")
 EMPTY_CART = "DELETE FROM cart_items WHERE user_id = $1 AND sku_id = $2"
 SET_ACCOUNT = "UPDATE point_accounts SET balance = $2, version = $3, stamp = $4 WHERE id = $1"
 SET_SKU = "UPDATE skus SET on_hand = $2, version = $3, stamp = $4 WHERE id = $1"
@@ -163,7 +163,7 @@ async def add_claim(connection: Any, buy: Buy, seen: Seen) -> None:
     outcome, body = told(buy, seen)
     request_id, _, now_ms = buy
     await connection.execute(ADD_REQUEST, request_id, FINGERPRINT, outcome, now_ms)
-    await connection.execute(ADD_EVENT, request_id, words.ORDER_PLACED, f"stock:{HOT}", body, now_ms, PART)
+    await connection.execute(ADD_EVENT, request_id, constants.ORDER_PLACED, f"stock:{HOT}", body, now_ms, PART)
 
 
 async def add_order(connection: Any, buy: Buy, seen: Seen) -> None:
@@ -177,8 +177,8 @@ async def add_order(connection: Any, buy: Buy, seen: Seen) -> None:
 
 async def add_entries(connection: Any, buy: Buy, seen: Seen) -> None:
     """One ledger entry for the stock, one for the points, in one statement sent twice."""
-    stock = (seen.sku_version + 1, -1, seen.on_hand - 1, seen.reserved, words.DEDUCT)
-    points = (seen.account_version + 1, -seen.price, seen.balance - seen.price, seen.held, words.USE)
+    stock = (seen.sku_version + 1, -1, seen.on_hand - 1, seen.reserved, constants.DEDUCT)
+    points = (seen.account_version + 1, -seen.price, seen.balance - seen.price, seen.held, constants.USE)
     await connection.executemany(
         ADD_ENTRY,
         [
@@ -193,7 +193,7 @@ def told(buy: Buy, seen: Seen) -> tuple[bytes, bytes]:
     line: dict[str, JsonValue] = {"sku_id": HOT, "product_id": seen.product_id, "quantity": 1, "price": seen.price}
     data: dict[str, JsonValue] = {
         "order_id": buy.request_id,
-        "status": words.PAID,
+        "status": constants.PAID,
         "total": seen.price,
         "lines": [line],
     }

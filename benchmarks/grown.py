@@ -24,7 +24,7 @@ from benchmarks.harness import Loop, Opened, Pace, Sample, calm_collector, take_
 from benchmarks.orders import MANY
 from benchmarks.ours import strategy_on
 from benchmarks.report import Ratio
-from stockade.shop.words import ORDER_PLACED
+from stockade.shop.model.constants import ORDER_PLACED
 
 TIMED, UNTIMED = "keys with a time", "keys without"
 ID, USER = "md5('earlier' || n)", "'user-' || lpad((n % {users})::text, 6, '0')"

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from benchmarks import processor
 from benchmarks.ground import Buy, Ground
-from stockade.shop.process import settle
+from stockade.shop.operations.tune_gc import settle
 
 Place = Callable[[Buy], Awaitable[bool]]
 

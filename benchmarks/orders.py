@@ -22,7 +22,7 @@ from benchmarks.orm import Orm
 from benchmarks.ours import MOST, POOL, Ours, Pooled
 from benchmarks.pgbench import PgBench, find_pgbench
 from benchmarks.report import Measured, Ratio
-from stockade.shop.words import POINTS
+from stockade.shop.model.constants import POINTS
 
 MANY = 1_024
 FEW = 32

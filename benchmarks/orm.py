@@ -16,8 +16,8 @@ from benchmarks.baselines import PART, Seen, told
 from benchmarks.ground import FINGERPRINT, HOT, PLANS, Buy, Ground
 from benchmarks.harness import Loop
 from benchmarks.ours import WAIT_S
-from stockade.shop import words
-from stockade.store import tables
+from stockade.shop.model import constants, tables
+from stockade.store.schema import tables as store_tables
 
 
 class Base(DeclarativeBase):
@@ -29,7 +29,7 @@ class Base(DeclarativeBase):
 class Request(Base):
     """A request that was carried out."""
 
-    __table__ = tables.requests
+    __table__ = store_tables.requests
 
 
 class Sku(Base):
@@ -75,13 +75,13 @@ class Order(Base):
 class Entry(Base):
     """A ledger entry."""
 
-    __table__ = tables.ledger
+    __table__ = store_tables.ledger
 
 
 class Event(Base):
     """An event to publish."""
 
-    __table__ = tables.outbox
+    __table__ = store_tables.outbox
 
 
 cart = tables.cart_items.c
@@ -113,9 +113,9 @@ def _order(buy: Buy, sku: Any) -> Order:
     return Order(
         id=request_id,
         user_id=user_id,
-        status=words.PAID,
+        status=constants.PAID,
         total=sku.price,
-        pay=words.POINTS,
+        pay=constants.POINTS,
         reserved_until_ms=0,
         payment_id=request_id,
         reason="",
@@ -126,8 +126,8 @@ def _order(buy: Buy, sku: Any) -> Order:
         payment=Payment(
             id=request_id,
             user_id=user_id,
-            status=words.APPROVED,
-            method=words.POINTS,
+            status=constants.APPROVED,
+            method=constants.POINTS,
             amount=sku.price,
             created_ms=now_ms,
             version=1,
@@ -146,7 +146,7 @@ def _entries(buy: Buy, sku: Any, account: Any) -> list[Entry]:
             delta=-1,
             amount_after=sku.on_hand,
             held_after=sku.reserved,
-            note=words.DEDUCT,
+            note=constants.DEDUCT,
             **common,
         ),
         Entry(
@@ -156,7 +156,7 @@ def _entries(buy: Buy, sku: Any, account: Any) -> list[Entry]:
             delta=-sku.price,
             amount_after=account.balance,
             held_after=account.held,
-            note=words.USE,
+            note=constants.USE,
             **common,
         ),
     ]
@@ -164,7 +164,7 @@ def _entries(buy: Buy, sku: Any, account: Any) -> list[Entry]:
 
 def _records(buy: Buy, seen: Seen) -> list[Base]:
     outcome, body = told(buy, seen)
-    event = {"kind": words.ORDER_PLACED, "key": f"stock:{HOT}", "body": body}
+    event = {"kind": constants.ORDER_PLACED, "key": f"stock:{HOT}", "body": body}
     return [
         Request(id=buy.request_id, fingerprint=FINGERPRINT, outcome=outcome, created_ms=buy.now_ms),
         Event(request_id=buy.request_id, seq=0, created_ms=buy.now_ms, part=PART, **event),

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from benchmarks.ground import FINGERPRINT, HOT, Buy, Ground
 from benchmarks.harness import Loop, Place
 from stockade.core import Stats
-from stockade.lab.servers import Servers
+from stockade.devservers import Servers
 from stockade.shop.commands.lines import OrderLine
 from stockade.shop.commands.place_order import PlaceOrder
-from stockade.shop.resources import SHOP_RESOURCES
-from stockade.shop.words import POINTS
+from stockade.shop.model.constants import POINTS
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
 from stockade.strategies import registry
 from stockade.strategies.options import Options

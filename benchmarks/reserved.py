@@ -9,9 +9,9 @@ from typing import Any
 from benchmarks.baselines import ADD_EVENT, ADD_LINE, ADD_REQUEST, EMPTY_CART, KNOWN, LOCKED, PART, READ_SKU
 from benchmarks.ground import FINGERPRINT, HOT, Buy
 from stockade.core import Accepted, JsonValue
-from stockade.shop import words
-from stockade.shop.times import rfc3339
-from stockade.store.codec import encode_body, encode_outcome
+from stockade.shop.model import constants
+from stockade.shop.model.timestamps import rfc3339
+from stockade.store.transaction.codec import encode_body, encode_outcome
 
 RESERVE_MS = 600_000  # as PlaceOrder's default
 TAKE = "UPDATE skus SET reserved = $2, version = $3, stamp = $4 WHERE id = $1"
@@ -38,18 +38,18 @@ async def reserve(connection: Any, buy: Buy) -> bool:
     line: dict[str, JsonValue] = {"sku_id": HOT, "product_id": product_id, "quantity": 1, "price": price}
     data: dict[str, JsonValue] = {
         "order_id": request_id,
-        "status": words.RESERVED,
+        "status": constants.RESERVED,
         "total": price,
         "lines": [line],
         "reserved_until": rfc3339(until_ms),
     }
     outcome = encode_outcome(Accepted(data, {f"stock:{HOT}": version + 1}))
-    body = encode_body({"user_id": user_id, "pay": words.LATER, **data})
+    body = encode_body({"user_id": user_id, "pay": constants.LATER, **data})
     await connection.execute(ADD_REQUEST, request_id, FINGERPRINT, outcome, now_ms)
-    await connection.execute(ADD_EVENT, request_id, words.ORDER_PLACED, f"stock:{HOT}", body, now_ms, PART)
+    await connection.execute(ADD_EVENT, request_id, constants.ORDER_PLACED, f"stock:{HOT}", body, now_ms, PART)
     await connection.execute(ADD_ORDER, request_id, user_id, price, until_ms, now_ms)
     await connection.execute(ADD_LINE, request_id, HOT, product_id, price)
     await connection.execute(EMPTY_CART, user_id, HOT)
-    entry = (HOT, request_id, version + 1, on_hand, reserved + 1, words.RESERVE, now_ms)
+    entry = (HOT, request_id, version + 1, on_hand, reserved + 1, constants.RESERVE, now_ms)
     await connection.execute(ADD_HELD, *entry)
     return True

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from benchmarks import processor
 from benchmarks.ground import HOT, Ground, user_id
 from benchmarks.harness import Pace, Sample
-from stockade.lab.servers.process import HOST, free_port
+from stockade.devservers.process import HOST, free_port
 from stockade.shop.tokens import Tokens
 
 SCRIPT = Path(__file__).with_name("orders.lua")

@@ -11,8 +11,8 @@ import re
 
 import pytest
 
-from stockade.lab.servers import Servers, ServerUnavailable, available, drop_database, existing_url, fresh_database
-from tests.servers.pool import Pool, RemotePool
+from stockade.devservers import Servers, ServerUnavailable, available, drop_database, existing_url, fresh_database
+from tests.devservers.pool import Pool, RemotePool
 
 ALL = ("postgres", "mariadb", "redis", "kafka", "pgbouncer")  # what the suite can start itself
 KINDS = (*ALL, "mysql")

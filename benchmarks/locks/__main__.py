@@ -26,7 +26,7 @@ from benchmarks.locks.runs import (
     sleeps_alone,
     sleeps_alone_task,
 )
-from stockade.lab.servers import Servers
+from stockade.devservers import Servers
 
 Samples: TypeAlias = dict[str, Any]
 WORKERS, TURNS = 30, 20

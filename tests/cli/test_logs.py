@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from stockade.shop import logs
-from stockade.shop.settings import Settings
+from stockade.shop.config.settings import Settings
+from stockade.shop.operations import logs
 
 
 @pytest.fixture

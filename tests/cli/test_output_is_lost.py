@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from stockade.shop.http.listening import bind
-from stockade.shop.settings import Settings
+from stockade.shop.config.settings import Settings
+from stockade.shop.http.server.sockets import bind
 from tests.cli.service import STOP_LIMIT_S, environment, token
 from tests.cli.test_serve import place
 from tests.waiting import eventually_async

@@ -13,8 +13,8 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stockade.shop.http.supervisor import MAX_RESTARTS, Supervisor, WorkersFailed
-from stockade.shop.settings import Settings
+from stockade.shop.config.settings import Settings
+from stockade.shop.http.server.supervisor import MAX_RESTARTS, Supervisor, WorkersFailed
 from tests.cli import service as services
 from tests.cli.service import Service, audited, prepared, stockade, token
 from tests.waiting import eventually, eventually_async
@@ -61,13 +61,13 @@ async def test_two_workers_sell_every_unit_once(database_url, tmp_path):
 
 # the service, but for opening and closing its own file once when it has connections to it
 OPENS = """
-import stockade.shop.schema as schema
-current = schema.current_revision
-async def opens(database):
-    found = await current(database)
+from stockade.store.schema.migrate import Schema
+revisions = Schema.revisions
+async def opens(self, database, **options):
+    found = await revisions(self, database, **options)
     open(database.url.database, "rb").close()
     return found
-schema.current_revision = opens
+Schema.revisions = opens
 from stockade.__main__ import main
 main()
 """

@@ -6,11 +6,11 @@ import socket
 import pytest
 
 from stockade.cli.common import read_settings
-from stockade.shop.http import listening, port_holder
-from stockade.shop.http.listening import bind
+from stockade.shop.config.settings import BadSetting
+from stockade.shop.config.strategy_choice import check, check_servers
+from stockade.shop.http.server import port_holder, sockets
+from stockade.shop.http.server.sockets import bind
 from stockade.shop.schema import make_folder
-from stockade.shop.settings import BadSetting
-from stockade.shop.strategy_choice import check, check_servers
 
 BAD = {  # setting -> value that cannot be used, and what is said of it
     "port": ("99999", "must be a whole number"),
@@ -86,7 +86,7 @@ def test_a_port_that_is_taken(refused):
 
 def test_a_port_that_is_taken_by_nobody_knows_whom(refused, monkeypatch):
     """Where the process cannot be told the setting is named all the same."""
-    monkeypatch.setattr(listening, "holder", lambda port: "")
+    monkeypatch.setattr(sockets, "holder", lambda port: "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         message = refused(own={"port": taken.getsockname()[1]})
     assert "in use by another process" in message

@@ -2,8 +2,8 @@
 
 import pytest
 
-from stockade.shop.settings import BadSetting, Settings, allowed, described
-from stockade.shop.settings_load import load_settings
+from stockade.shop.config.load import load_settings
+from stockade.shop.config.settings import BadSetting, Settings, allowed, described
 
 
 @pytest.fixture

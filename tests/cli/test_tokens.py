@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from stockade.shop.settings import BadSetting, Settings
+from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.tokens import SECRET_FILE, BadToken, Tokens, token_secret
 
 SECRET = b"sixteen bytes or more"
@@ -100,7 +100,7 @@ def test_the_secret_is_made_once_and_for_the_owner_only(tmp_path):
 def test_processes_that_start_together_share_one_secret(tmp_path):
     """Eight processes that find no secret end with the same one."""
     code = (
-        "import sys; from stockade.shop.settings import Settings; from stockade.shop.tokens import token_secret;"
+        "import sys; from stockade.shop.config.settings import Settings; from stockade.shop.tokens import token_secret;"
         "sys.stdin.readline(); print(token_secret(Settings(state_dir=sys.argv[1])).decode())"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

@@ -7,15 +7,15 @@ import pytest
 from redis import Redis
 
 from stockade.core import Backoff, Guard
-from stockade.lab.servers import Servers
+from stockade.devservers import Servers
 from stockade.shop.commands.charge_points import ChargePoints
 from stockade.shop.commands.create_product import CreateProduct, NewSku
 from stockade.shop.commands.lines import OrderLine
 from stockade.shop.commands.place_order import PlaceOrder
-from stockade.shop.ids import derived_id
-from stockade.shop.resources import SHOP_RESOURCES
+from stockade.shop.migrations import SCHEMA
+from stockade.shop.model.ids import derived_id
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
-from stockade.store.migrate import migrate
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 
@@ -50,7 +50,7 @@ class Bench:
 
 def _marked(name):
     """A strategy that needs a server is marked with it."""
-    return pytest.param(name, marks=[getattr(pytest.mark, need) for need in registry.promise(name).needs])
+    return pytest.param(name, marks=[getattr(pytest.mark, need) for need in registry.guarantees(name).needs])
 
 
 @pytest.fixture(params=[_marked(name) for name in registry.names()])
@@ -63,7 +63,7 @@ def strategy_name(request):
 async def database(database_url):
     """A migrated database of each kind."""
     found = await Database.open(database_url, pool_size=8)
-    await migrate(found)
+    await SCHEMA.migrate(found)
     yield found
     await found.close()
 
@@ -98,8 +98,8 @@ def fresh_redis(server_url, more_redis):
 
 @pytest.fixture
 async def bench(strategy_name, database, fresh_redis):
-    """The strategy over the database, started; combinations that a Promise excludes are skipped."""
-    promise = registry.promise(strategy_name)
+    """The strategy over the database, started; combinations that a Guarantees excludes are skipped."""
+    promise = registry.guarantees(strategy_name)
     if database.dialect.name not in promise.databases:
         pytest.skip(f"{strategy_name} promises nothing on {database.dialect.name}")
     options = Options(wait_s=20, backoff=Backoff(retries=1000))

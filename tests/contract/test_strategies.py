@@ -6,17 +6,18 @@ from collections import Counter
 import pytest
 from sqlalchemy import func, select
 
-from stockade.core import Accepted, Busy, Conflict, NotSupported, Rejected, RequestReused
+from stockade.core import Accepted, Busy, Conflict, IdempotencyKeyReused, NotSupported, Rejected
 from stockade.shop.audit import audit
 from stockade.shop.commands import PayOrder
 from stockade.shop.commands.cancel_order import CancelOrder
-from stockade.shop.ids import derived_id
-from stockade.shop.rules import MAX_AMOUNT
-from stockade.store.tables import ledger, order_lines, orders, point_accounts, skus
+from stockade.shop.model.ids import derived_id
+from stockade.shop.model.limits import MAX_AMOUNT
+from stockade.shop.model.tables import order_lines, orders, point_accounts, skus
+from stockade.store.schema.tables import ledger
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.contract.conftest import NOW_MS, Bench
-from tests.store.told import breaks
+from tests.store.stock_events import breaks
 
 
 async def _all(bench, commands):
@@ -51,7 +52,7 @@ async def _figures(bench, sku="s"):
 
 
 def _protects(bench):
-    return not registry.promise(bench.name).may_oversell
+    return not registry.guarantees(bench.name).may_oversell
 
 
 async def test_reference_20_of_30(bench):
@@ -109,7 +110,7 @@ async def test_a_late_duplicate_is_replayed(bench):
     again = await bench.strategy.execute(bench.order(1))
     assert (first.replayed, again.replayed) == (False, True)
     assert first.data == again.data
-    with pytest.raises(RequestReused):
+    with pytest.raises(IdempotencyKeyReused):
         await bench.strategy.execute(CancelOrder(derived_id("order", 1), "x", NOW_MS, "o", "u1", "other"))
     assert (await _figures(bench))[:2] == (19, 1)
 

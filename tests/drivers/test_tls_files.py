@@ -8,8 +8,8 @@ import pytest
 
 from stockade.drivers.mysql import MySQLAddress
 from stockade.drivers.postgres import PostgresAddress
-from stockade.locks.wire.address import Address
-from stockade.strategies.kafka_security import KafkaSecurity
+from stockade.kafka.security import KafkaSecurity
+from stockade.locks.redis.transport.address import Address
 
 PASSPHRASE = "s3cret-phrase"
 ASKED_S = 1.0

@@ -8,7 +8,7 @@ class Held:
 
     def __init__(self, shop, resource="stock"):
         self.under = shop.strategies[resource]
-        self.name, self.promise = self.under.name, self.under.promise
+        self.name, self.guarantees = self.under.name, self.under.guarantees
         self.arrived, self.go = asyncio.Event(), asyncio.Event()
         self.executed = 0
         shop.strategies[resource] = self

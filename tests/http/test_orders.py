@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
-from stockade.shop.http import replies
-from stockade.shop.http.routes import ROUTES
-from stockade.store.tables import skus
+from stockade.shop.http.responses import response_schemas
+from stockade.shop.http.routing.routes import ROUTES
+from stockade.shop.model.tables import skus
 
 
 async def test_an_order_paid_with_points(client):
@@ -115,18 +115,18 @@ async def test_the_audit_route(client):
 async def damage(client, sku):
     """Take a unit away without an entry for it."""
     statement = update(skus).where(skus.c.id == sku).values(on_hand=skus.c.on_hand - 1)
-    database = client.desk.shop.database
+    database = client.state.shop.database
     await database.transaction(lambda conn: conn.execute(statement), deadline=time.monotonic() + 5)
 
 
 COMMANDS = {
-    "place_order": ("POST", "/v1/orders", replies.Ordered),
-    "charge": ("POST", "/v1/users/{user_id}/point-charges", replies.Charged),
-    "pay": ("POST", "/v1/orders/{order_id}/payments", replies.Paid),
-    "cancel": ("POST", "/v1/orders/{order_id}/cancel", replies.Cancelled),
-    "adjust": ("POST", "/v1/skus/{sku_id}/stock-adjustments", replies.Adjusted),
-    "put": ("PUT", "/v1/users/{user_id}/cart/items/{sku_id}", replies.InCart),
-    "create": ("POST", "/v1/products", replies.CreatedProduct),
+    "place_order": ("POST", "/v1/orders", response_schemas.Ordered),
+    "charge": ("POST", "/v1/users/{user_id}/point-charges", response_schemas.Charged),
+    "pay": ("POST", "/v1/orders/{order_id}/payments", response_schemas.Paid),
+    "cancel": ("POST", "/v1/orders/{order_id}/cancel", response_schemas.Cancelled),
+    "adjust": ("POST", "/v1/skus/{sku_id}/stock-adjustments", response_schemas.Adjusted),
+    "put": ("PUT", "/v1/users/{user_id}/cart/items/{sku_id}", response_schemas.InCart),
+    "create": ("POST", "/v1/products", response_schemas.CreatedProduct),
 }
 
 
@@ -150,7 +150,7 @@ async def answers(client):
 
 async def test_documented_answers_are_the_real_ones(answers):
     """Each command answers with exactly the members and types that the document shows for it."""
-    documented = {(route.method, route.path): (route.status, route.reply) for route in ROUTES}
+    documented = {(route.method, route.path): (route.status, route.response) for route in ROUTES}
     for name, (method, path, reply) in COMMANDS.items():
         status, shown = documented[method, path]
         answer = answers[name]

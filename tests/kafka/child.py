@@ -11,12 +11,12 @@ import os
 import signal
 import sys
 
-from stockade.shop.resources import SHOP_RESOURCES
-from stockade.shop.wire import encode_command
-from stockade.shop.worker import Worker
+from stockade.kafka.options import KafkaOptions
+from stockade.kafka.worker import KafkaWorker
+from stockade.shop.model.command_codec import COMMAND_CODEC
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
-from stockade.store.positions import Positions
-from stockade.strategies.kafka_options import KafkaOptions
+from stockade.store.consumer_offsets import Positions
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
@@ -47,13 +47,13 @@ class HurtStore(SqlStore):
     hurt = None
     offset_first = None
 
-    async def transact(self, commands, guard, *, deadline, positions=(), decided=None):
+    async def transact(self, commands, guard, *, deadline, offsets=(), on_decided=None):
         """The same, with harm."""
         self.hurt("before")
         if self.offset_first is not None:
-            await self.offset_first.advance(positions)
+            await self.offset_first.advance(offsets)
             self.hurt("offset moved")
-        answers = await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
+        answers = await super().transact(commands, guard, deadline=deadline, offsets=offsets, on_decided=on_decided)
         self.hurt("after")
         return answers
 
@@ -64,15 +64,15 @@ async def main(given):
     database = await Database.open(given["url"])
     store = HurtStore(database, SHOP_RESOURCES, hurt)
     store.hurt = hurt
-    log = KafkaOptions(encode_command, **given["log"])
+    log = KafkaOptions(COMMAND_CODEC, **given["log"])
     if given.get("offset_first"):
         store.offset_first = Positions(database, log.topic)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    worker = Worker(store, log, max_batch=given["max_batch"], report=say)
+    worker = KafkaWorker(store, log, max_batch=given["max_batch"], report=say)
     await worker.run(stop)
     await database.close()
-    say("ended", decided=worker.tally.decided, stale=worker.tally.stale)
+    say("ended", decided=worker.stats.decided, stale=worker.stats.stale)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stockade.lab.servers import drop_database, fresh_database
+from stockade.devservers import drop_database, fresh_database
 from tests.store.conftest import opened, stocked
 
 

@@ -12,10 +12,10 @@ import confluent_kafka
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from stockade.core import Accepted, Busy, Pending, StalePosition, Unknown
-from stockade.shop.resources import SHOP_RESOURCES
+from stockade.core import Accepted, Busy, Pending, StaleOffset, Unknown
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
-from stockade.store.tables import ledger
+from stockade.store.schema.tables import ledger
 from tests.kafka.rig import Process, accepted, rigged
 from tests.waiting import eventually_async
 
@@ -97,7 +97,7 @@ async def test_a_replay_from_the_first_message_changes_nothing(rig):
         async with rig.worker() as worker:
 
             async def replayed():
-                return worker.tally.decided == 66
+                return worker.stats.decided == 66
 
             await eventually_async(replayed, 20)
     assert await rig.positions.read() == consumed
@@ -164,10 +164,10 @@ async def test_three_workers_come_and_go_under_load(rig):
 class Hasty(SqlStore):
     """A store that waits for nothing for longer than half a second."""
 
-    async def transact(self, commands, guard, *, deadline, positions=(), decided=None):
+    async def transact(self, commands, guard, *, deadline, offsets=(), on_decided=None):
         """The same, but for the deadline."""
         soon = min(deadline, time.monotonic() + 0.5)
-        return await super().transact(commands, guard, deadline=soon, positions=positions, decided=decided)
+        return await super().transact(commands, guard, deadline=soon, offsets=offsets, on_decided=on_decided)
 
 
 async def test_a_database_that_is_away_delays_and_loses_nothing(rig):
@@ -176,10 +176,10 @@ async def test_a_database_that_is_away_delays_and_loses_nothing(rig):
     async with rig.strategy() as strategy, rig.worker(Hasty(rig.database, SHOP_RESOURCES)) as worker:
 
         async def at_work():
-            return len(worker.parts) == 3
+            return len(worker.partitions) == 3
 
         async def tried():
-            return worker.tally.retries >= 2
+            return worker.stats.retries >= 2
 
         await eventually_async(at_work)
         held = [await rig.database._writers.acquire() for _ in range(rig.database.pool_size)]
@@ -188,7 +188,7 @@ async def test_a_database_that_is_away_delays_and_loses_nothing(rig):
         for _ in held:
             rig.database._writers.release()
         assert accepted(await placing) == 10
-        assert worker.tally.dead == 0
+        assert worker.stats.dead == 0
     assert await rig.check(commands) == 10
 
 
@@ -198,17 +198,17 @@ class Stumbling(SqlStore):
     calls = 0
     second = None
 
-    async def transact(self, commands, guard, *, deadline, positions=(), decided=None):
+    async def transact(self, commands, guard, *, deadline, offsets=(), on_decided=None):
         """The same, but for the first call."""
         self.calls += 1
         if self.calls == 1:
             self.second = asyncio.Event()
-            decided()
+            on_decided()
             await self.second.wait()
             return [Busy("the database is away")] * len(commands)
-        answers = await super().transact(commands, guard, deadline=deadline, positions=positions, decided=decided)
+        answers = await super().transact(commands, guard, deadline=deadline, offsets=offsets, on_decided=on_decided)
         if self.calls == 2:
-            assert all(isinstance(answer, StalePosition) for answer in answers)
+            assert all(isinstance(answer, StaleOffset) for answer in answers)
             self.second.set()
         return answers
 
@@ -224,8 +224,8 @@ async def test_a_batch_in_flight_is_nothing_without_the_one_before(rig):
             await all_decided(rig, commands)
     assert store.second is not None
     assert store.second.is_set()
-    assert worker.tally.retries == 1
-    assert worker.tally.stale == 0
+    assert worker.stats.retries == 1
+    assert worker.stats.stale == 0
     assert await rig.check(commands) == 100
     versions = await rig.versions("s", commands)
     assert versions == sorted(versions)

@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 
-from stockade.core import Accepted, Busy, NotSupported, Pending, Rejected, RequestReused
+from stockade.core import Accepted, Busy, IdempotencyKeyReused, NotSupported, Pending, Rejected
+from stockade.kafka import replies
 from stockade.shop.commands import CancelOrder
-from stockade.shop.ids import derived_id
-from stockade.strategies import kafka_replies
+from stockade.shop.model.ids import derived_id
 from stockade.strategies.kafka import Kafka
 from tests.kafka.rig import NOW_MS, accepted, rigged
-from tests.store.told import levels
+from tests.store.stock_events import levels
 from tests.waiting import eventually_async
 
 
@@ -54,7 +54,7 @@ async def test_orders_of_several_lines_are_decided_as_a_whole(rig):
     with_a = sum(len(each.lines) == 3 and answer.accepted for each, answer in zip(commands, answers, strict=True))
     assert [await rig.left(sku) for sku in "abc"] == [30 - with_a, 0, 0]
     assert rig.store.stats.deadlocks == 0
-    assert worker.tally.dead == 0
+    assert worker.stats.dead == 0
 
 
 async def test_the_request_id_decides_what_is_the_same(rig):
@@ -67,7 +67,7 @@ async def test_the_request_id_decides_what_is_the_same(rig):
         assert sorted(a.data["balance"] for a in three) == [100, 200, 300]
         order = rig.order()
         (made,) = await rig.place(strategy, [order])
-        with pytest.raises(RequestReused):
+        with pytest.raises(IdempotencyKeyReused):
             await strategy.execute(CancelOrder(order.request_id, "x", NOW_MS, "o", "u1", "other"))
         cancels = [CancelOrder(derived_id("c", n), "f", NOW_MS, made.data["order_id"], None, "") for n in range(5)]
         answers = await asyncio.gather(*(strategy.execute(each) for each in cancels))
@@ -146,7 +146,7 @@ async def test_without_brokers_named_it_says_what_to_set():
 async def test_outcomes_too_large_for_one_message_arrive(rig, monkeypatch, split):
     """120 orders of 100 lines, decided together: every caller hears its own (control: in one message none does)."""
     if not split:
-        monkeypatch.setattr(kafka_replies, "MAX_BYTES", 10**9)
+        monkeypatch.setattr(replies, "MAX_BYTES", 10**9)
     names = [f"{n:03}".rjust(64, "s") for n in range(100)]
     await rig.product(*names, stock=120)
     async with rig.strategy() as strategy:

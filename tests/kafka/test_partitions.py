@@ -48,13 +48,13 @@ class NewFirst:
     def __getattr__(self, name):
         return getattr(self._store, name)
 
-    async def transact(self, commands, guard, *, positions, **options):
+    async def transact(self, commands, guard, *, offsets, **options):
         """See `SqlStore.transact`."""
-        if positions[0].part < OLD:
+        if offsets[0].part < OLD:
             async with asyncio.timeout(LIMIT_S):
                 await self._decided.wait()
-        answers = await self._store.transact(commands, guard, positions=positions, **options)
-        if positions[0].part >= OLD:
+        answers = await self._store.transact(commands, guard, offsets=offsets, **options)
+        if offsets[0].part >= OLD:
             self._decided.set()
         return answers
 

@@ -6,12 +6,13 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.util import await_only
 
-from stockade.core import Accepted, Guard, Position, StalePosition
-from stockade.shop.resources import SHOP_RESOURCES
+from stockade.core import Accepted, Guard, OffsetCommit, StaleOffset
+from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.shop.model.tables import skus
 from stockade.store import SqlStore
-from stockade.store.backends import CommitLost
-from stockade.store.positions import Positions
-from stockade.store.tables import requests, skus
+from stockade.store.consumer_offsets import Positions
+from stockade.store.engine.backends import CommitLost
+from stockade.store.schema.tables import requests
 from tests.store.commands import Blind, Broken, Discover, Take, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.waiting import eventually_async
@@ -39,12 +40,12 @@ async def left(store):
 async def test_the_position_moves_with_the_orders(store, guard):
     """A batch and its position commit together; the next batch goes on from there."""
     here = await Positions(store.database, TOPIC).take(0, 7)
-    assert here == Position(TOPIC, 0, 7, 7, 1)
+    assert here == OffsetCommit(TOPIC, 0, 7, 7, 1)
     first = moved(here, 2)
-    answers = await store.transact([Take(rid(1)), Take(rid(2))], guard, deadline=soon(), positions=[first])
+    answers = await store.transact([Take(rid(1)), Take(rid(2))], guard, deadline=soon(), offsets=[first])
     assert all(isinstance(answer, Accepted) for answer in answers)
     second = moved(first, 1)
-    (answer,) = await store.transact([Take(rid(3))], guard, deadline=soon(), positions=[second])
+    (answer,) = await store.transact([Take(rid(3))], guard, deadline=soon(), offsets=[second])
     assert answer.accepted
     assert await left(store) == (17, 5, 10)
 
@@ -56,10 +57,10 @@ async def test_a_stale_reader_changes_nothing(store, guard):
     zombie = await log.take(0, 0)
     owner = await log.take(0, 0)
     assert owner.epoch == zombie.epoch + 1
-    answers = await store.transact([Take(rid(1)), Take(rid(2))], guard, deadline=soon(), positions=[moved(zombie, 2)])
-    assert [type(answer) for answer in answers] == [StalePosition, StalePosition]
+    answers = await store.transact([Take(rid(1)), Take(rid(2))], guard, deadline=soon(), offsets=[moved(zombie, 2)])
+    assert [type(answer) for answer in answers] == [StaleOffset, StaleOffset]
     assert await left(store) == (20, 2, 0)
-    with pytest.raises(StalePosition):
+    with pytest.raises(StaleOffset):
         await log.advance([moved(zombie, 2)])
     # the control: without positions the same late batch is carried out
     assert all(each.accepted for each in await store.transact([Take(rid(1))], guard, deadline=soon()))
@@ -70,7 +71,7 @@ async def test_replays_move_the_position_too(store):
     takes = [Take(rid(n)) for n in range(3)]
     first = await store.transact(takes, Guard.ROW, deadline=soon())
     here = await Positions(store.database, TOPIC).take(0, 0)
-    again = await store.transact(takes, Guard.ROW, deadline=soon(), positions=[moved(here, 3)])
+    again = await store.transact(takes, Guard.ROW, deadline=soon(), offsets=[moved(here, 3)])
     assert [(each.data, each.replayed) for each in again] == [(each.data, True) for each in first]
     assert await left(store) == (17, 5, 3)
 
@@ -80,7 +81,7 @@ async def test_commands_that_need_more_rows_are_done_before_the_position_moves(d
     store = await stocked(database, "s", "t")
     here = await Positions(database, TOPIC).take(0, 0)
     batch = [Take(rid(1)), Discover(rid(2), wanted=("t",))]
-    answers = await store.transact(batch, Guard.ROW, deadline=soon(), positions=[moved(here, 2)])
+    answers = await store.transact(batch, Guard.ROW, deadline=soon(), offsets=[moved(here, 2)])
     assert [answer.accepted for answer in answers] == [True, True]
     assert await left(store) == (19, 5, 2)
 
@@ -91,11 +92,11 @@ async def test_a_wrong_command_beside_it_lets_no_stale_reader_write(store, guard
     log = Positions(store.database, TOPIC)
     zombie, owner = await log.take(0, 0), await log.take(0, 0)
     good, bad = Take(rid(1)), Take(rid(2), skus=("s" * 300,))
-    answers = await store.transact([good, bad], guard, deadline=soon(), positions=[moved(zombie, 2)])
-    assert [type(answer) for answer in answers] == [StalePosition, ValueError]
+    answers = await store.transact([good, bad], guard, deadline=soon(), offsets=[moved(zombie, 2)])
+    assert [type(answer) for answer in answers] == [StaleOffset, ValueError]
     assert await left(store) == (20, 2, 0)
     # the control: the reader that has the partition writes, and the position waits for the wrong command
-    answers = await store.transact([good, bad], guard, deadline=soon(), positions=[moved(owner, 2)])
+    answers = await store.transact([good, bad], guard, deadline=soon(), offsets=[moved(owner, 2)])
     assert [type(answer) for answer in answers] == [Accepted, ValueError]
     assert await left(store) == (19, 3, 0)
 
@@ -106,7 +107,7 @@ async def test_the_position_waits_for_the_caller_when_a_command_has_no_outcome(s
     log = Positions(store.database, TOPIC)
     move = moved(await log.take(0, 0), 3)
     batch = [Take(rid(1)), bad(rid(2)), Take(rid(3))]
-    answers = await store.transact(batch, Guard.ROW, deadline=soon(), positions=[move])
+    answers = await store.transact(batch, Guard.ROW, deadline=soon(), offsets=[move])
     assert [isinstance(answer, Exception) for answer in answers] == [False, True, False]
     assert await left(store) == (18, 4, 0)
     await log.advance([move])
@@ -119,8 +120,8 @@ async def test_a_stale_reader_is_stopped_in_a_batch_that_fell_apart(store):
     zombie = await log.take(0, 0)
     await log.take(0, 0)
     batch = [Take(rid(1)), Blind(rid(2))]
-    answers = await store.transact(batch, Guard.ROW, deadline=soon(), positions=[moved(zombie, 2)])
-    assert [type(answer) for answer in answers] == [StalePosition, StalePosition]
+    answers = await store.transact(batch, Guard.ROW, deadline=soon(), offsets=[moved(zombie, 2)])
+    assert [type(answer) for answer in answers] == [StaleOffset, StaleOffset]
     assert await left(store) == (20, 2, 0)
 
 
@@ -138,7 +139,7 @@ async def test_a_lost_commit_is_not_taken_for_another_reader(store, monkeypatch)
         return result
 
     monkeypatch.setattr(store.database, "transaction", once_lost)
-    answers = await store.transact([Take(rid(1))], Guard.ROW, deadline=soon(), positions=[moved(here, 1)])
+    answers = await store.transact([Take(rid(1))], Guard.ROW, deadline=soon(), offsets=[moved(here, 1)])
     assert [(answer.accepted, answer.replayed) for answer in answers] == [(True, True)]
     assert await left(store) == (19, 3, 1)
 
@@ -149,8 +150,8 @@ async def test_two_partitions_move_together_or_not_at_all(store):
     one, two = await log.take(0, 0), await log.take(1, 0)
     await log.take(1, 0)
     moves = [moved(two, 1), moved(one, 1)]
-    answers = await store.transact([Take(rid(1)), Take(rid(2))], Guard.ROW, deadline=soon(), positions=moves)
-    assert all(isinstance(answer, StalePosition) for answer in answers)
+    answers = await store.transact([Take(rid(1)), Take(rid(2))], Guard.ROW, deadline=soon(), offsets=moves)
+    assert all(isinstance(answer, StaleOffset) for answer in answers)
     assert await log.read() == {0: 0, 1: 0}
 
 
@@ -163,7 +164,7 @@ async def test_readers_that_take_a_partition_at_once_get_different_epochs(store)
     for each in taken:
         try:
             await log.advance([moved(each, 1)])
-        except StalePosition:
+        except StaleOffset:
             refused += 1
     assert refused == 9
 
@@ -175,9 +176,9 @@ async def test_rewinding_replays_and_stops_the_present_reader(store):
     await log.advance([reader])
     await log.rewind(0, 0)
     answers = await SqlStore(store.database, store._resources.values()).transact(
-        [Take(rid(1))], Guard.ROW, deadline=soon(), positions=[moved(reader, 1)]
+        [Take(rid(1))], Guard.ROW, deadline=soon(), offsets=[moved(reader, 1)]
     )
-    assert isinstance(answers[0], StalePosition)
+    assert isinstance(answers[0], StaleOffset)
     assert (await log.take(0, 99)).old == 0
 
 
@@ -197,10 +198,10 @@ async def test_the_next_batch_waits_for_the_one_before(postgres_database, undone
         store = await stocked(database, "s", "t")
         first = moved(await Positions(database, TOPIC).take(0, 0), 1)
         slow = SqlStore(database, SHOP_RESOURCES, hold)
-        one = asyncio.create_task(slow.transact([Take(rid(1))], Guard.ROW, deadline=soon(), positions=[first]))
+        one = asyncio.create_task(slow.transact([Take(rid(1))], Guard.ROW, deadline=soon(), offsets=[first]))
         await held.wait()
         two = asyncio.create_task(
-            store.transact([Take(rid(2), skus=("t",))], Guard.ROW, deadline=soon(), positions=[moved(first, 1)])
+            store.transact([Take(rid(2), skus=("t",))], Guard.ROW, deadline=soon(), offsets=[moved(first, 1)])
         )
 
         async def waits():
@@ -210,5 +211,5 @@ async def test_the_next_batch_waits_for_the_one_before(postgres_database, undone
         gate.set()
         (answer,), (next_answer,) = await one, await two
         assert isinstance(answer, RuntimeError if undone else Accepted)
-        assert isinstance(next_answer, StalePosition if undone else Accepted)
+        assert isinstance(next_answer, StaleOffset if undone else Accepted)
         assert (await left(store))[2] == (0 if undone else 2)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from stockade.core import Accepted, Rejected, RequestReused
-from stockade.strategies.kafka_replies import MAX_BYTES, decode_replies, encode_replies
+from stockade.core import Accepted, IdempotencyKeyReused, Rejected
+from stockade.kafka.replies import MAX_BYTES, decode_replies, encode_replies
 
 
 def order_of(lines):
@@ -31,8 +31,11 @@ def test_large_outcomes_are_split_below_the_brokers_limit():
 
 def test_every_kind_of_outcome_comes_back_as_it_was():
     """Refusals keep their code, errors their kind."""
-    answers = [(1, Rejected("OUT_OF_STOCK", {"shortages": []}, {"stock:s": 3}, True)), (2, RequestReused("again"))]
+    answers = [
+        (1, Rejected("OUT_OF_STOCK", {"shortages": []}, {"stock:s": 3}, True)),
+        (2, IdempotencyKeyReused("again")),
+    ]
     (message,) = encode_replies(answers)
     (first, (ticket, error)) = decode_replies(message)
     assert first == answers[0]
-    assert (ticket, type(error), str(error)) == (2, RequestReused, "again")
+    assert (ticket, type(error), str(error)) == (2, IdempotencyKeyReused, "again")

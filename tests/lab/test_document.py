@@ -10,9 +10,9 @@ import jsonschema_rs
 import pytest
 
 from stockade.core import Stats
-from stockade.lab.document import SCHEMA, SCHEMA_OF_FAULTS, document
 from stockade.lab.faults import faults
 from stockade.lab.presets import find
+from stockade.lab.reporting.document import SCHEMA, SCHEMA_OF_FAULTS, document
 from tests.lab.test_figures import GOOD, SUBJECT, repeat, summarise
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lab.md").read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def test_json_to_standard_output_is_nothing_but_json(capfd):
     """`--json -` can be piped: the table goes to standard error."""
     import typer
 
-    from stockade.cli_lab import lab
+    from stockade.cli.lab import lab
 
     with pytest.raises(typer.Exit) as left:
         lab(json_to="-", strategies="sequencer", repeats=1)

@@ -2,13 +2,13 @@
 
 import pytest
 
-from stockade.core import Promise
-from stockade.lab.entrant import Entrant, everyone
-from stockade.lab.fault_runner import choose as choose_hurt
+from stockade.core import Guarantees
+from stockade.lab.execution.contender import Entrant, everyone
+from stockade.lab.execution.fault_runner import choose as choose_hurt
+from stockade.lab.execution.plan import Plan, choose
 from stockade.lab.faults import faults
-from stockade.lab.plan import Plan, choose
 from stockade.lab.presets import find
-from stockade.lab.redis_servers import RedisServers
+from stockade.lab.targets.redis_servers import RedisServers
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 
@@ -28,9 +28,9 @@ def test_forms(name):
     """The fenced form promises what the usual one does; the bare one survives no fault that outlives a lease."""
     usual, fenced, bare = entrants(name, f"{name}:fence", f"{name}:bare")
     assert (usual.name, fenced.name, bare.name) == (name, f"{name}:fence", f"{name}:bare")
-    assert usual.promise == fenced.promise == registry.promise(name)
-    assert set(usual.promise.faults) >= {"crash", "pause", "failover", "restart"}
-    assert bare.promise.faults == ("crash",)
+    assert usual.guarantees == fenced.guarantees == registry.guarantees(name)
+    assert set(usual.guarantees.faults) >= {"crash", "pause", "failover", "restart"}
+    assert bare.guarantees.faults == ("crash",)
     made = [each.options(Options()) for each in (usual, fenced, bare)]
     assert [(options.fence, options.bare) for options in made] == [(False, False), (True, False), (False, True)]
 
@@ -39,7 +39,7 @@ def test_everyone_is_every_strategy_and_every_form():
     """The usual run has each strategy once; a run under a fault has the bare forms as its controls."""
     assert [each.name for each in everyone(with_forms=False)] == list(registry.names())
     bare = {each.strategy for each in everyone(with_forms=True) if each.form == "bare"}
-    assert bare == {name for name in registry.names() if registry.promise(name).needs == ("redis",)}
+    assert bare == {name for name in registry.names() if registry.guarantees(name).needs == ("redis",)}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,6 @@ def test_who_is_hurt():
 
 def test_every_fault_is_promised_by_somebody():
     """A fault that no strategy promises to survive proves nothing, and its name is the one that promises use."""
-    promised = {fault for name in registry.names() for fault in registry.promise(name).faults}
+    promised = {fault for name in registry.names() for fault in registry.guarantees(name).faults}
     assert set(faults()) <= promised
-    assert not set(faults()) & set(Promise(faults=()).faults)
+    assert not set(faults()) & set(Guarantees(faults=()).faults)

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from stockade.lab import faults as folder
-from stockade.lab.crew import Team
 from stockade.lab.errors import LabError
+from stockade.lab.execution.executors import Team
+from stockade.lab.execution.fault_harness import Rig
+from stockade.lab.execution.runner import prepare
 from stockade.lab.faults import faults, find
 from stockade.lab.faults.pause import FAULT as PAUSE
-from stockade.lab.ground import open_ground
-from stockade.lab.presets.seed_004 import scene
-from stockade.lab.rig import Rig
-from stockade.lab.runner import prepare
-from stockade.lab.stage import Stage
+from stockade.lab.presets.reference import scene
+from stockade.lab.repeat_names import Stage
+from stockade.lab.targets.target_database import open_ground
 from tests.lab.conftest import by_strategy
 
 HOLDS, BREAKS = ("as promised", 20, 10), ("broken", 21, 9)

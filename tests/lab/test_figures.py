@@ -3,9 +3,9 @@
 import pytest
 
 from stockade.core import Stats
-from stockade.lab.figures import Measured, Subject, percentile, summarise
-from stockade.lab.trial import Violation
-from stockade.lab.verdict import AS_PROMISED, Judgement
+from stockade.lab.execution.repeat_result import Violation
+from stockade.lab.reporting.summary import Measured, Subject, percentile, summarise
+from stockade.lab.reporting.verdict import AS_PROMISED, Judgement
 from tests.lab.trials import right
 
 SUBJECT = Subject("seed-004", "pessimistic", "sqlite", 1, 30, 20)

@@ -7,7 +7,7 @@ import pytest
 from stockade.core import Key
 from stockade.lab import presets as folder
 from stockade.lab.presets import DEFAULT, find, presets
-from stockade.lab.stage import PREFIX, Stage
+from stockade.lab.repeat_names import PREFIX, Stage
 
 EXPECTED = {  # arm: buyers, opening, accepted, left
     "seed-004": (30, 20, 20, 0),

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from stockade.lab.crew import Team
 from stockade.lab.errors import LabError
-from stockade.lab.ground import open_ground
-from stockade.lab.presets.seed_004 import scene
-from stockade.lab.processes import ProcessCrew
-from stockade.lab.runner import prepare
-from stockade.lab.stage import Stage
+from stockade.lab.execution.executors import Team
+from stockade.lab.execution.processes import ProcessCrew
+from stockade.lab.execution.runner import prepare
+from stockade.lab.presets.reference import scene
+from stockade.lab.repeat_names import Stage
+from stockade.lab.targets.target_database import open_ground
 from tests.waiting import eventually
 
 
@@ -84,8 +84,8 @@ def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
     """Nobody is left to let it go on: the kernel ends it."""
     code = """
         import asyncio, os, signal
-        from stockade.lab.processes import WorkerProcess
-        from stockade.lab.worker import Aim
+        from stockade.lab.execution.processes import WorkerProcess
+        from stockade.lab.execution.worker import Aim
         if __name__ == "__main__":
             worker = WorkerProcess("w")
             asyncio.run(worker.ask(Aim("nowhere", 0)))

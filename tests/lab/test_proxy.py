@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from stockade.lab.proxy import HOST, Proxy
+from stockade.devservers.tcp_proxy import HOST, Proxy
 from tests.waiting import eventually_async
 
 SILENCE_S = 0.1

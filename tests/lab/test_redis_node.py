@@ -2,7 +2,7 @@
 
 import pytest
 
-from stockade.lab.redis_node import RedisNode
+from stockade.lab.targets.redis_node import RedisNode
 from stockade.locks import RedisTuning
 from stockade.locks.aio import RedisLocks
 

@@ -7,12 +7,12 @@ import pytest
 from rich.console import Console
 
 from stockade.core import Stats
-from stockade.lab.figures import LogFigures, summarise
-from stockade.lab.ground import open_ground
+from stockade.lab.execution.repeat_result import Violation
 from stockade.lab.presets import find
-from stockade.lab.table import LiveTable
-from stockade.lab.trial import Violation
-from stockade.lab.verdict import BROKEN, Judgement
+from stockade.lab.reporting.summary import LogFigures, summarise
+from stockade.lab.reporting.table import LiveTable
+from stockade.lab.reporting.verdict import BROKEN, Judgement
+from stockade.lab.targets.target_database import open_ground
 from tests.lab.test_figures import GOOD, SUBJECT, repeat
 
 

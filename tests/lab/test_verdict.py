@@ -2,12 +2,12 @@
 
 import pytest
 
-from stockade.core import Promise
-from stockade.lab.verdict import AS_PROMISED, BROKEN, NOT_AS_PROMISED, Observed, judge
+from stockade.core import Guarantees
+from stockade.lab.reporting.verdict import AS_PROMISED, BROKEN, NOT_AS_PROMISED, Observed, judge
 
-FENCED = Promise(faults=("pause",))
-STRONG, UNSAFE = Promise(), Promise(may_oversell=True)
-LOCAL, LAZY = Promise(processes="one"), Promise(may_undersell=True)
+FENCED = Guarantees(faults=("pause",))
+STRONG, UNSAFE = Guarantees(), Guarantees(may_oversell=True)
+LOCAL, LAZY = Guarantees(processes="one"), Guarantees(may_undersell=True)
 CLEAN = {"processes": 1, "repeats": 30, "broken": 0, "short": 0, "deadlocks": 0}
 USUAL = {"bites": True, "wanted_deadlocks": "any"}
 
@@ -55,7 +55,7 @@ CASES = [
 
 @pytest.mark.parametrize(("promise", "seen", "verdict", "kept"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_verdict(promise, seen, verdict, kept):
-    """Figures and a Promise make one verdict, and it is the promised one or not."""
+    """Figures and a Guarantees make one verdict, and it is the promised one or not."""
     judgement = judge(promise, Observed(**{**CLEAN, **USUAL, **seen}))
     assert (judgement.verdict, judgement.kept) == (verdict, kept)
     assert judgement.reason or judgement.verdict == AS_PROMISED, "whoever misses a promise is told why"

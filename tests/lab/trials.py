@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from stockade.core import Accepted, Key, Rejected
-from stockade.lab.load import ACCEPTED, FAILED, REJECTED, Shot
-from stockade.lab.presets.seed_004 import scene
-from stockade.lab.stage import Stage
-from stockade.lab.trial import Amounts, Entry, Evidence, Trial
+from stockade.lab.execution.load import ACCEPTED, FAILED, REJECTED, Shot
+from stockade.lab.execution.repeat_result import Amounts, Entry, Evidence, Trial
+from stockade.lab.presets.reference import scene
+from stockade.lab.repeat_names import Stage
 
 STAGE = Stage("test", 0, buyers=3, stock=2, now_ms=1)
 SCENE = scene(STAGE)

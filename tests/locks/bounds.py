@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from stockade.lab.proxy import Proxy
-from stockade.lab.servers.process import Server
+from stockade.devservers.process import Server
+from stockade.devservers.tcp_proxy import Proxy
 
 FAULTS = ("stopped", "blackholed", "refused")
 SLACK_S = 0.5  # what a call may take beyond its own bound

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import redis
 
-from stockade.lab.servers import redis as recipes
-from stockade.lab.servers.process import HOST, Recipe, free_port
+from stockade.devservers import redis as recipes
+from stockade.devservers.process import HOST, Recipe, free_port
 from tests.waiting import eventually
 
 NODE_TIMEOUT_MS = 1_500

@@ -11,7 +11,7 @@ import redis
 import redis.asyncio
 
 from stockade import locks
-from stockade.lab.servers import Servers
+from stockade.devservers import Servers
 from stockade.locks import aio
 from tests.locks.clusters import start_cluster
 from tests.locks.harness import Interrupt, TaskActor, ThreadActor

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from stockade.core import Guard
-from stockade.lab.servers import drop_database, fresh_database
+from stockade.devservers import drop_database, fresh_database
 from stockade.shop.relay import CONFIRMED, HELD, Policy, Receipt, Relay, SinkDown
 from stockade.store.outbox import Outbox
 from tests.store.commands import Take, rid

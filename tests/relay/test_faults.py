@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stockade.core import Guard
-from stockade.lab.servers import drop_database, fresh_database
+from stockade.devservers import drop_database, fresh_database
 from stockade.store.outbox import Outbox
 from tests.relay.conftest import NOW_MS, Clock, Memory, buy, drain, first_deliveries, relay_over, told
 from tests.store.commands import Take, rid

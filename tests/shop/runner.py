@@ -4,8 +4,8 @@ import asyncio
 import time
 
 from stockade.core import Conflict, Guard
-from stockade.shop.ids import derived_id
-from stockade.shop.resources import SHOP_RESOURCES
+from stockade.shop.model.ids import derived_id
+from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
 
 GUARDS = [Guard.ROW, Guard.VERSION, Guard.TIMESTAMP, Guard.DELTA, Guard.SERIALIZABLE, Guard.ADVISORY]

@@ -8,7 +8,7 @@ from stockade.core import Busy
 from stockade.shop import queries
 from stockade.shop.audit import audit, summary
 from stockade.shop.demo import DemoRefused, create_demo
-from stockade.shop.rules import MAX_AMOUNT
+from stockade.shop.model.limits import MAX_AMOUNT
 from tests.shop.runner import Runner
 from tests.unit.shop.memory import NOW_MS, MemoryShop
 

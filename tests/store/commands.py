@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Insert, Key, Rejected
-from stockade.shop.states import PointsState, StockState
+from stockade.shop.model.states import PointsState, StockState
 
 
 def rid(*parts):

@@ -8,8 +8,8 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, MetaData, Table, sel
 
 from stockade.core import Accepted, Change, Decision, Key, Rejected
 from stockade.store import Resource, SqlStore
-from stockade.store.tables import guarded
-from stockade.store.types import text_id
+from stockade.store.schema.tables import guarded
+from stockade.store.schema.types import text_id
 from stockade.strategies import registry
 from tests.store.commands import rid
 from tests.store.conftest import soon

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from stockade.shop.settings import Settings
+    from stockade.shop.config.settings import Settings
     from stockade.store import Database
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def one_line_errors() -> Iterator[None]:
     from stockade.cli.advice import advice
     from stockade.core import Busy, NotSupported, StockadeError
     from stockade.drivers.failures import describe
-    from stockade.shop.settings import BadSetting
+    from stockade.shop.config.settings import BadSetting
 
     try:
         yield
@@ -80,8 +80,8 @@ def read_settings(config: str | None, pairs: list[str] | None, **flags: object) 
     import os
 
     from stockade.core.secrets import hide_password
-    from stockade.shop.settings import BadSetting
-    from stockade.shop.settings_load import load_settings
+    from stockade.shop.config.load import load_settings
+    from stockade.shop.config.settings import BadSetting
 
     given: dict[str, object] = {}
     written: dict[str, str] = {}
@@ -103,7 +103,7 @@ def require_brokers(settings: "Settings") -> None:
     Raises:
         BadSetting: no brokers are named.
     """
-    from stockade.shop.settings import BadSetting
+    from stockade.shop.config.settings import BadSetting
 
     if not settings.kafka_bootstrap:
         where = "--set kafka_bootstrap=HOST:PORT or STOCKADE_KAFKA_BOOTSTRAP"
@@ -118,8 +118,8 @@ def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[T]
     """
     import asyncio
 
+    from stockade.shop.bootstrap import open_database
     from stockade.shop.schema import require_schema
-    from stockade.shop.wiring import open_database
 
     async def run() -> "T":
         opened = await open_database(settings)

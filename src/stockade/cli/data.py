@@ -17,8 +17,8 @@ from stockade.cli.common import (
 if TYPE_CHECKING:
     from stockade.shop.audit import Summary, Violation
     from stockade.shop.audit.run import Progress
+    from stockade.shop.config.settings import Settings
     from stockade.shop.demo import DemoResult
-    from stockade.shop.settings import Settings
 
 
 def migrate(database: DatabaseOption = None, config: ConfigOption = None, settings: SetOption = None) -> None:
@@ -28,21 +28,21 @@ def migrate(database: DatabaseOption = None, config: ConfigOption = None, settin
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
         before, now = asyncio.run(_migrate(chosen))
-        typer.echo(f"schema {now}: already current" if before == now else f"schema {before or 'none'} -> {now}")
+        typer.echo(f"schema {now}: already current" if before == now else f"schema {before} -> {now}")
 
 
-async def _migrate(settings: "Settings") -> tuple[str | None, str]:
+async def _migrate(settings: "Settings") -> tuple[str, str]:
+    from stockade.shop.bootstrap import open_database
+    from stockade.shop.migrations import SCHEMA
     from stockade.shop.schema import check_file, make_folder, require_known
-    from stockade.shop.wiring import open_database
-    from stockade.store.migrate import migrate as bring
-    from stockade.store.migrate import newest_revision
+    from stockade.store.schema.migrate import shown
 
     make_folder(settings)
     check_file(settings, may_make=True)
     opened = await open_database(settings)
     try:
         await require_known(settings, opened)
-        return await bring(opened), newest_revision()
+        return shown(await SCHEMA.migrate(opened)), shown(SCHEMA.newest())
     finally:
         await opened.close()
 
@@ -78,9 +78,9 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
     from rich.console import Console
     from rich.progress import Progress
 
+    from stockade.shop.bootstrap import open_shop
     from stockade.shop.demo import create_demo
     from stockade.shop.schema import ensure_schema
-    from stockade.shop.wiring import open_shop
 
     async with open_shop(settings, jobs=False, before=partial(ensure_schema, settings)) as shop:
         with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -138,8 +138,8 @@ def audit(
 async def _audit(settings: "Settings", pace: float, show: "Progress") -> "tuple[Summary, list[Violation]]":
     from stockade.shop.audit import LongAudit
     from stockade.shop.audit.run import MAX_WAIT_S
+    from stockade.shop.bootstrap import open_database
     from stockade.shop.schema import require_schema
-    from stockade.shop.wiring import open_database
 
     opened = await open_database(settings, wait_s=MAX_WAIT_S)
     try:

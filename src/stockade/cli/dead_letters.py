@@ -1,7 +1,7 @@
 """`stockade dead-letters`: what could not be delivered or carried out, why, and sending it again.
 
 There are two places: events that a sink refused (`events:N`, in the outbox) and messages of the log that a worker could
-not carry out (`log:N`, in the topic of dead letters). Neighbours: `store.outbox`, `shop.dead_letters`.
+not carry out (`log:N`, in the topic of dead letters). Neighbours: `store.outbox`, `kafka.dead_letters`.
 """
 
 import json
@@ -22,8 +22,8 @@ from stockade.cli.common import (
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
 
-    from stockade.shop.dead_letters import DeadLetter
-    from stockade.shop.settings import Settings
+    from stockade.kafka.dead_letters import DeadLetter
+    from stockade.shop.config.settings import Settings
     from stockade.store import Database
 
     Found = tuple["Letter", DeadLetter | None]
@@ -126,8 +126,8 @@ def send_again(
 
 async def _found(settings: "Settings", opened: "Database", limit: int) -> "list[Found]":
     """All dead letters, those of the log with the message itself."""
-    from stockade.shop.dead_letters import dead_letters, decided
-    from stockade.shop.wiring import log_of
+    from stockade.kafka.dead_letters import dead_letters, decided
+    from stockade.shop.bootstrap import log_of
     from stockade.store.outbox import Outbox
 
     rows: list[Found] = [
@@ -142,9 +142,7 @@ async def _found(settings: "Settings", opened: "Database", limit: int) -> "list[
 
 
 def _of_the_log(letter: "DeadLetter", decided: "Set[str]") -> Letter:
-    from stockade.shop.dead_letters import read
-
-    command, record, name = read(letter), letter.record, f"{LOG}:{letter.number}"
+    command, record, name = letter.command, letter.record, f"{LOG}:{letter.number}"
     key = _text(record.key or b"")
     if command is None:
         state = CUT if letter.cut else OPEN
@@ -154,8 +152,8 @@ def _of_the_log(letter: "DeadLetter", decided: "Set[str]") -> Letter:
 
 
 async def _send(settings: "Settings", opened: "Database", names: "Sequence[str]", limit: int) -> dict[str, int]:
-    from stockade.shop.dead_letters import send_again as put_back
-    from stockade.shop.wiring import log_of
+    from stockade.kafka.dead_letters import send_again as put_back
+    from stockade.shop.bootstrap import log_of
     from stockade.store.outbox import Outbox
 
     found = await _found(settings, opened, limit)

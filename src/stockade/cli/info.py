@@ -30,10 +30,10 @@ def strategies() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from stockade.core import Promise
+    from stockade.core import Guarantees
     from stockade.strategies import registry
 
-    def promised(promise: Promise) -> str:
+    def promised(promise: Guarantees) -> str:
         if promise.may_oversell:
             return "nothing: it must be seen to fail"
         words = ["one process" if promise.processes == "one" else "many processes"]
@@ -44,7 +44,7 @@ def strategies() -> None:
 
     table = Table("strategy", "what it does", "promise", "stands beside", "databases", "needs")
     for name in registry.names():
-        promise = registry.promise(name)
+        promise = registry.guarantees(name)
         needs = ", ".join(promise.needs) or "nothing"
         beside, databases = registry.stands_beside(name), ", ".join(promise.databases)
         table.add_row(name, registry.summary(name), promised(promise), beside, databases, needs)

@@ -1,6 +1,6 @@
 """`stockade locks`: who holds which lock of a Redis server, since when, for how long yet, and who waits.
 
-Neighbours: `stockade.locks.survey` finds the locks in use; docs/locks.md says what the figures mean.
+Neighbours: `stockade.locks.redis.scan` finds the locks in use; docs/locks.md says what the figures mean.
 """
 
 import json
@@ -14,7 +14,7 @@ from stockade.cli.common import FAILED, fail
 
 if TYPE_CHECKING:
     from stockade.locks import LockInfo, RedisLocks
-    from stockade.locks.ask import Holder, Kind
+    from stockade.locks.engine.lock_request import Holder, Kind
 
     Row = tuple[Kind, LockInfo]
 
@@ -55,7 +55,7 @@ def locks(
 
 
 def _break(provider: "RedisLocks", names: list[str]) -> None:
-    from stockade.locks.survey import KINDS
+    from stockade.locks.redis.scan import KINDS
 
     missed = []
     for name in names:
@@ -70,7 +70,7 @@ def _rows(provider: "RedisLocks", names: list[str], max_keys: int) -> "tuple[lis
     """The locks to be shown, and whether these are all there are."""
     if names:
         return [row for name in names for row in _named(provider, name)], True
-    found = provider.survey(max_keys)
+    found = provider.scan(max_keys)
     shown = [(kind, provider.inspect(name, kind)) for kind, name in found.found[:MAX_SHOWN]]
     in_use = [(kind, info) for kind, info in shown if info.holders or info.waiters]  # some ended meanwhile
     return in_use, found.complete and len(found.found) <= MAX_SHOWN
@@ -78,7 +78,7 @@ def _rows(provider: "RedisLocks", names: list[str], max_keys: int) -> "tuple[lis
 
 def _named(provider: "RedisLocks", name: str) -> "list[Row]":
     """Every kind of lock of this name that is in use, or the free mutex."""
-    from stockade.locks.survey import KINDS
+    from stockade.locks.redis.scan import KINDS
 
     all_kinds = [(kind, provider.inspect(name, kind)) for kind in KINDS]
     return [row for row in all_kinds if row[1].holders or row[1].waiters] or all_kinds[:1]

@@ -8,9 +8,9 @@ import time
 import typer
 
 from stockade.core.secrets import hide_password
-from stockade.shop.logs import logger
-from stockade.shop.settings import Settings
-from stockade.shop.strategy_choice import RESOURCES, chosen_strategy
+from stockade.shop.config.settings import Settings
+from stockade.shop.config.strategy_choice import RESOURCES, chosen_strategy
+from stockade.shop.operations.logs import logger
 from stockade.store.guards_in_use import process_name
 
 WAIT_S = 30.0

@@ -19,7 +19,7 @@ from stockade.cli.common import (
 if TYPE_CHECKING:
     import socket
 
-    from stockade.shop.settings import Settings
+    from stockade.shop.config.settings import Settings
 
 
 def serve(
@@ -54,8 +54,8 @@ def _serve(settings: "Settings") -> None:
     Raises:
         BadSetting, Busy, NotSupported: what is wrong.
     """
-    from stockade.shop import logs
-    from stockade.shop.strategy_choice import check, check_servers, overselling
+    from stockade.shop.config.strategy_choice import check, check_servers, overselling
+    from stockade.shop.operations import logs
     from stockade.shop.tokens import token_secret
 
     check(settings)
@@ -74,8 +74,8 @@ def _serve(settings: "Settings") -> None:
 
 def _alone(settings: "Settings") -> None:
     from stockade.cli.ready import Announce
-    from stockade.shop.http.server import run
-    from stockade.shop.process import settle
+    from stockade.shop.http.server.server import run
+    from stockade.shop.operations.tune_gc import settle
 
     def ready(listening: "socket.socket") -> None:
         settle()
@@ -88,9 +88,9 @@ def _together(settings: "Settings") -> None:
     import asyncio
 
     from stockade.cli.ready import Announce
-    from stockade.shop.http.listening import bind
-    from stockade.shop.http.server import try_settings
-    from stockade.shop.http.supervisor import WorkersFailed, supervise
+    from stockade.shop.http.server.server import try_settings
+    from stockade.shop.http.server.sockets import bind
+    from stockade.shop.http.server.supervisor import WorkersFailed, supervise
 
     try_settings(settings)  # before the port is bound
     with bind(settings) as listening:

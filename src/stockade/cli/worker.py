@@ -12,7 +12,7 @@ from stockade.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from stockade.shop.settings import Settings
+    from stockade.shop.config.settings import Settings
 
 
 def worker(database: DatabaseOption = None, config: ConfigOption = None, settings: SetOption = None) -> None:
@@ -38,10 +38,10 @@ async def _work(settings: "Settings") -> None:
     import signal
     from functools import partial
 
-    from stockade.shop import logs
-    from stockade.shop.process import settle
+    from stockade.shop.bootstrap import open_worker
+    from stockade.shop.operations import logs
+    from stockade.shop.operations.tune_gc import settle
     from stockade.shop.schema import require_writable
-    from stockade.shop.wiring import open_worker
 
     require_brokers(settings)
     logs.configure(settings)

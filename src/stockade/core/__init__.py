@@ -3,30 +3,29 @@
 Standard library only. Neighbours: `locks` and `store` build on this; nothing here imports another room.
 """
 
-from stockade.core.command import Command, Rows, Widened, merged_keys
+from stockade.core.command import Command, Rows, WithExtraKeys, merged_keys
 from stockade.core.decision import Accepted, Change, Decision, Delete, Event, Insert, JsonValue, Outcome, Rejected
 from stockade.core.errors import (
     Busy,
     Conflict,
     FenceRefused,
+    IdempotencyKeyReused,
     LockInTransaction,
     LockLost,
     MoreKeys,
     NotSupported,
     Pending,
-    RequestReused,
-    StalePosition,
+    StaleOffset,
     StockadeError,
     Unknown,
 )
-from stockade.core.grant import Grant
 from stockade.core.guard import Guard, GuardKind
 from stockade.core.key import Key, Row
-from stockade.core.position import Position
+from stockade.core.offset_commit import OffsetCommit
 from stockade.core.retry import Backoff
 from stockade.core.stats import Stats
 from stockade.core.store import Store
-from stockade.core.strategy import Promise, Queueing, Strategy
+from stockade.core.strategy import Guarantees, Strategy, SupportsSubmit
 from stockade.core.transaction import in_transaction, refuse_in_transaction
 
 __all__ = [
@@ -40,9 +39,10 @@ __all__ = [
     "Delete",
     "Event",
     "FenceRefused",
-    "Grant",
+    "Guarantees",
     "Guard",
     "GuardKind",
+    "IdempotencyKeyReused",
     "Insert",
     "JsonValue",
     "Key",
@@ -50,22 +50,20 @@ __all__ = [
     "LockLost",
     "MoreKeys",
     "NotSupported",
+    "OffsetCommit",
     "Outcome",
     "Pending",
-    "Position",
-    "Promise",
-    "Queueing",
     "Rejected",
-    "RequestReused",
     "Row",
     "Rows",
-    "StalePosition",
+    "StaleOffset",
     "Stats",
     "StockadeError",
     "Store",
     "Strategy",
+    "SupportsSubmit",
     "Unknown",
-    "Widened",
+    "WithExtraKeys",
     "in_transaction",
     "merged_keys",
     "refuse_in_transaction",

@@ -39,7 +39,7 @@ class Command(Protocol):
         ...
 
 
-class Widened:
+class WithExtraKeys:
     """A command with more keys than it named itself: those it asked for when it was decided."""
 
     def __init__(self, command: Command, keys: Iterable[tuple[str, str]]) -> None:

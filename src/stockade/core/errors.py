@@ -87,21 +87,21 @@ class Pending(StockadeError):
         self.request_id = request_id
 
 
-class StalePosition(StockadeError):
+class StaleOffset(StockadeError):
     """The partition was taken by another reader since, or its position was moved: nothing of the batch was written."""
 
     code = "STALE_POSITION"
     retryable = True
 
 
-class RequestReused(StockadeError):
+class IdempotencyKeyReused(StockadeError):
     """The request id was used before with another content."""
 
     code = "IDEMPOTENCY_KEY_REUSED"
 
 
 class MoreKeys(StockadeError):
-    """A command needs rows that its caller has to protect first; see `Guard.narrow`.
+    """A command needs rows that its caller has to protect first; see `Guard.fail_on_extra_keys`.
 
     Attributes:
         keys: the rows, as (kind, id) pairs.

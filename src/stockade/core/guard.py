@@ -30,16 +30,16 @@ class Guard:
         fences: FENCE only: per key the (token, owner) to install before reading.
         bare_clock: TIMESTAMP only: stamp with the wall clock in ms as the seeds do, so that two writes of the same
             millisecond go unnoticed. Off: the stamp always moves forward.
-        narrow: a command that asks for more rows is answered with MoreKeys instead of getting them: for strategies
-            whose lock is all the protection there is, which have to lock those rows first.
-        unsorted: ROW only, for deadlock experiments: lock row by row in the order the command names its keys.
+        fail_on_extra_keys: answer MoreKeys to a command that asks for more rows, instead of loading them. For
+            strategies whose lock is the only protection: they have to lock those rows first.
+        keep_request_order: ROW only, for deadlock experiments: lock row by row in the order the command names its keys.
     """
 
     kind: GuardKind
     fences: Mapping[Key, tuple[int, str]] = field(default_factory=dict)
     bare_clock: bool = False
-    unsorted: bool = False
-    narrow: bool = False
+    keep_request_order: bool = False
+    fail_on_extra_keys: bool = False
 
     NONE: ClassVar["Guard"]
     ROW: ClassVar["Guard"]

@@ -1,4 +1,4 @@
-"""A strategy chooses where to wait; its Promise says what it claims to survive, and the lab holds it to that."""
+"""A strategy chooses where to wait; its Guarantees says what it claims to survive, and the lab holds it to that."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
@@ -9,7 +9,7 @@ from stockade.core.guard import Guard
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class Guarantees:
     """What a strategy claims; checked by the contract suite and by every lab run.
 
     Attributes:
@@ -35,7 +35,7 @@ class Strategy(Protocol):
     """Where to wait. Start it before the first command, stop it after the last."""
 
     name: ClassVar[str]
-    promise: ClassVar[Promise]
+    guarantees: ClassVar[Guarantees]
 
     @property
     def guard(self) -> Guard:
@@ -52,13 +52,13 @@ class Strategy(Protocol):
             Busy: the wait ended without a turn, or the queue is full; nothing happened.
             Conflict: other writers won every attempt; nothing happened.
             Unknown: the commit's reply was lost; send the same request id again.
-            RequestReused: the request id was used with other content.
+            IdempotencyKeyReused: the request id was used with other content.
         """
         ...
 
 
 @runtime_checkable
-class Queueing(Protocol):
+class SupportsSubmit(Protocol):
     """What a strategy over a log can besides: take a command now and decide it later."""
 
     async def submit(self, command: Command) -> float:

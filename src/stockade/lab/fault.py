@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from stockade.lab.load import Shot
+from stockade.lab.execution.fault_harness import Rig
+from stockade.lab.execution.load import Shot
 from stockade.lab.preset import Scene
-from stockade.lab.rig import Rig
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Fault:
     """A way to be hurt.
 
     Attributes:
-        name: as `Promise.faults` names it.
+        name: as `Guarantees.faults` names it.
         summary: what happens, in one line.
         play: the script of one repeat; the answers of all buyers.
         points: fault points of the store that it is aimed at, one repeat for each.

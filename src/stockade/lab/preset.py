@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stockade.core import Command, Key
-from stockade.lab.stage import Stage
+from stockade.lab.repeat_names import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Arm:
         bites: a strategy without protection must be seen to fail here; else the arm cannot tell.
         one_row: all buyers meet on one row that is there before they come, so that a fault at one concerns all.
         deadlocks: "any": not judged; "none": one deadlock misses the promise; "some": none at all does.
-        unsorted: lock in the order the buyer names the rows, which only `strategies` can do.
+        keep_request_order: lock in the order the buyer names the rows, which only `strategies` can do.
         strategies: the only strategies the arm is meant for; empty for all.
         not_on: databases on which the arm means nothing.
         repeats: measured repeats, unless told otherwise.
@@ -69,7 +69,7 @@ class Arm:
     bites: bool = True
     one_row: bool = True
     deadlocks: str = "any"
-    unsorted: bool = False
+    keep_request_order: bool = False
     strategies: tuple[str, ...] = ()
     not_on: tuple[str, ...] = ()
     repeats: int = 30

@@ -9,7 +9,10 @@ Layout: `port` (the world as the core sees it), `keeper` + `lease` + `renewal` +
 Imports only `stockade.core` and the standard library; a driver is imported by the provider that needs it.
 """
 
-from stockade.locks.ask import Holder, LockInfo
+from stockade.locks.database.mysql import MySQLLocks
+from stockade.locks.database.postgres import PostgresLocks
+from stockade.locks.engine.lease import Detached
+from stockade.locks.engine.lock_request import Holder, LockInfo
 from stockade.locks.errors import (
     LockError,
     LockLost,
@@ -22,12 +25,9 @@ from stockade.locks.errors import (
     WrongLoop,
 )
 from stockade.locks.events import LockEvent
-from stockade.locks.lease import Detached
-from stockade.locks.mysql import MySQLLocks
-from stockade.locks.postgres import PostgresLocks
-from stockade.locks.redisbackend import RedisTuning
-from stockade.locks.redislocks import QuorumLocks, RedisLocks
-from stockade.locks.threads import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock
+from stockade.locks.redis.providers import QuorumLocks, RedisLocks
+from stockade.locks.redis.tuning import RedisTuning
+from stockade.locks.sync_api import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock
 
 __all__ = [
     "Detached",

@@ -5,7 +5,11 @@ async with MemoryLocks() as locks:
         ...
 """
 
-from stockade.locks.ask import Holder, LockInfo
+from stockade.locks.async_api import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock
+from stockade.locks.database.mysql import AioMySQLLocks as MySQLLocks
+from stockade.locks.database.postgres import AioPostgresLocks as PostgresLocks
+from stockade.locks.engine.lease import Detached
+from stockade.locks.engine.lock_request import Holder, LockInfo
 from stockade.locks.errors import (
     LockError,
     LockLost,
@@ -17,13 +21,9 @@ from stockade.locks.errors import (
     WrongLoop,
 )
 from stockade.locks.events import LockEvent
-from stockade.locks.lease import Detached
-from stockade.locks.mysql import AioMySQLLocks as MySQLLocks
-from stockade.locks.postgres import AioPostgresLocks as PostgresLocks
-from stockade.locks.redisbackend import RedisTuning
-from stockade.locks.redislocks import AioQuorumLocks as QuorumLocks
-from stockade.locks.redislocks import AioRedisLocks as RedisLocks
-from stockade.locks.tasks import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock
+from stockade.locks.redis.providers import AioQuorumLocks as QuorumLocks
+from stockade.locks.redis.providers import AioRedisLocks as RedisLocks
+from stockade.locks.redis.tuning import RedisTuning
 
 __all__ = [
     "Detached",

@@ -7,7 +7,7 @@ from typing import Any
 
 from stockade.locks.errors import missing
 from stockade.locks.events import LockEvent
-from stockade.locks.face import ProviderBase
+from stockade.locks.provider_base import ProviderBase
 
 _WAIT_ENDS = ("acquired", "timeout", "cancelled", "failed")
 _HOLD_ENDS = ("released", "lost", "abandoned")

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from stockade.core import Accepted, Command, Rejected, RequestReused
-from stockade.shop import words
+from stockade.core import Accepted, Command, IdempotencyKeyReused, Rejected
 from stockade.shop.commands import ChargePoints, CreateProduct, NewSku
-from stockade.shop.ids import derived_id
+from stockade.shop.model import constants
+from stockade.shop.model.ids import derived_id
 
 Execute = Callable[[Command], Awaitable[Accepted | Rejected]]
 Progress = Callable[[int, int], None]
@@ -114,10 +114,10 @@ async def _there(execute: Execute, command: Command) -> bool:
     """Carry out one command; whether what it makes was there before."""
     try:
         outcome = await execute(command)
-    except RequestReused:
+    except IdempotencyKeyReused:
         return True
     if isinstance(outcome, Rejected):
-        if outcome.code == words.PRODUCT_CONFLICT:
+        if outcome.code == constants.PRODUCT_CONFLICT:
             return True
         raise DemoRefused(f"{command.name} was refused with {outcome.code}: {dict(outcome.data)}")
     return outcome.replayed

@@ -7,7 +7,7 @@ may stand beside what.
 from collections.abc import Sequence
 
 from stockade.core import GuardKind, Strategy
-from stockade.shop.settings import BadSetting, Settings
+from stockade.shop.config.settings import BadSetting, Settings
 from stockade.store.guards_in_use import GuardRefused, Use
 from stockade.store.registration import Registration
 from stockade.strategies import registry

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, insert, literal_column, select, update
 
 from stockade.core import StockadeError
-from stockade.store.database import Database
-from stockade.store.dialect import Dialect
-from stockade.store.tables import guards_in_use, requests
+from stockade.store.engine.database import Database
+from stockade.store.engine.dialect import Dialect
+from stockade.store.schema.tables import guards_in_use, requests
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from stockade.core import Guard, Promise
+from stockade.core import Guarantees, Guard
 from stockade.strategies.base import Retrying
 
 
@@ -14,7 +14,7 @@ class Advisory(Retrying):
     """
 
     name: ClassVar[str] = "advisory"
-    promise: ClassVar[Promise] = Promise(databases=("postgres", "mariadb", "mysql"), order="database")
+    guarantees: ClassVar[Guarantees] = Guarantees(databases=("postgres", "mariadb", "mysql"), order="database")
 
     @property
     def guard(self) -> Guard:

@@ -5,7 +5,7 @@ import random
 import time
 from typing import ClassVar
 
-from stockade.core import Accepted, Command, Conflict, Guard, Promise, Rejected, Store
+from stockade.core import Accepted, Command, Conflict, Guarantees, Guard, Rejected, Store
 from stockade.strategies.options import Options
 
 
@@ -13,7 +13,7 @@ class Base:
     """A strategy without background work. Subclasses name a promise and a guard, and say where to wait."""
 
     name: ClassVar[str]
-    promise: ClassVar[Promise]
+    guarantees: ClassVar[Guarantees]
 
     def __init__(self, store: Store, options: Options | None = None) -> None:
         self.store = store

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from stockade.core import Guard, Promise
+from stockade.core import Guarantees, Guard
 from stockade.strategies.base import Retrying
 
 
@@ -13,7 +13,7 @@ class Conditional(Retrying):
     """
 
     name: ClassVar[str] = "conditional"
-    promise: ClassVar[Promise] = Promise()
+    guarantees: ClassVar[Guarantees] = Guarantees()
 
     @property
     def guard(self) -> Guard:

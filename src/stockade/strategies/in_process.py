@@ -7,13 +7,13 @@ from stockade.core import (
     Accepted,
     Busy,
     Command,
+    Guarantees,
     Guard,
     GuardKind,
     MoreKeys,
-    Promise,
     Rejected,
     Store,
-    Widened,
+    WithExtraKeys,
     merged_keys,
 )
 from stockade.locks import LockTimeout
@@ -32,7 +32,7 @@ class InProcess(Base):
     """
 
     name: ClassVar[str] = "in-process"
-    promise: ClassVar[Promise] = Promise(processes="one", order="fifo", faults=())
+    guarantees: ClassVar[Guarantees] = Guarantees(processes="one", order="fifo", faults=())
 
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)
@@ -40,7 +40,7 @@ class InProcess(Base):
 
     @property
     def guard(self) -> Guard:
-        return Guard(GuardKind.NONE, narrow=True)  # the mutexes are all there is
+        return Guard(GuardKind.NONE, fail_on_extra_keys=True)  # the mutexes are all there is
 
     async def execute(self, command: Command) -> Accepted | Rejected:
         """See `stockade.core.Strategy.execute`."""
@@ -50,7 +50,7 @@ class InProcess(Base):
             try:
                 return await self._locked(wanted, deadline)
             except MoreKeys as more:  # nothing was done: let go, and take the union in order
-                wanted = Widened(wanted, more.keys)
+                wanted = WithExtraKeys(wanted, more.keys)
         return await self._locked(wanted, deadline)
 
     async def _locked(self, command: Command, deadline: float) -> Accepted | Rejected:

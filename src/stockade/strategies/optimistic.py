@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from stockade.core import Guard, GuardKind, Promise
+from stockade.core import Guarantees, Guard, GuardKind
 from stockade.strategies.base import Retrying
 
 
@@ -14,7 +14,7 @@ class Optimistic(Retrying):
     """
 
     name: ClassVar[str] = "optimistic"
-    promise: ClassVar[Promise] = Promise()
+    guarantees: ClassVar[Guarantees] = Guarantees()
 
     @property
     def guard(self) -> Guard:

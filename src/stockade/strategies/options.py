@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from stockade.core import Backoff
-from stockade.strategies.kafka_options import KafkaOptions
+from stockade.kafka.options import KafkaOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Options:
         fence: guard by fencing tokens instead of row versions.
         kafka: where the log of `kafka` is; None: it cannot be used.
         bare: run without the guard that a strategy is right by; the lab's negative control.
-        unsorted: `pessimistic` locks in the order of the request; the lab's deadlock experiment.
+        keep_request_order: `pessimistic` locks in the order of the request; the lab's deadlock experiment.
     """
 
     wait_s: float = 5.0
@@ -36,7 +36,7 @@ class Options:
     fence: bool = False
     kafka: KafkaOptions | None = None
     bare: bool = False
-    unsorted: bool = False
+    keep_request_order: bool = False
 
     def __post_init__(self) -> None:
         if self.wait_s <= 0:

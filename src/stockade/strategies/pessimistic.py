@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from stockade.core import Guard, GuardKind, Promise
+from stockade.core import Guarantees, Guard, GuardKind
 from stockade.strategies.base import Base
 
 
@@ -13,8 +13,8 @@ class Pessimistic(Base):
     """
 
     name: ClassVar[str] = "pessimistic"
-    promise: ClassVar[Promise] = Promise(order="database")
+    guarantees: ClassVar[Guarantees] = Guarantees(order="database")
 
     @property
     def guard(self) -> Guard:
-        return Guard(GuardKind.ROW, unsorted=True) if self.options.unsorted else Guard.ROW
+        return Guard(GuardKind.ROW, keep_request_order=True) if self.options.keep_request_order else Guard.ROW

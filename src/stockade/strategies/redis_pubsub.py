@@ -2,12 +2,12 @@
 
 from typing import ClassVar
 
-from stockade.core import Promise
+from stockade.core import Guarantees
 from stockade.locks.aio import Provider, RedisLocks
-from stockade.strategies.locked import Locked
+from stockade.strategies.lock_based import LockBased
 
 
-class RedisPubsub(Locked):
+class RedisPubsub(LockBased):
     """A fair lock on one Redis server: the releaser hands it to the first waiter and wakes only that one.
 
     Both seeds' subscribing lock (Redisson, lease 1 s), with a queue, fencing tokens and a poll as safety net; a
@@ -15,7 +15,7 @@ class RedisPubsub(Locked):
     """
 
     name: ClassVar[str] = "redis-pubsub"
-    promise: ClassVar[Promise] = Promise(
+    guarantees: ClassVar[Guarantees] = Guarantees(
         faults=("crash", "pause", "failover", "restart"), order="fifo", needs=("redis",)
     )
     lease_s: ClassVar[float] = 1.0

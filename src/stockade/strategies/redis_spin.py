@@ -2,12 +2,12 @@
 
 from typing import ClassVar
 
-from stockade.core import Promise
+from stockade.core import Guarantees
 from stockade.locks.aio import Provider, RedisLocks
-from stockade.strategies.locked import Locked
+from stockade.strategies.lock_based import LockBased
 
 
-class RedisSpin(Locked):
+class RedisSpin(LockBased):
     """A lock on one Redis server, polled every 10 ms with jitter; a version check protects the row.
 
     Seed 004's spin lock (Lettuce SETNX, TTL 3000 ms, retry 10 ms), with an owner's token, a bounded wait, and a
@@ -15,7 +15,7 @@ class RedisSpin(Locked):
     """
 
     name: ClassVar[str] = "redis-spin"
-    promise: ClassVar[Promise] = Promise(faults=("crash", "pause", "failover", "restart"), needs=("redis",))
+    guarantees: ClassVar[Guarantees] = Guarantees(faults=("crash", "pause", "failover", "restart"), needs=("redis",))
     lease_s: ClassVar[float] = 3.0
     fair: ClassVar[bool] = False
 

@@ -2,12 +2,12 @@
 
 from typing import ClassVar
 
-from stockade.core import Promise
+from stockade.core import Guarantees
 from stockade.locks.aio import Provider, QuorumLocks
-from stockade.strategies.locked import Locked
+from stockade.strategies.lock_based import LockBased
 
 
-class Redlock(Locked):
+class Redlock(LockBased):
     """A lock on the majority of 3 or more independent Redis servers; a version check or the token protects the row.
 
     What seed 000 calls RedLock and configured with one server, with the quorum that the name means
@@ -15,7 +15,7 @@ class Redlock(Locked):
     """
 
     name: ClassVar[str] = "redlock"
-    promise: ClassVar[Promise] = Promise(faults=("crash", "pause", "failover", "restart"), needs=("redis",))
+    guarantees: ClassVar[Guarantees] = Guarantees(faults=("crash", "pause", "failover", "restart"), needs=("redis",))
     lease_s: ClassVar[float] = 3.0
     fair: ClassVar[bool] = False
     servers: ClassVar[int] = 3

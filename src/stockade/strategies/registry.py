@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from uuid import uuid4
 
-from stockade.core import GuardKind, Promise, Store, Strategy
+from stockade.core import Guarantees, GuardKind, Store, Strategy
 from stockade.strategies.advisory import Advisory
 from stockade.strategies.base import Base
 from stockade.strategies.conditional import Conditional
 from stockade.strategies.in_process import InProcess
 from stockade.strategies.kafka import Kafka
-from stockade.strategies.locked import Locked
+from stockade.strategies.lock_based import LockBased
 from stockade.strategies.optimistic import Optimistic
 from stockade.strategies.options import Options
 from stockade.strategies.pessimistic import Pessimistic
@@ -60,9 +60,9 @@ def find(name: str) -> type[Base]:
         raise ValueError(f"unknown strategy {name!r}; there are: {', '.join(STRATEGIES)}") from None
 
 
-def promise(name: str) -> Promise:
+def guarantees(name: str) -> Guarantees:
     """What a strategy claims."""
-    return find(name).promise
+    return find(name).guarantees
 
 
 def summary(name: str) -> str:
@@ -83,7 +83,7 @@ def compatibility(strategies: Sequence[Strategy]) -> str:
     """
     if all(each.guard.composes for each in strategies):
         return COMPOSES
-    if any(each.promise.processes == "one" for each in strategies):
+    if any(each.guarantees.processes == "one" for each in strategies):
         return f"{_ALONE}{uuid4().hex}"
     return ",".join(sorted(map(_same, strategies)))
 
@@ -91,9 +91,9 @@ def compatibility(strategies: Sequence[Strategy]) -> str:
 def stands_beside(name: str) -> str:
     """What processes under this strategy may stand beside on one database, with its usual guard, in a few words."""
     kind = find(name)
-    if kind.promise.may_oversell:
+    if kind.guarantees.may_oversell:
         return "controls like it, all started with --allow-overselling"
-    if kind.promise.processes == "one":
+    if kind.guarantees.processes == "one":
         return "nothing, not even itself"
     if _composes(name):
         return "all that compose (row, version, delta, serializable)"
@@ -119,13 +119,13 @@ def works_beside(strategies: str, compatibility: str) -> str:
 
 def oversells(strategy: Strategy) -> bool:
     """Whether nothing protects the rows: no guard, and no promise to be the only process."""
-    return strategy.guard.kind is GuardKind.NONE and strategy.promise.processes != "one"
+    return strategy.guard.kind is GuardKind.NONE and strategy.guarantees.processes != "one"
 
 
 def _composes(name: str) -> bool:
     """Whether the usual guard of a strategy composes."""
     kind = find(name)
-    if kind.promise.processes == "one":
+    if kind.guarantees.processes == "one":
         return False
     usual = object.__new__(kind)  # the guard follows from the parameters alone, so no store is needed to ask for it
     usual.options = Options()
@@ -136,7 +136,7 @@ def _same(strategy: Strategy) -> str:
     """Name, guard, and the lock servers without user and password: the credentials may change while they run."""
     guard = strategy.guard
     words = [strategy.name, guard.kind.value, *(["bare clock"] if guard.bare_clock else [])]
-    if isinstance(strategy, Locked):
+    if isinstance(strategy, LockBased):
         servers = sorted(url.rpartition("@")[2].partition("?")[0] for url in strategy.options.redis)
         words.append(hashlib.blake2b("\n".join(servers).encode(), digest_size=8).hexdigest())
     return ":".join(words)

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from stockade.core import Guard, Promise
+from stockade.core import Guarantees, Guard
 from stockade.strategies.base import Retrying
 
 
@@ -14,7 +14,7 @@ class Serializable(Retrying):
     """
 
     name: ClassVar[str] = "serializable"
-    promise: ClassVar[Promise] = Promise()
+    guarantees: ClassVar[Guarantees] = Guarantees()
 
     @property
     def guard(self) -> Guard:

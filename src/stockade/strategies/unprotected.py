@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from stockade.core import Guard, Promise
+from stockade.core import Guarantees, Guard
 from stockade.strategies.base import Base
 
 
@@ -13,7 +13,7 @@ class Unprotected(Base):
     """
 
     name: ClassVar[str] = "unprotected"
-    promise: ClassVar[Promise] = Promise(may_oversell=True, faults=())
+    guarantees: ClassVar[Guarantees] = Guarantees(may_oversell=True, faults=())
 
     @property
     def guard(self) -> Guard:

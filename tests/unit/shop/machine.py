@@ -20,7 +20,7 @@ from stockade.shop.commands import (
     PlaceOrder,
     SetCartItem,
 )
-from stockade.shop.ids import derived_id
+from stockade.shop.model.ids import derived_id
 from tests.unit.shop.memory import NOW_MS, order_lines
 from tests.unit.shop.model import Model
 

@@ -68,7 +68,7 @@ def test_an_ended_order_cannot_be_cancelled(shop):
 
 def test_a_refund_is_owed_whatever_the_limits(shop):
     """A balance that has grown to its limit meanwhile still takes the refund."""
-    from stockade.shop.rules import MAX_AMOUNT
+    from stockade.shop.model.limits import MAX_AMOUNT
 
     order_id = shop.buy("u", ("a", 10))
     shop.charge("u", MAX_AMOUNT - 10_000)

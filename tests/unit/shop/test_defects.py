@@ -6,7 +6,7 @@ Those that concern the domain; transport, locks and events have theirs beside th
 import pytest
 
 from stockade.shop.commands import ChargePoints, PlaceOrder
-from stockade.shop.rules import MAX_AMOUNT
+from stockade.shop.model.limits import MAX_AMOUNT
 from tests.unit.shop.memory import MemoryShop, order_lines
 
 

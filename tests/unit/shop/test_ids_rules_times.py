@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stockade.shop import rules
-from stockade.shop.ids import TIME_DIGITS, derived_id, fingerprint_of, new_request_id, request_id_of
-from stockade.shop.times import rfc3339
+from stockade.shop.model import limits
+from stockade.shop.model.ids import TIME_DIGITS, derived_id, fingerprint_of, new_request_id, request_id_of
+from stockade.shop.model.timestamps import rfc3339
 
 ID = re.compile(r"[0-9a-f]{32}\Z")
 KEY = "019e8a5b-3c7d-7000-8000-0123456789ab"  # a version-7 UUID
@@ -104,27 +104,27 @@ def test_times(at_ms, text):
 
 def test_checks_at_their_bounds():
     """The bounds are allowed, one beyond is not."""
-    assert rules.amount_problem("amount", 1) is rules.amount_problem("amount", rules.MAX_AMOUNT) is None
-    assert rules.amount_problem("amount", 0)
-    assert rules.amount_problem("amount", rules.MAX_AMOUNT + 1)
-    assert rules.quantity_problem("quantity", rules.MAX_QUANTITY) is None
-    assert rules.quantity_problem("quantity", 0)
-    assert rules.text_problem("reason", "", 3, least=0) is None
-    assert rules.text_problem("name", "", 3)
-    assert rules.text_problem("name", "four", 3)
-    assert rules.id_problem("id", "주문 1") is None
-    assert rules.id_problem("id", "x" * 64) is None
-    assert "65" in rules.id_problem("id", "x" * 65)
+    assert limits.amount_problem("amount", 1) is limits.amount_problem("amount", limits.MAX_AMOUNT) is None
+    assert limits.amount_problem("amount", 0)
+    assert limits.amount_problem("amount", limits.MAX_AMOUNT + 1)
+    assert limits.quantity_problem("quantity", limits.MAX_QUANTITY) is None
+    assert limits.quantity_problem("quantity", 0)
+    assert limits.text_problem("reason", "", 3, least=0) is None
+    assert limits.text_problem("name", "", 3)
+    assert limits.text_problem("name", "four", 3)
+    assert limits.id_problem("id", "주문 1") is None
+    assert limits.id_problem("id", "x" * 64) is None
+    assert "65" in limits.id_problem("id", "x" * 65)
 
 
 def test_repeated_skus_are_named():
     """All of them, once each."""
     lines = [(sku, 1) for sku in ("b", "a", "b", "c", "a", "b")]
-    assert rules.lines_problem(lines).endswith("repeated: a, b")
-    assert rules.lines_problem(lines[:2]) is None
+    assert limits.lines_problem(lines).endswith("repeated: a, b")
+    assert limits.lines_problem(lines[:2]) is None
 
 
 def test_the_largest_order_fits_the_database():
     """The bounds keep every sum inside 64 bits, and what JSON readers take for exact inside 53."""
-    assert rules.MAX_AMOUNT * rules.MAX_QUANTITY < 2**63
-    assert rules.MAX_AMOUNT < 2**53
+    assert limits.MAX_AMOUNT * limits.MAX_QUANTITY < 2**63
+    assert limits.MAX_AMOUNT < 2**53

@@ -2,8 +2,8 @@
 
 from structlog.testing import capture_logs
 
-from stockade.shop.job_log import JobLog
-from stockade.shop.jobs import Round
+from stockade.shop.operations.job_log import JobLog
+from stockade.shop.operations.jobs import Round
 
 
 def test_an_outage_is_two_lines():

@@ -4,7 +4,7 @@ import pytest
 
 from stockade.core import Key
 from stockade.shop.commands import PlaceOrder
-from stockade.shop.rules import MAX_AMOUNT, MAX_LINES, MAX_QUANTITY, MAX_RESERVE_MS
+from stockade.shop.model.limits import MAX_AMOUNT, MAX_LINES, MAX_QUANTITY, MAX_RESERVE_MS
 from tests.unit.shop.memory import MemoryShop, order_lines
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from stockade.core import Key
 from stockade.shop.commands import CreateProduct, NewSku, RemoveCartItem, SetCartItem
-from stockade.shop.rules import MAX_AMOUNT, MAX_QUANTITY, MAX_SKUS, MAX_STOCK
+from stockade.shop.model.limits import MAX_AMOUNT, MAX_QUANTITY, MAX_SKUS, MAX_STOCK
 
 
 def test_the_first_charge_opens_the_account(shop):

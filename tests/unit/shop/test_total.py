@@ -17,7 +17,7 @@ from stockade.shop.commands import (
     RemoveCartItem,
     SetCartItem,
 )
-from stockade.shop.states import LineState, OrderState, PaymentState, PointsState, StockState
+from stockade.shop.model.states import LineState, OrderState, PaymentState, PointsState, StockState
 
 # mostly what can be accepted, else nothing but the checks of the content would be reached
 NUMBERS = st.one_of(*[st.integers(1, 9)] * 6, st.integers(-3, 30), st.integers(-(2**70), 2**70))

@@ -7,7 +7,7 @@ that a report stays readable. Invariants I1 to I6 of the reliability page; a new
 from collections.abc import Callable, Iterator
 
 from stockade.lab.checks import conservation, count, exactly_once, ledger_chain, oversell, same_answer, unexpected
-from stockade.lab.trial import Trial, Violation
+from stockade.lab.execution.repeat_result import Trial, Violation
 
 CHECKS: tuple[Callable[[Trial], Iterator[Violation]], ...] = (
     oversell.check,

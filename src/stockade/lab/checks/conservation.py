@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from stockade.core import Key
-from stockade.lab.trial import Trial, Violation
+from stockade.lab.execution.repeat_result import Trial, Violation
 
 
 def check(trial: Trial) -> Iterator[Violation]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stockade.lab.trial import Trial, Violation
+from stockade.lab.execution.repeat_result import Trial, Violation
 
 
 def check(trial: Trial) -> Iterator[Violation]:

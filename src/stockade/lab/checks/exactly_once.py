@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from stockade.lab.load import ACCEPTED, FAILED, REJECTED, Shot
-from stockade.lab.trial import Trial, Violation
+from stockade.lab.execution.load import ACCEPTED, FAILED, REJECTED, Shot
+from stockade.lab.execution.repeat_result import Trial, Violation
 
 ORDER = "place_order"
 

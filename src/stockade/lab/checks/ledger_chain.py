@@ -6,7 +6,7 @@ Every lost update is caught at its place: two entries carry the same version.
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from stockade.lab.trial import Entry, Trial, Violation
+from stockade.lab.execution.repeat_result import Entry, Trial, Violation
 
 
 def check(trial: Trial) -> Iterator[Violation]:

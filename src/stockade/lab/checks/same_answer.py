@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from stockade.lab.load import FAILED
-from stockade.lab.trial import Trial, Violation
+from stockade.lab.execution.load import FAILED
+from stockade.lab.execution.repeat_result import Trial, Violation
 
 
 def check(trial: Trial) -> Iterator[Violation]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from stockade.lab.load import REJECTED
-from stockade.lab.trial import Trial, Violation
+from stockade.lab.execution.load import REJECTED
+from stockade.lab.execution.repeat_result import Trial, Violation
 
 
 def check(trial: Trial) -> Iterator[Violation]:

@@ -6,10 +6,10 @@ become of it; its locks must come free by themselves.
 
 import signal
 
+from stockade.lab.execution.fault_harness import Rig
+from stockade.lab.execution.load import Shot
 from stockade.lab.fault import Fault
-from stockade.lab.load import Shot
 from stockade.lab.preset import Scene
-from stockade.lab.rig import Rig
 
 
 async def play(rig: Rig, scene: Scene) -> list[Shot]:

@@ -5,10 +5,10 @@ replica is promoted and takes over the address. It grants again, and its counter
 last that the holder's majority needs fails over, and those it did not reach come back, as in `restart`.
 """
 
+from stockade.lab.execution.fault_harness import Rig
+from stockade.lab.execution.load import Shot
 from stockade.lab.fault import Fault
-from stockade.lab.load import Shot
 from stockade.lab.preset import Scene
-from stockade.lab.rig import Rig
 from stockade.locks.aio import Provider, QuorumLocks, RedisLocks
 
 

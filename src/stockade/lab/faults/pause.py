@@ -5,10 +5,10 @@ reliability page; Kleppmann, "How to do distributed locking", 2016). Stopped onc
 between reading and writing.
 """
 
+from stockade.lab.execution.fault_harness import Rig
+from stockade.lab.execution.load import Shot
 from stockade.lab.fault import Fault
-from stockade.lab.load import Shot
 from stockade.lab.preset import Scene
-from stockade.lab.rig import Rig
 
 
 async def play(rig: Rig, scene: Scene) -> list[Shot]:

@@ -5,10 +5,10 @@ three had said yes, one of them forgets, the third was away, and the next buyer 
 the "delayed restart" of antirez.com/news/101).
 """
 
+from stockade.lab.execution.fault_harness import Rig
+from stockade.lab.execution.load import Shot
 from stockade.lab.fault import Fault
-from stockade.lab.load import Shot
 from stockade.lab.preset import Scene
-from stockade.lab.rig import Rig
 
 
 async def play(rig: Rig, scene: Scene) -> list[Shot]:

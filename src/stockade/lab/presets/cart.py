@@ -8,7 +8,7 @@ rows are taken in order. In the other arm some may give up: PostgreSQL looks for
 import random
 
 from stockade.lab.preset import Arm, Preset, Scene
-from stockade.lab.stage import Stage
+from stockade.lab.repeat_names import Stage
 
 PRODUCTS = 100
 LINES = 3
@@ -49,7 +49,7 @@ PRESET = Preset(
             stock=3000,
             one_row=False,
             deadlocks="some",
-            unsorted=True,
+            keep_request_order=True,
             strategies=("pessimistic",),
             not_on=("sqlite",),
             repeats=5,

@@ -2,7 +2,7 @@
 
 from stockade.core import Key
 from stockade.lab.preset import Arm, Preset, Scene
-from stockade.lab.stage import Stage
+from stockade.lab.repeat_names import Stage
 
 AMOUNT = 100
 

@@ -6,7 +6,7 @@ The account does not exist before: ten first charges at once meet on a row that 
 
 from stockade.core import Key
 from stockade.lab.preset import Arm, Preset, Scene
-from stockade.lab.stage import Stage
+from stockade.lab.repeat_names import Stage
 
 AMOUNT = 10_000
 

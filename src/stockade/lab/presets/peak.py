@@ -4,7 +4,7 @@ Right is 100 orders paid, 400 OUT_OF_STOCK. The seed's own system sold 103 to 19
 """
 
 from stockade.lab.preset import Arm, Preset
-from stockade.lab.presets.seed_000_last_unit import scene
+from stockade.lab.presets.last_unit import scene
 
 PRESET = Preset(
     "peak",

@@ -5,7 +5,7 @@ Each order takes a product of its own, so that the account is the only row the t
 
 from stockade.core import Key
 from stockade.lab.preset import Arm, Preset, Scene
-from stockade.lab.stage import Stage
+from stockade.lab.repeat_names import Stage
 
 PRICE = 100
 MOST = 100  # SKUs that one product may have

@@ -7,8 +7,8 @@ the command line, HTTP and the lab report what it finds.
 
 from sqlalchemy import Connection
 
-from stockade.shop.audit.finding import Scope, Violation
 from stockade.shop.audit.plan import SCREENS, UNSCREENED
+from stockade.shop.audit.rule import Scope, Violation
 from stockade.shop.audit.rules import RULES
 from stockade.shop.audit.run import LongAudit
 from stockade.shop.audit.summary import Summary, summary

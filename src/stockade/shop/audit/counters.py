@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal, or_, select, union_all
 
-from stockade.shop.audit.finding import Scope, Violation
+from stockade.shop.audit.rule import Scope, Violation
 from stockade.shop.audit.together import one, summed, together
-from stockade.shop.resources import ORDER, PAYMENT, POINTS, STOCK
-from stockade.store.resource import Resource
-from stockade.store.tables import ledger
+from stockade.shop.model.resources import ORDER, PAYMENT, POINTS, STOCK
+from stockade.store.schema.resource import Resource
+from stockade.store.schema.tables import ledger
 
 COUNTED = (STOCK, POINTS)
 CHUNK = 500  # ids in one statement

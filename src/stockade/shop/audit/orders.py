@@ -17,14 +17,15 @@ from sqlalchemy import (
     select,
 )
 
-from stockade.shop import words
-from stockade.shop.audit.finding import Scope, Violation
+from stockade.shop.audit.rule import Scope, Violation
 from stockade.shop.audit.together import one, together
-from stockade.store.tables import ledger, order_lines, orders
+from stockade.shop.model import constants
+from stockade.shop.model.tables import order_lines, orders
+from stockade.store.schema.tables import ledger
 
-MOVES = (words.RESERVE, words.DEDUCT, words.RELEASE, words.RESTORE)
-FIRST = case((orders.c.pay == words.POINTS, words.PAID), else_=words.RESERVED)
-OVER = (words.CANCELLED, words.EXPIRED)
+MOVES = (constants.RESERVE, constants.DEDUCT, constants.RELEASE, constants.RESTORE)
+FIRST = case((orders.c.pay == constants.POINTS, constants.PAID), else_=constants.RESERVED)
+OVER = (constants.CANCELLED, constants.EXPIRED)
 BEYOND = literal_column(str(2**62), BigInteger)  # more than any quantity
 
 
@@ -49,8 +50,8 @@ def illegal_step(conn: Connection, scope: Scope) -> Iterator[Violation]:
     steps = _steps()
     before = func.coalesce(steps.c.before, FIRST)
     legal = or_(
-        and_(before == words.RESERVED, steps.c.note.in_([words.PAID, *OVER])),
-        and_(before == words.PAID, steps.c.note == words.CANCELLED),
+        and_(before == constants.RESERVED, steps.c.note.in_([constants.PAID, *OVER])),
+        and_(before == constants.PAID, steps.c.note == constants.CANCELLED),
     )
     statement = (
         select(orders.c.id, before, steps.c.note).join_from(steps, orders, orders.c.id == steps.c.row_id).where(~legal)
@@ -75,26 +76,26 @@ def order_status(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
 def paid_deducted_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Of each line of a PAID order exactly its quantity was deducted, in one entry, and nothing is reserved."""
-    lines = Lines(orders.c.status == words.PAID)
+    lines = Lines(orders.c.status == constants.PAID)
     wrong = or_(
         lines.sum("delta") != -lines.least,
         lines.sum("delta") != -lines.most,
         lines.sum("held") != 0,
-        lines.sum(words.DEDUCT) != 1,
-        lines.sum(words.RESTORE) != 0,
+        lines.sum(constants.DEDUCT) != 1,
+        lines.sum(constants.RESTORE) != 0,
     )
     yield from lines.found(conn, scope, "paid-deducted-once", wrong)
 
 
 def reserved_held_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Of each line of a RESERVED order exactly its quantity is reserved, in one entry, and nothing was deducted."""
-    lines = Lines(orders.c.status == words.RESERVED)
+    lines = Lines(orders.c.status == constants.RESERVED)
     wrong = or_(
         lines.sum("delta") != 0,
         lines.sum("held") != lines.least,
         lines.sum("held") != lines.most,
-        lines.sum(words.RESERVE) != 1,
-        lines.sum(words.DEDUCT) != 0,
+        lines.sum(constants.RESERVE) != 1,
+        lines.sum(constants.DEDUCT) != 0,
     )
     yield from lines.found(conn, scope, "reserved-held-once", wrong)
 
@@ -103,8 +104,8 @@ def restored_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """Each line of a CANCELLED or EXPIRED order took what it took once, and gave it back once."""
     lines = Lines(orders.c.status.in_(OVER))
     paid = func.max(lines.both.c.payment_id) != ""
-    sold_and_back = and_(lines.sum(words.DEDUCT) == 1, lines.sum(words.RESTORE) == 1)
-    held_and_freed = and_(lines.sum(words.RESERVE) == 1, lines.sum(words.RELEASE) == 1)
+    sold_and_back = and_(lines.sum(constants.DEDUCT) == 1, lines.sum(constants.RESTORE) == 1)
+    held_and_freed = and_(lines.sum(constants.RESERVE) == 1, lines.sum(constants.RELEASE) == 1)
     wrong = or_(
         lines.sum("delta") != 0,
         lines.sum("held") != 0,

@@ -5,10 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, case, func, or_, select
 
-from stockade.shop import words
-from stockade.shop.audit.finding import Scope, Violation
+from stockade.shop.audit.rule import Scope, Violation
 from stockade.shop.audit.together import one, together
-from stockade.store.tables import ledger, orders, payments
+from stockade.shop.model import constants
+from stockade.shop.model.tables import orders, payments
+from stockade.store.schema.tables import ledger
 
 NONE = "none"
 
@@ -16,8 +17,8 @@ NONE = "none"
 def payment_of_order(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """A PAID order has one APPROVED payment of its total, a cancelled paid one a CANCELLED payment, others none."""
     expected = case(
-        (orders.c.status == words.PAID, words.APPROVED),
-        (and_(orders.c.status == words.CANCELLED, orders.c.payment_id != ""), words.CANCELLED),
+        (orders.c.status == constants.PAID, constants.APPROVED),
+        (and_(orders.c.status == constants.CANCELLED, orders.c.payment_id != ""), constants.CANCELLED),
         else_=NONE,
     )
     actual = func.coalesce(payments.c.status, NONE)
@@ -55,11 +56,11 @@ def points_of_payment(conn: Connection, scope: Scope) -> Iterator[Violation]:
         payments.c.user_id,
         payments.c.id.label("payment_id"),
         payments.c.amount,
-        case((payments.c.status == words.CANCELLED, 1), else_=0).label("cancelled"),
+        case((payments.c.status == constants.CANCELLED, 1), else_=0).label("cancelled"),
         one("payments"),
-    ).where(payments.c.method == words.POINTS)
+    ).where(payments.c.method == constants.POINTS)
     both = together(paid, _moves())
-    total, uses, refunds = (func.sum(both.c[name]) for name in ("delta", words.USE, words.REFUND))
+    total, uses, refunds = (func.sum(both.c[name]) for name in ("delta", constants.USE, constants.REFUND))
     amount, cancelled = func.sum(both.c.amount), func.sum(both.c.cancelled) > 0
     once = case((amount > 0, 1), else_=0)
     expected = case((cancelled, 0), else_=-amount)
@@ -70,7 +71,7 @@ def points_of_payment(conn: Connection, scope: Scope) -> Iterator[Violation]:
         .having(func.sum(both.c.payments) > 0, wrong)
     )
     for id_, user_id, should, delta, used, refunded in scope.rows(conn, statement):
-        found = f"{delta} by {used} x {words.USE}, {refunded} x {words.REFUND}"
+        found = f"{delta} by {used} x {constants.USE}, {refunded} x {constants.REFUND}"
         yield Violation("points-of-payment", f"payment:{id_} points:{user_id}", int(should), found)
 
 
@@ -89,7 +90,7 @@ def stray_points(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
 def _moves() -> Select[Any]:
     """What each entry of an order did to an account, and 1 under the name of its own note."""
-    notes = [case((ledger.c.note == note, 1), else_=0).label(note) for note in (words.USE, words.REFUND)]
+    notes = [case((ledger.c.note == note, 1), else_=0).label(note) for note in (constants.USE, constants.REFUND)]
     return select(ledger.c.ref.label("id"), ledger.c.row_id.label("user_id"), ledger.c.delta, *notes).where(
-        ledger.c.kind == "points", ledger.c.note.in_([words.USE, words.REFUND])
+        ledger.c.kind == "points", ledger.c.note.in_([constants.USE, constants.REFUND])
     )

@@ -4,7 +4,7 @@ Neighbours: `audit` takes the steps one after the other, `run` some at once, wit
 """
 
 from stockade.shop.audit import orders
-from stockade.shop.audit.finding import Rule
+from stockade.shop.audit.rule import Rule
 from stockade.shop.audit.screen import Screen
 from stockade.shop.audit.screens_of_requests import BY_REQUEST, BY_STOCK_EVENT
 from stockade.shop.audit.screens_of_rows import BY_LINE, BY_PAYMENT, BY_ROW, BY_VERSION

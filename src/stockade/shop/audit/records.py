@@ -22,22 +22,23 @@ from sqlalchemy import (
     union_all,
 )
 
-from stockade.shop import words
-from stockade.shop.audit.finding import Scope, Violation
+from stockade.shop.audit.rule import Scope, Violation
 from stockade.shop.audit.together import one, summed, together
+from stockade.shop.model import constants
+from stockade.shop.model.tables import orders, payments
 from stockade.shop.queries.recorded import refused, refused_order
 from stockade.store.outbox import PURGED
-from stockade.store.tables import ledger, marks, orders, outbox, payments, requests
+from stockade.store.schema.tables import ledger, marks, outbox, requests
 
 _NEVER = 2**63 - 1
 
 # Entries of the ledger that are told to the outside: kind and note of the entry, kind of the event.
 TOLD = (
-    ("order", words.PAID, words.ORDER_PAID),
-    ("order", words.CANCELLED, words.ORDER_CANCELLED),
-    ("order", words.EXPIRED, words.ORDER_EXPIRED),
-    ("points", words.CHARGE, words.POINTS_CHARGED),
-    ("stock", words.ADJUST, words.STOCK_ADJUSTED),
+    ("order", constants.PAID, constants.ORDER_PAID),
+    ("order", constants.CANCELLED, constants.ORDER_CANCELLED),
+    ("order", constants.EXPIRED, constants.ORDER_EXPIRED),
+    ("points", constants.CHARGE, constants.POINTS_CHARGED),
+    ("stock", constants.ADJUST, constants.STOCK_ADJUSTED),
 )
 
 
@@ -56,7 +57,7 @@ def request_missing(conn: Connection, scope: Scope) -> Iterator[Violation]:
 
 def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Violation]:
     """A refused request made no entry, order, payment or event, but the one that tells of the refusal."""
-    told = outbox.c.kind != words.ORDER_REJECTED
+    told = outbox.c.kind != constants.ORDER_REJECTED
     effects = union_all(
         *(
             _of_refused(id_, what).where(which)
@@ -107,7 +108,7 @@ def event_without_cause(conn: Connection, scope: Scope) -> Iterator[Violation]:
     both = _facts_and_events()
     statement = (
         select(both.c.request_id, both.c.event)
-        .where(both.c.event.in_([words.ORDER_PLACED, *(event for _, _, event in TOLD)]))
+        .where(both.c.event.in_([constants.ORDER_PLACED, *(event for _, _, event in TOLD)]))
         .group_by(both.c.request_id, both.c.event)
         .having(func.sum(both.c.facts) == 0)
     )
@@ -115,7 +116,7 @@ def event_without_cause(conn: Connection, scope: Scope) -> Iterator[Violation]:
     not_refused = (
         select(outbox.c.request_id, outbox.c.kind)
         .join_from(outbox, requests, requests.c.id == outbox.c.request_id, isouter=True)
-        .where(outbox.c.kind == words.ORDER_REJECTED, func.coalesce(not_(refused_order()), false()))
+        .where(outbox.c.kind == constants.ORDER_REJECTED, func.coalesce(not_(refused_order()), false()))
     )
     for id_, kind in [*scope.rows(conn, statement), *scope.rows(conn, not_refused)]:
         yield Violation("event-without-cause", f"request:{id_} {kind}", "what it tells of", "nothing of it")
@@ -148,7 +149,7 @@ def changes_and_events() -> Subquery:
             ledger.c.version,
             ledger.c.at_ms,
         ).where(ledger.c.kind == "stock"),
-        select(outbox.c.key, outbox.c.request_id, one("events")).where(outbox.c.kind == words.STOCK_CHANGED),
+        select(outbox.c.key, outbox.c.request_id, one("events")).where(outbox.c.kind == constants.STOCK_CHANGED),
     )
     sums = [func.max(both.c.version), func.max(both.c.at_ms), func.sum(both.c.events)]
     named = [each.label(name) for each, name in zip(sums, ("version", "at_ms", "events"), strict=True)]
@@ -182,18 +183,18 @@ def _facts_and_events() -> Subquery:
     ]
     placed = select(
         orders.c.id.label("request_id"),
-        _word(words.ORDER_PLACED).label("event"),
+        _word(constants.ORDER_PLACED).label("event"),
         orders.c.created_ms.label("at_ms"),
         one("facts"),
     )
     rejected = select(
         requests.c.id.label("request_id"),
-        _word(words.ORDER_REJECTED).label("event"),
+        _word(constants.ORDER_REJECTED).label("event"),
         requests.c.created_ms.label("at_ms"),
         one("facts"),
     ).where(refused_order())
     events = select(outbox.c.request_id, outbox.c.kind.label("event"), one("events"))
-    events = events.where(outbox.c.kind != words.STOCK_CHANGED)  # `stock_told` looks at these
+    events = events.where(outbox.c.kind != constants.STOCK_CHANGED)  # `stock_told` looks at these
     return together(placed, rejected, *told, events)
 
 

@@ -1,7 +1,7 @@
 """All rules of the audit, in the order in which they are checked and shown."""
 
 from stockade.shop.audit import counters, orders, payments, records
-from stockade.shop.audit.finding import Rule
+from stockade.shop.audit.rule import Rule
 
 # What a shopkeeper would notice first comes first.
 RULES: tuple[Rule, ...] = (

@@ -14,8 +14,8 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from stockade.core import Busy
-from stockade.shop.audit.finding import Rule, Scope, Violation
 from stockade.shop.audit.plan import SCREENS, UNSCREENED, name
+from stockade.shop.audit.rule import Rule, Scope, Violation
 from stockade.shop.audit.rules import RULES
 from stockade.shop.audit.screen import Screen
 from stockade.shop.audit.session import bounded

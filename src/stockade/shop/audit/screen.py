@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, Subquery, case, func, or_, select
 
-from stockade.shop.audit.finding import Rule
+from stockade.shop.audit.rule import Rule
 
 
 class Screen(NamedTuple):

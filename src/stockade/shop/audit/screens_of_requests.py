@@ -4,23 +4,24 @@ from typing import Any
 
 from sqlalchemy import Integer, Select, and_, case, func, literal_column, not_, or_, select
 
-from stockade.shop import words
 from stockade.shop.audit import records
 from stockade.shop.audit.orders import MOVES
 from stockade.shop.audit.screen import Screen, flags
 from stockade.shop.audit.together import one, summed, together
+from stockade.shop.model import constants
+from stockade.shop.model.tables import orders, payments
 from stockade.shop.queries.recorded import refused, refused_order
-from stockade.store.tables import ledger, orders, outbox, payments, requests
+from stockade.store.schema.tables import ledger, outbox, requests
 
 # Each kind of event by a number: the sum is one of them only where there is one event, as two come to 2,000 and more.
 _ALONE = 1000
 _NUMBERS = {
-    words.ORDER_PLACED: _ALONE + 1,
-    words.ORDER_REJECTED: _ALONE + 2,
+    constants.ORDER_PLACED: _ALONE + 1,
+    constants.ORDER_REJECTED: _ALONE + 2,
     **{event: _ALONE + 3 + at for at, (_, _, event) in enumerate(records.TOLD)},
 }
 _UNKNOWN = 2 * _ALONE - 1
-_REJECTED = _NUMBERS[words.ORDER_REJECTED]
+_REJECTED = _NUMBERS[constants.ORDER_REJECTED]
 _DONE, _REFUSED = 1, 10  # in `request`
 
 
@@ -48,7 +49,7 @@ def by_request(_dialect: str) -> Select[Any]:
 def _effects() -> list[Select[Any]]:
     of_order = or_(
         and_(ledger.c.kind == "stock", ledger.c.note.in_(MOVES)),
-        and_(ledger.c.kind == "points", ledger.c.note.in_([words.USE, words.REFUND])),
+        and_(ledger.c.kind == "points", ledger.c.note.in_([constants.USE, constants.REFUND])),
     )
     told = [(and_(ledger.c.kind == kind, ledger.c.note == note), _NUMBERS[event]) for kind, note, event in records.TOLD]
     fact = case(*told, else_=0)
@@ -58,7 +59,7 @@ def _effects() -> list[Select[Any]]:
         fact.label("fact"),
         case((fact > 0, ledger.c.at_ms), else_=0).label("at_ms"),
     ).where(not_(and_(ledger.c.request_id == ledger.c.ref, of_order)))
-    placed = literal_column(str(_NUMBERS[words.ORDER_PLACED]), Integer).label("fact")
+    placed = literal_column(str(_NUMBERS[constants.ORDER_PLACED]), Integer).label("fact")
     return [
         entries,
         select(orders.c.id.label("request_id"), one("effects"), placed, orders.c.created_ms.label("at_ms")),
@@ -79,7 +80,7 @@ def _recorded() -> Select[Any]:
 def _events() -> Select[Any]:
     """Without those of stock: another screen looks at these."""
     number = case(_NUMBERS, value=outbox.c.kind, else_=_UNKNOWN).label("event")
-    return select(outbox.c.request_id, number).where(outbox.c.kind != words.STOCK_CHANGED)
+    return select(outbox.c.request_id, number).where(outbox.c.kind != constants.STOCK_CHANGED)
 
 
 def by_stock_event(_dialect: str) -> Select[Any]:

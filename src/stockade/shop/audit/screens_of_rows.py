@@ -18,22 +18,23 @@ from sqlalchemy import (
     select,
 )
 
-from stockade.shop import words
 from stockade.shop.audit import counters, orders, payments, records
 from stockade.shop.audit.counters import COUNTED, KEPT
 from stockade.shop.audit.orders import FIRST, MOVES, OVER
 from stockade.shop.audit.screen import Screen, flags
 from stockade.shop.audit.together import one, summed, together
-from stockade.shop.resources import ORDER
-from stockade.store.tables import ledger, order_lines
-from stockade.store.tables import orders as orders_
-from stockade.store.tables import payments as payments_
+from stockade.shop.model import constants
+from stockade.shop.model.resources import ORDER
+from stockade.shop.model.tables import order_lines
+from stockade.shop.model.tables import orders as orders_
+from stockade.shop.model.tables import payments as payments_
+from stockade.store.schema.tables import ledger
 
 _COUNTED = tuple(resource.kind for resource in COUNTED)
 _ENTRIES, _ROW = 1, 10  # in `there`: the ledger knows the row, and it is there
 # What the entries of an order add to `state` is the way that it went, what its row adds is where it began and stands.
 _WAYS = {"PAID": 100, "CANCELLED": 200, "EXPIRED": 300, "PAID, CANCELLED": 400}
-_STATES = {words.RESERVED: 0, words.PAID: 10, words.CANCELLED: 20, words.EXPIRED: 30}
+_STATES = {constants.RESERVED: 0, constants.PAID: 10, constants.CANCELLED: 20, constants.EXPIRED: 30}
 _PAID_AT_ONCE, _STRANGE = 1, 1000
 _SOUND = (0, 110, 220, 330, 420, 221)
 # The notes of a line's or a payment's entries, summed up; an entry counts 1 in `entries`, and no sound one has four.
@@ -42,8 +43,8 @@ _USE, _REFUND = 1, 10
 _MOST = 3
 # The state of an order's payment, '' where there is to be none.
 _EXPECTED = case(
-    (orders_.c.status == words.PAID, words.APPROVED),
-    (and_(orders_.c.status == words.CANCELLED, orders_.c.payment_id != ""), words.CANCELLED),
+    (orders_.c.status == constants.PAID, constants.APPROVED),
+    (and_(orders_.c.status == constants.CANCELLED, orders_.c.payment_id != ""), constants.CANCELLED),
     else_="",
 )
 
@@ -70,7 +71,7 @@ def _entries_of_rows() -> Select[Any]:
     """The entries of each row, in the order of the ledger's key."""
     count, newest, version = func.count(), func.max(ledger.c.version), ledger.c.version
     first = case((ledger.c.kind.in_(_COUNTED), 1), else_=2)
-    paid, cancelled = (func.max(case((ledger.c.note == note, version), else_=0)) for note in (words.PAID, OVER[0]))
+    paid, cancelled = (func.max(case((ledger.c.note == note, version), else_=0)) for note in (constants.PAID, OVER[0]))
     way = case(
         (ledger.c.kind != ORDER.kind, 0),
         *((and_(count == 1, func.max(ledger.c.note) == note), code) for note, code in list(_WAYS.items())[:3]),
@@ -109,7 +110,7 @@ def _rows(resource: Any, first: int) -> Select[Any]:
     if resource is ORDER:
         touched.append(table.c.status != FIRST)
         state = case(_STATES, value=table.c.status, else_=_STRANGE)
-        state = state + case((FIRST == words.PAID, _PAID_AT_ONCE), else_=0)
+        state = state + case((FIRST == constants.PAID, _PAID_AT_ONCE), else_=0)
     low = or_(amount < 0, held < 0, held > amount) if counted else false()
     return select(
         literal_column(f"'{resource.kind}'", String).label("kind"),
@@ -149,8 +150,8 @@ def by_line(_dialect: str) -> Select[Any]:
     """Each line of an order beside what was moved for it."""
     over, paid = orders_.c.status.in_(OVER), orders_.c.payment_id != ""
     state = case(
-        (orders_.c.status == words.RESERVED, 1),
-        (orders_.c.status == words.PAID, 2),
+        (orders_.c.status == constants.RESERVED, 1),
+        (orders_.c.status == constants.PAID, 2),
         (and_(over, paid), 3),
         (over, 4),
         else_=0,
@@ -162,7 +163,12 @@ def by_line(_dialect: str) -> Select[Any]:
         state.label("state"),
         one("lines"),
     ).join_from(order_lines, orders_, orders_.c.id == order_lines.c.order_id)
-    notes = {words.RESERVE: _RESERVE, words.DEDUCT: _DEDUCT, words.RELEASE: _RELEASE, words.RESTORE: _RESTORE}
+    notes = {
+        constants.RESERVE: _RESERVE,
+        constants.DEDUCT: _DEDUCT,
+        constants.RELEASE: _RELEASE,
+        constants.RESTORE: _RESTORE,
+    }
     moves = select(
         ledger.c.ref.label("id"),
         ledger.c.row_id.label("sku_id"),
@@ -215,7 +221,7 @@ def by_payment(_dialect: str) -> Select[Any]:
 
 
 def _payments_and_moves() -> Subquery:
-    cancelled, points = payments_.c.status == words.CANCELLED, payments_.c.method == words.POINTS
+    cancelled, points = payments_.c.status == constants.CANCELLED, payments_.c.method == constants.POINTS
     other = or_(
         payments_.c.amount != orders_.c.total,
         payments_.c.id != orders_.c.payment_id,
@@ -237,9 +243,9 @@ def _payments_and_moves() -> Subquery:
         ledger.c.ref.label("id"),
         ledger.c.row_id.label("user_id"),
         ledger.c.delta,
-        case({words.USE: _USE, words.REFUND: _REFUND}, value=ledger.c.note, else_=0).label("notes"),
+        case({constants.USE: _USE, constants.REFUND: _REFUND}, value=ledger.c.note, else_=0).label("notes"),
         one("entries"),
-    ).where(ledger.c.kind == "points", ledger.c.note.in_([words.USE, words.REFUND]))
+    ).where(ledger.c.kind == "points", ledger.c.note.in_([constants.USE, constants.REFUND]))
     both = together(paid, moves)
     names = ("amount", "state", "other", "orphan", "payments", "delta", "notes", "entries")
     sums = (func.sum(both.c[name]).label(name) for name in names)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from stockade.store.local_settings import local_settings
+from stockade.store.postgres.local_settings import local_settings
 
 SORT_MB = 64  # of the server's memory, for each sort or hash table of one statement
 

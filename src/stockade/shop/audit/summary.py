@@ -3,8 +3,8 @@
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from stockade.shop import words
-from stockade.store.tables import order_lines, orders, point_accounts, skus
+from stockade.shop.model import constants
+from stockade.shop.model.tables import order_lines, orders, point_accounts, skus
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ def summary(conn: Connection) -> Summary:
     number, on_hand, reserved = conn.execute(stock).one()
     paid = select(func.sum(order_lines.c.quantity), func.sum(order_lines.c.quantity * order_lines.c.price))
     paid = paid.join_from(order_lines, orders, orders.c.id == order_lines.c.order_id)
-    sold, revenue = conn.execute(paid.where(orders.c.status == words.PAID)).one()
+    sold, revenue = conn.execute(paid.where(orders.c.status == constants.PAID)).one()
     points = select(func.count(), func.sum(point_accounts.c.balance)).where(point_accounts.c.version > 0)
     accounts, balance = conn.execute(points).one()
     states = select(orders.c.status, func.count().label("orders")).group_by(orders.c.status).order_by(orders.c.status)

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Key, Rows
-from stockade.shop import words
 from stockade.shop.commands.refuse import refuse, refuse_invalid, refuse_unknown
-from stockade.shop.rules import MAX_REASON, MAX_STOCK, id_problem, range_problem, text_problem
-from stockade.shop.states import StockState
+from stockade.shop.model import constants
+from stockade.shop.model.limits import MAX_REASON, MAX_STOCK, id_problem, range_problem, text_problem
+from stockade.shop.model.states import StockState
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class AdjustStock:
             return refuse_unknown(self.sku_id)
         if state.available + self.delta < 0:
             short = {"sku_id": self.sku_id, "requested": -self.delta, "available": state.available}
-            return refuse(words.OUT_OF_STOCK, shortages=[short])
+            return refuse(constants.OUT_OF_STOCK, shortages=[short])
         on_hand = state.on_hand + self.delta
         if self.delta > 0 and on_hand > MAX_STOCK:
-            return refuse(words.LIMIT_EXCEEDED, limit=MAX_STOCK, on_hand=state.on_hand)
+            return refuse(constants.LIMIT_EXCEEDED, limit=MAX_STOCK, on_hand=state.on_hand)
         after = StockState(state.product_id, state.price, on_hand, state.reserved)
         data = {
             "entry_id": self.request_id,
@@ -68,6 +68,6 @@ class AdjustStock:
         }
         return Decision(
             Accepted(data),
-            changes={key: Change(after, self.delta, 0, words.ADJUST, self.request_id)},
-            events=(Event(words.STOCK_ADJUSTED, key, {**data, "delta": self.delta, "reason": self.reason}),),
+            changes={key: Change(after, self.delta, 0, constants.ADJUST, self.request_id)},
+            events=(Event(constants.STOCK_ADJUSTED, key, {**data, "delta": self.delta, "reason": self.reason}),),
         )

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
-from stockade.shop import words
 from stockade.shop.commands.lines import GIVE_UP, TAKE_BACK, move, stock_keys, tell
 from stockade.shop.commands.refuse import refuse, refuse_invalid
-from stockade.shop.rules import MAX_REASON, id_problem, text_problem
-from stockade.shop.states import LineState, OrderState, PaymentState, PointsState
+from stockade.shop.model import constants
+from stockade.shop.model.limits import MAX_REASON, id_problem, text_problem
+from stockade.shop.model.states import LineState, OrderState, PaymentState, PointsState
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class CancelOrder:
         order_key, lines_key = self.keys
         order = rows[order_key].state
         if order is None or (self.user_id is not None and self.user_id != order.user_id):
-            return refuse(words.ORDER_NOT_FOUND, order_id=self.order_id)
-        if order.status not in (words.RESERVED, words.PAID):
+            return refuse(constants.ORDER_NOT_FOUND, order_id=self.order_id)
+        if order.status not in (constants.RESERVED, constants.PAID):
             return self._conflict(order)
-        paid = order.status == words.PAID
+        paid = order.status == constants.PAID
         lines = rows[lines_key].state or ()
         needed = stock_keys(lines)
         if paid:
@@ -66,26 +66,26 @@ class CancelOrder:
         if paid:
             payment_key, points_key = needed[-2:]
             payment = rows[payment_key].state
-            if payment is None or payment.status != words.APPROVED:
+            if payment is None or payment.status != constants.APPROVED:
                 return self._conflict(order)
-            changes[payment_key] = Change(_cancelled(payment), note=words.CANCELLED, ref=self.order_id)
+            changes[payment_key] = Change(_cancelled(payment), note=constants.CANCELLED, ref=self.order_id)
             if payment.amount:
                 changes[points_key] = self._refund(rows[points_key].state or PointsState(0, 0), payment.amount)
             refunds.append({"payment_id": order.payment_id, "method": payment.method, "amount": payment.amount})
-        changes[order_key] = Change(self._after(order), note=words.CANCELLED, ref=self.request_id)
+        changes[order_key] = Change(self._after(order), note=constants.CANCELLED, ref=self.request_id)
         return self._accept(order, lines, changes, refunds)
 
     def _conflict(self, order: OrderState) -> Decision:
-        return refuse(words.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+        return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
 
     def _refund(self, points: PointsState, amount: int) -> Change:
         # no upper limit here: a refund is owed, whatever the balance has become since
-        return Change(PointsState(points.balance + amount, points.held), amount, 0, words.REFUND, self.order_id)
+        return Change(PointsState(points.balance + amount, points.held), amount, 0, constants.REFUND, self.order_id)
 
     def _after(self, order: OrderState) -> OrderState:
         return OrderState(
             order.user_id,
-            words.CANCELLED,
+            constants.CANCELLED,
             order.total,
             order.pay,
             0,
@@ -97,16 +97,16 @@ class CancelOrder:
     def _accept(
         self, order: OrderState, lines: Sequence[LineState], changes: dict[Key, Change], refunds: list[JsonValue]
     ) -> Decision:
-        data: dict[str, JsonValue] = {"order_id": self.order_id, "status": words.CANCELLED, "refunds": refunds}
+        data: dict[str, JsonValue] = {"order_id": self.order_id, "status": constants.CANCELLED, "refunds": refunds}
         body = {**data, "user_id": order.user_id, "reason": self.reason, "lines": tell(lines)}
         return Decision(
             Accepted(data),
             changes=changes,
-            events=(Event(words.ORDER_CANCELLED, min(stock_keys(lines)), body),),
+            events=(Event(constants.ORDER_CANCELLED, min(stock_keys(lines)), body),),
         )
 
 
 def _cancelled(payment: PaymentState) -> PaymentState:
     return PaymentState(
-        payment.order_id, payment.user_id, words.CANCELLED, payment.method, payment.amount, payment.created_ms
+        payment.order_id, payment.user_id, constants.CANCELLED, payment.method, payment.amount, payment.created_ms
     )

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Key, Rows
-from stockade.shop import words
 from stockade.shop.commands.refuse import refuse, refuse_invalid
-from stockade.shop.rules import MAX_AMOUNT, amount_problem, id_problem
-from stockade.shop.states import PointsState
+from stockade.shop.model import constants
+from stockade.shop.model.limits import MAX_AMOUNT, amount_problem, id_problem
+from stockade.shop.model.states import PointsState
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class ChargePoints:
         amount = self.amount
         after = balance + amount
         if after > MAX_AMOUNT:
-            return refuse(words.LIMIT_EXCEEDED, limit=MAX_AMOUNT, balance=balance)
-        data = {"charge_id": self.request_id, "status": words.APPROVED, "amount": amount, "balance": after}
+            return refuse(constants.LIMIT_EXCEEDED, limit=MAX_AMOUNT, balance=balance)
+        data = {"charge_id": self.request_id, "status": constants.APPROVED, "amount": amount, "balance": after}
         return Decision(
             Accepted(data),
-            changes={key: Change(PointsState(after, held), amount, 0, words.CHARGE, self.request_id)},
-            events=(Event(words.POINTS_CHARGED, key, {"user_id": self.user_id, **data}),),
+            changes={key: Change(PointsState(after, held), amount, 0, constants.CHARGE, self.request_id)},
+            events=(Event(constants.POINTS_CHARGED, key, {"user_id": self.user_id, **data}),),
         )

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from stockade.core import Accepted, Change, Decision, Insert, JsonValue, Key, Rows
-from stockade.core.folding import folded
-from stockade.shop import words
+from stockade.core.case_folding import folded
 from stockade.shop.commands.refuse import refuse, refuse_invalid
-from stockade.shop.rules import (
+from stockade.shop.model import constants
+from stockade.shop.model.limits import (
     MAX_CATEGORY,
     MAX_NAME,
     MAX_SKUS,
@@ -17,7 +17,7 @@ from stockade.shop.rules import (
     range_problem,
     text_problem,
 )
-from stockade.shop.states import StockState
+from stockade.shop.model.states import StockState
 
 
 class NewSku(NamedTuple):
@@ -80,12 +80,12 @@ class CreateProduct:
         used = [key.id for key in self.keys if rows[key].state is not None]
         product_id = self.product_id or self.request_id
         if used:
-            return refuse(words.PRODUCT_CONFLICT, product_id=product_id, sku_ids=used)
+            return refuse(constants.PRODUCT_CONFLICT, product_id=product_id, sku_ids=used)
         product = {
             "id": product_id,
             "name": self.product_name,
             "category": self.category,
-            "status": words.ACTIVE,
+            "status": constants.ACTIVE,
             "created_ms": self.now_ms,
             "folded_name": folded(self.product_name),
         }
@@ -93,13 +93,13 @@ class CreateProduct:
         skus: list[JsonValue] = []
         for sku, key in zip(self.skus, self.keys, strict=True):
             state = StockState(product_id, sku.price, sku.stock, 0)
-            changes[key] = Change(state, sku.stock, 0, words.CREATE, product_id)
+            changes[key] = Change(state, sku.stock, 0, constants.CREATE, product_id)
             skus.append({"id": key.id, "price": sku.price, "available": sku.stock})
         data: dict[str, JsonValue] = {
             "id": product_id,
             "name": self.product_name,
             "category": self.category,
-            "status": words.ACTIVE,
+            "status": constants.ACTIVE,
             "skus": skus,
         }
         return Decision(Accepted(data), changes=changes, inserts=(Insert("products", product),))

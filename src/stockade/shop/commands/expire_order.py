@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
-from stockade.shop import words
 from stockade.shop.commands.lines import GIVE_UP, move, stock_keys, tell
 from stockade.shop.commands.refuse import refuse, refuse_invalid
-from stockade.shop.ids import derived_id
-from stockade.shop.rules import id_problem
-from stockade.shop.states import OrderState
+from stockade.shop.model import constants
+from stockade.shop.model.ids import derived_id
+from stockade.shop.model.limits import id_problem
+from stockade.shop.model.states import OrderState
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +52,30 @@ class ExpireOrder:
         order_key, lines_key = self.keys
         order = rows[order_key].state
         if order is None:
-            return refuse(words.ORDER_NOT_FOUND, order_id=self.order_id)
-        if order.status != words.RESERVED or self.now_ms < order.reserved_until_ms:
-            return refuse(words.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+            return refuse(constants.ORDER_NOT_FOUND, order_id=self.order_id)
+        if order.status != constants.RESERVED or self.now_ms < order.reserved_until_ms:
+            return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         lines = rows[lines_key].state or ()
         needed = stock_keys(lines)
         if any(key not in rows for key in needed):
             return Decision(need_keys=needed)
         changes = move(self.order_id, lines, rows, GIVE_UP)
         if not changes:
-            return refuse(words.STATE_CONFLICT, order_id=self.order_id, status=order.status)
-        changes[order_key] = Change(_expired(order), note=words.EXPIRED, ref=self.request_id)
-        data: dict[str, JsonValue] = {"order_id": self.order_id, "status": words.EXPIRED}
+            return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+        changes[order_key] = Change(_expired(order), note=constants.EXPIRED, ref=self.request_id)
+        data: dict[str, JsonValue] = {"order_id": self.order_id, "status": constants.EXPIRED}
         body = {**data, "user_id": order.user_id, "lines": tell(lines)}
-        return Decision(Accepted(data), changes=changes, events=(Event(words.ORDER_EXPIRED, min(needed), body),))
+        return Decision(Accepted(data), changes=changes, events=(Event(constants.ORDER_EXPIRED, min(needed), body),))
 
 
 def _expired(order: OrderState) -> OrderState:
     return OrderState(
         order.user_id,
-        words.EXPIRED,
+        constants.EXPIRED,
         order.total,
         order.pay,
         0,
         order.payment_id,
-        words.RESERVATION_EXPIRED,
+        constants.RESERVATION_EXPIRED,
         order.created_ms,
     )

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from stockade.core import Change, Insert, JsonValue, Key, Rejected, Rows
-from stockade.shop import words
-from stockade.shop.rules import MAX_AMOUNT
-from stockade.shop.states import LineState, StockState
+from stockade.shop.model import constants
+from stockade.shop.model.limits import MAX_AMOUNT
+from stockade.shop.model.states import LineState, StockState
 
 
 class OrderLine(NamedTuple):
@@ -65,19 +65,19 @@ def take(order_id: str, lines: Sequence[OrderLine], keys: Sequence[Key], rows: R
         total += price * quantity
         if reserve:
             after = StockState(product_id, price, on_hand, reserved + quantity)
-            changes[key] = Change(after, 0, quantity, words.RESERVE, order_id)
+            changes[key] = Change(after, 0, quantity, constants.RESERVE, order_id)
         else:
             after = StockState(product_id, price, on_hand - quantity, reserved)
-            changes[key] = Change(after, -quantity, 0, words.DEDUCT, order_id)
+            changes[key] = Change(after, -quantity, 0, constants.DEDUCT, order_id)
         line = {"sku_id": sku_id, "product_id": product_id, "quantity": quantity, "price": price}
         told.append(line)
         inserts.append(Insert("order_lines", {"order_id": order_id, "line": number, **line}))
     if unknown:
-        return Rejected(words.SKU_NOT_FOUND, {"sku_ids": unknown})
+        return Rejected(constants.SKU_NOT_FOUND, {"sku_ids": unknown})
     if shortages:
-        return Rejected(words.OUT_OF_STOCK, {"shortages": shortages})
+        return Rejected(constants.OUT_OF_STOCK, {"shortages": shortages})
     if total > MAX_AMOUNT:
-        return Rejected(words.LIMIT_EXCEEDED, {"limit": MAX_AMOUNT, "total": total})
+        return Rejected(constants.LIMIT_EXCEEDED, {"limit": MAX_AMOUNT, "total": total})
     return Taken(changes, inserts, told, total)
 
 
@@ -89,9 +89,9 @@ class Move(NamedTuple):
     note: str
 
 
-SETTLE = Move(-1, -1, words.DEDUCT)  # what was reserved is paid
-GIVE_UP = Move(0, -1, words.RELEASE)  # what was reserved is free again
-TAKE_BACK = Move(1, 0, words.RESTORE)  # what was sold is on hand again
+SETTLE = Move(-1, -1, constants.DEDUCT)  # what was reserved is paid
+GIVE_UP = Move(0, -1, constants.RELEASE)  # what was reserved is free again
+TAKE_BACK = Move(1, 0, constants.RESTORE)  # what was sold is on hand again
 
 
 def move(order_id: str, lines: Sequence[LineState], rows: Rows, how: Move) -> dict[Key, Change] | None:

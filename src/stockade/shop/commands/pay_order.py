@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Insert, JsonValue, Key, Rows
-from stockade.shop import words
 from stockade.shop.commands.lines import SETTLE, move, stock_keys, tell
 from stockade.shop.commands.refuse import refuse, refuse_invalid
-from stockade.shop.rules import id_problem
-from stockade.shop.states import LineState, OrderState, PointsState
+from stockade.shop.model import constants
+from stockade.shop.model.limits import id_problem
+from stockade.shop.model.states import LineState, OrderState, PointsState
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class PayOrder:
         order_key, lines_key, points_key = self.keys
         order = rows[order_key].state
         if order is None or order.user_id != self.user_id:
-            return refuse(words.ORDER_NOT_FOUND, order_id=self.order_id)
+            return refuse(constants.ORDER_NOT_FOUND, order_id=self.order_id)
         refused = self._refuse_state(order)
         if refused is not None:
             return refused
@@ -55,29 +55,29 @@ class PayOrder:
             return Decision(need_keys=needed)
         points = rows[points_key].state or PointsState(0, 0)
         if points.available < order.total:
-            return refuse(words.INSUFFICIENT_POINTS, required=order.total, available=points.available)
+            return refuse(constants.INSUFFICIENT_POINTS, required=order.total, available=points.available)
         changes = move(self.order_id, lines, rows, SETTLE)
         if changes is None or not changes:
-            return refuse(words.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+            return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         if order.total:
             after = PointsState(points.balance - order.total, points.held)
-            changes[points_key] = Change(after, -order.total, 0, words.USE, self.order_id)
-        changes[order_key] = Change(self._paid(order), note=words.PAID, ref=self.request_id)
+            changes[points_key] = Change(after, -order.total, 0, constants.USE, self.order_id)
+        changes[order_key] = Change(self._paid(order), note=constants.PAID, ref=self.request_id)
         return self._accept(order, lines, changes, points.balance - order.total)
 
     def _refuse_state(self, order: OrderState) -> Decision | None:
-        if order.status == words.PAID:
-            return refuse(words.ALREADY_PAID, order_id=self.order_id, payment_id=order.payment_id)
-        late = order.status == words.RESERVED and self.now_ms >= order.reserved_until_ms
-        if late or order.status == words.EXPIRED:
-            return refuse(words.RESERVATION_EXPIRED, order_id=self.order_id)
-        if order.status != words.RESERVED:
-            return refuse(words.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+        if order.status == constants.PAID:
+            return refuse(constants.ALREADY_PAID, order_id=self.order_id, payment_id=order.payment_id)
+        late = order.status == constants.RESERVED and self.now_ms >= order.reserved_until_ms
+        if late or order.status == constants.EXPIRED:
+            return refuse(constants.RESERVATION_EXPIRED, order_id=self.order_id)
+        if order.status != constants.RESERVED:
+            return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         return None
 
     def _paid(self, order: OrderState) -> OrderState:
         return OrderState(
-            order.user_id, words.PAID, order.total, order.pay, 0, self.request_id, order.reason, order.created_ms
+            order.user_id, constants.PAID, order.total, order.pay, 0, self.request_id, order.reason, order.created_ms
         )
 
     def _accept(
@@ -87,15 +87,15 @@ class PayOrder:
             "id": self.request_id,
             "order_id": self.order_id,
             "user_id": self.user_id,
-            "status": words.APPROVED,
-            "method": words.POINTS,
+            "status": constants.APPROVED,
+            "method": constants.POINTS,
             "amount": order.total,
             "created_ms": self.now_ms,
         }
         event: dict[str, JsonValue] = {
             "order_id": self.order_id,
             "user_id": self.user_id,
-            "status": words.PAID,
+            "status": constants.PAID,
             "payment_id": self.request_id,
             "amount": order.total,
             "lines": tell(lines),
@@ -103,7 +103,7 @@ class PayOrder:
         data: dict[str, JsonValue] = {
             "payment_id": self.request_id,
             "order_id": self.order_id,
-            "status": words.APPROVED,
+            "status": constants.APPROVED,
             "amount": order.total,
             "balance": balance,
         }
@@ -111,5 +111,5 @@ class PayOrder:
             Accepted(data),
             changes=changes,
             inserts=(Insert("payments", payment),),
-            events=(Event(words.ORDER_PAID, min(stock_keys(lines)), event),),
+            events=(Event(constants.ORDER_PAID, min(stock_keys(lines)), event),),
         )

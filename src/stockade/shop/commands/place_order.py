@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Delete, Event, Insert, JsonValue, Key, Rejected, Rows
-from stockade.shop import words
 from stockade.shop.commands.lines import OrderLine, Taken, stock_keys, take
-from stockade.shop.rules import MAX_RESERVE_MS, id_problem, lines_problem, range_problem
-from stockade.shop.states import PointsState
-from stockade.shop.times import rfc3339
+from stockade.shop.model import constants
+from stockade.shop.model.limits import MAX_RESERVE_MS, id_problem, lines_problem, range_problem
+from stockade.shop.model.states import PointsState
+from stockade.shop.model.timestamps import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ class PlaceOrder:
 
     def __post_init__(self) -> None:
         keys = stock_keys(self.lines)
-        if self.pay == words.POINTS:
+        if self.pay == constants.POINTS:
             keys.append(Key("points", self.user_id))
         object.__setattr__(self, "keys", tuple(keys))
 
     def problem(self) -> str | None:
         """What is wrong with the content, as a sentence, or None."""
-        if self.pay not in (words.POINTS, words.LATER):
-            return f"pay must be {words.POINTS} or {words.LATER}, not {self.pay!r}"
+        if self.pay not in (constants.POINTS, constants.LATER):
+            return f"pay must be {constants.POINTS} or {constants.LATER}, not {self.pay!r}"
         return (
             lines_problem(self.lines)
             or id_problem("user_id", self.user_id)
@@ -57,8 +57,8 @@ class PlaceOrder:
         """Accepted with the order's id, state, total and lines; Rejected as in the class's description."""
         problem = self.problem()
         if problem is not None:
-            return Decision(self._refusal(words.INVALID_REQUEST, {"detail": problem}))
-        later = self.pay == words.LATER
+            return Decision(self._refusal(constants.INVALID_REQUEST, {"detail": problem}))
+        later = self.pay == constants.LATER
         taken = take(self.request_id, self.lines, self.keys, rows, later)
         if isinstance(taken, Rejected):
             return self._refuse(taken)
@@ -66,9 +66,9 @@ class PlaceOrder:
 
     def _reserved(self, taken: Taken) -> Decision:
         until_ms = self.now_ms + self.reserve_ms
-        data = self._data(words.RESERVED, taken)
+        data = self._data(constants.RESERVED, taken)
         data["reserved_until"] = rfc3339(until_ms)
-        inserts = [self._order(words.RESERVED, taken.total, until_ms), *taken.inserts]
+        inserts = [self._order(constants.RESERVED, taken.total, until_ms), *taken.inserts]
         return self._accept(data, taken, inserts)
 
     def _paid(self, taken: Taken, rows: Rows) -> Decision:
@@ -76,20 +76,22 @@ class PlaceOrder:
         key = self.keys[-1]
         balance, held = rows[key].state or (0, 0)
         if balance - held < total:
-            return self._refuse(Rejected(words.INSUFFICIENT_POINTS, {"required": total, "available": balance - held}))
+            return self._refuse(
+                Rejected(constants.INSUFFICIENT_POINTS, {"required": total, "available": balance - held})
+            )
         if total:  # what costs nothing moves nothing, and opens no account
-            taken.changes[key] = Change(PointsState(balance - total, held), -total, 0, words.USE, self.request_id)
+            taken.changes[key] = Change(PointsState(balance - total, held), -total, 0, constants.USE, self.request_id)
         payment = {
             "id": self.request_id,
             "order_id": self.request_id,
             "user_id": self.user_id,
-            "status": words.APPROVED,
-            "method": words.POINTS,
+            "status": constants.APPROVED,
+            "method": constants.POINTS,
             "amount": total,
             "created_ms": self.now_ms,
         }
-        inserts = [self._order(words.PAID, total, 0), *taken.inserts, Insert("payments", payment)]
-        return self._accept(self._data(words.PAID, taken), taken, inserts)
+        inserts = [self._order(constants.PAID, total, 0), *taken.inserts, Insert("payments", payment)]
+        return self._accept(self._data(constants.PAID, taken), taken, inserts)
 
     def _accept(self, data: dict[str, JsonValue], taken: Taken, inserts: list[Insert]) -> Decision:
         user_id = self.user_id
@@ -99,7 +101,7 @@ class PlaceOrder:
             changes=taken.changes,
             inserts=inserts,
             deletes=[Delete("cart_items", {"user_id": user_id, "sku_id": line.sku_id}) for line in self.lines],
-            events=(Event(words.ORDER_PLACED, min(self.keys[: len(self.lines)]), body),),
+            events=(Event(constants.ORDER_PLACED, min(self.keys[: len(self.lines)]), body),),
         )
 
     def _data(self, status: str, taken: Taken) -> dict[str, JsonValue]:
@@ -115,7 +117,7 @@ class PlaceOrder:
                 "total": total,
                 "pay": self.pay,
                 "reserved_until_ms": reserved_until_ms,
-                "payment_id": self.request_id if status == words.PAID else "",
+                "payment_id": self.request_id if status == constants.PAID else "",
                 "reason": "",
                 "created_ms": self.now_ms,
             },
@@ -124,7 +126,7 @@ class PlaceOrder:
     def _refuse(self, why: Rejected) -> Decision:
         """Whoever asked without waiting, and whoever counts orders, hears of it as an event."""
         refusal = self._refusal(why.code, why.data)
-        event = Event(words.ORDER_REJECTED, min(self.keys[: len(self.lines)]), {**refusal.data, "code": why.code})
+        event = Event(constants.ORDER_REJECTED, min(self.keys[: len(self.lines)]), {**refusal.data, "code": why.code})
         return Decision(refusal, events=(event,))
 
     def _refusal(self, code: str, why: Mapping[str, JsonValue]) -> Rejected:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Decision, Delete, Key, Rows
 from stockade.shop.commands.refuse import refuse_invalid
-from stockade.shop.rules import id_problem
+from stockade.shop.model.limits import id_problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Decision, Insert, Key, Rows
 from stockade.shop.commands.refuse import refuse_invalid, refuse_unknown
-from stockade.shop.rules import id_problem, quantity_problem
+from stockade.shop.model.limits import id_problem, quantity_problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
-from stockade.shop import words
+from stockade.shop.model import constants
+from stockade.shop.model.tables import orders
 from stockade.shop.queries.page import after
-from stockade.store.ordered import in_index_order
-from stockade.store.tables import orders
+from stockade.store.index_order import in_index_order
 
 
 class Due(NamedTuple):
@@ -21,7 +21,7 @@ class Due(NamedTuple):
 START = Due(1, "")
 _ORDER = (orders.c.reserved_until_ms, orders.c.id)
 # The state is written into the statement: no planner can match a parameter with the partial index.
-_RESERVED = orders.c.status == bindparam("status", words.RESERVED, literal_execute=True)
+_RESERVED = orders.c.status == bindparam("status", constants.RESERVED, literal_execute=True)
 
 
 def due(conn: Connection, *, now_ms: int, behind: Due = START, limit: int = 100) -> list[Due]:

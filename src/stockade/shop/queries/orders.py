@@ -12,12 +12,13 @@ import msgspec
 from sqlalchemy import Connection, bindparam, select
 
 from stockade.core import JsonValue, Rejected
-from stockade.shop import words
+from stockade.shop.model import constants
+from stockade.shop.model.tables import order_lines
+from stockade.shop.model.tables import orders as order_table
+from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.page import Page, after, check_limit, decode_cursor, page
-from stockade.shop.times import rfc3339
-from stockade.store.codec import decode_outcome
-from stockade.store.tables import ledger, order_lines, requests
-from stockade.store.tables import orders as order_table
+from stockade.store.schema.tables import ledger, requests
+from stockade.store.transaction.codec import decode_outcome
 
 _SCOPE = "orders"
 
@@ -131,7 +132,9 @@ def _complete(conn: Connection, rows: Sequence[Any]) -> list[Order]:
     if lines:
         for line in conn.execute(_LINES.where(order_lines.c.order_id.in_(list(lines)))):
             lines[line.order_id].append(Line(line.sku_id, line.quantity, line.product_id, line.price))
-    first = {row.id: (words.PAID if row.pay == words.POINTS else words.RESERVED, row.created_ms) for row in rows}
+    first = {
+        row.id: (constants.PAID if row.pay == constants.POINTS else constants.RESERVED, row.created_ms) for row in rows
+    }
     steps = history(conn, "order", first)
     return [
         Order(
@@ -164,9 +167,9 @@ def _refused(conn: Connection, order_id: str, user_id: str | None) -> Order | No
     return Order(
         order_id,
         owner,
-        words.REJECTED,
+        constants.REJECTED,
         msgspec.convert(outcome.data.get("lines", []), list[Line]),
-        [Step(words.REJECTED, at)],
+        [Step(constants.REJECTED, at)],
         at,
         reason=outcome.code,
         shortages=_shortages(outcome.data.get("shortages")),

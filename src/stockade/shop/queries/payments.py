@@ -3,9 +3,9 @@
 import msgspec
 from sqlalchemy import Connection, bindparam, select
 
-from stockade.shop import words
+from stockade.shop.model import constants
+from stockade.shop.model.tables import payments as payment_table
 from stockade.shop.queries.orders import Step, history
-from stockade.store.tables import payments as payment_table
 
 _ONE = select(payment_table).where(payment_table.c.id == bindparam("id"))
 
@@ -33,6 +33,6 @@ def payment(conn: Connection, payment_id: str, user_id: str | None) -> Payment |
     row = conn.execute(_ONE, {"id": payment_id}).one_or_none()
     if row is None or (user_id is not None and row.user_id != user_id):
         return None
-    steps = history(conn, "payment", {row.id: (words.APPROVED, row.created_ms)})[row.id]
-    approvals = sum(step.status == words.APPROVED for step in steps)
+    steps = history(conn, "payment", {row.id: (constants.APPROVED, row.created_ms)})[row.id]
+    approvals = sum(step.status == constants.APPROVED for step in steps)
     return Payment(row.id, row.order_id, row.status, row.method, row.amount, approvals, steps)

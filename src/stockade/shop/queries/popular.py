@@ -3,10 +3,10 @@
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from stockade.shop import words
+from stockade.shop.model import constants
+from stockade.shop.model.tables import order_lines, orders, products
+from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.page import BadQuery
-from stockade.shop.times import rfc3339
-from stockade.store.tables import order_lines, orders, products
 
 MAX_DAYS = 30
 MAX_POPULAR = 100
@@ -62,7 +62,7 @@ def popular(conn: Connection, *, now_ms: int, days: int = 3, limit: int = 5, by:
     sums = (
         select(order_lines.c.product_id, quantity, revenue)
         .join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
-        .where(orders.c.status == words.PAID, orders.c.created_ms > since_ms, orders.c.created_ms <= now_ms)
+        .where(orders.c.status == constants.PAID, orders.c.created_ms > since_ms, orders.c.created_ms <= now_ms)
         .group_by(order_lines.c.product_id)
         .order_by((quantity if by == "quantity" else revenue).desc(), order_lines.c.product_id)
         .limit(limit)

@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, LargeBinary, func, literal, or_
 
-from stockade.shop import words
-from stockade.store.tables import requests
+from stockade.shop.model import constants
+from stockade.store.schema.tables import requests
 
 REFUSED = b'{"code":'
 MOVED_NOTHING = b'"versions":{}}'
@@ -18,7 +18,7 @@ def refused() -> ColumnElement[bool]:
 
 def refused_order() -> ColumnElement[bool]:
     """The request was an order, and refused for what the shop has or the buyer has (not for its form)."""
-    starts = [REFUSED + f'"{code}","data":{{"order_id":'.encode() for code in words.ORDER_REFUSALS]
+    starts = [REFUSED + f'"{code}","data":{{"order_id":'.encode() for code in constants.ORDER_REFUSALS]
     return or_(*(_part(1, len(start)) == literal(start, LargeBinary) for start in starts))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, and_, delete, insert, select
 
-from stockade.store.tables import inbox
+from stockade.store.schema.tables import inbox
 
 FORGOTTEN_AT_ONCE = 1_000  # what one transaction removes
 

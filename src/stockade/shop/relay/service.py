@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from stockade.shop.jobs import ended
-from stockade.shop.kafka_brokers import brokers_of
-from stockade.shop.logs import logger
+from stockade.shop.config.kafka_brokers import brokers_of
+from stockade.shop.config.settings import Settings
+from stockade.shop.operations.jobs import ended
+from stockade.shop.operations.logs import logger
 from stockade.shop.relay.kafka_sink import KafkaSink
 from stockade.shop.relay.relay import Counts, Relay
 from stockade.shop.relay.sinks import Handlers, Sink
-from stockade.shop.settings import Settings
 from stockade.store import Database
 from stockade.store.outbox import Outbox, Posted
 

@@ -1,0 +1,200 @@
+"""`stockade lab`: options in, a table and a JSON document out. `cli` mounts it; the work is in `stockade.lab`.
+
+The lab's modules are imported when it is run, so that `stockade --version` does not pay for them.
+"""
+
+import asyncio
+import json
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator, Sequence
+
+    from stockade.lab.execution.contender import Entrant
+    from stockade.lab.execution.plan import Plan
+    from stockade.lab.execution.runner import Observer
+    from stockade.lab.fault import Fault
+    from stockade.lab.reporting.summary import Run
+    from stockade.lab.targets.target_database import Ground
+
+KEPT, NOT_KEPT, UNUSABLE, TERMINATED = 0, 1, 2, 143  # exit codes
+PIPE_WIDTH = 140  # columns of the table where there is no terminal to ask
+
+Preset = Annotated[str, typer.Option(help="Preset names separated by commas, NAME:ARM for one arm, or all.")]
+Strategies = Annotated[
+    str,
+    typer.Option(
+        help="Names separated by commas, NAME:fence and NAME:bare for forms of locks; empty: all that can run here."
+    ),
+]
+Database = Annotated[str, typer.Option(help="sqlite, postgres or mariadb (a private server is started), or a URL.")]
+Redis = Annotated[str, typer.Option(help="Redis URLs separated by commas; empty: private servers, when needed.")]
+Kafka = Annotated[str, typer.Option(help="Kafka brokers, host:port,…; empty: a private one, when it is named.")]
+Partitions = Annotated[int, typer.Option(min=1, max=64, help="Partitions of the topic, under kafka.")]
+Workers = Annotated[int, typer.Option(min=1, max=16, help="Processes that decide what is in the topic, under kafka.")]
+Processes = Annotated[int, typer.Option(min=1, max=64, help="Real processes that take orders.")]
+Faults = Annotated[str, typer.Option(help="Faults separated by commas, or all: hurt one of two processes, or Redis.")]
+Buyers = Annotated[int | None, typer.Option(min=1, max=10_000, help="Buyers at once; default: the preset's.")]
+Stock = Annotated[int | None, typer.Option(min=0, max=1_000_000, help="Units (or points) at the start.")]
+Repeats = Annotated[int | None, typer.Option(min=1, max=10_000, help="Timed repeats of each run.")]
+Pool = Annotated[int, typer.Option(min=1, max=1_000, help="Database connections of each process.")]
+Json = Annotated[str, typer.Option("--json", help="Write the JSON document to this file; - is standard output.")]
+
+
+def lab(
+    *,
+    preset: Preset = "seed-004",
+    strategies: Strategies = "",
+    database: Database = "sqlite",
+    redis: Redis = "",
+    kafka: Kafka = "",
+    partitions: Partitions = 3,
+    workers: Workers = 1,
+    processes: Processes = 1,
+    buyers: Buyers = None,
+    stock: Stock = None,
+    repeats: Repeats = None,
+    pool: Pool = 4,
+    fault: Faults = "",
+    json_to: Json = "",
+) -> None:
+    """Try every concurrency control on the same orders; see which keep their promise.
+
+    Without options: the reference test of seed 004 (20 in stock, 30 buyers at
+    once) on SQLite. docs/lab.md describes presets, figures and the document.
+
+    Exit code 0: every strategy behaved as it promises, `unprotected` included,
+    which must oversell. 1: one did not. 2: the lab could not run.
+    """
+    from stockade.lab.execution.plan import Plan
+    from stockade.lab.presets import find
+
+    console = _console(to_stderr=json_to == "-")
+    with _one_line_errors():
+        faults, processes = _faults(fault, redis, processes)
+        plan = Plan(
+            arms=find(preset),
+            entrants=_entrants(strategies),
+            database=database,
+            redis=redis,
+            kafka=kafka,
+            partitions=partitions,
+            workers=workers,
+            processes=processes,
+            buyers=buyers,
+            stock=stock,
+            repeats=repeats,
+            pool_size=pool,
+            faults=faults,
+        )
+        kept = _on_a_loop(_run(plan, console, json_to))
+    raise typer.Exit(KEPT if kept else NOT_KEPT)
+
+
+@contextmanager
+def _one_line_errors() -> "Iterator[None]":
+    """What a user can do something about ends the command with one line; so does SIGTERM, with none."""
+    from stockade.core import StockadeError
+    from stockade.lab.errors import LabError
+
+    try:
+        yield
+    except (LabError, StockadeError, ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(UNUSABLE) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(TERMINATED) from None
+
+
+def _on_a_loop(work: "Coroutine[Any, Any, bool]") -> bool:
+    """Run it on the kind of event loop that `serve` runs on."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
+    from stockade.lab.errors import LabError
+    from stockade.lab.reporting.document import document
+    from stockade.lab.reporting.environment import describe
+    from stockade.lab.reporting.table import LiveTable
+    from stockade.lab.targets.target_database import open_ground
+
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # end servers, remove folders
+    with LiveTable(console, plan.processes, plan.widest_name) as table:
+        table.waiting_for(f"opening {plan.database.partition(':')[0]}")
+        async with open_ground(plan.database, plan.connections) as ground:
+            environment = await describe(ground)
+            runs = await _play(plan, ground, table)
+    if not runs:
+        raise LabError("nothing could run: every strategy is left out")
+    shown = ", ".join(f"{name} {value}" for name, value in environment.items())
+    console.print(f"\n[dim]{shown}[/]", highlight=False)
+    if json_to:
+        text = json.dumps(document(environment, runs), indent=2, ensure_ascii=False) + "\n"
+        _write(json_to, text)
+    return all(run.judgement.kept for run in runs)
+
+
+async def _play(plan: "Plan", ground: "Ground", observer: "Observer") -> "list[Run]":
+    from stockade.lab.execution.runner import Runner
+    from stockade.lab.targets.kafka_servers import open_brokers
+    from stockade.lab.targets.redis_servers import open_redis, private_redis_missing
+
+    if not plan.faults:
+        async with (
+            open_redis(plan.redis, plan.redis_wanted(ground.name)) as servers,
+            open_brokers(plan.kafka, plan.kafka_wanted) as brokers,
+        ):
+            return await Runner(plan, ground, servers, observer, brokers).play()
+    from stockade.devservers import Servers
+    from stockade.lab.execution.fault_runner import FaultRunner
+
+    with Servers() as private:
+        return await FaultRunner(plan, ground, private, private_redis_missing(), observer).play()
+
+
+def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], int]":
+    """The faults, and how many processes the run has.
+
+    Raises:
+        LabError, ValueError: what cannot be.
+    """
+    if not text:
+        return (), processes
+    from stockade.lab.errors import LabError
+    from stockade.lab.execution.fault_runner import PROCESSES
+    from stockade.lab.faults import find
+
+    if processes not in (1, PROCESSES):
+        raise LabError(f"--processes {processes}: a run under a fault has {PROCESSES}, one of which is hurt")
+    if redis:
+        raise LabError("--redis: a run under a fault hurts its servers, so it starts its own")
+    return find(text), PROCESSES
+
+
+def _entrants(text: str) -> "list[Entrant] | None":
+    from stockade.lab.execution.contender import Entrant
+
+    return [Entrant.parse(name.strip()) for name in text.split(",") if name.strip()] or None
+
+
+def _console(*, to_stderr: bool) -> Console:
+    console = Console(stderr=to_stderr)
+    return console if console.is_terminal else Console(stderr=to_stderr, width=PIPE_WIDTH)
+
+
+def _write(target: str, text: str) -> None:
+    if target == "-":
+        typer.echo(text, nl=False)
+    else:
+        Path(target).write_text(text, encoding="utf-8")

@@ -1,0 +1,106 @@
+"""A private MariaDB. Neighbours: `process.py` runs it, `home.py` gives it a folder and a user."""
+
+from pathlib import Path
+
+from stockade.devservers.errors import ServerFailed, ServerUnavailable
+from stockade.devservers.launch import Program
+from stockade.devservers.process import HOST, Recipe
+from stockade.devservers.programs import find_program, unpacked
+from stockade.devservers.workdir import Home
+
+KIND = "mariadb"
+_SYSTEM_TABLES = ("system_tables.sql", "performance_tables.sql", "system_tables_data.sql")  # mysql_…, later mariadb_…
+
+
+def find() -> Program:
+    """MariaDB's server program.
+
+    Raises:
+        ServerUnavailable: there is none; the message says what to install.
+    """
+    program = find_program("STOCKADE_MARIADB_BIN", ("mariadbd",), unpacked("usr/sbin/mariadbd"))
+    if program is None:
+        raise ServerUnavailable("no MariaDB: apt-get install mariadb-server-core")
+    return program
+
+
+def create(home: Home, program: Program, folder: Path) -> Program:
+    """Make the data directory as mariadb-install-db does, without its shell script, and one user without password.
+
+    Returns:
+        The program to run on it.
+
+    Raises:
+        ServerFailed: the package's SQL files are not where they belong.
+    """
+    program = home.adopt(program)
+    share = _share(program)
+    scripts = [next(share.glob(f"m*_{name}")) for name in _SYSTEM_TABLES]
+    data = home.make(folder / "data")
+    home.make(data / "mysql")
+    home.make(_temporary(folder))
+    statements = [
+        "set @auth_root_socket=NULL, @skip_auth_anonymous=1;",
+        "use mysql;",
+        *(script.read_text() for script in scripts),
+        "flush privileges;",
+        "create user stockade@'%';",
+        "grant all on *.* to stockade@'%' with grant option;",
+        "create database stockade character set utf8mb4;",
+        "",
+    ]
+    options = [
+        "--no-defaults",
+        "--bootstrap",
+        f"--datadir={data}",
+        f"--tmpdir={_temporary(folder)}",
+        f"--lc-messages-dir={share}",
+        "--skip-log-bin",
+        "--innodb-fast-shutdown=1",
+    ]
+    home.run(program, options, stdin="\n".join(statements).encode())
+    return program
+
+
+def recipe(program: Program, folder: Path, port: int, durable: bool, settings: dict[str, object]) -> Recipe:
+    """How to run it. Not durable means: a killed server loses nothing (2: written at commit), a dead machine may."""
+    base: dict[str, object] = {
+        "bind_address": HOST,
+        "skip_name_resolve": 1,
+        "character_set_server": "utf8mb4",
+        "innodb_buffer_pool_size": "64M",
+        "innodb_log_file_size": "32M",
+        "innodb_flush_log_at_trx_commit": 1 if durable else 2,
+    }
+    fast = {} if durable else {"innodb_doublewrite": 0, "innodb_flush_method": "nosync"}
+    return Recipe(
+        kind=KIND,
+        program=program,
+        arguments=(
+            "--no-defaults",
+            f"--datadir={folder / 'data'}",
+            f"--tmpdir={_temporary(folder)}",
+            f"--socket={folder / 'socket'}",
+            f"--pid-file={folder / 'pid'}",
+            f"--lc-messages-dir={_share(program)}",
+            f"--port={port}",
+            *(f"--{name}={value}" for name, value in {**base, **fast, **settings}.items()),
+        ),
+        port=port,
+        url=f"mariadb://stockade@{HOST}:{port}/stockade",
+        ready="ready for connections",
+    )
+
+
+def _temporary(folder: Path) -> Path:
+    """Its own: a starting MariaDB removes every temporary table it finds, those of its neighbours in /tmp included."""
+    return folder / "tmp"
+
+
+def _share(program: Program) -> Path:
+    """Messages and SQL files: `share/mysql` up to MariaDB 10, `share/mariadb` later."""
+    for name in ("mariadb", "mysql"):
+        folder = program.path.parents[1] / "share" / name
+        if list(folder.glob(f"m*_{_SYSTEM_TABLES[0]}")):
+            return folder
+    raise ServerFailed(f"{program.path} is there, but not the SQL files of its package")

@@ -1,0 +1,1 @@
+"""What a run shows: rows and verdicts, the table, the JSON document."""

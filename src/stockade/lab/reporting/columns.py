@@ -1,0 +1,96 @@
+"""The columns of the lab's table: head, width and cell of each; what a narrow terminal leaves out. Pure."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from stockade.lab.preset import Arm
+from stockade.lab.reporting.summary import Run
+from stockade.lab.reporting.verdict import AS_PROMISED
+
+WIDE = 118  # columns of a terminal that shows everything in full
+NAME_WIDTH = 12  # characters of the longest name of a strategy in its usual form
+Cell = str | Text
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes:
+        head: its name, one that fits `width`.
+        width: in characters.
+        cell: what it shows of a run.
+        left: whether it begins at the left (words) instead of ending at the right (figures).
+    """
+
+    head: str
+    width: int
+    cell: Callable[[Run], Cell]
+    left: bool = False
+
+
+def columns(arm: Arm, width: int, name_width: int = NAME_WIDTH) -> list[Column]:
+    """The columns for an arm in a terminal of this width; 80 is enough for the short form.
+
+    Args:
+        arm: may have columns of its own.
+        width: characters of the terminal.
+        name_width: characters of the longest strategy name.
+    """
+    wide, name_width = width >= WIDE, max(name_width, NAME_WIDTH)
+    chosen = [
+        Column("strategy", name_width, lambda run: run.strategy, left=True),
+        Column(*(("accepted", 8) if wide else ("acc", 4)), lambda run: str(run.accepted)),
+        Column(*(("rejected", 8) if wide else ("rej", 4)), lambda run: str(run.rejected)),
+        Column(*(("failed", 6) if wide else ("fail", 4)), lambda run: str(run.failed)),
+        Column("left", 6, lambda run: str(run.left)),
+        Column(*(("violations", 10) if wide else ("viol", 4)), lambda run: str(len(run.violations))),
+        Column("wall ms (range)", 16, lambda run: _range(run.wall_ms)),
+    ]
+    if arm.published_ms and wide:
+        chosen.append(Column("seed", 4, lambda run: short(run.published_ms) if run.published_ms else ""))
+    if wide:
+        chosen.append(Column("p50/p95/p99 ms", 14, lambda run: _three(run.latency_ms)))
+        chosen.append(Column("attempts", 8, lambda run: f"{run.attempts_per_order:.2f}"))
+    elif arm.deadlocks == "any" and name_width == NAME_WIDTH:
+        chosen.append(Column("p99", 5, lambda run: short(run.latency_ms[2])))
+    if arm.deadlocks != "any":
+        chosen.append(Column(*(("deadlocks", 9) if wide else ("dead", 5)), lambda run: str(run.deadlocks)))
+    return [*chosen, Column("verdict", 15, verdict, left=True)]
+
+
+def verdict(run: Run) -> Text:
+    """Green as promised, yellow broken as it must be, red what nobody promised."""
+    judgement = run.judgement
+    usual = "green" if judgement.verdict == AS_PROMISED else "yellow"
+    return Text(judgement.verdict, style=usual if judgement.kept else "bold red")
+
+
+def short(ms: float) -> str:
+    """Milliseconds in few characters."""
+    return f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}"
+
+
+def log_lines(run: Run) -> list[str]:
+    """What stands below the row of a strategy over a log: its row tells when orders were decided."""
+    log = run.log
+    if log is None:
+        return []
+    accepted = (
+        f"accepted {_range(log.accepted_wall_ms)} ms, p50/p95/p99 {_three(log.accepted_latency_ms)}; above: decided"
+    )
+    workers = "1 worker" if log.workers == 1 else f"{log.workers} workers"
+    parts = "1 partition" if log.partitions == 1 else f"{log.partitions} partitions"
+    size = f"{log.orders_per_transaction:.1f} orders per transaction"
+    return [accepted, f"{parts}, {workers}, {size}, lag at most {log.lag}"]
+
+
+def _three(values: Sequence[float]) -> str:
+    return "/".join(map(short, values))
+
+
+def _range(samples: Sequence[float]) -> str:
+    return f"{short(statistics.median(samples))} ({short(min(samples))}-{short(max(samples))})"

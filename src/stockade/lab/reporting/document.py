@@ -1,0 +1,76 @@
+"""The JSON document of a lab run (docs/lab.md). Pure.
+
+A reader of `stockade.lab/1` finds in every such document these members; runs of `kafka` have `log` besides, which was
+added to version 1 before its first release. From then on the schema grows by a new number only.
+Runs under faults are `stockade.lab/2`, which names the fault of each run besides.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from stockade.core import JsonValue
+from stockade.lab.reporting.summary import LogFigures, Run
+
+SCHEMA = "stockade.lab/1"
+SCHEMA_OF_FAULTS = "stockade.lab/2"
+
+
+def document(environment: Mapping[str, JsonValue], runs: Sequence[Run]) -> dict[str, JsonValue]:
+    """The whole document as JSON values; version 2 if any run was under a fault."""
+    if any(run.fault for run in runs):
+        hurt = [{**_run(run), "fault": run.fault} for run in runs]
+        return {"schema": SCHEMA_OF_FAULTS, "environment": dict(environment), "runs": hurt}
+    return {"schema": SCHEMA, "environment": dict(environment), "runs": [_run(run) for run in runs]}
+
+
+def _run(run: Run) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = {
+        "preset": run.preset,
+        "strategy": run.strategy,
+        "database": run.database,
+        "processes": run.processes,
+        "buyers": run.buyers,
+        "stock": run.stock,
+        "accepted": run.accepted,
+        "rejected": run.rejected,
+        "failed": run.failed,
+        "left": run.left,
+        "violations": [{"rule": each.rule, "detail": each.detail} for each in run.violations],
+        "wall_ms": _spread(run.wall_ms),
+        "latency_ms": _percentiles(run.latency_ms),
+        "attempts_per_order": round(run.attempts_per_order, 4),
+        "deadlocks": run.deadlocks,
+        "verdict": run.judgement.verdict,
+    }
+    if run.log is not None:
+        found["log"] = _log(run.log)
+    return found
+
+
+def _log(log: LogFigures) -> dict[str, JsonValue]:
+    return {
+        "partitions": log.partitions,
+        "workers": log.workers,
+        "accepted_wall_ms": _spread(log.accepted_wall_ms),
+        "accepted_latency_ms": _percentiles(log.accepted_latency_ms),
+        "orders_per_transaction": round(log.orders_per_transaction, 4),
+        "lag": log.lag,
+    }
+
+
+def _spread(samples: Sequence[float]) -> dict[str, JsonValue]:
+    return {
+        "median": _ms(statistics.median(samples)),
+        "low": _ms(min(samples)),
+        "high": _ms(max(samples)),
+        "samples": [_ms(sample) for sample in samples],
+    }
+
+
+def _percentiles(values: tuple[float, float, float]) -> dict[str, JsonValue]:
+    p50, p95, p99 = values
+    return {"p50": _ms(p50), "p95": _ms(p95), "p99": _ms(p99)}
+
+
+def _ms(value: float) -> float:
+    return round(value, 3)

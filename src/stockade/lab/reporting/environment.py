@@ -1,0 +1,42 @@
+"""What a figure depends on besides the code: it is printed under every table and stored in every document."""
+
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from sqlalchemy import Connection
+
+from stockade.core import JsonValue
+from stockade.lab.targets.target_database import Ground
+
+ANSWER_WAIT_S = 5.0
+
+
+async def describe(ground: Ground) -> dict[str, JsonValue]:
+    """Versions, machine, database, isolation and date of a run."""
+    deadline = time.monotonic() + ANSWER_WAIT_S
+    database_version, isolation = await ground.control.transaction(_database, deadline=deadline)
+    return {
+        "stockade": _own_version(),
+        "python": platform.python_version(),
+        "os": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "database": ground.name,
+        "database_version": database_version,
+        "isolation": isolation,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _database(connection: Connection) -> tuple[str, str]:
+    info = connection.dialect.server_version_info or ()
+    return ".".join(str(part) for part in info), connection.get_isolation_level()
+
+
+def _own_version() -> str:
+    try:
+        return version("stockade")
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,1 @@
+"""What a run takes place on: a database, Redis servers, Kafka brokers; private ones or the user's."""

@@ -1,0 +1,201 @@
+"""How a lock is got from the server for the first caller of a queue: a try, then a wait on a seat or more tries.
+
+Whatever the server does, the callers have an answer in time; an answer that comes later is waited for all the same,
+since it may be a grant. Neighbours: `engine.py` (who holds what), `pool.py` (the sessions).
+"""
+
+import asyncio
+import time
+from typing import Any, NamedTuple, TypeVar
+
+from stockade.locks.database.dialect import Dialect
+from stockade.locks.database.pool import SessionPool
+from stockade.locks.database.session import Session, SessionLost
+from stockade.locks.database.wait_queue import WaitQueue
+from stockade.locks.engine.lock_request import LockRequest
+from stockade.locks.errors import LockError, LockUnavailable
+
+T = TypeVar("T")
+_WAIT_SHARE = 0.6  # of the patience: so long a statement waits on the server; the rest is for the way of its answer
+_INTERRUPT_S = 2.0  # how long an interrupted statement may take to end
+
+
+class Won(NamedTuple):
+    """A grant of the server, made out to the request `ask`; `sent_at` is the second before it was asked for."""
+
+    request: LockRequest
+    session: Session
+    token: int
+    sent_at: float
+
+
+class Acquirer:
+    """Asks the server.
+
+    Args:
+        pool: the sessions.
+        dialect: the statements.
+        tries: over so many sessions at most, as each may have been closed while it was idle.
+        patience_s: within so many seconds each statement is answered.
+    """
+
+    def __init__(self, pool: SessionPool, dialect: Dialect, tries: int, patience_s: float) -> None:
+        self._pool = pool
+        self._dialect = dialect
+        self._tries = tries
+        self._patience_s = patience_s
+
+    async def get_now(self, queue: WaitQueue) -> Won | None:
+        """Ask once for the first caller, over a shared session; over a fresh one after sessions closed while idle."""
+        refused: SessionLost | None = None
+        for left in reversed(range(self._tries)):
+            session = await self._pool.shared(queue.patience_end)
+            if (first := queue.first) is None:
+                return None
+            request, sent_at, was_fresh = first.request, time.monotonic(), session.fresh
+            queue.answer_due = sent_at
+            try:
+                statement = session.start(self._dialect.take, self._patience_s, request)
+                token = await self._answer(queue, session, statement)
+            except SessionLost as lost:
+                if was_fresh or lost.silent or not left:
+                    raise
+                refused = lost if lost.answered else refused
+                continue
+            except LockError:
+                await self._make_sure_it_is_free(session, queue.name)
+                raise
+            queue.was_answered(self._patience_s)
+            if token is not None:
+                return Won(request, session, token, sent_at)
+            if refused is not None:  # what has the lock may be the session that was ended a moment ago
+                raise refused
+            queue.is_elsewhere()
+            return None
+        raise AssertionError("the last try raises or returns")
+
+    async def _answer(self, queue: WaitQueue, session: Session, statement: "asyncio.Task[T]") -> T:
+        """The answer. When it is late the callers get an error, and it is waited for all the same: it may be a grant,
+        and its session ends it if it never comes."""
+        queue.asked = session
+        if not await session.wait_for(statement, queue.patience_end, self._patience_s):
+            queue.fail(LockUnavailable(f"{self._dialect.kind}: no answer within {self._patience_s:.1f} s"))
+            await asyncio.wait({statement})
+            queue.was_answered(self._patience_s)
+        return statement.result()
+
+    async def _make_sure_it_is_free(self, session: Session, name: str) -> None:
+        """After an error a session may hold the lock or not; one that cannot give it back is ended."""
+        try:
+            await session.start(self._dialect.give, self._patience_s, name, not session.holds)
+        except LockError:
+            self._pool.drop(session, "it could not give a lock back")
+
+    async def wait_for(self, queue: WaitQueue) -> Won | None:
+        """Wait until another session gives the lock back. None: nobody waits here any more."""
+        may_lose = True
+        try:
+            while queue.first is not None:
+                seat = await self._seat(queue)
+                if seat is None:
+                    won = await self.get_now(queue)
+                else:
+                    try:
+                        won = await self._wait_on(queue, seat)
+                    except SessionLost as lost:
+                        if lost.silent or not may_lose:
+                            raise
+                        may_lose, won = False, await self.get_now(queue)
+                    else:
+                        may_lose = True
+                if won is not None:
+                    return won
+            return None
+        finally:
+            self._pool.leave_line(queue)
+
+    async def _seat(self, queue: WaitQueue) -> Session | None:
+        """A session to wait on the server with; None after a pause, when it is time to try again without one."""
+        if (seat := self._pool.free_seat()) is not None:
+            return seat
+        if self._pool.can_open_seat:
+            try:
+                return await self._pool.open_seat(queue.patience_end)
+            except LockUnavailable:
+                # the server may have no room for one more; whether it answers at all shows the next try
+                if time.monotonic() >= queue.patience_end:
+                    raise
+        coming = self._pool.want_seat(queue)
+        await _first_of({coming, queue.emptied()}, self._pool.poll_s())
+        if not coming.done():
+            queue.was_answered(self._patience_s)  # the pause was ours
+            return None
+        self._pool.took_seat(queue)
+        return coming.result()
+
+    async def _wait_on(self, queue: WaitQueue, seat: Session) -> Won | None:
+        won = None
+        try:
+            won = await self._wait_on_server(queue, seat)
+        finally:
+            if won is None:
+                self._pool.leave_seat(seat)
+        return won
+
+    async def _wait_on_server(self, queue: WaitQueue, seat: Session) -> Won | None:
+        """One statement that waits, at most for as long as the server may be silent."""
+        first = queue.first
+        if first is None:
+            return None
+        request, started = first.request, time.monotonic()
+        wait_s = min(self._patience_s * _WAIT_SHARE, max(queue.longest_wait_s(), 0.001))
+        queue.answer_due = started + wait_s
+        waiting = seat.start(self._dialect.wait, self._patience_s, request, wait_s)
+        await _first_of({waiting, queue.emptied()})  # ends: the seat's bound
+        if not waiting.done():
+            await self._interrupt(seat, waiting)
+        granted = waiting.result()
+        queue.was_answered(self._patience_s)
+        if not granted:
+            queue.is_elsewhere()
+            if time.monotonic() - started < min(wait_s, self._pool.poll_s()):  # the server counts whole seconds
+                await asyncio.sleep(self._pool.poll_s())
+            return None
+        return await self.marked(queue, seat, request)
+
+    async def marked(self, queue: WaitQueue, session: Session, request: LockRequest) -> Won:
+        """Make a lock that the session holds out to the first caller."""
+        first = queue.first
+        request, sent_at = first.request if first is not None else request, time.monotonic()
+        try:
+            statement = session.start(self._dialect.mark, self._patience_s, request)
+            token = await self._answer(queue, session, statement)
+        except SessionLost:
+            raise
+        except LockError:
+            await self._make_sure_it_is_free(session, queue.name)
+            raise
+        return Won(request, session, token, sent_at)
+
+    async def _interrupt(self, seat: Session, waiting: "asyncio.Task[bool]") -> None:
+        """End a wait that nobody wants any more, over another session; the seat is kept, or ended if that fails."""
+        end, interrupting = time.monotonic() + _INTERRUPT_S, None
+        try:
+            helper = await self._pool.shared(end)
+            interrupting = helper.start(self._dialect.interrupt, _INTERRUPT_S, seat.number)
+        except LockError:
+            end = 0.0
+        await asyncio.wait({waiting}, timeout=max(end - time.monotonic(), 0.0))
+        if not waiting.done():
+            self._pool.drop(seat, "a wait could not be interrupted")
+            await asyncio.wait({waiting})  # ends: its connection is gone
+        elif interrupting is not None and not seat.ended:  # the wait ended by itself: the interrupt is still to come
+            await asyncio.wait({interrupting}, timeout=max(end - time.monotonic(), 0.0))
+            if not interrupting.done() or interrupting.exception() is not None:  # it may hit any later statement
+                self._pool.drop(seat, "an interrupt was not answered")
+        if not seat.ended:
+            await asyncio.wait({seat.start(self._dialect.ping, _INTERRUPT_S)})  # an interrupt that came late hits this
+
+
+async def _first_of(futures: "set[asyncio.Future[Any]]", timeout_s: float | None = None) -> None:
+    await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,177 @@
+"""Locks that database sessions hold, as a provider's backend: the end of a session is the end of its locks.
+
+There is no lease to run out on the server, so a paused holder keeps its lock, and a dead one loses it when the server
+notices. The holder's own deadline moves with every sign of life of its session. Neighbour: `engine.py`.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+from stockade.core import NotSupported
+from stockade.locks.checks import count, seconds
+from stockade.locks.database.dialect import Dialect
+from stockade.locks.database.runner import Runner
+from stockade.locks.database.session_locks import SessionLocks
+from stockade.locks.engine.lock_request import Grant, Kind, LockInfo, LockRequest
+from stockade.locks.errors import LockError, ProviderClosed
+from stockade.locks.runtime.runtime import Runtime
+
+CONNECTIONS = 8
+PATIENCE_S = 5.0
+
+
+class SessionBackend:
+    """Mutexes over at most `connections` sessions.
+
+    Args:
+        port: of the face.
+        dialect: the kind of database.
+        runner: where the driver's coroutines run.
+        connections: at most so many, for holders and waiters together.
+        patience_s: what has no time limit of its own ends after so many seconds without an answer.
+
+    Raises:
+        TypeError, ValueError: a number that makes no sense.
+    """
+
+    needs_lease = False
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        dialect: Dialect,
+        runner: Runner,
+        *,
+        connections: int = CONNECTIONS,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        count("connections", connections, 1)
+        seconds("patience_s", patience_s)
+        self._runtime = runtime
+        self._dialect = dialect
+        self._runner = runner
+        self.patience_s = patience_s
+        self.where = dialect.where
+        self._bounds = connections, patience_s
+        self._locks: SessionLocks | None = None
+        self._place: Hashable = None
+        self._closed = False
+        self.on_lost: Callable[[str, str], None] = lambda owner, reason: None
+
+    def _here(self) -> SessionLocks:
+        """The locks of this process and event loop. Those of a parent process, or of a loop that is done with, are
+        forgotten.
+
+        Raises:
+            ProviderClosed: it was closed.
+            LockError: another event loop still uses it.
+        """
+        if self._closed:
+            raise ProviderClosed()
+        place = self._runner.place()
+        if self._locks is None or place != self._place:
+            if self._locks is not None:
+                self._leave(self._locks)
+            self._locks, self._place = SessionLocks(self._dialect, *self._bounds, self._lost), place
+        return self._locks
+
+    def _leave(self, locks: SessionLocks) -> None:
+        process, loop = self._place if isinstance(self._place, tuple) else (self._place, None)
+        if process != os.getpid():
+            return  # its sockets are the parent's: see `fork.py`
+        if locks.in_use and loop is not None and not loop.is_closed():
+            raise LockError("the provider holds or awaits locks in another event loop: make one for each loop")
+        locks.pool.abandon(loop_closed=loop is not None and loop.is_closed())
+        for owner in list(locks.holds):
+            self.on_lost(owner, "its event loop was closed")
+
+    def change_loop(self) -> None:
+        """Let go of everything that belongs to the event loop of before. Errors as for `_here`."""
+        if self._locks is not None:
+            self._leave(self._locks)
+            self._locks = None
+
+    def _lost(self, owners: list[str], reason: str) -> None:
+        """Report it in a task or thread of its own: callbacks may use the locks, and must not block their loop."""
+
+        async def tell() -> None:
+            for owner in owners:
+                self.on_lost(owner, reason)
+
+        self._runtime.spawn(tell(), "stockade-lock-lost")
+
+    async def acquire(self, request: LockRequest, deadline: float) -> Grant | None:
+        if request.spec.kind != "lock":
+            raise NotSupported(
+                "database sessions hold mutexes only; use RedisLocks for read/write locks and semaphores"
+            )
+        try:
+            hold = await self._runner.run(self._acquire(request, deadline, time.monotonic()))
+        except Exception:
+            raise
+        except BaseException:  # a grant may have come in the moment of the interrupt
+            self._runtime.run_to_end(self._withdraw(request))
+            raise
+        return None if hold is None else Grant(hold.token, hold.sent_at + request.spec.lease_s)
+
+    async def _acquire(self, request: LockRequest, deadline: float, began: float) -> Any:
+        return await self._here().acquire(request, deadline, began)
+
+    async def _withdraw(self, request: LockRequest) -> None:
+        try:
+            await self.release(request)
+        except LockError:
+            return  # the session gives it back when it answers, or ends
+
+    async def release(self, request: LockRequest) -> bool:
+        if sys.is_finalizing():  # a finalizer: the sessions end with the process, and the locks with them
+            return True
+
+        began = time.monotonic()
+
+        async def release() -> bool:
+            return await self._here().release(request.owner_id, began)
+
+        return await self._runner.run(release())
+
+    async def extend(self, requests: Sequence[LockRequest], timeout_s: float) -> Sequence[bool | None]:
+        async def extend() -> Sequence[bool | None]:
+            return await self._here().extend([request.owner_id for request in requests], timeout_s)
+
+        return await self._runner.run(extend())
+
+    async def inspect(self, name: str, kind: Kind) -> LockInfo:
+        began = time.monotonic()
+
+        async def inspect() -> LockInfo:
+            return await self._here().inspect(name, began)
+
+        return await self._runner.run(inspect())
+
+    async def break_(self, name: str, kind: Kind) -> bool:
+        began = time.monotonic()
+
+        async def take_away() -> bool:
+            return await self._here().break_(name, began)
+
+        return await self._runner.run(take_away())
+
+    async def raise_fence(self, name: str, at_least: int) -> None:
+        raise NotSupported("the tokens of a database live in it and cannot be forgotten, so there is nothing to raise")
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        if self._locks is not None:
+            await self._runner.run(self._close())
+        self._closed = True
+        await self._runner.close()
+
+    async def _close(self) -> None:
+        if self._locks is not None and self._place == self._runner.place():
+            await self._locks.close()
+        elif self._locks is not None:
+            self._leave(self._locks)

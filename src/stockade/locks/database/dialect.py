@@ -1,0 +1,124 @@
+"""What a kind of database must offer: connections, and the statements of a lock. Neighbour: `session.py` (bounds).
+
+Every method that takes a connection sends statements, bounds no time and lets the driver's errors through: `Session`
+does both. No statement is ever cancelled on the client's side, since a driver's clean-up can hang; a session that does
+not answer is aborted instead.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, Protocol
+
+from stockade.drivers.failures import ConnectFailed
+from stockade.locks.engine.lock_request import LockRequest
+
+_ABORTED_S = 1.0  # how long a statement may take to end after its connection was aborted
+
+
+class Seen(NamedTuple):
+    """A session that holds a lock or waits for it, as the server shows it.
+
+    Attributes:
+        session: the server's number of the session.
+        granted: whether it holds the lock.
+        owner: the owner id that it left, or another description.
+        token: the fencing token; 0 where it is not known.
+        metadata: text that the holder left.
+    """
+
+    session: int
+    granted: bool
+    owner: str
+    token: int = 0
+    metadata: str = ""
+
+
+class Dialect(Protocol):
+    """The statements of one kind of database, through one driver."""
+
+    kind: str
+
+    @property
+    def where(self) -> str:
+        """Hosts and ports, for messages."""
+        ...
+
+    async def connect(self, ended: Callable[[Any], None], timeout_s: float | None = None) -> Any:
+        """A connection that is ready for use; `ended(connection)` is called when it breaks, where the driver tells."""
+        ...
+
+    def number(self, connection: Any) -> int:
+        """The server's number of the session."""
+        ...
+
+    def transport(self, connection: Any) -> Any:
+        """The asyncio transport; None once it is closed."""
+        ...
+
+    def gone(self, connection: Any) -> bool:
+        """Whether the other side has closed it. No I/O."""
+        ...
+
+    def abort(self, connection: Any) -> None:
+        """Close it at once, whatever it is doing; statements under way fail."""
+        ...
+
+    async def take(self, connection: Any, request: LockRequest) -> int | None:
+        """Try once. The token of the grant, or None."""
+        ...
+
+    async def wait(self, connection: Any, request: LockRequest, wait_s: float) -> bool:
+        """Wait on the server for `wait_s` seconds; `mark` follows a grant."""
+        ...
+
+    async def mark(self, connection: Any, request: LockRequest) -> int:
+        """Say who has the lock that the session holds, and draw a token that is above all earlier ones."""
+        ...
+
+    async def give(self, connection: Any, name: str, last: bool) -> bool:
+        """Give it back; False: the session did not hold it. `last`: it holds no other."""
+        ...
+
+    async def ping(self, connection: Any) -> bool:
+        """Whether it is still the session that it was."""
+        ...
+
+    async def interrupt(self, connection: Any, session: int) -> None:
+        """End the statement of another session, not the session."""
+        ...
+
+    async def look(self, connection: Any, name: str) -> list[Seen]:
+        """Which sessions hold the lock and wait for it."""
+        ...
+
+    async def end_session(self, connection: Any, session: int) -> None:
+        """End another session, and with it all its locks."""
+        ...
+
+
+def hashed(prefix: str, name: str) -> bytes:
+    """The name as sixteen bytes; databases allow short names or numbers only."""
+    return hashlib.blake2b((prefix + name).encode(), digest_size=16).digest()
+
+
+async def prepared(
+    connection: Any, work: Coroutine[Any, Any, None], limit_s: float, abort: Callable[[Any], None]
+) -> None:
+    """Run the first statements of a connection; on any failure it is aborted.
+
+    Raises:
+        ConnectFailed: they were not answered within `limit_s` seconds.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=limit_s)
+        if not task.done():
+            raise ConnectFailed(f"a connection was made, then nothing was answered within {limit_s:g} s")
+        task.result()
+    except BaseException:
+        abort(connection)
+        await asyncio.wait({task}, timeout=_ABORTED_S)
+        if task.done() and not task.cancelled():
+            task.exception()  # it was raised above, or is the abort's
+        raise

@@ -1,0 +1,268 @@
+"""MariaDB and MySQL user locks (`GET_LOCK`), held by a few sessions of their own, with tokens from a counter table.
+
+The table `stockade_fences` is made when it is missing; it also says who got a lock last. A session may hold several
+locks since MySQL 5.7 and MariaDB 10.0.2. Neighbour: `sessions/`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from stockade.core import NotSupported
+from stockade.drivers.failures import Failure, classify, describe
+from stockade.drivers.mysql import MySQLAddress, abort
+from stockade.locks import async_api, sync_api
+from stockade.locks.database import AwaitingRunner, LoopThreadRunner, SessionBackend
+from stockade.locks.database.backend import CONNECTIONS, PATIENCE_S
+from stockade.locks.database.dialect import Seen, hashed, prepared
+from stockade.locks.engine.lock_request import LockOptions, LockRequest
+from stockade.locks.errors import missing
+from stockade.locks.runtime.async_runtime import AsyncRuntime
+from stockade.locks.runtime.sync_runtime import SyncRuntime
+
+_INTERRUPTED = 1317  # the answer to a statement that KILL QUERY has ended
+_IDLE_S = 2_147_483  # the longest `wait_timeout` that every system takes: a session that holds a lock may be idle
+_DEADLOCK = 3058  # of user locks, in MySQL: the wait was given up
+_TABLE_MISSING = 1146
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS stockade_fences (name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY, "
+    "token BIGINT NOT NULL, owner VARCHAR(64) CHARACTER SET utf8mb4 NOT NULL, "
+    "metadata TEXT CHARACTER SET utf8mb4 NOT NULL)"
+)
+_ALL_LETTERS = (
+    "ALTER TABLE stockade_fences MODIFY owner VARCHAR(64) CHARACTER SET utf8mb4 NOT NULL, "
+    "MODIFY metadata TEXT CHARACTER SET utf8mb4 NOT NULL"
+)
+_OWNER_CHARS = 64
+_CHARSET = """
+    SELECT character_set_name FROM information_schema.columns
+    WHERE table_schema = DATABASE() AND table_name = 'stockade_fences' AND column_name = 'metadata'"""
+_COUNT_UP = """
+    INSERT INTO stockade_fences (name, token, owner, metadata) VALUES (%s, LAST_INSERT_ID(1), %s, %s)
+    ON DUPLICATE KEY UPDATE token = LAST_INSERT_ID(token + 1), owner = VALUES(owner), metadata = VALUES(metadata)"""
+
+
+class MySQLDialect:
+    """The statements, through asyncmy.
+
+    Args:
+        url: of the database.
+        prefix: put before every name.
+        patience_s: a connection is made within so many seconds, unless the URL's `connect_timeout` is less.
+
+    Raises:
+        MissingExtra: asyncmy is not installed.
+        ValueError: the URL cannot be used.
+    """
+
+    kind = "MySQL"
+
+    def __init__(self, url: str, prefix: str, patience_s: float = PATIENCE_S) -> None:
+        try:
+            import asyncmy
+        except ImportError as error:
+            raise missing("mysql", "asyncmy") from error
+        self._error = asyncmy.errors.MySQLError
+        self._address = MySQLAddress.parse(url, connect_wait_s=patience_s)
+        self._prefix = prefix
+        self._patience_s = patience_s
+        self._table_is_there = False
+        self._all_letters = True  # the table's texts hold every letter
+
+    @property
+    def where(self) -> str:
+        return self._address.place
+
+    async def connect(self, ended: Callable[[Any], None], timeout_s: float | None = None) -> Any:
+        limit_s = self._patience_s if timeout_s is None else timeout_s
+        end = asyncio.get_running_loop().time() + limit_s
+        connection = await self._address.connect(timeout_s=limit_s, autocommit=True)
+        left_s = max(end - asyncio.get_running_loop().time(), 0.0)
+        await prepared(connection, self._prepare(connection), left_s, self.abort)
+        return connection  # asyncmy does not tell of an end: `gone` is looked at
+
+    async def _prepare(self, connection: Any) -> None:
+        longest = "max_statement_time" if _is_mariadb(connection) else "max_execution_time"
+        await self._ask(connection, f"SET SESSION wait_timeout = {_IDLE_S}, SESSION {longest} = 0")
+        if not self._table_is_there:
+            await self._need_table(connection)
+            self._table_is_there = True
+
+    async def _need_table(self, connection: Any) -> None:
+        """Make the counter table unless it is there, so that a user without the right to make one can use it.
+
+        Raises:
+            NotSupported: it is missing and may not be made, or no database is named.
+        """
+        try:
+            found = await self._ask(connection, _CHARSET)
+            if not found:
+                await self._ask(connection, _TABLE)
+            elif found[0][0] != "utf8mb4":
+                await self._widen(connection)
+        except self._error as error:
+            if classify(error) is not Failure.REFUSED:
+                raise
+            raise NotSupported(
+                f"MySQLLocks needs the table stockade_fences, with SELECT, INSERT and UPDATE: {describe(error)}. "
+                f"Name a database in the URL, and grant CREATE or run: {_TABLE}"
+            ) from error
+
+    async def _widen(self, connection: Any) -> None:
+        """A table of an earlier version has the character set of its server's default."""
+        try:
+            await self._ask(connection, _ALL_LETTERS)
+        except self._error as error:
+            if classify(error) is not Failure.REFUSED:
+                raise
+            self._all_letters = False  # no right: owners and metadata are written with escapes
+
+    @staticmethod
+    async def _ask(connection: Any, sql: str, *args: Any) -> Any:
+        async with connection.cursor() as cursor:
+            await cursor.execute(sql, args or None)
+            return await cursor.fetchall()
+
+    def number(self, connection: Any) -> int:
+        return int(connection.thread_id())
+
+    def transport(self, connection: Any) -> Any:
+        return connection._transport  # noqa: SLF001 - asyncmy has no public way to it
+
+    def gone(self, connection: Any) -> bool:
+        return bool(connection._stream_broken)  # noqa: SLF001 - the same
+
+    def abort(self, connection: Any) -> None:
+        abort(connection)
+
+    def _key(self, name: str) -> str:
+        return f"stockade:{hashed(self._prefix, name).hex()}"
+
+    def _text(self, text: str) -> str:
+        return text if self._all_letters else text.encode("ascii", "backslashreplace").decode()
+
+    async def take(self, connection: Any, request: LockRequest) -> int | None:
+        return await self.mark(connection, request) if await self._get(connection, request, 0.0) else None
+
+    async def _get(self, connection: Any, request: LockRequest, wait_s: float) -> bool:
+        return bool(
+            (await self._ask(connection, "SELECT GET_LOCK(%s, %s)", self._key(request.spec.name), wait_s))[0][0]
+        )
+
+    async def wait(self, connection: Any, request: LockRequest, wait_s: float) -> bool:
+        if not _is_mariadb(connection):
+            wait_s = int(wait_s)  # MySQL waits whole seconds only, and would round up
+        try:
+            return await self._get(connection, request, wait_s)
+        except self._error as error:
+            if classify(error) is not Failure.TIMEOUT and error.args[0] != _DEADLOCK:
+                raise
+            await self._ask(connection, "SELECT RELEASE_LOCK(%s)", self._key(request.spec.name))
+            return False
+
+    async def mark(self, connection: Any, request: LockRequest) -> int:
+        words = (
+            self._key(request.spec.name),
+            self._text(request.owner_id)[:_OWNER_CHARS],
+            self._text(request.spec.metadata),
+        )
+        try:
+            return await self._count_up(connection, *words)
+        except self._error as error:
+            if error.args[0] != _TABLE_MISSING:
+                raise
+            await self._need_table(connection)  # it was dropped meanwhile
+            return await self._count_up(connection, *words)
+
+    @staticmethod
+    async def _count_up(connection: Any, *words: str) -> int:
+        async with connection.cursor() as cursor:
+            await cursor.execute(_COUNT_UP, words)
+            return int(cursor.lastrowid)  # the argument of LAST_INSERT_ID
+
+    async def give(self, connection: Any, name: str, last: bool) -> bool:
+        return bool((await self._ask(connection, "SELECT RELEASE_LOCK(%s)", self._key(name)))[0][0] == 1)
+
+    async def ping(self, connection: Any) -> bool:
+        try:
+            return bool((await self._ask(connection, "SELECT CONNECTION_ID()"))[0][0] == self.number(connection))
+        except self._error as error:
+            if error.args[0] != _INTERRUPTED:  # an interrupt that came after the end of its statement
+                raise
+            return True
+
+    async def interrupt(self, connection: Any, session: int) -> None:
+        await self._ask(connection, f"KILL QUERY {session}")
+
+    async def look(self, connection: Any, name: str) -> list[Seen]:
+        key = self._key(name)
+        used = (await self._ask(connection, "SELECT IS_USED_LOCK(%s)", key))[0][0]
+        sql = "SELECT id FROM information_schema.processlist WHERE state = 'User lock' AND info LIKE %s ORDER BY id"
+        waiters = [Seen(row[0], False, f"session {row[0]}") for row in await self._ask(connection, sql, f"%{key}%")]
+        if used is None:
+            return waiters
+        rows = await self._ask(connection, "SELECT owner, token, metadata FROM stockade_fences WHERE name = %s", key)
+        if not rows:
+            return [Seen(used, True, f"session {used}"), *waiters]
+        return [Seen(used, True, rows[0][0], int(rows[0][1]), rows[0][2]), *waiters]
+
+    async def end_session(self, connection: Any, session: int) -> None:
+        await self._ask(connection, f"KILL {session}")
+
+
+def _is_mariadb(connection: Any) -> bool:
+    return "mariadb" in str(connection.get_server_info()).lower()
+
+
+class MySQLLocks(sync_api.Provider):
+    """User locks of one MariaDB or MySQL server, for sync_api.
+
+    Args:
+        url: `mysql://user:password@host:3306/database` or `mariadb://…`.
+        prefix: put before every name.
+        lease_s: after so many seconds without a sign of life from its session a holder counts its lock as lost.
+        connections: at most so many to the server, for all holders and waiters together.
+        patience_s: a call that has no time limit of its own ends after so many seconds without an answer.
+
+    Raises:
+        MissingExtra: asyncmy is not installed.
+        NotSupported: (when a lock is taken) the table `stockade_fences` is missing and may not be made.
+        ValueError: the URL or a number cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "",
+        lease_s: float = 30.0,
+        connections: int = CONNECTIONS,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        runtime = SyncRuntime()
+        dialect = MySQLDialect(url, prefix, patience_s)
+        backend = SessionBackend(runtime, dialect, LoopThreadRunner(), connections=connections, patience_s=patience_s)
+        super().__init__(runtime, backend, sync_api.Lease, LockOptions(lease_s=lease_s))
+        backend.on_lost = self.manager.mark_owner_lost
+
+
+class AioMySQLLocks(async_api.Provider):
+    """User locks of one MariaDB or MySQL server, for asyncio; exported as `stockade.locks.aio.MySQLLocks`.
+
+    Arguments and errors are those of `MySQLLocks`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "",
+        lease_s: float = 30.0,
+        connections: int = CONNECTIONS,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        runtime = AsyncRuntime()
+        dialect = MySQLDialect(url, prefix, patience_s)
+        backend = SessionBackend(runtime, dialect, AwaitingRunner(), connections=connections, patience_s=patience_s)
+        super().__init__(runtime, backend, async_api.Lease, LockOptions(lease_s=lease_s))
+        backend.on_lost = self.manager.mark_owner_lost

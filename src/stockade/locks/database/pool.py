@@ -1,0 +1,235 @@
+"""The connections of one provider in one event loop: a bounded number, in two parts.
+
+Half of them, at least one, are *shared*: they carry short statements (a try, a release, a look) and the locks that a
+try was granted, and never wait on the server. So a release is never behind a waiter. The others are *seats*: each
+waits on the server for one name, holds the lock when it is granted, and is free for the next name after its release.
+
+Neighbours: `session.py` (one of them), `engine.py` (what is asked over them).
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from stockade.locks.database import fork
+from stockade.locks.database.dialect import Dialect
+from stockade.locks.database.session import Session, unavailable
+from stockade.locks.engine.identity import reset_after_fork
+from stockade.locks.errors import LockUnavailable, ProviderClosed
+from stockade.locks.runtime import leftover
+
+POLL_S = 0.05  # how often a name without a seat is tried
+POLLS_A_SECOND = 500.0  # of all names without a seat together
+MAX_POLL_S = 2.0
+_BUSY = 3  # so many statements in line at a shared session ask for one more session
+_CLOSE_S = 0.3  # how long connections that are being made may take to end
+_LOOK_S = 1.0  # how often sessions that hold locks are looked at, for drivers that do not tell of an end
+
+
+class SessionPool:
+    """Shared sessions and seats.
+
+    Args:
+        dialect: the kind of database.
+        limit: connections at most.
+        patience_s: a connection is made, and a statement answered, within so many seconds.
+        on_lost: called with the owner ids of the locks that a session held when it ended, and the reason.
+    """
+
+    def __init__(
+        self, dialect: Dialect, limit: int, patience_s: float, on_lost: Callable[[list[str], str], None]
+    ) -> None:
+        self.dialect = dialect
+        self.closed = False
+        self._patience_s = patience_s
+        self._on_lost = on_lost
+        self._shared_limit = max(1, limit // 2)
+        self._seat_limit = limit - self._shared_limit
+        self._shared: list[Session] = []
+        self._seats: list[Session] = []
+        self._free: deque[Session] = deque()
+        self._opening_seats = 0
+        self._opening: asyncio.Task[Session] | None = None
+        self._openings: set[asyncio.Task[Session]] = set()
+        self._wanting: dict[Hashable, asyncio.Future[Session]] = {}
+        self._watch: asyncio.TimerHandle | None = None
+
+    @property
+    def sessions(self) -> list[Session]:
+        """All that are open."""
+        return [*self._shared, *self._seats]
+
+    async def shared(self, end: float) -> Session:
+        """A session for a short statement.
+
+        Args:
+            end: monotonic second until which to wait for a connection.
+
+        Raises:
+            LockUnavailable: none could be made in time.
+        """
+        for session in [*self._shared]:
+            if session.gone:
+                self.drop(session, "its database session ended")
+        usable = [session for session in self._shared if not session.silent]
+        room = len(self._shared) < self._shared_limit
+        if usable or not room:
+            best = min(usable or self._shared, key=lambda session: session.pending)
+            if room and best.pending >= _BUSY and self._opening is None:
+                self._open_shared()
+            return best
+        opening = self._opening or self._open_shared()
+        await asyncio.wait({opening}, timeout=max(end - time.monotonic(), 0.0))
+        if not opening.done():
+            raise LockUnavailable(f"{self.dialect.kind}: no connection in time")
+        return opening.result()
+
+    def _open_shared(self) -> "asyncio.Task[Session]":
+        self._opening = self._start_to_open(self._shared)
+        return self._opening
+
+    def _start_to_open(self, part: list[Session]) -> "asyncio.Task[Session]":
+        if self.closed:
+            raise ProviderClosed()
+        task = asyncio.get_running_loop().create_task(self._open(part))
+        self._openings.add(task)
+        task.add_done_callback(self._opened)
+        return task
+
+    def _opened(self, task: "asyncio.Task[Session]") -> None:
+        self._openings.discard(task)
+        if task is self._opening:
+            self._opening = None
+        else:
+            self._opening_seats -= 1
+        if not task.cancelled():
+            task.exception()  # whoever waited for it may have gone
+
+    async def _open(self, part: list[Session]) -> Session:
+        try:
+            connection = await self.dialect.connect(self._ended, self._patience_s)
+        except Exception as error:
+            raise unavailable(self.dialect.kind, error) from error
+        if self.closed:
+            self.dialect.abort(connection)
+            raise ProviderClosed()
+        session = Session(connection, self.dialect, self.drop)
+        reset_after_fork(session)
+        part.append(session)
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
+        return session
+
+    def free_seat(self) -> Session | None:
+        """A seat that nobody uses."""
+        while self._free:
+            session = self._free.popleft()
+            if not session.gone:
+                return session
+            self.drop(session, "its database session ended")
+        return None
+
+    @property
+    def can_open_seat(self) -> bool:
+        """Whether one more connection is allowed."""
+        return len(self._seats) + self._opening_seats < self._seat_limit
+
+    async def open_seat(self, end: float) -> Session:
+        """One more seat. Errors as for `shared`."""
+        opening = self._start_to_open(self._seats)
+        self._opening_seats += 1
+        await asyncio.wait({opening}, timeout=max(end - time.monotonic(), 0.0))
+        if opening.done():
+            return opening.result()
+        opening.add_done_callback(self._unwanted)
+        raise LockUnavailable(f"{self.dialect.kind}: no connection in time")
+
+    def _unwanted(self, task: "asyncio.Task[Session]") -> None:
+        if not task.cancelled() and task.exception() is None:
+            self.leave_seat(task.result())
+
+    def want_seat(self, key: Hashable) -> "asyncio.Future[Session]":
+        """A seat when one becomes free, in order of asking; the same future until `leave_line`."""
+        if key not in self._wanting:
+            self._wanting[key] = asyncio.get_running_loop().create_future()
+        return self._wanting[key]
+
+    def leave_line(self, key: Hashable) -> None:
+        """Want no seat any more; one that came meanwhile is passed on."""
+        future = self._wanting.pop(key, None)
+        if future is not None and future.done():
+            self.leave_seat(future.result())
+
+    def took_seat(self, key: Hashable) -> None:
+        """The seat that came is used."""
+        self._wanting.pop(key, None)
+
+    def poll_s(self) -> float:
+        """How long a name without a seat pauses between two tries."""
+        return min(max(POLL_S, len(self._wanting) / POLLS_A_SECOND), MAX_POLL_S) * random.uniform(0.75, 1.25)
+
+    def leave_seat(self, session: Session) -> None:
+        """Give a seat to whoever has wanted one for longest, unless it holds a lock. Harmless for shared sessions."""
+        if session.ended or session.holds or session not in self._seats or session in self._free:
+            return
+        for future in self._wanting.values():
+            if not future.done():
+                future.set_result(session)
+                return
+        self._free.append(session)
+
+    def _ended(self, connection: Any) -> None:
+        for session in self.sessions:
+            if session.connection is connection:
+                self.drop(session, "its database session ended")
+
+    def _look(self) -> None:
+        self._watch = None
+        for session in self.sessions:
+            if session.gone:
+                self.drop(session, "its database session ended")
+        if self.sessions and not self.closed:
+            self._watch = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
+
+    def drop(self, session: Session, reason: str) -> None:
+        """End a session at once, and report the locks that it held."""
+        if session.ended:
+            return
+        session.ended = True
+        for part in (self._shared, self._seats, self._free):
+            if session in part:
+                part.remove(session)
+        self.dialect.abort(session.connection)
+        owners = list(session.holds)
+        session.holds.clear()
+        if owners:
+            self._on_lost(owners, reason)
+
+    async def close(self) -> None:
+        """End every session."""
+        self.closed = True
+        if self._watch is not None:
+            self._watch.cancel()
+        for session in self.sessions:
+            self.drop(session, "the provider was closed")
+        for opening in self._openings:
+            opening.cancel()
+        if self._openings:
+            await asyncio.wait({*self._openings}, timeout=_CLOSE_S)
+        await asyncio.sleep(0)  # the loop closes aborted sockets in its next turn
+
+    def abandon(self, *, loop_closed: bool) -> None:
+        """Forget every session, from outside their event loop, which does not use them any more, or is closed."""
+        self.closed = True
+        for session in self.sessions:
+            session.ended = True
+            if not loop_closed:
+                fork.shut(session.transport)
+                continue
+            leftover.end(session.transport)
+            with contextlib.suppress(RuntimeError):  # the driver's own state; of the loop it can have nothing
+                self.dialect.abort(session.connection)

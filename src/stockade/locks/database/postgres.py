@@ -1,0 +1,282 @@
+"""PostgreSQL advisory locks (manual, 13.3.5 "Advisory Locks"), held by a few sessions of their own.
+
+The token is `pg_current_xact_id()`, read after the grant, so it grows from grant to grant. A session says in its
+application_name which lock it took last and who has it, for `inspect` in other processes.
+
+Behind a pooler in transaction mode a lock would be taken in one server session and given back in another. So a pooler
+must show that a client keeps its session. Neighbour: `sessions/`.
+"""
+
+import asyncio
+import re
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from stockade.core import NotSupported
+from stockade.drivers.postgres import PostgresAddress
+from stockade.locks import async_api, sync_api
+from stockade.locks.database import AwaitingRunner, LoopThreadRunner, SessionBackend
+from stockade.locks.database.backend import CONNECTIONS, PATIENCE_S
+from stockade.locks.database.dialect import Seen, hashed, prepared
+from stockade.locks.engine.lock_request import LockOptions, LockRequest
+from stockade.locks.errors import missing
+from stockade.locks.runtime.async_runtime import AsyncRuntime
+from stockade.locks.runtime.sync_runtime import SyncRuntime
+
+# application_name: "<name> <first half of the lock's key> <owner> <token> <metadata>", cut by the server at 63 bytes; a
+# token that no blank follows may have lost digits
+_LABEL = re.compile(r" ([0-9a-f]{8}) (\S+)(?: (\d+) (.*))?")
+_APPLICATION = "stockade"
+_APPLICATION_CHARS = 16
+_METADATA_CHARS = 20
+_CHECK_INTERVAL_MS = 1000  # the server looks so often whether a waiting client is still there (PostgreSQL 14 and later)
+# limits that a server or a role may set by itself would end a wait, or a session that holds a lock
+_NO_LIMITS = "SELECT " + ", ".join(
+    f"CASE WHEN current_setting('{name}', true) IS NOT NULL THEN set_config('{name}', '0', false) END"  # newer ones
+    for name in ("statement_timeout", "idle_session_timeout", "transaction_timeout")
+)
+_PROBES = 4  # each time a pooler in transaction mode could show itself
+_PROBE_S = 2.0  # a second session that does not come in this time: the first one keeps its own
+_POOLER = (
+    "a connection pooler in transaction or statement mode stands before PostgreSQL, so a session lock would leak to "
+    "the next user of its session: give PostgresLocks the server's own address, or a pool in session mode"
+)
+
+
+class PostgresDialect:
+    """The statements, through asyncpg.
+
+    Args:
+        dsn: URL of the database.
+        prefix: put before every name.
+        patience_s: a connection is made within so many seconds, unless the URL's `connect_timeout` is less.
+
+    Raises:
+        MissingExtra: asyncpg is not installed.
+        ValueError: the URL cannot be used.
+    """
+
+    kind = "PostgreSQL"
+
+    def __init__(self, dsn: str, prefix: str, patience_s: float = PATIENCE_S) -> None:
+        try:
+            import asyncpg
+        except ImportError as error:
+            raise missing("postgres", "asyncpg") from error
+        self._asyncpg = asyncpg
+        self._address = PostgresAddress.parse(dsn, connect_wait_s=patience_s)
+        self._prefix = prefix
+        self._patience_s = patience_s
+        self._application = dict(self._address.settings).get("application_name", _APPLICATION)[:_APPLICATION_CHARS]
+        self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._keeps_sessions = False  # a pooler has shown that each client keeps its session
+
+    @property
+    def where(self) -> str:
+        return self._address.place
+
+    async def connect(self, ended: Callable[[Any], None], timeout_s: float | None = None) -> Any:
+        limit_s = self._patience_s if timeout_s is None else timeout_s
+        end = asyncio.get_running_loop().time() + limit_s
+        connection = await self._address.connect(timeout_s=limit_s)
+        left_s = max(end - asyncio.get_running_loop().time(), 0.0)
+        await prepared(connection, self._prepare(connection), left_s, self.abort)
+        connection.add_termination_listener(ended)
+        return connection
+
+    async def _prepare(self, connection: Any) -> None:
+        number = await self._ask_number(connection)
+        if number != connection.get_server_pid() and not self._keeps_sessions:  # only poolers invent a number
+            await self._probe(connection, number)
+            self._keeps_sessions = True
+        self._numbers[connection] = number
+        await connection.execute(_NO_LIMITS)
+        try:
+            await connection.execute(f"SET client_connection_check_interval = {_CHECK_INTERVAL_MS}")
+        except self._asyncpg.PostgresError:
+            return  # an older server, or another system: a cancelled wait then ends with its own time limit
+
+    async def _ask_number(self, connection: Any) -> int:
+        try:
+            return int(await connection.fetchval("SELECT pg_backend_pid()"))
+        except (
+            self._asyncpg.InvalidSQLStatementNameError,  # prepared in one session, executed in another
+            self._asyncpg.DuplicatePreparedStatementError,
+            self._asyncpg.ProtocolViolationError,
+        ) as error:
+            raise NotSupported(_POOLER) from error
+
+    async def _probe(self, connection: Any, number: int) -> None:
+        """Take turns with a second client: in transaction mode both are given the same free session, or change theirs.
+
+        Raises:
+            NotSupported: they do.
+        """
+        try:
+            async with asyncio.timeout(_PROBE_S):
+                other = await self._address.connect(timeout_s=_PROBE_S)
+        except (OSError, TimeoutError):
+            return  # no room for a second session: ours was not free for it
+        asking = asyncio.ensure_future(self._ask_number(other))
+        try:
+            await asyncio.wait({asking}, timeout=_PROBE_S)
+            if not asking.done():
+                return  # the same
+            others = {asking.result()}
+            for _ in range(_PROBES):
+                ours = await self._ask_number(connection)
+                others.add(await self._ask_number(other))
+                if ours != number or number in others or len(others) > 1:
+                    raise NotSupported(_POOLER)
+        finally:
+            self.abort(other)
+            await asyncio.wait({asking})  # ends: its connection is gone
+
+    def number(self, connection: Any) -> int:
+        return self._numbers.get(connection, 0)
+
+    def transport(self, connection: Any) -> Any:
+        return getattr(connection, "_transport", None)
+
+    def gone(self, connection: Any) -> bool:
+        return bool(connection.is_closed())
+
+    def abort(self, connection: Any) -> None:
+        connection.terminate()
+
+    def _key(self, name: str) -> int:
+        return int.from_bytes(hashed(self._prefix, name)[:8], "big", signed=True)
+
+    def _label(self, key: int, owner: str) -> str:
+        return f"{self._application} {key & 0xFFFFFFFF:08x} {owner} "
+
+    def _same_session(self, connection: Any, number: int) -> None:
+        if number != self._numbers.get(connection):
+            connection.terminate()
+            raise NotSupported(_POOLER)
+
+    async def take(self, connection: Any, request: LockRequest) -> int | None:
+        key = self._key(request.spec.name)
+        sql = """
+            SELECT session, token,
+                   CASE WHEN token IS NOT NULL THEN set_config('application_name', $2 || token || ' ' || $3, false) END
+            FROM (SELECT pg_backend_pid() AS session,
+                         CASE WHEN pg_try_advisory_lock($1) THEN pg_current_xact_id()::text END AS token
+                  OFFSET 0) AS t"""
+        row = await connection.fetchrow(
+            sql, key, self._label(key, request.owner_id), request.spec.metadata[:_METADATA_CHARS]
+        )
+        self._same_session(connection, row[0])
+        return None if row[1] is None else int(row[1])
+
+    async def wait(self, connection: Any, request: LockRequest, wait_s: float) -> bool:
+        key = self._key(request.spec.name)
+        sql = "SELECT set_config('lock_timeout', $1, false), set_config('application_name', $2, false)"
+        await connection.fetchrow(sql, f"{max(1, round(wait_s * 1000))}ms", self._label(key, request.owner_id).rstrip())
+        try:
+            await connection.execute(f"SELECT pg_advisory_lock({key})")
+        except (self._asyncpg.LockNotAvailableError, self._asyncpg.QueryCanceledError):
+            await connection.execute(f"SELECT pg_advisory_unlock({key})")  # it may have been granted in that moment
+            return False
+        return True
+
+    async def mark(self, connection: Any, request: LockRequest) -> int:
+        key = self._key(request.spec.name)
+        sql = """SELECT pg_backend_pid(), pg_current_xact_id()::text,
+            set_config('application_name', $1 || pg_current_xact_id()::text || ' ' || $2, false)"""
+        row = await connection.fetchrow(
+            sql, self._label(key, request.owner_id), request.spec.metadata[:_METADATA_CHARS]
+        )
+        self._same_session(connection, row[0])
+        return int(row[1])
+
+    async def give(self, connection: Any, name: str, last: bool) -> bool:
+        if not last:  # the label tells of a lock that is held still, or no more: its key says which
+            return bool(await connection.fetchval("SELECT pg_advisory_unlock($1)", self._key(name)))
+        sql = "SELECT pg_advisory_unlock($1), set_config('application_name', $2, false)"
+        return bool(await connection.fetchval(sql, self._key(name), self._application))
+
+    async def ping(self, connection: Any) -> bool:
+        try:
+            number = await connection.fetchval("SELECT pg_backend_pid()")
+        except self._asyncpg.QueryCanceledError:  # an interrupt that came after the end of its statement
+            return True
+        return bool(number == self._numbers.get(connection))
+
+    async def interrupt(self, connection: Any, session: int) -> None:
+        await connection.fetchval("SELECT pg_cancel_backend($1)", session)
+
+    async def look(self, connection: Any, name: str) -> list[Seen]:
+        sql = """
+            SELECT l.granted, a.application_name AS label, l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+            WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND (l.classid::bigint << 32 | l.objid::bigint) = $1
+              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            ORDER BY l.granted DESC, l.waitstart"""
+        key = self._key(name)
+        return [_seen(row, f"{key & 0xFFFFFFFF:08x}") for row in await connection.fetch(sql, key)]
+
+    async def end_session(self, connection: Any, session: int) -> None:
+        await connection.fetchval("SELECT pg_terminate_backend($1, 2000)", session)
+
+
+def _seen(row: Any, key: str) -> Seen:
+    """A session that has taken another lock since says only that it has this one."""
+    label = _LABEL.search(row["label"] or "")
+    if label is None or label[1] != key:
+        return Seen(row["pid"], row["granted"], f"session {row['pid']}")
+    return Seen(row["pid"], row["granted"], label[2], int(label[3] or 0), (label[4] or "").strip())
+
+
+class PostgresLocks(sync_api.Provider):
+    """Advisory locks of one PostgreSQL database, for sync_api.
+
+    Args:
+        dsn: `postgresql://user:password@host/database`; of a pooler only in session mode.
+        prefix: put before every name.
+        lease_s: after so many seconds without a sign of life from its session a holder counts its lock as lost.
+        connections: at most so many to the server, for all holders and waiters together.
+        patience_s: a call that has no time limit of its own ends after so many seconds without an answer.
+
+    Raises:
+        MissingExtra: asyncpg is not installed.
+        NotSupported: (when a lock is taken) a connection pooler in transaction mode stands before the server.
+        ValueError: the URL or a number cannot be used.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        prefix: str = "",
+        lease_s: float = 30.0,
+        connections: int = CONNECTIONS,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        runtime = SyncRuntime()
+        dialect = PostgresDialect(dsn, prefix, patience_s)
+        backend = SessionBackend(runtime, dialect, LoopThreadRunner(), connections=connections, patience_s=patience_s)
+        super().__init__(runtime, backend, sync_api.Lease, LockOptions(lease_s=lease_s))
+        backend.on_lost = self.manager.mark_owner_lost
+
+
+class AioPostgresLocks(async_api.Provider):
+    """Advisory locks of one PostgreSQL database, for asyncio; exported as `stockade.locks.aio.PostgresLocks`.
+
+    Arguments and errors are those of `PostgresLocks`.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        prefix: str = "",
+        lease_s: float = 30.0,
+        connections: int = CONNECTIONS,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        runtime = AsyncRuntime()
+        dialect = PostgresDialect(dsn, prefix, patience_s)
+        backend = SessionBackend(runtime, dialect, AwaitingRunner(), connections=connections, patience_s=patience_s)
+        super().__init__(runtime, backend, async_api.Lease, LockOptions(lease_s=lease_s))
+        backend.on_lost = self.manager.mark_owner_lost

@@ -1,0 +1,41 @@
+"""The script calls of the Redis provider, packed once per lock: which script, which keys, which arguments.
+
+Neighbours: `redisbackend.py` (when they are made), `redisnames.py` (keys and first arguments), `script.py`.
+"""
+
+import functools
+from typing import Literal, TypeAlias
+
+from stockade.locks.engine.lock_request import LockRequest, Spec
+from stockade.locks.redis.key_names import head_args, names_of
+from stockade.locks.redis.script import Prepared, Script, script
+
+Verb: TypeAlias = Literal["acquire", "release", "renew", "inspect"]
+
+_VERBS: tuple[Verb, ...] = ("acquire", "release", "inspect")
+_MUTEX: dict[Verb, Script] = {verb: script("mutex_common", f"mutex_{verb}") for verb in _VERBS}
+_SHARED: dict[Verb, Script] = {verb: script("shared_common", f"shared_{verb}") for verb in (*_VERBS, "renew")}
+
+
+def channel_of(prefix: str) -> str:
+    """What the notice channels of all processes begin with."""
+    return f"{prefix}stockade:n:"
+
+
+def prepared(prefix: str, spec: Spec, verb: Verb, flags: tuple[int, ...]) -> Prepared:
+    """The call for this lock; the owner is still to be named."""
+    if spec.kind == "lock":
+        return _mutex(prefix, spec.name, spec.lease_s, spec.metadata, (verb, flags))
+    return _made(prefix, spec, verb, flags)
+
+
+@functools.lru_cache(maxsize=4096)
+def _mutex(prefix: str, name: str, lease_s: float, metadata: str, what: tuple[Verb, tuple[int, ...]]) -> Prepared:
+    """Remembered for the locks used lately."""
+    return _made(prefix, Spec(name, lease_s=lease_s, metadata=metadata), *what)
+
+
+def _made(prefix: str, spec: Spec, verb: Verb, flags: tuple[int, ...]) -> Prepared:
+    names = names_of(prefix, spec.name, spec.kind)
+    args = (*head_args(LockRequest(spec, ""), channel_of(prefix), names.alive)[1:], *flags)
+    return Prepared((_MUTEX if spec.kind == "lock" else _SHARED)[verb], names.keys, args)

@@ -1,0 +1,1 @@
+"""Time, waiting and background work, for asyncio and for threads."""

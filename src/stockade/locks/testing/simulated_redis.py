@@ -1,0 +1,218 @@
+"""A Redis server for the simulator: the mutex scripts in Python, and a network that delays, loses and reorders.
+
+The rules are those of `scripts/mutex_*.lua`; a test runs random calls against both and compares the answers, so that
+the model cannot drift. Neighbours: `sim.py` (the world), `redisbackend.py` (what is tested with it).
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from stockade.locks.errors import LockUnavailable
+from stockade.locks.redis.key_names import names_of
+from stockade.locks.redis.script import script
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
+from stockade.locks.testing.simulator import SimRuntime
+
+
+@dataclass
+class SimRedis:
+    """State and rules. Times in milliseconds; `now_ms` is set by whoever calls.
+
+    Attributes:
+        checks_owner: False is the mutant that releases whatever is held.
+        renews_on_repeat: False is the mutant that answers "already yours" without beginning the lease anew.
+    """
+
+    now_ms: float = 0.0
+    owners: dict[str, tuple[str, float]] = field(default_factory=dict)
+    lines: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    fences: dict[str, int] = field(default_factory=dict)
+    alive: dict[str, float] = field(default_factory=dict)
+    listeners: dict[str, Callable[[bytes], None]] = field(default_factory=dict)
+    checks_owner: bool = True
+    renews_on_repeat: bool = True
+
+    def run(self, sha: str, keys: list[str], args: list[str]) -> Any:
+        """What the script of this hash would answer."""
+        name = _NAMES[sha]
+        if name == "mutex_renew":
+            return [self._renew(keys[2 * i], args[2 * i], int(args[2 * i + 1])) for i in range(len(keys) // 2)]
+        if name == "mutex_acquire":
+            return self._acquire(keys[0], args)
+        if name == "raise_fence":
+            return self._raise_fence(keys[0], int(args[0]))
+        return self._release(keys[0], args)
+
+    def owner(self, key: str) -> str:
+        """Who holds it now, or an empty text."""
+        owner, until = self.owners.get(key, ("", 0.0))
+        if until <= self.now_ms:
+            self.owners.pop(key, None)
+            return ""
+        return owner
+
+    def _own(self, key: str, owner: str, lease_ms: int) -> int:
+        fence = _fence_of(key)
+        self.fences[fence] = self.fences.get(fence, 1000) + 1
+        self.owners[key] = (owner, self.now_ms + lease_ms)
+        return self.fences[fence]
+
+    def _hand_on(self, key: str, channel: str, alive: str, caller: str) -> tuple[str, int] | None:
+        line = self.lines.get(key, [])
+        while line:
+            owner, lease_ms = line.pop(0)
+            process = owner.rpartition(".")[0]
+            if owner == caller:
+                return owner, self._own(key, owner, lease_ms)
+            if process == caller.rpartition(".")[0] or self.alive.get(alive + process, 0.0) > self.now_ms:
+                fence = self._own(key, owner, lease_ms)
+                hear = self.listeners.get(channel + process)
+                if hear is not None:
+                    hear(f"{owner} {fence}".encode())
+                    return owner, fence
+                del self.owners[key]
+        return None
+
+    def _acquire(self, key: str, args: list[str]) -> int:
+        owner, lease_ms, _, channel, alive, queue, again, beat_ms, _ = args
+        holder = self.owner(key)
+        if holder == owner:
+            if self.renews_on_repeat:
+                self.owners[key] = (owner, self.now_ms + int(lease_ms))
+            return self.fences[_fence_of(key)]
+        line = self.lines.setdefault(key, [])
+        if not holder and not line:
+            return self._own(key, owner, int(lease_ms))
+        if queue == "1":
+            if beat_ms != "0":
+                self.alive[alive + owner.rpartition(".")[0]] = self.now_ms + int(beat_ms)
+            if again == "0" or (owner, int(lease_ms)) not in line:
+                line.append((owner, int(lease_ms)))
+        if not holder:
+            handed = self._hand_on(key, channel, alive, owner)
+            if handed is None:
+                return self._own(key, owner, int(lease_ms))
+            if handed[0] == owner:
+                return handed[1]
+        return 0 if beat_ms == "0" else -int(self.owners[key][1] - self.now_ms)
+
+    def _release(self, key: str, args: list[str]) -> int:
+        owner, lease_ms, _, channel, alive, leave, force = args
+        holder = self.owner(key)
+        if holder != owner and self.checks_owner and not (holder and force == "1"):
+            line = self.lines.get(key, [])
+            if leave == "1" and (owner, int(lease_ms)) in line:
+                line.remove((owner, int(lease_ms)))
+            return 0
+        if self._hand_on(key, channel, alive, owner) is None:
+            self.owners.pop(key, None)
+        return 1
+
+    def _renew(self, key: str, owner: str, lease_ms: int) -> int:
+        if self.owner(key) != owner:
+            return 0
+        self.owners[key] = (owner, self.now_ms + lease_ms)
+        return 1
+
+    def _raise_fence(self, fence: str, at_least: int) -> int:
+        self.fences[fence] = max(self.fences.get(fence, at_least), at_least)
+        return 1
+
+    def snapshot(self) -> "SimRedis":
+        """A replica as of now: the data without the connections."""
+        data = copy.deepcopy((self.owners, self.lines, self.fences, self.alive))
+        return SimRedis(self.now_ms, *data, checks_owner=self.checks_owner, renews_on_repeat=self.renews_on_repeat)
+
+
+def _fence_of(key: str) -> str:
+    return names_of("", key, "lock").keys[2]
+
+
+_NAMES = {
+    script("mutex_common", "mutex_acquire").sha: "mutex_acquire",
+    script("mutex_common", "mutex_release").sha: "mutex_release",
+    script("mutex_renew").sha: "mutex_renew",
+    script("raise_fence").sha: "raise_fence",
+}
+
+
+@dataclass
+class Weather:
+    """How bad the network is: chances between 0 and 1, times in seconds."""
+
+    lose_request: float = 0.0
+    lose_reply: float = 0.0
+    lose_notice: float = 0.0
+    latency_s: float = 0.005
+
+
+class SimNetwork:
+    """One server and its network. `server` may be replaced by a replica (failover)."""
+
+    def __init__(self, server: SimRedis, weather: Weather) -> None:
+        self.server = server
+        self.weather = weather
+
+
+class SimTransport:
+    """The connection of one simulated process: calls keep their order as long as none is lost."""
+
+    def __init__(self, runtime: SimRuntime, network: SimNetwork) -> None:
+        self._runtime = runtime
+        self._sim = runtime.sim
+        self._network = network
+        self._arrives = 0.0
+        self._hear: tuple[str, Callable[[bytes], None]] | None = None
+
+    call_packed = None
+
+    async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
+        words = [str(part) for part in parts]
+        count = int(words[2])
+        keys, args = words[3 : 3 + count], words[3 + count :]
+        return await self._runtime.external(
+            lambda done, fail: self._send((words[1], keys, args), timeout_s, done, fail)
+        )
+
+    def _send(
+        self,
+        what: tuple[str, list[str], list[str]],
+        timeout_s: float,
+        done: Callable[[Any], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        sim, weather = self._sim, self._network.weather
+        self._arrives = max(self._arrives, sim.now + sim.rng.uniform(0.1, 1.0) * weather.latency_s) + 1e-6
+        lost = sim.rng.random()
+
+        def arrive() -> None:
+            server = self._network.server
+            server.now_ms = sim.now * 1000
+            if self._hear is not None:
+                server.listeners[self._hear[0]] = self._hear[1]
+            reply = server.run(*what)
+            if lost >= weather.lose_request + weather.lose_reply:
+                sim.after(sim.rng.uniform(0.1, 1.0) * weather.latency_s, lambda: done(reply))
+
+        if lost >= weather.lose_request:
+            sim.after(self._arrives - sim.now, arrive)
+        sim.after(timeout_s, lambda: fail(LockUnavailable("no answer in time")))
+
+    async def listen(self, channel: str, on_message: OnMessage, on_reconnect: OnReconnect, timeout_s: float) -> None:
+        def hear(message: bytes) -> None:
+            sim, weather = self._sim, self._network.weather
+            if sim.rng.random() >= weather.lose_notice:
+                delay_s = sim.rng.uniform(0.1, 1.0) * weather.latency_s
+                sim.after(delay_s, lambda: on_message(message), self._runtime.home)
+
+        self._hear = (channel, hear)
+        self._network.server.listeners[channel] = hear
+        await self._runtime.sleep(self._network.weather.latency_s)
+
+    async def distrust(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None

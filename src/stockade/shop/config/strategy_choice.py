@@ -1,0 +1,82 @@
+"""Which strategy each resource runs under, and whether the settings fit them; known without opening a database.
+
+Neighbours: `wiring` makes the strategies; the command line asks here before it starts a process.
+"""
+
+from stockade.shop.config.kafka_brokers import brokers_of
+from stockade.shop.config.redis_servers import check_quorum, check_redis
+from stockade.shop.config.settings import BadSetting, Settings
+from stockade.store.engine.url import read_url
+from stockade.strategies import registry
+from stockade.strategies.kafka import Kafka
+from stockade.strategies.lock_based import LockBased
+
+RESOURCES = ("stock", "points")
+
+
+def chosen_strategy(settings: Settings, resource: str) -> str:
+    """The name of a resource's strategy."""
+    return str(getattr(settings, f"strategy_{resource}"))
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that cannot work together, before anything is opened.
+
+    Raises:
+        BadSetting: an unknown strategy, one that oversells without `allow_overselling`, or more processes than a
+            strategy or database can be right in; or as `brokers_of`.
+    """
+    for resource in RESOURCES:
+        name = chosen_strategy(settings, resource)
+        if name not in registry.names():
+            chosen = settings.saying(**{f"strategy_{resource}": name})
+            raise BadSetting(f"{chosen}: must be one of {', '.join(registry.names())}")
+        if registry.guarantees(name).processes == "one" and settings.workers > 1:
+            raise BadSetting(
+                f"{settings.saying(workers=settings.workers)}: the strategy {name} is right in one process only; "
+                "set workers to 1 or choose another strategy"
+            )
+    if settings.allow_overselling == "no" and (why := overselling(settings)):
+        raise BadSetting(f"{why}; start it with --allow-overselling (allow_overselling = yes) if that is wanted")
+    brokers_of(settings)
+    if settings.workers > 1 and in_memory(settings):
+        text = "a database in memory can be used by one process only"
+        raise BadSetting(f"{settings.saying(workers=settings.workers)}: {text}")
+
+
+def check_servers(settings: Settings) -> None:
+    """Refuse what names the servers of the database, the locks and the log, and cannot be used; none of them is asked.
+
+    Raises:
+        BadSetting: a URL cannot be used, brokers are needed and not named, or as `check_redis` and `check_quorum`.
+    """
+    try:
+        read_url(settings.database_url)
+    except ValueError as error:
+        raise BadSetting(f"{settings.named('database')}: {error}") from None
+    chosen = [registry.find(chosen_strategy(settings, resource)) for resource in RESOURCES]
+    check_redis(settings)
+    check_quorum(settings, [each for each in chosen if issubclass(each, LockBased)])
+    if not settings.kafka_bootstrap and Kafka in chosen:
+        raise BadSetting(f"the strategy kafka: {settings.named('kafka_bootstrap')} must name the brokers")
+    if not settings.kafka_bootstrap and settings.events == "kafka":
+        raise BadSetting(f"{settings.saying(events='kafka')}: kafka_bootstrap must name the brokers")
+
+
+def overselling(settings: Settings) -> str:
+    """Why the strategies of these settings sell units more than once; empty when they do not."""
+    for resource in RESOURCES:
+        name = chosen_strategy(settings, resource)
+        if registry.guarantees(name).may_oversell:
+            chosen = settings.saying(**{f"strategy_{resource}": name})
+            return f"{chosen} is a negative control: it sells units more than once"
+        if settings.lock_guard == "none" and issubclass(registry.find(name), LockBased):
+            why = "after a pause or a failover a lock alone sells units more than once"
+            chosen = settings.saying(**{f"strategy_{resource}": name})
+            return f"{settings.saying(lock_guard='none')} with {chosen}: {why}"
+    return ""
+
+
+def in_memory(settings: Settings) -> bool:
+    """Whether the database lives in this process only."""
+    return settings.database_url in ("sqlite://", "sqlite:///", "sqlite:///:memory:")

@@ -1,0 +1,1 @@
+"""Reading a request: its headers, its body, its Idempotency-Key."""

@@ -1,0 +1,1 @@
+"""What the API answers: schemas, error codes and problem bodies."""

@@ -1,0 +1,1 @@
+"""Routes as data, and the one path that every request takes."""

@@ -1,0 +1,200 @@
+"""The path of every request: parse and check it, run the command or the query, encode the response.
+
+One class for all routes, so that no route can lack a check. Neighbours: `app` calls `Endpoint.answer`; `route` says
+what each route takes; `requests` reads, `responses` encodes; `Shop.execute` hands the command to its strategy.
+"""
+
+import asyncio
+import random
+import time
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope
+
+from stockade.core import Accepted, Outcome, Pending
+from stockade.shop.http.requests.authorization import authenticate, check_path_ids
+from stockade.shop.http.requests.idempotency import read_key
+from stockade.shop.http.requests.request_parsing import (
+    ClientDisconnected,
+    RequestHeaders,
+    decode_body,
+    read_body,
+    read_headers,
+    read_query,
+    require_json,
+)
+from stockade.shop.http.responses.problems import (
+    ProblemError,
+    error_response,
+    problem,
+    rejection_response,
+    retry_after,
+    unexpected,
+)
+from stockade.shop.http.responses.response import JSON, Headers, Response
+from stockade.shop.http.responses.response_cache import ResponseCache
+from stockade.shop.http.routing.app_state import AppState
+from stockade.shop.http.routing.route import RequestContext, Route
+from stockade.shop.model.constants import PENDING
+from stockade.shop.model.ids import fingerprint_of, new_request_id, request_id_of
+from stockade.shop.operations.logs import logger
+from stockade.shop.tokens import Caller
+
+_REQUEST_ID = "stockade.request_id"  # in the ASGI scope, for the log
+_REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
+_APPLIED: Headers = ((b"preference-applied", b"respond-async"),)
+_encode = msgspec.json.Encoder().encode
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Endpoint:
+    """Answers the requests to one route."""
+
+    def __init__(self, route: Route, state: AppState) -> None:
+        self.route = route
+        self._state = state
+        self._label = f"{route.method} {route.path}"
+        self._max_body_bytes = state.settings.max_body_kib * 1024
+        self._decoder = msgspec.json.Decoder(route.body) if route.body is not None else None
+        self._cache = ResponseCache(state.settings.cache_s) if route.cached else None
+
+    async def answer(self, scope: Scope, receive: Receive) -> Response:
+        """The response to one request.
+
+        Raises:
+            asyncio.CancelledError: the request was cancelled, and not by the end of `stop_wait_s`.
+        """
+        begun_s = time.perf_counter()
+        concurrency = self._state.concurrency
+        entered = False
+        try:
+            concurrency.enter()
+            entered = True
+            response = await self._respond(scope, receive)
+        except ClientDisconnected:
+            response = problem("INVALID_REQUEST", "the connection was closed before the body had arrived")
+        except Exception as error:  # noqa: BLE001  # the edge: whatever happens, the client gets a problem body
+            response = error_response(error) or unexpected(error, **self._log_fields(scope))
+        except asyncio.CancelledError:
+            if not concurrency.stopping:
+                raise
+            response = self._stopped()  # the server ends now, and nobody awaits this task
+        finally:
+            if entered:
+                concurrency.leave()
+        took_s = time.perf_counter() - begun_s
+        self._state.metrics.request(self._label, response.status, took_s)
+        log_share = self._state.settings.access_log
+        if log_share and random.random() < log_share:
+            logger().info("request", **self._log_fields(scope), status=response.status, took_s=took_s)
+        return response
+
+    def _log_fields(self, scope: Scope) -> dict[str, object]:
+        # the request id is also the id of the order, charge or payment that the request makes
+        return {"route": self._label, "path": scope["path"], "request_id": scope.get(_REQUEST_ID, "")}
+
+    def _stopped(self) -> Response:
+        """For a request that outlives `stop_wait_s`: its command may still be carried out, or not."""
+        outcome = "unknown" if self.route.command is not None else "none"
+        return problem("NOT_READY", "the service stopped before the answer came", outcome=outcome)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+        route, settings = self.route, self._state.settings
+        headers = read_headers(scope)
+        caller = authenticate(headers, self._state.tokens, route.access)
+        path_ids = scope["path_params"]
+        check_path_ids(path_ids, caller)
+        query = read_query(scope["query_string"], route.query) if route.query is not None else None
+        if route.read is not None:
+            return await self._read(RequestContext(caller, path_ids, None, query, "", "", _now_ms(), settings))
+        request_id = scope[_REQUEST_ID] = self._request_id(headers, caller)
+        body = await self._body(headers, receive)
+        fingerprint = fingerprint_of((path_ids, body))
+        request = RequestContext(caller, path_ids, body, query, request_id, fingerprint, _now_ms(), settings)
+        return await self._command(request, headers.respond_async)
+
+    def _request_id(self, headers: RequestHeaders, caller: Caller | None) -> str:
+        if not self.route.keyed or caller is None:
+            return new_request_id(_now_ms())
+        if headers.repeated == b"idempotency-key":
+            raise ProblemError("IDEMPOTENCY_KEY_INVALID", "the Idempotency-Key header stands twice")
+        return request_id_of(caller.user_id, self.route.method, self.route.path, read_key(headers.key))
+
+    async def _body(self, headers: RequestHeaders, receive: Receive) -> Any:
+        if self._decoder is None:
+            return None
+        require_json(headers.content_type)
+        raw = await read_body(receive, self._max_body_bytes, self._state.settings.body_wait_s)
+        return decode_body(raw, self._decoder)
+
+    async def _command(self, request: RequestContext, respond_async: bool) -> Response:
+        route, state = self.route, self._state
+        assert route.command is not None
+        command = route.command(request)
+        wrong = command.problem()
+        if wrong is not None:
+            raise ProblemError("INVALID_REQUEST", wrong)
+        # without a key nobody could query the outcome; without a log the preference is ignored, as RFC 7240 allows
+        if respond_async and route.keyed and await state.shop.submit(command):
+            return self._queued(request, _APPLIED)
+        try:
+            if route.keyed:
+                outcome = await state.in_flight.run(command, state.shop.execute)
+            else:
+                outcome = await state.shop.execute(command)
+        except Pending:
+            return self._queued(request)
+        return self._decided(outcome)
+
+    def _queued(self, request: RequestContext, further: Headers = ()) -> Response:
+        """202: the command will be decided. Of an order, Location says where the outcome will be."""
+        body = {"status": PENDING}
+        headers = retry_after(1) + further
+        if self.route.queued:
+            body[self.route.queued] = request.request_id
+        if self.route.queued == "order_id":
+            proof = self._state.tokens.sign_pending(request.request_id, request.user_id, request.now_ms)
+            headers += ((b"location", f"/v1/orders/{request.request_id}?pending={proof}".encode()),)
+        return Response(202, _encode(body), JSON, headers)
+
+    def _decided(self, outcome: Outcome) -> Response:
+        """A replay differs from the first response in one header, and in nothing else."""
+        route = self.route
+        if not isinstance(outcome, Accepted):
+            response = rejection_response(outcome)
+        elif route.response is None:
+            response = Response(route.status, b"", b"")
+        else:
+            response = Response(route.status, _encode(outcome.data), JSON)
+        if outcome.replayed and route.keyed:
+            response.headers = _REPLAYED
+        return response
+
+    async def _read(self, request: RequestContext) -> Response:
+        if self._cache is None:
+            return await self._query(request)
+        return await self._cache.get(request.query, lambda: self._query(request))
+
+    async def _query(self, request: RequestContext) -> Response:
+        route = self.route
+        read = route.read
+        assert read is not None
+        found = await self._state.shop.read(lambda connection: read(connection, request), wait_s=route.read_wait_s)
+        if found is None and route.pending is not None:
+            found = self._pending(request)
+        if found is None:
+            raise ProblemError(route.missing, "")
+        return Response(route.status, _encode(found), JSON)
+
+    def _pending(self, request: RequestContext) -> object | None:
+        """An order that is queued and not decided, while the proof in its Location is valid; else None."""
+        pending = self.route.pending
+        tokens, settings = self._state.tokens, self._state.settings
+        since_ms = tokens.pending_since_ms(request.query.pending, request.path_ids["order_id"], request.user_id)
+        if pending is None or since_ms is None or request.now_ms >= since_ms + settings.keep_ms:
+            return None
+        return pending(request, since_ms)

@@ -1,0 +1,146 @@
+"""A route as data: what it takes, who may call it, what it answers, which error codes it can end in.
+
+`endpoint` handles requests by it and `openapi` documents it, so the document cannot drift from the code. Neighbour:
+`routes` lists all of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy import Connection
+
+from stockade.core import Command
+from stockade.shop.config.settings import Settings
+from stockade.shop.http.requests.authorization import Access
+from stockade.shop.tokens import Caller
+
+
+class RequestContext(NamedTuple):
+    """One request, parsed and checked.
+
+    Attributes:
+        caller: whom the bearer token names; None on routes for anyone.
+        path_ids: the ids in the path, by name.
+        body: an instance of the route's `body`, else None.
+        query: an instance of the route's `query`, else None.
+        request_id: derived from the Idempotency-Key, or a new one on routes without a key; empty on reads.
+        fingerprint: hash of path and body; empty on reads.
+        now_ms: wall clock in milliseconds since 1970.
+        settings: those in force.
+    """
+
+    caller: Caller | None
+    path_ids: dict[str, str]
+    body: Any
+    query: Any
+    request_id: str
+    fingerprint: str
+    now_ms: int
+    settings: Settings
+
+    @property
+    def command_args(self) -> tuple[str, str, int]:
+        """The first arguments of every command: request id, fingerprint, wall clock in milliseconds."""
+        return self.request_id, self.fingerprint, self.now_ms
+
+    @property
+    def user_id(self) -> str:
+        """The caller's user id.
+
+        Raises:
+            AssertionError: the route is open to anyone, so there is none.
+        """
+        assert self.caller is not None
+        return self.caller.user_id
+
+    @property
+    def owner(self) -> str | None:
+        """The user whose orders and payments the caller may use; None, everyone's, for administrators."""
+        return None if self.caller is not None and self.caller.admin else self.user_id
+
+
+class Link(NamedTuple):
+    """A link of OpenAPI: another route, and the member of the response that is an id in its path."""
+
+    method: str
+    path: str
+    parameter: str
+    member: str
+
+
+class ShopCommand(Command, Protocol):
+    """A command of the shop."""
+
+    def problem(self) -> str | None:
+        """What is wrong with its content, known before any row is read; None when nothing is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One operation of the API. Exactly one of `command` and `read` is set.
+
+    Attributes:
+        method: of HTTP.
+        path: with `{name}` for each id in it.
+        summary: one line for the OpenAPI document.
+        access: who may call it.
+        status: of the response to an accepted request.
+        response: type of that response's body; None for no body.
+        body: type of the request's body.
+        query: type of the query string's parameters.
+        keyed: whether an Idempotency-Key is required.
+        codes: the business error codes it can end in, beside those that its other attributes imply.
+        command: makes the command.
+        read: runs the query; None as result means `missing`.
+        missing: the error code for what is not there.
+        cached: whether the response may be kept for the setting `cache_s`.
+        queued: under a queue strategy a command may be answered with 202 before it is decided: the member of that
+            response with the id of what the command will make, e.g. `order_id`; empty for none.
+        pending: of a read: makes the response while the command is queued, from the time at which it was queued.
+        links: to other routes, for the OpenAPI document.
+        read_wait_s: the longest the read may take, in seconds; the setting `wait_s` when None.
+    """
+
+    method: str
+    path: str
+    summary: str
+    response: Any
+    access: Access = Access.USER
+    status: int = 200
+    body: Any = None
+    query: Any = None
+    keyed: bool = False
+    codes: tuple[str, ...] = ()
+    command: Callable[[RequestContext], ShopCommand] | None = None
+    read: Callable[[Connection, RequestContext], object] | None = None
+    missing: str = ""
+    cached: bool = False
+    queued: str = ""
+    pending: Callable[[RequestContext, int], object] | None = None
+    links: tuple[Link, ...] = ()
+    read_wait_s: float | None = None
+
+    @property
+    def all_codes(self) -> tuple[str, ...]:
+        """Every error code that this route can answer."""
+        codes = {"TOO_MANY_REQUESTS", "INTERNAL_ERROR", "POOL_EXHAUSTED", "DEPENDENCY_DOWN", *self.codes}
+        codes |= {"HEADERS_TOO_LARGE", "HEADER_TIMEOUT", "TOO_MANY_CONNECTIONS"}  # before it is known which route
+        if self.access is not Access.ANYONE:
+            codes |= {"UNAUTHENTICATED"}
+        if self.access is Access.ADMIN or "{user_id}" in self.path:
+            codes |= {"FORBIDDEN"}
+        if "{" in self.path:
+            codes |= {"INVALID_REQUEST", "NOT_FOUND"}
+        if self.query is not None:
+            codes |= {"INVALID_REQUEST"}
+        if self.missing:
+            codes |= {self.missing}
+        if self.body is not None:
+            codes |= {"INVALID_REQUEST", "BODY_TOO_LARGE", "BODY_TIMEOUT", "UNSUPPORTED_MEDIA_TYPE"}
+        if self.keyed:
+            codes |= {"IDEMPOTENCY_KEY_MISSING", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED"}
+            codes |= {"IDEMPOTENCY_IN_PROGRESS"}
+        if self.command is not None:
+            codes |= {"CONFLICT_RETRY", "LOCK_TIMEOUT", "LOCK_LOST", "OUTCOME_UNKNOWN"}
+        return tuple(sorted(codes))

@@ -1,0 +1,10 @@
+"""Every route of the API, by subject. Neighbours: `endpoint` walks them, `openapi` documents them."""
+
+from stockade.shop.http.routing.route import Route
+from stockade.shop.http.routing.routes.audit import AUDIT
+from stockade.shop.http.routing.routes.carts import CARTS
+from stockade.shop.http.routing.routes.orders import ORDERS
+from stockade.shop.http.routing.routes.points import POINTS
+from stockade.shop.http.routing.routes.products import PRODUCTS
+
+ROUTES: tuple[Route, ...] = (*PRODUCTS, *POINTS, *CARTS, *ORDERS, *AUDIT)

@@ -1,0 +1,123 @@
+"""Orders and their payments. Neighbours: `queries.orders`, `queries.payments`, and the commands of an order's life.
+
+Payments through an outside gateway have routes of their own (confirm, webhooks) that are not part of this service yet.
+"""
+
+from sqlalchemy import Connection
+
+from stockade.shop import queries
+from stockade.shop.commands import CancelOrder, OrderLine, PayOrder, PlaceOrder
+from stockade.shop.http.requests.request_schemas import CancelBody, OrderBody, OrderQuery, PageQuery, PaymentBody
+from stockade.shop.http.responses.response_schemas import Cancelled, Ordered, Paid
+from stockade.shop.http.routing.route import Link, RequestContext, Route
+from stockade.shop.model import constants
+from stockade.shop.model.timestamps import rfc3339
+from stockade.shop.queries.orders import Step
+
+
+def _place(request: RequestContext) -> PlaceOrder:
+    body: OrderBody = request.body
+    lines = tuple([OrderLine(line.sku_id, line.quantity) for line in body.lines])
+    reserve_ms = request.settings.reserve_ms
+    return PlaceOrder(*request.command_args, request.user_id, lines, body.pay, reserve_ms)
+
+
+def _pay(request: RequestContext) -> PayOrder:
+    return PayOrder(*request.command_args, request.path_ids["order_id"], request.user_id)
+
+
+def _cancel(request: RequestContext) -> CancelOrder:
+    body: CancelBody = request.body
+    order_id = request.path_ids["order_id"]
+    return CancelOrder(*request.command_args, order_id, request.owner, body.reason)
+
+
+def _order(connection: Connection, request: RequestContext) -> queries.Order | None:
+    return queries.order(connection, request.path_ids["order_id"], request.owner)
+
+
+def _pending(request: RequestContext, since_ms: int) -> queries.Order:
+    at = rfc3339(since_ms)
+    return queries.Order(
+        request.path_ids["order_id"], request.user_id, constants.PENDING, [], [Step(constants.PENDING, at)], at
+    )
+
+
+def _orders(connection: Connection, request: RequestContext) -> queries.Page[queries.Order]:
+    query: PageQuery = request.query
+    return queries.orders(connection, request.path_ids["user_id"], limit=query.limit, cursor=query.cursor or None)
+
+
+def _payment(connection: Connection, request: RequestContext) -> queries.Payment | None:
+    return queries.payment(connection, request.path_ids["payment_id"], request.owner)
+
+
+_PAYMENT = Link("GET", "/v1/payments/{payment_id}", "payment_id", "payment_id")
+
+ORDERS = (
+    Route(
+        method="POST",
+        path="/v1/orders",
+        summary="Place an order of several lines: all or nothing",
+        keyed=True,
+        body=OrderBody,
+        status=201,
+        response=Ordered,
+        command=_place,
+        codes=("SKU_NOT_FOUND", "OUT_OF_STOCK", "INSUFFICIENT_POINTS", "LIMIT_EXCEEDED"),
+        queued="order_id",
+        links=(
+            Link("GET", "/v1/orders/{order_id}", "order_id", "order_id"),
+            Link("POST", "/v1/orders/{order_id}/payments", "order_id", "order_id"),
+            Link("POST", "/v1/orders/{order_id}/cancel", "order_id", "order_id"),
+        ),
+    ),
+    Route(
+        method="GET",
+        path="/v1/orders/{order_id}",
+        summary="One order; a refused one is shown while its request is remembered",
+        query=OrderQuery,
+        response=queries.Order,
+        read=_order,
+        pending=_pending,
+        missing="ORDER_NOT_FOUND",
+    ),
+    Route(
+        method="GET",
+        path="/v1/users/{user_id}/orders",
+        summary="A user's orders, newest first",
+        query=PageQuery,
+        response=queries.Page[queries.Order],
+        read=_orders,
+    ),
+    Route(
+        method="POST",
+        path="/v1/orders/{order_id}/payments",
+        summary="Pay a reserved order with points",
+        keyed=True,
+        body=PaymentBody,
+        response=Paid,
+        command=_pay,
+        codes=("ORDER_NOT_FOUND", "ALREADY_PAID", "RESERVATION_EXPIRED", "INSUFFICIENT_POINTS", "STATE_CONFLICT"),
+        queued="payment_id",
+        links=(_PAYMENT,),
+    ),
+    Route(
+        method="POST",
+        path="/v1/orders/{order_id}/cancel",
+        summary="Cancel an order: its stock and its points come back",
+        keyed=True,
+        body=CancelBody,
+        response=Cancelled,
+        command=_cancel,
+        codes=("ORDER_NOT_FOUND", "STATE_CONFLICT"),
+    ),
+    Route(
+        method="GET",
+        path="/v1/payments/{payment_id}",
+        summary="One payment with its history",
+        response=queries.Payment,
+        read=_payment,
+        missing="PAYMENT_NOT_FOUND",
+    ),
+)

@@ -1,0 +1,58 @@
+"""A user's points. Neighbours: `queries.points`, `commands.ChargePoints`."""
+
+from sqlalchemy import Connection
+
+from stockade.shop import queries
+from stockade.shop.commands import ChargePoints
+from stockade.shop.http.requests.request_schemas import ChargeBody, PageQuery
+from stockade.shop.http.responses.response_schemas import Charged
+from stockade.shop.http.routing.route import RequestContext, Route
+
+
+def _points(connection: Connection, request: RequestContext) -> queries.Points | None:
+    return queries.points(connection, request.path_ids["user_id"])
+
+
+def _entries(connection: Connection, request: RequestContext) -> queries.Page[queries.PointEntry] | None:
+    query: PageQuery = request.query
+    return queries.point_entries(
+        connection, request.path_ids["user_id"], limit=query.limit, cursor=query.cursor or None
+    )
+
+
+def _charge(request: RequestContext) -> ChargePoints:
+    body: ChargeBody = request.body
+    return ChargePoints(*request.command_args, request.path_ids["user_id"], body.amount)
+
+
+POINTS = (
+    Route(
+        method="GET",
+        path="/v1/users/{user_id}/points",
+        summary="A user's points account",
+        response=queries.Points,
+        read=_points,
+        missing="POINT_ACCOUNT_NOT_FOUND",
+    ),
+    Route(
+        method="GET",
+        path="/v1/users/{user_id}/points/entries",
+        summary="The movements of a user's points, newest first",
+        query=PageQuery,
+        response=queries.Page[queries.PointEntry],
+        read=_entries,
+        missing="POINT_ACCOUNT_NOT_FOUND",
+    ),
+    Route(
+        method="POST",
+        path="/v1/users/{user_id}/point-charges",
+        summary="Charge points; the first charge opens the account",
+        keyed=True,
+        body=ChargeBody,
+        status=201,
+        response=Charged,
+        command=_charge,
+        codes=("LIMIT_EXCEEDED",),
+        queued="charge_id",
+    ),
+)

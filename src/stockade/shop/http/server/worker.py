@@ -1,0 +1,74 @@
+"""One worker process, started by `supervisor`.
+
+`python -m stockade.shop.http.server.worker LISTEN_FD LIFE_FD READY_FD NUMBER`.
+
+The settings come as JSON on standard input, because they may hold secrets. LIFE_FD is the reading end of a pipe that
+the supervisor holds: when the supervisor is gone, however it went, the pipe ends and the worker stops. One byte on
+READY_FD says that connections are accepted; a line of text instead says why not.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+
+import msgspec
+import uvloop
+
+from stockade.core import Busy, NotSupported
+from stockade.shop.config.settings import BadSetting, Settings
+from stockade.shop.http.server.server import serve
+from stockade.shop.http.server.worker_protocol import READY
+from stockade.shop.operations import logs
+from stockade.shop.operations.metrics import MULTIPROCESS_DIR
+from stockade.shop.operations.tune_gc import settle
+from stockade.store.guards_in_use import process_name
+
+
+async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) -> None:
+    """Serve until told to stop, or until the supervisor is gone.
+
+    Raises:
+        BadSetting, Busy, NotSupported: the shop cannot be opened.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def orphaned() -> None:
+        loop.remove_reader(life_fd)
+        stop.set()
+
+    loop.add_reader(life_fd, orphaned)  # nothing is ever written to it: readable means closed
+
+    def ready(listening: socket.socket) -> None:
+        settle()
+        _tell(ready_fd, READY)
+
+    # stopping this process only makes the supervisor start it anew
+    await serve(settings, lambda: socket.socket(fileno=listen_fd), ready, stop, process=process_name(os.getppid()))
+    if stop.is_set():  # the supervisor can no longer tidy up
+        shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)
+
+
+def main() -> int:
+    """Read the settings, serve, and return the exit code."""
+    listen_fd, life_fd, ready_fd, number = map(int, sys.argv[1:])
+    settings = Settings(**msgspec.json.decode(sys.stdin.buffer.read()))
+    logs.configure(settings, number)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work(settings, listen_fd, life_fd, ready_fd))
+    except (BadSetting, Busy, NotSupported) as error:
+        _tell(ready_fd, str(error).encode())
+        return 1
+    return 0
+
+
+def _tell(ready_fd: int, word: bytes) -> None:
+    os.write(ready_fd, word)
+    os.close(ready_fd)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Pairs the shop's states with the shop's tables."""
+
+from stockade.core import Event, JsonValue, Row
+from stockade.shop.model import constants, tables
+from stockade.shop.model.states import LineState, OrderState, PaymentState, PointsState, StockState
+from stockade.store.schema.resource import Resource
+
+
+def stock_changed(before: Row, after: Row) -> Event:
+    """The event of a SKU: its stock now, and which versions of the row lie behind it."""
+    state: StockState = after.state
+    body: dict[str, JsonValue] = {
+        "sku_id": after.key.id,
+        "on_hand": state.on_hand,
+        "reserved": state.reserved,
+        "available": state.available,
+        "version": after.version,
+        "since_version": before.version,
+    }
+    return Event(constants.STOCK_CHANGED, after.key, body)
+
+
+STOCK = Resource(
+    "stock",
+    tables.skus,
+    StockState,
+    counters=("on_hand", "reserved"),
+    fixed=("product_id",),
+    announce=stock_changed,
+)
+POINTS = Resource("points", tables.point_accounts, PointsState, counters=("balance", "held"), zero=PointsState(0, 0))
+ORDER = Resource("order", tables.orders, OrderState, fixed=("user_id", "total", "pay", "created_ms"))
+LINES = Resource("lines", tables.order_lines, LineState, many=True, parent="order_id")
+PAYMENT = Resource(
+    "payment", tables.payments, PaymentState, fixed=("order_id", "user_id", "method", "amount", "created_ms")
+)
+
+SHOP_RESOURCES = (STOCK, POINTS, ORDER, LINES, PAYMENT)

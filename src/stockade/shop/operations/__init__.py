@@ -1,0 +1,1 @@
+"""Running the shop: jobs, logs, metrics, the backlog."""

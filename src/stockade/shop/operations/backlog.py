@@ -1,0 +1,90 @@
+"""Keeps the metrics of the backlog: events that wait for the sink, commands that wait in the topic.
+
+The figures come from the database and the brokers. They are kept for a few seconds and their queries have a time limit,
+so that /metrics may be requested as often as anyone likes. Neighbours: `metrics` shows them, `store.outbox` and
+`kafka.backlog` count, `http.routing.app_state` refreshes.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+from stockade.core import StockadeError
+from stockade.kafka.backlog import Backlog
+from stockade.shop.config.kafka_brokers import brokers_of
+from stockade.shop.config.settings import Settings
+from stockade.shop.config.strategy_choice import RESOURCES, chosen_strategy
+from stockade.shop.operations.metrics import Metrics
+from stockade.shop.relay.service import KEEP
+from stockade.store import Database
+from stockade.store.outbox import Outbox
+from stockade.strategies import registry
+
+KEEP_S = 5.0
+WAIT_S = 2.0
+UNKNOWN = float("nan")
+
+
+class BacklogMetrics:
+    """The metrics of the outbox and of the topic of commands, as far as the settings use them.
+
+    Args:
+        settings: name the sink, and the topic.
+        database: with the outbox and the positions.
+        metrics: where the figures go; not a number where they are unknown.
+        now_ms: the wall clock, milliseconds since 1970: events carry the time at which they were made.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._database, self._metrics = settings, database, metrics
+        self._now_ms, self._clock = now_ms, clock
+        self._next_s = clock()
+        self._backlog: Backlog | None = None
+        self._partitions: set[int] = set()
+
+    async def refresh(self) -> None:
+        """Query again if the last figures are older than `KEEP_S`; takes `WAIT_S` at most, and never fails."""
+        if self._clock() < self._next_s:
+            return
+        self._next_s = self._clock() + KEEP_S  # before the queries: a concurrent request gets the last figures
+        queries = []
+        if self._settings.events != KEEP:
+            queries.append(self._refresh_events())
+        if self._uses_kafka():
+            queries.append(self._refresh_commands())
+        await asyncio.gather(*queries)
+
+    def _uses_kafka(self) -> bool:
+        names = {chosen_strategy(self._settings, resource) for resource in RESOURCES}
+        return any("kafka" in registry.guarantees(name).needs for name in names)
+
+    async def _refresh_events(self) -> None:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                waiting, oldest_ms, dead = await Outbox(self._database).lag()
+        except (StockadeError, TimeoutError):
+            self._metrics.events(UNKNOWN, UNKNOWN, UNKNOWN)
+            return
+        age_s = 0.0 if oldest_ms is None else max(0.0, (self._now_ms() - oldest_ms) / 1000)
+        self._metrics.events(waiting, dead, age_s)
+
+    async def _refresh_commands(self) -> None:
+        if self._backlog is None:
+            settings = self._settings
+            self._backlog = Backlog(self._database, brokers_of(settings), settings.kafka_topic, WAIT_S)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                found: Mapping[int, float] = await self._backlog.read()
+        except (StockadeError, TimeoutError):
+            found = dict.fromkeys(self._partitions, UNKNOWN)
+        self._partitions |= set(found)
+        for partition, count in found.items():
+            self._metrics.log(partition, count)

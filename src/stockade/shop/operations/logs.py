@@ -1,0 +1,115 @@
+"""Structured logs: one JSON object a line on standard error, with the run's id in each.
+
+Modules ask `logger()` and pass ids (`request_id`, `order_id`) as fields. Neighbours: `settings` gives the level;
+every room of the shop logs through here.
+"""
+
+import logging
+import os
+import secrets
+import select
+import sys
+from typing import Any
+
+import structlog
+
+from stockade.shop.config.settings import Settings
+
+_PATIENCE_MS = 50  # for a reader that is slow for a moment; none once a line was lost
+
+
+def configure(settings: Settings, worker: int = 0) -> None:
+    """Set up logging for this process.
+
+    Args:
+        settings: the level and the run's id.
+        worker: number of this worker process, written into every line when it is not 0.
+    """
+    level = getattr(logging, settings.log_level.upper())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(sort_keys=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(_StandardError()),  # type: ignore[arg-type]  # writes, no more
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(run_id=settings.run_id or new_run_id())
+    if worker:
+        structlog.contextvars.bind_contextvars(worker=worker)
+    _forward_standard_logging(level)
+
+
+def new_run_id() -> str:
+    """A random name for one start of the program."""
+    return secrets.token_hex(4)
+
+
+def logger() -> Any:
+    """The logger: `.info("event", order_id=…)`, `.warning`, `.error`, `.exception`."""
+    return structlog.get_logger("stockade")
+
+
+class _StandardError:
+    """Standard error as it is when a line is written, not as it was when logging was set up.
+
+    A log is not worth an order: where nobody reads any more (a pipe that is full or closed, a disk that is full), lines
+    are lost, counted, and the count is written once there is room again.
+    """
+
+    def __init__(self) -> None:
+        self._lost = 0
+
+    def write(self, text: str) -> int:
+        """Write one line, or lose it."""
+        try:
+            fd = sys.stderr.fileno()
+        except (AttributeError, OSError, ValueError):  # something else in its place, or nothing at all
+            if sys.stderr is not None and not sys.stderr.closed:
+                sys.stderr.write(text)
+            return len(text)
+        if self._lost and self._put(fd, f'{{"event": "log lines lost", "level": "warning", "lost": {self._lost}}}\n'):
+            self._lost = 0
+        if not self._put(fd, text):
+            self._lost += 1
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def _put(self, fd: int, text: str) -> bool:
+        """Write it in parts that a pipe takes whole, as long as it has room."""
+        raw, room = text.encode(errors="backslashreplace"), select.poll()
+        room.register(fd, select.POLLOUT)
+        try:
+            for begin in range(0, len(raw), select.PIPE_BUF):
+                if not room.poll(0 if self._lost else _PATIENCE_MS):
+                    return False
+                os.write(fd, raw[begin : begin + select.PIPE_BUF])
+        except OSError:  # closed, or full
+            return False
+        return True
+
+
+class _Forward(logging.Handler):
+    """Hands records of libraries that use the standard logging (uvicorn, SQLAlchemy) to the same output."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"logger": record.name}
+        if record.exc_info:
+            fields["exc_info"] = record.exc_info
+        logger().log(record.levelno, record.getMessage(), **fields)
+
+
+def _forward_standard_logging(level: int) -> None:
+    root = logging.getLogger()
+    root.handlers[:] = [_Forward()]
+    root.setLevel(max(level, logging.WARNING))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True

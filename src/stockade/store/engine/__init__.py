@@ -1,0 +1,1 @@
+"""Connections: URLs, pools, and one way to run a transaction on every database."""

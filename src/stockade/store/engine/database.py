@@ -1,0 +1,223 @@
+"""Connections: pools that queue fairly, bounded waits, and one way to run a transaction on every database.
+
+A transaction is a plain synchronous function over a SQLAlchemy Connection. Asynchronous drivers run it in a
+greenlet, SQLite in its writer thread (`backends`). So the logic above exists once, and a whole SQLite transaction
+costs one thread switch instead of one for each statement.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL
+
+from stockade.core import Busy, in_transaction
+from stockade.drivers.failures import AccessRefused, ConnectFailed, Failure, classify, describe
+from stockade.store.engine.backends import DatabaseBackend, TransactionRun
+from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.dialects import open_backend
+from stockade.store.engine.url import read_url
+
+T = TypeVar("T")
+GRACE_S = 0.8  # how long the server may overrun a deadline before the client gives the connection up
+
+
+class Database:
+    """One database: its dialect, its two pools, and a fair queue in front of each. Make it with `open`.
+
+    Attributes:
+        url: with driver and password.
+        dialect: what is special about this database.
+        pool_size: connections for transactions.
+        waiting: callers queued for a connection now.
+    """
+
+    def __init__(self, url: URL, backend: DatabaseBackend, pool_size: int) -> None:
+        self.url = url
+        self.dialect: Dialect = backend.dialect
+        self.pool_size = pool_size
+        self.waiting = 0
+        self._backend = backend
+        self._writers = asyncio.Semaphore(pool_size)
+        self._readers = asyncio.Semaphore(backend.readers)
+        self._places = asyncio.Semaphore(pool_size)
+
+    @classmethod
+    async def open(cls, url: str, *, pool_size: int = 8, wait_s: float = 5.0) -> "Database":
+        """Connect to a database.
+
+        Args:
+            url: see `stockade.store.engine.url.read_url`.
+            pool_size: connections for transactions. Two for each core of the database server is a good start: few
+                connections and a fair queue in front beat one connection for each caller 1.8 to 3 times.
+            wait_s: the longest wait for one row lock in seconds, when the deadline leaves more (PostgreSQL; elsewhere
+                the deadline alone bounds it).
+
+        Raises:
+            ValueError: an unusable URL or pool size.
+            NotSupported: the driver is missing; the message names the extra to install.
+            Busy: the server cannot be reached (code DEPENDENCY_DOWN).
+            AccessRefused: it refuses the user, the password, the database or the certificate.
+        """
+        if pool_size < 1:
+            raise ValueError(f"pool_size must be at least 1, not {pool_size}")
+        place = read_url(url)
+        try:
+            parsed, backend = await open_backend(place, pool_size, wait_s)
+        except ValueError:
+            raise
+        except Exception as error:
+            match classify(error):
+                case Failure.LOST:
+                    raise Busy(describe(error), "DEPENDENCY_DOWN") from error
+                case Failure.REFUSED:
+                    raise AccessRefused(describe(error)) from error
+            raise
+        return cls(parsed, backend, pool_size)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._backend.close()
+
+    async def read(self, body: Callable[[Connection], T], *, timeout_s: float = 5.0) -> T:
+        """Run a read-only function on a connection of the read pool.
+
+        Args:
+            body: a synchronous function over a Connection; it must not write.
+            timeout_s: the longest wait for a connection, and then for the answer, in seconds each; the server ends
+                a statement that takes longer (PostgreSQL: than the `wait_s` of `open`, or when the caller gives up).
+
+        Raises:
+            Busy: no connection in time (POOL_EXHAUSTED), or no server or no answer in time (DEPENDENCY_DOWN).
+        """
+        await self._enter(self._readers, time.monotonic() + timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s + GRACE_S):
+                return await self._read_twice(body, timeout_s)
+        except TimeoutError as error:
+            self._backend.lost()
+            raise Busy(f"the database did not answer within {timeout_s} s", "DEPENDENCY_DOWN") from error
+        except Exception as error:
+            match classify(error):
+                case Failure.LOST | Failure.REFUSED:
+                    raise Busy(f"the database cannot be used: {describe(error)}", "DEPENDENCY_DOWN") from error
+                case Failure.TIMEOUT:
+                    raise Busy(f"the database did not answer in time: {describe(error)}", "DEPENDENCY_DOWN") from error
+            raise
+        finally:
+            self._readers.release()
+
+    async def _read_twice(self, body: Callable[[Connection], T], limit_s: float) -> T:
+        """Read; what met a connection that was lost while it was idle is done once more, on a new one."""
+        try:
+            return await self._backend.read(body, limit_s)
+        except Exception as error:
+            if isinstance(error, ConnectFailed | TimeoutError) or classify(error) is not Failure.LOST:
+                raise
+        return await self._backend.read(body, limit_s)
+
+    async def check_writable(self, *, timeout_s: float = 5.0) -> None:
+        """Make sure that the server takes writes now: a replica answers reads as well.
+
+        Args:
+            timeout_s: as for `read`.
+
+        Raises:
+            Busy: it takes none (code DEPENDENCY_DOWN), or as `read`.
+        """
+        await self.read(self.dialect.check_writable, timeout_s=timeout_s)
+
+    async def transaction(
+        self,
+        body: Callable[[Connection], T],
+        *,
+        deadline: float,
+        isolation: str | None = None,
+        advisory: Sequence[str] = (),
+    ) -> T:
+        """Run a function in one transaction and commit; roll back if it raises.
+
+        Args:
+            body: a synchronous function over a Connection inside a transaction.
+            deadline: on the monotonic clock, in seconds: ends the wait for a connection and for every lock.
+            isolation: "SERIALIZABLE", or None for READ COMMITTED.
+            advisory: names to hold as advisory locks from before the first read until after the commit.
+
+        Raises:
+            Busy: no connection before the deadline.
+            CommitLost: the commit was sent, its reply never came.
+            TimeoutError: the server overran the deadline; the transaction may or may not be durable.
+        """
+        return await self._write(body, TransactionRun(deadline, isolation, tuple(advisory)))
+
+    async def autocommit(self, body: Callable[[Connection, TransactionRun], T], *, deadline: float) -> T:
+        """Run a function each of whose statements is a transaction of its own.
+
+        Args:
+            body: a synchronous function over a Connection; it sets `committing` of its run before it writes.
+            deadline: on the monotonic clock, in seconds: ends the wait for a connection. The waits for locks are
+                bounded by the connection's own settings.
+
+        Raises:
+            Busy, CommitLost, TimeoutError: as `transaction`.
+        """
+        run = TransactionRun(deadline, None, (), autocommit=True)
+        return await self._write(lambda connection: body(connection, run), run)
+
+    async def _write(self, body: Callable[[Connection], T], run: TransactionRun) -> T:
+        await self._enter(self._writers, run.deadline)
+        token = in_transaction.set(True)
+        try:
+            async with asyncio.timeout(run.left_s + GRACE_S):
+                return await self._backend.write(body, run)
+        except TimeoutError as error:
+            self._backend.lost()
+            if run.committing:
+                raise
+            raise Busy("the transaction was given up at its deadline, before its commit") from error
+        except Exception as error:
+            if classify(error) is Failure.REFUSED:
+                raise Busy(f"the database refuses this: {describe(error)}", "DEPENDENCY_DOWN") from error
+            raise
+        finally:
+            in_transaction.reset(token)
+            self._writers.release()
+
+    @asynccontextmanager
+    async def place(self, deadline: float) -> AsyncIterator[None]:
+        """Hold one of `pool_size` places for a read and for the write that depends on it.
+
+        Where reads stand apart from writes, nothing else bounds how many decide at once on a row that only one of
+        them can still write; 500 callers would each lose to 499 others until their deadlines.
+
+        Args:
+            deadline: on the monotonic clock, in seconds.
+
+        Raises:
+            Busy: no place before the deadline (POOL_EXHAUSTED).
+        """
+        await self._enter(self._places, deadline)
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def _enter(self, queue: asyncio.Semaphore, deadline: float) -> None:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:  # here every attempt passes, so here every retry ends
+            raise Busy("the deadline was over before a transaction began")
+        if not queue.locked():  # first in, first out: not locked means that nobody waits
+            await queue.acquire()
+            return
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(left_s):
+                await queue.acquire()
+        except TimeoutError as error:
+            text = f"no database connection came free in {left_s:.1f} s (pool of {self.pool_size})"
+            raise Busy(text, "POOL_EXHAUSTED") from error
+        finally:
+            self.waiting -= 1

@@ -1,0 +1,359 @@
+"""What differs between databases, and the portable default for each point. One subclass per database."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from operator import itemgetter
+from typing import Any, ClassVar, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Insert,
+    Select,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    false,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.engine import Dialect as SqlDialect
+
+from stockade.core import GuardKind, NotSupported
+from stockade.store.schema.resource import Resource
+from stockade.store.schema.tables import requests
+
+Values = Mapping[str, Any]
+MAX_PREPARED = 1_000  # statements kept compiled; far more than the shapes that commands have
+
+
+class Dialect:
+    """The portable form of every statement of the store; subclasses replace what their database does better.
+
+    Statements are built as Core expressions, compiled once, and then sent as driver SQL: compiling and cache lookups
+    would cost more than the statement itself.
+    """
+
+    name: ClassVar[str]
+    is_async: ClassVar[bool] = True  # a statement lets the event loop do other work
+    reads_apart: ClassVar[bool] = False  # optimistic guards load in a transaction of their own (SQLite)
+    supports_single_statement: ClassVar[bool] = False  # `write_if_unchanged`
+    returning: ClassVar[bool] = True  # UPDATE … RETURNING
+    unsupported: ClassVar[frozenset[GuardKind]] = frozenset()
+
+    def __init__(self, sql: SqlDialect) -> None:
+        self.sql = sql
+        self._prepared: dict[Any, PreparedStatement] = {}
+
+    # -- session -------------------------------------------------------------------------------------------
+
+    def before_begin(self, connection: Connection, left_s: float) -> None:
+        """Bound lock waits to the time left, in seconds, before the transaction begins."""
+
+    def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
+        """Bound lock waits, and take advisory locks, as the first statements of the transaction."""
+
+    @contextmanager
+    def reading(self, connection: Connection, limit_s: float) -> Iterator[None]:
+        """End each statement of a read on the server, too, when it takes longer than this, in seconds.
+
+        Here the settings of the connection do, and the driver, which cancels what its caller gives up.
+        """
+        yield
+
+    @contextmanager
+    def holding(self, connection: Connection, advisory: Sequence[str], left_s: float) -> Iterator[None]:
+        """Hold advisory locks around the whole transaction, where they belong to the session."""
+        yield
+
+    def check_writable(self, connection: Connection) -> None:
+        """Write nothing, which a server that takes no writes refuses as it refuses any other write."""
+        connection.execute(update(requests).where(false()).values(id=requests.c.id))
+
+    # -- statements ----------------------------------------------------------------------------------------
+
+    def prepared(self, shape: Any, build: Any) -> "PreparedStatement":
+        """The compiled statement of this shape; `build()` makes a Core expression or a CompiledSql the first time."""
+        found = self._prepared.get(shape)
+        if found is None:
+            if len(self._prepared) >= MAX_PREPARED:
+                self._prepared.clear()
+            built = build()
+            found = self._prepared[shape] = PreparedStatement(
+                built if isinstance(built, CompiledSql) else compile_sql(built, self.sql)
+            )
+        return found
+
+    def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
+        """Rows (id, fields…, version, stamp) of one kind in id order, locked in that order if asked."""
+        if resource.many:
+            lock = False
+        ids = _padded(ids)
+        size = len(ids)
+
+        def build() -> Select[Any]:
+            names: list[Any] = [bindparam(f"i{n}") for n in range(size)]
+            statement = select_rows(resource).where(resource.table.c[resource.parent].in_(names))
+            return self.locking(statement, resource.table) if lock else statement
+
+        statement = self.prepared(("load", resource.kind, size, lock), build)
+        return statement.rows(connection, {f"i{n}": id_ for n, id_ in enumerate(ids)})
+
+    def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
+        """Make a select lock its rows for writing."""
+        return statement.with_for_update(key_share=True)
+
+    def known_requests(self, connection: Connection, table: Table, ids: Sequence[str]) -> list[Any]:
+        """(id, fingerprint, outcome) of the request ids that are recorded."""
+        ids = _padded(ids)
+        size = len(ids)
+
+        def build() -> Select[Any]:
+            names: list[Any] = [bindparam(f"i{n}") for n in range(size)]
+            return select(table.c.id, table.c.fingerprint, table.c.outcome).where(table.c.id.in_(names))
+
+        statement = self.prepared(("known", table.name, size), build)
+        return statement.rows(connection, {f"i{n}": id_ for n, id_ in enumerate(ids)})
+
+    def insert_all(self, connection: Connection, batches: Mapping[Table, Sequence[Values]]) -> None:
+        """Insert into several tables, parents first; a taken unique key raises."""
+        for table, rows in batches.items():
+            columns = tuple(rows[0])
+            self.prepared(("insert", table.name, columns), lambda t=table, c=columns: insert_one(t, c)).many(
+                connection, rows
+            )
+
+    def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        """Insert rows, skipping those that exist."""
+        columns = tuple(rows[0])
+        self.prepared(("missing", table.name, columns), lambda: self.insert_ignore(table, columns)).many(
+            connection, rows
+        )
+
+    def insert_ignore(self, table: Table, columns: Sequence[str]) -> Insert:
+        """INSERT that skips a taken key."""
+        return insert(table).prefix_with("IGNORE").values({name: bindparam(name) for name in columns})
+
+    def replace_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        """Insert records, overwriting those of the same primary key: delete, then insert."""
+        self.delete_all(connection, table, [{c.name: row[c.name] for c in table.primary_key} for row in rows])
+        self.insert_all(connection, {table: rows})
+
+    def delete_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        """Delete records by the columns given."""
+        columns = tuple(rows[0])
+
+        def build() -> Delete:
+            return delete(table).where(equal(table, columns))
+
+        self.prepared(("delete", table.name, columns), build).many(connection, rows)
+
+    def update_locked(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
+        """Write rows that this transaction has locked: no guard needed, any order."""
+        self.prepared(("locked", resource.kind), lambda: update_one(resource)).many(connection, rows)
+
+    def write_all(self, connection: Connection, writes: "Writes") -> None:
+        """Insert, then delete, then write locked rows; in as few statements as the database can."""
+        self.insert_all(connection, writes.inserts)
+        for table, rows in writes.deletes.items():
+            self.delete_all(connection, table, rows)
+        for resource, values in writes.updates.items():
+            self.update_locked(connection, resource, values)
+
+    def bounds_waits_within(self, left_s: float) -> bool:
+        """Whether the session's own settings end a wait for a lock within this time, in seconds."""
+        return False
+
+    def write_if_unchanged(self, connection: Connection, expected: Sequence["ExpectedRows"], writes: "Writes") -> bool:
+        """Lock rows in this order and, if all are as expected, write everything; else False, and nothing is written.
+
+        One statement, and so a transaction of its own where none is open; only where `supports_single_statement`.
+        """
+        raise NotSupported(f"{self.name} has no single statement for a batch")
+
+    def update_guarded(self, connection: Connection, resource: Resource, guard: GuardKind, values: Values) -> int:
+        """Write one row if its version (or stamp) is still the one loaded; how many rows matched."""
+        statement = self.prepared(("guarded", resource.kind, guard), lambda: update_one(resource, guard))
+        return statement.count(connection, values)
+
+    def install_fence(self, connection: Connection, resource: Resource, values: Values) -> int | None:
+        """Make (token, owner) the row's newest holder; the stored token if the row refuses, else None."""
+        statement = self.prepared(("fence", resource.kind), lambda: update_fence(resource))
+        if statement.count(connection, values):
+            return None
+        stored = self.prepared(("fenced", resource.kind), lambda: select_fence(resource)).rows(connection, values)
+        return int(stored[0][0]) if stored else None  # a row that is not there refuses nobody
+
+    def update_delta(self, connection: Connection, resource: Resource, values: Values) -> Any | None:
+        """Move the counters of one row if they stay in range; (version, counters…) afterwards, or None."""
+        statement = self.prepared(("delta", resource.kind), lambda: update_counters(resource, self.returning))
+        if self.returning:
+            rows = statement.rows(connection, values)
+            return rows[0] if rows else None
+        if statement.count(connection, values) == 0:
+            return None
+        after = self.prepared(("after", resource.kind), lambda: select_counters(resource))
+        return after.rows(connection, values)[0]
+
+
+class Writes(NamedTuple):
+    """Records to insert, parents first, and to delete, by table; locked rows to update, by resource."""
+
+    inserts: Mapping[Table, Sequence[Values]] = {}
+    deletes: Mapping[Table, Sequence[Values]] = {}
+    updates: Mapping[Resource, Sequence[Values]] = {}
+
+
+class ExpectedRows(NamedTuple):
+    """Rows of one table on which a batch was decided, and what it changes them to.
+
+    Columns whose names end with `_` are the key.
+
+    Attributes:
+        table: of the rows.
+        rows: the key and the expected values of each row, in the order in which they are locked.
+        changes: the key and the new values of those that change.
+    """
+
+    table: Table
+    rows: Sequence[Values]
+    changes: Sequence[Values]
+
+
+class CompiledSql(NamedTuple):
+    """The text of a statement in the dialect of its database, and the names of its parameters in order."""
+
+    text: str
+    names: tuple[str, ...]
+
+
+def compile_sql(statement: Any, sql: SqlDialect) -> CompiledSql:
+    """Compile a Core statement."""
+    compiled = statement.compile(dialect=sql)
+    return CompiledSql(str(compiled), tuple(compiled.positiontup or ()))
+
+
+class PreparedStatement:
+    """A statement that is compiled once and sent to the driver's cursor directly.
+
+    PEP 249 below Core: a statement through Core's Connection costs twice the processor time of the same one through
+    the cursor, most of it for result metadata that the callers here know already.
+    """
+
+    __slots__ = ("_sql", "_values")
+
+    def __init__(self, statement: CompiledSql) -> None:
+        self._sql, names = statement
+        self._values: Callable[[Values], tuple[Any, ...]] = (
+            itemgetter(*names) if len(names) > 1 else lambda values: tuple([values[name] for name in names])
+        )
+
+    def rows(self, connection: Connection, values: Values) -> list[Any]:
+        """Run it and fetch every row, as a plain sequence of columns."""
+        cursor = self._run(connection, values)
+        try:
+            return list(cursor.fetchall())
+        finally:
+            cursor.close()
+
+    def count(self, connection: Connection, values: Values) -> int:
+        """Run it; how many rows matched."""
+        cursor = self._run(connection, values)
+        try:
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()
+
+    def many(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """Run it once for each set of values."""
+        connection.exec_driver_sql(self._sql, list(map(self._values, rows)))
+
+    def _run(self, connection: Connection, values: Values) -> Any:
+        cursor = connection.connection.cursor()
+        cursor.execute(self._sql, self._values(values))
+        return cursor
+
+
+def _padded(ids: Sequence[str]) -> list[str]:
+    """The ids, the last one repeated up to a power of two: few lengths of IN, so few statements to prepare."""
+    return [*ids, *[ids[-1]] * ((1 << (len(ids) - 1).bit_length()) - len(ids))]
+
+
+# -- expressions that are the same everywhere ----------------------------------------------------------------
+
+
+def select_rows(resource: Resource) -> Select[Any]:
+    """(id, fields…, version, stamp), or (parent, fields…) of children in primary-key order."""
+    table = resource.table
+    fields = [table.c[name] for name in resource.state._fields]
+    if resource.many:
+        return select(table.c[resource.parent], *fields).order_by(*table.primary_key.columns)
+    return select(table.c.id, *fields, table.c.version, table.c.stamp).order_by(table.c.id)
+
+
+def insert_one(table: Table, columns: Sequence[str]) -> Insert:
+    """INSERT of one record."""
+    return insert(table).values({name: bindparam(name) for name in columns})
+
+
+def equal(table: Table, columns: Sequence[str]) -> ColumnElement[bool]:
+    """All these columns equal the parameters of their names."""
+    return and_(*(table.c[name] == bindparam(name, type_=table.c[name].type) for name in columns))
+
+
+def update_one(resource: Resource, guard: GuardKind = GuardKind.NONE) -> Update:
+    """Set every written field, version and stamp of one row; the guard joins the WHERE."""
+    table = resource.table
+    statement = update(table).where(table.c.id == bindparam("id_"))
+    if guard is GuardKind.VERSION:
+        statement = statement.where(table.c.version == bindparam("version_"))
+    elif guard is GuardKind.TIMESTAMP:
+        statement = statement.where(table.c.stamp == bindparam("stamp_"))
+    return statement.values({name: bindparam(name) for name in (*resource.written, "version", "stamp")})
+
+
+def update_counters(resource: Resource, returning: bool) -> Update:
+    """Conditional UPDATE: both counters stay >= 0 and the spoken-for part within the whole."""
+    table = resource.table
+    after = [table.c[name] + bindparam(f"d{n}", type_=table.c[name].type) for n, name in enumerate(resource.counters)]
+    statement = update(table).where(table.c.id == bindparam("id_"))
+    for value in after:
+        statement = statement.where(value >= literal_column("0"))
+    if len(after) == 2:
+        statement = statement.where(after[0] >= after[1])
+    moves = dict(zip(resource.counters, after, strict=True))
+    statement = statement.values(
+        **moves, version=table.c.version + bindparam("count", type_=table.c.version.type), stamp=bindparam("stamp")
+    )
+    return statement.returning(*_counters(resource)) if returning else statement
+
+
+def update_fence(resource: Resource) -> Update:
+    """Install a token that is newer, or this owner's own: an equal token of another owner is refused.
+
+    A lock server that lost its newest write in a failover grants the same token twice; hence the owner.
+    """
+    table = resource.table
+    token, owner = bindparam("token", type_=table.c.fence.type), bindparam("owner", type_=table.c.fence_owner.type)
+    newer = or_(table.c.fence < token, and_(table.c.fence == token, table.c.fence_owner == owner))
+    return update(table).where(table.c.id == bindparam("id_"), newer).values(fence=token, fence_owner=owner)
+
+
+def select_fence(resource: Resource) -> Select[Any]:
+    """(token) that a row holds."""
+    return select(resource.table.c.fence).where(resource.table.c.id == bindparam("id_"))
+
+
+def select_counters(resource: Resource) -> Select[Any]:
+    """(version, counters…) of one row."""
+    return select(*_counters(resource)).where(resource.table.c.id == bindparam("id_"))
+
+
+def _counters(resource: Resource) -> list[Any]:
+    return [resource.table.c.version, *(resource.table.c[name] for name in resource.counters)]

@@ -1,0 +1,188 @@
+"""MariaDB and MySQL over asyncmy: IN lists, multi-row inserts, JSON arrays for bulk updates."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, Connection, Integer, Select, Table
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
+
+from stockade.core import Busy
+from stockade.drivers.failures import reaching
+from stockade.drivers.mysql import MySQLAddress, abort
+from stockade.store.advisory_names import short
+from stockade.store.engine.backends import AsyncBackend, DatabaseBackend
+from stockade.store.engine.dialect import Dialect, Values, Writes
+from stockade.store.engine.pools import Link, Pool
+from stockade.store.engine.url import Place
+from stockade.store.mysql.compound import compound
+from stockade.store.schema.resource import Resource
+from stockade.store.schema.types import MARIADB_COLLATION, MYSQL_COLLATION
+
+# Prepared statements of a connection. The driver then sends values in binary form, many rows at once to MariaDB
+# (COM_STMT_BULK_EXECUTE), where it would else escape each into the text of a statement that the server parses anew.
+PREPARED = 128
+# Whatever the server's is: one that is not strict cuts texts and numbers that do not fit, without an error; others
+# change what a quotation mark or a backslash means.
+SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+# A text that is sent once is not prepared: that would be a further round trip, and the server would keep it parsed.
+AS_TEXT: CoreExecuteOptionsParameter = {"no_parameters": True}
+
+
+class MysqlDialect(Dialect):
+    """InnoDB. Lock waits count in whole seconds and belong to the session; advisory locks too (GET_LOCK)."""
+
+    name: ClassVar[str] = "mysql"
+    returning: ClassVar[bool] = False
+    collation: ClassVar[str] = MYSQL_COLLATION
+
+    def before_begin(self, connection: Connection, left_s: float) -> None:
+        seconds = max(1, math.ceil(left_s))
+        if connection.info.get("lock_wait_s") != seconds:
+            connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {seconds}")
+            connection.commit()
+            connection.info["lock_wait_s"] = seconds
+
+    @contextmanager
+    def reading(self, connection: Connection, limit_s: float) -> Iterator[None]:
+        limit = self.limit(limit_s)
+        if connection.info.get("limit") != limit:  # most reads have the limit of the one before
+            cursor = connection.connection.cursor()
+            try:
+                cursor.execute(limit)
+            finally:
+                cursor.close()
+            connection.info["limit"] = limit
+        yield
+
+    @staticmethod
+    def limit(limit_s: float) -> str:
+        """The statement that bounds the queries of a session."""
+        return f"SET SESSION max_execution_time = {max(1, math.ceil(limit_s * 1000))}"
+
+    @contextmanager
+    def holding(self, connection: Connection, advisory: Sequence[str], left_s: float) -> Iterator[None]:
+        if not advisory:
+            yield
+            return
+        names = sorted({short(name, connection.engine.url.database or "") for name in advisory})
+        held: list[str] = []
+        start = time.monotonic()
+        try:
+            for name in names:
+                rest_s = max(0.0, left_s - (time.monotonic() - start))
+                answer = connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name, rest_s)).scalar()
+                if answer != 1:
+                    raise Busy(f"the advisory lock did not come in {left_s:.1f} s")
+                held.append(name)
+            connection.commit()  # ends the implicit transaction: what follows reads what is committed now
+            yield
+        finally:
+            self._release(connection, held)
+
+    @staticmethod
+    def _release(connection: Connection, held: Sequence[str]) -> None:
+        """Release after commit or rollback; a connection that cannot is thrown away, which releases as well."""
+        if not held or connection.invalidated:
+            return
+        try:
+            connection.exec_driver_sql("SELECT RELEASE_ALL_LOCKS()")
+            connection.rollback()
+        except Exception:  # noqa: BLE001 - whatever it was, this connection is of no more use
+            connection.invalidate()
+
+    def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
+        # The primary key's range is read, and so locked, in key order; another plan would lock in its own.
+        for name in ("mysql", "mariadb"):
+            statement = statement.with_hint(table, "FORCE INDEX (PRIMARY)", name)
+        return statement.with_for_update()
+
+    def update_locked(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
+        plain = all(_fits(resource.table, name) for name in rows[0])
+        if len(rows) < 3 or not plain:  # below three, a statement each is as fast
+            super().update_locked(connection, resource, rows)
+            return
+        names = tuple(rows[0])
+        statement = self._bulk_update(resource, names)
+        connection.exec_driver_sql(statement, (json.dumps([[row[name] for name in names] for row in rows]),))
+
+    def _bulk_update(self, resource: Resource, names: Sequence[str]) -> str:
+        """UPDATE … JOIN JSON_TABLE: the one bulk update both databases have; Core has no expression for it."""
+        table = resource.table
+        columns = ", ".join(f"`{name}` {self._type(table, name)} PATH '$[{n}]'" for n, name in enumerate(names))
+        moves = ", ".join(f"t.`{name}` = v.`{name}`" for name in names if name != "id_")
+        return (
+            f"UPDATE JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS v "  # noqa: S608 - names of our own tables
+            f"STRAIGHT_JOIN `{table.name}` AS t ON t.id = v.id_ COLLATE {self.collation} SET {moves}"
+        )
+
+    def _type(self, table: Table, name: str) -> str:
+        type_ = table.c[name.removesuffix("_")].type
+        if isinstance(type_, BigInteger | Integer):
+            return "BIGINT"
+        return f"VARCHAR({getattr(type_, 'length', None) or 255}) CHARACTER SET utf8mb4"
+
+
+def _fits(table: Table, name: str) -> bool:
+    """Whether JSON_TABLE can carry the column: it cuts what is longer than the type that it was told."""
+    type_ = table.c[name.removesuffix("_")].type
+    return isinstance(type_, BigInteger | Integer) or bool(getattr(type_, "length", None))
+
+
+class MariaDialect(MysqlDialect):
+    """MariaDB: another collation, and all writes of a batch as one compound statement."""
+
+    name: ClassVar[str] = "mariadb"
+    collation: ClassVar[str] = MARIADB_COLLATION
+
+    @staticmethod
+    def limit(limit_s: float) -> str:
+        return f"SET SESSION max_statement_time = {max(0.001, limit_s):.3f}"
+
+    def write_all(self, connection: Connection, writes: Writes) -> None:
+        text = compound(writes)
+        if text is None:
+            super().write_all(connection, writes)
+        else:
+            connection.exec_driver_sql(text, execution_options=AS_TEXT)
+
+
+def _pool(url: URL, address: MySQLAddress, size: int, isolation: str) -> Pool:
+    link = Link(
+        # FOUND_ROWS and the like, which the dialect counts on
+        connect=lambda given: address.connect(
+            client_flag=given.get("client_flag", 0), stmt_cache_size=PREPARED, sql_mode=f"'{SQL_MODE}'"
+        ),
+        broken=lambda driver: bool(driver._stream_broken),  # noqa: SLF001 - asyncmy has no public word for it
+        end=lambda driver: driver.ensure_closed(),
+        kill=abort,
+    )
+    # every transaction here ends by commit or rollback: another rollback on return would be a round trip for nothing
+    return Pool(url, link, size, isolation_level=isolation, pool_reset_on_return=None)
+
+
+async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
+    """Two pools; a `mysql://` URL that leads to a MariaDB server gets the dialect of MariaDB."""
+    url, address = place
+    assert isinstance(address, MySQLAddress)
+    # its notes (a skipped duplicate, the name of a primary key) say nothing that an operator could use
+    logging.getLogger("asyncmy").setLevel(logging.ERROR)
+    writers = _pool(url, address, pool_size, "READ COMMITTED")
+    try:
+        async with reaching("MariaDB or MySQL", address.place, address.connect_timeout_s), writers.engine.connect():
+            pass
+    except BaseException:
+        await writers.close()
+        raise
+    if url.get_backend_name() == "mysql" and getattr(writers.engine.dialect, "is_mariadb", False):
+        await writers.close()
+        return await connect(Place(url.set(drivername="mariadb+asyncmy"), address), pool_size, wait_s)
+    sql = writers.engine.dialect
+    dialect = MariaDialect(sql) if url.get_backend_name() == "mariadb" else MysqlDialect(sql)
+    reader_count = max(2, min(pool_size, 8))
+    return url, AsyncBackend(dialect, writers, _pool(url, address, reader_count, "AUTOCOMMIT"), reader_count)

@@ -1,0 +1,243 @@
+"""PostgreSQL over asyncpg: arrays instead of rows, one statement for all writes of a batch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy import ARRAY, Connection, Table, bindparam, event, func, select
+from sqlalchemy.engine import URL
+
+from stockade.core import NotSupported
+from stockade.drivers.failures import reaching
+from stockade.drivers.postgres import PostgresAddress, behind_pooler
+from stockade.store.advisory_names import number
+from stockade.store.engine.backends import AsyncBackend, DatabaseBackend
+from stockade.store.engine.dialect import Dialect, ExpectedRows, Values, Writes, select_rows
+from stockade.store.engine.pools import Link, Pool
+from stockade.store.engine.url import Place
+from stockade.store.postgres.batch_statement import BatchStatement
+from stockade.store.postgres.ctes import Part, without_length
+from stockade.store.schema.resource import Resource
+from stockade.store.schema.tables import WRITTEN_BY
+
+# Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
+# generic plan then keeps when the table has grown.
+POINT_LOOKUPS = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+
+
+BOUNDS = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)"
+STATEMENT_GRACE_MS = 200  # a statement may take that much longer than a wait for a lock
+# SQLAlchemy's arguments: nothing kept prepared, and the one statement at a time without a name
+WITHOUT_NAMES: Mapping[str, Any] = {
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: "",
+}
+
+
+class PostgresDialect(Dialect):
+    """FOR NO KEY UPDATE row locks, `unnest` arrays, data-modifying CTEs."""
+
+    name: ClassVar[str] = "postgres"
+    supports_single_statement: ClassVar[bool] = True
+
+    def __init__(self, sql: Any, wait_s: float) -> None:
+        super().__init__(sql)
+        self._wait_s = wait_s
+
+    def before_begin(self, connection: Connection, left_s: float) -> None:
+        driver: Any = connection.connection.driver_connection
+        if driver.is_closed() or driver.is_in_transaction():  # a server that went away, a BEGIN that was cancelled
+            connection.invalidate()
+            level = connection.get_execution_options().get("isolation_level")
+            if level is not None:  # the connection that takes its place is a plain one
+                connection.execution_options(isolation_level=level)
+
+    def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
+        self.bound(connection, left_s)
+        if advisory:
+            # one lock after the other in the order of the array, which is sorted by the number itself
+            numbers = sorted({number(name) for name in advisory})
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(n) FROM unnest($1::bigint[]) AS n", (numbers,))
+
+    def bound(self, connection: Connection, left_s: float) -> None:
+        """Bound the statements of this transaction, where those of the connection are beyond its deadline."""
+        if not self.bounds_waits_within(left_s):
+            ms = max(1, int(left_s * 1000))
+            connection.exec_driver_sql(
+                BOUNDS,
+                (str(ms), str(ms + STATEMENT_GRACE_MS)),
+            )
+
+    def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
+        lock = lock and not resource.many
+
+        def build() -> Any:
+            wanted = resource.table.c[resource.parent] == func.any(bindparam("ids", type_=_array(resource.table, "id")))
+            statement = select_rows(resource).where(wanted)
+            return self.locking(statement, resource.table) if lock else statement
+
+        return self.prepared(("load", resource.kind, lock), build).rows(connection, {"ids": list(ids)})
+
+    def known_requests(self, connection: Connection, table: Table, ids: Sequence[str]) -> list[Any]:
+        def build() -> Any:
+            wanted = table.c.id == func.any(bindparam("ids", type_=_array(table, "id")))
+            return select(table.c.id, table.c.fingerprint, table.c.outcome).where(wanted)
+
+        return self.prepared(("known", table.name), build).rows(connection, {"ids": list(ids)})
+
+    def insert_all(self, connection: Connection, batches: Mapping[Table, Sequence[Values]]) -> None:
+        self.write_all(connection, Writes(batches))
+
+    def delete_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        self.write_all(connection, Writes(deletes={table: rows}))
+
+    def update_locked(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
+        self.write_all(connection, Writes(updates={resource: rows}))
+
+    def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        # unnest keeps the order of the arrays, which is key order
+        self._send(connection, [Part("insert missing", table, tuple(rows[0]), rows)])
+
+    def write_all(self, connection: Connection, writes: Writes) -> None:
+        parts = _parts(writes)
+        if parts:
+            self._send(connection, parts)
+
+    def bounds_waits_within(self, left_s: float) -> bool:
+        return left_s >= 0.9 * self._wait_s
+
+    def write_if_unchanged(self, connection: Connection, expected: Sequence[ExpectedRows], writes: Writes) -> bool:
+        checks = [Part("check", table, tuple(rows[0]), rows) for table, rows, _ in expected]
+        updates = [Part("update", table, tuple(rows[0]), rows) for table, _, rows in expected if rows]
+        return self._send(connection, [*checks, *updates, *_parts(writes)])
+
+    def _send(self, connection: Connection, parts: Sequence[Part]) -> bool:
+        batch = BatchStatement(parts)
+        statement = self.prepared(batch.shape, lambda: batch.render(self.sql))
+        return bool(statement.rows(connection, batch.values))
+
+
+def _parts(writes: Writes) -> list[Part]:
+    return [
+        *(part for table, rows in writes.inserts.items() for part in _insertions(table, rows)),
+        *(Part("delete", table, tuple(rows[0]), rows) for table, rows in writes.deletes.items()),
+        *(Part("update", resource.table, tuple(rows[0]), rows) for resource, rows in writes.updates.items()),
+    ]
+
+
+def _insertions(table: Table, rows: Sequence[Values]) -> list[Part]:
+    """One part, or one for each value of the column that the table's `info` says to write it by."""
+    by = table.info.get(WRITTEN_BY)
+    groups: dict[Any, list[Values]] = {}
+    for row in rows:
+        groups.setdefault(row[by] if by else None, []).append(row)
+    return [Part("insert", table, tuple(group[0]), group) for group in groups.values()]
+
+
+def _array(table: Table, name: str) -> Any:
+    found = table.c[name] if name in table.c else next(iter(table.primary_key.columns))
+    return ARRAY(without_length(found.type))
+
+
+def _check_encoding(connection: Any) -> None:
+    """Refuse a database that cannot hold every text, before a text is lost in it.
+
+    Raises:
+        NotSupported: its encoding is not UTF8; the server has reported it with the connection, so nothing is sent.
+    """
+    encoding = connection.driver_connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise NotSupported(
+            f"the database's encoding is {encoding}, which cannot hold every text: make it with ENCODING 'UTF8', for"
+            " example CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+class PooledPostgresDialect(PostgresDialect):
+    """Behind a pooler, which may give each transaction another session of the server.
+
+    So nothing belongs to the session: the settings are made in each transaction, statements are not kept prepared, and
+    there is no statement that is a transaction of its own (the driver prepares it in one transaction and runs it in
+    the next). Advisory locks belong to the transaction anyway.
+    """
+
+    supports_single_statement: ClassVar[bool] = False
+
+    def __init__(self, sql: Any, wait_s: float) -> None:
+        super().__init__(sql, wait_s)
+        lookups = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in POINT_LOOKUPS.items())
+        self._settings = f"{BOUNDS}, {lookups}"
+
+    def bound(self, connection: Connection, left_s: float) -> None:
+        ms = max(1, int(min(left_s, self._wait_s) * 1000))
+        connection.exec_driver_sql(self._settings, (str(ms), str(ms + STATEMENT_GRACE_MS)))
+
+
+async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
+    """Two pools: one for transactions with plans pinned to point lookups, one for queries."""
+    address = place.address
+    assert isinstance(address, PostgresAddress)
+    ms = max(1, int(wait_s * 1000))
+    bounds = {
+        "application_name": "stockade",
+        "lock_timeout": str(ms),
+        "statement_timeout": str(ms + STATEMENT_GRACE_MS),
+    }
+    isolation = {"default_transaction_isolation": "read committed"}  # whatever the server's own is
+    pooled = await behind_pooler(address, {**bounds, **isolation, **POINT_LOOKUPS})
+    reader_count = max(2, min(pool_size, 8))
+    # last in, first out: few connections are busy, and a statement has to be prepared on each
+    if pooled:
+        writers = _pool(place.url, address, pool_size, None, isolation_level="READ COMMITTED", pool_use_lifo=True)
+        readers = _pool(place.url, address, reader_count, None, isolation_level="READ COMMITTED")
+        _bound_readers(readers, bounds)
+    else:
+        writers = _pool(place.url, address, pool_size, {**bounds, **isolation, **POINT_LOOKUPS}, pool_use_lifo=True)
+        readers = _pool(place.url, address, reader_count, {**bounds, "jit": "off"}, isolation_level="AUTOCOMMIT")
+    try:
+        async with (
+            reaching("PostgreSQL", address.place, address.connect_timeout_s),
+            writers.engine.connect() as connection,
+        ):
+            _check_encoding(await connection.get_raw_connection())
+    except BaseException:
+        await writers.close()
+        raise
+    dialect = (PooledPostgresDialect if pooled else PostgresDialect)(writers.engine.dialect, wait_s)
+    return place.url, AsyncBackend(dialect, writers, readers, reader_count)
+
+
+def _pool(url: URL, address: PostgresAddress, size: int, settings: Mapping[str, str] | None, **options: Any) -> Pool:
+    """A pool of connections with these settings of the session; None: of connections through a pooler."""
+    more: dict[str, Any] = {"statement_cache_size": 0} if settings is None else {"server_settings": settings}
+    link = Link(
+        connect=lambda _given: address.connect(**more),
+        broken=lambda driver: bool(driver.is_closed()),
+        end=lambda driver: driver.close(),
+        kill=lambda driver: driver.terminate(),
+    )
+    if settings is not None:
+        return Pool(url, link, size, **options)
+    pool = Pool(url, link, size, WITHOUT_NAMES, **options)
+    for name in ("setup_asyncpg_json_codec", "setup_asyncpg_jsonb_codec"):
+        # asks the server for the types outside of a transaction; no table of ours has such a column
+        setattr(pool.engine.sync_engine.dialect, name, _nothing)
+    return pool
+
+
+async def _nothing(_connection: Any) -> None:
+    return None
+
+
+def _bound_readers(readers: Pool, bounds: Mapping[str, str]) -> None:
+    """Through a pooler the bounds of a query are set where its transaction begins."""
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in {**bounds, "jit": "off"}.items())
+
+    @event.listens_for(readers.engine.sync_engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SELECT {calls}")

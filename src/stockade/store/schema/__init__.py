@@ -1,0 +1,1 @@
+"""The tables, their migrations, and what a database user must be allowed to do."""

@@ -1,0 +1,48 @@
+"""Requests, ledger and outbox."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from stockade.store.schema.types import serial, text_id
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Create the tables."""
+    op.create_table(
+        "requests",
+        sa.Column("id", text_id(32), nullable=False),
+        sa.Column("fingerprint", sa.String(32), nullable=False),
+        sa.Column("outcome", sa.LargeBinary, nullable=False),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_requests"),
+    )
+    op.create_index("ix_requests_created_ms", "requests", ["created_ms"])
+    op.create_table(
+        "ledger",
+        sa.Column("kind", text_id(16), nullable=False),
+        sa.Column("row_id", text_id(), nullable=False),
+        sa.Column("request_id", text_id(32), nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("delta", sa.BigInteger, nullable=False),
+        sa.Column("held", sa.BigInteger, nullable=False),
+        sa.Column("amount_after", sa.BigInteger, nullable=False),
+        sa.Column("held_after", sa.BigInteger, nullable=False),
+        sa.Column("note", sa.String(32), nullable=False),
+        sa.Column("ref", text_id(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("kind", "row_id", "request_id", name="pk_ledger"),
+    )
+    op.create_table(
+        "outbox",
+        sa.Column("id", serial(), autoincrement=True, nullable=False),
+        sa.Column("request_id", text_id(32), nullable=False),
+        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("kind", sa.String(64), nullable=False),
+        sa.Column("key", text_id(81), nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_outbox"),
+    )

@@ -1,0 +1,74 @@
+"""Which rights of a database user are missing, said before the first order instead of by it.
+
+Neighbour: `shop.schema` asks at the start of whatever writes.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Executable, Table, delete, false, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from stockade.drivers.failures import Failure, classify, describe
+from stockade.store.schema.tables import ledger
+
+# The sequences are those of serial columns: one of an identity column belongs to its table and needs no right.
+_MISSING = """
+WITH ours AS (
+    SELECT t.oid, t.relname, t.relnamespace FROM unnest($1::text[]) AS n JOIN pg_class t ON t.oid = to_regclass(n)
+), missing AS (
+    SELECT 'table' AS kind, o.relname, o.relnamespace, r AS wanted
+    FROM ours o CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
+    WHERE NOT has_table_privilege(o.oid, r) AND NOT (o.relname = 'ledger' AND r IN ('UPDATE', 'DELETE'))
+    UNION ALL
+    SELECT 'sequence', s.relname, s.relnamespace, 'USAGE'
+    FROM ours o
+    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = o.oid AND d.deptype = 'a'
+    JOIN pg_class s ON d.classid = 'pg_class'::regclass AND s.oid = d.objid
+    WHERE CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') END
+)
+SELECT kind, relname, quote_ident(nspname), quote_ident(current_user), wanted
+FROM missing JOIN pg_namespace n ON n.oid = relnamespace
+"""
+
+
+def missing_rights(connection: Connection, tables: Sequence[Table]) -> list[str]:
+    """What this user may not do with these tables, in words of the database; changes nothing.
+
+    Args:
+        connection: to a database whose schema is current.
+        tables: those that the program writes.
+    """
+    match connection.dialect.name:
+        case "sqlite":  # no users
+            return []
+        case "postgresql":
+            rows = connection.exec_driver_sql(_MISSING, ([each.name for each in tables],)).all()
+            return [
+                f"permission denied for {kind} {name} in schema {place} for user {user}: {wanted} is missing"
+                for kind, name, place, user, wanted in rows
+            ]
+    return [said for table in tables for each in _writes(table) if (said := _refusal(connection, each))]
+
+
+def _writes(table: Table) -> tuple[Executable, ...]:
+    """A statement for each way to write, that finds no row: the server checks the right, and that to read, first.
+
+    The ledger is only added to: whoever makes it safe by taking the other rights away may.
+    """
+    column = next(iter(table.primary_key))
+    rows = select(table).where(false())
+    add = insert(table).from_select(list(table.c), rows, include_defaults=False)
+    if table is ledger:
+        return (add,)
+    return add, update(table).where(false()).values({column: column}), delete(table).where(false())
+
+
+def _refusal(connection: Connection, statement: Executable) -> str:
+    """What the server says against it; empty where it allows it."""
+    try:
+        connection.execute(statement)
+    except DBAPIError as error:
+        if classify(error) is Failure.REFUSED:
+            return describe(error)
+        raise
+    return ""

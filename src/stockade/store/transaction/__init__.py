@@ -1,0 +1,1 @@
+"""The one transaction that decides and writes commands."""

@@ -1,0 +1,220 @@
+"""`SqlStore.transact`: the only place where commands are decided and written.
+
+It chooses an executor for each attempt and repeats the attempt until every command has its answer. A request id is
+claimed by inserting it together with its outcome, so a new one costs no statement and a recorded one a second attempt
+(docs/adr/0003). Neighbours: `locked`, `optimistic` and `single_statement` carry out an attempt, `attempt` holds its
+state, `retry` decides what follows an error.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import TypeAlias
+
+from stockade.core import (
+    Accepted,
+    Busy,
+    Command,
+    Guard,
+    GuardKind,
+    Key,
+    MoreKeys,
+    NotSupported,
+    OffsetCommit,
+    Rejected,
+    StaleOffset,
+    Stats,
+)
+from stockade.store.consumer_offsets import move_positions
+from stockade.store.engine.database import Database
+from stockade.store.schema.known_tables import KnownTables
+from stockade.store.schema.resource import Resource, by_kind
+from stockade.store.schema.tables import metadata
+from stockade.store.transaction.attempt import AttemptState, BatchAttempt, ConsumedOffsets
+from stockade.store.transaction.decide import MAX_NEEDS
+from stockade.store.transaction.locked import LockedExecutor
+from stockade.store.transaction.optimistic import OPTIMISTIC, OptimisticExecutor
+from stockade.store.transaction.retry import MAX_ATTEMPTS, Retry
+from stockade.store.transaction.save import Saver
+from stockade.store.transaction.single_statement.executor import SingleStatement
+from stockade.store.transaction.steps import Steps
+from stockade.store.transaction.validation import problems
+from stockade.store.transaction.write_permit import WritePermit
+from stockade.store.transaction.write_set import Answer, MissingKeys, WriteSet
+
+Result: TypeAlias = Accepted | Rejected | Exception
+
+
+class SqlStore:
+    """The store over any SQL database.
+
+    Args:
+        database: an open Database.
+        resources: what each kind of key means.
+        checkpoint: called with a name before (`begin`) and inside each transaction (`loaded`, `saved`); a fault point
+            for tests and the lab, so that kills and pauses can be aimed. It switches `single_statement` off, because
+            one statement has no point between its steps.
+        permit: asked before every transaction; None: this process may always write.
+        single_statement: whether PostgreSQL may carry out a batch as one statement (docs/single-statement.md).
+
+    Raises:
+        ValueError: two resources have one kind or one table.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        resources: Sequence[Resource],
+        checkpoint: Callable[[str], None] | None = None,
+        *,
+        permit: WritePermit | None = None,
+        single_statement: bool = True,
+    ) -> None:
+        self.database = database
+        self.stats = Stats()
+        self._resources: Mapping[str, Resource] = by_kind(resources)
+        own = [each.table.metadata for each in resources if each.table.metadata is not metadata]
+        everywhere = [metadata, *dict.fromkeys(own)]
+        self._tables = KnownTables(everywhere, resources)
+        self._saver = Saver(database.dialect, self._resources, everywhere)
+        self._permit = permit
+        self._steps = Steps(database, self._resources, self._tables, self._saver, permit, checkpoint)
+        use = single_statement and checkpoint is None and database.dialect.supports_single_statement
+        self._single_statement = SingleStatement(self._steps) if use else None
+        self._locked = LockedExecutor(self._steps, self._single_statement)
+        self._optimistic = OptimisticExecutor(self._steps)
+        self._retry = Retry(self.stats)
+
+    @property
+    def supports_pipelining(self) -> bool:
+        """See `stockade.core.Store.supports_pipelining`."""
+        return self.database.dialect.is_async
+
+    def supports(self, kind: GuardKind) -> bool:
+        """Whether this database can carry out the guard."""
+        return kind not in self.database.dialect.unsupported
+
+    async def transact(
+        self,
+        commands: Sequence[Command],
+        guard: Guard,
+        *,
+        deadline: float,
+        offsets: Sequence[OffsetCommit] = (),
+        on_decided: Callable[[], None] | None = None,
+    ) -> list[Result]:
+        """See `stockade.core.Store.transact`."""
+        if self._permit is not None:
+            try:
+                await self._permit.confirm(deadline)
+            except Busy as error:
+                return [error for _ in commands]
+        if not self.supports(guard.kind):
+            text = f"{self.database.dialect.name} has no guard {guard.kind.value!r}"
+            return [NotSupported(text) for _ in commands]
+        wrong = problems(commands, self._resources)
+        if not wrong:
+            return await self._transact(commands, guard, deadline, offsets, on_decided)
+        right = [each for n, each in enumerate(commands) if n not in wrong]
+        # The offsets are compared, so a stale reader writes nothing; they stay, because not every command is decided.
+        kept = [each._replace(new=each.old) for each in offsets]
+        results = iter(await self._transact(right, guard, deadline, kept, on_decided) if right else ())
+        return [wrong[n] if n in wrong else next(results) for n in range(len(commands))]
+
+    async def _transact(
+        self,
+        commands: Sequence[Command],
+        guard: Guard,
+        deadline: float,
+        offsets: Sequence[OffsetCommit],
+        on_decided: Callable[[], None] | None,
+    ) -> list[Result]:
+        """Carry out commands that can be loaded; those that need more rows run again, one after the other."""
+        self.stats.commands += len(commands)
+        consumed = ConsumedOffsets(tuple(offsets)) if offsets else None
+        # SQLite's bodies run in a thread, where a callback for the event loop must not be called.
+        callback = on_decided if self.supports_pipelining else None
+        attempt = BatchAttempt(list(commands), offsets=consumed, on_decided=callback)
+        with self._single_statement.tracking(attempt) if self._single_statement else nullcontext():
+            answers = await self._carry_out(attempt, guard, deadline)
+        results = [
+            await self._with_extra_keys(command, answer, consumed, guard, deadline)
+            for command, answer in zip(commands, answers, strict=True)
+        ]
+        if consumed is not None and not consumed.committed:
+            results = await self._commit_offsets(consumed, results, deadline)
+        self.stats.replays += sum(1 for each in results if isinstance(each, tuple) and each.replayed)
+        return results
+
+    async def _carry_out(self, attempt: BatchAttempt, guard: Guard, deadline: float) -> list[Answer]:
+        """Attempt a batch until it has its answers; an attempt after the deadline ends as Busy."""
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                await self._ensure_rows(attempt, deadline)
+                write_set = await self._attempt(attempt, guard, deadline)
+                self._committed(attempt, write_set)
+            except Exception as error:  # noqa: BLE001 - classified there, and returned to its command
+                await self._retry.resolve(error, attempt, deadline)
+            if attempt.state is AttemptState.SPLIT:
+                attempt.answer([(await self._carry_out(part, guard, deadline))[0] for part in attempt.parts])
+            if attempt.state is AttemptState.ANSWERED:
+                return attempt.answers
+        attempt.give_up(Busy(f"not carried out in {MAX_ATTEMPTS} attempts"))
+        return attempt.answers
+
+    async def _ensure_rows(self, attempt: BatchAttempt, deadline: float) -> None:
+        """Insert rows that the batch is going to change, in a transaction of their own.
+
+        They stay whatever becomes of the batch. After a rollback InnoDB would answer the next insert with a deadlock.
+        """
+        if attempt.missing_rows:
+            keys, attempt.missing_rows = attempt.missing_rows, ()
+            await self.database.transaction(lambda c: self._saver.ensure_rows(c, keys), deadline=deadline)
+
+    async def _attempt(self, attempt: BatchAttempt, guard: Guard, deadline: float) -> WriteSet:
+        """Choose the executor of one attempt, and run it."""
+        self.stats.transactions += 1
+        self._steps.reach("begin")
+        if guard.kind in OPTIMISTIC:
+            return await self._optimistic.run(attempt, guard, deadline)
+        if self._single_statement is not None:
+            write_set = await self._single_statement.run(attempt, guard, deadline)
+            if write_set is not None:
+                self.stats.foreseen += 1
+                return write_set
+        return await self._locked.run(attempt, guard, deadline)
+
+    def _committed(self, attempt: BatchAttempt, write_set: WriteSet) -> None:
+        self.stats.commits += 1
+        if attempt.offsets is not None and attempt.may_commit_offsets(write_set.answers):
+            attempt.offsets.committed = True
+        attempt.answer(write_set.answers)
+
+    async def _with_extra_keys(
+        self, command: Command, answer: Answer, offsets: ConsumedOffsets | None, guard: Guard, deadline: float
+    ) -> Result:
+        """Run a command that needs more rows again, alone, with all the rows that it asked for."""
+        extra: tuple[Key, ...] = ()
+        for _ in range(MAX_NEEDS):
+            if not isinstance(answer, MissingKeys):
+                return answer
+            if guard.fail_on_extra_keys:
+                return MoreKeys(answer.keys)
+            extra = (*extra, *answer.keys)
+            attempt = BatchAttempt([command], extra, offsets, owns_offsets=False)
+            (answer,) = await self._carry_out(attempt, guard, deadline)
+        if isinstance(answer, MissingKeys):
+            return ValueError(f"{command.name} asked for more rows more than {MAX_NEEDS} times")
+        return answer
+
+    async def _commit_offsets(self, offsets: ConsumedOffsets, results: list[Result], deadline: float) -> list[Result]:
+        """Move the offsets of a batch that took several transactions, once every command has its outcome."""
+        stale = next((each for each in results if isinstance(each, StaleOffset)), None)
+        if stale is not None:
+            return [stale for _ in results]
+        if any(isinstance(each, Exception) for each in results):
+            return results
+        try:
+            await self.database.transaction(lambda c: move_positions(c, offsets.commits, move=True), deadline=deadline)
+        except Exception as error:  # noqa: BLE001 - the outcomes stand; that the offsets do not is the answer
+            return [error for _ in results]
+        return results

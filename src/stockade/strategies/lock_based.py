@@ -1,0 +1,179 @@
+"""What the strategies over a lock server share: take the locks, run the transaction under a guard, give them back.
+
+The lock only queues the writers. What is right about the order is right by the guard: VERSION, or FENCE with the
+tokens of the locks. `bare` leaves the guard out, to show what a lease alone is worth under a pause or a failover.
+"""
+
+import asyncio
+import logging
+import time
+from abc import abstractmethod
+from typing import ClassVar
+
+from stockade.core import (
+    Accepted,
+    Busy,
+    Command,
+    FenceRefused,
+    Guard,
+    GuardKind,
+    Key,
+    LockLost,
+    Rejected,
+    Store,
+    merged_keys,
+)
+from stockade.locks import LockError, LockTimeout, LockUnavailable, ProviderClosed
+from stockade.locks.aio import MultiLease, Provider
+from stockade.strategies.base import Retrying
+from stockade.strategies.lock_watch import LockWatch
+from stockade.strategies.options import Options
+
+log = logging.getLogger(__name__)
+_GIVE_BACK_S = 0.25  # for how long a command whose time is over still waits for its locks to be given back
+
+
+class LockBased(Retrying):
+    """Locks every row of a command, in key order, all or none, with one deadline; then one guarded transaction.
+
+    Attributes:
+        lost: leases that ended before their transaction did. The guard decided what became of it.
+        refused: fencing tokens that a row refused; the command queued again.
+        unreleased: locks that could not be given back in time; they are in the background, or end with their lease.
+    """
+
+    lease_s: ClassVar[float]  # how long a lock outlives a holder that died, in seconds
+    fair: ClassVar[bool] = True
+    servers: ClassVar[int] = 1  # how many independent lock servers it needs at least
+
+    def __init__(self, store: Store, options: Options | None = None) -> None:
+        super().__init__(store, options)
+        self._locks: Provider | None = None
+        self._watch: LockWatch | None = None
+        self.lost = 0
+        self.refused = 0
+        self.unreleased = 0
+
+    @abstractmethod
+    def connect(self) -> Provider:
+        """The provider of the locks."""
+
+    @property
+    def guard(self) -> Guard:
+        if self.options.bare:
+            return Guard.NONE
+        return Guard(GuardKind.FENCE) if self.options.fence else Guard.VERSION
+
+    async def start(self) -> None:
+        """Connect to the lock server; one that is away may come back later.
+
+        Raises:
+            LockError: it refuses the login, the database or the rights of the URL.
+        """
+        if self._locks is None:
+            self._locks = self.connect()
+            self._watch = LockWatch(self.name, self._locks)
+            await self._watch.check()
+
+    async def stop(self) -> None:
+        """Let go of the lock server."""
+        if self._watch is not None:
+            watch, self._watch = self._watch, None
+            await watch.close()
+        if self._locks is not None:
+            locks, self._locks = self._locks, None
+            await locks.close()
+
+    async def execute(self, command: Command) -> Accepted | Rejected:
+        """See `stockade.core.Strategy.execute`.
+
+        Raises:
+            FenceRefused: `fence` only: rows had seen newer holders each time, until the retries or the time were spent.
+            LockLost: `bare` only: the lease ended before the transaction, which nothing else protected.
+        """
+        if self._locks is None:
+            raise Busy(f"{self.name} is not running", "DEPENDENCY_DOWN")
+        locks, deadline = self._locks, time.monotonic() + self.options.wait_s
+        for attempt in range(self.options.backoff.retries + 1):
+            try:
+                return await self._under_locks(locks, command, deadline)
+            except FenceRefused as refused:
+                self.refused += 1
+                if attempt == self.options.backoff.retries or time.monotonic() >= deadline:
+                    raise
+                await self._go_above(locks, refused, deadline)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _go_above(self, locks: Provider, refused: FenceRefused, deadline: float) -> None:
+        """Before queueing again: a lock server that lost its counter would give tokens that the row refuses for ever.
+
+        Nothing happened under the old lock, and where a newer holder is the reason this changes nothing.
+        """
+        try:
+            async with asyncio.timeout(_left_s(deadline)):
+                await locks.raise_fence(refused.key, refused.fence)
+        except TimeoutError as error:
+            raise Busy("the lock server did not answer in time", "DEPENDENCY_DOWN") from error
+        except LockError as error:  # it cannot be reached, or it refuses: a password was changed, a right taken away
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: LockError) -> Busy:
+        if self._watch is not None and not isinstance(error, ProviderClosed):
+            self._watch.failed(error)
+        return Busy(f"the lock server cannot be used: {error}", "DEPENDENCY_DOWN")
+
+    async def _under_locks(self, locks: Provider, command: Command, deadline: float) -> Accepted | Rejected:
+        """The locks, one guarded transaction, and the locks given back."""
+        lease = await self._acquire(locks, command, deadline)
+        try:
+            outcome = await self.attempts(command, self._fenced(lease), deadline)
+        finally:
+            ended = lease.lost
+            await self._release(lease, deadline)
+        if ended and self.options.bare:
+            raise LockLost("the lease ended before the transaction did, and no guard protected it")
+        return outcome
+
+    async def _acquire(self, locks: Provider, command: Command, deadline: float) -> MultiLease:
+        names = [str(key) for key in merged_keys([command])]
+        lease_s = self.options.lease_s or self.lease_s
+        lock = locks.multi(*names, lease_s=lease_s, fair=self.fair, renew=self.options.renew, on_lost="raise")
+        try:
+            lease = await lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        except LockTimeout as error:
+            raise Busy(str(error)) from error
+        except LockError as error:  # it cannot be reached, or it refuses: a password was changed, a right taken away
+            raise self._unusable(error) from error
+        if lease is None:
+            raise Busy(f"the locks of {', '.join(names)} did not come in {self.options.wait_s} s")
+        return lease
+
+    def _fenced(self, lease: MultiLease) -> Guard:
+        guard = self.guard
+        if guard.kind is not GuardKind.FENCE:
+            return guard
+        fences = {Key.parse(name): (each.fencing_token, each.token) for name, each in lease.leases.items()}
+        return Guard(GuardKind.FENCE, fences=fences)
+
+    async def _release(self, lease: MultiLease, deadline: float) -> None:
+        """Give the locks back, by the command's deadline. The transaction has ended: a lock that cannot be given back
+        must not turn a committed order into an error (seed 004 told the buyer "failed" and kept the stock)."""
+        try:
+            async with asyncio.timeout(_left_s(deadline)):
+                await lease.release()
+        except TimeoutError:
+            self.unreleased += 1
+            if self._watch is not None:
+                self._watch.failed(LockUnavailable("a lock was not given back in time; it is in the background"))
+        except LockLost as error:
+            self.lost += 1
+            log.warning("lock lost before its transaction ended: %s", error)
+        except LockError as error:  # it cannot be reached, or it refuses
+            self.unreleased += 1
+            if self._watch is not None:
+                self._watch.failed(error)
+
+
+def _left_s(deadline: float) -> float:
+    """Seconds that a question to the lock server may still take."""
+    return max(deadline - time.monotonic(), _GIVE_BACK_S)
