@@ -11,7 +11,7 @@ import operator
 
 import pytest
 
-from stockade.locks import LockUnavailable, aio
+from stockade.locks import LockUnavailable, aio, provider_base
 from stockade.locks.async_api import Lease
 from stockade.locks.engine.lock_request import Grant, Spec
 from stockade.locks.engine.manager import LockManager
