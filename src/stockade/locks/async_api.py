@@ -24,30 +24,30 @@ R = TypeVar("R")
 
 
 class Lease(BaseLease):
-    """A held lock; see `BaseLease` for what needs no waiting."""
+    """A held lock. `token` is its owner id; `fencing_token` is the number for the resource."""
 
     __slots__ = ()
 
     async def release(self) -> None:
-        """Give it back. A second call is harmless.
+        """Release it. A second call is harmless.
 
         Raises:
             LockLost: it had ended before.
-            LockUnavailable: the server did not answer; call again, or let the lease run out.
+            LockUnavailable: the server did not answer; call again, or let the lease end.
         """
         await self.services.releaser.release(self)
 
     async def extend(self, lease_s: float) -> None:
-        """Give it `lease_s` seconds from now on (also the length of later renewals).
+        """Set it to `lease_s` seconds from now on (also the length of later renewals).
 
         Raises:
-            LockLost: it is not held any more; it is never taken anew.
+            LockLost: it is not held any more; this call never acquires it again.
             LockUnavailable: the server did not answer.
         """
         await self.extend_core(lease_s)
 
     async def wait_lost(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as in threading
-        """Wait until it is lost (True), or released or `timeout` seconds are over (False)."""
+        """Wait until it is lost (True), or until it is released or `timeout` seconds are over (False)."""
         return await self.wait_lost_core(timeout)
 
     async def __aenter__(self) -> Self:
@@ -122,7 +122,7 @@ class Lock(LockBase[Lease]):
         *,
         token: str | None = None,
     ) -> Lease | None:
-        """Take the lock. None: it was not granted in time.
+        """Acquire the lock. None: it was not granted in time.
 
         Args:
             blocking: False tries once.
@@ -138,7 +138,7 @@ class Lock(LockBase[Lease]):
         return await self.manager.acquire(self.spec, timeout_s, blocking=blocking, owner_word=token)
 
     async def try_acquire(self) -> Lease | None:
-        """Take the lock if it is free now."""
+        """Acquire the lock if it is free now."""
         return await self.manager.acquire(self.spec, None, blocking=False)
 
     def hold(self, timeout: float | None = None) -> _Hold:
@@ -146,12 +146,12 @@ class Lock(LockBase[Lease]):
         return _Hold(self, timeout)
 
     async def release(self) -> None:
-        """Give back what this task holds.
+        """Release what this task holds.
 
         Raises:
             LockNotOwned: this task holds no lease of it.
             LockLost: the lease had ended before.
-            LockUnavailable: the server did not answer; call again, or let the lease run out.
+            LockUnavailable: the server did not answer; call again, or let the lease end.
         """
         await self.manager.releaser.release(self.manager.held.require(self.spec))
 
@@ -167,7 +167,7 @@ class Lock(LockBase[Lease]):
         """Take over a lease that was detached in another task, thread or process.
 
         Raises:
-            LockNotOwned: it ran out on the way.
+            LockNotOwned: it has ended meanwhile.
         """
         return await self.manager.adopt(self.spec, detached.token, detached.fencing_token)
 
@@ -213,14 +213,14 @@ class MultiLease(MultiLeaseBase[Lease]):
 
 
 class MultiLock(MultiLockBase[Lease]):
-    """Several locks taken as one: sorted, all or none, one deadline."""
+    """Several locks acquired as one: in one order, all or none, one deadline."""
 
     async def acquire(  # the same arguments as for one lock
         self,
         blocking: bool = True,
         timeout: float | None = None,  # noqa: ASYNC109 - as in threading
     ) -> MultiLease | None:
-        """Take all of them before `timeout` seconds are over, or none (None). Errors as for `Lock.acquire`."""
+        """Acquire all of them before `timeout` seconds are over, or none (None). Errors as for `Lock.acquire`."""
         timeout_s = timeout_of(blocking, timeout)
         leases = await acquire_all(self.manager, self.specs, timeout_s, blocking=blocking)
         return None if leases is None else MultiLease(self.manager, leases)
@@ -278,15 +278,15 @@ class Provider(ProviderBase[Lease, Lock, RWLock, MultiLock]):
         return await self.manager.calls.run(self.backend.inspect(name, kind))
 
     async def break_(self, name: str, kind: Kind = "lock") -> bool:
-        """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
+        """Take the lock from its holder, which then finds it lost. False: nobody held it."""
         lock_and_kind(name, kind)
         return await self.manager.calls.run(self.backend.break_(name, kind))
 
     async def raise_fence(self, name: str, at_least: int) -> None:
-        """Let every later token of this lock be above `at_least`.
+        """Make every later fencing token of this lock greater than `at_least`.
 
-        For a holder whose resource has seen a newer token than a lock server gives that lost its counter (a failover,
-        a restore): without this nobody could write until the counter has caught up.
+        A lock server can lose its counter (a failover, a restore), while the resource has seen a greater token. Without
+        this call nobody could write to the resource until the counter has caught up.
 
         Raises:
             LockUnavailable: the server, or the majority of the servers, did not answer.
@@ -295,7 +295,7 @@ class Provider(ProviderBase[Lease, Lock, RWLock, MultiLock]):
         await self.manager.calls.run(self.backend.raise_fence(name, at_least))
 
     async def close(self) -> None:
-        """Stop renewing, finish withdrawals, close connections. Leases still held run out."""
+        """Stop the renewal, finish withdrawals, close connections. Leases still held end by themselves."""
         await self.manager.close()
 
     async def __aenter__(self) -> Self:

@@ -86,7 +86,7 @@ class MultiLeaseBase(Generic[LeaseT]):
 
 
 class MultiLockBase(Generic[LeaseT]):
-    """Several locks taken as one: sorted, all or none, one deadline."""
+    """Several locks acquired as one: in one order, all or none, one deadline."""
 
     def __init__(self, manager: LockManager[LeaseT], specs: tuple[Spec, ...]) -> None:
         self.manager = manager

@@ -25,30 +25,30 @@ R = TypeVar("R")
 
 
 class Lease(BaseLease):
-    """A held lock; see `BaseLease` for what needs no waiting."""
+    """A held lock. `token` is its owner id; `fencing_token` is the number for the resource."""
 
     __slots__ = ()
 
     def release(self) -> None:
-        """Give it back. A second call is harmless.
+        """Release it. A second call is harmless.
 
         Raises:
             LockLost: it had ended before.
-            LockUnavailable: the server did not answer; call again, or let the lease run out.
+            LockUnavailable: the server did not answer; call again, or let the lease end.
         """
         run(self.services.releaser.release(self))
 
     def extend(self, lease_s: float) -> None:
-        """Give it `lease_s` seconds from now on (also the length of later renewals).
+        """Set it to `lease_s` seconds from now on (also the length of later renewals).
 
         Raises:
-            LockLost: it is not held any more; it is never taken anew.
+            LockLost: it is not held any more; this call never acquires it again.
             LockUnavailable: the server did not answer.
         """
         run(self.extend_core(lease_s))
 
     def wait_lost(self, timeout: float | None = None) -> bool:
-        """Wait until it is lost (True), or released or `timeout` seconds are over (False)."""
+        """Wait until it is lost (True), or until it is released or `timeout` seconds are over (False)."""
         return run(self.wait_lost_core(timeout))
 
     def __enter__(self) -> Self:
@@ -80,7 +80,7 @@ class Lock(LockBase[Lease]):
     """One lock of one provider. Holds no state, so threads may share it; what is held is a `Lease`."""
 
     def acquire(self, blocking: bool = True, timeout: float | None = None, *, token: str | None = None) -> Lease | None:
-        """Take the lock. None: it was not granted in time.
+        """Acquire the lock. None: it was not granted in time.
 
         Args:
             blocking: False tries once.
@@ -96,7 +96,7 @@ class Lock(LockBase[Lease]):
         return run(self.manager.acquire(self.spec, timeout_s, blocking=blocking, owner_word=token))
 
     def try_acquire(self) -> Lease | None:
-        """Take the lock if it is free now."""
+        """Acquire the lock if it is free now."""
         return run(self.manager.acquire(self.spec, None, blocking=False))
 
     def hold(self, timeout: float | None = None) -> _Hold:
@@ -104,12 +104,12 @@ class Lock(LockBase[Lease]):
         return _Hold(self, timeout)
 
     def release(self) -> None:
-        """Give back what this thread holds.
+        """Release what this thread holds.
 
         Raises:
             LockNotOwned: this thread holds no lease of it.
             LockLost: the lease had ended before.
-            LockUnavailable: the server did not answer; call again, or let the lease run out.
+            LockUnavailable: the server did not answer; call again, or let the lease end.
         """
         run(self.manager.releaser.release(self.manager.held.require(self.spec)))
 
@@ -125,7 +125,7 @@ class Lock(LockBase[Lease]):
         """Take over a lease that was detached in another thread or process.
 
         Raises:
-            LockNotOwned: it ran out on the way.
+            LockNotOwned: it has ended meanwhile.
         """
         return run(self.manager.adopt(self.spec, detached.token, detached.fencing_token))
 
@@ -170,10 +170,10 @@ class MultiLease(MultiLeaseBase[Lease]):
 
 
 class MultiLock(MultiLockBase[Lease]):
-    """Several locks taken as one: sorted, all or none, one deadline."""
+    """Several locks acquired as one: in one order, all or none, one deadline."""
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> MultiLease | None:
-        """Take all of them before `timeout` seconds are over, or none (None). Errors as for `Lock.acquire`."""
+        """Acquire all of them before `timeout` seconds are over, or none (None). Errors as for `Lock.acquire`."""
         timeout_s = timeout_of(blocking, timeout)
         leases = run(acquire_all(self.manager, self.specs, timeout_s, blocking=blocking))
         return None if leases is None else MultiLease(self.manager, leases)
@@ -230,15 +230,15 @@ class Provider(ProviderBase[Lease, Lock, RWLock, MultiLock]):
         return run(self.manager.calls.run(self.backend.inspect(name, kind)))
 
     def break_(self, name: str, kind: Kind = "lock") -> bool:
-        """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
+        """Take the lock from its holder, which then finds it lost. False: nobody held it."""
         lock_and_kind(name, kind)
         return run(self.manager.calls.run(self.backend.break_(name, kind)))
 
     def raise_fence(self, name: str, at_least: int) -> None:
-        """Let every later token of this lock be above `at_least`.
+        """Make every later fencing token of this lock greater than `at_least`.
 
-        For a holder whose resource has seen a newer token than a lock server gives that lost its counter (a failover,
-        a restore): without this nobody could write until the counter has caught up.
+        A lock server can lose its counter (a failover, a restore), while the resource has seen a greater token. Without
+        this call nobody could write to the resource until the counter has caught up.
 
         Raises:
             LockUnavailable: the server, or the majority of the servers, did not answer.
@@ -247,7 +247,7 @@ class Provider(ProviderBase[Lease, Lock, RWLock, MultiLock]):
         run(self.manager.calls.run(self.backend.raise_fence(name, at_least)))
 
     def close(self) -> None:
-        """Stop renewing, finish withdrawals, close connections. Leases still held run out."""
+        """Stop the renewal, finish withdrawals, close connections. Leases still held end by themselves."""
         run(self.manager.close())
 
     def __enter__(self) -> Self:

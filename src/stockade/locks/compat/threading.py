@@ -1,4 +1,4 @@
-"""`Lock` and `RLock` with the behaviour of those in `threading`, over any provider of the sync face.
+"""`Lock` and `RLock` with the behaviour of those in `threading`, over any provider for threads.
 
     Lock = compat.threading.factory(RedisLocks(url), "jobs")
     with Lock(): ...
@@ -35,7 +35,7 @@ class Lock:
         reset_after_fork(self)
 
     def reset_in_child(self) -> None:
-        """In the child of a fork: what the parent holds is the parent's."""
+        """In the child of a fork: the parent holds it."""
         self._lease = None
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
@@ -131,7 +131,7 @@ class RLock:
         return self._owner == threading.get_ident()
 
     def _release_save(self) -> tuple[int, int | None]:
-        """For `threading.Condition`: give it back however often it was taken."""
+        """For `threading.Condition`: release it, however often it was acquired."""
         if self._count == 0:
             raise RuntimeError("cannot release un-acquired lock")
         saved = (self._count, self._owner)

@@ -14,7 +14,8 @@ _HeldKey: TypeAlias = tuple[str, str, object]  # kind, name, holder
 class HeldLeases(Generic[LeaseT]):
     """The leases that tasks or threads of this process hold from one provider.
 
-    A holder can have several leases of one semaphore. The last one is found first; its `outer` is the one before.
+    A holder can have several leases of one name: of a semaphore, or after a loss. The last one is listed first; its
+    `outer` is the one before.
     """
 
     def __init__(self, runtime: Runtime) -> None:
