@@ -51,9 +51,8 @@ def test_the_drivers_alone_hold_their_process():
 
 @pytest.fixture
 def named(monkeypatch):
-    """Function: the URL of a server under a name that has a refusing address before the right one; and what was
-    looked up
-    of the name server."""
+    """Function: the URL of a server under a name that has a refusing address before the right one; and the
+    look-ups of the name."""
     asked = []
 
     def ask(host, port, flags):
