@@ -31,7 +31,7 @@ from stockade.kafka.replies import Answer, encode_replies
 from stockade.kafka.topics import Record
 from stockade.shop.model.command_codec import BadMessage, Sent, decode_command
 from stockade.store import SqlStore
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 
 POISON_TRIES = 3  # how often a command that has no outcome is run alone before it counts as poison
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.05, 5.0
@@ -81,7 +81,7 @@ class Bench:
     """
 
     store: SqlStore
-    positions: Positions
+    positions: ConsumerOffsets
     writer: Writer
     log: KafkaOptions
     max_batch: int

@@ -14,7 +14,7 @@ from stockade.kafka.partition_processor import Bench, Lane, Tally
 from stockade.kafka.producer import Writer
 from stockade.kafka.topics import Record, make_topics
 from stockade.store import SqlStore
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 
 DEPTH_BATCHES = 4  # a lane holds at most this many batches before its partition is paused
 SHORT_TRIES = 5
@@ -49,7 +49,7 @@ class Worker:
     ) -> None:
         self._store, self._log, self._report = store, log, report
         self._max_batch, self._wait_s = max_batch, wait_s
-        self._positions = Positions(store.database, log.topic, wait_s)
+        self._positions = ConsumerOffsets(store.database, log.topic, wait_s)
         self._lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ours: set[int] = set()

@@ -17,7 +17,7 @@ from stockade.shop.config.strategy_choice import RESOURCES, chosen_strategy
 from stockade.shop.operations.metrics import Metrics
 from stockade.shop.relay.service import KEEP
 from stockade.store import Database
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 from stockade.store.outbox import Outbox
 from stockade.strategies import registry
 
@@ -96,5 +96,5 @@ class Lags:
         topic = self._settings.kafka_topic
         watch = self._watch = self._watch or Watch(brokers_of(self._settings), WAIT_S)
         # first the positions: asked the other way round, a busy log would look decided beyond its end
-        positions = await Positions(self._database, topic).read()
+        positions = await ConsumerOffsets(self._database, topic).read()
         return behind(await asyncio.to_thread(watch.spans, topic), positions)

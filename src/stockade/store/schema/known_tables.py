@@ -28,10 +28,7 @@ from stockade.store.schema import tables as own
 from stockade.store.schema.resource import Resource
 
 MAX_SHAPES = 1_000  # remembered; far more than the shapes that commands have
-_STORES_OWN = frozenset(
-    table.name
-    for table in (own.requests, own.ledger, own.outbox, own.positions, own.relay_parts, own.marks, own.guards_in_use)
-)
+_STORES_OWN = frozenset(own.metadata.tables) - {own.inbox.name}  # consumers write into the inbox
 _SET_BY_STORE = frozenset({"version", "stamp"})
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})  # exactly: asyncmy writes others as their `str()`

@@ -30,7 +30,7 @@ from stockade.store.transaction.wrong_use import (
     outcome_problem,
 )
 
-OUTBOX_PARTS = 16  # fixed: events already written keep their part
+OUTBOX_PARTITIONS = 16  # fixed: events already written keep their part
 
 
 @dataclass(slots=True)
@@ -327,7 +327,7 @@ def _posted(command: Command, seq: int, event: Event, told: list[Any]) -> dict[s
 
 def part_of(key: str) -> int:
     """The part of the outbox that the events of a key (`kind:id`) are in: one relay at a time works on a part."""
-    return crc32(key.encode()) % OUTBOX_PARTS
+    return crc32(key.encode()) % OUTBOX_PARTITIONS
 
 
 def _asked_for(command: Command, rows: Rows) -> frozenset[Key]:

@@ -31,7 +31,7 @@ from stockade.core import (
     Stats,
     merged_keys,
 )
-from stockade.store.consumer_offsets import move_positions
+from stockade.store.consumer_offsets import move_offsets
 from stockade.store.engine.database import Database
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.resource import Resource, by_kind
@@ -137,9 +137,7 @@ class SqlStore:
         stale = next((each for each in results if isinstance(each, StaleOffset)), None)
         if stale is None and not source.moved and not any(isinstance(each, Exception) for each in results):
             try:
-                await self.database.transaction(
-                    lambda c: move_positions(c, source.offsets, move=True), deadline=deadline
-                )
+                await self.database.transaction(lambda c: move_offsets(c, source.offsets, move=True), deadline=deadline)
             except Exception as error:  # noqa: BLE001 - the outcomes stand; that the positions do not is the answer
                 return [error for _ in results]
         return results if stale is None else [stale for _ in results]
@@ -346,7 +344,7 @@ class SqlStore:
 
     def _write(self, connection: Connection, batch: Batch, pending: Pending, guard: Guard) -> Batch:
         if pending.source is not None:
-            move_positions(connection, pending.source.offsets, move=pending.may_move(batch.answers))
+            move_offsets(connection, pending.source.offsets, move=pending.may_move(batch.answers))
         return self._save(connection, batch, guard)
 
     def _save(self, connection: Connection, batch: Batch, guard: Guard) -> Batch:

@@ -19,7 +19,7 @@ from stockade.store.engine.backends import Run
 from stockade.store.engine.database import Database
 from stockade.store.engine.dialect import Assumed
 from stockade.store.schema.resource import Resource
-from stockade.store.schema.tables import positions
+from stockade.store.schema.tables import consumer_offsets
 from stockade.store.transaction.attempt import Pending
 from stockade.store.transaction.decide import Batch
 from stockade.store.transaction.load import load_rows
@@ -159,4 +159,4 @@ def last_rows(keys: Sequence[Key]) -> list[Key]:
 def _moving(move: OffsetCommit) -> Assumed:
     key = {"topic_": move.topic, "part_": move.part}
     assumed = {**key, "epoch": move.epoch, "position": move.old}
-    return Assumed(positions, [assumed], [{**key, "position": move.new}])
+    return Assumed(consumer_offsets, [assumed], [{**key, "position": move.new}])
