@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from stockade.store.transaction.decide import OUTBOX_PARTITIONS
+from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
 KINDS = 10  # 0 reserved, 1 paid and cancelled, 2 expired, 3 reserved and paid later, 4 to 9 paid at once
 PRICE = 10

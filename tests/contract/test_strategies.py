@@ -17,7 +17,7 @@ from stockade.store.schema.tables import ledger
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.contract.conftest import NOW_MS, Bench
-from tests.store.told import breaks
+from tests.store.stock_events import breaks
 
 
 async def _all(bench, commands):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from stockade.core import Busy, Pending, Unknown
-from tests.kafka.rig import accepted, rigged
+from tests.kafka.harness import accepted, rigged
 from tests.waiting import eventually_async
 
 
@@ -38,7 +38,7 @@ async def test_a_broker_killed_and_restarted(servers, postgres_database):
             assert all(isinstance(answer, Unknown) for answer in answers), "nobody confirmed anything"
             await asyncio.to_thread(broker.start)
             await until_told(rig, strategy, second)
-            assert worker.tally.dead == 0
+            assert worker.stats.dead == 0
         assert await rig.check([*first, *second]) == 100
 
 
@@ -58,6 +58,6 @@ async def test_one_of_three_brokers_killed(servers, postgres_database):
             await loading
             late = [rig.order() for _ in range(10)]
             await until_told(rig, strategy, late)
-            assert accepted(list(rig.told.values())) == 130
+            assert accepted(list(rig.answers.values())) == 130
         await eventually_async(lambda: rig.decided([*before, *during, *late]))
         assert await rig.check([*before, *during, *late]) == 130

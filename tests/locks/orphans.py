@@ -59,13 +59,13 @@ class Arm:
         return [*self.here(), *await self.on_server()]
 
     def here(self) -> list[str]:
-        """What this process still remembers of locks that nobody holds."""
+        """What this process still remembers of locks without a holder."""
         manager, backend = self.locks.manager, self.locks.backend
-        found = [f"held: {key}" for key in manager._held]
-        found += [f"renewed: {owner}" for owner in manager.renewer._leases]
+        found = [f"held: {key}" for key in manager.held._held]
+        found += [f"renewed: {owner}" for owner in manager.renewer._entries]
         found += [f"unfinished: {task}" for task in getattr(self.locks.runtime, "_unfinished", ())]
-        if (room := getattr(backend, "_room", None)) is not None:
-            found += [f"waits: {owner}" for owner in (*room._waits, *room._lines)]
+        if (waiters := getattr(backend, "_waiters", None)) is not None:
+            found += [f"waits: {owner}" for owner in (*waiters._waiters, *waiters._queues)]
         if (sessions := getattr(backend, "_locks", None)) is not None:
             found += [f"held by a session: {owner}" for owner in sessions.holds]
             found += [f"wanted of a session: {name}" for name in sessions.queues]

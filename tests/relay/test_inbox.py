@@ -19,7 +19,7 @@ from tests.relay.conftest import NOW_MS, Memory, drain, relay_over
 from tests.shop.lived_in import lived_in
 from tests.store.commands import Charge, rid
 from tests.store.conftest import opened, soon
-from tests.store.test_transact import until_decided
+from tests.store.helpers import until_decided
 
 
 def add(connection, events):

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select
 from stockade.shop.relay import Handlers, SinkDown
 from stockade.store.outbox import Outbox
 from stockade.store.schema.tables import outbox
-from stockade.store.transaction.decide import OUTBOX_PARTITIONS
+from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 from tests.relay.conftest import NOW_MS, Clock, Memory, buy, drain, ids_of, once_each, relay_over, told
 from tests.store.commands import rid
 from tests.store.conftest import soon

@@ -14,7 +14,7 @@ from stockade.store import Database
 from stockade.store.schema.tables import ledger, outbox, requests
 from tests.store.commands import Charge, Take, rid
 from tests.store.conftest import soon, stocked
-from tests.store.told import Level, levels
+from tests.store.stock_events import Level, levels
 
 SKUS = ("a", "b")
 USERS = ("u", "v")

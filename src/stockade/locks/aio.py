@@ -1,4 +1,4 @@
-"""The asyncio face of the lock library; the names are those of `stockade.locks`.
+"""Locks for asyncio; the names are those of `stockade.locks`.
 
 async with MemoryLocks() as locks:
     async with locks.lock("order:42"):
@@ -21,9 +21,9 @@ from stockade.locks.errors import (
     WrongLoop,
 )
 from stockade.locks.events import LockEvent
-from stockade.locks.redis.backend import RedisTuning
 from stockade.locks.redis.providers import AioQuorumLocks as QuorumLocks
 from stockade.locks.redis.providers import AioRedisLocks as RedisLocks
+from stockade.locks.redis.tuning import RedisTuning
 
 __all__ = [
     "Detached",

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.database import Database
 from stockade.store.schema.tables import outbox, relay_partitions, watermarks
-from stockade.store.transaction.decide import OUTBOX_PARTITIONS
+from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
 T = TypeVar("T")
 

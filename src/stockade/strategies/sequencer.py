@@ -27,7 +27,7 @@ class QueuedCommand(NamedTuple):
 
 
 class Sequencer(Base):
-    """Queues commands in the process and puts all that wait (at most `max_batch`) into one transaction, under row locks.
+    """Queues commands and puts all that wait (at most `max_batch`) into one transaction, under row locks.
 
     Group commit for decisions: the hot row is locked, read and written once for many orders. The queue never waits for
     more commands: a single command runs at once. Where the store supports pipelining, two batches are in flight: the

@@ -174,7 +174,7 @@ def test_cpythons_own_lock_tests(kind, request):
         before = threading.active_count()
         provider.lock("warm", lease_s=30).acquire().release()
         if kind == "redis":  # the suite counts threads: let ours start before it does
-            run(provider.backend._room.listen(1.0))
+            run(provider.backend._waiters.listen(1.0))
         result = unittest.TestResult()
         suite.run(result)
         assert [str(test) + text for test, text in (*result.errors, *result.failures)] == []

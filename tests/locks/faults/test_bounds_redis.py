@@ -26,8 +26,9 @@ from stockade.drivers import resolve
 from stockade.locks import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.cluster import SLOTS, ClusterTransport
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
-from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
-from stockade.locks.redis.transport.sockets import Socket
+from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
+from stockade.locks.redis.transport.sockets import SocketTimeout
 from stockade.locks.redis.transport.threaded import ThreadedTransport
 from stockade.locks.runtime.runtime import ServerError
 from stockade.locks.runtime.sync_runtime import run
@@ -237,7 +238,7 @@ def test_a_wrong_password_is_no_outage(place, face):
 
 @pytest.mark.parametrize("face", ["url-threads", "url-aio", "client-threads", "client-aio"])
 def test_a_handshake_that_nobody_answers(face):
-    """TLS to a server that accepts and says nothing, and a connection that nobody accepts, end in time."""
+    """TLS to a server that accepts and says nothing, and a connection that is never accepted, end in time."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
         port = deaf.getsockname()[1]
         address = f"rediss://127.0.0.1:{port}/0"
@@ -297,13 +298,7 @@ def test_a_name_server_that_is_silent(face, monkeypatch):
 @pytest.mark.parametrize("face", ["url-threads", "client-threads"])
 def test_without_the_clock_a_silent_server_holds_the_caller(place, face, monkeypatch):
     """The control: with connections that do not look at the clock, the same call hangs."""
-    if face == "url-threads":
-        monkeypatch.setattr(Socket, "_limit", lambda self, end: self._socket.settimeout(None))
-    else:
-        monkeypatch.setattr(
-            "stockade.locks.redis.transport.redis_py_copy._TimelySocket._bound",
-            lambda self: self._real.settimeout(None),
-        )
+    monkeypatch.setattr(SocketTimeout, "limit", lambda self, left_s: self._settimeout(None))
     chosen = FACES[face]
     transport = chosen.make(place, "")
     run(transport.call(*ASK, timeout_s=5.0))

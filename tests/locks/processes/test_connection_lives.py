@@ -16,11 +16,12 @@ import redis.asyncio
 from stockade import locks as sync
 from stockade.locks import LockUnavailable, RedisTuning, aio
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
-from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
+from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
 from stockade.locks.redis.transport.threaded import ThreadedTransport
 from stockade.locks.runtime.sync_runtime import run
 from tests.locks.bounds import in_child
-from tests.waiting import eventually
+from tests.waiting import eventually, eventually_async
 
 pytestmark = pytest.mark.redis
 ASK = ("EVAL", "return 1", 1, "a")
@@ -53,7 +54,7 @@ def paused(server, resume_s):
 
 
 def call_in_handler(make, url, server):
-    """A signal comes while the main thread is inside a call; its handler calls as well. What both heard."""
+    """A signal comes while the main thread is inside a call; its handler calls as well. The replies of both."""
     transport, heard = make(url), []
     ask(transport)
 
@@ -78,7 +79,7 @@ def test_a_signal_handler_may_call(redis_server, face):
 
 
 def test_a_handler_that_stands_in_line_behind_itself(redis_server, monkeypatch):
-    """The control: when nobody notes who is inside, the handler waits for its own thread, in vain."""
+    """The control: without a record of the threads inside, the handler waits for its own thread, in vain."""
 
     class Nobody(set):
         def __contains__(self, thread):
@@ -171,11 +172,48 @@ async def test_a_fork_beside_a_loop(redis_url, face):
         await transport.listen("c", lambda message: None, lambda: None, 3.0)
         return await transport.call(*ASK, timeout_s=3.0)
 
-    before = getattr(transport, "_pipe", None)
+    before = getattr(transport, "_connection", None)
     assert in_child(8.0, lambda: in_new_loop(use)) == "1"
     assert await transport.call(*ASK, timeout_s=3.0) == 1
-    assert getattr(transport, "_pipe", None) is before
+    assert getattr(transport, "_connection", None) is before
     await transport.close()
+
+
+@pytest.mark.parametrize(
+    "make", [*THREADS.values(), *TASKS.values()], ids=[*THREADS, *(f"aio-{name}" for name in TASKS)]
+)
+async def test_a_subscription_that_is_cut_is_made_again(redis_url, make):
+    """Each transport reports the interruption once, and receives what is published afterwards."""
+    transport, messages, gaps = make(redis_url), [], []
+    await transport.listen("c", messages.append, lambda: gaps.append(len(messages)), 3.0)
+    with redis.Redis.from_url(redis_url) as admin:
+        admin.publish("c", "before")
+        await eventually_async(lambda: asyncio.sleep(0, messages))
+        for client in admin.client_list(_type="pubsub"):
+            admin.client_kill(client["addr"])
+        await eventually_async(lambda: asyncio.sleep(0, gaps))
+        admin.publish("c", "after")
+        await eventually_async(lambda: asyncio.sleep(0, messages[1:]))
+    await transport.close()
+    assert (messages, gaps) == ([b"before", b"after"], [1])
+
+
+@pytest.mark.parametrize("make", THREADS.values(), ids=THREADS)
+def test_a_subscription_without_its_thread_leaves_no_connection(redis_url, make, monkeypatch):
+    """At the end of the interpreter no thread starts: an error says so, and the connection is closed."""
+
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    transport = make(redis_url)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(LockUnavailable, match="no notices: can't start new thread"):
+            run(transport.listen("c", lambda message: None, lambda: None, 3.0))
+    with redis.Redis.from_url(redis_url) as admin:
+        eventually(lambda: not admin.client_list(_type="pubsub"))
+    run(transport.listen("c", lambda message: None, lambda: None, 3.0))  # the next try may succeed
+    run(transport.close())
 
 
 def in_new_loop(work):
@@ -243,7 +281,7 @@ async def test_users_with_few_rights(redis_url, face, rights):
             assert await done(lock.try_acquire() if lock.spec.kind == "semaphore" else lease.check() or lease)
             await done(lease.release())
         held = await done(locks.lock("a").acquire(timeout=3))
-        assert (await done(locks.survey())).found[0] == ("lock", "a")
+        assert (await done(locks.scan())).found[0] == ("lock", "a")
         assert all(key.startswith(b"shop:") for key in admin.scan_iter())
         await done(held.release())
         await done(locks.close())

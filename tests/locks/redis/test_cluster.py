@@ -89,13 +89,13 @@ async def test_the_notice_arrives_at_every_master(cluster_urls):
 
 
 async def test_who_does_not_listen_at_the_master_is_not_woken(cluster_urls, monkeypatch):
-    """The control: PUBLISH counts listeners of its own node, so without ears there the waiter is passed over."""
+    """The control: PUBLISH counts subscribers of its own node, so a waiter that has not subscribed there is skipped."""
 
-    async def deaf(self, *_):
+    async def nothing(self, *_):
         return None
 
-    monkeypatch.setattr(ClusterTransport, "_hear_at", deaf)
-    monkeypatch.setattr(ClusterTransport, "listen", deaf)
+    monkeypatch.setattr(ClusterTransport, "_subscribe_at", nothing)
+    monkeypatch.setattr(ClusterTransport, "listen", nothing)
     tuning = RedisTuning(poll_s=30.0)
     async with aio.RedisLocks(cluster_urls, tuning, cluster=True) as locks:
         lock = locks.lock(name_at(cluster_urls, 1))
@@ -153,7 +153,7 @@ async def test_a_single_server_is_not_taken_for_a_cluster_nor_a_cluster_for_one(
 
 
 async def test_no_node_is_unavailable():
-    """A cluster of which nobody answers is LockUnavailable, not a lock that somebody else has."""
+    """A cluster of which no node answers is LockUnavailable, not a lock that is held elsewhere."""
     async with aio.RedisLocks("redis://127.0.0.1:1", RedisTuning(patience_s=0.1), cluster=True) as locks:
         with pytest.raises(LockUnavailable, match="no node of the cluster"):
             await locks.lock("a").acquire()
@@ -186,7 +186,7 @@ async def test_every_master_is_searched(cluster_urls):
 
 
 async def test_a_slot_that_moves_is_followed(servers):
-    """The slot of a lock is given to another master: the next call is told so and goes there."""
+    """The slot of a lock is given to another master: the next call is redirected there."""
     nodes = await asyncio.to_thread(start_cluster, servers)
     urls = [node.url for node in nodes]
     name = name_at(urls, 0)
@@ -242,7 +242,7 @@ async def test_a_slot_on_its_way_is_unavailable_not_taken(servers):
 
 
 async def given_back(lease):
-    """Whether the server has heard of the release."""
+    """Whether the server has received the release."""
     try:
         await lease.release()
     except LockUnavailable:

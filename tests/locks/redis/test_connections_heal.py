@@ -13,8 +13,9 @@ from stockade import locks as sync
 from stockade.devservers import Servers
 from stockade.devservers.process import free_port
 from stockade.locks import LockUnavailable, aio
-from stockade.locks.redis.transport import connection, redis_py, sockets, threaded
+from stockade.locks.redis.transport import connection, sockets, threaded
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
+from stockade.locks.redis.transport.redis_py import asyncio_client, blocking_client
 from tests.locks.bounds import Link
 
 pytestmark = pytest.mark.redis
@@ -81,10 +82,10 @@ async def test_one_try_meets_a_fresh_connection(moved, face, fault):
 
 @pytest.mark.parametrize("face", MAKERS)
 async def test_without_the_codes_it_stays_where_it_is(moved, face, monkeypatch):
-    """The control: when no error reply makes a connection useless, the replica is asked for ever."""
-    for module in (threaded, connection, redis_py):
+    """The control: when no error reply makes a connection useless, the replica is called for ever."""
+    for module in (threaded, connection, asyncio_client, blocking_client):
         monkeypatch.setattr(module, "is_stale", lambda text: False)
-    monkeypatch.setattr(redis_py.ClientTransport, "_drop", lambda self: None)
+    monkeypatch.setattr(blocking_client.ClientTransport, "_drop_idle", lambda self: None)
     locks = MAKERS[face](moved.url)
     await done((await done(locks.lock("a").acquire(timeout=5))).release())
     moved.faults["READONLY"]()
@@ -96,7 +97,7 @@ async def test_without_the_codes_it_stays_where_it_is(moved, face, monkeypatch):
 
 async def test_without_looking_a_closed_connection_fails_one_try(moved, monkeypatch):
     """The control: who does not look before sending meets the end that lay there all the time."""
-    monkeypatch.setattr(sockets.HangUp, "seen", lambda self: False)
+    monkeypatch.setattr(sockets.HangUpProbe, "is_closed", lambda self: False)
     with sync.RedisLocks(moved.urls["killed"]) as locks:
         locks.lock("a").acquire(timeout=5).release()
         moved.faults["killed"]()
@@ -107,8 +108,8 @@ async def test_without_looking_a_closed_connection_fails_one_try(moved, monkeypa
 @pytest.mark.parametrize("face", MAKERS)
 async def test_a_pause_and_a_reset(moved, face, monkeypatch):
     """After a pause even a connection that breaks off only when it is used, as behind a balancer, costs no call."""
-    monkeypatch.setattr(sockets.HangUp, "seen", lambda self: False)
-    for module in (threaded, connection, redis_py):
+    monkeypatch.setattr(sockets.HangUpProbe, "is_closed", lambda self: False)
+    for module in (threaded, connection, asyncio_client, blocking_client):
         monkeypatch.setattr(module, "IDLE_S", 0.0)
     locks = MAKERS[face](moved.urls["killed"])
     await done((await done(locks.lock("a").acquire(timeout=5))).release())
@@ -119,7 +120,7 @@ async def test_a_pause_and_a_reset(moved, face, monkeypatch):
 
 
 class Liar:
-    """Says OK to CLIENT, and answers calls as told, one word for each; a new connection begins anew.
+    """Replies OK to CLIENT, and answers calls from a list, one word for each; a new connection begins anew.
 
     Args:
         words: what it says to the calls of the first connection; later ones hear `:1`.
@@ -197,7 +198,7 @@ async def test_an_unexpected_reply_is_an_outage_that_heals(face, word):
 
 @pytest.mark.parametrize("face", ["url-threads", "url-aio"])
 async def test_a_number_from_a_connection_that_is_kept_is_heard_for_ever(face, monkeypatch):
-    """Control: unless the connection is given up, every call hears what the first one heard."""
+    """Control: unless the connection is given up, every call gets the reply of the first."""
     kind = threaded.ThreadedTransport if face == "url-threads" else MultiplexedTransport
 
     async def trust(self):

@@ -1,11 +1,11 @@
-"""A redis-py client of the caller's: calls that nobody waits for any more, and those that come after them."""
+"""A redis-py client of the caller's: abandoned calls, and the calls that come after them."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from stockade.locks.redis.transport.redis_py import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
 from tests.locks.harness import eventually
 
 

@@ -1,6 +1,6 @@
 """A Redis user without the right to the notice channels: its waiters poll, it is said once, and nothing else changes.
 
-Neighbours: `faults/test_bounds.py` (other refusals), `waitroom.py` (what is tested).
+Neighbours: `faults/test_bounds.py` (other refusals), `redis/waiters.py` (what is tested).
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import redis.asyncio
 from stockade import locks as sync
 from stockade.devservers import Servers
 from stockade.locks import RedisTuning, aio
-from stockade.locks.redis.waiters import WaitRoom
+from stockade.locks.redis.waiters import Waiters
 from tests.locks.harness import TaskActor, ThreadActor, eventually, waiting
 
 pytestmark = pytest.mark.redis
@@ -106,18 +106,18 @@ async def test_its_time_limit_holds(world):
 
 
 async def test_the_right_may_come_later(world, server, monkeypatch):
-    """Given the right, the waiters hear notices again after a while."""
+    """With the right granted, notices reach the waiters again after a while."""
     (alice, hers), (bob, his) = world("mute"), world("mute")
     lease = await alice(hers.lock("a").acquire, timeout=3)
     assert await bob(his.lock("a").acquire, timeout=0.2) is None
-    room = his.backend._room
-    assert room.deaf
+    waiters = his.backend._waiters
+    assert waiters.must_poll
     with redis.Redis.from_url(server.url) as admin:
         admin.execute_command("ACL", "SETUSER", "mute", "&*")
         try:
-            room._deaf_until = 0.0  # the while is over
+            waiters._refused_until = 0.0  # the while is over
             waiter = bob(his.lock("a").acquire, timeout=8)
-            await eventually(lambda: room.listening)
+            await eventually(lambda: waiters.subscribed)
             await alice(lease.release)
             await bob((await waiter).release)
         finally:
@@ -125,18 +125,18 @@ async def test_the_right_may_come_later(world, server, monkeypatch):
 
 
 async def test_the_control_that_ignores_the_refusal_waits_in_vain(world, monkeypatch):
-    """A room that takes the refusal for a subscription stands in line unheard, and is passed over."""
+    """A provider that takes the refusal for a subscription joins the queue, and its waiter is skipped."""
 
     async def listen(self, timeout_s):
-        self._process = self.port.process()
+        self._process = self.runtime.process()
 
-    monkeypatch.setattr(WaitRoom, "listen", listen)
+    monkeypatch.setattr(Waiters, "listen", listen)
     (alice, hers), (bob, his) = world("app"), world("app")
     polls = RedisTuning(poll_s=30.0)
     his.backend._tuning = polls
     lease = await alice(hers.lock("a").acquire, timeout=3)
     waiter = bob(his.lock("a").acquire, timeout=2.0)
     with contextlib.suppress(AssertionError):
-        await eventually(lambda: his.backend._room._lines, 1.0)
+        await eventually(lambda: his.backend._waiters._queues, 1.0)
     await alice(lease.release)
     assert await waiter is None

@@ -9,7 +9,7 @@ import redis.sentinel
 
 from stockade import locks as sync
 from stockade.locks import LockUnavailable, RedisTuning, aio
-from stockade.locks.redis.transport import sentinel
+from stockade.locks.redis.transport.redis_py import sentinel
 from tests import waiting
 from tests.locks.clusters import start_sentinel
 from tests.locks.harness import TaskActor, ThreadActor, eventually
@@ -57,7 +57,7 @@ def master_state(client):
 
 
 def seen(server, question):
-    """The answer of a server, which hangs up on everybody in the moment in which the Sentinel promotes it."""
+    """The answer of a server, which closes all connections in the moment in which the Sentinel promotes it."""
     try:
         with redis.Redis.from_url(server.url, decode_responses=True) as client:
             return question(client)
@@ -108,7 +108,7 @@ def begun(client):
 async def test_a_master_that_was_replaced_is_left(watched, provider, monkeypatch, watching):
     """Failover by hand, the old master stays up: the next call goes to the new one; the control asks the old one."""
     master, replica, asked = watched
-    monkeypatch.setattr(sentinel, "_LOOK_S", 0.0 if watching else 60.0)
+    monkeypatch.setattr(sentinel, "_PERIOD_S", 0.0 if watching else 60.0)
     locks, alice = provider(asked.port), provider.actor()
     held = await alice(locks.lock("a").acquire)
     await eventually(lambda: seen(replica, lambda copy: copy.get("a") == held.token))

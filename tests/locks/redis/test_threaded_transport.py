@@ -1,4 +1,4 @@
-"""Threads that share one connection: who is woken wakes the next, and an interruption in between strands nobody."""
+"""Threads that share one connection: a woken thread wakes the next, and an interruption in between strands none."""
 
 import threading
 from types import SimpleNamespace
@@ -127,7 +127,7 @@ def test_an_interrupted_sleeper_strands_nobody(monkeypatch, moment, victim):
 
 def test_a_chain_without_the_hand_over_strands_somebody(monkeypatch):
     """The control: a sleeper that is interrupted in flight and stays in the chain is woken in vain."""
-    monkeypatch.setattr(Transport, "_leave_line", lambda self, call: None)
+    monkeypatch.setattr(Transport, "_abandon", lambda self, call: None)
     transport = Transport("3", "in flight")
     threads = play(monkeypatch, transport)
     for thread in threads:

@@ -13,7 +13,8 @@ from stockade.locks.async_api import Lease
 from stockade.locks.engine.lock_request import Spec
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.errors import LockError
-from stockade.locks.redis.backend import RedisBackend, RedisTuning
+from stockade.locks.redis.backend import RedisBackend
+from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
 from stockade.locks.testing.simulator import Sim, SimProcess, SimRuntime, SimTask
 
@@ -128,7 +129,7 @@ class History:
             raise
         finally:
             with contextlib.suppress(LockError):
-                await manager.leave(lease, error)
+                await manager.releaser.exit(lease, error)
 
     def look(self) -> None:
         """Count those who believe to hold."""
@@ -194,5 +195,5 @@ class History:
         server.now_ms = self.sim.now * 1000
         if server.owner("a"):
             raise Broken(f"still held by {server.owner('a')}")
-        if self.strict and server.lines.get("a"):
-            raise Broken(f"still in line: {server.lines['a']}")
+        if self.strict and server.queues.get("a"):
+            raise Broken(f"still in line: {server.queues['a']}")

@@ -1,18 +1,17 @@
 """Events into a Kafka topic, in the binary form of CloudEvents 1.0 (attributes as headers, the body as it is).
 
 Kafka confirms an event when all in-sync replicas have it. The producer never drops a message by itself, so the messages
-that arrived in a partition are always a prefix of those that were sent. A relay that has waited `wait_s` discards the
-producer and sends again; the first deliveries of each key stay in order.
-Neighbours: `relay` calls; `stockade.kafka.producer` sends.
+that arrived in a partition are always a prefix of those that were sent. After a timeout the sink discards the producer
+and the relay sends again; the first deliveries of each key stay in order. Neighbours: `relay` calls.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 
 from stockade.core import Busy
-from stockade.kafka.producer import NotSent, Refusal, Writer
+from stockade.kafka.admin import Admin
+from stockade.kafka.producer import MessageRefused, Producer
 from stockade.kafka.security import Brokers
-from stockade.kafka.topics import Topics
 from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.relay.sinks import CONFIRMED, HELD, Receipt, SinkDown
 from stockade.store.outbox import OutboxEvent
@@ -45,11 +44,11 @@ class KafkaSink:
         self._brokers, self._topic, self._source = brokers, topic, source.encode()
         self._partitions, self._replication = partitions, replication
         self._wait_s = wait_s
-        self._writer: Writer | None = None
+        self._producer: Producer | None = None
 
     async def publish(self, events: Sequence[OutboxEvent]) -> Sequence[Receipt]:
         """See `Sink.publish`."""
-        writer = await self._open()
+        producer = await self._open()
         batch = _Batch(len(events))
         held: set[str] = set()
         for n, event in enumerate(events):
@@ -57,9 +56,14 @@ class KafkaSink:
                 batch.settle(n, HELD)
                 continue
             try:
-                report, headers = _Report(batch, n), self._headers(event)
-                writer.send(self._topic, event.body, key=event.key.encode(), headers=headers, done=report)
-            except NotSent as error:
+                producer.send(
+                    self._topic,
+                    event.body,
+                    key=event.key.encode(),
+                    headers=self._headers(event),
+                    on_delivery=_Report(batch, n),
+                )
+            except MessageRefused as error:
                 held.add(event.key)
                 batch.settle(n, Receipt(False, str(error)))
             except Busy:  # the queue of the client is full: the next round sends the rest
@@ -82,21 +86,21 @@ class KafkaSink:
             "content-type": b"application/json",
         }
 
-    async def _open(self) -> Writer:
-        if self._writer is None:
+    async def _open(self) -> Producer:
+        if self._producer is None:
             try:
-                topics = Topics(self._brokers)
-                await asyncio.to_thread(topics.ensure, self._topic, self._partitions, self._replication, EVENTS)
+                admin = Admin(self._brokers)
+                await asyncio.to_thread(admin.create_topic, self._topic, self._partitions, self._replication, EVENTS)
             except Busy as error:
                 raise SinkDown(str(error)) from error
-            self._writer = Writer(self._brokers, give_up_s=None)
-        return self._writer
+            self._producer = Producer(self._brokers, delivery_timeout_s=None)
+        return self._producer
 
     async def close(self) -> None:
         """Discard the messages that are not confirmed; they are still in the outbox."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            await asyncio.to_thread(writer.close, 0)
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await asyncio.to_thread(producer.close, 0)
 
 
 class _Batch:
@@ -124,12 +128,12 @@ class _Batch:
 
 
 class _Report:
-    """The delivery report of one event; the client calls it in a thread of its own."""
+    """Receives the delivery report of one event, in a thread of the client."""
 
     def __init__(self, batch: _Batch, n: int) -> None:
         self._batch, self._n = batch, n
 
     def __call__(self, error: Exception | None) -> None:
-        refused = isinstance(error, Refusal)
+        refused = isinstance(error, MessageRefused)
         answer = CONFIRMED if error is None else Receipt(False, str(error)) if refused else error
         self._batch.settle(self._n, answer)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from stockade.core.stopping import stopped_within
 from stockade.shop.relay.sinks import Receipt, Sink
 from stockade.store.outbox import DeliveryReport, LeasedPartition, Outbox, OutboxEvent, RefusedEvent
-from stockade.store.transaction.decide import OUTBOX_PARTITIONS
+from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
 Counts = dict[str, int]
 

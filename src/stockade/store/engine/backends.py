@@ -24,22 +24,22 @@ class CommitLost(Exception):
 
 
 @dataclass(slots=True)
-class Run:
+class TransactionRun:
     """How to run one transaction, and how far it came.
 
     Attributes:
         deadline: on the monotonic clock, in seconds.
         isolation: isolation level or None.
         advisory: advisory locks to hold.
-        committing: the commit, or the statement that is one, was sent; what is given up before has changed nothing.
-        alone: each statement of the body is a transaction of its own (on SQLite all of them are one).
+        committing: the commit, or the statement that is one, was sent; a run that ends before has changed nothing.
+        autocommit: each statement of the body is a transaction of its own (on SQLite all of them are one).
     """
 
     deadline: float
     isolation: str | None
     advisory: tuple[str, ...]
     committing: bool = False
-    alone: bool = False
+    autocommit: bool = False
 
     @property
     def left_s(self) -> float:
@@ -47,7 +47,7 @@ class Run:
         return max(0.001, self.deadline - time.monotonic())
 
 
-class Backend(Protocol):
+class DatabaseBackend(Protocol):
     """Runs synchronous bodies on connections."""
 
     dialect: Dialect
@@ -56,15 +56,17 @@ class Backend(Protocol):
     async def read(self, body: Callable[[Connection], T], limit_s: float) -> T:
         """Run a body that only reads; the server ends each statement after this time, in seconds."""
 
-    async def write(self, body: Callable[[Connection], T], run: Run) -> T: ...
+    async def write(self, body: Callable[[Connection], T], run: TransactionRun) -> T: ...
     def lost(self) -> None:
-        """The server does not answer: use no connection again that was made until now."""
+        """The server does not answer: no connection that exists now is used again."""
 
     async def close(self) -> None: ...
 
 
-def run_in_transaction(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: Run) -> T:
-    """Prepare the session, begin, body, commit; a broken commit is told apart from a break before it."""
+def run_in_transaction(
+    connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: TransactionRun
+) -> T:
+    """Prepare the session, begin, body, commit; a connection lost during the commit is CommitLost."""
     dialect.before_begin(connection, run.left_s)
     with dialect.holding(connection, run.advisory, run.left_s):
         transaction = connection.begin()
@@ -85,8 +87,8 @@ def run_in_transaction(connection: Connection, dialect: Dialect, body: Callable[
     return result
 
 
-def run_alone(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: Run) -> T:
-    """Body, without a transaction around it; a break while it writes is told apart from one before."""
+def run_autocommit(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: TransactionRun) -> T:
+    """Body, without a transaction around it; a connection lost while it writes is CommitLost."""
     dialect.before_begin(connection, run.left_s)
     try:
         return body(connection)
@@ -138,7 +140,7 @@ class AsyncBackend:
         self.readers = reader_count
         self._writers, self._readers = writers, readers
         self._write = writers.engine
-        self._alone = writers.engine.execution_options(isolation_level="AUTOCOMMIT")  # the same connections
+        self._autocommit = writers.engine.execution_options(isolation_level="AUTOCOMMIT")  # the same connections
         self._read = readers.engine
 
     async def read(self, body: Callable[[Connection], T], limit_s: float) -> T:
@@ -149,11 +151,11 @@ class AsyncBackend:
             self._learn(error)
             raise
 
-    async def write(self, body: Callable[[Connection], T], run: Run) -> T:
+    async def write(self, body: Callable[[Connection], T], run: TransactionRun) -> T:
         def work() -> T:
-            if run.alone:
-                with self._alone.sync_engine.connect() as connection:
-                    return run_alone(connection, self.dialect, body, run)
+            if run.autocommit:
+                with self._autocommit.sync_engine.connect() as connection:
+                    return run_autocommit(connection, self.dialect, body, run)
             with self._write.sync_engine.connect() as connection:
                 if run.isolation is not None:
                     _isolate(connection, run.isolation)
@@ -166,7 +168,7 @@ class AsyncBackend:
             raise
 
     def _learn(self, error: Exception) -> None:
-        """A connection that was there and is lost; that none can be made says nothing about those that are."""
+        """Notice a lost connection; a new one that cannot be made says nothing about those that exist."""
         if not isinstance(error, ConnectFailed) and classify(error) is Failure.LOST:
             self.lost()
 
@@ -176,7 +178,7 @@ class AsyncBackend:
 
     async def close(self) -> None:
         for pool in (self._writers, self._readers):
-            pool.end_all()  # before the first wait: whoever cancels it leaves no connection that nobody ends
+            pool.end_all()  # before the first wait, so a cancelled close leaves no connection open
         await asyncio.gather(self._writers.close(), self._readers.close())
 
 
@@ -196,21 +198,21 @@ class ThreadBackend:
 
         def work() -> T:
             left_s = deadline - time.monotonic()
-            if left_s <= 0:  # its turn in the thread came too late
+            if left_s <= 0:  # the thread came free too late
                 raise Busy("no turn at the database before the deadline", "DEPENDENCY_DOWN")
             with self._reader.connect() as connection, self.dialect.reading(connection, left_s):
                 return body(connection)
 
-        return await hop(self._read_thread, work)
+        return await run_in_thread(self._read_thread, work)
 
-    async def write(self, body: Callable[[Connection], T], run: Run) -> T:
+    async def write(self, body: Callable[[Connection], T], run: TransactionRun) -> T:
         def work() -> T:
-            if run.deadline <= time.monotonic():  # its turn in the thread came too late
+            if run.deadline <= time.monotonic():  # the thread came free too late
                 raise Busy("no turn at the database before the deadline")
             with self._writer.connect() as connection:
                 return run_in_transaction(connection, self.dialect, body, run)
 
-        return await hop(self._write_thread, work)
+        return await run_in_thread(self._write_thread, work)
 
     def lost(self) -> None:
         return None  # a file has no connections to lose
@@ -218,13 +220,13 @@ class ThreadBackend:
     async def close(self) -> None:
         for engine, thread in ((self._writer, self._write_thread), (self._reader, self._read_thread)):
             try:
-                await hop(thread, engine.dispose)
-            except RuntimeError:  # the second turn of a shared thread that is already shut down
+                await run_in_thread(thread, engine.dispose)
+            except RuntimeError:  # reader and writer share a thread, which is already shut down
                 continue
             thread.shutdown(wait=True)
 
 
-async def hop(thread: Executor, work: Callable[[], T]) -> T:
+async def run_in_thread(thread: Executor, work: Callable[[], T]) -> T:
     """Run `work` in a thread. Cancelled before it started, it never runs; once running, its end is awaited first:
     a lock around it must not be released while its transaction is still open."""
     job = thread.submit(contextvars.copy_context().run, work)  # the body knows that it is inside a transaction
@@ -236,7 +238,7 @@ async def hop(thread: Executor, work: Callable[[], T]) -> T:
             try:
                 await asyncio.wait([future])
             except asyncio.CancelledError:
-                continue  # asked again: the answer is the same; a read's limit or the busy timeout bounds the wait
+                continue  # cancelled again; the limit of a read, or the busy timeout, bounds the wait
         if future.done() and not future.cancelled():
-            future.exception()  # taken note of: the caller is gone and asks again with its request id
+            future.exception()  # retrieved, so that asyncio does not log it: the caller is gone
         raise

@@ -1,23 +1,19 @@
-"""PostgreSQL over asyncpg: arrays instead of rows, one statement for all writes of a batch."""
+"""The statements of PostgreSQL: arrays instead of rows, one statement for all writes of a batch.
 
+Neighbours: `batch_statement` has that statement, `connect` the connections.
+"""
+
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import ARRAY, Connection, Table, bindparam, event, func, select
-from sqlalchemy.engine import URL
+from sqlalchemy import ARRAY, Connection, Table, bindparam, func, select
 
-from stockade.core import NotSupported
-from stockade.drivers.failures import reaching
-from stockade.drivers.postgres import PostgresAddress, behind_pooler
-from stockade.store.advisory_names import number
-from stockade.store.engine.backends import AsyncBackend, Backend
-from stockade.store.engine.dialect import Assumed, Dialect, Values, Writes, select_rows
-from stockade.store.engine.pools import Link, Pool
-from stockade.store.engine.url import Place
+from stockade.store.engine.dialect import Dialect, ExpectedRows, Values, Writes, select_rows
+from stockade.store.postgres.batch_statement import BatchStatement
+from stockade.store.postgres.ctes import Part, without_length
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import WRITTEN_BY
-from stockade.store.transaction.single_statement.batch_statement import Writing
-from stockade.store.transaction.single_statement.ctes import Part, whole
 
 # Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
 # generic plan then keeps when the table has grown.
@@ -32,17 +28,14 @@ POINT_LOOKUPS = {
 
 BOUNDS = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)"
 STATEMENT_GRACE_MS = 200  # a statement may take that much longer than a wait for a lock
-# SQLAlchemy's arguments: nothing kept prepared, and the one statement at a time without a name
-WITHOUT_NAMES: Mapping[str, Any] = {
-    "prepared_statement_cache_size": 0,
-    "prepared_statement_name_func": lambda: "",
-}
 
 
 class PostgresDialect(Dialect):
     """FOR NO KEY UPDATE row locks, `unnest` arrays, data-modifying CTEs."""
 
     name: ClassVar[str] = "postgres"
+    now_ms: ClassVar[str] = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+    supports_single_statement: ClassVar[bool] = True
 
     def __init__(self, sql: Any, wait_s: float) -> None:
         super().__init__(sql)
@@ -60,12 +53,12 @@ class PostgresDialect(Dialect):
         self.bound(connection, left_s)
         if advisory:
             # one lock after the other in the order of the array, which is sorted by the number itself
-            numbers = sorted({number(name) for name in advisory})
+            numbers = sorted({_advisory_number(name) for name in advisory})
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(n) FROM unnest($1::bigint[]) AS n", (numbers,))
 
     def bound(self, connection: Connection, left_s: float) -> None:
         """Bound the statements of this transaction, where those of the connection are beyond its deadline."""
-        if self._too_long(left_s):
+        if not self.bounds_waits_within(left_s):
             ms = max(1, int(left_s * 1000))
             connection.exec_driver_sql(
                 BOUNDS,
@@ -95,34 +88,30 @@ class PostgresDialect(Dialect):
     def delete_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         self.write_all(connection, Writes(deletes={table: rows}))
 
-    def update_held(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
+    def update_locked(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
         self.write_all(connection, Writes(updates={resource: rows}))
 
-    def open_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+    def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         # unnest keeps the order of the arrays, which is key order
-        self._send(connection, [Part("open", table, tuple(rows[0]), rows)])
+        self._send(connection, [Part("insert missing", table, tuple(rows[0]), rows)])
 
     def write_all(self, connection: Connection, writes: Writes) -> None:
         parts = _parts(writes)
         if parts:
             self._send(connection, parts)
 
-    def may_write_at_once(self, left_s: float) -> bool:
-        return not self._too_long(left_s)
+    def bounds_waits_within(self, left_s: float) -> bool:
+        return left_s >= 0.9 * self._wait_s
 
-    def _too_long(self, left_s: float) -> bool:
-        """Whether the connection's own bounds of its waits are beyond a deadline."""
-        return left_s < 0.9 * self._wait_s
-
-    def write_at_once(self, connection: Connection, assumed: Sequence[Assumed], writes: Writes) -> bool:
-        checks = [Part("check", table, tuple(rows[0]), rows) for table, rows, _ in assumed]
-        moves = [Part("update", table, tuple(rows[0]), rows) for table, _, rows in assumed if rows]
-        return self._send(connection, [*checks, *moves, *_parts(writes)])
+    def write_if_unchanged(self, connection: Connection, expected: Sequence[ExpectedRows], writes: Writes) -> bool:
+        checks = [Part("check", table, tuple(rows[0]), rows) for table, rows, _ in expected]
+        updates = [Part("update", table, tuple(rows[0]), rows) for table, _, rows in expected if rows]
+        return self._send(connection, [*checks, *updates, *_parts(writes)])
 
     def _send(self, connection: Connection, parts: Sequence[Part]) -> bool:
-        writing = Writing(parts)
-        statement = self.prepared(writing.shape, lambda: writing.statement(self.sql))
-        return bool(statement.rows(connection, writing.values))
+        batch = BatchStatement(parts)
+        statement = self.prepared(batch.shape, lambda: batch.render(self.sql))
+        return bool(statement.rows(connection, batch.values))
 
 
 def _parts(writes: Writes) -> list[Part]:
@@ -142,23 +131,15 @@ def _insertions(table: Table, rows: Sequence[Values]) -> list[Part]:
     return [Part("insert", table, tuple(group[0]), group) for group in groups.values()]
 
 
+def _advisory_number(name: str) -> int:
+    """A signed 64-bit number for an advisory lock. Two names may share one: then they only wait for each other."""
+    digest = hashlib.blake2b(name.encode(), digest_size=16, person=b"stockade").digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
 def _array(table: Table, name: str) -> Any:
     found = table.c[name] if name in table.c else next(iter(table.primary_key.columns))
-    return ARRAY(whole(found.type))
-
-
-def _check_encoding(connection: Any) -> None:
-    """Refuse a database that cannot hold every text, before a text is lost in it.
-
-    Raises:
-        NotSupported: its encoding is not UTF8; the server has reported it with the connection, so nothing is sent.
-    """
-    encoding = connection.driver_connection.get_settings().server_encoding
-    if encoding != "UTF8":
-        raise NotSupported(
-            f"the database's encoding is {encoding}, which cannot hold every text: make it with ENCODING 'UTF8', for"
-            " example CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
-        )
+    return ARRAY(without_length(found.type))
 
 
 class PooledPostgresDialect(PostgresDialect):
@@ -169,6 +150,8 @@ class PooledPostgresDialect(PostgresDialect):
     the next). Advisory locks belong to the transaction anyway.
     """
 
+    supports_single_statement: ClassVar[bool] = False
+
     def __init__(self, sql: Any, wait_s: float) -> None:
         super().__init__(sql, wait_s)
         lookups = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in POINT_LOOKUPS.items())
@@ -177,71 +160,3 @@ class PooledPostgresDialect(PostgresDialect):
     def bound(self, connection: Connection, left_s: float) -> None:
         ms = max(1, int(min(left_s, self._wait_s) * 1000))
         connection.exec_driver_sql(self._settings, (str(ms), str(ms + STATEMENT_GRACE_MS)))
-
-    def may_write_at_once(self, left_s: float) -> bool:
-        return False
-
-
-async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
-    """Two pools: one for transactions with plans pinned to point lookups, one for queries."""
-    address = place.address
-    assert isinstance(address, PostgresAddress)
-    ms = max(1, int(wait_s * 1000))
-    bounds = {
-        "application_name": "stockade",
-        "lock_timeout": str(ms),
-        "statement_timeout": str(ms + STATEMENT_GRACE_MS),
-    }
-    isolation = {"default_transaction_isolation": "read committed"}  # whatever the server's own is
-    pooled = await behind_pooler(address, {**bounds, **isolation, **POINT_LOOKUPS})
-    reader_count = max(2, min(pool_size, 8))
-    # last in, first out: few connections are busy, and a statement has to be prepared on each
-    if pooled:
-        writers = _pool(place.url, address, pool_size, None, isolation_level="READ COMMITTED", pool_use_lifo=True)
-        readers = _pool(place.url, address, reader_count, None, isolation_level="READ COMMITTED")
-        _bound_readers(readers, bounds)
-    else:
-        writers = _pool(place.url, address, pool_size, {**bounds, **isolation, **POINT_LOOKUPS}, pool_use_lifo=True)
-        readers = _pool(place.url, address, reader_count, {**bounds, "jit": "off"}, isolation_level="AUTOCOMMIT")
-    try:
-        async with (
-            reaching("PostgreSQL", address.place, address.connect_timeout_s),
-            writers.engine.connect() as connection,
-        ):
-            _check_encoding(await connection.get_raw_connection())
-    except BaseException:
-        await writers.close()
-        raise
-    dialect = (PooledPostgresDialect if pooled else PostgresDialect)(writers.engine.dialect, wait_s)
-    return place.url, AsyncBackend(dialect, writers, readers, reader_count)
-
-
-def _pool(url: URL, address: PostgresAddress, size: int, settings: Mapping[str, str] | None, **options: Any) -> Pool:
-    """A pool of connections with these settings of the session; None: of connections through a pooler."""
-    more: dict[str, Any] = {"statement_cache_size": 0} if settings is None else {"server_settings": settings}
-    link = Link(
-        connect=lambda _given: address.connect(**more),
-        broken=lambda driver: bool(driver.is_closed()),
-        end=lambda driver: driver.close(),
-        kill=lambda driver: driver.terminate(),
-    )
-    if settings is not None:
-        return Pool(url, link, size, **options)
-    pool = Pool(url, link, size, WITHOUT_NAMES, **options)
-    for name in ("setup_asyncpg_json_codec", "setup_asyncpg_jsonb_codec"):
-        # asks the server for the types outside of a transaction; no table of ours has such a column
-        setattr(pool.engine.sync_engine.dialect, name, _nothing)
-    return pool
-
-
-async def _nothing(_connection: Any) -> None:
-    return None
-
-
-def _bound_readers(readers: Pool, bounds: Mapping[str, str]) -> None:
-    """Through a pooler the bounds of a query are set where its transaction begins."""
-    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in {**bounds, "jit": "off"}.items())
-
-    @event.listens_for(readers.engine.sync_engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(f"SELECT {calls}")
