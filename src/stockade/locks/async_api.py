@@ -10,10 +10,18 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from stockade.locks.checks import lock_and_kind
-from stockade.locks.engine.lease import BaseLease, Detached
 from stockade.locks.engine.lock_request import Backend, Kind, LockInfo, LockOptions
 from stockade.locks.errors import LockTimeout
-from stockade.locks.lock_base import HoldBase, LockBase, MultiHoldBase, MultiLeaseBase, MultiLockBase, RWLockBase
+from stockade.locks.lock_base import (
+    Detached,
+    HoldBase,
+    LeaseBase,
+    LockBase,
+    MultiHoldBase,
+    MultiLeaseBase,
+    MultiLockBase,
+    RWLockBase,
+)
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.multi_lock import acquire_all, exit_all, release_all
 from stockade.locks.provider_base import ProviderBase, timeout_of
@@ -23,7 +31,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Lease(BaseLease):
+class Lease(LeaseBase):
     """A held lock. `token` is its owner id; `fencing_token` is the number for the resource."""
 
     __slots__ = ()
@@ -35,7 +43,7 @@ class Lease(BaseLease):
             LockLost: it had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease end.
         """
-        await self.services.releaser.release(self)
+        await self.manager.releaser.release(self)
 
     async def extend(self, lease_s: float) -> None:
         """Set it to `lease_s` seconds from now on (also the length of later renewals).
@@ -44,11 +52,11 @@ class Lease(BaseLease):
             LockLost: it is not held any more; this call never acquires it again.
             LockUnavailable: the server did not answer.
         """
-        await self.extend_core(lease_s)
+        await self._extend(lease_s)
 
     async def wait_lost(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as in threading
         """Wait until it is lost (True), or until it is released or `timeout` seconds are over (False)."""
-        return await self.wait_lost_core(timeout)
+        return await self._wait_lost(timeout)
 
     async def __aenter__(self) -> Self:
         watch(self)
@@ -62,7 +70,7 @@ class Lease(BaseLease):
 
 def watch(lease: Lease) -> None:
     """Let a loss cancel this task until `exit_block`, unless the lock's option `on_lost` says otherwise."""
-    if lease.request.spec.on_lost == "cancel" and isinstance(task := lease.services.runtime.caller(), asyncio.Task):
+    if lease.request.spec.on_lost == "cancel" and isinstance(task := lease.runtime.caller(), asyncio.Task):
         lease.block_task, lease.block_cancelling = task, task.cancelling()
 
 
@@ -85,7 +93,7 @@ async def exit_block(lease: Lease, error: BaseException | None, *, silent: bool 
         cancelled_by_loss = (
             task is not None and task.uncancel() <= lease.block_cancelling and isinstance(error, asyncio.CancelledError)
         )
-    releaser = lease.services.releaser
+    releaser = lease.manager.releaser
     if silent:
         releaser.release_later(lease)
     answered = not silent and await releaser.exit(lease, error)

@@ -1,18 +1,65 @@
-"""What the locks of both APIs have in common: everything that awaits nothing.
+"""What the leases and locks of both APIs have in common: everything that awaits nothing.
 
 `async_api.py` (asyncio) and `sync_api.py` (threads) add the methods that wait, each in its way of calling.
 """
 
-from typing import Any, Generic, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from stockade.locks.checks import seconds
 from stockade.locks.engine.held_leases import LeaseT
-from stockade.locks.engine.lock_request import Spec
+from stockade.locks.engine.lease import BaseLease
+from stockade.locks.engine.lock_request import Grant, LockRequest, Spec
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.errors import LockTimeout
 
 LockT = TypeVar("LockT", bound="LockBase[Any]")
 MultiLeaseT = TypeVar("MultiLeaseT", bound="MultiLeaseBase[Any]")
 MultiLockT = TypeVar("MultiLockT", bound="MultiLockBase[Any]")
+
+
+class Detached(NamedTuple):
+    """A lease on its way to another task, thread or process."""
+
+    name: str
+    token: str
+    fencing_token: int
+
+
+class LeaseBase(BaseLease):
+    """A held lock. `token` is its owner id; `fencing_token` is the number for the resource."""
+
+    __slots__ = ("manager",)
+
+    def __init__(self, manager: LockManager[Any], request: LockRequest, grant: Grant, holder: object) -> None:
+        super().__init__(
+            manager.runtime, manager.reporter, manager.renewer.remove, request=request, grant=grant, holder=holder
+        )
+        self.manager = manager
+
+    def detach(self) -> Detached:
+        """Stop looking after the lease here, without releasing it; pass the result to `Lock.adopt` elsewhere.
+
+        From now on nobody renews it: adopt it before `remaining()` seconds have passed.
+
+        Raises:
+            LockLost: there is nothing to hand over.
+        """
+        self.check()
+        self.manager.releaser.drop(self)
+        self.mark_released()
+        return Detached(self.name, self.token, self.fencing_token)
+
+    async def _extend(self, lease_s: float) -> None:
+        seconds("lease_s", lease_s, endless=not self.manager.backend.needs_lease)
+        self.check()
+        request = replace(self.request, spec=replace(self.request.spec, lease_s=lease_s))
+        sent = self.runtime.now()
+        if not await self.manager.calls.extend(request):
+            self.mark_lost("the server no longer knew it")
+        self.check()  # it may have been released, or have ended, meanwhile
+        self.request, self.deadline = request, sent + lease_s
+        self.manager.renewer.add(self)
 
 
 class LockBase(Generic[LeaseT]):

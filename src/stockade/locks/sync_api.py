@@ -11,10 +11,18 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from stockade.locks.checks import lock_and_kind
-from stockade.locks.engine.lease import BaseLease, Detached
 from stockade.locks.engine.lock_request import Kind, LockInfo, LockOptions
 from stockade.locks.errors import LockTimeout
-from stockade.locks.lock_base import HoldBase, LockBase, MultiHoldBase, MultiLeaseBase, MultiLockBase, RWLockBase
+from stockade.locks.lock_base import (
+    Detached,
+    HoldBase,
+    LeaseBase,
+    LockBase,
+    MultiHoldBase,
+    MultiLeaseBase,
+    MultiLockBase,
+    RWLockBase,
+)
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.multi_lock import acquire_all, exit_all, release_all
 from stockade.locks.provider_base import ProviderBase, timeout_of
@@ -24,7 +32,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Lease(BaseLease):
+class Lease(LeaseBase):
     """A held lock. `token` is its owner id; `fencing_token` is the number for the resource."""
 
     __slots__ = ()
@@ -36,7 +44,7 @@ class Lease(BaseLease):
             LockLost: it had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease end.
         """
-        run(self.services.releaser.release(self))
+        run(self.manager.releaser.release(self))
 
     def extend(self, lease_s: float) -> None:
         """Set it to `lease_s` seconds from now on (also the length of later renewals).
@@ -45,11 +53,11 @@ class Lease(BaseLease):
             LockLost: it is not held any more; this call never acquires it again.
             LockUnavailable: the server did not answer.
         """
-        run(self.extend_core(lease_s))
+        run(self._extend(lease_s))
 
     def wait_lost(self, timeout: float | None = None) -> bool:
         """Wait until it is lost (True), or until it is released or `timeout` seconds are over (False)."""
-        return run(self.wait_lost_core(timeout))
+        return run(self._wait_lost(timeout))
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +65,7 @@ class Lease(BaseLease):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        run(self.services.releaser.exit(self, error))
+        run(self.manager.releaser.exit(self, error))
 
 
 class _Hold(HoldBase[Lease]):
@@ -199,7 +207,7 @@ class _MultiHold(MultiHoldBase[MultiLease, MultiLock]):
 
 
 async def _exit_one(lease: Lease, error: BaseException | None, *, silent: bool) -> bool:
-    releaser = lease.services.releaser
+    releaser = lease.manager.releaser
     if silent:
         releaser.release_later(lease)
         return False

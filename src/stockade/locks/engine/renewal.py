@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from stockade.locks.engine.background_job import BackgroundJob
-from stockade.locks.engine.calls import BackendCalls
 from stockade.locks.engine.lock_request import Backend, LockRequest
 from stockade.locks.engine.reporter import Reporter
 from stockade.locks.errors import LockUnavailable
@@ -59,7 +58,6 @@ class Renewer(Generic[RenewableT]):
     Args:
         runtime: the clock, and what runs the job.
         backend: extends leases.
-        calls: the guard of calls.
         reporter: receives what happens.
         release_holder: called before a renewal. If the holder of the lease has ended, it stops to list the lease as
             held, so that the weak reference here dies with the last other reference.
@@ -70,7 +68,6 @@ class Renewer(Generic[RenewableT]):
         self,
         runtime: Runtime,
         backend: Backend,
-        calls: BackendCalls,
         *,
         reporter: Reporter,
         release_holder: Callable[[RenewableT], None],
@@ -78,7 +75,6 @@ class Renewer(Generic[RenewableT]):
     ) -> None:
         self._runtime = runtime
         self._backend = backend
-        self._calls = calls
         self._reporter = reporter
         self._release_holder = release_holder
         self._abandoned = abandoned
@@ -106,15 +102,6 @@ class Renewer(Generic[RenewableT]):
     def remove(self, lease: Renewable) -> None:
         """Renew it no more."""
         self._entries.pop(lease.request.owner_id, None)
-
-    async def extend(self, request: LockRequest) -> bool:
-        """Extend one lease now, to the length in `request`. False: the server no longer knows it.
-
-        Raises:
-            LockUnavailable: the server did not answer.
-        """
-        work = self._backend.extend([request], min(request.spec.lease_s, _CALL_S))
-        return (await self._calls.run(work)) == [True]
 
     def lease_of(self, owner_id: str) -> RenewableT | None:
         """The lease of this owner, if it is renewed here."""
