@@ -270,7 +270,7 @@ def test_ordinary_user_runs_servers_as_itself():
     try:
         python = sys.executable
         run(python, "pass").check_returncode()
-    except (OSError, subprocess.CalledProcessError):  # a venv whose Python lies in root's home
+    except (OSError, subprocess.CalledProcessError):  # a venv whose Python lies in root's workdir
         python = "/usr/bin/python3"
     done = run(
         python, "from stockade.devservers import Servers\nwith Servers() as s: s.postgres(); s.mariadb(); s.redis()"

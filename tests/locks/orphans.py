@@ -59,7 +59,7 @@ class Arm:
         return [*self.here(), *await self.on_server()]
 
     def here(self) -> list[str]:
-        """What this process still remembers of locks that nobody holds."""
+        """What this process still remembers of locks without a holder."""
         manager, backend = self.locks.manager, self.locks.backend
         found = [f"held: {key}" for key in manager.held._held]
         found += [f"renewed: {owner}" for owner in manager.renewer._entries]

@@ -1,1 +1,1 @@
-"""The lab: scenarios, load, faults, checks and reports. Only the command line imports it."""
+"""The lab: runs workloads under every strategy, with or without faults, and judges each. Only `cli` imports it."""

@@ -1,31 +1,31 @@
-"""What a fault is, as a value. The faults themselves are one file each in `faults/`; `fault_runner` plays them."""
+"""What a fault is. Each fault is one file in `faults/`; `execution/fault_runner.py` runs it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from stockade.lab.execution.fault_harness import Rig
-from stockade.lab.execution.load import Shot
-from stockade.lab.preset import Scene
+from stockade.lab.execution.fault_harness import FaultHarness
+from stockade.lab.execution.load import Response
+from stockade.lab.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A way to be hurt.
+    """One kind of failure.
 
     Attributes:
-        name: as `Guarantees.faults` names it.
+        name: as in `Guarantees.faults`.
         summary: what happens, in one line.
-        play: the script of one repeat; the answers of all buyers.
-        points: fault points of the store that it is aimed at, one repeat for each.
+        run: executes one repeat under the fault; returns the responses to all orders.
+        points: the store's fault points at which it happens, one repeat for each.
         lease_s: lease of the lock strategies in this run, in seconds.
-        needs: it concerns only strategies that need this; empty: all.
-        bites: who does not promise to survive it must be seen to fail.
+        needs: only strategies that need this take part, e.g. "redis"; empty: all.
+        must_fail_unprotected: a strategy that does not promise to survive it must violate a rule.
     """
 
     name: str
     summary: str
-    play: Callable[[Rig, Scene], Awaitable[list[Shot]]]
+    run: Callable[[FaultHarness, Workload], Awaitable[list[Response]]]
     points: tuple[str, ...]
     lease_s: float
     needs: str = ""
-    bites: bool = True
+    must_fail_unprotected: bool = True

@@ -1,4 +1,4 @@
-"""The background job that pays debts: one loop at a time, and every release on its way is known.
+"""The background job that repeats releases: one loop at a time, and every release on its way is known.
 
 Neighbours: `redis/test_quorum_release_retry.py` and `test_release_unanswered.py` (the same with servers).
 """

@@ -66,7 +66,7 @@ def see_what_becomes_of_a_sync(server, locks, repeats):
 
 @pytest.fixture
 async def complaints():
-    """What the loop had to say of errors that nobody took."""
+    """The loop's reports of errors that no caller read."""
     said = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context))
     yield said
@@ -127,7 +127,7 @@ def test_interrupted_between_grant_and_caller(server, repeats, monkeypatch):
 
 
 async def test_dropped_lease(server, repeats):
-    """A lease that nobody can release any more, given back while the server is silent: the key goes later."""
+    """A lease that no caller can release any more, released while the server is silent: the key goes later."""
     async with aio.RedisLocks(server.url, TUNING, lease_s=LONG_S) as locks:
         events = []
         locks.on_event(lambda event: events.append((event.kind, event.lock_name)))

@@ -108,7 +108,7 @@ async def test_any_error_of_the_backend_is_outlived(actor, memory, monkeypatch, 
 
 
 async def test_silence_for_one_round_costs_nobody_his_lease(actor, memory, monkeypatch):
-    """In the round lease by lease the server falls silent: nobody else is asked for in it, and all are kept."""
+    """In the round lease by lease the server stops answering: the round ends, and all leases are kept."""
     extend, fails, asked = MemoryBackend.extend, [LockError("refused"), LockUnavailable("silent")], []
 
     async def failing(self, asks, timeout_s):
@@ -217,7 +217,7 @@ async def test_a_dying_lease_does_not_cut_the_others_short(actor, memory, monkey
 
 @pytest.mark.parametrize("end", ["release", "detach"])
 def test_a_lease_that_ends_well_is_not_lost(end):
-    """No callback of a loss is called; whoever waits for one hears that there is none."""
+    """No callback of a loss is called; a caller that waits for one gets an error."""
     with sync.MemoryLocks() as provider:
         lease = provider.lock("a").acquire()
         lost, found = [], []

@@ -203,7 +203,7 @@ def test_one_loop_after_another(request, kind):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # redis-py's calls of the orphan
 @pytest.mark.parametrize("kind", each(AIO))
 def test_a_lease_outlives_its_loop(request, kind):
-    """A lease that its loop has left: the next loop renews it and may release it, and an orphaned waiter is nobody."""
+    """A lease that its loop has left: the next loop renews it and may release it, and an orphaned waiter is ignored."""
     locks, kept = AIO[kind](request), []
 
     async def take():

@@ -31,7 +31,7 @@ CHILD_S = 40.0
 
 
 def visits(locks, names):
-    """A function that takes locks and gives them back; a handler is told what its own thread holds."""
+    """A function that takes locks and gives them back; a handler learns what its own thread holds."""
 
     def visit(count):
         for number in range(count):

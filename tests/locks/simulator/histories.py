@@ -195,5 +195,5 @@ class History:
         server.now_ms = self.sim.now * 1000
         if server.owner("a"):
             raise Broken(f"still held by {server.owner('a')}")
-        if self.strict and server.lines.get("a"):
-            raise Broken(f"still in line: {server.lines['a']}")
+        if self.strict and server.queues.get("a"):
+            raise Broken(f"still in line: {server.queues['a']}")

@@ -1,1 +1,1 @@
-"""Carries a plan out: contenders under load, their faults, and what the database holds afterwards."""
+"""Executes a plan: contenders under load, with or without faults, and what the database contains afterwards."""

@@ -1,7 +1,7 @@
-"""Who takes part in a run: a strategy, and for those over a lock server the form of it.
+"""A contender: a strategy, and for strategies over a lock server the form of it.
 
-The usual form compares row versions. `redis-pubsub:fence` compares fencing tokens instead, `redis-pubsub:bare` nothing
-at all: the control that shows what a lease alone is worth. Neighbours: `plan` chooses entrants, `crew` opens them.
+The usual form compares row versions. `redis-pubsub:fence` compares fencing tokens instead. `redis-pubsub:bare` compares
+nothing: the negative control that shows what a lease alone protects. Neighbours: `plan.py` chooses the contenders.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ BARE_SURVIVES = ("crash",)  # the lease ends, and the database undoes what the d
 
 
 @dataclass(frozen=True, slots=True)
-class Entrant:
+class Contender:
     """A strategy in a form.
 
     Attributes:
@@ -29,11 +29,11 @@ class Entrant:
     form: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> "Entrant":
-        """`redis-pubsub:bare` -> the entrant.
+    def parse(cls, text: str) -> "Contender":
+        """Read a name such as `redis-pubsub:bare`.
 
         Raises:
-            LabError: no such strategy, or no such form of it; the message says which there are.
+            LabError: no such strategy, or no such form of it; the message lists those that exist.
         """
         name, _, form = text.partition(":")
         if name not in registry.names():
@@ -45,12 +45,12 @@ class Entrant:
 
     @property
     def name(self) -> str:
-        """How reports name it."""
+        """Its name in options and reports."""
         return f"{self.strategy}:{self.form}" if self.form else self.strategy
 
     @property
     def guarantees(self) -> Guarantees:
-        """What it claims; the bare form claims no fault that takes a lease from a living holder."""
+        """What it promises; the bare form promises no fault in which a living holder loses its lease."""
         guarantees = registry.guarantees(self.strategy)
         return replace(guarantees, faults=BARE_SURVIVES) if self.form == "bare" else guarantees
 
@@ -61,8 +61,8 @@ class Entrant:
         return kind.servers if issubclass(kind, LockBased) else 0
 
     @property
-    def over_log(self) -> bool:
-        """Whether worker processes decide for it what it has put into a log of Apache Kafka."""
+    def needs_kafka(self) -> bool:
+        """Whether it queues commands in Apache Kafka, where log workers decide them."""
         return "kafka" in registry.guarantees(self.strategy).needs
 
     def options(self, usual: Options) -> Options:
@@ -75,6 +75,6 @@ def forms(strategy: str) -> tuple[str, ...]:
     return FORMS if issubclass(registry.find(strategy), LockBased) else ()
 
 
-def everyone(*, with_forms: bool) -> list[Entrant]:
-    """Every strategy in the order of the documentation, each followed by its forms if they are wanted."""
-    return [Entrant(name, form) for name in registry.names() for form in ("", *(forms(name) if with_forms else ()))]
+def all_contenders(*, with_forms: bool) -> list[Contender]:
+    """Every strategy in the order of the registry, each followed by its forms if `with_forms`."""
+    return [Contender(name, form) for name in registry.names() for form in ("", *(forms(name) if with_forms else ()))]

@@ -1,13 +1,13 @@
-"""What a user asked the lab to do, and which strategies that means. Values and pure choices."""
+"""The plan of a run: what the options say, and which contenders that means. Values and pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stockade.lab.execution.contender import Entrant, everyone
+from stockade.lab.execution.contender import Contender, all_contenders
 from stockade.lab.fault import Fault
-from stockade.lab.preset import Arm
-from stockade.lab.targets.kafka_servers import Brokers
+from stockade.lab.preset import Variant
+from stockade.lab.targets.kafka_servers import KafkaServers
 from stockade.lab.targets.redis_servers import RedisServers
 
 WARM_UPS = 2
@@ -18,24 +18,24 @@ class Plan:
     """A lab run. None means: as the preset says.
 
     Attributes:
-        arms: names and arms, in the order to run.
-        entrants: strategies and their forms; None for every strategy that can run here.
+        variants: names and variants, in the order to run.
+        contenders: strategies and their forms; None for every strategy that can run here.
         database: `sqlite`, `postgres`, `mariadb`, or a URL.
-        redis: URLs of Redis servers separated by commas; empty: private ones, where they are needed.
-        kafka: brokers, `host:port,…`; empty: a private one, where it is needed.
+        redis: URLs of Redis servers separated by commas; empty: private ones, if needed.
+        kafka: Kafka's bootstrap servers, `host:port,…`; empty: a private one, if needed.
         partitions: of the topic of a strategy over a log.
         workers: processes that decide for such a strategy.
-        processes: how many take orders.
-        buyers: how many come at once.
-        stock: units, or points in the account, before they come.
+        processes: processes that execute orders.
+        buyers: commands that are sent at once.
+        stock: units, or points in the account, before the orders.
         repeats: timed repeats of each run.
         pool_size: connections of each process.
-        wait_s: longest time one command may wait for its turn (seeds: 5 s).
-        faults: what happens meanwhile, one run for each; none for the usual run.
+        wait_s: longest time that one command may wait for its locks, in seconds.
+        faults: one run for each; none for a run without faults.
     """
 
-    arms: Sequence[tuple[str, Arm]]
-    entrants: Sequence[Entrant] | None = None
+    variants: Sequence[tuple[str, Variant]]
+    contenders: Sequence[Contender] | None = None
     database: str = "sqlite"
     redis: str = ""
     kafka: str = ""
@@ -50,24 +50,24 @@ class Plan:
     faults: Sequence[Fault] = ()
 
     @property
-    def widest_name(self) -> int:
+    def longest_name(self) -> int:
         """Characters of the longest name that can take part."""
-        return max(len(each.name) for each in self.entrants or everyone(with_forms=bool(self.faults)))
+        return max(len(each.name) for each in self.contenders or all_contenders(with_forms=bool(self.faults)))
 
     def redis_wanted(self, database: str) -> int:
-        """How many Redis servers the run needs. The default run on SQLite is the one that needs nothing installed.
+        """How many Redis servers the run needs: none by default on SQLite, so that the first run needs no server.
 
         Args:
             database: name of the dialect.
         """
-        if self.entrants is None and database == "sqlite" and not self.redis:
+        if self.contenders is None and database == "sqlite" and not self.redis:
             return 0
-        return max(entrant.redis_servers for entrant in self.entrants or everyone(with_forms=False))
+        return max(each.redis_servers for each in self.contenders or all_contenders(with_forms=False))
 
     @property
     def kafka_wanted(self) -> bool:
-        """Whether the run needs Apache Kafka: a broker takes seconds to start, so somebody has to ask for it."""
-        return bool(self.kafka) if self.entrants is None else any(each.over_log for each in self.entrants)
+        """Whether the run needs Apache Kafka. A broker takes seconds to start, so only an option can say so."""
+        return bool(self.kafka) if self.contenders is None else any(each.needs_kafka for each in self.contenders)
 
     @property
     def connections(self) -> int:
@@ -76,43 +76,47 @@ class Plan:
 
 
 class Choice(NamedTuple):
-    """Who runs on an arm, and who is left out with the reason."""
+    """Which contenders run on a variant, and which are left out with the reason."""
 
-    run: list[Entrant]
+    run: list[Contender]
     left_out: list[tuple[str, str]]
 
 
 def choose(
-    arm: Arm, wanted: Sequence[Entrant] | None, database: str, redis: RedisServers, kafka: Brokers | None = None
+    variant: Variant,
+    wanted: Sequence[Contender] | None,
+    database: str,
+    redis: RedisServers,
+    kafka: KafkaServers | None = None,
 ) -> Choice:
-    """Who runs on this arm and database.
+    """Which contenders run on this variant and database.
 
     Args:
-        arm: may be meant for some strategies or databases only.
-        wanted: entrants, or None for every strategy.
+        variant: may support some strategies or databases only.
+        wanted: the user's contenders, or None for every strategy.
         database: name of the dialect.
-        redis: the servers there are.
-        kafka: the brokers there are; None: none.
+        redis: the Redis servers of the run.
+        kafka: the Kafka servers of the run; None: there are none.
     """
-    brokers = kafka or Brokers()
-    if database in arm.not_on:
+    kafka = kafka or KafkaServers()
+    if database in variant.excluded_databases:
         return Choice([], [("all", f"not applicable on {database}")])
     choice = Choice([], [])
-    for entrant in wanted or everyone(with_forms=False):
-        meant = not arm.strategies or entrant.strategy in arm.strategies
-        why = f"this preset is for {', '.join(arm.strategies)}"
-        if meant:
-            why = why_not(entrant, database) or redis.why_not(entrant) or brokers.why_not(entrant)
+    for contender in wanted or all_contenders(with_forms=False):
+        supported = not variant.strategies or contender.strategy in variant.strategies
+        why = f"this preset is for {', '.join(variant.strategies)}"
+        if supported:
+            why = why_not(contender, database) or redis.why_not(contender) or kafka.why_not(contender)
         if not why:
-            choice.run.append(entrant)
-        elif wanted or meant:
-            choice.left_out.append((entrant.name, why))
+            choice.run.append(contender)
+        elif wanted or supported:
+            choice.left_out.append((contender.name, why))
     return choice
 
 
-def why_not(entrant: Entrant, database: str) -> str:
-    """Why an entrant cannot run here, whatever Redis servers and brokers there are; empty when it can."""
-    guarantees = entrant.guarantees
+def why_not(contender: Contender, database: str) -> str:
+    """Why a contender cannot run on this database; empty if it can."""
+    guarantees = contender.guarantees
     if ("mariadb" if database == "mysql" else database) not in guarantees.databases:
         return f"runs on {', '.join(guarantees.databases)}, not on {database}"
     return ""

@@ -1,31 +1,31 @@
-"""One repeat as the checks see it: what was asked, what the buyers were told, what the database says afterwards."""
+"""The result of one repeat, which the checks judge: the workload, the responses, and the database afterwards."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from stockade.core import Key, Outcome
-from stockade.lab.execution.load import ACCEPTED, FAILED, REJECTED, Shot
-from stockade.lab.preset import Scene
+from stockade.lab.execution.load import ACCEPTED, FAILED, REJECTED, Response
+from stockade.lab.workload import Workload
 
 
 class Violation(NamedTuple):
-    """A broken rule, in words a reader understands without a debugger."""
+    """A broken rule: its name, and a sentence for the report."""
 
     rule: str
     detail: str
 
 
-class Amounts(NamedTuple):
-    """A protected row: its amount (stock on hand, balance), the part that is spoken for, its version."""
+class RowAmounts(NamedTuple):
+    """A protected row: its amount (stock on hand, balance), the part of it that is held, its version."""
 
     amount: int
     held: int
     version: int
 
 
-class Entry(NamedTuple):
-    """A ledger entry."""
+class LedgerEntry(NamedTuple):
+    """One change of a row, as the ledger records it."""
 
     key: Key
     request_id: str
@@ -37,8 +37,8 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What the database holds after a repeat, of that repeat's rows and requests only.
+class Snapshot:
+    """What the database contains after a repeat, of that repeat's rows and requests only.
 
     Attributes:
         rows: the protected rows; a row that does not exist is missing.
@@ -47,20 +47,20 @@ class Evidence:
         requests: the recorded outcome by request id.
     """
 
-    rows: Mapping[Key, Amounts]
-    ledger: tuple[Entry, ...]
+    rows: Mapping[Key, RowAmounts]
+    ledger: tuple[LedgerEntry, ...]
     orders: frozenset[str]
     requests: Mapping[str, Outcome]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One repeat. `refusal` is the only code that a buyer may be refused with."""
+class RepeatResult:
+    """One repeat. `allowed_rejection` is the only code that a rejection may have."""
 
-    scene: Scene
-    refusal: str
-    shots: tuple[Shot, ...]
-    evidence: Evidence
+    workload: Workload
+    allowed_rejection: str
+    responses: tuple[Response, ...]
+    snapshot: Snapshot
 
     @property
     def accepted(self) -> int:
@@ -75,29 +75,29 @@ class Trial:
         return self._count(FAILED)
 
     @property
-    def carried_out(self) -> int:
-        """How many different requests were answered with yes: the same request twice is one."""
+    def executed(self) -> int:
+        """How many different requests were accepted: the same request twice is one."""
         return len(self.ids(ACCEPTED))
 
     @property
     def left(self) -> int:
-        """What is not sold, reserved or spent, over all subjects."""
-        rows = (self.evidence.rows.get(key) for key in self.scene.subjects)
+        """What is not sold, reserved or spent, over all counted rows."""
+        rows = (self.snapshot.rows.get(key) for key in self.workload.counted_rows)
         return sum(row.amount - row.held for row in rows if row)
 
     @property
     def wall_ms(self) -> float:
-        """From the first command's start to the last answer."""
-        began_ns = min(shot.began_ns for shot in self.shots)
-        return (max(shot.ended_ns for shot in self.shots) - began_ns) / 1e6
+        """From the first command's start to the last response."""
+        began_ns = min(response.began_ns for response in self.responses)
+        return (max(response.ended_ns for response in self.responses) - began_ns) / 1e6
 
     @property
     def latencies_ms(self) -> list[float]:
-        return [(shot.ended_ns - shot.began_ns) / 1e6 for shot in self.shots]
+        return [(response.ended_ns - response.began_ns) / 1e6 for response in self.responses]
 
-    def ids(self, answer: str) -> set[str]:
-        """The request ids that were answered so."""
-        return {shot.request_id for shot in self.shots if shot.answer == answer}
+    def ids(self, status: str) -> set[str]:
+        """The request ids that have a response of this status."""
+        return {response.request_id for response in self.responses if response.status == status}
 
-    def _count(self, answer: str) -> int:
-        return sum(shot.answer == answer for shot in self.shots)
+    def _count(self, status: str) -> int:
+        return sum(response.status == status for response in self.responses)

@@ -1,213 +1,162 @@
-"""Plays a plan: for each arm and strategy the repeats, the checks after each, and the row they make.
+"""Runs a plan without faults: for each variant and contender the repeats, their checks, and one row of the report.
 
-Data flows one way: preset, commands, crew, answers, evidence, checks and audit, verdict, figures, observer.
-Neighbours: `plan` says what, `ground` where, `crew` and `processes` who, `table` and `document` show the rows.
+Data flows one way: preset, workload, executor, responses, snapshot, checks and audit, verdict, summary, observer.
+Neighbours: `plan.py` says what to run, `targets/` on what, `executors.py` and `child_processes.py` send the orders,
+`repeats.py` has the steps of a repeat, `reporting/` shows the rows.
 """
 
-import secrets
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import Protocol
 
-from stockade.core import Command, Guard, Stats
+from stockade.core import Stats
 from stockade.kafka.options import KafkaOptions
-from stockade.lab.checks import violations
-from stockade.lab.errors import LabError
-from stockade.lab.execution.contender import Entrant
-from stockade.lab.execution.executors import Crew, Team, at_work
-from stockade.lab.execution.load import Shot
-from stockade.lab.execution.log_meter import LogMeter
-from stockade.lab.execution.log_workers import Deciders
+from stockade.lab.execution.child_processes import ProcessExecutor
+from stockade.lab.execution.contender import Contender
+from stockade.lab.execution.executors import Executor, ExecutorConfig, open_executor
+from stockade.lab.execution.log.log_meter import LogMeter
+from stockade.lab.execution.log.log_workers import LogWorkers
 from stockade.lab.execution.plan import WARM_UPS, Plan, choose
-from stockade.lab.execution.processes import ProcessCrew
-from stockade.lab.execution.repeat_result import Trial
-from stockade.lab.execution.run_audit import audit_run
-from stockade.lab.execution.snapshot import collect
-from stockade.lab.preset import Arm, Scene
-from stockade.lab.repeat_names import Stage
-from stockade.lab.reporting.summary import Measured, Run, Subject, summarise
-from stockade.lab.reporting.verdict import Observed, judge
-from stockade.lab.targets.kafka_servers import Brokers
+from stockade.lab.execution.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
+from stockade.lab.preset import Variant
+from stockade.lab.reporting.checked_repeat import CheckedRepeat
+from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
+from stockade.lab.reporting.verdict import RunCounts, judge
+from stockade.lab.targets.kafka_servers import KafkaServers
 from stockade.lab.targets.redis_servers import RedisServers
-from stockade.lab.targets.target_database import Ground
-from stockade.shop.model.resources import SHOP_RESOURCES
-from stockade.store import SqlStore
+from stockade.lab.targets.target_database import TargetDatabase
 from stockade.strategies.options import Options
-
-SETUP_BATCH = 200
-SETUP_WAIT_S = 60.0
 
 
 class Observer(Protocol):
-    """Who is told while the lab runs."""
+    """Is called while the lab runs."""
 
-    def arm(self, name: str, arm: Arm, ground: Ground) -> None:
-        """An arm begins."""
+    def variant(self, name: str, variant: Variant, target: TargetDatabase) -> None:
+        """A variant begins."""
 
     def progress(self, strategy: str, done: int, total: int) -> None:
         """So many repeats of a strategy are done, warm-up included."""
 
-    def row(self, run: Run) -> None:
+    def row(self, run: RunSummary) -> None:
         """A strategy is finished."""
 
     def left_out(self, strategy: str, reason: str) -> None:
-        """A strategy does not run on this arm."""
+        """A strategy does not run on this variant."""
 
 
 class Runner:
-    """Plays a plan on a ground.
+    """Runs a plan on a database.
 
     Args:
-        plan: what to do.
-        ground: where.
-        redis: what the lock strategies lock in.
-        observer: is told of every step.
-        brokers: where a log is; None: nowhere.
+        plan: what to run.
+        target: the database.
+        redis: the servers of the lock strategies.
+        observer: is called at each step.
+        kafka: the servers of a strategy over a log; None: there are none.
     """
 
     def __init__(
-        self, plan: Plan, ground: Ground, redis: RedisServers, observer: Observer, brokers: Brokers | None = None
+        self,
+        plan: Plan,
+        target: TargetDatabase,
+        redis: RedisServers,
+        observer: Observer,
+        kafka: KafkaServers | None = None,
     ) -> None:
-        self._plan, self._ground, self._redis, self._observer = plan, ground, redis, observer
-        self._brokers = brokers or Brokers()
+        self._plan, self._target, self._redis, self._observer = plan, target, redis, observer
+        self._kafka = kafka or KafkaServers()
 
-    async def play(self) -> list[Run]:
+    async def run(self) -> list[RunSummary]:
         """Run everything that the plan names, in its order.
 
         Raises:
-            LabError: a strategy or a figure of the plan that cannot be; a worker process that ended.
+            LabError: a strategy or a number that is not possible; a child process that ended.
         """
-        plan, rows = self._plan, list[Run]()
+        plan, rows = self._plan, list[RunSummary]()
         async with AsyncExitStack() as stack:
-            processes = stack.enter_context(ProcessCrew(plan.processes)) if plan.processes > 1 else None
-            deciders = stack.enter_context(Deciders(plan.workers, plan.partitions))
-            for name, arm in plan.arms:
-                self._observer.arm(name, arm, self._ground)
-                choice = choose(arm, plan.entrants, self._ground.name, self._redis, self._brokers)
+            processes = stack.enter_context(ProcessExecutor(plan.processes)) if plan.processes > 1 else None
+            log_workers = stack.enter_context(LogWorkers(plan.workers, plan.partitions))
+            for name, variant in plan.variants:
+                self._observer.variant(name, variant, self._target)
+                choice = choose(variant, plan.contenders, self._target.name, self._redis, self._kafka)
                 for left_out, reason in choice.left_out:
                     self._observer.left_out(left_out, reason)
-                for entrant in choice.run:
+                for contender in choice.run:
                     async with (
-                        self._at_log(entrant, deciders) as log,
-                        _crew(processes, self._team(arm, entrant, log)) as crew,
+                        self._open_log(contender, log_workers) as log,
+                        _open_executor(processes, self._config(variant, contender, log)) as executor,
                     ):
-                        meter = LogMeter(crew, deciders, self._ground, WARM_UPS) if log else None
-                        rows.append(await self._run(name, arm, entrant, crew, meter))
+                        meter = LogMeter(executor, log_workers, self._target, WARM_UPS) if log else None
+                        rows.append(await self._run(name, variant, contender, executor, meter))
                     self._observer.row(rows[-1])
         return rows
 
-    def _at_log(self, entrant: Entrant, deciders: Deciders) -> AbstractAsyncContextManager[KafkaOptions | None]:
-        if not entrant.over_log:
+    def _open_log(
+        self, contender: Contender, log_workers: LogWorkers
+    ) -> AbstractAsyncContextManager[KafkaOptions | None]:
+        if not contender.needs_kafka:
             return nullcontext()
-        return deciders.at_log(self._ground.url, self._brokers.bootstrap, self._plan.pool_size)
+        return log_workers.open_log(self._target.url, self._kafka.bootstrap, self._plan.pool_size)
 
-    def _team(self, arm: Arm, entrant: Entrant, log: KafkaOptions | None) -> Team:
-        options = entrant.options(
-            Options(wait_s=self._plan.wait_s, keep_request_order=arm.keep_request_order, kafka=log)
+    def _config(self, variant: Variant, contender: Contender, log: KafkaOptions | None) -> ExecutorConfig:
+        options = contender.options(
+            Options(wait_s=self._plan.wait_s, keep_request_order=variant.keep_request_order, kafka=log)
         )
-        if entrant.redis_servers:
-            options = replace(options, redis=self._redis.urls_for(entrant))
-        return Team(self._ground.url, entrant.strategy, options, self._plan.pool_size)
+        if contender.redis_servers:
+            options = replace(options, redis=self._redis.urls_for(contender))
+        return ExecutorConfig(self._target.url, contender.strategy, options, self._plan.pool_size)
 
-    async def _run(self, name: str, arm: Arm, entrant: Entrant, crew: Crew, meter: LogMeter | None) -> Run:
+    async def _run(
+        self, name: str, variant: Variant, contender: Contender, executor: Executor, meter: LogMeter | None
+    ) -> RunSummary:
         plan = self._plan
-        plays = [meter.decide, meter.accept] if meter else [crew.play]  # kinds of repeats, in turn; the first is timed
-        buyers, stock = either(plan.buyers, arm.buyers), either(plan.stock, arm.stock)
-        scenes = make_scenes(arm, buyers, stock, len(plays) * (WARM_UPS + either(plan.repeats, arm.repeats)))
-        self._observer.progress(entrant.name, 0, len(scenes))
-        await prepare(self._ground, scenes)
-        measured: list[Measured] = []
-        effort = Stats()
-        for number, scene in enumerate(scenes):
-            turn, kind = divmod(number, len(plays))
-            played = await plays[kind](scene.orders)
-            effort.add(played.effort)
-            timed = turn >= WARM_UPS and kind == 0
-            measured.append(await examine(self._ground, arm, scene, played.shots, timed=timed))
-            self._observer.progress(entrant.name, number + 1, len(scenes))
-        await examine_whole(self._ground, scenes, measured)
-        judgement = judge(entrant.guarantees, _observed(plan, arm, entrant, measured, effort.deadlocks))
-        subject = Subject(name, entrant.name, self._ground.name, plan.processes, buyers, stock)
-        run = summarise(subject, measured, effort, judgement, arm.published_ms.get(entrant.name))
+        # kinds of repeats, executed in turn; only the first kind is timed
+        kinds = [meter.decide, meter.accept] if meter else [executor.execute]
+        buyers, stock = or_default(plan.buyers, variant.buyers), or_default(plan.stock, variant.stock)
+        repeats = WARM_UPS + or_default(plan.repeats, variant.repeats)
+        workloads = make_workloads(variant, buyers, stock, len(kinds) * repeats)
+        self._observer.progress(contender.name, 0, len(workloads))
+        await create_rows(self._target, workloads)
+        checked: list[CheckedRepeat] = []
+        stats = Stats()
+        for number, workload in enumerate(workloads):
+            repeat, kind = divmod(number, len(kinds))
+            result = await kinds[kind](workload.orders)
+            stats.add(result.stats)
+            timed = repeat >= WARM_UPS and kind == 0
+            checked.append(await check_repeat(self._target, variant, workload, result.responses, timed=timed))
+            self._observer.progress(contender.name, number + 1, len(workloads))
+        await check_run(self._target, workloads, checked)
+        judgement = judge(contender.guarantees, _run_counts(plan, variant, contender, checked, stats.deadlocks))
+        labels = RunLabels(name, contender.name, self._target.name, plan.processes, buyers, stock)
+        run = summarise(labels, checked, stats, judgement, variant.published_ms.get(contender.name))
         if meter is None:
             return run
-        # the transactions of one kind of repeats were counted, over the orders of both
-        attempts = run.attempts_per_order * len(plays)
-        return replace(run, log=meter.figures(), attempts_per_order=attempts)
+        # only one kind of repeats counts its transactions, but `summarise` divides them by the orders of both
+        attempts = run.attempts_per_order * len(kinds)
+        return replace(run, log=meter.summary(), attempts_per_order=attempts)
 
 
 @asynccontextmanager
-async def _crew(processes: ProcessCrew | None, team: Team) -> AsyncIterator[Crew]:
+async def _open_executor(processes: ProcessExecutor | None, config: ExecutorConfig) -> AsyncIterator[Executor]:
     if processes:
-        await processes.prepare(team)
+        await processes.prepare(config)
         yield processes
     else:
-        async with at_work(team) as worker:
-            yield worker
+        async with open_executor(config) as executor:
+            yield executor
 
 
-def make_scenes(arm: Arm, buyers: int, stock: int, count: int) -> list[Scene]:
-    """So many repeats of an arm, each with names of its own.
-
-    Raises:
-        LabError: figures that the arm cannot have.
-    """
-    run = secrets.token_hex(4)
-    now_ms = time.time_ns() // 1_000_000
-    try:
-        return [arm.scene(Stage(run, repeat, buyers, stock, now_ms)) for repeat in range(count)]
-    except ValueError as error:
-        raise LabError(str(error)) from error
-
-
-async def prepare(ground: Ground, scenes: Sequence[Scene]) -> None:
-    """Make the rows of all repeats in a few transactions, before anything is timed.
-
-    Raises:
-        LabError: they cannot be made.
-    """
-    store = SqlStore(ground.control, SHOP_RESOURCES)
-    commands: list[Command] = [command for scene in scenes for command in scene.setup]
-    for at in range(0, len(commands), SETUP_BATCH):
-        deadline = time.monotonic() + SETUP_WAIT_S
-        for outcome in await store.transact(commands[at : at + SETUP_BATCH], Guard.ROW, deadline=deadline):
-            if isinstance(outcome, Exception):
-                raise LabError(f"the rows of the preset cannot be made: {outcome}") from outcome
-            if not outcome.accepted:
-                raise LabError(f"the rows of the preset cannot be made: {outcome}")
-
-
-async def examine(ground: Ground, arm: Arm, scene: Scene, shots: Sequence[Shot], *, timed: bool) -> Measured:
-    """Hold the answers of a repeat against what the database says."""
-    evidence = await ground.control.read(partial(collect, scene=scene))
-    trial = Trial(scene, arm.refusal, tuple(shots), evidence)
-    return Measured.of(trial, violations(trial), timed=timed)
-
-
-async def examine_whole(ground: Ground, scenes: Sequence[Scene], measured: list[Measured]) -> None:
-    """Audit a run that no repeat has broken; what is found is its last repeat's."""
-    if ground.own and not any(repeat.violations for repeat in measured):
-        found = await audit_run(ground, scenes)
-        measured[-1] = replace(measured[-1], violations=tuple(found))
-
-
-def _observed(plan: Plan, arm: Arm, entrant: Entrant, measured: Sequence[Measured], deadlocks: int) -> Observed:
-    # Under SERIALIZABLE the database itself resolves conflicts by deadlock victims (InnoDB): not the rows' order
-    ordered = arm.deadlocks != "none" or entrant.strategy != "serializable"
-    return Observed(
+def _run_counts(
+    plan: Plan, variant: Variant, contender: Contender, checked: Sequence[CheckedRepeat], deadlocks: int
+) -> RunCounts:
+    # under SERIALIZABLE, InnoDB itself resolves conflicts by deadlock victims: the order of the rows is not the reason
+    judged = variant.deadlocks != "none" or contender.strategy != "serializable"
+    return RunCounts.of(
+        checked,
         processes=plan.processes,
-        repeats=len(measured),
-        broken=sum(1 for repeat in measured if repeat.violations),
-        short=sum(1 for repeat in measured if repeat.accepted < repeat.right_accepted),
         deadlocks=deadlocks,
-        bites=arm.bites,
-        wanted_deadlocks=arm.deadlocks if ordered else "any",
+        must_fail_unprotected=variant.must_fail_unprotected,
+        wanted_deadlocks=variant.deadlocks if judged else "any",
     )
-
-
-def either(chosen: int | None, usual: int) -> int:
-    """The user's figure, else the usual one."""
-    return usual if chosen is None else chosen

@@ -1,6 +1,7 @@
-"""Collects what the database holds after a repeat, of that repeat's rows and requests only.
+"""Reads what the database contains after a repeat, of that repeat's rows and requests only.
 
-Plain reads on the read pool, after the load has ended. Neighbours: `trial` defines the values, `checks/` judge them.
+Plain reads on the read pool, after the load has ended. Neighbours: `repeat_result.py` defines the values, the files of
+`checks/` judge them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from stockade.core import Key
-from stockade.lab.execution.repeat_result import Amounts, Entry, Evidence
-from stockade.lab.preset import Scene
+from stockade.lab.execution.repeat_result import LedgerEntry, RowAmounts, Snapshot
+from stockade.lab.workload import Workload
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import orders
 from stockade.store.schema.resource import Resource
@@ -22,33 +23,34 @@ CHUNK = 500  # ids in one statement: below the smallest limit of any database
 _RESOURCES = {resource.kind: resource for resource in SHOP_RESOURCES}
 
 
-def collect(connection: Connection, scene: Scene) -> Evidence:
+def read_snapshot(connection: Connection, workload: Workload) -> Snapshot:
     """Read everything the checks need."""
-    keys = sorted({*scene.subjects, *scene.others})
-    ids = sorted({command.request_id for command in scene.orders})
-    rows: dict[Key, Amounts] = {}
-    entries: list[Entry] = []
+    keys = sorted({*workload.counted_rows, *workload.other_rows})
+    ids = sorted({command.request_id for command in workload.orders})
+    rows: dict[Key, RowAmounts] = {}
+    entries: list[LedgerEntry] = []
     for kind, group in groupby(keys, key=lambda key: key.kind):
-        names = [key.id for key in group]
-        rows.update(_rows(connection, _RESOURCES[kind], names))
-        entries += _entries(connection, kind, names)
-    made = [row.id for row in _in_chunks(connection, select(orders.c.id), orders.c.id, ids)]
-    asked = _in_chunks(connection, select(requests.c.id, requests.c.outcome), requests.c.id, ids)
-    kept = {row.id: decode_outcome(bytes(row.outcome)) for row in asked}
-    return Evidence(rows, tuple(sorted(entries, key=lambda e: (e.key, e.version))), frozenset(made), kept)
+        row_ids = [key.id for key in group]
+        rows.update(_rows(connection, _RESOURCES[kind], row_ids))
+        entries += _entries(connection, kind, row_ids)
+    order_ids = [row.id for row in _in_chunks(connection, select(orders.c.id), orders.c.id, ids)]
+    recorded = _in_chunks(connection, select(requests.c.id, requests.c.outcome), requests.c.id, ids)
+    outcomes = {row.id: decode_outcome(bytes(row.outcome)) for row in recorded}
+    ordered = tuple(sorted(entries, key=lambda entry: (entry.key, entry.version)))
+    return Snapshot(rows, ordered, frozenset(order_ids), outcomes)
 
 
-def _rows(connection: Connection, resource: Resource, ids: Sequence[str]) -> Iterator[tuple[Key, Amounts]]:
+def _rows(connection: Connection, resource: Resource, ids: Sequence[str]) -> Iterator[tuple[Key, RowAmounts]]:
     table = resource.table
     amount, held = (table.c[name] for name in resource.counters)
     query = select(table.c.id, amount.label("amount"), held.label("held"), table.c.version)
     for row in _in_chunks(connection, query, table.c.id, ids):
-        yield Key(resource.kind, row.id), Amounts(row.amount, row.held, row.version)
+        yield Key(resource.kind, row.id), RowAmounts(row.amount, row.held, row.version)
 
 
-def _entries(connection: Connection, kind: str, ids: Sequence[str]) -> Iterator[Entry]:
+def _entries(connection: Connection, kind: str, ids: Sequence[str]) -> Iterator[LedgerEntry]:
     for row in _in_chunks(connection, select(ledger).where(ledger.c.kind == kind), ledger.c.row_id, ids):
-        yield Entry(
+        yield LedgerEntry(
             Key(kind, row.row_id),
             row.request_id,
             row.version,

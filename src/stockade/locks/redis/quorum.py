@@ -1,8 +1,8 @@
-"""Redlock: a lock held on the majority of several independent Redis servers (antirez.com/news/101; seed 000).
+"""Redlock: a lock held on the majority of several independent Redis servers (antirez.com/news/101).
 
-Survives the loss of a minority. Not safe by itself against a server that forgets: let a server that restarts without
-its data stay away for one lease ("delayed restart"), and put a fence at the resource. Neighbours: `redisbackend.py`
-(one server), `debts.py` (releases that were not answered), `redislocks.py` (the faces).
+It survives the loss of a minority. It is not safe by itself against a server that forgets: let a server that restarts
+without its data stay away for one lease ("delayed restart"), and put a fence at the resource. Neighbours: `backend.py`
+(one server), `engine/release_retry.py` (releases that were not answered), `providers.py`.
 """
 
 import math
@@ -31,10 +31,10 @@ from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.runtime.runtime import Runtime, Server
 
 _RELEASE = ("mutex_common", "mutex_release")
-_CALL_LEAST_S = 0.03  # of each server that is asked in turn when the caller's time is nearly over
-_WITHDRAW_S = 0.1  # for how long a caller waits for the withdrawal of its request from all; then they are owed it
+_CALL_LEAST_S = 0.03  # of each of several calls in turn, when the caller's time is nearly over
+_WITHDRAW_S = 0.1  # how long a caller waits for the withdrawal of its request; then that goes on in the background
 _SILENT_PAUSE_S = 0.05  # as `spin_s`, after a round without a majority of answers
-_MOST_TOLD = 100  # refusals of different wording
+_MAX_LOGGED = 100  # refusals of different wording
 _DRIFT_SHARE, _DRIFT_S = 0.01, 0.002
 
 
@@ -47,8 +47,9 @@ class QuorumBackend:
         port: time, waiting and background work.
         servers: an odd number, three or more.
         tuning: times and prefix.
-        together: runs several calls, at once or in turn; an error is an answer.
-        aside: the same servers over connections that may hang without delaying anybody; default: `servers`.
+        together: runs several calls, at once or in turn; returns errors as answers.
+        background: the same servers over connections of their own, for releases in the background, which may take
+            long; default: `servers`.
     """
 
     needs_lease = True
@@ -60,28 +61,28 @@ class QuorumBackend:
         tuning: RedisTuning,
         together: Together,
         *,
-        aside: Sequence[Server] = (),
+        background: Sequence[Server] = (),
     ) -> None:
         if len(servers) < 3 or len(servers) % 2 == 0:
             raise ValueError(f"a quorum needs an odd number of servers, 3 or more; got {len(servers)}")
         self._runtime = runtime
         self._servers = servers
-        self._aside = aside or servers
+        self._background = background or servers
         self._tuning = tuning
         self._together = together
         self._majority = len(servers) // 2 + 1
         self.patience_s = tuning.patience_s
         self.where = ", ".join(str(getattr(server, "where", "")) for server in servers)
-        self._release_retry = ReleaseRetry(runtime, self._pay, together)
-        self._told: set[str] = set()
+        self._release_retry = ReleaseRetry(runtime, self._release_at, together)
+        self._logged: set[str] = set()
         self._closed = False
 
     async def _everywhere(self, *files: str, request: LockRequest, flags: tuple[int, ...], end: float) -> list[Any]:
-        """Each server's answer, or None where there was none."""
+        """Each server's answer; None: it gave none."""
         return self._known(await self._raw(*files, request=request, flags=flags, end=end))
 
     async def _raw(self, *files: str, request: LockRequest, flags: tuple[int, ...], end: float) -> list[Any]:
-        """Each server's answer; an error is one."""
+        """Each server's answer, or the error in its place."""
         return await self._together([self._ask(server, files, request, flags, end) for server in self._servers])
 
     async def _ask(
@@ -92,14 +93,14 @@ class QuorumBackend:
         return await script(*files).run(server, names.keys, args, self._limit(end))
 
     def _limit(self, end: float) -> float:
-        """Seconds for a call that begins now; what is asked in turn shares the time until `end`."""
+        """Seconds for a call that begins now; calls in turn share the time until `end`."""
         return min(self._tuning.call_s, max(end - self._runtime.now(), _CALL_LEAST_S))
 
     def _known(self, answers: list[Any]) -> list[Any]:
-        """The answers; None for a server that gave none. One that refuses is told of once, and counts as silent.
+        """The answers; None for a server that gave none. A refusal is logged once, and counts as no answer.
 
         Raises:
-            LockError: some refuse for a reason that will not pass, and the others are no majority.
+            LockError: servers refuse for a reason that will not pass, and the others are no majority.
         """
         failed = [answer for answer in answers if isinstance(answer, BaseException)]
         for error in failed:
@@ -107,12 +108,12 @@ class QuorumBackend:
                 continue
             if not isinstance(error, LockError) or len(answers) - len(failed) < self._majority:
                 raise error
-            self._tell_once(error)
+            self._log_once(error)
         return [None if isinstance(answer, BaseException) else answer for answer in answers]
 
-    def _tell_once(self, error: LockError) -> None:
-        if str(error) not in self._told and len(self._told) < _MOST_TOLD:
-            self._told.add(str(error))
+    def _log_once(self, error: LockError) -> None:
+        if str(error) not in self._logged and len(self._logged) < _MAX_LOGGED:
+            self._logged.add(str(error))
             log.warning("a server of the quorum refuses, and does not count: %s", error)
 
     async def acquire(self, request: LockRequest, deadline: float) -> Grant | None:
@@ -140,7 +141,7 @@ class QuorumBackend:
                 if self._closed:
                     raise ProviderClosed(lock_name=request.spec.name)
                 if now >= deadline:
-                    self._owe(request, answers)
+                    self._retry_release(request, answers)
                     return None
                 pause_s = _SILENT_PAUSE_S if silent is not None else self._tuning.spin_s
                 await self._runtime.sleep(min(pause_s * random.uniform(0.5, 3.0), deadline - now))
@@ -193,25 +194,25 @@ class QuorumBackend:
     async def _release_all(self, request: LockRequest, end: float) -> list[Any]:
         return await self._raw(*_RELEASE, request=request, flags=(0, 0), end=end)
 
-    async def _pay(self, server: Server, request: LockRequest, timeout_s: float) -> Any:
+    async def _release_at(self, server: Server, request: LockRequest, timeout_s: float) -> Any:
         return await self._ask(server, _RELEASE, request, (0, 0), self._runtime.now() + timeout_s)
 
     async def _release_last(self, request: LockRequest, end: float) -> list[Any]:
-        """The last release of a request: who does not answer is asked again later. An error is an answer."""
+        """The last release of a request; a server that does not answer gets it again in the background."""
         with self._release_retry.sending(request.owner_id):
             answers = await self._release_all(request, end)
-            self._owe(request, answers)
+            self._retry_release(request, answers)
         return answers
 
     async def release_briefly(self, request: LockRequest) -> None:
         await self._release_last(request, self._runtime.now() + _WITHDRAW_S)
 
     def release_later(self, request: LockRequest) -> None:
-        self._owe(request, [None] * len(self._servers))
+        self._retry_release(request, [None] * len(self._servers))
 
-    def _owe(self, request: LockRequest, answers: list[Any]) -> None:
-        """Until what they may still carry out has run out by itself."""
-        pairs = zip(self._aside, answers, strict=True)
+    def _retry_release(self, request: LockRequest, answers: list[Any]) -> None:
+        """Repeat it until the lease that the server may still grant has ended."""
+        pairs = zip(self._background, answers, strict=True)
         silent = [server for server, answer in pairs if answer is None or isinstance(answer, LockUnavailable)]
         self._release_retry.retry(request, silent, self._runtime.now() + _with_drift(request).spec.lease_s)
 
@@ -263,9 +264,9 @@ class QuorumBackend:
         return answers.count(1) >= self._majority
 
     def change_loop(self) -> None:
-        """In another event loop: what is owed is owed there."""
+        """In another event loop: go on there."""
         self._release_retry.change_loop()
-        for server in {*self._servers, *self._aside}:
+        for server in {*self._servers, *self._background}:
             if isinstance(server, ChangesLoop):
                 server.change_loop()
 
@@ -274,7 +275,7 @@ class QuorumBackend:
 
     async def close(self) -> None:
         await self._release_retry.close(self.patience_s / CLOSING_PARTS)
-        for server in {*self._servers, *self._aside}:
+        for server in {*self._servers, *self._background}:
             await server.close()
 
 

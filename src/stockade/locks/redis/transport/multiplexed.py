@@ -175,7 +175,7 @@ class MultiplexedTransport:
             raise
         except TimeoutError as error:
             raise LockUnavailable.unsent(f"lock server {where}: no answer in time") from error
-        except ssl.SSLCertVerificationError as error:  # asking again would not change it
+        except ssl.SSLCertVerificationError as error:  # a repeat would not change it
             raise ServerError(f"{where}: its certificate is refused: {error.verify_message}") from error
         except OSError as error:
             raise LockUnavailable.unsent(f"lock server {where}: {error}") from error

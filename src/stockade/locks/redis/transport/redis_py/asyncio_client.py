@@ -173,7 +173,7 @@ def _forget(abandoned: dict[Any, set["asyncio.Task[Any]"]], key: Any, task: "asy
     if not abandoned[key]:
         del abandoned[key]
     if not task.cancelled():
-        task.exception()  # nobody waits for it any more; its withdrawal follows
+        task.exception()  # no caller reads it; its withdrawal follows
 
 
 def _leave_loop(client: Any, subscription: TaskSubscription | None) -> None:

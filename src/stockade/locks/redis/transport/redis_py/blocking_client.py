@@ -121,6 +121,8 @@ class ClientTransport:
             client = own_copy(self._theirs, asyncio=False)  # a small pool of theirs stays free for calls
             return await BlockingPubSub(client, on_message).subscribe(channel, limit_s)
 
+        if self._closed:
+            raise ProviderClosed()
         self._subscription.open(subscribe, on_reconnect, timeout_s)
 
     async def distrust(self) -> None:
