@@ -14,8 +14,8 @@ from stockade.locks.engine.manager import LockManager
 from stockade.locks.errors import LockTimeout
 
 LockT = TypeVar("LockT", bound="LockBase[Any]")
-MultiLeaseT = TypeVar("MultiLeaseT", bound="MultiLeaseBase[Any]")
 MultiLockT = TypeVar("MultiLockT", bound="MultiLockBase[Any]")
+HeldT = TypeVar("HeldT")
 
 
 class Detached(NamedTuple):
@@ -79,27 +79,12 @@ class LockBase(Generic[LeaseT]):
         lease = self.manager.held.of_caller(self.spec)
         return lease is not None and lease.alive
 
+    def timed_out(self, timeout: float | None) -> LockTimeout:
+        """The error of a wait that ended after `timeout` seconds."""
+        return LockTimeout(f"lock {self.name!r} was not granted within {timeout} s", self.name)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.spec.kind} {self.name!r}>"
-
-
-class HoldBase(Generic[LeaseT]):
-    """The context manager that `lock.hold(timeout=2)` returns."""
-
-    __slots__ = ("_lease", "_lock", "_timeout")
-
-    def __init__(self, lock: LockBase[LeaseT], timeout: float | None) -> None:
-        self._lock = lock
-        self._timeout = timeout
-        self._lease: LeaseT | None = None
-
-    def _granted(self, lease: LeaseT | None) -> LeaseT:
-        """Keep the lease until the end of the block; LockTimeout without one."""
-        if lease is None:
-            name = self._lock.name
-            raise LockTimeout(f"lock {name!r} was not granted within {self._timeout} s", name)
-        self._lease = lease
-        return lease
 
 
 class RWLockBase(Generic[LockT]):
@@ -139,21 +124,25 @@ class MultiLockBase(Generic[LeaseT]):
         self.manager = manager
         self.specs = specs
 
+    def timed_out(self, timeout: float | None) -> LockTimeout:
+        """The error of a wait that ended after `timeout` seconds."""
+        names = ", ".join(spec.name for spec in self.specs)
+        return LockTimeout(f"locks {names} were not granted within {timeout} s", names)
 
-class MultiHoldBase(Generic[MultiLeaseT, MultiLockT]):
-    """The context manager that `multi.hold(timeout=2)` returns."""
 
-    __slots__ = ("_leases", "_multi", "_timeout")
+class HoldBase(Generic[HeldT]):
+    """The context manager that `hold(timeout=2)` of a lock, or of several, returns."""
 
-    def __init__(self, multi: MultiLockT, timeout: float | None) -> None:
-        self._multi = multi
+    __slots__ = ("_held", "_lock", "_timeout")
+
+    def __init__(self, lock: Any, timeout: float | None) -> None:
+        self._lock = lock
         self._timeout = timeout
-        self._leases: MultiLeaseT | None = None
+        self._held: HeldT | None = None
 
-    def _granted(self, leases: MultiLeaseT | None) -> MultiLeaseT:
-        """Keep the leases until the end of the block; LockTimeout without them."""
-        if leases is None:
-            names = ", ".join(spec.name for spec in self._multi.specs)
-            raise LockTimeout(f"locks {names} were not granted within {self._timeout} s", names)
-        self._leases = leases
-        return leases
+    def _granted(self, held: HeldT | None) -> HeldT:
+        """Keep what was granted until the end of the block; LockTimeout if nothing was."""
+        if held is None:
+            raise self._lock.timed_out(self._timeout)
+        self._held = held
+        return held

@@ -48,7 +48,7 @@ async def test_a_move_leaves_no_round_behind(monkeypatch, leaves):
     )  # the first loop waits until it is woken
     thread = threading.Thread(target=lambda: asyncio.run(owe()))
     thread.start()
-    eventually(lambda: debts._wakeup is not None)
+    eventually(lambda: debts._job._wakeup is not None)
     debts.change_loop()  # the job of this loop begins after the next `await`
     thread.join(WAIT_S)
     assert paid == ([] if leaves else [first["loop"]])

@@ -12,7 +12,7 @@ the job makes its wake-up before it looks at the list.
 import math
 import weakref
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from stockade.locks.engine.background_job import BackgroundJob
 from stockade.locks.engine.lock_request import Backend, LockRequest
@@ -79,8 +79,7 @@ class Renewer(Generic[RenewableT]):
         self._release_holder = release_holder
         self._abandoned = abandoned
         self._entries: dict[str, _Entry[RenewableT]] = {}  # by owner id
-        self._job = BackgroundJob(runtime, "stockade-lock-renewal", self._run, needed=self._needed, wake=self._wake)
-        self._wakeup: Any = None
+        self._job = BackgroundJob(runtime, "stockade-lock-renewal", self._run, self._needed)
         self._wake_at = -math.inf  # the job looks at its list no later than this
         self._closed = False
 
@@ -97,7 +96,7 @@ class Renewer(Generic[RenewableT]):
                 self._job.start()
         elif due < self._wake_at:
             self._wake_at = due
-            self._wake()
+            self._job.wake()
 
     def remove(self, lease: Renewable) -> None:
         """Renew it no more."""
@@ -114,31 +113,18 @@ class Renewer(Generic[RenewableT]):
 
     def reset_in_child(self) -> None:
         """Start anew in the child of a fork."""
-        self._entries = {}
-        self._detach_job()
+        self._entries, self._wake_at = {}, -math.inf
+        self._job.reset_in_child()
 
     def change_loop(self) -> None:
         """Go on in another event loop, with the leases of the previous one."""
-        self._job.detach()
-        self._wake()  # in the previous loop, so that the job there ends
-        self._detach_job()
-        if self._needed():
-            self._runtime.call_later(0.0, self._job.start)
-
-    def _detach_job(self) -> None:
-        self._job.detach()
-        self._wakeup, self._wake_at = None, -math.inf
-
-    def _wake(self) -> None:
-        wakeup = self._wakeup
-        if wakeup is not None:
-            self._runtime.wake(wakeup)
+        self._wake_at = -math.inf
+        self._job.change_loop()
 
     async def close(self, timeout_s: float) -> None:
         """End the job and wait for its end, `timeout_s` seconds at most; a call that runs ends by itself."""
         self._closed = True
-        self._wake()
-        await self._job.join(timeout_s)
+        await self._job.close(timeout_s)
 
     async def _run(self, ticket: object) -> None:
         while self._job.is_current(ticket):
@@ -157,7 +143,7 @@ class Renewer(Generic[RenewableT]):
             await self._renew(due)
             return False
         planned, self._wake_at = self._wake_at, math.inf  # from here on every new lease wakes the job
-        wakeup = self._wakeup = runtime.new_wakeup()
+        wakeup = self._job.new_wakeup()
         if self._closed or not self._job.is_current(ticket):
             return True
         now = runtime.now()

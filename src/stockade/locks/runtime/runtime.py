@@ -58,7 +58,7 @@ class Runtime(Protocol):
         """Pause."""
         ...
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> Any:
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> Any:
         """Run this in the background; it ends by itself. Returns a handle for `is_running` and `join`."""
         ...
 
