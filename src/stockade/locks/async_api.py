@@ -142,7 +142,7 @@ class Lock(LockBase[Lease]):
 
     def hold(self, timeout: float | None = None) -> _Hold[Lease]:
         """`async with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
-        return _Hold(self, timeout)
+        return _Hold(self, (self.spec,), timeout)
 
     async def release(self) -> None:
         """Release what this task holds.
@@ -236,7 +236,7 @@ class MultiLock(MultiLockBase[Lease]):
 
     def hold(self, timeout: float | None = None) -> _Hold[MultiLease]:
         """`async with multi.hold(timeout=2) as leases`; raises LockTimeout after `timeout` seconds."""
-        return _Hold(self, timeout)
+        return _Hold(self, self.specs, timeout)
 
 
 class Provider(ProviderBase[Lease, Lock, RWLock, MultiLock]):

@@ -79,10 +79,6 @@ class LockBase(Generic[LeaseT]):
         lease = self.manager.held.of_caller(self.spec)
         return lease is not None and lease.alive
 
-    def timed_out(self, timeout: float | None) -> LockTimeout:
-        """The error of a wait that ended after `timeout` seconds."""
-        return LockTimeout(f"lock {self.name!r} was not granted within {timeout} s", self.name)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.spec.kind} {self.name!r}>"
 
@@ -124,25 +120,23 @@ class MultiLockBase(Generic[LeaseT]):
         self.manager = manager
         self.specs = specs
 
-    def timed_out(self, timeout: float | None) -> LockTimeout:
-        """The error of a wait that ended after `timeout` seconds."""
-        names = ", ".join(spec.name for spec in self.specs)
-        return LockTimeout(f"locks {names} were not granted within {timeout} s", names)
-
 
 class HoldBase(Generic[HeldT]):
     """The context manager that `hold(timeout=2)` of a lock, or of several, returns."""
 
-    __slots__ = ("_held", "_lock", "_timeout")
+    __slots__ = ("_held", "_lock", "_specs", "_timeout")
 
-    def __init__(self, lock: Any, timeout: float | None) -> None:
+    def __init__(self, lock: Any, specs: tuple[Spec, ...], timeout: float | None) -> None:
         self._lock = lock
+        self._specs = specs
         self._timeout = timeout
         self._held: HeldT | None = None
 
     def _granted(self, held: HeldT | None) -> HeldT:
         """Keep what was granted until the end of the block; LockTimeout if nothing was."""
         if held is None:
-            raise self._lock.timed_out(self._timeout)
+            names = ", ".join(spec.name for spec in self._specs)
+            what = f"lock {names!r} was" if len(self._specs) == 1 else f"locks {names} were"
+            raise LockTimeout(f"{what} not granted within {self._timeout} s", names)
         self._held = held
         return held

@@ -102,7 +102,7 @@ class Lock(LockBase[Lease]):
 
     def hold(self, timeout: float | None = None) -> _Hold[Lease]:
         """`with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
-        return _Hold(self, timeout)
+        return _Hold(self, (self.spec,), timeout)
 
     def release(self) -> None:
         """Release what this thread holds.
@@ -189,7 +189,7 @@ class MultiLock(MultiLockBase[Lease]):
 
     def hold(self, timeout: float | None = None) -> _Hold[MultiLease]:
         """`with multi.hold(timeout=2) as leases`; raises LockTimeout after `timeout` seconds."""
-        return _Hold(self, timeout)
+        return _Hold(self, self.specs, timeout)
 
 
 async def _exit_one(lease: Lease, error: BaseException | None, *, silent: bool) -> bool:
