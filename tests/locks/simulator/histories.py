@@ -105,7 +105,7 @@ class History:
                 continue
             finally:
                 if not self.kind.pauses and runtime.now() - started > limit_s + 0.5:
-                    raise Broken(f"waited {port.now() - started:.2f} s of {limit_s} s")
+                    raise Broken(f"waited {runtime.now() - started:.2f} s of {limit_s} s")
             if lease is not None:
                 self.leases.append(lease)
                 await self.add_one(manager, runtime, lease)

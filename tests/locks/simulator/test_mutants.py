@@ -199,10 +199,8 @@ def waited_behind_a_stopped_one():
     """Seconds that a waiter waits after a release, behind one whose process was stopped long before."""
     sim, network = Sim(1), SimNetwork(SimRedis(), Weather())
     runtimes = [SimRuntime(sim, SimProcess(f"p{number}")) for number in range(3)]
-    managers = [
-        LockManager(runtime, RedisBackend(runtime, SimTransport(runtime, network), TUNING), Lease)
-        for runtime in runtimes
-    ]
+    backends = [RedisBackend(each, SimTransport(each, network), TUNING) for each in runtimes]
+    managers = [LockManager(*each, Lease) for each in zip(runtimes, backends, strict=True)]
     spec = Spec("a", lease_s=5.0, renew=True)
     first = sim.start(runtimes[0].home, managers[0].acquire(spec, 30.0))
     sim.run(0.1)
