@@ -12,8 +12,7 @@ from stockade.core import Busy
 from stockade.locks import RedisLocks
 from stockade.locks.aio import RedisLocks as AioRedisLocks
 from stockade.shop.config.load import load_settings
-from stockade.store import Database, SqlStore
-from stockade.store.schema.migrate import migrate
+from stockade.store import STORE_SCHEMA, Database, SqlStore
 from stockade.strategies.options import Options
 from tests.docs.blocks import blocks, program
 from tests.store.conftest import soon
@@ -99,7 +98,7 @@ async def test_the_new_strategy_is_right_and_bounded(database_url):
     page = program("how-to/add-a-strategy.md", name="strategy_page")
     database = await Database.open(database_url)
     try:
-        await migrate(database)
+        await STORE_SCHEMA.migrate(database)
         await database.transaction(seats.own.create_all, deadline=soon(20))
         strategy = page.SingleFile(SqlStore(database, [seats.SEATS]), Options(wait_s=10))
         await strategy.start()

@@ -1,4 +1,4 @@
-"""A business operation as a value: which rows it touches, and a pure function that decides."""
+"""A business operation as a value: the rows that it needs, and a pure function that decides."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias
@@ -10,12 +10,12 @@ Rows: TypeAlias = Mapping[Key, Row]
 
 
 class Command(Protocol):
-    """What every command offers; implementations are frozen dataclasses.
+    """The interface of every command; implementations are frozen dataclasses.
 
     Attributes:
         name: the operation, e.g. `place_order`; part of the outbox and the metrics.
         strategy_group: commands of one group run under one strategy; the shop has `stock` and `points`.
-        request_id: 32 hex digits; the same id is carried out once. Public ids derive from it.
+        request_id: 32 hex digits; a command with the same id is carried out once. Public ids derive from it.
         fingerprint: hash of the canonical content; the same id with another fingerprint is refused.
         now_ms: the caller's wall clock in milliseconds since 1970, so that `decide` needs no clock.
         keys: the rows to load, in any order and possibly repeated (the store sorts and deduplicates).
@@ -40,7 +40,7 @@ class Command(Protocol):
 
 
 class WithExtraKeys:
-    """A command with more keys than it named itself: those it asked for when it was decided."""
+    """A command with more keys than it named itself: those that its decision needed."""
 
     def __init__(self, command: Command, keys: Iterable[tuple[str, str]]) -> None:
         self.command = command

@@ -273,7 +273,7 @@ def test_refused_while_the_first_loop_is_in_use(request, kind, what):
             return await locks.lock("a", on_lost="ignore", lease_s=20).acquire(timeout=3)
         held = await blocker.lock("a", on_lost="ignore", lease_s=20).acquire(timeout=3)
         waiter = asyncio.create_task(locks.lock("a", lease_s=20).acquire(timeout=8))
-        await eventually(lambda: locks.manager._calls.under_way)
+        await eventually(lambda: locks.manager.calls.count.running)
         return held, waiter
 
     async def end(held):

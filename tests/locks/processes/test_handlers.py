@@ -99,9 +99,9 @@ def over_redis(url):
     """Locks on a server: nothing is left held, renewed or waited for."""
     locks = sync.RedisLocks(url)
     served = storm(visits(locks, ("a", "b")))
-    leases, waits = len(locks.manager.renewer._leases), len(locks.backend._waiters._waiters)
+    leases, waits = len(locks.manager.renewer._entries), len(locks.backend._waiters._waiters)
     locks.close()
-    return served, leases + waits + len(locks.manager._held)
+    return served, leases + waits + len(locks.manager.held.all())
 
 
 def test_a_storm_on_locks_in_memory():

@@ -72,7 +72,7 @@ def jobs():
     names = [thread.name for thread in threading.enumerate()]
     with contextlib.suppress(RuntimeError):  # no loop: the sync face alone
         names += [task.get_name() for task in asyncio.all_tasks()]
-    return [name for name in names if name == "stockade-lock-debts"]
+    return [name for name in names if name == "stockade-lock-release-retry"]
 
 
 @contextlib.contextmanager
@@ -273,7 +273,7 @@ def test_a_dead_minority_costs_what_it_did(redis_server, monkeypatch, how):
         three[0].kill() if how == "killed" else three[0].pause()
         for _ in range(3):
             assert calls_of(ours, calls) == calls_of(plain, calls)
-        assert jobs() == ["stockade-lock-debts"]
+        assert jobs() == ["stockade-lock-release-retry"]
         eventually_sync(lambda: not jobs())
         started = time.monotonic()
     assert time.monotonic() - started < 0.5

@@ -129,7 +129,7 @@ class History:
             raise
         finally:
             with contextlib.suppress(LockError):
-                await manager.leave(lease, error)
+                await manager.releaser.exit(lease, error)
 
     def look(self) -> None:
         """Count those who believe to hold."""

@@ -11,7 +11,7 @@ import operator
 
 import pytest
 
-from stockade.locks import LockUnavailable, aio, async_api
+from stockade.locks import LockUnavailable, aio, provider_base
 from stockade.locks.async_api import Lease
 from stockade.locks.engine.lock_request import Grant, Spec
 from stockade.locks.engine.manager import LockManager
@@ -146,13 +146,13 @@ def test_mutant_a_renewal_that_outlives_the_release(monkeypatch):
 def test_mutant_a_renewal_that_ends_at_its_first_error(monkeypatch):
     """A renewal that gives up after one lost call loses leases that a second try would keep (python-redis-lock)."""
     kind = Kind(weather=Weather(lose_reply=0.2), hold_s=2.5, limits_s=(20.0,), turns=1)
-    ours, again_soon = played(kind, "added"), Renewer._again_soon
+    ours, retry_soon = played(kind, "added"), Renewer._retry_soon
 
     def give_up(self, lease, why):
-        again_soon(self, lease, why)
-        lease.due = lease.deadline
+        retry_soon(self, lease, why)
+        self._entries[lease.token].due = lease.deadline
 
-    monkeypatch.setattr(Renewer, "_again_soon", give_up)
+    monkeypatch.setattr(Renewer, "_retry_soon", give_up)
     assert played(kind, "added") < 0.95 * ours
 
 
@@ -176,7 +176,7 @@ async def opposite_orders():
 async def test_mutant_several_locks_in_the_callers_order(monkeypatch):
     """In the caller's order two wait for each other until their time is up; sorted they never do (the control)."""
     assert await opposite_orders() == [True, True]
-    monkeypatch.setattr(async_api, "in_order", tuple)
+    monkeypatch.setattr(provider_base, "in_order", tuple)
     assert False in await opposite_orders()
 
 

@@ -41,7 +41,7 @@ class World:
         self.tasks[0].cancel_at = cancel_turn
 
     def note(self, name, job):
-        if name == "stockade-lock-debts":
+        if name == "stockade-lock-release-retry":
             self.jobs.append(job)
         return job
 
@@ -65,7 +65,7 @@ class World:
                 raise
             finally:
                 self.inside -= 1
-                await manager.leave(lease, error)
+                await manager.releaser.exit(lease, error)
 
     def run(self):
         """Play it; who is left on the servers long before a lease ends."""
@@ -220,7 +220,7 @@ def test_a_refusal_is_an_answer(caplog):
         shop.asked.append(server)
         raise LockError("WRONGTYPE")
 
-    shop.debts._pay = refuse
+    shop.debts._release = refuse
     shop.owe("p.1", ["A"], 30.0)
     assert shop.run(60.0) == ["A"]
     assert "WRONGTYPE" in caplog.text

@@ -116,12 +116,12 @@ def test_mutant_repeat_that_does_not_renew():
 
 def test_mutant_lease_counted_from_the_answer(monkeypatch):
     """A lease counted from the answer, not from before the question, lets two believe."""
-    keep = LockManager._keep
+    hold = LockManager._hold
 
     def late(self, ask, granted, me):
-        return keep(self, ask, replace(granted, valid_until=self.port.now() + ask.spec.lease_s), me)
+        return hold(self, ask, replace(granted, valid_until=self.runtime.now() + ask.spec.lease_s), me)
 
-    monkeypatch.setattr(LockManager, "_keep", late)
+    monkeypatch.setattr(LockManager, "_hold", late)
     weather = Weather(latency_s=0.2, lose_notice=0.3)
     assert broken(Kind(pauses=True, weather=weather, clients=4), seeds=3000)
 

@@ -3,10 +3,6 @@
 import pytest
 from alembic import op
 from sqlalchemy import inspect, text
-<<<<<<<< HEAD:tests/store/schema/test_schema_histories.py
-========
-from tests.store.schema.test_schema import shape
->>>>>>>> store:tests/store/schema/test_histories.py
 
 from stockade.core import Guard, NotSupported
 from stockade.shop.migrations import SCHEMA, SHOP

@@ -106,11 +106,6 @@ def _check_url(text: str) -> None:
         raise LabError("a database in memory cannot be shared with the lab: name a file, e.g. sqlite:////tmp/lab.db")
 
 
-async def _migrate(control: Database) -> None:
-    if not await SCHEMA.is_current(control):
-        await SCHEMA.migrate(control)
-
-
 @asynccontextmanager
 async def _opened(url: str, *, private: bool) -> AsyncIterator[TargetDatabase]:
     try:
@@ -120,8 +115,8 @@ async def _opened(url: str, *, private: bool) -> AsyncIterator[TargetDatabase]:
     try:
         if private:
             await control.transaction(SCHEMA.create, deadline=time.monotonic() + CREATE_WAIT_S)
-        else:
-            await _migrate(control)
+        elif not await SCHEMA.is_current(control):
+            await SCHEMA.migrate(control)
         yield TargetDatabase(url, control, private)
     finally:
         await control.close()

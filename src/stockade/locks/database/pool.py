@@ -18,9 +18,9 @@ from typing import Any
 from stockade.locks.database import fork
 from stockade.locks.database.dialect import LockDialect
 from stockade.locks.database.session import Session, unavailable
-from stockade.locks.engine.identity import reset_after_fork
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.runtime import leftover
+from stockade.locks.runtime.identity import reset_after_fork
 
 POLL_S = 0.05  # how often a name without a seat is tried
 POLLS_A_SECOND = 500.0  # of all names without a seat together

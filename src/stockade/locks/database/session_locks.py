@@ -118,7 +118,7 @@ class SessionLocks:
             await asyncio.wait({waiter.future}, timeout=wait_s)
         if waiter.future.done() or queue.taken:
             return
-        end = waiter.deadline + GRACE_S if waiter.deadline > -math.inf else waiter.began + self._patience_s
+        end = waiter.deadline + GRACE_S if waiter.request.blocking else waiter.began + self._patience_s
         await asyncio.wait({waiter.future}, timeout=max(end - time.monotonic(), ANSWER_LEAST_S))
         if not waiter.future.done():
             raise self._no_answer(time.monotonic() - waiter.began, queue.name)

@@ -60,7 +60,7 @@ class RedisLocks(sync_api.Provider):
 
     def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
-        return run(self.manager.call(self._redis.scan(max_keys)))
+        return run(self.manager.calls.run(self._redis.scan(max_keys)))
 
 
 class AioRedisLocks(async_api.Provider):
@@ -84,7 +84,7 @@ class AioRedisLocks(async_api.Provider):
 
     async def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
-        return await self.manager.call(self._redis.scan(max_keys))
+        return await self.manager.calls.run(self._redis.scan(max_keys))
 
 
 class QuorumLocks(sync_api.Provider):

@@ -14,7 +14,6 @@ from typing import Any
 from stockade.core import NotSupported
 from stockade.locks.engine.lock_request import (
     CLOSING_PARTS,
-    TRY_ONCE_S,
     ChangesLoop,
     Grant,
     Kind,
@@ -120,14 +119,15 @@ class QuorumBackend:
     async def acquire(self, request: LockRequest, deadline: float) -> Grant | None:
         if request.spec.kind != "lock":
             raise NotSupported("a quorum has mutexes only; read/write locks and semaphores need one Redis server")
+        limit = deadline if request.blocking else math.inf
         if self._release_retry.is_pending(request.owner_id):
-            await self._release_retry.cancel(request.owner_id, max(self._end(deadline) - self._runtime.now(), 0.0))
+            await self._release_retry.cancel(request.owner_id, max(self._end(limit) - self._runtime.now(), 0.0))
         give_up = min(deadline, self._runtime.now() + self.patience_s)
         try:
             while True:
                 silent: LockUnavailable | None = None
                 try:
-                    granted = await self._try(request, self._end(deadline))
+                    granted = await self._try(request, self._end(limit))
                 except LockUnavailable as error:
                     granted, silent = None, error
                 if granted is not None:
@@ -146,13 +146,12 @@ class QuorumBackend:
                 pause_s = _SILENT_PAUSE_S if silent is not None else self._tuning.spin_s
                 await self._runtime.sleep(min(pause_s * random.uniform(0.5, 3.0), deadline - now))
         except BaseException:
-            self._runtime.run_to_end(self._give_back(request, self._runtime.now() + _WITHDRAW_S))
+            self._runtime.run_to_end(self._release_last(request, self._runtime.now() + _WITHDRAW_S))
             raise
 
-    def _end(self, deadline: float = TRY_ONCE_S) -> float:
-        """The end of a call: its deadline, if it has one, or the end of `bound_s`."""
-        end = self._runtime.now() + self._tuning.bound_s
-        return end if deadline == TRY_ONCE_S else min(deadline, end)
+    def _end(self, deadline: float = math.inf) -> float:
+        """When to give up: at the deadline, if the call has a time limit of its own, or when patience ends."""
+        return min(deadline, self._runtime.now() + self._tuning.bound_s)
 
     async def _try(self, request: LockRequest, end: float) -> Grant | None:
         """One round: majority, validity, and the token written back before it is believed.
@@ -198,15 +197,15 @@ class QuorumBackend:
     async def _release_at(self, server: Server, request: LockRequest, timeout_s: float) -> Any:
         return await self._ask(server, _RELEASE, request, (0, 0), self._runtime.now() + timeout_s)
 
-    async def _give_back(self, request: LockRequest, end: float) -> list[Any]:
+    async def _release_last(self, request: LockRequest, end: float) -> list[Any]:
         """The last release of a request; a server that does not answer gets it again in the background."""
         with self._release_retry.sending(request.owner_id):
             answers = await self._release_all(request, end)
             self._retry_release(request, answers)
         return answers
 
-    async def give_back(self, request: LockRequest) -> None:
-        await self._give_back(request, self._runtime.now() + _WITHDRAW_S)
+    async def release_briefly(self, request: LockRequest) -> None:
+        await self._release_last(request, self._runtime.now() + _WITHDRAW_S)
 
     def release_later(self, request: LockRequest) -> None:
         self._retry_release(request, [None] * len(self._servers))
@@ -218,7 +217,7 @@ class QuorumBackend:
         self._release_retry.retry(request, silent, self._runtime.now() + _with_drift(request).spec.lease_s)
 
     async def release(self, request: LockRequest) -> bool:
-        answers = self._known(await self._give_back(request, self._end()))
+        answers = self._known(await self._release_last(request, self._end()))
         ones, unknown = answers.count(1), answers.count(None)
         if ones < self._majority <= ones + unknown:
             raise LockUnavailable("no majority of the lock servers answers; they are asked again", request.spec.name)

@@ -207,7 +207,7 @@ class Database:
         left_s = deadline - time.monotonic()
         if left_s <= 0:  # here every attempt passes, so here every retry ends
             raise Busy("the deadline was over before a transaction began")
-        if not queue.locked():  # first in, first out: not locked means that nobody waits
+        if not queue.locked():  # first in, first out: not locked means an empty queue
             await queue.acquire()
             return
         self.waiting += 1

@@ -132,7 +132,7 @@ def _advisory_name(name: str, database: str) -> str:
 
 
 def _fits(table: Table, name: str) -> bool:
-    """Whether JSON_TABLE can carry the column: it cuts what is longer than the type that it was told."""
+    """Whether JSON_TABLE can carry the column: it cuts a value that is longer than the type in its COLUMNS."""
     type_ = table.c[name.removesuffix("_")].type
     return isinstance(type_, BigInteger | Integer) or bool(getattr(type_, "length", None))
 

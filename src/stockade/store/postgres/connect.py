@@ -71,7 +71,7 @@ def _pool(url: URL, address: PostgresAddress, size: int, settings: Mapping[str, 
         return Pool(url, link, size, **options)
     pool = Pool(url, link, size, WITHOUT_NAMES, **options)
     for name in ("setup_asyncpg_json_codec", "setup_asyncpg_jsonb_codec"):
-        # asks the server for the types outside of a transaction; no table of ours has such a column
+        # queries the server for the types outside of a transaction; no table of ours has such a column
         setattr(pool.engine.sync_engine.dialect, name, _nothing)
     return pool
 

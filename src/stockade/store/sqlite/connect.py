@@ -16,7 +16,7 @@ from stockade.store.engine.place import Place
 from stockade.store.sqlite.dialect import SqliteDialect
 
 OPEN_WAIT_S = 5.0  # how long the first use of a file waits for others that have it, whatever its own deadline
-_PAUSE_S = 0.005  # between two tries to turn a file to WAL
+_PAUSE_S = 0.005  # between two attempts to switch a file to WAL
 
 
 def make_engine(url: URL, begin: str) -> Engine:
@@ -26,7 +26,7 @@ def make_engine(url: URL, begin: str) -> Engine:
     @event.listens_for(engine, "connect")
     def on_connect(driver: Any, _record: Any) -> None:
         driver.isolation_level = None  # the driver's own BEGIN is deferred, and fails instead of waiting
-        _turn_to_wal(driver)
+        _switch_to_wal(driver)
         driver.execute(f"PRAGMA busy_timeout = {int(OPEN_WAIT_S * 1000)}")
         driver.execute("PRAGMA synchronous = FULL")
         driver.execute("PRAGMA foreign_keys = ON")
@@ -38,7 +38,7 @@ def make_engine(url: URL, begin: str) -> Engine:
     return engine
 
 
-def _turn_to_wal(driver: Any) -> None:
+def _switch_to_wal(driver: Any) -> None:
     """Write ahead from now on. While another is writing SQLite refuses that at once, whatever the `busy_timeout`:
     workers that open a new file together would fail. For readers, and for a commit under way, it does wait."""
     deadline = time.monotonic() + OPEN_WAIT_S

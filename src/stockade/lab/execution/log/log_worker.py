@@ -49,10 +49,8 @@ class LogWorker:
         """
         if self._task.done():
             self._task.result()
-        stats = self._worker.stats
-        return LogWorkerProgress(
-            self._worker.partitions, stats.decided, stats.batches, Stats(**self._worker.store_stats.as_dict())
-        )
+        done, store_stats = self._worker.stats, Stats(**self._worker.store_stats.as_dict())
+        return LogWorkerProgress(self._worker.partitions, done.decided, done.batches, store_stats)
 
 
 @asynccontextmanager

@@ -17,13 +17,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from stockade.locks.engine.identity import reset_after_fork
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.address import Address, load_hiredis
 from stockade.locks.redis.transport.replies import is_stale, refused_subscription
 from stockade.locks.redis.transport.sockets import FRESH_S, IDLE_S, Socket
 from stockade.locks.redis.transport.subscription import ThreadSubscription
 from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
+from stockade.locks.runtime.identity import reset_after_fork
 from stockade.locks.runtime.runtime import ServerError
 
 _WOKEN_AT_ONCE = 2
