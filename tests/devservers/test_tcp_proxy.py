@@ -89,11 +89,10 @@ async def test_a_server_that_is_not_there_is_a_connection_cut():
 
 
 async def test_it_changes_and_delays_what_the_server_sends():
-    """The client receives the edited answer, not before the delay, and both directions are counted."""
+    """The client receives the edited answer, and not before the delay."""
     async with speaking(b"a") as target, TcpProxy(target, edit=bytes.upper, delay_s=SILENCE_S) as proxy:
         connection = await asyncio.open_connection(HOST, proxy.port)
         began_s = asyncio.get_running_loop().time()
         assert await ask(connection) == b"A"
         assert asyncio.get_running_loop().time() - began_s >= SILENCE_S
-        assert proxy.passed == 2
         connection[1].close()

@@ -19,15 +19,11 @@ class TcpProxy:
         target: the port that it leads to.
         edit: changes what the server sends before the client receives it.
         delay_s: how much later the client receives it, in seconds.
-
-    Attributes:
-        passed: bytes that have passed, in both directions.
     """
 
     def __init__(self, target: int, *, edit: Callable[[bytes], bytes] | None = None, delay_s: float = 0.0) -> None:
         self.target, self.edit, self.delay_s = target, edit, delay_s
         self.passing = True
-        self.passed = 0
         self.ends: set[_End] = set()
         self._server: asyncio.Server | None = None
 
@@ -87,7 +83,6 @@ class _End(asyncio.Protocol):
         if self.other is None:
             self._early += data  # one piece at most: reading is paused, but uvloop may have begun before
         elif self._proxy.passing:
-            self._proxy.passed += len(data)
             self._forward(data)
 
     def _forward(self, data: bytes) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from stockade import locks as sync
 from stockade.core import NotSupported
+from stockade.devservers.tcp_proxy import TcpProxy
 from stockade.locks import aio
 from stockade.locks.database.postgres import PostgresLockDialect
-from tests.locks.relay import relay
 
 pytestmark = pytest.mark.postgres
 # what a pooler does with a parameter at the start of a session that it does not know
@@ -90,7 +90,7 @@ async def test_a_session_that_changes_under_a_holder_is_a_loss(postgres_url, req
             data = data.replace(number, other)
         return data
 
-    async with relay(urlsplit(postgres_url).port, other_session) as pooler:
+    async with TcpProxy(urlsplit(postgres_url).port, edit=other_session) as pooler:
         url = through(postgres_url, pooler.port)
         async with aio.PostgresLocks(url, prefix=request.node.name, lease_s=0.6) as locks:
             lease = await locks.lock("a", on_lost="ignore").acquire(timeout=5)

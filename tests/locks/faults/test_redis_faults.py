@@ -15,9 +15,9 @@ import pytest
 import redis
 
 from stockade import locks as sync
+from stockade.devservers.tcp_proxy import TcpProxy
 from stockade.locks import LockLost, LockUnavailable, RedisTuning, aio
 from tests.locks.harness import TaskActor, ThreadActor, eventually, work_for, work_for_ever
-from tests.locks.relay import relay
 
 pytestmark = pytest.mark.redis
 LONG_S = 30.0
@@ -302,7 +302,7 @@ async def test_slow_replies(redis_url, server):
 @pytest.mark.parametrize("late_s", [0.03, 0.4])
 async def test_late_replies(redis_url, server, late_s):
     """Every reply, and every notice, comes late, or later than a call may take: none is in with another, none waits."""
-    async with relay(urlsplit(redis_url).port, late_s=late_s) as slow:
+    async with TcpProxy(urlsplit(redis_url).port, delay_s=late_s) as slow:
         url = f"redis://127.0.0.1:{slow.port}"
         async with aio.RedisLocks(url, RedisTuning(call_s=0.2, patience_s=0.5), lease_s=2) as locks:
             if late_s < 0.2:
