@@ -28,9 +28,8 @@ from benchmarks.harness import Loop, Pace
 from benchmarks.ours import strategy_on
 from stockade.devservers import Server, Servers
 from stockade.shop.audit import LongAudit
+from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
-from stockade.store.schema.migrate import migrate
-from stockade.store.schema.tables import metadata
 
 SQLITE_ORDERS = 200_000
 WAIT_S = 3_600.0
@@ -48,12 +47,12 @@ def run_all(statements: list[str], conn: Connection) -> None:
 
 def analysing(kind: str) -> list[str]:
     """What makes statistics."""
-    return [f"ANALYZE TABLE {', '.join(metadata.tables)}"] if kind == "mariadb" else ["ANALYZE"]
+    return [f"ANALYZE TABLE {', '.join(each.name for each in SCHEMA.tables)}"] if kind == "mariadb" else ["ANALYZE"]
 
 
 def unlearned(kind: str) -> list[str]:
     """What keeps the server from making statistics by itself."""
-    return [f"ALTER TABLE {name} STATS_AUTO_RECALC = 0" for name in metadata.tables] if kind == "mariadb" else []
+    return [f"ALTER TABLE {each.name} STATS_AUTO_RECALC = 0" for each in SCHEMA.tables] if kind == "mariadb" else []
 
 
 def resident_mb(server: int | None) -> float:
@@ -117,7 +116,7 @@ async def measure(kind: str, orders: int) -> None:
             url, server = started.url, started.pid
         database = await Database.open(url, pool_size=2, wait_s=WAIT_S)
         stack.push_async_callback(database.close)
-        await migrate(database)
+        await SCHEMA.migrate(database)
         deadline = time.monotonic() + WAIT_S
         await database.transaction(partial(run_all, unlearned(kind)), deadline=deadline)
         began_s = time.monotonic()

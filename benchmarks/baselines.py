@@ -20,7 +20,7 @@ from benchmarks.ours import POOL, WAIT_S
 from stockade.core import Accepted, Backoff, JsonValue
 from stockade.shop.model import constants
 from stockade.store.transaction.codec import encode_body, encode_outcome
-from stockade.store.transaction.decide import part_of
+from stockade.store.transaction.outbox_events import partition_of
 
 KNOWN = "SELECT fingerprint, outcome FROM requests WHERE id = $1"
 READ_SKU = "SELECT product_id, price, on_hand, reserved, version FROM skus WHERE id = $1"
@@ -41,7 +41,7 @@ ADD_ENTRY = (
     "VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $3, $9)"
 )
 ADD_EVENT = "INSERT INTO outbox (request_id, seq, kind, key, body, created_ms, part) VALUES ($1, 0, $2, $3, $4, $5, $6)"
-PART = part_of(f"stock:{HOT}")
+PART = partition_of(f"stock:{HOT}")
 EMPTY_CART = "DELETE FROM cart_items WHERE user_id = $1 AND sku_id = $2"
 SET_ACCOUNT = "UPDATE point_accounts SET balance = $2, version = $3, stamp = $4 WHERE id = $1"
 SET_SKU = "UPDATE skus SET on_hand = $2, version = $3, stamp = $4 WHERE id = $1"

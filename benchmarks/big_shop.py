@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from stockade.store.transaction.decide import OUTBOX_PARTS
+from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
 KINDS = 10  # 0 reserved, 1 paid and cancelled, 2 expired, 3 reserved and paid later, 4 to 9 paid at once
 PRICE = 10
@@ -120,7 +120,7 @@ class _Words:
         self.nth_of_user = self.divided("n", KINDS * self.users)
         self.at_ms = f"{BEGAN_MS} + CAST(n AS {'signed' if 'DIV' in spelling.divide else 'bigint'}) * {SPACING_MS}"
         self.order, self.step = self.id("a"), self.id("b")
-        self.part = f"n % {OUTBOX_PARTS}"
+        self.part = f"n % {OUTBOX_PARTITIONS}"
 
     def id(self, prefix: str, number: str = "n") -> str:
         """A request id of 32 digits; ids of one prefix grow with the number."""

@@ -14,12 +14,13 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, func, select, text, true
 
 from stockade.devservers import Server, Servers
+from stockade.shop.migrations import SCHEMA
+from stockade.shop.model import tables
 from stockade.shop.model.constants import ORDER_PLACED, POINTS
 from stockade.shop.model.ids import TIME_DIGITS, new_request_id
 from stockade.store import Database
 from stockade.store.postgres.dialect import POINT_LOOKUPS
-from stockade.store.schema import tables
-from stockade.store.schema.migrate import migrate
+from stockade.store.schema import tables as store_tables
 
 HOT = "hot-sku"
 PRODUCT = "hot-product"
@@ -185,11 +186,11 @@ def _sums(connection: Connection) -> Sums:
     (available,) = ask(total(tables.skus.c.on_hand - tables.skus.c.reserved))
     (balance,) = ask(total(tables.point_accounts.c.balance))
     placed, totals = ask(count(orders.id), total(orders.total))
-    (requests,) = ask(count(tables.requests.c.id))
+    (requests,) = ask(count(store_tables.requests.c.id))
     line_count, units = ask(count(lines.line), total(lines.quantity))
     paid, amounts = ask(count(payments.id), total(payments.amount))
-    (entries,) = ask(count(tables.ledger.c.kind))
-    (events,) = ask(count(tables.outbox.c.id), where=tables.outbox.c.kind == ORDER_PLACED)
+    (entries,) = ask(count(store_tables.ledger.c.kind))
+    (events,) = ask(count(store_tables.outbox.c.id), where=store_tables.outbox.c.kind == ORDER_PLACED)
     return Sums(available, balance, placed, requests, line_count, units, totals, paid, amounts, entries, events)
 
 
@@ -274,7 +275,7 @@ async def open_ground(
         server = start(durable=True, max_connections=max_connections, **SERVER_SETTINGS[kind])
         database = await Database.open(server.url, pool_size=1, wait_s=ANSWER_S)
         try:
-            await migrate(database)
+            await SCHEMA.migrate(database)
             for statement in earlier:
                 await database.transaction(partial(_execute, statement), deadline=time.monotonic() + ANSWER_S)
             before = await database.read(fill_log, timeout_s=ANSWER_S) if kind == "postgres" else 0

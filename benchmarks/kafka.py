@@ -34,10 +34,10 @@ from benchmarks.report import Measured, Ratio
 from benchmarks.reserved import reserve
 from stockade.core import Guard
 from stockade.devservers import KafkaCluster, Servers
+from stockade.kafka.admin import read_topic
 from stockade.kafka.options import KafkaOptions
-from stockade.kafka.topics import read_topic
 from stockade.shop.commands import CreateProduct, NewSku, OrderLine, PlaceOrder
-from stockade.shop.model.command_codec import encode_command
+from stockade.shop.model.command_codec import COMMAND_CODEC
 from stockade.shop.model.constants import LATER
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
@@ -99,7 +99,7 @@ class Logged:
     async def running(self, ground: Ground) -> AsyncIterator[tuple[Kafka, list[int]]]:
         """The strategy and the ids of its worker processes."""
         topic = f"bench.{uuid4().hex[:8]}"
-        log = KafkaOptions(encode_command, self.cluster.url, topic, self.partitions, group=topic)
+        log = KafkaOptions(COMMAND_CODEC, self.cluster.url, topic, self.partitions, group=topic)
         async with AsyncExitStack() as stack:
             database = await Database.open(ground.url, pool_size=1)
             stack.push_async_callback(database.close)

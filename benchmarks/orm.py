@@ -16,8 +16,8 @@ from benchmarks.baselines import PART, Seen, told
 from benchmarks.ground import FINGERPRINT, HOT, PLANS, Buy, Ground
 from benchmarks.harness import Loop
 from benchmarks.ours import WAIT_S
-from stockade.shop.model import constants
-from stockade.store.schema import tables
+from stockade.shop.model import constants, tables
+from stockade.store.schema import tables as store_tables
 
 
 class Base(DeclarativeBase):
@@ -29,7 +29,7 @@ class Base(DeclarativeBase):
 class Request(Base):
     """A request that was carried out."""
 
-    __table__ = tables.requests
+    __table__ = store_tables.requests
 
 
 class Sku(Base):
@@ -75,13 +75,13 @@ class Order(Base):
 class Entry(Base):
     """A ledger entry."""
 
-    __table__ = tables.ledger
+    __table__ = store_tables.ledger
 
 
 class Event(Base):
     """An event to publish."""
 
-    __table__ = tables.outbox
+    __table__ = store_tables.outbox
 
 
 cart = tables.cart_items.c

@@ -1,6 +1,6 @@
 """What a fault costs those who wait for a fair lock: the figures that the tests only bound, with the usual tuning.
 
-Neighbours: `__main__.py` (prints them), `tests/locks/test_redis_faults.py` (what must hold).
+Neighbours: `__main__.py` (prints them), `tests/locks/faults/test_redis_faults.py` (what must hold).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from benchmarks.locks.contenders import ours
 from benchmarks.locks.runs import contended_tasks
 from stockade.locks import RedisTuning, aio
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
-from stockade.locks.redis.transport.transport import Gap, Heard
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
 
 PATIENCE_S = 10.0
 HOLDER = "print('there')\nlocks.lock('a', lease_s=0.5).acquire()\nprint('held')\nsys.stdin.read()"
@@ -88,10 +88,12 @@ async def after_lost_notice(url: str, server: Any) -> float:
     """Milliseconds from a release whose notice is lost until the waiter is in."""
     listen = MultiplexedTransport.listen
 
-    async def deaf(self: MultiplexedTransport, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
-        await listen(self, channel, lambda message: None, gap, timeout_s)
+    async def lose(
+        self: MultiplexedTransport, channel: str, on_message: OnMessage, on_reconnect: OnReconnect, timeout_s: float
+    ) -> None:
+        await listen(self, channel, lambda message: None, on_reconnect, timeout_s)
 
-    with patch.object(MultiplexedTransport, "listen", deaf):
+    with patch.object(MultiplexedTransport, "listen", lose):
         async with aio.RedisLocks(url) as locks:
             held = await locks.lock("a").acquire()
             waiter = asyncio.create_task(locks.lock("a").acquire())

@@ -12,9 +12,9 @@ from stockade.shop.audit import audit, summary
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
 from stockade.shop.demo import create_demo
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.tokens import Tokens
 from stockade.store import Database
-from stockade.store.schema.migrate import migrate
 
 READY_LIMIT_S = 60
 STOP_LIMIT_S = 30
@@ -37,7 +37,7 @@ def stockade(folder, *words, **settings):
 
 async def prepared(url, **figures):
     """Migrate a database and fill it with demo data."""
-    async with open_shop(Settings(database=url), jobs=False, before=migrate) as shop:
+    async with open_shop(Settings(database=url), jobs=False, before=SCHEMA.migrate) as shop:
         await create_demo(shop.execute, **figures, now_ms=time.time_ns() // 1_000_000)
 
 

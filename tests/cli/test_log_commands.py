@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stockade.cli import app
-from stockade.kafka.producer import Writer
+from stockade.kafka.producer import Producer
 from stockade.store.outbox import Outbox
 from tests.cli.test_commands import assert_one_line
 from tests.kafka.rig import accepted, rigged
@@ -58,9 +58,9 @@ async def test_dead_letters_of_the_log(rig):
 
     assert await listed(rig) == {}
     store, cursed = Mended(rig.database, SHOP_RESOURCES), rig.order(user="cursed")
-    writer = Writer(rig.log.bootstrap)
+    producer = Producer(rig.log.bootstrap)
     async with rig.strategy() as strategy, rig.worker(store) as worker:
-        await writer.deliver(rig.log.topic, b"\xff", key=b"k", headers={}, wait_s=10)
+        await producer.deliver(rig.log.topic, b"\xff", key=b"k", headers={}, wait_s=10)
         await strategy.submit(cursed)
         await eventually_async(lambda: dead(worker, 2))
         found = await listed(rig)
@@ -78,14 +78,14 @@ async def test_dead_letters_of_the_log(rig):
         again = await over_log(rig, "dead-letters", "send-again", "--all")
         assert again.stdout == "sent again: 0 events, 1 commands\n"  # the garbage; it comes back
         await eventually_async(lambda: dead(worker, 3))
-    await asyncio.to_thread(writer.close)
+    await asyncio.to_thread(producer.close)
     assert "place_order" in (await over_log(rig, "dead-letters", "list")).stdout
     assert await rig.check([cursed]) == 1
 
 
 async def dead(worker, count):
     """Whether so many dead letters were made."""
-    return worker.tally.dead >= count
+    return worker.stats.dead >= count
 
 
 async def test_dead_letters_of_the_outbox(url):

@@ -61,13 +61,13 @@ async def test_two_workers_sell_every_unit_once(database_url, tmp_path):
 
 # the service, but for opening and closing its own file once when it has connections to it
 OPENS = """
-import stockade.shop.schema as schema
-current = schema.current_revision
-async def opens(database):
-    found = await current(database)
+from stockade.store.schema.migrate import Schema
+revisions = Schema.revisions
+async def opens(self, database, **options):
+    found = await revisions(self, database, **options)
     open(database.url.database, "rb").close()
     return found
-schema.current_revision = opens
+Schema.revisions = opens
 from stockade.__main__ import main
 main()
 """

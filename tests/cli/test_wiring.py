@@ -11,15 +11,15 @@ from stockade.shop.commands import CreateProduct, NewSku, OrderLine, PlaceOrder
 from stockade.shop.config.redis_servers import redis_urls
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import check, check_servers
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.ids import derived_id
-from stockade.store.schema.migrate import create_all
 from tests.waiting import eventually_async
 
 SERVERS = [f"redis://{name}:1/0" for name in ("one", "two", "three", "four")]
 
 
 async def opened(**settings):
-    async with open_shop(Settings(database="sqlite://", **settings), jobs=False, before=create_all) as shop:
+    async with open_shop(Settings(database="sqlite://", **settings), jobs=False, before=SCHEMA.create_all) as shop:
         return shop
 
 
@@ -130,7 +130,7 @@ def product(now_ms):
 async def test_an_expired_reservation_gives_its_stock_back():
     """The background job of an open shop ends what ran out, without being asked."""
     settings = Settings(database="sqlite://", sweep_s=0.05)
-    async with open_shop(settings, before=create_all) as shop:
+    async with open_shop(settings, before=SCHEMA.create_all) as shop:
         now_ms = time.time_ns() // 1_000_000
         assert (await shop.execute(product(now_ms))).accepted
         order = PlaceOrder(derived_id("o"), "f" * 32, now_ms - 1_000, "ann", (OrderLine("s", 2),), "LATER", 1)
@@ -145,7 +145,7 @@ async def test_an_expired_reservation_gives_its_stock_back():
 
 async def test_outcomes_are_counted_by_strategy_and_code():
     """Every command is counted once: accepted, replayed, refused, or failed."""
-    async with open_shop(Settings(database="sqlite://"), jobs=False, before=create_all) as shop:
+    async with open_shop(Settings(database="sqlite://"), jobs=False, before=SCHEMA.create_all) as shop:
         seen = []
         shop.count = lambda *words: seen.append(words)
         now_ms = time.time_ns() // 1_000_000
@@ -158,7 +158,7 @@ async def test_outcomes_are_counted_by_strategy_and_code():
 
 async def test_closing_finishes_what_waits():
     """Commands that are queued when the shop closes are carried out, not dropped."""
-    async with open_shop(Settings(database="sqlite://"), jobs=False, before=create_all) as shop:
+    async with open_shop(Settings(database="sqlite://"), jobs=False, before=SCHEMA.create_all) as shop:
         now_ms = time.time_ns() // 1_000_000
         await shop.execute(product(now_ms))
         orders = [

@@ -12,10 +12,10 @@ from stockade.shop.commands.charge_points import ChargePoints
 from stockade.shop.commands.create_product import CreateProduct, NewSku
 from stockade.shop.commands.lines import OrderLine
 from stockade.shop.commands.place_order import PlaceOrder
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.ids import derived_id
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
-from stockade.store.schema.migrate import migrate
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 
@@ -63,7 +63,7 @@ def strategy_name(request):
 async def database(database_url):
     """A migrated database of each kind."""
     found = await Database.open(database_url, pool_size=8)
-    await migrate(found)
+    await SCHEMA.migrate(found)
     yield found
     await found.close()
 

@@ -11,7 +11,7 @@ from sqlalchemy.util import await_only
 from stockade.core import Accepted, Backoff, Busy, Guard, LockLost, Rejected
 from stockade.locks import RedisLocks
 from stockade.locks.aio import RedisLocks as AioRedisLocks
-from stockade.store.schema.tables import orders, skus
+from stockade.shop.model.tables import orders, skus
 from stockade.strategies.options import Options
 from tests.contract.conftest import Bench
 from tests.waiting import eventually, eventually_async

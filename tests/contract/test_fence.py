@@ -11,9 +11,9 @@ from stockade.locks import RedisLocks
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.commands.charge_points import ChargePoints
 from stockade.shop.config.settings import Settings
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.ids import derived_id
-from stockade.store.schema.migrate import create_all
-from stockade.store.schema.tables import skus
+from stockade.shop.model.tables import skus
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.contract.conftest import NOW_MS, Bench
@@ -97,7 +97,7 @@ async def test_the_settings_reach_the_strategy(redis_url, guard, kind):
             with Redis.from_url(redis_url) as server:
                 held_ms.append(server.pttl("points:u1"))
 
-    async with open_shop(settings, jobs=False, before=create_all, checkpoint=look) as shop:
+    async with open_shop(settings, jobs=False, before=SCHEMA.create_all, checkpoint=look) as shop:
         assert shop.strategies["points"].guard.kind.name == kind
         assert (await shop.execute(ChargePoints(derived_id("charge", 1), "f", NOW_MS, "u1", 100))).accepted
     assert 5_000 < held_ms[-1] <= 7_000

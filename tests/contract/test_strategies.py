@@ -12,11 +12,12 @@ from stockade.shop.commands import PayOrder
 from stockade.shop.commands.cancel_order import CancelOrder
 from stockade.shop.model.ids import derived_id
 from stockade.shop.model.limits import MAX_AMOUNT
-from stockade.store.schema.tables import ledger, order_lines, orders, point_accounts, skus
+from stockade.shop.model.tables import order_lines, orders, point_accounts, skus
+from stockade.store.schema.tables import ledger
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.contract.conftest import NOW_MS, Bench
-from tests.store.told import breaks
+from tests.store.stock_events import breaks
 
 
 async def _all(bench, commands):

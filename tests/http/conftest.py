@@ -10,8 +10,8 @@ import pytest
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.routing.app import create_app
+from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
-from stockade.store.schema.migrate import migrate
 
 SECRET = "a secret that is only used by tests"
 
@@ -65,7 +65,7 @@ class Client:
 async def make_schema(url):
     """Migrate a database."""
     database = await Database.open(url)
-    await migrate(database)
+    await SCHEMA.migrate(database)
     await database.close()
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from stockade.shop.http.responses.response import Response
 from stockade.shop.http.responses.response_cache import ResponseCache
-from stockade.store.schema.migrate import VERSION_TABLE, newest_revision
+from stockade.shop.migrations import SCHEMA, SHOP
+from stockade.store.schema.migrate import shown
 from tests.http.stand_ins import Failing, Held
 
 
@@ -49,11 +50,11 @@ async def test_a_request_that_outlives_the_stop(client, stopping):
 
 async def test_an_old_schema_is_not_ready(client):
     """Without the present schema no orders can be taken, and the answer names the cure."""
-    older = text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
+    older = text(f"UPDATE {SHOP.version_table} SET version_num = '0001'")
     await client.state.shop.database.transaction(lambda c: c.execute(older), deadline=time.monotonic() + 5)
     answer = await client.get("/readyz")
     assert answer.status_code == 503
-    assert newest_revision() in answer.json()["detail"]
+    assert shown(SCHEMA.newest()) in answer.json()["detail"]
     assert "stockade migrate" in answer.json()["detail"]
 
 

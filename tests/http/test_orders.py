@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from stockade.shop.http.responses import response_schemas
 from stockade.shop.http.routing.routes import ROUTES
-from stockade.store.schema.tables import skus
+from stockade.shop.model.tables import skus
 
 
 async def test_an_order_paid_with_points(client):

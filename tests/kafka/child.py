@@ -12,8 +12,8 @@ import signal
 import sys
 
 from stockade.kafka.options import KafkaOptions
-from stockade.kafka.worker import Worker
-from stockade.shop.model.command_codec import encode_command
+from stockade.kafka.worker import KafkaWorker
+from stockade.shop.model.command_codec import COMMAND_CODEC
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
 from stockade.store.consumer_offsets import Positions
@@ -64,15 +64,15 @@ async def main(given):
     database = await Database.open(given["url"])
     store = HurtStore(database, SHOP_RESOURCES, hurt)
     store.hurt = hurt
-    log = KafkaOptions(encode_command, **given["log"])
+    log = KafkaOptions(COMMAND_CODEC, **given["log"])
     if given.get("offset_first"):
         store.offset_first = Positions(database, log.topic)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    worker = Worker(store, log, max_batch=given["max_batch"], report=say)
+    worker = KafkaWorker(store, log, max_batch=given["max_batch"], report=say)
     await worker.run(stop)
     await database.close()
-    say("ended", decided=worker.tally.decided, stale=worker.tally.stale)
+    say("ended", decided=worker.stats.decided, stale=worker.stats.stale)
 
 
 if __name__ == "__main__":

@@ -13,21 +13,22 @@ from uuid import uuid4
 from sqlalchemy import func, select
 
 from stockade.core import Accepted, Guard
+from stockade.kafka.admin import Admin
 from stockade.kafka.options import KafkaOptions
-from stockade.kafka.topics import Topics
-from stockade.kafka.worker import Worker
+from stockade.kafka.worker import KafkaWorker
 from stockade.shop.audit import audit
 from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder
-from stockade.shop.model.command_codec import encode_command
+from stockade.shop.model.command_codec import COMMAND_CODEC
 from stockade.shop.model.ids import derived_id
 from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.shop.model.tables import orders, skus
 from stockade.store import SqlStore
 from stockade.store.consumer_offsets import Positions
-from stockade.store.schema.tables import ledger, orders, skus
+from stockade.store.schema.tables import ledger
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
 from tests.store.conftest import opened
-from tests.store.told import breaks
+from tests.store.stock_events import breaks
 
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_700_000_000_000
@@ -128,7 +129,7 @@ class Rig:
         def report(event, **fields):
             self.reports.append((event, fields))
 
-        worker = Worker(store or self.store, self.log, report=report, **options)
+        worker = KafkaWorker(store or self.store, self.log, report=report, **options)
         task = asyncio.create_task(worker.run(stop))
         try:
             yield worker
@@ -193,7 +194,7 @@ async def rigged(url, bootstrap, *, protocol="classic", parts=3):
     """A rig on a fresh topic; at its end every process is gone and the topics are removed."""
     name = uuid4().hex[:12]
     log = KafkaOptions(
-        encode_command,
+        COMMAND_CODEC,
         bootstrap,
         topic=f"test.{name}",
         group=f"test.{name}",
@@ -210,9 +211,9 @@ async def rigged(url, bootstrap, *, protocol="classic", parts=3):
                 if child.returncode is None:
                     child.kill()
                     await child.wait()
-            topics = Topics(bootstrap)
+            admin = Admin(bootstrap)
             for topic in (log.topic, log.dead_topic):
-                await asyncio.to_thread(topics.remove, topic)
+                await asyncio.to_thread(admin.delete_topic, topic)
 
 
 def accepted(answers):

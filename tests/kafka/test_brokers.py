@@ -38,7 +38,7 @@ async def test_a_broker_killed_and_restarted(servers, postgres_database):
             assert all(isinstance(answer, Unknown) for answer in answers), "nobody confirmed anything"
             await asyncio.to_thread(broker.start)
             await until_told(rig, strategy, second)
-            assert worker.tally.dead == 0
+            assert worker.stats.dead == 0
         assert await rig.check([*first, *second]) == 100
 
 

@@ -97,7 +97,7 @@ async def test_a_replay_from_the_first_message_changes_nothing(rig):
         async with rig.worker() as worker:
 
             async def replayed():
-                return worker.tally.decided == 66
+                return worker.stats.decided == 66
 
             await eventually_async(replayed, 20)
     assert await rig.positions.read() == consumed
@@ -176,10 +176,10 @@ async def test_a_database_that_is_away_delays_and_loses_nothing(rig):
     async with rig.strategy() as strategy, rig.worker(Hasty(rig.database, SHOP_RESOURCES)) as worker:
 
         async def at_work():
-            return len(worker.parts) == 3
+            return len(worker.partitions) == 3
 
         async def tried():
-            return worker.tally.retries >= 2
+            return worker.stats.retries >= 2
 
         await eventually_async(at_work)
         held = [await rig.database._writers.acquire() for _ in range(rig.database.pool_size)]
@@ -188,7 +188,7 @@ async def test_a_database_that_is_away_delays_and_loses_nothing(rig):
         for _ in held:
             rig.database._writers.release()
         assert accepted(await placing) == 10
-        assert worker.tally.dead == 0
+        assert worker.stats.dead == 0
     assert await rig.check(commands) == 10
 
 
@@ -224,8 +224,8 @@ async def test_a_batch_in_flight_is_nothing_without_the_one_before(rig):
             await all_decided(rig, commands)
     assert store.second is not None
     assert store.second.is_set()
-    assert worker.tally.retries == 1
-    assert worker.tally.stale == 0
+    assert worker.stats.retries == 1
+    assert worker.stats.stale == 0
     assert await rig.check(commands) == 100
     versions = await rig.versions("s", commands)
     assert versions == sorted(versions)

@@ -11,7 +11,7 @@ from stockade.shop.commands import CancelOrder
 from stockade.shop.model.ids import derived_id
 from stockade.strategies.kafka import Kafka
 from tests.kafka.rig import NOW_MS, accepted, rigged
-from tests.store.told import levels
+from tests.store.stock_events import levels
 from tests.waiting import eventually_async
 
 
@@ -54,7 +54,7 @@ async def test_orders_of_several_lines_are_decided_as_a_whole(rig):
     with_a = sum(len(each.lines) == 3 and answer.accepted for each, answer in zip(commands, answers, strict=True))
     assert [await rig.left(sku) for sku in "abc"] == [30 - with_a, 0, 0]
     assert rig.store.stats.deadlocks == 0
-    assert worker.tally.dead == 0
+    assert worker.stats.dead == 0
 
 
 async def test_the_request_id_decides_what_is_the_same(rig):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 
 from stockade.core import StockadeError
+from stockade.kafka.admin import Admin
 from stockade.kafka.dead_letters import dead_letters, send_again
-from stockade.kafka.producer import Writer
-from stockade.kafka.topics import Topics
+from stockade.kafka.producer import Producer
 from stockade.shop.model import command_codec
 from stockade.shop.model.command_codec import BadMessage, decode_command, encode_command
 from stockade.shop.model.resources import SHOP_RESOURCES
@@ -43,11 +43,11 @@ async def test_poison_is_put_aside_and_can_be_sent_again(rig):
     store = Mended(rig.database, SHOP_RESOURCES)
     good = [rig.order() for _ in range(10)]
     cursed = rig.order(user="cursed")
-    writer = Writer(rig.log.bootstrap)
+    producer = Producer(rig.log.bootstrap)
     async with rig.strategy() as strategy:
         placing = asyncio.ensure_future(rig.place(strategy, good[:5]))
         for value in (b"garbage", command_codec._encode((1, "sell_the_shop", []))):
-            await writer.deliver(rig.log.topic, value, key=b"k", headers={}, wait_s=10)
+            await producer.deliver(rig.log.topic, value, key=b"k", headers={}, wait_s=10)
         failing = asyncio.ensure_future(strategy.execute(cursed))
         await asyncio.sleep(0)
         rest = asyncio.ensure_future(rig.place(strategy, good[5:]))
@@ -56,7 +56,7 @@ async def test_poison_is_put_aside_and_can_be_sent_again(rig):
             assert accepted(await rest) == 5
             with pytest.raises(StockadeError, match="a bug"):
                 await failing
-            assert worker.tally.dead == 3
+            assert worker.stats.dead == 3
             letters = await dead_letters(rig.log)
             assert [letter.reason.partition(":")[0] for letter in letters] == [
                 "not a command",
@@ -66,18 +66,18 @@ async def test_poison_is_put_aside_and_can_be_sent_again(rig):
             store.mended = True
             assert await send_again(rig.log, letters[2:]) == 1
             await eventually_async(lambda: rig.decided([cursed]))
-    await asyncio.to_thread(writer.close)
+    await asyncio.to_thread(producer.close)
     assert await rig.check([*good, cursed]) == 11
 
 
 async def test_poison_that_fills_a_message_keeps_its_beginning(rig):
     """With its reason it would be too large for any topic: its beginning is kept, and its neighbours are decided."""
-    writer = Writer(rig.log.bootstrap)
+    producer = Producer(rig.log.bootstrap)
     async with rig.strategy() as strategy, rig.worker():
-        await writer.deliver(rig.log.topic, b"x" * 999_900, key=b"k", headers={}, wait_s=10)
+        await producer.deliver(rig.log.topic, b"x" * 999_900, key=b"k", headers={}, wait_s=10)
         assert accepted(await rig.place(strategy, [rig.order()])) == 1
         (letter,) = await dead_letters(rig.log)
-    await asyncio.to_thread(writer.close)
+    await asyncio.to_thread(producer.close)
     assert letter.reason.startswith("not a command")
     assert letter.record.headers["cut"] == b"999900"
     assert letter.record.value == b"x" * 1_000
@@ -87,24 +87,26 @@ async def test_poison_that_fills_a_message_keeps_its_beginning(rig):
 
 async def test_a_small_topic_of_dead_letters_blocks_nobody(rig):
     """Brokers that refuse a dead letter for its size get its beginning: the order behind it is decided."""
-    await asyncio.to_thread(Topics(rig.log.bootstrap).ensure, rig.log.dead_topic, 1, 1, {"max.message.bytes": "3000"})
-    writer = Writer(rig.log.bootstrap)
+    await asyncio.to_thread(
+        Admin(rig.log.bootstrap).create_topic, rig.log.dead_topic, 1, 1, {"max.message.bytes": "3000"}
+    )
+    producer = Producer(rig.log.bootstrap)
     async with rig.strategy() as strategy, rig.worker():
-        await writer.deliver(rig.log.topic, b"x" * 20_000, key=b"k", headers={}, wait_s=10)
+        await producer.deliver(rig.log.topic, b"x" * 20_000, key=b"k", headers={}, wait_s=10)
         assert accepted(await rig.place(strategy, [rig.order()])) == 1
         (letter,) = await dead_letters(rig.log)
-    await asyncio.to_thread(writer.close)
+    await asyncio.to_thread(producer.close)
     assert letter.record.headers["cut"] == b"20000"
 
 
 async def test_what_a_topic_refuses_is_no_fault_of_the_brokers(rig):
     """A command or a dead letter that is larger than the topic's messages may be: refused at once, and for good."""
-    topics = Topics(rig.log.bootstrap)
-    await asyncio.to_thread(topics.ensure, rig.log.topic, 1, 1, {"max.message.bytes": "2000"})
-    await asyncio.to_thread(topics.ensure, rig.log.dead_topic, 1, 1, {})
-    writer = Writer(rig.log.bootstrap)
-    await writer.deliver(rig.log.dead_topic, b"x" * 5_000, key=b"k", headers={"reason": b"a bug"}, wait_s=10)
-    await asyncio.to_thread(writer.close)
+    admin = Admin(rig.log.bootstrap)
+    await asyncio.to_thread(admin.create_topic, rig.log.topic, 1, 1, {"max.message.bytes": "2000"})
+    await asyncio.to_thread(admin.create_topic, rig.log.dead_topic, 1, 1, {})
+    producer = Producer(rig.log.bootstrap)
+    await producer.deliver(rig.log.dead_topic, b"x" * 5_000, key=b"k", headers={"reason": b"a bug"}, wait_s=10)
+    await asyncio.to_thread(producer.close)
     with pytest.raises(ValueError, match="the dead letter 0 cannot be sent"):
         await send_again(rig.log, await dead_letters(rig.log))
     async with rig.strategy() as strategy:

@@ -8,10 +8,11 @@ from sqlalchemy.util import await_only
 
 from stockade.core import Accepted, Guard, OffsetCommit, StaleOffset
 from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.shop.model.tables import skus
 from stockade.store import SqlStore
 from stockade.store.consumer_offsets import Positions
 from stockade.store.engine.backends import CommitLost
-from stockade.store.schema.tables import requests, skus
+from stockade.store.schema.tables import requests
 from tests.store.commands import Blind, Broken, Discover, Take, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.waiting import eventually_async

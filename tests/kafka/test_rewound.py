@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from stockade.kafka.topics import Topics, make_topics
+from stockade.kafka.admin import Admin, create_topics
 from stockade.kafka.worker import LogRewound
 from tests.kafka.rig import accepted, rigged
 from tests.waiting import eventually_async
@@ -20,20 +20,20 @@ async def rig(shop_url, kafka_bootstrap):
 
 async def made_anew(rig):
     """Delete the topic and make it again, with nothing in it."""
-    topics = Topics(rig.log.bootstrap)
-    await asyncio.to_thread(topics.remove, rig.log.topic)
+    admin = Admin(rig.log.bootstrap)
+    await asyncio.to_thread(admin.delete_topic, rig.log.topic)
 
     async def gone():
-        return await asyncio.to_thread(topics.parts, rig.log.topic) == 0
+        return await asyncio.to_thread(admin.partition_count, rig.log.topic) == 0
 
     await eventually_async(gone)
-    await asyncio.to_thread(make_topics, rig.log)
+    await asyncio.to_thread(create_topics, rig.log)
 
 
 async def work(rig):
     """A worker that runs until it ends by itself."""
     async with rig.worker() as worker:
-        await asyncio.wait_for(worker._ended.wait(), 30)
+        await asyncio.wait_for(worker._failed.wait(), 30)
 
 
 async def test_a_topic_that_was_made_anew_stops_the_worker_until_the_position_is_set(rig):

@@ -14,11 +14,11 @@ import pytest
 
 from stockade.core import Busy
 from stockade.devservers import Servers, ServerUnavailable
-from stockade.kafka import client, topics
-from stockade.kafka.admin import Watch
-from stockade.kafka.producer import Writer
+from stockade.kafka import client
+from stockade.kafka.admin import Admin, read_topic
+from stockade.kafka.producer import Producer
+from stockade.kafka.reply_reader import ReplyReader
 from stockade.kafka.security import KafkaBrokers, KafkaSecurity
-from stockade.kafka.topics import Replies, Topics, read_topic
 from stockade.shop.config.kafka_brokers import brokers_of
 from stockade.shop.config.settings import BadSetting, Settings
 from tests.cli.service import Service, audited, environment, prepared, stockade
@@ -72,23 +72,23 @@ INSIDE = ["tls", "tls, encrypted key", "login", "PLAIN", "SCRAM-SHA-256", "SCRAM
 
 @pytest.mark.parametrize("name", INSIDE)
 async def test_every_client_gets_in(access, name):
-    """Topics, producer, reader, replies and watch all connect in each way, and a message goes through."""
+    """Admin, producer, reader and reply reader all connect in each way, and a message goes through."""
     brokers, topic = way(access, name), f"secure-{uuid4().hex}"
-    assert await asyncio.to_thread(Topics(brokers).ensure, topic, 1, -1, {}) == 1
+    assert await asyncio.to_thread(Admin(brokers).create_topic, topic, 1, -1, {}) == 1
     heard = asyncio.get_running_loop().create_future()
-    replies = Replies(brokers, topic, lambda value: heard.done() or heard.set_result(value))
-    writer = Writer(brokers)
+    replies = ReplyReader(brokers, topic, lambda value: heard.done() or heard.set_result(value))
+    producer = Producer(brokers)
     try:
-        await writer.deliver(topic, b"hello", key=None, headers={}, wait_s=15)
+        await producer.deliver(topic, b"hello", key=None, headers={}, wait_s=15)
         assert await asyncio.wait_for(heard, 15) == b"hello"
     finally:
-        await asyncio.to_thread(writer.close)
+        await asyncio.to_thread(producer.close)
         await asyncio.to_thread(replies.close)
     (record,) = await asyncio.to_thread(read_topic, brokers, topic, 10)
     assert record.value == b"hello"
-    watch = Watch(brokers)
-    assert (await asyncio.to_thread(watch.spans, topic))[0].end == 1
-    assert not await asyncio.to_thread(watch.in_use, topic)
+    admin = Admin(brokers)
+    assert (await asyncio.to_thread(admin.offset_ranges, topic))[0].end == 1
+    assert not await asyncio.to_thread(admin.has_members, topic)
 
 
 OUTSIDE = [
@@ -100,10 +100,10 @@ OUTSIDE = [
     ("another host", "certificate verify failed|hostname mismatch"),
 ]
 QUESTIONS = {
-    "make a topic": lambda brokers: Topics(brokers).ensure("t", 1, -1, {}),
-    "look for a topic": lambda brokers: Topics(brokers).parts("t"),
-    "watch": lambda brokers: Watch(brokers).spans("t"),
-    "members": lambda brokers: Watch(brokers).in_use("t"),
+    "make a topic": lambda brokers: Admin(brokers).create_topic("t", 1, -1, {}),
+    "look for a topic": lambda brokers: Admin(brokers).partition_count("t"),
+    "offset ranges": lambda brokers: Admin(brokers).offset_ranges("t"),
+    "members": lambda brokers: Admin(brokers).has_members("t"),
 }
 
 
@@ -121,18 +121,16 @@ def test_a_refusal_is_noticed_by_every_question(access, name, message):
 
 def test_without_the_reports_a_refusal_is_only_silence(access, monkeypatch):
     """The control: who does not look at the reports waits for the whole time, and hears nothing of a password."""
-    monkeypatch.setattr(client.Reports, "__call__", lambda self, error: None)
-    monkeypatch.setattr(topics, "CALL_S", 1.0)
+    monkeypatch.setattr(client.ErrorReports, "__call__", lambda self, error: None)
     with pytest.raises(Busy) as refused:
-        Topics(way(access, "wrong password")).parts("t")
+        Admin(way(access, "wrong password"), 1.0).partition_count("t")
     assert "SASL" not in str(refused.value)
 
 
-def test_another_protocol_than_the_listeners_is_named(access, monkeypatch):
+def test_another_protocol_than_the_listeners_is_named(access):
     """Plain text at a listener with TLS: no answer, so the message names the settings to look at."""
-    monkeypatch.setattr(topics, "CALL_S", 2.0)
     with pytest.raises(Busy, match="do kafka_bootstrap and kafka_security fit a listener"):
-        Topics(way(access, "plain text at TLS")).parts("t")
+        Admin(way(access, "plain text at TLS"), 2.0).partition_count("t")
 
 
 def settings_of(access, **changes):
@@ -181,7 +179,7 @@ async def test_an_order_end_to_end(access, tmp_path):
 async def sold_events(brokers, topic):
     """Whether every order's event has arrived."""
     with suppress(Busy):
-        parts = range(await asyncio.to_thread(Topics(brokers).parts, topic))
+        parts = range(await asyncio.to_thread(Admin(brokers).partition_count, topic))
         found = [await asyncio.to_thread(read_topic, brokers, topic, 1000, part) for part in parts]
         kinds = Counter(record.headers.get("ce_type") for each in found for record in each)
         return kinds[b"order.placed"] == 20

@@ -6,14 +6,16 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import jsonschema_rs
 import pytest
 
-from stockade.kafka import topics
+from stockade.kafka.admin import Admin
 from stockade.lab.errors import LabError
 from stockade.lab.execution.log_workers import Deciders
 from stockade.lab.presets import find
+from stockade.lab.targets import kafka_servers
 from stockade.lab.targets.kafka_servers import ASK_FOR_IT, Brokers
 from stockade.lab.targets.target_database import open_ground
 from tests.lab.conftest import by_strategy
@@ -97,7 +99,7 @@ def test_two_processes_take_orders_and_two_decide(lab, kafka_bootstrap):
 
 def test_brokers_that_are_not_there_end_the_run_with_a_message(lab, monkeypatch):
     """A named Kafka that gives no answer is said to be away, before anything is measured."""
-    monkeypatch.setattr(topics, "CALL_S", 1.0)
+    monkeypatch.setattr(kafka_servers, "Admin", partial(Admin, wait_s=1.0))
     code, document, output = lab(*QUICK, "--kafka", "127.0.0.1:1")
     assert (code, document) == (2, None)
     assert "error: kafka: Kafka cannot be reached" in output

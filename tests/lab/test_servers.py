@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import func, select
 
 from stockade.lab.repeat_names import PREFIX
+from stockade.shop.migrations import SCHEMA
+from stockade.shop.model.tables import orders, point_accounts, products, skus
 from stockade.store import Database
-from stockade.store.schema.migrate import is_current, migrate
-from stockade.store.schema.tables import ledger, orders, point_accounts, products, skus
+from stockade.store.schema.tables import ledger
 from tests.lab.conftest import by_strategy
 
 KINDS = [pytest.param("postgres", marks=pytest.mark.postgres), pytest.param("mariadb", marks=pytest.mark.mariadb)]
@@ -69,8 +70,8 @@ async def _contents(url):
 async def _empty_shop(url):
     database = await Database.open(url)
     try:
-        await migrate(database)
-        return await is_current(database)
+        await SCHEMA.migrate(database)
+        return await SCHEMA.is_current(database)
     finally:
         await database.close()
 

@@ -1,6 +1,6 @@
 """Cancel locks at random, many at once, and look for what stayed behind: on the server and in the process.
 
-Neighbours: `test_cancellation.py` (the points of each face), `test_interrupt.py` (Ctrl-C in a thread).
+Neighbours: `faults/test_cancellation.py` (the points of each face), `faults/test_interrupt.py` (Ctrl-C in a thread).
 """
 
 import asyncio
@@ -60,12 +60,12 @@ class Arm:
 
     def here(self) -> list[str]:
         """What this process still remembers of locks that nobody holds."""
-        keeper, backend = self.locks.keeper, self.locks.backend
-        found = [f"held: {key}" for key in keeper._held]
-        found += [f"renewed: {owner}" for owner in keeper.renewer._leases]
-        found += [f"unfinished: {task}" for task in getattr(self.locks.port, "_unfinished", ())]
-        if (room := getattr(backend, "_room", None)) is not None:
-            found += [f"waits: {owner}" for owner in (*room._waits, *room._lines)]
+        manager, backend = self.locks.manager, self.locks.backend
+        found = [f"held: {key}" for key in manager._held]
+        found += [f"renewed: {owner}" for owner in manager.renewer._leases]
+        found += [f"unfinished: {task}" for task in getattr(self.locks.runtime, "_unfinished", ())]
+        if (waiters := getattr(backend, "_waiters", None)) is not None:
+            found += [f"waits: {owner}" for owner in (*waiters._waiters, *waiters._queues)]
         if (sessions := getattr(backend, "_locks", None)) is not None:
             found += [f"held by a session: {owner}" for owner in sessions.holds]
             found += [f"wanted of a session: {name}" for name in sessions.queues]
@@ -91,7 +91,7 @@ async def chunk(arm: Arm, rng: random.Random) -> int:
     for end in ends:
         if isinstance(end, Exception):
             raise end
-    await arm.locks.port.settle(5)
+    await arm.locks.runtime.drain(5)
     return sum(isinstance(end, asyncio.CancelledError) for end in ends)
 
 

@@ -10,15 +10,16 @@ from stockade.core import Guard
 from stockade.drivers.failures import Failure, classify
 from stockade.shop.audit import audit
 from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.shop.model.tables import point_accounts
 from stockade.shop.relay import Inbox
 from stockade.store import SqlStore
 from stockade.store.outbox import Outbox
-from stockade.store.schema.tables import marks, outbox, point_accounts
+from stockade.store.schema.tables import marks, outbox
 from tests.relay.conftest import NOW_MS, Memory, drain, relay_over
 from tests.shop.lived_in import lived_in
 from tests.store.commands import Charge, rid
 from tests.store.conftest import opened, soon
-from tests.store.test_transact import until_decided
+from tests.store.helpers import until_decided
 
 
 def add(connection, events):

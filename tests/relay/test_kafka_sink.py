@@ -7,7 +7,7 @@ import pytest
 
 from stockade.core import Guard
 from stockade.devservers.process import free_port
-from stockade.kafka.topics import Topics, read_topic
+from stockade.kafka.admin import Admin, read_topic
 from stockade.shop.relay import KafkaSink, SinkDown
 from stockade.store.outbox import Outbox
 from tests.relay.conftest import SKUS, buy, drain, ids_of, relay_over, told
@@ -28,7 +28,7 @@ async def topic(kafka_bootstrap):
     """A fresh topic's name."""
     name = f"test.events.{uuid4().hex[:12]}"
     yield name
-    await asyncio.to_thread(Topics(kafka_bootstrap).remove, name)
+    await asyncio.to_thread(Admin(kafka_bootstrap).delete_topic, name)
 
 
 async def test_events_arrive_in_a_topic(shop, kafka_bootstrap, topic):
@@ -65,10 +65,10 @@ async def test_brokers_that_are_away_cost_no_try(shop, kafka_bootstrap, topic):
 
 async def _without_asking(sink):
     """The topic is known to be there; the brokers go away afterwards."""
-    from stockade.kafka.producer import Writer
+    from stockade.kafka.producer import Producer
 
-    sink._writer = sink._writer or Writer(sink._brokers, give_up_s=None)
-    return sink._writer
+    sink._producer = sink._producer or Producer(sink._brokers, delivery_timeout_s=None)
+    return sink._producer
 
 
 async def test_an_event_that_is_too_large_becomes_a_dead_letter(shop, kafka_bootstrap, topic):

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select
 from stockade.shop.relay import Handlers, SinkDown
 from stockade.store.outbox import Outbox
 from stockade.store.schema.tables import outbox
-from stockade.store.transaction.decide import OUTBOX_PARTS
+from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 from tests.relay.conftest import NOW_MS, Clock, Memory, buy, drain, ids_of, once_each, relay_over, told
 from tests.store.commands import rid
 from tests.store.conftest import soon
@@ -92,7 +92,7 @@ async def test_a_refused_event_holds_back_its_key_only(store):
     assert sink.got[-1].event_id == ids[4]
 
 
-async def _rounds(relay, rounds=2 * OUTBOX_PARTS):
+async def _rounds(relay, rounds=2 * OUTBOX_PARTITIONS):
     """Enough rounds to come by every part; the parts that wait would keep `drain` busy for ever."""
     for _ in range(rounds):
         await relay.once()

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, insert, literal, select, update
 
-from stockade.store.schema.tables import ledger, order_lines, orders, outbox, payments, point_accounts, requests, skus
+from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, skus
+from stockade.store.schema.tables import ledger, outbox, requests
 
 
 class Breakage(NamedTuple):

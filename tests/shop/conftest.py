@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
-from stockade.store.schema.migrate import migrate
 
 
 def soon(seconds=10.0):
@@ -18,7 +18,7 @@ async def database(database_url):
     """An empty, migrated database of each kind."""
     database = await Database.open(database_url)
     try:
-        await migrate(database)
+        await SCHEMA.migrate(database)
         yield database
     finally:
         await database.close()

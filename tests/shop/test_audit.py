@@ -12,22 +12,12 @@ from stockade.core import Accepted, Rejected
 from stockade.shop.audit import RULES, Violation, audit, summary
 from stockade.shop.audit.plan import SCREENS, UNSCREENED
 from stockade.shop.audit.rule import Scope
+from stockade.shop.migrations import SCHEMA
+from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, skus
 from stockade.shop.queries.recorded import moved_nothing, refused
 from stockade.store import Database
 from stockade.store.outbox import PURGED
-from stockade.store.schema.migrate import migrate
-from stockade.store.schema.tables import (
-    ledger,
-    marks,
-    metadata,
-    order_lines,
-    orders,
-    outbox,
-    payments,
-    point_accounts,
-    requests,
-    skus,
-)
+from stockade.store.schema.tables import ledger, marks, outbox, requests
 from stockade.store.transaction.codec import encode_outcome
 from tests.shop.breakages import breakages
 from tests.shop.lived_in import lived_in
@@ -51,7 +41,7 @@ def engine():
     """SQLite in memory with the shop in it, and with its constraints switched off so that they can be broken."""
     engine = create_engine("sqlite://")
     with engine.begin() as conn:
-        metadata.create_all(conn)
+        SCHEMA.create(conn)
         SHOP.fill(conn)
     with engine.connect() as conn:
         conn.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
@@ -221,7 +211,7 @@ async def test_the_same_on_every_database(database_url):
     """All rules run on each database: silent on the sound shop, and each finds the damage its constraints allow."""
     database = await Database.open(database_url)
     try:
-        await migrate(database)
+        await SCHEMA.migrate(database)
         await database.transaction(SHOP.fill, deadline=soon())
         assert await database.read(audit) == []
         assert (await database.read(summary)).sold == 6

@@ -18,13 +18,13 @@ from stockade.shop import queries
 from stockade.shop.audit import RULES, audit, summary
 from stockade.shop.audit.plan import SCREENS
 from stockade.shop.audit.rule import Scope
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.operations import jobs
 from stockade.shop.relay import Inbox
 from stockade.store import Database
 from stockade.store.consumer_offsets import Positions
 from stockade.store.outbox import Outbox
-from stockade.store.schema.migrate import migrate
-from stockade.store.schema.tables import ledger, metadata
+from stockade.store.schema.tables import ledger
 from tests.shop.rows_touched import EVERY, rows_touched
 
 ORDERS = 3_000
@@ -91,7 +91,7 @@ async def shop_of(orders, url, statistics):
     """A database with so many orders; without statistics, it has those of empty tables, or none at all."""
     database = await Database.open(url, pool_size=2, wait_s=WAIT_S)
     try:
-        await migrate(database)
+        await SCHEMA.migrate(database)
         before, after = statements(database.dialect.name)
         await database.transaction(partial(run, before), deadline=time.monotonic() + WAIT_S)
         size = Size.of(orders)
@@ -105,7 +105,7 @@ async def shop_of(orders, url, statistics):
 
 def statements(kind):
     """What keeps a database from making statistics by itself, and what makes them."""
-    names = list(metadata.tables)
+    names = [each.name for each in SCHEMA.tables]
     match kind:
         case "postgres":
             return [f"ALTER TABLE {name} SET (autovacuum_enabled = off)" for name in names], ["ANALYZE"]

@@ -8,7 +8,7 @@ import pytest
 from stockade.shop.bootstrap import open_shop, open_worker, options_of
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.demo import create_demo
-from stockade.store.schema.migrate import migrate
+from stockade.shop.migrations import SCHEMA
 from stockade.strategies import registry
 
 REDIS = {"redis": "redis://:secret@127.0.0.1:1/0"}
@@ -71,7 +71,7 @@ def test_every_strategy_says_what_it_stands_beside(strategy):
 async def url(tmp_path):
     """A migrated SQLite file that an in-process shop uses."""
     url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
-    async with open_shop(replace(under("in-process"), database=url), jobs=False, before=migrate):
+    async with open_shop(replace(under("in-process"), database=url), jobs=False, before=SCHEMA.migrate):
         yield url
 
 
@@ -95,7 +95,7 @@ async def test_nothing_that_writes_opens_beside_an_in_process_shop(url, opening)
 
 async def test_a_database_in_memory_needs_no_registration():
     """No other process can use it."""
-    async with open_shop(replace(under("in-process"), database="sqlite://"), jobs=False, before=migrate) as shop:
+    async with open_shop(replace(under("in-process"), database="sqlite://"), jobs=False, before=SCHEMA.migrate) as shop:
         assert shop.registration is None
         assert (await create_demo(shop.execute, users=1, products=1, now_ms=0)).made == 2
 
@@ -115,4 +115,4 @@ async def test_a_control_opens_only_where_overselling_is_allowed(settings):
         with pytest.raises(BadSetting, match="sells units more than once"):
             await stack.enter_async_context(open_shop(unseen, options=bare, jobs=False))
         allowed = replace(settings, allow_overselling="yes")
-        await stack.enter_async_context(open_shop(allowed, jobs=False, before=migrate))
+        await stack.enter_async_context(open_shop(allowed, jobs=False, before=SCHEMA.migrate))

@@ -9,10 +9,11 @@ from stockade.core import Busy
 from stockade.shop import queries
 from stockade.shop.audit import audit, summary
 from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder, SetCartItem
+from stockade.shop.migrations import SCHEMA
+from stockade.shop.model.tables import order_lines
 from stockade.shop.operations.jobs import DAY_MS, Purge, Round, Sweeper, repeat
 from stockade.store import Database
-from stockade.store.schema.migrate import migrate
-from stockade.store.schema.tables import order_lines, requests
+from stockade.store.schema.tables import requests
 from tests.shop.conftest import soon
 from tests.shop.runner import Runner
 
@@ -24,7 +25,7 @@ async def small():
     """SQLite in memory, for what does not differ between databases."""
     database = await Database.open("sqlite://")
     try:
-        await migrate(database)
+        await SCHEMA.migrate(database)
         yield database
     finally:
         await database.close()

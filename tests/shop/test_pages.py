@@ -79,7 +79,7 @@ async def test_orders_are_told_in_their_order(database, keep):
 
 async def test_rows_that_come_in_between_shift_nothing(database, keep):
     """A new first item does not push an old one onto the next page again."""
-    from stockade.store.schema.tables import products
+    from stockade.shop.model.tables import products
     from tests.shop.conftest import soon
 
     await keep(busy())

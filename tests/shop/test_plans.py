@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import create_engine, event
 
 from stockade.shop import queries
-from stockade.store.schema.tables import metadata
+from stockade.shop.migrations import SCHEMA
 from tests.shop.lived_in import lived_in
 
 SHOP, IDS = lived_in()
@@ -32,7 +32,7 @@ def engine():
     """The lived-in shop on SQLite."""
     engine = create_engine("sqlite://")
     with engine.begin() as conn:
-        metadata.create_all(conn)
+        SCHEMA.create(conn)
         SHOP.fill(conn)
     yield engine
     engine.dispose()

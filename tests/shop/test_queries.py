@@ -6,7 +6,7 @@ import pytest
 from stockade.core import Key
 from stockade.shop import queries
 from stockade.shop.commands import CreateProduct, NewSku
-from stockade.store.schema.tables import point_accounts
+from stockade.shop.model.tables import point_accounts
 from tests.shop.conftest import soon
 from tests.shop.lived_in import lived_in
 from tests.unit.shop.memory import MemoryShop

@@ -18,7 +18,7 @@ from stockade.shop.commands import (
     PlaceOrder,
     SetCartItem,
 )
-from stockade.store.schema.tables import metadata
+from stockade.shop.migrations import SCHEMA
 from tests.shop.conftest import soon
 from tests.shop.runner import GUARDS, Runner
 
@@ -35,7 +35,7 @@ async def under_each_guard(database):
 
 def wipe(conn):
     """Empty every table."""
-    for table in reversed(metadata.sorted_tables):
+    for table in reversed(SCHEMA.tables):
         conn.execute(table.delete())
 
 

@@ -8,8 +8,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from stockade.core import Guard
 from stockade.shop import queries
 from stockade.shop.audit import audit
+from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
-from stockade.store.schema.migrate import migrate
 from tests.shop.runner import Runner
 from tests.unit.shop.machine import ShopMachine
 
@@ -25,7 +25,7 @@ class StoreMachine(ShopMachine):
         super().__init__()
         self.loop = asyncio.Runner()
         self.database = self.loop.run(Database.open("sqlite://"))
-        self.loop.run(migrate(self.database))
+        self.loop.run(SCHEMA.migrate(self.database))
         self.runner = Runner(self.database, self.guard)
 
     def teardown(self):

@@ -10,9 +10,9 @@ from sqlalchemy.util import await_only
 
 from stockade.core import Guard
 from stockade.devservers import drop_database, fresh_database
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
-from stockade.store.schema.migrate import migrate
 from tests.store.commands import Product, Stock, rid
 
 
@@ -26,7 +26,7 @@ async def opened(url, **options):
     """A migrated database."""
     database = await Database.open(url, **options)
     try:
-        await migrate(database)
+        await SCHEMA.migrate(database)
         yield database
     finally:
         await database.close()
@@ -51,9 +51,9 @@ async def held(database, statement):
         await holder
 
 
-async def stocked(database, *skus, n=20, checkpoint=None):
+async def stocked(database, *skus, n=20, checkpoint=None, single_statement=True):
     """A store whose product `p` has these SKUs with `n` units each."""
-    store = SqlStore(database, SHOP_RESOURCES, checkpoint)
+    store = SqlStore(database, SHOP_RESOURCES, checkpoint, single_statement=single_statement)
     for command in (Product(rid("p")), *(Stock(rid("stock", sku), sku=sku, n=n) for sku in skus)):
         (answer,) = await store.transact([command], Guard.ROW, deadline=soon())
         assert answer.accepted
@@ -84,3 +84,9 @@ async def server_database(request, server_url):
         yield url
     finally:
         await drop_database(server, url)
+
+
+@pytest.fixture(params=[True, False], ids=["single statement", "locked"])
+def single_statement(request):
+    """Whether a batch may be one statement; only PostgreSQL can."""
+    return request.param

@@ -8,12 +8,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sqlalchemy import func, select
 
 from stockade.core import Accepted, Guard, GuardKind, IdempotencyKeyReused, Rejected
+from stockade.shop.migrations import SCHEMA
+from stockade.shop.model.tables import point_accounts, skus
 from stockade.store import Database
-from stockade.store.schema.migrate import create_all
-from stockade.store.schema.tables import ledger, outbox, point_accounts, requests, skus
+from stockade.store.schema.tables import ledger, outbox, requests
 from tests.store.commands import Charge, Take, rid
 from tests.store.conftest import soon, stocked
-from tests.store.told import Level, levels
+from tests.store.stock_events import Level, levels
 
 SKUS = ("a", "b")
 USERS = ("u", "v")
@@ -40,7 +41,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.database = self.runner.run(Database.open("sqlite://"))
-        self.runner.run(create_all(self.database))
+        self.runner.run(SCHEMA.create_all(self.database))
         self.store = self.runner.run(stocked(self.database, *SKUS, n=STOCK))
         self.stock = dict.fromkeys(SKUS, STOCK)
         self.points = {}

@@ -28,21 +28,21 @@ def migrate(database: DatabaseOption = None, config: ConfigOption = None, settin
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
         before, now = asyncio.run(_migrate(chosen))
-        typer.echo(f"schema {now}: already current" if before == now else f"schema {before or 'none'} -> {now}")
+        typer.echo(f"schema {now}: already current" if before == now else f"schema {before} -> {now}")
 
 
-async def _migrate(settings: "Settings") -> tuple[str | None, str]:
+async def _migrate(settings: "Settings") -> tuple[str, str]:
     from stockade.shop.bootstrap import open_database
+    from stockade.shop.migrations import SCHEMA
     from stockade.shop.schema import check_file, make_folder, require_known
-    from stockade.store.schema.migrate import migrate as bring
-    from stockade.store.schema.migrate import newest_revision
+    from stockade.store.schema.migrate import shown
 
     make_folder(settings)
     check_file(settings, may_make=True)
     opened = await open_database(settings)
     try:
         await require_known(settings, opened)
-        return await bring(opened), newest_revision()
+        return shown(await SCHEMA.migrate(opened)), shown(SCHEMA.newest())
     finally:
         await opened.close()
 

@@ -1,7 +1,7 @@
 """`stockade dead-letters`: what could not be delivered or carried out, why, and sending it again.
 
 There are two places: events that a sink refused (`events:N`, in the outbox) and messages of the log that a worker could
-not carry out (`log:N`, in the topic of dead letters). Neighbours: `store.outbox`, `shop.dead_letters`.
+not carry out (`log:N`, in the topic of dead letters). Neighbours: `store.outbox`, `kafka.dead_letters`.
 """
 
 import json
@@ -142,9 +142,7 @@ async def _found(settings: "Settings", opened: "Database", limit: int) -> "list[
 
 
 def _of_the_log(letter: "DeadLetter", decided: "Set[str]") -> Letter:
-    from stockade.kafka.dead_letters import read
-
-    command, record, name = read(letter), letter.record, f"{LOG}:{letter.number}"
+    command, record, name = letter.command, letter.record, f"{LOG}:{letter.number}"
     key = _text(record.key or b"")
     if command is None:
         state = CUT if letter.cut else OPEN

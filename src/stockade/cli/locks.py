@@ -70,7 +70,7 @@ def _rows(provider: "RedisLocks", names: list[str], max_keys: int) -> "tuple[lis
     """The locks to be shown, and whether these are all there are."""
     if names:
         return [row for name in names for row in _named(provider, name)], True
-    found = provider.survey(max_keys)
+    found = provider.scan(max_keys)
     shown = [(kind, provider.inspect(name, kind)) for kind, name in found.found[:MAX_SHOWN]]
     in_use = [(kind, info) for kind, info in shown if info.holders or info.waiters]  # some ended meanwhile
     return in_use, found.complete and len(found.found) <= MAX_SHOWN

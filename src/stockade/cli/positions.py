@@ -1,7 +1,7 @@
 """`stockade positions`: how far the log was decided, and setting a position by hand.
 
 Positions lie in the database and move with the orders; the group's own offsets only feed lag figures. Neighbours:
-`store.positions` keeps them, `strategies.kafka_watch` says how far the log goes; docs/strategies/kafka.md says when.
+`store.consumer_offsets` keeps them, `kafka.admin` says how far the log goes; docs/strategies/kafka.md says when.
 """
 
 import json
@@ -20,7 +20,7 @@ from stockade.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from stockade.kafka.admin import Watch
+    from stockade.kafka.admin import Admin
     from stockade.shop.config.settings import Settings
     from stockade.store import Database
 
@@ -53,7 +53,7 @@ def list_(
     """Show for each partition what the log holds, how far it was decided, and what is not decided yet."""
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
-        rows = with_database(chosen, lambda opened: _rows(chosen, opened, _watch(chosen)))
+        rows = with_database(chosen, lambda opened: _rows(chosen, opened, _admin(chosen)))
     if as_json:
         typer.echo(json.dumps([row._asdict() for row in rows], indent=2))
     else:
@@ -79,32 +79,32 @@ def rewind(
     typer.echo(f"{chosen.kafka_topic}/{partition}: {before} -> {now}")
 
 
-def _watch(settings: "Settings") -> "Watch":
-    """Asks the brokers of the settings.
+def _admin(settings: "Settings") -> "Admin":
+    """The brokers of the settings.
 
     Raises:
         BadSetting: there are none.
     """
-    from stockade.kafka.admin import Watch
+    from stockade.kafka.admin import Admin
     from stockade.shop.config.kafka_brokers import brokers_of
 
     require_brokers(settings)
-    return Watch(brokers_of(settings))
+    return Admin(brokers_of(settings))
 
 
-async def _rows(settings: "Settings", opened: "Database", watch: "Watch") -> list[Row]:
+async def _rows(settings: "Settings", opened: "Database", admin: "Admin") -> list[Row]:
     import asyncio
 
-    from stockade.shop.operations.backlog import behind
+    from stockade.kafka.backlog import undecided
     from stockade.store.consumer_offsets import Positions
 
     positions = await Positions(opened, settings.kafka_topic).read()
-    spans = await asyncio.to_thread(watch.spans, settings.kafka_topic)
-    late = behind(spans, positions)
+    ranges = await asyncio.to_thread(admin.offset_ranges, settings.kafka_topic)
+    behind = undecided(ranges, positions)
     rows = []
-    for part in sorted({*positions, *spans}):
-        first, end = spans.get(part, (None, None))
-        rows.append(Row(part, first, positions.get(part), end, late.get(part)))
+    for part in sorted({*positions, *ranges}):
+        first, end = ranges.get(part, (None, None))
+        rows.append(Row(part, first, positions.get(part), end, behind.get(part)))
     return rows
 
 
@@ -119,13 +119,13 @@ async def _rewind(settings: "Settings", opened: "Database", part: int, to: str) 
     from stockade.shop.config.settings import BadSetting
     from stockade.store.consumer_offsets import Positions
 
-    watch = _watch(settings)
-    if await asyncio.to_thread(watch.in_use, settings.kafka_group):
+    admin = _admin(settings)
+    if await asyncio.to_thread(admin.has_members, settings.kafka_group):
         raise BadSetting(
             f"workers of the group {settings.kafka_group!r} are running: stop the workers first "
             f"(one that was killed counts for kafka_session_s, {settings.kafka_session_s:g} s)"
         )
-    rows = {row.partition: row for row in await _rows(settings, opened, watch)}
+    rows = {row.partition: row for row in await _rows(settings, opened, admin)}
     row = rows.get(part)
     if row is None or row.first is None or row.end is None:
         there = ", ".join(str(row.partition) for row in rows.values() if row.end is not None) or "none"

@@ -1,38 +1,105 @@
-"""What operators ask the brokers: how far a topic goes, and whether anybody works in a group. Nothing is changed here.
+"""Topics and groups: create, delete, and see how far a topic goes and whether a group has members.
 
-Neighbours: `shop.lag` compares the ends with the positions, the command line shows both; `kafka_log` writes and reads.
+Every call blocks: call it in a thread. Neighbours: `worker` and the strategy `kafka` create topics, `backlog` compares
+offset ranges with the positions, `dead_letters` reads a topic.
 """
 
-from typing import Any, NamedTuple
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any, NamedTuple, TypeVar
 
-from stockade.kafka.client import CALL_S, Admin, down
+from stockade.core import Busy
+from stockade.kafka.client import (
+    CALL_TIMEOUT_S,
+    POLL_TIMEOUT_S,
+    ErrorReports,
+    client_settings,
+    consumer_settings,
+    load_library,
+    make_client,
+    records_of,
+    topic_metadata,
+    unavailable,
+)
+from stockade.kafka.message import Record
+from stockade.kafka.options import KafkaOptions
 from stockade.kafka.security import Brokers
 
+T = TypeVar("T")
 
-class Span(NamedTuple):
-    """The messages of a partition: `first` is the oldest that is still there, `end` the next one to be written."""
+CHECK_S = 0.05  # how often a wait for an answer checks the error reports
+COMMANDS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}
+DEAD = {"cleanup.policy": "delete", "retention.ms": "-1"}
+
+
+class OffsetRange(NamedTuple):
+    """The messages of a partition: `first` is the oldest that still exists, `end` the next one to be written."""
 
     first: int
     end: int
 
 
-class Watch:
-    """Asks the brokers. Blocks: call it in a thread.
+class Admin:
+    """The admin interface of the brokers. Its methods block.
 
     Args:
         brokers: see `Brokers`.
-        wait_s: the longest one question may take, in seconds.
+        wait_s: the longest that one call may take, in seconds.
 
     Raises:
         NotSupported: no client library, or settings that it cannot use.
     """
 
-    def __init__(self, brokers: Brokers, wait_s: float = CALL_S) -> None:
-        self._admin = Admin(brokers)
-        self._wait_s = wait_s
+    def __init__(self, brokers: Brokers, wait_s: float = CALL_TIMEOUT_S) -> None:
+        load_library()
+        from confluent_kafka.admin import AdminClient
 
-    def spans(self, topic: str) -> dict[int, Span]:
-        """What each partition of a topic holds; empty when there is no such topic.
+        self._wait_s = wait_s
+        self._reports = ErrorReports(logged=False)
+        self._client: Any = make_client(AdminClient, {**client_settings(brokers), "error_cb": self._reports})
+
+    def create_topic(self, topic: str, partitions: int, replication: int, config: Mapping[str, str]) -> int:
+        """Create a topic unless it exists; how many partitions it has.
+
+        Raises:
+            Busy: the brokers cannot be reached, or refuse (DEPENDENCY_DOWN).
+        """
+        from confluent_kafka import KafkaError, KafkaException
+        from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # its stub forgets to export it
+
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=replication, config=dict(config))
+        try:
+            self._result(self._client.create_topics([new], request_timeout=self._wait_s)[topic])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise unavailable(error) from error
+        return self.partition_count(topic) or partitions
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic, if it exists.
+
+        Raises:
+            Busy: the brokers cannot be reached, or refuse.
+        """
+        from confluent_kafka import KafkaError, KafkaException
+
+        try:
+            self._result(self._client.delete_topics([topic], request_timeout=self._wait_s)[topic])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise unavailable(error) from error
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has; 0 where there is no such topic.
+
+        Raises:
+            Busy: the brokers cannot be reached.
+        """
+        return len(self._partitions(topic))
+
+    def offset_ranges(self, topic: str) -> dict[int, OffsetRange]:
+        """The offset range of each partition of a topic; empty where there is no such topic.
 
         Raises:
             Busy: the brokers cannot be reached, or a partition has no leader (DEPENDENCY_DOWN).
@@ -40,26 +107,16 @@ class Watch:
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # its stub forgets to export it
 
-        found = self._admin.metadata(topic, self._wait_s)
-        if found is None or found.error is not None:
-            return {}
-        parts = sorted(found.partitions)
+        partitions = self._partitions(topic)
         try:
-            first = self._offsets(topic, parts, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-            end = self._offsets(topic, parts, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+            first = self._offsets(topic, partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+            end = self._offsets(topic, partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         except KafkaException as error:
-            raise down(error) from error
-        return {part: Span(first[part], end[part]) for part in parts}
+            raise unavailable(error) from error
+        return {partition: OffsetRange(first[partition], end[partition]) for partition in partitions}
 
-    def _offsets(self, topic: str, parts: list[int], which: Any) -> dict[int, int]:
-        from confluent_kafka import TopicPartition
-
-        asked = {TopicPartition(topic, part): which for part in parts}
-        told = self._admin.client.list_offsets(asked, request_timeout=self._wait_s)
-        return {each.partition: int(self._admin.result(answer, self._wait_s).offset) for each, answer in told.items()}
-
-    def in_use(self, group: str) -> bool:
-        """Whether a group has members, as far as the brokers know: who was killed counts until its session ends.
+    def has_members(self, group: str) -> bool:
+        """Whether a group has members. A killed process counts as one until its session ends.
 
         Raises:
             Busy: the brokers cannot be reached (DEPENDENCY_DOWN).
@@ -68,10 +125,91 @@ class Watch:
 
         idle = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
         try:
-            asked = self._admin.client.list_consumer_groups(request_timeout=self._wait_s)
-            answer = self._admin.result(asked, self._wait_s)
+            groups = self._result(self._client.list_consumer_groups(request_timeout=self._wait_s))
         except KafkaException as error:
-            raise down(error) from error
-        if answer.errors:
-            raise down(answer.errors[0])
-        return any(each.group_id == group and each.state not in idle for each in answer.valid)
+            raise unavailable(error) from error
+        if groups.errors:
+            raise unavailable(groups.errors[0])
+        return any(each.group_id == group and each.state not in idle for each in groups.valid)
+
+    def _partitions(self, topic: str) -> list[int]:
+        found = topic_metadata(self._client, self._reports, topic, self._wait_s)
+        return [] if found is None else sorted(found.partitions)
+
+    def _offsets(self, topic: str, partitions: list[int], spec: Any) -> dict[int, int]:
+        from confluent_kafka import TopicPartition
+
+        wanted = {TopicPartition(topic, partition): spec for partition in partitions}
+        answers = self._client.list_offsets(wanted, request_timeout=self._wait_s)
+        return {each.partition: int(self._result(answer).offset) for each, answer in answers.items()}
+
+    def _result(self, answer: "Future[T]") -> T:
+        """Wait for the answer of the brokers.
+
+        Raises:
+            Busy: the brokers refuse this client, or did not answer in time (DEPENDENCY_DOWN).
+            KafkaException: the error that they answered.
+        """
+        kafka = load_library()
+        end_s = time.monotonic() + self._wait_s
+        while True:
+            try:
+                return answer.result(CHECK_S)
+            except TimeoutError:
+                self._check_reports()
+                if time.monotonic() >= end_s:
+                    raise self._reports.no_answer(self._wait_s) from None
+            except kafka.KafkaException as error:
+                self._check_reports()
+                if error.args[0].code() == kafka.KafkaError._TIMED_OUT:  # noqa: SLF001
+                    raise self._reports.no_answer(self._wait_s) from error
+                raise
+
+    def _check_reports(self) -> None:
+        self._client.poll(0)
+        self._reports.raise_refusal()
+
+
+def create_topics(options: KafkaOptions) -> int:
+    """Create the topics of commands and of dead letters unless they exist; the number of partitions. Blocks.
+
+    Raises:
+        Busy: the brokers cannot be reached.
+    """
+    admin = Admin(options.brokers)
+    admin.create_topic(options.dead_topic, 1, options.replication, DEAD)
+    return admin.create_topic(options.topic, options.partitions, options.replication, COMMANDS)
+
+
+def read_topic(brokers: Brokers, topic: str, limit: int, partition: int = 0) -> list[Record]:
+    """The oldest messages of one partition, up to its present end. Blocks.
+
+    Args:
+        brokers: see `Brokers`.
+        topic: its name.
+        limit: messages at most.
+        partition: its number.
+
+    Raises:
+        Busy: the brokers cannot be reached, or stopped answering.
+    """
+    kafka = load_library()
+    consumer: Any = make_client(kafka.Consumer, consumer_settings(brokers, f"{topic}.look"))
+    found: list[Record] = []
+    try:
+        first, end = consumer.get_watermark_offsets(kafka.TopicPartition(topic, partition), timeout=CALL_TIMEOUT_S)
+        consumer.assign([kafka.TopicPartition(topic, partition, first)])
+        wanted, offset = min(end, first + limit), first
+        while offset < wanted:
+            messages = consumer.consume(wanted - offset, POLL_TIMEOUT_S if found else CALL_TIMEOUT_S)
+            if not messages and not found:
+                raise Busy(f"Kafka gave nothing of {topic} within {CALL_TIMEOUT_S} s", "DEPENDENCY_DOWN")
+            if not messages:  # the last offsets may hold no message, e.g. markers of transactions
+                break
+            found += records_of(messages)
+            offset = found[-1].offset + 1 if found else offset
+    except kafka.KafkaException as error:
+        raise unavailable(error) from error
+    finally:
+        consumer.close()
+    return found

@@ -1,29 +1,29 @@
-"""Makes the clients of the brokers, and asks them what is asked before anything else, so that a refusal is noticed.
+"""Makes clients of Kafka, and turns what the client library reports into our errors and values.
 
-The client library tries a connection again for ever, also when the brokers refuse the password or their certificate is
-not trusted. It reports both beside its calls (`error_cb`), so every wait here looks at these reports.
-Neighbours: `kafka_log`, `kafka_watch` and `kafka_writer` ask through this; `kafka_security` has the settings.
+librdkafka reconnects for ever, also when the brokers refuse the password or the client does not trust their
+certificate. It reports both only to the callback `error_cb`, so every wait in this package checks these reports.
+Neighbours: `admin`, `producer`, `consumer` and `reply_reader` make their clients here; `security` has the login.
 """
 
 import logging
 import re
 import time
-from concurrent.futures import Future
+from collections.abc import Iterable
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 from stockade.core import Busy, NotSupported
+from stockade.kafka.message import Record
 from stockade.kafka.security import Brokers, KafkaBrokers
 
-T = TypeVar("T")
+CALL_TIMEOUT_S = 15.0  # longest wait for an answer of the brokers
+POLL_TIMEOUT_S = 0.1  # longest call of a thread into the client before it checks whether it has to end
+CLOSE_TIMEOUT_S = 5.0  # longest wait for the end of a thread or for the last messages
+CHECK_S = 0.5  # how often a blocking call is interrupted to check the reports
 
-CALL_S = 15.0  # longest wait for an answer of the admin interface
-LOOK_S = 0.05  # how long a wait for an answer goes on before it looks at the reports
-SLICE_S = 0.5  # the same for a question that blocks
-
-_ALERT = "ssl/tls alert"  # the broker ended the handshake, e.g. for want of a certificate
+_ALERT = "ssl/tls alert"  # the broker ended the handshake, e.g. because the client has no certificate
 _AFTER = re.compile(r" \(after \d+ms in state \w+\)")
-_NAMES = {
+_SETTING_NAMES = {
     "ssl.ca.location": "kafka_ssl_ca",
     "ssl.certificate.location": "kafka_ssl_cert",
     "ssl.key.location": "kafka_ssl_key",
@@ -33,8 +33,8 @@ _NAMES = {
 log = logging.getLogger(__name__)
 
 
-def client() -> ModuleType:
-    """The client library.
+def load_library() -> ModuleType:
+    """The client library, confluent-kafka. It is an optional extra, so it is imported where it is first needed.
 
     Raises:
         NotSupported: it is not installed.
@@ -46,19 +46,19 @@ def client() -> ModuleType:
     return confluent_kafka
 
 
-class Reports:
-    """What a client reports beside its calls; made anew for each client, and called by it.
+class ErrorReports:
+    """The `error_cb` of one client: keeps what the client reports.
 
     Args:
-        logged: whether a refusal is logged; not where the call that met it raises it.
+        logged: whether a refusal is logged; not where the call that meets it raises it.
 
     Attributes:
         last: the last report that says more than that all brokers are down.
-        refusal: the last report that trying again will not change: a wrong password, a certificate not trusted.
+        refusal: the last report that a retry does not change: a wrong password, a certificate that is not trusted.
     """
 
     def __init__(self, *, logged: bool = True) -> None:
-        errors = client().KafkaError
+        errors = load_library().KafkaError
         self._final = (errors._AUTHENTICATION, errors._SSL, errors.SASL_AUTHENTICATION_FAILED)  # noqa: SLF001
         self._vague = errors._ALL_BROKERS_DOWN  # noqa: SLF001
         self._logs = logged
@@ -76,31 +76,36 @@ class Reports:
                 self._logged = self.refusal
                 log.warning("Kafka refuses this client, or this client its certificate: %s", self.refusal)
 
-    def require(self) -> None:
-        """Go on, unless the brokers refused this client since this was asked.
+    def raise_refusal(self) -> None:
+        """Raise the refusal that was reported since the last call, if there was one.
 
         Raises:
-            Busy: they did, or their certificate is not trusted (DEPENDENCY_DOWN).
+            Busy: the brokers refuse this client, or their certificate is not trusted (DEPENDENCY_DOWN).
         """
         refusal, self.refusal = self.refusal, ""
         if refusal:
-            raise down(refusal)
+            raise unavailable(refusal)
+
+    def no_answer(self, wait_s: float) -> Busy:
+        """The error of a call without an answer within `wait_s` seconds, with the last report where there is one."""
+        hint = "do kafka_bootstrap and kafka_security fit a listener of the brokers?"
+        return unavailable(self.last or f"no answer within {wait_s:g} s; {hint}")
 
 
 def _plain(text: str) -> str:
     """A report with the names of our settings, without the time that it took."""
-    for theirs, ours in _NAMES.items():
+    for theirs, ours in _SETTING_NAMES.items():
         text = text.replace(theirs, ours)
     return _AFTER.sub("", text)
 
 
-def common(brokers: Brokers) -> dict[str, Any]:
-    """Settings of every client: login, encryption, no chatter on standard error, quick reconnects."""
-    where = KafkaBrokers(brokers) if isinstance(brokers, str) else brokers
+def client_settings(brokers: Brokers) -> dict[str, Any]:
+    """Settings of every client: login, encryption, nothing on standard error, quick reconnects."""
+    address = KafkaBrokers(brokers) if isinstance(brokers, str) else brokers
     return {
-        "bootstrap.servers": where.bootstrap,
-        **where.security.settings(),
-        "error_cb": Reports(),
+        "bootstrap.servers": address.bootstrap,
+        **address.security.settings(),
+        "error_cb": ErrorReports(),
         "log_level": 0,
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1_000,
@@ -108,7 +113,19 @@ def common(brokers: Brokers) -> dict[str, Any]:
     }
 
 
-def make(kind: Any, settings: dict[str, Any]) -> Any:
+def consumer_settings(brokers: Brokers, group: str) -> dict[str, Any]:
+    """Settings of every client that reads: from the oldest message, at once, and it commits nothing by itself."""
+    return {
+        **client_settings(brokers),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "fetch.wait.max.ms": 100,  # a message ends the wait; a short one only costs requests
+        "fetch.min.bytes": 1,
+    }
+
+
+def make_client(kind: Any, settings: dict[str, Any]) -> Any:
     """A client of this class.
 
     Raises:
@@ -116,66 +133,21 @@ def make(kind: Any, settings: dict[str, Any]) -> Any:
     """
     try:
         return kind(settings)
-    except client().KafkaException as error:
+    except load_library().KafkaException as error:
         raise NotSupported(f"the Kafka client cannot use its settings: {_plain(error.args[0].str())}") from error
 
 
-def down(error: Exception | str) -> Busy:
+def unavailable(error: Exception | str) -> Busy:
     """What a client's error is to a caller."""
     return Busy(f"Kafka cannot be reached or refuses: {error}", "DEPENDENCY_DOWN")
 
 
-class Admin:
-    """The brokers' admin interface. Blocks: call it in a thread.
+def topic_metadata(client: Any, reports: ErrorReports, topic: str, wait_s: float) -> Any:
+    """What the brokers know of a topic; None where there is none. Blocks.
 
     Args:
-        brokers: see `Brokers`.
-
-    Raises:
-        NotSupported: no client library, or settings that it cannot use.
-    """
-
-    def __init__(self, brokers: Brokers) -> None:
-        client()
-        from confluent_kafka.admin import AdminClient
-
-        self._reports = Reports(logged=False)
-        self.client: Any = make(AdminClient, {**common(brokers), "error_cb": self._reports})
-
-    def metadata(self, topic: str, wait_s: float) -> Any:
-        """What the brokers know of a topic; see `metadata`."""
-        return metadata(self.client, self._reports, topic, wait_s)
-
-    def result(self, answer: "Future[T]", wait_s: float) -> T:
-        """Wait for the answer to a question.
-
-        Raises:
-            Busy: the brokers refuse this client, or did not answer within `wait_s` seconds (DEPENDENCY_DOWN).
-            KafkaException: what they answered.
-        """
-        end_s = time.monotonic() + wait_s
-        while True:
-            try:
-                return answer.result(LOOK_S)
-            except TimeoutError:
-                self.client.poll(0)
-                self._reports.require()
-                if time.monotonic() >= end_s:
-                    raise down(self._reports.last or _silent(wait_s)) from None
-            except client().KafkaException as error:
-                self.client.poll(0)
-                self._reports.require()
-                if error.args[0].code() == client().KafkaError._TIMED_OUT:  # noqa: SLF001
-                    raise down(self._reports.last or _silent(wait_s)) from error
-                raise
-
-
-def metadata(asked: Any, reports: Reports, topic: str, wait_s: float) -> Any:
-    """What the brokers know of a topic, None where there is none. Blocks.
-
-    Args:
-        asked: a client, made with these reports.
-        reports: its `error_cb`.
+        client: made with these reports as `error_cb`.
+        reports: of this client.
         topic: its name.
         wait_s: the longest that it may take, in seconds.
 
@@ -186,13 +158,28 @@ def metadata(asked: Any, reports: Reports, topic: str, wait_s: float) -> Any:
     while True:
         left_s = end_s - time.monotonic()
         try:
-            return asked.list_topics(topic, timeout=max(0.001, min(SLICE_S, left_s))).topics.get(topic)
-        except client().KafkaException as error:
-            asked.poll(0)
-            reports.require()
-            if left_s <= SLICE_S:
-                raise down(reports.last or _silent(wait_s)) from error
+            found = client.list_topics(topic, timeout=max(0.001, min(CHECK_S, left_s))).topics.get(topic)
+        except load_library().KafkaException as error:
+            client.poll(0)
+            reports.raise_refusal()
+            if left_s <= CHECK_S:
+                raise reports.no_answer(wait_s) from error
+        else:
+            return None if found is None or found.error is not None else found
 
 
-def _silent(wait_s: float) -> str:
-    return f"no answer within {wait_s:g} s; do kafka_bootstrap and kafka_security fit a listener of the brokers?"
+def records_of(messages: Iterable[Any]) -> list[Record]:
+    """The messages that a consumer returned, without reports that a broker is away: the client reconnects by itself.
+
+    Raises:
+        KafkaException: the client has ended by a fatal error.
+    """
+    records = []
+    for message in messages:
+        error = message.error()
+        if error is None:
+            headers = dict(message.headers() or ())
+            records.append(Record(message.partition(), message.offset(), message.key(), message.value(), headers))
+        elif error.fatal():
+            raise load_library().KafkaException(error)
+    return records

@@ -1,8 +1,8 @@
-"""Reads the partitions that a consumer group gives this process, from positions that are kept elsewhere.
+"""Reads the partitions that a consumer group assigns to this process, from positions that are kept elsewhere.
 
-The client's callbacks and every call to it happen on one thread; the listener lives on the event loop. A partition that
-is given to this process stays silent until the listener has said where to start, so a slow database never holds up the
-group. Neighbours: `shop.worker` listens; `kafka_writer` writes, `kafka_log` reads replies.
+One thread makes every call to the client and runs its callbacks; the listener lives on the event loop. A newly assigned
+partition stays paused until the listener has called `seek`, so a slow database never delays the group.
+Neighbours: `worker` listens.
 """
 
 import asyncio
@@ -13,210 +13,200 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from stockade.kafka.client import CALL_S, client, common, make
+from stockade.kafka.client import (
+    CALL_TIMEOUT_S,
+    CLOSE_TIMEOUT_S,
+    POLL_TIMEOUT_S,
+    consumer_settings,
+    load_library,
+    make_client,
+    records_of,
+)
+from stockade.kafka.message import Record
 from stockade.kafka.options import KafkaOptions
-from stockade.kafka.topics import END_S, POLL_S, Record
 
-COMMIT_S = 1.0  # how often the group is told how far we are; only its lag figures depend on it
+COMMIT_INTERVAL_S = 1.0  # of the group's offsets; only its lag figures depend on them
 MAX_FETCH = 1_000
 MAX_HEARTBEAT_MS = 1_000
 
 log = logging.getLogger(__name__)
 
 
-class Listener(Protocol):
-    """Who deals with what is read; every method is called on the event loop."""
+class PartitionListener(Protocol):
+    """Receives what the consumer reads; every method is called on the event loop."""
 
-    def gained(self, part: int, low: int, high: int) -> None:
-        """A partition is ours, and silent until `start`. `low` and `high` are its first and its next offset."""
+    def assigned(self, partition: int, first: int, end: int) -> None:
+        """A partition is assigned, and paused until `Consumer.seek`; `first` and `end` are as of `OffsetRange`."""
 
-    def started(self, part: int) -> None:
-        """Records that follow are from the offset that `start` named."""
+    def started(self, partition: int) -> None:
+        """The records that follow begin at the offset of `Consumer.seek`."""
 
     def records(self, batch: Sequence[Record]) -> None:
         """Messages, per partition in order."""
 
-    async def yielded(self, parts: Sequence[int]) -> None:
-        """Partitions are to be given away: finish what is under way, soon."""
+    async def revoked(self, partitions: Sequence[int]) -> None:
+        """The group takes these partitions back: finish their batches in flight, soon."""
 
-    def lost(self, parts: Sequence[int]) -> None:
-        """Partitions were given away already: whatever is under way is somebody else's."""
+    def lost(self, partitions: Sequence[int]) -> None:
+        """The group has already assigned these partitions to others."""
 
     def failed(self, error: BaseException) -> None:
-        """The reader has ended by an error."""
+        """The consumer has ended by an error."""
 
 
-class GroupReader:
+class Consumer:
     """One member of the group.
 
     Args:
-        log: brokers, topic, group and protocol.
-        listener: see `Listener`.
-        yield_s: how long giving a partition away waits for the listener, in seconds.
+        options: brokers, topic, group and protocol.
+        listener: see `PartitionListener`.
+        revoke_s: how long the group waits for the listener's `revoked`, in seconds.
     """
 
-    def __init__(self, log: KafkaOptions, listener: Listener, yield_s: float = 3.0) -> None:
-        self._kafka = client()
-        self._log, self._listener, self._yield_s = log, listener, yield_s
+    def __init__(self, options: KafkaOptions, listener: PartitionListener, revoke_s: float = 3.0) -> None:
+        self._kafka = load_library()
+        self._options, self._listener, self._revoke_s = options, listener, revoke_s
         self._loop = asyncio.get_running_loop()
-        self._orders: deque[tuple[int, Callable[[], None]]] = deque()  # what the loop asks of the thread, by partition
-        self._held_up: set[int] = set()  # partitions of which an order has failed, and is tried again
-        self._positions: dict[int, int] = {}
+        self._calls: deque[tuple[int, Callable[[], None]]] = deque()  # of the loop to the client, with their partition
+        self._retried: set[int] = set()  # partitions whose last call failed and is tried again
+        self._offsets: dict[int, int] = {}  # to commit
         self._stop = threading.Event()
-        self._consumer: Any = make(self._kafka.Consumer, _settings(log))
-        self._thread = threading.Thread(target=self._run, name="stockade-kafka-group", daemon=True)
+        self._client: Any = make_client(self._kafka.Consumer, _settings(options))
+        self._thread = threading.Thread(target=self._run, name="stockade-kafka-consumer", daemon=True)
 
-    def open(self) -> None:
+    def start(self) -> None:
         """Join the group."""
         self._thread.start()
 
     def close(self) -> None:
-        """Leave the group, so that others take over at once. Blocks."""
+        """Leave the group, so that others get the partitions at once. Blocks."""
         self._stop.set()
-        self._thread.join(END_S + self._yield_s)
+        self._thread.join(CLOSE_TIMEOUT_S + self._revoke_s)
 
-    # -- asked by the listener, done by the thread ---------------------------------------------------------
+    # -- called on the event loop, carried out by the thread -----------------------------------------------
 
-    def start(self, part: int, offset: int) -> None:
-        """Read a partition from here."""
+    def seek(self, partition: int, offset: int) -> None:
+        """Read a partition from this offset."""
 
-        def order() -> None:
-            self._consumer.seek(self._kafka.TopicPartition(self._log.topic, part, offset))
-            self._consumer.resume(self._named([part]))
-            self._tell(self._listener.started, part)
+        def call() -> None:
+            self._client.seek(self._kafka.TopicPartition(self._options.topic, partition, offset))
+            self._client.resume([self._named(partition)])
+            self._notify(self._listener.started, partition)
 
-        self._orders.append((part, order))
+        self._calls.append((partition, call))
 
-    def pause(self, part: int) -> None:
-        """Read no further for now."""
-        self._orders.append((part, lambda: self._consumer.pause(self._named([part]))))
+    def pause(self, partition: int) -> None:
+        """Stop reading a partition."""
+        self._calls.append((partition, lambda: self._client.pause([self._named(partition)])))
 
-    def resume(self, part: int) -> None:
-        """Read on."""
-        self._orders.append((part, lambda: self._consumer.resume(self._named([part]))))
+    def resume(self, partition: int) -> None:
+        """Go on reading a partition."""
+        self._calls.append((partition, lambda: self._client.resume([self._named(partition)])))
 
-    def ask_again(self, part: int) -> None:
-        """Tell the listener of a partition, if it is still ours."""
-        self._orders.append((part, lambda: self._gain(part)))
+    def reassign(self, partition: int) -> None:
+        """Call the listener's `assigned` again, if the partition is still assigned to this process."""
+        self._calls.append((partition, lambda: self._assign(partition)))
 
-    def consumed(self, part: int, offset: int) -> None:
-        """Remember how far we are, for the group's lag figures."""
-        self._positions[part] = offset
+    def store_offset(self, partition: int, offset: int) -> None:
+        """Commit this offset to the group soon, for its lag figures."""
+        self._offsets[partition] = offset
 
     # -- the thread ----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            self._consumer.subscribe(
-                [self._log.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+            self._client.subscribe(
+                [self._options.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
-            told_s = time.monotonic()
+            committed_s = time.monotonic()
             while not self._stop.is_set():
-                self._obey()
+                self._make_calls()
                 self._read()
-                if time.monotonic() - told_s >= COMMIT_S:
-                    told_s = time.monotonic()
+                if time.monotonic() - committed_s >= COMMIT_INTERVAL_S:
+                    committed_s = time.monotonic()
                     self._commit()
             self._commit()
         except BaseException as error:  # noqa: BLE001 - handed to the listener, which ends with it
-            self._tell(self._listener.failed, error)
+            self._notify(self._listener.failed, error)
         finally:
-            self._consumer.close()
+            self._client.close()
 
-    def _read(self) -> None:
-        """Take what has come."""
-        consumer = self._consumer
-        messages = consumer.consume(1, POLL_S)
-        if messages:
-            messages += consumer.consume(MAX_FETCH - 1, 0)
-        batch: list[Record] = []
-        for message in messages:
-            error = message.error()
-            if error is None:
-                headers = dict(message.headers() or ())
-                batch.append(Record(message.partition(), message.offset(), message.key(), message.value(), headers))
-            elif error.fatal():
-                raise self._kafka.KafkaException(error)
-        if batch:
-            self._tell(self._listener.records, batch)
-
-    def _obey(self) -> None:
-        """Carry out what was asked; what the client cannot do yet is tried again while the partition is ours."""
-        for _ in range(len(self._orders)):
-            part, order = self._orders.popleft()
-            if part not in {each.partition for each in self._consumer.assignment()}:
+    def _make_calls(self) -> None:
+        """Make the calls of the loop; one that the client cannot carry out yet is tried again in the next round."""
+        for _ in range(len(self._calls)):
+            partition, call = self._calls.popleft()
+            if partition not in {each.partition for each in self._client.assignment()}:
                 continue
             try:
-                order()
-                self._held_up.discard(part)
+                call()
+                self._retried.discard(partition)
             except self._kafka.KafkaException as error:
                 if error.args[0].fatal():
                     raise
-                if part not in self._held_up:  # once, not for each try
-                    self._held_up.add(part)
-                    log.warning("Kafka's client cannot yet go on with partition %d: %s", part, error)
-                self._orders.append((part, order))
+                if partition not in self._retried:  # one line in the log, not one for each try
+                    self._retried.add(partition)
+                    log.warning("Kafka's client cannot yet go on with partition %d: %s", partition, error)
+                self._calls.append((partition, call))
+
+    def _read(self) -> None:
+        messages = self._client.consume(1, POLL_TIMEOUT_S)
+        if messages:
+            messages += self._client.consume(MAX_FETCH - 1, 0)
+        if batch := records_of(messages):
+            self._notify(self._listener.records, batch)
 
     def _commit(self) -> None:
-        positions, self._positions = self._positions, {}
-        if positions:
-            offsets = [self._kafka.TopicPartition(self._log.topic, part, at) for part, at in positions.items()]
+        offsets, self._offsets = self._offsets, {}
+        if offsets:
+            named = [self._kafka.TopicPartition(self._options.topic, *each) for each in offsets.items()]
             try:
-                self._consumer.commit(offsets=offsets, asynchronous=True)
-            except self._kafka.KafkaException:  # a figure for dashboards: the next one will do
+                self._client.commit(offsets=named, asynchronous=True)
+            except self._kafka.KafkaException:  # only the lag figures miss it, until the next commit
                 return
 
-    def _assigned(self, consumer: Any, partitions: Sequence[Any]) -> None:
+    def _on_assign(self, client: Any, partitions: Sequence[Any]) -> None:
         at_start = [self._kafka.TopicPartition(p.topic, p.partition, self._kafka.OFFSET_BEGINNING) for p in partitions]
-        consumer.incremental_assign(at_start)
-        consumer.pause(at_start)
+        client.incremental_assign(at_start)
+        client.pause(at_start)
         for each in partitions:
-            self.ask_again(each.partition)
+            self.reassign(each.partition)
 
-    def _gain(self, part: int) -> None:
-        where = self._kafka.TopicPartition(self._log.topic, part)
-        low, high = self._consumer.get_watermark_offsets(where, timeout=CALL_S)
-        self._tell(self._listener.gained, part, low, high)
+    def _assign(self, partition: int) -> None:
+        first, end = self._client.get_watermark_offsets(self._named(partition), timeout=CALL_TIMEOUT_S)
+        self._notify(self._listener.assigned, partition, first, end)
 
-    def _revoked(self, consumer: Any, partitions: Sequence[Any]) -> None:
-        parts = [p.partition for p in partitions]
-        self._wait(self._listener.yielded(parts))
+    def _on_revoke(self, client: Any, partitions: Sequence[Any]) -> None:
+        self._wait_for(self._listener.revoked([each.partition for each in partitions]))
         self._commit()
-        consumer.incremental_unassign(partitions)
+        client.incremental_unassign(partitions)
 
-    def _lost(self, consumer: Any, partitions: Sequence[Any]) -> None:
-        self._tell(self._listener.lost, [p.partition for p in partitions])
-        consumer.incremental_unassign(partitions)
+    def _on_lost(self, client: Any, partitions: Sequence[Any]) -> None:
+        self._notify(self._listener.lost, [each.partition for each in partitions])
+        client.incremental_unassign(partitions)
 
-    def _wait(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Let the loop do it; not for longer than the group waits for us."""
+    def _wait_for(self, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
-            asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(self._yield_s)
-        except TimeoutError:  # what is under way is fenced by its epoch, so giving the partition away is safe
+            asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(self._revoke_s)
+        except TimeoutError:  # the epoch fences batches in flight, so the partition may be revoked all the same
             return
 
-    def _tell(self, method: Callable[..., None], *arguments: Any) -> None:
+    def _notify(self, method: Callable[..., None], *arguments: Any) -> None:
         self._loop.call_soon_threadsafe(method, *arguments)
 
-    def _named(self, parts: Sequence[int]) -> list[Any]:
-        return [self._kafka.TopicPartition(self._log.topic, part) for part in parts]
+    def _named(self, partition: int) -> Any:
+        return self._kafka.TopicPartition(self._options.topic, partition)
 
 
-def _settings(log: KafkaOptions) -> dict[str, Any]:
+def _settings(options: KafkaOptions) -> dict[str, Any]:
     settings = {
-        **common(log.brokers),
-        "group.id": log.group,
-        "group.protocol": log.protocol,
-        "enable.auto.commit": False,
-        "auto.offset.reset": "earliest",
-        "fetch.wait.max.ms": 100,  # a message ends the wait; a short one only costs requests
-        "fetch.min.bytes": 1,
+        **consumer_settings(options.brokers, options.group),
+        "group.protocol": options.protocol,
         "isolation.level": "read_committed",
         "allow.auto.create.topics": False,
     }
-    if log.protocol == "classic":  # with `consumer` the brokers decide both
+    if options.protocol == "classic":  # with `consumer` the brokers decide these
         settings["partition.assignment.strategy"] = "cooperative-sticky"
-        settings["session.timeout.ms"] = log.session_ms
+        settings["session.timeout.ms"] = options.session_ms
         # a rebalance is noticed with a heartbeat, and the cooperative one needs two
-        settings["heartbeat.interval.ms"] = min(MAX_HEARTBEAT_MS, log.session_ms // 3)
+        settings["heartbeat.interval.ms"] = min(MAX_HEARTBEAT_MS, options.session_ms // 3)
     return settings

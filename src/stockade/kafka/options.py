@@ -1,47 +1,34 @@
-"""Where the log is and how it is used. Values only: nothing here needs a Kafka client.
+"""Where the topic of commands is and how it is used. Values only: nothing here needs a Kafka client.
 
-Neighbours: `options` carries it to the strategy, `shop.wiring` fills it from the settings, `shop.worker` reads with it.
+Neighbours: `strategies.options` hands it to the strategy, `shop.bootstrap` fills it from the settings, `worker` reads
+the topic that it names.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from stockade.core import Command, Key
+from stockade.kafka.message import CommandCodec
 from stockade.kafka.security import KafkaBrokers, KafkaSecurity
 
 PROTOCOLS = ("classic", "consumer")
 
 
-class Encode(Protocol):
-    """Makes a command's message."""
-
-    def __call__(self, command: Command, reply_to: bytes = b"", ticket: int = 0, /) -> bytes:
-        """The bytes of a command.
-
-        Args:
-            command: what to do.
-            reply_to: the service instance that waits for the outcome; empty: none does.
-            ticket: by which that instance knows its caller.
-        """
-
-
 @dataclass(frozen=True, slots=True)
 class KafkaOptions:
-    """The log of commands.
+    """The topic of commands.
 
     Attributes:
-        encode: see `Encode`.
-        bootstrap: brokers to ask first, `host:port,…`.
-        topic: commands; `TOPIC.dead` takes those that cannot be carried out, `TOPIC.replies.…` the outcomes.
-        partitions: of a topic that is made now (seed 004: 3); one that exists keeps its own.
-        replication: copies of a topic that is made now; -1: as the brokers are configured.
+        codec: writes and reads the application's commands.
+        bootstrap: brokers to connect to first, `host:port,…`.
+        topic: commands; `TOPIC.dead` takes those that cannot be executed, `TOPIC.replies.…` the outcomes.
+        partitions: of a topic that is created now; an existing topic keeps its own.
+        replication: copies of a topic that is created now; -1: as the brokers are configured.
         group: of the workers; all workers of one topic are in one group.
-        protocol: how the group shares partitions: `classic` (cooperative-sticky) or `consumer` (KIP-848).
+        protocol: how the group assigns partitions: `classic` (cooperative-sticky) or `consumer` (KIP-848).
+        session_ms: classic only: the partitions of a worker without a heartbeat for so long go to other workers.
         security: encryption and login of every client.
-        session_ms: classic only: after how long without a sign of life a worker's partitions go to others.
     """
 
-    encode: Encode
+    codec: CommandCodec
     bootstrap: str = "127.0.0.1:9092"
     topic: str = "stockade.commands"
     partitions: int = 3
@@ -66,19 +53,9 @@ class KafkaOptions:
 
     @property
     def dead_topic(self) -> str:
-        """Where messages go that cannot be carried out."""
+        """The topic of messages that cannot be executed."""
         return f"{self.topic}.dead"
 
     def reply_topic(self, instance: str) -> str:
-        """Where the outcomes for one service instance go."""
+        """The topic of the outcomes for one service instance."""
         return f"{self.topic}.replies.{instance}"
-
-
-def message_key(command: Command) -> Key | None:
-    """What decides the partition: the smallest stock key, else the smallest key; None spreads.
-
-    Orders that share their smallest SKU are decided by one worker in the order they were taken. The other SKUs of an
-    order are protected by row locks, not by the partition.
-    """
-    keys = command.keys
-    return min((key for key in keys if key.kind == "stock"), default=None) or min(keys, default=None)

@@ -1,6 +1,7 @@
 """Writes to Kafka: an idempotent producer on an event loop.
 
-Neighbours: the strategy `kafka` writes commands, `shop.lane` replies and dead letters, `shop.relay` events.
+Neighbours: the strategy `kafka` writes commands, `partition_processor` replies, `dead_letters` dead letters,
+`shop.relay` events.
 """
 
 import asyncio
@@ -9,53 +10,61 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from stockade.core import Busy
-from stockade.kafka.client import CALL_S, Reports, client, common, down, make, metadata
+from stockade.kafka.client import (
+    CALL_TIMEOUT_S,
+    CLOSE_TIMEOUT_S,
+    ErrorReports,
+    client_settings,
+    load_library,
+    make_client,
+    topic_metadata,
+    unavailable,
+)
 from stockade.kafka.security import Brokers
-from stockade.kafka.topics import END_S
 
-ASK_S = 0.001  # how often a writer asks for the answers that somebody waits for
-PUSH_S = 0.001  # how long what was sent is pushed: the client's shortest wait, and nearly always long enough
-MAX_MESSAGE = 1_000_000  # bytes; the brokers' own default
-
-
-class NotSent(Exception):
-    """The message was refused for what it is, e.g. too large: it is certainly not in the log."""
+POLL_INTERVAL_S = 0.001  # how often a producer polls for the reports that somebody waits for
+FLUSH_S = 0.001  # longest wait of one flush: the client's shortest, and nearly always long enough
+MAX_MESSAGE_BYTES = 1_000_000  # the brokers' own default
+FOREVER_MS = 2_147_483_647
 
 
-class Refusal(Exception):
-    """The brokers refuse this message for what it is, e.g. too large for the topic: sending again would not help."""
+class MessageRefused(Exception):
+    """The client or the brokers refuse this message itself, e.g. as too large: it is not in the topic, and never is."""
 
 
-Done = Callable[[Exception | None], None]
+OnDelivery = Callable[[Exception | None], None]
 
 
-class Writer:
-    """An idempotent producer (acks=all). It lives on an event loop, and hears most of the brokers' answers there.
+class Producer:
+    """An idempotent producer (acks=all). It lives on an event loop, and receives most delivery reports there.
 
-    The client calls back once for each message and takes Python's lock for it; on a thread of its own that is two
-    changes of thread for each order, so the loop asks for the answers instead: whenever it sends, and every few
-    milliseconds while somebody waits for them.
-
-    A writer that lingers has a thread that ends the linger of what is posted together, since the client knows no other
-    way than to call `flush`, which waits. (Without: 1 to 2 ms in which everybody slept, 6 % of a round of 128 callers.)
+    The client calls back once for each message, under Python's lock. On a thread of its own that would be two thread
+    switches for each order. So the loop polls for the reports instead: whenever it sends, and every
+    `POLL_INTERVAL_S` while somebody waits for one.
 
     Args:
         brokers: see `Brokers`.
-        give_up_s: after how long the client stops sending a message; None: never, so that what has arrived is always a
-            prefix of what was sent to a partition.
-        linger_ms: how long a message waits for company before it leaves; what is posted has company and does not wait.
-        gap_s: what is posted is sent at once when nothing was for so many seconds, else when they are over.
+        delivery_timeout_s: after how long the client stops sending a message; None: never, so that the messages that
+            have arrived are always a prefix of those that were sent to a partition.
+        linger_ms: how long a message waits for others before it is sent. A batch of `enqueue` does not wait: a thread
+            flushes it, because the client can end a linger only by `flush`, which blocks (saves 1 to 2 ms, 6 % of a
+            round of 128 callers).
+        batch_interval_s: least time between two batches of `enqueue`; the first after a pause is sent at once.
     """
 
     def __init__(
-        self, brokers: Brokers, give_up_s: float | None = 30.0, linger_ms: float = 0, gap_s: float = 0
+        self,
+        brokers: Brokers,
+        delivery_timeout_s: float | None = 30.0,
+        linger_ms: float = 0,
+        batch_interval_s: float = 0,
     ) -> None:
-        kafka = client()
-        self._failed: type[Exception] = kafka.KafkaException
+        kafka = load_library()
+        self._kafka_error: type[Exception] = kafka.KafkaException
         self._loop = asyncio.get_running_loop()
-        settings = common(brokers)
-        self._reports: Reports = settings["error_cb"]
-        self._producer: Any = make(
+        settings = client_settings(brokers)
+        self._reports: ErrorReports = settings["error_cb"]
+        self._client: Any = make_client(
             kafka.Producer,
             {
                 **settings,
@@ -63,19 +72,19 @@ class Writer:
                 "acks": "all",
                 "linger.ms": linger_ms,
                 "partitioner": "murmur2_random",  # what Java clients use: the same key, the same partition
-                "delivery.timeout.ms": 2_147_483_647 if give_up_s is None else int(give_up_s * 1000),
-                "message.max.bytes": MAX_MESSAGE,
+                "delivery.timeout.ms": FOREVER_MS if delivery_timeout_s is None else int(delivery_timeout_s * 1000),
+                "message.max.bytes": MAX_MESSAGE_BYTES,
                 "queue.buffering.max.messages": 100_000,
             },
         )
-        self._posted: dict[str, list[dict[str, Any]]] = {}  # by topic
-        self._gap_s = gap_s
-        self._next_s = 0.0  # on the loop's clock: when what is posted may be sent
-        self._awaited: set[_Awaited] = set()  # answers that somebody waits for
-        self._asking = False
+        self._enqueued: dict[str, list[dict[str, Any]]] = {}  # by topic
+        self._batch_interval_s = batch_interval_s
+        self._next_batch_s = 0.0  # on the loop's clock
+        self._awaited: set[_AwaitedReport] = set()
+        self._polls = False
         self._closed = False
-        self._pusher = ThreadPoolExecutor(1, "stockade-kafka-push") if linger_ms else None
-        self._pushed: Future[int] | None = None
+        self._flusher = ThreadPoolExecutor(1, "stockade-kafka-flush") if linger_ms else None
+        self._flushed: Future[int] | None = None
 
     def send(
         self,
@@ -84,89 +93,90 @@ class Writer:
         *,
         key: bytes | None = None,
         headers: Mapping[str, bytes] | None = None,
-        done: Done | None = None,
+        on_delivery: OnDelivery | None = None,
     ) -> None:
-        """Put a message on its way.
+        """Send a message.
 
         Args:
-            topic: where to.
+            topic: its name.
             value: at most a million bytes.
             key: messages of one key are in one partition, in order.
             headers: names and bytes.
-            done: called with None when all in-sync replicas have it, else with a Refusal or what went wrong; on the
-                loop or on another thread, and must not block.
+            on_delivery: called with None when all in-sync replicas have it, else with the error, e.g. `MessageRefused`;
+                on the loop or on another thread, and must not block.
 
         Raises:
             Busy: too many messages wait for the brokers (TOO_MANY_REQUESTS), or the client can send no more
                 (DEPENDENCY_DOWN).
-            NotSent: the message itself is at fault.
+            MessageRefused: by the client.
         """
-        listed = list(headers.items()) if headers else None
-        if done is None:
-            self._produce(topic, value, key, listed, None)
-            self.hear()
+        pairs = list(headers.items()) if headers else None
+        if on_delivery is None:
+            self._produce(topic, value, key, pairs, None)
+            self.poll()
             return
-        answer = _Awaited(self._awaited, done)
+        report = _AwaitedReport(self._awaited, on_delivery)
         try:
-            self._produce(topic, value, key, listed, answer)
+            self._produce(topic, value, key, pairs, report)
         except BaseException:
-            self._awaited.discard(answer)
+            self._awaited.discard(report)
             raise
-        self._ask_soon()
+        self._poll_soon()
 
     def _produce(
         self, topic: str, value: bytes, key: bytes | None, headers: list[tuple[str, bytes]] | None, report: Any
     ) -> None:
         try:
-            self._producer.produce(topic, value, key, headers=headers, callback=report)
+            self._client.produce(topic, value, key, headers=headers, callback=report)
         except BufferError as error:
-            raise _full() from error
-        except self._failed as error:
-            raise _unsent(error.args[0]) from error
+            raise _queue_full() from error
+        except self._kafka_error as error:
+            raise _not_taken(error.args[0]) from error
 
-    def post(self, topic: str, value: bytes, *, key: bytes | None, done: Done) -> None:
-        """Send a message together with all that are posted in the same pass of the event loop, or in the same gap.
+    def enqueue(self, topic: str, value: bytes, *, key: bytes | None, on_delivery: OnDelivery) -> None:
+        """Add a message to the next batch: the messages of one pass of the event loop, or of one batch interval.
 
-        They go to the brokers in one request, and to whoever reads in one answer: requests cost more than messages.
+        A batch travels in one request, and its reader gets it in one answer: requests cost more than messages.
 
         Args:
-            topic: where to.
+            topic: its name.
             value: at most a million bytes.
             key: messages of one key are in one partition, in order.
-            done: as of `send`, and with the Busy or NotSent that `send` would raise. Answers of the brokers come when
-                something else is sent or pushed, or with `hear`.
+            on_delivery: as of `send`, and with the errors that `send` would raise. Reports arrive when something else
+                is sent or flushed, or with `poll`.
         """
-        if not self._posted:
-            self._loop.call_at(max(self._next_s, self._loop.time()), self.flush)
-        self._posted.setdefault(topic, []).append({"value": value, "key": key, "callback": _report(done), "done": done})
+        if not self._enqueued:
+            self._loop.call_at(max(self._next_batch_s, self._loop.time()), self.send_batch)
+        message = {"value": value, "key": key, "callback": _report(on_delivery), "_on_delivery": on_delivery}
+        self._enqueued.setdefault(topic, []).append(message)
 
-    def flush(self) -> None:
-        """Send what is posted now."""
-        posted, self._posted = self._posted, {}
-        self._next_s = self._loop.time() + self._gap_s
-        for topic, messages in posted.items():
-            if self._producer.produce_batch(topic, messages) < len(messages):
+    def send_batch(self) -> None:
+        """Send the next batch now."""
+        batch, self._enqueued = self._enqueued, {}
+        self._next_batch_s = self._loop.time() + self._batch_interval_s
+        for topic, messages in batch.items():
+            if self._client.produce_batch(topic, messages) < len(messages):
                 for message in messages:
                     if error := message.get("_error"):
-                        message["done"](_unsent(error))
-        if posted and self._pusher is not None and not self._closed:
-            self._push(self._pusher)
-        self.hear()
+                        message["_on_delivery"](_not_taken(error))
+        if batch and self._flusher is not None and not self._closed:
+            self._flush(self._flusher)
+        self.poll()
 
-    def _push(self, pusher: ThreadPoolExecutor) -> None:
-        """Let what was just sent leave now; one that still runs does it too, or else what was sent lingers."""
-        if self._pushed is None or self._pushed.done():
-            self._pushed = pusher.submit(self._producer.flush, PUSH_S)
-            self._pushed.add_done_callback(self._tell)
+    def _flush(self, flusher: ThreadPoolExecutor) -> None:
+        """End the linger of the batch; a flush that still runs does it too, or else the batch lingers."""
+        if self._flushed is None or self._flushed.done():
+            self._flushed = flusher.submit(self._client.flush, FLUSH_S)
+            self._flushed.add_done_callback(self._raise_on_loop)
 
-    def _tell(self, pushed: "Future[int]") -> None:
-        """What a `done` has raised there goes where it would go to from the loop: to the loop's exception handler."""
-        if pushed.exception() is not None:
-            self._loop.call_soon_threadsafe(pushed.result)
+    def _raise_on_loop(self, flushed: "Future[int]") -> None:
+        """An error of an `on_delivery` on that thread goes to the loop's exception handler, as one on the loop does."""
+        if flushed.exception() is not None:
+            self._loop.call_soon_threadsafe(flushed.result)
 
-    def hear(self) -> None:
-        """Take the answers of the brokers that are there."""
-        self._producer.poll(0)
+    def poll(self) -> None:
+        """Receive the delivery reports that have arrived."""
+        self._client.poll(0)
 
     async def deliver(
         self, topic: str, value: bytes, *, key: bytes | None, headers: Mapping[str, bytes], wait_s: float
@@ -174,103 +184,98 @@ class Writer:
         """Send, and wait until all in-sync replicas have it.
 
         Raises:
-            Busy: not within `wait_s` seconds (DEPENDENCY_DOWN); it may arrive yet.
-            NotSent: the message itself is at fault; the client did not send it, or the brokers refused it.
+            Busy: not within `wait_s` seconds (DEPENDENCY_DOWN); it may arrive later.
+            MessageRefused: by the client or by the brokers.
         """
-        answered: asyncio.Future[Exception | None] = self._loop.create_future()
+        delivered: asyncio.Future[Exception | None] = self._loop.create_future()
 
         def settle(error: Exception | None) -> None:
-            if not answered.done():
-                answered.set_result(error)
+            if not delivered.done():
+                delivered.set_result(error)
 
-        def done(error: Exception | None) -> None:
+        def on_delivery(error: Exception | None) -> None:
             self._loop.call_soon_threadsafe(settle, error)
 
-        self.send(topic, value, key=key, headers=headers, done=done)
+        self.send(topic, value, key=key, headers=headers, on_delivery=on_delivery)
         try:
             async with asyncio.timeout(wait_s):
-                error = await answered
+                error = await delivered
         except TimeoutError as late:
             raise Busy(f"Kafka did not confirm within {wait_s} s", "DEPENDENCY_DOWN") from late
-        if isinstance(error, NotSent | Refusal):
-            raise NotSent(str(error)) from error
+        if isinstance(error, MessageRefused):
+            raise error
         if error is not None:
-            raise down(error) from error
+            raise unavailable(error) from error
 
-    def warm(self, topic: str) -> None:
-        """Ask for a topic's leaders now, so that the first message need not. Blocks.
+    def fetch_metadata(self, topic: str) -> None:
+        """Learn a topic's leaders now, so that the first message does not wait for it. Blocks.
 
         Raises:
             Busy: the brokers cannot be reached.
         """
-        metadata(self._producer, self._reports, topic, CALL_S)
+        topic_metadata(self._client, self._reports, topic, CALL_TIMEOUT_S)
 
-    def _ask_soon(self) -> None:
-        if not self._asking:
-            self._asking = True
-            self._loop.call_later(ASK_S, self._ask)
+    def _poll_soon(self) -> None:
+        if not self._polls:
+            self._polls = True
+            self._loop.call_later(POLL_INTERVAL_S, self._poll_while_awaited)
 
-    def _ask(self) -> None:
-        self._asking = False
+    def _poll_while_awaited(self) -> None:
+        self._polls = False
         if not self._closed:
-            self.hear()
+            self.poll()
             if self._awaited:
-                self._ask_soon()
+                self._poll_soon()
 
-    def close(self, wait_s: float = END_S) -> int:
+    def close(self, wait_s: float = CLOSE_TIMEOUT_S) -> int:
         """Send what waits, for at most `wait_s` seconds; how many messages are given up. Blocks: use a thread.
 
-        Nothing may be posted from here on.
+        Nothing may be enqueued from here on.
         """
         self._closed = True
-        if self._pusher is not None:
-            self._pusher.shutdown()
-        left = int(self._producer.flush(wait_s))
-        self._producer.purge()
-        self._producer.flush(0)
+        if self._flusher is not None:
+            self._flusher.shutdown()
+        left = int(self._client.flush(wait_s))
+        self._client.purge()
+        self._client.flush(0)
         return left
 
 
-class _Awaited:
-    """Hears what became of a message, and is among those that are waited for until then."""
+class _AwaitedReport:
+    """A delivery report that somebody waits for; the producer polls until it arrives."""
 
-    __slots__ = ("_among", "_report")
+    __slots__ = ("_awaited", "_report")
 
-    def __init__(self, among: "set[_Awaited]", done: Done) -> None:
-        self._among, self._report = among, _report(done)
-        among.add(self)  # before it is sent: the answer may come on another thread
+    def __init__(self, awaited: "set[_AwaitedReport]", on_delivery: OnDelivery) -> None:
+        self._awaited, self._report = awaited, _report(on_delivery)
+        awaited.add(self)  # before the message is sent: the report may come on another thread
 
     def __call__(self, error: Any, message: Any) -> None:
-        self._among.discard(self)
+        self._awaited.discard(self)
         self._report(error, message)
 
 
-Report = Callable[[Any, Any], None]
-
-
-def _report(done: Done) -> Report:
+def _report(on_delivery: OnDelivery) -> Callable[[Any, Any], None]:
     def report(error: Any, _message: Any) -> None:
-        done(None if error is None else _refusal(error))
+        on_delivery(None if error is None else _delivery_error(error))
 
     return report
 
 
-def _at_fault(error: Any) -> bool:
-    kinds = client().KafkaError
-    return error.code() in (kinds.MSG_SIZE_TOO_LARGE, kinds.INVALID_RECORD, kinds.INVALID_MSG)
+def _delivery_error(error: Any) -> Exception:
+    """The error of a message that the client has tried to deliver."""
+    kafka = load_library()
+    refused = (kafka.KafkaError.MSG_SIZE_TOO_LARGE, kafka.KafkaError.INVALID_RECORD, kafka.KafkaError.INVALID_MSG)
+    return MessageRefused(error.str()) if error.code() in refused else kafka.KafkaException(error)
 
 
-def _refusal(error: Any) -> Exception:
-    """What the brokers' answer to a message means."""
-    return Refusal(error.str()) if _at_fault(error) else client().KafkaException(error)
+def _not_taken(error: Any) -> Busy | MessageRefused:
+    """The error of a message that the client did not take."""
+    if error.code() == load_library().KafkaError._QUEUE_FULL:  # noqa: SLF001 - the client's own errors all begin so
+        return _queue_full()
+    cause = _delivery_error(error)
+    return cause if isinstance(cause, MessageRefused) else unavailable(cause)
 
 
-def _full() -> Busy:
+def _queue_full() -> Busy:
     return Busy("too many messages wait for Kafka", "TOO_MANY_REQUESTS")
-
-
-def _unsent(error: Any) -> Busy | NotSent:
-    """Why the client did not take a message."""
-    if error.code() == client().KafkaError._QUEUE_FULL:  # noqa: SLF001 - the client's own errors all begin so
-        return _full()
-    return NotSent(error.str()) if _at_fault(error) else down(client().KafkaException(error))

@@ -1,7 +1,7 @@
-"""Outcomes on their way back: one message per batch and service instance, told apart by ticket numbers.
+"""Outcomes as bytes: one message for each batch and service instance, its answers found by correlation id.
 
-MessagePack, so that a replayed outcome is the same to the byte once it is JSON again. Neighbours: the worker encodes,
-`kafka` decodes.
+MessagePack, so that a replayed outcome is the same to the byte once it is JSON again. Neighbours:
+`partition_processor` encodes, the strategy `kafka` decodes.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ _decode = msgspec.msgpack.Decoder().decode
 
 
 def encode_replies(answers: Sequence[tuple[int, Answer]]) -> list[bytes]:
-    """Messages of (ticket, answer) pairs, in order: one, or as many as their size needs."""
-    return _messages([[ticket, *_row(answer)] for ticket, answer in answers])
+    """The messages of (correlation id, answer) pairs, in order: one, or as many as their size needs."""
+    return _messages([[correlation_id, *_row(answer)] for correlation_id, answer in answers])
 
 
 def _messages(rows: list[list[Any]]) -> list[bytes]:
@@ -41,8 +41,8 @@ def _row(answer: Answer) -> list[Any]:
 
 
 def decode_replies(message: bytes) -> list[tuple[int, Answer]]:
-    """The (ticket, answer) pairs of a message."""
-    return [(ticket, _answer(kind, rest)) for ticket, kind, *rest in _decode(message)]
+    """The (correlation id, answer) pairs of a message."""
+    return [(correlation_id, _answer(kind, rest)) for correlation_id, kind, *rest in _decode(message)]
 
 
 def _answer(kind: str, rest: list[Any]) -> Answer:

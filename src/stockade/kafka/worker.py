@@ -1,23 +1,27 @@
-"""`stockade worker`: decides the commands of the log. As many as there are partitions can work at the same time.
+"""`stockade worker`: decides the commands of the topic. As many workers as partitions can work at the same time.
 
-The group says which partitions are whose; the database says from where each is read (`store.positions`), and refuses
-whoever had it before. Neighbours: `strategies.kafka_group` reads, `lane` works one partition off.
+The group assigns partitions to workers; the database holds the position from which each is read, and refuses the worker
+that had the partition before (`store.consumer_offsets`). One command passes through `consumer`, this file,
+`partition_processor`, the store's `transact` and `replies`.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from stockade.core import StaleOffset, Stats, StockadeError
-from stockade.kafka.consumer import GroupReader
+from stockade.kafka.admin import create_topics
+from stockade.kafka.consumer import Consumer
+from stockade.kafka.message import Record
 from stockade.kafka.options import KafkaOptions
-from stockade.kafka.partition_processor import Bench, Lane, Tally
-from stockade.kafka.producer import Writer
-from stockade.kafka.topics import Record, make_topics
+from stockade.kafka.partition_processor import PartitionProcessor
+from stockade.kafka.producer import Producer
+from stockade.kafka.worker_context import Report, WorkerContext, WorkerStats
 from stockade.store import SqlStore
 from stockade.store.consumer_offsets import Positions
 
-DEPTH_BATCHES = 4  # a lane holds at most this many batches before its partition is paused
-SHORT_TRIES = 5
+MAX_QUEUED_BATCHES = 4  # a partition with so many batches in its queue is paused
+REWOUND_TRIES = 5
 TAKE_PAUSE_S = 1.0  # before a partition is taken again that the database or another worker refused
 
 
@@ -27,209 +31,220 @@ class LogRewound(StockadeError):
     code = "LOG_REWOUND"
 
 
-class Worker:
-    """One worker process's share of the log.
+class _Running(NamedTuple):
+    processor: PartitionProcessor
+    task: asyncio.Task[None]
+
+
+class KafkaWorker:
+    """Decides the commands of the partitions that the group assigns to this process.
 
     Args:
         store: decides.
-        log: brokers, topic and group.
+        options: brokers, topic and group.
         max_batch: messages in one transaction.
         wait_s: the longest one attempt at a batch may take, in seconds.
-        report: told of what an operator should know: an event and its fields.
+        report: logs an event and its fields for operators.
+
+    Attributes:
+        stats: what its partition processors have done.
     """
 
     def __init__(
         self,
         store: SqlStore,
-        log: KafkaOptions,
+        options: KafkaOptions,
         *,
         max_batch: int = 1_024,
         wait_s: float = 5.0,
-        report: Callable[..., None] = lambda event, **fields: None,
+        report: Report = lambda event, **fields: None,
     ) -> None:
-        self._store, self._log, self._report = store, log, report
+        self._store, self._options, self._report = store, options, report
         self._max_batch, self._wait_s = max_batch, wait_s
-        self._positions = Positions(store.database, log.topic, wait_s)
-        self._lanes: dict[int, Lane] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._ours: set[int] = set()
+        self._positions = Positions(store.database, options.topic, wait_s)
+        self._assigned: set[int] = set()
+        self._running: dict[int, _Running] = {}
         self._taking: set[asyncio.Task[None]] = set()
-        self._short: dict[int, int] = {}  # part -> how often its log ended before the position
+        self._rewound: dict[int, int] = {}  # partition -> how often its end was before the position
         self._stopping = False
-        self._reader: GroupReader | None = None
-        self._bench: Bench | None = None
+        self._consumer: Consumer | None = None
+        self._context: WorkerContext | None = None
         self._failure: BaseException | None = None
-        self._ended = asyncio.Event()
-        self.tally = Tally()
+        self._failed = asyncio.Event()
+        self.stats = WorkerStats()
 
     @property
-    def stats(self) -> Stats:
+    def store_stats(self) -> Stats:
         """What its store has done."""
         return self._store.stats
 
     @property
-    def parts(self) -> tuple[int, ...]:
-        """The partitions this worker reads now."""
-        return tuple(sorted(part for part, lane in self._lanes.items() if lane.open))
+    def partitions(self) -> tuple[int, ...]:
+        """The partitions that this worker reads now."""
+        return tuple(sorted(each for each, running in self._running.items() if running.processor.started))
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; then finish the batches under way, reply, and leave the group.
+        """Work until `stop` is set; then finish the batches in flight, reply, and leave the group.
 
         Raises:
             LogRewound: the topic ends before the position.
             Busy: the brokers cannot be reached at the start.
             NotSupported: no client library.
         """
-        await asyncio.to_thread(make_topics, self._log)
-        writer = Writer(self._log.brokers)
-        self._bench = Bench(
+        await asyncio.to_thread(create_topics, self._options)
+        producer = Producer(self._options.brokers)
+        self._context = WorkerContext(
             self._store,
             self._positions,
-            writer,
-            self._log,
+            producer,
+            self._options,
             max_batch=self._max_batch,
             wait_s=self._wait_s,
             report=self._report,
-            tally=self.tally,
+            stats=self.stats,
         )
-        reader = self._reader = GroupReader(self._log, self)
-        reader.open()
+        consumer = self._consumer = Consumer(self._options, self)
+        consumer.start()
         try:
-            await _first(stop, self._ended)
+            await _wait_for_any(stop, self._failed)
         finally:
             self._stopping = True
             for task in self._taking:
                 task.cancel()
-            await self.yielded(list(self._ours))
-            await asyncio.to_thread(reader.close)
-            await asyncio.to_thread(writer.close)
+            await self.revoked(list(self._assigned))
+            await asyncio.to_thread(consumer.close)
+            await asyncio.to_thread(producer.close)
         if self._failure is not None:
             raise self._failure
 
-    # -- heard from the reader -----------------------------------------------------------------------------
+    # -- called by the consumer, on the event loop ---------------------------------------------------------
 
-    def gained(self, part: int, low: int, high: int) -> None:
-        """See `Listener.gained`."""
+    def assigned(self, partition: int, first: int, end: int) -> None:
+        """See `PartitionListener.assigned`."""
         if self._stopping:
             return
-        self._ours.add(part)
-        task = asyncio.create_task(self._take(part, low, high), name=f"stockade-take-{part}")
+        self._assigned.add(partition)
+        task = asyncio.create_task(self._take(partition, first, end), name=f"stockade-take-{partition}")
         self._taking.add(task)
         task.add_done_callback(self._taking.discard)
 
-    def started(self, part: int) -> None:
-        """See `Listener.started`."""
-        if part in self._lanes:
-            self._lanes[part].open = True
+    async def _take(self, partition: int, first: int, end: int) -> None:
+        """Take a partition in the database, and process it from the position that is found there."""
+        assert self._consumer is not None
+        assert self._context is not None
+        await self._end([partition])
+        try:
+            taken = await self._positions.take(partition, first)
+        except Exception as error:  # noqa: BLE001 - reported, and tried again while the partition is assigned
+            self._report("partition waits", part=partition, error=repr(error))
+            await self._take_again(partition)
+            return
+        if taken.new > end:
+            await self._end_before_position(partition, end, taken.new)
+            return
+        self._rewound.pop(partition, None)
+        if taken.new < first:
+            self._report("messages gone before they were read", part=partition, position=taken.new, low=first)
+        if partition not in self._assigned:
+            return
+        processor = PartitionProcessor(self._context, taken, self._committed)
+        task = asyncio.create_task(self._process(processor), name=f"stockade-partition-{partition}")
+        self._running[partition] = _Running(processor, task)
+        self._consumer.seek(partition, max(taken.new, first))
+        self._report("partition taken", part=partition, position=taken.new, epoch=taken.epoch)
+
+    async def _end_before_position(self, partition: int, end: int, position: int) -> None:
+        """Try a few times, because a new leader may not know its own end yet; then end the worker."""
+        self._rewound[partition] = self._rewound.get(partition, 0) + 1
+        if self._rewound[partition] >= REWOUND_TRIES:
+            text = f"{self._options.topic}/{partition} ends at {end}, before the position {position}"
+            self._fail(LogRewound(f"{text}: whoever knows why sets it, `stockade positions rewind {partition} first`"))
+        await self._take_again(partition)
+
+    async def _take_again(self, partition: int) -> None:
+        await asyncio.sleep(TAKE_PAUSE_S)
+        if partition in self._assigned and self._consumer is not None:
+            self._consumer.pause(partition)
+            self._consumer.reassign(partition)
+
+    def started(self, partition: int) -> None:
+        """See `PartitionListener.started`."""
+        if partition in self._running:
+            self._running[partition].processor.started = True
 
     def records(self, batch: Sequence[Record]) -> None:
-        """See `Listener.records`."""
-        assert self._reader is not None
+        """See `PartitionListener.records`."""
+        assert self._consumer is not None
         for record in batch:
-            lane = self._lanes.get(record.part)
-            if lane is None or not lane.open or record.offset < lane.next:
-                continue  # from before the partition was given away, or from before our start
-            lane.put(record)
-            if lane.depth >= DEPTH_BATCHES * self._max_batch and not lane.paused:
-                lane.paused = True
-                self._reader.pause(record.part)
+            running = self._running.get(record.partition)
+            if running is None:
+                continue
+            processor = running.processor
+            if not processor.started or record.offset < processor.next_offset:
+                continue  # from before the seek
+            processor.add(record)
+            if processor.depth >= MAX_QUEUED_BATCHES * self._max_batch and not processor.paused:
+                processor.paused = True
+                self._consumer.pause(record.partition)
 
-    async def yielded(self, parts: Sequence[int]) -> None:
-        """See `Listener.yielded`."""
-        self._ours.difference_update(parts)
-        for part in parts:
-            if part in self._lanes:
-                self._lanes.pop(part).close()
-        tasks = [self._tasks.pop(part) for part in parts if part in self._tasks]
+    async def _process(self, processor: PartitionProcessor) -> None:
+        partition = processor.partition
+        try:
+            await processor.run()
+        except StaleOffset as stale:
+            # Another worker has it, or a person set the position. If the group still assigns it to this worker, take it
+            # again; the pause lets the group revoke it first where it does not.
+            self._report("partition refused", part=partition, error=str(stale))
+            running = self._running.get(partition)
+            if running is not None and running.processor is processor:
+                del self._running[partition]
+                await self._take_again(partition)
+        except Exception as error:  # noqa: BLE001 - a bug: the worker ends with it rather than skip a message
+            self._fail(error)
+
+    def _committed(self, partition: int, offset: int) -> None:
+        assert self._consumer is not None
+        self._consumer.store_offset(partition, offset)
+        running = self._running.get(partition)
+        if running is not None and running.processor.paused and running.processor.depth <= self._max_batch:
+            running.processor.paused = False
+            self._consumer.resume(partition)
+
+    async def revoked(self, partitions: Sequence[int]) -> None:
+        """See `PartitionListener.revoked`."""
+        self._assigned.difference_update(partitions)
+        await self._end(partitions)
+
+    async def _end(self, partitions: Sequence[int]) -> None:
+        """Let the processors of these partitions finish their batches in flight."""
+        tasks = []
+        for partition in partitions:
+            if partition in self._running:
+                processor, task = self._running.pop(partition)
+                processor.close()
+                tasks.append(task)
         if tasks:
             await asyncio.wait(tasks)
 
-    def lost(self, parts: Sequence[int]) -> None:
-        """See `Listener.lost`."""
-        self._ours.difference_update(parts)
-        for part in parts:
-            if part in self._lanes:
-                self._lanes.pop(part).close()
-            self._tasks.pop(part, None)
-        self._report("partitions lost", parts=list(parts))
+    def lost(self, partitions: Sequence[int]) -> None:
+        """See `PartitionListener.lost`."""
+        self._assigned.difference_update(partitions)
+        for partition in partitions:
+            if partition in self._running:
+                self._running.pop(partition).processor.close()
+        self._report("partitions lost", parts=list(partitions))
 
     def failed(self, error: BaseException) -> None:
-        """See `Listener.failed`."""
+        """See `PartitionListener.failed`."""
         self._fail(error)
-
-    # -- partitions ----------------------------------------------------------------------------------------
-
-    async def _take(self, part: int, low: int, high: int) -> None:
-        """Become the reader of a partition, and start where the last one stopped."""
-        assert self._reader is not None
-        assert self._bench is not None
-        await self._end_lane(part)
-        try:
-            taken = await self._positions.take(part, low)
-        except Exception as error:  # noqa: BLE001 - told, and tried again while the partition is ours
-            self._report("partition waits", part=part, error=repr(error))
-            await self._again(part)
-            return
-        if taken.new > high:  # a leader that is new may not know its own end yet: ask a few times
-            self._short[part] = self._short.get(part, 0) + 1
-            if self._short[part] >= SHORT_TRIES:
-                text = f"{self._log.topic}/{part} ends at {high}, before the position {taken.new}"
-                self._fail(LogRewound(f"{text}: whoever knows why sets it, `stockade positions rewind {part} first`"))
-            await self._again(part)
-            return
-        self._short.pop(part, None)
-        if taken.new < low:
-            self._report("messages gone before they were read", part=part, position=taken.new, low=low)
-        if part not in self._ours:
-            return
-        lane = self._lanes[part] = Lane(self._bench, taken, self._consumed)
-        self._tasks[part] = asyncio.create_task(self._work(lane), name=f"stockade-lane-{part}")
-        self._reader.start(part, max(taken.new, low))
-        self._report("partition taken", part=part, position=taken.new, epoch=taken.epoch)
-
-    async def _end_lane(self, part: int) -> None:
-        """End the lane of a partition that is to be taken anew."""
-        lane, task = self._lanes.pop(part, None), self._tasks.pop(part, None)
-        if lane is not None and task is not None:
-            lane.close()
-            await asyncio.wait([task])
-
-    async def _work(self, lane: Lane) -> None:
-        try:
-            await lane.run()
-        except StaleOffset as stale:
-            # Another worker has it, or a person set the position. If the group still says that it is ours, take it
-            # again; the pause lets the group tell us first when it is not.
-            self._report("partition refused", part=lane.part, error=str(stale))
-            if self._lanes.get(lane.part) is lane:
-                del self._lanes[lane.part]
-                del self._tasks[lane.part]
-                await self._again(lane.part)
-        except Exception as error:  # noqa: BLE001 - a fault of ours: the worker ends with it rather than skip a message
-            self._fail(error)
-
-    async def _again(self, part: int) -> None:
-        await asyncio.sleep(TAKE_PAUSE_S)
-        if part in self._ours and self._reader is not None:
-            self._reader.pause(part)
-            self._reader.ask_again(part)
-
-    def _consumed(self, part: int, offset: int) -> None:
-        assert self._reader is not None
-        self._reader.consumed(part, offset)
-        lane = self._lanes.get(part)
-        if lane is not None and lane.paused and lane.depth <= self._max_batch:
-            lane.paused = False
-            self._reader.resume(part)
 
     def _fail(self, error: BaseException) -> None:
         self._report("worker ends", error=repr(error))
         self._failure = self._failure or error
-        self._ended.set()
+        self._failed.set()
 
 
-async def _first(*events: asyncio.Event) -> None:
-    """Wait until one of the events is set."""
+async def _wait_for_any(*events: asyncio.Event) -> None:
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -25,8 +25,8 @@ from stockade.locks.errors import (
     WrongLoop,
 )
 from stockade.locks.events import LockEvent
-from stockade.locks.redis.backend import RedisTuning
 from stockade.locks.redis.providers import QuorumLocks, RedisLocks
+from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.sync_api import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock
 
 __all__ = [

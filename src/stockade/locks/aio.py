@@ -21,9 +21,9 @@ from stockade.locks.errors import (
     WrongLoop,
 )
 from stockade.locks.events import LockEvent
-from stockade.locks.redis.backend import RedisTuning
 from stockade.locks.redis.providers import AioQuorumLocks as QuorumLocks
 from stockade.locks.redis.providers import AioRedisLocks as RedisLocks
+from stockade.locks.redis.tuning import RedisTuning
 
 __all__ = [
     "Detached",

@@ -9,12 +9,12 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 from stockade.locks.checks import count, lock_and_kind
 from stockade.locks.engine.lease import BaseLease, Detached
 from stockade.locks.engine.lock_request import RW_CAPACITY, TRY_ONCE_S, Backend, Kind, LockInfo, LockOptions, Spec
-from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.manager import LockManager
 from stockade.locks.errors import LockTimeout
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.multi_lock import acquire_all, in_order, release_all
 from stockade.locks.provider_base import ProviderBase, name_from_call, wait_bound
-from stockade.locks.runtime.async_runtime import AsyncioPort
+from stockade.locks.runtime.async_runtime import AsyncRuntime
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,7 +32,7 @@ class Lease(BaseLease):
             LockLost: it had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease run out.
         """
-        await self.keeper.release(self)
+        await self.manager.release(self)
 
     async def extend(self, lease_s: float) -> None:
         """Give it `lease_s` seconds from now on (also the length of later renewals).
@@ -41,7 +41,7 @@ class Lease(BaseLease):
             LockLost: it is not held any more; it is never taken anew.
             LockUnavailable: the server did not answer.
         """
-        await self.keeper.extend(self, lease_s)
+        await self.manager.extend(self, lease_s)
 
     async def wait_lost(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as in threading
         """Wait until it is lost (True), or released or `timeout` seconds are over (False)."""
@@ -54,16 +54,18 @@ class Lease(BaseLease):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await leave(self.keeper, self, error)
+        await leave(self.manager, self, error)
 
 
 def arm(lease: Lease) -> None:
     """From here to `leave`, a loss cancels the task (if the lock was made so)."""
-    if lease.ask.spec.on_lost == "cancel" and isinstance(task := lease.keeper.port.me(), asyncio.Task):
+    if lease.request.spec.on_lost == "cancel" and isinstance(task := lease.manager.runtime.caller(), asyncio.Task):
         lease.body, lease.cancelling = task, task.cancelling()
 
 
-async def leave(keeper: Keeper[Lease], lease: Lease, error: BaseException | None, *, silent: bool = False) -> bool:
+async def leave(
+    manager: LockManager[Lease], lease: Lease, error: BaseException | None, *, silent: bool = False
+) -> bool:
     """End of a block: release; turn the cancellation that our own loss caused into LockLost (as asyncio.timeout).
 
     `silent`: the server has just left another release without an answer, so this one goes to the background at once.
@@ -76,8 +78,8 @@ async def leave(keeper: Keeper[Lease], lease: Lease, error: BaseException | None
         task = asyncio.current_task()
         ours = task is not None and task.uncancel() <= lease.cancelling and isinstance(error, asyncio.CancelledError)
     if silent:
-        keeper.renewer.give_back_later(lease)
-    answered = not silent and await keeper.leave(lease, error)
+        manager.renewer.give_back_later(lease)
+    answered = not silent and await manager.leave(lease, error)
     if ours:
         raise lease.lost_error() from error
     return answered
@@ -96,7 +98,7 @@ class _Hold:
     async def __aenter__(self) -> Lease:
         lease = await self._lock.acquire(timeout=self._timeout)
         if lease is None:
-            raise self._lock.keeper.timed_out(self._lock.spec, self._timeout)
+            raise self._lock.manager.timed_out(self._lock.spec, self._timeout)
         self._lease = lease
         arm(lease)
         return lease
@@ -105,14 +107,14 @@ class _Hold:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._lease is not None:
-            await leave(self._lock.keeper, self._lease, error)
+            await leave(self._lock.manager, self._lease, error)
 
 
 class Lock:
     """One lock of one provider. Holds no state, so tasks may share it; what is held is a `Lease`."""
 
-    def __init__(self, keeper: Keeper[Lease], spec: Spec) -> None:
-        self.keeper = keeper
+    def __init__(self, manager: LockManager[Lease], spec: Spec) -> None:
+        self.manager = manager
         self.spec = spec
 
     @property
@@ -139,11 +141,11 @@ class Lock:
             LockReentry: this task holds it already.
             LockUnavailable: the server cannot be reached.
         """
-        return await self.keeper.acquire(self.spec, wait_bound(blocking, timeout), token)
+        return await self.manager.acquire(self.spec, wait_bound(blocking, timeout), token)
 
     async def try_acquire(self) -> Lease | None:
         """Take the lock if it is free now."""
-        return await self.keeper.acquire(self.spec, TRY_ONCE_S)
+        return await self.manager.acquire(self.spec, TRY_ONCE_S)
 
     def hold(self, timeout: float | None = None) -> _Hold:
         """`async with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
@@ -157,11 +159,11 @@ class Lock:
             LockLost: the lease had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease run out.
         """
-        await self.keeper.release(self.keeper.mine(self.spec))
+        await self.manager.release(self.manager.mine(self.spec))
 
     def owned(self) -> bool:
         """Whether this task holds it. No I/O."""
-        lease = self.keeper.held_by_me(self.spec)
+        lease = self.manager.held_by_me(self.spec)
         return lease is not None and lease.alive
 
     async def locked(self) -> bool:
@@ -170,7 +172,7 @@ class Lock:
 
     async def inspect(self) -> LockInfo:
         """Who holds it and who waits."""
-        return await self.keeper.call(self.keeper.backend.inspect(self.spec.name, self.spec.kind))
+        return await self.manager.call(self.manager.backend.inspect(self.spec.name, self.spec.kind))
 
     async def adopt(self, detached: Detached) -> Lease:
         """Take over a lease that was detached in another task, thread or process.
@@ -178,10 +180,10 @@ class Lock:
         Raises:
             LockNotOwned: it ran out on the way.
         """
-        return await self.keeper.adopt(self.spec, detached.token, detached.fencing_token)
+        return await self.manager.adopt(self.spec, detached.token, detached.fencing_token)
 
     async def __aenter__(self) -> Lease:
-        lease = await self.keeper.acquire(self.spec, None)
+        lease = await self.manager.acquire(self.spec, None)
         if lease is None:  # only a wait with a limit can end without a grant
             raise LockTimeout(f"lock {self.name!r} was not granted", self.name)
         arm(lease)
@@ -190,7 +192,7 @@ class Lock:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await leave(self.keeper, self.keeper.mine(self.spec), error)
+        await leave(self.manager, self.manager.mine(self.spec), error)
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         """As a decorator of an `async def`: every call runs under the lock."""
@@ -223,8 +225,8 @@ class RWLock:
 class MultiLease:
     """Several leases held as one."""
 
-    def __init__(self, keeper: Keeper[Lease], leases: list[Lease]) -> None:
-        self._keeper = keeper
+    def __init__(self, manager: LockManager[Lease], leases: list[Lease]) -> None:
+        self._manager = manager
         self.leases = {lease.name: lease for lease in leases}
 
     @property
@@ -243,14 +245,14 @@ class MultiLease:
 
     async def release(self) -> None:
         """Give all back, in reverse order; every one is tried, then the first error is raised."""
-        await release_all(self._keeper, list(self.leases.values()))
+        await release_all(self._manager, list(self.leases.values()))
 
 
 class MultiLock:
     """Several locks taken as one: sorted, all or none, one deadline."""
 
-    def __init__(self, keeper: Keeper[Lease], specs: tuple[Spec, ...]) -> None:
-        self.keeper = keeper
+    def __init__(self, manager: LockManager[Lease], specs: tuple[Spec, ...]) -> None:
+        self.manager = manager
         self.specs = specs
 
     async def acquire(  # the same arguments as for one lock
@@ -259,8 +261,8 @@ class MultiLock:
         timeout: float | None = None,  # noqa: ASYNC109 - as in threading
     ) -> MultiLease | None:
         """Take all of them before `timeout` seconds are over, or none (None). Errors as for `Lock.acquire`."""
-        leases = await acquire_all(self.keeper, self.specs, wait_bound(blocking, timeout))
-        return None if leases is None else MultiLease(self.keeper, leases)
+        leases = await acquire_all(self.manager, self.specs, wait_bound(blocking, timeout))
+        return None if leases is None else MultiLease(self.manager, leases)
 
     def hold(self, timeout: float | None = None) -> "_HoldAll":
         """`async with multi.hold(timeout=2) as leases`; raises LockTimeout after `timeout` seconds."""
@@ -294,7 +296,7 @@ class _HoldAll:
         silent = False
         for lease in reversed(self._leases.leases.values()):
             try:
-                silent = not await leave(self._multi.keeper, lease, error, silent=silent)
+                silent = not await leave(self._multi.manager, lease, error, silent=silent)
             except Exception as lost:  # noqa: BLE001 - the others are released first; raised below
                 trouble = trouble or lost
         if trouble is not None:
@@ -305,25 +307,25 @@ class Provider(ProviderBase[Lease]):
     """Makes locks; `async with` closes it."""
 
     def __init__(
-        self, port: AsyncioPort, backend: Backend, lease_type: type[Lease], defaults: LockOptions | None = None
+        self, runtime: AsyncRuntime, backend: Backend, lease_type: type[Lease], defaults: LockOptions | None = None
     ) -> None:
-        super().__init__(port, backend, lease_type, defaults)
-        port.on_move = self.keeper.leave_loop
+        super().__init__(runtime, backend, lease_type, defaults)
+        runtime.on_move = self.manager.change_loop
 
     def lock(self, name: str, **options: Unpack[LockOptions]) -> Lock:
         """A mutual exclusion lock. Options: see `LockOptions`."""
-        return Lock(self.keeper, self.spec(name, "lock", options))
+        return Lock(self.manager, self.spec(name, "lock", options))
 
     def rwlock(self, name: str, **options: Unpack[LockOptions]) -> RWLock:
         """A lock with many readers or one writer. Options: see `LockOptions`."""
         read = self.spec(name, "rw", options, capacity=RW_CAPACITY)
         write = self.spec(name, "rw", options, capacity=RW_CAPACITY, weight=RW_CAPACITY)
-        return RWLock(Lock(self.keeper, read), Lock(self.keeper, write))
+        return RWLock(Lock(self.manager, read), Lock(self.manager, write))
 
     def semaphore(self, name: str, permits: int, **options: Unpack[LockOptions]) -> Lock:
         """A lock that `permits` holders may have at once. Options: see `LockOptions`."""
         count("permits", permits, 1)
-        return Lock(self.keeper, self.spec(name, "semaphore", options, capacity=permits))
+        return Lock(self.manager, self.spec(name, "semaphore", options, capacity=permits))
 
     def multi(self, *names_or_locks: str | Lock, **options: Unpack[LockOptions]) -> MultiLock:
         """Several locks as one, in any order and possibly repeated. Options apply to those given by name.
@@ -332,9 +334,9 @@ class Provider(ProviderBase[Lease]):
             ValueError: nothing was named, or a lock belongs to another provider.
         """
         locks = [self.lock(each, **options) if isinstance(each, str) else each for each in names_or_locks]
-        if any(lock.keeper is not self.keeper for lock in locks):
+        if any(lock.manager is not self.manager for lock in locks):
             raise ValueError("locks of several providers have no common order")
-        return MultiLock(self.keeper, in_order(lock.spec for lock in locks))
+        return MultiLock(self.manager, in_order(lock.spec for lock in locks))
 
     def synchronized(
         self, template: str, *, timeout: float | None = None, **options: Unpack[LockOptions]
@@ -354,12 +356,12 @@ class Provider(ProviderBase[Lease]):
     async def inspect(self, name: str, kind: Kind = "lock") -> LockInfo:
         """Who holds the lock of this name and who waits."""
         lock_and_kind(name, kind)
-        return await self.keeper.call(self.backend.inspect(name, kind))
+        return await self.manager.call(self.backend.inspect(name, kind))
 
     async def break_(self, name: str, kind: Kind = "lock") -> bool:
         """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
         lock_and_kind(name, kind)
-        return await self.keeper.call(self.backend.break_(name, kind))
+        return await self.manager.call(self.backend.break_(name, kind))
 
     async def raise_fence(self, name: str, at_least: int) -> None:
         """Let every later token of this lock be above `at_least`.
@@ -371,11 +373,11 @@ class Provider(ProviderBase[Lease]):
             LockUnavailable: the server, or the majority of the servers, did not answer.
             NotSupported: the provider's tokens live in a database and are never lost.
         """
-        await self.keeper.call(self.backend.raise_fence(name, at_least))
+        await self.manager.call(self.backend.raise_fence(name, at_least))
 
     async def close(self) -> None:
         """Stop renewing, finish withdrawals, close connections. Leases still held run out."""
-        await self.keeper.close()
+        await self.manager.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -388,5 +390,5 @@ class MemoryLocks(Provider):
     """Locks between the tasks of one loop: fair, a few microseconds each, nothing left behind."""
 
     def __init__(self) -> None:
-        port = AsyncioPort()
-        super().__init__(port, MemoryBackend(port), Lease)
+        runtime = AsyncRuntime()
+        super().__init__(runtime, MemoryBackend(runtime), Lease)

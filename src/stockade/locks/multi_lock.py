@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from stockade.locks.engine.lease import BaseLease
 from stockade.locks.engine.lock_request import TRY_ONCE_S, Spec
-from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.manager import LockManager
 from stockade.locks.errors import LockUnavailable
 
 LeaseT = TypeVar("LeaseT", bound=BaseLease)
@@ -31,16 +31,18 @@ def in_order(specs: Iterable[Spec]) -> tuple[Spec, ...]:
     return tuple(strongest[key] for key in sorted(strongest))
 
 
-async def acquire_all(keeper: Keeper[LeaseT], specs: Sequence[Spec], timeout_s: float | None) -> list[LeaseT] | None:
+async def acquire_all(
+    manager: LockManager[LeaseT], specs: Sequence[Spec], timeout_s: float | None
+) -> list[LeaseT] | None:
     """All of `specs` (in order) before `timeout_s` seconds are over, or none and None."""
-    started = keeper.port.now()
+    started = manager.runtime.now()
     taken: list[LeaseT] = []
     try:
         for spec in specs:
             left_s = timeout_s
             if timeout_s not in (None, TRY_ONCE_S):
-                left_s = max(0.0, timeout_s - (keeper.port.now() - started))
-            lease = await keeper.acquire(spec, left_s)
+                left_s = max(0.0, timeout_s - (manager.runtime.now() - started))
+            lease = await manager.acquire(spec, left_s)
             if lease is None:
                 break
             taken.append(lease)
@@ -49,26 +51,26 @@ async def acquire_all(keeper: Keeper[LeaseT], specs: Sequence[Spec], timeout_s: 
                 return taken
     except LockUnavailable:
         for lease in reversed(taken):
-            keeper.renewer.give_back_later(lease)
+            manager.renewer.give_back_later(lease)
         raise
     except BaseException:
-        keeper.port.finish(_give_back(keeper, taken))
+        manager.runtime.run_to_end(_give_back(manager, taken))
         raise
-    await _give_back(keeper, taken)
+    await _give_back(manager, taken)
     return None
 
 
-async def _give_back(keeper: Keeper[Any], taken: Sequence[BaseLease]) -> None:
+async def _give_back(manager: LockManager[Any], taken: Sequence[BaseLease]) -> None:
     """Release what the caller never got: each briefly; once one is not answered, the others in the background."""
     silent = False
     for lease in reversed(taken):
         if silent:
-            keeper.renewer.give_back_later(lease)
+            manager.renewer.give_back_later(lease)
         else:
-            silent = not await keeper.undo(lease)
+            silent = not await manager.undo(lease)
 
 
-async def release_all(keeper: Keeper[LeaseT], leases: Sequence[LeaseT]) -> None:
+async def release_all(manager: LockManager[LeaseT], leases: Sequence[LeaseT]) -> None:
     """Release in reverse order; every one is tried, then the first error is raised.
 
     Once the server has left one without an answer, the others are released in the background: each would take as long.
@@ -80,15 +82,15 @@ async def release_all(keeper: Keeper[LeaseT], leases: Sequence[LeaseT]) -> None:
         while left:
             lease = left.pop()
             if silent:
-                keeper.renewer.give_back_later(lease)
+                manager.renewer.give_back_later(lease)
                 continue
             try:
-                await keeper.release(lease)
+                await manager.release(lease)
             except Exception as error:  # noqa: BLE001 - the others are released first; raised below
                 errors.append(error)
                 silent = isinstance(error, LockUnavailable)
     finally:  # cancelled, or Ctrl-C: the one on its way takes care of itself
         for lease in left:
-            keeper.renewer.give_back_later(lease)
+            manager.renewer.give_back_later(lease)
     if errors:
         raise errors[0]

@@ -9,9 +9,9 @@ from typing import Any, Generic, NoReturn, TypeVar, cast
 from stockade.locks.checks import seconds, text
 from stockade.locks.engine.lease import BaseLease
 from stockade.locks.engine.lock_request import NO_LEASE_S, TRY_ONCE_S, Backend, Kind, LockOptions, Spec
-from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.manager import LockManager
 from stockade.locks.events import Listener
-from stockade.locks.runtime.runtime import Port
+from stockade.locks.runtime.runtime import Runtime
 
 LeaseT = TypeVar("LeaseT", bound=BaseLease)
 
@@ -27,11 +27,11 @@ class ProviderBase(Generic[LeaseT]):
     """
 
     def __init__(
-        self, port: Port, backend: Backend, lease_type: Callable[..., LeaseT], defaults: LockOptions | None = None
+        self, runtime: Runtime, backend: Backend, lease_type: Callable[..., LeaseT], defaults: LockOptions | None = None
     ) -> None:
-        self.port = port
+        self.runtime = runtime
         self.backend = backend
-        self.keeper: Keeper[LeaseT] = Keeper(port, backend, lease_type)
+        self.manager: LockManager[LeaseT] = LockManager(runtime, backend, lease_type)
         self._defaults = defaults or LockOptions()
         if (lease_s := self._defaults.get("lease_s")) is not None:
             seconds("lease_s", lease_s, endless=not backend.needs_lease)
@@ -63,7 +63,7 @@ class ProviderBase(Generic[LeaseT]):
 
     def on_event(self, listener: Listener) -> None:
         """Call `listener(event)` with everything that happens to locks of this provider; it must be quick."""
-        self.keeper.events.add(listener)
+        self.manager.events.add(listener)
 
 
 def wait_bound(blocking: bool, timeout: float | None) -> float | None:

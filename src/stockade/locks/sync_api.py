@@ -12,12 +12,12 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 from stockade.locks.checks import count, lock_and_kind
 from stockade.locks.engine.lease import BaseLease, Detached
 from stockade.locks.engine.lock_request import RW_CAPACITY, TRY_ONCE_S, Kind, LockInfo, LockOptions, Spec
-from stockade.locks.engine.manager import Keeper
+from stockade.locks.engine.manager import LockManager
 from stockade.locks.errors import LockTimeout
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.multi_lock import acquire_all, in_order, release_all
 from stockade.locks.provider_base import ProviderBase, name_from_call, wait_bound
-from stockade.locks.runtime.sync_runtime import BlockingPort, run
+from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,7 +35,7 @@ class Lease(BaseLease):
             LockLost: it had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease run out.
         """
-        run(self.keeper.release(self))
+        run(self.manager.release(self))
 
     def extend(self, lease_s: float) -> None:
         """Give it `lease_s` seconds from now on (also the length of later renewals).
@@ -44,7 +44,7 @@ class Lease(BaseLease):
             LockLost: it is not held any more; it is never taken anew.
             LockUnavailable: the server did not answer.
         """
-        run(self.keeper.extend(self, lease_s))
+        run(self.manager.extend(self, lease_s))
 
     def wait_lost(self, timeout: float | None = None) -> bool:
         """Wait until it is lost (True), or released or `timeout` seconds are over (False)."""
@@ -56,7 +56,7 @@ class Lease(BaseLease):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        run(self.keeper.leave(self, error))
+        run(self.manager.leave(self, error))
 
 
 class _Hold:
@@ -72,7 +72,7 @@ class _Hold:
     def __enter__(self) -> Lease:
         lease = self._lock.acquire(timeout=self._timeout)
         if lease is None:
-            raise self._lock.keeper.timed_out(self._lock.spec, self._timeout)
+            raise self._lock.manager.timed_out(self._lock.spec, self._timeout)
         self._lease = lease
         return lease
 
@@ -80,14 +80,14 @@ class _Hold:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._lease is not None:
-            run(self._lock.keeper.leave(self._lease, error))
+            run(self._lock.manager.leave(self._lease, error))
 
 
 class Lock:
     """One lock of one provider. Holds no state, so threads may share it; what is held is a `Lease`."""
 
-    def __init__(self, keeper: Keeper[Lease], spec: Spec) -> None:
-        self.keeper = keeper
+    def __init__(self, manager: LockManager[Lease], spec: Spec) -> None:
+        self.manager = manager
         self.spec = spec
 
     @property
@@ -108,11 +108,11 @@ class Lock:
             LockReentry: this thread holds it already.
             LockUnavailable: the server cannot be reached.
         """
-        return run(self.keeper.acquire(self.spec, wait_bound(blocking, timeout), token))
+        return run(self.manager.acquire(self.spec, wait_bound(blocking, timeout), token))
 
     def try_acquire(self) -> Lease | None:
         """Take the lock if it is free now."""
-        return run(self.keeper.acquire(self.spec, TRY_ONCE_S))
+        return run(self.manager.acquire(self.spec, TRY_ONCE_S))
 
     def hold(self, timeout: float | None = None) -> _Hold:
         """`with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
@@ -126,11 +126,11 @@ class Lock:
             LockLost: the lease had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease run out.
         """
-        run(self.keeper.release(self.keeper.mine(self.spec)))
+        run(self.manager.release(self.manager.mine(self.spec)))
 
     def owned(self) -> bool:
         """Whether this thread holds it. No I/O."""
-        lease = self.keeper.held_by_me(self.spec)
+        lease = self.manager.held_by_me(self.spec)
         return lease is not None and lease.alive
 
     def locked(self) -> bool:
@@ -139,7 +139,7 @@ class Lock:
 
     def inspect(self) -> LockInfo:
         """Who holds it and who waits."""
-        return run(self.keeper.call(self.keeper.backend.inspect(self.spec.name, self.spec.kind)))
+        return run(self.manager.call(self.manager.backend.inspect(self.spec.name, self.spec.kind)))
 
     def adopt(self, detached: Detached) -> Lease:
         """Take over a lease that was detached in another thread or process.
@@ -147,10 +147,10 @@ class Lock:
         Raises:
             LockNotOwned: it ran out on the way.
         """
-        return run(self.keeper.adopt(self.spec, detached.token, detached.fencing_token))
+        return run(self.manager.adopt(self.spec, detached.token, detached.fencing_token))
 
     def __enter__(self) -> Lease:
-        lease = run(self.keeper.acquire(self.spec, None))
+        lease = run(self.manager.acquire(self.spec, None))
         if lease is None:  # only a wait with a limit can end without a grant
             raise LockTimeout(f"lock {self.name!r} was not granted", self.name)
         return lease
@@ -158,7 +158,7 @@ class Lock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        run(self.keeper.leave(self.keeper.mine(self.spec), error))
+        run(self.manager.leave(self.manager.mine(self.spec), error))
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """As a decorator of a `def`: every call runs under the lock."""
@@ -191,8 +191,8 @@ class RWLock:
 class MultiLease:
     """Several leases held as one."""
 
-    def __init__(self, keeper: Keeper[Lease], leases: list[Lease]) -> None:
-        self._keeper = keeper
+    def __init__(self, manager: LockManager[Lease], leases: list[Lease]) -> None:
+        self._manager = manager
         self.leases = {lease.name: lease for lease in leases}
 
     @property
@@ -211,20 +211,20 @@ class MultiLease:
 
     def release(self) -> None:
         """Give all back, in reverse order; every one is tried, then the first error is raised."""
-        run(release_all(self._keeper, list(self.leases.values())))
+        run(release_all(self._manager, list(self.leases.values())))
 
 
 class MultiLock:
     """Several locks taken as one: sorted, all or none, one deadline."""
 
-    def __init__(self, keeper: Keeper[Lease], specs: tuple[Spec, ...]) -> None:
-        self.keeper = keeper
+    def __init__(self, manager: LockManager[Lease], specs: tuple[Spec, ...]) -> None:
+        self.manager = manager
         self.specs = specs
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> MultiLease | None:
         """Take all of them before `timeout` seconds are over, or none (None). Errors as for `Lock.acquire`."""
-        leases = run(acquire_all(self.keeper, self.specs, wait_bound(blocking, timeout)))
-        return None if leases is None else MultiLease(self.keeper, leases)
+        leases = run(acquire_all(self.manager, self.specs, wait_bound(blocking, timeout)))
+        return None if leases is None else MultiLease(self.manager, leases)
 
     def hold(self, timeout: float | None = None) -> "_HoldAll":
         """`with multi.hold(timeout=2) as leases`; raises LockTimeout after `timeout` seconds."""
@@ -256,10 +256,10 @@ class _HoldAll:
         silent = False
         for lease in reversed(self._leases.leases.values()):
             if silent:  # each would take as long
-                self._multi.keeper.renewer.give_back_later(lease)
+                self._multi.manager.renewer.give_back_later(lease)
                 continue
             try:
-                silent = not run(self._multi.keeper.leave(lease, error))
+                silent = not run(self._multi.manager.leave(lease, error))
             except Exception as lost:  # noqa: BLE001 - the others are released first; raised below
                 trouble = trouble or lost
         if trouble is not None:
@@ -271,18 +271,18 @@ class Provider(ProviderBase[Lease]):
 
     def lock(self, name: str, **options: Unpack[LockOptions]) -> Lock:
         """A mutual exclusion lock. Options: see `LockOptions`."""
-        return Lock(self.keeper, self.spec(name, "lock", options))
+        return Lock(self.manager, self.spec(name, "lock", options))
 
     def rwlock(self, name: str, **options: Unpack[LockOptions]) -> RWLock:
         """A lock with many readers or one writer. Options: see `LockOptions`."""
         read = self.spec(name, "rw", options, capacity=RW_CAPACITY)
         write = self.spec(name, "rw", options, capacity=RW_CAPACITY, weight=RW_CAPACITY)
-        return RWLock(Lock(self.keeper, read), Lock(self.keeper, write))
+        return RWLock(Lock(self.manager, read), Lock(self.manager, write))
 
     def semaphore(self, name: str, permits: int, **options: Unpack[LockOptions]) -> Lock:
         """A lock that `permits` holders may have at once. Options: see `LockOptions`."""
         count("permits", permits, 1)
-        return Lock(self.keeper, self.spec(name, "semaphore", options, capacity=permits))
+        return Lock(self.manager, self.spec(name, "semaphore", options, capacity=permits))
 
     def multi(self, *names_or_locks: str | Lock, **options: Unpack[LockOptions]) -> MultiLock:
         """Several locks as one, in any order and possibly repeated. Options apply to those given by name.
@@ -291,9 +291,9 @@ class Provider(ProviderBase[Lease]):
             ValueError: nothing was named, or a lock belongs to another provider.
         """
         locks = [self.lock(each, **options) if isinstance(each, str) else each for each in names_or_locks]
-        if any(lock.keeper is not self.keeper for lock in locks):
+        if any(lock.manager is not self.manager for lock in locks):
             raise ValueError("locks of several providers have no common order")
-        return MultiLock(self.keeper, in_order(lock.spec for lock in locks))
+        return MultiLock(self.manager, in_order(lock.spec for lock in locks))
 
     def synchronized(
         self, template: str, *, timeout: float | None = None, **options: Unpack[LockOptions]
@@ -313,12 +313,12 @@ class Provider(ProviderBase[Lease]):
     def inspect(self, name: str, kind: Kind = "lock") -> LockInfo:
         """Who holds the lock of this name and who waits."""
         lock_and_kind(name, kind)
-        return run(self.keeper.call(self.backend.inspect(name, kind)))
+        return run(self.manager.call(self.backend.inspect(name, kind)))
 
     def break_(self, name: str, kind: Kind = "lock") -> bool:
         """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
         lock_and_kind(name, kind)
-        return run(self.keeper.call(self.backend.break_(name, kind)))
+        return run(self.manager.call(self.backend.break_(name, kind)))
 
     def raise_fence(self, name: str, at_least: int) -> None:
         """Let every later token of this lock be above `at_least`.
@@ -330,11 +330,11 @@ class Provider(ProviderBase[Lease]):
             LockUnavailable: the server, or the majority of the servers, did not answer.
             NotSupported: the provider's tokens live in a database and are never lost.
         """
-        run(self.keeper.call(self.backend.raise_fence(name, at_least)))
+        run(self.manager.call(self.backend.raise_fence(name, at_least)))
 
     def close(self) -> None:
         """Stop renewing, finish withdrawals, close connections. Leases still held run out."""
-        run(self.keeper.close())
+        run(self.manager.close())
 
     def __enter__(self) -> Self:
         return self
@@ -347,5 +347,5 @@ class MemoryLocks(Provider):
     """Locks between the threads of one process: fair, a few microseconds each, nothing left behind."""
 
     def __init__(self) -> None:
-        port = BlockingPort()
-        super().__init__(port, MemoryBackend(port), Lease)
+        runtime = SyncRuntime()
+        super().__init__(runtime, MemoryBackend(runtime), Lease)

@@ -15,20 +15,20 @@ from sqlalchemy import Connection
 from stockade.core import Accepted, Backoff, Command, Outcome, StockadeError, Strategy, SupportsSubmit
 from stockade.drivers.failures import AccessRefused
 from stockade.kafka.options import KafkaOptions
-from stockade.kafka.worker import Worker
+from stockade.kafka.worker import KafkaWorker
 from stockade.locks import LockError
 from stockade.shop.config.kafka_brokers import brokers_of
 from stockade.shop.config.redis_servers import redis_urls
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import RESOURCES, check, check_servers, chosen_strategy, in_memory
 from stockade.shop.guards import register
-from stockade.shop.model.command_codec import encode_command
+from stockade.shop.model.command_codec import COMMAND_CODEC
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.operations.job_log import JobLog
 from stockade.shop.operations.jobs import Purge, Sweeper, ended, repeat
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.store import Database, SqlStore
-from stockade.store.registration import RegisteredStore, Registration
+from stockade.store.registration import Registration
 from stockade.strategies import registry
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
@@ -157,7 +157,7 @@ def log_of(settings: Settings) -> KafkaOptions:
     """
     brokers = brokers_of(settings)
     return KafkaOptions(
-        encode_command,
+        COMMAND_CODEC,
         bootstrap=brokers.bootstrap,
         security=brokers.security,
         topic=settings.kafka_topic,
@@ -203,7 +203,7 @@ async def open_shop(
         if before is not None:
             await before(database)
         registration = await _registration(settings, stack, process)
-        store = _store(database, registration, checkpoint)
+        store = _store(settings, database, registration, checkpoint)
         strategies = _strategies(settings, store, options or options_of(settings))
         used = tuple(set(strategies.values()))
         if registration is not None:
@@ -229,11 +229,13 @@ async def _registration(settings: Settings, stack: AsyncExitStack, process: str 
 
 
 def _store(
-    database: Database, registration: Registration | None, checkpoint: Callable[[str], None] | None = None
+    settings: Settings,
+    database: Database,
+    registration: Registration | None,
+    checkpoint: Callable[[str], None] | None = None,
 ) -> SqlStore:
-    if registration is None:
-        return SqlStore(database, SHOP_RESOURCES, checkpoint)
-    return RegisteredStore(database, SHOP_RESOURCES, registration, checkpoint)
+    single_statement = settings.single_statement == "yes"
+    return SqlStore(database, SHOP_RESOURCES, checkpoint, permit=registration, single_statement=single_statement)
 
 
 async def _start(strategy: Strategy, settings: Settings) -> None:
@@ -301,8 +303,8 @@ async def open_database(settings: Settings, *, wait_s: float | None = None, pool
 @asynccontextmanager
 async def open_worker(
     settings: Settings, report: Callable[..., None], *, before: Before | None = None
-) -> AsyncIterator[Worker]:
-    """A worker of the log over the database of the settings; `Worker.run` lets it work.
+) -> AsyncIterator[KafkaWorker]:
+    """A worker of the log over the database of the settings; `KafkaWorker.run` lets it work.
 
     Args:
         settings: see `Settings`.
@@ -318,11 +320,11 @@ async def open_worker(
         if before is not None:
             await before(database)
         registration = await _registration(settings, stack)
-        store = _store(database, registration)
+        store = _store(settings, database, registration)
         log, size = log_of(settings), settings.kafka_batch
         if registration is not None:
             await register(registration, settings, [registry.create(Kafka.name, store, options_of(settings))])
-        yield Worker(store, log, max_batch=size, wait_s=settings.wait_s, report=report)
+        yield KafkaWorker(store, log, max_batch=size, wait_s=settings.wait_s, report=report)
 
 
 def _strategies(settings: Settings, store: SqlStore, options: Options) -> dict[str, Strategy]:

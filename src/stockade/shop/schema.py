@@ -4,14 +4,16 @@ Neighbours: `store.migrate` changes it; `store.rights` knows what a user may do;
 database.
 """
 
+from functools import partial
 from pathlib import Path
 
 from stockade.core.secrets import hide_password
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import in_memory
+from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
 from stockade.store.engine.url import read_url
-from stockade.store.schema.migrate import current_revision, is_known, migrate, newest_revision
+from stockade.store.schema.migrate import Revisions, shown
 from stockade.store.schema.rights import missing_rights
 
 _NEWER = "which a newer version of stockade has made: use that version or a later one"
@@ -39,18 +41,17 @@ async def require_schema(settings: Settings, database: Database) -> None:
         BadSetting: it is not; the message names the command to run.
     """
     check_file(settings)
-    name = settings.named("database")
-    revision, wanted = await current_revision(database), newest_revision()
-    if revision != wanted:
-        shown = hide_password(settings.database_url)
-        if revision and not is_known(revision):
-            raise BadSetting(f"{name}: {shown} has schema {revision}, {_NEWER}")
-        found = f"schema {revision}" if revision else "no schema"
-        to_make = f"run: stockade migrate{_option(settings)}"
-        unseen = (
-            "" if revision else " (if that was done: this user may not see its tables, or another schema is searched)"
-        )
-        raise BadSetting(f"{name}: {shown} has {found}, not {wanted}; {to_make}{unseen}")
+    revisions, wanted = await SCHEMA.revisions(database), SCHEMA.newest()
+    if revisions == wanted:
+        return
+    _refuse_newer(settings, revisions)
+    found, unseen = f"schema {shown(revisions)}", ""
+    if not any(revisions.values()):
+        found = "no schema"
+        unseen = " (if that was done: this user may not see its tables, or another schema is searched)"
+    url = hide_password(settings.database_url)
+    to_make = f"run: stockade migrate{_option(settings)}"
+    raise BadSetting(f"{settings.named('database')}: {url} has {found}, not {shown(wanted)}; {to_make}{unseen}")
 
 
 async def require_writable(settings: Settings, database: Database) -> None:
@@ -60,7 +61,7 @@ async def require_writable(settings: Settings, database: Database) -> None:
         BadSetting: it is one; the message names the command to run, or the right that is missing.
     """
     await require_schema(settings, database)
-    missing = await database.read(missing_rights, timeout_s=settings.wait_s)
+    missing = await database.read(partial(missing_rights, tables=SCHEMA.tables), timeout_s=settings.wait_s)
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise BadSetting(f"{settings.named('database')}: {missing[0]}{more}")
@@ -72,10 +73,13 @@ async def require_known(settings: Settings, database: Database) -> None:
     Raises:
         BadSetting: it is one.
     """
-    revision = await current_revision(database)
-    if revision and not is_known(revision):
-        shown = hide_password(settings.database_url)
-        raise BadSetting(f"{settings.named('database')}: {shown} has schema {revision}, {_NEWER}")
+    _refuse_newer(settings, await SCHEMA.revisions(database))
+
+
+def _refuse_newer(settings: Settings, revisions: Revisions) -> None:
+    for name, revision in SCHEMA.unknown(revisions).items():
+        url = hide_password(settings.database_url)
+        raise BadSetting(f"{settings.named('database')}: {url} has {name} schema {revision}, {_NEWER}")
 
 
 def check_file(settings: Settings, *, may_make: bool = False) -> None:
@@ -127,6 +131,6 @@ async def ensure_schema(settings: Settings, database: Database) -> None:
     """
     make_folder(settings)
     own = settings.uses_default_database or in_memory(settings)
-    if own and await current_revision(database) != newest_revision():
-        await migrate(database)
+    if own and not await SCHEMA.is_current(database):
+        await SCHEMA.migrate(database)
     await require_writable(settings, database)

@@ -1,7 +1,8 @@
-"""The store: tables and the one transaction. Neighbours: `core` below, `strategies` above."""
+"""The store: tables, their migrations, and the one transaction. Neighbours: `core` below, `strategies` above."""
 
 from stockade.store.engine.database import Database
+from stockade.store.schema.migrate import STORE, STORE_SCHEMA, History, Schema
 from stockade.store.schema.resource import Resource
 from stockade.store.transaction.transact import SqlStore
 
-__all__ = ["Database", "Resource", "SqlStore"]
+__all__ = ["STORE", "STORE_SCHEMA", "Database", "History", "Resource", "Schema", "SqlStore"]

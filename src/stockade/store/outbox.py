@@ -29,7 +29,7 @@ from sqlalchemy import (
 from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.database import Database
 from stockade.store.schema.tables import marks, outbox, relay_parts
-from stockade.store.transaction.decide import OUTBOX_PARTS
+from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
 T = TypeVar("T")
 
@@ -140,7 +140,7 @@ class Outbox:
         self._wait_s = wait_s
         self._clock = clock
         self._seen: dict[int, tuple[int, float]] = {}  # part -> its beat, and since when we know it
-        self._last = OUTBOX_PARTS - 1
+        self._last = OUTBOX_PARTITIONS - 1
 
     async def open(self) -> None:
         """Make the rows of the parts, where they are not there yet."""
@@ -194,7 +194,7 @@ class Outbox:
         waiting = first.is_not(None)
         columns = (relay_parts.c.part, relay_parts.c.owner, relay_parts.c.beat)
         found = connection.execute(select(*columns).where(waiting).order_by(relay_parts.c.part)).all()
-        for part, owner, beat in sorted(found, key=lambda row: (row.part - self._last - 1) % OUTBOX_PARTS):
+        for part, owner, beat in sorted(found, key=lambda row: (row.part - self._last - 1) % OUTBOX_PARTITIONS):
             if owner and not self._left_behind(part, beat):
                 continue
             free = and_(relay_parts.c.part == part, relay_parts.c.beat == beat)
@@ -293,7 +293,7 @@ def _by_id(which: ColumnElement[bool]) -> Update:
 
 def _make_parts(connection: Connection) -> None:
     there = set(connection.execute(select(relay_parts.c.part)).scalars())
-    rows = [{"part": part, "owner": "", "beat": 0} for part in range(OUTBOX_PARTS) if part not in there]
+    rows = [{"part": part, "owner": "", "beat": 0} for part in range(OUTBOX_PARTITIONS) if part not in there]
     if rows:
         connection.execute(insert(relay_parts), rows)
 

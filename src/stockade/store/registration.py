@@ -1,4 +1,4 @@
-"""One process's registration in `guards_in_use`, and the store that carries out nothing without it.
+"""One process's registration in `guards_in_use`: its store writes nothing without it (`transaction.write_permit`).
 
 The heartbeat renews the row. While that is confirmed, a command costs a comparison of two numbers before its
 transaction and one before its commit. Once the lease may be over, the next command renews first. Under the guard NONE,
@@ -11,20 +11,17 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from stockade.core import Accepted, Busy, Command, Guard, NotSupported, OffsetCommit, Rejected, StockadeError
+from stockade.core import Busy, NotSupported, StockadeError
 from stockade.drivers.failures import Failure, classify, describe
 from stockade.store.engine.backends import CommitLost
 from stockade.store.engine.database import Database
 from stockade.store.engine.dialect import Dialect
 from stockade.store.guards_in_use import GuardRefused, GuardsInUse, Use, is_registered, process_name
-from stockade.store.schema.resource import Resource
-from stockade.store.transaction.decide import Batch
-from stockade.store.transaction.transact import SqlStore
 
 LEASE_S = 15.0
 BEATS_PER_LEASE = 3
@@ -140,6 +137,18 @@ class Registration:
         except StockadeError as error:
             raise _busy(error) from error
 
+    async def confirm(self, deadline: float) -> None:
+        """Renew the registration if it may be over.
+
+        Args:
+            deadline: on the monotonic clock, in seconds.
+
+        Raises:
+            Busy: as `renew`.
+        """
+        if self.lapsed:
+            await self.renew(deadline)
+
     def lock_row(self, connection: Connection, dialect: Dialect) -> None:
         """Hold the row until the end of this transaction, where the guard and the database ask for it.
 
@@ -229,47 +238,3 @@ def _seen(renewal: "asyncio.Task[None]") -> None:
     """Whoever asked may be gone; the failure is kept in the registration."""
     if not renewal.cancelled():
         renewal.exception()
-
-
-class RegisteredStore(SqlStore):
-    """A store that writes only while its process is registered.
-
-    Args:
-        database, resources, checkpoint: as of `SqlStore`.
-        registration: see `Registration`.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        resources: Sequence[Resource],
-        registration: Registration,
-        checkpoint: Callable[[str], None] | None = None,
-    ) -> None:
-        super().__init__(database, resources, checkpoint)
-        self._registration = registration
-        if self._at_once is not None:
-            self._at_once.before_write = registration.check_lease
-
-    async def transact(
-        self,
-        commands: Sequence[Command],
-        guard: Guard,
-        *,
-        deadline: float,
-        offsets: Sequence[OffsetCommit] = (),
-        on_decided: Callable[[], None] | None = None,
-    ) -> list[Accepted | Rejected | Exception]:
-        """See `stockade.core.Store.transact`; Busy (NOT_READY) for every command while another control is in use."""
-        if self._registration.lapsed:
-            try:
-                await self._registration.renew(deadline)
-            except Busy as error:
-                return [error for _ in commands]
-        return await super().transact(commands, guard, deadline=deadline, offsets=offsets, on_decided=on_decided)
-
-    def _save(self, connection: Connection, batch: Batch, guard: Guard) -> Batch:
-        self._registration.lock_row(connection, self.database.dialect)
-        saved = super()._save(connection, batch, guard)
-        self._registration.check_lease()
-        return saved

@@ -1,4 +1,4 @@
-"""`kafka`: a partition of a log decides who is next; workers take whole batches."""
+"""`kafka`: a partition of a topic orders the commands; workers decide them in batches."""
 
 import asyncio
 import itertools
@@ -8,58 +8,65 @@ from typing import ClassVar
 from uuid import uuid4
 
 from stockade.core import Accepted, Busy, Command, Guarantees, Guard, NotSupported, Pending, Rejected, Store, Unknown
-from stockade.kafka.client import client
-from stockade.kafka.options import KafkaOptions, message_key
-from stockade.kafka.producer import NotSent, Refusal, Writer
+from stockade.kafka.admin import Admin, create_topics
+from stockade.kafka.client import load_library
+from stockade.kafka.message import message_key
+from stockade.kafka.options import KafkaOptions
+from stockade.kafka.producer import MessageRefused, Producer
 from stockade.kafka.replies import decode_replies
-from stockade.kafka.topics import Replies, Topics, make_topics
+from stockade.kafka.reply_reader import ReplyReader
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
 
-GAP_S = 0.005  # between two requests of a busy service; a worker needs longer for a batch anyway
-# At 0 the client sends the first of what is posted together alone, and what has waited for longer than this behind a
-# request of the same partition makes it spin until the answer (librdkafka 2.16). The writer ends the linger itself.
+BATCH_INTERVAL_S = 0.005  # between two requests of a busy service; a worker needs longer for a batch anyway
+# At 0 the client sends the first message of a batch alone. A message that has waited for longer than this behind a
+# request of the same partition makes the client spin until the answer (librdkafka 2.16). The producer ends the linger.
 LINGER_MS = 1.0
 REPLIES = {"cleanup.policy": "delete", "retention.ms": "600000"}
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
-    """A caller: its future, its deadline on the loop's clock, and whether the brokers have its command."""
+class PendingCall:
+    """A caller that waits for its outcome: its future, and its deadline on the loop's clock.
+
+    Attributes:
+        confirmed: whether the brokers have the command.
+    """
 
     command: Command
     future: asyncio.Future[Accepted | Rejected]
     deadline: float
-    accepted: bool = False
+    confirmed: bool = False
 
-    def sent(self, error: Exception | None) -> None:
-        """Hear what became of the message; on any thread."""
+    def on_delivery(self, error: Exception | None) -> None:
+        """See `Producer.enqueue`; on any thread."""
         if error is None:
-            self.accepted = True
-        elif isinstance(error, NotSent | Refusal):  # else it may be in the log all the same: the deadline tells
+            self.confirmed = True
+        elif isinstance(error, MessageRefused):
             text = f"{self.command.name} cannot be queued: {error}"
-            self.future.get_loop().call_soon_threadsafe(self.end, ValueError(text))
+            self.future.get_loop().call_soon_threadsafe(self.fail, ValueError(text))
         elif isinstance(error, Busy):
-            self.future.get_loop().call_soon_threadsafe(self.end, error)
+            self.future.get_loop().call_soon_threadsafe(self.fail, error)
+        # after any other error the command may be in the topic all the same: wait until the deadline
 
-    def end(self, error: Exception) -> None:
-        """Fail the call, unless it is over."""
+    def fail(self, error: Exception) -> None:
+        """Raise this to the caller, unless the call has ended."""
         if not self.future.done():
             self.future.set_exception(error)
 
-    def late(self) -> Pending | Unknown:
-        """What a caller is told that has waited long enough."""
-        if self.accepted:
+    def timeout(self) -> Pending | Unknown:
+        """The error of a call whose deadline has passed."""
+        if self.confirmed:
             return Pending(self.command.request_id)
-        return Unknown(f"Kafka did not confirm {self.command.request_id}; send the same request id again")
+        return _not_confirmed(self.command)
 
 
 class Kafka(Base):
     """A command is a message of a Kafka topic, keyed by its smallest stock key; workers decide whole batches.
 
-    Same product, same partition, one worker, so batches of one hot row never meet (seed 004's choice); the consumed
-    position moves in the same transaction as the orders, so nothing is decided twice or lost. This process only writes
-    the log: it needs `stockade worker` beside it. (Kreps, "The Log", 2013.)
+    Orders of one product are in one partition, and one worker decides it, so batches of one hot row never compete. The
+    consumed offset is committed in the same transaction as the orders, so nothing is decided twice or lost. This
+    process only writes the topic: `stockade worker` must run beside it. (Kreps, "The Log", 2013.)
     """
 
     name: ClassVar[str] = "kafka"
@@ -69,20 +76,20 @@ class Kafka(Base):
         super().__init__(store, options)
         self._instance = uuid4().hex
         self._reply_to = self._instance.encode()
-        self._tickets = itertools.count()
-        self._waiting: dict[int, Waiting] = {}  # in the order of their deadlines
-        self._watched = False
-        self._writer: Writer | None = None
-        self._replies: Replies | None = None
+        self._correlation_ids = itertools.count()
+        self._calls: dict[int, PendingCall] = {}  # by correlation id, in the order of their deadlines
+        self._has_timer = False
+        self._producer: Producer | None = None
+        self._replies: ReplyReader | None = None
 
     @property
     def guard(self) -> Guard:
-        """What the workers decide under."""
+        """The guard under which the workers decide."""
         return Guard.ROW
 
     @property
     def log(self) -> KafkaOptions:
-        """Where the log is.
+        """The topic of commands.
 
         Raises:
             NotSupported: the options name none.
@@ -93,37 +100,35 @@ class Kafka(Base):
 
     @property
     def depth(self) -> int:
-        """Commands under way."""
-        return len(self._waiting)
+        """Commands in flight."""
+        return len(self._calls)
 
     async def start(self) -> None:
-        """Make the topics that are not there, and listen for outcomes.
+        """Create the topics that do not exist, and read replies.
 
         Raises:
             Busy: the brokers cannot be reached (DEPENDENCY_DOWN).
             NotSupported: no client library, or no brokers named.
         """
-        if self._writer is None:
-            client()
-            await asyncio.to_thread(make_topics, self.log)
+        if self._producer is None:
+            load_library()
+            await asyncio.to_thread(create_topics, self.log)
             topic = self.log.reply_topic(self._instance)
-            topics = Topics(self.log.brokers)
-            await asyncio.to_thread(topics.ensure, topic, 1, self.log.replication, REPLIES)
-            self._replies = Replies(self.log.brokers, topic, self._heard)
-            self._writer = Writer(self.log.brokers, linger_ms=LINGER_MS, gap_s=GAP_S)
-            await asyncio.to_thread(self._writer.warm, self.log.topic)
+            await asyncio.to_thread(Admin(self.log.brokers).create_topic, topic, 1, self.log.replication, REPLIES)
+            self._replies = ReplyReader(self.log.brokers, topic, self._on_reply)
+            self._producer = Producer(self.log.brokers, linger_ms=LINGER_MS, batch_interval_s=BATCH_INTERVAL_S)
+            await asyncio.to_thread(self._producer.fetch_metadata, self.log.topic)
 
     async def stop(self) -> None:
-        """Send what is not sent yet, wait for nothing else; commands under way are decided without us."""
-        writer, replies = self._writer, self._replies
-        self._writer = self._replies = None
-        if writer is not None and replies is not None:
-            writer.flush()
-            await asyncio.to_thread(writer.close)
+        """Send the commands that are not sent yet, and wait for no outcome: the workers decide them all the same."""
+        producer, replies = self._producer, self._replies
+        self._producer = self._replies = None
+        if producer is not None and replies is not None:
+            producer.send_batch()
+            await asyncio.to_thread(producer.close)
             await asyncio.to_thread(replies.close)
-            topics = Topics(self.log.brokers)
             try:
-                await asyncio.to_thread(topics.remove, self.log.reply_topic(self._instance))
+                await asyncio.to_thread(Admin(self.log.brokers).delete_topic, self.log.reply_topic(self._instance))
             except Busy:  # the brokers are away, and a topic left behind is empty after ten minutes
                 return
 
@@ -131,80 +136,84 @@ class Kafka(Base):
         """Queue the command and wait for its outcome.
 
         Raises:
-            Pending: it is in the log, and not decided within `wait_s`: it will be.
-            Unknown: the brokers did not confirm within `wait_s`: it may be decided yet, or never.
-            Busy: too many are under way (TOO_MANY_REQUESTS), or this process does not run (DEPENDENCY_DOWN).
+            Pending: it is in the topic, and not decided within `wait_s`: it will be.
+            Unknown: the brokers did not confirm within `wait_s`: it may be decided later, or never.
+            Busy: too many are in flight (TOO_MANY_REQUESTS), or this process does not run (DEPENDENCY_DOWN).
             IdempotencyKeyReused: the request id was used with other content.
         """
-        ticket, waiting = self._queue(command)
+        correlation_id, call = self._enqueue(command)
         try:
-            return await waiting.future
+            return await call.future
         finally:
-            del self._waiting[ticket]
+            del self._calls[correlation_id]
+
+    def _enqueue(self, command: Command) -> tuple[int, PendingCall]:
+        producer = self._require_producer()
+        if len(self._calls) >= self.options.queue_size:
+            text = f"{len(self._calls)} commands are under way already; {self.options.queue_size} may be"
+            raise Busy(text, "TOO_MANY_REQUESTS")
+        correlation_id, loop = next(self._correlation_ids), asyncio.get_running_loop()
+        value = self.log.codec.encode(command, self._reply_to, correlation_id)
+        call = PendingCall(command, loop.create_future(), loop.time() + self.options.wait_s)
+        producer.enqueue(self.log.topic, value, key=_key(command), on_delivery=call.on_delivery)
+        self._calls[correlation_id] = call
+        if not self._has_timer:
+            self._has_timer = True
+            loop.call_at(call.deadline, self._end_late_calls)
+        return correlation_id, call
+
+    def _on_reply(self, message: bytes) -> None:
+        for correlation_id, answer in decode_replies(message):
+            call = self._calls.get(correlation_id)
+            if call is None or call.future.done():
+                continue  # its caller has given up
+            if isinstance(answer, Exception):
+                call.future.set_exception(answer)
+            else:
+                call.future.set_result(answer)
+
+    def _end_late_calls(self) -> None:
+        """End the calls whose deadline has passed. All wait for the same time: one timer, for the oldest, is enough."""
+        loop = asyncio.get_running_loop()
+        if self._producer is not None:
+            self._producer.poll()  # to know which commands the brokers have confirmed
+        self._has_timer = False
+        for call in self._calls.values():
+            if call.deadline > loop.time():
+                self._has_timer = True
+                loop.call_at(call.deadline, self._end_late_calls)
+                return
+            call.fail(call.timeout())
 
     async def submit(self, command: Command) -> float:
-        """Queue the command and wait only until it is safe in the log; how many seconds that took.
+        """Queue the command and wait only until the brokers have confirmed it; how many seconds that took.
 
         Raises:
             Unknown, Busy: as `execute`.
         """
         began_s = time.monotonic()
-        writer, key = self._running(), _key(command)
+        producer = self._require_producer()
+        value = self.log.codec.encode(command)
         try:
-            value = self.log.encode(command)
-            await writer.deliver(self.log.topic, value, key=key, headers={}, wait_s=self.options.wait_s)
-        except NotSent as error:
+            await producer.deliver(self.log.topic, value, key=_key(command), headers={}, wait_s=self.options.wait_s)
+        except MessageRefused as error:
             raise ValueError(f"{command.name} cannot be queued: {error}") from error
         except Busy as error:
             if error.code == "TOO_MANY_REQUESTS":
                 raise
-            raise Unknown(f"Kafka did not confirm {command.request_id}; send the same request id again") from error
+            raise _not_confirmed(command) from error
         return time.monotonic() - began_s
 
-    def _queue(self, command: Command) -> tuple[int, Waiting]:
-        writer = self._running()
-        if len(self._waiting) >= self.options.queue_size:
-            text = f"{len(self._waiting)} commands are under way already; {self.options.queue_size} may be"
-            raise Busy(text, "TOO_MANY_REQUESTS")
-        ticket, loop = next(self._tickets), asyncio.get_running_loop()
-        value = self.log.encode(command, self._reply_to, ticket)
-        waiting = Waiting(command, loop.create_future(), loop.time() + self.options.wait_s)
-        writer.post(self.log.topic, value, key=_key(command), done=waiting.sent)
-        self._waiting[ticket] = waiting
-        if not self._watched:
-            self._watched = True
-            loop.call_at(waiting.deadline, self._watch)
-        return ticket, waiting
-
-    def _watch(self) -> None:
-        """End the calls whose deadline is over. All wait for the same time, so one timer, for the oldest, is enough."""
-        loop = asyncio.get_running_loop()
-        if self._writer is not None:
-            self._writer.hear()  # nearly all that is safe in the log is known then, if anybody asks
-        self._watched = False
-        for waiting in self._waiting.values():
-            if waiting.deadline > loop.time():
-                self._watched = True
-                loop.call_at(waiting.deadline, self._watch)
-                return
-            waiting.end(waiting.late())
-
-    def _running(self) -> Writer:
-        if self._writer is None:
+    def _require_producer(self) -> Producer:
+        if self._producer is None:
             raise Busy("the strategy kafka is not running", "DEPENDENCY_DOWN")
-        return self._writer
-
-    def _heard(self, message: bytes) -> None:
-        for ticket, answer in decode_replies(message):
-            waiting = self._waiting.get(ticket)
-            if waiting is None or waiting.future.done():
-                continue  # its caller has given up
-            if isinstance(answer, Exception):
-                waiting.future.set_exception(answer)
-            else:
-                waiting.future.set_result(answer)
+        return self._producer
 
 
 def _key(command: Command) -> bytes | None:
     key = message_key(command)
     return None if key is None else str(key).encode()
+
+
+def _not_confirmed(command: Command) -> Unknown:
+    return Unknown(f"Kafka did not confirm {command.request_id}; send the same request id again")

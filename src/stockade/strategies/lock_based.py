@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _GIVE_BACK_S = 0.25  # for how long a command whose time is over still waits for its locks to be given back
 
 
-class Locked(Retrying):
+class LockBased(Retrying):
     """Locks every row of a command, in key order, all or none, with one deadline; then one guarded transaction.
 
     Attributes:

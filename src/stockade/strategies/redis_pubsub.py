@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from stockade.core import Guarantees
 from stockade.locks.aio import Provider, RedisLocks
-from stockade.strategies.lock_based import Locked
+from stockade.strategies.lock_based import LockBased
 
 
-class RedisPubsub(Locked):
+class RedisPubsub(LockBased):
     """A fair lock on one Redis server: the releaser hands it to the first waiter and wakes only that one.
 
     Both seeds' subscribing lock (Redisson, lease 1 s), with a queue, fencing tokens and a poll as safety net; a

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from stockade.core import Guarantees
 from stockade.locks.aio import Provider, RedisLocks
-from stockade.strategies.lock_based import Locked
+from stockade.strategies.lock_based import LockBased
 
 
-class RedisSpin(Locked):
+class RedisSpin(LockBased):
     """A lock on one Redis server, polled every 10 ms with jitter; a version check protects the row.
 
     Seed 004's spin lock (Lettuce SETNX, TTL 3000 ms, retry 10 ms), with an owner's token, a bounded wait, and a

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from stockade.core import Guarantees
 from stockade.locks.aio import Provider, QuorumLocks
-from stockade.strategies.lock_based import Locked
+from stockade.strategies.lock_based import LockBased
 
 
-class Redlock(Locked):
+class Redlock(LockBased):
     """A lock on the majority of 3 or more independent Redis servers; a version check or the token protects the row.
 
     What seed 000 calls RedLock and configured with one server, with the quorum that the name means

@@ -10,7 +10,7 @@ from stockade.strategies.base import Base
 from stockade.strategies.conditional import Conditional
 from stockade.strategies.in_process import InProcess
 from stockade.strategies.kafka import Kafka
-from stockade.strategies.lock_based import Locked
+from stockade.strategies.lock_based import LockBased
 from stockade.strategies.optimistic import Optimistic
 from stockade.strategies.options import Options
 from stockade.strategies.pessimistic import Pessimistic
@@ -136,7 +136,7 @@ def _same(strategy: Strategy) -> str:
     """Name, guard, and the lock servers without user and password: the credentials may change while they run."""
     guard = strategy.guard
     words = [strategy.name, guard.kind.value, *(["bare clock"] if guard.bare_clock else [])]
-    if isinstance(strategy, Locked):
+    if isinstance(strategy, LockBased):
         servers = sorted(url.rpartition("@")[2].partition("?")[0] for url in strategy.options.redis)
         words.append(hashlib.blake2b("\n".join(servers).encode(), digest_size=8).hexdigest())
     return ":".join(words)

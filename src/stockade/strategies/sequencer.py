@@ -1,22 +1,24 @@
-"""`sequencer`: a queue in the process, one transaction for everyone who waits."""
+"""`sequencer`: a queue in the process, one transaction for all commands that wait."""
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, NamedTuple, TypeAlias
 
 from stockade.core import Accepted, Busy, Command, Guarantees, Guard, Rejected, Store, Unknown
+from stockade.core.pipeline import Batch, Handover, Pipeline
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
 
-AT_ONCE = 16  # callers who get their answers before the event loop looks at its sockets again
+ANSWERS_PER_PASS = 16  # answers that callers get before the event loop looks at its sockets again
 WORTH_TWO = 32  # from so many commands on, two batches share them
 
 Answer: TypeAlias = Accepted | Rejected | Exception
 
 
-class Waiting(NamedTuple):
+class QueuedCommand(NamedTuple):
     """A command in the queue, its caller's future and its deadline on the monotonic clock."""
 
     command: Command
@@ -25,13 +27,13 @@ class Waiting(NamedTuple):
 
 
 class Sequencer(Base):
-    """Callers queue; whoever waits goes into one transaction (at most `max_batch`) under row locks.
+    """Queues commands and puts all that wait (at most `max_batch`) into one transaction, under row locks.
 
-    Group commit for decisions: the hot row is locked, read and written once for many orders. It never waits for
-    company: alone, a command runs at once. Where the store can decide ahead, two batches are in flight: the second one
-    is decided while the database writes the first. Sequencers of several processes take turns on the row locks, which
-    every batch takes in the same order. (DeWitt et al. 1984, group commit; LMAX 2010, the single writer; PolarDB's
-    two alternating groups.)
+    Group commit for decisions: the hot row is locked, read and written once for many orders. The queue never waits for
+    more commands: a single command runs at once. Where the store supports pipelining, two batches are in flight: the
+    second one is decided while the database writes the first. Sequencers of several processes compete for the row
+    locks, which every batch takes in the same order. (DeWitt et al. 1984, group commit; LMAX 2010, the single writer;
+    PolarDB's two alternating groups.)
     """
 
     name: ClassVar[str] = "sequencer"
@@ -39,13 +41,10 @@ class Sequencer(Base):
 
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)
-        self._queue: deque[Waiting] = deque()
-        self._arrived = asyncio.Event()
-        self._turn = asyncio.Lock()  # held from the choice of a batch until it is decided: batches keep their order
-        self._lanes = 2 if store.supports_pipelining else 1
-        self._in_flight = 0  # commands, in the batches that are carried out now
+        self._queue: deque[QueuedCommand] = deque()
+        self._in_flight = 0  # commands of the batches that the store carries out now
+        self._pipeline: Pipeline | None = None
         self._task: asyncio.Task[None] | None = None
-        self._stopping = False
 
     @property
     def guard(self) -> Guard:
@@ -57,153 +56,110 @@ class Sequencer(Base):
         return len(self._queue)
 
     async def start(self) -> None:
-        """Start the tasks that empty the queue."""
+        """Start the task that empties the queue."""
         if self._task is None:
-            self._stopping = False
-            self._task = asyncio.create_task(self._run(), name="stockade-sequencer")
+            self._pipeline = Pipeline(2 if self.store.supports_pipelining else 1, "stockade-sequencer-batch")
+            self._task = asyncio.create_task(self._run(self._pipeline), name="stockade-sequencer")
 
     async def stop(self) -> None:
-        """Take no more commands, finish those that wait, end."""
-        self._stopping = True
-        self._arrived.set()
-        if self._task is not None:
-            await asyncio.shield(self._task)  # a stop that is given up must not give up the batch
+        """Accept no more commands, execute those that wait, end."""
+        if self._task is not None and self._pipeline is not None:
+            pipeline, self._pipeline = self._pipeline, None
+            pipeline.close()
+            await asyncio.shield(self._task)  # a cancelled stop must not cancel the batches
             self._task = None
 
     async def execute(self, command: Command) -> Accepted | Rejected:
         """See `stockade.core.Strategy.execute`."""
-        if self._task is None or self._task.done() or self._stopping:
+        if self._pipeline is None:
             raise Busy("the sequencer is not running", "DEPENDENCY_DOWN")
         if len(self._queue) >= self.options.queue_size:
             text = f"{len(self._queue)} commands wait already; the queue takes {self.options.queue_size}"
             raise Busy(text, "TOO_MANY_REQUESTS")
         future: asyncio.Future[Accepted | Rejected] = asyncio.get_running_loop().create_future()
-        self._queue.append(Waiting(command, future, time.monotonic() + self.options.wait_s))
-        self._arrived.set()
+        self._queue.append(QueuedCommand(command, future, time.monotonic() + self.options.wait_s))
+        self._pipeline.wake()
         return await future
 
-    async def _run(self) -> None:
+    async def _run(self, pipeline: Pipeline) -> None:
         try:
-            async with asyncio.TaskGroup() as lanes:
-                for _ in range(self._lanes):
-                    lanes.create_task(self._lane())
+            await pipeline.run(self._take_batch)
         finally:
-            for waiting in self._queue:
-                if not waiting.future.done():
-                    waiting.future.set_exception(Busy("the sequencer has ended", "DEPENDENCY_DOWN"))
+            self._pipeline = None
+            for queued in self._queue:
+                if not queued.future.done():
+                    queued.future.set_exception(Busy("the sequencer has ended", "DEPENDENCY_DOWN"))
             self._queue.clear()
 
-    async def _lane(self) -> None:
-        while True:
-            turn = Turn(self._turn)
-            try:
-                await turn.begin()
-                batch = await self._next()
-                if not batch:
-                    return
-                await self._carry_out(batch, turn)
-            finally:
-                turn.end()
-
-    async def _next(self) -> list[Waiting]:
-        """The next batch; empty once the last command before a stop has been taken."""
-        while True:
-            while self._queue:
-                if batch := self._take():
-                    return batch
-            if self._stopping:
-                return []
-            self._arrived.clear()
-            await self._arrived.wait()
-
-    def _take(self) -> list[Waiting]:
-        """Who waits, in order; whoever is past the deadline or gone is not carried out any more."""
-        batch: list[Waiting] = []
+    def _take_batch(self) -> Batch | None:
+        """Take the next batch from the queue, in order; without commands whose deadline or caller has gone."""
+        batch: list[QueuedCommand] = []
         now = time.monotonic()
-        size = self._size()
+        size = self._batch_size()
         while self._queue and len(batch) < size:
-            waiting = self._queue.popleft()
-            if waiting.future.done():
+            queued = self._queue.popleft()
+            if queued.future.done():
                 continue
-            if waiting.deadline <= now:
-                waiting.future.set_exception(Busy(f"no turn within {self.options.wait_s} s"))
+            if queued.deadline <= now:
+                queued.future.set_exception(Busy(f"no batch took the command within {self.options.wait_s} s"))
                 continue
-            batch.append(waiting)
-        return batch
+            batch.append(queued)
+        return partial(self._execute_batch, batch) if batch else None
 
-    def _size(self) -> int:
-        """How many to take: all; of many only half of those that wait or are in flight, so that two batches overlap and
-        neither outgrows the other."""
-        waiting = len(self._queue)
-        everyone = waiting + self._in_flight
-        if self._lanes > 1 and everyone >= WORTH_TWO:
-            waiting = min(waiting, (everyone + 1) // 2)
-        return min(waiting, self.options.max_batch)
+    def _batch_size(self) -> int:
+        """How many commands to take: all.
 
-    async def _carry_out(self, batch: list[Waiting], turn: "Turn") -> None:
+        Of many only half of those that wait or are in flight, so that two batches overlap and neither outgrows the
+        other.
+        """
+        size = len(self._queue)
+        total = size + self._in_flight
+        if self.store.supports_pipelining and total >= WORTH_TWO:
+            size = min(size, (total + 1) // 2)
+        return min(size, self.options.max_batch)
+
+    async def _execute_batch(self, batch: list[QueuedCommand], handover: Handover) -> None:
         # the batch shares one transaction, so its first deadline bounds it
-        deadline = min(waiting.deadline for waiting in batch)
-        commands = [waiting.command for waiting in batch]
+        deadline = min(queued.deadline for queued in batch)
+        commands = [queued.command for queued in batch]
         self._in_flight += len(batch)
         try:
-            answers = await self.store.transact(commands, self.guard, deadline=deadline, on_decided=turn.end)
+            answers = await self.store.transact(commands, self.guard, deadline=deadline, on_decided=handover.decided)
         except BaseException as error:
-            for waiting in batch:
-                if not waiting.future.done():
-                    waiting.future.set_exception(Unknown(f"the batch was given up: {error!r}"))
+            for queued in batch:
+                if not queued.future.done():
+                    queued.future.set_exception(Unknown(f"the batch was cancelled: {error!r}"))
             raise
         finally:
             self._in_flight -= len(batch)
-        await self._tell(batch, answers, deadline)
+        await self._answer(batch, answers, deadline)
 
-    async def _tell(self, batch: Sequence[Waiting], answers: Sequence[Answer], deadline: float) -> None:
-        """Give the callers their answers, a few at a time.
+    async def _answer(self, batch: Sequence[QueuedCommand], answers: Sequence[Answer], deadline: float) -> None:
+        """Give the callers their answers, a few in each pass of the event loop.
 
-        Between them the event loop looks at its sockets. There the next batch hears that it has the row now, and would
-        else hold it while all callers of this one go on.
+        Between two passes the event loop learns that the next batch has locked its row. If all callers went on first,
+        that batch would hold the row while nothing happens to it.
         """
-        again: list[Waiting] = []
+        again: list[QueuedCommand] = []
         rest = iter(zip(batch, answers, strict=True))
         try:
-            for number, (waiting, answer) in enumerate(rest, 1):
-                _tell_one(waiting, answer, deadline, again)
-                if number % AT_ONCE == 0:
+            for number, (queued, answer) in enumerate(rest, 1):
+                _answer_one(queued, answer, deadline, again)
+                if number % ANSWERS_PER_PASS == 0:
                     await asyncio.sleep(0)
-        finally:  # also when this is cancelled: what is committed is told
-            for waiting, answer in rest:
-                _tell_one(waiting, answer, deadline, again)
-            if again:
-                self._queue.extendleft(reversed(again))
-                self._arrived.set()
+        finally:  # also when this task is cancelled: the outcomes are committed
+            for queued, answer in rest:
+                _answer_one(queued, answer, deadline, again)
+            self._queue.extendleft(reversed(again))
 
 
-def _tell_one(waiting: Waiting, answer: Answer, deadline: float, again: list[Waiting]) -> None:
-    """Answer one caller; who has time left and only met the end of a neighbour's joins `again`."""
-    if waiting.future.done():
+def _answer_one(queued: QueuedCommand, answer: Answer, deadline: float, again: list[QueuedCommand]) -> None:
+    """Answer one caller; a command that has time left and failed only on the batch's deadline joins `again`."""
+    if queued.future.done():
         return
-    if isinstance(answer, Busy) and deadline < waiting.deadline:
-        again.append(waiting)
+    if isinstance(answer, Busy) and deadline < queued.deadline:
+        again.append(queued)
     elif isinstance(answer, Exception):
-        waiting.future.set_exception(answer)
+        queued.future.set_exception(answer)
     else:
-        waiting.future.set_result(answer)
-
-
-class Turn:
-    """One batch's hold on the right to be next; ended once, by the first who says so."""
-
-    __slots__ = ("_held", "_lock")
-
-    def __init__(self, lock: asyncio.Lock) -> None:
-        self._lock, self._held = lock, False
-
-    async def begin(self) -> None:
-        """Wait for it."""
-        await self._lock.acquire()
-        self._held = True
-
-    def end(self) -> None:
-        """Let the next batch begin."""
-        if self._held:
-            self._held = False
-            self._lock.release()
+        queued.future.set_result(answer)

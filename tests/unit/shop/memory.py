@@ -20,12 +20,12 @@ from stockade.shop.commands import (
     PayOrder,
     PlaceOrder,
 )
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.ids import derived_id
 from stockade.shop.model.resources import SHOP_RESOURCES
-from stockade.store.schema import tables
 from stockade.store.schema.known_tables import KnownTables
-from stockade.store.schema.tables import metadata
-from stockade.store.transaction.decide import Folder, Needs
+from stockade.store.transaction.decide import BatchDecider
+from stockade.store.transaction.write_set import MissingKeys
 
 RESOURCES = {resource.kind: resource for resource in SHOP_RESOURCES}
 MADE_BY_INSERT = {"orders": "order", "payments": "payment"}
@@ -54,7 +54,7 @@ class MemoryShop:
         self.requests = []
         self.ledger = []
         self.outbox = []
-        self._folder = Folder(RESOURCES, KnownTables([metadata], RESOURCES.values()))
+        self._decider = BatchDecider(RESOURCES, KnownTables(SCHEMA.metadata, RESOURCES.values()))
         self._count = 0
 
     def execute(self, command):
@@ -62,12 +62,12 @@ class MemoryShop:
         extra = ()
         for _ in range(4):
             loaded = {key: self.row(key) for key in (*command.keys, *extra)}
-            batch = self._folder.fold([command], loaded, self.known)
+            batch = self._decider.decide([command], loaded, self.known)
             (answer,) = batch.answers
-            if not isinstance(answer, Needs):
+            if not isinstance(answer, MissingKeys):
                 break
             extra = (*extra, *answer.keys)
-        if isinstance(answer, Exception | Needs):
+        if isinstance(answer, Exception | MissingKeys):
             raise AssertionError(f"{command} was answered with {answer!r}")
         self._apply(batch)
         return answer
@@ -84,15 +84,15 @@ class MemoryShop:
         return self.row(Key(kind, id_)).state
 
     def _apply(self, batch):
-        for key, moved in batch.moved.items():
-            self.rows[key] = moved.row
+        for key, update in batch.updates.items():
+            self.rows[key] = update.after
         for table, records in batch.inserts.items():
             for values in records:
                 self._insert(table, values)
-        for table, values, stays in batch.overwrites:
+        for table, values, replaces in batch.overwrites:
             assert table == "cart_items"
             place = values["user_id"], values["sku_id"]
-            if stays:
+            if replaces:
                 self.cart[place] = values["quantity"]
             else:
                 self.cart.pop(place, None)
@@ -130,7 +130,7 @@ class MemoryShop:
         for (user_id, sku_id), quantity in self.cart.items():
             records["cart_items"].append({"user_id": user_id, "sku_id": sku_id, "quantity": quantity})
         records |= {"requests": self.requests, "ledger": self.ledger, "outbox": self.outbox}
-        for table in tables.metadata.sorted_tables:
+        for table in SCHEMA.tables:
             if records[table.name]:
                 connection.execute(table.insert(), records[table.name])
 

@@ -4,10 +4,10 @@ import pytest
 
 from stockade.core import Key
 from stockade.shop.commands import OrderLine, PlaceOrder
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store.schema.known_tables import KnownTables
-from stockade.store.schema.tables import metadata
-from stockade.store.transaction.decide import Folder
+from stockade.store.transaction.decide import BatchDecider
 from tests.unit.shop.memory import MemoryShop, read
 
 
@@ -88,6 +88,6 @@ def test_one_request_is_named_for_all_rows_that_it_changed_last(shop):
 
 def fold(shop, commands):
     """What a batch over the shop's rows would tell; it is not carried out."""
-    folder = Folder({each.kind: each for each in SHOP_RESOURCES}, KnownTables([metadata], SHOP_RESOURCES))
+    decider = BatchDecider({each.kind: each for each in SHOP_RESOURCES}, KnownTables(SCHEMA.metadata, SHOP_RESOURCES))
     keys = {key for command in commands for key in command.keys} | {Key("points", "u")}
-    return read(folder.fold(commands, {key: shop.row(key) for key in keys}, {}).outbox)
+    return read(decider.decide(commands, {key: shop.row(key) for key in keys}, {}).outbox)

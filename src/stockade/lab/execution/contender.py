@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from stockade.core import Guarantees
 from stockade.lab.errors import LabError
 from stockade.strategies import registry
-from stockade.strategies.lock_based import Locked
+from stockade.strategies.lock_based import LockBased
 from stockade.strategies.options import Options
 
 FORMS = ("fence", "bare")
@@ -58,7 +58,7 @@ class Entrant:
     def redis_servers(self) -> int:
         """How many independent Redis servers it needs at least."""
         kind = registry.find(self.strategy)
-        return kind.servers if issubclass(kind, Locked) else 0
+        return kind.servers if issubclass(kind, LockBased) else 0
 
     @property
     def over_log(self) -> bool:
@@ -72,7 +72,7 @@ class Entrant:
 
 def forms(strategy: str) -> tuple[str, ...]:
     """The forms that a strategy has besides the usual one."""
-    return FORMS if issubclass(registry.find(strategy), Locked) else ()
+    return FORMS if issubclass(registry.find(strategy), LockBased) else ()
 
 
 def everyone(*, with_forms: bool) -> list[Entrant]:

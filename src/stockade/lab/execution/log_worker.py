@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stockade.core import Stats
-from stockade.kafka.worker import Worker
+from stockade.kafka.worker import KafkaWorker
 from stockade.shop.bootstrap import open_worker
 from stockade.shop.config.settings import Settings
 
@@ -56,7 +56,7 @@ class Decider:
         task: runs it.
     """
 
-    def __init__(self, worker: Worker, task: "asyncio.Task[None]") -> None:
+    def __init__(self, worker: KafkaWorker, task: "asyncio.Task[None]") -> None:
         self._worker, self._task = worker, task
 
     def told(self) -> Told:
@@ -67,8 +67,9 @@ class Decider:
         """
         if self._task.done():
             self._task.result()
-        tally = self._worker.tally
-        return Told(self._worker.parts, tally.decided, tally.batches, Stats(**self._worker.stats.as_dict()))
+        stats = self._worker.stats
+        effort = Stats(**self._worker.store_stats.as_dict())
+        return Told(self._worker.partitions, stats.decided, stats.batches, effort)
 
 
 @asynccontextmanager

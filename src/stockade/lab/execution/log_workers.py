@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
+from stockade.kafka.admin import Admin
 from stockade.kafka.options import KafkaOptions
-from stockade.kafka.topics import Topics
 from stockade.lab.errors import LabError
 from stockade.lab.execution.log_worker import Decide, Rest, Tell, Told
 from stockade.lab.execution.processes import WorkerProcess
@@ -77,9 +77,9 @@ class Deciders:
             yield log
             await asyncio.gather(*(each.ask(Rest()) for each in self._processes))
         finally:
-            topics = Topics(bootstrap)
+            admin = Admin(bootstrap)
             for topic in (log.topic, log.dead_topic):
-                await asyncio.to_thread(topics.remove, topic)
+                await asyncio.to_thread(admin.delete_topic, topic)
 
     async def told(self) -> list[Told]:
         """How far each process is.

@@ -13,8 +13,9 @@ from stockade.core import Key
 from stockade.lab.execution.repeat_result import Amounts, Entry, Evidence
 from stockade.lab.preset import Scene
 from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.shop.model.tables import orders
 from stockade.store.schema.resource import Resource
-from stockade.store.schema.tables import ledger, orders, requests
+from stockade.store.schema.tables import ledger, requests
 from stockade.store.transaction.codec import decode_outcome
 
 CHUNK = 500  # ids in one statement: below the smallest limit of any database

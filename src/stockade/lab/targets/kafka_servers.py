@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from stockade.core import Busy, NotSupported
 from stockade.devservers import ServerFailed, Servers, ServerUnavailable, existing_url, kafka
-from stockade.kafka.client import client
-from stockade.kafka.topics import Topics
+from stockade.kafka.admin import Admin
+from stockade.kafka.client import load_library
 from stockade.lab.errors import LabError
 from stockade.lab.execution.contender import Entrant
 
@@ -59,7 +59,7 @@ async def open_brokers(named: str, wanted: bool) -> AsyncIterator[Brokers]:
 
 def _start(servers: Servers) -> Brokers:
     try:
-        client()
+        load_library()
         kafka.find()
         return Brokers(servers.kafka().url)
     except (ServerUnavailable, NotSupported) as error:
@@ -71,7 +71,7 @@ def _start(servers: Servers) -> Brokers:
 def _greet(bootstrap: str) -> None:
     """Ask for a topic: else every order would wait for brokers that are not there."""
     try:
-        client()
-        Topics(bootstrap).parts("stockade")
+        load_library()
+        Admin(bootstrap).partition_count("stockade")
     except (Busy, NotSupported) as error:
         raise LabError(f"kafka: {error}") from error

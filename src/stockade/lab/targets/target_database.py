@@ -19,9 +19,9 @@ from stockade.devservers import ServerFailed, Servers, ServerUnavailable
 from stockade.devservers.workdir import Home
 from stockade.drivers.failures import AccessRefused
 from stockade.lab.errors import LabError
+from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
 from stockade.store.engine.url import read_url
-from stockade.store.schema.tables import metadata
 
 SQLITE, PRIVATE = "sqlite", ("postgres", "mariadb")
 CONTROL_POOL = 2
@@ -108,10 +108,8 @@ def _check_url(text: str) -> None:
 
 
 async def _bring_up_to_date(control: Database) -> None:
-    from stockade.store.schema.migrate import is_current, migrate  # a third of the start-up time of the usual run
-
-    if not await is_current(control):
-        await migrate(control)
+    if not await SCHEMA.is_current(control):
+        await SCHEMA.migrate(control)
 
 
 @asynccontextmanager
@@ -122,7 +120,7 @@ async def _opened(url: str, own: bool) -> AsyncIterator[Ground]:
         raise LabError(f"the database cannot be opened: {error}") from error
     try:
         if own:
-            await control.transaction(metadata.create_all, deadline=time.monotonic() + MAKE_WAIT_S)
+            await control.transaction(SCHEMA.create, deadline=time.monotonic() + MAKE_WAIT_S)
         else:
             await _bring_up_to_date(control)
         yield Ground(url, control, own)

@@ -19,15 +19,16 @@ from redis.lock import Lock as TheirLock
 
 from stockade.core import NotSupported
 from stockade.locks.engine.identity import new_id
-from stockade.locks.engine.lock_request import Ask, Spec
-from stockade.locks.engine.release_retry import Debts
+from stockade.locks.engine.lock_request import LockRequest, Spec
+from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.events import log
 from stockade.locks.redis.script import script
-from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
-from stockade.locks.runtime.async_runtime import AsyncioPort
-from stockade.locks.runtime.runtime import Port, Server, ServerError
-from stockade.locks.runtime.sync_runtime import BlockingPort, run
+from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
+from stockade.locks.runtime.async_runtime import AsyncRuntime
+from stockade.locks.runtime.runtime import Runtime, Server, ServerError
+from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 
 _WAY = "_stockade_way"  # what a client keeps our connections as
 _CALL_S = 3.0  # of one call
@@ -71,19 +72,19 @@ class _Withdrawals:
         server: the way to its server.
     """
 
-    def __init__(self, port: Port, lock: Any, server: Server) -> None:
-        self._port = port
+    def __init__(self, runtime: Runtime, lock: Any, server: Server) -> None:
+        self._runtime = runtime
         self._lock = lock
         self._server = server
         self._ends: dict[bytes, float] = {}
-        self._debts = Debts(port, self._pay, self._one)
+        self._release_retry = ReleaseRetry(runtime, self._pay, self._one)
 
     @staticmethod
     async def _one(works: Any) -> list[Any]:
         return [await work for work in works]
 
-    async def _pay(self, server: Server, ask: Ask, timeout_s: float) -> None:
-        call = _call_of(self._lock, "release", ask.owner.encode(_TEXT))
+    async def _pay(self, server: Server, request: LockRequest, timeout_s: float) -> None:
+        call = _call_of(self._lock, "release", request.owner_id.encode(_TEXT))
         try:
             await server.call(*call, timeout_s=min(_CALL_S, timeout_s))
         except ServerError as error:  # and would refuse again
@@ -110,14 +111,14 @@ class _Withdrawals:
         unanswered = error.__context__ if isinstance(error.__context__, LockUnavailable) else None
         if unanswered is not None and not unanswered.sent:
             return
-        ask = Ask(Spec(f"key {self._lock.name}"), token.decode(_TEXT))
+        request = LockRequest(Spec(f"key {self._lock.name}"), token.decode(_TEXT))
         try:
             if unanswered is None and not isinstance(error, RedisError | OSError):
-                await self._pay(self._server, ask, _WITHDRAW_S)
+                await self._pay(self._server, request, _WITHDRAW_S)
                 return
         except LockUnavailable:  # it is owed
             pass
-        self._debts.owe(ask, [self._server], self._port.now() + (self._lock.timeout or _OWED_S))
+        self._release_retry.retry(request, [self._server], self._runtime.now() + (self._lock.timeout or _OWED_S))
 
 
 class _TaskLocal:
@@ -179,7 +180,7 @@ class Lock(TheirLock):
     def register_scripts(self) -> None:
         """At the end of the making of a lock: the way to the server."""
         self._transport = _way_to(self.redis)
-        self._withdrawals = _Withdrawals(BlockingPort(), self, self._transport)
+        self._withdrawals = _Withdrawals(SyncRuntime(), self, self._transport)
 
     def _call(self, parts: tuple[Any, ...], timeout_s: float = _CALL_S) -> Any:
         try:
@@ -245,8 +246,8 @@ class AsyncLock(TheirAsyncLock):
     def register_scripts(self) -> None:
         """At the end of the making of a lock: the way to the server, and a token for each task."""
         self._transport = AsyncClientTransport(self.redis, own=False)
-        self._port = AsyncioPort()
-        self._withdrawals = _Withdrawals(self._port, self, self._transport)
+        self._runtime = AsyncRuntime()
+        self._withdrawals = _Withdrawals(self._runtime, self, self._transport)
         if self.thread_local:
             self.local: Any = _TaskLocal()
 
@@ -265,7 +266,7 @@ class AsyncLock(TheirAsyncLock):
         try:
             return bool(await super().acquire(blocking, blocking_timeout, mine))
         except BaseException as error:  # cancelled, or a reply that never came: the key may be there
-            self._port.finish(self._withdrawals.withdraw(mine, error))
+            self._runtime.run_to_end(self._withdrawals.withdraw(mine, error))
             raise
         finally:
             self._withdrawals.end(mine)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from stockade.locks.engine.identity import renew_at_fork
+from stockade.locks.engine.identity import reset_after_fork
 from stockade.locks.provider_base import wait_bound
 from stockade.locks.runtime.sync_runtime import run
 from stockade.locks.sync_api import Lease, Provider
@@ -30,11 +30,11 @@ class Lock:
 
     def __init__(self, provider: Provider, name: str | None = None) -> None:
         self._provider = provider
-        self._lock = provider.lock(name or f"threading:{provider.port.new_id()}:{next(_numbers)}", on_lost="raise")
+        self._lock = provider.lock(name or f"threading:{provider.runtime.new_id()}:{next(_numbers)}", on_lost="raise")
         self._lease: Lease | None = None
-        renew_at_fork(self)
+        reset_after_fork(self)
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: what the parent holds is the parent's."""
         self._lease = None
 
@@ -47,7 +47,7 @@ class Lock:
         """
         if timeout > threading.TIMEOUT_MAX:
             raise OverflowError("timestamp too large to convert to C _PyTime_t")
-        lease = run(self._lock.keeper.acquire_anyhow(self._lock.spec, wait_bound(blocking, timeout)))
+        lease = run(self._lock.manager.acquire_unowned(self._lock.spec, wait_bound(blocking, timeout)))
         if lease is None:
             return False
         self._lease = lease
@@ -95,9 +95,9 @@ class RLock:
         self._inner = Lock(provider, name)
         self._owner: int | None = None
         self._count = 0
-        renew_at_fork(self)
+        reset_after_fork(self)
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: as for `Lock`."""
         self._owner, self._count = None, 0
 

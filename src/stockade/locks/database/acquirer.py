@@ -12,7 +12,7 @@ from stockade.locks.database.dialect import Dialect
 from stockade.locks.database.pool import SessionPool
 from stockade.locks.database.session import Session, SessionLost
 from stockade.locks.database.wait_queue import WaitQueue
-from stockade.locks.engine.lock_request import Ask
+from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import LockError, LockUnavailable
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ _INTERRUPT_S = 2.0  # how long an interrupted statement may take to end
 class Won(NamedTuple):
     """A grant of the server, made out to the request `ask`; `sent_at` is the second before it was asked for."""
 
-    ask: Ask
+    request: LockRequest
     session: Session
     token: int
     sent_at: float
@@ -52,10 +52,10 @@ class Acquirer:
             session = await self._pool.shared(queue.patience_end)
             if (first := queue.first) is None:
                 return None
-            ask, sent_at, was_fresh = first.ask, time.monotonic(), session.fresh
+            request, sent_at, was_fresh = first.request, time.monotonic(), session.fresh
             queue.answer_due = sent_at
             try:
-                statement = session.start(self._dialect.take, self._patience_s, ask)
+                statement = session.start(self._dialect.take, self._patience_s, request)
                 token = await self._answer(queue, session, statement)
             except SessionLost as lost:
                 if was_fresh or lost.silent or not left:
@@ -67,7 +67,7 @@ class Acquirer:
                 raise
             queue.was_answered(self._patience_s)
             if token is not None:
-                return Won(ask, session, token, sent_at)
+                return Won(request, session, token, sent_at)
             if refused is not None:  # what has the lock may be the session that was ended a moment ago
                 raise refused
             queue.is_elsewhere()
@@ -147,10 +147,10 @@ class Acquirer:
         first = queue.first
         if first is None:
             return None
-        ask, started = first.ask, time.monotonic()
+        request, started = first.request, time.monotonic()
         wait_s = min(self._patience_s * _WAIT_SHARE, max(queue.longest_wait_s(), 0.001))
         queue.answer_due = started + wait_s
-        waiting = seat.start(self._dialect.wait, self._patience_s, ask, wait_s)
+        waiting = seat.start(self._dialect.wait, self._patience_s, request, wait_s)
         await _first_of({waiting, queue.emptied()})  # ends: the seat's bound
         if not waiting.done():
             await self._interrupt(seat, waiting)
@@ -161,21 +161,21 @@ class Acquirer:
             if time.monotonic() - started < min(wait_s, self._pool.poll_s()):  # the server counts whole seconds
                 await asyncio.sleep(self._pool.poll_s())
             return None
-        return await self.marked(queue, seat, ask)
+        return await self.marked(queue, seat, request)
 
-    async def marked(self, queue: WaitQueue, session: Session, ask: Ask) -> Won:
+    async def marked(self, queue: WaitQueue, session: Session, request: LockRequest) -> Won:
         """Make a lock that the session holds out to the first caller."""
         first = queue.first
-        ask, sent_at = first.ask if first is not None else ask, time.monotonic()
+        request, sent_at = first.request if first is not None else request, time.monotonic()
         try:
-            statement = session.start(self._dialect.mark, self._patience_s, ask)
+            statement = session.start(self._dialect.mark, self._patience_s, request)
             token = await self._answer(queue, session, statement)
         except SessionLost:
             raise
         except LockError:
             await self._make_sure_it_is_free(session, queue.name)
             raise
-        return Won(ask, session, token, sent_at)
+        return Won(request, session, token, sent_at)
 
     async def _interrupt(self, seat: Session, waiting: "asyncio.Task[bool]") -> None:
         """End a wait that nobody wants any more, over another session; the seat is kept, or ended if that fails."""

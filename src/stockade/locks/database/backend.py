@@ -15,9 +15,9 @@ from stockade.locks.checks import count, seconds
 from stockade.locks.database.dialect import Dialect
 from stockade.locks.database.runner import Runner
 from stockade.locks.database.session_locks import SessionLocks
-from stockade.locks.engine.lock_request import Ask, Granted, Kind, LockInfo
+from stockade.locks.engine.lock_request import Grant, Kind, LockInfo, LockRequest
 from stockade.locks.errors import LockError, ProviderClosed
-from stockade.locks.runtime.runtime import Port
+from stockade.locks.runtime.runtime import Runtime
 
 CONNECTIONS = 8
 PATIENCE_S = 5.0
@@ -41,7 +41,7 @@ class SessionBackend:
 
     def __init__(
         self,
-        port: Port,
+        runtime: Runtime,
         dialect: Dialect,
         runner: Runner,
         *,
@@ -50,7 +50,7 @@ class SessionBackend:
     ) -> None:
         count("connections", connections, 1)
         seconds("patience_s", patience_s)
-        self._port = port
+        self._runtime = runtime
         self._dialect = dialect
         self._runner = runner
         self.patience_s = patience_s
@@ -88,7 +88,7 @@ class SessionBackend:
         for owner in list(locks.holds):
             self.on_lost(owner, "its event loop was closed")
 
-    def move(self) -> None:
+    def change_loop(self) -> None:
         """Let go of everything that belongs to the event loop of before. Errors as for `_here`."""
         if self._locks is not None:
             self._leave(self._locks)
@@ -101,45 +101,45 @@ class SessionBackend:
             for owner in owners:
                 self.on_lost(owner, reason)
 
-        self._port.spawn(tell(), "stockade-lock-lost")
+        self._runtime.spawn(tell(), "stockade-lock-lost")
 
-    async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
-        if ask.spec.kind != "lock":
+    async def acquire(self, request: LockRequest, deadline: float) -> Grant | None:
+        if request.spec.kind != "lock":
             raise NotSupported(
                 "database sessions hold mutexes only; use RedisLocks for read/write locks and semaphores"
             )
         try:
-            hold = await self._runner.run(self._acquire(ask, deadline, time.monotonic()))
+            hold = await self._runner.run(self._acquire(request, deadline, time.monotonic()))
         except Exception:
             raise
         except BaseException:  # a grant may have come in the moment of the interrupt
-            self._port.finish(self._withdraw(ask))
+            self._runtime.run_to_end(self._withdraw(request))
             raise
-        return None if hold is None else Granted(hold.token, hold.sent_at + ask.spec.lease_s)
+        return None if hold is None else Grant(hold.token, hold.sent_at + request.spec.lease_s)
 
-    async def _acquire(self, ask: Ask, deadline: float, began: float) -> Any:
-        return await self._here().acquire(ask, deadline, began)
+    async def _acquire(self, request: LockRequest, deadline: float, began: float) -> Any:
+        return await self._here().acquire(request, deadline, began)
 
-    async def _withdraw(self, ask: Ask) -> None:
+    async def _withdraw(self, request: LockRequest) -> None:
         try:
-            await self.release(ask)
+            await self.release(request)
         except LockError:
             return  # the session gives it back when it answers, or ends
 
-    async def release(self, ask: Ask) -> bool:
+    async def release(self, request: LockRequest) -> bool:
         if sys.is_finalizing():  # a finalizer: the sessions end with the process, and the locks with them
             return True
 
         began = time.monotonic()
 
         async def release() -> bool:
-            return await self._here().release(ask.owner, began)
+            return await self._here().release(request.owner_id, began)
 
         return await self._runner.run(release())
 
-    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> Sequence[bool | None]:
+    async def extend(self, requests: Sequence[LockRequest], timeout_s: float) -> Sequence[bool | None]:
         async def extend() -> Sequence[bool | None]:
-            return await self._here().extend([ask.owner for ask in asks], timeout_s)
+            return await self._here().extend([request.owner_id for request in requests], timeout_s)
 
         return await self._runner.run(extend())
 

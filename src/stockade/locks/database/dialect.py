@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol
 
 from stockade.drivers.failures import ConnectFailed
-from stockade.locks.engine.lock_request import Ask
+from stockade.locks.engine.lock_request import LockRequest
 
 _ABORTED_S = 1.0  # how long a statement may take to end after its connection was aborted
 
@@ -64,15 +64,15 @@ class Dialect(Protocol):
         """Close it at once, whatever it is doing; statements under way fail."""
         ...
 
-    async def take(self, connection: Any, ask: Ask) -> int | None:
+    async def take(self, connection: Any, request: LockRequest) -> int | None:
         """Try once. The token of the grant, or None."""
         ...
 
-    async def wait(self, connection: Any, ask: Ask, wait_s: float) -> bool:
+    async def wait(self, connection: Any, request: LockRequest, wait_s: float) -> bool:
         """Wait on the server for `wait_s` seconds; `mark` follows a grant."""
         ...
 
-    async def mark(self, connection: Any, ask: Ask) -> int:
+    async def mark(self, connection: Any, request: LockRequest) -> int:
         """Say who has the lock that the session holds, and draw a token that is above all earlier ones."""
         ...
 

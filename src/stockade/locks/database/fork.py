@@ -1,31 +1,13 @@
-"""What a child process does with its parent's sockets: it lets go of its copies, so that they are the parent's alone.
+"""How a child process lets go of its copies of its parent's sockets, and how a session of a stopped loop is ended.
 
-A copy would keep a session alive on the server when the parent dies. A driver's finalizer in the child would say
-goodbye on it. So each copied descriptor is replaced by the null device.
+A copy would keep a session alive on the server when the parent dies, and a driver's finalizer in the child would send
+a goodbye over it. So each copied descriptor is replaced by the null device.
 """
 
 import contextlib
 import os
 import socket
-import weakref
-from typing import Any, Protocol
-
-
-class HasTransport(Protocol):
-    """Something that talks through an asyncio transport."""
-
-    @property
-    def transport(self) -> Any:
-        """None when it is closed."""
-        ...
-
-
-_owners: "weakref.WeakSet[HasTransport]" = weakref.WeakSet()
-
-
-def belongs_here(owner: HasTransport) -> None:
-    """Let go of its socket in every child of this process."""
-    _owners.add(owner)
+from typing import Any
 
 
 def descriptor(transport: Any) -> int:
@@ -42,15 +24,10 @@ def shut(transport: Any) -> None:
             copy.shutdown(socket.SHUT_RDWR)
 
 
-def _let_go() -> None:
-    numbers = [number for owner in _owners if (number := descriptor(owner.transport)) >= 0]
-    _owners.clear()
-    if not numbers:
-        return
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in numbers:
+def let_go(transport: Any) -> None:
+    """In the child of a fork: replace the copy of the parent's socket by the null device."""
+    number = descriptor(transport)
+    if number >= 0:
+        null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, number, inheritable=False)
-    os.close(null)
-
-
-os.register_at_fork(after_in_child=_let_go)
+        os.close(null)

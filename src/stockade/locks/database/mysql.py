@@ -15,10 +15,10 @@ from stockade.locks import async_api, sync_api
 from stockade.locks.database import AwaitingRunner, LoopThreadRunner, SessionBackend
 from stockade.locks.database.backend import CONNECTIONS, PATIENCE_S
 from stockade.locks.database.dialect import Seen, hashed, prepared
-from stockade.locks.engine.lock_request import Ask, LockOptions
+from stockade.locks.engine.lock_request import LockOptions, LockRequest
 from stockade.locks.errors import missing
-from stockade.locks.runtime.async_runtime import AsyncioPort
-from stockade.locks.runtime.sync_runtime import BlockingPort
+from stockade.locks.runtime.async_runtime import AsyncRuntime
+from stockade.locks.runtime.sync_runtime import SyncRuntime
 
 _INTERRUPTED = 1317  # the answer to a statement that KILL QUERY has ended
 _IDLE_S = 2_147_483  # the longest `wait_timeout` that every system takes: a session that holds a lock may be idle
@@ -141,25 +141,31 @@ class MySQLDialect:
     def _text(self, text: str) -> str:
         return text if self._all_letters else text.encode("ascii", "backslashreplace").decode()
 
-    async def take(self, connection: Any, ask: Ask) -> int | None:
-        return await self.mark(connection, ask) if await self._get(connection, ask, 0.0) else None
+    async def take(self, connection: Any, request: LockRequest) -> int | None:
+        return await self.mark(connection, request) if await self._get(connection, request, 0.0) else None
 
-    async def _get(self, connection: Any, ask: Ask, wait_s: float) -> bool:
-        return bool((await self._ask(connection, "SELECT GET_LOCK(%s, %s)", self._key(ask.spec.name), wait_s))[0][0])
+    async def _get(self, connection: Any, request: LockRequest, wait_s: float) -> bool:
+        return bool(
+            (await self._ask(connection, "SELECT GET_LOCK(%s, %s)", self._key(request.spec.name), wait_s))[0][0]
+        )
 
-    async def wait(self, connection: Any, ask: Ask, wait_s: float) -> bool:
+    async def wait(self, connection: Any, request: LockRequest, wait_s: float) -> bool:
         if not _is_mariadb(connection):
             wait_s = int(wait_s)  # MySQL waits whole seconds only, and would round up
         try:
-            return await self._get(connection, ask, wait_s)
+            return await self._get(connection, request, wait_s)
         except self._error as error:
             if classify(error) is not Failure.TIMEOUT and error.args[0] != _DEADLOCK:
                 raise
-            await self._ask(connection, "SELECT RELEASE_LOCK(%s)", self._key(ask.spec.name))
+            await self._ask(connection, "SELECT RELEASE_LOCK(%s)", self._key(request.spec.name))
             return False
 
-    async def mark(self, connection: Any, ask: Ask) -> int:
-        words = self._key(ask.spec.name), self._text(ask.owner)[:_OWNER_CHARS], self._text(ask.spec.metadata)
+    async def mark(self, connection: Any, request: LockRequest) -> int:
+        words = (
+            self._key(request.spec.name),
+            self._text(request.owner_id)[:_OWNER_CHARS],
+            self._text(request.spec.metadata),
+        )
         try:
             return await self._count_up(connection, *words)
         except self._error as error:
@@ -233,11 +239,11 @@ class MySQLLocks(sync_api.Provider):
         connections: int = CONNECTIONS,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        port = BlockingPort()
+        runtime = SyncRuntime()
         dialect = MySQLDialect(url, prefix, patience_s)
-        backend = SessionBackend(port, dialect, LoopThreadRunner(), connections=connections, patience_s=patience_s)
-        super().__init__(port, backend, sync_api.Lease, LockOptions(lease_s=lease_s))
-        backend.on_lost = self.keeper.lose_owner
+        backend = SessionBackend(runtime, dialect, LoopThreadRunner(), connections=connections, patience_s=patience_s)
+        super().__init__(runtime, backend, sync_api.Lease, LockOptions(lease_s=lease_s))
+        backend.on_lost = self.manager.mark_owner_lost
 
 
 class AioMySQLLocks(async_api.Provider):
@@ -255,8 +261,8 @@ class AioMySQLLocks(async_api.Provider):
         connections: int = CONNECTIONS,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        port = AsyncioPort()
+        runtime = AsyncRuntime()
         dialect = MySQLDialect(url, prefix, patience_s)
-        backend = SessionBackend(port, dialect, AwaitingRunner(), connections=connections, patience_s=patience_s)
-        super().__init__(port, backend, async_api.Lease, LockOptions(lease_s=lease_s))
-        backend.on_lost = self.keeper.lose_owner
+        backend = SessionBackend(runtime, dialect, AwaitingRunner(), connections=connections, patience_s=patience_s)
+        super().__init__(runtime, backend, async_api.Lease, LockOptions(lease_s=lease_s))
+        backend.on_lost = self.manager.mark_owner_lost

@@ -18,6 +18,7 @@ from typing import Any
 from stockade.locks.database import fork
 from stockade.locks.database.dialect import Dialect
 from stockade.locks.database.session import Session, unavailable
+from stockade.locks.engine.identity import reset_after_fork
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.runtime import leftover
 
@@ -117,7 +118,7 @@ class SessionPool:
             self.dialect.abort(connection)
             raise ProviderClosed()
         session = Session(connection, self.dialect, self.drop)
-        fork.belongs_here(session)
+        reset_after_fork(session)
         part.append(session)
         if self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(_LOOK_S, self._look)

@@ -19,10 +19,10 @@ from stockade.locks import async_api, sync_api
 from stockade.locks.database import AwaitingRunner, LoopThreadRunner, SessionBackend
 from stockade.locks.database.backend import CONNECTIONS, PATIENCE_S
 from stockade.locks.database.dialect import Seen, hashed, prepared
-from stockade.locks.engine.lock_request import Ask, LockOptions
+from stockade.locks.engine.lock_request import LockOptions, LockRequest
 from stockade.locks.errors import missing
-from stockade.locks.runtime.async_runtime import AsyncioPort
-from stockade.locks.runtime.sync_runtime import BlockingPort
+from stockade.locks.runtime.async_runtime import AsyncRuntime
+from stockade.locks.runtime.sync_runtime import SyncRuntime
 
 # application_name: "<name> <first half of the lock's key> <owner> <token> <metadata>", cut by the server at 63 bytes; a
 # token that no blank follows may have lost digits
@@ -156,22 +156,24 @@ class PostgresDialect:
             connection.terminate()
             raise NotSupported(_POOLER)
 
-    async def take(self, connection: Any, ask: Ask) -> int | None:
-        key = self._key(ask.spec.name)
+    async def take(self, connection: Any, request: LockRequest) -> int | None:
+        key = self._key(request.spec.name)
         sql = """
             SELECT session, token,
                    CASE WHEN token IS NOT NULL THEN set_config('application_name', $2 || token || ' ' || $3, false) END
             FROM (SELECT pg_backend_pid() AS session,
                          CASE WHEN pg_try_advisory_lock($1) THEN pg_current_xact_id()::text END AS token
                   OFFSET 0) AS t"""
-        row = await connection.fetchrow(sql, key, self._label(key, ask.owner), ask.spec.metadata[:_METADATA_CHARS])
+        row = await connection.fetchrow(
+            sql, key, self._label(key, request.owner_id), request.spec.metadata[:_METADATA_CHARS]
+        )
         self._same_session(connection, row[0])
         return None if row[1] is None else int(row[1])
 
-    async def wait(self, connection: Any, ask: Ask, wait_s: float) -> bool:
-        key = self._key(ask.spec.name)
+    async def wait(self, connection: Any, request: LockRequest, wait_s: float) -> bool:
+        key = self._key(request.spec.name)
         sql = "SELECT set_config('lock_timeout', $1, false), set_config('application_name', $2, false)"
-        await connection.fetchrow(sql, f"{max(1, round(wait_s * 1000))}ms", self._label(key, ask.owner).rstrip())
+        await connection.fetchrow(sql, f"{max(1, round(wait_s * 1000))}ms", self._label(key, request.owner_id).rstrip())
         try:
             await connection.execute(f"SELECT pg_advisory_lock({key})")
         except (self._asyncpg.LockNotAvailableError, self._asyncpg.QueryCanceledError):
@@ -179,11 +181,13 @@ class PostgresDialect:
             return False
         return True
 
-    async def mark(self, connection: Any, ask: Ask) -> int:
-        key = self._key(ask.spec.name)
+    async def mark(self, connection: Any, request: LockRequest) -> int:
+        key = self._key(request.spec.name)
         sql = """SELECT pg_backend_pid(), pg_current_xact_id()::text,
             set_config('application_name', $1 || pg_current_xact_id()::text || ' ' || $2, false)"""
-        row = await connection.fetchrow(sql, self._label(key, ask.owner), ask.spec.metadata[:_METADATA_CHARS])
+        row = await connection.fetchrow(
+            sql, self._label(key, request.owner_id), request.spec.metadata[:_METADATA_CHARS]
+        )
         self._same_session(connection, row[0])
         return int(row[1])
 
@@ -249,11 +253,11 @@ class PostgresLocks(sync_api.Provider):
         connections: int = CONNECTIONS,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        port = BlockingPort()
+        runtime = SyncRuntime()
         dialect = PostgresDialect(dsn, prefix, patience_s)
-        backend = SessionBackend(port, dialect, LoopThreadRunner(), connections=connections, patience_s=patience_s)
-        super().__init__(port, backend, sync_api.Lease, LockOptions(lease_s=lease_s))
-        backend.on_lost = self.keeper.lose_owner
+        backend = SessionBackend(runtime, dialect, LoopThreadRunner(), connections=connections, patience_s=patience_s)
+        super().__init__(runtime, backend, sync_api.Lease, LockOptions(lease_s=lease_s))
+        backend.on_lost = self.manager.mark_owner_lost
 
 
 class AioPostgresLocks(async_api.Provider):
@@ -271,8 +275,8 @@ class AioPostgresLocks(async_api.Provider):
         connections: int = CONNECTIONS,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        port = AsyncioPort()
+        runtime = AsyncRuntime()
         dialect = PostgresDialect(dsn, prefix, patience_s)
-        backend = SessionBackend(port, dialect, AwaitingRunner(), connections=connections, patience_s=patience_s)
-        super().__init__(port, backend, async_api.Lease, LockOptions(lease_s=lease_s))
-        backend.on_lost = self.keeper.lose_owner
+        backend = SessionBackend(runtime, dialect, AwaitingRunner(), connections=connections, patience_s=patience_s)
+        super().__init__(runtime, backend, async_api.Lease, LockOptions(lease_s=lease_s))
+        backend.on_lost = self.manager.mark_owner_lost

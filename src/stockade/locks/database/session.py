@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from stockade.core import StockadeError
 from stockade.drivers.failures import AccessRefused, Failure, classify, describe
+from stockade.locks.database import fork
 from stockade.locks.database.dialect import Dialect
 from stockade.locks.errors import LockError, LockUnavailable
 
@@ -58,7 +59,8 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
         self._sent_at = math.inf
         self._silent = False
-        self._turn = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
+        self._is_copy = False
 
     @property
     def silent(self) -> bool:
@@ -69,6 +71,12 @@ class Session:
     def transport(self) -> Any:
         """Of its connection; None when that is closed."""
         return self.dialect.transport(self.connection)
+
+    def reset_in_child(self) -> None:
+        """In the child of a fork: the socket is the parent's alone. A child of the child has nothing to let go of."""
+        if not self._is_copy:
+            self._is_copy = True
+            fork.let_go(self.transport)
 
     @property
     def gone(self) -> bool:
@@ -104,7 +112,7 @@ class Session:
             task.exception()  # whoever started it may have gone
 
     async def _run(self, work: Callable[..., Awaitable[T]], bound_s: float, args: tuple[object, ...]) -> T:
-        async with self._turn:
+        async with self._one_at_a_time:
             if self.ended:
                 raise self._lost("it had ended")
             self._sent_at = time.monotonic()
@@ -121,7 +129,7 @@ class Session:
 
     def _look(self, bound_s: float) -> None:
         """The time is up: end the session, or give it as long as its holders' leases."""
-        leases = [hold.ask.spec.lease_s for hold in self.holds.values()]
+        leases = [hold.request.spec.lease_s for hold in self.holds.values()]
         patience_s = max([bound_s, *(lease_s if lease_s < math.inf else MAX_SILENCE_S for lease_s in leases)])
         left_s = self._sent_at + patience_s - time.monotonic()
         if left_s > 0:

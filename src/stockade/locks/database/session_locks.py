@@ -19,7 +19,7 @@ from stockade.locks.database.dialect import Dialect
 from stockade.locks.database.pool import SessionPool
 from stockade.locks.database.session import Session, SessionLost
 from stockade.locks.database.wait_queue import ANSWER_LEAST_S, GRACE_S, Waiter, WaitQueue
-from stockade.locks.engine.lock_request import Ask, Holder, LockInfo
+from stockade.locks.engine.lock_request import Holder, LockInfo, LockRequest
 from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 
 T = TypeVar("T")
@@ -36,10 +36,10 @@ class Hold:
         granted_at: monotonic second of that grant.
     """
 
-    __slots__ = ("ask", "giving", "granted_at", "handed", "sent_at", "session", "token")
+    __slots__ = ("giving", "granted_at", "handed", "request", "sent_at", "session", "token")
 
     def __init__(self, won: Won, before: "Hold | None" = None) -> None:
-        self.ask, self.session, self.token, self.sent_at = won
+        self.request, self.session, self.token, self.sent_at = won
         self.giving: asyncio.Task[bool] | None = None
         self.handed: int = before.handed + 1 if before else 0
         self.granted_at: float = before.granted_at if before else won.sent_at
@@ -78,7 +78,7 @@ class SessionLocks:
         """Whether anything is held or awaited."""
         return bool(self.holds or self.queues)
 
-    async def acquire(self, ask: Ask, deadline: float, began: float) -> Hold | None:
+    async def acquire(self, request: LockRequest, deadline: float, began: float) -> Hold | None:
         """Wait for a grant until the monotonic second `deadline`; in the past: try once; minus infinity: the same,
         without a time limit of its own. `began` is the second of the call. None: not granted.
 
@@ -87,13 +87,13 @@ class SessionLocks:
         """
         if self.pool.closed:
             raise ProviderClosed()
-        name = ask.spec.name
+        name = request.spec.name
         queue = self.queues.get(name)
         if queue is None:
             queue = self.queues[name] = WaitQueue(name)
         elif queue.taken and deadline <= time.monotonic():
             return None
-        waiter = queue.waiters[ask.owner] = Waiter(ask, deadline, began)
+        waiter = queue.waiters[request.owner_id] = Waiter(request, deadline, began)
         self._drive(queue)
         try:
             return await self._outcome(queue, waiter)
@@ -191,15 +191,15 @@ class SessionLocks:
     async def _grant(self, queue: WaitQueue, won: Won, before: Hold | None = None) -> None:
         """Give the lock to the first caller; back to the server when there is none."""
         try:
-            while (first := queue.first) is not None and first.ask is not won.ask:
-                won = await self._acquirer.marked(queue, won.session, won.ask)
+            while (first := queue.first) is not None and first.request is not won.request:
+                won = await self._acquirer.marked(queue, won.session, won.request)
         except Exception:
             self.pool.leave_seat(won.session)
             raise
         hold = Hold(won, before)
         if won.session.ended:
             raise SessionLost(f"{self._dialect.kind}: the session ended with the grant")
-        queue.holder = self.holds[hold.ask.owner] = won.session.holds[hold.ask.owner] = hold
+        queue.holder = self.holds[hold.request.owner_id] = won.session.holds[hold.request.owner_id] = hold
         if first is None:
             self._begin_to_give(hold)
             return
@@ -212,12 +212,12 @@ class SessionLocks:
     def _begin_to_give(self, hold: Hold) -> "asyncio.Task[bool]":
         if hold.giving is None:
             hold.giving = self._spawn(self._give(hold))
-            if (queue := self.queues.get(hold.ask.spec.name)) is not None:
+            if (queue := self.queues.get(hold.request.spec.name)) is not None:
                 queue.answered_at = time.monotonic()  # from now on the server is asked, not the holder
         return hold.giving
 
     async def _give(self, hold: Hold) -> bool:
-        queue = self.queues.get(hold.ask.spec.name)
+        queue = self.queues.get(hold.request.spec.name)
         if queue is None or queue.holder is not hold or queue.first is None or not hold.may_be_handed_over:
             return await self._give_back(hold)
         queue.driver = hold.giving  # nobody asks the server meanwhile
@@ -231,10 +231,10 @@ class SessionLocks:
 
     async def _hand_over(self, queue: WaitQueue, hold: Hold) -> bool:
         """Make the lock out to the next caller here: one statement, where giving it back and asking anew are three."""
-        hold.session.holds.pop(hold.ask.owner, None)
+        hold.session.holds.pop(hold.request.owner_id, None)
         queue.was_answered(self._patience_s)
         try:
-            won = await self._acquirer.marked(queue, hold.session, hold.ask)
+            won = await self._acquirer.marked(queue, hold.session, hold.request)
         except SessionLost as lost:
             if lost.silent:
                 raise
@@ -250,8 +250,8 @@ class SessionLocks:
         return True
 
     async def _give_back(self, hold: Hold) -> bool:
-        name, session = hold.ask.spec.name, hold.session
-        session.holds.pop(hold.ask.owner, None)
+        name, session = hold.request.spec.name, hold.session
+        session.holds.pop(hold.request.owner_id, None)
         try:
             statement = session.start(self._dialect.give, self._patience_s, name, not session.holds)
             await asyncio.wait({statement})  # ends: with its answer, or its session
@@ -269,7 +269,7 @@ class SessionLocks:
 
     def _forget(self, hold: Hold) -> None:
         """It holds no more; the next caller's turn begins."""
-        owner, name = hold.ask.owner, hold.ask.spec.name
+        owner, name = hold.request.owner_id, hold.request.spec.name
         if self.holds.get(owner) is hold:
             del self.holds[owner]
         queue = self.queues.get(name)
@@ -296,7 +296,7 @@ class SessionLocks:
 
     async def _given(self, hold: Hold, giving: "asyncio.Task[bool]", began: float) -> bool:
         if not await hold.session.wait_for(giving, self._end(began), self._patience_s):
-            raise self._no_answer(self._patience_s, hold.ask.spec.name)
+            raise self._no_answer(self._patience_s, hold.request.spec.name)
         return giving.result()
 
     def _lost(self, owners: list[str], reason: str) -> None:
@@ -361,7 +361,7 @@ class SessionLocks:
         for each in seen:
             if each.granted and each.session in own and queue is not None and queue.holder is not None:
                 hold = queue.holder
-                holders.append(Holder(hold.ask.owner, hold.token, math.inf, hold.ask.spec.metadata))
+                holders.append(Holder(hold.request.owner_id, hold.token, math.inf, hold.request.spec.metadata))
             elif each.granted:
                 holders.append(Holder(each.owner, each.token, math.inf, each.metadata))
         here = list(queue.waiters) if queue is not None else []
@@ -374,7 +374,7 @@ class SessionLocks:
         if queue is not None and queue.holder is not None:
             hold = queue.holder
             giving = self._begin_to_give(hold)
-            self._on_lost([hold.ask.owner], "it was broken")
+            self._on_lost([hold.request.owner_id], "it was broken")
             return await self._given(hold, giving, began)
         end = self._end(began)
         holders = [each.session for each in await self._call(end, self._dialect.look, name) if each.granted]

@@ -9,7 +9,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from stockade.locks.engine.lock_request import Ask
+from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import LockError, LockUnavailable
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ ANSWER_LEAST_S = 0.15  # what an answer gets although its caller came late to th
 class Waiter:
     """One caller. Its future gets the grant, or None: somebody else has the lock and the time is up."""
 
-    __slots__ = ("ask", "began", "deadline", "future", "received")
+    __slots__ = ("began", "deadline", "future", "received", "request")
 
-    def __init__(self, ask: Ask, deadline: float, began: float) -> None:
-        self.ask = ask
+    def __init__(self, request: LockRequest, deadline: float, began: float) -> None:
+        self.request = request
         self.deadline = deadline
         self.began = began  # monotonic second of the call
         self.future: asyncio.Future[Hold | None] = asyncio.get_running_loop().create_future()
@@ -88,8 +88,8 @@ class WaitQueue:
 
     def remove(self, waiter: Waiter) -> None:
         """It waits no more."""
-        if self.waiters.get(waiter.ask.owner) is waiter:
-            del self.waiters[waiter.ask.owner]
+        if self.waiters.get(waiter.request.owner_id) is waiter:
+            del self.waiters[waiter.request.owner_id]
         if not self.waiters and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 

@@ -11,20 +11,28 @@ import weakref
 from typing import Protocol
 
 
-class Forked(Protocol):
+class ResetsInChild(Protocol):
     """Something with a state that belongs to one process."""
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: begin anew, without touching what the parent uses."""
         ...
 
 
-_forked: "weakref.WeakSet[Forked]" = weakref.WeakSet()
+_forked: "weakref.WeakSet[ResetsInChild]" = weakref.WeakSet()
 
 
-def renew_at_fork(each: Forked) -> None:
-    """Call its `forget_the_parent` in every child; `each` is referenced weakly."""
+def reset_after_fork(each: ResetsInChild) -> None:
+    """Call its `reset_in_child` in every child; `each` is referenced weakly."""
     _forked.add(each)
+
+
+_left_to_parent: list[object] = []
+
+
+def leave_to_parent(*objects: object) -> None:
+    """In the child of a fork: never free these, whose finalizers would use sockets and selectors of the parent."""
+    _left_to_parent.extend(objects)
 
 
 class _Identity:
@@ -34,7 +42,7 @@ class _Identity:
     def renew(cls) -> None:
         cls.value = secrets.token_hex(8)
         for each in list(_forked):
-            each.forget_the_parent()
+            each.reset_in_child()
 
 
 os.register_at_fork(after_in_child=_Identity.renew)

@@ -7,7 +7,7 @@ this thread holds. Two that begin it at once start two; the last one goes on, th
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from stockade.locks.runtime.runtime import Port
+from stockade.locks.runtime.runtime import Runtime
 
 _RESTART_S = 0.2  # after a cancellation: a loop that is ending closes within that time, another one needs the job
 
@@ -26,14 +26,14 @@ class Job:
 
     def __init__(
         self,
-        port: Port,
+        runtime: Runtime,
         name: str,
         work: Callable[[object], Coroutine[Any, Any, None]],
         *,
         needed: Callable[[], bool],
         wake: Callable[[], None],
     ) -> None:
-        self._port = port
+        self._runtime = runtime
         self._name = name
         self._work = work
         self._needed = needed
@@ -45,7 +45,7 @@ class Job:
     def running(self) -> bool:
         """Whether it is under way: not ended, not died, not left behind in a parent process or a closed loop."""
         handle = self._handle
-        return handle is not None and self._port.is_running(handle)
+        return handle is not None and self._runtime.is_running(handle)
 
     def is_current(self, ticket: object) -> bool:
         """Whether the job that was given this ticket should go on."""
@@ -57,7 +57,7 @@ class Job:
             return
         ticket = self._ticket = object()
         self._wake()  # one that was begun at the same time, so that it ends
-        handle = self._port.spawn(self._run(ticket), self._name)
+        handle = self._runtime.spawn(self._run(ticket), self._name)
         if self._ticket is ticket:
             self._handle = handle
 
@@ -67,7 +67,7 @@ class Job:
         except BaseException:  # cancelled with all tasks of its loop, which may go on
             if self._ticket is ticket:
                 self._ticket = self._handle = None
-                self._port.later(_RESTART_S, self._begin_if_needed)
+                self._runtime.call_later(_RESTART_S, self._begin_if_needed)
             raise
         if self._ticket is ticket:  # who adds work after its last look finds it ended, or is found here
             self._ticket = self._handle = None
@@ -85,4 +85,4 @@ class Job:
         """Wait for its end, `timeout_s` seconds at most."""
         handle = self._handle
         if handle is not None:
-            await self._port.join(handle, timeout_s)
+            await self._runtime.join(handle, timeout_s)

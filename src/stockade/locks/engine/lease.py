@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from stockade.locks.checks import seconds
-from stockade.locks.engine.lock_request import Ask, Granted
+from stockade.locks.engine.lock_request import Grant, LockRequest
 from stockade.locks.errors import LockLost
 from stockade.locks.events import log
 
 if TYPE_CHECKING:
-    from stockade.locks.engine.manager import Keeper
+    from stockade.locks.engine.manager import LockManager
 
 
 class Detached(NamedTuple):
@@ -40,7 +40,6 @@ class BaseLease:
         "_callbacks",
         "_lost_notices",
         "acquired_at",
-        "ask",
         "body",
         "cancelling",
         "count",
@@ -49,18 +48,19 @@ class BaseLease:
         "ended",
         "fencing_token",
         "interrupted",
-        "keeper",
         "lost_reason",
+        "manager",
         "me",
         "outer",
         "released",
+        "request",
     )
 
-    def __init__(self, keeper: "Keeper[Any]", ask: Ask, granted: Granted, me: object) -> None:
-        self.keeper = keeper
-        self.ask = ask
-        self.fencing_token, self.deadline = granted.token, granted.valid_until
-        self.acquired_at = keeper.port.now()
+    def __init__(self, manager: "LockManager[Any]", request: LockRequest, granted: Grant, me: object) -> None:
+        self.manager = manager
+        self.request = request
+        self.fencing_token, self.deadline = granted.fencing_token, granted.valid_until
+        self.acquired_at = manager.runtime.now()
         self.me = me
         self.count = 1
         self.ended = False  # the release was begun: the server may have carried it out already
@@ -77,18 +77,18 @@ class BaseLease:
     @property
     def name(self) -> str:
         """The name of the lock."""
-        return self.ask.spec.name
+        return self.request.spec.name
 
     @property
     def token(self) -> str:
         """The owner id, unique to this grant."""
-        return self.ask.owner
+        return self.request.owner_id
 
     @property
     def lost(self) -> bool:
         """Whether the lock may already belong to somebody else. No I/O."""
-        if not self.lost_reason and not self.released and self.keeper.port.now() >= self.deadline:
-            self.keeper.lose(self, "the lease ran out")
+        if not self.lost_reason and not self.released and self.manager.runtime.now() >= self.deadline:
+            self.manager.mark_lost(self, "the lease ran out")
         return bool(self.lost_reason)
 
     @property
@@ -98,7 +98,7 @@ class BaseLease:
 
     def remaining(self) -> float:
         """Seconds until the lease ends unless it is renewed; 0 when it is over."""
-        return 0.0 if not self.alive else max(0.0, self.deadline - self.keeper.port.now())
+        return 0.0 if not self.alive else max(0.0, self.deadline - self.manager.runtime.now())
 
     def check(self) -> None:
         """Raise unless the lock is still held. No I/O, so it may stand before every step of the work.
@@ -116,7 +116,7 @@ class BaseLease:
         """
         self._callbacks = (*self._callbacks, callback)
         if self.lost_reason:
-            self.tell_lost()
+            self.notify_lost()
 
     def detach(self) -> Detached:
         """Stop looking after the lease here, without giving it back; pass the result to `Lock.adopt` elsewhere.
@@ -127,7 +127,7 @@ class BaseLease:
             LockLost: there is nothing to hand over.
         """
         self.check()
-        self.keeper.forget(self)
+        self.manager.forget(self)
         self.released = True
         self.wake_waiters()
         return Detached(self.name, self.token, self.fencing_token)
@@ -136,7 +136,7 @@ class BaseLease:
         """The error that says how this lease ended."""
         return LockLost(f"lock {self.name!r} is not held: {self.lost_reason or 'it was released'}", self.name)
 
-    def tell_lost(self) -> None:
+    def notify_lost(self) -> None:
         """Run the callbacks, each once, and wake whoever waits for the loss."""
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
@@ -149,7 +149,7 @@ class BaseLease:
     def wake_waiters(self) -> None:
         """End every `wait_lost`: the lease is lost, or was released or detached."""
         for notice in list(self._lost_notices):
-            self.keeper.port.publish(notice)
+            self.manager.runtime.wake(notice)
 
     async def wait_lost_core(self, timeout_s: float | None) -> bool:
         """Wait until the lease is lost (True), or released, or the time is up (False).
@@ -159,11 +159,11 @@ class BaseLease:
         """
         if timeout_s is not None:
             seconds("timeout", timeout_s, zero=True, endless=True)
-        notice = self.keeper.port.notice()
+        notice = self.manager.runtime.new_wakeup()
         self._lost_notices[notice] = None
         try:
             if not self.released and not self.lost:
-                await self.keeper.port.wait_notice(notice, None if timeout_s == math.inf else timeout_s)
+                await self.manager.runtime.wait_for(notice, None if timeout_s == math.inf else timeout_s)
         finally:
             self._lost_notices.pop(notice, None)
         return bool(self.lost_reason)

@@ -69,23 +69,23 @@ class Spec:
 
 
 @dataclass(slots=True)  # frozen or a tuple, it would cost twice as much to make and read
-class Ask:
+class LockRequest:
     """One request: the owner id exists before anything is sent, so that a retry or a withdrawal can name it."""
 
     spec: Spec
-    owner: str
+    owner_id: str
 
 
 @dataclass(slots=True)
-class Granted:
+class Grant:
     """The backend's yes.
 
     Attributes:
-        token: fencing token, growing with every grant of the name.
+        fencing_token: grows with every grant of the name.
         valid_until: monotonic second at which the lease ends, counted from before the request was sent.
     """
 
-    token: int
+    fencing_token: int
     valid_until: float
 
 
@@ -135,7 +135,7 @@ class Backend(Protocol):
     patience_s: float
     where: str
 
-    async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
+    async def acquire(self, request: LockRequest, deadline: float) -> Grant | None:
         """Wait for a grant until the monotonic second `deadline` (in the past: try once). None: not granted.
 
         Whatever way it ends but with a grant, cancelled or failed, nothing of the request may stay behind; what the
@@ -143,11 +143,11 @@ class Backend(Protocol):
         """
         ...
 
-    async def release(self, ask: Ask) -> bool:
+    async def release(self, request: LockRequest) -> bool:
         """Give it back, hand it on. False: it was not the owner's any more. Safe to repeat."""
         ...
 
-    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> Sequence[bool | None]:
+    async def extend(self, requests: Sequence[LockRequest], timeout_s: float) -> Sequence[bool | None]:
         """Set each lease to its full length from now; False for those no longer owned. Never acquires.
 
         None: not known, its server did not answer, while others did. When none did: LockUnavailable.
@@ -172,14 +172,14 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class Repeats(Protocol):
+class RetriesReleases(Protocol):
     """A backend that goes on in the background with releases that were not answered, those of `release` too."""
 
-    def release_later(self, ask: Ask) -> None:
+    def release_later(self, request: LockRequest) -> None:
         """Release it in the background, until its lease has run out."""
         ...
 
-    async def give_back(self, ask: Ask) -> None:
+    async def give_back(self, request: LockRequest) -> None:
         """Release it now, within a fraction of a second.
 
         Raises:
@@ -189,18 +189,18 @@ class Repeats(Protocol):
 
 
 @runtime_checkable
-class EndsWaits(Protocol):
+class CancelsWaits(Protocol):
     """A backend whose callers wait here, not at a server."""
 
-    def end_waits(self) -> None:
+    def cancel_waits(self) -> None:
         """Let every caller that waits end with ProviderClosed, and leave nothing behind."""
         ...
 
 
 @runtime_checkable
-class Moves(Protocol):
+class ChangesLoop(Protocol):
     """A backend, or a connection, that can follow its provider into another event loop."""
 
-    def move(self) -> None:
+    def change_loop(self) -> None:
         """Let go of everything that belongs to the loop of before; nobody holds or awaits anything in it."""
         ...

@@ -13,9 +13,17 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from stockade.core import in_transaction, refuse_in_transaction
 from stockade.locks.checks import seconds
-from stockade.locks.engine.identity import renew_at_fork
+from stockade.locks.engine.identity import reset_after_fork
 from stockade.locks.engine.lease import BaseLease
-from stockade.locks.engine.lock_request import CLOSING_PARTS, Ask, Backend, EndsWaits, Granted, Moves, Spec
+from stockade.locks.engine.lock_request import (
+    CLOSING_PARTS,
+    Backend,
+    CancelsWaits,
+    ChangesLoop,
+    Grant,
+    LockRequest,
+    Spec,
+)
 from stockade.locks.engine.renewal import Renewer
 from stockade.locks.errors import (
     LockLost,
@@ -27,7 +35,7 @@ from stockade.locks.errors import (
     WrongLoop,
 )
 from stockade.locks.events import EventKind, Events, LockEvent
-from stockade.locks.runtime.runtime import Port
+from stockade.locks.runtime.runtime import Runtime
 
 LeaseT = TypeVar("LeaseT", bound=BaseLease)
 T = TypeVar("T")
@@ -43,7 +51,7 @@ class _Calls:
     under_way = 0
 
 
-class Keeper(Generic[LeaseT]):
+class LockManager(Generic[LeaseT]):
     """All locks of one provider in one process.
 
     Args:
@@ -52,8 +60,8 @@ class Keeper(Generic[LeaseT]):
         lease_type: the face's lease class.
     """
 
-    def __init__(self, port: Port, backend: Backend, lease_type: Callable[..., LeaseT]) -> None:
-        self.port = port
+    def __init__(self, runtime: Runtime, backend: Backend, lease_type: Callable[..., LeaseT]) -> None:
+        self.runtime = runtime
         self.backend = backend
         self.events: Events = getattr(backend, "events", None) or Events()  # a backend may have something to tell
         self.renewer = Renewer(self)
@@ -61,7 +69,7 @@ class Keeper(Generic[LeaseT]):
         self._held: dict[HeldKey, LeaseT] = {}
         self._calls = _Calls()
         self._closed = False
-        renew_at_fork(self)
+        reset_after_fork(self)
 
     async def acquire(self, spec: Spec, timeout_s: float | None, owner: str | None = None) -> LeaseT | None:
         """Take the lock, waiting at most `timeout_s` seconds (None: no limit; TRY_ONCE_S). None: not granted.
@@ -78,28 +86,28 @@ class Keeper(Generic[LeaseT]):
             refuse_in_transaction(f"lock {spec.name!r}")
         if self._closed:
             raise ProviderClosed(lock_name=spec.name)
-        me = self.port.me()
+        me = self.runtime.caller()
         held = self._held.get((spec.kind, spec.name, me)) if spec.kind != "semaphore" else None
         if held is not None and held.alive:
             return self._again(held, spec, timeout_s)
-        ask = Ask(spec, self.port.new_id() if owner is None else self._id_of(owner))
-        started = self.port.now()
+        request = LockRequest(spec, self.runtime.new_id() if owner is None else self._id_of(owner))
+        started = self.runtime.now()
         deadline = math.inf if timeout_s is None else started + timeout_s
-        self._tell("asked", ask, started)
+        self._tell("asked", request, started)
         granted, calls = None, self._calls
         calls.under_way += 1
         try:
-            granted = await self.backend.acquire(ask, deadline)
-            self._tell("timeout" if granted is None else "acquired", ask, started)
-            return None if granted is None else self._keep(ask, granted, me)
+            granted = await self.backend.acquire(request, deadline)
+            self._tell("timeout" if granted is None else "acquired", request, started)
+            return None if granted is None else self._keep(request, granted, me)
         except Exception as error:
-            self._tell("failed", ask, started, repr(error))
+            self._tell("failed", request, started, repr(error))
             self._explain(error, spec.name)
             raise
         except BaseException:
             if granted is not None:  # Ctrl-C in a thread may come at any point
-                self._undo(ask, me)
-            self._tell("cancelled", ask, started)
+                self._undo(request, me)
+            self._tell("cancelled", request, started)
             raise
         finally:
             calls.under_way -= 1
@@ -130,7 +138,7 @@ class Keeper(Generic[LeaseT]):
         """Refuse a call with ProviderClosed or WrongLoop, unless it can be carried out from where the caller is."""
         if self._closed:
             raise ProviderClosed(lock_name=name)
-        self.port.here()
+        self.runtime.enter_loop()
 
     def _explain(self, error: Exception, name: str = "") -> None:
         """What ended because the provider was closed meanwhile says so; any other outage names its server."""
@@ -143,17 +151,17 @@ class Keeper(Generic[LeaseT]):
         """An owner id that ends in the caller's word; it begins as every id, for it tells the server whom to wake."""
         if not _WORD.fullmatch(word):
             raise ValueError(f"a token is a word of at most 32 characters without dots, got {word!r}")
-        return f"{self.port.process()}.{word}"
+        return f"{self.runtime.process()}.{word}"
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: what the parent holds is the parent's, and its renewal thread is not here."""
         for lease in self._living():
             lease.released = True  # the end of the parent's block, reached here, must not release the parent's lock
         self._held = {}
         self._calls = _Calls()
-        self.renewer.forget_the_parent()
+        self.renewer.reset_in_child()
 
-    def leave_loop(self, *, closed: bool, busy: bool) -> None:
+    def change_loop(self, *, closed: bool, busy: bool) -> None:
         """Before the first call in another event loop: let go of what belongs to the one of before.
 
         Args:
@@ -167,40 +175,40 @@ class Keeper(Generic[LeaseT]):
         why = f"it holds {held} there" if held else "calls are under way there" if busy and not closed else ""
         if self._calls.under_way and not closed:
             why = why or "calls are under way there"
-        if not isinstance(self.backend, Moves):
+        if not isinstance(self.backend, ChangesLoop):
             why = "its connections belong to that loop"
         if why:
             raise WrongLoop(f"the provider was used in another event loop: {why}; make one for each loop", held)
         self._calls = _Calls()
-        self.renewer.move()
-        cast(Moves, self.backend).move()
+        self.renewer.change_loop()
+        cast(ChangesLoop, self.backend).change_loop()
 
     def _living(self) -> list[BaseLease]:
         return [*self._held.values(), *self.renewer.living()]
 
-    def _undo(self, ask: Ask, me: object) -> None:
+    def _undo(self, request: LockRequest, me: object) -> None:
         """A grant that its caller never saw."""
-        lease = self._held.get((ask.spec.kind, ask.spec.name, me))
-        if lease is not None and lease.ask is ask:
+        lease = self._held.get((request.spec.kind, request.spec.name, me))
+        if lease is not None and lease.request is request:
             self.forget(lease)
-        self.port.finish(self.renewer.give_back(ask))
+        self.runtime.run_to_end(self.renewer.give_back(request))
 
-    async def acquire_anyhow(self, spec: Spec, timeout_s: float | None) -> LeaseT | None:
+    async def acquire_unowned(self, spec: Spec, timeout_s: float | None) -> LeaseT | None:
         """As `acquire`, for locks that belong to nobody in particular, as `threading.Lock`: the caller may wait for
         himself, and the lease is held by its object alone.
         """
-        ask = Ask(spec, self.port.new_id())
-        deadline = math.inf if timeout_s is None else self.port.now() + timeout_s
-        granted = await self.call(self.backend.acquire(ask, deadline))
+        request = LockRequest(spec, self.runtime.new_id())
+        deadline = math.inf if timeout_s is None else self.runtime.now() + timeout_s
+        granted = await self.call(self.backend.acquire(request, deadline))
         if granted is None:
             return None
-        lease = self._lease_type(self, ask, granted, None)
+        lease = self._lease_type(self, request, granted, None)
         if lease.deadline != math.inf:
             self.renewer.add(lease)
         return lease
 
     def _again(self, held: LeaseT, spec: Spec, timeout_s: float | None) -> LeaseT | None:
-        if spec.reentrant and held.ask.spec.weight >= spec.weight:
+        if spec.reentrant and held.request.spec.weight >= spec.weight:
             held.count += 1
             return held
         if timeout_s is not None and timeout_s <= 0:
@@ -209,9 +217,9 @@ class Keeper(Generic[LeaseT]):
             f"lock {spec.name!r} is already held by this task or thread; ask for reentrant=True", spec.name
         )
 
-    def _keep(self, ask: Ask, granted: Granted, me: object) -> LeaseT:
-        lease = self._lease_type(self, ask, granted, me)
-        key = (ask.spec.kind, ask.spec.name, me)
+    def _keep(self, request: LockRequest, granted: Grant, me: object) -> LeaseT:
+        lease = self._lease_type(self, request, granted, me)
+        key = (request.spec.kind, request.spec.name, me)
         lease.outer = self._held.get(key)
         self._held[key] = lease
         if lease.deadline != math.inf:
@@ -224,15 +232,15 @@ class Keeper(Generic[LeaseT]):
         Raises:
             LockNotOwned: `owner` does not hold the lock any more.
         """
-        ask = Ask(spec, owner)
-        sent = self.port.now()
-        if (await self.call(self.backend.extend([ask], min(spec.lease_s, _EXTEND_S)))) != [True]:
+        request = LockRequest(spec, owner)
+        sent = self.runtime.now()
+        if (await self.call(self.backend.extend([request], min(spec.lease_s, _EXTEND_S)))) != [True]:
             raise LockNotOwned(f"lock {spec.name!r} is not held by {owner}", spec.name)
-        return self._keep(ask, Granted(fencing_token, sent + spec.lease_s), self.port.me())
+        return self._keep(request, Grant(fencing_token, sent + spec.lease_s), self.runtime.caller())
 
     def held_by_me(self, spec: Spec) -> LeaseT | None:
         """The caller's lease of this lock, if it holds one."""
-        return self._held.get((spec.kind, spec.name, self.port.me()))
+        return self._held.get((spec.kind, spec.name, self.runtime.caller()))
 
     def mine(self, spec: Spec) -> LeaseT:
         """The caller's lease of this lock.
@@ -240,7 +248,7 @@ class Keeper(Generic[LeaseT]):
         Raises:
             LockNotOwned: it holds none.
         """
-        lease = self._held.get((spec.kind, spec.name, self.port.me()))
+        lease = self._held.get((spec.kind, spec.name, self.runtime.caller()))
         if lease is None:
             raise LockNotOwned(
                 f"lock {spec.name!r} is not held by this task or thread; a lease taken elsewhere (asyncio.wait_for "
@@ -267,18 +275,18 @@ class Keeper(Generic[LeaseT]):
         again, lease.ended = lease.ended, True
         self.renewer.remove(lease)
         try:
-            owned = await self.backend.release(lease.ask)
+            owned = await self.backend.release(lease.request)
         except Exception as error:
             self._explain(error, lease.name)
             raise
         except BaseException:
-            self.port.finish(self.renewer.give_back(lease.ask))
+            self.runtime.run_to_end(self.renewer.give_back(lease.request))
             self._let_go(lease)
             raise
         if not owned and not was_lost and not again:  # a release that was not answered may have been carried out
-            self.lose(lease, "the server no longer knew it")
+            self.mark_lost(lease, "the server no longer knew it")
         self._let_go(lease)
-        if lease.lost_reason and lease.ask.spec.on_lost != "ignore":
+        if lease.lost_reason and lease.request.spec.on_lost != "ignore":
             raise lease.lost_error()
 
     async def leave(self, lease: LeaseT, error: BaseException | None) -> bool:
@@ -295,7 +303,7 @@ class Keeper(Generic[LeaseT]):
             return False
         except LockUnavailable as trouble:
             self.renewer.give_back_later(lease)
-            self._tell("failed", lease.ask, lease.acquired_at, f"release is repeated in the background: {trouble}")
+            self._tell("failed", lease.request, lease.acquired_at, f"release is repeated in the background: {trouble}")
             return False
         except LockLost as lost:
             if error is None:
@@ -310,13 +318,13 @@ class Keeper(Generic[LeaseT]):
             return True
         self.forget(lease)
         lease.released = True
-        return await self.renewer.give_back(lease.ask)
+        return await self.renewer.give_back(lease.request)
 
     def _let_go(self, lease: LeaseT) -> None:
         lease.released = True
         self.forget(lease)
         lease.wake_waiters()
-        self._tell("released", lease.ask, lease.acquired_at)
+        self._tell("released", lease.request, lease.acquired_at)
 
     async def extend(self, lease: LeaseT, lease_s: float) -> None:
         """Give the lease `lease_s` seconds from now on.
@@ -327,18 +335,18 @@ class Keeper(Generic[LeaseT]):
         """
         seconds("lease_s", lease_s, endless=not self.backend.needs_lease)
         lease.check()
-        ask = replace(lease.ask, spec=replace(lease.ask.spec, lease_s=lease_s))
-        sent = self.port.now()
-        if (await self.call(self.backend.extend([ask], min(lease_s, _EXTEND_S)))) != [True]:
-            self.lose(lease, "the server no longer knew it")
+        request = replace(lease.request, spec=replace(lease.request.spec, lease_s=lease_s))
+        sent = self.runtime.now()
+        if (await self.call(self.backend.extend([request], min(lease_s, _EXTEND_S)))) != [True]:
+            self.mark_lost(lease, "the server no longer knew it")
         lease.check()
-        lease.ask, lease.deadline = ask, sent + lease_s
+        lease.request, lease.deadline = request, sent + lease_s
         self.renewer.add(lease)
 
     def forget(self, lease: BaseLease) -> None:
         """Drop it from the list of what is held here; `detach` and `release` do so."""
         self.renewer.remove(lease)
-        key = (lease.ask.spec.kind, lease.ask.spec.name, lease.me)
+        key = (lease.request.spec.kind, lease.request.spec.name, lease.me)
         top = self._held.get(key)
         if top is lease:
             if lease.outer is None:
@@ -351,50 +359,50 @@ class Keeper(Generic[LeaseT]):
         if top is not None:
             top.outer = lease.outer  # type: ignore[assignment]  # same face, same lease type
 
-    def lose(self, lease: BaseLease, reason: str) -> None:
+    def mark_lost(self, lease: BaseLease, reason: str) -> None:
         """Mark it lost, once, and tell everybody who should know."""
         if lease.lost_reason or lease.released:
             return
         lease.lost_reason = reason
         self.renewer.remove(lease)
-        self._tell("lost", lease.ask, lease.acquired_at, reason)
+        self._tell("lost", lease.request, lease.acquired_at, reason)
         body, lease.body = lease.body, None
-        if body is not None and body is not self.port.me():  # who notices it himself needs no interruption
-            lease.interrupted = self.port.interrupt(body)
-        lease.tell_lost()
+        if body is not None and body is not self.runtime.caller():  # who notices it himself needs no interruption
+            lease.interrupted = self.runtime.interrupt(body)
+        lease.notify_lost()
 
-    def lose_owner(self, owner: str, reason: str) -> None:
+    def mark_owner_lost(self, owner: str, reason: str) -> None:
         """The same by owner id, for backends that hear of a loss themselves."""
         lease = self.renewer.lease_of(owner)
         if lease is None:  # one without a lease is not renewed
             lease = next((held for held in list(self._held.values()) if held.token == owner), None)
         if lease is not None:
-            self.lose(lease, reason)
+            self.mark_lost(lease, reason)
 
     def timed_out(self, spec: Spec, timeout_s: float | None) -> LockTimeout:
         """The error for a wait that ended without a grant."""
         return LockTimeout(f"lock {spec.name!r} was not granted within {timeout_s} s", spec.name)
 
-    def _tell(self, kind: EventKind, ask: Ask, since: float, detail: str = "") -> None:
+    def _tell(self, kind: EventKind, request: LockRequest, since: float, detail: str = "") -> None:
         if self.events.listeners:
-            self.events.emit(LockEvent(kind, ask.spec.name, ask.owner, self.port.now() - since, detail))
+            self.events.emit(LockEvent(kind, request.spec.name, request.owner_id, self.runtime.now() - since, detail))
 
     async def close(self) -> None:
         """Stop renewing, finish what was begun, close the backend: within the backend's patience, whatever its server
         does. Leases still held run out.
         """
-        self.port.here()
+        self.runtime.enter_loop()
         self._closed = True
         share_s = self.backend.patience_s / CLOSING_PARTS
-        if isinstance(self.backend, EndsWaits):
-            await self._end_waits(self.backend, self.port.now() + share_s)
+        if isinstance(self.backend, CancelsWaits):
+            await self._end_waits(self.backend, self.runtime.now() + share_s)
         await self.renewer.close(share_s)
-        await self.port.settle(share_s)
+        await self.runtime.drain(share_s)
         await self.backend.close()
-        await self.port.settle(share_s)
+        await self.runtime.drain(share_s)
 
-    async def _end_waits(self, backend: EndsWaits, end: float) -> None:
+    async def _end_waits(self, backend: CancelsWaits, end: float) -> None:
         """Who waits leaves the line while there is a connection to say so, until the monotonic second `end`."""
-        backend.end_waits()
-        while self._calls.under_way and self.port.now() < end:
-            await self.port.sleep(_LOOK_S)
+        backend.cancel_waits()
+        while self._calls.under_way and self.runtime.now() < end:
+            await self.runtime.sleep(_LOOK_S)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from stockade.locks.engine.job import Job
 from stockade.locks.engine.lease import BaseLease
-from stockade.locks.engine.lock_request import Repeats
+from stockade.locks.engine.lock_request import RetriesReleases
 from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.events import LockEvent, log
 
 if TYPE_CHECKING:
-    from stockade.locks.engine.lock_request import Ask
-    from stockade.locks.engine.manager import Keeper
+    from stockade.locks.engine.lock_request import LockRequest
+    from stockade.locks.engine.manager import LockManager
 
 _IDLE_S = 10.0  # how long the task waits for a new lease before it ends
 _RETRY_SHARE = 30.0  # after an error: again after lease / 30
@@ -36,10 +36,10 @@ class Renewer:
     lease is listed before the task is told of it, and the task asks to be told before it looks at the list.
     """
 
-    def __init__(self, keeper: "Keeper[Any]") -> None:
-        self._keeper = keeper
-        self._leases: dict[str, tuple[weakref.ref[BaseLease], Ask]] = {}
-        self._job = Job(keeper.port, "stockade-lock-renewal", self._run, needed=self._needed, wake=self._wake)
+    def __init__(self, manager: "LockManager[Any]") -> None:
+        self._manager = manager
+        self._leases: dict[str, tuple[weakref.ref[BaseLease], LockRequest]] = {}
+        self._job = Job(manager.runtime, "stockade-lock-renewal", self._run, needed=self._needed, wake=self._wake)
         self._notice: Any = None
         self._wake_at = -math.inf  # the task looks at its list no later than this
         self._closed = False
@@ -49,9 +49,9 @@ class Renewer:
 
     def add(self, lease: BaseLease) -> None:
         """Look after this lease from now on."""
-        spec = lease.ask.spec
+        spec = lease.request.spec
         lease.due = lease.deadline - spec.lease_s * 2 / 3 if spec.renew else lease.deadline
-        self._leases[lease.ask.owner] = (weakref.ref(lease), lease.ask)
+        self._leases[lease.request.owner_id] = (weakref.ref(lease), lease.request)
         if not self._job.running:
             if not self._closed:
                 self._job.begin()
@@ -62,24 +62,24 @@ class Renewer:
     def _wake(self) -> None:
         notice = self._notice
         if notice is not None:
-            self._keeper.port.publish(notice)
+            self._manager.runtime.wake(notice)
 
     def remove(self, lease: BaseLease) -> None:
         """Look after it no more; before a release is sent, so that no renewal can follow it."""
-        self._leases.pop(lease.ask.owner, None)
+        self._leases.pop(lease.request.owner_id, None)
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: begin anew."""
         self._leases = {}
         self._forget_job()
 
-    def move(self) -> None:
+    def change_loop(self) -> None:
         """In another event loop: go on there with the leases of before."""
         self._job.forget()
         self._wake()  # in the loop of before, so that it ends
         self._forget_job()
         if self._leases and not self._closed:
-            self._keeper.port.later(0.0, self._job.begin)
+            self._manager.runtime.call_later(0.0, self._job.begin)
 
     def _forget_job(self) -> None:
         self._job.forget()
@@ -107,80 +107,80 @@ class Renewer:
                     return
             except (Exception, SystemExit):  # noqa: BLE001 - a listener's, a callback's, a backend's: the leases must be kept
                 log.exception("the renewal of locks goes on after an error")
-                await self._keeper.port.sleep(_AFTER_TROUBLE_S)
+                await self._manager.runtime.sleep(_AFTER_TROUBLE_S)
 
     async def _step(self, ticket: object) -> bool:
         """Renew what is due, or wait until something is; True when there is nothing to keep any more."""
-        port = self._keeper.port
-        due = [] if self._closed else self._due(port.now())
+        runtime = self._manager.runtime
+        due = [] if self._closed else self._due(runtime.now())
         if due:
             await self._renew(due)
             return False
         planned, self._wake_at = self._wake_at, math.inf  # from here on every new lease wakes us
-        notice = self._notice = port.notice()
+        notice = self._notice = runtime.new_wakeup()
         if self._closed or not self._job.is_current(ticket):
             return True
-        now = port.now()
+        now = runtime.now()
         unless_due = planned if now < planned < math.inf else now + _IDLE_S  # short holds need not wake it
         wake_at = self._wake_at = min((lease.due for lease in self.living()), default=unless_due)
-        return not await port.wait_notice(notice, max(wake_at - now, 0.0)) and not self._leases
+        return not await runtime.wait_for(notice, max(wake_at - now, 0.0)) and not self._leases
 
     def _due(self, now: float) -> list[BaseLease]:
         """What must be renewed now; gives up on what has ended, ran out or was abandoned."""
         due = []
-        for owner, (ref, ask) in list(self._leases.items()):
+        for owner, (ref, request) in list(self._leases.items()):
             lease = ref()
             if lease is None:
-                self._abandoned(owner, ask)
+                self._abandoned(owner, request)
             elif lease.due <= now and not lease.lost:  # `lost` tells the holder when the deadline has passed
-                if not self._keeper.port.is_alive(lease.me) and lease.me is not None:
-                    self._keeper.forget(lease)  # only the object itself can release it now
+                if not self._manager.runtime.is_alive(lease.me) and lease.me is not None:
+                    self._manager.forget(lease)  # only the object itself can release it now
                     lease.me = None
-                    self._leases[owner] = (ref, ask)
+                    self._leases[owner] = (ref, request)
                 due.append(lease)
         return due
 
-    def _abandoned(self, owner: str, ask: "Ask") -> None:
+    def _abandoned(self, owner: str, request: "LockRequest") -> None:
         self._leases.pop(owner, None)
-        keeper = self._keeper
-        keeper.events.emit(LockEvent("abandoned", ask.spec.name, owner, detail="nobody could release it any more"))
-        self._release_later(ask)
+        manager = self._manager
+        manager.events.emit(LockEvent("abandoned", request.spec.name, owner, detail="nobody could release it any more"))
+        self._release_later(request)
 
     def give_back_later(self, lease: BaseLease) -> None:
         """Release in the background what its server will not answer for now; its holder has let go of it."""
         if lease.count > 1:  # its holder has taken it once more, outside
             lease.count -= 1
             return
-        self._keeper.forget(lease)
+        self._manager.forget(lease)
         lease.released = True
         lease.wake_waiters()
-        self._release_later(lease.ask)
+        self._release_later(lease.request)
 
-    def _release_later(self, ask: "Ask") -> None:
-        backend = self._keeper.backend
-        if isinstance(backend, Repeats):
-            backend.release_later(ask)
+    def _release_later(self, request: "LockRequest") -> None:
+        backend = self._manager.backend
+        if isinstance(backend, RetriesReleases):
+            backend.release_later(request)
         else:
-            self._keeper.port.spawn(self._given_back(ask), "stockade-lock-release")
+            self._manager.runtime.spawn(self._given_back(request), "stockade-lock-release")
 
-    async def _given_back(self, ask: "Ask") -> None:
-        await self.give_back(ask)
+    async def _given_back(self, request: "LockRequest") -> None:
+        await self.give_back(request)
 
-    async def give_back(self, ask: "Ask") -> bool:
+    async def give_back(self, request: "LockRequest") -> bool:
         """Release what nobody else will: once now, briefly. False: not answered; it is repeated in the background."""
-        backend = self._keeper.backend
+        backend = self._manager.backend
         try:
-            await (backend.give_back(ask) if isinstance(backend, Repeats) else backend.release(ask))
+            await (backend.give_back(request) if isinstance(backend, RetriesReleases) else backend.release(request))
         except LockError as error:  # nobody waits for it: whoever listens is told
-            self._keeper.events.emit(LockEvent("failed", ask.spec.name, ask.owner, detail=str(error)))
+            self._manager.events.emit(LockEvent("failed", request.spec.name, request.owner_id, detail=str(error)))
             return not isinstance(error, LockUnavailable)
         return True
 
     def _again_soon(self, lease: BaseLease, why: str) -> None:
-        keeper = self._keeper
-        pause_s = max(lease.ask.spec.lease_s / _RETRY_SHARE, _RETRY_LEAST_S)
-        lease.due = min(lease.deadline, keeper.port.now() + pause_s)
-        keeper.events.emit(LockEvent("renew_failed", lease.name, lease.token, detail=why))
+        manager = self._manager
+        pause_s = max(lease.request.spec.lease_s / _RETRY_SHARE, _RETRY_LEAST_S)
+        lease.due = min(lease.deadline, manager.runtime.now() + pause_s)
+        manager.events.emit(LockEvent("renew_failed", lease.name, lease.token, detail=why))
 
     async def _renew(self, leases: list[BaseLease]) -> None:
         """One batch; when it is refused, lease by lease, so that the refused one alone is tried again."""
@@ -211,18 +211,18 @@ class Renewer:
 
     async def _renew_together(self, leases: list[BaseLease]) -> None:
         """Extend all, move their deadlines, tell the losers."""
-        keeper, sent = self._keeper, self._keeper.port.now()
-        asks = [lease.ask for lease in leases]
+        manager, sent = self._manager, self._manager.runtime.now()
+        requests = [lease.request for lease in leases]
         left_s = min(lease.deadline - sent for lease in leases)
-        kept = await keeper.backend.extend(asks, min(max(left_s, _CALL_LEAST_S), _CALL_S))
-        for lease, ask, held in zip(leases, asks, kept, strict=True):
-            if lease.released or lease.ask.owner not in self._leases:
+        kept = await manager.backend.extend(requests, min(max(left_s, _CALL_LEAST_S), _CALL_S))
+        for lease, request, held in zip(leases, requests, kept, strict=True):
+            if lease.released or lease.request.owner_id not in self._leases:
                 continue  # given back meanwhile
             if held is None:
                 self._again_soon(lease, "its server did not answer")
             elif not held:
-                keeper.lose(lease, "the server no longer knew it")
-            elif lease.ask is ask:  # otherwise `extend` has set a newer deadline
-                lease.deadline = sent + ask.spec.lease_s
-                lease.due = sent + ask.spec.lease_s / 3
-                keeper.events.emit(LockEvent("renewed", lease.name, lease.token))
+                manager.mark_lost(lease, "the server no longer knew it")
+            elif lease.request is request:  # otherwise `extend` has set a newer deadline
+                lease.deadline = sent + request.spec.lease_s
+                lease.due = sent + request.spec.lease_s / 3
+                manager.events.emit(LockEvent("renewed", lease.name, lease.token))

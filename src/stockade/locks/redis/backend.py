@@ -1,72 +1,47 @@
-"""Locks on one Redis server: fair by a queue inside the server, or spinning.
+"""Locks on one Redis server: fair by a queue inside the server, or by polling ("spin").
 
-Fair: one script takes the lock or stands in line; the releaser's script makes the head live waiter the owner and
-wakes it alone, so that a hand-over costs two requests however many wait (measured; Redisson's fair lock
-needs 7). A notice is only ever a hint that saves time: every waiter asks again now and then, so a lost one costs
-at most `poll_s`. Neighbours: `scripts/*.lua` (the rules), `waitroom.py` (who waits here), `wire/` (connections).
+Fair: the acquire script takes the lock, or adds the request to the server's queue. The release script makes the first
+live waiter the owner and wakes it alone. So a hand-over costs two requests, however many callers wait; Redisson's
+fair lock needs seven. A notice only saves time: every waiter also queries the server, and a lost notice costs at most
+`poll_s`. Neighbours: `scripts/*.lua` (the rules), `waiters.py` (the callers that wait here), `transport/`.
 """
 
 import math
 import random
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from stockade.locks.checks import count, seconds, text
-from stockade.locks.engine.lock_request import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Moves, Spec
-from stockade.locks.engine.release_retry import Debts
+from stockade.locks.engine.lock_request import (
+    CLOSING_PARTS,
+    TRY_ONCE_S,
+    ChangesLoop,
+    Grant,
+    Kind,
+    LockInfo,
+    LockRequest,
+    Spec,
+)
+from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 from stockade.locks.events import Events, log
 from stockade.locks.redis.calls import Verb, channel_of, prepared
 from stockade.locks.redis.key_names import lease_ms, names_of
-from stockade.locks.redis.scan import Survey, info_of, survey
+from stockade.locks.redis.scan import LocksInUse, info_of, scan
 from stockade.locks.redis.script import refuse, script, translated
 from stockade.locks.redis.transport.transport import Transport
-from stockade.locks.redis.waiters import Wait, WaitRoom
-from stockade.locks.runtime.runtime import Port, Server, ServerError
+from stockade.locks.redis.tuning import RedisTuning
+from stockade.locks.redis.waiters import Waiter, Waiters
+from stockade.locks.runtime.runtime import Runtime, Server, ServerError
 
-_LINE_MS = 60_000
-_CALL_LEAST_S = 0.15  # what a call gets although its deadline is near: a server that is well answers in that time
-_ONE_ROUND_S = 0.4  # what a call without a time limit gets although `patience_s` is shorter, or 0: nothing is repeated
+_QUEUE_TTL_MS = 60_000  # after which the server forgets a queue that nobody uses
+_CALL_LEAST_S = 0.15  # what a call gets although its deadline is near: a healthy server answers in that time
 _WITHDRAW_S = 0.25  # for how long a caller waits for a withdrawal; then it is repeated in the background
-_UNHEARD_S = 0.1  # mean pause between two questions of a waiter that can hear no notices
+_POLL_S = 0.1  # mean pause between two queries of a waiter that no notice can reach
 _RETRY_PAUSE_S = 0.05  # mean pause before an unreachable server is tried again
-_PLAINLY = (0, 0)  # do not leave the line, do not take it from another
-_LEAVING, _BREAKING = (1, 0), (0, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class RedisTuning:
-    """Times of the Redis provider.
-
-    Attributes:
-        prefix: put before every name.
-        spin_s: mean pause between two tries of a lock that is not fair (seed 004: 10 ms), jittered by half.
-        poll_s: how often a waiter asks again although no notice came; a lost notice costs at most this.
-        call_s: how long one call may take; less when the caller's own time limit, or `patience_s`, ends before.
-        patience_s: how long an unreachable server is tried again before LockUnavailable; the bound of every call that
-            has no time limit of its own. 0: nothing is tried again, and a call gets 0.4 s.
-        wait_replicas: how many replicas must have a grant before it counts (WAIT); 0: none.
-    """
-
-    prefix: str = ""
-    spin_s: float = 0.010
-    poll_s: float = 1.0
-    call_s: float = 2.0
-    patience_s: float = 3.0
-    wait_replicas: int = 0
-
-    def __post_init__(self) -> None:
-        text("prefix", self.prefix)
-        for name in ("spin_s", "poll_s", "call_s"):
-            seconds(name, getattr(self, name))
-        seconds("patience_s", self.patience_s, zero=True)
-        count("wait_replicas", self.wait_replicas, 0)
-
-    @property
-    def bound_s(self) -> float:
-        """The bound of a call that has no time limit of its own, in seconds."""
-        return max(self.patience_s, _ONE_ROUND_S)
+_HOLDER_ONLY = (0, 0)  # flags of the release script: release what the owner holds
+_ALSO_QUEUED = (1, 0)  # and remove its entry from the queue
+_ANY_HOLDER = (0, 1)  # release it whoever holds it
 
 
 class RedisBackend:
@@ -74,184 +49,196 @@ class RedisBackend:
 
     needs_lease = True
 
-    def __init__(self, port: Port, transport: Transport, tuning: RedisTuning) -> None:
-        self._port = port
+    def __init__(self, runtime: Runtime, transport: Transport, tuning: RedisTuning) -> None:
+        self._runtime = runtime
         self._server = transport
         self._tuning = tuning
         self.patience_s = tuning.patience_s
         self.where: str = getattr(transport, "where", "")  # the simulator's has none
         self.events = Events()
         self._call_s = min(tuning.call_s, tuning.bound_s)
-        self._room = WaitRoom(port, transport, channel_of(tuning.prefix), self.events)
-        self._debts = Debts(port, self._pay, _one)
+        self._waiters = Waiters(runtime, transport, channel_of(tuning.prefix), self.events)
+        self._release_retry = ReleaseRetry(runtime, self._release, _in_order)
 
     # -- acquire --------------------------------------------------------------------------------------------------
 
-    async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
+    async def acquire(self, request: LockRequest, deadline: float) -> Grant | None:
         granted = None
         try:
-            if self._debts.concern(ask.owner):
-                await self._debts.forget(ask.owner, self._limit(deadline, self._port.now()))
-            if not ask.spec.fair:
-                granted = await self._spin(ask, deadline, self._tuning.spin_s)
-            elif self._room.refused and self._room.deaf:
-                granted = await self._spin(ask, deadline, _UNHEARD_S)
-            elif self._room.listening and deadline > self._port.now():
-                granted = await self._wait_turn(ask, deadline)
+            if self._release_retry.is_pending(request.owner_id):
+                await self._release_retry.cancel(request.owner_id, self._limit(deadline, self._runtime.now()))
+            if not request.spec.fair:
+                granted = await self._spin(request, deadline, self._tuning.spin_s)
+            elif self._waiters.must_poll:
+                granted = await self._spin(request, deadline, _POLL_S)
+            elif self._waiters.subscribed and deadline > self._runtime.now():
+                granted = await self._queue_and_wait(request, deadline)
             else:
-                granted = await self._try_first(ask, deadline)
+                granted = await self._try_then_wait(request, deadline)
             if granted is not None and self._tuning.wait_replicas:
-                granted = await self._replicated(ask, granted, deadline)
+                granted = await self._wait_for_replicas(request, granted, deadline)
         except LockUnavailable as error:
             if granted is not None:
-                self._port.finish(self._withdraw(ask))
-            elif error.sent:  # it may have been carried out, or may be yet, by a server that is silent now
-                self.release_later(ask)
+                self._runtime.run_to_end(self._withdraw(request))
+            elif error.sent:  # the server may have run the script, or may run it later
+                self.release_later(request)
             raise
         except BaseException:
-            self._port.finish(self._withdraw(ask))
+            self._runtime.run_to_end(self._withdraw(request))
             raise
         return granted
 
     def _limit(self, deadline: float, now: float) -> float:
-        """Seconds that a call may take from now on: an answer that comes after the caller's time is of no use."""
+        """Seconds that a call may take from now on: an answer after the caller's deadline is of no use."""
         call_s, left_s = self._call_s, deadline - now
         if left_s >= call_s or deadline == TRY_ONCE_S:
             return call_s
         return min(call_s, max(left_s, _CALL_LEAST_S))
 
-    def _go_on(self, ask: Ask) -> None:
-        """Raise ProviderClosed if its caller should not wait any longer."""
-        if self._room.closed:
-            raise ProviderClosed(lock_name=ask.spec.name)
+    def _raise_if_closed(self, request: LockRequest) -> None:
+        if self._waiters.closed:
+            raise ProviderClosed(lock_name=request.spec.name)
 
-    async def _spin(self, ask: Ask, deadline: float, mean_pause_s: float) -> Granted | None:
+    async def _spin(self, request: LockRequest, deadline: float, mean_pause_s: float) -> Grant | None:
         while True:
-            sent = self._port.now()
-            answer = await self._patiently(ask, sent, deadline, queue=False)
+            sent = self._runtime.now()
+            answer = await self._acquire_or_retry(request, sent, deadline, queue=False)
             if answer > 0:
-                return Granted(answer, sent + ask.spec.lease_s)
-            self._go_on(ask)
-            now = self._port.now()
+                return Grant(answer, sent + request.spec.lease_s)
+            self._raise_if_closed(request)
+            now = self._runtime.now()
             if now >= deadline:
                 return None
             pause_s = mean_pause_s * random.uniform(0.5, 1.5)
-            await self._port.sleep(min(pause_s, deadline - now))
+            await self._runtime.sleep(min(pause_s, deadline - now))
 
-    async def _try_first(self, ask: Ask, deadline: float) -> Granted | None:
-        """One try; stand in line after it only if there is time, and once this process can hear notices."""
-        sent = self._port.now()
-        answer = await self._patiently(ask, sent, deadline, queue=False)
+    async def _try_then_wait(self, request: LockRequest, deadline: float) -> Grant | None:
+        """One try; then, if there is time, subscribe to the notices and join the server's queue."""
+        sent = self._runtime.now()
+        answer = await self._acquire_or_retry(request, sent, deadline, queue=False)
         if answer > 0:
-            return Granted(answer, sent + ask.spec.lease_s)
+            return Grant(answer, sent + request.spec.lease_s)
         if deadline <= sent:
             return None
-        await self._listen(deadline)
-        if self._room.deaf:
-            return await self._spin(ask, deadline, min(_UNHEARD_S, self._tuning.poll_s))
-        return await self._wait_turn(ask, deadline)
+        await self._subscribe(deadline)
+        if self._waiters.must_poll:
+            return await self._spin(request, deadline, min(_POLL_S, self._tuning.poll_s))
+        return await self._queue_and_wait(request, deadline)
 
-    async def _listen(self, deadline: float) -> None:
-        now = self._port.now()
+    async def _subscribe(self, deadline: float) -> None:
+        now = self._runtime.now()
         end = min(deadline, now + self._tuning.bound_s)
         while True:
             try:
-                return await self._room.listen(self._limit(end, now))
+                return await self._waiters.listen(self._limit(end, now))
             except LockUnavailable as error:
-                error.sent = False  # of the request: nobody stands in line yet
-                now = self._port.now() + _RETRY_PAUSE_S
+                error.sent = False  # of the request: it has not joined the queue yet
+                now = self._runtime.now() + _RETRY_PAUSE_S
                 if now >= end:
                     raise
-            await self._port.sleep(_RETRY_PAUSE_S)
+            await self._runtime.sleep(_RETRY_PAUSE_S)
 
-    async def _wait_turn(self, ask: Ask, deadline: float) -> Granted | None:
-        """Take the lock, or stand in line and wait for the notice."""
-        wait = self._room.enter(ask)
+    async def _queue_and_wait(self, request: LockRequest, deadline: float) -> Grant | None:
+        """Take the lock, or join the server's queue and wait for the notice."""
+        waiter = self._waiters.add(request)
         try:
-            sent = self._port.now()
-            beat = wait.needs_beat(min(self._tuning.poll_s, ask.spec.lease_s / 2))
-            answer = await self._patiently(ask, sent, deadline, queue=True, beat=beat)
+            sent = self._runtime.now()
+            heartbeat = waiter.needs_heartbeat(min(self._tuning.poll_s, request.spec.lease_s / 2))
+            answer = await self._acquire_or_retry(request, sent, deadline, queue=True, heartbeat=heartbeat)
             if answer > 0:
-                return Granted(answer, sent + ask.spec.lease_s)
-            granted = await self._sleep_in_line(wait, (sent, answer, beat), deadline)
+                return Grant(answer, sent + request.spec.lease_s)
+            granted = await self._wait_for_notice(waiter, (sent, answer, heartbeat), deadline)
         finally:
-            self._room.leave(wait)
-        if granted is None:  # in line, or granted in this very moment: leave both
-            await self._withdraw(ask)
+            self._waiters.remove(waiter)
+        if granted is None:  # it is in the queue, or was granted in this moment: leave both
+            await self._withdraw(request)
         return granted
 
-    async def _sleep_in_line(self, wait: Wait, told: tuple[float, int, bool], deadline: float) -> Granted | None:
-        """Sleep until the notice, the next question or the deadline, whichever is first.
+    async def _wait_for_notice(self, waiter: Waiter, last: tuple[float, int, bool], deadline: float) -> Grant | None:
+        """Sleep until the notice, the next query or the deadline, whichever is first.
 
-        `told`: when the server was asked, what it answered, whether that call was a sign of life.
+        Args:
+            waiter: of a request in the server's queue.
+            last: of the last query: when it was sent, the server's answer, whether it was a heartbeat.
+            deadline: monotonic second.
         """
-        ask, line = wait.ask, self._room.stand_in_line(wait)
-        poll_s = min(self._tuning.poll_s, ask.spec.lease_s / 2)
-        asked, answer, beat = told
+        request, queue = waiter.request, self._waiters.enqueue(waiter)
+        poll_s = min(self._tuning.poll_s, request.spec.lease_s / 2)
+        sent, answer, heartbeat = last
         while True:
-            if beat:
-                line.was_beat(asked)
-            ask_at = asked + (poll_s if answer == 0 else min(poll_s, -answer / 1000 + 0.002))
+            if heartbeat:
+                queue.record_heartbeat(sent)
+            # the answer is minus the milliseconds until the holder's lease ends; 0: not known
+            query_at = sent + (poll_s if answer == 0 else min(poll_s, -answer / 1000 + 0.002))
             while True:
-                self._go_on(ask)
-                now = self._port.now()
-                if wait.token and now - asked <= ask.spec.lease_s / 2:
-                    # granted after `asked`, when we were still told to wait: the lease counts from there
-                    return Granted(wait.token, asked + ask.spec.lease_s)
-                if wait.token:  # too long ago to know how much of the lease is left: asking begins it anew
-                    wait.token = 0
+                self._raise_if_closed(request)
+                now = self._runtime.now()
+                if waiter.token and now - sent <= request.spec.lease_s / 2:
+                    # granted after `sent`, when the answer still was to wait: the lease counts from there
+                    return Grant(waiter.token, sent + request.spec.lease_s)
+                if waiter.token:  # too long ago to know how much of the lease is left: a query begins it anew
+                    waiter.token = 0
                     break
                 if now >= deadline:
                     return None
-                if wait.recheck or (now >= ask_at and (wait.is_first or now >= asked + 4 * poll_s)):
-                    wait.recheck = False
+                if waiter.recheck or (now >= query_at and (waiter.is_first or now >= sent + 4 * poll_s)):
+                    waiter.recheck = False
                     break
-                await wait.pause(min(deadline, max(ask_at, now + 0.25 * poll_s)) - now)
-            asked, beat = self._port.now(), True
-            answer = await self._patiently(ask, asked, deadline, queue=True, again=True, beat=True)
+                await waiter.sleep(min(deadline, max(query_at, now + 0.25 * poll_s)) - now)
+            sent, heartbeat = self._runtime.now(), True
+            answer = await self._acquire_or_retry(request, sent, deadline, queue=True, again=True, heartbeat=True)
             if answer > 0:
-                return Granted(answer, asked + ask.spec.lease_s)
+                return Grant(answer, sent + request.spec.lease_s)
 
-    async def _patiently(
-        self, ask: Ask, sent: float, deadline: float, *, queue: bool, again: bool = False, beat: bool = False
+    async def _acquire_or_retry(
+        self,
+        request: LockRequest,
+        sent: float,
+        deadline: float,
+        *,
+        queue: bool,
+        again: bool = False,
+        heartbeat: bool = False,
     ) -> int:
-        """One run of the acquire script, repeated while the server is out of reach (the script is safe to repeat)."""
+        """Run the acquire script, again while the server is out of reach; it is safe to repeat. Returns its answer."""
         once = deadline == TRY_ONCE_S
         give_up = deadline if once else min(deadline, sent + self._tuning.patience_s)
         end = deadline if once else min(deadline, sent + self._tuning.bound_s)
-        beat_ms = round(3000 * self._tuning.poll_s) if beat else 0
+        heartbeat_ms = round(3000 * self._tuning.poll_s) if heartbeat else 0
         now = sent
         while True:
             try:
-                flags = (int(queue), int(again), beat_ms, _LINE_MS)
-                return int(await self._run(ask, "acquire", flags, self._limit(end, now)))
+                flags = (int(queue), int(again), heartbeat_ms, _QUEUE_TTL_MS)
+                return int(await self._run(request, "acquire", flags, self._limit(end, now)))
             except LockUnavailable as error:
                 again = error.sent = again or error.sent
-                self._go_on(ask)
+                self._raise_if_closed(request)
                 pause_s = _RETRY_PAUSE_S * random.uniform(0.5, 1.5)
-                now = self._port.now() + pause_s
+                now = self._runtime.now() + pause_s
                 if now >= give_up:
-                    error.lock_name = ask.spec.name
+                    error.lock_name = request.spec.name
                     raise
-            await self._port.sleep(pause_s)
+            await self._runtime.sleep(pause_s)
 
-    def _run(self, ask: Ask, verb: Verb, flags: tuple[int, ...], timeout_s: float) -> Coroutine[Any, Any, Any]:
-        """Run one of the scripts that take a single lock."""
-        return prepared(self._tuning.prefix, ask.spec, verb, flags).run(self._server, ask.owner, timeout_s)
+    def _run(
+        self, request: LockRequest, verb: Verb, flags: tuple[int, ...], timeout_s: float
+    ) -> Coroutine[Any, Any, Any]:
+        """Run a script of one lock."""
+        return prepared(self._tuning.prefix, request.spec, verb, flags).run(self._server, request.owner_id, timeout_s)
 
     async def _server_of(self, name: str, timeout_s: float) -> Server:
-        """Where this lock lives; found within `timeout_s` seconds."""
+        """The server of this lock; found within `timeout_s` seconds."""
         return self._server
 
-    async def _replicated(self, ask: Ask, granted: Granted, deadline: float) -> Granted:
-        """A write of our own, then WAIT: replication is one stream, so the grant before it has arrived as well."""
-        sent, wanted = self._port.now(), self._tuning.wait_replicas
+    async def _wait_for_replicas(self, request: LockRequest, granted: Grant, deadline: float) -> Grant:
+        """Write, then WAIT. Replication is one stream: a replica that has this write has the grant before it, too."""
+        sent, wanted = self._runtime.now(), self._tuning.wait_replicas
         end = TRY_ONCE_S if deadline == TRY_ONCE_S else min(deadline, sent + self._tuning.bound_s)
-        if await self.extend([ask], self._limit(end, sent)) != [True]:
-            raise LockUnavailable("the grant was lost before it was replicated", ask.spec.name)
-        bound_s = self._limit(end, self._port.now())
-        server = await self._server_of(ask.spec.name, bound_s)
-        wait_ms = round(min(bound_s, ask.spec.lease_s) * 500)
+        if await self.extend([request], self._limit(end, sent)) != [True]:
+            raise LockUnavailable("the grant was lost before it was replicated", request.spec.name)
+        bound_s = self._limit(end, self._runtime.now())
+        server = await self._server_of(request.spec.name, bound_s)
+        wait_ms = round(min(bound_s, request.spec.lease_s) * 500)
         try:
             have = await server.call("WAIT", wanted, wait_ms, timeout_s=bound_s)
         except ServerError as error:
@@ -259,100 +246,100 @@ class RedisBackend:
         if not isinstance(have, int):
             await refuse(server, have)
         if have < wanted:
-            raise LockUnavailable(f"{have} of {wanted} replicas have the grant", ask.spec.name)
-        return replace(granted, valid_until=sent + ask.spec.lease_s)
+            raise LockUnavailable(f"{have} of {wanted} replicas have the grant", request.spec.name)
+        return replace(granted, valid_until=sent + request.spec.lease_s)
 
     # -- release --------------------------------------------------------------------------------------------------
 
-    async def release(self, ask: Ask) -> bool:
+    async def release(self, request: LockRequest) -> bool:
         try:
-            return int(await self._run(ask, "release", _PLAINLY, self._call_s)) == 1
+            return int(await self._run(request, "release", _HOLDER_ONLY, self._call_s)) == 1
         except LockUnavailable:
-            self.release_later(ask)
+            self.release_later(request)
             raise
 
-    def release_later(self, ask: Ask) -> None:
-        lease_s = 0.0 if ask.spec.lease_s == math.inf else ask.spec.lease_s
-        self._debts.owe(ask, [self._server], self._port.now() + lease_s + self._tuning.patience_s)
+    def release_later(self, request: LockRequest) -> None:
+        lease_s = 0.0 if request.spec.lease_s == math.inf else request.spec.lease_s
+        self._release_retry.retry(request, [self._server], self._runtime.now() + lease_s + self._tuning.patience_s)
 
-    async def give_back(self, ask: Ask) -> None:
+    async def give_back(self, request: LockRequest) -> None:
         try:
-            await self._pay(self._server, ask, _WITHDRAW_S)
+            await self._release(self._server, request, _WITHDRAW_S)
         except LockUnavailable:
-            self.release_later(ask)
+            self.release_later(request)
             raise
 
-    async def _pay(self, server: Server, ask: Ask, timeout_s: float) -> None:
-        """Leave line and lock, whichever we are in. Same connection, so it comes after what was sent before."""
-        await self._run(ask, "release", _LEAVING, min(self._call_s, timeout_s))
+    async def _release(self, server: Server, request: LockRequest, timeout_s: float) -> None:
+        """Leave the queue and the lock. Same connection as the acquire, so the server runs it after that."""
+        await self._run(request, "release", _ALSO_QUEUED, min(self._call_s, timeout_s))
 
-    async def _withdraw(self, ask: Ask) -> None:
-        """The same for a request whose caller waits no more; what is not answered at once goes on in the background."""
+    async def _withdraw(self, request: LockRequest) -> None:
+        """`give_back` for a caller that does not need the result."""
         try:
-            await self.give_back(ask)
-        except LockUnavailable:  # it is owed now
+            await self.give_back(request)
+        except LockUnavailable:  # it is repeated in the background
             return
-        except ProviderClosed:  # as at the end of the process
+        except ProviderClosed:  # the process ends: the lease will
             return
-        except LockError as refused:  # and would be refused again: an entry and a lease that time out are left
-            log.warning("lock %r is left to the end of its lease: %s", ask.spec.name, refused)
+        except LockError as refused:  # it would be refused again: the queue entry and the lease end by themselves
+            log.warning("lock %r is left to the end of its lease: %s", request.spec.name, refused)
 
     # -- the rest -------------------------------------------------------------------------------------------------
 
-    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool | None]:
+    async def extend(self, requests: Sequence[LockRequest], timeout_s: float) -> list[bool | None]:
         timeout_s = min(timeout_s, self._call_s)
-        mutexes = [ask for ask in asks if ask.spec.kind == "lock"]
+        mutexes = [request for request in requests if request.spec.kind == "lock"]
         kept: dict[str, bool | None] = {}
         if mutexes:
-            names = [names_of(self._tuning.prefix, ask.spec.name, "lock").keys for ask in mutexes]
+            names = [names_of(self._tuning.prefix, request.spec.name, "lock").keys for request in mutexes]
             keys = tuple(key for four in names for key in (four[0], four[3]))
-            args = tuple(part for ask in mutexes for part in (ask.owner, lease_ms(ask.spec.lease_s)))
+            args = tuple(part for request in mutexes for part in (request.owner_id, lease_ms(request.spec.lease_s)))
             answers = await script("mutex_renew").run(self._server, keys, args, timeout_s)
             if len(answers) != len(mutexes):
                 await refuse(self._server, answers)
-            kept = {ask.owner: answer == 1 for ask, answer in zip(mutexes, answers, strict=True)}
-        for ask in asks:
-            if ask.spec.kind != "lock":
-                kept[ask.owner] = await self._extend_share(ask, timeout_s)
-        return [kept[ask.owner] for ask in asks]
+            kept = {request.owner_id: answer == 1 for request, answer in zip(mutexes, answers, strict=True)}
+        for request in requests:
+            if request.spec.kind != "lock":
+                kept[request.owner_id] = await self._extend_share(request, timeout_s)
+        return [kept[request.owner_id] for request in requests]
 
-    async def _extend_share(self, ask: Ask, timeout_s: float) -> bool:
-        call = prepared(self._tuning.prefix, ask.spec, "renew", ())
-        return int(await call.run(self._server, ask.owner, timeout_s)) == 1
+    async def _extend_share(self, request: LockRequest, timeout_s: float) -> bool:
+        call = prepared(self._tuning.prefix, request.spec, "renew", ())
+        return int(await call.run(self._server, request.owner_id, timeout_s)) == 1
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
-        reply = await self._run(Ask(Spec(name, kind), "-"), "inspect", (), self._call_s)
+        reply = await self._run(LockRequest(Spec(name, kind), "-"), "inspect", (), self._call_s)
         try:
             return info_of(name, kind, reply)
         except (TypeError, ValueError):  # a list, but another one
             await refuse(self._server, reply)
 
-    async def survey(self, max_keys: int) -> Survey:
-        """Which locks of this prefix are in use, after at most `max_keys` keys of the server."""
-        return await survey(self._server, self._tuning.prefix, max_keys=max_keys, timeout_s=self._call_s)
+    async def scan(self, max_keys: int) -> LocksInUse:
+        """The locks of this prefix that are in use; ends after `max_keys` keys of the server."""
+        return await scan(self._server, self._tuning.prefix, max_keys=max_keys, timeout_s=self._call_s)
 
     async def break_(self, name: str, kind: Kind) -> bool:
-        return int(await self._run(Ask(Spec(name, kind), "-.-"), "release", _BREAKING, self._call_s)) == 1
+        return int(await self._run(LockRequest(Spec(name, kind), "-.-"), "release", _ANY_HOLDER, self._call_s)) == 1
 
     async def raise_fence(self, name: str, at_least: int) -> None:
         fence = names_of(self._tuning.prefix, name, "lock").keys[2]
         await script("raise_fence").run(self._server, (fence,), (at_least,), self._call_s)
 
-    def move(self) -> None:
-        """In another event loop: whoever listened in the one of before does so no more."""
-        self._room.move()
-        self._debts.move()
-        if isinstance(self._server, Moves):
-            self._server.move()
+    def change_loop(self) -> None:
+        """In another event loop: forget the waiters and connections of the old one."""
+        self._waiters.change_loop()
+        self._release_retry.change_loop()
+        if isinstance(self._server, ChangesLoop):
+            self._server.change_loop()
 
-    def end_waits(self) -> None:
-        self._room.end_waits()
+    def cancel_waits(self) -> None:
+        self._waiters.cancel_waits()
 
     async def close(self) -> None:
-        await self._debts.close(self.patience_s / CLOSING_PARTS)
+        await self._release_retry.close(self.patience_s / CLOSING_PARTS)
         await self._server.close()
 
 
-async def _one(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """There is one server: its errors are those of all."""
+async def _in_order(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """For one server: an error ends them all."""
     return [await work for work in works]

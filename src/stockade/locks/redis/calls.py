@@ -6,7 +6,7 @@ Neighbours: `redisbackend.py` (when they are made), `redisnames.py` (keys and fi
 import functools
 from typing import Literal, TypeAlias
 
-from stockade.locks.engine.lock_request import Ask, Spec
+from stockade.locks.engine.lock_request import LockRequest, Spec
 from stockade.locks.redis.key_names import head_args, names_of
 from stockade.locks.redis.script import Prepared, Script, script
 
@@ -37,5 +37,5 @@ def _mutex(prefix: str, name: str, lease_s: float, metadata: str, what: tuple[Ve
 
 def _made(prefix: str, spec: Spec, verb: Verb, flags: tuple[int, ...]) -> Prepared:
     names = names_of(prefix, spec.name, spec.kind)
-    args = (*head_args(Ask(spec, ""), channel_of(prefix), names.alive)[1:], *flags)
+    args = (*head_args(LockRequest(spec, ""), channel_of(prefix), names.alive)[1:], *flags)
     return Prepared((_MUTEX if spec.kind == "lock" else _SHARED)[verb], names.keys, args)

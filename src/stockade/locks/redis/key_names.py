@@ -9,7 +9,7 @@ import functools
 import math
 from typing import NamedTuple
 
-from stockade.locks.engine.lock_request import Ask, Kind
+from stockade.locks.engine.lock_request import Kind, LockRequest
 
 
 class Names(NamedTuple):
@@ -37,8 +37,8 @@ def lease_ms(lease_s: float) -> int:
     return 0 if lease_s == math.inf else max(1, round(lease_s * 1000))
 
 
-def head_args(ask: Ask, channel: str, alive: str) -> tuple[str | int, ...]:
+def head_args(request: LockRequest, channel: str, alive: str) -> tuple[str | int, ...]:
     """The arguments that every script of this kind begins with."""
-    spec = ask.spec
-    head = (ask.owner, lease_ms(spec.lease_s), spec.metadata, channel, alive)
+    spec = request.spec
+    head = (request.owner_id, lease_ms(spec.lease_s), spec.metadata, channel, alive)
     return head if spec.kind == "lock" else (*head, spec.weight, spec.capacity)

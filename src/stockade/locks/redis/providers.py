@@ -1,6 +1,6 @@
 """`RedisLocks`, for threads and for asyncio: locks on one Redis (or Valkey) server, or on a cluster of them.
 
-Neighbours: `redisbackend.py` (the rules), `cluster.py`, `wire/` (connections), `quorum.py` (independent servers).
+Neighbours: `backend.py` (one server), `cluster.py`, `quorum.py` (independent servers), `transport/`.
 """
 
 import asyncio
@@ -9,17 +9,19 @@ from typing import Any
 
 from stockade.locks import async_api, sync_api
 from stockade.locks.engine.lock_request import LockOptions
-from stockade.locks.redis.backend import RedisBackend, RedisTuning
+from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.redis.cluster import ClusterBackend
 from stockade.locks.redis.quorum import QuorumBackend
-from stockade.locks.redis.scan import Survey
+from stockade.locks.redis.scan import LocksInUse
 from stockade.locks.redis.transport.cluster import ClusterTransport
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
-from stockade.locks.redis.transport.redis_py import AsyncClientTransport, ClientTransport
+from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
 from stockade.locks.redis.transport.threaded import ThreadedTransport
 from stockade.locks.redis.transport.transport import Transport
-from stockade.locks.runtime.async_runtime import AsyncioPort
-from stockade.locks.runtime.sync_runtime import BlockingPort, run
+from stockade.locks.redis.tuning import RedisTuning
+from stockade.locks.runtime.async_runtime import AsyncRuntime
+from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 
 _USUAL = RedisTuning()
 _QUORUM = RedisTuning(call_s=0.25, spin_s=0.02)
@@ -50,19 +52,19 @@ class RedisLocks(sync_api.Provider):
         lease_s: float = 30.0,
         cluster: bool = False,
     ) -> None:
-        port = BlockingPort()
+        runtime = SyncRuntime()
         if cluster:
             self._redis: RedisBackend = ClusterBackend(
-                port, ClusterTransport(_urls(where), ThreadedTransport), tuning, _in_turn
+                runtime, ClusterTransport(_urls(where), ThreadedTransport), tuning, _in_turn
             )
         else:
             one: Transport = ThreadedTransport(where) if isinstance(where, str) else ClientTransport(where)
-            self._redis = RedisBackend(port, one, tuning)
-        super().__init__(port, self._redis, sync_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
+            self._redis = RedisBackend(runtime, one, tuning)
+        super().__init__(runtime, self._redis, sync_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
-    def survey(self, max_keys: int = 1_000_000) -> Survey:
+    def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
-        return run(self.keeper.call(self._redis.survey(max_keys)))
+        return run(self.manager.call(self._redis.scan(max_keys)))
 
 
 class AioRedisLocks(async_api.Provider):
@@ -90,19 +92,19 @@ class AioRedisLocks(async_api.Provider):
         lease_s: float = 30.0,
         cluster: bool = False,
     ) -> None:
-        port = AsyncioPort()
+        runtime = AsyncRuntime()
         if cluster:
             self._redis: RedisBackend = ClusterBackend(
-                port, ClusterTransport(_urls(where), MultiplexedTransport), tuning, _at_once
+                runtime, ClusterTransport(_urls(where), MultiplexedTransport), tuning, _at_once
             )
         else:
             one: Transport = MultiplexedTransport(where) if isinstance(where, str) else AsyncClientTransport(where)
-            self._redis = RedisBackend(port, one, tuning)
-        super().__init__(port, self._redis, async_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
+            self._redis = RedisBackend(runtime, one, tuning)
+        super().__init__(runtime, self._redis, async_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
-    async def survey(self, max_keys: int = 1_000_000) -> Survey:
+    async def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
-        return await self.keeper.call(self._redis.survey(max_keys))
+        return await self.manager.call(self._redis.scan(max_keys))
 
 
 class QuorumLocks(sync_api.Provider):
@@ -115,10 +117,10 @@ class QuorumLocks(sync_api.Provider):
     """
 
     def __init__(self, urls: Sequence[str], tuning: RedisTuning = _QUORUM, *, lease_s: float = 30.0) -> None:
-        port = BlockingPort()
+        runtime = SyncRuntime()
         servers, aside = ([ThreadedTransport(url) for url in urls] for _ in range(2))
-        backend = QuorumBackend(port, servers, tuning, _in_turn, aside=aside)
-        super().__init__(port, backend, sync_api.Lease, LockOptions(fair=False, lease_s=lease_s))
+        backend = QuorumBackend(runtime, servers, tuning, _in_turn, aside=aside)
+        super().__init__(runtime, backend, sync_api.Lease, LockOptions(fair=False, lease_s=lease_s))
 
 
 class AioQuorumLocks(async_api.Provider):
@@ -128,9 +130,9 @@ class AioQuorumLocks(async_api.Provider):
     """
 
     def __init__(self, urls: Sequence[str], tuning: RedisTuning = _QUORUM, *, lease_s: float = 30.0) -> None:
-        port = AsyncioPort()
-        backend = QuorumBackend(port, [MultiplexedTransport(url) for url in urls], tuning, _at_once)
-        super().__init__(port, backend, async_api.Lease, LockOptions(fair=False, lease_s=lease_s))
+        runtime = AsyncRuntime()
+        backend = QuorumBackend(runtime, [MultiplexedTransport(url) for url in urls], tuning, _at_once)
+        super().__init__(runtime, backend, async_api.Lease, LockOptions(fair=False, lease_s=lease_s))
 
 
 def _urls(where: Any) -> Sequence[str]:

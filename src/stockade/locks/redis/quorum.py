@@ -12,15 +12,24 @@ from dataclasses import replace
 from typing import Any
 
 from stockade.core import NotSupported
-from stockade.locks.engine.lock_request import CLOSING_PARTS, TRY_ONCE_S, Ask, Granted, Kind, LockInfo, Moves, Spec
-from stockade.locks.engine.release_retry import Debts, Together
+from stockade.locks.engine.lock_request import (
+    CLOSING_PARTS,
+    TRY_ONCE_S,
+    ChangesLoop,
+    Grant,
+    Kind,
+    LockInfo,
+    LockRequest,
+    Spec,
+)
+from stockade.locks.engine.release_retry import ReleaseRetry, Together
 from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 from stockade.locks.events import log
-from stockade.locks.redis.backend import RedisTuning
 from stockade.locks.redis.key_names import head_args, lease_ms, names_of
 from stockade.locks.redis.scan import holder_of
 from stockade.locks.redis.script import script
-from stockade.locks.runtime.runtime import Port, Server
+from stockade.locks.redis.tuning import RedisTuning
+from stockade.locks.runtime.runtime import Runtime, Server
 
 _RELEASE = ("mutex_common", "mutex_release")
 _CALL_LEAST_S = 0.03  # of each server that is asked in turn when the caller's time is nearly over
@@ -47,7 +56,7 @@ class QuorumBackend:
 
     def __init__(
         self,
-        port: Port,
+        runtime: Runtime,
         servers: Sequence[Server],
         tuning: RedisTuning,
         together: Together,
@@ -56,7 +65,7 @@ class QuorumBackend:
     ) -> None:
         if len(servers) < 3 or len(servers) % 2 == 0:
             raise ValueError(f"a quorum needs an odd number of servers, 3 or more; got {len(servers)}")
-        self._port = port
+        self._runtime = runtime
         self._servers = servers
         self._aside = aside or servers
         self._tuning = tuning
@@ -64,26 +73,28 @@ class QuorumBackend:
         self._majority = len(servers) // 2 + 1
         self.patience_s = tuning.patience_s
         self.where = ", ".join(str(getattr(server, "where", "")) for server in servers)
-        self._debts = Debts(port, self._pay, together)
+        self._release_retry = ReleaseRetry(runtime, self._pay, together)
         self._told: set[str] = set()
         self._closed = False
 
-    async def _everywhere(self, *files: str, ask: Ask, flags: tuple[int, ...], end: float) -> list[Any]:
+    async def _everywhere(self, *files: str, request: LockRequest, flags: tuple[int, ...], end: float) -> list[Any]:
         """Each server's answer, or None where there was none."""
-        return self._known(await self._raw(*files, ask=ask, flags=flags, end=end))
+        return self._known(await self._raw(*files, request=request, flags=flags, end=end))
 
-    async def _raw(self, *files: str, ask: Ask, flags: tuple[int, ...], end: float) -> list[Any]:
+    async def _raw(self, *files: str, request: LockRequest, flags: tuple[int, ...], end: float) -> list[Any]:
         """Each server's answer; an error is one."""
-        return await self._together([self._ask(server, files, ask, flags, end) for server in self._servers])
+        return await self._together([self._ask(server, files, request, flags, end) for server in self._servers])
 
-    async def _ask(self, server: Server, files: tuple[str, ...], ask: Ask, flags: tuple[int, ...], end: float) -> Any:
-        names = names_of(self._tuning.prefix, ask.spec.name, "lock")
-        args = (*head_args(_with_drift(ask), "-", names.alive), *flags)
+    async def _ask(
+        self, server: Server, files: tuple[str, ...], request: LockRequest, flags: tuple[int, ...], end: float
+    ) -> Any:
+        names = names_of(self._tuning.prefix, request.spec.name, "lock")
+        args = (*head_args(_with_drift(request), "-", names.alive), *flags)
         return await script(*files).run(server, names.keys, args, self._limit(end))
 
     def _limit(self, end: float) -> float:
         """Seconds for a call that begins now; what is asked in turn shares the time until `end`."""
-        return min(self._tuning.call_s, max(end - self._port.now(), _CALL_LEAST_S))
+        return min(self._tuning.call_s, max(end - self._runtime.now(), _CALL_LEAST_S))
 
     def _known(self, answers: list[Any]) -> list[Any]:
         """The answers; None for a server that gave none. One that refuses is told of once, and counts as silent.
@@ -105,67 +116,67 @@ class QuorumBackend:
             self._told.add(str(error))
             log.warning("a server of the quorum refuses, and does not count: %s", error)
 
-    async def acquire(self, ask: Ask, deadline: float) -> Granted | None:
-        if ask.spec.kind != "lock":
+    async def acquire(self, request: LockRequest, deadline: float) -> Grant | None:
+        if request.spec.kind != "lock":
             raise NotSupported("a quorum has mutexes only; read/write locks and semaphores need one Redis server")
-        if self._debts.concern(ask.owner):
-            await self._debts.forget(ask.owner, max(self._end(deadline) - self._port.now(), 0.0))
-        give_up = min(deadline, self._port.now() + self.patience_s)
+        if self._release_retry.is_pending(request.owner_id):
+            await self._release_retry.cancel(request.owner_id, max(self._end(deadline) - self._runtime.now(), 0.0))
+        give_up = min(deadline, self._runtime.now() + self.patience_s)
         try:
             while True:
                 silent: LockUnavailable | None = None
                 try:
-                    granted = await self._try(ask, self._end(deadline))
+                    granted = await self._try(request, self._end(deadline))
                 except LockUnavailable as error:
                     granted, silent = None, error
                 if granted is not None:
                     return granted
-                if silent is not None and self._port.now() >= give_up:
+                if silent is not None and self._runtime.now() >= give_up:
                     raise silent
-                answers = await self._release_all(ask, max(deadline, self._port.now()) + _WITHDRAW_S)
-                now = self._port.now()
+                answers = await self._release_all(request, max(deadline, self._runtime.now()) + _WITHDRAW_S)
+                now = self._runtime.now()
                 if silent is not None and now >= give_up:
                     raise silent
                 if self._closed:
-                    raise ProviderClosed(lock_name=ask.spec.name)
+                    raise ProviderClosed(lock_name=request.spec.name)
                 if now >= deadline:
-                    self._owe(ask, answers)
+                    self._owe(request, answers)
                     return None
                 pause_s = _SILENT_PAUSE_S if silent is not None else self._tuning.spin_s
-                await self._port.sleep(min(pause_s * random.uniform(0.5, 3.0), deadline - now))
+                await self._runtime.sleep(min(pause_s * random.uniform(0.5, 3.0), deadline - now))
         except BaseException:
-            self._port.finish(self._give_back(ask, self._port.now() + _WITHDRAW_S))
+            self._runtime.run_to_end(self._give_back(request, self._runtime.now() + _WITHDRAW_S))
             raise
 
     def _end(self, deadline: float = TRY_ONCE_S) -> float:
         """When to give up: at the deadline, if the call has a time limit of its own, or when patience ends."""
-        end = self._port.now() + self._tuning.bound_s
+        end = self._runtime.now() + self._tuning.bound_s
         return end if deadline == TRY_ONCE_S else min(deadline, end)
 
-    async def _try(self, ask: Ask, end: float) -> Granted | None:
+    async def _try(self, request: LockRequest, end: float) -> Grant | None:
         """One round: majority, validity, and the token written back before it is believed.
 
         Raises:
             LockUnavailable: no majority of the servers answered.
         """
-        sent = self._port.now()
+        sent = self._runtime.now()
         answers = await self._everywhere(
             "mutex_common",
             "mutex_acquire",
-            ask=ask,
+            request=request,
             flags=(0, 0, 0, 0),
-            end=min(end, sent + ask.spec.lease_s / 4),
+            end=min(end, sent + request.spec.lease_s / 4),
         )
         if sum(answer is not None for answer in answers) < self._majority:
-            raise LockUnavailable(f"no majority of {len(answers)} lock servers answers", ask.spec.name)
+            raise LockUnavailable(f"no majority of {len(answers)} lock servers answers", request.spec.name)
         tokens = [answer for answer in answers if answer is not None and answer > 0]
-        if len(tokens) < self._majority or self._port.now() >= sent + ask.spec.lease_s:
+        if len(tokens) < self._majority or self._runtime.now() >= sent + request.spec.lease_s:
             return None
         token = max(tokens)
-        raised = await self._raise(ask.spec.name, token, end)
-        if raised < self._majority or self._port.now() >= sent + ask.spec.lease_s:
+        raised = await self._raise(request.spec.name, token, end)
+        if raised < self._majority or self._runtime.now() >= sent + request.spec.lease_s:
             return None
-        return Granted(token, sent + ask.spec.lease_s)
+        return Grant(token, sent + request.spec.lease_s)
 
     async def _raise(self, name: str, token: int, end: float) -> int:
         """How many servers will grant above this token from now on."""
@@ -180,57 +191,59 @@ class QuorumBackend:
         if await self._raise(name, at_least, self._end()) < self._majority:
             raise LockUnavailable("no majority of the lock servers answers", name)
 
-    async def _release_all(self, ask: Ask, end: float) -> list[Any]:
-        return await self._raw(*_RELEASE, ask=ask, flags=(0, 0), end=end)
+    async def _release_all(self, request: LockRequest, end: float) -> list[Any]:
+        return await self._raw(*_RELEASE, request=request, flags=(0, 0), end=end)
 
-    async def _pay(self, server: Server, ask: Ask, timeout_s: float) -> Any:
-        return await self._ask(server, _RELEASE, ask, (0, 0), self._port.now() + timeout_s)
+    async def _pay(self, server: Server, request: LockRequest, timeout_s: float) -> Any:
+        return await self._ask(server, _RELEASE, request, (0, 0), self._runtime.now() + timeout_s)
 
-    async def _give_back(self, ask: Ask, end: float) -> list[Any]:
+    async def _give_back(self, request: LockRequest, end: float) -> list[Any]:
         """The last release of a request: who does not answer is asked again later. An error is an answer."""
-        with self._debts.on_the_way(ask.owner):
-            answers = await self._release_all(ask, end)
-            self._owe(ask, answers)
+        with self._release_retry.sending(request.owner_id):
+            answers = await self._release_all(request, end)
+            self._owe(request, answers)
         return answers
 
-    async def give_back(self, ask: Ask) -> None:
-        await self._give_back(ask, self._port.now() + _WITHDRAW_S)
+    async def give_back(self, request: LockRequest) -> None:
+        await self._give_back(request, self._runtime.now() + _WITHDRAW_S)
 
-    def release_later(self, ask: Ask) -> None:
-        self._owe(ask, [None] * len(self._servers))
+    def release_later(self, request: LockRequest) -> None:
+        self._owe(request, [None] * len(self._servers))
 
-    def _owe(self, ask: Ask, answers: list[Any]) -> None:
+    def _owe(self, request: LockRequest, answers: list[Any]) -> None:
         """Until what they may still carry out has run out by itself."""
         pairs = zip(self._aside, answers, strict=True)
         silent = [server for server, answer in pairs if answer is None or isinstance(answer, LockUnavailable)]
-        self._debts.owe(ask, silent, self._port.now() + _with_drift(ask).spec.lease_s)
+        self._release_retry.retry(request, silent, self._runtime.now() + _with_drift(request).spec.lease_s)
 
-    async def release(self, ask: Ask) -> bool:
-        answers = self._known(await self._give_back(ask, self._end()))
+    async def release(self, request: LockRequest) -> bool:
+        answers = self._known(await self._give_back(request, self._end()))
         ones, unknown = answers.count(1), answers.count(None)
         if ones < self._majority <= ones + unknown:
-            raise LockUnavailable("no majority of the lock servers answers; they are asked again", ask.spec.name)
+            raise LockUnavailable("no majority of the lock servers answers; they are asked again", request.spec.name)
         return ones >= self._majority
 
-    async def extend(self, asks: Sequence[Ask], timeout_s: float) -> list[bool]:
-        return [await self._extend(ask, min(self._port.now() + timeout_s, self._end())) for ask in asks]
+    async def extend(self, requests: Sequence[LockRequest], timeout_s: float) -> list[bool]:
+        return [await self._extend(request, min(self._runtime.now() + timeout_s, self._end())) for request in requests]
 
-    async def _extend(self, ask: Ask, end: float) -> bool:
-        answers = self._known(await self._together([self._extend_one(server, ask, end) for server in self._servers]))
+    async def _extend(self, request: LockRequest, end: float) -> bool:
+        answers = self._known(
+            await self._together([self._extend_one(server, request, end) for server in self._servers])
+        )
         if answers.count([1]) >= self._majority:
             return True
         if answers.count([1]) + answers.count(None) >= self._majority:
-            raise LockUnavailable("no majority of the lock servers answers", ask.spec.name)
+            raise LockUnavailable("no majority of the lock servers answers", request.spec.name)
         return False
 
-    async def _extend_one(self, server: Server, ask: Ask, end: float) -> Any:
-        names = names_of(self._tuning.prefix, ask.spec.name, "lock")
-        keys, args = (names.keys[0], names.keys[3]), (ask.owner, lease_ms(_with_drift(ask).spec.lease_s))
+    async def _extend_one(self, server: Server, request: LockRequest, end: float) -> Any:
+        names = names_of(self._tuning.prefix, request.spec.name, "lock")
+        keys, args = (names.keys[0], names.keys[3]), (request.owner_id, lease_ms(_with_drift(request).spec.lease_s))
         return await script("mutex_renew").run(server, keys, args, self._limit(end))
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
-        ask = Ask(Spec(name), "-")
-        answers = await self._everywhere("mutex_common", "mutex_inspect", ask=ask, flags=(), end=self._end())
+        request = LockRequest(Spec(name), "-")
+        answers = await self._everywhere("mutex_common", "mutex_inspect", request=request, flags=(), end=self._end())
         rows = [answer[0] for answer in answers if answer is not None]
         if len(rows) < self._majority:
             raise LockUnavailable("no majority of the lock servers answers", name)
@@ -244,31 +257,31 @@ class QuorumBackend:
         return LockInfo(name, (youngest._replace(token=max(each.token for each in mine), ttl_s=ttl_s),), ())
 
     async def break_(self, name: str, kind: Kind) -> bool:
-        ask = Ask(Spec(name), "-.-")
-        answers = await self._everywhere(*_RELEASE, ask=ask, flags=(0, 1), end=self._end())
+        request = LockRequest(Spec(name), "-.-")
+        answers = await self._everywhere(*_RELEASE, request=request, flags=(0, 1), end=self._end())
         if answers.count(1) < self._majority <= answers.count(1) + answers.count(None):
             raise LockUnavailable("no majority of the lock servers answers", name)
         return answers.count(1) >= self._majority
 
-    def move(self) -> None:
+    def change_loop(self) -> None:
         """In another event loop: what is owed is owed there."""
-        self._debts.move()
+        self._release_retry.change_loop()
         for server in {*self._servers, *self._aside}:
-            if isinstance(server, Moves):
-                server.move()
+            if isinstance(server, ChangesLoop):
+                server.change_loop()
 
-    def end_waits(self) -> None:
+    def cancel_waits(self) -> None:
         self._closed = True
 
     async def close(self) -> None:
-        await self._debts.close(self.patience_s / CLOSING_PARTS)
+        await self._release_retry.close(self.patience_s / CLOSING_PARTS)
         for server in {*self._servers, *self._aside}:
             await server.close()
 
 
-def _with_drift(ask: Ask) -> Ask:
-    spec = ask.spec
+def _with_drift(request: LockRequest) -> LockRequest:
+    spec = request.spec
     if spec.lease_s == math.inf:
-        return ask
+        return request
     longer = spec.lease_s * (1 + _DRIFT_SHARE) + _DRIFT_S
-    return replace(ask, spec=Spec(spec.name, lease_s=longer, metadata=spec.metadata))
+    return replace(request, spec=Spec(spec.name, lease_s=longer, metadata=spec.metadata))

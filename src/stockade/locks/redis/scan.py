@@ -1,8 +1,7 @@
-"""What people want to see of a Redis server: who holds a lock and who waits; which locks are in use at all.
+"""What `inspect` and `scan` show of a Redis server: holders and waiters of a lock, and the locks in use.
 
-The search is bounded, never `KEYS`: every lock leaves a counter key (`…:f`) for a week and, while somebody waits, a
-line (`…:q`); so these are searched and the locks in use picked out. Neighbours: `redisnames.py` (the names of keys),
-`cli/locks.py` (shows it).
+The search is bounded (SCAN, never KEYS). Every lock leaves a counter key (`…:f`) for a week and, while callers wait, a
+queue (`…:q`). These keys are searched, and the locks in use are kept. Neighbours: `key_names.py`, `cli/locks.py`.
 """
 
 import math
@@ -18,8 +17,8 @@ KINDS: tuple[Kind, ...] = ("lock", "rw", "semaphore")
 _BATCH = 500
 
 
-class Survey(NamedTuple):
-    """What a search found.
+class LocksInUse(NamedTuple):
+    """The result of a search.
 
     Attributes:
         found: kind and name of each lock that is held or waited for, sorted by name.
@@ -31,10 +30,10 @@ class Survey(NamedTuple):
 
 
 def info_of(name: str, kind: Kind, reply: Sequence[Any]) -> LockInfo:
-    """What a server answers to an inspect script."""
-    found, line = reply
+    """The reply of an inspect script as a value."""
+    found, queue = reply
     rows = [found] if kind == "lock" and found[0] else [] if kind == "lock" else found
-    return LockInfo(name, tuple(map(holder_of, rows)), tuple(_text(entry).split(" ", 1)[0] for entry in line))
+    return LockInfo(name, tuple(map(holder_of, rows)), tuple(_text(entry).split(" ", 1)[0] for entry in queue))
 
 
 def holder_of(row: Sequence[Any]) -> Holder:
@@ -47,7 +46,7 @@ def holder_of(row: Sequence[Any]) -> Holder:
 
 
 def lock_of(key: str, prefix: str) -> tuple[Kind, str] | None:
-    """Kind and name of the lock that a counter or a line belongs to; None: of none with this prefix.
+    """Kind and name of the lock that a counter or a queue belongs to; None: it has another prefix.
 
     A name with a `{tag}` of its own that ends in `:rw` or `:semaphore` is read as that kind.
     """
@@ -65,13 +64,13 @@ def lock_of(key: str, prefix: str) -> tuple[Kind, str] | None:
     return kind, name
 
 
-async def survey(server: Server, prefix: str, *, max_keys: int, timeout_s: float, apart: bool = False) -> Survey:
-    """Look for the locks in use.
+async def scan(server: Server, prefix: str, *, max_keys: int, timeout_s: float, apart: bool = False) -> LocksInUse:
+    """Search for the locks in use.
 
     Args:
-        server: where.
+        server: the server, or one master of a cluster.
         prefix: of the names.
-        max_keys: how many keys of the server are passed over at most.
+        max_keys: how many keys of the server are looked at, at most.
         timeout_s: for each call.
         apart: whether keys of two locks may not stand in one call (a cluster).
 
@@ -95,13 +94,13 @@ async def survey(server: Server, prefix: str, *, max_keys: int, timeout_s: float
             seen |= set(await _in_use(server, prefix, group, timeout_s))
         if cursor == "0":
             break
-    return Survey(tuple(sorted(seen, key=lambda lock: (lock[1], lock[0]))), cursor == "0")
+    return LocksInUse(tuple(sorted(seen, key=lambda lock: (lock[1], lock[0]))), cursor == "0")
 
 
 async def _in_use(
     server: Server, prefix: str, locks: list[tuple[Kind, str]], timeout_s: float
 ) -> list[tuple[Kind, str]]:
-    """Those of the locks that have a holder or a line."""
+    """Those of the locks that have a holder or a queue."""
     if not locks:
         return []
     keys = tuple(key for kind, name in locks for key in names_of(prefix, name, kind).keys[:2])

@@ -1,180 +1,195 @@
-"""Who waits in this process for locks of a server, and how a notice finds its waiter.
+"""The callers of one process that wait for locks of a server, and how a notice finds its waiter.
 
-One subscription per process serves all waiters. A notice says "<owner> <token>": that owner was made the holder.
+One subscription per process serves all waiters. A notice is `<owner> <token>`: that owner became the holder.
 """
 
 from typing import Any
 
-from stockade.locks.engine.identity import renew_at_fork
-from stockade.locks.engine.lock_request import Ask
+from stockade.locks.engine.identity import reset_after_fork
+from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.events import Events, LockEvent, log
 from stockade.locks.redis.script import translated
 from stockade.locks.redis.transport.transport import Transport
-from stockade.locks.runtime.runtime import Port, ServerError
+from stockade.locks.runtime.runtime import Runtime, ServerError
 
-_DEAF_S = 60.0  # after a refused subscription: ask again after so long, the right may have been given meanwhile
+_REFUSED_S = 60.0  # how long a refused subscription is not tried again; the user may get the right meanwhile
 
 
-class Wait:
-    """One request that may have to wait. `token` is set by its notice; `recheck` asks it to look for itself."""
+class Waiter:
+    """One request that may have to wait.
 
-    __slots__ = ("_notice", "_room", "ask", "line", "recheck", "token")
+    Attributes:
+        token: the fencing token of its notice; 0: none came.
+        recheck: it must query the server at once.
+    """
 
-    def __init__(self, room: "WaitRoom", ask: Ask) -> None:
-        self._room = room
-        self._notice: Any = None
-        self.ask = ask
-        self.line: Line | None = None  # until the server has said that it must wait
+    __slots__ = ("_waiters", "_wakeup", "queue", "recheck", "request", "token")
+
+    def __init__(self, waiters: "Waiters", request: LockRequest) -> None:
+        self._waiters = waiters
+        self._wakeup: Any = None
+        self.request = request
+        self.queue: WaitQueue | None = None  # until the server has replied that it must wait
         self.token = 0
         self.recheck = False
 
     @property
     def is_first(self) -> bool:
-        """Whether nobody in this process has waited longer for this lock: that one looks after the line."""
-        return self.line is not None and next(iter(self.line.waits.values()), None) is self
+        """Whether it has waited longest for this lock in this process. The first one watches the server's queue."""
+        return self.queue is not None and next(iter(self.queue.waiters.values()), None) is self
 
-    def needs_beat(self, poll_s: float) -> bool:
-        """Whether the server has not been told for half of `poll_s` that this process lives."""
-        line = self._room.line_of(self.ask)
-        return line is None or self._room.port.now() - line.beat_at >= poll_s / 2
+    def needs_heartbeat(self, poll_s: float) -> bool:
+        """Whether this process has sent no heartbeat for this lock for half of `poll_s` seconds."""
+        queue = self._waiters.queue_of(self.request)
+        return queue is None or self._waiters.runtime.now() - queue.heartbeat_at >= poll_s / 2
 
-    async def pause(self, seconds: float) -> None:
-        """Sleep until woken, at most that long."""
-        self._notice = self._room.port.notice()
-        if not self.token and not self.recheck and not self._room.closed:
-            await self._room.port.wait_notice(self._notice, max(seconds, 0.0))
+    async def sleep(self, seconds: float) -> None:
+        """Sleep until `wake`, at most that long."""
+        self._wakeup = self._waiters.runtime.new_wakeup()
+        if not self.token and not self.recheck and not self._waiters.closed:
+            await self._waiters.runtime.wait_for(self._wakeup, max(seconds, 0.0))
 
     def wake(self) -> None:
-        """Let it look at once."""
-        if self._notice is not None:
-            self._room.port.publish(self._notice)
+        """End its sleep."""
+        if self._wakeup is not None:
+            self._waiters.runtime.wake(self._wakeup)
 
 
-class Line:
-    """Waiters of one lock in this process, in order of arrival."""
+class WaitQueue:
+    """The waiters of one lock in this process, in order of arrival.
 
-    __slots__ = ("beat_at", "waits")
+    Attributes:
+        waiters: by owner id.
+        heartbeat_at: the monotonic second at which the last heartbeat of this process was sent.
+    """
+
+    __slots__ = ("heartbeat_at", "waiters")
 
     def __init__(self) -> None:
-        self.waits: dict[str, Wait] = {}
-        self.beat_at = float("-inf")
+        self.waiters: dict[str, Waiter] = {}
+        self.heartbeat_at = float("-inf")
 
-    def was_beat(self, sent: float) -> None:
-        """It has been told, by a call sent at that second; noted only now, lest a quicker call come without."""
-        self.beat_at = max(self.beat_at, sent)
+    def record_heartbeat(self, sent_at: float) -> None:
+        """The server has received a heartbeat. Called after the reply: a call that overtakes it sends its own."""
+        self.heartbeat_at = max(self.heartbeat_at, sent_at)
 
 
-class WaitRoom:
-    """All waiters of one provider in this process."""
+class Waiters:
+    """All waiters of one provider in this process.
 
-    def __init__(self, port: Port, transport: Transport, channel: str, events: Events) -> None:
-        self.port = port
+    Attributes:
+        closed: the provider is being closed.
+        was_refused: the server has refused the subscription once, and that was logged.
+    """
+
+    def __init__(self, runtime: Runtime, transport: Transport, channel: str, events: Events) -> None:
+        self.runtime = runtime
         self.channel = channel
         self._transport = transport
         self._events = events
-        self._deaf_until = float("-inf")
+        self._refused_until = float("-inf")
         self.closed = False
-        self.refused = False  # whether that has ever happened, and been told
+        self.was_refused = False
         self._begin()
-        renew_at_fork(self)
+        reset_after_fork(self)
 
     def _begin(self) -> None:
-        self._lines: dict[tuple[str, str], Line] = {}
-        self._waits: dict[str, Wait] = {}
-        self._process = ""
+        self._queues: dict[tuple[str, str], WaitQueue] = {}
+        self._waiters: dict[str, Waiter] = {}
+        self._process = ""  # that has subscribed
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: the parent's threads wait in the parent."""
         self._begin()
 
-    def move(self) -> None:
-        """In another event loop: nobody waits in the one of before any more, and nobody listens there."""
+    def change_loop(self) -> None:
+        """In another event loop: the waiters and the subscription of the old one are gone."""
         self._begin()
 
     @property
-    def deaf(self) -> bool:
-        """Whether the server has lately refused to let this process hear notices: its waiters must ask again."""
-        return self.refused and self._deaf_until > self.port.now()
+    def must_poll(self) -> bool:
+        """Whether the server has lately refused the subscription: no notice reaches this process."""
+        return self.was_refused and self._refused_until > self.runtime.now()
 
     @property
-    def listening(self) -> bool:
+    def subscribed(self) -> bool:
         """Whether notices can reach this process; false again in the child after a fork."""
-        return self._process == self.port.process()
+        return self._process == self.runtime.process()
 
     async def listen(self, timeout_s: float) -> None:
-        """Subscribe, before the first waiter stands in line. Afterwards this room is `listening` or `deaf`.
+        """Subscribe, before the first waiter joins the server's queue. Afterwards `subscribed` or `must_poll` is true.
 
         Raises:
             LockUnavailable: the server does not answer, or cannot serve now.
         """
-        process = self.port.process()
+        process = self.runtime.process()
         try:
-            await self._transport.listen(self.channel + process, self._heard, self._gap, timeout_s)
+            await self._transport.listen(self.channel + process, self._receive, self._recheck_all, timeout_s)
         except ServerError as error:
             if isinstance(refused := translated(error), LockUnavailable):
                 raise refused from error
-            self._be_deaf(str(error))
+            self._poll_for_a_while(str(error))
         else:
             self._process = process
 
-    def _be_deaf(self, why: str) -> None:
-        self._deaf_until = self.port.now() + _DEAF_S
-        if self.refused:
+    def _poll_for_a_while(self, why: str) -> None:
+        self._refused_until = self.runtime.now() + _REFUSED_S
+        if self.was_refused:
             return
-        self.refused = True
+        self.was_refused = True
         pattern = f"{self.channel}*"
         log.warning("waiters of locks poll: the server refuses the channels %s to this user: %s", pattern, why)
-        self._events.emit(LockEvent("polling", "", self.port.process(), detail=f"{pattern}: {why}"))
+        self._events.emit(LockEvent("polling", "", self.runtime.process(), detail=f"{pattern}: {why}"))
 
-    def enter(self, ask: Ask) -> Wait:
-        """From now on a notice finds this request: before the server is asked."""
-        wait = self._waits[ask.owner] = Wait(self, ask)
-        return wait
+    def add(self, request: LockRequest) -> Waiter:
+        """A waiter that notices can find. Called before the server receives the request."""
+        waiter = self._waiters[request.owner_id] = Waiter(self, request)
+        return waiter
 
-    def line_of(self, ask: Ask) -> Line | None:
-        """Those who wait in this process for the lock that is asked for."""
-        return self._lines.get((ask.spec.kind, ask.spec.name))
+    def queue_of(self, request: LockRequest) -> WaitQueue | None:
+        """The waiters of this process for the lock that `request` wants."""
+        return self._queues.get((request.spec.kind, request.spec.name))
 
-    def stand_in_line(self, wait: Wait) -> Line:
-        """The server has said that this request must wait."""
-        key = (wait.ask.spec.kind, wait.ask.spec.name)
-        line = self._lines.setdefault(key, Line())
-        line.waits[wait.ask.owner] = wait
-        self._lines[key] = line  # another thread may have removed it as empty
-        wait.line = line
-        return line
+    def enqueue(self, waiter: Waiter) -> WaitQueue:
+        """The server has replied that this request must wait."""
+        key = (waiter.request.spec.kind, waiter.request.spec.name)
+        queue = self._queues.setdefault(key, WaitQueue())
+        queue.waiters[waiter.request.owner_id] = waiter
+        self._queues[key] = queue  # another thread may have removed it as empty
+        waiter.queue = queue
+        return queue
 
-    def leave(self, wait: Wait) -> None:
-        """Wait no more."""
-        self._waits.pop(wait.ask.owner, None)
-        line = wait.line
-        if line is None:
+    def remove(self, waiter: Waiter) -> None:
+        """It waits no more."""
+        self._waiters.pop(waiter.request.owner_id, None)
+        queue = waiter.queue
+        if queue is None:
             return
-        line.waits.pop(wait.ask.owner, None)
-        key = (wait.ask.spec.kind, wait.ask.spec.name)
-        if not line.waits and self._lines.get(key) is line:
-            del self._lines[key]
+        queue.waiters.pop(waiter.request.owner_id, None)
+        key = (waiter.request.spec.kind, waiter.request.spec.name)
+        if not queue.waiters and self._queues.get(key) is queue:
+            del self._queues[key]
 
-    def _heard(self, message: bytes) -> None:
+    def _receive(self, message: bytes) -> None:
         try:
             owner, _, text = message.decode().partition(" ")
             token = int(text)
-        except ValueError:  # somebody else speaks on this channel; a notice is a hint, and who waits asks anyway
+        except ValueError:  # another program publishes on this channel; a notice only saves time, so it may be skipped
             return
-        wait = self._waits.get(owner)
-        if wait is not None:
-            wait.token = token
-            wait.wake()
+        waiter = self._waiters.get(owner)
+        if waiter is not None:
+            waiter.token = token
+            waiter.wake()
 
-    def end_waits(self) -> None:
-        """The provider is being closed: who waits leaves."""
+    def cancel_waits(self) -> None:
+        """The provider is being closed: every waiter leaves."""
         self.closed = True
-        for wait in list(self._waits.values()):
-            wait.wake()
+        for waiter in list(self._waiters.values()):
+            waiter.wake()
 
-    def _gap(self) -> None:
-        """The subscription was interrupted: notices may be lost, so everybody looks for himself."""
-        for wait in list(self._waits.values()):
-            wait.recheck = True
-            wait.wake()
+    def _recheck_all(self) -> None:
+        """The subscription was interrupted and notices may be lost: every waiter queries the server."""
+        for waiter in list(self._waiters.values()):
+            waiter.recheck = True
+            waiter.wake()

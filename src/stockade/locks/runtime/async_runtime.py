@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine
 from threading import get_ident
 from typing import Any
 
-from stockade.locks.engine.identity import new_id, process_id, renew_at_fork
-from stockade.locks.runtime.runtime import SETTLE_S
+from stockade.locks.engine.identity import new_id, process_id, reset_after_fork
+from stockade.locks.runtime.runtime import DRAIN_S
 
 
-class AsyncioPort:
+class AsyncRuntime:
     """Futures, tasks and the running loop; one port belongs to one loop at a time.
 
     Attributes:
@@ -28,20 +28,20 @@ class AsyncioPort:
         self._running: set[asyncio.Task[None]] = set()
         self._unfinished: set[asyncio.Task[Any]] = set()
         self.on_move: Callable[..., None] = lambda *, closed, busy: None
-        renew_at_fork(self)
+        reset_after_fork(self)
 
-    def forget_the_parent(self) -> None:
+    def reset_in_child(self) -> None:
         """In the child of a fork: the loop of before seems to run here."""
         self._thread = 0
 
-    def me(self) -> object:
+    def caller(self) -> object:
         # A task of our loop in this thread: the loop runs. Asking for it costs a system call before Python 3.12.
         if get_ident() == self._thread and (task := asyncio.current_task(self._loop)) is not None:
             return task
         self._arrive(loop := asyncio.get_running_loop())
         return asyncio.current_task(loop)
 
-    def here(self) -> None:
+    def enter_loop(self) -> None:
         if get_ident() != self._thread or asyncio.current_task(self._loop) is None:
             self._arrive(asyncio.get_running_loop())
 
@@ -65,10 +65,10 @@ class AsyncioPort:
     def interrupt(self, me: object) -> bool:
         return isinstance(me, asyncio.Task) and not me.get_loop().is_closed() and me.cancel("lock lost")
 
-    def notice(self) -> asyncio.Future[bool | None]:
+    def new_wakeup(self) -> asyncio.Future[bool | None]:
         return asyncio.get_running_loop().create_future()
 
-    async def wait_notice(self, notice: asyncio.Future[bool | None], timeout_s: float | None) -> bool:
+    async def wait_for(self, notice: asyncio.Future[bool | None], timeout_s: float | None) -> bool:
         if timeout_s is None:
             await notice
             return True
@@ -79,7 +79,7 @@ class AsyncioPort:
         finally:
             timer.cancel()
 
-    def publish(self, notice: asyncio.Future[bool | None]) -> None:
+    def wake(self, notice: asyncio.Future[bool | None]) -> None:
         loop = notice.get_loop()
         if loop is _running():
             _come(notice)
@@ -101,14 +101,14 @@ class AsyncioPort:
     def is_running(self, job: asyncio.Task[None]) -> bool:
         return not job.done() and not job.get_loop().is_closed()
 
-    def later(self, seconds: float, action: Callable[[], None]) -> None:
+    def call_later(self, seconds: float, action: Callable[[], None]) -> None:
         if (loop := _running()) is not None:  # otherwise nothing can be kept up any more
             loop.call_later(seconds, action)
 
     async def join(self, job: asyncio.Task[None], timeout_s: float) -> None:
         await asyncio.wait([job], timeout=max(timeout_s, 0.0))
 
-    def finish(self, work: Coroutine[Any, Any, Any]) -> None:
+    def run_to_end(self, work: Coroutine[Any, Any, Any]) -> None:
         if _running() is None:  # as for `spawn`
             work.close()
             return
@@ -116,7 +116,7 @@ class AsyncioPort:
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
 
-    async def settle(self, timeout_s: float = SETTLE_S) -> None:
+    async def drain(self, timeout_s: float = DRAIN_S) -> None:
         end = self.now() + timeout_s
         while self._unfinished and (left_s := end - self.now()) > 0:
             await asyncio.wait(list(self._unfinished), timeout=left_s)

@@ -11,14 +11,14 @@ from typing import Any, Protocol, TypeAlias
 Reply: TypeAlias = Any  # what a server answers: int, bytes, None, or a list of these
 PackedCall: TypeAlias = Callable[[bytes, float], Awaitable[Reply]]  # the bytes, timeout in seconds
 
-SETTLE_S = 10.0  # how long to wait for what was begun, unless somebody says otherwise
+DRAIN_S = 10.0  # how long to wait for what was begun, unless somebody says otherwise
 
 
-class Notice(Protocol):
+class Wakeup(Protocol):
     """A one-shot wake-up made by `Port.notice`. It carries no right: whoever wakes looks again."""
 
 
-class Port(Protocol):
+class Runtime(Protocol):
     """Everything the core may ask of its surroundings, apart from servers."""
 
     def now(self) -> float:
@@ -33,7 +33,7 @@ class Port(Protocol):
         """The first half of those ids; another one in the child after a fork."""
         ...
 
-    def me(self) -> object:
+    def caller(self) -> object:
         """Who is calling: the current task, or the current thread."""
         ...
 
@@ -45,15 +45,15 @@ class Port(Protocol):
         """Cancel the task; False where that cannot be done (threads)."""
         ...
 
-    def notice(self) -> Notice:
+    def new_wakeup(self) -> Wakeup:
         """A fresh wake-up for one waiter."""
         ...
 
-    async def wait_notice(self, notice: Any, timeout_s: float | None) -> bool:
+    async def wait_for(self, notice: Any, timeout_s: float | None) -> bool:
         """Wait until `publish(notice)`, at most `timeout_s` seconds (None: no limit). True when it was published."""
         ...
 
-    def publish(self, notice: Any) -> None:
+    def wake(self, notice: Any) -> None:
         """Wake the waiter of this notice; harmless when it has gone. Safe from any thread."""
         ...
 
@@ -69,7 +69,7 @@ class Port(Protocol):
         """Whether what `spawn` gave is still under way."""
         ...
 
-    def later(self, seconds: float, action: Callable[[], None]) -> None:
+    def call_later(self, seconds: float, action: Callable[[], None]) -> None:
         """Call `action` after a while, if the surroundings still exist by then."""
         ...
 
@@ -77,17 +77,17 @@ class Port(Protocol):
         """Wait until background work has ended, at most that long."""
         ...
 
-    def finish(self, work: Coroutine[Any, Any, Any]) -> None:
+    def run_to_end(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run this to its end although the caller is being cancelled. It takes a fraction of a second at most: a
         thread waits for it.
         """
         ...
 
-    async def settle(self, timeout_s: float = SETTLE_S) -> None:
+    async def drain(self, timeout_s: float = DRAIN_S) -> None:
         """Wait for everything given to `finish`, at most that long."""
         ...
 
-    def here(self) -> None:
+    def enter_loop(self) -> None:
         """Say that a call comes from where the caller is.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from stockade.locks.engine.identity import new_id, process_id
 from stockade.locks.events import log
-from stockade.locks.runtime.runtime import SETTLE_S
+from stockade.locks.runtime.runtime import DRAIN_S
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("the lock core awaited something that is not a blocking port")
 
 
-class BlockingNotice:
+class SyncWakeup:
     """A lock that is held until the notice comes; waiting is trying to take it."""
 
     __slots__ = ("_came", "_gate")
@@ -56,14 +56,14 @@ class BlockingNotice:
                 self._gate.release()
 
 
-class BlockingPort:
+class SyncRuntime:
     """Locks, threads and time.sleep."""
 
     now = staticmethod(time.monotonic)
     new_id = staticmethod(new_id)
     process = staticmethod(process_id)
 
-    def me(self) -> object:
+    def caller(self) -> object:
         return threading.current_thread()
 
     def is_alive(self, me: object) -> bool:
@@ -72,13 +72,13 @@ class BlockingPort:
     def interrupt(self, me: object) -> bool:
         return False  # a thread cannot be cancelled: `check()` and the end of the block tell
 
-    def notice(self) -> BlockingNotice:
-        return BlockingNotice()
+    def new_wakeup(self) -> SyncWakeup:
+        return SyncWakeup()
 
-    async def wait_notice(self, notice: BlockingNotice, timeout_s: float | None) -> bool:
+    async def wait_for(self, notice: SyncWakeup, timeout_s: float | None) -> bool:
         return notice.wait(timeout_s)
 
-    def publish(self, notice: BlockingNotice) -> None:
+    def wake(self, notice: SyncWakeup) -> None:
         notice.set()
 
     async def sleep(self, seconds: float) -> None:
@@ -97,17 +97,17 @@ class BlockingPort:
     def is_running(self, job: threading.Thread) -> bool:
         return job.is_alive()
 
-    def later(self, seconds: float, action: Callable[[], None]) -> None:
+    def call_later(self, seconds: float, action: Callable[[], None]) -> None:
         action()
 
     async def join(self, job: threading.Thread, timeout_s: float) -> None:
         job.join(max(timeout_s, 0.0))
 
-    def finish(self, work: Coroutine[Any, Any, Any]) -> None:
+    def run_to_end(self, work: Coroutine[Any, Any, Any]) -> None:
         run(work)  # inline: at exit a thread of its own might not get to run
 
-    async def settle(self, timeout_s: float = SETTLE_S) -> None:
+    async def drain(self, timeout_s: float = DRAIN_S) -> None:
         return None
 
-    def here(self) -> None:
+    def enter_loop(self) -> None:
         return None

@@ -12,8 +12,8 @@ from typing import Any
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.redis.key_names import names_of
 from stockade.locks.redis.script import script
-from stockade.locks.redis.transport.transport import Gap, Heard
-from stockade.locks.testing.simulator import SimPort
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
+from stockade.locks.testing.simulator import SimRuntime
 
 
 @dataclass
@@ -159,9 +159,9 @@ class SimNetwork:
 class SimTransport:
     """The connection of one simulated process: calls keep their order as long as none is lost."""
 
-    def __init__(self, port: SimPort, network: SimNetwork) -> None:
-        self._port = port
-        self._sim = port.sim
+    def __init__(self, runtime: SimRuntime, network: SimNetwork) -> None:
+        self._runtime = runtime
+        self._sim = runtime.sim
         self._network = network
         self._arrives = 0.0
         self._hear: tuple[str, Callable[[bytes], None]] | None = None
@@ -172,7 +172,9 @@ class SimTransport:
         words = [str(part) for part in parts]
         count = int(words[2])
         keys, args = words[3 : 3 + count], words[3 + count :]
-        return await self._port.external(lambda done, fail: self._send((words[1], keys, args), timeout_s, done, fail))
+        return await self._runtime.external(
+            lambda done, fail: self._send((words[1], keys, args), timeout_s, done, fail)
+        )
 
     def _send(
         self,
@@ -198,16 +200,16 @@ class SimTransport:
             sim.after(self._arrives - sim.now, arrive)
         sim.after(timeout_s, lambda: fail(LockUnavailable("no answer in time")))
 
-    async def listen(self, channel: str, heard: Heard, gap: Gap, timeout_s: float) -> None:
+    async def listen(self, channel: str, on_message: OnMessage, on_reconnect: OnReconnect, timeout_s: float) -> None:
         def hear(message: bytes) -> None:
             sim, weather = self._sim, self._network.weather
             if sim.rng.random() >= weather.lose_notice:
                 delay_s = sim.rng.uniform(0.1, 1.0) * weather.latency_s
-                sim.after(delay_s, lambda: heard(message), self._port.home)
+                sim.after(delay_s, lambda: on_message(message), self._runtime.home)
 
         self._hear = (channel, hear)
         self._network.server.listeners[channel] = hear
-        await self._port.sleep(self._network.weather.latency_s)
+        await self._runtime.sleep(self._network.weather.latency_s)
 
     async def distrust(self) -> None:
         return None

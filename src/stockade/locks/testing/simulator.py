@@ -1,7 +1,7 @@
 """The port in a simulated world: a virtual clock, an order of events drawn from a seed, pauses and cancellations.
 
 The very coroutines that run in production run here, so a history that breaks is a bug of theirs and its seed replays
-it. The idea is FoundationDB's and TigerBeetle's. Useful for testing code that uses locks: hand a `SimPort` to a
+it. The idea is FoundationDB's and TigerBeetle's. Useful for testing code that uses locks: hand a `SimRuntime` to a
 backend and to a `Keeper`. Neighbours: `port.py` (what it promises), `simredis.py` (a server for this world).
 """
 
@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
-from stockade.locks.runtime.runtime import SETTLE_S
+from stockade.locks.runtime.runtime import DRAIN_S
 
 
 class Cancelled(BaseException):
@@ -140,7 +140,7 @@ class Sim:
         self.now = max(self.now, until)
 
 
-class SimNotice:
+class SimWakeup:
     """A wake-up of the simulation."""
 
     __slots__ = ("came", "waiter")
@@ -150,7 +150,7 @@ class SimNotice:
         self.waiter: tuple[SimTask, int] | None = None
 
 
-class SimPort:
+class SimRuntime:
     """The port of one simulated process."""
 
     def __init__(self, sim: Sim, process: SimProcess) -> None:
@@ -172,7 +172,7 @@ class SimPort:
         """The process whose port this is."""
         return self._home
 
-    def me(self) -> object:
+    def caller(self) -> object:
         return self.sim.current
 
     def is_alive(self, me: object) -> bool:
@@ -181,10 +181,10 @@ class SimPort:
     def interrupt(self, me: object) -> bool:
         return isinstance(me, SimTask) and me.cancel()
 
-    def notice(self) -> SimNotice:
-        return SimNotice()
+    def new_wakeup(self) -> SimWakeup:
+        return SimWakeup()
 
-    async def wait_notice(self, notice: SimNotice, timeout_s: float | None) -> bool:
+    async def wait_for(self, notice: SimWakeup, timeout_s: float | None) -> bool:
         if notice.came:
             return True
 
@@ -196,7 +196,7 @@ class SimPort:
 
         return bool(await _Trap(arrange))
 
-    def publish(self, notice: SimNotice) -> None:
+    def wake(self, notice: SimWakeup) -> None:
         if notice.came:
             return
         notice.came = True
@@ -229,26 +229,26 @@ class SimPort:
     def is_running(self, job: SimTask) -> bool:
         return not job.done
 
-    def later(self, seconds: float, action: Callable[[], None]) -> None:
+    def call_later(self, seconds: float, action: Callable[[], None]) -> None:
         self.sim.after(seconds, action, self._home)
 
-    def here(self) -> None:
+    def enter_loop(self) -> None:
         return None
 
     async def join(self, job: SimTask, timeout_s: float) -> None:
         if not job.done:
-            notice = self.notice()
-            job.watchers.append(lambda: self.publish(notice))
-            await self.wait_notice(notice, timeout_s)
+            notice = self.new_wakeup()
+            job.watchers.append(lambda: self.wake(notice))
+            await self.wait_for(notice, timeout_s)
 
-    def finish(self, work: Coroutine[Any, Any, Any]) -> None:
+    def run_to_end(self, work: Coroutine[Any, Any, Any]) -> None:
         self._unfinished += 1
         self.sim.start(self._home, work).watchers.append(self._finished)
 
     def _finished(self) -> None:
         self._unfinished -= 1
 
-    async def settle(self, timeout_s: float = SETTLE_S) -> None:
+    async def drain(self, timeout_s: float = DRAIN_S) -> None:
         end = self.now() + timeout_s
         while self._unfinished and self.now() < end:
             await self.sleep(0.01)

@@ -20,7 +20,8 @@ from sqlalchemy import (
 from stockade.shop.audit.rule import Scope, Violation
 from stockade.shop.audit.together import one, together
 from stockade.shop.model import constants
-from stockade.store.schema.tables import ledger, order_lines, orders
+from stockade.shop.model.tables import order_lines, orders
+from stockade.store.schema.tables import ledger
 
 MOVES = (constants.RESERVE, constants.DEDUCT, constants.RELEASE, constants.RESTORE)
 FIRST = case((orders.c.pay == constants.POINTS, constants.PAID), else_=constants.RESERVED)

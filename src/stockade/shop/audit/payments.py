@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Select, and_, case, func, or_, select
 from stockade.shop.audit.rule import Scope, Violation
 from stockade.shop.audit.together import one, together
 from stockade.shop.model import constants
-from stockade.store.schema.tables import ledger, orders, payments
+from stockade.shop.model.tables import orders, payments
+from stockade.store.schema.tables import ledger
 
 NONE = "none"
 

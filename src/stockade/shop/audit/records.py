@@ -25,9 +25,10 @@ from sqlalchemy import (
 from stockade.shop.audit.rule import Scope, Violation
 from stockade.shop.audit.together import one, summed, together
 from stockade.shop.model import constants
+from stockade.shop.model.tables import orders, payments
 from stockade.shop.queries.recorded import refused, refused_order
 from stockade.store.outbox import PURGED
-from stockade.store.schema.tables import ledger, marks, orders, outbox, payments, requests
+from stockade.store.schema.tables import ledger, marks, outbox, requests
 
 _NEVER = 2**63 - 1
 

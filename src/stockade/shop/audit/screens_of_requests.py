@@ -9,8 +9,9 @@ from stockade.shop.audit.orders import MOVES
 from stockade.shop.audit.screen import Screen, flags
 from stockade.shop.audit.together import one, summed, together
 from stockade.shop.model import constants
+from stockade.shop.model.tables import orders, payments
 from stockade.shop.queries.recorded import refused, refused_order
-from stockade.store.schema.tables import ledger, orders, outbox, payments, requests
+from stockade.store.schema.tables import ledger, outbox, requests
 
 # Each kind of event by a number: the sum is one of them only where there is one event, as two come to 2,000 and more.
 _ALONE = 1000

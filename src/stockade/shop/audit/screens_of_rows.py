@@ -25,9 +25,10 @@ from stockade.shop.audit.screen import Screen, flags
 from stockade.shop.audit.together import one, summed, together
 from stockade.shop.model import constants
 from stockade.shop.model.resources import ORDER
-from stockade.store.schema.tables import ledger, order_lines
-from stockade.store.schema.tables import orders as orders_
-from stockade.store.schema.tables import payments as payments_
+from stockade.shop.model.tables import order_lines
+from stockade.shop.model.tables import orders as orders_
+from stockade.shop.model.tables import payments as payments_
+from stockade.store.schema.tables import ledger
 
 _COUNTED = tuple(resource.kind for resource in COUNTED)
 _ENTRIES, _ROW = 1, 10  # in `there`: the ledger knows the row, and it is there

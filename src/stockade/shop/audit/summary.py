@@ -4,7 +4,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from stockade.shop.model import constants
-from stockade.store.schema.tables import order_lines, orders, point_accounts, skus
+from stockade.shop.model.tables import order_lines, orders, point_accounts, skus
 
 
 class Summary(msgspec.Struct, frozen=True):

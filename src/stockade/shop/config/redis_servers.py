@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from stockade.locks.redis.transport.address import Address
 from stockade.shop.config.settings import BadSetting, Settings
-from stockade.strategies.lock_based import Locked
+from stockade.strategies.lock_based import LockBased
 
 _BETWEEN = re.compile(r",\s*(?=[a-z]+://)")
 
@@ -42,7 +42,7 @@ def check_redis(settings: Settings) -> None:
         raise BadSetting(f"{settings.named('redis')} {text}")
 
 
-def check_quorum(settings: Settings, strategies: Sequence[type[Locked]]) -> None:
+def check_quorum(settings: Settings, strategies: Sequence[type[LockBased]]) -> None:
     """Refuse a number of servers that the strategies cannot hold their locks on.
 
     Args:

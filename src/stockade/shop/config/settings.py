@@ -65,6 +65,11 @@ class Settings:
     stamp: str = _setting("version", "What the optimistic strategy compares.", choices=("version", "timestamp"))
     queue_size: int = _setting(10_000, "Commands the sequencer holds before it answers 429.", low=1, high=1_000_000)
     max_batch: int = _setting(256, "Most commands that the sequencer puts into one transaction.", low=1, high=10_000)
+    single_statement: str = _setting(
+        "yes",
+        "Whether PostgreSQL may carry out a batch as one statement, for speed (docs/single-statement.md).",
+        choices=("yes", "no"),
+    )
     redis: str = _setting(
         "redis://127.0.0.1:6379/0", "Redis servers that hold locks: URLs separated by commas; several for a quorum."
     )

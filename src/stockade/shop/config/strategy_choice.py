@@ -9,7 +9,7 @@ from stockade.shop.config.settings import BadSetting, Settings
 from stockade.store.engine.url import read_url
 from stockade.strategies import registry
 from stockade.strategies.kafka import Kafka
-from stockade.strategies.lock_based import Locked
+from stockade.strategies.lock_based import LockBased
 
 RESOURCES = ("stock", "points")
 
@@ -56,7 +56,7 @@ def check_servers(settings: Settings) -> None:
         raise BadSetting(f"{settings.named('database')}: {error}") from None
     chosen = [registry.find(chosen_strategy(settings, resource)) for resource in RESOURCES]
     check_redis(settings)
-    check_quorum(settings, [each for each in chosen if issubclass(each, Locked)])
+    check_quorum(settings, [each for each in chosen if issubclass(each, LockBased)])
     if not settings.kafka_bootstrap and Kafka in chosen:
         raise BadSetting(f"the strategy kafka: {settings.named('kafka_bootstrap')} must name the brokers")
     if not settings.kafka_bootstrap and settings.events == "kafka":
@@ -70,7 +70,7 @@ def overselling(settings: Settings) -> str:
         if registry.guarantees(name).may_oversell:
             chosen = settings.saying(**{f"strategy_{resource}": name})
             return f"{chosen} is a negative control: it sells units more than once"
-        if settings.lock_guard == "none" and issubclass(registry.find(name), Locked):
+        if settings.lock_guard == "none" and issubclass(registry.find(name), LockBased):
             why = "after a pause or a failover a lock alone sells units more than once"
             chosen = settings.saying(**{f"strategy_{resource}": name})
             return f"{settings.saying(lock_guard='none')} with {chosen}: {why}"

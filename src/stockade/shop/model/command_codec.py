@@ -1,34 +1,21 @@
 """Commands as bytes, for the log: MessagePack, by name, with a version.
 
-A message is [version, name, [field, …], reply-to, ticket]; the last two, the service instance that waits and its number
-for the caller, may be missing. New fields go to the end of a command and have a default; then old messages are still
-read. Anything else is a new version here. Neighbours: the strategy `kafka` encodes, `worker` decodes.
+A message is [version, name, [field, …], reply-to, correlation id]. The last two, the service instance of the caller
+and its number for the caller, may be missing. New fields go to the end of a command and have a default; then old
+messages are still read. Anything else is a new version here. Neighbours: `shop.bootstrap` hands the codec to `kafka`.
 """
 
 from dataclasses import MISSING, fields
 from operator import attrgetter
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 
 from stockade.core import Command
+from stockade.kafka.message import BadMessage, CommandCodec, CommandMessage
 from stockade.shop import commands
 
 VERSION = 1
-
-
-class Sent(NamedTuple):
-    """A command as read, and who waits for its outcome.
-
-    Attributes:
-        command: what to do.
-        reply_to: the service instance; empty: nobody waits.
-        ticket: by which it knows its caller.
-    """
-
-    command: Command
-    reply_to: bytes
-    ticket: int
 
 
 class _Message(msgspec.Struct, array_like=True):
@@ -36,11 +23,7 @@ class _Message(msgspec.Struct, array_like=True):
     name: str
     content: msgspec.Raw
     reply_to: bytes = b""
-    ticket: int = 0
-
-
-class BadMessage(ValueError):
-    """These bytes are no command of this version; the message says why."""
+    correlation_id: int = 0
 
 
 class _Form:
@@ -70,17 +53,17 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Message).decode
 
 
-def encode_command(command: Command, reply_to: bytes = b"", ticket: int = 0) -> bytes:
-    """The bytes of a command; see `stockade.kafka.options.Encode`.
+def encode_command(command: Command, reply_to: bytes = b"", correlation_id: int = 0) -> bytes:
+    """The bytes of a command; see `stockade.kafka.message.Encode`.
 
     Raises:
         KeyError: it is not one of the shop's.
         OverflowError: a number of more than 64 bits, which `problem` refuses.
     """
-    return _encode((VERSION, command.name, _FORMS[command.name].values(command), reply_to, ticket))
+    return _encode((VERSION, command.name, _FORMS[command.name].values(command), reply_to, correlation_id))
 
 
-def decode_command(message: bytes) -> Sent:
+def decode_command(message: bytes) -> CommandMessage:
     """The command in these bytes.
 
     Raises:
@@ -98,4 +81,7 @@ def decode_command(message: bytes) -> Sent:
         command = _FORMS[found.name].read(found.content)
     except (msgspec.DecodeError, msgspec.ValidationError, ValueError, TypeError) as error:
         raise BadMessage(f"{found.name}: {error}") from error
-    return Sent(command, found.reply_to, found.ticket)
+    return CommandMessage(command, found.reply_to, found.correlation_id)
+
+
+COMMAND_CODEC = CommandCodec(encode_command, decode_command)

@@ -1,9 +1,8 @@
-"""Pairs the shop's states with the store's tables."""
+"""Pairs the shop's states with the shop's tables."""
 
 from stockade.core import Event, JsonValue, Row
-from stockade.shop.model import constants
+from stockade.shop.model import constants, tables
 from stockade.shop.model.states import LineState, OrderState, PaymentState, PointsState, StockState
-from stockade.store.schema import tables
 from stockade.store.schema.resource import Resource
 
 

@@ -3,8 +3,8 @@
 import msgspec
 from sqlalchemy import Connection, select
 
+from stockade.shop.model.tables import cart_items, skus
 from stockade.shop.queries.page import Page, check_limit, decode_cursor, page
-from stockade.store.schema.tables import cart_items, skus
 
 _SCOPE = "cart"
 _ITEMS = (

@@ -5,9 +5,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, select
 
 from stockade.shop.model import constants
+from stockade.shop.model.tables import orders
 from stockade.shop.queries.page import after
 from stockade.store.index_order import in_index_order
-from stockade.store.schema.tables import orders
 
 
 class Due(NamedTuple):

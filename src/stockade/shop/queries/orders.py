@@ -13,10 +13,11 @@ from sqlalchemy import Connection, bindparam, select
 
 from stockade.core import JsonValue, Rejected
 from stockade.shop.model import constants
+from stockade.shop.model.tables import order_lines
+from stockade.shop.model.tables import orders as order_table
 from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.page import Page, after, check_limit, decode_cursor, page
-from stockade.store.schema.tables import ledger, order_lines, requests
-from stockade.store.schema.tables import orders as order_table
+from stockade.store.schema.tables import ledger, requests
 from stockade.store.transaction.codec import decode_outcome
 
 _SCOPE = "orders"

@@ -4,8 +4,8 @@ import msgspec
 from sqlalchemy import Connection, bindparam, select
 
 from stockade.shop.model import constants
+from stockade.shop.model.tables import payments as payment_table
 from stockade.shop.queries.orders import Step, history
-from stockade.store.schema.tables import payments as payment_table
 
 _ONE = select(payment_table).where(payment_table.c.id == bindparam("id"))
 

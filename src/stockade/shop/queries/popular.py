@@ -4,9 +4,9 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from stockade.shop.model import constants
+from stockade.shop.model.tables import order_lines, orders, products
 from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.page import BadQuery
-from stockade.store.schema.tables import order_lines, orders, products
 
 MAX_DAYS = 30
 MAX_POPULAR = 100

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func,
 
 from stockade.core.case_folding import folded
 from stockade.shop.model.limits import is_text
+from stockade.shop.model.tables import products as product_table
+from stockade.shop.model.tables import skus as sku_table
 from stockade.shop.queries.page import BadQuery, Page, after, check_limit, decode_cursor, page
-from stockade.store.schema.tables import products as product_table
-from stockade.store.schema.tables import skus as sku_table
 
 MAX_SEARCH = 200  # characters
 

@@ -1,17 +1,17 @@
 """Events into a Kafka topic, in the binary form of CloudEvents 1.0 (attributes as headers, the body as it is).
 
-An event is confirmed when all in-sync replicas have it. The writer never gives a message up by itself, so what has
-arrived of a partition is always a prefix of what was sent: a relay that runs out of patience throws the writer away and
-sends again, and per key the first deliveries stay in order. Neighbours: `relay` calls, `kafka_writer` speaks.
+An event is confirmed when all in-sync replicas have it. The producer never gives a message up by itself, so the
+messages that have arrived are always a prefix of those that were sent to a partition. After a timeout the relay
+discards the producer and sends again; per key the first deliveries stay in order. Neighbours: `relay` calls this.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 
 from stockade.core import Busy
-from stockade.kafka.producer import NotSent, Refusal, Writer
+from stockade.kafka.admin import Admin
+from stockade.kafka.producer import MessageRefused, Producer
 from stockade.kafka.security import Brokers
-from stockade.kafka.topics import Topics
 from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.relay.sinks import CONFIRMED, HELD, Receipt, SinkDown
 from stockade.store.outbox import Posted
@@ -44,11 +44,11 @@ class KafkaSink:
         self._brokers, self._topic, self._source = brokers, topic, source.encode()
         self._partitions, self._replication = partitions, replication
         self._wait_s = wait_s
-        self._writer: Writer | None = None
+        self._producer: Producer | None = None
 
     async def publish(self, events: Sequence[Posted]) -> Sequence[Receipt]:
         """See `Sink.publish`."""
-        writer = await self._open()
+        producer = await self._open()
         batch = _Batch(len(events))
         held: set[str] = set()
         for n, event in enumerate(events):
@@ -56,10 +56,14 @@ class KafkaSink:
                 batch.settle(n, HELD)
                 continue
             try:
-                writer.send(
-                    self._topic, event.body, key=event.key.encode(), headers=self._headers(event), done=batch.hears(n)
+                producer.send(
+                    self._topic,
+                    event.body,
+                    key=event.key.encode(),
+                    headers=self._headers(event),
+                    on_delivery=batch.hears(n),
                 )
-            except NotSent as error:
+            except MessageRefused as error:
                 held.add(event.key)
                 batch.settle(n, Receipt(False, str(error)))
             except Busy:  # the client's own queue is full: the rest waits for the next round
@@ -82,21 +86,21 @@ class KafkaSink:
             "content-type": b"application/json",
         }
 
-    async def _open(self) -> Writer:
-        if self._writer is None:
+    async def _open(self) -> Producer:
+        if self._producer is None:
             try:
-                topics = Topics(self._brokers)
-                await asyncio.to_thread(topics.ensure, self._topic, self._partitions, self._replication, EVENTS)
+                admin = Admin(self._brokers)
+                await asyncio.to_thread(admin.create_topic, self._topic, self._partitions, self._replication, EVENTS)
             except Busy as error:
                 raise SinkDown(str(error)) from error
-            self._writer = Writer(self._brokers, give_up_s=None)
-        return self._writer
+            self._producer = Producer(self._brokers, delivery_timeout_s=None)
+        return self._producer
 
     async def close(self) -> None:
         """Throw away what is not confirmed; it is still in the outbox."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            await asyncio.to_thread(writer.close, 0)
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await asyncio.to_thread(producer.close, 0)
 
 
 class _Batch:
@@ -133,6 +137,6 @@ class _Hears:
         self._batch, self._n = batch, n
 
     def __call__(self, error: Exception | None) -> None:
-        refused = isinstance(error, Refusal)
+        refused = isinstance(error, MessageRefused)
         answer = CONFIRMED if error is None else Receipt(False, str(error)) if refused else error
         self._batch.settle(self._n, answer)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from stockade.shop.relay.sinks import Receipt, Sink, SinkDown
 from stockade.store.outbox import Claim, Outbox, Posted, Refused, Settlement
-from stockade.store.transaction.decide import OUTBOX_PARTS
+from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
 Counts = dict[str, int]
 
@@ -124,7 +124,7 @@ class Relay:
                     empty = 0
                     continue
                 empty += 1
-                if counts is not None and empty <= OUTBOX_PARTS:
+                if counts is not None and empty <= OUTBOX_PARTITIONS:
                     continue  # all events of this part wait for another try; the other parts may have some that do not
                 pause_s = self._policy.idle_s
             except Exception as error:  # noqa: BLE001 - told to `report`; the next round finds everything as it was

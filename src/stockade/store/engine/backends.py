@@ -24,7 +24,7 @@ class CommitLost(Exception):
 
 
 @dataclass(slots=True)
-class Run:
+class TransactionRun:
     """How to run one transaction, and how far it came.
 
     Attributes:
@@ -32,14 +32,14 @@ class Run:
         isolation: isolation level or None.
         advisory: advisory locks to hold.
         committing: the commit, or the statement that is one, was sent; what is given up before has changed nothing.
-        alone: each statement of the body is a transaction of its own (on SQLite all of them are one).
+        autocommit: each statement of the body is a transaction of its own (on SQLite all of them are one).
     """
 
     deadline: float
     isolation: str | None
     advisory: tuple[str, ...]
     committing: bool = False
-    alone: bool = False
+    autocommit: bool = False
 
     @property
     def left_s(self) -> float:
@@ -47,7 +47,7 @@ class Run:
         return max(0.001, self.deadline - time.monotonic())
 
 
-class Backend(Protocol):
+class DatabaseBackend(Protocol):
     """Runs synchronous bodies on connections."""
 
     dialect: Dialect
@@ -56,14 +56,16 @@ class Backend(Protocol):
     async def read(self, body: Callable[[Connection], T], limit_s: float) -> T:
         """Run a body that only reads; the server ends each statement after this time, in seconds."""
 
-    async def write(self, body: Callable[[Connection], T], run: Run) -> T: ...
+    async def write(self, body: Callable[[Connection], T], run: TransactionRun) -> T: ...
     def lost(self) -> None:
-        """The server does not answer: use no connection again that was made until now."""
+        """The server does not answer: no connection that exists now is used again."""
 
     async def close(self) -> None: ...
 
 
-def run_in_transaction(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: Run) -> T:
+def run_in_transaction(
+    connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: TransactionRun
+) -> T:
     """Prepare the session, begin, body, commit; a broken commit is told apart from a break before it."""
     dialect.before_begin(connection, run.left_s)
     with dialect.holding(connection, run.advisory, run.left_s):
@@ -85,7 +87,7 @@ def run_in_transaction(connection: Connection, dialect: Dialect, body: Callable[
     return result
 
 
-def run_alone(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: Run) -> T:
+def run_autocommit(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: TransactionRun) -> T:
     """Body, without a transaction around it; a break while it writes is told apart from one before."""
     dialect.before_begin(connection, run.left_s)
     try:
@@ -138,7 +140,7 @@ class AsyncBackend:
         self.readers = reader_count
         self._writers, self._readers = writers, readers
         self._write = writers.engine
-        self._alone = writers.engine.execution_options(isolation_level="AUTOCOMMIT")  # the same connections
+        self._autocommit = writers.engine.execution_options(isolation_level="AUTOCOMMIT")  # the same connections
         self._read = readers.engine
 
     async def read(self, body: Callable[[Connection], T], limit_s: float) -> T:
@@ -149,11 +151,11 @@ class AsyncBackend:
             self._learn(error)
             raise
 
-    async def write(self, body: Callable[[Connection], T], run: Run) -> T:
+    async def write(self, body: Callable[[Connection], T], run: TransactionRun) -> T:
         def work() -> T:
-            if run.alone:
-                with self._alone.sync_engine.connect() as connection:
-                    return run_alone(connection, self.dialect, body, run)
+            if run.autocommit:
+                with self._autocommit.sync_engine.connect() as connection:
+                    return run_autocommit(connection, self.dialect, body, run)
             with self._write.sync_engine.connect() as connection:
                 if run.isolation is not None:
                     _isolate(connection, run.isolation)
@@ -166,7 +168,7 @@ class AsyncBackend:
             raise
 
     def _learn(self, error: Exception) -> None:
-        """A connection that was there and is lost; that none can be made says nothing about those that are."""
+        """Notice a lost connection; a new one that cannot be made says nothing about those that exist."""
         if not isinstance(error, ConnectFailed) and classify(error) is Failure.LOST:
             self.lost()
 
@@ -201,16 +203,16 @@ class ThreadBackend:
             with self._reader.connect() as connection, self.dialect.reading(connection, left_s):
                 return body(connection)
 
-        return await hop(self._read_thread, work)
+        return await run_in_thread(self._read_thread, work)
 
-    async def write(self, body: Callable[[Connection], T], run: Run) -> T:
+    async def write(self, body: Callable[[Connection], T], run: TransactionRun) -> T:
         def work() -> T:
             if run.deadline <= time.monotonic():  # its turn in the thread came too late
                 raise Busy("no turn at the database before the deadline")
             with self._writer.connect() as connection:
                 return run_in_transaction(connection, self.dialect, body, run)
 
-        return await hop(self._write_thread, work)
+        return await run_in_thread(self._write_thread, work)
 
     def lost(self) -> None:
         return None  # a file has no connections to lose
@@ -218,13 +220,13 @@ class ThreadBackend:
     async def close(self) -> None:
         for engine, thread in ((self._writer, self._write_thread), (self._reader, self._read_thread)):
             try:
-                await hop(thread, engine.dispose)
+                await run_in_thread(thread, engine.dispose)
             except RuntimeError:  # the second turn of a shared thread that is already shut down
                 continue
             thread.shutdown(wait=True)
 
 
-async def hop(thread: Executor, work: Callable[[], T]) -> T:
+async def run_in_thread(thread: Executor, work: Callable[[], T]) -> T:
     """Run `work` in a thread. Cancelled before it started, it never runs; once running, its end is awaited first:
     a lock around it must not be released while its transaction is still open."""
     job = thread.submit(contextvars.copy_context().run, work)  # the body knows that it is inside a transaction

@@ -1,8 +1,8 @@
 """Connections: pools that queue fairly, bounded waits, and one way to run a transaction on every database.
 
 A transaction is a plain synchronous function over a SQLAlchemy Connection. Asynchronous drivers run it in a
-greenlet (`run_sync`), SQLite in one hop to its writer thread (`backends`). So the logic above exists once, and a
-whole SQLite transaction costs one thread switch instead of one for each statement.
+greenlet, SQLite in its writer thread (`backends`). So the logic above exists once, and a whole SQLite transaction
+costs one thread switch instead of one for each statement.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from stockade.core import Busy, in_transaction
 from stockade.drivers.failures import AccessRefused, ConnectFailed, Failure, classify, describe
-from stockade.store.engine.backends import Backend, Run
+from stockade.store.engine.backends import DatabaseBackend, TransactionRun
 from stockade.store.engine.dialect import Dialect
 from stockade.store.engine.dialects import open_backend
 from stockade.store.engine.url import read_url
@@ -26,7 +26,7 @@ GRACE_S = 0.8  # how long the server may overrun a deadline before the client gi
 
 
 class Database:
-    """One database: its dialect, its two pools, and a fair gate in front of each. Make it with `open`.
+    """One database: its dialect, its two pools, and a fair queue in front of each. Make it with `open`.
 
     Attributes:
         url: with driver and password.
@@ -35,7 +35,7 @@ class Database:
         waiting: callers queued for a connection now.
     """
 
-    def __init__(self, url: URL, backend: Backend, pool_size: int) -> None:
+    def __init__(self, url: URL, backend: DatabaseBackend, pool_size: int) -> None:
         self.url = url
         self.dialect: Dialect = backend.dialect
         self.pool_size = pool_size
@@ -43,7 +43,7 @@ class Database:
         self._backend = backend
         self._writers = asyncio.Semaphore(pool_size)
         self._readers = asyncio.Semaphore(backend.readers)
-        self._turns = asyncio.Semaphore(pool_size)
+        self._places = asyncio.Semaphore(pool_size)
 
     @classmethod
     async def open(cls, url: str, *, pool_size: int = 8, wait_s: float = 5.0) -> "Database":
@@ -151,23 +151,23 @@ class Database:
             CommitLost: the commit was sent, its reply never came.
             TimeoutError: the server overran the deadline; the transaction may or may not be durable.
         """
-        return await self._write(body, Run(deadline, isolation, tuple(advisory)))
+        return await self._write(body, TransactionRun(deadline, isolation, tuple(advisory)))
 
-    async def alone(self, body: Callable[[Connection, Run], T], *, deadline: float) -> T:
+    async def autocommit(self, body: Callable[[Connection, TransactionRun], T], *, deadline: float) -> T:
         """Run a function each of whose statements is a transaction of its own.
 
         Args:
-            body: a synchronous function over a Connection; it sets `committing` of its Run before it writes.
+            body: a synchronous function over a Connection; it sets `committing` of its run before it writes.
             deadline: on the monotonic clock, in seconds: ends the wait for a connection. The waits for locks are
                 bounded by the connection's own settings.
 
         Raises:
             Busy, CommitLost, TimeoutError: as `transaction`.
         """
-        run = Run(deadline, None, (), alone=True)
+        run = TransactionRun(deadline, None, (), autocommit=True)
         return await self._write(lambda connection: body(connection, run), run)
 
-    async def _write(self, body: Callable[[Connection], T], run: Run) -> T:
+    async def _write(self, body: Callable[[Connection], T], run: TransactionRun) -> T:
         await self._enter(self._writers, run.deadline)
         token = in_transaction.set(True)
         try:
@@ -187,7 +187,7 @@ class Database:
             self._writers.release()
 
     @asynccontextmanager
-    async def turn(self, deadline: float) -> AsyncIterator[None]:
+    async def place(self, deadline: float) -> AsyncIterator[None]:
         """Hold one of `pool_size` places for a read and for the write that depends on it.
 
         Where reads stand apart from writes, nothing else bounds how many decide at once on a row that only one of
@@ -199,23 +199,23 @@ class Database:
         Raises:
             Busy: no place before the deadline (POOL_EXHAUSTED).
         """
-        await self._enter(self._turns, deadline)
+        await self._enter(self._places, deadline)
         try:
             yield
         finally:
-            self._turns.release()
+            self._places.release()
 
-    async def _enter(self, gate: asyncio.Semaphore, deadline: float) -> None:
+    async def _enter(self, queue: asyncio.Semaphore, deadline: float) -> None:
         left_s = deadline - time.monotonic()
         if left_s <= 0:  # here every attempt passes, so here every retry ends
             raise Busy("the deadline was over before a transaction began")
-        if not gate.locked():  # first in, first out: not locked means that nobody waits
-            await gate.acquire()
+        if not queue.locked():  # first in, first out: not locked means that nobody waits
+            await queue.acquire()
             return
         self.waiting += 1
         try:
             async with asyncio.timeout(left_s):
-                await gate.acquire()
+                await queue.acquire()
         except TimeoutError as error:
             text = f"no database connection came free in {left_s:.1f} s (pool of {self.pool_size})"
             raise Busy(text, "POOL_EXHAUSTED") from error

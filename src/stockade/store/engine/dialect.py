@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect as SqlDialect
 
-from stockade.core import GuardKind
+from stockade.core import GuardKind, NotSupported
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import requests
 
@@ -36,20 +36,20 @@ MAX_PREPARED = 1_000  # statements kept compiled; far more than the shapes that 
 class Dialect:
     """The portable form of every statement of the store; subclasses replace what their database does better.
 
-    Statements are built as Core expressions once, compiled once, and then sent as driver SQL: compiling and cache
-    lookups would cost more than the statement itself on the paths that are measured. `ctes` spells the largest itself.
+    Statements are built as Core expressions, compiled once, and then sent as driver SQL: compiling and cache lookups
+    would cost more than the statement itself.
     """
 
     name: ClassVar[str]
-    suspends: ClassVar[bool] = True  # a statement lets the event loop do other work
+    is_async: ClassVar[bool] = True  # a statement lets the event loop do other work
     reads_apart: ClassVar[bool] = False  # optimistic guards load in a transaction of their own (SQLite)
-    gates: ClassVar[bool] = False  # `write_gated`
+    supports_single_statement: ClassVar[bool] = False  # `write_if_unchanged`
     returning: ClassVar[bool] = True  # UPDATE … RETURNING
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset()
 
     def __init__(self, sql: SqlDialect) -> None:
         self.sql = sql
-        self._prepared: dict[Any, Prepared] = {}
+        self._prepared: dict[Any, PreparedStatement] = {}
 
     # -- session -------------------------------------------------------------------------------------------
 
@@ -78,14 +78,16 @@ class Dialect:
 
     # -- statements ----------------------------------------------------------------------------------------
 
-    def prepared(self, shape: Any, build: Any) -> "Prepared":
-        """The compiled statement of this shape; `build()` makes the expression, or spells it, the first time."""
+    def prepared(self, shape: Any, build: Any) -> "PreparedStatement":
+        """The compiled statement of this shape; `build()` makes a Core expression or a CompiledSql the first time."""
         found = self._prepared.get(shape)
         if found is None:
             if len(self._prepared) >= MAX_PREPARED:
                 self._prepared.clear()
             built = build()
-            found = self._prepared[shape] = Prepared(built if isinstance(built, Spelled) else spelled(built, self.sql))
+            found = self._prepared[shape] = PreparedStatement(
+                built if isinstance(built, CompiledSql) else compile_sql(built, self.sql)
+            )
         return found
 
     def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
@@ -127,12 +129,14 @@ class Dialect:
                 connection, rows
             )
 
-    def open_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
-        """Insert rows, skipping those that are there."""
+    def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+        """Insert rows, skipping those that exist."""
         columns = tuple(rows[0])
-        self.prepared(("open", table.name, columns), lambda: self.opening(table, columns)).many(connection, rows)
+        self.prepared(("missing", table.name, columns), lambda: self.insert_ignore(table, columns)).many(
+            connection, rows
+        )
 
-    def opening(self, table: Table, columns: Sequence[str]) -> Insert:
+    def insert_ignore(self, table: Table, columns: Sequence[str]) -> Insert:
         """INSERT that skips a taken key."""
         return insert(table).prefix_with("IGNORE").values({name: bindparam(name) for name in columns})
 
@@ -150,34 +154,28 @@ class Dialect:
 
         self.prepared(("delete", table.name, columns), build).many(connection, rows)
 
-    def update_held(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
-        """Write rows that this transaction already holds: no guard needed, any order."""
-        self.prepared(("held", resource.kind), lambda: update_one(resource)).many(connection, rows)
+    def update_locked(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
+        """Write rows that this transaction has locked: no guard needed, any order."""
+        self.prepared(("locked", resource.kind), lambda: update_one(resource)).many(connection, rows)
 
     def write_all(self, connection: Connection, writes: "Writes") -> None:
-        """Insert, then delete, then write rows that are held; in as few statements as the database can."""
+        """Insert, then delete, then write locked rows; in as few statements as the database can."""
         self.insert_all(connection, writes.inserts)
         for table, rows in writes.deletes.items():
             self.delete_all(connection, table, rows)
         for resource, values in writes.updates.items():
-            self.update_held(connection, resource, values)
+            self.update_locked(connection, resource, values)
 
-    def write_gated(self, connection: Connection, gate: "Gate", writes: "Writes") -> bool | None:
-        """As `write_all`, and the gate's row, if that is as assumed once it is locked; else False, and nothing is
-        written. None: there is no one statement for this batch."""
-        return None
-
-    def may_write_at_once(self, left_s: float) -> bool:
-        """Whether there is one statement for a whole batch, and its waits for locks are bounded well enough when this
-        time is left, in seconds."""
+    def bounds_waits_within(self, left_s: float) -> bool:
+        """Whether the session's own settings end a wait for a lock within this time, in seconds."""
         return False
 
-    def write_at_once(self, connection: Connection, assumed: Sequence["Assumed"], writes: "Writes") -> bool:
-        """Lock rows in this order, and if all are as assumed write everything; else False, and nothing is written.
+    def write_if_unchanged(self, connection: Connection, expected: Sequence["ExpectedRows"], writes: "Writes") -> bool:
+        """Lock rows in this order and, if all are as expected, write everything; else False, and nothing is written.
 
-        One statement, and so a transaction of its own where none is open.
+        One statement, and so a transaction of its own where none is open; only where `supports_single_statement`.
         """
-        return False
+        raise NotSupported(f"{self.name} has no single statement for a batch")
 
     def update_guarded(self, connection: Connection, resource: Resource, guard: GuardKind, values: Values) -> int:
         """Write one row if its version (or stamp) is still the one loaded; how many rows matched."""
@@ -205,58 +203,44 @@ class Dialect:
 
 
 class Writes(NamedTuple):
-    """Records to insert, parents first, and to delete by table; rows that are held, by resource, to write."""
+    """Records to insert, parents first, and to delete, by table; locked rows to update, by resource."""
 
     inserts: Mapping[Table, Sequence[Values]] = {}
     deletes: Mapping[Table, Sequence[Values]] = {}
     updates: Mapping[Resource, Sequence[Values]] = {}
 
 
-class Assumed(NamedTuple):
-    """Rows of one table on which a batch was decided, and what it makes of them.
+class ExpectedRows(NamedTuple):
+    """Rows of one table on which a batch was decided, and what it changes them to.
 
     Columns whose names end with `_` are the key.
 
     Attributes:
         table: of the rows.
-        rows: the key and the assumed values of each row, in the order in which they are locked.
-        moves: the key and the new values of those that change.
+        rows: the key and the expected values of each row, in the order in which they are locked.
+        changes: the key and the new values of those that change.
     """
 
     table: Table
     rows: Sequence[Values]
-    moves: Sequence[Values]
+    changes: Sequence[Values]
 
 
-class Gate(NamedTuple):
-    """A row to update, by what it is assumed to be.
-
-    Attributes:
-        resource: of the row.
-        values: as for `update_held`.
-        was: column -> value, of all columns that the row was read with.
-    """
-
-    resource: Resource
-    values: Values
-    was: Values
-
-
-class Spelled(NamedTuple):
-    """A statement in the database's own words, and its parameters in order."""
+class CompiledSql(NamedTuple):
+    """The text of a statement in the dialect of its database, and the names of its parameters in order."""
 
     text: str
     names: tuple[str, ...]
 
 
-def spelled(statement: Any, sql: SqlDialect) -> Spelled:
-    """A Core statement, compiled."""
+def compile_sql(statement: Any, sql: SqlDialect) -> CompiledSql:
+    """Compile a Core statement."""
     compiled = statement.compile(dialect=sql)
-    return Spelled(str(compiled), tuple(compiled.positiontup or ()))
+    return CompiledSql(str(compiled), tuple(compiled.positiontup or ()))
 
 
-class Prepared:
-    """A statement compiled once; spoken to the driver's cursor directly.
+class PreparedStatement:
+    """A statement that is compiled once and sent to the driver's cursor directly.
 
     PEP 249 below Core: a statement through Core's Connection costs twice the processor time of the same one through
     the cursor, most of it for result metadata that the callers here know already.
@@ -264,7 +248,7 @@ class Prepared:
 
     __slots__ = ("_sql", "_values")
 
-    def __init__(self, statement: Spelled) -> None:
+    def __init__(self, statement: CompiledSql) -> None:
         self._sql, names = statement
         self._values: Callable[[Values], tuple[Any, ...]] = (
             itemgetter(*names) if len(names) > 1 else lambda values: tuple([values[name] for name in names])
@@ -279,7 +263,7 @@ class Prepared:
             cursor.close()
 
     def count(self, connection: Connection, values: Values) -> int:
-        """Run it and tell how many rows matched."""
+        """Run it; how many rows matched."""
         cursor = self._run(connection, values)
         try:
             return int(cursor.rowcount)

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.engine import URL
 
 from stockade.core import NotSupported
-from stockade.store.engine.backends import Backend
+from stockade.store.engine.backends import DatabaseBackend
 from stockade.store.engine.url import Place
 from stockade.store.mysql.dialect import connect as connect_mysql
 from stockade.store.postgres.dialect import connect as connect_postgres
 from stockade.store.sqlite.dialect import connect as connect_sqlite
 
-Connect = Callable[[Place, int, float], Awaitable[tuple[URL, Backend]]]
+Connect = Callable[[Place, int, float], Awaitable[tuple[URL, DatabaseBackend]]]
 
 # database -> how to connect, and the extra that brings its driver
 DIALECTS: dict[str, tuple[Connect, str]] = {
@@ -22,7 +22,7 @@ DIALECTS: dict[str, tuple[Connect, str]] = {
 }
 
 
-async def open_backend(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
+async def open_backend(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
     """Connect to the database of a URL.
 
     Raises:

@@ -1,10 +1,10 @@
 """All writes of a batch as one compound statement of MariaDB: `BEGIN NOT ATOMIC INSERT …; INSERT …; UPDATE …; END`.
 
-A statement for each table is a round trip for each, while everybody else waits for the hot row: for one order or a few
-dozen, ten of them take longer than their work. The server parses the text anew each time. For larger batches that costs
-more than the round trips, so those are left to the driver's bulk statements.
-Values stand in it as literals that no setting of the server can read in another way: what is not letters, digits and
-`_ : . -` alone is sent in hexadecimal. Neighbour: `mysql` sends it.
+A statement for each table is a round trip for each, while every other batch waits for the hot row. But the server
+parses the text of the compound statement each time, so large batches use the driver's bulk statements instead.
+
+The values are literals that mean the same under every setting of the server: any text but letters, digits and `_ : . -`
+is sent in hexadecimal. Neighbour: `dialect` sends the statement.
 Source: MariaDB Server documentation, "BEGIN END" and "Hexadecimal Literals".
 """
 
@@ -14,11 +14,10 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from stockade.store.engine.dialect import Gate, Values, Writes
+from stockade.store.engine.dialect import Values, Writes
 from stockade.store.schema.resource import Resource
 
 MOST_ROWS = 400  # of all tables, some forty orders: measured with batches of 1 to 100
-SHUT = 50_445  # the row of a gate was another; a number that neither the server nor a plain SIGNAL (1644) uses
 MOST = 900_000  # characters: less than the least `max_allowed_packet` that was ever a default
 
 _plain = re.compile(r"[\w:.-]*\Z", re.ASCII).match
@@ -48,28 +47,21 @@ def literal(value: Any) -> str:
     raise NoLiteral(f"no literal for a {kind.__name__}")
 
 
-def compound(writes: Writes, gate: Gate | None = None) -> str | None:
-    """The statement; None where the driver's own do better, or have to do: many rows, long ones, unusual values.
+def compound(writes: Writes) -> str | None:
+    """The statement; None if the driver's own statements are faster or necessary: many rows, long ones, other types.
 
-    Rows are deleted and updated one by one, by their keys: a list of them could be read, and so locked, in another
-    order. Behind a gate the statement ends with the error SHUT if the row is another.
+    Rows are deleted and updated one by one, by their keys: a list of keys could be read, and so locked, in another
+    order.
     """
     tables = (*writes.inserts.values(), *writes.deletes.values(), *writes.updates.values())
-    if len(tables) + (gate is not None) < 2 or sum(map(len, tables)) > MOST_ROWS:
+    if len(tables) < 2 or sum(map(len, tables)) > MOST_ROWS:
         return None
     try:
-        head = [] if gate is None else [_gate(gate)]
-        statements = [*head, *_inserts(writes.inserts), *_deletes(writes.deletes), *_updates(writes.updates)]
+        statements = [*_inserts(writes.inserts), *_deletes(writes.deletes), *_updates(writes.updates)]
     except NoLiteral:
         return None
     text = f"BEGIN NOT ATOMIC {'; '.join(statements)}; END"
     return text if len(text) <= MOST else None
-
-
-def _gate(gate: Gate) -> str:
-    was = " AND ".join([f"`{name}` <=> {literal(value)}" for name, value in gate.was.items()])
-    (moved,) = _updates({gate.resource: [gate.values]})
-    return f"{moved} AND {was}; IF ROW_COUNT() <> 1 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {SHUT}; END IF"
 
 
 def _inserts(inserts: Mapping[Table, Sequence[Values]]) -> Iterator[str]:
@@ -82,7 +74,7 @@ def _inserts(inserts: Mapping[Table, Sequence[Values]]) -> Iterator[str]:
 
 
 def _column(values: Sequence[Any]) -> list[str]:
-    """A literal for each: a check of all together takes half as long as one of each."""
+    """A literal for each value; checking all together takes half as long as checking each."""
     kinds = set(map(type, values))
     if kinds == {int}:
         return list(map(str, values))

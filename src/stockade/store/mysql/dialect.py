@@ -11,17 +11,16 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, Connection, Integer, Select, Table
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
-from sqlalchemy.exc import DBAPIError
 
 from stockade.core import Busy
 from stockade.drivers.failures import reaching
 from stockade.drivers.mysql import MySQLAddress, abort
 from stockade.store.advisory_names import short
-from stockade.store.engine.backends import AsyncBackend, Backend
-from stockade.store.engine.dialect import Dialect, Gate, Values, Writes
+from stockade.store.engine.backends import AsyncBackend, DatabaseBackend
+from stockade.store.engine.dialect import Dialect, Values, Writes
 from stockade.store.engine.pools import Link, Pool
 from stockade.store.engine.url import Place
-from stockade.store.mysql.compound import SHUT, compound
+from stockade.store.mysql.compound import compound
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.types import MARIADB_COLLATION, MYSQL_COLLATION
 
@@ -31,7 +30,7 @@ PREPARED = 128
 # Whatever the server's is: one that is not strict cuts texts and numbers that do not fit, without an error; others
 # change what a quotation mark or a backslash means.
 SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
-# A text that comes once is not prepared: it would be a round trip more, and the server would keep it parsed.
+# A text that is sent once is not prepared: that would be a further round trip, and the server would keep it parsed.
 AS_TEXT: CoreExecuteOptionsParameter = {"no_parameters": True}
 
 
@@ -84,10 +83,10 @@ class MysqlDialect(Dialect):
             connection.commit()  # ends the implicit transaction: what follows reads what is committed now
             yield
         finally:
-            self._let_go(connection, held)
+            self._release(connection, held)
 
     @staticmethod
-    def _let_go(connection: Connection, held: Sequence[str]) -> None:
+    def _release(connection: Connection, held: Sequence[str]) -> None:
         """Release after commit or rollback; a connection that cannot is thrown away, which releases as well."""
         if not held or connection.invalidated:
             return
@@ -103,10 +102,10 @@ class MysqlDialect(Dialect):
             statement = statement.with_hint(table, "FORCE INDEX (PRIMARY)", name)
         return statement.with_for_update()
 
-    def update_held(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
+    def update_locked(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
         plain = all(_fits(resource.table, name) for name in rows[0])
         if len(rows) < 3 or not plain:  # below three, a statement each is as fast
-            super().update_held(connection, resource, rows)
+            super().update_locked(connection, resource, rows)
             return
         names = tuple(rows[0])
         statement = self._bulk_update(resource, names)
@@ -139,7 +138,6 @@ class MariaDialect(MysqlDialect):
     """MariaDB: another collation, and all writes of a batch as one compound statement."""
 
     name: ClassVar[str] = "mariadb"
-    gates: ClassVar[bool] = True
     collation: ClassVar[str] = MARIADB_COLLATION
 
     @staticmethod
@@ -152,18 +150,6 @@ class MariaDialect(MysqlDialect):
             super().write_all(connection, writes)
         else:
             connection.exec_driver_sql(text, execution_options=AS_TEXT)
-
-    def write_gated(self, connection: Connection, gate: Gate, writes: Writes) -> bool | None:
-        text = compound(writes, gate)
-        if text is None:
-            return None
-        try:
-            connection.exec_driver_sql(text, execution_options=AS_TEXT)
-        except DBAPIError as error:
-            if error.orig is not None and error.orig.args[0] == SHUT:
-                return False
-            raise
-        return True
 
 
 def _pool(url: URL, address: MySQLAddress, size: int, isolation: str) -> Pool:
@@ -180,11 +166,11 @@ def _pool(url: URL, address: MySQLAddress, size: int, isolation: str) -> Pool:
     return Pool(url, link, size, isolation_level=isolation, pool_reset_on_return=None)
 
 
-async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
-    """Two pools; a `mysql://` URL that leads to a MariaDB server is spoken to as MariaDB."""
+async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
+    """Two pools; a `mysql://` URL that leads to a MariaDB server gets the dialect of MariaDB."""
     url, address = place
     assert isinstance(address, MySQLAddress)
-    # its notes (a skipped duplicate, the name of a primary key) are no news to anyone
+    # its notes (a skipped duplicate, the name of a primary key) say nothing that an operator could use
     logging.getLogger("asyncmy").setLevel(logging.ERROR)
     writers = _pool(url, address, pool_size, "READ COMMITTED")
     try:

@@ -10,14 +10,14 @@ from stockade.core import NotSupported
 from stockade.drivers.failures import reaching
 from stockade.drivers.postgres import PostgresAddress, behind_pooler
 from stockade.store.advisory_names import number
-from stockade.store.engine.backends import AsyncBackend, Backend
-from stockade.store.engine.dialect import Assumed, Dialect, Values, Writes, select_rows
+from stockade.store.engine.backends import AsyncBackend, DatabaseBackend
+from stockade.store.engine.dialect import Dialect, ExpectedRows, Values, Writes, select_rows
 from stockade.store.engine.pools import Link, Pool
 from stockade.store.engine.url import Place
+from stockade.store.postgres.batch_statement import BatchStatement
+from stockade.store.postgres.ctes import Part, without_length
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import WRITTEN_BY
-from stockade.store.transaction.single_statement.batch_statement import Writing
-from stockade.store.transaction.single_statement.ctes import Part, whole
 
 # Transactions only look rows up by key. Fresh or just emptied tables tempt the planner into scans that a cached
 # generic plan then keeps when the table has grown.
@@ -43,6 +43,7 @@ class PostgresDialect(Dialect):
     """FOR NO KEY UPDATE row locks, `unnest` arrays, data-modifying CTEs."""
 
     name: ClassVar[str] = "postgres"
+    supports_single_statement: ClassVar[bool] = True
 
     def __init__(self, sql: Any, wait_s: float) -> None:
         super().__init__(sql)
@@ -65,7 +66,7 @@ class PostgresDialect(Dialect):
 
     def bound(self, connection: Connection, left_s: float) -> None:
         """Bound the statements of this transaction, where those of the connection are beyond its deadline."""
-        if self._too_long(left_s):
+        if not self.bounds_waits_within(left_s):
             ms = max(1, int(left_s * 1000))
             connection.exec_driver_sql(
                 BOUNDS,
@@ -95,34 +96,30 @@ class PostgresDialect(Dialect):
     def delete_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         self.write_all(connection, Writes(deletes={table: rows}))
 
-    def update_held(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
+    def update_locked(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
         self.write_all(connection, Writes(updates={resource: rows}))
 
-    def open_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+    def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         # unnest keeps the order of the arrays, which is key order
-        self._send(connection, [Part("open", table, tuple(rows[0]), rows)])
+        self._send(connection, [Part("insert missing", table, tuple(rows[0]), rows)])
 
     def write_all(self, connection: Connection, writes: Writes) -> None:
         parts = _parts(writes)
         if parts:
             self._send(connection, parts)
 
-    def may_write_at_once(self, left_s: float) -> bool:
-        return not self._too_long(left_s)
+    def bounds_waits_within(self, left_s: float) -> bool:
+        return left_s >= 0.9 * self._wait_s
 
-    def _too_long(self, left_s: float) -> bool:
-        """Whether the connection's own bounds of its waits are beyond a deadline."""
-        return left_s < 0.9 * self._wait_s
-
-    def write_at_once(self, connection: Connection, assumed: Sequence[Assumed], writes: Writes) -> bool:
-        checks = [Part("check", table, tuple(rows[0]), rows) for table, rows, _ in assumed]
-        moves = [Part("update", table, tuple(rows[0]), rows) for table, _, rows in assumed if rows]
-        return self._send(connection, [*checks, *moves, *_parts(writes)])
+    def write_if_unchanged(self, connection: Connection, expected: Sequence[ExpectedRows], writes: Writes) -> bool:
+        checks = [Part("check", table, tuple(rows[0]), rows) for table, rows, _ in expected]
+        updates = [Part("update", table, tuple(rows[0]), rows) for table, _, rows in expected if rows]
+        return self._send(connection, [*checks, *updates, *_parts(writes)])
 
     def _send(self, connection: Connection, parts: Sequence[Part]) -> bool:
-        writing = Writing(parts)
-        statement = self.prepared(writing.shape, lambda: writing.statement(self.sql))
-        return bool(statement.rows(connection, writing.values))
+        batch = BatchStatement(parts)
+        statement = self.prepared(batch.shape, lambda: batch.render(self.sql))
+        return bool(statement.rows(connection, batch.values))
 
 
 def _parts(writes: Writes) -> list[Part]:
@@ -144,7 +141,7 @@ def _insertions(table: Table, rows: Sequence[Values]) -> list[Part]:
 
 def _array(table: Table, name: str) -> Any:
     found = table.c[name] if name in table.c else next(iter(table.primary_key.columns))
-    return ARRAY(whole(found.type))
+    return ARRAY(without_length(found.type))
 
 
 def _check_encoding(connection: Any) -> None:
@@ -169,6 +166,8 @@ class PooledPostgresDialect(PostgresDialect):
     the next). Advisory locks belong to the transaction anyway.
     """
 
+    supports_single_statement: ClassVar[bool] = False
+
     def __init__(self, sql: Any, wait_s: float) -> None:
         super().__init__(sql, wait_s)
         lookups = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in POINT_LOOKUPS.items())
@@ -178,11 +177,8 @@ class PooledPostgresDialect(PostgresDialect):
         ms = max(1, int(min(left_s, self._wait_s) * 1000))
         connection.exec_driver_sql(self._settings, (str(ms), str(ms + STATEMENT_GRACE_MS)))
 
-    def may_write_at_once(self, left_s: float) -> bool:
-        return False
 
-
-async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
+async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
     """Two pools: one for transactions with plans pinned to point lookups, one for queries."""
     address = place.address
     assert isinstance(address, PostgresAddress)

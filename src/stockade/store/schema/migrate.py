@@ -1,91 +1,193 @@
-"""Bring a database to the present schema, or ask whether it is there."""
+"""The tables of a database and the histories of migrations that make them.
+
+A history belongs to one owner: the store has one, the shop another, a project with own tables may add its own.
+Each has its own folder of Alembic migrations and its own version table (docs/adr/0016).
+Neighbours: `stockade.shop.migrations` is the schema of a shop; `migrations/env.py` is Alembic's entry.
+"""
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, MetaData, Table, inspect, text
 
 from stockade.core import NotSupported
 from stockade.store.engine.database import Database
-from stockade.store.schema.tables import metadata
+from stockade.store.schema import tables
 
-VERSION_TABLE = "stockade_schema"
+if TYPE_CHECKING:  # Alembic takes a third of a second to import, and only some commands need it
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
 MIGRATE_WAIT_S = 3_600.0  # how long one migration may wait for another process's, and then take: it may copy tables
+_ENVIRONMENT = Path(__file__).parent / "migrations"
+
+# Up to revision 0004 one history made the tables of the store and of the shop. Its version table is the shop's today.
+_COMMON_TABLE = "stockade_schema"
+_COMMON_REVISIONS = frozenset({"0001", "0002", "0003", "0004"})
+
+Revisions = Mapping[str, str | None]
 
 
-def _config() -> Config:
+@dataclass(frozen=True)
+class History:
+    """The tables of one owner and the migrations that make them.
+
+    Attributes:
+        name: of the owner, as people see it.
+        metadata: the tables as they are after the last migration.
+        folder: Alembic migrations, one file each, in one line without branches.
+        version_table: where the revision of a database is kept.
+    """
+
+    name: str
+    metadata: MetaData
+    folder: Path
+    version_table: str
+
+
+STORE = History("store", tables.metadata, _ENVIRONMENT / "versions", "stockade_store_schema")
+
+
+class Schema:
+    """All tables that one program needs in its database.
+
+    Args:
+        histories: in the order in which they are migrated: a table comes after those that it refers to.
+    """
+
+    def __init__(self, *histories: History) -> None:
+        self.histories = histories
+
+    @property
+    def metadata(self) -> list[MetaData]:
+        """The tables of each history."""
+        return [each.metadata for each in self.histories]
+
+    @property
+    def tables(self) -> list[Table]:
+        """All tables, each after those that it refers to."""
+        return [table for each in self.metadata for table in each.sorted_tables]
+
+    def create(self, connection: Connection) -> None:
+        """Create the tables without migrations: for tests and throw-away databases."""
+        for each in self.metadata:
+            each.create_all(connection)
+
+    def newest(self) -> Revisions:
+        """The revision of each history that this version of the program needs."""
+        return {each.name: _script(each).get_current_head() for each in self.histories}
+
+    def unknown(self, revisions: Revisions) -> dict[str, str]:
+        """The revisions that this version of the program does not know: a newer one has made them."""
+        return {
+            each.name: revision
+            for each in self.histories
+            if (revision := revisions[each.name])
+            and revision not in {script.revision for script in _script(each).walk_revisions()}
+        }
+
+    async def revisions(self, database: Database, *, timeout_s: float = 5.0) -> Revisions:
+        """The revision of each history in the database, None where it has no tables of it.
+
+        Args:
+            database: to look at.
+            timeout_s: as for `Database.read`, whose errors it raises.
+        """
+        return await database.read(self._revisions, timeout_s=timeout_s)
+
+    async def is_current(self, database: Database) -> bool:
+        """Whether the schema is the one this program needs."""
+        return await self.revisions(database) == self.newest()
+
+    async def migrate(self, database: Database, revision: str = "head") -> Revisions:
+        """Upgrade the schema; of two processes at once the second waits, and finds nothing to do.
+
+        Args:
+            database: the database to change.
+            revision: where to bring each history; `head` is its newest.
+
+        Returns:
+            The revisions before.
+
+        Raises:
+            Busy: another migration did not end within `MIGRATE_WAIT_S`.
+            NotSupported: the schema of the database, or `revision`, is unknown to this program.
+        """
+
+        before = await self.revisions(database)  # which fails soon where the database cannot be reached
+
+        def body(connection: Connection) -> None:
+            for history in self.histories:
+                _upgrade(connection, history, revision)
+
+        advisory = () if database.dialect.name == "sqlite" else ("stockade:migrate",)
+        await database.transaction(body, deadline=time.monotonic() + MIGRATE_WAIT_S, advisory=advisory)
+        return before
+
+    async def create_all(self, database: Database) -> None:
+        """`create` in a transaction of its own."""
+        await database.transaction(self.create, deadline=time.monotonic() + MIGRATE_WAIT_S)
+
+    def _revisions(self, connection: Connection) -> Revisions:
+        return {each.name: _revision(connection, each) for each in self.histories}
+
+
+STORE_SCHEMA = Schema(STORE)
+
+
+def shown(revisions: Revisions) -> str:
+    """Revisions in words, e.g. `store 0004, shop 0003`; `none` where there is no table of any history."""
+    if not any(revisions.values()):
+        return "none"
+    return ", ".join(f"{name} {revision or 'none'}" for name, revision in revisions.items())
+
+
+def _config(history: History) -> "Config":
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
+    config.set_main_option("script_location", str(_ENVIRONMENT).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(history.folder).replace("%", "%%"))
     return config
 
 
-def newest_revision() -> str:
-    """The revision this version of the program wants."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+def _script(history: History) -> "ScriptDirectory":
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_config(history))
 
 
-def is_known(revision: str) -> bool:
-    """Whether this version of the program can bring a database of this revision to the newest one."""
-    return revision in {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+def _upgrade(connection: Connection, history: History, revision: str) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+
+    before = _revision(connection, history)
+    config = _config(history)
+    config.attributes.update(connection=connection, history=history)
+    try:
+        if before and _stored(connection, history.version_table) is None:  # made by the common history
+            command.stamp(config, before)
+        command.upgrade(config, revision)
+    except CommandError as error:  # a schema that a newer program made, or a revision that there is not
+        what = f"the {history.name}'s schema {before} cannot be brought to {revision}"
+        raise NotSupported(f"{what}: {error}") from error
 
 
-async def current_revision(database: Database, *, timeout_s: float = 5.0) -> str | None:
-    """The revision of the database, None when it has no schema of ours.
-
-    Args:
-        database: to look at.
-        timeout_s: as for `Database.read`, whose errors it raises.
-    """
-
-    def body(connection: Connection) -> str | None:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        return context.get_current_revision()
-
-    return await database.read(body, timeout_s=timeout_s)
+def _revision(connection: Connection, history: History) -> str | None:
+    found = _stored(connection, history.version_table)
+    if found is None and history is STORE:
+        common = _stored(connection, _COMMON_TABLE)
+        return common if common in _COMMON_REVISIONS else None
+    return found
 
 
-async def is_current(database: Database) -> bool:
-    """Whether the schema is the one this program wants."""
-    return await current_revision(database) == newest_revision()
-
-
-async def migrate(database: Database, revision: str = "head") -> str | None:
-    """Upgrade the schema; two processes at once take turns, and the second finds nothing to do.
-
-    Args:
-        database: the database to change.
-        revision: where to go; `head` is the newest.
-
-    Returns:
-        The revision before, None for an empty database.
-
-    Raises:
-        Busy: another migration did not end within `MIGRATE_WAIT_S`.
-        NotSupported: the schema of the database, or `revision`, is unknown to this program.
-    """
-    before = await current_revision(database)
-    config = _config()
-
-    def body(connection: Connection) -> None:
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, revision)
-        except CommandError as error:  # a schema that a newer program made, or a revision that there is not
-            raise NotSupported(f"the schema {before} cannot be brought to {revision}: {error}") from error
-
-    advisory = () if database.dialect.name == "sqlite" else ("stockade:migrate",)
-    await database.transaction(body, deadline=time.monotonic() + MIGRATE_WAIT_S, advisory=advisory)
-    return before
-
-
-async def create_all(database: Database) -> None:
-    """Create the tables without migrations: for tests and throw-away databases."""
-    await database.transaction(metadata.create_all, deadline=time.monotonic() + MIGRATE_WAIT_S)
+def _stored(connection: Connection, version_table: str) -> str | None:
+    """The revision in a version table, None where there is no row: MariaDB may keep the table and lose the row."""
+    if not inspect(connection).has_table(version_table):
+        return None
+    found: str | None = connection.execute(text(f"SELECT version_num FROM {version_table}")).scalar_one_or_none()  # noqa: S608 - a name of this program
+    return found

@@ -3,11 +3,13 @@
 Neighbour: `shop.schema` asks at the start of whatever writes.
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, Executable, Table, delete, false, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from stockade.drivers.failures import Failure, classify, describe
-from stockade.store.schema.tables import ledger, metadata
+from stockade.store.schema.tables import ledger
 
 # The sequences are those of serial columns: one of an identity column belongs to its table and needs no right.
 _MISSING = """
@@ -29,22 +31,23 @@ FROM missing JOIN pg_namespace n ON n.oid = relnamespace
 """
 
 
-def missing_rights(connection: Connection) -> list[str]:
-    """What this user may not do with the tables of the schema, in words of the database; changes nothing.
+def missing_rights(connection: Connection, tables: Sequence[Table]) -> list[str]:
+    """What this user may not do with these tables, in words of the database; changes nothing.
 
     Args:
         connection: to a database whose schema is current.
+        tables: those that the program writes.
     """
     match connection.dialect.name:
         case "sqlite":  # no users
             return []
         case "postgresql":
-            rows = connection.exec_driver_sql(_MISSING, ([each.name for each in metadata.sorted_tables],)).all()
+            rows = connection.exec_driver_sql(_MISSING, ([each.name for each in tables],)).all()
             return [
                 f"permission denied for {kind} {name} in schema {place} for user {user}: {wanted} is missing"
                 for kind, name, place, user, wanted in rows
             ]
-    return [said for table in metadata.sorted_tables for each in _writes(table) if (said := _refusal(connection, each))]
+    return [said for table in tables for each in _writes(table) if (said := _refusal(connection, each))]
 
 
 def _writes(table: Table) -> tuple[Executable, ...]:

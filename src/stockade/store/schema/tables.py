@@ -1,40 +1,24 @@
-"""The schema: the store's own eight tables, and the shop's, in one history of migrations.
+"""The store's tables, as they are after every migration of `migrations/versions`.
 
-Every constraint is named, so that a migration can be compared with this page on each database. Stock and points
-carry CHECK constraints as the last line of defence. No foreign key points at a hot row: each order would lock it
-once more, and on PostgreSQL that collapses (MultiXacts). None points at `orders` either: an order, its lines and its
-payment are written by one statement, and the audit counts orphans (docs/adr/0006).
+Every constraint has a name, so that a test can compare this page with the migrations on each database.
 """
 
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Table,
-    UniqueConstraint,
-)
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table
 
-from stockade.core.case_folding import MAX_GROWTH
 from stockade.store.schema.types import serial, text, text_id
 
 WRITTEN_BY = "written_by"  # `info` of a table: the column by whose values a batch is written, a group at a time
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(referred_table_name)s",
-    }
-)
+NAMING_CONVENTION = {
+    "pk": "pk_%(table_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(referred_table_name)s",
+}
+metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 def guarded() -> list[Column[Any]]:
@@ -50,8 +34,6 @@ def guarded() -> list[Column[Any]]:
         Column("fence_owner", text_id(), nullable=False, server_default=""),
     ]
 
-
-# -- the store's own -------------------------------------------------------------------------------------------
 
 requests = Table(
     "requests",
@@ -159,126 +141,3 @@ guards_in_use = Table(
     Column("renewed_ms", BigInteger, nullable=False),
     Column("lease_ms", BigInteger, nullable=False),
 )
-
-# -- the shop's ------------------------------------------------------------------------------------------------
-
-products = Table(
-    "products",
-    metadata,
-    Column("id", text_id(), primary_key=True),
-    Column("name", text(200), nullable=False),
-    Column("category", text(100), nullable=False),
-    Column("status", text(16), nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("folded_name", text(200 * MAX_GROWTH), nullable=False, server_default=""),  # what a search compares
-)
-
-skus = Table(
-    "skus",
-    metadata,
-    Column("id", text_id(), primary_key=True),
-    Column("product_id", text_id(), ForeignKey("products.id"), nullable=False, index=True),
-    Column("price", BigInteger, nullable=False),
-    Column("on_hand", BigInteger, nullable=False),
-    Column("reserved", BigInteger, nullable=False),
-    *guarded(),
-    Index(None, "price", "product_id"),
-    CheckConstraint("price >= 0", name="price"),
-    CheckConstraint("on_hand >= 0", name="on_hand"),
-    CheckConstraint("reserved >= 0 AND reserved <= on_hand", name="reserved"),
-    postgresql_with={"fillfactor": 50},  # room for hot updates on the same page
-)
-
-point_accounts = Table(
-    "point_accounts",
-    metadata,
-    Column("id", text_id(), primary_key=True),  # the user's id
-    Column("balance", BigInteger, nullable=False),
-    Column("held", BigInteger, nullable=False),
-    *guarded(),
-    CheckConstraint("balance >= 0", name="balance"),
-    CheckConstraint("held >= 0 AND held <= balance", name="held"),
-    postgresql_with={"fillfactor": 80},
-)
-
-cart_items = Table(
-    "cart_items",
-    metadata,
-    Column("user_id", text_id(), primary_key=True),
-    Column("sku_id", text_id(), primary_key=True),
-    Column("quantity", BigInteger, nullable=False),
-    CheckConstraint("quantity > 0", name="quantity"),
-)
-
-# The id of an order, charge or payment is the id of the request that made it: a retry names the same one.
-orders = Table(
-    "orders",
-    metadata,
-    Column("id", text_id(32), primary_key=True),
-    Column("user_id", text_id(), nullable=False),
-    Column("status", text(16), nullable=False),
-    Column("total", BigInteger, nullable=False),
-    Column("pay", text(16), nullable=False),
-    Column("reserved_until_ms", BigInteger, nullable=False),  # 0: no reservation
-    Column("payment_id", text_id(32), nullable=False),  # '': not paid
-    Column("reason", text(200), nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    *guarded(),
-    CheckConstraint("total >= 0", name="total"),
-    Index(None, "user_id", "created_ms"),
-    Index(None, "created_ms"),
-)
-# The sweeper's index; an order paid at once never enters it where partial indexes exist.
-Index(
-    "ix_orders_reserved_until_ms",
-    orders.c.reserved_until_ms,
-    postgresql_where=orders.c.status == "RESERVED",
-    sqlite_where=orders.c.status == "RESERVED",
-)
-
-order_lines = Table(
-    "order_lines",
-    metadata,
-    Column("order_id", text_id(32), primary_key=True),
-    Column("line", Integer, primary_key=True, autoincrement=False),
-    Column("sku_id", text_id(), nullable=False),
-    Column("product_id", text_id(), nullable=False),
-    Column("quantity", BigInteger, nullable=False),
-    Column("price", BigInteger, nullable=False),
-    CheckConstraint("quantity > 0", name="quantity"),
-    CheckConstraint("price >= 0", name="price"),
-)
-
-payments = Table(
-    "payments",
-    metadata,
-    Column("id", text_id(32), primary_key=True),
-    Column("order_id", text_id(32), nullable=False),
-    Column("user_id", text_id(), nullable=False),
-    Column("status", text(16), nullable=False),
-    Column("method", text(16), nullable=False),
-    Column("amount", BigInteger, nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    *guarded(),
-    UniqueConstraint("order_id"),  # one payment per order, whatever the code above does
-    CheckConstraint("amount >= 0", name="amount"),
-)
-
-__all__ = [
-    "cart_items",
-    "guards_in_use",
-    "inbox",
-    "ledger",
-    "marks",
-    "metadata",
-    "order_lines",
-    "orders",
-    "outbox",
-    "payments",
-    "point_accounts",
-    "positions",
-    "products",
-    "relay_parts",
-    "requests",
-    "skus",
-]

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
 from stockade.core import GuardKind
-from stockade.store.engine.backends import Backend, ThreadBackend
+from stockade.store.engine.backends import DatabaseBackend, ThreadBackend
 from stockade.store.engine.dialect import Dialect, insert_one
 from stockade.store.engine.url import Place
 
@@ -28,7 +28,7 @@ class SqliteDialect(Dialect):
     """
 
     name: ClassVar[str] = "sqlite"
-    suspends: ClassVar[bool] = False
+    is_async: ClassVar[bool] = False
     reads_apart: ClassVar[bool] = True
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset({GuardKind.ADVISORY})
 
@@ -50,7 +50,7 @@ class SqliteDialect(Dialect):
     def check_writable(self, connection: Connection) -> None:
         return None  # a file has no replica, and a write would wait for the other writers
 
-    def opening(self, table: Table, columns: Sequence[str]) -> Insert:
+    def insert_ignore(self, table: Table, columns: Sequence[str]) -> Insert:
         return insert_one(table, columns).prefix_with("OR IGNORE")
 
     def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
@@ -92,7 +92,7 @@ def _turn_to_wal(driver: Any) -> None:
         time.sleep(_PAUSE_S)
 
 
-async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Backend]:
+async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
     """A file, or memory when the URL names none (then one process and one connection)."""
     url = place.url
     writer = make_engine(url, "BEGIN IMMEDIATE")

@@ -1,48 +1,125 @@
-"""What one call of `transact` carries from attempt to attempt."""
+"""One batch on its way to its answers: its commands, and the state of its attempts.
+
+Neighbours: `transact` makes it, the executors read it, `retry` moves it from state to state.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
 
 from stockade.core import Command, Key, OffsetCommit, Unknown
-from stockade.store.transaction.decide import Answer
-from stockade.store.transaction.single_statement.speculation import Flight
+from stockade.store.transaction.single_statement.speculation import InFlightBatch
+from stockade.store.transaction.write_set import Answer
+
+
+class AttemptState(Enum):
+    """What is known of a batch, and so how its next attempt has to run."""
+
+    NEW = "new"  # no request id of a single command is looked up: the insert of the id refuses a recorded one
+    LOOK_UP_IDS = "look up ids"  # a request id may be recorded: all are looked up once the rows are locked
+    COMMIT_IN_DOUBT = "commit in doubt"  # a commit's reply was lost: as LOOK_UP_IDS, and an error now means Unknown
+    SPLIT = "split"  # one command is at fault and nobody knows which: each one runs alone
+    ANSWERED = "answered"
+
+
+# A state never goes back: a batch that was once in doubt stays so, whatever else fails.
+LEGAL_TRANSITIONS: Final = {
+    AttemptState.NEW: frozenset(AttemptState),
+    AttemptState.LOOK_UP_IDS: frozenset(AttemptState) - {AttemptState.NEW},
+    AttemptState.COMMIT_IN_DOUBT: frozenset(
+        {AttemptState.COMMIT_IN_DOUBT, AttemptState.SPLIT, AttemptState.ANSWERED},
+    ),
+    AttemptState.SPLIT: frozenset({AttemptState.ANSWERED}),
+    AttemptState.ANSWERED: frozenset[AttemptState](),
+}
 
 
 @dataclass(slots=True)
-class Source:
-    """Where the commands of one call were read from; `moved` once a transaction has committed the move."""
+class ConsumedOffsets:
+    """Where the commands of one call were read from.
 
-    offsets: tuple[OffsetCommit, ...]
-    moved: bool = False
+    Attributes:
+        commits: the moves, one for each partition.
+        committed: whether a transaction has committed them.
+    """
+
+    commits: tuple[OffsetCommit, ...]
+    committed: bool = False
 
 
 @dataclass(slots=True)
-class Pending:
-    """Commands that still have no answer, and what is known about their attempts so far."""
+class BatchAttempt:
+    """Commands without answers, and what is known about them.
+
+    Attributes:
+        commands: in the order of their answers.
+        extra_keys: rows to load beside those that the commands name.
+        offsets: of the call, if its commands come from a log.
+        owns_offsets: these are all commands of the call, so their transaction may commit the offsets.
+        on_decided: see `Store.transact`; None once it was called.
+        in_flight: the place of the batch among those of the single-statement executor.
+        state: see `AttemptState`; changed by `become`.
+        missing_rows: rows to insert in a transaction of their own before the next attempt.
+        duplicates: how many attempts a taken unique key has ended.
+        failures: how many attempts a lost connection, a deadlock or a timeout has ended.
+        answers: of the commands, once it is ANSWERED.
+        parts: the commands one by one, once it is SPLIT.
+    """
 
     commands: list[Command]
-    extra: tuple[Key, ...] = ()
-    to_open: tuple[Key, ...] = ()
-    look_up: bool = False
-    early: bool = False  # the look-up may come before the last rows are locked
+    extra_keys: tuple[Key, ...] = ()
+    offsets: ConsumedOffsets | None = None
+    owns_offsets: bool = True
+    on_decided: Callable[[], None] | None = None
+    in_flight: InFlightBatch = field(default_factory=InFlightBatch)
+    state: AttemptState = AttemptState.NEW
+    missing_rows: tuple[Key, ...] = ()
     duplicates: int = 0
     failures: int = 0
-    uncertain: bool = False
-    source: Source | None = None
-    on_decided: Callable[[], None] | None = None
-    whole: bool = True  # these are all commands of the call, so their transaction may move its positions
-    flight: Flight = field(default_factory=Flight)
+    answers: list[Answer] = field(default_factory=list)
+    parts: list["BatchAttempt"] = field(default_factory=list)
 
-    def may_move(self, answers: Iterable[object]) -> bool:
+    def become(self, state: AttemptState) -> None:
+        """Go on to a state; a batch in doubt stays in doubt where it would only look its ids up."""
+        if self.state is AttemptState.COMMIT_IN_DOUBT and state is AttemptState.LOOK_UP_IDS:
+            return
+        assert state in LEGAL_TRANSITIONS[self.state], f"{self.state} -> {state}"
+        self.state = state
+
+    def answer(self, answers: list[Answer]) -> None:
+        """End with these answers, in the order of the commands."""
+        self.become(AttemptState.ANSWERED)
+        self.answers = answers
+
+    def give_up(self, error: Exception) -> None:
+        """End with the error for each command; with Unknown instead if an earlier attempt may have committed."""
+        in_doubt = self.state is AttemptState.COMMIT_IN_DOUBT
+        self.answer([_unknown(error) if in_doubt else error for _ in self.commands])
+
+    def split(self) -> None:
+        """Make each command a part of its own. The parts keep the batch's place, so they never wait for the batch."""
+        in_doubt = self.state is AttemptState.COMMIT_IN_DOUBT
+        state = AttemptState.COMMIT_IN_DOUBT if in_doubt else AttemptState.LOOK_UP_IDS
+        for command in self.commands:
+            part = BatchAttempt(
+                [command], offsets=self.offsets, owns_offsets=False, in_flight=self.in_flight, state=state
+            )
+            self.parts.append(part)
+        self.become(AttemptState.SPLIT)
+
+    @property
+    def looks_up_ids(self) -> bool:
+        """Whether the next attempt reads recorded outcomes first: a repeated request must not make the other commands
+        of its batch run twice, and a single command that is new needs no look-up."""
+        return self.state is not AttemptState.NEW or len(self.commands) > 1
+
+    def may_commit_offsets(self, answers: Iterable[Answer]) -> bool:
         """Whether a transaction with these answers leaves no command of the call without an outcome."""
-        return self.whole and all(isinstance(answer, tuple) for answer in answers)
+        return self.owns_offsets and all(isinstance(answer, tuple) for answer in answers)
 
-    def give_up(self, error: Exception) -> list[Answer]:
-        """The error for each command; Unknown instead if an earlier commit may have happened."""
-        return [_unknown(error) if self.uncertain else error for _ in self.commands]
-
-    def tell_decided(self) -> None:
-        """Once: tell the caller that the next batch may begin."""
+    def report_decided(self) -> None:
+        """Call `on_decided`, once."""
         on_decided, self.on_decided = self.on_decided, None
         if on_decided is not None:
             on_decided()

@@ -1,4 +1,4 @@
-"""How an outcome is kept in the `requests` table, and an event's body in the outbox."""
+"""The encoding of an outcome in the table `requests`, and of an event's body in the outbox."""
 
 import msgspec
 
@@ -17,10 +17,10 @@ def encode_outcome(outcome: Outcome) -> bytes:
 
 def decode_outcome(blob: bytes) -> Accepted | Rejected:
     """The recorded outcome, marked as replayed."""
-    kept = _decode(blob)
-    if "code" in kept:
-        return Rejected(kept["code"], kept["data"], kept["versions"], replayed=True)
-    return Accepted(kept["data"], kept["versions"], replayed=True)
+    stored = _decode(blob)
+    if "code" in stored:
+        return Rejected(stored["code"], stored["data"], stored["versions"], replayed=True)
+    return Accepted(stored["data"], stored["versions"], replayed=True)
 
 
 def encode_body(body: object) -> bytes:

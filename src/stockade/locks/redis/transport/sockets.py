@@ -1,4 +1,4 @@
-"""A blocking connection that speaks RESP, each step bounded by a moment. Neighbours: `threaded.py`, `ears.py`."""
+"""A blocking connection that speaks RESP; each step has a deadline. Neighbour: `threaded.py`, which uses it."""
 
 import contextlib
 import math
@@ -7,6 +7,7 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from typing import Any
 
 from stockade.drivers.resolve import places
@@ -21,7 +22,7 @@ IDLE_S = 1.0  # after a pause as long as this a connection that ends without a r
 FRESH_S = 0.00025
 
 _CHUNK = 65536
-_SLACK, _MOST_SLACK = 1.0625, 1.125
+_MARGIN, _MAX_MARGIN = 1.0625, 1.125  # of a timeout when it is set, and at most while it stays
 _LEAST_S = 0.001
 _HUNG_UP = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere poll reports errors and full hang-ups by itself
 # A link that swallows everything is noticed after 45 s, not after the two hours of the system's default.
@@ -37,8 +38,8 @@ def tune(sock: Any) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-class HangUp:
-    """Whether the other side has closed a connection; asking takes a third of a microsecond and reads nothing.
+class HangUpProbe:
+    """Tells whether the other side has closed a connection. It takes a third of a microsecond and reads nothing.
 
     Args:
         sock: the socket, or its number.
@@ -50,9 +51,34 @@ class HangUp:
         self._poll = select.poll()
         self._poll.register(sock, _HUNG_UP)
 
-    def seen(self) -> bool:
+    def is_closed(self) -> bool:
         """True: what is sent now is lost."""
         return bool(self._poll.poll(0))
+
+
+class SocketTimeout:
+    """The timeout of a socket, set anew only when the old one is off by more than an eighth: setting is a system call.
+
+    Args:
+        settimeout: the socket's method.
+    """
+
+    __slots__ = ("_least_s", "_set_s", "_settimeout")
+
+    def __init__(self, settimeout: Callable[[float | None], None]) -> None:
+        self._settimeout = settimeout
+        self.forget()
+
+    def forget(self) -> None:
+        """Somebody else has set the socket's timeout."""
+        self._set_s = self._least_s = -math.inf
+
+    def limit(self, left_s: float) -> None:
+        """Let the next wait end after `left_s` seconds, or an eighth later."""
+        if not self._least_s <= left_s <= self._set_s:
+            left_s = max(left_s, _LEAST_S)
+            self._set_s, self._least_s = _MARGIN * left_s, _MARGIN * left_s / _MAX_MARGIN
+            self._settimeout(None if left_s == math.inf else self._set_s)
 
 
 class Socket:
@@ -72,8 +98,6 @@ class Socket:
     def __init__(self, address: Address, hiredis: Any, name: str, end: float) -> None:
         self._reader = hiredis.Reader()
         self.has_part = self._reader.has_data  # whether a part of a reply has come
-        self._limit_s = 0.0  # of the socket; none is set yet
-        self._enough_s = math.inf  # no less than so many seconds may be left for that limit to stay
         self._pid = os.getpid()
         self.used_at = 0.0  # when the last call that it answered began; 0: none yet
         try:
@@ -82,9 +106,10 @@ class Socket:
             raise ServerError(f"{address.where}: its certificate is refused: {error.verify_message}") from error
         except OSError as error:
             raise LockUnavailable.unsent(f"lock server {address.where}: {error}") from error
+        self._timeout = SocketTimeout(self._socket.settimeout)
         try:
             self._greet(address, hiredis, name, end)
-            self._hang_up = HangUp(self._socket)
+            self._hang_up = HangUpProbe(self._socket)
         except BaseException as error:
             self._socket.close()
             if isinstance(error, LockUnavailable) or not isinstance(error, OSError | hiredis.HiredisError):
@@ -103,34 +128,23 @@ class Socket:
 
     def send(self, data: bytes, end: float) -> None:
         """Write all of it before the monotonic second `end`."""
-        left_s = end - time.monotonic()
-        if not self._enough_s <= left_s <= self._limit_s:
-            self._limit(left_s)
+        self._timeout.limit(end - time.monotonic())
         self._socket.sendall(data)
 
-    def read(self, end: float | None) -> Any:
-        """The next reply, by the monotonic second `end`; errors of the server are returned, not raised."""
+    def read(self, end: float) -> Any:
+        """The next reply, by the monotonic second `end` (may be infinite). Error replies are returned, not raised."""
         gets = self._reader.gets
         while (reply := gets()) is False:
-            left_s = math.inf if end is None else end - time.monotonic()
-            if not self._enough_s <= left_s <= self._limit_s:
-                self._limit(left_s)
+            self._timeout.limit(end - time.monotonic())
             data = self._socket.recv(_CHUNK)
             if not data:
                 raise ConnectionError("connection closed by the server")
             self._reader.feed(data)
         return reply
 
-    def _limit(self, left_s: float) -> None:
-        """Bound the next wait, by an eighth more at most: a limit that can stay costs no system call."""
-        left_s = max(left_s, _LEAST_S)
-        limit_s = self._limit_s = _SLACK * left_s
-        self._enough_s = limit_s / _MOST_SLACK
-        self._socket.settimeout(None if limit_s == math.inf else limit_s)
-
     def is_dead(self) -> bool:
-        """Whether the other side has closed it, or has said what nobody asked for."""
-        return self._hang_up.seen() or bool(self._reader.has_data())
+        """Whether the other side has closed it, or has sent something that no call asked for."""
+        return self._hang_up.is_closed() or bool(self._reader.has_data())
 
     def hang_up(self) -> None:
         """End it for both sides; a thread that reads from it wakes up, and has to close it."""

@@ -6,7 +6,7 @@ from stockade.shop.bootstrap import Shop, now_ms
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.idempotency import InFlightRequests
 from stockade.shop.http.routing.concurrency_limit import ConcurrencyLimit
-from stockade.shop.operations.backlog import Lags
+from stockade.shop.operations.backlog import BacklogMetrics
 from stockade.shop.operations.metrics import Metrics
 from stockade.shop.tokens import Tokens, token_secret
 
@@ -22,7 +22,7 @@ class AppState:
         concurrency: bounds the requests at work.
         in_flight: requests at work by request id.
         metrics: counts requests and outcomes.
-        lags: how far relays and workers are behind, for the metrics.
+        backlog: how far relays and workers are behind, for the metrics.
     """
 
     shop: Shop
@@ -31,7 +31,7 @@ class AppState:
     concurrency: ConcurrencyLimit
     in_flight: InFlightRequests
     metrics: Metrics
-    lags: Lags
+    backlog: BacklogMetrics
 
     def refresh_metrics(self) -> None:
         """Bring the metrics up to date that are not counted as they happen."""
@@ -56,5 +56,5 @@ def make_app_state(shop: Shop) -> AppState:
         ConcurrencyLimit(settings.max_in_flight),
         InFlightRequests(settings.duplicate_wait_s),
         metrics,
-        Lags(settings, shop.database, metrics, now_ms),
+        BacklogMetrics(settings, shop.database, metrics, now_ms),
     )

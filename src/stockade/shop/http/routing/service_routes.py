@@ -13,8 +13,9 @@ from stockade.core import Busy
 from stockade.shop.http.responses.problems import problem, unexpected
 from stockade.shop.http.responses.response import Response
 from stockade.shop.http.routing.app_state import AppState
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.operations.metrics import CONTENT_TYPE
-from stockade.store.schema.migrate import current_revision, newest_revision
+from stockade.store.schema.migrate import shown
 
 _OK = b'{"status":"ok"}'
 _HEALTH = {
@@ -53,12 +54,15 @@ async def readiness_problems(state: AppState) -> list[str]:
     wait_s = state.settings.wait_s
     end = time.monotonic() + wait_s
     try:
-        revision = await current_revision(state.shop.database, timeout_s=wait_s)
+        revisions = await SCHEMA.revisions(state.shop.database, timeout_s=wait_s)
         await state.shop.database.check_writable(timeout_s=max(end - time.monotonic(), 0.0))
     except Busy as busy:
         return [f"the database cannot be used: {busy.code}"]
-    wanted = newest_revision()
-    return [] if revision == wanted else [f"the schema is {revision or 'missing'}, not {wanted}: run stockade migrate"]
+    wanted = SCHEMA.newest()
+    if revisions == wanted:
+        return []
+    found = shown(revisions) if any(revisions.values()) else "missing"
+    return [f"the schema is {found}, not {shown(wanted)}: run stockade migrate"]
 
 
 def service_handlers(state: AppState, document: bytes) -> dict[str, Callable[[Scope, Receive], Awaitable[Response]]]:
@@ -79,7 +83,7 @@ def service_handlers(state: AppState, document: bytes) -> dict[str, Callable[[Sc
         return Response(200, _OK)
 
     async def metrics() -> Response:
-        await state.lags.refresh()
+        await state.backlog.refresh()
         state.refresh_metrics()
         return Response(200, state.metrics.exposition(), CONTENT_TYPE)
 

@@ -1,1 +1,1 @@
-"""Schema history. `tables.py` is the present; a test holds both equal on every database."""
+"""The history of the store's tables. `tables.py` is the present; a test holds both equal on every database."""

@@ -1,14 +1,12 @@
-"""Alembic's entry: runs the migrations on the connection that `stockade.store.schema.migrate` hands over."""
+"""Alembic's entry: runs the migrations of one history on the connection of `stockade.store.schema.migrate`."""
 
 from alembic import context
 
-from stockade.store.schema.tables import metadata
-
-connection = context.config.attributes["connection"]
+attributes = context.config.attributes
 context.configure(
-    connection=connection,
-    target_metadata=metadata,
-    version_table="stockade_schema",
+    connection=attributes["connection"],
+    target_metadata=attributes["history"].metadata,
+    version_table=attributes["history"].version_table,
     transactional_ddl=False,  # the caller's transaction is the one; MariaDB and MySQL have none for DDL anyway
 )
 context.run_migrations()

@@ -1,1 +1,4 @@
-"""A batch in one statement of PostgreSQL: what only buys speed."""
+"""A batch of PostgreSQL in one statement, on expected rows: everything here only buys speed.
+
+`executor` is the entry point; the setting `single_statement` switches it off (docs/single-statement.md).
+"""

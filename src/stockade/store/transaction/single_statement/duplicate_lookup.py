@@ -1,9 +1,8 @@
-"""Whether request ids come again, as they do when clients repeat what was not answered: only then is it worth looking
-them up before a batch is written.
+"""The look-up of request ids before a batch is written: only while clients repeat requests.
 
-The write claims every id. One that is taken fails it, so a repeated request that nobody looked up costs its batch, and
-those in flight that were decided on it, a second attempt; a look-up costs every batch a round trip, and so at 60 orders
-in a batch a tenth of the processor time of an order. Neighbours: `at_once` and `transact` ask, `load` reads.
+The write claims every id, and a recorded id makes it fail. So a repeated request that was not looked up costs its
+batch, and those decided on its results, a second attempt; a look-up costs every batch a round trip.
+Neighbour: `executor` asks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,12 @@ from sqlalchemy import Connection
 
 from stockade.core import Command
 from stockade.store.engine.dialect import Dialect
-from stockade.store.transaction.load import known_requests
+from stockade.store.transaction.load import recorded_requests
 
-REMEMBERED = 256  # look-ups after one came again; a batch may take two
+REMEMBERED = 256  # look-ups after a repeated request; a batch may take two
 
 
-class Repeats:
+class DuplicateLookup:
     """One for a store.
 
     Args:
@@ -26,18 +25,18 @@ class Repeats:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._left = 0  # look-ups still to be done
+        self._left = 0  # look-ups that are still to be made
 
-    def came(self) -> None:
-        """A unique key was taken: an id, as a rule."""
+    def saw_duplicate(self) -> None:
+        """A request id was recorded before."""
         self._left = REMEMBERED
 
-    def known(self, connection: Connection, commands: Sequence[Command]) -> Mapping[str, tuple[str, bytes]]:
-        """(fingerprint, outcome) of the requests that are recorded; empty while none comes again."""
+    def recorded(self, connection: Connection, commands: Sequence[Command]) -> Mapping[str, tuple[str, bytes]]:
+        """As `recorded_requests`; empty, without a statement, while no request is repeated."""
         if not self._left:
             return {}
         self._left -= 1
-        known = known_requests(connection, self._dialect, commands)
-        if known:
-            self.came()
-        return known
+        recorded = recorded_requests(connection, self._dialect, commands)
+        if recorded:
+            self.saw_duplicate()
+        return recorded

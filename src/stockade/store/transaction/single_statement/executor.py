@@ -1,162 +1,219 @@
-"""A batch as one statement: rows are read without locks and decided on, and the statement that writes the batch first
-locks them and compares; it is the whole transaction.
+"""A batch as one statement, which is the whole transaction.
+
+The rows are read without locks and decided on; then the statement locks them, compares them and writes everything.
 
 Between the lock of a hot row and its commit no message goes to the client and back, and the next batch's statement
-waits for the row in the database already when it comes free. (Optimistic concurrency control, Kung and Robinson 1981,
-validated under row locks; docs/adr/0011.) Where it cannot be done, or a row proves to be another, the batch goes the
-way of `transact`. Neighbours: `transact` asks, `forecast` knows what batches in flight will leave.
+already waits for the row in the database. Where a batch cannot run this way, or a row proves to be another, nothing is
+written and the batch runs under locks (docs/adr/0011). Neighbours: `transact` calls `run`, `locked` calls `observe`.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from stockade.core import Guard, GuardKind, Key, OffsetCommit, Row, merged_keys
-from stockade.store.engine.backends import Run
-from stockade.store.engine.database import Database
-from stockade.store.engine.dialect import Assumed
-from stockade.store.schema.resource import Resource
+from stockade.drivers.failures import Failure, classify
+from stockade.store.engine.backends import TransactionRun
+from stockade.store.engine.dialect import ExpectedRows
 from stockade.store.schema.tables import positions
-from stockade.store.transaction.attempt import Pending
-from stockade.store.transaction.decide import Batch
+from stockade.store.transaction.attempt import AttemptState, BatchAttempt
+from stockade.store.transaction.decide import BatchDecider
 from stockade.store.transaction.load import load_rows
-from stockade.store.transaction.save import Saver
-from stockade.store.transaction.single_statement.duplicate_lookup import Repeats
-from stockade.store.transaction.single_statement.speculation import Forecast, landed
+from stockade.store.transaction.single_statement.duplicate_lookup import DuplicateLookup
+from stockade.store.transaction.single_statement.speculation import Speculation, wait_until_ended
+from stockade.store.transaction.steps import Steps
+from stockade.store.transaction.write_set import WriteSet
 
-SENDS_AGAIN = 2  # of a batch that came too early: at once, behind the one before; then when that one has ended
-
-Fold = Callable[[dict[Key, Row], Mapping[str, tuple[str, bytes]]], Batch]
+RESENDS = 2  # of a statement that came before the batch ahead of it: at once, to queue behind it; then once that ended
 
 
 class Decided(NamedTuple):
     """A batch, and the rows it was decided on."""
 
-    batch: Batch
+    write_set: WriteSet
     rows: Mapping[Key, Row]
 
 
-class AtOnce:
-    """Carries out batches as one statement each.
+class SingleStatement:
+    """Carries out batches as one statement each. One for a store.
 
     Args:
-        database: the statement goes to.
-        resources: by kind.
-        saver: of the store.
-        forecast: of the store.
-        repeats: of the store.
-
-    Attributes:
-        before_write: called right before the statement that commits; what it raises keeps the batch unwritten.
+        steps: of the store.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        resources: Mapping[str, Resource],
-        saver: Saver,
-        forecast: Forecast,
-        repeats: Repeats,
-    ) -> None:
-        self._database, self._resources, self._saver = database, resources, saver
-        self._forecast, self._repeats = forecast, repeats
-        self.before_write: Callable[[], None] = _go_on
+    def __init__(self, steps: Steps) -> None:
+        self._steps, self._database = steps, steps.database
+        self._speculation = Speculation()
+        self._duplicates = DuplicateLookup(steps.database.dialect)
+        self._request_ids: set[str] = set()  # of batches that have not ended
 
-    def may(self, pending: Pending, guard: Guard, deadline: float) -> bool:
-        """Whether a batch can be tried this way at all."""
-        return (
-            pending.early
-            and guard.kind is GuardKind.ROW
-            and not guard.keep_request_order
-            and not pending.extra
-            and self._in_time(deadline)
-        )
+    @contextmanager
+    def tracking(self, attempt: BatchAttempt) -> Iterator[None]:
+        """Keep a batch's request ids, and its place, until it has its answers."""
+        ids = {command.request_id for command in attempt.commands}
+        if not ids.isdisjoint(self._request_ids):
+            # Another batch claims the same id, so this one can only look it up once that batch has committed.
+            attempt.become(AttemptState.LOOK_UP_IDS)
+        own = ids - self._request_ids
+        self._request_ids |= own
+        try:
+            yield
+        finally:
+            self._request_ids -= own
+            self._speculation.complete(attempt.in_flight)
 
-    async def attempt(self, pending: Pending, fold: Fold, deadline: float) -> Batch | None:
-        """The batch, written; None: nothing is written.
+    async def run(self, attempt: BatchAttempt, guard: Guard, deadline: float) -> WriteSet | None:
+        """Carry the batch out, if that is possible.
+
+        Args:
+            attempt: of the batch.
+            guard: of the batch; only ROW can be carried out.
+            deadline: on the monotonic clock, in seconds.
+
+        Returns:
+            What was written; None: nothing is written, and every batch that this one must not overtake has ended.
 
         Raises:
-            CommitLost, TimeoutError: it may be written or not.
+            CommitLost, TimeoutError: the batch may be written or not.
         """
-        keys = merged_keys(pending.commands)
-        last = last_rows(keys)
-        if not last or self._forecast.rows(last) is None:
+        if guard.kind is not GuardKind.ROW:
             return None
+        last_keys = _last_kind(merged_keys(attempt.commands, attempt.extra_keys))
+        if self._is_possible(attempt, guard, last_keys, deadline):
+            try:
+                write_set = await self._run(attempt, guard, last_keys, deadline)
+            except Exception as error:
+                if classify(error) is Failure.DUPLICATE:
+                    self._duplicates.saw_duplicate()
+                raise
+            if write_set is not None:
+                return write_set
+        if self._speculation.any_in_flight:
+            await wait_until_ended(self._speculation.earlier_than(attempt.in_flight, last_keys), deadline)
+        return None
 
-        def begin(connection: Connection, run: Run) -> tuple[Decided | None, bool]:
-            decided = self._decide(connection, pending, fold, keys, last)
-            return decided, decided is not None and self._write(connection, run, pending, decided)
+    def observe(self, rows: Mapping[Key, Row], write_set: WriteSet) -> None:
+        """Learn from a batch that was decided on rows under their locks."""
+        if rows:
+            self._speculation.compare(_last_kind(sorted(rows)), rows)
+        self._speculation.record(write_set)
+        if write_set.replays:
+            self._duplicates.saw_duplicate()
 
+    def _is_possible(self, attempt: BatchAttempt, guard: Guard, last_keys: Sequence[Key], deadline: float) -> bool:
+        return (
+            attempt.state is AttemptState.NEW
+            and attempt.owns_offsets
+            and not guard.keep_request_order
+            and self._in_time(deadline)
+            and bool(last_keys)
+            and self._speculation.expected_rows(last_keys) is not None
+        )
+
+    def _in_time(self, deadline: float) -> bool:
+        return self._database.dialect.bounds_waits_within(deadline - time.monotonic())
+
+    async def _run(
+        self, attempt: BatchAttempt, guard: Guard, last_keys: Sequence[Key], deadline: float
+    ) -> WriteSet | None:
         decided, written = None, False
-        try:
-            decided, written = await self._database.alone(begin, deadline=deadline)
-            if decided is not None and not written:
-                written = await self._send_again(pending, decided, deadline)
-        finally:
-            if pending.flight.departed:
-                self._forecast.trust(written)
-                if not written:
-                    self._forecast.take_back(pending.flight)
-        return decided.batch if decided is not None and written else None
 
-    async def _send_again(self, pending: Pending, decided: Decided, deadline: float) -> bool:
-        """It may have come to its rows before the batch before it, whose place it must not take."""
-        for number in range(SENDS_AGAIN):
-            before = pending.flight.before
-            if not before or (number == SENDS_AGAIN - 1 and not await landed(before, deadline)):
+        def body(connection: Connection, run: TransactionRun) -> None:
+            nonlocal decided, written
+            decided = self._decide(connection, attempt, guard, last_keys)
+            if decided is not None:
+                written = self._write(connection, run, attempt, decided)
+
+        try:
+            await self._database.autocommit(body, deadline=deadline)
+            if decided is not None and not written:
+                written = await self._send_again(attempt, decided, deadline)
+        finally:
+            if attempt.in_flight.registered:
+                self._speculation.trust(written)
+                if not written:
+                    self._speculation.roll_back(attempt.in_flight)
+        return decided.write_set if decided is not None and written else None
+
+    def _decide(
+        self, connection: Connection, attempt: BatchAttempt, guard: Guard, last_keys: Sequence[Key]
+    ) -> Decided | None:
+        """Decide on the rows as they are, or are about to be; None: this batch needs more than one statement."""
+        keys = merged_keys(attempt.commands)
+        pending = self._speculation.pending_rows(keys)  # before the read, in which a batch may end
+        cold_keys = keys[: len(keys) - len(last_keys)]
+        read = load_rows(connection, self._database.dialect, self._steps.resources, cold_keys, lock=False)
+        recorded = self._duplicates.recorded(connection, attempt.commands)
+        expected = self._speculation.expected_rows(last_keys)
+        if expected is None:
+            return None
+        rows = {key: max(row, pending.get(key, row), key=attrgetter("version")) for key, row in read.items()}
+        rows.update(expected)
+        decider = BatchDecider(self._steps.resources, self._steps.tables, guard.bare_clock)
+        write_set = decider.decide(attempt.commands, dict(rows), recorded)
+        if not fits_single_statement(write_set, rows):
+            return None
+        if attempt.offsets is not None and not attempt.may_commit_offsets(write_set.answers):
+            return None
+        self._speculation.register(attempt.in_flight, write_set, last_keys)
+        attempt.report_decided()
+        return Decided(write_set, rows)
+
+    def _write(self, connection: Connection, run: TransactionRun, attempt: BatchAttempt, decided: Decided) -> bool:
+        """Send the statement; False: a row is another than expected, and nothing is written."""
+        if self._steps.permit is not None:
+            self._steps.permit.check_lease()
+        run.committing = True
+        commits = () if attempt.offsets is None else sorted(attempt.offsets.commits)
+        expected = [*self._expected(decided), *map(_expected_offset, commits)]
+        writes = self._steps.saver.writes(decided.write_set)
+        return self._database.dialect.write_if_unchanged(connection, expected, writes)
+
+    def _expected(self, decided: Decided) -> Iterator[ExpectedRows]:
+        """The rows that are locked and compared, in key order; children of a row never change and are left out."""
+        updates = decided.write_set.updates
+        for kind, group in groupby(decided.rows, key=lambda key: key.kind):
+            resource = self._steps.resources[kind]
+            if not resource.many:
+                keys = list(group)
+                changes = [self._steps.saver.row_values(updates[key].after) for key in keys if key in updates]
+                yield ExpectedRows(resource.table, [as_read(decided.rows[key]) for key in keys], changes)
+
+    async def _send_again(self, attempt: BatchAttempt, decided: Decided, deadline: float) -> bool:
+        """Send a statement again that may have come before the batch ahead of it; whether it was written."""
+        for number in range(RESENDS):
+            earlier = attempt.in_flight.earlier
+            if not earlier or (number == RESENDS - 1 and not await wait_until_ended(earlier, deadline)):
                 return False
             if not self._in_time(deadline):
                 return False
-            if await self._database.alone(lambda c, run: self._write(c, run, pending, decided), deadline=deadline):
+            if await self._database.autocommit(lambda c, run: self._write(c, run, attempt, decided), deadline=deadline):
                 return True
         return False
 
-    def _in_time(self, deadline: float) -> bool:
-        return self._database.dialect.may_write_at_once(deadline - time.monotonic())
 
-    def _decide(
-        self, connection: Connection, pending: Pending, fold: Fold, keys: Sequence[Key], last: Sequence[Key]
-    ) -> Decided | None:
-        """Decide on the rows as they are or are about to be; None: this batch takes more than one statement."""
-        flying = self._forecast.flying(keys)
-        cold = keys[: len(keys) - len(last)]
-        dialect = self._database.dialect
-        read = load_rows(connection, dialect, self._resources, commands=(), extra=cold, guard=Guard.NONE)
-        known = self._repeats.known(connection, pending.commands)
-        expected = self._forecast.rows(last)
-        if expected is None:
-            return None
-        rows = {key: max(row, flying.get(key, row), key=attrgetter("version")) for key, row in read.items()}
-        rows.update(expected)
-        batch = fold(dict(rows), known)
-        if not self._saver.fits_one_statement(batch, rows) or not (
-            pending.source is None or pending.may_move(batch.answers)
-        ):
-            return None
-        self._forecast.depart(pending.flight, batch, last)
-        pending.tell_decided()
-        return Decided(batch, rows)
-
-    def _write(self, connection: Connection, run: Run, pending: Pending, decided: Decided) -> bool:
-        self.before_write()
-        run.committing = True
-        moves = () if pending.source is None else sorted(pending.source.offsets)
-        return self._saver.save_at_once(connection, decided.batch, decided.rows, [_moving(each) for each in moves])
+def fits_single_statement(write_set: WriteSet, rows: Mapping[Key, Row]) -> bool:
+    """Whether one statement can write this batch, which was decided on these rows."""
+    exist = all(row.state is not None for row in rows.values())  # a row that does not exist cannot be locked
+    return exist and bool(write_set.requests) and not write_set.replaces_records
 
 
-def _go_on() -> None:
-    """Nothing stands against the write."""
+def as_read(row: Row) -> dict[str, Any]:
+    """Every column of a row that was read, with its key as `id_`."""
+    return {"id_": row.key.id, **row.state._asdict(), "version": row.version, "stamp": row.stamp}
 
 
-def last_rows(keys: Sequence[Key]) -> list[Key]:
+def _last_kind(keys: Sequence[Key]) -> list[Key]:
     """Those of these keys, which are in order, whose rows are locked last, all by one statement."""
     return [key for key in keys if key.kind == keys[-1].kind]
 
 
-def _moving(move: OffsetCommit) -> Assumed:
-    key = {"topic_": move.topic, "part_": move.part}
-    assumed = {**key, "epoch": move.epoch, "position": move.old}
-    return Assumed(positions, [assumed], [{**key, "position": move.new}])
+def _expected_offset(commit: OffsetCommit) -> ExpectedRows:
+    key = {"topic_": commit.topic, "part_": commit.part}
+    expected = {**key, "epoch": commit.epoch, "position": commit.old}
+    return ExpectedRows(positions, [expected], [{**key, "position": commit.new}])

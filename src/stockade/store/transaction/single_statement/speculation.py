@@ -1,165 +1,123 @@
-"""Decide a batch before it holds its hot rows, on the rows as the batch before it is about to leave them.
+"""Which rows a batch may expect: hot rows as the newest batch of this process leaves them.
 
-A hot row is held from its load to the commit. A batch that decides only after its load makes everybody who waits for
-that row wait for its arithmetic, and leaves the database idle meanwhile. So it is decided on a forecast of the rows it
-loads last. The decisions count only if each row, once it is locked, equals the one that was assumed: `fold` is a pure
-function, so equal rows give equal decisions, and anything else is decided anew. (Speculative execution with validation,
-as in Kung and Robinson 1981, but under row locks.) Neighbour: `transact`.
+A batch is decided on these rows, and its statement compares them under their locks before it writes. So a wrong
+expectation costs time and never an order. Neighbour: `executor`.
+Source: speculative execution with validation, as in Kung and Robinson, "On optimistic methods for concurrency control"
+(1981).
 """
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from weakref import WeakValueDictionary
+from collections.abc import Mapping, Sequence
 
 from stockade.core import Key, Row
-from stockade.store.transaction.decide import Batch
+from stockade.store.transaction.write_set import WriteSet
 
-MAX_ROWS = 1_024
+MAX_ROWS = 1_024  # hot rows that are remembered
 
 
-class Flight:
-    """A batch from when it is decided to its end, for those that come after it.
+class InFlightBatch:
+    """The place of a batch among those that are sent and not ended.
 
     Attributes:
-        before: batches on the same last rows that were in flight when this one departed.
+        earlier: batches on the same last rows that were in flight when this one was registered.
         ended: set when the batch has its answers.
-        departed: whether it was decided ahead, and sent.
-        rows: what it leaves.
+        registered: whether it was decided on expected rows, and is sent.
+        rows: rows that it changes, as it leaves them.
     """
 
-    __slots__ = ("before", "departed", "ended", "rows")
+    __slots__ = ("earlier", "ended", "registered", "rows")
 
     def __init__(self) -> None:
-        self.before: Sequence[Flight] = ()
+        self.earlier: Sequence[InFlightBatch] = ()
         self.ended = asyncio.Event()
-        self.departed = False
+        self.registered = False
         self.rows: Mapping[Key, Row] = {}
 
 
-async def landed(flights: Sequence[Flight], deadline: float) -> bool:
-    """Wait until these have ended; False when there are none, or not before the deadline (monotonic clock)."""
-    if not flights:
+async def wait_until_ended(batches: Sequence[InFlightBatch], deadline: float) -> bool:
+    """Wait for batches; False if there are none, or if they have not ended at the deadline (monotonic clock)."""
+    if not batches:
         return False
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
-            for each in flights:
+            for each in batches:
                 await each.ended.wait()
     except TimeoutError:
         return False
     return True
 
 
-class Forecast:
-    """Hot rows as the newest batch of this process left them, or is about to.
+class Speculation:
+    """Remembers hot rows, and the rows that batches in flight change.
 
-    A row is hot when one batch changed it more than once. A forecast is trusted while forecasts come true: with other
-    writers on the same rows they do not, and then nothing is decided twice.
+    A row is hot when one batch changed it more than once. Rows are expected only while expectations prove right: with
+    other writers on the same rows they do not, and then no batch is decided twice.
     """
 
     def __init__(self) -> None:
-        self._rows: OrderedDict[Key, Row] = OrderedDict()
-        self._turns: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
-        self._flying: dict[Key, Row] = {}
-        self._newest: dict[Key, Flight] = {}
+        self._hot_rows: OrderedDict[Key, Row] = OrderedDict()
+        self._pending_rows: dict[Key, Row] = {}
+        self._newest: dict[Key, InFlightBatch] = {}
         self._trusted = False
 
-    def note(self, batch: Batch) -> None:
+    def record(self, write_set: WriteSet) -> None:
         """Remember the hot rows of a batch that is decided and about to be written."""
-        for key, moved in batch.moved.items():
-            if moved.count > 1 or key in self._rows:
-                self._rows[key] = moved.row
-                self._rows.move_to_end(key)
-        while len(self._rows) > MAX_ROWS:
-            self._rows.popitem(last=False)
+        for key, update in write_set.updates.items():
+            if update.count > 1 or key in self._hot_rows:
+                self._hot_rows[key] = update.after
+                self._hot_rows.move_to_end(key)
+        while len(self._hot_rows) > MAX_ROWS:
+            self._hot_rows.popitem(last=False)
 
-    def rows(self, keys: Sequence[Key]) -> dict[Key, Row] | None:
-        """These rows, if all of them are known and trusted."""
-        if not self._trusted or any(key not in self._rows for key in keys):
+    def expected_rows(self, keys: Sequence[Key]) -> dict[Key, Row] | None:
+        """These rows as they are expected; None unless all of them are hot and expectations are trusted."""
+        if not self._trusted or any(key not in self._hot_rows for key in keys):
             return None
-        return {key: self._rows[key] for key in keys}
-
-    def depart(self, flight: Flight, batch: Batch, last: Sequence[Key]) -> None:
-        """A batch is decided and about to be sent as one statement; `last` are the rows that it locks last."""
-        self.note(batch)
-        flight.rows = {key: moved.row for key, moved in batch.moved.items()}
-        self._flying.update(flight.rows)
-        if not flight.departed:  # sent again, it keeps its place before those that came meanwhile
-            flight.before, flight.departed = self.ahead_of(flight, last), True
-            self._newest.update((key, flight) for key in last)
-
-    def take_back(self, flight: Flight) -> None:
-        """Its rows will be others, if any."""
-        self._flying = {key: row for key, row in self._flying.items() if flight.rows.get(key) is not row}
-
-    def land(self, flight: Flight) -> None:
-        """It has ended, well or not."""
-        flight.ended.set()
-        if flight.departed:
-            self.take_back(flight)
-            self._newest = {key: newest for key, newest in self._newest.items() if newest is not flight}
-
-    @property
-    def in_flight(self) -> bool:
-        """Whether any batch is."""
-        return bool(self._newest)
-
-    def flying(self, keys: Sequence[Key]) -> dict[Key, Row]:
-        """Those of these rows that a batch in flight changes, as the newest one leaves them."""
-        return {key: self._flying[key] for key in keys if key in self._flying}
-
-    def ahead_of(self, flight: Flight, last: Sequence[Key]) -> list[Flight]:
-        """Batches in flight that this one must not overtake at its last rows."""
-        if flight.departed:
-            return list(flight.before)
-        return list({id(each): each for key in last if (each := self._newest.get(key))}.values())
-
-    def turns(self, keys: Sequence[Key]) -> list[asyncio.Lock]:
-        """What to hold, in this order, from before these rows are asked for until they are held: of two batches whose
-        statements are on their way, the one that the database reads first would come first."""
-        return [self._turns.setdefault(key, asyncio.Lock()) for key in keys if key in self._rows]
+        return {key: self._hot_rows[key] for key in keys}
 
     def compare(self, keys: Sequence[Key], rows: Mapping[Key, Row]) -> None:
-        """Learn from rows that were read under their locks whether to trust the next forecast."""
-        known = [key for key in keys if key in self._rows]
+        """Learn from rows that were read under their locks whether to trust expectations."""
+        known = [key for key in keys if key in self._hot_rows]
         if known:
-            self.trust(all(self._rows[key] == rows[key] for key in known))
+            self.trust(all(self._hot_rows[key] == rows[key] for key in known))
 
-    def trust(self, came_true: bool) -> None:
-        """Whether to trust the next forecast."""
-        self._trusted = came_true
+    def trust(self, proved_right: bool) -> None:
+        """Whether the last expectation proved right."""
+        self._trusted = proved_right
 
+    def register(self, batch: InFlightBatch, write_set: WriteSet, last_keys: Sequence[Key]) -> None:
+        """A batch is about to be sent; `last_keys` are those of the rows that it locks last."""
+        self.record(write_set)
+        batch.rows = {key: update.after for key, update in write_set.updates.items()}
+        self._pending_rows.update(batch.rows)
+        if not batch.registered:  # decided again, it keeps its place before those that came later
+            batch.earlier, batch.registered = self.earlier_than(batch, last_keys), True
+            self._newest.update((key, batch) for key in last_keys)
 
-class Ahead:
-    """One batch, decided before its last rows are held.
+    def roll_back(self, batch: InFlightBatch) -> None:
+        """The rows of a batch will not be as it was decided."""
+        self._pending_rows = {key: row for key, row in self._pending_rows.items() if batch.rows.get(key) is not row}
 
-    Args:
-        forecast: of the store.
-        decide: folds the batch over rows, which it may change.
-    """
+    def complete(self, batch: InFlightBatch) -> None:
+        """A batch has ended, well or not."""
+        batch.ended.set()
+        if batch.registered:
+            self.roll_back(batch)
+            self._newest = {key: newest for key, newest in self._newest.items() if newest is not batch}
 
-    def __init__(self, forecast: Forecast, decide: Callable[[dict[Key, Row]], Batch]) -> None:
-        self._forecast, self._decide = forecast, decide
-        self._missing: Sequence[Key] = ()
-        self._assumed: dict[Key, Row] = {}
-        self.batch: Batch | None = None
+    @property
+    def any_in_flight(self) -> bool:
+        """Whether a registered batch has not ended."""
+        return bool(self._newest)
 
-    def begin(self, held: Mapping[Key, Row], missing: Sequence[Key]) -> Mapping[Key, Row] | None:
-        """Decide on the rows that are held and a forecast of those that are missing; the forecast, or None."""
-        self._missing = missing
-        expected = self._forecast.rows(missing)
-        if expected is not None:
-            self._assumed = {**held, **expected}
-            self.batch = self._decide(dict(self._assumed))
-            self._forecast.note(self.batch)
-        return expected
+    def pending_rows(self, keys: Sequence[Key]) -> dict[Key, Row]:
+        """Those of these rows that batches in flight change, as the newest one leaves them."""
+        return {key: self._pending_rows[key] for key in keys if key in self._pending_rows}
 
-    def end(self, rows: Mapping[Key, Row]) -> Batch | None:
-        """The batch, if it was decided on exactly these rows."""
-        if self.batch is None:
-            self._forecast.compare(self._missing, rows)
-            return None
-        right = self._assumed == rows
-        self._forecast.trust(right)
-        return self.batch if right else None
+    def earlier_than(self, batch: InFlightBatch, last_keys: Sequence[Key]) -> list[InFlightBatch]:
+        """Batches in flight that this one must not overtake at its last rows."""
+        if batch.registered:
+            return list(batch.earlier)
+        return list({id(each): each for key in last_keys if (each := self._newest.get(key))}.values())

@@ -7,8 +7,6 @@ from stockade.store.schema.types import text_id
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 _OUTBOX = (
     ("part", sa.Integer(), "0"),
@@ -55,12 +53,3 @@ def upgrade() -> None:
         sa.Column("at_ms", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_marks"),
     )
-
-
-def downgrade() -> None:
-    """Remove them."""
-    for table in ("marks", "positions", "inbox", "relay_parts"):
-        op.drop_table(table)
-    op.drop_index("ix_outbox_state_part_id", "outbox")
-    for name, _, _ in reversed(_OUTBOX):
-        op.drop_column("outbox", name)

@@ -7,8 +7,6 @@ from stockade.store.schema.types import text_id
 
 revision = "0004"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -27,8 +25,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_guards_in_use"),
         if_not_exists=True,  # MariaDB and MySQL keep it when the migration is interrupted right after this statement
     )
-
-
-def downgrade() -> None:
-    """Remove it."""
-    op.drop_table("guards_in_use")

@@ -1,0 +1,66 @@
+"""A message of the commands' topic: as it is read, as a command, and the key that chooses its partition.
+
+Values only. The bytes of a command are the application's: `CommandCodec` is injected with the options.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from stockade.core import Command, Key
+
+
+class Record(NamedTuple):
+    """A message as it is read."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes]
+
+
+class CommandMessage(NamedTuple):
+    """A command as it is read, and the caller that waits for its outcome.
+
+    Attributes:
+        command: what to do.
+        reply_to: the service instance of the caller; empty: none waits.
+        correlation_id: by which that instance finds its caller.
+    """
+
+    command: Command
+    reply_to: bytes
+    correlation_id: int
+
+
+class BadMessage(ValueError):
+    """These bytes are not a command that this program knows; the message says why."""
+
+
+class Encode(Protocol):
+    """Makes a command's message."""
+
+    def __call__(self, command: Command, reply_to: bytes = b"", correlation_id: int = 0, /) -> bytes:
+        """The bytes of a command; the parameters are those of `CommandMessage`."""
+
+
+class CommandCodec(NamedTuple):
+    """Writes and reads the commands of an application.
+
+    Attributes:
+        encode: makes the bytes of a command.
+        decode: reads them, or raises `BadMessage`.
+    """
+
+    encode: Encode
+    decode: Callable[[bytes], CommandMessage]
+
+
+def message_key(command: Command) -> Key | None:
+    """The key that chooses the partition: the smallest stock key, else the smallest key; None: any partition.
+
+    One worker decides all orders that share their smallest SKU, in the order of the topic. Row locks protect the other
+    SKUs of an order, not the partition.
+    """
+    keys = command.keys
+    return min((key for key in keys if key.kind == "stock"), default=None) or min(keys, default=None)

@@ -1,0 +1,128 @@
+"""The shop's tables, as they are after every migration of `shop/migrations`.
+
+Every constraint has a name, so that a test can compare this page with the migrations on each database.
+CHECK constraints keep stock and points at or above zero, whatever the code does.
+No foreign key points at a row that many orders change: each order would lock that row once more, and PostgreSQL slows
+down sharply (MultiXacts). None points at `orders`: one statement writes an order, its lines and its payment, and the
+audit counts orphans (docs/adr/0006).
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    UniqueConstraint,
+)
+
+from stockade.core.case_folding import MAX_GROWTH
+from stockade.store.schema.tables import NAMING_CONVENTION, guarded
+from stockade.store.schema.types import text, text_id
+
+metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+products = Table(
+    "products",
+    metadata,
+    Column("id", text_id(), primary_key=True),
+    Column("name", text(200), nullable=False),
+    Column("category", text(100), nullable=False),
+    Column("status", text(16), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("folded_name", text(200 * MAX_GROWTH), nullable=False, server_default=""),  # what a search compares
+)
+
+skus = Table(
+    "skus",
+    metadata,
+    Column("id", text_id(), primary_key=True),
+    Column("product_id", text_id(), ForeignKey("products.id"), nullable=False, index=True),
+    Column("price", BigInteger, nullable=False),
+    Column("on_hand", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    *guarded(),
+    Index(None, "price", "product_id"),
+    CheckConstraint("price >= 0", name="price"),
+    CheckConstraint("on_hand >= 0", name="on_hand"),
+    CheckConstraint("reserved >= 0 AND reserved <= on_hand", name="reserved"),
+    postgresql_with={"fillfactor": 50},  # room for hot updates on the same page
+)
+
+point_accounts = Table(
+    "point_accounts",
+    metadata,
+    Column("id", text_id(), primary_key=True),  # the user's id
+    Column("balance", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    *guarded(),
+    CheckConstraint("balance >= 0", name="balance"),
+    CheckConstraint("held >= 0 AND held <= balance", name="held"),
+    postgresql_with={"fillfactor": 80},
+)
+
+cart_items = Table(
+    "cart_items",
+    metadata,
+    Column("user_id", text_id(), primary_key=True),
+    Column("sku_id", text_id(), primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
+    CheckConstraint("quantity > 0", name="quantity"),
+)
+
+# The id of an order, charge or payment is the id of the request that made it: a retry names the same one.
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", text_id(32), primary_key=True),
+    Column("user_id", text_id(), nullable=False),
+    Column("status", text(16), nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("pay", text(16), nullable=False),
+    Column("reserved_until_ms", BigInteger, nullable=False),  # 0: no reservation
+    Column("payment_id", text_id(32), nullable=False),  # '': not paid
+    Column("reason", text(200), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    *guarded(),
+    CheckConstraint("total >= 0", name="total"),
+    Index(None, "user_id", "created_ms"),
+    Index(None, "created_ms"),
+)
+# The sweeper's index; an order paid at once never enters it where partial indexes exist.
+Index(
+    "ix_orders_reserved_until_ms",
+    orders.c.reserved_until_ms,
+    postgresql_where=orders.c.status == "RESERVED",
+    sqlite_where=orders.c.status == "RESERVED",
+)
+
+order_lines = Table(
+    "order_lines",
+    metadata,
+    Column("order_id", text_id(32), primary_key=True),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("sku_id", text_id(), nullable=False),
+    Column("product_id", text_id(), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint("price >= 0", name="price"),
+)
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("id", text_id(32), primary_key=True),
+    Column("order_id", text_id(32), nullable=False),
+    Column("user_id", text_id(), nullable=False),
+    Column("status", text(16), nullable=False),
+    Column("method", text(16), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    *guarded(),
+    UniqueConstraint("order_id"),  # one payment per order, whatever the code above does
+    CheckConstraint("amount >= 0", name="amount"),
+)

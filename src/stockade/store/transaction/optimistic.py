@@ -1,0 +1,58 @@
+"""The executor of a batch whose rows are read without locks and compared at the write.
+
+Neighbours: `transact` chooses it, `steps` has the steps, `save` compares.
+"""
+
+import time
+
+from sqlalchemy import Connection
+
+from stockade.core import Guard, GuardKind
+from stockade.store.transaction.attempt import BatchAttempt
+from stockade.store.transaction.steps import Steps
+from stockade.store.transaction.write_set import WriteSet
+
+OPTIMISTIC = frozenset({GuardKind.NONE, GuardKind.VERSION, GuardKind.TIMESTAMP, GuardKind.DELTA})
+
+
+class OptimisticExecutor:
+    """Carries out batches under VERSION, TIMESTAMP and DELTA, and under NONE, which compares nothing.
+
+    Args:
+        steps: of the store.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    async def run(self, attempt: BatchAttempt, guard: Guard, deadline: float) -> WriteSet:
+        """Load and decide, then compare and write: in one transaction, or on SQLite in two.
+
+        Args:
+            attempt: of the batch.
+            guard: its kind is in `OPTIMISTIC`.
+            deadline: on the monotonic clock, in seconds.
+        """
+        if self._steps.database.dialect.reads_apart:
+            return await self._run_apart(attempt, guard, deadline)
+
+        def body(connection: Connection) -> WriteSet:
+            rows, recorded = self._steps.load(connection, attempt, guard)
+            write_set = self._steps.decide(attempt, guard, rows, recorded)
+            if not write_set.replaces_records:
+                attempt.report_decided()
+            return self._steps.write(connection, attempt, write_set, guard)
+
+        return await self._steps.database.transaction(body, deadline=deadline)
+
+    async def _run_apart(self, attempt: BatchAttempt, guard: Guard, deadline: float) -> WriteSet:
+        database = self._steps.database
+        async with database.place(deadline):
+            left_s = max(0.001, deadline - time.monotonic())
+            rows, recorded = await database.read(lambda c: self._steps.load(c, attempt, guard), timeout_s=left_s)
+            write_set = self._steps.decide(attempt, guard, rows, recorded)
+            if not write_set.requests and attempt.offsets is None:
+                return write_set
+            return await database.transaction(
+                lambda c: self._steps.write(c, attempt, write_set, guard), deadline=deadline
+            )

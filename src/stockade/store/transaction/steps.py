@@ -1,0 +1,93 @@
+"""The steps that every transaction of the store consists of: load, decide, write.
+
+Neighbours: `locked` and `optimistic` call them in this order.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from stockade.core import Guard, GuardKind, Key, Row, merged_keys
+from stockade.store.consumer_offsets import move_positions
+from stockade.store.engine.database import Database
+from stockade.store.schema.known_tables import KnownTables
+from stockade.store.schema.resource import Resource
+from stockade.store.transaction.attempt import BatchAttempt
+from stockade.store.transaction.decide import BatchDecider, Recorded
+from stockade.store.transaction.load import install_fences, load_in_request_order, load_rows, recorded_requests
+from stockade.store.transaction.save import Saver
+from stockade.store.transaction.write_permit import WritePermit
+from stockade.store.transaction.write_set import WriteSet
+
+
+@dataclass
+class Steps:
+    """The steps over one database.
+
+    Attributes:
+        database: open.
+        resources: by kind.
+        tables: all that the store knows.
+        saver: writes.
+        permit: see `WritePermit`; None: this process may always write.
+        checkpoint: see `SqlStore`.
+    """
+
+    database: Database
+    resources: Mapping[str, Resource]
+    tables: KnownTables
+    saver: Saver
+    permit: WritePermit | None
+    checkpoint: Callable[[str], None] | None
+
+    def load(self, connection: Connection, attempt: BatchAttempt, guard: Guard) -> tuple[dict[Key, Row], Recorded]:
+        """The rows of a batch, locked under ROW, and those of its requests that are recorded."""
+        dialect, commands = self.database.dialect, attempt.commands
+        if guard.kind is GuardKind.FENCE:
+            install_fences(connection, dialect, self.resources, guard)
+        if guard.keep_request_order:
+            rows = load_in_request_order(connection, dialect, self.resources, commands)
+        else:
+            keys = merged_keys(commands, attempt.extra_keys)
+            rows = load_rows(connection, dialect, self.resources, keys, lock=guard.kind is GuardKind.ROW)
+        # After the locks: a repeated request has waited there for the commit of the first one.
+        recorded = recorded_requests(connection, dialect, commands) if attempt.looks_up_ids else {}
+        self.reach("loaded")
+        return rows, recorded
+
+    def decide(self, attempt: BatchAttempt, guard: Guard, rows: dict[Key, Row], recorded: Recorded) -> WriteSet:
+        """Decide the batch; `rows` are updated in place.
+
+        Raises:
+            MissingRows: rows that it changes have to be inserted first.
+        """
+        decider = BatchDecider(self.resources, self.tables, guard.bare_clock)
+        write_set = decider.decide(attempt.commands, rows, recorded)
+        self.saver.check_rows_exist(write_set)
+        return write_set
+
+    def write(self, connection: Connection, attempt: BatchAttempt, write_set: WriteSet, guard: Guard) -> WriteSet:
+        """Move the offsets and write everything, in a transaction; the write set as it was written.
+
+        Raises:
+            StaleOffset: another reader has a partition.
+            RowChanged: another writer changed a row after it was read.
+            Busy: this process may not write any more.
+        """
+        if attempt.offsets is not None:
+            move = attempt.may_commit_offsets(write_set.answers)
+            move_positions(connection, attempt.offsets.commits, move=move)
+        if self.permit is not None:
+            self.permit.lock_row(connection, self.database.dialect)
+        if write_set.requests:
+            write_set = self.saver.save(connection, write_set, guard)
+        self.reach("saved")
+        if self.permit is not None:
+            self.permit.check_lease()
+        return write_set
+
+    def reach(self, point: str) -> None:
+        """Call the checkpoint, if there is one."""
+        if self.checkpoint is not None:
+            self.checkpoint(point)

@@ -1,0 +1,74 @@
+"""Writes docs/reference/cli.md from the command line itself: `python -m tests.docs.cli_reference`."""
+
+import re
+import textwrap
+
+from typer.main import get_command
+
+from stockade.cli import app
+from tests.docs.site import ROOT
+
+PAGE = ROOT / "docs" / "reference" / "cli.md"
+HEAD = """\
+# Command line
+
+Every command of `stockade`, with its options. `stockade COMMAND --help` prints the same. In a checkout, `./stockade
+COMMAND` sets up what is missing first.
+
+This page is made from the program: `python -m tests.docs.cli_reference` writes it again.
+
+`--config`, `--set` and the environment: see [Settings](../settings.md).
+"""
+
+
+def page():
+    """The text of the page."""
+    parts = [HEAD]
+    for name, command in _commands("stockade", get_command(app)):
+        arguments = [each for each in command.params if each.param_type_name == "argument"]
+        options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
+        usage = " ".join([name, *(f"{each.name.upper()}" for each in arguments)])
+        parts += [
+            f"\n## `{name}`\n",
+            *_paragraphs(command.help or ""),
+            f"    {usage}{' [OPTION…]' if options else ''}\n",
+        ]
+        rows = [(f"`{each.name.upper()}`", each) for each in arguments]
+        rows += [(_option(each), each) for each in options]
+        if rows:
+            parts += ["| | |", "|---|---|", *(f"| {shown} | {_cell(each)} |" for shown, each in rows), ""]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
+
+
+def _commands(name, command):
+    """Every command that does something itself, depth first."""
+    for word, child in getattr(command, "commands", {}).items():
+        yield from _commands(f"{name} {word}", child)
+    if not hasattr(command, "commands"):
+        yield name, command
+
+
+def _paragraphs(text):
+    """The paragraphs of a docstring, wrapped."""
+    for each in textwrap.dedent(text).split("\n\n"):
+        yield textwrap.fill(" ".join(each.split()), 120, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def _option(option):
+    """An option as it is written, e.g. `--set NAME=VALUE`."""
+    takes = "" if option.is_flag else f" {option.metavar or option.opts[-1].lstrip('-').upper().replace('-', '_')}"
+    return f"`{option.opts[-1]}{takes}`"
+
+
+def _cell(parameter):
+    """What a parameter is for, with the bounds and the default that its help does not name."""
+    text, default = (parameter.help or "").replace("|", "\\|"), parameter.default
+    if parameter.min is not None and parameter.max is not None:
+        text += f" From {parameter.min} to {parameter.max}."
+    if default not in (None, "", False) and "default" not in text.lower():
+        text += f" Default: `{default}`."
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

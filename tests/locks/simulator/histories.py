@@ -1,0 +1,199 @@
+"""One seeded history of the lock library in the simulator, and what must hold in it whatever happened.
+
+Clients (each a process of its own) take one lock in turn and add one to a counter that checks their fencing token.
+Checked: no acknowledged addition is lost; at most one client believes to hold (unless the server itself forgot);
+nobody waits past his deadline; when all is over the lock is free.
+"""
+
+import contextlib
+import random
+from dataclasses import dataclass, field
+
+from stockade.locks.async_api import Lease
+from stockade.locks.engine.lock_request import Spec
+from stockade.locks.engine.manager import LockManager
+from stockade.locks.errors import LockError
+from stockade.locks.redis.backend import RedisBackend
+from stockade.locks.redis.tuning import RedisTuning
+from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis, SimTransport, Weather
+from stockade.locks.testing.simulator import Sim, SimProcess, SimRuntime, SimTask
+
+LEASE_S = 1.0
+TUNING = RedisTuning(poll_s=0.2, call_s=0.25, patience_s=0.8)
+
+
+async def spend(port: SimRuntime, seconds: float) -> None:
+    """Let simulated time pass."""
+    await port.wait_for(port.new_wakeup(), seconds)
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+class Refused(Exception):
+    """The resource has seen a newer token, or the same of another owner."""
+
+
+@dataclass
+class Kind:
+    """What may go wrong in a history."""
+
+    pauses: bool = False
+    cancel: bool = False
+    cancel_turn: int = -1
+    failover: bool = False
+    expire_all: bool = False
+    weather: Weather = field(default_factory=Weather)
+    limits_s: tuple[float, ...] = (0.0, 0.3, 3.0, 6.0)
+    clients: int = 3
+    processes: int = 0  # that the clients share; 0: each has its own
+    hold_s: float = 0.02
+    turns: int = 2
+
+
+class Resource:
+    """A counter behind a fence. `guard`: "install" (right), "write" (token compared only when writing), "none"."""
+
+    def __init__(self, guard: str = "install") -> None:
+        self.guard = guard
+        self.value = 0
+        self.token = (0, "")
+
+    def admit(self, lease: Lease) -> None:
+        token, owner = self.token
+        if lease.fencing_token < token or (lease.fencing_token == token and lease.token != owner):
+            raise Refused
+        self.token = (lease.fencing_token, lease.token)
+
+    def read(self, lease: Lease) -> int:
+        if self.guard == "install":
+            self.admit(lease)
+        return self.value
+
+    def write(self, lease: Lease, value: int) -> None:
+        if self.guard != "none":
+            self.admit(lease)
+        self.value = value
+
+
+class History:
+    """One run."""
+
+    def __init__(self, seed: int, kind: Kind, resource: Resource | None = None, server: SimRedis | None = None) -> None:
+        random.seed(seed)  # the jitter of the backend
+        self.kind = kind
+        self.sim = Sim(seed)
+        self.rng = self.sim.rng
+        self.resource = resource or Resource()
+        self.network = SimNetwork(server or SimRedis(), kind.weather)
+        self.replica = None
+        self.added = self.double_belief = 0
+        self.leases: list[Lease] = []
+        self.managers: list[LockManager] = []
+        self.tasks: list[SimTask] = []
+        self.spec = Spec("a", lease_s=LEASE_S, renew=self.rng.random() < 0.7, on_lost="cancel")
+
+    async def client(self, manager: LockManager, port: SimRuntime) -> None:
+        for _ in range(self.kind.turns):
+            await spend(port, self.rng.random() * 0.02)
+            started = port.now()
+            limit_s = self.rng.choice(self.kind.limits_s)
+            try:
+                lease = await manager.acquire(self.spec, limit_s)
+            except LockError:
+                continue
+            finally:
+                if not self.kind.pauses and port.now() - started > limit_s + 0.5:
+                    raise Broken(f"waited {port.now() - started:.2f} s of {limit_s} s")
+            if lease is not None:
+                self.leases.append(lease)
+                await self.add_one(manager, port, lease)
+
+    async def add_one(self, manager: LockManager, port: SimRuntime, lease: Lease) -> None:
+        error = None
+        try:
+            self.look()
+            value = self.resource.read(lease)
+            await spend(port, self.rng.random() * self.kind.hold_s)
+            if self.kind.pauses and self.rng.random() < 0.3:
+                port.home.paused_until = port.now() + self.rng.uniform(0.5, 2.0) * LEASE_S
+                await spend(port, 0.0)
+            self.look()
+            self.resource.write(lease, value + 1)
+            self.added += 1
+        except Refused:
+            pass
+        except BaseException as trouble:
+            error = trouble
+            raise
+        finally:
+            with contextlib.suppress(LockError):
+                await manager.leave(lease, error)
+
+    def look(self) -> None:
+        """Count those who believe to hold."""
+        if sum(lease.alive for lease in self.leases) > 1:
+            self.double_belief += 1
+
+    def start(self) -> None:
+        for number in range(self.kind.clients):
+            if len(self.managers) < (self.kind.processes or self.kind.clients):
+                port = SimRuntime(self.sim, SimProcess(f"p{number}"))
+                backend = RedisBackend(port, SimTransport(port, self.network), TUNING)
+                self.managers.append(LockManager(port, backend, Lease))
+            manager = self.managers[number % len(self.managers)]
+            port = manager.runtime
+            task = self.sim.start(port.home, self.client(manager, port))
+            self.tasks.append(task)
+            if self.kind.cancel and self.rng.random() < 0.6:
+                self.sim.after(self.rng.random() * 0.15, task.cancel)
+        self.tasks[0].cancel_at = self.kind.cancel_turn
+        if self.kind.failover:
+            self.sim.after(self.rng.random() * 0.1, self.copy_server)
+            self.sim.after(0.1 + self.rng.random() * 0.1, self.fail_over)
+        if self.kind.expire_all:
+            self.sim.after(self.rng.random() * 0.2, self.expire_all)
+
+    def copy_server(self) -> None:
+        self.replica = self.network.server.snapshot()
+
+    def fail_over(self) -> None:
+        self.replica.listeners = self.network.server.listeners
+        self.network.server = self.replica
+
+    def expire_all(self) -> None:
+        self.network.server.owners.clear()
+
+    def run(self) -> "History":
+        self.start()
+        while self.sim.now < 40.0 and not all(task.done for task in self.tasks):
+            self.sim.run(self.sim.now + 0.1)
+        self.sim.run(self.sim.now + (0.3 if self.strict else 3 * LEASE_S))  # withdrawals; or what must run out
+        for task in self.tasks:
+            if not task.done:
+                raise Broken("a client never came back")
+            if isinstance(task.error, Exception):
+                raise task.error
+        self.check()
+        return self
+
+    @property
+    def strict(self) -> bool:
+        """Whether nothing may be left that has to run out first: no call was lost, the server forgot nothing."""
+        weather = self.kind.weather
+        lost = weather.lose_request or weather.lose_reply
+        return not (lost or self.kind.failover or self.kind.expire_all)
+
+    def check(self) -> None:
+        if self.resource.value != self.added:
+            raise Broken(f"{self.added} additions were acknowledged, {self.resource.value} are there")
+        forgot = self.kind.failover or self.kind.expire_all
+        if self.double_belief and not forgot:
+            raise Broken("two clients believed to hold at once")
+        server = self.network.server
+        server.now_ms = self.sim.now * 1000
+        if server.owner("a"):
+            raise Broken(f"still held by {server.owner('a')}")
+        if self.strict and server.lines.get("a"):
+            raise Broken(f"still in line: {server.lines['a']}")
