@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ground import SERVER_SETTINGS, Ground
 from benchmarks.harness import Pace, Sample, ratios
+from benchmarks.target import SERVER_SETTINGS, BenchmarkDatabase
 
 SCHEMA = "stockade.benchmark/1"
 
@@ -109,7 +109,7 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def environment(grounds: Sequence[Ground], pace: Pace) -> dict[str, Any]:
+def environment(targets: Sequence[BenchmarkDatabase], pace: Pace) -> dict[str, Any]:
     """What the figures depend on besides the code."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -118,8 +118,8 @@ def environment(grounds: Sequence[Ground], pace: Pace) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
         "load_average": os.getloadavg(),
-        "servers": {ground.server.kind: _server(ground) for ground in grounds},
-        "users": grounds[0].users,
+        "servers": {target.server.kind: _server(target) for target in targets},
+        "users": targets[0].users,
         "rounds": pace.rounds,
         "warm_s": pace.warm_s,
         "measured_s": pace.measured_s,
@@ -127,9 +127,9 @@ def environment(grounds: Sequence[Ground], pace: Pace) -> dict[str, Any]:
     }
 
 
-def _server(ground: Ground) -> dict[str, Any]:
-    found = ground.database.dialect.sql.server_version_info or ()
-    return {"version": ".".join(map(str, found)), "durable": True, "settings": SERVER_SETTINGS[ground.server.kind]}
+def _server(target: BenchmarkDatabase) -> dict[str, Any]:
+    found = target.database.dialect.sql.server_version_info or ()
+    return {"version": ".".join(map(str, found)), "durable": True, "settings": SERVER_SETTINGS[target.server.kind]}
 
 
 def write_json(path: Path, environment_: dict[str, Any], samples: Sequence[Sample], found: Sequence[Measured]) -> None:
