@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from stockade.lab.execution.contender import Contender
     from stockade.lab.execution.plan import Plan
-    from stockade.lab.execution.runner import Observer
     from stockade.lab.fault import Fault
     from stockade.lab.reporting.summary import RunSummary
+    from stockade.lab.reporting.table import LiveTable
     from stockade.lab.targets.target_database import TargetDatabase
 
 KEPT, NOT_KEPT, UNUSABLE, TERMINATED = 0, 1, 2, 143  # exit codes
@@ -146,7 +146,7 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     return all(run.judgement.kept for run in runs)
 
 
-async def _execute(plan: "Plan", target: "TargetDatabase", observer: "Observer") -> "list[RunSummary]":
+async def _execute(plan: "Plan", target: "TargetDatabase", table: "LiveTable") -> "list[RunSummary]":
     from stockade.lab.execution.runner import Runner
     from stockade.lab.targets.kafka_servers import open_kafka
     from stockade.lab.targets.redis_servers import open_redis, private_redis_missing
@@ -156,12 +156,12 @@ async def _execute(plan: "Plan", target: "TargetDatabase", observer: "Observer")
             open_redis(plan.redis, plan.redis_wanted(target.name)) as redis,
             open_kafka(plan.kafka, plan.kafka_wanted) as kafka,
         ):
-            return await Runner(plan, target, redis, observer, kafka).run()
+            return await Runner(plan, target, redis, table, kafka).run()
     from stockade.devservers import Servers
     from stockade.lab.execution.fault_runner import FaultRunner
 
     with Servers() as private:
-        return await FaultRunner(plan, target, private, private_redis_missing(), observer).run()
+        return await FaultRunner(plan, target, private, private_redis_missing(), table).run()
 
 
 def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], int]":

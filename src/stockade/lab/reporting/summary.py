@@ -6,7 +6,7 @@ Neighbours: `execution/runner.py` collects the repeats, `verdict.py` judges them
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from stockade.core import Stats
 from stockade.lab.execution.repeat_result import Violation
@@ -74,7 +74,7 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunLabels:
-    """What was run: the first members of a `RunSummary`."""
+    """What was run: these are members of `RunSummary` too."""
 
     preset: str
     strategy: str
@@ -98,12 +98,7 @@ def summarise(
     latencies = sorted(ms for repeat in timed for ms in repeat.latencies_ms)
     orders = labels.buyers * len(repeats)
     return RunSummary(
-        preset=labels.preset,
-        strategy=labels.strategy,
-        database=labels.database,
-        processes=labels.processes,
-        buyers=labels.buyers,
-        stock=labels.stock,
+        **asdict(labels),
         accepted=worst.accepted,
         rejected=worst.rejected,
         failed=worst.failed,
@@ -115,7 +110,6 @@ def summarise(
         deadlocks=stats.deadlocks,
         judgement=judgement,
         published_ms=published_ms,
-        fault=labels.fault,
     )
 
 
