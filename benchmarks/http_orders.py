@@ -54,8 +54,8 @@ async def run(kinds: Sequence[str], clients: Sequence[int], pace: Pace, path: Pa
                 async for sample in take_turns(target, arms(target, number, kind == kinds[0]), pace):
                     print(f"  round {sample.round} {sample.arm:30} {sample.orders_s:9,.0f} orders/s", flush=True)
                     own.append(sample)
-                asked = Ratio(f"sequencer, {kind}", f"pessimistic, {kind}", 8, 12)
-                measured = [each for each in [asked.of(own)] if each]
+                ratio = Ratio(f"sequencer, {kind}", f"pessimistic, {kind}", 8, 12)
+                measured = [each for each in [ratio.of(own)] if each]
                 print(
                     f"\n{report.table(own)}\n\n{report.ratio_table(measured)}\n\n{tails(own)}\n\n{processes(own)}",
                     flush=True,

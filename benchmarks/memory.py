@@ -27,7 +27,7 @@ async def run(orders: int, users: int, callers: int) -> None:
         calm_collector()
         for step in range(1, STEPS + 1):
             await asyncio.gather(*(_place(target, place, each // callers) for _ in range(callers)))
-            gc.collect()  # what is left is kept by somebody
+            gc.collect()  # what is left is referenced
             resident_mb.append(processor.resident_mb(os.getpid()))
             print(f"{step * each:>9,} orders  {resident_mb[-1]:7.1f} MB", flush=True)
         await target.audit(before, STEPS * each)

@@ -30,7 +30,7 @@ FEW = 32
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Arms that take turns, the ratios that are asked of them, and how their orders are paid."""
+    """Arms that take turns, the goals for their ratios, and how their orders are paid."""
 
     summary: str
     arms: Sequence[Arm]

@@ -1,7 +1,7 @@
 """pgbench's bare hot UPDATE: the fastest thing PostgreSQL itself does to one hot row, and no order at all.
 
 One statement, one row, one commit; no request row, no order, no ledger. Our store does ten times the work for an order
-and is measured against it all the same.
+and is compared with it nevertheless.
 """
 
 import asyncio
@@ -80,5 +80,5 @@ class PgBench:
 def _figure(pattern: str, text: str) -> float:
     found = re.search(pattern, text)
     if found is None:
-        raise RuntimeError(f"pgbench told nothing like {pattern!r}:\n{text}")
+        raise RuntimeError(f"pgbench printed nothing like {pattern!r}:\n{text}")
     return float(found[1])

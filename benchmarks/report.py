@@ -20,7 +20,7 @@ SCHEMA = "stockade.benchmark/1"
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """orders/s of one arm over another's, and what is asked of it."""
+    """orders/s of one arm over another's, and the goals for it."""
 
     arm: str
     over: str
@@ -37,7 +37,7 @@ class Ratio:
 class Measured:
     """A ratio with its rounds."""
 
-    asked: Ratio
+    ratio: Ratio
     rounds: tuple[float, ...]
 
     @property
@@ -47,21 +47,21 @@ class Measured:
     @property
     def verdict(self) -> str:
         """`goal`, `floor`, or `missed`."""
-        if self.median >= self.asked.goal:
+        if self.median >= self.ratio.goal:
             return "goal"
-        return "floor" if self.median >= self.asked.floor else "missed"
+        return "floor" if self.median >= self.ratio.floor else "missed"
 
     def as_json(self) -> dict[str, Any]:
         """The ratio as JSON values."""
         return {
-            "arm": self.asked.arm,
-            "over": self.asked.over,
+            "arm": self.ratio.arm,
+            "over": self.ratio.over,
             "rounds": self.rounds,
             "median": self.median,
             "low": min(self.rounds),
             "high": max(self.rounds),
-            "floor": self.asked.floor,
-            "goal": self.asked.goal,
+            "floor": self.ratio.floor,
+            "goal": self.ratio.goal,
             "verdict": self.verdict,
         }
 
@@ -95,8 +95,8 @@ def ratio_table(measured: Sequence[Measured]) -> str:
     lines = [RATIO_HEAD, "|---|--:|--:|--:|---|"]
     for each in measured:
         span = f"{_short(each.median)} [{_short(min(each.rounds))}-{_short(max(each.rounds))}]"
-        asked = each.asked
-        lines.append(f"| {asked.arm} ÷ {asked.over} | {span} | {asked.floor:g} | {asked.goal:g} | {each.verdict} |")
+        ratio = each.ratio
+        lines.append(f"| {ratio.arm} ÷ {ratio.over} | {span} | {ratio.floor:g} | {ratio.goal:g} | {each.verdict} |")
     return "\n".join(lines)
 
 

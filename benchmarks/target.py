@@ -135,11 +135,11 @@ class BenchmarkDatabase:
         return int((await self.database.read(lambda c: c.execute(last).scalar_one()))[:TIME_DIGITS], 16)
 
     async def audit(self, before: Sums, accepted: int | None = None) -> int:
-        """Compare the tables with each other, and with what the callers were told.
+        """Compare the tables with each other, and with the responses.
 
         Args:
             before: what `reset` returned.
-            accepted: how many callers were told that their order is placed; None if only the tables know.
+            accepted: how many orders the responses say are placed; None if only the tables know.
 
         Returns:
             How many orders have come since.

@@ -189,8 +189,8 @@ class ProcessExecutor(ProcessGroup):
         """
         size = len(self._processes)
         shares = [ExecuteCommands(tuple(commands[number::size]), submit) for number in range(size)]
-        asked = [process.ask(share) for process, share in zip(self._processes, shares, strict=True)]
-        results: list[ExecutionResult] = await asyncio.gather(*asked)
+        answers = [process.ask(share) for process, share in zip(self._processes, shares, strict=True)]
+        results: list[ExecutionResult] = await asyncio.gather(*answers)
         stats = Stats()
         for result in results:
             stats.add(result.stats)

@@ -131,7 +131,7 @@ def choose_for_fault(
         redis_missing: why no private Redis can be started; empty if one can.
     """
     if not variant.single_row:
-        return Choice([], [("all", "not for faults: its buyers do not all meet on one row that is there")])
+        return Choice([], [("all", "not for faults: its orders do not all share one row that exists")])
     choice = Choice([], [])
     for contender in wanted or all_contenders(with_forms=True):
         concerned = not fault.needs or fault.needs in contender.guarantees.needs
