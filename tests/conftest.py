@@ -1,4 +1,4 @@
-"""Real servers for tests: each starts once a run, when a test needs it; tests without their server are left out by name.
+"""Real servers for tests: each starts once a run, when a test needs it; what is missing is left out by name.
 
 Fixtures: `postgres_url`, `mariadb_url`, `mysql_url` and `kafka_bootstrap` are servers that the whole run shares.
 `redis_url` is one for each worker, empty at the start of each test. `database_url` runs a test on a fresh database of
