@@ -49,7 +49,7 @@ BURSTS = 20
 COLD = "cold-sku"
 WARM_UP_S = 90.0  # the broker is one that runs for days: its virtual machine compiles with both compilers first
 JOIN_S = 6.0  # until the second worker has its share of the partitions; about 2 s
-LOG_TAIL = 4_000  # bytes of a worker's log that are shown when it ends badly
+LOG_TAIL = 4_000  # bytes of a worker's log that are printed when it fails
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Logged:
 
     @asynccontextmanager
     async def open(self, target: BenchmarkDatabase) -> AsyncIterator[Opened]:
-        """Start the workers, and warm the way up with one order."""
+        """Start the workers, and execute one order before the measurement."""
         async with self.running(target) as (strategy, pids):
 
             async def place(buy: Buy) -> bool:
@@ -113,7 +113,7 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """A loop whose notes count from its own beginning, because arms share the brokers."""
+    """A loop that counts processor time from its own beginning, because arms share the brokers."""
 
     loop: Loop
     begin: Callable[[], None]
@@ -126,14 +126,14 @@ class Metered:
 
 @asynccontextmanager
 async def _worker(target: BenchmarkDatabase, log: KafkaOptions) -> AsyncIterator[int]:
-    """`stockade worker` in a process; its id. When it ends badly, its exit code and its log are told."""
+    """`stockade worker` in a process; its id. When it fails, its exit code and its log are printed."""
     given = {"kafka_bootstrap": log.bootstrap, "kafka_topic": log.topic, "kafka_group": log.group, "pool_size": POOL}
     pairs = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
-    with TemporaryFile() as said:
+    with TemporaryFile() as output:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "stockade", "worker", "--database", target.url, *pairs, stdout=said, stderr=said
+            sys.executable, "-m", "stockade", "worker", "--database", target.url, *pairs, stdout=output, stderr=output
         )
-        watch = asyncio.create_task(_tell_end(child, said))  # at once: callers wait for a while before they fail
+        watch = asyncio.create_task(_print_end(child, output))  # at once: callers wait for a while before they fail
         try:
             yield child.pid
         finally:
@@ -142,17 +142,17 @@ async def _worker(target: BenchmarkDatabase, log: KafkaOptions) -> AsyncIterator
             if not early:
                 child.terminate()
             if await child.wait() or early:
-                raise AssertionError(_end_of(child, said))
+                raise AssertionError(_end_of(child, output))
 
 
-async def _tell_end(child: asyncio.subprocess.Process, said: BinaryIO) -> None:
+async def _print_end(child: asyncio.subprocess.Process, output: BinaryIO) -> None:
     await child.wait()
-    print(_end_of(child, said), file=sys.stderr, flush=True)
+    print(_end_of(child, output), file=sys.stderr, flush=True)
 
 
-def _end_of(child: asyncio.subprocess.Process, said: BinaryIO) -> str:
-    said.seek(0)
-    return f"a worker ended with {child.returncode}; its log:\n{said.read()[-LOG_TAIL:].decode(errors='replace')}"
+def _end_of(child: asyncio.subprocess.Process, output: BinaryIO) -> str:
+    output.seek(0)
+    return f"a worker ended with {child.returncode}; its log:\n{output.read()[-LOG_TAIL:].decode(errors='replace')}"
 
 
 def contests(cluster: KafkaCluster) -> dict[str, Contest]:
@@ -194,7 +194,7 @@ def contests(cluster: KafkaCluster) -> dict[str, Contest]:
 
 
 async def bursts(target: BenchmarkDatabase, cluster: KafkaCluster) -> None:
-    """30 orders at once: time until all are accepted and until all are decided, beside `pessimistic`."""
+    """30 orders at once, until all are accepted and until all are decided, beside `pessimistic`."""
     took: dict[str, list[float]] = {"kafka, all accepted": [], "kafka, all decided": [], "pessimistic, all decided": []}
     async with AsyncExitStack() as stack:
         strategy, _ = await stack.enter_async_context(Logged("kafka", cluster, BURST).running(target))
@@ -219,7 +219,7 @@ async def bursts(target: BenchmarkDatabase, cluster: KafkaCluster) -> None:
 
 
 async def cold(target: BenchmarkDatabase, cluster: KafkaCluster, pace: Pace) -> None:
-    """A caller of cold products, while nobody and while 128 buy the hot one; apart those on the hot one's partition."""
+    """A caller of cold products while 0 or 128 callers buy the hot one; by partition: the hot one's or another."""
     store = SqlStore(target.database, SHOP_RESOURCES)
     names = tuple(f"{COLD}-{n}" for n in range(8))  # over all partitions
     news = tuple(NewSku(PRICE, 1_000_000, name) for name in names)
@@ -270,7 +270,7 @@ def _neighbours(log: KafkaOptions) -> set[str]:
 
 
 async def warm_up(cluster: KafkaCluster, users: int) -> None:
-    """Bring the brokers to their pace, on a database of its own: what this writes would burden the contests' one."""
+    """Run until the brokers are compiled, on a database of its own: its rows would slow the contests' one."""
     async with open_target(users) as target, Logged("warm-up", cluster, MOST).open(target) as loop:
         await loop.run(target, Pace(1, 0, WARM_UP_S))
 

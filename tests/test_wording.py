@@ -102,7 +102,7 @@ def unknown_neighbours(source):
 def _exists(name, folder):
     stem = name.removesuffix("/").removesuffix(".py")
     stem = stem.replace(".", "/") if not name.endswith((".py", "/")) else stem
-    places = [place / stem for place in (folder, *folder.parents, PurePosixPath("src"))]
+    places = [place / stem for place in (folder, *folder.parents, PurePosixPath("src"), PurePosixPath("src/stockade"))]
     if any(f"{place}.py" in _files() or (ROOT / place).exists() for place in places):
         return True
     room = "/".join(folder.parts[:3])

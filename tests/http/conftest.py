@@ -19,14 +19,14 @@ SECRET = "a secret that is only used by tests"
 class Client:
     """Speaks to an application as one user; every answer is a plain response."""
 
-    def __init__(self, http, desk, user="ann", admin=False):
-        self.http, self.desk, self.user = http, desk, user
-        self.token = desk.tokens.issue(user, valid_s=3600, admin=admin)
+    def __init__(self, http, state, user="ann", admin=False):
+        self.http, self.state, self.user = http, state, user
+        self.token = state.tokens.issue(user, valid_s=3600, admin=admin)
         self._keys = 0
 
     def as_user(self, user, admin=False):
         """The same application, another caller."""
-        return Client(self.http, self.desk, user, admin)
+        return Client(self.http, self.state, user, admin)
 
     async def send(self, method, path, *, key=None, token=None, headers=(), **content):
         """One request; `key` is sent as it stands, `token=""` sends none."""
@@ -82,10 +82,10 @@ async def application(url, tmp_path, options=None, **settings):
     """An open shop and a client of its application."""
     chosen = Settings(database=url, state_dir=str(tmp_path), token_secret=SECRET, **settings)
     async with open_shop(chosen, options=options, jobs=False) as shop:
-        app, desk = create_app(shop)
+        app, state = create_app(shop)
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://shop") as http:
-            yield Client(http, desk)
+            yield Client(http, state)
 
 
 @pytest.fixture

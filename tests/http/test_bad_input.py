@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from stockade.shop.http.responses.error_codes import CODES
-from stockade.shop.http.routing.route import Access
+from stockade.shop.http.requests.authorization import Access
+from stockade.shop.http.responses.error_codes import ERROR_CODES
 from stockade.shop.http.routing.routes import ROUTES
 
 HUGE = 10**30
@@ -62,7 +62,7 @@ def assert_problem(answer, status, code):
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
-    known = CODES[code]
+    known = ERROR_CODES[code]
     assert body["status"] == status == known.status
     assert (body["title"], body["retryable"]) == (known.title, known.retryable)
     assert body["type"].endswith(code)
@@ -133,7 +133,7 @@ async def test_only_json_is_taken(client, kind):
 async def test_every_closed_route_needs_a_token(client, route):
     """No token, a forged one, another scheme, and an expired one end in 401 on every route that is not open."""
     path = filled(route.path)
-    expired = client.desk.tokens.issue("ann", valid_s=-1)
+    expired = client.state.tokens.issue("ann", valid_s=-1)
     forged = client.token[:-4] + ("AAAA" if client.token[-4:] != "AAAA" else "BBBB")
     for token in ("", expired, forged, "x", "a.b.c", client.token + "x"):
         answer = await client.send(route.method, path, token=token or "", key="k")

@@ -138,13 +138,13 @@ async def test_b14_http_orders_run_under_the_chosen_strategy(start, name):
         found = await samples(client)
         for command in ("place_order", "charge_points"):
             assert found["stockade_commands_total", "ACCEPTED", command, name] == 1
-        assert {client.desk.shop.strategies[resource].name for resource in RESOURCES} == {name}
+        assert {client.state.shop.strategies[resource].name for resource in RESOURCES} == {name}
 
 
 async def test_b14_the_sequencer_really_batches_http_orders(start):
     """B14: fifty simultaneous HTTP orders take far fewer transactions than orders under the sequencer."""
     async with start(strategy_stock="sequencer", strategy_points="sequencer") as client:
         (sku,) = await client.product(stock=100)
-        before = client.desk.shop.store.stats.transactions
+        before = client.state.shop.store.stats.transactions
         await asyncio.gather(*(client.order(sku, 1, pay="LATER", key=f"k{n}") for n in range(50)))
-        assert client.desk.shop.store.stats.transactions - before < 25
+        assert client.state.shop.store.stats.transactions - before < 25

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stockade.shop.config.settings import allowed, described
-from stockade.shop.http.responses.error_codes import CODES
+from stockade.shop.http.responses.error_codes import ERROR_CODES
 from stockade.shop.http.routing.routes import ROUTES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,8 +30,8 @@ def test_every_setting_is_described():
 def test_every_code_is_described():
     """Each code has its row, with status, retry, outcome, whether it is kept, and its title."""
     rows = {row[0].strip("`"): row[1:] for row in cells("api.md") if len(row) == 6 and row[1].isdigit()}
-    assert set(rows) == set(CODES)
-    for name, code in CODES.items():
+    assert set(rows) == set(ERROR_CODES)
+    for name, code in ERROR_CODES.items():
         words = [str(code.status), "yes" if code.retryable else "no", code.outcome, "yes" if code.stored else "no"]
         assert rows[name] == [*words, code.title]
 

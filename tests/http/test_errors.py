@@ -7,8 +7,8 @@ import time
 import pytest
 
 from stockade.core import Busy, Conflict, IdempotencyKeyReused, LockInTransaction, LockLost, Unknown
-from stockade.shop.http.responses.error_codes import CODES
-from stockade.shop.http.responses.problems import of_error, retry_after
+from stockade.shop.http.responses.error_codes import ERROR_CODES
+from stockade.shop.http.responses.problems import error_response, retry_after
 from stockade.shop.model.ids import TIME_DIGITS, request_id_of
 from stockade.shop.operations import logs
 from tests.http.stand_ins import Failing, Held
@@ -32,7 +32,7 @@ ERRORS = [
 @pytest.mark.parametrize(("error", "status", "code", "outcome"), ERRORS, ids=[each[2] for each in ERRORS])
 async def test_every_error_has_its_answer(client, error, status, code, outcome):
     """Busy, conflicts, unknown fates and accidents: each with its code, and its own text stays inside."""
-    Failing(client.desk.shop, error)
+    Failing(client.state.shop, error)
     answer = await client.order("s")
     assert_problem(answer, status, code)
     assert answer.json()["outcome"] == outcome
@@ -43,8 +43,8 @@ async def test_every_error_has_its_answer(client, error, status, code, outcome):
 
 async def test_an_accident_is_logged_with_the_id_that_the_client_sees(client, capsys):
     """The answer to an accident carries an id, and the log line with that id has the traceback."""
-    logs.configure(client.desk.settings)
-    Failing(client.desk.shop, ZeroDivisionError("secret.internal"))
+    logs.configure(client.state.settings)
+    Failing(client.state.shop, ZeroDivisionError("secret.internal"))
     answer = await client.order("s", key="k")
     logged = [line for line in capsys.readouterr().err.splitlines() if answer.headers["x-log-id"] in line]
     assert len(logged) == 1
@@ -57,7 +57,7 @@ async def test_the_access_log_is_a_share_of_the_requests(start, capsys):
     """Off by default; with a share of 1 every request is one line, with its route, status, time and id."""
     for share, expected in ((0, 0), (1, 1)):
         async with start(access_log=share) as client:
-            logs.configure(client.desk.settings)
+            logs.configure(client.state.settings)
             await client.order("s", key="k")
         lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if '"request"' in line]
         assert len(lines) == expected
@@ -69,7 +69,7 @@ async def test_the_access_log_is_a_share_of_the_requests(start, capsys):
 async def test_a_request_without_a_key_leads_with_its_time(start, capsys):
     """What is put into a cart has no key; its id is new, and begins with the time at which it came."""
     async with start(access_log=1) as client:
-        logs.configure(client.desk.settings)
+        logs.configure(client.state.settings)
         (sku,) = await client.product()
         before_ms = time.time_ns() // 1_000_000
         for _ in range(2):
@@ -90,17 +90,17 @@ def test_retry_after_is_whole_seconds_rounded_up():
 def test_an_error_of_the_vocabulary_is_never_an_accident():
     """Every code that strategies and the store may raise has a row in the table."""
     for error in (Conflict("x"), Unknown("x"), LockLost("x"), IdempotencyKeyReused("x")):
-        assert error.code in CODES
-        assert of_error(error) is not None
+        assert error.code in ERROR_CODES
+        assert error_response(error) is not None
 
 
 async def test_too_many_at_work_are_refused(start):
     """Beyond the bound a request is refused at once with 429 and Retry-After, and those at work are finished."""
     async with start(max_in_flight=2) as client:
         (sku,) = await client.product()
-        held = Held(client.desk.shop)
+        held = Held(client.state.shop)
         inside = [asyncio.create_task(client.order(sku, 1, pay="LATER")) for _ in range(2)]
-        while client.desk.gate.at_work < 2:
+        while client.state.concurrency.at_work < 2:
             await asyncio.sleep(0)
         refused = await client.order(sku, 1, pay="LATER")
         assert_problem(refused, 429, "TOO_MANY_REQUESTS")
@@ -125,8 +125,8 @@ async def test_a_full_queue_is_429(start):
 async def test_a_database_that_is_away(start, tmp_path):
     """Reads and readiness say DEPENDENCY_DOWN and NOT_READY when the database cannot be used."""
     async with start() as client:
-        await client.desk.shop.database.close()
-        client.desk.shop.database.read = down
+        await client.state.shop.database.close()
+        client.state.shop.database.read = down
         assert_problem(await client.get("/v1/products"), 503, "DEPENDENCY_DOWN")
         ready = await client.get("/readyz")
         assert_problem(ready, 503, "NOT_READY")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from stockade.shop.http.requests.idempotency import MAX_KEY_LENGTH, read_key
-from stockade.shop.http.responses.problems import Refusal
+from stockade.shop.http.responses.problems import ProblemError
 from tests.http.stand_ins import Failing, Held
 
 
@@ -100,11 +100,11 @@ async def test_ten_clicks_with_ten_keys_charge_ten_times(client):
 
 async def test_a_duplicate_in_flight_waits_for_the_first(client):
     """While the first request is at work a duplicate is not carried out; it waits and gets the same answer."""
-    held = Held(client.desk.shop, "points")
+    held = Held(client.state.shop, "points")
     first = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
     await held.arrived.wait()
     second = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
-    while client.desk.gate.at_work < 2:
+    while client.state.concurrency.at_work < 2:
         await asyncio.sleep(0)
     other = await client.post("/v1/users/ann/point-charges", charge_body(7), key="k")
     assert (other.status_code, other.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
@@ -112,13 +112,13 @@ async def test_a_duplicate_in_flight_waits_for_the_first(client):
     answers = await asyncio.gather(first, second)
     assert held.executed == 1
     assert answers[0].content == answers[1].content
-    assert len(client.desk.duplicates) == 0
+    assert len(client.state.in_flight) == 0
 
 
 async def test_a_duplicate_waits_only_so_long(start):
     """A duplicate of a request that takes too long gets 409 IDEMPOTENCY_IN_PROGRESS with Retry-After."""
     async with start(duplicate_wait_s=0.02) as client:
-        held = Held(client.desk.shop, "points")
+        held = Held(client.state.shop, "points")
         first = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
         await held.arrived.wait()
         second = await client.post("/v1/users/ann/point-charges", charge_body(), key="k")
@@ -131,12 +131,12 @@ async def test_a_duplicate_waits_only_so_long(start):
 
 async def test_a_duplicate_shares_the_first_ones_failure(client):
     """When the first request ends without an outcome, the waiting duplicate is not carried out in its place."""
-    held = Held(client.desk.shop, "points")
-    held.under = Failing(client.desk.shop, ValueError("broken"), "stock")
+    held = Held(client.state.shop, "points")
+    held.under = Failing(client.state.shop, ValueError("broken"), "stock")
     first = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
     await held.arrived.wait()
     second = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
-    while client.desk.gate.at_work < 2:
+    while client.state.concurrency.at_work < 2:
         await asyncio.sleep(0)
     held.go.set()
     answers = await asyncio.gather(first, second)
@@ -174,7 +174,7 @@ def test_keys_that_are_read(header, key):
 @pytest.mark.parametrize("header", BAD)
 def test_keys_that_are_refused(header):
     """Empty, too long, half quoted, not ASCII, control characters, unknown escapes: 400 with the code for it."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ProblemError) as refused:
         read_key(header)
     assert refused.value.code == "IDEMPOTENCY_KEY_INVALID"
 

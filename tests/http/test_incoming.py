@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from stockade.shop.http.requests.request_parsing import ClientGone, read_body, read_head
-from stockade.shop.http.responses.problems import Refusal
+from stockade.shop.http.requests.request_parsing import ClientDisconnected, read_body, read_headers
+from stockade.shop.http.responses.problems import ProblemError
 
 
 def messages(*given):
@@ -29,7 +29,7 @@ async def test_a_body_in_parts_is_put_together():
 
 async def test_a_body_that_does_not_arrive_is_given_up():
     """A client that stops in the middle holds nothing for longer than the setting says."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ProblemError) as refused:
         await read_body(messages(part(b"a")), 10, 0.01)
     assert refused.value.code == "BODY_TIMEOUT"
     assert refused.value.headers == ((b"connection", b"close"),)  # else it would be held for keep_alive_s
@@ -37,16 +37,16 @@ async def test_a_body_that_does_not_arrive_is_given_up():
 
 async def test_a_client_that_goes_away_is_noticed():
     """A closed connection ends the reading."""
-    with pytest.raises(ClientGone):
+    with pytest.raises(ClientDisconnected):
         await read_body(messages(part(b"a"), {"type": "http.disconnect"}), 10, 1.0)
 
 
 def test_headers_that_stand_twice_are_noticed():
     """A second Authorization or Idempotency-Key is never silently the one that counts."""
     once = [(b"authorization", b"Bearer a"), (b"idempotency-key", b"k"), (b"content-type", b"application/json")]
-    assert read_head({"headers": once}).repeated is None
-    assert read_head({"headers": [*once, (b"idempotency-key", b"k")]}).repeated == b"idempotency-key"
-    assert read_head({"headers": [*once, (b"authorization", b"Bearer a")]}).repeated == b"authorization"
+    assert read_headers({"headers": once}).repeated is None
+    assert read_headers({"headers": [*once, (b"idempotency-key", b"k")]}).repeated == b"idempotency-key"
+    assert read_headers({"headers": [*once, (b"authorization", b"Bearer a")]}).repeated == b"authorization"
 
 
 async def test_a_body_that_is_there_needs_no_timer(monkeypatch):
@@ -75,6 +75,6 @@ async def test_a_body_that_comes_later_is_whole():
 async def test_a_body_that_is_too_large_is_refused_in_any_part():
     """The limit holds for the first part, which is read without a timer, and for all together."""
     for parts in ([part(b"abc", more=False)], [part(b"ab"), part(b"c")]):
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ProblemError) as refused:
             await read_body(messages(*parts), 2, 1.0)
         assert refused.value.code == "BODY_TOO_LARGE"

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -10,14 +11,14 @@ from uvicorn.server import ServerState
 
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.server import open_files
-from stockade.shop.http.server.buffered_protocol import OneWriteProtocol
-from stockade.shop.http.server.connection_limits import LimitedProtocol, Limits
-from stockade.shop.http.server.open_files import OTHERS, PER_POOLED, connections_within
+from stockade.shop.http.server.buffered_protocol import BufferedProtocol
+from stockade.shop.http.server.connection_limits import ConnectionLimits, LimitedProtocol
+from stockade.shop.http.server.open_files import OTHERS, PER_POOLED, connection_limit
 from stockade.shop.http.server.server import _limits
 
 WAIT_S = 0.2  # the limit under test
 LONG_S = 10.0  # in which it has to act
-LIMITS = Limits(connections=3, head_wait_s=WAIT_S, head_bytes=1_000, headers=10)
+LIMITS = ConnectionLimits(connections=3, head_wait_s=WAIT_S, head_bytes=1_000, headers=10)
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 RIGHT = HEAD + b"\r\n"
 POST = b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nab"
@@ -63,7 +64,7 @@ async def serving(protocol, keep_alive_s=LONG_S):
 
 
 def limited(**others):
-    return partial(LimitedProtocol, limits=Limits(**{**{n: getattr(LIMITS, n) for n in Limits.__slots__}, **others}))
+    return partial(LimitedProtocol, limits=replace(LIMITS, **others))
 
 
 async def until_closed(reader, wait_s=LONG_S):
@@ -110,7 +111,7 @@ async def test_a_slow_head_ends(chunks, status):
 
 async def test_without_limits_a_slow_head_holds_its_connection():
     """The control: uvicorn's own protocol waits for ever."""
-    async with serving(OneWriteProtocol) as connect:
+    async with serving(BufferedProtocol) as connect:
         for chunk in (b"", b"GET / HT", HEAD):
             reader, writer = await connect()
             writer.write(chunk)
@@ -210,7 +211,7 @@ async def test_what_is_no_request_is_a_problem_too(request_):
 def test_the_settings_are_the_limits():
     """Each setting arrives where it counts, in its unit."""
     settings = Settings(max_connections=7, header_wait_s=1.5, max_header_kib=2, max_headers=9)
-    assert _limits(settings, 7) == Limits(connections=7, head_wait_s=1.5, head_bytes=2_048, headers=9)
+    assert _limits(settings, 7) == ConnectionLimits(connections=7, head_wait_s=1.5, head_bytes=2_048, headers=9)
 
 
 NEEDED = 1_000 + OTHERS + PER_POOLED * 8
@@ -233,5 +234,5 @@ def test_connections_are_bounded_by_the_open_files(soft, hard, raised, allowed, 
     made = []
     monkeypatch.setattr(open_files.resource, "getrlimit", lambda kind: (soft, hard))
     monkeypatch.setattr(open_files.resource, "setrlimit", lambda kind, both: made.append(both))
-    assert connections_within(Settings(max_connections=1_000, pool_size=8)) == allowed
+    assert connection_limit(Settings(max_connections=1_000, pool_size=8)) == allowed
     assert made == ([] if raised is None else [(raised, hard)])

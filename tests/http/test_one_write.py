@@ -7,7 +7,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from stockade.shop.http.server.buffered_protocol import OneWrite, OneWriteProtocol
+from stockade.shop.http.server.buffered_protocol import BufferedProtocol, BufferedTransport
 
 HEAD = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
 
@@ -46,7 +46,7 @@ class Wire(asyncio.Transport):
 def answer():
     """Function: messages that the application sends, a turn after each None -> the wire."""
 
-    async def run(*messages, protocol=OneWriteProtocol, request=b"GET / HTTP/1.1\r\n\r\n"):
+    async def run(*messages, protocol=BufferedProtocol, request=b"GET / HTTP/1.1\r\n\r\n"):
         async def app(scope, receive, send):
             for message in messages:
                 await (turn() if message is None else send(message))
@@ -100,7 +100,7 @@ async def test_a_client_that_is_gone_gets_nothing():
     loop, errors = asyncio.get_running_loop(), []
     loop.set_exception_handler(lambda _, context: errors.append(context))
     wire = Wire()
-    through = OneWrite(wire, loop)
+    through = BufferedTransport(wire, loop)
     through.write(b"held")
     wire.close()
     await turn()

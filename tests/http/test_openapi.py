@@ -12,9 +12,9 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from stockade.shop.http.responses.error_codes import CODES
-from stockade.shop.http.routing.openapi import document
-from stockade.shop.http.routing.route import Access
+from stockade.shop.http.requests.authorization import Access
+from stockade.shop.http.responses.error_codes import ERROR_CODES
+from stockade.shop.http.routing.openapi import openapi_document
 from stockade.shop.http.routing.routes import ROUTES
 from tests.cli.service import Service, audited, prepared, token
 
@@ -25,7 +25,7 @@ LIMIT_S = 90
 @pytest.fixture(scope="module")
 def shown():
     """The document."""
-    return json.loads(document(ROUTES))
+    return json.loads(openapi_document(ROUTES))
 
 
 def operations(shown):
@@ -49,13 +49,13 @@ def test_every_route_and_code_is_documented(shown):
                 codes |= set(narrowed["properties"]["code"]["enum"])
         assert codes == set(route.all_codes)
         accepted = {str(route.status), *(["202"] if route.command else [])}
-        assert {str(CODES[code].status) for code in codes} | accepted == set(responses)
+        assert {str(ERROR_CODES[code].status) for code in codes} | accepted == set(responses)
 
 
 def test_every_code_of_the_table_is_used(shown):
     """A code that no route and no operation can answer would be a promise without a place."""
     used = {code for route in ROUTES for code in route.all_codes}
-    assert set(CODES) - used == {"METHOD_NOT_ALLOWED", "NOT_READY"}  # of the router, and of /readyz
+    assert set(ERROR_CODES) - used == {"METHOD_NOT_ALLOWED", "NOT_READY"}  # of the router, and of /readyz
 
 
 def test_keys_tokens_and_ids_are_documented(shown):
@@ -91,7 +91,7 @@ def test_the_document_is_sound(shown):
 async def test_the_document_is_served(client):
     """/openapi.json is that document, open to anyone."""
     answer = await client.get("/openapi.json", token="")
-    assert answer.content == document(ROUTES)
+    assert answer.content == openapi_document(ROUTES)
 
 
 async def test_options_names_every_method_of_a_path(client):

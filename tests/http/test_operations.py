@@ -7,8 +7,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from stockade.shop.http.responses.response import Reply
-from stockade.shop.http.responses.response_cache import Kept
+from stockade.shop.http.responses.response import Response
+from stockade.shop.http.responses.response_cache import ResponseCache
 from stockade.shop.migrations import SCHEMA, SHOP
 from stockade.store.schema.migrate import shown
 from tests.http.stand_ins import Failing, Held
@@ -23,7 +23,7 @@ async def test_alive_and_ready(client):
 
 async def test_a_stopping_process_is_alive_but_not_ready(client):
     """Readiness ends first, so that no new requests are sent here."""
-    client.desk.gate.stopping = True
+    client.state.concurrency.stopping = True
     assert (await client.get("/healthz")).status_code == 200
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "NOT_READY")
@@ -34,10 +34,10 @@ async def test_a_stopping_process_is_alive_but_not_ready(client):
 async def test_a_request_that_outlives_the_stop(client, stopping):
     """Cancelled at the end of a stop, an order is a 503 and may have happened; any other cancellation is one."""
     (sku,) = await client.product(stock=2)
-    held = Held(client.desk.shop)
+    held = Held(client.state.shop)
     order = asyncio.create_task(client.order(sku, 1, pay="LATER"))
     await held.arrived.wait()
-    client.desk.gate.stopping = stopping
+    client.state.concurrency.stopping = stopping
     order.cancel()
     (answer,) = await asyncio.gather(order, return_exceptions=True)
     if stopping:
@@ -45,13 +45,13 @@ async def test_a_request_that_outlives_the_stop(client, stopping):
         assert (answer.json()["outcome"], answer.json()["retryable"]) == ("unknown", True)
     else:
         assert isinstance(answer, asyncio.CancelledError)
-    assert client.desk.gate.at_work == 0
+    assert client.state.concurrency.at_work == 0
 
 
 async def test_an_old_schema_is_not_ready(client):
     """Without the present schema no orders can be taken, and the answer names the cure."""
     older = text(f"UPDATE {SHOP.version_table} SET version_num = '0001'")
-    await client.desk.shop.database.transaction(lambda c: c.execute(older), deadline=time.monotonic() + 5)
+    await client.state.shop.database.transaction(lambda c: c.execute(older), deadline=time.monotonic() + 5)
     answer = await client.get("/readyz")
     assert answer.status_code == 503
     assert shown(SCHEMA.newest()) in answer.json()["detail"]
@@ -78,9 +78,9 @@ async def test_metrics_count_requests_commands_and_store_events(client):
     assert found["stockade_commands_total", "OUT_OF_STOCK", "place_order", "sequencer"] == 1
     assert found["stockade_request_seconds_count", "POST /v1/orders", "201"] == 2
     assert found["stockade_request_seconds_count", "POST /v1/orders", "409"] == 1
-    assert found["stockade_store_total", "commits"] == client.desk.shop.store.stats.commits
+    assert found["stockade_store_total", "commits"] == client.state.shop.store.stats.commits
     assert found["stockade_waiting", "at_work"] == 0
-    Failing(client.desk.shop, ValueError("x"))
+    Failing(client.state.shop, ValueError("x"))
     await client.order(sku)
     assert (await samples(client))["stockade_commands_total", "INTERNAL_ERROR", "place_order", "failing"] == 1
 
@@ -95,37 +95,37 @@ class Clock:
 
 
 async def test_a14_kept_answers_end_when_the_setting_says():
-    """A14: an answer kept for 24 seconds is made anew after 24 seconds, not after 24 of something else."""
+    """A14: an answer cache for 24 seconds is made anew after 24 seconds, not after 24 of something else."""
     clock, made = Clock(), []
-    kept = Kept(24.0, clock)
+    cache = ResponseCache(24.0, clock)
 
     async def make():
         made.append(clock.now_s)
-        return Reply(200, b"%d" % len(made))
+        return Response(200, b"%d" % len(made))
 
-    assert (await kept.get("k", make)).body == b"1"
+    assert (await cache.get("k", make)).body == b"1"
     clock.now_s += 23.9
-    assert (await kept.get("k", make)).body == b"1"
+    assert (await cache.get("k", make)).body == b"1"
     clock.now_s += 0.2
-    assert (await kept.get("k", make)).body == b"2"
+    assert (await cache.get("k", make)).body == b"2"
 
 
 async def test_kept_answers_are_bounded_and_errors_are_not_kept():
     """Many different requests do not grow the memory, and a failure is not remembered."""
-    kept = Kept(10.0)
+    cache = ResponseCache(10.0)
 
     async def make():
-        return Reply(200, b"")
+        return Response(200, b"")
 
     async def fail():
         raise ValueError("once")
 
     with pytest.raises(ValueError, match="once"):
-        await kept.get("k", fail)
+        await cache.get("k", fail)
     for number in range(1000):
-        await kept.get(number, make)
-    assert len(kept._answers) <= 256
-    assert not kept._making
+        await cache.get(number, make)
+    assert len(cache._entries) <= 256
+    assert not cache._pending
 
 
 async def test_popular_is_kept_and_stock_is_not(start):

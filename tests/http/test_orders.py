@@ -115,7 +115,7 @@ async def test_the_audit_route(client):
 async def damage(client, sku):
     """Take a unit away without an entry for it."""
     statement = update(skus).where(skus.c.id == sku).values(on_hand=skus.c.on_hand - 1)
-    database = client.desk.shop.database
+    database = client.state.shop.database
     await database.transaction(lambda conn: conn.execute(statement), deadline=time.monotonic() + 5)
 
 
@@ -150,7 +150,7 @@ async def answers(client):
 
 async def test_documented_answers_are_the_real_ones(answers):
     """Each command answers with exactly the members and types that the document shows for it."""
-    documented = {(route.method, route.path): (route.status, route.reply) for route in ROUTES}
+    documented = {(route.method, route.path): (route.status, route.response) for route in ROUTES}
     for name, (method, path, reply) in COMMANDS.items():
         status, shown = documented[method, path]
         answer = answers[name]

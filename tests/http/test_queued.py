@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from stockade.core import Busy, Pending, Unknown
-from stockade.shop.http.requests.request_parsing import read_head
+from stockade.shop.http.requests.request_parsing import read_headers
 from tests.http.stand_ins import Failing
 from tests.http.test_bad_input import assert_problem
 
@@ -14,10 +14,10 @@ from tests.http.test_bad_input import assert_problem
 async def queued(client):
     """The answer to an order whose outcome did not come in time, and the strategy as it was."""
     (sku,) = await client.product(stock=5)
-    before = client.desk.shop.strategies["stock"]
-    Failing(client.desk.shop, Pending("x"))
+    before = client.state.shop.strategies["stock"]
+    Failing(client.state.shop, Pending("x"))
     answer = await client.order(sku, 2, pay="LATER", key="k")
-    client.desk.shop.strategies["stock"] = before
+    client.state.shop.strategies["stock"] = before
     return sku, answer
 
 
@@ -58,16 +58,18 @@ async def test_the_proof_ends_with_the_memory_of_requests(client, queued):
     _, answer = queued
     order_id = answer.json()["order_id"]
     day_ms = 24 * 3_600_000
-    taken_ms = client.desk.tokens.promised_ms(answer.headers["location"].partition("pending=")[2], order_id, "ann")
-    old = client.desk.tokens.promise(order_id, "ann", taken_ms - day_ms)
+    taken_ms = client.state.tokens.pending_since_ms(
+        answer.headers["location"].partition("pending=")[2], order_id, "ann"
+    )
+    old = client.state.tokens.sign_pending(order_id, "ann", taken_ms - day_ms)
     assert_problem(await client.get(f"/v1/orders/{order_id}?pending={old}"), 404, "ORDER_NOT_FOUND")
-    young = client.desk.tokens.promise(order_id, "ann", taken_ms - day_ms + 60_000)
+    young = client.state.tokens.sign_pending(order_id, "ann", taken_ms - day_ms + 60_000)
     assert (await client.get(f"/v1/orders/{order_id}?pending={young}")).json()["status"] == "PENDING"
 
 
 async def test_other_commands_are_queued_too(client):
     """A charge that is not decided yet is 202 with the id of the charge, and no Location."""
-    Failing(client.desk.shop, Pending("x"), "points")
+    Failing(client.state.shop, Pending("x"), "points")
     answer = await client.post("/v1/users/ann/point-charges", {"amount": 5, "method": "INSTANT"})
     assert (answer.status_code, set(answer.json())) == (202, {"status", "charge_id"})
     assert "location" not in answer.headers
@@ -94,7 +96,7 @@ class Queue(Failing):
 async def test_a_client_that_prefers_so_does_not_wait(client):
     """`Prefer: respond-async`: 202 with the place to look as soon as the log has the order, and it says so."""
     (sku,) = await client.product(stock=5)
-    queue = Queue(client.desk.shop)
+    queue = Queue(client.state.shop)
     answer = await client.order(sku, pay="LATER", headers=ASYNC)
     assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
     assert answer.headers["preference-applied"] == "respond-async"
@@ -109,12 +111,12 @@ async def test_a_client_that_prefers_so_does_not_wait(client):
 async def test_every_command_with_a_key_can_be_queued_so(client):
     """Charges too; a command without a key is carried out as always, because nobody could ask for its outcome."""
     (sku,) = await client.product(stock=5)
-    points = Queue(client.desk.shop, "points")
+    points = Queue(client.state.shop, "points")
     body = {"amount": 5, "method": "INSTANT"}
     answer = await client.post("/v1/users/ann/point-charges", body, headers=ASYNC)
     assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
     assert answer.json()["charge_id"] == points.taken[0].request_id
-    stock = Queue(client.desk.shop)
+    stock = Queue(client.state.shop)
     await client.send("PUT", f"/v1/users/ann/cart/items/{sku}", json={"quantity": 1}, headers=ASYNC)
     assert stock.taken == []
 
@@ -126,7 +128,7 @@ async def test_every_command_with_a_key_can_be_queued_so(client):
 async def test_what_the_log_did_not_confirm_is_not_accepted(client, error, status, code):
     """No 202 for an order that may not be in the log: unknown is said to be unknown, refused to be refused."""
     (sku,) = await client.product(stock=5)
-    Queue(client.desk.shop, error=error)
+    Queue(client.state.shop, error=error)
     answer = await client.order(sku, pay="LATER", headers=ASYNC)
     assert_problem(answer, status, code)
     assert "preference-applied" not in answer.headers
@@ -153,4 +155,4 @@ async def test_strategies_without_a_log_ignore_the_preference(client):
 )
 def test_the_preference_is_found_among_others(values, wanted):
     """Several preferences, several headers, any case, parameters: as RFC 7240 writes them."""
-    assert read_head({"headers": [(b"prefer", value.encode()) for value in values]}).respond_async is wanted
+    assert read_headers({"headers": [(b"prefer", value.encode()) for value in values]}).respond_async is wanted

@@ -42,10 +42,10 @@ async def send(client, path, content, key="k"):
 @pytest.mark.parametrize("text", [*BAD, "x" * 201, "\ud800"], ids=ascii)
 async def test_a_text_that_cannot_be_kept(client, text):
     """Control characters, line breaks, half a pair and what is too long: 400 on every route, and no transaction."""
-    before = client.desk.shop.store.stats.transactions
+    before = client.state.shop.store.stats.transactions
     for path, content in entries(text):
         assert_problem(await send(client, path, content), 400, "INVALID_REQUEST")
-    assert client.desk.shop.store.stats.transactions == before
+    assert client.state.shop.store.stats.transactions == before
     if text.isascii() or text == "\u2028":
         for name in ("q", "cursor"):
             answer = await client.http.get("/v1/products", params={name: text})

@@ -52,7 +52,7 @@ async def test_the_position_moves_with_the_orders(store, guard):
 
 @pytest.mark.parametrize("guard", ALL, ids=lambda guard: guard.kind.value)
 async def test_a_stale_reader_changes_nothing(store, guard):
-    """After another reader took the partition, the first one's batch is undone and every command is told so."""
+    """After another reader took the partition, the first one's batch is rolled back: StaleOffset for every command."""
     log = Positions(store.database, TOPIC)
     zombie = await log.take(0, 0)
     owner = await log.take(0, 0)

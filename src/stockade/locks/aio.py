@@ -1,4 +1,4 @@
-"""The asyncio face of the lock library; the names are those of `stockade.locks`.
+"""Locks for asyncio; the names are those of `stockade.locks`.
 
 async with MemoryLocks() as locks:
     async with locks.lock("order:42"):

@@ -12,7 +12,7 @@ from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import in_memory
 from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
-from stockade.store.engine.url import read_url
+from stockade.store.engine.registry import read_url
 from stockade.store.schema.migrate import Revisions, shown
 from stockade.store.schema.rights import missing_rights
 

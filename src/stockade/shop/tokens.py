@@ -100,16 +100,16 @@ class Tokens:
             raise BadToken("the token has expired")
         return known
 
-    def promise(self, order_id: str, user_id: str, now_ms: int) -> str:
+    def sign_pending(self, order_id: str, user_id: str, now_ms: int) -> str:
         """Proof that this user's order was taken at this time (milliseconds since 1970), for its Location."""
-        return f"{now_ms}.{self._signature(_promised(order_id, user_id, now_ms)).decode()}"
+        return f"{now_ms}.{self._signature(_pending_text(order_id, user_id, now_ms)).decode()}"
 
-    def promised_ms(self, proof: str, order_id: str, user_id: str) -> int | None:
+    def pending_since_ms(self, proof: str, order_id: str, user_id: str) -> int | None:
         """When the order was taken, in milliseconds since 1970; None when the proof is not one for this order."""
         taken, _, signature = proof.partition(".")
         if not _MILLISECONDS.match(taken):
             return None
-        right = self._signature(_promised(order_id, user_id, int(taken)))
+        right = self._signature(_pending_text(order_id, user_id, int(taken)))
         return int(taken) if hmac.compare_digest(right, signature.encode()) else None
 
     def _verified(self, raw: bytes) -> Caller:
@@ -131,7 +131,7 @@ class Tokens:
         return base64.urlsafe_b64encode(hmac.digest(self._secret, signed, sha256)).rstrip(b"=")
 
 
-def _promised(order_id: str, user_id: str, now_ms: int) -> bytes:
+def _pending_text(order_id: str, user_id: str, now_ms: int) -> bytes:
     # a token's signed part has a dot and no space: neither can be taken for the other
     return f"order {order_id} of {user_id} at {now_ms}".encode()
 

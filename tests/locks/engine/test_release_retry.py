@@ -1,4 +1,4 @@
-"""The background job that pays debts: one loop at a time, and every release on its way is known.
+"""The background job that repeats releases: one loop at a time, and every release on its way is known.
 
 Neighbours: `redis/test_quorum_release_retry.py` and `test_release_unanswered.py` (the same with servers).
 """
@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from stockade.locks.engine.job import Job
+from stockade.locks.engine.background_job import BackgroundJob
 from stockade.locks.engine.lock_request import LockRequest, Spec
 from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockUnavailable
@@ -29,7 +29,7 @@ async def test_a_move_leaves_no_round_behind(monkeypatch, leaves):
     """A debt from a first loop that moves to this one: nothing is paid in the first. The control's job stays current
     there, and pays."""
     if not leaves:
-        monkeypatch.setattr(Job, "is_current", lambda self, ticket: True)
+        monkeypatch.setattr(BackgroundJob, "is_current", lambda self, ticket: True)
     first, paid = {}, []
 
     async def pay(server, ask, timeout_s):
@@ -48,7 +48,7 @@ async def test_a_move_leaves_no_round_behind(monkeypatch, leaves):
     )  # the first loop waits until it is woken
     thread = threading.Thread(target=lambda: asyncio.run(owe()))
     thread.start()
-    eventually(lambda: debts._notice is not None)
+    eventually(lambda: debts._wakeup is not None)
     debts.change_loop()  # the job of this loop begins after the next `await`
     thread.join(WAIT_S)
     assert paid == ([] if leaves else [first["loop"]])

@@ -129,7 +129,7 @@ class History:
             raise
         finally:
             with contextlib.suppress(LockError):
-                await manager.leave(lease, error)
+                await manager.releaser.exit(lease, error)
 
     def look(self) -> None:
         """Count those who believe to hold."""
@@ -195,5 +195,5 @@ class History:
         server.now_ms = self.sim.now * 1000
         if server.owner("a"):
             raise Broken(f"still held by {server.owner('a')}")
-        if self.strict and server.lines.get("a"):
-            raise Broken(f"still in line: {server.lines['a']}")
+        if self.strict and server.queues.get("a"):
+            raise Broken(f"still in line: {server.queues['a']}")

@@ -1,4 +1,4 @@
-"""The quorum in the simulator: lost calls, silent servers, cancellation at every await; what is owed is paid.
+"""The quorum in the simulator: lost calls, silent servers, cancellation at every await; releases are repeated.
 
 Neighbours: `test_simulator.py` (one server), `redis/test_quorum_release_retry.py` (real servers that are paused).
 """
@@ -41,7 +41,7 @@ class World:
         self.tasks[0].cancel_at = cancel_turn
 
     def note(self, name, job):
-        if name == "stockade-lock-debts":
+        if name == "stockade-lock-release-retry":
             self.jobs.append(job)
         return job
 
@@ -65,7 +65,7 @@ class World:
                 raise
             finally:
                 self.inside -= 1
-                await manager.leave(lease, error)
+                await manager.releaser.exit(lease, error)
 
     def run(self):
         """Play it; who is left on the servers long before a lease ends."""
@@ -106,13 +106,13 @@ def test_cancelled_at_every_await_nothing_is_left_behind():
 
 
 def test_mutant_that_owes_nothing_leaves_keys(monkeypatch):
-    """The control: asked only once, some servers keep keys that nobody wants."""
+    """The control: released only once, some servers keep keys without an owner."""
     monkeypatch.setattr(ReleaseRetry, "retry", lambda self, ask, silent, until: None)
     assert any(World(seed, LOST).run() for seed in range(50))
 
 
 class Shop:
-    """Servers that are only names, and what they were asked when; those in `silent` do not answer."""
+    """Servers that are only names, and the releases they received, with times; those in `silent` do not answer."""
 
     def __init__(self):
         self.sim = Sim(1)
@@ -155,7 +155,7 @@ def test_a_silent_server_is_asked_for_one_debt_in_growing_pauses():
 
 
 def test_a_server_that_answers_again_is_paid_at_once_and_the_other_keeps_its_own():
-    """B is paid in the first round; A in the round after it came back, all of it; then the job ends and begins anew."""
+    """B gets its releases in the first round; A all of them in the round after it came back; then the job ends."""
     shop = Shop()
     for number in range(20):
         shop.owe(f"p.{number}", ["A", "B"], 30.0)
@@ -212,7 +212,7 @@ def test_close_asks_once_more(before_s):
 
 
 def test_a_refusal_is_an_answer(caplog):
-    """What a server refuses is not asked for again, and said."""
+    """What a server refuses is not repeated, and is logged."""
     shop = Shop()
     shop.silent.clear()
 
@@ -220,7 +220,7 @@ def test_a_refusal_is_an_answer(caplog):
         shop.asked.append(server)
         raise LockError("WRONGTYPE")
 
-    shop.debts._pay = refuse
+    shop.debts._release = refuse
     shop.owe("p.1", ["A"], 30.0)
     assert shop.run(60.0) == ["A"]
     assert "WRONGTYPE" in caplog.text

@@ -48,7 +48,7 @@ class Decides:
     fingerprint: str = "f"
     now_ms: int = 1
     name: str = "wrong"
-    resource: str = "stock"
+    strategy_group: str = "stock"
     keys: tuple[Key, ...] = (S,)
 
     def decide(self, rows):

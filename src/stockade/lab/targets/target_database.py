@@ -21,7 +21,7 @@ from stockade.drivers.failures import AccessRefused
 from stockade.lab.errors import LabError
 from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
-from stockade.store.engine.url import read_url
+from stockade.store.engine.registry import read_url
 
 SQLITE, PRIVATE = "sqlite", ("postgres", "mariadb")
 CONTROL_POOL = 2

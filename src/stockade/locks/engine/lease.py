@@ -1,20 +1,20 @@
-"""A held lock: its token, its deadline, and how the holder learns that it is lost.
+"""A held lock: its tokens, its deadline, how it is lost, and whom it notifies then.
 
-`BaseLease` is what both faces share and needs no I/O; `stockade.locks.Lease` and `stockade.locks.aio.Lease` add
-`release`, `extend` and `wait_lost` in their manner of calling.
+`BaseLease` has what awaits nothing. `stockade.locks.Lease` and `stockade.locks.aio.Lease` add `release`, `extend` and
+`wait_lost`. What releases and renews a lease is known here only as a protocol.
 """
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol, Self
 
 from stockade.locks.checks import seconds
 from stockade.locks.engine.lock_request import Grant, LockRequest
+from stockade.locks.engine.reporter import Reporter
 from stockade.locks.errors import LockLost
 from stockade.locks.events import log
-
-if TYPE_CHECKING:
-    from stockade.locks.engine.manager import LockManager
+from stockade.locks.runtime.runtime import Runtime
 
 
 class Detached(NamedTuple):
@@ -23,6 +23,52 @@ class Detached(NamedTuple):
     name: str
     token: str
     fencing_token: int
+
+
+class LeaseReleaser(Protocol):
+    """Releases leases: `release.py`."""
+
+    async def release(self, lease: Any) -> None:
+        """Release it now."""
+        ...
+
+    async def exit(self, lease: Any, error: BaseException | None) -> bool:
+        """Release it at the end of a block that raised `error`."""
+        ...
+
+    def release_later(self, lease: Any) -> None:
+        """Release it in the background."""
+        ...
+
+    def drop(self, lease: Any) -> None:
+        """Stop to list and to renew it, without a release."""
+        ...
+
+
+class LeaseRenewer(Protocol):
+    """Renews leases: `renewal.py`."""
+
+    async def extend(self, request: LockRequest) -> bool:
+        """Extend one lease now."""
+        ...
+
+    def add(self, lease: Any) -> None:
+        """Renew it from now on."""
+        ...
+
+    def remove(self, lease: Any) -> None:
+        """Renew it no more."""
+        ...
+
+
+class LeaseServices(NamedTuple):
+    """What all leases of one provider use. `needs_lease`: see `Backend`."""
+
+    runtime: Runtime
+    reporter: Reporter
+    releaser: LeaseReleaser
+    renewer: LeaseRenewer
+    needs_lease: bool
 
 
 class BaseLease:
@@ -38,41 +84,39 @@ class BaseLease:
     __slots__ = (
         "__weakref__",
         "_callbacks",
-        "_lost_notices",
+        "_loss_wakeups",
         "acquired_at",
-        "body",
-        "cancelling",
+        "block_cancelling",
+        "block_task",
         "count",
         "deadline",
-        "due",
-        "ended",
         "fencing_token",
+        "holder",
         "interrupted",
         "lost_reason",
-        "manager",
-        "me",
         "outer",
+        "release_begun",
         "released",
         "request",
+        "services",
     )
 
-    def __init__(self, manager: "LockManager[Any]", request: LockRequest, granted: Grant, me: object) -> None:
-        self.manager = manager
+    def __init__(self, services: LeaseServices, request: LockRequest, grant: Grant, holder: object) -> None:
+        self.services = services
         self.request = request
-        self.fencing_token, self.deadline = granted.fencing_token, granted.valid_until
-        self.acquired_at = manager.runtime.now()
-        self.me = me
-        self.count = 1
-        self.ended = False  # the release was begun: the server may have carried it out already
+        self.fencing_token, self.deadline = grant.fencing_token, grant.valid_until
+        self.acquired_at = services.runtime.now()
+        self.holder = holder  # the task or thread; None: only the lease object itself can release it
+        self.count = 1  # how often the holder has acquired it (option `reentrant`)
+        self.release_begun = False  # the server may have carried it out already
         self.released = False
         self.lost_reason = ""
-        self.due = math.inf
-        self.outer: Self | None = None
-        self.body: object = None
-        self.interrupted = False
-        self.cancelling = 0
+        self.outer: Self | None = None  # of a semaphore: an earlier lease of the same holder
+        self.block_task: object = None  # to cancel on a loss
+        self.block_cancelling = 0  # how often others had cancelled that task before
+        self.interrupted = False  # the loss has cancelled that task
         self._callbacks: tuple[Callable[[BaseLease], None], ...] = ()
-        self._lost_notices: dict[Any, None] = {}  # of those who wait for the loss; each step on it is one of Python's
+        self._loss_wakeups: dict[Any, None] = {}  # of `wait_lost`; each operation on it is atomic in Python
 
     @property
     def name(self) -> str:
@@ -81,24 +125,24 @@ class BaseLease:
 
     @property
     def token(self) -> str:
-        """The owner id, unique to this grant."""
+        """The owner id, unique to this grant. The number that a fenced resource compares is `fencing_token`."""
         return self.request.owner_id
 
     @property
     def lost(self) -> bool:
         """Whether the lock may already belong to somebody else. No I/O."""
-        if not self.lost_reason and not self.released and self.manager.runtime.now() >= self.deadline:
-            self.manager.mark_lost(self, "the lease ran out")
+        if not self.lost_reason and not self.released and self.services.runtime.now() >= self.deadline:
+            self.mark_lost("the lease ran out")
         return bool(self.lost_reason)
 
     @property
     def alive(self) -> bool:
         """Neither released nor lost."""
-        return not self.ended and not self.released and not self.lost
+        return not self.release_begun and not self.released and not self.lost
 
     def remaining(self) -> float:
         """Seconds until the lease ends unless it is renewed; 0 when it is over."""
-        return 0.0 if not self.alive else max(0.0, self.deadline - self.manager.runtime.now())
+        return 0.0 if not self.alive else max(0.0, self.deadline - self.services.runtime.now())
 
     def check(self) -> None:
         """Raise unless the lock is still held. No I/O, so it may stand before every step of the work.
@@ -116,10 +160,10 @@ class BaseLease:
         """
         self._callbacks = (*self._callbacks, callback)
         if self.lost_reason:
-            self.notify_lost()
+            self._notify_lost()
 
     def detach(self) -> Detached:
-        """Stop looking after the lease here, without giving it back; pass the result to `Lock.adopt` elsewhere.
+        """Stop looking after the lease here, without releasing it; pass the result to `Lock.adopt` elsewhere.
 
         From now on nobody renews it: adopt it before `remaining()` seconds have passed.
 
@@ -127,29 +171,60 @@ class BaseLease:
             LockLost: there is nothing to hand over.
         """
         self.check()
-        self.manager.forget(self)
-        self.released = True
-        self.wake_waiters()
+        self.services.releaser.drop(self)
+        self.mark_released()
         return Detached(self.name, self.token, self.fencing_token)
 
     def lost_error(self) -> LockLost:
         """The error that says how this lease ended."""
         return LockLost(f"lock {self.name!r} is not held: {self.lost_reason or 'it was released'}", self.name)
 
-    def notify_lost(self) -> None:
-        """Run the callbacks, each once, and wake whoever waits for the loss."""
+    def mark_released(self) -> None:
+        """Record that it was released or detached, and wake every `wait_lost`."""
+        self.released = True
+        self._wake_loss_waiters()
+
+    def mark_lost(self, reason: str) -> None:
+        """Record the loss, once, and notify: the renewal, the listeners, the block, the callbacks, `wait_lost`."""
+        if self.lost_reason or self.released:
+            return
+        self.lost_reason = reason
+        services, runtime = self.services, self.services.runtime
+        services.renewer.remove(self)
+        services.reporter.emit("lost", self.request, self.acquired_at, reason)
+        task, self.block_task = self.block_task, None
+        if task is not None and task is not runtime.caller():  # a task that notices the loss itself goes on
+            self.interrupted = runtime.interrupt(task)
+        self._notify_lost()
+
+    def _notify_lost(self) -> None:
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             try:
                 callback(self)
-            except (Exception, SystemExit):  # noqa: BLE001 - a callback may not keep the others from being told
+            except (Exception, SystemExit):  # noqa: BLE001 - the other callbacks are called all the same
                 log.exception("on_lost callback of lock %r failed", self.name)
-        self.wake_waiters()
+        self._wake_loss_waiters()
 
-    def wake_waiters(self) -> None:
-        """End every `wait_lost`: the lease is lost, or was released or detached."""
-        for notice in list(self._lost_notices):
-            self.manager.runtime.wake(notice)
+    def _wake_loss_waiters(self) -> None:
+        for wakeup in list(self._loss_wakeups):
+            self.services.runtime.wake(wakeup)
+
+    async def extend_core(self, lease_s: float) -> None:
+        """Set the lease to `lease_s` seconds from now on; see `Lease.extend`.
+
+        Raises:
+            ValueError: without end, where the provider needs a lease.
+        """
+        seconds("lease_s", lease_s, endless=not self.services.needs_lease)
+        self.check()
+        request = replace(self.request, spec=replace(self.request.spec, lease_s=lease_s))
+        sent = self.services.runtime.now()
+        if not await self.services.renewer.extend(request):
+            self.mark_lost("the server no longer knew it")
+        self.check()  # it may have been released, or have ended, meanwhile
+        self.request, self.deadline = request, sent + lease_s
+        self.services.renewer.add(self)
 
     async def wait_lost_core(self, timeout_s: float | None) -> bool:
         """Wait until the lease is lost (True), or released, or the time is up (False).
@@ -159,13 +234,14 @@ class BaseLease:
         """
         if timeout_s is not None:
             seconds("timeout", timeout_s, zero=True, endless=True)
-        notice = self.manager.runtime.new_wakeup()
-        self._lost_notices[notice] = None
+        runtime = self.services.runtime
+        wakeup = runtime.new_wakeup()
+        self._loss_wakeups[wakeup] = None
         try:
             if not self.released and not self.lost:
-                await self.manager.runtime.wait_for(notice, None if timeout_s == math.inf else timeout_s)
+                await runtime.wait_for(wakeup, None if timeout_s == math.inf else timeout_s)
         finally:
-            self._lost_notices.pop(notice, None)
+            self._loss_wakeups.pop(wakeup, None)
         return bool(self.lost_reason)
 
     def __repr__(self) -> str:

@@ -18,7 +18,8 @@ class Resource:
     """Maps keys of one kind to rows of one table.
 
     Attributes:
-        kind: the kind of the keys, e.g. `stock`.
+        kind: the kind of the keys, e.g. `stock`. Rows are locked in the order of their kinds, so the kind with the hot
+            rows should come last: `stock` does only because the word sorts after the shop's other kinds.
         table: a table with a text primary key `id` and the columns `version` and `stamp`, unless `many`.
         state: a NamedTuple type; its fields are columns of the table.
         counters: at most two fields that only ever move by a difference; the ledger records both. The second is a

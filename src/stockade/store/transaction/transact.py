@@ -53,7 +53,7 @@ class SqlStore:
         checkpoint: called with a name before (`begin`) and inside each transaction (`loaded`, `saved`); a fault point
             for tests and the lab, so that kills and pauses can be aimed. It switches `single_statement` off, because
             one statement has no point between its steps.
-        permit: asked before every transaction; None: this process may always write.
+        permit: confirmed before every batch; None: this process may always write.
         single_statement: whether PostgreSQL may carry out a batch as one statement (docs/single-statement.md).
 
     Raises:
@@ -192,7 +192,7 @@ class SqlStore:
     async def _with_extra_keys(
         self, command: Command, answer: Answer, offsets: ConsumedOffsets | None, guard: Guard, deadline: float
     ) -> Result:
-        """Run a command that needs more rows again, alone, with all the rows that it asked for."""
+        """Run a command that needs more rows again, alone, with all the rows that it needs."""
         extra: tuple[Key, ...] = ()
         for _ in range(MAX_NEEDS):
             if not isinstance(answer, MissingKeys):

@@ -140,13 +140,15 @@ class ThreadSubscription:
     def _start(self, resumed: ResumedSubscription[ThreadConnection]) -> None:
         run(resumed.open())
         self._resumed = resumed  # before the look at `_closed`: a `close` of this moment finds it, or is found
-        resumed.closed = self._closed.is_set()
-        self._thread = threading.Thread(target=run, args=(resumed.read(),), name=_NAME, daemon=True)
+        if self._closed.is_set():
+            resumed.closed = True
+        reading = resumed.read()
+        self._thread = threading.Thread(target=run, args=(reading,), name=_NAME, daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:  # the interpreter is ending and starts no thread any more
             self._resumed, resumed.closed = None, True
-            run(resumed.read())  # closes the connection
+            run(reading)  # closes the connection
             raise LockUnavailable.unsent(f"no notices: {error}") from error
         if resumed.closed:
             raise ProviderClosed()
@@ -203,7 +205,7 @@ class TaskSubscription:
     def _fail(self, error: Exception) -> None:
         if not self._opened.done():
             self._opened.set_exception(error)
-            self._opened.exception()  # it counts as seen, also when nobody waits any more
+            self._opened.exception()  # marks it as read, also when no caller waits any more
 
     async def opened(self, timeout_s: float) -> None:
         """Wait until the server has confirmed the first subscription, `timeout_s` seconds at most.

@@ -1,6 +1,6 @@
-"""Whether a member stands twice in a JSON body. The decoder takes the last one; a proxy may have read the first.
+"""Finds a member that stands twice in a JSON body. Our decoder takes the last one; a proxy may have read the first.
 
-RFC 8259 leaves the meaning open (section 4), so the only safe answer is no. Neighbour: `incoming`.
+RFC 8259 leaves the meaning open (section 4), so such a body is refused. Neighbour: `request_parsing`.
 """
 
 import json
@@ -17,17 +17,17 @@ def repeated_member(raw: bytes, body: msgspec.Struct) -> str | None:
         raw: the body as it came; it has been decoded.
         body: what it was decoded to, whose members are all required.
     """
-    # Every member has a colon, so as many colons as members are the proof. A text with a colon is looked at whole.
+    # Every member has one colon. Only a repeated member or a text with a colon makes more of them.
     if raw.count(b":") == _members(body):
         return None
     found: list[str] = []
 
-    def look(pairs: list[tuple[str, Any]]) -> None:
+    def collect(pairs: list[tuple[str, Any]]) -> None:
         names = [name for name, _ in pairs]
         if len(set(names)) < len(names):
             found.extend(name for n, name in enumerate(names) if name in names[:n])
 
-    json.loads(raw, object_pairs_hook=look)
+    json.loads(raw, object_pairs_hook=collect)
     return found[0] if found else None
 
 
@@ -44,7 +44,7 @@ def _members(value: msgspec.Struct) -> int:
 
 @cache
 def _fields(type_: type[msgspec.Struct]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of all members, and of those that are lists of objects which are all of one type."""
+    """The names of all members, and of those that are lists of objects."""
     fields = msgspec.structs.fields(type_)
     assert all(field.required for field in fields), f"{type_.__name__}: a member that may be absent cannot be counted"
     lists = [field.encode_name for field in fields if isinstance(_plain(field.type), msgspec.inspect.ListType)]

@@ -1,8 +1,7 @@
-"""The Idempotency-Key header: reading it, and letting duplicates wait for the first request of this process.
+"""The Idempotency-Key header: reading it, and making a duplicate wait for the first request in this process.
 
-The key's effect is not kept here: it becomes the command's request id, which the store records in the effect's own
-transaction. Neighbours: `endpoint` calls both; across processes the store makes the duplicate wait.
-Source: IETF draft-ietf-httpapi-idempotency-key-header-07.
+The key becomes the command's request id, which the store records in the transaction of the effect; there a duplicate in
+another process waits too. Neighbour: `endpoint`. Source: IETF draft-ietf-httpapi-idempotency-key-header-07.
 """
 
 import asyncio
@@ -10,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from stockade.core import Command, IdempotencyKeyReused, Outcome, Unknown
-from stockade.shop.http.responses.problems import Refusal, retry_after
+from stockade.shop.http.responses.problems import ProblemError, retry_after
 
 MAX_KEY_LENGTH = 255
 _BARE = re.compile(rb"[!#-~](?:[ !#-~]*[!#-~])?\Z")
@@ -19,14 +18,13 @@ _ESCAPED = re.compile(rb"\\(.)")
 
 
 def read_key(header: bytes | None) -> str:
-    """The key in the header: a structured string (RFC 8941, `"…"`) as the draft says, or the bare text most send.
+    """The key in the header: a structured string (RFC 8941, `"…"`) as in the draft, or the bare text that most send.
 
     Raises:
-        Refusal: IDEMPOTENCY_KEY_MISSING, or IDEMPOTENCY_KEY_INVALID when it is empty, longer than 255 characters, or
-            holds anything but printable ASCII.
+        ProblemError: IDEMPOTENCY_KEY_MISSING; IDEMPOTENCY_KEY_INVALID, not 1 to 255 printable ASCII characters.
     """
     if header is None:
-        raise Refusal("IDEMPOTENCY_KEY_MISSING", "send an Idempotency-Key header that is unique to what you mean")
+        raise ProblemError("IDEMPOTENCY_KEY_MISSING", "send an Idempotency-Key header that is unique to what you mean")
     text = header.strip(b" \t")
     quoted = _QUOTED.match(text)
     if quoted:
@@ -38,14 +36,18 @@ def read_key(header: bytes | None) -> str:
     return text.decode("ascii")
 
 
-def _invalid() -> Refusal:
-    return Refusal(
+def _invalid() -> ProblemError:
+    return ProblemError(
         "IDEMPOTENCY_KEY_INVALID", f"the key must have 1 to {MAX_KEY_LENGTH} printable ASCII characters, bare or quoted"
     )
 
 
-class Duplicates:
-    """Requests at work in this process, by request id. As large as the number of requests in flight, not more."""
+class InFlightRequests:
+    """Requests at work in this process, by request id; never more than the concurrency limit lets in.
+
+    Args:
+        wait_s: the longest time that a duplicate waits for the first request, in seconds.
+    """
 
     def __init__(self, wait_s: float) -> None:
         self._wait_s = wait_s
@@ -55,36 +57,36 @@ class Duplicates:
         return len(self._running)
 
     async def run(self, command: Command, execute: Callable[[Command], Awaitable[Outcome]]) -> Outcome:
-        """Execute the command, or wait for the same request that is at work already and give its outcome as a replay.
+        """Execute the command; or, where the same request is at work already, return its outcome as a replay.
 
         Raises:
             IdempotencyKeyReused: the request at work has other content.
-            Refusal: IDEMPOTENCY_IN_PROGRESS, it did not end within `wait_s`.
-            Exception: whatever `execute` raises; those who waited get the same.
+            ProblemError: IDEMPOTENCY_IN_PROGRESS, it did not end within `wait_s`.
+            Exception: what `execute` raises; the duplicates that wait raise the same.
         """
         first = self._running.get(command.request_id)
         if first is not None:
-            return await self._follow(command, *first)
+            return await self._join(*first, command)
         ended: asyncio.Future[Outcome | Exception] = asyncio.get_running_loop().create_future()
         self._running[command.request_id] = command.fingerprint, ended
-        answer: Outcome | Exception = Unknown("the first request was given up before its outcome was known")
+        result: Outcome | Exception = Unknown("the first request was cancelled before its outcome was known")
         try:
-            answer = await execute(command)
-            return answer
+            result = await execute(command)
+            return result
         except Exception as error:
-            answer = error
+            result = error
             raise
         finally:
             del self._running[command.request_id]
-            ended.set_result(answer)
+            ended.set_result(result)
 
-    async def _follow(self, command: Command, fingerprint: str, ended: asyncio.Future[Outcome | Exception]) -> Outcome:
+    async def _join(self, fingerprint: str, ended: asyncio.Future[Outcome | Exception], command: Command) -> Outcome:
         if fingerprint != command.fingerprint:
             raise IdempotencyKeyReused("the key is in use with another request")
         done, _ = await asyncio.wait((ended,), timeout=self._wait_s)
         if not done:
-            raise Refusal("IDEMPOTENCY_IN_PROGRESS", "the first request is still at work", retry_after(1))
-        answer = ended.result()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer._replace(replayed=True)
+            raise ProblemError("IDEMPOTENCY_IN_PROGRESS", "the first request is still at work", retry_after(1))
+        result = ended.result()
+        if isinstance(result, Exception):
+            raise result
+        return result._replace(replayed=True)

@@ -1,7 +1,7 @@
-"""Bodies and query strings that the API takes, each with its bounds; msgspec checks them while it decodes.
+"""The types of request bodies and query strings, each with its limits; msgspec checks them while it decodes.
 
-Unknown members are refused, numbers must be JSON integers. The limits are those of `shop.rules`. Neighbours: `routes`
-pairs them with commands and queries; `openapi` shows them.
+Unknown members are refused, numbers must be JSON integers. Neighbours: `model.limits` has the limits; `routes` pairs
+the types with commands and queries; `openapi` documents them.
 """
 
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ from stockade.shop.model.limits import (
 )
 from stockade.shop.queries import MAX_DAYS, MAX_LIMIT, MAX_POPULAR
 
-# \Z, not $: Python's $ would let a trailing line feed through. The document shows the usual form.
+# \Z, not $: Python's $ would let a trailing line feed through. The OpenAPI document has the usual form.
 ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN, description="1 to 64 letters, digits and any of . _ : -")]
@@ -33,11 +33,11 @@ Cursor = Annotated[str, Meta(max_length=400, description="`next_cursor` of the p
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What every body has in common: it is a value, and it holds nothing that was not asked for."""
+    """Base of all bodies: immutable, without unknown members."""
 
 
 class LineBody(Body, frozen=True):
-    """So many units of one SKU."""
+    """A number of units of one SKU."""
 
     sku_id: Id
     quantity: Quantity
@@ -51,7 +51,7 @@ class OrderBody(Body, frozen=True):
 
 
 class PaymentBody(Body, frozen=True):
-    """How to pay; `POINTS` is what there is."""
+    """How to pay; only `POINTS` so far."""
 
     method: Literal["POINTS"]
 
@@ -63,7 +63,7 @@ class CancelBody(Body, frozen=True):
 
 
 class ChargeBody(Body, frozen=True):
-    """How many points to add, and how they are paid for; `INSTANT` is what there is."""
+    """How many points to add, and how they are paid for; only `INSTANT` so far."""
 
     amount: Annotated[int, Meta(ge=1, le=MAX_AMOUNT, description="Won.")]
     method: Literal["INSTANT"]
@@ -105,7 +105,7 @@ class PageQuery(Body, frozen=True):
 
 
 class OrderQuery(Body, frozen=True):
-    """The proof that a queued order was taken, as its Location carries it."""
+    """The signed proof that an order was queued, from its Location."""
 
     pending: Annotated[str, Meta(max_length=100, description="From the Location of a 202.")] = ""
 

@@ -1,7 +1,6 @@
-"""Answers kept for a short time in this process, and made once when many ask at the same moment.
+"""Responses that this process keeps for a short time; simultaneous requests for the same one share one computation.
 
-For figures over days, such as the popular products; stock is never kept. (Seed 000 meant 24 hours and wrote 24
-minutes; here the one setting `cache_s` is in seconds and a test holds it.) Neighbours: `endpoint` asks.
+For figures over days, such as the popular products; stock is never cached. Neighbour: `endpoint`.
 """
 
 import asyncio
@@ -9,48 +8,47 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 
-from stockade.shop.http.responses.response import Reply
+from stockade.shop.http.responses.response import Response
 
-_MAX_KEPT = 256
+_MAX_ENTRIES = 256
 
 
-class Kept:
-    """A bounded map from a request to its answer, with an end of life.
+class ResponseCache:
+    """A bounded map from a request to its response, with a time to live.
 
     Args:
-        ttl_s: how long an answer is kept, in seconds; 0 keeps nothing.
+        ttl_s: how long a response is kept, in seconds; 0 keeps nothing.
         clock: monotonic, in seconds.
     """
 
     def __init__(self, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._ttl_s = ttl_s
         self._clock = clock
-        self._answers: OrderedDict[Hashable, tuple[float, Reply]] = OrderedDict()
-        self._making: dict[Hashable, asyncio.Task[Reply]] = {}
+        self._entries: OrderedDict[Hashable, tuple[float, Response]] = OrderedDict()
+        self._pending: dict[Hashable, asyncio.Task[Response]] = {}
 
-    async def get(self, key: Hashable, make: Callable[[], Awaitable[Reply]]) -> Reply:
-        """The kept answer, or a new one; whoever asks while it is being made waits for the same one.
+    async def get(self, key: Hashable, make: Callable[[], Awaitable[Response]]) -> Response:
+        """The cached response, or a new one. A second caller for the same key awaits the first one's.
 
         Raises:
             Exception: what `make` raises; nothing is kept then.
         """
-        kept = self._answers.get(key)
-        if kept is not None and self._clock() < kept[0]:
-            return kept[1]
-        making = self._making.get(key)
-        if making is None:
-            making = asyncio.ensure_future(self._make(key, make))
-            self._making[key] = making
-        return await asyncio.shield(making)
+        entry = self._entries.get(key)
+        if entry is not None and self._clock() < entry[0]:
+            return entry[1]
+        pending = self._pending.get(key)
+        if pending is None:
+            pending = self._pending[key] = asyncio.ensure_future(self._make(key, make))
+        return await asyncio.shield(pending)  # a caller that is cancelled must not cancel it for the others
 
-    async def _make(self, key: Hashable, make: Callable[[], Awaitable[Reply]]) -> Reply:
+    async def _make(self, key: Hashable, make: Callable[[], Awaitable[Response]]) -> Response:
         try:
-            reply = await make()
+            response = await make()
         finally:
-            del self._making[key]
+            del self._pending[key]
         if self._ttl_s:
-            self._answers[key] = self._clock() + self._ttl_s, reply
-            self._answers.move_to_end(key)
-            while len(self._answers) > _MAX_KEPT:
-                self._answers.popitem(last=False)
-        return reply
+            self._entries[key] = self._clock() + self._ttl_s, response
+            self._entries.move_to_end(key)
+            while len(self._entries) > _MAX_ENTRIES:
+                self._entries.popitem(last=False)
+        return response

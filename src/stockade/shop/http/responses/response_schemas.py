@@ -1,6 +1,6 @@
-"""What accepted commands answer, as types, for the OpenAPI document; the bytes come from the commands themselves.
+"""The response bodies of accepted commands as types, for the OpenAPI document; the commands make the bodies themselves.
 
-A test compares each with what its command really answers. Neighbours: `routes`; reads have their types in `queries`.
+A test compares each type with the body that its command makes. The types of reads are in `queries`.
 """
 
 from typing import Literal
@@ -28,7 +28,7 @@ class Ordered(msgspec.Struct, omit_defaults=True):
 
 
 class Paid(msgspec.Struct):
-    """A payment, and the balance it left."""
+    """A payment, and the balance after it."""
 
     payment_id: str
     order_id: str
@@ -38,7 +38,7 @@ class Paid(msgspec.Struct):
 
 
 class Refund(msgspec.Struct):
-    """What was given back of one payment."""
+    """The part of one payment that was returned."""
 
     payment_id: str
     method: str

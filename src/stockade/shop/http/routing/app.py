@@ -1,109 +1,95 @@
-"""The Litestar application over an open shop.
+"""The ASGI application: Starlette's router finds the path, `MethodRouter` the method, and a handler answers.
 
-Litestar routes and answers what is no route; everything else is `endpoint`. Its own parsing, injection and document
-are not used: they cost half of a small request, and the routes are data already. A route whose path has no ids is found
-by one look into a dictionary, before Litestar: for `POST /v1/orders` that is 87 to 111 µs of CPU a request instead of
-136 to 144 (measured without a store). Neighbours: `server` runs it.
+Starlette's own request and response classes are not used: handlers read and write ASGI messages. Neighbours: `route`
+has the routes as data, `endpoint` handles a request to one of them, `server` runs the application.
 """
 
-from typing import Any
+import re
+from collections.abc import Awaitable, Callable, Mapping
 
-from litestar import Litestar, Request, Response
-from litestar.enums import HttpMethod, ScopeType
-from litestar.exceptions import HTTPException
-from litestar.handlers import HTTPRouteHandler
-from litestar.types import Receive, Scope, Send
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stockade.shop.bootstrap import Shop
 from stockade.shop.http.responses.problems import problem
-from stockade.shop.http.responses.response import Reply, without_body
-from stockade.shop.http.routing.app_state import Desk, make_desk
+from stockade.shop.http.responses.response import Headers, Response, without_body
+from stockade.shop.http.routing.app_state import AppState, make_app_state
 from stockade.shop.http.routing.endpoint import Endpoint
-from stockade.shop.http.routing.openapi import document
+from stockade.shop.http.routing.openapi import openapi_document
 from stockade.shop.http.routing.routes import ROUTES
-from stockade.shop.http.routing.service_routes import operation_handlers
-from stockade.shop.operations.logs import logger
+from stockade.shop.http.routing.service_routes import service_handlers
 
-_CODES = {400: "INVALID_REQUEST", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
-
-
-class Direct:
-    """An ASGI application that answers routes without ids itself and leaves the others to the one below.
-
-    HEAD is GET without the body (RFC 9110, 9.3.2): balancers and monitors ask so whether the service is there.
-
-    Args:
-        endpoints: by method and exact path.
-        below: Litestar.
-    """
-
-    def __init__(self, endpoints: dict[tuple[str, str], Endpoint], below: Litestar) -> None:
-        self._endpoints = endpoints
-        self._below = below
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = None
-        if scope["type"] == ScopeType.HTTP:
-            if scope["method"] == "HEAD":
-                await self({**scope, "method": HttpMethod.GET}, receive, without_body(send))
-                return
-            endpoint = self._endpoints.get((scope["method"], scope["path"]))
-        if endpoint is None:
-            await self._below(scope, receive, send)
-            return
-        scope["path_params"] = {}
-        reply = await endpoint.answer(scope, receive)
-        await reply(scope, receive, send)
+Handler = Callable[[Scope, Receive], Awaitable[Response]]
+_SLASHES = re.compile("/+")
 
 
-def create_app(shop: Shop) -> tuple[Direct, Desk]:
-    """The application, and the desk behind it.
+def create_app(shop: Shop) -> tuple[ASGIApp, AppState]:
+    """The application, and the state that its endpoints share.
 
     Args:
         shop: open; it must stay open until the last request is answered.
     """
-    desk = make_desk(shop)
-    by_path: dict[str, dict[str, Endpoint]] = {}
+    state = make_app_state(shop)
+    handlers: dict[str, dict[str, Handler]] = {}
     for route in ROUTES:
-        by_path.setdefault(route.path, {})[route.method] = Endpoint(route, desk)
-    handlers = [_handler(path, endpoints) for path, endpoints in by_path.items()]
-    below = Litestar(
-        [*handlers, *operation_handlers(desk, document(ROUTES))],
-        openapi_config=None,
-        logging_config=None,
-        exception_handlers={HTTPException: _no_route, Exception: _unexpected},
-    )
-    direct = {(m, path): each for path, ends in by_path.items() if "{" not in path for m, each in ends.items()}
-    return Direct(direct, below), desk
+        handlers.setdefault(route.path, {})[route.method] = Endpoint(route, state).answer
+    for path, handler in service_handlers(state, openapi_document(ROUTES)).items():
+        handlers[path] = {"GET": handler}
+    # the router takes the first path that matches: `/v1/products/popular` must stand before `/v1/products/{product_id}`
+    paths = sorted(handlers, key=lambda path: "{" in path)
+    routes = [_route(path, MethodRouter(handlers[path])) for path in paths]
+    return _ignore_extra_slashes(Router(routes, redirect_slashes=False, default=_not_found)), state
 
 
-def _handler(path: str, endpoints: dict[str, Endpoint]) -> HTTPRouteHandler:
-    """One handler for all methods of a path: Litestar's answer to OPTIONS knows those of one handler only.
+class MethodRouter:
+    """The ASGI application of one path: calls the handler of the request's method.
 
-    HEAD is named for that answer alone; `Direct` has made GET of it before.
+    HEAD is GET without the body (RFC 9110, 9.3.2). OPTIONS answers with the methods of the path, any other method is
+    refused with the same Allow header.
+
+    Args:
+        handlers: by method.
     """
 
-    async def handle(request: Request[Any, Any, Any]) -> Reply:
-        return await endpoints[request.method].answer(request.scope, request.receive)
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = handlers
+        methods = {"OPTIONS", *handlers, *(["HEAD"] if "GET" in handlers else [])}
+        self._allow: Headers = ((b"allow", ", ".join(sorted(methods)).encode()),)
 
-    # the status here is only Litestar's check that 204 has no body; every Reply carries its own
-    methods: Any = [*endpoints, *(("HEAD",) if "GET" in endpoints else ())]
-    return HTTPRouteHandler(path.replace("}", ":str}"), http_method=methods, status_code=200)(handle)
-
-
-def _no_route(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """What Litestar itself refuses: no such path, not this method, a malformed host."""
-    code = _CODES.get(error.status_code)
-    if code is None:
-        return _unexpected(request, error)
-    detail = f"{request.method} {request.url.path}" if code != "INVALID_REQUEST" else error.detail
-    return _response(problem(code, detail), error.headers or {})
-
-
-def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    logger().error("unexpected", path=request.url.path, exc_info=error)
-    return _response(problem("INTERNAL_ERROR"), {})
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        if method == "HEAD":
+            method, send = "GET", without_body(send)
+        handler = self._handlers.get(method)
+        if handler is not None:
+            response = await handler(scope, receive)
+        elif method == "OPTIONS":
+            response = Response(204, b"", b"", self._allow)
+        else:
+            response = problem("METHOD_NOT_ALLOWED", f"{scope['method']} {scope['path']}", headers=self._allow)
+        await response(scope, receive, send)
 
 
-def _response(reply: Reply, headers: dict[str, str]) -> Response[bytes]:
-    return Response(reply.body, status_code=reply.status, media_type=reply.media_type.decode(), headers=headers)
+def _route(path: str, app: ASGIApp) -> Route:
+    route = Route(path, app)
+    # Starlette ends its pattern with $, which lets a trailing line feed through
+    route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
+    return route
+
+
+def _ignore_extra_slashes(app: ASGIApp) -> ASGIApp:
+    """Answers `//v1/orders/` as `/v1/orders`, not with a redirect, which would lose the body of a POST."""
+
+    async def ignore(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if "//" in path or path.endswith("/"):
+            scope["path"] = _SLASHES.sub("/", path).rstrip("/") or "/"
+        await app(scope, receive, send)
+
+    return ignore
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["method"] == "HEAD":
+        send = without_body(send)
+    await problem("NOT_FOUND", f"{scope['method']} {scope['path']}")(scope, receive, send)

@@ -1,61 +1,60 @@
-"""What every endpoint of one process shares. Made once by `app`; neighbours: `endpoint` works with it."""
+"""What all endpoints of one process share. Made once by `app`; the server refreshes its metrics."""
 
 from dataclasses import dataclass
 
 from stockade.shop.bootstrap import Shop, now_ms
 from stockade.shop.config.settings import Settings
-from stockade.shop.http.requests.idempotency import Duplicates
-from stockade.shop.http.routing.concurrency_limit import Gate
+from stockade.shop.http.requests.idempotency import InFlightRequests
+from stockade.shop.http.routing.concurrency_limit import ConcurrencyLimit
 from stockade.shop.operations.backlog import BacklogMetrics
 from stockade.shop.operations.metrics import Metrics
 from stockade.shop.tokens import Tokens, token_secret
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """The shop and the process-wide parts of its HTTP face.
+class AppState:
+    """The shop, and what HTTP adds to it.
 
     Attributes:
         shop: open from the application's start to its end.
         settings: those in force.
-        tokens: says who a bearer token speaks for.
-        gate: bounds the requests at work.
-        duplicates: requests at work by request id.
-        metrics: where requests and outcomes are counted.
-        lags: how far behind relays and workers are, for the metrics.
+        tokens: checks bearer tokens.
+        concurrency: bounds the requests at work.
+        in_flight: requests at work by request id.
+        metrics: counts requests and outcomes.
+        lags: how far relays and workers are behind, for the metrics.
     """
 
     shop: Shop
     settings: Settings
     tokens: Tokens
-    gate: Gate
-    duplicates: Duplicates
+    concurrency: ConcurrencyLimit
+    in_flight: InFlightRequests
     metrics: Metrics
     lags: BacklogMetrics
 
-    def refresh(self) -> None:
+    def refresh_metrics(self) -> None:
         """Bring the metrics up to date that are not counted as they happen."""
         self.metrics.store(self.shop.store.stats)
-        self.metrics.waiting("at_work", self.gate.at_work)
+        self.metrics.waiting("at_work", self.concurrency.at_work)
         self.metrics.waiting("strategy", self.shop.queued)
         self.metrics.waiting("connection", self.shop.database.waiting)
 
 
-def make_desk(shop: Shop) -> Desk:
-    """The desk of an open shop.
+def make_app_state(shop: Shop) -> AppState:
+    """The state of an application over an open shop.
 
     Raises:
-        BadSetting: the token secret cannot be had.
+        BadSetting: the token secret cannot be read or made.
     """
     settings, metrics = shop.settings, Metrics()
-    desk = Desk(
+    shop.count = metrics.command
+    return AppState(
         shop,
         settings,
         Tokens(token_secret(settings)),
-        Gate(settings.max_in_flight),
-        Duplicates(settings.duplicate_wait_s),
+        ConcurrencyLimit(settings.max_in_flight),
+        InFlightRequests(settings.duplicate_wait_s),
         metrics,
         BacklogMetrics(settings, shop.database, metrics, now_ms),
     )
-    shop.count = desk.metrics.command
-    return desk

@@ -1,18 +1,18 @@
-"""How many requests are at work in this process, and whether it is stopping.
+"""How many requests this process works on at once, and whether it is stopping.
 
-The bound is what keeps memory and waiting times finite when more arrives than can be done. Neighbours: `endpoint`
-enters and leaves; `server` says when the process is stopping, and `/readyz` tells the outside.
+The limit keeps memory and waiting times finite under overload. Neighbours: `endpoint` enters and leaves; `server` sets
+`stopping`, which `/readyz` reports.
 """
 
-from stockade.shop.http.responses.problems import Refusal, retry_after
+from stockade.shop.http.responses.problems import ProblemError, retry_after
 
 
-class Gate:
-    """Counts requests at work, refuses those above `limit`.
+class ConcurrencyLimit:
+    """Counts the requests at work and refuses those above `limit`.
 
     Attributes:
-        at_work: requests inside now.
-        stopping: set once; readiness then says no.
+        at_work: requests at work now.
+        stopping: set once, when the process begins to stop.
     """
 
     __slots__ = ("_limit", "at_work", "stopping")
@@ -23,15 +23,15 @@ class Gate:
         self._limit = limit
 
     def enter(self) -> None:
-        """Count one request in.
+        """Count a request in.
 
         Raises:
-            Refusal: TOO_MANY_REQUESTS, `limit` requests are inside.
+            ProblemError: TOO_MANY_REQUESTS, `limit` requests are at work.
         """
         if self.at_work >= self._limit:
-            raise Refusal("TOO_MANY_REQUESTS", "too many requests are at work", retry_after(1))
+            raise ProblemError("TOO_MANY_REQUESTS", "too many requests are at work", retry_after(1))
         self.at_work += 1
 
     def leave(self) -> None:
-        """Count one request out."""
+        """Count a request out."""
         self.at_work -= 1

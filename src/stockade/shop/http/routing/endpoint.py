@@ -1,45 +1,49 @@
-"""The walk of every request: gate, caller, path, key, body, then the command or the query, then the answer.
+"""The path of every request: parse and check it, run the command or the query, encode the response.
 
-One function for all routes, so that a check cannot be forgotten on one of them. Neighbours: `route` says what each
-route takes; `incoming` reads; `problems` answers what goes wrong; `app` hands this to Litestar.
+One class for all routes, so that no route can lack a check. Neighbours: `app` calls `Endpoint.answer`; `route` says
+what each route takes; `requests` reads, `responses` encodes; `Shop.execute` hands the command to its strategy.
 """
 
 import asyncio
 import random
-import re
 import time
 from typing import Any
-from uuid import uuid4
 
 import msgspec
-from litestar.types import Receive, Scope
+from starlette.types import Receive, Scope
 
-from stockade.core import Outcome, Pending
+from stockade.core import Accepted, Outcome, Pending
+from stockade.shop.http.requests.authorization import authenticate, check_path_ids
 from stockade.shop.http.requests.idempotency import read_key
 from stockade.shop.http.requests.request_parsing import (
-    ClientGone,
-    Head,
-    check_json,
+    ClientDisconnected,
+    RequestHeaders,
     decode_body,
     read_body,
-    read_head,
+    read_headers,
     read_query,
+    require_json,
 )
-from stockade.shop.http.responses.problems import Refusal, of_error, of_rejection, problem, retry_after
-from stockade.shop.http.responses.response import JSON, Headers, Reply
-from stockade.shop.http.responses.response_cache import Kept
-from stockade.shop.http.routing.app_state import Desk
-from stockade.shop.http.routing.route import Access, Call, Route
+from stockade.shop.http.responses.problems import (
+    ProblemError,
+    error_response,
+    problem,
+    rejection_response,
+    retry_after,
+    unexpected,
+)
+from stockade.shop.http.responses.response import JSON, Headers, Response
+from stockade.shop.http.responses.response_cache import ResponseCache
+from stockade.shop.http.routing.app_state import AppState
+from stockade.shop.http.routing.route import RequestContext, Route
 from stockade.shop.model.constants import PENDING
 from stockade.shop.model.ids import fingerprint_of, new_request_id, request_id_of
 from stockade.shop.operations.logs import logger
-from stockade.shop.tokens import BadToken, Caller
+from stockade.shop.tokens import Caller
 
-_REQUEST_ID = "stockade.request_id"
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match
+_REQUEST_ID = "stockade.request_id"  # in the ASGI scope, for the log
 _REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 _APPLIED: Headers = ((b"preference-applied", b"respond-async"),)
-_CHALLENGE: Headers = ((b"www-authenticate", b"Bearer"),)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -48,172 +52,149 @@ def _now_ms() -> int:
 
 
 class Endpoint:
-    """Answers the requests of one route."""
+    """Answers the requests to one route."""
 
-    def __init__(self, route: Route, desk: Desk) -> None:
+    def __init__(self, route: Route, state: AppState) -> None:
         self.route = route
-        self._desk = desk
+        self._state = state
         self._label = f"{route.method} {route.path}"
-        self._most_bytes = desk.settings.max_body_kib * 1024
-        self._body_wait_s = desk.settings.body_wait_s
+        self._max_body_bytes = state.settings.max_body_kib * 1024
         self._decoder = msgspec.json.Decoder(route.body) if route.body is not None else None
-        self._kept = Kept(desk.settings.cache_s) if route.cached else None
-        self._log_share = desk.settings.access_log
+        self._cache = ResponseCache(state.settings.cache_s) if route.cached else None
 
-    async def answer(self, scope: Scope, receive: Receive) -> Reply:
-        """The answer to one request: never raises but for a cancellation that is not the end of a stop."""
+    async def answer(self, scope: Scope, receive: Receive) -> Response:
+        """The response to one request.
+
+        Raises:
+            asyncio.CancelledError: the request was cancelled, and not by the end of `stop_wait_s`.
+        """
         begun_s = time.perf_counter()
-        gate = self._desk.gate
+        concurrency = self._state.concurrency
         entered = False
         try:
-            gate.enter()
+            concurrency.enter()
             entered = True
-            reply = await self._work(scope, receive)
+            response = await self._respond(scope, receive)
+        except ClientDisconnected:
+            response = problem("INVALID_REQUEST", "the connection was closed before the body had arrived")
         except Exception as error:  # noqa: BLE001  # the edge: whatever happens, the client gets a problem body
-            reply = of_error(error) or self._unexpected(error, scope)
+            response = error_response(error) or unexpected(error, **self._log_fields(scope))
         except asyncio.CancelledError:
-            if not gate.stopping:
+            if not concurrency.stopping:
                 raise
-            reply = self._cut_short()  # the server ends in any case, and nobody waits for this task
+            response = self._stopped()  # the server ends now, and nobody awaits this task
         finally:
             if entered:
-                gate.leave()
+                concurrency.leave()
         took_s = time.perf_counter() - begun_s
-        self._desk.metrics.request(self._label, reply.status, took_s)
-        if self._log_share and random.random() < self._log_share:
-            logger().info("request", **self._where(scope), status=reply.status, took_s=took_s)
-        return reply
+        self._state.metrics.request(self._label, response.status, took_s)
+        log_share = self._state.settings.access_log
+        if log_share and random.random() < log_share:
+            logger().info("request", **self._log_fields(scope), status=response.status, took_s=took_s)
+        return response
 
-    def _where(self, scope: Scope) -> dict[str, object]:
-        """What a line of the log says about a request; the request id is that of the order, charge or payment too."""
+    def _log_fields(self, scope: Scope) -> dict[str, object]:
+        # the request id is also the id of the order, charge or payment that the request makes
         return {"route": self._label, "path": scope["path"], "request_id": scope.get(_REQUEST_ID, "")}
 
-    def _unexpected(self, error: Exception, scope: Scope) -> Reply:
-        if isinstance(error, ClientGone):
-            return problem("INVALID_REQUEST", "the connection was closed before the body had arrived")
-        log_id = uuid4().hex
-        logger().error("unexpected", log_id=log_id, **self._where(scope), exc_info=error)
-        return problem("INTERNAL_ERROR", headers=((b"x-log-id", log_id.encode()),))
-
-    def _cut_short(self) -> Reply:
-        """`stop_wait_s` is over: a command may still be carried out, or not."""
+    def _stopped(self) -> Response:
+        """For a request that outlives `stop_wait_s`: its command may still be carried out, or not."""
         outcome = "unknown" if self.route.command is not None else "none"
         return problem("NOT_READY", "the service stopped before the answer came", outcome=outcome)
 
-    async def _work(self, scope: Scope, receive: Receive) -> Reply:
-        route = self.route
-        head = read_head(scope)
-        caller = self._caller(head) if route.access is not Access.ANYONE else None
-        params = self._params(scope["path_params"], caller)
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+        route, settings = self.route, self._state.settings
+        headers = read_headers(scope)
+        caller = authenticate(headers, self._state.tokens, route.access)
+        path_ids = scope["path_params"]
+        check_path_ids(path_ids, caller)
         query = read_query(scope["query_string"], route.query) if route.query is not None else None
         if route.read is not None:
-            return await self._read(Call(caller, params, None, query, "", "", _now_ms(), self._desk.settings))
-        request_id = self._request_id(head, caller)
-        scope[_REQUEST_ID] = request_id  # type: ignore[literal-required]  # for the log
-        body = await self._body(head, receive)
-        fingerprint = fingerprint_of((params, body))
-        call = Call(caller, params, body, query, request_id, fingerprint, _now_ms(), self._desk.settings)
-        return await self._command(call, head.respond_async)
+            return await self._read(RequestContext(caller, path_ids, None, query, "", "", _now_ms(), settings))
+        request_id = scope[_REQUEST_ID] = self._request_id(headers, caller)
+        body = await self._body(headers, receive)
+        fingerprint = fingerprint_of((path_ids, body))
+        request = RequestContext(caller, path_ids, body, query, request_id, fingerprint, _now_ms(), settings)
+        return await self._command(request, headers.respond_async)
 
-    def _caller(self, head: Head) -> Caller:
-        if head.authorization is None or head.repeated == b"authorization":
-            raise Refusal("UNAUTHENTICATED", "send one Authorization header: Bearer, a space, a token", _CHALLENGE)
-        scheme, _, token = head.authorization.partition(b" ")
-        if scheme.lower() != b"bearer":
-            raise Refusal("UNAUTHENTICATED", "the Authorization header must be Bearer, a space, a token", _CHALLENGE)
-        try:
-            caller = self._desk.tokens.caller(token)
-        except BadToken as bad:
-            raise Refusal("UNAUTHENTICATED", str(bad), _CHALLENGE) from None
-        if self.route.access is Access.ADMIN and not caller.admin:
-            raise Refusal("FORBIDDEN", "only an administrator may do this")
-        return caller
-
-    @staticmethod
-    def _params(params: dict[str, Any], caller: Caller | None) -> dict[str, str]:
-        for name, value in params.items():
-            if not _ID(value):
-                raise Refusal("INVALID_REQUEST", f"{name}: an id has 1 to 64 letters, digits and any of . _ : -")
-            if name == "user_id" and caller is not None and value != caller.user_id and not caller.admin:
-                raise Refusal("FORBIDDEN", "a user may act for itself only")
-        return params
-
-    def _request_id(self, head: Head, caller: Caller | None) -> str:
+    def _request_id(self, headers: RequestHeaders, caller: Caller | None) -> str:
         if not self.route.keyed or caller is None:
             return new_request_id(_now_ms())
-        if head.repeated == b"idempotency-key":
-            raise Refusal("IDEMPOTENCY_KEY_INVALID", "the Idempotency-Key header stands twice")
-        return request_id_of(caller.user_id, self.route.method, self.route.path, read_key(head.key))
+        if headers.repeated == b"idempotency-key":
+            raise ProblemError("IDEMPOTENCY_KEY_INVALID", "the Idempotency-Key header stands twice")
+        return request_id_of(caller.user_id, self.route.method, self.route.path, read_key(headers.key))
 
-    async def _body(self, head: Head, receive: Receive) -> Any:
+    async def _body(self, headers: RequestHeaders, receive: Receive) -> Any:
         if self._decoder is None:
             return None
-        check_json(head.content_type)
-        return decode_body(await read_body(receive, self._most_bytes, self._body_wait_s), self._decoder)
+        require_json(headers.content_type)
+        raw = await read_body(receive, self._max_body_bytes, self._state.settings.body_wait_s)
+        return decode_body(raw, self._decoder)
 
-    async def _command(self, call: Call, respond_async: bool) -> Reply:
-        route, desk = self.route, self._desk
+    async def _command(self, request: RequestContext, respond_async: bool) -> Response:
+        route, state = self.route, self._state
         assert route.command is not None
-        command = route.command(call)
+        command = route.command(request)
         wrong = command.problem()
         if wrong is not None:
-            raise Refusal("INVALID_REQUEST", wrong)
-        # without a key nobody could ask for the outcome; without a log the preference is ignored, as RFC 7240 allows
-        if respond_async and route.keyed and await desk.shop.submit(command):
-            return self._queued(call, _APPLIED)
+            raise ProblemError("INVALID_REQUEST", wrong)
+        # without a key nobody could query the outcome; without a log the preference is ignored, as RFC 7240 allows
+        if respond_async and route.keyed and await state.shop.submit(command):
+            return self._queued(request, _APPLIED)
         try:
             if route.keyed:
-                outcome = await desk.duplicates.run(command, desk.shop.execute)
+                outcome = await state.in_flight.run(command, state.shop.execute)
             else:
-                outcome = await desk.shop.execute(command)
+                outcome = await state.shop.execute(command)
         except Pending:
-            return self._queued(call)
-        return self._outcome(outcome)
+            return self._queued(request)
+        return self._decided(outcome)
 
-    def _queued(self, call: Call, further: Headers = ()) -> Reply:
-        """202: it will be decided. An order says where to look; anything may be sent again, which waits again."""
+    def _queued(self, request: RequestContext, further: Headers = ()) -> Response:
+        """202: the command will be decided. Of an order, Location says where the outcome will be."""
         body = {"status": PENDING}
         headers = retry_after(1) + further
         if self.route.queued:
-            body[self.route.queued] = call.request_id
+            body[self.route.queued] = request.request_id
         if self.route.queued == "order_id":
-            proof = self._desk.tokens.promise(call.request_id, call.user_id, call.now_ms)
-            headers += ((b"location", f"/v1/orders/{call.request_id}?pending={proof}".encode()),)
-        return Reply(202, _encode(body), JSON, headers)
+            proof = self._state.tokens.sign_pending(request.request_id, request.user_id, request.now_ms)
+            headers += ((b"location", f"/v1/orders/{request.request_id}?pending={proof}".encode()),)
+        return Response(202, _encode(body), JSON, headers)
 
-    def _outcome(self, outcome: Outcome) -> Reply:
-        """A replay differs from the first answer in one header, and in nothing else."""
+    def _decided(self, outcome: Outcome) -> Response:
+        """A replay differs from the first response in one header, and in nothing else."""
         route = self.route
-        if not outcome.accepted:
-            reply = of_rejection(outcome)  # type: ignore[arg-type]  # not accepted: it is a Rejected
-        elif route.reply is None:
-            reply = Reply(route.status, b"", b"")
+        if not isinstance(outcome, Accepted):
+            response = rejection_response(outcome)
+        elif route.response is None:
+            response = Response(route.status, b"", b"")
         else:
-            reply = Reply(route.status, _encode(outcome.data), JSON)
+            response = Response(route.status, _encode(outcome.data), JSON)
         if outcome.replayed and route.keyed:
-            reply.headers = _REPLAYED
-        return reply
+            response.headers = _REPLAYED
+        return response
 
-    async def _read(self, call: Call) -> Reply:
-        if self._kept is None:
-            return await self._fresh(call)
-        return await self._kept.get(call.query, lambda: self._fresh(call))
+    async def _read(self, request: RequestContext) -> Response:
+        if self._cache is None:
+            return await self._query(request)
+        return await self._cache.get(request.query, lambda: self._query(request))
 
-    async def _fresh(self, call: Call) -> Reply:
+    async def _query(self, request: RequestContext) -> Response:
         route = self.route
         read = route.read
         assert read is not None
-        answer = await self._desk.shop.read(lambda connection: read(connection, call), wait_s=route.read_wait_s)
-        if answer is None and route.pending is not None:
-            answer = self._still_pending(call)
-        if answer is None:
-            raise Refusal(route.missing, "")
-        return Reply(route.status, _encode(answer), JSON)
+        found = await self._state.shop.read(lambda connection: read(connection, request), wait_s=route.read_wait_s)
+        if found is None and route.pending is not None:
+            found = self._pending(request)
+        if found is None:
+            raise ProblemError(route.missing, "")
+        return Response(route.status, _encode(found), JSON)
 
-    def _still_pending(self, call: Call) -> object | None:
-        """What a queued order looks like, while the proof in its Location holds."""
+    def _pending(self, request: RequestContext) -> object | None:
+        """An order that is queued and not decided, while the proof in its Location is valid; else None."""
         pending = self.route.pending
-        taken_ms = self._desk.tokens.promised_ms(call.query.pending, call.params["order_id"], call.user_id)
-        if pending is None or taken_ms is None or call.now_ms >= taken_ms + self._desk.settings.keep_ms:
+        tokens, settings = self._state.tokens, self._state.settings
+        since_ms = tokens.pending_since_ms(request.query.pending, request.path_ids["order_id"], request.user_id)
+        if pending is None or since_ms is None or request.now_ms >= since_ms + settings.keep_ms:
             return None
-        return pending(call, taken_ms)
+        return pending(request, since_ms)

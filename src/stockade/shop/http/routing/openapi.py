@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document, made from the routes and the table of codes, so that it cannot drift from them.
+"""The OpenAPI 3.1 document, made from the routes and the table of error codes, so that it cannot drift from them.
 
-Neighbours: `app` serves it at /openapi.json; a test holds every answer of the real application to it.
+Neighbour: `app` serves it at /openapi.json. Tests check every response of the application against it.
 """
 
 import re
@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from stockade import __version__
+from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.requests.idempotency import MAX_KEY_LENGTH
-from stockade.shop.http.responses.error_codes import CODES
+from stockade.shop.http.responses.error_codes import ERROR_CODES
 from stockade.shop.http.responses.response_schemas import Queued
-from stockade.shop.http.routing.route import Access, Route
-from stockade.shop.http.routing.service_routes import OPERATIONS
+from stockade.shop.http.routing.route import Route
+from stockade.shop.http.routing.service_routes import SERVICE_OPERATIONS
 
 _REF = "#/components/schemas/{name}"
 _ID = {"type": "string", "pattern": r"^[A-Za-z0-9._:-]{1,64}$"}
@@ -29,7 +30,7 @@ _PROBLEM = {
         "type": {"type": "string", "description": "urn:stockade:problem:CODE"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "code": {"type": "string", "enum": sorted(CODES)},
+        "code": {"type": "string", "enum": sorted(ERROR_CODES)},
         "detail": {"type": "string", "description": "What is particular about this occurrence."},
         "retryable": {"type": "boolean", "description": "Whether the same request, same key, may be sent again."},
         "outcome": {"enum": ["none", "unknown"], "description": "What is known about the effect."},
@@ -73,14 +74,14 @@ _KEY = {
 }
 
 
-def document(routes: Iterable[Route]) -> bytes:
+def openapi_document(routes: Iterable[Route]) -> bytes:
     """The document as JSON.
 
     Args:
-        routes: of the API; the operations of the service itself (health, metrics) are added.
+        routes: of the API; those of the service itself (health, metrics) are added.
     """
     all_routes = tuple(routes)
-    types = [each for route in all_routes for each in (route.reply, route.body, route.query) if each is not None]
+    types = [each for route in all_routes for each in (route.response, route.body, route.query) if each is not None]
     types.append(Queued)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     found = dict(zip(map(repr, types), schemas, strict=True))
@@ -88,7 +89,7 @@ def document(routes: Iterable[Route]) -> bytes:
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for route in all_routes:
         paths[route.path][route.method.lower()] = _operation(route, found, queries)
-    for path, operation in OPERATIONS.items():
+    for path, operation in SERVICE_OPERATIONS.items():
         paths[path]["get"] = operation
     body = {
         "openapi": "3.1.0",
@@ -107,17 +108,17 @@ def document(routes: Iterable[Route]) -> bytes:
 
 
 def problem_responses(codes: Iterable[str]) -> dict[str, Any]:
-    """The error answers of a route: status -> its codes, each with its title."""
+    """The error responses of a route by status, each with its codes and their titles."""
     by_status: dict[int, list[str]] = defaultdict(list)
     for code in codes:
-        by_status[CODES[code].status].append(code)
+        by_status[ERROR_CODES[code].status].append(code)
     return {str(status): _problem_response(status, by_status[status]) for status in sorted(by_status)}
 
 
 def _problem_response(status: int, codes: list[str]) -> dict[str, Any]:
     narrowed = {"allOf": [{"$ref": _REF.format(name="Problem")}, {"properties": {"code": {"enum": codes}}}]}
     response: dict[str, Any] = {
-        "description": "; ".join(f"{code}: {CODES[code].title}" for code in codes),
+        "description": "; ".join(f"{code}: {ERROR_CODES[code].title}" for code in codes),
         "content": {"application/problem+json": {"schema": narrowed}},
     }
     if status in _WAITS:
@@ -159,8 +160,8 @@ def _operation(route: Route, found: dict[str, Any], queries: dict[str, Any]) -> 
 
 def _accepted(route: Route, found: dict[str, Any]) -> dict[str, Any]:
     response: dict[str, Any] = {"description": "Done"}
-    if route.reply is not None:
-        response["content"] = {"application/json": {"schema": found[repr(route.reply)]}}
+    if route.response is not None:
+        response["content"] = {"application/json": {"schema": found[repr(route.response)]}}
     if route.links:
         response["links"] = {
             f"{link.method.lower()}_{link.parameter}_{number}": {

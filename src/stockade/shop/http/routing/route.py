@@ -1,51 +1,48 @@
-"""A route as data: what it takes, who may call it, what it answers, which codes it can end in.
+"""A route as data: what it takes, who may call it, what it answers, which error codes it can end in.
 
-The walk of a request (`endpoint`) and the OpenAPI document (`openapi`) both read this, so the document cannot drift
-from what is done. Neighbours: `routes` lists all of them.
+`endpoint` handles requests by it and `openapi` documents it, so the document cannot drift from the code. Neighbour:
+`routes` lists all of them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
 from stockade.core import Command
 from stockade.shop.config.settings import Settings
+from stockade.shop.http.requests.authorization import Access
 from stockade.shop.tokens import Caller
 
 
-class Access(Enum):
-    """Who may call a route. A path with `{user_id}` is open to that user and to administrators only."""
-
-    ANYONE = "anyone"
-    USER = "user"
-    ADMIN = "admin"
-
-
-class Call(NamedTuple):
-    """One request, checked: who asks, and what for.
+class RequestContext(NamedTuple):
+    """One request, parsed and checked.
 
     Attributes:
-        caller: whom the token speaks for; None on open routes.
-        params: the ids in the path, by name.
+        caller: whom the bearer token names; None on routes for anyone.
+        path_ids: the ids in the path, by name.
         body: an instance of the route's `body`, else None.
         query: an instance of the route's `query`, else None.
-        request_id: derived from the Idempotency-Key, or fresh on routes without one; empty on reads.
-        fingerprint: of path and body.
+        request_id: derived from the Idempotency-Key, or a new one on routes without a key; empty on reads.
+        fingerprint: hash of path and body; empty on reads.
         now_ms: wall clock in milliseconds since 1970.
         settings: those in force.
     """
 
     caller: Caller | None
-    params: dict[str, str]
+    path_ids: dict[str, str]
     body: Any
     query: Any
     request_id: str
     fingerprint: str
     now_ms: int
     settings: Settings
+
+    @property
+    def command_args(self) -> tuple[str, str, int]:
+        """The first arguments of every command: request id, fingerprint, wall clock in milliseconds."""
+        return self.request_id, self.fingerprint, self.now_ms
 
     @property
     def user_id(self) -> str:
@@ -59,12 +56,12 @@ class Call(NamedTuple):
 
     @property
     def owner(self) -> str | None:
-        """Whose things the caller may touch: only the own ones; None, anyone's, for administrators."""
+        """The user whose orders and payments the caller may use; None, everyone's, for administrators."""
         return None if self.caller is not None and self.caller.admin else self.user_id
 
 
 class Link(NamedTuple):
-    """Where an answer leads: another route, and which member of the answer is which id of its path."""
+    """A link of OpenAPI: another route, and the member of the response that is an id in its path."""
 
     method: str
     path: str
@@ -73,9 +70,10 @@ class Link(NamedTuple):
 
 
 class ShopCommand(Command, Protocol):
-    """A command of the shop: it can say what is wrong with its content before any row is read."""
+    """A command of the shop."""
 
-    def problem(self) -> str | None: ...
+    def problem(self) -> str | None:
+        """What is wrong with its content, known before any row is read; None when nothing is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,41 +83,41 @@ class Route:
     Attributes:
         method: of HTTP.
         path: with `{name}` for each id in it.
-        summary: one line for the document.
+        summary: one line for the OpenAPI document.
         access: who may call it.
-        status: of the answer when accepted.
-        reply: type of that answer's body; None for no body.
+        status: of the response to an accepted request.
+        response: type of that response's body; None for no body.
         body: type of the request's body.
         query: type of the query string's parameters.
         keyed: whether an Idempotency-Key is required.
-        codes: the business codes it can end in, beside those that its other attributes imply.
+        codes: the business error codes it can end in, beside those that its other attributes imply.
         command: makes the command.
-        read: queries; None as answer means `missing`.
-        missing: the code for what is not there.
-        cached: whether the answer may be kept for the setting `cache_s`.
+        read: runs the query; None as result means `missing`.
+        missing: the error code for what is not there.
+        cached: whether the response may be kept for the setting `cache_s`.
         queued: under a queue strategy a command may be answered with 202 before it is decided: the member of that
-            answer which is the id of what it will make, e.g. `order_id`; empty for none.
-        pending: for a read: what to answer while it is queued, given the time at which it was taken.
-        links: where the answer leads, for the document.
+            response with the id of what the command will make, e.g. `order_id`; empty for none.
+        pending: of a read: makes the response while the command is queued, from the time at which it was queued.
+        links: to other routes, for the OpenAPI document.
         read_wait_s: the longest the read may take, in seconds; the setting `wait_s` when None.
     """
 
     method: str
     path: str
     summary: str
-    reply: Any
+    response: Any
     access: Access = Access.USER
     status: int = 200
     body: Any = None
     query: Any = None
     keyed: bool = False
     codes: tuple[str, ...] = ()
-    command: Callable[[Call], ShopCommand] | None = None
-    read: Callable[[Connection, Call], object] | None = None
+    command: Callable[[RequestContext], ShopCommand] | None = None
+    read: Callable[[Connection, RequestContext], object] | None = None
     missing: str = ""
     cached: bool = False
     queued: str = ""
-    pending: Callable[[Call, int], object] | None = None
+    pending: Callable[[RequestContext, int], object] | None = None
     links: tuple[Link, ...] = ()
     read_wait_s: float | None = None
 

@@ -1,18 +1,18 @@
-"""The routes of the service itself: alive, ready, metrics, the document. Open to anyone, bounded by nothing.
+"""The routes of the service itself: alive, ready, metrics, the OpenAPI document. Open to anyone, without a limit.
 
-Neighbours: `app` mounts them beside the routes of the API; `openapi` shows `OPERATIONS`.
+Neighbours: `app` mounts them beside the routes of the API; `openapi` shows `SERVICE_OPERATIONS`.
 """
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from litestar import Request, get
-from litestar.handlers import HTTPRouteHandler
+from starlette.types import Receive, Scope
 
 from stockade.core import Busy
-from stockade.shop.http.responses.problems import problem
-from stockade.shop.http.responses.response import Reply
-from stockade.shop.http.routing.app_state import Desk
+from stockade.shop.http.responses.problems import problem, unexpected
+from stockade.shop.http.responses.response import Response
+from stockade.shop.http.routing.app_state import AppState
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.operations.metrics import CONTENT_TYPE
 from stockade.store.schema.migrate import shown
@@ -26,36 +26,36 @@ _HEALTH = {
 }
 
 
-def _shown(id_: str, summary: str, media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _operation(id_: str, summary: str, media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     content = {media_type: {"schema": schema}}
     responses: dict[str, Any] = {"200": {"description": "Done", "content": content}}
     return {"operationId": id_, "summary": summary, "tags": ["service"], "responses": responses}
 
 
-OPERATIONS: dict[str, dict[str, Any]] = {
-    "/healthz": _shown("healthz", "Whether the process answers", "application/json", _HEALTH),
-    "/readyz": _shown("readyz", "Whether orders can be taken now", "application/json", _HEALTH),
-    "/metrics": _shown("metrics", "Metrics for Prometheus", "text/plain", {"type": "string"}),
-    "/openapi.json": _shown("openapi", "This document", "application/json", {"type": "object"}),
+SERVICE_OPERATIONS: dict[str, dict[str, Any]] = {
+    "/healthz": _operation("healthz", "Whether the process answers", "application/json", _HEALTH),
+    "/readyz": _operation("readyz", "Whether orders can be taken now", "application/json", _HEALTH),
+    "/metrics": _operation("metrics", "Metrics for Prometheus", "text/plain", {"type": "string"}),
+    "/openapi.json": _operation("openapi", "This document", "application/json", {"type": "object"}),
 }
-OPERATIONS["/readyz"]["responses"]["503"] = {
+SERVICE_OPERATIONS["/readyz"]["responses"]["503"] = {
     "description": "NOT_READY",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 
 
-async def problems_of(desk: Desk) -> list[str]:
-    """Why orders cannot be taken now; empty when they can. Within `wait_s`, as an order."""
-    if desk.gate.stopping:
+async def readiness_problems(state: AppState) -> list[str]:
+    """Why the process cannot take orders now; empty when it can. Takes at most the setting `wait_s`."""
+    if state.concurrency.stopping:
         return ["the process is stopping"]
-    registration = desk.shop.registration
+    registration = state.shop.registration
     if registration is not None and registration.refused:
         return [registration.refused]
-    wait_s = desk.settings.wait_s
+    wait_s = state.settings.wait_s
     end = time.monotonic() + wait_s
     try:
-        revisions = await SCHEMA.revisions(desk.shop.database, timeout_s=wait_s)
-        await desk.shop.database.check_writable(timeout_s=max(end - time.monotonic(), 0.0))
+        revisions = await SCHEMA.revisions(state.shop.database, timeout_s=wait_s)
+        await state.shop.database.check_writable(timeout_s=max(end - time.monotonic(), 0.0))
     except Busy as busy:
         return [f"the database cannot be used: {busy.code}"]
     wanted = SCHEMA.newest()
@@ -65,31 +65,40 @@ async def problems_of(desk: Desk) -> list[str]:
     return [f"the schema is {found}, not {shown(wanted)}: run stockade migrate"]
 
 
-def operation_handlers(desk: Desk, document: bytes) -> list[HTTPRouteHandler]:
-    """The handlers.
+def service_handlers(state: AppState, document: bytes) -> dict[str, Callable[[Scope, Receive], Awaitable[Response]]]:
+    """The handlers of GET, by path.
 
     Args:
-        desk: of the application.
+        state: of the application.
         document: the OpenAPI document.
     """
 
-    @get("/healthz")
-    async def healthz(request: Request[Any, Any, Any]) -> Reply:
-        return Reply(200, _OK)
+    async def healthz() -> Response:
+        return Response(200, _OK)
 
-    @get("/readyz")
-    async def readyz(request: Request[Any, Any, Any]) -> Reply:
-        wrong = await problems_of(desk)
-        return problem("NOT_READY", "; ".join(wrong), extra={"problems": wrong}) if wrong else Reply(200, _OK)
+    async def readyz() -> Response:
+        problems = await readiness_problems(state)
+        if problems:
+            return problem("NOT_READY", "; ".join(problems), extra={"problems": problems})
+        return Response(200, _OK)
 
-    @get("/metrics")
-    async def metrics(request: Request[Any, Any, Any]) -> Reply:
-        await desk.lags.refresh()
-        desk.refresh()
-        return Reply(200, desk.metrics.exposition(), CONTENT_TYPE)
+    async def metrics() -> Response:
+        await state.lags.refresh()
+        state.refresh_metrics()
+        return Response(200, state.metrics.exposition(), CONTENT_TYPE)
 
-    @get("/openapi.json")
-    async def openapi(request: Request[Any, Any, Any]) -> Reply:
-        return Reply(200, document)
+    async def openapi() -> Response:
+        return Response(200, document)
 
-    return [healthz, readyz, metrics, openapi]
+    handlers = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics, "/openapi.json": openapi}
+    return {path: _catch_errors(handler) for path, handler in handlers.items()}
+
+
+def _catch_errors(handler: Callable[[], Awaitable[Response]]) -> Callable[[Scope, Receive], Awaitable[Response]]:
+    async def answer(scope: Scope, receive: Receive) -> Response:
+        try:
+            return await handler()
+        except Exception as error:  # noqa: BLE001  # the edge: whatever happens, the client gets a problem body
+            return unexpected(error, path=scope["path"])
+
+    return answer

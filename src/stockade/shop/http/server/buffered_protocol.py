@@ -11,14 +11,14 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
-class OneWriteProtocol(HttpToolsProtocol):
-    """Speaks HTTP through a `OneWrite`."""
+class BufferedProtocol(HttpToolsProtocol):
+    """Speaks HTTP through a `BufferedTransport`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
+        super().connection_made(cast(asyncio.Transport, BufferedTransport(transport, self.loop)))
 
 
-class OneWrite:
+class BufferedTransport:
     """A transport that holds what is written until the next write, but no longer than this turn of the event loop.
 
     Args:

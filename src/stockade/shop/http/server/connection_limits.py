@@ -13,11 +13,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from stockade.shop.http.responses.problems import problem, retry_after
 from stockade.shop.http.responses.response import Headers
-from stockade.shop.http.server.buffered_protocol import OneWriteProtocol
+from stockade.shop.http.server.buffered_protocol import BufferedProtocol
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Bounds of a connection.
 
     Attributes:
@@ -34,11 +34,11 @@ class Limits:
     headers: int
 
 
-class HeadRefused(Exception):
+class HeadRejected(Exception):
     """Stops the parser; the answer is written where it ends."""
 
 
-class LimitedProtocol(OneWriteProtocol):
+class LimitedProtocol(BufferedProtocol):
     """Cuts connections that take more than their limits.
 
     A request that arrives as a whole, as most do, costs it two flags and no timer.
@@ -48,7 +48,7 @@ class LimitedProtocol(OneWriteProtocol):
         given: as uvicorn's.
     """
 
-    def __init__(self, *, limits: Limits, **given: Any) -> None:
+    def __init__(self, *, limits: ConnectionLimits, **given: Any) -> None:
         super().__init__(**given)
         self._limits = limits
         self._in_head = False
@@ -96,10 +96,10 @@ class LimitedProtocol(OneWriteProtocol):
         self._in_head = False
         if len(self.headers) > self._limits.headers:
             self._why = ("HEADERS_TOO_LARGE", f"a request may have at most {self._limits.headers:,} headers")
-            raise HeadRefused
+            raise HeadRejected
         if self._in_parts and self._measured() > self._limits.head_bytes:
             self._why = ("HEADERS_TOO_LARGE", self._most())
-            raise HeadRefused
+            raise HeadRejected
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:

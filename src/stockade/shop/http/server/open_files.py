@@ -14,7 +14,7 @@ OTHERS = 200  # files that are no connection of a client: libraries, logs, lock 
 PER_POOLED = 2  # one pool for reads, one for transactions
 
 
-def connections_within(settings: Settings) -> int:
+def connection_limit(settings: Settings) -> int:
     """The setting `max_connections`, or less where the operating system allows less.
 
     Raises this process's own limit as far as it may first. What is missing then is logged once.

@@ -11,7 +11,7 @@ _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _MAX_PROCESSES = 10_000
 
 
-def holder(port: int) -> str:
+def port_holder(port: int) -> str:
     """`name (pid N)` of the process that listens on a port of this machine; empty when that cannot be told."""
     try:
         sockets = {f"socket:[{inode}]" for table in _TABLES for inode in _listening(Path(table), port)}

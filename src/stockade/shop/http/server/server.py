@@ -21,9 +21,9 @@ import uvloop
 from stockade.shop.bootstrap import Shop, open_shop
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.routing.app import create_app
-from stockade.shop.http.routing.app_state import Desk
-from stockade.shop.http.server.connection_limits import LimitedProtocol, Limits
-from stockade.shop.http.server.open_files import connections_within
+from stockade.shop.http.routing.app_state import AppState
+from stockade.shop.http.server.connection_limits import ConnectionLimits, LimitedProtocol
+from stockade.shop.http.server.open_files import connection_limit
 from stockade.shop.http.server.sockets import BACKLOG, bind
 from stockade.shop.operations import logs
 from stockade.shop.schema import ensure_schema
@@ -36,13 +36,13 @@ class ShopServer(uvicorn.Server):
 
     Args:
         config: of uvicorn.
-        desk: of the application.
+        state: of the application.
         ready: called once when connections are accepted.
     """
 
-    def __init__(self, config: uvicorn.Config, desk: Desk, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, state: AppState, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._desk = desk
+        self._state = state
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -51,18 +51,18 @@ class ShopServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_PER_REFRESH == 0:
-            self._desk.refresh()
+            self._state.refresh_metrics()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._desk.gate.stopping = True
-        logs.logger().info("stopping", at_work=self._desk.gate.at_work)
-        if self._desk.settings.drain_s and not self.force_exit:
-            await asyncio.sleep(self._desk.settings.drain_s)
+        self._state.concurrency.stopping = True
+        logs.logger().info("stopping", at_work=self._state.concurrency.at_work)
+        if self._state.settings.drain_s and not self.force_exit:
+            await asyncio.sleep(self._state.settings.drain_s)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._desk.gate.stopping = True
+        self._state.concurrency.stopping = True
         super().handle_exit(sig, frame)
 
     @contextmanager
@@ -101,10 +101,10 @@ async def serve(
         BadSetting, Busy, NotSupported: the shop cannot be opened, or the port cannot be had.
     """
     async with _shop(settings, process=process) as shop, _listening(listen) as listening:
-        app, desk = create_app(shop)
+        app, state = create_app(shop)
         config = uvicorn.Config(
             app,
-            http=partial(LimitedProtocol, limits=_limits(settings, connections_within(settings))),  # type: ignore[arg-type]  # it is only called
+            http=partial(LimitedProtocol, limits=_limits(settings, connection_limit(settings))),  # type: ignore[arg-type]  # it is only called
             timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # handed to `call_later`
             ws="none",
             lifespan="off",
@@ -115,7 +115,7 @@ async def serve(
             backlog=BACKLOG,
             timeout_graceful_shutdown=math.ceil(settings.stop_wait_s),
         )
-        server = ShopServer(config, desk, lambda: ready(listening))
+        server = ShopServer(config, state, lambda: ready(listening))
         watch = asyncio.create_task(_watch(stop, server)) if stop is not None else None
         try:
             await server.serve([listening])
@@ -125,8 +125,8 @@ async def serve(
     logs.logger().info("stopped")
 
 
-def _limits(settings: Settings, connections: int) -> Limits:
-    return Limits(connections, settings.header_wait_s, settings.max_header_kib * 1024, settings.max_headers)
+def _limits(settings: Settings, connections: int) -> ConnectionLimits:
+    return ConnectionLimits(connections, settings.header_wait_s, settings.max_header_kib * 1024, settings.max_headers)
 
 
 def _shop(settings: Settings, *, jobs: bool = True, process: str | None = None) -> AbstractAsyncContextManager[Shop]:

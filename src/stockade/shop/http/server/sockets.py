@@ -8,7 +8,7 @@ import os
 import socket
 
 from stockade.shop.config.settings import BadSetting, Settings
-from stockade.shop.http.server.port_holder import holder
+from stockade.shop.http.server.port_holder import port_holder
 
 BACKLOG = 4_096
 
@@ -30,7 +30,7 @@ def bind(settings: Settings) -> socket.socket:
 def _why(error: Exception, settings: Settings) -> str:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EADDRINUSE:
-        who = holder(settings.port)
+        who = port_holder(settings.port)
         used = who or "another process (of another user, or just ending)"
         return f"the port is in use by {used}; stop it, or choose another port with --port (0 takes a free one)"
     if number in (errno.EACCES, errno.EPERM):

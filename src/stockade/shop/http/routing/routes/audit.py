@@ -4,7 +4,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from stockade.shop.audit import audit
-from stockade.shop.http.routing.route import Access, Call, Route
+from stockade.shop.http.requests.authorization import Access
+from stockade.shop.http.routing.route import RequestContext, Route
 
 READ_WAIT_S = 60.0
 
@@ -25,7 +26,7 @@ class Audit(msgspec.Struct, frozen=True):
     violations: list[ViolationBody]
 
 
-def _audit(connection: Connection, call: Call) -> Audit:
+def _audit(connection: Connection, request: RequestContext) -> Audit:
     found = audit(connection)
     return Audit(not found, [ViolationBody(*each) for each in found])
 
@@ -36,7 +37,7 @@ AUDIT = (
         path="/v1/audit",
         summary="Check every invariant of the database by summation",
         access=Access.ADMIN,
-        reply=Audit,
+        response=Audit,
         read=_audit,
         read_wait_s=READ_WAIT_S,
     ),

@@ -6,23 +6,23 @@ from stockade.shop import queries
 from stockade.shop.commands import RemoveCartItem, SetCartItem
 from stockade.shop.http.requests.request_schemas import CartItemBody, PageQuery
 from stockade.shop.http.responses.response_schemas import InCart
-from stockade.shop.http.routing.route import Call, Route
+from stockade.shop.http.routing.route import RequestContext, Route
 
 
-def _cart(connection: Connection, call: Call) -> queries.Page[queries.CartItem]:
-    ask: PageQuery = call.query
-    return queries.cart(connection, call.params["user_id"], limit=ask.limit, cursor=ask.cursor or None)
+def _cart(connection: Connection, request: RequestContext) -> queries.Page[queries.CartItem]:
+    query: PageQuery = request.query
+    return queries.cart(connection, request.path_ids["user_id"], limit=query.limit, cursor=query.cursor or None)
 
 
-def _set(call: Call) -> SetCartItem:
-    body: CartItemBody = call.body
-    user_id, sku_id = call.params["user_id"], call.params["sku_id"]
-    return SetCartItem(call.request_id, call.fingerprint, call.now_ms, user_id, sku_id, body.quantity)
+def _set(request: RequestContext) -> SetCartItem:
+    body: CartItemBody = request.body
+    user_id, sku_id = request.path_ids["user_id"], request.path_ids["sku_id"]
+    return SetCartItem(*request.command_args, user_id, sku_id, body.quantity)
 
 
-def _remove(call: Call) -> RemoveCartItem:
-    user_id, sku_id = call.params["user_id"], call.params["sku_id"]
-    return RemoveCartItem(call.request_id, call.fingerprint, call.now_ms, user_id, sku_id)
+def _remove(request: RequestContext) -> RemoveCartItem:
+    user_id, sku_id = request.path_ids["user_id"], request.path_ids["sku_id"]
+    return RemoveCartItem(*request.command_args, user_id, sku_id)
 
 
 CARTS = (
@@ -31,7 +31,7 @@ CARTS = (
         path="/v1/users/{user_id}/cart",
         summary="A user's cart with today's prices",
         query=PageQuery,
-        reply=queries.Page[queries.CartItem],
+        response=queries.Page[queries.CartItem],
         read=_cart,
     ),
     Route(
@@ -39,7 +39,7 @@ CARTS = (
         path="/v1/users/{user_id}/cart/items/{sku_id}",
         summary="Put a SKU into the cart, or set its quantity",
         body=CartItemBody,
-        reply=InCart,
+        response=InCart,
         command=_set,
         codes=("SKU_NOT_FOUND",),
     ),
@@ -48,7 +48,7 @@ CARTS = (
         path="/v1/users/{user_id}/cart/items/{sku_id}",
         summary="Take a SKU out of the cart; fine if it is not there",
         status=204,
-        reply=None,
+        response=None,
         command=_remove,
     ),
 )

@@ -9,47 +9,47 @@ from stockade.shop import queries
 from stockade.shop.commands import CancelOrder, OrderLine, PayOrder, PlaceOrder
 from stockade.shop.http.requests.request_schemas import CancelBody, OrderBody, OrderQuery, PageQuery, PaymentBody
 from stockade.shop.http.responses.response_schemas import Cancelled, Ordered, Paid
-from stockade.shop.http.routing.route import Call, Link, Route
+from stockade.shop.http.routing.route import Link, RequestContext, Route
 from stockade.shop.model import constants
 from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.orders import Step
 
 
-def _place(call: Call) -> PlaceOrder:
-    body: OrderBody = call.body
+def _place(request: RequestContext) -> PlaceOrder:
+    body: OrderBody = request.body
     lines = tuple([OrderLine(line.sku_id, line.quantity) for line in body.lines])
-    reserve_ms = call.settings.reserve_ms
-    return PlaceOrder(call.request_id, call.fingerprint, call.now_ms, call.user_id, lines, body.pay, reserve_ms)
+    reserve_ms = request.settings.reserve_ms
+    return PlaceOrder(*request.command_args, request.user_id, lines, body.pay, reserve_ms)
 
 
-def _pay(call: Call) -> PayOrder:
-    return PayOrder(call.request_id, call.fingerprint, call.now_ms, call.params["order_id"], call.user_id)
+def _pay(request: RequestContext) -> PayOrder:
+    return PayOrder(*request.command_args, request.path_ids["order_id"], request.user_id)
 
 
-def _cancel(call: Call) -> CancelOrder:
-    body: CancelBody = call.body
-    order_id = call.params["order_id"]
-    return CancelOrder(call.request_id, call.fingerprint, call.now_ms, order_id, call.owner, body.reason)
+def _cancel(request: RequestContext) -> CancelOrder:
+    body: CancelBody = request.body
+    order_id = request.path_ids["order_id"]
+    return CancelOrder(*request.command_args, order_id, request.owner, body.reason)
 
 
-def _order(connection: Connection, call: Call) -> queries.Order | None:
-    return queries.order(connection, call.params["order_id"], call.owner)
+def _order(connection: Connection, request: RequestContext) -> queries.Order | None:
+    return queries.order(connection, request.path_ids["order_id"], request.owner)
 
 
-def _pending(call: Call, taken_ms: int) -> queries.Order:
-    at = rfc3339(taken_ms)
+def _pending(request: RequestContext, since_ms: int) -> queries.Order:
+    at = rfc3339(since_ms)
     return queries.Order(
-        call.params["order_id"], call.user_id, constants.PENDING, [], [Step(constants.PENDING, at)], at
+        request.path_ids["order_id"], request.user_id, constants.PENDING, [], [Step(constants.PENDING, at)], at
     )
 
 
-def _orders(connection: Connection, call: Call) -> queries.Page[queries.Order]:
-    ask: PageQuery = call.query
-    return queries.orders(connection, call.params["user_id"], limit=ask.limit, cursor=ask.cursor or None)
+def _orders(connection: Connection, request: RequestContext) -> queries.Page[queries.Order]:
+    query: PageQuery = request.query
+    return queries.orders(connection, request.path_ids["user_id"], limit=query.limit, cursor=query.cursor or None)
 
 
-def _payment(connection: Connection, call: Call) -> queries.Payment | None:
-    return queries.payment(connection, call.params["payment_id"], call.owner)
+def _payment(connection: Connection, request: RequestContext) -> queries.Payment | None:
+    return queries.payment(connection, request.path_ids["payment_id"], request.owner)
 
 
 _PAYMENT = Link("GET", "/v1/payments/{payment_id}", "payment_id", "payment_id")
@@ -62,7 +62,7 @@ ORDERS = (
         keyed=True,
         body=OrderBody,
         status=201,
-        reply=Ordered,
+        response=Ordered,
         command=_place,
         codes=("SKU_NOT_FOUND", "OUT_OF_STOCK", "INSUFFICIENT_POINTS", "LIMIT_EXCEEDED"),
         queued="order_id",
@@ -77,7 +77,7 @@ ORDERS = (
         path="/v1/orders/{order_id}",
         summary="One order; a refused one is shown while its request is remembered",
         query=OrderQuery,
-        reply=queries.Order,
+        response=queries.Order,
         read=_order,
         pending=_pending,
         missing="ORDER_NOT_FOUND",
@@ -87,7 +87,7 @@ ORDERS = (
         path="/v1/users/{user_id}/orders",
         summary="A user's orders, newest first",
         query=PageQuery,
-        reply=queries.Page[queries.Order],
+        response=queries.Page[queries.Order],
         read=_orders,
     ),
     Route(
@@ -96,7 +96,7 @@ ORDERS = (
         summary="Pay a reserved order with points",
         keyed=True,
         body=PaymentBody,
-        reply=Paid,
+        response=Paid,
         command=_pay,
         codes=("ORDER_NOT_FOUND", "ALREADY_PAID", "RESERVATION_EXPIRED", "INSUFFICIENT_POINTS", "STATE_CONFLICT"),
         queued="payment_id",
@@ -108,7 +108,7 @@ ORDERS = (
         summary="Cancel an order: its stock and its points come back",
         keyed=True,
         body=CancelBody,
-        reply=Cancelled,
+        response=Cancelled,
         command=_cancel,
         codes=("ORDER_NOT_FOUND", "STATE_CONFLICT"),
     ),
@@ -116,7 +116,7 @@ ORDERS = (
         method="GET",
         path="/v1/payments/{payment_id}",
         summary="One payment with its history",
-        reply=queries.Payment,
+        response=queries.Payment,
         read=_payment,
         missing="PAYMENT_NOT_FOUND",
     ),

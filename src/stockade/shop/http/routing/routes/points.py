@@ -6,21 +6,23 @@ from stockade.shop import queries
 from stockade.shop.commands import ChargePoints
 from stockade.shop.http.requests.request_schemas import ChargeBody, PageQuery
 from stockade.shop.http.responses.response_schemas import Charged
-from stockade.shop.http.routing.route import Call, Route
+from stockade.shop.http.routing.route import RequestContext, Route
 
 
-def _points(connection: Connection, call: Call) -> queries.Points | None:
-    return queries.points(connection, call.params["user_id"])
+def _points(connection: Connection, request: RequestContext) -> queries.Points | None:
+    return queries.points(connection, request.path_ids["user_id"])
 
 
-def _entries(connection: Connection, call: Call) -> queries.Page[queries.PointEntry] | None:
-    ask: PageQuery = call.query
-    return queries.point_entries(connection, call.params["user_id"], limit=ask.limit, cursor=ask.cursor or None)
+def _entries(connection: Connection, request: RequestContext) -> queries.Page[queries.PointEntry] | None:
+    query: PageQuery = request.query
+    return queries.point_entries(
+        connection, request.path_ids["user_id"], limit=query.limit, cursor=query.cursor or None
+    )
 
 
-def _charge(call: Call) -> ChargePoints:
-    body: ChargeBody = call.body
-    return ChargePoints(call.request_id, call.fingerprint, call.now_ms, call.params["user_id"], body.amount)
+def _charge(request: RequestContext) -> ChargePoints:
+    body: ChargeBody = request.body
+    return ChargePoints(*request.command_args, request.path_ids["user_id"], body.amount)
 
 
 POINTS = (
@@ -28,7 +30,7 @@ POINTS = (
         method="GET",
         path="/v1/users/{user_id}/points",
         summary="A user's points account",
-        reply=queries.Points,
+        response=queries.Points,
         read=_points,
         missing="POINT_ACCOUNT_NOT_FOUND",
     ),
@@ -37,7 +39,7 @@ POINTS = (
         path="/v1/users/{user_id}/points/entries",
         summary="The movements of a user's points, newest first",
         query=PageQuery,
-        reply=queries.Page[queries.PointEntry],
+        response=queries.Page[queries.PointEntry],
         read=_entries,
         missing="POINT_ACCOUNT_NOT_FOUND",
     ),
@@ -48,7 +50,7 @@ POINTS = (
         keyed=True,
         body=ChargeBody,
         status=201,
-        reply=Charged,
+        response=Charged,
         command=_charge,
         codes=("LIMIT_EXCEEDED",),
         queued="charge_id",

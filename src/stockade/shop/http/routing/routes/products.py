@@ -4,41 +4,47 @@ from sqlalchemy import Connection
 
 from stockade.shop import queries
 from stockade.shop.commands import AdjustStock, CreateProduct, NewSku
+from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.requests.request_schemas import AdjustmentBody, PopularQuery, ProductBody, ProductsQuery
 from stockade.shop.http.responses.response_schemas import Adjusted, CreatedProduct
-from stockade.shop.http.routing.route import Access, Call, Link, Route
+from stockade.shop.http.routing.route import Link, RequestContext, Route
 
 
-def _products(connection: Connection, call: Call) -> queries.Page[queries.Product]:
-    ask: ProductsQuery = call.query
+def _products(connection: Connection, request: RequestContext) -> queries.Page[queries.Product]:
+    query: ProductsQuery = request.query
     return queries.products(
-        connection, q=ask.q, sort=ask.sort, descending=ask.dir == "desc", limit=ask.limit, cursor=ask.cursor or None
+        connection,
+        q=query.q,
+        sort=query.sort,
+        descending=query.dir == "desc",
+        limit=query.limit,
+        cursor=query.cursor or None,
     )
 
 
-def _popular(connection: Connection, call: Call) -> queries.Popular:
-    ask: PopularQuery = call.query
-    return queries.popular(connection, now_ms=call.now_ms, days=ask.days, limit=ask.limit, by=ask.by)
+def _popular(connection: Connection, request: RequestContext) -> queries.Popular:
+    query: PopularQuery = request.query
+    return queries.popular(connection, now_ms=request.now_ms, days=query.days, limit=query.limit, by=query.by)
 
 
-def _product(connection: Connection, call: Call) -> queries.Product | None:
-    return queries.product(connection, call.params["product_id"])
+def _product(connection: Connection, request: RequestContext) -> queries.Product | None:
+    return queries.product(connection, request.path_ids["product_id"])
 
 
-def _stock(connection: Connection, call: Call) -> queries.Stock | None:
-    return queries.stock(connection, call.params["sku_id"])
+def _stock(connection: Connection, request: RequestContext) -> queries.Stock | None:
+    return queries.stock(connection, request.path_ids["sku_id"])
 
 
-def _create(call: Call) -> CreateProduct:
-    body: ProductBody = call.body
+def _create(request: RequestContext) -> CreateProduct:
+    body: ProductBody = request.body
     skus = tuple(NewSku(sku.price, sku.stock) for sku in body.skus)
-    return CreateProduct(call.request_id, call.fingerprint, call.now_ms, body.name, body.category, skus)
+    return CreateProduct(*request.command_args, body.name, body.category, skus)
 
 
-def _adjust(call: Call) -> AdjustStock:
-    body: AdjustmentBody = call.body
-    sku_id = call.params["sku_id"]
-    return AdjustStock(call.request_id, call.fingerprint, call.now_ms, sku_id, body.delta, body.reason)
+def _adjust(request: RequestContext) -> AdjustStock:
+    body: AdjustmentBody = request.body
+    sku_id = request.path_ids["sku_id"]
+    return AdjustStock(*request.command_args, sku_id, body.delta, body.reason)
 
 
 PRODUCTS = (
@@ -48,7 +54,7 @@ PRODUCTS = (
         summary="List products with their SKUs",
         access=Access.ANYONE,
         query=ProductsQuery,
-        reply=queries.Page[queries.Product],
+        response=queries.Page[queries.Product],
         read=_products,
     ),
     Route(
@@ -57,7 +63,7 @@ PRODUCTS = (
         summary="The products sold most in the last days",
         access=Access.ANYONE,
         query=PopularQuery,
-        reply=queries.Popular,
+        response=queries.Popular,
         read=_popular,
         cached=True,
     ),
@@ -66,7 +72,7 @@ PRODUCTS = (
         path="/v1/products/{product_id}",
         summary="One product with its SKUs",
         access=Access.ANYONE,
-        reply=queries.Product,
+        response=queries.Product,
         read=_product,
         missing="PRODUCT_NOT_FOUND",
     ),
@@ -75,7 +81,7 @@ PRODUCTS = (
         path="/v1/skus/{sku_id}/stock",
         summary="The stock of one SKU as it is now",
         access=Access.ANYONE,
-        reply=queries.Stock,
+        response=queries.Stock,
         read=_stock,
         missing="SKU_NOT_FOUND",
     ),
@@ -87,7 +93,7 @@ PRODUCTS = (
         keyed=True,
         body=ProductBody,
         status=201,
-        reply=CreatedProduct,
+        response=CreatedProduct,
         command=_create,
         codes=("PRODUCT_CONFLICT",),
         links=(
@@ -104,7 +110,7 @@ PRODUCTS = (
         keyed=True,
         body=AdjustmentBody,
         status=201,
-        reply=Adjusted,
+        response=Adjusted,
         command=_adjust,
         codes=("SKU_NOT_FOUND", "OUT_OF_STOCK", "LIMIT_EXCEEDED"),
     ),

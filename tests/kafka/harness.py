@@ -40,7 +40,7 @@ class Process:
 
     def __init__(self, child):
         self.child = child
-        self.heard = []
+        self.reports = []
 
     @classmethod
     async def start(cls, rig, at="", after=1, **changes):
@@ -61,15 +61,15 @@ class Process:
         rig.processes.append(child)
         return cls(child)
 
-    async def hears(self, event, limit_s=40):
+    async def wait_for(self, event, limit_s=40):
         """Wait for a report of this event; its fields."""
         async with asyncio.timeout(limit_s):
             while line := await self.child.stdout.readline():
-                told = json.loads(line)
-                self.heard.append(told)
-                if told["event"] == event:
-                    return told
-        raise AssertionError(f"ended without {event}; heard {self.heard}")
+                report = json.loads(line)
+                self.reports.append(report)
+                if report["event"] == event:
+                    return report
+        raise AssertionError(f"ended without {event}; it reported {self.reports}")
 
     def send(self, number):
         """Send a signal to this process."""
@@ -78,7 +78,7 @@ class Process:
     async def ended(self, limit_s=30):
         """Wait for its end; the exit code."""
         async with asyncio.timeout(limit_s):
-            self.heard += [json.loads(line) for line in (await self.child.stdout.read()).splitlines()]
+            self.reports += [json.loads(line) for line in (await self.child.stdout.read()).splitlines()]
             return await self.child.wait()
 
 
@@ -91,7 +91,7 @@ class Rig:
         self.positions = Positions(database, log.topic)
         self.processes = []
         self.reports = []
-        self.told = {}  # order id -> what its caller was told first
+        self.answers = {}  # order id -> the first answer
         self._numbers = itertools.count()
 
     async def product(self, *names, stock=20, price=1000):
@@ -138,12 +138,12 @@ class Rig:
             await task
 
     async def place(self, strategy, commands):
-        """All at once; answers in order, exceptions included. What callers are told is kept for `check`."""
+        """All at once; answers in order, exceptions included. The answers are kept for `check`."""
         answers = await asyncio.gather(*(strategy.execute(each) for each in commands), return_exceptions=True)
         for command, answer in zip(commands, answers, strict=True):
             if isinstance(answer, tuple):
-                first = self.told.setdefault(command.request_id, answer)
-                assert (first.data, first.accepted) == (answer.data, answer.accepted), "told two things"
+                first = self.answers.setdefault(command.request_id, answer)
+                assert (first.data, first.accepted) == (answer.data, answer.accepted), "two answers"
         return answers
 
     async def left(self, sku="s"):
@@ -156,8 +156,8 @@ class Rig:
         return await self.database.read(lambda c: c.execute(select(func.count()).select_from(table)).scalar_one())
 
     async def check(self, commands):
-        """The audit is clean, each SKU's levels are told in a chain, every command is decided once, and nobody was told
-        anything else."""
+        """The audit is clean, the stock events of each SKU form a chain, and every command has the outcome that its
+        caller got."""
         assert await self.database.read(audit) == []
         assert await self.database.read(breaks) == []
         answers = await self.store.transact(commands, Guard.ROW, deadline=time.monotonic() + 20)
@@ -165,8 +165,8 @@ class Rig:
         accepted = 0
         for command, answer in zip(commands, answers, strict=True):
             accepted += answer.accepted
-            told = self.told.get(command.request_id)
-            assert told is None or (told.data, told.accepted) == (answer.data, answer.accepted)
+            first = self.answers.get(command.request_id)
+            assert first is None or (first.data, first.accepted) == (answer.data, answer.accepted)
         assert await self.count() == accepted
         entries = select(ledger.c.request_id).where(ledger.c.kind == "stock")
         made = Counter(await self.database.read(lambda c: list(c.execute(entries).scalars())))

@@ -1,7 +1,7 @@
-"""Who this process is: the first half of every owner id. Made anew after a fork, so that the child is another one.
+"""The id of this process, which is the first half of every owner id, and the reset of state after a fork.
 
-Whatever a provider keeps about its process is dropped in the child at once, before any code of the user runs there:
-guards that another thread held at the fork, requests and leases that belong to the parent.
+A child process gets a new id. State that belongs to the parent (guards that another thread held at the fork, requests
+and leases) is dropped in the child before any code of the user runs there.
 """
 
 import itertools
@@ -12,19 +12,19 @@ from typing import Protocol
 
 
 class ResetsInChild(Protocol):
-    """Something with a state that belongs to one process."""
+    """An object whose state belongs to one process."""
 
     def reset_in_child(self) -> None:
-        """In the child of a fork: begin anew, without touching what the parent uses."""
+        """Start anew in the child of a fork, without touching what the parent uses."""
         ...
 
 
-_forked: "weakref.WeakSet[ResetsInChild]" = weakref.WeakSet()
+_registered: "weakref.WeakSet[ResetsInChild]" = weakref.WeakSet()
 
 
 def reset_after_fork(each: ResetsInChild) -> None:
-    """Call its `reset_in_child` in every child; `each` is referenced weakly."""
-    _forked.add(each)
+    """Call `each.reset_in_child()` in every child process; `each` is referenced weakly."""
+    _registered.add(each)
 
 
 _left_to_parent: list[object] = []
@@ -41,7 +41,7 @@ class _Identity:
     @classmethod
     def renew(cls) -> None:
         cls.value = secrets.token_hex(8)
-        for each in list(_forked):
+        for each in list(_registered):
             each.reset_in_child()
 
 

@@ -3,7 +3,6 @@
 import pytest
 from alembic import op
 from sqlalchemy import inspect, text
-from tests.store.test_schema import shape
 
 from stockade.core import Guard, NotSupported
 from stockade.shop.migrations import SCHEMA, SHOP
@@ -12,6 +11,7 @@ from stockade.store.schema.migrate import shown
 from stockade.store.schema.tables import metadata
 from tests.store.commands import rid
 from tests.store.conftest import soon
+from tests.store.schema.test_schema import shape
 from tests.store.test_own_tables import SEATS, BookSeat, own
 
 COMMON = ("0001", "0002", "0003", "0004")  # revisions of the history that made both
