@@ -88,7 +88,7 @@ def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
         from stockade.lab.execution.child_main import SignalAtPoint
         if __name__ == "__main__":
             worker = ChildProcess("w")
-            asyncio.run(worker.ask(SignalAtPoint("nowhere", 0)))
+            asyncio.run(worker.request(SignalAtPoint("nowhere", 0)))
             os.kill(worker._process.pid, signal.SIGSTOP)
             print(worker._process.pid, flush=True)
             signal.pause()

@@ -53,11 +53,11 @@ class FaultHarness(ProcessGroup):
             LabError: a process could not.
         """
         self._config, self.nodes, self.stats = config, nodes, Stats()
-        await asyncio.gather(self.victim.ask(OpenShop(config)), self.other.ask(OpenShop(config)))
+        await asyncio.gather(self.victim.request(OpenShop(config)), self.other.request(OpenShop(config)))
 
     async def signal_at_point(self, what: signal.Signals) -> None:
         """Send the victim this signal when its store next reaches the fault point."""
-        await self.victim.ask(SignalAtPoint(self.point, what))
+        await self.victim.request(SignalAtPoint(self.point, what))
 
     def send(self, process: ChildProcess, commands: Sequence[Command]) -> "asyncio.Task[list[Response]]":
         """Let a process execute these, all at once; if it is killed meanwhile, all responses are unknown."""
@@ -69,7 +69,7 @@ class FaultHarness(ProcessGroup):
     async def _send(self, process: ChildProcess, commands: tuple[Command, ...]) -> list[Response]:
         began_ns = time.monotonic_ns()
         try:
-            result = await process.ask(ExecuteCommands(commands))
+            result = await process.request(ExecuteCommands(commands))
         except ChildProcessEnded:
             ended_ns = time.monotonic_ns()
             return [
@@ -88,7 +88,7 @@ class FaultHarness(ProcessGroup):
         if self.victim.alive or self._config is None:
             raise self._missed()
         self.victim = self.start("the victim")
-        await self.victim.ask(OpenShop(self._config))
+        await self.victim.request(OpenShop(self._config))
 
     async def suspend_holder(self, workload: Workload, meanwhile: Callable[[], Awaitable[None]]) -> list[Response]:
         """Stop the victim while it holds the first buyer's lock, execute the other orders, then resume it.
