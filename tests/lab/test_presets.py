@@ -6,8 +6,8 @@ import pytest
 
 from stockade.core import Key
 from stockade.lab import presets as folder
+from stockade.lab.model.workload import PREFIX, RepeatNames
 from stockade.lab.presets import DEFAULT, find, presets
-from stockade.lab.workload import PREFIX, RepeatNames
 
 EXPECTED = {  # variant: buyers, opening, accepted, left
     "reference": (30, 20, 20, 0),

@@ -13,10 +13,10 @@ import pytest
 from stockade.lab.errors import LabError
 from stockade.lab.execution.child_processes import ProcessExecutor
 from stockade.lab.execution.executors import ExecutorConfig
-from stockade.lab.execution.repeats import create_rows
+from stockade.lab.model.workload import RepeatNames
 from stockade.lab.presets.reference import workload
+from stockade.lab.runs.repeats import create_rows
 from stockade.lab.targets.target_database import open_target_database
-from stockade.lab.workload import RepeatNames
 from tests.waiting import eventually
 
 

@@ -1,7 +1,7 @@
 """Child processes of the lab: real processes that execute orders on the same rows at the same moment.
 
 They are spawned, not forked. They live for a whole lab run and open one strategy after the other. Neighbours:
-`child_main.py` is what runs in each, `runner.py` uses a `ProcessExecutor`, `fault_harness.py` single processes.
+`child_main.py` is what runs in each, `runs/runner.py` uses a `ProcessExecutor`, `fault_harness.py` single processes.
 """
 
 import asyncio

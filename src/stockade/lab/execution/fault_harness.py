@@ -2,7 +2,7 @@
 
 A fault is triggered by a fault point of the store, not by time: there the victim stops or dies, and the script goes on.
 Neighbours: `child_processes.py` are the processes, `targets/redis_node.py` the servers, the files of `faults/` the
-scripts, `fault_runner.py` runs them.
+scripts, `runs/fault_runner.py` runs them.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from stockade.lab.errors import LabError
 from stockade.lab.execution.child_main import ExecuteCommands, OpenShop, SignalAtPoint
 from stockade.lab.execution.child_processes import ChildProcess, ChildProcessEnded, ProcessGroup
 from stockade.lab.execution.executors import ExecutorConfig
-from stockade.lab.execution.load import FAILED, Response
+from stockade.lab.model.repeat_result import FAILED, Response
+from stockade.lab.model.workload import Workload
 from stockade.lab.targets.redis_node import RedisNode
-from stockade.lab.workload import Workload
 
 POINT_WAIT_S = 10.0  # until the victim has reached its fault point
 BLOCKED_AFTER_S = 1.0  # a buyer without a response by then is blocked by the stopped process

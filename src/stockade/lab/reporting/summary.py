@@ -1,6 +1,6 @@
 """From repeats to one row of the report: the worst repeat, and the spread of the times. Pure functions.
 
-Neighbours: `execution/runner.py` collects the repeats, `verdict.py` judges them, `table.py` and `document.py` show a
+Neighbours: `runs/runner.py` collects the repeats, `verdict.py` judges them, `table.py` and `document.py` show a
 `RunSummary`.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from stockade.core import Stats
-from stockade.lab.execution.repeat_result import Violation
+from stockade.lab.model.repeat_result import Violation
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.verdict import Judgement
 

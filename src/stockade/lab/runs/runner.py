@@ -12,17 +12,17 @@ from dataclasses import replace
 from stockade.core import Stats
 from stockade.kafka.options import KafkaOptions
 from stockade.lab.execution.child_processes import ProcessExecutor
-from stockade.lab.execution.contender import Contender
 from stockade.lab.execution.executors import Executor, ExecutorConfig, open_executor
 from stockade.lab.execution.log.log_meter import LogMeter
 from stockade.lab.execution.log.log_workers import LogWorkers
-from stockade.lab.execution.plan import WARM_UPS, Plan, choose
-from stockade.lab.execution.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
-from stockade.lab.preset import Variant
+from stockade.lab.model.contender import Contender
+from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
 from stockade.lab.reporting.table import LiveTable
 from stockade.lab.reporting.verdict import RunCounts, judge
+from stockade.lab.runs.plan import WARM_UPS, Plan, choose
+from stockade.lab.runs.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
 from stockade.lab.targets.kafka_servers import KafkaServers
 from stockade.lab.targets.redis_servers import RedisServers
 from stockade.lab.targets.target_database import TargetDatabase

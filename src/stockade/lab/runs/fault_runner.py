@@ -11,17 +11,17 @@ from dataclasses import replace
 
 from stockade.devservers import Servers
 from stockade.lab.errors import LabError
-from stockade.lab.execution.contender import Contender, all_contenders
 from stockade.lab.execution.executors import ExecutorConfig
+from stockade.lab.execution.fault import Fault
 from stockade.lab.execution.fault_harness import BLOCKED_AFTER_S, UNSAFE_BLOCKED_AFTER_S, FaultHarness
-from stockade.lab.execution.plan import Choice, Plan, why_not
-from stockade.lab.execution.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
-from stockade.lab.fault import Fault
-from stockade.lab.preset import Variant
+from stockade.lab.model.contender import Contender, all_contenders
+from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
 from stockade.lab.reporting.table import LiveTable
 from stockade.lab.reporting.verdict import RunCounts, holds, judge
+from stockade.lab.runs.plan import Choice, Plan, why_not
+from stockade.lab.runs.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
 from stockade.lab.targets.redis_node import RedisNode
 from stockade.lab.targets.target_database import TargetDatabase
 from stockade.strategies.options import Options
