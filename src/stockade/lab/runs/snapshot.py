@@ -1,7 +1,7 @@
 """Reads what the database contains after a repeat, of that repeat's rows and requests only.
 
-Plain reads on the read pool, after the load has ended. Neighbours: `model/repeat_result.py` defines the values, the files of
-`checks/` judge them.
+Plain reads on the read pool, after the load has ended. Neighbours: `model/repeat_result.py` defines the values, the
+files of `checks/` judge them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
