@@ -90,7 +90,7 @@ class Keyed:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A loop that also tells how much the server logged for an order."""
+    """A loop that also measures how much the server logged for an order."""
 
     loop: Loop
 

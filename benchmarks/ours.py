@@ -16,7 +16,7 @@ from stockade.store import Database, SqlStore
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 
-WAIT_S = 60.0  # a slow arm shall be slow, not fail
+WAIT_S = 60.0  # a slow arm must not fail
 POOL = 4  # two connections for each core of this machine
 MOST = 128  # connections of an arm that has one for each caller
 

@@ -1,7 +1,7 @@
-"""pgbench's bare hot UPDATE: the fastest thing PostgreSQL itself does to one hot row, and no order at all.
+"""pgbench with one UPDATE of the hot row: the fastest change of one row that PostgreSQL can do.
 
-One statement, one row, one commit; no request row, no order, no ledger. Our store does ten times the work for an order
-and is compared with it nevertheless.
+It is one statement, one row and one commit, without request row, order or ledger. Our store does ten times the work for
+an order and is compared with it nevertheless.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""From samples to figures: tables, ratios against their floors and goals, and one JSON document."""
+"""From samples to tables, to ratios with their floors and goals, and to one JSON document."""
 
 import json
 import os
@@ -144,7 +144,7 @@ def write_json(path: Path, environment_: dict[str, Any], samples: Sequence[Sampl
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: what an arm cannot tell is null."""
+    """JSON has no NaN: a figure that an arm does not measure is null."""
     if isinstance(value, dict):
         return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
