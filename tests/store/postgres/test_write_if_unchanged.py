@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, MetaData, String, Table, func, select
 
 from stockade.shop.model.resources import POINTS, STOCK
 from stockade.shop.model.tables import point_accounts, skus
-from stockade.store.engine.dialect import ExpectedRows, Writes
+from stockade.store.engine.statement import ExpectedRows, Writes
 from tests.store.conftest import held, opened, soon, stocked
 from tests.store.helpers import USERS, trusting, until_waiting
 from tests.store.notes import found, notes, own

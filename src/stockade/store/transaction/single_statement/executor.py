@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from stockade.core import Guard, GuardKind, Key, OffsetCommit, Row, merged_keys
 from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.backends import TransactionRun
-from stockade.store.engine.dialect import ExpectedRows
+from stockade.store.engine.statement import ExpectedRows
 from stockade.store.schema.tables import consumer_offsets
 from stockade.store.transaction.attempt import AttemptState, BatchAttempt
 from stockade.store.transaction.decide import BatchDecider
