@@ -43,7 +43,7 @@ def settings(conn):
 
 
 async def test_a_statement_ends_at_the_limit(database):
-    """The server stops it: the caller is told, and the next one finds the settings as they were."""
+    """The server stops it: the caller receives an error, and the settings of the connection are restored."""
 
     def too_long(conn):
         with bounded(conn, LIMIT_S):
@@ -129,7 +129,7 @@ class Watched:
 
 @pytest.mark.parametrize("pace", [0.25, 0.5])
 async def test_a_pace_rests_after_every_step(database, keep, monkeypatch, pace):
-    """Work and rest come to the share that was asked for, and one step is at work at a time."""
+    """Work and pauses come to the given share, and one step runs at a time."""
     await keep(SHOP)
     watched = Watched(database)
     monkeypatch.setattr(module, "sleep", watched.sleep)
