@@ -19,11 +19,11 @@ import uvloop
 from sqlalchemy import text
 
 from benchmarks import report
-from benchmarks.ground import BALANCE, HOT, PRICE, PRODUCT, Buy, Ground, Sums, logged, open_ground
 from benchmarks.harness import Loop, Opened, Pace, Sample, calm_collector, take_turns
 from benchmarks.orders import MANY
 from benchmarks.ours import strategy_on
 from benchmarks.report import Ratio
+from benchmarks.target import BALANCE, HOT, PRICE, PRODUCT, BenchmarkDatabase, Buy, Sums, logged, open_target
 from stockade.shop.model.constants import ORDER_PLACED
 
 TIMED, UNTIMED = "keys with a time", "keys without"
@@ -54,8 +54,8 @@ EARLIER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Grown(Ground):
-    """A target whose tables keep their rows between the rounds.
+class FilledDatabase(BenchmarkDatabase):
+    """A database whose tables keep their rows between the rounds.
 
     Attributes:
         checkpoint: make one before each run.
@@ -78,9 +78,9 @@ class Keyed:
     callers: int
 
     @asynccontextmanager
-    async def open(self, ground: Ground) -> AsyncIterator[Opened]:
+    async def open(self, target: BenchmarkDatabase) -> AsyncIterator[Opened]:
         """Start it."""
-        async with strategy_on(ground, "sequencer") as (place, _):
+        async with strategy_on(target, "sequencer") as (place, _):
 
             async def untimed(buy: Buy) -> bool:
                 return await place(buy._replace(request_id=f"{getrandbits(128):032x}"))
@@ -94,11 +94,11 @@ class Logged:
 
     loop: Loop
 
-    async def run(self, ground: Ground, pace: Pace) -> Sample:
+    async def run(self, target: BenchmarkDatabase, pace: Pace) -> Sample:
         """See `Loop.run`."""
-        before = await ground.database.read(logged)
-        sample = await self.loop.run(ground, pace)
-        kilobytes = (await ground.database.read(logged) - before) / sample.answered / 1e3
+        before = await target.database.read(logged)
+        sample = await self.loop.run(target, pace)
+        kilobytes = (await target.database.read(logged) - before) / sample.answered / 1e3
         return replace(sample, notes={"logged_kb": kilobytes})
 
 
@@ -113,12 +113,12 @@ def filling(orders: int, users: int) -> list[str]:
 async def run(orders: int, users: int, callers: int, pace: Pace) -> None:
     """Fill, measure both kinds of keys right after a checkpoint and long after it, print."""
     began_s = time.monotonic()
-    async with open_ground(users, earlier=filling(orders, users)) as ground:
+    async with open_target(users, earlier=filling(orders, users)) as target:
         print(f"{orders:,} orders are there after {time.monotonic() - began_s:.0f} s", flush=True)
         calm_collector()
         for checkpoint in (False, True):
             print(f"\n## {'right after a checkpoint' if checkpoint else 'long after a checkpoint'}\n", flush=True)
-            grown = Grown(ground.server, ground.database, users, checkpoint=checkpoint)
+            grown = FilledDatabase(target.server, target.database, users, checkpoint=checkpoint)
             arms = [Keyed(TIMED, callers), Keyed(UNTIMED, callers)]
             own = [sample async for sample in take_turns(grown, arms, pace)]
             measured = Ratio(TIMED, UNTIMED, 1, 1).of(own)

@@ -62,7 +62,7 @@ def last_first(patch):
 
 def waiters_stay(patch):
     """A waiter whose time is up stays in the queue."""
-    patch.setattr(MemoryBackend, "_leave", lambda self, key, cell, waiter, *, keep_grant: waiter.granted)
+    patch.setattr(MemoryBackend, "_leave", lambda self, key, cell, waiter, *, keep_grant: waiter.grant)
 
 
 def metadata_lost(patch):

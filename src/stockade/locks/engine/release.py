@@ -113,10 +113,7 @@ class Releaser:
         if isinstance(self._backend, RetriesReleases):
             self._backend.release_later(request)
         else:
-            self._runtime.spawn(self._release_alone(request), "stockade-lock-release")
-
-    async def _release_alone(self, request: LockRequest) -> None:
-        await self.release_request(request)
+            self._runtime.spawn(self.release_request(request), "stockade-lock-release")
 
     async def release_request(self, request: LockRequest) -> bool:
         """Release it briefly, once. False: no answer; a backend that retries goes on in the background."""
