@@ -6,13 +6,13 @@ from functools import partial
 
 import pytest
 from sqlalchemy import text
-from stockade.shop.audit.plan import SCREENS
 from typer.testing import CliRunner
 
 from stockade.cli import app
 from stockade.core import Busy
 from stockade.shop.audit import RULES, LongAudit
 from stockade.shop.audit import run as module
+from stockade.shop.audit.rules import SCREENS
 from stockade.shop.audit.session import bounded
 from tests.shop.lived_in import lived_in
 
@@ -157,7 +157,7 @@ async def test_progress_names_every_rule(database, keep):
     told = []
     await LongAudit(database.read, progress=lambda *step: told.append(step)).run()
     names = {name for names, _, _ in told for name in names.split(", ")}
-    assert names == {"summary", *(rule.__name__.replace("_", "-") for rule in RULES)}
+    assert names == {"summary", *(rule.id for rule in RULES)}
     done = [step[1] for step in told]
     assert done == sorted(done)
     assert {step[2] for step in told} == {len(RULES) + 1}
@@ -170,7 +170,7 @@ def test_the_command_shows_its_progress(tmp_path, monkeypatch):
     run = partial(CliRunner().invoke, app)
     assert run(["demo"]).exit_code == 0
     shown = " ".join(run(["audit", "--progress"]).stderr.split())
-    assert [rule.__name__ for rule in RULES if rule.__name__.replace("_", "-") not in shown] == []
+    assert [rule.id for rule in RULES if rule.id not in shown] == []
     assert run(["audit"]).stderr == ""
 
 
