@@ -2,7 +2,7 @@
 
 A token is a JSON Web Token (RFC 7519) signed with HMAC-SHA256. Only one header is ever accepted, byte for byte, so no
 token can choose its own algorithm. The same secret signs the Location of an order that is queued and not decided
-yet. Neighbours: `settings` holds the secret; `http.endpoint` asks `Tokens.caller`.
+yet. Neighbours: `config.settings` has the secret; `http.routing.endpoint` calls `Tokens.caller`.
 """
 
 import base64
@@ -59,8 +59,7 @@ _decode_claims = msgspec.json.Decoder(_Claims).decode
 class Tokens:
     """Issues and checks tokens with one secret.
 
-    Checked tokens are remembered, the `cache_size` last used of them, so that a busy client's signature is computed
-    once.
+    The `cache_size` last used tokens are cached, so that the signature of a busy client is computed once.
     """
 
     def __init__(self, secret: bytes, clock: Callable[[], float] = time.time, cache_size: int = CACHE_SIZE) -> None:
@@ -82,7 +81,7 @@ class Tokens:
         return (signed + b"." + self._signature(signed)).decode()
 
     def caller(self, token: bytes) -> Caller:
-        """Who the token speaks for, as it stands in the request's header.
+        """The caller that a token names.
 
         Raises:
             BadToken: malformed, not signed by us, or expired.

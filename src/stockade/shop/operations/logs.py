@@ -1,7 +1,6 @@
 """Structured logs: one JSON object a line on standard error, with the run's id in each.
 
-Modules ask `logger()` and pass ids (`request_id`, `order_id`) as fields. Neighbours: `settings` gives the level;
-every room of the shop logs through here.
+Modules call `logger()` and pass ids (`request_id`, `order_id`) as fields. Neighbour: `config.settings` has the level.
 """
 
 import logging
@@ -15,7 +14,7 @@ import structlog
 
 from stockade.shop.config.settings import Settings
 
-_PATIENCE_MS = 50  # for a reader that is slow for a moment; none once a line was lost
+_PATIENCE_MS = 50  # for a slow reader; 0 after a line was dropped
 
 
 def configure(settings: Settings, worker: int = 0) -> None:
@@ -58,15 +57,15 @@ def logger() -> Any:
 class _StandardError:
     """Standard error as it is when a line is written, not as it was when logging was set up.
 
-    A log is not worth an order: where nobody reads any more (a pipe that is full or closed, a disk that is full), lines
-    are lost, counted, and the count is written once there is room again.
+    A log line must never block an order. If a line cannot be written (the pipe is full or closed, the disk is full), it
+    is dropped and counted; the next line that can be written reports the count.
     """
 
     def __init__(self) -> None:
         self._lost = 0
 
     def write(self, text: str) -> int:
-        """Write one line, or lose it."""
+        """Write one line, or drop it."""
         try:
             fd = sys.stderr.fileno()
         except (AttributeError, OSError, ValueError):  # something else in its place, or nothing at all
@@ -80,10 +79,10 @@ class _StandardError:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
     def _put(self, fd: int, text: str) -> bool:
-        """Write it in parts that a pipe takes whole, as long as it has room."""
+        """Write in parts of PIPE_BUF, which a pipe writes completely or not at all."""
         raw, room = text.encode(errors="backslashreplace"), select.poll()
         room.register(fd, select.POLLOUT)
         try:

@@ -2,7 +2,7 @@
 
 One process keeps them in memory. With several workers the supervisor sets PROMETHEUS_MULTIPROC_DIR before they start,
 and any worker answers /metrics with the sum over all (prometheus_client's multiprocess mode). Neighbours: `http`
-observes requests, `wiring` counts outcomes.
+observes requests, `bootstrap` counts outcomes.
 """
 
 import os
