@@ -1,6 +1,7 @@
 """Every Markdown file of the project: its width, its links inside the repository, its words, and its Python."""
 
 import ast
+import importlib.util
 import re
 import unicodedata
 
@@ -87,3 +88,33 @@ def test_python_in_pages_is_python(path):
     """Each Python block of a page compiles, with `await` allowed outside of a function."""
     for text in blocks((ROOT / path).read_text(), "python"):
         compile(text, path, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+ELSEWHERE = {"docs/strategies/single-file.md", "test_at_fork_reinit"}  # a reader's page, and a test of CPython
+CODE = "".join(text for path in tracked("*.py") if (text := (ROOT / path).read_text()))
+
+
+@pytest.mark.parametrize("path", pages())
+def test_what_a_page_names_is_there(path):
+    """Files, folders, tests and modules that a page names in code exist."""
+    outside_blocks = re.sub(r"^```.*?^```$", "", (ROOT / path).read_text(), flags=re.MULTILINE | re.DOTALL)
+    spans = set(re.findall(r"`([^`\n]+)`", outside_blocks))
+    gone = [span for span in spans if span not in ELSEWHERE and not is_there(span)]
+    assert not gone
+
+
+def is_there(span):
+    """Whether what a code span names exists; a span that names nothing of the repository does."""
+    if re.fullmatch(r"(tests|benchmarks|src|docs|requirements)/[\w./-]+", span):
+        return (ROOT / span).exists()
+    if re.fullmatch(r"test_\w+…?", span):
+        return re.search(rf"def {span.rstrip('…')}", CODE) is not None
+    if re.fullmatch(r"stockade(\.[a-z_]+)+", span) and not re.search(r"\.(db|toml|events|commands|lab|service)$", span):
+        return importlib.util.find_spec(span) is not None
+    return True
+
+
+@pytest.mark.parametrize("span", ["tests/nothing.py", "test_nothing_of_the_kind_…", "stockade.core.nothing"])
+def test_what_is_not_there_is_found(span):
+    """The search finds a file, a test and a module that do not exist."""
+    assert not is_there(span)

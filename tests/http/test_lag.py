@@ -14,8 +14,8 @@ from tests.http.test_operations import Clock, samples
 async def client(start):
     """A client of a service that sends events; its relay does not run here."""
     async with start(events="log") as made:
-        made.state.lags._clock = made.clock = Clock()
-        made.state.lags._next_s = made.clock.now_s
+        made.state.backlog._clock = made.clock = Clock()
+        made.state.backlog._next_s = made.clock.now_s
         yield made
 
 

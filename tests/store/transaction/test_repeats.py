@@ -5,7 +5,7 @@ from sqlalchemy import func, select
 
 from stockade.core import Guard, IdempotencyKeyReused
 from stockade.shop.model.tables import point_accounts
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 from tests.store.commands import Charge, Discover, Stock, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.store.helpers import chain, pipelined, sold, takes
@@ -38,7 +38,7 @@ async def test_the_claim_refuses_a_batch_and_those_decided_on_it(store):
 
 async def test_a_repeat_read_from_a_log(store):
     """The position moves past it all the same, and not again when the whole batch is read a second time."""
-    positions = Positions(store.database, "orders")
+    positions = ConsumerOffsets(store.database, "orders")
     here = await positions.take(0, 10)
     for replayed in ([False, True, False], [True, True, True]):
         answers = await store.transact(takes(7, 1, 8), Guard.ROW, deadline=soon(), offsets=[here._replace(new=13)])

@@ -60,10 +60,10 @@ class LogWorkers(ProcessGroup):
         for number in range(len(self._processes), self.workers):
             self.start(f"log worker {number}")
         try:
-            await self.ask_all(StartLogWorker(settings))
+            await self.request_all(StartLogWorker(settings))
             await self._wait_for_assignment()
             yield log
-            await self.ask_all(StopLogWorker())
+            await self.request_all(StopLogWorker())
         finally:
             admin = Admin(bootstrap)
             for topic in (log.topic, log.dead_topic):
@@ -75,7 +75,7 @@ class LogWorkers(ProcessGroup):
         Raises:
             LabError: a process has ended, or its worker has; the message says why.
         """
-        return await self.ask_all(QueryLogWorker())
+        return await self.request_all(QueryLogWorker())
 
     async def _wait_for_assignment(self) -> None:
         """Wait until each partition is assigned to one process, evenly."""

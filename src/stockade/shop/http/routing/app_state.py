@@ -22,7 +22,7 @@ class AppState:
         concurrency: bounds the requests at work.
         in_flight: requests at work by request id.
         metrics: counts requests and outcomes.
-        lags: how far relays and workers are behind, for the metrics.
+        backlog: how far relays and workers are behind, for the metrics.
     """
 
     shop: Shop
@@ -31,7 +31,7 @@ class AppState:
     concurrency: ConcurrencyLimit
     in_flight: InFlightRequests
     metrics: Metrics
-    lags: BacklogMetrics
+    backlog: BacklogMetrics
 
     def refresh_metrics(self) -> None:
         """Bring the metrics up to date that are not counted as they happen."""

@@ -83,7 +83,7 @@ def service_handlers(state: AppState, document: bytes) -> dict[str, Callable[[Sc
         return Response(200, _OK)
 
     async def metrics() -> Response:
-        await state.lags.refresh()
+        await state.backlog.refresh()
         state.refresh_metrics()
         return Response(200, state.metrics.exposition(), CONTENT_TYPE)
 
