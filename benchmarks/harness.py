@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from benchmarks import processor
 from benchmarks.ground import Buy, Ground
-from stockade.shop.operations.tune_gc import settle
+from stockade.shop.operations.tune_gc import tune_gc
 
 Place = Callable[[Buy], Awaitable[bool]]
 
@@ -176,7 +176,7 @@ async def take_turns(ground: Ground, arms: Sequence[Arm], pace: Pace) -> AsyncIt
 
 def calm_collector() -> None:
     """Spare every arm the garbage collector's walks over what never becomes garbage, as a serving process does."""
-    settle()
+    tune_gc()
 
 
 def ratios(samples: Sequence[Sample], arm: str, over: str) -> list[float]:

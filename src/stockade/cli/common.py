@@ -118,7 +118,7 @@ def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[T]
     """
     import asyncio
 
-    from stockade.shop.bootstrap import open_database
+    from stockade.shop.database import open_database
     from stockade.shop.schema import require_schema
 
     async def run() -> "T":

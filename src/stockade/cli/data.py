@@ -32,7 +32,7 @@ def migrate(database: DatabaseOption = None, config: ConfigOption = None, settin
 
 
 async def _migrate(settings: "Settings") -> tuple[str, str]:
-    from stockade.shop.bootstrap import open_database
+    from stockade.shop.database import open_database
     from stockade.shop.migrations import SCHEMA
     from stockade.shop.schema import check_file, make_folder, require_known
     from stockade.store.schema.migrate import shown
@@ -72,13 +72,13 @@ def demo(
 
 
 async def _demo(settings: "Settings", users: int, products: int, stock: int, points: int) -> "DemoResult":
-    import time
     from functools import partial
 
     from rich.console import Console
     from rich.progress import Progress
 
     from stockade.shop.bootstrap import open_shop
+    from stockade.shop.clock import now_ms
     from stockade.shop.demo import create_demo
     from stockade.shop.schema import ensure_schema
 
@@ -91,7 +91,7 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
                 products,
                 stock,
                 points,
-                now_ms=time.time_ns() // 1_000_000,
+                now_ms=now_ms(),
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
 
@@ -138,7 +138,7 @@ def audit(
 async def _audit(settings: "Settings", pace: float, show: "Progress") -> "tuple[Summary, list[Violation]]":
     from stockade.shop.audit import LongAudit
     from stockade.shop.audit.run import MAX_WAIT_S
-    from stockade.shop.bootstrap import open_database
+    from stockade.shop.database import open_database
     from stockade.shop.schema import require_schema
 
     opened = await open_database(settings, wait_s=MAX_WAIT_S)

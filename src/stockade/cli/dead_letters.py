@@ -127,7 +127,7 @@ def send_again(
 async def _found(settings: "Settings", opened: "Database", limit: int) -> "list[Found]":
     """All dead letters, those of the log with the message itself."""
     from stockade.kafka.dead_letters import dead_letters, decided
-    from stockade.shop.bootstrap import log_of
+    from stockade.shop.config.strategy_options import kafka_options
     from stockade.store.outbox import Outbox
 
     rows: list[Found] = [
@@ -135,7 +135,7 @@ async def _found(settings: "Settings", opened: "Database", limit: int) -> "list[
         for each, why in await Outbox(opened).dead(limit)
     ]
     if settings.kafka_bootstrap:
-        of_the_log = await dead_letters(log_of(settings), limit)
+        of_the_log = await dead_letters(kafka_options(settings), limit)
         done = await decided(opened, of_the_log)
         rows += [(_of_the_log(each, done), each) for each in of_the_log]
     return rows
@@ -153,7 +153,7 @@ def _of_the_log(letter: "DeadLetter", decided: "Set[str]") -> Letter:
 
 async def _send(settings: "Settings", opened: "Database", names: "Sequence[str]", limit: int) -> dict[str, int]:
     from stockade.kafka.dead_letters import send_again as put_back
-    from stockade.shop.bootstrap import log_of
+    from stockade.shop.config.strategy_options import kafka_options
     from stockade.store.outbox import Outbox
 
     found = await _found(settings, opened, limit)
@@ -166,7 +166,7 @@ async def _send(settings: "Settings", opened: "Database", names: "Sequence[str]"
     ids = [int(name.partition(":")[2]) for name in wanted if name.startswith(f"{EVENTS}:")]
     messages = [message for letter, message in found if message is not None and letter.name in wanted]
     revived = await Outbox(opened).revive(ids) if ids else 0
-    return {EVENTS: revived, LOG: await put_back(log_of(settings), messages) if messages else 0}
+    return {EVENTS: revived, LOG: await put_back(kafka_options(settings), messages) if messages else 0}
 
 
 def _named(letters: "Sequence[Letter]", names: "Sequence[str]", limit: int) -> list[Letter]:

@@ -75,10 +75,10 @@ def _serve(settings: "Settings") -> None:
 def _alone(settings: "Settings") -> None:
     from stockade.cli.ready import Announce
     from stockade.shop.http.server.server import run
-    from stockade.shop.operations.tune_gc import settle
+    from stockade.shop.operations.tune_gc import tune_gc
 
     def ready(listening: "socket.socket") -> None:
-        settle()
+        tune_gc()
         Announce(settings, listening)()
 
     run(settings, ready)

@@ -153,7 +153,7 @@ def token_secret(settings: Settings) -> bytes:
         mode = stat.S_IMODE(path.stat().st_mode)
         secret = path.read_bytes().strip()
     except OSError as error:
-        raise BadSetting(f"{settings.named('state_dir')}: cannot make or read {path}: {error.strerror}") from None
+        raise BadSetting(f"{settings.with_source('state_dir')}: cannot make or read {path}: {error.strerror}") from None
     if mode & 0o077:
         raise BadSetting(f"{path} can be read by others (mode {mode:o}): run chmod 600 on it or remove it")
     if len(secret) < _MIN_SECRET_LENGTH:

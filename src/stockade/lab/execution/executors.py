@@ -11,8 +11,9 @@ from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Stats
 from stockade.lab.execution.load import Barrier, Shot, fire
-from stockade.shop.bootstrap import Shop, open_shop
+from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
+from stockade.shop.shop import Shop
 from stockade.strategies.options import Options
 
 

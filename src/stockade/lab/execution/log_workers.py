@@ -16,8 +16,8 @@ from stockade.kafka.options import KafkaOptions
 from stockade.lab.errors import LabError
 from stockade.lab.execution.log_worker import Decide, Rest, Tell, Told
 from stockade.lab.execution.processes import WorkerProcess
-from stockade.shop.bootstrap import log_of
 from stockade.shop.config.settings import Settings
+from stockade.shop.config.strategy_options import kafka_options
 
 OWN_WAIT_S = 30.0
 LOOK_AGAIN_S = 0.02
@@ -68,7 +68,7 @@ class Deciders:
             kafka_partitions=self.partitions,
             allow_overselling="yes",  # beside what is left of a control that a fault has killed
         )
-        log = log_of(settings)
+        log = kafka_options(settings)
         if not self._processes:
             self._processes = [WorkerProcess(f"log worker {n}") for n in range(self.workers)]
         try:

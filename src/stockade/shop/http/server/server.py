@@ -18,7 +18,7 @@ from types import FrameType
 import uvicorn
 import uvloop
 
-from stockade.shop.bootstrap import Shop, open_shop
+from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.routing.app import create_app
 from stockade.shop.http.routing.app_state import AppState
@@ -27,6 +27,7 @@ from stockade.shop.http.server.open_files import connection_limit
 from stockade.shop.http.server.sockets import BACKLOG, bind
 from stockade.shop.operations import logs
 from stockade.shop.schema import ensure_schema
+from stockade.shop.shop import Shop
 
 _TICKS_PER_REFRESH = 10  # uvicorn ticks ten times a second
 

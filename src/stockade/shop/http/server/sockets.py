@@ -23,7 +23,7 @@ def bind(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
-        chosen = settings.saying(host=settings.host, port=settings.port)
+        chosen = settings.with_value(host=settings.host, port=settings.port)
         raise BadSetting(f"{chosen}: cannot listen there: {_why(error, settings)}") from None
 
 

@@ -22,7 +22,7 @@ from stockade.shop.http.server.server import serve
 from stockade.shop.http.server.worker_protocol import READY
 from stockade.shop.operations import logs
 from stockade.shop.operations.metrics import MULTIPROCESS_DIR
-from stockade.shop.operations.tune_gc import settle
+from stockade.shop.operations.tune_gc import tune_gc
 from stockade.store.guards_in_use import process_name
 
 
@@ -42,7 +42,7 @@ async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) 
     loop.add_reader(life_fd, orphaned)  # nothing is ever written to it: readable means closed
 
     def ready(listening: socket.socket) -> None:
-        settle()
+        tune_gc()
         _tell(ready_fd, READY)
 
     # stopping this process only makes the supervisor start it anew
