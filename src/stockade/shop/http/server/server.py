@@ -1,8 +1,8 @@
-"""Runs the application in this process: uvicorn on a socket that is bound already, until it is told to stop.
+"""Runs the application in this process: uvicorn on a socket that is bound already, until SIGINT or SIGTERM.
 
-The order of a stop: /readyz says no, then (after `drain_s`) no new connections, then the requests at work are
-finished within `stop_wait_s`, then jobs and strategies end, then the connections to the database close. Neighbours:
-`supervisor` starts several of these in processes of their own; the command line starts one here.
+The order of a stop: /readyz answers 503; after `drain_s` no new connections; requests at work are finished within
+`stop_wait_s`; jobs and strategies end; the connections to the database close. Neighbours: `worker` runs it in each of
+several processes; the command line runs it alone.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _TICKS_PER_REFRESH = 10  # uvicorn ticks ten times a second
 
 
 class ShopServer(uvicorn.Server):
-    """uvicorn's server, with our order of stopping.
+    """uvicorn's server, with the order of a stop above.
 
     Args:
         config: of uvicorn.
@@ -68,7 +68,7 @@ class ShopServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but without raising the signal again: the shop behind the server must still be closed."""
+        """As uvicorn's, but the signal is not raised again afterwards: the shop has still to be closed."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -92,14 +92,14 @@ async def serve(
 
     Args:
         settings: those in force.
-        listen: gives a bound socket, which is closed at the end; called once everything else works, so that what is
-            wrong with the settings is said before a port is taken.
+        listen: returns a bound socket, which is closed at the end. Called after the shop is open: a wrong setting is
+            reported before a port is bound.
         ready: called once with that socket, when connections are accepted.
         stop: ends the serving from inside the process.
-        process: that others are told to stop, see `Registration`.
+        process: name of the process in messages to others, see `Registration`.
 
     Raises:
-        BadSetting, Busy, NotSupported: the shop cannot be opened, or the port cannot be had.
+        BadSetting, Busy, NotSupported: the shop cannot be opened, or the port cannot be bound.
     """
     async with _shop(settings, process=process) as shop, _listening(listen) as listening:
         app, state = create_app(shop)
@@ -147,10 +147,10 @@ def run(settings: Settings, ready: Callable[[socket.socket], None]) -> None:
 
 
 def try_settings(settings: Settings) -> None:
-    """Open the shop and close it again. For several workers, which meet a wrong setting behind their port only.
+    """Open the shop and close it again: several workers would find a wrong setting only after the port is bound.
 
-    The registration of its guard is given back. A process that starts between this and the workers may register
-    another; the workers are then refused, each by its own registration, and say so.
+    The registration of the guard is removed again. Another process may register before the workers do; then they are
+    refused, with a message.
 
     Raises:
         BadSetting, Busy, NotSupported: it cannot be opened.
