@@ -1,4 +1,4 @@
-"""`stockade migrate`, `stockade demo` and `stockade audit`: commands that work on a database directly."""
+"""`stockade migrate`, `stockade demo` and `stockade audit`: commands that use a database directly."""
 
 from typing import TYPE_CHECKING, Annotated
 

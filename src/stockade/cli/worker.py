@@ -1,4 +1,4 @@
-"""`stockade worker`: decides the commands that services under the strategy `kafka` have queued."""
+"""`stockade worker`: decides the commands that services with the strategy `kafka` have queued."""
 
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ async def _work(settings: "Settings") -> None:
     """Work until SIGINT or SIGTERM.
 
     Raises:
-        BadSetting, Busy, NotSupported, LogRewound: what is wrong.
+        BadSetting, Busy, NotSupported, LogRewound: with the reason.
     """
     import asyncio
     import signal
