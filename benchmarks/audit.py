@@ -5,7 +5,7 @@
     python -m benchmarks.audit --beside                     orders/s beside an audit, at several paces (PostgreSQL)
 
 Each shop is audited before the first ANALYZE, when the database knows nothing of its tables, and after. SQLite holds
-200,000 orders at most. Neighbours: `big_shop` writes the shop, `ground` has the servers' settings.
+200,000 orders at most. Neighbours: `big_shop` writes the shop, `target` has the servers' settings.
 """
 
 import argparse
@@ -22,10 +22,10 @@ import uvloop
 from sqlalchemy import Connection, text
 
 from benchmarks.big_shop import Size, fill
-from benchmarks.ground import SERVER_SETTINGS, open_ground
-from benchmarks.grown import Grown
+from benchmarks.grown import FilledDatabase
 from benchmarks.harness import Loop, Pace
 from benchmarks.ours import strategy_on
+from benchmarks.target import SERVER_SETTINGS, open_target
 from stockade.devservers import Server, Servers
 from stockade.shop.audit import LongAudit
 from stockade.shop.migrations import SCHEMA
@@ -135,15 +135,15 @@ async def measure(kind: str, orders: int) -> None:
 
 async def beside(orders: int, callers: int, pace: Pace) -> None:
     """Orders/s without an audit, and beside one that begins anew whenever it ends."""
-    async with open_ground(20_000) as ground, strategy_on(ground, "sequencer") as (place, _):
-        grown = Grown(ground.server, ground.database, ground.users)  # its tables keep what is in them
+    async with open_target(20_000) as target, strategy_on(target, "sequencer") as (place, _):
+        grown = FilledDatabase(target.server, target.database, target.users)  # its tables keep what is in them
         loop = Loop("orders", callers, place)
         while (await grown.sums()).orders < orders:
             await loop.run(grown, Pace(1, measured_s=10.0))
         samples: dict[float | None, list[float]] = {share: [] for share in PACES}
         for number in range(ROUNDS):
             for share in PACES if number % 2 == 0 else PACES[::-1]:
-                auditing = asyncio.create_task(again_and_again(ground.database.url.render_as_string(False), share))
+                auditing = asyncio.create_task(again_and_again(target.database.url.render_as_string(False), share))
                 sample = await loop.run(grown, pace)
                 auditing.cancel()
                 await asyncio.gather(auditing, return_exceptions=True)

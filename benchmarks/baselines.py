@@ -1,7 +1,7 @@
 """The same orders by hand on the raw driver: what a careful engineer writes without a store, statement by statement.
 
 Every arm writes exactly the rows that our PlaceOrder writes, into the tables of our migrations, with the outcome and
-the event encoded by the same functions. `ground` compares the counts after each run. Neighbour: `orm` does the same
+the event encoded by the same functions. `target` compares the counts after each run. Neighbour: `orm` does the same
 with an object-relational mapper.
 """
 
@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 import asyncpg
 
-from benchmarks.ground import FINGERPRINT, HOT, PLANS, Buy, Ground
 from benchmarks.harness import Loop
 from benchmarks.ours import POOL, WAIT_S
+from benchmarks.target import FINGERPRINT, HOT, PLANS, BenchmarkDatabase, Buy
 from stockade.core import Accepted, Backoff, JsonValue
 from stockade.shop.model import constants
 from stockade.store.transaction.codec import encode_body, encode_outcome
@@ -224,7 +224,7 @@ class Raw:
     _random: ClassVar[random.Random] = random.Random()
 
     @asynccontextmanager
-    async def open(self, ground: Ground) -> AsyncIterator[Loop]:
+    async def open(self, target: BenchmarkDatabase) -> AsyncIterator[Loop]:
         """Open the pool, every connection at once."""
         size, attempts = self.pool, 0
 
@@ -244,7 +244,7 @@ class Raw:
             found, attempts = attempts, 0
             return {"orders_per_transaction": answered / max(1, found)}
 
-        async with asyncpg.create_pool(ground.url, min_size=size, max_size=size, server_settings=PLANS) as pool:
+        async with asyncpg.create_pool(target.url, min_size=size, max_size=size, server_settings=PLANS) as pool:
             yield Loop(self.name, self.callers, place, notes)
 
 

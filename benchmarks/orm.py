@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import DeclarativeBase, foreign, relationship
 
 from benchmarks.baselines import PART, Seen, told
-from benchmarks.ground import FINGERPRINT, HOT, PLANS, Buy, Ground
 from benchmarks.harness import Loop
 from benchmarks.ours import WAIT_S
+from benchmarks.target import FINGERPRINT, HOT, PLANS, BenchmarkDatabase, Buy
 from stockade.shop.model import constants, tables
 from stockade.store.schema import tables as store_tables
 
@@ -186,10 +186,10 @@ class Orm:
     pool: int
 
     @asynccontextmanager
-    async def open(self, ground: Ground) -> AsyncIterator[Loop]:
+    async def open(self, target: BenchmarkDatabase) -> AsyncIterator[Loop]:
         """Make the engine; its pool fills in the round that is thrown away."""
         engine = create_async_engine(
-            make_url(ground.url).set(drivername="postgresql+asyncpg"),
+            make_url(target.url).set(drivername="postgresql+asyncpg"),
             pool_size=self.pool,
             max_overflow=0,
             pool_timeout=WAIT_S,

@@ -7,7 +7,7 @@ paid at once.
 from typing import Any
 
 from benchmarks.baselines import ADD_EVENT, ADD_LINE, ADD_REQUEST, EMPTY_CART, KNOWN, LOCKED, PART, READ_SKU
-from benchmarks.ground import FINGERPRINT, HOT, Buy
+from benchmarks.target import FINGERPRINT, HOT, Buy
 from stockade.core import Accepted, JsonValue
 from stockade.shop.model import constants
 from stockade.shop.model.timestamps import rfc3339

@@ -10,7 +10,7 @@ from stockade.cli import app
 from stockade.kafka.producer import Producer
 from stockade.store.outbox import Outbox
 from tests.cli.test_commands import assert_one_line
-from tests.kafka.rig import accepted, rigged
+from tests.kafka.harness import accepted, rigged
 from tests.kafka.test_poison import Mended
 from tests.relay.conftest import Memory, buy, drain, ids_of, relay_over, told
 from tests.store.conftest import opened, stocked

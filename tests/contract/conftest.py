@@ -25,10 +25,10 @@ NOW_MS = 1_700_000_000_000
 class Bench:
     """A running strategy over a migrated database, with words for what tests do."""
 
-    def __init__(self, name, database, options):
+    def __init__(self, name, database, options, single_statement=True):
         self.name = name
         self.database = database
-        self.store = SqlStore(database, SHOP_RESOURCES)
+        self.store = SqlStore(database, SHOP_RESOURCES, single_statement=single_statement)
         self.strategy = registry.create(name, self.store, options)
 
     async def product(self, *skus, stock=20, price=1000):
@@ -53,9 +53,12 @@ def _marked(name):
     return pytest.param(name, marks=[getattr(pytest.mark, need) for need in registry.guarantees(name).needs])
 
 
-@pytest.fixture(params=[_marked(name) for name in registry.names()])
+SWITCHED_OFF = "sequencer, single_statement = no"
+
+
+@pytest.fixture(params=[*(_marked(name) for name in registry.names()), SWITCHED_OFF])
 def strategy_name(request):
-    """Every strategy in turn."""
+    """Every strategy in turn, and the sequencer without what only makes it faster on PostgreSQL."""
     return request.param
 
 
@@ -99,7 +102,11 @@ def fresh_redis(server_url, more_redis):
 @pytest.fixture
 async def bench(strategy_name, database, fresh_redis):
     """The strategy over the database, started; combinations that a Guarantees excludes are skipped."""
+    single_statement = strategy_name != SWITCHED_OFF
+    strategy_name = strategy_name.partition(",")[0]
     promise = registry.guarantees(strategy_name)
+    if not single_statement and not database.dialect.supports_single_statement:
+        pytest.skip("the setting changes nothing on this database")
     if database.dialect.name not in promise.databases:
         pytest.skip(f"{strategy_name} promises nothing on {database.dialect.name}")
     options = Options(wait_s=20, backoff=Backoff(retries=1000))
@@ -107,7 +114,7 @@ async def bench(strategy_name, database, fresh_redis):
         options = replace(options, redis=fresh_redis(registry.find(strategy_name).servers))
     elif promise.needs:
         pytest.skip(f"{strategy_name} needs {', '.join(promise.needs)}: see its own tests")
-    found = Bench(strategy_name, database, options)
+    found = Bench(strategy_name, database, options, single_statement)
     await found.strategy.start()
     yield found
     await found.strategy.stop()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stockade.devservers.download import FILES
 from stockade.devservers.existing import VARIABLES
+from stockade.devservers.kafka.download import FILES
 
 TEXT = (Path(__file__).parents[2] / "compose.yaml").read_text(encoding="utf-8")
 SERVICES = yaml.safe_load(TEXT)["services"]

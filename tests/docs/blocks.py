@@ -10,8 +10,8 @@ DOCS = ROOT / "docs"
 
 
 def blocks(page, language):
-    """The texts of all fenced blocks of this language, in order."""
-    text = page if "\n" in str(page) else (DOCS / page).read_text()
+    """The texts of all fenced blocks of this language in a page (a path below docs/, or its text)."""
+    text = page if "\n" in page else (DOCS / page).read_text()
     return re.findall(rf"^```{language}[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 

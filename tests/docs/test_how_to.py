@@ -7,13 +7,12 @@ from uuid import uuid4
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
-from stockade.shop.settings_load import load_settings
-from stockade.store.migrate import migrate
 
 from stockade.core import Busy
 from stockade.locks import RedisLocks
 from stockade.locks.aio import RedisLocks as AioRedisLocks
-from stockade.store import Database, SqlStore
+from stockade.shop.config.load import load_settings
+from stockade.store import STORE_SCHEMA, Database, SqlStore
 from stockade.strategies.options import Options
 from tests.docs.blocks import blocks, program
 from tests.store.conftest import soon
@@ -99,7 +98,7 @@ async def test_the_new_strategy_is_right_and_bounded(database_url):
     page = program("how-to/add-a-strategy.md", name="strategy_page")
     database = await Database.open(database_url)
     try:
-        await migrate(database)
+        await STORE_SCHEMA.migrate(database)
         await database.transaction(seats.own.create_all, deadline=soon(20))
         strategy = page.SingleFile(SqlStore(database, [seats.SEATS]), Options(wait_s=10))
         await strategy.start()
@@ -128,3 +127,9 @@ def test_the_settings_of_the_server_page_are_accepted(tmp_path):
     assert "stockade serve --config" in unit
     assert float(re.search(r"TimeoutStopSec=(\d+)", unit)[1]) > settings.drain_s + settings.stop_wait_s + 3
     assert int(re.search(r"LimitNOFILE=(\d+)", unit)[1]) > settings.max_connections + 200
+
+
+def test_the_first_lock_runs(capsys):
+    """The programs of the page run, and print what the page says."""
+    program("start/lock.md", name="lock_page")
+    assert capsys.readouterr().out == blocks("start/lock.md", "text")[0]

@@ -11,7 +11,7 @@ from stockade.kafka.backlog import undecided
 from stockade.shop.config.settings import Settings
 from stockade.shop.operations.backlog import KEEP_S, BacklogMetrics
 from stockade.shop.operations.metrics import Metrics
-from tests.kafka.rig import NOW_MS, rigged
+from tests.kafka.harness import NOW_MS, rigged
 from tests.waiting import eventually_async
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from stockade.core import Busy, Pending, Unknown
-from tests.kafka.rig import accepted, rigged
+from tests.kafka.harness import accepted, rigged
 from tests.waiting import eventually_async
 
 
@@ -58,6 +58,6 @@ async def test_one_of_three_brokers_killed(servers, postgres_database):
             await loading
             late = [rig.order() for _ in range(10)]
             await until_told(rig, strategy, late)
-            assert accepted(list(rig.told.values())) == 130
+            assert accepted(list(rig.answers.values())) == 130
         await eventually_async(lambda: rig.decided([*before, *during, *late]))
         assert await rig.check([*before, *during, *late]) == 130

@@ -16,7 +16,7 @@ from stockade.core import Accepted, Busy, Pending, StaleOffset, Unknown
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
 from stockade.store.schema.tables import ledger
-from tests.kafka.rig import Process, accepted, rigged
+from tests.kafka.harness import Process, accepted, rigged
 from tests.waiting import eventually_async
 
 
@@ -39,7 +39,7 @@ async def test_a_killed_worker_loses_and_repeats_nothing(rig, point):
     commands = [rig.order() for _ in range(40)]
     first = await Process.start(rig, at=point, max_batch=10, after=2)
     async with rig.strategy(wait_s=1.0) as strategy:
-        await first.hears("partition taken")
+        await first.wait_for("partition taken")
         answers = await rig.place(strategy, commands)
         assert await first.ended() == -signal.SIGKILL
         assert any(isinstance(answer, Pending) for answer in answers)
@@ -65,11 +65,11 @@ async def test_committing_the_offset_first_loses_orders(rig):
 
 
 async def test_replies_that_are_lost_are_asked_for_again(rig):
-    """The outcome is durable, its reply is not: the same request id tells the same outcome, and nothing moves twice."""
+    """The outcome is durable, its reply is not: the same request id gets the same outcome, and nothing moves twice."""
     commands = [rig.order() for _ in range(20)]
     mute = await Process.start(rig, at="after")
     async with rig.strategy(wait_s=2.0) as strategy:
-        await mute.hears("partition taken")
+        await mute.wait_for("partition taken")
         answers = await rig.place(strategy, commands)
         assert all(isinstance(answer, Pending | Unknown) for answer in answers)
     assert await mute.ended() == -signal.SIGKILL
@@ -110,22 +110,22 @@ async def test_a_paused_worker_that_wakes_up_changes_nothing(rig):
     commands = [rig.order() for _ in range(20)]
     zombie = await Process.start(rig, at="before", then="stop")
     async with rig.strategy(wait_s=60) as strategy:
-        await zombie.hears("partition taken")
+        await zombie.wait_for("partition taken")
         placing = asyncio.ensure_future(rig.place(strategy, commands))
-        await zombie.hears("here")
+        await zombie.wait_for("here")
         async with rig.worker():
             answers = await placing  # decided by the other worker, after the session of the first
             assert accepted(answers) == 20
             entries = await rig.count(ledger)
             zombie.send(signal.SIGCONT)
-            refused = await zombie.hears("partition refused")
+            refused = await zombie.wait_for("partition refused")
             assert "another reader" in refused["error"]
             assert await rig.count(ledger) == entries
             more = [rig.order() for _ in range(20)]
             assert accepted(await rig.place(strategy, more)) == 20
     zombie.send(signal.SIGTERM)
     await zombie.ended()
-    assert zombie.heard[-1]["stale"] >= 1
+    assert zombie.reports[-1]["stale"] >= 1
     assert await rig.check(commands + more) == 40
 
 
@@ -144,10 +144,10 @@ async def test_three_workers_come_and_go_under_load(rig):
                 await asyncio.gather(*tasks[-40:-20])  # not too far ahead
 
         one = await Process.start(rig)
-        await one.hears("partition taken")
+        await one.wait_for("partition taken")
         loading = asyncio.ensure_future(load(40))
         two, three = await Process.start(rig), await Process.start(rig)
-        await asyncio.gather(two.hears("partition taken"), three.hears("partition taken"))
+        await asyncio.gather(two.wait_for("partition taken"), three.wait_for("partition taken"))
         one.send(signal.SIGKILL)
         await loading
         two.send(signal.SIGTERM)
@@ -232,7 +232,7 @@ async def test_a_batch_in_flight_is_nothing_without_the_one_before(rig):
 
 
 class Failing(confluent_kafka.Consumer):
-    """A consumer that fails once when it is asked for messages."""
+    """A consumer that fails once when it is polled."""
 
     fails = threading.Event()
 
@@ -245,7 +245,7 @@ class Failing(confluent_kafka.Consumer):
 
 
 async def test_a_failed_reader_of_replies_is_replaced(rig, monkeypatch, caplog):
-    """Its client ends by a fatal error: the next one reads on, and callers hear what was decided."""
+    """Its client ends by a fatal error: the next one reads on, and callers get their outcomes."""
     monkeypatch.setattr(confluent_kafka, "Consumer", Failing)
     async with rig.strategy(wait_s=20.0) as strategy, rig.worker():
         assert accepted(await rig.place(strategy, [rig.order()])) == 1

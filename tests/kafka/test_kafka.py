@@ -10,7 +10,7 @@ from stockade.kafka import replies
 from stockade.shop.commands import CancelOrder
 from stockade.shop.model.ids import derived_id
 from stockade.strategies.kafka import Kafka
-from tests.kafka.rig import NOW_MS, accepted, rigged
+from tests.kafka.harness import NOW_MS, accepted, rigged
 from tests.store.stock_events import levels
 from tests.waiting import eventually_async
 
@@ -23,7 +23,7 @@ async def rig(shop_url, kafka_bootstrap):
 
 
 async def test_reference_20_of_30(rig):
-    """Seed 004's test, decided: 20 get one, 10 are told OUT_OF_STOCK; all is awaited, nothing sleeps (B5, B15)."""
+    """20 units and 30 orders at once: 20 are accepted, 10 are OUT_OF_STOCK; every outcome is awaited."""
     await rig.product("s", stock=20)
     commands = [rig.order() for _ in range(30)]
     async with rig.worker(), rig.strategy() as strategy:
@@ -76,7 +76,7 @@ async def test_the_request_id_decides_what_is_the_same(rig):
 
 
 async def test_a_new_group_starts_at_the_first_message(rig):
-    """Commands that came before any worker existed are all decided; seed 004 skipped its first thirty (B19)."""
+    """Commands that came before any worker existed are all decided."""
     await rig.product("s", stock=20)
     commands = [rig.order() for _ in range(30)]
     async with rig.strategy(wait_s=2.0) as strategy:
@@ -87,13 +87,13 @@ async def test_a_new_group_starts_at_the_first_message(rig):
             await eventually_async(lambda: rig.decided(commands))
         assert await rig.count() == 20
     assert await rig.check(commands) == 20
-    told = (await rig.database.read(levels))["s"]
-    assert told[-1].version == 1 + 20
-    assert len(told) < 1 + 20, "a batch tells once of a SKU"
+    events = (await rig.database.read(levels))["s"]
+    assert events[-1].version == 1 + 20
+    assert len(events) < 1 + 20, "a batch makes one event for each SKU"
 
 
 async def test_who_does_not_wait_is_accepted_at_once(rig):
-    """`submit` returns when the log has the command; the outcome comes later, and to whoever asks again."""
+    """`submit` returns when the topic has the command; the same request id, sent again, gets the outcome."""
     await rig.product("s")
     command = rig.order()
     async with rig.strategy() as strategy:
@@ -105,7 +105,7 @@ async def test_who_does_not_wait_is_accepted_at_once(rig):
 
 
 async def test_what_is_under_way_is_bounded(rig):
-    """More callers than `queue_size`: the others are told TOO_MANY_REQUESTS at once, and nothing of them is queued."""
+    """More callers than `queue_size`: the others get TOO_MANY_REQUESTS at once, and are not queued."""
     await rig.product("s", stock=100)
     commands = [rig.order() for _ in range(20)]
     async with rig.strategy(queue_size=5, max_batch=5) as strategy:
@@ -144,7 +144,7 @@ async def test_without_brokers_named_it_says_what_to_set():
 
 @pytest.mark.parametrize("split", [True, False])
 async def test_outcomes_too_large_for_one_message_arrive(rig, monkeypatch, split):
-    """120 orders of 100 lines, decided together: every caller hears its own (control: in one message none does)."""
+    """120 orders of 100 lines, decided together: every caller gets its own (control: in one message none does)."""
     if not split:
         monkeypatch.setattr(replies, "MAX_BYTES", 10**9)
     names = [f"{n:03}".rjust(64, "s") for n in range(100)]

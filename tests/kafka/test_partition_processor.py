@@ -18,7 +18,7 @@ MESSAGE = encode_command(ChargePoints("0" * 32, "0" * 32, 0, "u", 1))
 
 
 class Remembers:
-    """A store that decides at once and writes when it is told to."""
+    """A store that decides at once and writes when the test lets it."""
 
     def __init__(self, supports_pipelining=True):
         self.supports_pipelining = supports_pipelining

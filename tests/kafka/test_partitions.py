@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.kafka.rig import rigged
+from tests.kafka.harness import rigged
 from tests.waiting import eventually_async
 
 NAMES = ("a", "b", "c", "d", "e", "f")  # some of their keys move to another partition
@@ -26,8 +26,8 @@ async def grow(rig, parts):
     from confluent_kafka.admin import AdminClient, NewPartitions
 
     admin = AdminClient({"bootstrap.servers": rig.log.bootstrap})
-    asked = admin.create_partitions([NewPartitions(rig.log.topic, parts)])
-    await asyncio.to_thread(asked[rig.log.topic].result, 15)
+    answers = admin.create_partitions([NewPartitions(rig.log.topic, parts)])
+    await asyncio.to_thread(answers[rig.log.topic].result, 15)
 
 
 async def queued(rig):

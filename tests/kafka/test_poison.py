@@ -13,7 +13,7 @@ from stockade.shop.model import command_codec
 from stockade.shop.model.command_codec import BadMessage, decode_command, encode_command
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
-from tests.kafka.rig import accepted, rigged
+from tests.kafka.harness import accepted, rigged
 from tests.unit.shop.test_total import COMMANDS
 from tests.waiting import eventually_async
 
@@ -122,10 +122,10 @@ def test_every_command_survives_the_log(command):
     except OverflowError:
         assert command.problem() or not -(2**63) <= command.now_ms < 2**64
         return
-    again, reply_to, ticket = decode_command(message)
+    again, reply_to, correlation_id = decode_command(message)
     assert again == command
     assert again.keys == command.keys
-    assert (reply_to, ticket) == (b"instance", 7)
+    assert (reply_to, correlation_id) == (b"instance", 7)
 
 
 @pytest.mark.parametrize(

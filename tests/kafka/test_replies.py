@@ -36,6 +36,6 @@ def test_every_kind_of_outcome_comes_back_as_it_was():
         (2, IdempotencyKeyReused("again")),
     ]
     (message,) = encode_replies(answers)
-    (first, (ticket, error)) = decode_replies(message)
+    (first, (correlation_id, error)) = decode_replies(message)
     assert first == answers[0]
-    assert (ticket, type(error), str(error)) == (2, IdempotencyKeyReused, "again")
+    assert (correlation_id, type(error), str(error)) == (2, IdempotencyKeyReused, "again")

@@ -6,7 +6,7 @@ import pytest
 
 from stockade.kafka.admin import Admin, create_topics
 from stockade.kafka.worker import LogRewound
-from tests.kafka.rig import accepted, rigged
+from tests.kafka.harness import accepted, rigged
 from tests.waiting import eventually_async
 
 

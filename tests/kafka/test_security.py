@@ -1,4 +1,4 @@
-"""Encryption and login of every Kafka client, against a broker that asks for both: who gets in, who is refused how."""
+"""Encryption and login of every Kafka client: which clients a broker accepts, and how it refuses the others."""
 
 import asyncio
 import signal
@@ -75,12 +75,12 @@ async def test_every_client_gets_in(access, name):
     """Admin, producer, reader and reply reader all connect in each way, and a message goes through."""
     brokers, topic = way(access, name), f"secure-{uuid4().hex}"
     assert await asyncio.to_thread(Admin(brokers).create_topic, topic, 1, -1, {}) == 1
-    heard = asyncio.get_running_loop().create_future()
-    replies = ReplyReader(brokers, topic, lambda value: heard.done() or heard.set_result(value))
+    received = asyncio.get_running_loop().create_future()
+    replies = ReplyReader(brokers, topic, lambda value: received.done() or received.set_result(value))
     producer = Producer(brokers)
     try:
         await producer.deliver(topic, b"hello", key=None, headers={}, wait_s=15)
-        assert await asyncio.wait_for(heard, 15) == b"hello"
+        assert await asyncio.wait_for(received, 15) == b"hello"
     finally:
         await asyncio.to_thread(producer.close)
         await asyncio.to_thread(replies.close)
@@ -120,7 +120,7 @@ def test_a_refusal_is_noticed_by_every_question(access, name, message):
 
 
 def test_without_the_reports_a_refusal_is_only_silence(access, monkeypatch):
-    """The control: who does not look at the reports waits for the whole time, and hears nothing of a password."""
+    """The control: without the reports a call waits for the whole time, and its error does not name the password."""
     monkeypatch.setattr(client.ErrorReports, "__call__", lambda self, error: None)
     with pytest.raises(Busy) as refused:
         Admin(way(access, "wrong password"), 1.0).partition_count("t")

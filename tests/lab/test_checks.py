@@ -1,10 +1,10 @@
-"""Each check is silent on a right repeat and speaks on a repeat in which one thing is wrong."""
+"""Each check finds nothing in a right repeat, and a violation in a repeat in which one thing is wrong."""
 
 import pytest
 
 from stockade.core import Accepted, Rejected
 from stockade.lab.checks import CHECKS, violations
-from tests.lab.trials import (
+from tests.lab.repeat_results import (
     CREATED,
     FAILED,
     FIRST,
@@ -12,75 +12,80 @@ from tests.lab.trials import (
     REJECTED,
     SECOND,
     THIRD,
-    Amounts,
+    RowAmounts,
     entry,
+    response,
     right,
-    shot,
-    with_evidence,
-    with_shots,
+    with_responses,
+    with_snapshot,
 )
 
-REFUSED = shot(THIRD, REJECTED, "OUT_OF_STOCK")
-BOOKED = right().evidence.ledger
+REFUSED = response(THIRD, REJECTED, "OUT_OF_STOCK")
+BOOKED = right().snapshot.ledger
 
 WRONG = {
-    "everyone is sold to": ("oversell", with_shots(shot(FIRST), shot(SECOND), shot(THIRD))),
-    "more held than there is": ("oversell", with_evidence(rows={KEY: Amounts(2, 3, 3)})),
-    "a unit too many is left": ("conservation", with_evidence(rows={KEY: Amounts(2, 1, 3)})),
-    "a unit is nowhere": ("conservation", with_evidence(rows={KEY: Amounts(1, 2, 3)})),
-    "the row is gone": ("conservation", with_evidence(rows={})),
-    "two writers of one version": ("ledger-chain", with_evidence(ledger=(*BOOKED[:2], entry(SECOND, 2)))),
-    "a version is missing": ("ledger-chain", with_evidence(ledger=(*BOOKED[:2], entry(SECOND, 4)))),
+    "everyone is sold to": ("oversell", with_responses(response(FIRST), response(SECOND), response(THIRD))),
+    "more held than there is": ("oversell", with_snapshot(rows={KEY: RowAmounts(2, 3, 3)})),
+    "a unit too many is left": ("conservation", with_snapshot(rows={KEY: RowAmounts(2, 1, 3)})),
+    "a unit is nowhere": ("conservation", with_snapshot(rows={KEY: RowAmounts(1, 2, 3)})),
+    "the row is gone": ("conservation", with_snapshot(rows={})),
+    "two writers of one version": ("ledger-chain", with_snapshot(ledger=(*BOOKED[:2], entry(SECOND, 2)))),
+    "a version is missing": ("ledger-chain", with_snapshot(ledger=(*BOOKED[:2], entry(SECOND, 4)))),
     "an entry that does not follow": (
         "ledger-chain",
-        with_evidence(ledger=(*BOOKED[:2], entry(SECOND, 3, held_after=1))),
+        with_snapshot(ledger=(*BOOKED[:2], entry(SECOND, 3, held_after=1))),
     ),
-    "the row is ahead of its ledger": ("ledger-chain", with_evidence(rows={KEY: Amounts(2, 2, 4)})),
+    "the row is ahead of its ledger": ("ledger-chain", with_snapshot(rows={KEY: RowAmounts(2, 2, 4)})),
     "accepted without an entry": (
         "exactly-once",
-        with_evidence(ledger=(BOOKED[0], entry(FIRST, 2, held=2, held_after=2)), rows={KEY: Amounts(2, 2, 2)}),
+        with_snapshot(ledger=(BOOKED[0], entry(FIRST, 2, held=2, held_after=2)), rows={KEY: RowAmounts(2, 2, 2)}),
     ),
-    "accepted without an order": ("exactly-once", with_evidence(orders=frozenset({FIRST}))),
+    "accepted without an order": ("exactly-once", with_snapshot(orders=frozenset({FIRST}))),
     "accepted, recorded as refused": (
         "exactly-once",
-        with_evidence(requests={**right().evidence.requests, FIRST: Rejected("OUT_OF_STOCK")}),
+        with_snapshot(requests={**right().snapshot.requests, FIRST: Rejected("OUT_OF_STOCK")}),
     ),
     "refused, but it moved the row": (
         "exactly-once",
-        with_evidence(ledger=(*BOOKED, entry(THIRD, 4)), rows={KEY: Amounts(2, 3, 4)}),
+        with_snapshot(ledger=(*BOOKED, entry(THIRD, 4)), rows={KEY: RowAmounts(2, 3, 4)}),
     ),
-    "refused, but there is an order": ("exactly-once", with_evidence(orders=frozenset({FIRST, SECOND, THIRD}))),
+    "refused, but there is an order": ("exactly-once", with_snapshot(orders=frozenset({FIRST, SECOND, THIRD}))),
     "refused, not recorded": (
         "exactly-once",
-        with_evidence(requests={FIRST: Accepted({}), SECOND: Accepted({})}),
+        with_snapshot(requests={FIRST: Accepted({}), SECOND: Accepted({})}),
     ),
     "busy, but there is an order": (
         "exactly-once",
-        with_shots(shot(FIRST), shot(SECOND, FAILED, "LOCK_TIMEOUT"), REFUSED),
+        with_responses(response(FIRST), response(SECOND, FAILED, "LOCK_TIMEOUT"), REFUSED),
     ),
     "one request, two answers": (
         "same-answer",
-        with_shots(shot(FIRST), shot(FIRST, content="other"), shot(SECOND), REFUSED),
+        with_responses(response(FIRST), response(FIRST, content_hash="other"), response(SECOND), REFUSED),
     ),
-    "a buyer without an answer": ("count", with_shots(shot(FIRST), shot(SECOND))),
-    "refused for another reason": ("unexpected", with_shots(shot(FIRST), shot(SECOND), shot(THIRD, REJECTED, "NO"))),
-    "an error nobody documents": (
+    "a buyer without an answer": ("count", with_responses(response(FIRST), response(SECOND))),
+    "refused for another reason": (
         "unexpected",
-        with_shots(shot(FIRST), shot(SECOND), shot(THIRD, FAILED, "KeyError", unexpected="KeyError: 'x'")),
+        with_responses(response(FIRST), response(SECOND), response(THIRD, REJECTED, "NO")),
+    ),
+    "an error that is not documented": (
+        "unexpected",
+        with_responses(
+            response(FIRST), response(SECOND), response(THIRD, FAILED, "KeyError", unexpected_error="KeyError: 'x'")
+        ),
     ),
 }
 
 
 def test_a_right_repeat_has_no_violation():
-    """Two of three served, nothing left: every check is silent."""
+    """Two of three accepted, nothing left: no check finds anything."""
     assert violations(right()) == []
 
 
 @pytest.mark.parametrize("what", WRONG)
 def test_a_check_notices(what):
     """The check that the defect is named after finds it, in words."""
-    rule, trial = WRONG[what]
-    found = violations(trial)
+    rule, result = WRONG[what]
+    found = violations(result)
     assert rule in {each.rule for each in found}, found
     assert all(each.detail for each in found)
 
@@ -92,12 +97,14 @@ def test_every_check_has_a_defect_that_only_tests_its_rule():
 
 
 def test_an_unknown_outcome_may_have_happened():
-    """Whoever was told that the outcome is unknown may find it done: no violation."""
-    trial = with_shots(shot(FIRST), shot(SECOND, FAILED, "OUTCOME_UNKNOWN")._replace(unknown=True), REFUSED)
-    assert "exactly-once" not in {each.rule for each in violations(trial)}
+    """A command with an unknown outcome may have been executed: no violation."""
+    result = with_responses(
+        response(FIRST), response(SECOND, FAILED, "OUTCOME_UNKNOWN")._replace(unknown=True), REFUSED
+    )
+    assert "exactly-once" not in {each.rule for each in violations(result)}
 
 
-def test_the_first_violation_is_the_one_a_shopkeeper_notices():
-    """Of many findings the sold-out unit is shown, not a version number."""
-    trial = with_evidence(ledger=(BOOKED[0], entry(CREATED, 1)), rows={KEY: Amounts(2, 3, 3)})
-    assert violations(trial)[0].rule == "oversell"
+def test_the_first_violation_is_the_most_visible():
+    """Of many violations the oversold unit comes first, not a version number."""
+    result = with_snapshot(ledger=(BOOKED[0], entry(CREATED, 1)), rows={KEY: RowAmounts(2, 3, 3)})
+    assert violations(result)[0].rule == "oversell"

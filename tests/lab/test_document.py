@@ -13,7 +13,7 @@ from stockade.core import Stats
 from stockade.lab.faults import faults
 from stockade.lab.presets import find
 from stockade.lab.reporting.document import SCHEMA, SCHEMA_OF_FAULTS, document
-from tests.lab.test_figures import GOOD, SUBJECT, repeat, summarise
+from tests.lab.test_summary import GOOD, LABELS, repeat, summarise
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lab.md").read_text(encoding="utf-8")
 
@@ -43,7 +43,7 @@ def test_a_real_run_fits_the_documented_schema(lab, schema):
 def test_the_schema_refuses_another_document(schema, change):
     """A member too many, an unknown verdict, a negative count: the schema is one that can fail."""
     environment = dict.fromkeys(schema["properties"]["environment"]["required"], "x") | {"cpu_count": 2}
-    found = document(environment, [summarise(SUBJECT, [repeat()], Stats(), GOOD)])
+    found = document(environment, [summarise(LABELS, [repeat()], Stats(), GOOD)])
     jsonschema_rs.validate(schema, found)
     found["runs"][0].update(change)
     with pytest.raises(jsonschema_rs.ValidationError):
@@ -53,7 +53,7 @@ def test_the_schema_refuses_another_document(schema, change):
 def test_runs_under_faults_are_version_2(schema):
     """Version 1 never has more members than its page says: runs under faults are another version, with one more."""
     environment = dict.fromkeys(schema["properties"]["environment"]["required"], "x") | {"cpu_count": 2}
-    found = document(environment, [summarise(replace(SUBJECT, fault="pause"), [repeat()], Stats(), GOOD)])
+    found = document(environment, [summarise(replace(LABELS, fault="pause"), [repeat()], Stats(), GOOD)])
     assert found["schema"] == SCHEMA_OF_FAULTS == "stockade.lab/2"
     assert found["runs"][0]["fault"] == "pause"
     with pytest.raises(jsonschema_rs.ValidationError):

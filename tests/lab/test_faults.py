@@ -6,14 +6,14 @@ import pytest
 
 from stockade.lab import faults as folder
 from stockade.lab.errors import LabError
-from stockade.lab.execution.executors import Team
-from stockade.lab.execution.fault_harness import Rig
-from stockade.lab.execution.runner import prepare
+from stockade.lab.execution.executors import ExecutorConfig
+from stockade.lab.execution.fault_harness import FaultHarness
 from stockade.lab.faults import faults, find
 from stockade.lab.faults.pause import FAULT as PAUSE
-from stockade.lab.presets.reference import scene
-from stockade.lab.repeat_names import Stage
-from stockade.lab.targets.target_database import open_ground
+from stockade.lab.model.workload import RepeatNames
+from stockade.lab.presets.reference import workload
+from stockade.lab.runs.repeats import create_rows
+from stockade.lab.targets.target_database import open_target_database
 from tests.lab.conftest import by_strategy
 
 HOLDS, BREAKS = ("as promised", 20, 10), ("broken", 21, 9)
@@ -57,7 +57,7 @@ def test_a_quorum_alone_is_not_enough(lab):
 @pytest.mark.redis
 @pytest.mark.postgres
 def test_a_killed_process_leaves_nothing_half_done(lab, postgres_database):
-    """Every buyer is told in the end; the row lock goes with the connection, the lease runs out by itself."""
+    """Every buyer gets a decision in the end; the row lock ends with the connection, the lease by itself."""
     options = ("--database", postgres_database, "--strategies", "pessimistic,redis-pubsub:bare")
     code, document, output = lab("--fault", "crash", *options)
     assert code == 0, output
@@ -93,39 +93,41 @@ def test_points_are_lost_under_a_pause_without_protection(lab):
 
 @pytest.fixture
 async def prepared():
-    """A database with one scene of seed 004, and a rig over it, not yet opened."""
-    async with open_ground("sqlite", 4) as ground:
-        play = scene(Stage("rig", 0, 5, 3, now_ms=1))
-        await prepare(ground, [play])
-        with Rig() as rig:
-            yield ground, play, rig
+    """A database with the rows of one workload, and a harness that has opened no shop yet."""
+    async with open_target_database("sqlite", 4) as target:
+        orders = workload(RepeatNames("harness", 0, 5, 3, now_ms=1))
+        await create_rows(target, [orders])
+        with FaultHarness() as harness:
+            yield target, orders, harness
 
 
 async def test_a_fault_that_misses_is_an_error(prepared):
-    """Nobody comes to a point that does not exist: the run says so instead of passing."""
-    ground, play, rig = prepared
-    await rig.prepare(Team(ground.url, "pessimistic"), [])
-    rig.point = "nowhere"
-    with pytest.raises(LabError, match="the fault missed: nobody came to the point 'nowhere'"):
-        await PAUSE.play(rig, play)
+    """No order reaches a fault point that does not exist: the run fails instead of passing."""
+    target, orders, harness = prepared
+    await harness.prepare(ExecutorConfig(target.url, "pessimistic"), [])
+    harness.point = "nowhere"
+    with pytest.raises(LabError, match="the fault missed: no order reached the fault point 'nowhere'"):
+        await PAUSE.run(harness, orders)
     with pytest.raises(LabError, match="the fault missed"):
-        await rig.replace_victim()
+        await harness.replace_victim()
 
 
-async def test_who_is_killed_leaves_everything_unknown_and_is_asked_again(prepared):
-    """His buyers hear nothing; asked again at the other process, each is told once and for all."""
-    ground, play, rig = prepared
-    await rig.prepare(Team(ground.url, "pessimistic"), [])
-    rig.victim._process.kill()
-    shots = await rig.send(rig.victim, play.orders)
-    assert [(shot.answer, shot.code, shot.unknown) for shot in shots] == [("failed", "OUTCOME_UNKNOWN", True)] * 5
-    told = await rig.ask_again(play, shots)
-    assert sorted(shot.answer for shot in told) == ["accepted"] * 3 + ["rejected"] * 2
-    assert [shot.began_ns for shot in told] == [shot.began_ns for shot in shots]
+async def test_responses_of_a_killed_process_are_unknown_and_retried(prepared):
+    """Its buyers get no response; each gets a decision when it repeats the request at the other process."""
+    target, orders, harness = prepared
+    await harness.prepare(ExecutorConfig(target.url, "pessimistic"), [])
+    harness.victim._process.kill()
+    responses = await harness.send(harness.victim, orders.orders)
+    assert [(response.status, response.code, response.unknown) for response in responses] == [
+        ("failed", "OUTCOME_UNKNOWN", True)
+    ] * 5
+    again = await harness.retry_failed(orders, responses)
+    assert sorted(response.status for response in again) == ["accepted"] * 3 + ["rejected"] * 2
+    assert [response.began_ns for response in again] == [response.began_ns for response in responses]
 
 
 def test_every_file_is_found():
-    """A fault is one file, and nothing else has to know it."""
+    """A fault is one file, and no other file lists it."""
     files = {path.stem for path in Path(folder.__file__).parent.glob("*.py")} - {"__init__"}
     assert set(faults()) == files == {fault.name for fault in find("all")}
     assert [fault.name for fault in find("pause, crash,pause")] == ["pause", "crash"]

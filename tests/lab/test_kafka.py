@@ -13,11 +13,11 @@ import pytest
 
 from stockade.kafka.admin import Admin
 from stockade.lab.errors import LabError
-from stockade.lab.execution.log_workers import Deciders
+from stockade.lab.execution.log.log_workers import LogWorkers
 from stockade.lab.presets import find
 from stockade.lab.targets import kafka_servers
-from stockade.lab.targets.kafka_servers import ASK_FOR_IT, Brokers
-from stockade.lab.targets.target_database import open_ground
+from stockade.lab.targets.kafka_servers import NOT_REQUESTED, KafkaServers
+from stockade.lab.targets.target_database import open_target_database
 from tests.lab.conftest import by_strategy
 from tests.lab.test_document import PAGE
 from tests.waiting import eventually
@@ -28,7 +28,7 @@ QUICK = ("--repeats", "2", "--strategies", "kafka")
 
 @pytest.fixture(autouse=True)
 def _nothing_named(monkeypatch):
-    """No brokers of the environment: what the lab does by itself is tested."""
+    """No kafka_servers of the environment: what the lab does by itself is tested."""
     monkeypatch.delenv("STOCKADE_TEST_KAFKA", raising=False)
 
 
@@ -41,7 +41,7 @@ def topics_of(bootstrap):
 
 
 def test_a_private_broker_is_started_for_it(lab):
-    """Named in --strategies it gets a broker, a worker process and topics; 20 of 20 are sold, all of it is as told."""
+    """Named in --strategies it gets a broker, a worker process and topics; 20 of 20 are sold, as promised."""
     code, document, output = lab(*QUICK)
     assert code == 0, output
     (run,) = document["runs"]
@@ -50,8 +50,8 @@ def test_a_private_broker_is_started_for_it(lab):
 
 
 @pytest.mark.postgres
-def test_the_comparison_of_seed_004(lab, postgres_database, kafka_bootstrap):
-    """The seed's 377 ms stand beside ours, its other times too; accepted is told apart from decided."""
+def test_published_times_beside_ours(lab, postgres_database, kafka_bootstrap):
+    """The published 377 ms stand beside our time, and accepted is distinguished from decided."""
     names = ("pessimistic", "kafka")
     code, document, output = lab(
         *("--repeats", "2", "--strategies", ",".join(names), "--database", postgres_database),
@@ -71,7 +71,7 @@ def test_the_comparison_of_seed_004(lab, postgres_database, kafka_bootstrap):
     assert runs["kafka"]["attempts_per_order"] < 1
     assert re.search(r"accepted [\d.]+ \(.*\) ms, p50/p95/p99 .*; above: decided", output)
     assert re.search(r"3 partitions, 1 worker, [\d.]+ orders per transaction, lag at most \d+", output)
-    assert "seed of kafka: until published, so it compares with accepted" in output
+    assert "published of kafka: until accepted, so it compares with accepted" in output
     assert topics_of(kafka_bootstrap) == []
 
 
@@ -83,7 +83,7 @@ def test_every_preset_runs_under_it(lab, kafka_bootstrap):
     )
     assert code == 0, output
     ran = {run["preset"] for run in document["runs"]}
-    assert ran == {name for name, arm in find("all") if not arm.strategies}
+    assert ran == {name for name, variant in find("all") if not variant.strategies}
     assert {(run["log"]["partitions"], run["log"]["workers"]) for run in document["runs"]} == {(6, 1)}
     assert "left out: all: not applicable on sqlite" in output
     assert topics_of(kafka_bootstrap) == []
@@ -98,7 +98,7 @@ def test_two_processes_take_orders_and_two_decide(lab, kafka_bootstrap):
 
 
 def test_brokers_that_are_not_there_end_the_run_with_a_message(lab, monkeypatch):
-    """A named Kafka that gives no answer is said to be away, before anything is measured."""
+    """A named Kafka that does not answer ends the run before anything is measured."""
     monkeypatch.setattr(kafka_servers, "Admin", partial(Admin, wait_s=1.0))
     code, document, output = lab(*QUICK, "--kafka", "127.0.0.1:1")
     assert (code, document) == (2, None)
@@ -106,7 +106,7 @@ def test_brokers_that_are_not_there_end_the_run_with_a_message(lab, monkeypatch)
 
 
 def test_a_run_that_is_stopped_leaves_no_topics(tmp_path, kafka_bootstrap):
-    """Ended by SIGTERM in the middle, it removes from other people's brokers what it has made."""
+    """Ended by SIGTERM in the middle, it removes its topics from the brokers of others."""
     command = [sys.executable, "-m", "stockade", "lab", "--repeats", "5000", "--strategies", "kafka,pessimistic"]
     run = subprocess.Popen(
         [*command, "--kafka", kafka_bootstrap],
@@ -127,25 +127,25 @@ def test_a_run_that_is_stopped_leaves_no_topics(tmp_path, kafka_bootstrap):
     assert not list(tmp_path.glob("stockade-*"))
 
 
-async def test_a_worker_that_ends_breaks_the_run_off(kafka_bootstrap):
-    """Nobody waits for decisions of a worker that is gone; the topics are removed all the same."""
+async def test_a_worker_that_ends_ends_the_run(kafka_bootstrap):
+    """The run does not wait for a worker that has ended; its topics are removed nevertheless."""
 
-    async def broken_off(ground, deciders):
-        async with deciders.at_log(ground.url, kafka_bootstrap, 2):
-            assert [told.parts for told in await deciders.told()] == [(0, 1)]
-            deciders._processes[0]._process.kill()
-            await deciders.told()
+    async def interrupted(target, log_workers):
+        async with log_workers.open_log(target.url, kafka_bootstrap, 2):
+            assert [each.partitions for each in await log_workers.progress()] == [(0, 1)]
+            log_workers._processes[0]._process.kill()
+            await log_workers.progress()
 
-    async with open_ground("sqlite", 4) as ground:
-        with Deciders(1, 2) as deciders, pytest.raises(LabError, match="log worker 0 ended"):
-            await broken_off(ground, deciders)
+    async with open_target_database("sqlite", 4) as target:
+        with LogWorkers(1, 2) as log_workers, pytest.raises(LabError, match="log worker 0 ended"):
+            await interrupted(target, log_workers)
     assert topics_of(kafka_bootstrap) == []
 
 
 def test_without_brokers_it_is_left_out():
-    """Who asks for every strategy is told how to have this one too."""
-    from stockade.lab.execution.contender import Entrant
+    """The message says how to run this strategy too."""
+    from stockade.lab.model.contender import Contender
 
-    assert Brokers().why_not(Entrant("kafka")) == ASK_FOR_IT
-    assert Brokers().why_not(Entrant("pessimistic")) == ""
-    assert Brokers("a:1").why_not(Entrant("kafka")) == ""
+    assert KafkaServers().why_not(Contender("kafka")) == NOT_REQUESTED
+    assert KafkaServers().why_not(Contender("pessimistic")) == ""
+    assert KafkaServers("a:1").why_not(Contender("kafka")) == ""

@@ -11,84 +11,84 @@ from pathlib import Path
 import pytest
 
 from stockade.lab.errors import LabError
-from stockade.lab.execution.executors import Team
-from stockade.lab.execution.processes import ProcessCrew
-from stockade.lab.execution.runner import prepare
-from stockade.lab.presets.reference import scene
-from stockade.lab.repeat_names import Stage
-from stockade.lab.targets.target_database import open_ground
+from stockade.lab.execution.child_processes import ProcessExecutor
+from stockade.lab.execution.executors import ExecutorConfig
+from stockade.lab.model.workload import RepeatNames
+from stockade.lab.presets.reference import workload
+from stockade.lab.runs.repeats import create_rows
+from stockade.lab.targets.target_database import open_target_database
 from tests.waiting import eventually
 
 
 @pytest.fixture
-async def ground():
+async def target():
     """A temporary SQLite file."""
-    async with open_ground("sqlite", 4) as opened:
+    async with open_target_database("sqlite", 4) as opened:
         yield opened
 
 
 @pytest.fixture
-def crew():
+def executor():
     """Two processes."""
-    with ProcessCrew(2) as processes:
+    with ProcessExecutor(2) as processes:
         yield processes
 
 
-async def test_processes_share_the_buyers_and_start_together(ground, crew):
+async def test_processes_share_the_buyers_and_start_together(target, executor):
     """30 answers from both processes, whose first orders begin before any of the other's end is far away."""
-    play = scene(Stage("together", 0, 30, 20, now_ms=1))
-    await prepare(ground, [play])
-    await crew.prepare(Team(ground.url, "sequencer"))
-    shots, effort = await crew.play(play.orders)
-    assert {shot.request_id for shot in shots} == {order.request_id for order in play.orders}
-    assert sum(shot.answer == "accepted" for shot in shots) == 20
-    assert effort.commands == 30
-    begins = [min(shot.began_ns for shot in part) for part in (shots[:15], shots[15:])]
-    ends = [max(shot.ended_ns for shot in part) for part in (shots[:15], shots[15:])]
+    orders = workload(RepeatNames("together", 0, 30, 20, now_ms=1))
+    await create_rows(target, [orders])
+    await executor.prepare(ExecutorConfig(target.url, "sequencer"))
+    responses, stats = await executor.execute(orders.orders)
+    assert {response.request_id for response in responses} == {order.request_id for order in orders.orders}
+    assert sum(response.status == "accepted" for response in responses) == 20
+    assert stats.commands == 30
+    begins = [min(response.began_ns for response in part) for part in (responses[:15], responses[15:])]
+    ends = [max(response.ended_ns for response in part) for part in (responses[:15], responses[15:])]
     assert max(begins) < min(ends), "the processes must overlap, else a mutex would look safe"
 
 
-async def test_a_killed_worker_ends_the_run_with_a_message(ground, crew):
-    """Nobody waits for a process that is gone."""
-    await crew.prepare(Team(ground.url, "pessimistic"))
-    crew._workers[1]._process.kill()
-    crew._workers[1]._process.join(10)
+async def test_a_killed_worker_ends_the_run_with_a_message(target, executor):
+    """The run does not wait for a process that has ended."""
+    await executor.prepare(ExecutorConfig(target.url, "pessimistic"))
+    executor._processes[1]._process.kill()
+    executor._processes[1]._process.join(10)
     with pytest.raises(LabError, match=f"worker process 1 ended .exit code {-signal.SIGKILL}"):
-        await crew.prepare(Team(ground.url, "pessimistic"))
+        await executor.prepare(ExecutorConfig(target.url, "pessimistic"))
 
 
-async def test_what_a_worker_cannot_do_is_its_message(ground, crew):
+async def test_what_a_worker_cannot_do_is_its_message(target, executor):
     """A strategy that does not run on this database is refused in the worker, and the reason comes back."""
     with pytest.raises(LabError, match="advisory"):
-        await crew.prepare(Team(ground.url, "advisory"))
+        await executor.prepare(ExecutorConfig(target.url, "advisory"))
 
 
-def test_workers_end_with_the_crew():
+def test_processes_end_with_the_executor():
     """Leaving the context leaves no process behind."""
-    with ProcessCrew(1) as processes:
-        (worker,) = processes._workers
+    with ProcessExecutor(1) as processes:
+        (worker,) = processes._processes
         assert worker.alive
     assert worker._process.exitcode == 0
 
 
-def test_a_stopped_worker_ends_with_the_crew():
-    """A fault that was interrupted leaves a process that cannot look at its pipe: it is let go on, and ends."""
-    with ProcessCrew(1) as processes:
-        (worker,) = processes._workers
+def test_a_stopped_process_ends_with_the_executor():
+    """A fault that was interrupted leaves a process that cannot look at its pipe: it is resumed, and ends."""
+    with ProcessExecutor(1) as processes:
+        (worker,) = processes._processes
         os.kill(worker._process.pid, signal.SIGSTOP)
         assert asyncio.run(worker.stopped(wait_s=10))
     assert worker._process.exitcode == 0
 
 
 def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
-    """Nobody is left to let it go on: the kernel ends it."""
+    """No process is left to resume it: the kernel ends it."""
     code = """
         import asyncio, os, signal
-        from stockade.lab.execution.processes import WorkerProcess
-        from stockade.lab.execution.worker import Aim
+        from stockade.lab.execution.child_processes import ChildProcess
+        from stockade.lab.execution.child_main import SignalAtPoint
         if __name__ == "__main__":
-            worker = WorkerProcess("w")
-            asyncio.run(worker.ask(Aim("nowhere", 0)))
+            worker = ChildProcess("w")
+            asyncio.run(worker.request(SignalAtPoint("nowhere", 0)))
             os.kill(worker._process.pid, signal.SIGSTOP)
             print(worker._process.pid, flush=True)
             signal.pause()

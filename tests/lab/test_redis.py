@@ -1,4 +1,4 @@
-"""Lab runs of the strategies that lock in Redis: private servers, named ones, the seeds' figures beside ours."""
+"""Lab runs of the strategies that lock in Redis: private servers, named ones, published times beside ours."""
 
 import pytest
 
@@ -43,8 +43,8 @@ def test_two_processes_share_a_lock_server(lab):
 
 
 @pytest.mark.postgres
-def test_the_comparison_of_seed_004(lab, postgres_database):
-    """The seeds' published times stand beside ours, on a real database."""
+def test_published_times_beside_ours(lab, postgres_database):
+    """The published times stand beside our times, on a real database."""
     names = "pessimistic,redis-spin,redis-pubsub"
     code, document, output = lab(*QUICK, "--database", postgres_database, "--strategies", names)
     assert code == 0, output
@@ -58,7 +58,7 @@ def test_the_comparison_of_seed_004(lab, postgres_database):
 
 
 def test_the_default_run_takes_them_in_when_a_redis_is_named(lab, redis_url):
-    """On SQLite nobody needs a server, unless one is given."""
+    """The default run on SQLite uses no Redis, unless an option names one."""
     code, document, output = lab(*QUICK, "--redis", redis_url)
     assert code == 0, output
     assert {"redis-spin", "redis-pubsub"} <= set(by_strategy(document))

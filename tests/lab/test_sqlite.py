@@ -7,7 +7,7 @@ from tests.lab.conftest import by_strategy
 LOCAL = {"unprotected", "in-process", "optimistic", "pessimistic", "conditional", "serializable", "sequencer"}
 
 
-def test_without_a_preset_it_is_the_reference_test_of_seed_004(lab):
+def test_without_a_preset_it_is_the_reference_test(lab):
     """Every strategy that needs no server runs; each sells 20 of 20 to 30 buyers, `unprotected` more."""
     code, document, output = lab("--repeats", "2")
     runs = by_strategy(document)
@@ -25,10 +25,10 @@ def test_without_a_preset_it_is_the_reference_test_of_seed_004(lab):
 
 @pytest.mark.parametrize(
     ("preset", "left"),
-    [("seed-000-last-unit", 0), ("charge", 400), ("use", 700), ("double-tap:ten-keys", 100_000), ("cart:sorted", 2910)],
+    [("last-unit", 0), ("charge", 400), ("use", 700), ("double-tap:ten-keys", 100_000), ("cart:sorted", 2910)],
 )
 def test_preset(lab, preset, left):
-    """Strong controls leave what the seeds say is right; the control without protection is seen to fail."""
+    """Strong controls leave the right amount; the control without protection is seen to fail."""
     code, document, output = lab(
         "--preset", preset, "--repeats", "8", "--strategies", "unprotected,pessimistic,sequencer"
     )
@@ -89,7 +89,7 @@ def test_two_processes_break_the_in_process_mutex(lab):
 
 
 def test_deadlocks_are_not_applicable(lab):
-    """SQLite has one writer at a time: the unsorted arm is left out with the reason, the sorted one runs."""
+    """SQLite has one writer at a time: the unsorted variant is left out with the reason, the sorted one runs."""
     code, document, output = lab("--preset", "cart", "--strategies", "pessimistic", "--repeats", "1")
     assert code == 0, output
     assert [run["preset"] for run in document["runs"]] == ["cart:sorted"]
@@ -113,6 +113,7 @@ def test_deadlocks_are_not_applicable(lab):
         (["--fault", "pause", "--buyers", "1", "--strategies", "pessimistic"], "at least 2 buyers"),
         (["--fault", "pause", "--preset", "cart"], "every strategy is left out"),
         (["--fault", "failover", "--strategies", "pessimistic,in-process"], "every strategy is left out"),
+        (["--preset", "seed-004"], "the preset 'seed-004' is now called 'reference'"),
         (["--preset", "nope"], "unknown preset 'nope'; there are: cart"),
         (["--database", "oracle://x"], "sqlite, postgres, mariadb or a URL"),
         (["--database", "sqlite://"], "in memory"),

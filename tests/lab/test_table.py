@@ -7,24 +7,24 @@ import pytest
 from rich.console import Console
 
 from stockade.core import Stats
-from stockade.lab.execution.repeat_result import Violation
+from stockade.lab.model.repeat_result import Violation
 from stockade.lab.presets import find
-from stockade.lab.reporting.summary import LogFigures, summarise
+from stockade.lab.reporting.summary import LogSummary, summarise
 from stockade.lab.reporting.table import LiveTable
 from stockade.lab.reporting.verdict import BROKEN, Judgement
-from stockade.lab.targets.target_database import open_ground
-from tests.lab.test_figures import GOOD, SUBJECT, repeat
+from stockade.lab.targets.target_database import open_target_database
+from tests.lab.test_summary import GOOD, LABELS, repeat
 
 
 @pytest.fixture
 async def shown():
-    """Function: width -> (table that has begun seed-004, function that gives all that is printed)."""
-    async with open_ground("sqlite", 1) as ground:
+    """Function: width -> (table that has begun the reference test, function that gives all that is printed)."""
+    async with open_target_database("sqlite", 1) as target:
 
         def begin(width=140, name_width=12):
             out = StringIO()
             table = LiveTable(Console(file=out, width=width), 1, name_width)
-            table.arm("seed-004", find("seed-004")[0][1], ground)
+            table.variant("reference", find("reference")[0][1], target)
             return table, out.getvalue
 
         yield begin
@@ -35,7 +35,7 @@ async def test_a_row_is_there_when_its_strategy_is_done(shown):
     table, printed = shown()
     assert "20 accepted, 10 refused" in printed()
     assert "pessimistic" not in printed()
-    table.row(summarise(SUBJECT, [repeat()], Stats(transactions=30), GOOD, published_ms=527))
+    table.row(summarise(LABELS, [repeat()], Stats(transactions=30), GOOD, published_ms=527))
     (row,) = [line for line in printed().splitlines() if line.startswith("pessimistic")]
     assert row.split()[:6] == ["pessimistic", "20", "10", "0", "0", "0"]
     assert "527" in row
@@ -46,7 +46,7 @@ async def test_the_first_violation_stands_below_a_broken_row(shown):
     """The rule, the detail, and how often."""
     table, printed = shown()
     bad = repeat(30, violations=[Violation("oversell", "30 accepted, only 20 there"), Violation("count", "x")])
-    table.row(summarise(SUBJECT, [bad], Stats(), Judgement(BROKEN, False, "in 1 of 1 repeats")))
+    table.row(summarise(LABELS, [bad], Stats(), Judgement(BROKEN, False, "in 1 of 1 repeats")))
     text = printed()
     assert text.index("broken") < text.index("oversell: 30 accepted, only 20 there") < text.index("in 1 of 1 repeats")
 
@@ -54,7 +54,7 @@ async def test_the_first_violation_stands_below_a_broken_row(shown):
 async def test_a_narrow_terminal_gets_the_short_form(shown):
     """In 80 columns each row is still one line, and its figures are whole."""
     table, printed = shown(width=80)
-    table.row(summarise(SUBJECT, [repeat(wall_ms=1234.5)], Stats(transactions=30), GOOD, published_ms=527))
+    table.row(summarise(LABELS, [repeat(wall_ms=1234.5)], Stats(transactions=30), GOOD, published_ms=527))
     (row,) = printed().splitlines()[4:]
     assert row.split() == ["pessimistic", "20", "10", "0", "0", "0", "1234", "(1234-1234)", "1234", "as", "promised"]
 
@@ -62,13 +62,13 @@ async def test_a_narrow_terminal_gets_the_short_form(shown):
 async def test_forms_of_locks_have_room(shown):
     """The longest name stands in one line with its figures, in a narrow terminal too."""
     table, printed = shown(width=80, name_width=18)
-    table.row(summarise(replace(SUBJECT, strategy="redis-pubsub:fence"), [repeat()], Stats(transactions=30), GOOD))
+    table.row(summarise(replace(LABELS, strategy="redis-pubsub:fence"), [repeat()], Stats(transactions=30), GOOD))
     (row,) = printed().splitlines()[4:]
     assert row.split() == ["redis-pubsub:fence", "20", "10", "0", "0", "0", "10", "(10-10)", "as", "promised"]
 
 
 async def test_what_is_left_out_is_said_at_the_end(shown):
-    """With the reason, and with the note on the seeds' own figures."""
+    """With the reason, and with the note on the published times."""
     table, printed = shown()
     with table:
         table.left_out("advisory", "runs on postgres, mariadb, not on sqlite")
@@ -79,12 +79,12 @@ async def test_what_is_left_out_is_said_at_the_end(shown):
 async def test_a_strategy_over_a_log_shows_both_times_in_a_narrow_terminal(shown):
     """Below its row stand the time until accepted, the batches and the lag, each on one line of 80 characters."""
     table, printed = shown(width=80)
-    log = LogFigures(3, 1, (3.8, 11.0, 177.0), (107.7, 125.4, 166.1), 18.04, 30)
-    run = summarise(replace(SUBJECT, strategy="kafka"), [repeat()], Stats(transactions=2), GOOD, published_ms=377)
+    log = LogSummary(3, 1, (3.8, 11.0, 177.0), (107.7, 125.4, 166.1), 18.04, 30)
+    run = summarise(replace(LABELS, strategy="kafka"), [repeat()], Stats(transactions=2), GOOD, published_ms=377)
     table.row(replace(run, log=log))
     assert [line.strip() for line in printed().splitlines()[5:]] == [
         "accepted 11 (3.8-177) ms, p50/p95/p99 108/125/166; above: decided",
         "3 partitions, 1 worker, 18.0 orders per transaction, lag at most 30",
     ]
     table._print_notes()
-    assert "until published, so it compares with accepted" in printed()
+    assert "until accepted, so it compares with accepted" in printed()

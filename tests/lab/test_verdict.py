@@ -3,13 +3,13 @@
 import pytest
 
 from stockade.core import Guarantees
-from stockade.lab.reporting.verdict import AS_PROMISED, BROKEN, NOT_AS_PROMISED, Observed, judge
+from stockade.lab.reporting.verdict import AS_PROMISED, BROKEN, NOT_AS_PROMISED, RunCounts, judge
 
 FENCED = Guarantees(faults=("pause",))
 STRONG, UNSAFE = Guarantees(), Guarantees(may_oversell=True)
 LOCAL, LAZY = Guarantees(processes="one"), Guarantees(may_undersell=True)
 CLEAN = {"processes": 1, "repeats": 30, "broken": 0, "short": 0, "deadlocks": 0}
-USUAL = {"bites": True, "wanted_deadlocks": "any"}
+USUAL = {"must_fail_unprotected": True, "wanted_deadlocks": "any"}
 
 CASES = [
     ("a strong control that holds", STRONG, {}, AS_PROMISED, True),
@@ -19,8 +19,8 @@ CASES = [
     ("a control that may sell too few, breaks", LAZY, {"broken": 1}, BROKEN, False),
     ("the control that must fail, fails", UNSAFE, {"broken": 1}, BROKEN, True),
     ("the control that must fail, does not", UNSAFE, {}, NOT_AS_PROMISED, False),
-    ("where nothing can be seen it need not fail", UNSAFE, {"bites": False}, AS_PROMISED, True),
-    ("where nothing can be seen it may fail", UNSAFE, {"bites": False, "broken": 2}, BROKEN, True),
+    ("where nothing can be seen it need not fail", UNSAFE, {"must_fail_unprotected": False}, AS_PROMISED, True),
+    ("where nothing can be seen it may fail", UNSAFE, {"must_fail_unprotected": False, "broken": 2}, BROKEN, True),
     ("a mutex in one process holds", LOCAL, {}, AS_PROMISED, True),
     ("a mutex in one process breaks", LOCAL, {"broken": 1}, BROKEN, False),
     ("a mutex in two processes breaks", LOCAL, {"processes": 2, "broken": 9}, BROKEN, True),
@@ -45,17 +45,17 @@ CASES = [
     ("a promised fault is survived", FENCED, {"fault": "pause"}, AS_PROMISED, True),
     ("a promised fault is not survived", FENCED, {"fault": "pause", "broken": 1}, BROKEN, False),
     ("requests given up under a promised fault", FENCED, {"fault": "pause", "short": 1}, NOT_AS_PROMISED, False),
-    ("a fault that nobody promised breaks", FENCED, {"fault": "failover", "broken": 1}, BROKEN, True),
-    ("a fault that nobody promised does not show", FENCED, {"fault": "failover"}, NOT_AS_PROMISED, False),
-    ("a fault that need not show", FENCED, {"fault": "failover", "bites": False}, AS_PROMISED, True),
+    ("a fault that is not promised breaks", FENCED, {"fault": "failover", "broken": 1}, BROKEN, True),
+    ("a fault that is not promised does not show", FENCED, {"fault": "failover"}, NOT_AS_PROMISED, False),
+    ("a fault that need not show", FENCED, {"fault": "failover", "must_fail_unprotected": False}, AS_PROMISED, True),
     ("without a fault nothing is excused", FENCED, {"broken": 1}, BROKEN, False),
-    ("deadlocks where nobody asked", STRONG, {"deadlocks": 3}, AS_PROMISED, True),
+    ("deadlocks where they are not judged", STRONG, {"deadlocks": 3}, AS_PROMISED, True),
 ]
 
 
 @pytest.mark.parametrize(("promise", "seen", "verdict", "kept"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_verdict(promise, seen, verdict, kept):
     """Figures and a Guarantees make one verdict, and it is the promised one or not."""
-    judgement = judge(promise, Observed(**{**CLEAN, **USUAL, **seen}))
+    judgement = judge(promise, RunCounts(**{**CLEAN, **USUAL, **seen}))
     assert (judgement.verdict, judgement.kept) == (verdict, kept)
-    assert judgement.reason or judgement.verdict == AS_PROMISED, "whoever misses a promise is told why"
+    assert judgement.reason or judgement.verdict == AS_PROMISED, "a missed promise has a reason"

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stockade.devservers.process import Server
-from stockade.devservers.tcp_proxy import Proxy
+from stockade.devservers.tcp_proxy import TcpProxy
 
 FAULTS = ("stopped", "blackholed", "refused")
 SLACK_S = 0.5  # what a call may take beyond its own bound
@@ -40,7 +40,7 @@ class Link:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="test-link", daemon=True)
         self._thread.start()
-        self._proxy = Proxy(target)
+        self._proxy = TcpProxy(target)
         self._do(self._proxy.open())
 
     def _do(self, work: Any) -> Any:
@@ -60,7 +60,7 @@ class Link:
 
         async def point() -> None:
             self._proxy.passing = True
-            self._proxy.point(self._target)
+            self._proxy.retarget(self._target)
 
         self._do(point())
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import redis
 
 from stockade.devservers import redis as recipes
-from stockade.devservers.process import HOST, Recipe, free_port
+from stockade.devservers.process import HOST, ServerSpec, free_port
 from tests.waiting import eventually
 
 NODE_TIMEOUT_MS = 1_500
@@ -52,9 +52,9 @@ def _ready(client, nodes):
 
 def start_sentinel(servers, master, name="main"):
     """A Sentinel that watches `master` and promotes its replica soon after it is gone."""
-    home = servers._home
-    folder = home.folder("sentinel")
-    program = recipes.create(home, recipes.find(), folder)
+    workdir = servers._workdir
+    folder = workdir.new_folder("sentinel")
+    program = recipes.create(workdir, recipes.find(), folder)
     config = folder / "sentinel.conf"
     lines = [
         f"sentinel monitor {name} {HOST} {master.port} 1",
@@ -64,11 +64,11 @@ def start_sentinel(servers, master, name="main"):
         f"dir {folder}",
     ]
     config.write_text("\n".join(lines) + "\n")
-    if home.user:
-        os.chown(config, home.user.uid, home.user.gid)
+    if workdir.user:
+        os.chown(config, workdir.user.uid, workdir.user.gid)
     return servers._start(
         folder,
-        lambda port: Recipe(
+        lambda port: ServerSpec(
             kind="redis",
             program=program,
             arguments=(str(config), "--port", str(port), "--sentinel"),

@@ -1,10 +1,9 @@
-"""Every provider on both faces, for the contract suite: `world` is one combination of them."""
+"""Every provider on both faces: `subject` is one combination of them, `world` makes its providers and actors."""
 
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import redis
@@ -13,48 +12,9 @@ import redis.asyncio
 from stockade import locks
 from stockade.devservers import Servers
 from stockade.locks import aio
+from stockade.locks.testing import World
 from tests.locks.clusters import start_cluster
-from tests.locks.harness import Interrupt, TaskActor, ThreadActor
-
-
-@dataclass
-class World:
-    """One provider on one face, with actors to use it."""
-
-    face: str
-    kind: str
-    make: Callable[[], Any]
-    actors: list[Any] = field(default_factory=list)
-    providers: list[Any] = field(default_factory=list)
-
-    @property
-    def fair(self) -> bool:
-        """Whether waiters of one provider are served in order."""
-        return self.kind in ("memory", "redis", "redisclient", "rediscluster", "postgres", "mysql")
-
-    @property
-    def shared(self) -> bool:
-        """Whether it has read/write locks and semaphores."""
-        return self.kind not in ("quorum", "postgres", "mysql")
-
-    def actor(self) -> Any:
-        """A new task or thread."""
-        self.actors.append(TaskActor() if self.face == "aio" else ThreadActor())
-        return self.actors[-1]
-
-    def provider(self) -> Any:
-        """A provider, as another process would have it (memory: the only one)."""
-        if self.kind == "memory" and self.providers:
-            return self.providers[0]
-        self.providers.append(self.make())
-        return self.providers[-1]
-
-    async def close(self) -> None:
-        closer = self.actor()
-        for provider in self.providers:
-            await closer(provider.close)
-        for actor in self.actors:
-            await actor.close()
+from tests.locks.harness import Interrupt
 
 
 def redis_client(face: Any, url: str) -> Any:
@@ -117,6 +77,23 @@ NEEDS = {"rediscluster": pytest.mark.redis}
 NEEDS |= {"quorum": pytest.mark.redis, "postgres": pytest.mark.postgres, "mysql": pytest.mark.mariadb}
 NEEDS |= {"redis": pytest.mark.redis, "redisclient": pytest.mark.redis, "redisspin": pytest.mark.redis}
 
+_SESSIONS = {"shared": False, "needs_lease": False, "shows_held_s": False, "close_ends_leases": True}
+FEATURES: dict[str, dict[str, bool]] = {
+    "memory": {"needs_lease": False, "in_process": True},
+    "redisspin": {"fair": False},
+    "quorum": {"fair": False, "shared": False},
+    "postgres": _SESSIONS,
+    "mysql": _SESSIONS,
+}
+
+
+class Subject(NamedTuple):
+    """One kind of provider on one face, and what `LockContract` must know of it."""
+
+    kind: str
+    make: Callable[[], Any]
+    features: dict[str, bool]
+
 
 @pytest.fixture(
     params=[
@@ -125,11 +102,17 @@ NEEDS |= {"redis": pytest.mark.redis, "redisclient": pytest.mark.redis, "redissp
         for face in ("aio", "sync")
     ]
 )
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+def subject(request: pytest.FixtureRequest) -> Subject:
     """Each provider on each face."""
     kind, face = request.param.rsplit("-", 1)
     module = aio if face == "aio" else locks
-    made = World(face, kind, lambda: MAKERS[kind](module, request))
+    return Subject(kind, lambda: MAKERS[kind](module, request), FEATURES.get(kind, {}))
+
+
+@pytest.fixture
+async def world(subject: Subject) -> AsyncIterator[World]:
+    """Providers and actors of each kind and face."""
+    made = World(subject.make, in_process=subject.features.get("in_process", False))
     yield made
     await made.close()
 

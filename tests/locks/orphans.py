@@ -59,10 +59,10 @@ class Arm:
         return [*self.here(), *await self.on_server()]
 
     def here(self) -> list[str]:
-        """What this process still remembers of locks that nobody holds."""
+        """What this process still remembers of locks without a holder."""
         manager, backend = self.locks.manager, self.locks.backend
-        found = [f"held: {key}" for key in manager._held]
-        found += [f"renewed: {owner}" for owner in manager.renewer._leases]
+        found = [f"held: {key}" for key in manager.held._held]
+        found += [f"renewed: {owner}" for owner in manager.renewer._entries]
         found += [f"unfinished: {task}" for task in getattr(self.locks.runtime, "_unfinished", ())]
         if (waiters := getattr(backend, "_waiters", None)) is not None:
             found += [f"waits: {owner}" for owner in (*waiters._waiters, *waiters._queues)]

@@ -87,7 +87,7 @@ async def test_a_refused_event_holds_back_its_key_only(store):
     ((letter, reason),) = await watch.dead()
     assert (letter.event_id, letter.attempts, reason) == (ids[4], 3, "not to my taste")
     sink.refuse = set()
-    assert await watch.revive([letter.id]) == 1
+    assert await watch.requeue([letter.id]) == 1
     await drain(relay)
     assert sink.got[-1].event_id == ids[4]
 

@@ -6,13 +6,13 @@ from functools import partial
 
 import pytest
 from sqlalchemy import text
+from stockade.shop.audit.plan import SCREENS
 from typer.testing import CliRunner
 
 from stockade.cli import app
 from stockade.core import Busy
 from stockade.shop.audit import RULES, LongAudit
 from stockade.shop.audit import run as module
-from stockade.shop.audit.plan import SCREENS
 from stockade.shop.audit.session import bounded
 from tests.shop.lived_in import lived_in
 

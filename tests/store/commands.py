@@ -21,7 +21,7 @@ class Base:
     fingerprint: str = "f"
     now_ms: int = 1000
     name: ClassVar[str] = "test"
-    resource: ClassVar[str] = "stock"
+    strategy_group: ClassVar[str] = "stock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Charge(Base):
 
     user: str = "u"
     amount: int = 100
-    resource: ClassVar[str] = "points"
+    strategy_group: ClassVar[str] = "points"
 
     @property
     def keys(self):

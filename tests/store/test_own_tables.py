@@ -43,7 +43,7 @@ class BookSeat:
     fingerprint: str = "f"
     now_ms: int = 1
     name: ClassVar[str] = "book_seat"
-    resource: ClassVar[str] = "stock"
+    strategy_group: ClassVar[str] = "stock"
 
     @property
     def keys(self):

@@ -165,8 +165,8 @@ async def _send(settings: "Settings", opened: "Database", names: "Sequence[str]"
     wanted = {each.name for each in chosen}
     ids = [int(name.partition(":")[2]) for name in wanted if name.startswith(f"{EVENTS}:")]
     messages = [message for letter, message in found if message is not None and letter.name in wanted]
-    revived = await Outbox(opened).revive(ids) if ids else 0
-    return {EVENTS: revived, LOG: await put_back(kafka_options(settings), messages) if messages else 0}
+    requeued = await Outbox(opened).requeue(ids) if ids else 0
+    return {EVENTS: requeued, LOG: await put_back(kafka_options(settings), messages) if messages else 0}
 
 
 def _named(letters: "Sequence[DeadLetterRow]", names: "Sequence[str]", limit: int) -> list[DeadLetterRow]:

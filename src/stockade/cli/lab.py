@@ -1,6 +1,6 @@
-"""`stockade lab`: options in, a table and a JSON document out. `cli` mounts it; the work is in `stockade.lab`.
+"""`stockade lab`: options in, a table and a JSON document out. `stockade.lab` does the work.
 
-The lab's modules are imported when it is run, so that `stockade --version` does not pay for them.
+The lab's modules are imported when it runs, so that `stockade --version` starts quickly.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from rich.console import Console
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Sequence
 
-    from stockade.lab.execution.contender import Entrant
-    from stockade.lab.execution.plan import Plan
-    from stockade.lab.execution.runner import Observer
-    from stockade.lab.fault import Fault
-    from stockade.lab.reporting.summary import Run
-    from stockade.lab.targets.target_database import Ground
+    from stockade.lab.execution.fault import Fault
+    from stockade.lab.model.contender import Contender
+    from stockade.lab.reporting.summary import RunSummary
+    from stockade.lab.reporting.table import LiveTable
+    from stockade.lab.runs.plan import Plan
+    from stockade.lab.targets.target_database import TargetDatabase
 
 KEPT, NOT_KEPT, UNUSABLE, TERMINATED = 0, 1, 2, 143  # exit codes
 PIPE_WIDTH = 140  # columns of the table where there is no terminal to ask
 
-Preset = Annotated[str, typer.Option(help="Preset names separated by commas, NAME:ARM for one arm, or all.")]
+Preset = Annotated[str, typer.Option(help="Preset names separated by commas, NAME:VARIANT for one variant, or all.")]
 Strategies = Annotated[
     str,
     typer.Option(
@@ -35,7 +35,7 @@ Strategies = Annotated[
 ]
 Database = Annotated[str, typer.Option(help="sqlite, postgres or mariadb (a private server is started), or a URL.")]
 Redis = Annotated[str, typer.Option(help="Redis URLs separated by commas; empty: private servers, when needed.")]
-Kafka = Annotated[str, typer.Option(help="Kafka brokers, host:port,…; empty: a private one, when it is named.")]
+Kafka = Annotated[str, typer.Option(help="Kafka brokers, host:port,…; empty: a private one, for the strategy kafka.")]
 Partitions = Annotated[int, typer.Option(min=1, max=64, help="Partitions of the topic, under kafka.")]
 Workers = Annotated[int, typer.Option(min=1, max=16, help="Processes that decide what is in the topic, under kafka.")]
 Processes = Annotated[int, typer.Option(min=1, max=64, help="Real processes that take orders.")]
@@ -49,7 +49,7 @@ Json = Annotated[str, typer.Option("--json", help="Write the JSON document to th
 
 def lab(
     *,
-    preset: Preset = "seed-004",
+    preset: Preset = "reference",
     strategies: Strategies = "",
     database: Database = "sqlite",
     redis: Redis = "",
@@ -64,23 +64,23 @@ def lab(
     fault: Faults = "",
     json_to: Json = "",
 ) -> None:
-    """Try every concurrency control on the same orders; see which keep their promise.
+    """Run every strategy on the same orders; see which keep their promise.
 
-    Without options: the reference test of seed 004 (20 in stock, 30 buyers at
-    once) on SQLite. docs/lab.md describes presets, figures and the document.
+    Without options: the reference test (20 in stock, 30 buyers at once) on
+    SQLite. docs/lab.md describes presets, columns and the document.
 
     Exit code 0: every strategy behaved as it promises, `unprotected` included,
     which must oversell. 1: one did not. 2: the lab could not run.
     """
-    from stockade.lab.execution.plan import Plan
     from stockade.lab.presets import find
+    from stockade.lab.runs.plan import Plan
 
     console = _console(to_stderr=json_to == "-")
     with _one_line_errors():
         faults, processes = _faults(fault, redis, processes)
         plan = Plan(
-            arms=find(preset),
-            entrants=_entrants(strategies),
+            variants=find(preset),
+            contenders=_contenders(strategies),
             database=database,
             redis=redis,
             kafka=kafka,
@@ -93,13 +93,13 @@ def lab(
             pool_size=pool,
             faults=faults,
         )
-        kept = _on_a_loop(_run(plan, console, json_to))
+        kept = _run_loop(_run(plan, console, json_to))
     raise typer.Exit(KEPT if kept else NOT_KEPT)
 
 
 @contextmanager
 def _one_line_errors() -> "Iterator[None]":
-    """What a user can do something about ends the command with one line; so does SIGTERM, with none."""
+    """End the command with one line for errors that a user can do something about, and with none on SIGTERM."""
     from stockade.core import StockadeError
     from stockade.lab.errors import LabError
 
@@ -112,8 +112,8 @@ def _one_line_errors() -> "Iterator[None]":
         raise typer.Exit(TERMINATED) from None
 
 
-def _on_a_loop(work: "Coroutine[Any, Any, bool]") -> bool:
-    """Run it on the kind of event loop that `serve` runs on."""
+def _run_loop(work: "Coroutine[Any, Any, bool]") -> bool:
+    """Run it on the kind of event loop that `serve` uses."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -125,16 +125,17 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     from stockade.lab.reporting.document import document
     from stockade.lab.reporting.environment import describe
     from stockade.lab.reporting.table import LiveTable
-    from stockade.lab.targets.target_database import open_ground
+    from stockade.lab.targets.target_database import open_target_database
 
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # end servers, remove folders
-    with LiveTable(console, plan.processes, plan.widest_name) as table:
+    # a cancelled task ends its servers and removes its folders
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with LiveTable(console, plan.processes, plan.longest_name) as table:
         table.waiting_for(f"opening {plan.database.partition(':')[0]}")
-        async with open_ground(plan.database, plan.connections) as ground:
-            environment = await describe(ground)
-            runs = await _play(plan, ground, table)
+        async with open_target_database(plan.database, plan.connections) as target:
+            environment = await describe(target)
+            runs = await _execute(plan, target, table)
     if not runs:
         raise LabError("nothing could run: every strategy is left out")
     shown = ", ".join(f"{name} {value}" for name, value in environment.items())
@@ -145,35 +146,36 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     return all(run.judgement.kept for run in runs)
 
 
-async def _play(plan: "Plan", ground: "Ground", observer: "Observer") -> "list[Run]":
-    from stockade.lab.execution.runner import Runner
-    from stockade.lab.targets.kafka_servers import open_brokers
+async def _execute(plan: "Plan", target: "TargetDatabase", table: "LiveTable") -> "list[RunSummary]":
+    from stockade.lab.runs.runner import Runner
+    from stockade.lab.targets.kafka_servers import open_kafka
     from stockade.lab.targets.redis_servers import open_redis, private_redis_missing
 
     if not plan.faults:
         async with (
-            open_redis(plan.redis, plan.redis_wanted(ground.name)) as servers,
-            open_brokers(plan.kafka, plan.kafka_wanted) as brokers,
+            open_redis(plan.redis, plan.redis_wanted(target.name)) as redis,
+            open_kafka(plan.kafka, plan.kafka_wanted) as kafka,
         ):
-            return await Runner(plan, ground, servers, observer, brokers).play()
+            return await Runner(plan, target, redis, table, kafka).run()
     from stockade.devservers import Servers
-    from stockade.lab.execution.fault_runner import FaultRunner
+    from stockade.lab.runs.fault_runner import FaultRunner
 
     with Servers() as private:
-        return await FaultRunner(plan, ground, private, private_redis_missing(), observer).play()
+        return await FaultRunner(plan, target, private, private_redis_missing(), table).run()
 
 
 def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], int]":
     """The faults, and how many processes the run has.
 
     Raises:
-        LabError, ValueError: what cannot be.
+        LabError: options that contradict each other.
+        ValueError: an unknown fault.
     """
     if not text:
         return (), processes
     from stockade.lab.errors import LabError
-    from stockade.lab.execution.fault_runner import PROCESSES
     from stockade.lab.faults import find
+    from stockade.lab.runs.fault_runner import PROCESSES
 
     if processes not in (1, PROCESSES):
         raise LabError(f"--processes {processes}: a run under a fault has {PROCESSES}, one of which is hurt")
@@ -182,10 +184,10 @@ def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], in
     return find(text), PROCESSES
 
 
-def _entrants(text: str) -> "list[Entrant] | None":
-    from stockade.lab.execution.contender import Entrant
+def _contenders(text: str) -> "list[Contender] | None":
+    from stockade.lab.model.contender import Contender
 
-    return [Entrant.parse(name.strip()) for name in text.split(",") if name.strip()] or None
+    return [Contender.parse(name.strip()) for name in text.split(",") if name.strip()] or None
 
 
 def _console(*, to_stderr: bool) -> Console:

@@ -97,9 +97,9 @@ async def _rows(settings: "Settings", opened: "Database", admin: "Admin") -> lis
     import asyncio
 
     from stockade.kafka.backlog import undecided
-    from stockade.store.consumer_offsets import Positions
+    from stockade.store.consumer_offsets import ConsumerOffsets
 
-    positions = await Positions(opened, settings.kafka_topic).read()
+    positions = await ConsumerOffsets(opened, settings.kafka_topic).read()
     ranges = await asyncio.to_thread(admin.offset_ranges, settings.kafka_topic)
     behind = undecided(ranges, positions)
     rows = []
@@ -118,7 +118,7 @@ async def _rewind(settings: "Settings", opened: "Database", part: int, to: str) 
     import asyncio
 
     from stockade.shop.config.settings import BadSetting
-    from stockade.store.consumer_offsets import Positions
+    from stockade.store.consumer_offsets import ConsumerOffsets
 
     admin = _admin(settings)
     if await asyncio.to_thread(admin.has_members, settings.kafka_group):
@@ -139,7 +139,7 @@ async def _rewind(settings: "Settings", opened: "Database", part: int, to: str) 
     new = named[to] if to in named else int(to)
     if not row.first <= new <= row.end:
         raise BadSetting(f"{new} is outside partition {part}: it holds {row.first} to {row.end} (`{END}`)")
-    await Positions(opened, settings.kafka_topic).rewind(part, new)
+    await ConsumerOffsets(opened, settings.kafka_topic).rewind(part, new)
     return row.position, new
 
 

@@ -1,4 +1,4 @@
-"""The words every room shares: keys, commands, decisions, guards, outcomes, promises, errors.
+"""What every room shares: keys, commands, decisions, guards, outcomes, guarantees, errors.
 
 Standard library only. Neighbours: `locks` and `store` build on this; nothing here imports another room.
 """

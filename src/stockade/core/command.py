@@ -1,4 +1,4 @@
-"""A business operation as a value: which rows it touches, and a pure function that decides."""
+"""A business operation as a value: the rows that it needs, and a pure function that decides."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias
@@ -10,12 +10,12 @@ Rows: TypeAlias = Mapping[Key, Row]
 
 
 class Command(Protocol):
-    """What every command offers; implementations are frozen dataclasses.
+    """The interface of every command; implementations are frozen dataclasses.
 
     Attributes:
         name: the operation, e.g. `place_order`; part of the outbox and the metrics.
-        resource: whose strategy runs it: `stock` or `points`.
-        request_id: 32 hex digits; the same id is carried out once. Public ids derive from it.
+        strategy_group: commands of one group run under one strategy; the shop has `stock` and `points`.
+        request_id: 32 hex digits; a command with the same id is carried out once. Public ids derive from it.
         fingerprint: hash of the canonical content; the same id with another fingerprint is refused.
         now_ms: the caller's wall clock in milliseconds since 1970, so that `decide` needs no clock.
         keys: the rows to load, in any order and possibly repeated (the store sorts and deduplicates).
@@ -24,7 +24,7 @@ class Command(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def resource(self) -> str: ...
+    def strategy_group(self) -> str: ...
     @property
     def request_id(self) -> str: ...
     @property
@@ -40,13 +40,13 @@ class Command(Protocol):
 
 
 class WithExtraKeys:
-    """A command with more keys than it named itself: those it asked for when it was decided."""
+    """A command with more keys than it named itself: those that its decision needed."""
 
     def __init__(self, command: Command, keys: Iterable[tuple[str, str]]) -> None:
         self.command = command
         self.keys: tuple[Key, ...] = (*command.keys, *(Key(*key) for key in keys))
         self.name = command.name
-        self.resource = command.resource
+        self.strategy_group = command.strategy_group
         self.request_id = command.request_id
         self.fingerprint = command.fingerprint
         self.now_ms = command.now_ms

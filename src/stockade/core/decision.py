@@ -1,4 +1,4 @@
-"""What a command decided: its outcome and everything to be written for it. Values only."""
+"""What a command decided: its outcome, and everything that is written for it. Values only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ JsonValue: TypeAlias = "str | int | float | bool | None | Sequence[JsonValue] | 
 
 
 class Accepted(NamedTuple):
-    """The command did what it meant. `data` is what the caller is told (JSON values only).
+    """The command was carried out. `data` is the answer to the caller (JSON values only).
 
-    `versions` names the versions this command produced; `replayed` is True when this is a recorded outcome
-    given again to the same request id.
+    `versions` has the versions that the command produced. `replayed` is True for a recorded outcome that is returned to
+    a repeated request.
     """
 
     data: Mapping[str, JsonValue]

@@ -1,7 +1,7 @@
 """Everything that is not a decision. A refusal by the rules is a value (`Rejected`), never one of these.
 
-`outcome` says what is known about the effect ("none": nothing happened; "unknown": ask again with the same
-request id), `retryable` whether the same request may be sent again.
+`outcome` is what is known about the effect ("none": nothing happened; "unknown": send the same request id again),
+`retryable` whether the same request may be sent again.
 """
 
 from typing import ClassVar
@@ -18,7 +18,7 @@ class StockadeError(Exception):
 class Busy(StockadeError):
     """The command waited until its deadline, or a bounded queue is full. Nothing happened.
 
-    `code` tells which wait it was: LOCK_TIMEOUT, POOL_EXHAUSTED, TOO_MANY_REQUESTS (a full queue),
+    `code` names the wait: LOCK_TIMEOUT, POOL_EXHAUSTED, TOO_MANY_REQUESTS (a full queue),
     DEPENDENCY_DOWN (a server could not be reached), NOT_READY (another control may be in use on this database).
     """
 
@@ -62,7 +62,7 @@ class FenceRefused(LockLost):
 
 
 class Unknown(StockadeError):
-    """The reply to the commit was lost. Send the same request id again: it is always safe, and it tells."""
+    """The reply to the commit was lost. Send the same request id again: that is safe, and returns the outcome."""
 
     code = "OUTCOME_UNKNOWN"
     outcome = "unknown"
@@ -72,7 +72,7 @@ class Unknown(StockadeError):
 class Pending(StockadeError):
     """The command is queued durably and will be decided; the wait for its outcome ended first.
 
-    Not a failure: HTTP answers 202 with the place to look. The same request id sent again waits again, and tells.
+    Not a failure: HTTP answers 202 with the place to look. The same request id, sent again, waits again.
 
     Attributes:
         request_id: of the command, which is also the id of what it makes.
@@ -116,7 +116,7 @@ class MoreKeys(StockadeError):
 
 
 class LockInTransaction(StockadeError):
-    """A lock was asked for inside an open transaction of the store.
+    """A lock was requested inside an open transaction of the store.
 
     The order is lock, transaction, commit, release: a lock taken inside protects a snapshot that is already old,
     and is released before the commit that it should cover.
@@ -126,6 +126,6 @@ class LockInTransaction(StockadeError):
 
 
 class NotSupported(StockadeError):
-    """This database or provider cannot do what was asked; the message says which can."""
+    """This database or provider cannot do this; the message names those that can."""
 
     code = "NOT_SUPPORTED"

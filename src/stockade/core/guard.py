@@ -14,7 +14,7 @@ class GuardKind(Enum):
     NONE = "none"  # not at all: the control that must fail
     ROW = "row"  # SELECT … FOR UPDATE, all keys in one order
     VERSION = "version"  # UPDATE … WHERE version = the one read
-    TIMESTAMP = "timestamp"  # the same with the time of the last change (seed 000)
+    TIMESTAMP = "timestamp"  # the same with the time of the last change (the Java project's report)
     DELTA = "delta"  # UPDATE … SET n = n - d WHERE n >= d
     FENCE = "fence"  # fencing token installed before the read
     ADVISORY = "advisory"  # database advisory locks, then VERSION
@@ -28,10 +28,10 @@ class Guard:
     Attributes:
         kind: the protection.
         fences: FENCE only: per key the (token, owner) to install before reading.
-        bare_clock: TIMESTAMP only: stamp with the wall clock in ms as the seeds do, so that two writes of the same
-            millisecond go unnoticed. Off: the stamp always moves forward.
-        fail_on_extra_keys: answer MoreKeys to a command that asks for more rows, instead of loading them. For
-            strategies whose lock is the only protection: they have to lock those rows first.
+        bare_clock: TIMESTAMP only, for experiments: the stamp is the wall clock in ms, so two writes of one millisecond
+            go unnoticed. Off: the stamp always moves forward.
+        fail_on_extra_keys: answer MoreKeys to a command that needs more rows, instead of loading them. For strategies
+            whose lock is the only protection: they have to lock those rows first.
         keep_request_order: ROW only, for deadlock experiments: lock row by row in the order the command names its keys.
     """
 
@@ -48,11 +48,6 @@ class Guard:
     DELTA: ClassVar["Guard"]
     ADVISORY: ClassVar["Guard"]
     SERIALIZABLE: ClassVar["Guard"]
-
-    @property
-    def locks_rows(self) -> bool:
-        """Whether the rows are held from the load on, so that a save may write them in bulk and any order."""
-        return self.kind is GuardKind.ROW
 
     @property
     def composes(self) -> bool:

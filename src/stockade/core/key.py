@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 class Key(NamedTuple):
     """The name of one protected row, e.g. `Key("stock", "42")`, written `stock:42`.
 
-    Keys compare by (kind, id), code point by code point. That order is the one order in which everything that
-    two transactions could meet on is taken: the circular-wait condition of deadlock cannot arise
-    (Coffman et al. 1971; seed 000 chose the same remedy).
+    Keys compare by (kind, id), code point by code point. Transactions lock everything that another one may lock too in
+    this order, so a circular wait cannot arise (Coffman, Elphick and Shoshani, "System Deadlocks", 1971).
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""How far a reader of an ordered log has come, kept beside the rows that its messages changed."""
+"""The offsets that a reader of an ordered log has consumed, stored beside the rows that its messages changed."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,9 @@ from typing import NamedTuple
 class OffsetCommit(NamedTuple):
     """A move of one reader in one partition of a log, carried out by compare-and-set.
 
-    The position is the truth about what was consumed: it moves in the transaction that the messages caused, so a crash
-    between the two cannot be. The epoch counts the readers that took the partition; a move under an older epoch is
-    refused, which is what stops a paused reader that wakes up after its partition was given away.
+    The offset moves in the transaction that the messages caused, so no crash can come between the two. The epoch counts
+    the readers that took the partition. A move under an older epoch is refused: a paused reader that wakes up after its
+    partition went to another reader writes nothing.
 
     Attributes:
         topic: of the log.

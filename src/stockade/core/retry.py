@@ -9,7 +9,7 @@ class Backoff:
     """Exponential back-off with full jitter (Brooker, "Exponential Backoff and Jitter", AWS 2015).
 
     Attributes:
-        retries: how often a failed attempt is repeated; 0 is the seeds' form without retry.
+        retries: how often a failed attempt is repeated; 0 is no retry.
         first_ms: upper bound of the first pause in milliseconds.
         cap_ms: upper bound of every pause in milliseconds.
     """

@@ -8,15 +8,15 @@ class Stats:
     """Monotone counters of one store in one process. Written by one thread at a time, read by anyone.
 
     Attributes:
-        commands: commands handed to `transact`.
+        commands: commands given to `transact`.
         transactions: transactions begun (attempts).
         commits: transactions committed.
         conflicts: transactions rolled back because a guarded row had changed.
         deadlocks: transactions that the database chose as deadlock victims.
-        lock_timeouts: transactions that ended because a lock or a connection did not come in time.
-        replays: outcomes given again to a known request id.
+        lock_timeouts: transactions that waited for a lock or a connection until their deadline.
+        replays: recorded outcomes that were returned again.
         unknown: commits whose reply was lost.
-        foreseen: batches that were decided before they held their hot rows, on a forecast that came true.
+        foreseen: batches that PostgreSQL carried out as a single statement, on expected rows that proved right.
     """
 
     commands: int = 0

@@ -1,4 +1,4 @@
-"""What strategies know of the store: one function."""
+"""The interface of the store for strategies: one function."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,7 +18,7 @@ class Store(Protocol):
 
     @property
     def supports_pipelining(self) -> bool:
-        """Whether two batches at once are faster than one: the next is decided while the database writes the first."""
+        """Whether two batches at a time are faster than one: the next is handed over when the one before is decided."""
         ...
 
     def supports(self, kind: GuardKind) -> bool:
@@ -36,21 +36,21 @@ class Store(Protocol):
     ) -> list[Accepted | Rejected | Exception]:
         """Decide and write all commands, in one transaction where that is possible; the answers come in command order.
 
-        A command that asks for more rows, or that spoils the batch of the others, gets a transaction of its own.
+        A command that needs more rows, or that makes the batch fail, runs in a transaction of its own.
 
         Args:
             commands: the batch; later commands see what earlier ones decided. The same request id may occur twice.
             guard: what protects the rows.
             deadline: on the monotonic clock (`time.monotonic()`), in seconds; every wait inside ends there.
-            positions: where the commands were read from. They move in the same transaction when every command has an
-                outcome; when one has an exception instead, they stay, and the caller moves them once it has dealt
-                with that. A stale one undoes the batch: `StaleOffset` for every command.
-            decided: called once at most, when the batch is decided; its hot row may not be held yet. It is not called
-                when the batch never gets so far. Who hands over batches in order can hand over the next one now.
+            offsets: where the commands were read from. They move in the same transaction if every command has an
+                outcome. If one has an exception instead, they stay, and the caller moves them after it has handled the
+                exception. A stale one rolls the batch back: `StaleOffset` for every command.
+            on_decided: called once at most, when the batch is decided, before it is committed; the caller can hand over
+                the next batch then. Not called if the batch fails before, or if a record replaces another one.
 
         Returns:
             Per command its outcome, or the exception that concerns it: `Conflict`, `Busy`, `Unknown`,
-            `IdempotencyKeyReused`, `StaleOffset`, what `decide` raised, or the database's own error for
-            data that it refuses. Only cancellation is raised.
+            `IdempotencyKeyReused`, `StaleOffset`, what `decide` raised, or the error of the database for data that it
+            refuses. Only cancellation is raised.
         """
         ...

@@ -1,4 +1,4 @@
-"""A strategy chooses where to wait; its Guarantees says what it claims to survive, and the lab holds it to that."""
+"""The interface of strategies: where to wait, and the guarantees that the contract suite and the lab check."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable

@@ -11,10 +11,10 @@ def refuse_in_transaction(what: str) -> None:
     """Raise LockInTransaction when the caller has an open transaction of the store.
 
     Args:
-        what: the lock that was asked for, for the message.
+        what: the lock, for the message.
     """
     if in_transaction.get():
         raise LockInTransaction(
-            f"{what} was asked for inside an open transaction. Take the lock first, then run the transaction, "
+            f"{what} was requested inside an open transaction. Take the lock first, then run the transaction, "
             "and release after the commit; otherwise the lock protects an old snapshot and ends before the commit."
         )

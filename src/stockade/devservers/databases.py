@@ -1,6 +1,6 @@
-"""A fresh, empty database inside a running server: one per test, or one per run of the lab.
+"""Creates and removes an empty database on a running server, private or not: one for each test.
 
-Needs the extra of the server (postgres, mysql). Neighbour: whoever holds a server's URL, private or not.
+It needs the extra of the server (postgres, mysql).
 """
 
 import secrets
@@ -24,7 +24,7 @@ async def fresh_database(server_url: str) -> str:
 
 
 async def drop_database(server_url: str, database_url: str) -> None:
-    """Remove a database that `fresh_database` made; on PostgreSQL its last connections are closed by force.
+    """Remove a database that `fresh_database` made; PostgreSQL closes its connections by force.
 
     Args:
         server_url: the URL that `fresh_database` was called with.

@@ -1,4 +1,4 @@
-"""Servers that are there already and are to be used instead of private ones: one environment variable per kind."""
+"""Running servers to be used instead of private ones: one environment variable for each kind."""
 
 import os
 
@@ -12,9 +12,9 @@ VARIABLES = {
 
 
 def existing_url(kind: str) -> str | None:
-    """The URL (for Kafka the bootstrap list) of a server that somebody else runs, None when there is none.
+    """The URL (for Kafka the bootstrap servers) that the environment names, None if it names none.
 
     Args:
-        kind: `postgres`, `mariadb`, `mysql`, `redis` or `kafka`; a `pgbouncer` is always a private one.
+        kind: `postgres`, `mariadb`, `mysql`, `redis` or `kafka`; a `pgbouncer` is always private.
     """
     return os.environ.get(VARIABLES.get(kind, "")) or None

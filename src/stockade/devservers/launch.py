@@ -1,8 +1,7 @@
 """Starts programs so that they end with this process, however it ends, `kill -9` included.
 
-The kernel sends the death signal when the *thread* that forked ends, not the process. So all servers are forked by one
-daemon thread that lives as long as the process, and may be asked for from any thread. Neighbours: `child.py` is what
-runs before the program, `process.py` is who asks.
+The kernel sends the death signal when the *thread* that forked ends, not the process. So one daemon thread, which lives
+as long as the process, forks all servers. Neighbours: `child.py` runs before the program, `process.py` calls `launch`.
 """
 
 import json
@@ -28,8 +27,8 @@ class Program:
 
     Attributes:
         path: the file.
-        name: what it is called as, where the file serves under several names; empty for the path.
-        libraries: folder with its shared libraries, where it was unpacked and not installed.
+        name: its argv[0], for a file that serves under several names; empty for the path.
+        libraries: folder with its shared libraries, if it is unpacked and not installed.
     """
 
     path: Path
@@ -38,7 +37,7 @@ class Program:
 
     @property
     def environment(self) -> dict[str, str]:
-        """A clean one: a server must not see the caller's PGDATA, LANG or proxies."""
+        """A clean environment: a server must not inherit the caller's PGDATA, LANG or proxies."""
         env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "HOME": "/nonexistent"}
         return {**env, "LD_LIBRARY_PATH": str(self.libraries)} if self.libraries else env
 
@@ -53,7 +52,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One start: the program with its arguments, where its output goes, and the signal when this process ends."""
+    """One start: the program with its arguments, its log file, and the signal that it gets when this process ends."""
 
     program: Program
     arguments: Sequence[str]
@@ -64,10 +63,10 @@ class Launch:
 
 
 def raise_open_files(wanted: int = OPEN_FILES) -> int:
-    """Raise this process's own limit of open files as far as it goes, for a lab with a thousand connections.
+    """Raise this process's own limit of open files as far as possible, for a lab with a thousand connections.
 
     Returns:
-        The limit that holds now.
+        The new limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:
@@ -90,20 +89,20 @@ def launch(what: Launch) -> subprocess.Popen[bytes]:
 class _Launcher:
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._asked: queue.SimpleQueue[tuple[Launch, Future[subprocess.Popen[bytes]]]] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[tuple[Launch, Future[subprocess.Popen[bytes]]]] = queue.SimpleQueue()
         threading.Thread(target=self._serve, name="stockade-launcher", daemon=True).start()
 
     def run(self, what: Launch) -> subprocess.Popen[bytes]:
         answer: Future[subprocess.Popen[bytes]] = Future()
-        self._asked.put((what, answer))
+        self._requests.put((what, answer))
         return answer.result(_LAUNCH_LIMIT_S)
 
     def _serve(self) -> None:
         while True:
-            what, answer = self._asked.get()
+            what, answer = self._requests.get()
             try:
                 answer.set_result(_start(what))
-            except Exception as error:  # noqa: BLE001 - handed to the thread that asked
+            except Exception as error:  # noqa: BLE001 - raised in the calling thread
                 answer.set_exception(error)
 
 
@@ -120,7 +119,7 @@ def _start(what: Launch) -> subprocess.Popen[bytes]:
             stderr=log,
             cwd=what.folder,
             env=what.program.environment,
-            start_new_session=True,  # Ctrl-C in the terminal is for us, not for the servers
+            start_new_session=True,  # Ctrl-C in the terminal must not reach the servers
         )
 
 

@@ -1,12 +1,12 @@
-"""A private MariaDB. Neighbours: `process.py` runs it, `home.py` gives it a folder and a user."""
+"""A private MariaDB. Neighbours: `process.py` runs it, `workdir.py` provides its folder and its user."""
 
 from pathlib import Path
 
 from stockade.devservers.errors import ServerFailed, ServerUnavailable
 from stockade.devservers.launch import Program
-from stockade.devservers.process import HOST, Recipe
+from stockade.devservers.process import HOST, ServerSpec
 from stockade.devservers.programs import find_program, unpacked
-from stockade.devservers.workdir import Home
+from stockade.devservers.workdir import WorkDir
 
 KIND = "mariadb"
 _SYSTEM_TABLES = ("system_tables.sql", "performance_tables.sql", "system_tables_data.sql")  # mysql_…, later mariadb_…
@@ -16,7 +16,7 @@ def find() -> Program:
     """MariaDB's server program.
 
     Raises:
-        ServerUnavailable: there is none; the message says what to install.
+        ServerUnavailable: it is not installed; the message says what to install.
     """
     program = find_program("STOCKADE_MARIADB_BIN", ("mariadbd",), unpacked("usr/sbin/mariadbd"))
     if program is None:
@@ -24,21 +24,21 @@ def find() -> Program:
     return program
 
 
-def create(home: Home, program: Program, folder: Path) -> Program:
-    """Make the data directory as mariadb-install-db does, without its shell script, and one user without password.
+def create(workdir: WorkDir, program: Program, folder: Path) -> Program:
+    """Create the data directory as mariadb-install-db does, without its shell script, and one user without password.
 
     Returns:
         The program to run on it.
 
     Raises:
-        ServerFailed: the package's SQL files are not where they belong.
+        ServerFailed: the package's SQL files are missing.
     """
-    program = home.adopt(program)
+    program = workdir.accessible(program)
     share = _share(program)
     scripts = [next(share.glob(f"m*_{name}")) for name in _SYSTEM_TABLES]
-    data = home.make(folder / "data")
-    home.make(data / "mysql")
-    home.make(_temporary(folder))
+    data = workdir.make_folder(folder / "data")
+    workdir.make_folder(data / "mysql")
+    workdir.make_folder(_temporary(folder))
     statements = [
         "set @auth_root_socket=NULL, @skip_auth_anonymous=1;",
         "use mysql;",
@@ -58,12 +58,12 @@ def create(home: Home, program: Program, folder: Path) -> Program:
         "--skip-log-bin",
         "--innodb-fast-shutdown=1",
     ]
-    home.run(program, options, stdin="\n".join(statements).encode())
+    workdir.run(program, options, stdin="\n".join(statements).encode())
     return program
 
 
-def recipe(program: Program, folder: Path, port: int, durable: bool, settings: dict[str, object]) -> Recipe:
-    """How to run it. Not durable means: a killed server loses nothing (2: written at commit), a dead machine may."""
+def spec(program: Program, folder: Path, port: int, durable: bool, settings: dict[str, object]) -> ServerSpec:
+    """How to run it. Without `durable` (2: written at commit, not flushed) a killed server still loses nothing."""
     base: dict[str, object] = {
         "bind_address": HOST,
         "skip_name_resolve": 1,
@@ -73,7 +73,7 @@ def recipe(program: Program, folder: Path, port: int, durable: bool, settings: d
         "innodb_flush_log_at_trx_commit": 1 if durable else 2,
     }
     fast = {} if durable else {"innodb_doublewrite": 0, "innodb_flush_method": "nosync"}
-    return Recipe(
+    return ServerSpec(
         kind=KIND,
         program=program,
         arguments=(
@@ -93,12 +93,12 @@ def recipe(program: Program, folder: Path, port: int, durable: bool, settings: d
 
 
 def _temporary(folder: Path) -> Path:
-    """Its own: a starting MariaDB removes every temporary table it finds, those of its neighbours in /tmp included."""
+    """Each server has its own, because a starting MariaDB removes all temporary tables that it finds."""
     return folder / "tmp"
 
 
 def _share(program: Program) -> Path:
-    """Messages and SQL files: `share/mysql` up to MariaDB 10, `share/mariadb` later."""
+    """The folder of messages and SQL files: `share/mysql` up to MariaDB 10, `share/mariadb` later."""
     for name in ("mariadb", "mysql"):
         folder = program.path.parents[1] / "share" / name
         if list(folder.glob(f"m*_{_SYSTEM_TABLES[0]}")):

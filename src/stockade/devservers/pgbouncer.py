@@ -1,13 +1,13 @@
-"""A private PgBouncer before a private PostgreSQL. Neighbours: `process.py` runs it, `home.py` gives it a folder."""
+"""A private PgBouncer for a private PostgreSQL. Neighbours: `process.py` runs it, `workdir.py` makes its folder."""
 
 import os
 from pathlib import Path
 
 from stockade.devservers.errors import ServerUnavailable
 from stockade.devservers.launch import Program
-from stockade.devservers.process import HOST, Recipe, Server
+from stockade.devservers.process import HOST, Server, ServerSpec
 from stockade.devservers.programs import find_program, unpacked
-from stockade.devservers.workdir import Home
+from stockade.devservers.workdir import WorkDir
 
 KIND = "pgbouncer"
 
@@ -16,7 +16,7 @@ def find() -> Program:
     """PgBouncer's program.
 
     Raises:
-        ServerUnavailable: there is none; the message says what to install.
+        ServerUnavailable: it is not installed; the message says what to install.
     """
     program = find_program("STOCKADE_PGBOUNCER_BIN", (KIND,), unpacked(f"usr/sbin/{KIND}"))
     if program is None:
@@ -24,16 +24,16 @@ def find() -> Program:
     return program
 
 
-def recipe(
-    home: Home, program: Program, folder: Path, port: int, *, target: Server, settings: dict[str, object]
-) -> Recipe:
+def spec(
+    workdir: WorkDir, program: Program, folder: Path, port: int, *, target: Server, settings: dict[str, object]
+) -> ServerSpec:
     """How to run it: every database of the server, for its user, without a password.
 
     Args:
-        home: of the group.
+        workdir: of the group.
         program: PgBouncer's.
-        folder: of this one.
-        port: where it is to listen.
+        folder: of this server.
+        port: to listen on.
         target: the PostgreSQL behind it.
         settings: of `pgbouncer.ini`, e.g. `pool_mode="session"`.
     """
@@ -49,9 +49,9 @@ def recipe(
     ini.write_text(
         "\n".join(["[databases]", f"* = host={HOST} port={target.port} user=stockade", "[pgbouncer]", *lines, ""])
     )
-    if home.user:
-        os.chown(ini, home.user.uid, home.user.gid)
-    return Recipe(
+    if workdir.user:
+        os.chown(ini, workdir.user.uid, workdir.user.gid)
+    return ServerSpec(
         kind=KIND,
         program=program,
         arguments=(str(ini),),

@@ -1,8 +1,8 @@
-"""One running server: started, watched, hurt on purpose, ended. Knows nothing of databases.
+"""One running server: starts, pauses, kills and ends it, whatever kind it is.
 
-Neighbours: `postgres.py`, `mariadb.py`, `redis.py` and `kafka.py` say in a `Recipe` how theirs is run, `launch.py`
-forks it.
-A server is ready when it says so in its log: no client library, and no answer of a stranger on the same port.
+A server is ready when its log says so. That needs no client library, and cannot be confused with another process on the
+same port. Neighbours: `postgres.py`, `mariadb.py`, `redis.py`, `pgbouncer.py` and `kafka/cluster.py` make the
+`ServerSpec`, `launch.py` starts its program.
 """
 
 import os
@@ -26,10 +26,10 @@ _PORT_TRIES = 200
 
 
 def free_port() -> int:
-    """A free port of 127.0.0.1 below the range that outgoing connections take theirs from.
+    """A free port of 127.0.0.1, below the range of the ports of outgoing connections.
 
-    A port of that range could go to a client's own connection while a killed server is down: the client then meets
-    itself (TCP simultaneous open), and the restarted server finds its port taken.
+    While a killed server is down, its client's own connection could get a port of that range: then the client connects
+    to itself (TCP simultaneous open), and the restarted server finds its port in use.
     """
     try:
         low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
@@ -48,18 +48,18 @@ def free_port() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How one server is run.
+class ServerSpec:
+    """How to run one server.
 
     Attributes:
         kind: `postgres`, `mariadb`, `redis`, `kafka` or `pgbouncer`.
-        program: what to execute.
-        arguments: its command line, port included, so that a restart is the same server again.
-        port: where it listens on 127.0.0.1.
-        url: how clients name it.
-        ready: regular expression of the log line that says it takes connections.
-        stop_signal: asks for an orderly end that keeps the data.
-        end_signal: ends it at once, for when the data is thrown away or this process dies.
+        program: to execute.
+        arguments: of the program, port included, so that a restart uses the same port and data.
+        port: on 127.0.0.1.
+        url: for clients.
+        ready: regular expression of the log line that says that it accepts connections.
+        stop_signal: ends it in order and keeps the data.
+        end_signal: ends it at once, when its data is not needed any more or this process ends.
         start_limit_s: longest start, recovery after a crash included.
         after_crash: frees what a killed server leaves outside its folder.
     """
@@ -77,20 +77,20 @@ class Recipe:
 
 
 class Server:
-    """A private server. It ends with this process at the latest.
+    """A private server. It never outlives this process.
 
     Attributes:
         kind: `postgres`, `mariadb`, `redis`, `kafka` or `pgbouncer`.
-        url: how clients name it (no driver inside).
+        url: for clients; it names no driver.
         port: on 127.0.0.1; a restart keeps it.
-        folder: data and log; removed with the group of servers it belongs to.
+        folder: data and log; removed with its group of servers.
         start_s: seconds that the last start took.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, user: User | None) -> None:
-        self.kind, self.url, self.port, self.folder = recipe.kind, recipe.url, recipe.port, folder
+    def __init__(self, spec: ServerSpec, folder: Path, user: User | None) -> None:
+        self.kind, self.url, self.port, self.folder = spec.kind, spec.url, spec.port, folder
         self.start_s = 0.0
-        self._recipe, self._user = recipe, user
+        self._spec, self._user = spec, user
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._crashed = False
@@ -119,7 +119,7 @@ class Server:
         return self._log.read_text(errors="replace")[-tail:] if self._log.exists() else ""
 
     def start(self) -> None:
-        """Start it on its port and data, and wait until it takes connections.
+        """Start it on its port and data, and wait until it accepts connections.
 
         Raises:
             PortTaken: another process listens on the port.
@@ -127,77 +127,77 @@ class Server:
         """
         if self.running:
             raise ServerFailed(f"{self.kind} runs already, pid {self.pid}")
-        recipe, begun = self._recipe, time.monotonic()
+        spec, began = self._spec, time.monotonic()
         skip = self._log.stat().st_size if self._log.exists() else 0
         self._process = launch(
-            Launch(recipe.program, recipe.arguments, self.folder, self._log, recipe.end_signal, self._user)
+            Launch(spec.program, spec.arguments, self.folder, self._log, spec.end_signal, self._user)
         )
         self._crashed = False
-        while time.monotonic() - begun < recipe.start_limit_s:
-            said = self._log.read_bytes()[skip:].decode(errors="replace")
-            if re.search(recipe.ready, said):
-                self.start_s = time.monotonic() - begun
+        while time.monotonic() - began < spec.start_limit_s:
+            output = self._log.read_bytes()[skip:].decode(errors="replace")
+            if re.search(spec.ready, output):
+                self.start_s = time.monotonic() - began
                 return
             if self._process.poll() is not None:
                 break
             time.sleep(_POLL_S)
         self.end()
-        error = PortTaken if re.search(r"in use|Could not create server TCP", said) else ServerFailed
-        raise error(f"{self.kind} did not start on port {self.port}:\n{said[-4_000:]}")
+        error = PortTaken if re.search(r"in use|Could not create server TCP", output) else ServerFailed
+        raise error(f"{self.kind} did not start on port {self.port}:\n{output[-4_000:]}")
 
     def stop(self, patience_s: float = 15.0) -> None:
-        """Ask for an orderly end and wait for it; kill after `patience_s` seconds. The data stays."""
-        self._finish(self._recipe.stop_signal, patience_s)
+        """End it in order, or kill it after `patience_s` seconds. The data stays."""
+        self._finish(self._spec.stop_signal, patience_s)
 
     def end(self, patience_s: float = 5.0) -> None:
-        """End it at once, because its data is no longer wanted; free what it holds outside its folder."""
-        self._finish(self._recipe.end_signal, patience_s)
+        """End it at once, because its data is not needed any more; free what it has left outside its folder."""
+        self._finish(self._spec.end_signal, patience_s)
         if self._crashed:
-            self._recipe.after_crash(self.folder)
+            self._spec.after_crash(self.folder)
 
     def kill(self) -> None:
-        """A crash: SIGKILL to every process of the server at the same time. `restart` then recovers from the data."""
+        """Crash it: SIGKILL to all processes of the server at the same time. `restart` then recovers from the data."""
         if not self.running:
             return
-        family = self._freeze()
-        for pid in reversed(family):
+        processes = self._freeze()
+        for pid in reversed(processes):
             _send(pid, signal.SIGKILL)
         self._reap(5.0)
-        _wait_until(lambda: all(_state(pid) in "ZX" for pid in family), f"{self.kind} to be gone")
+        _wait_until(lambda: all(_state(pid) in "ZX" for pid in processes), f"{self.kind} to be gone")
         self._crashed = True
 
     def pause(self) -> None:
-        """A machine that hangs: SIGSTOP to every process of the server. Connections stay open and silent."""
+        """Suspend it: SIGSTOP to all processes of the server. Connections stay open, without answers."""
         self._freeze()
 
     def resume(self) -> None:
-        """Let a paused server go on."""
-        for pid in reversed(self._family()):
+        """Resume a paused server."""
+        for pid in reversed(self._processes()):
             _send(pid, signal.SIGCONT)
 
     def restart(self) -> None:
         """Stop it if it runs, then start it on the same port and data.
 
         Raises:
-            ServerFailed: it did not come back; the message carries its log.
+            ServerFailed: it did not start; the message carries its log.
         """
         self.stop()
         self.start()
 
-    def _family(self) -> list[int]:
+    def _processes(self) -> list[int]:
         return [self.pid, *_children(self.pid)] if self.running else []
 
     def _freeze(self) -> list[int]:
-        """Stop the first process, so that it forks no more, then its children (PostgreSQL has one per connection)."""
+        """Stop the main process, so that it forks no more, then its children (PostgreSQL has one a connection)."""
         if not self.running:
             raise ServerFailed(f"{self.kind} does not run")
         _send(self.pid, signal.SIGSTOP)
         _wait_until(lambda: _state(self.pid) in "TZX", f"{self.kind} to stop")
-        family = self._family()
-        for pid in family[1:]:
+        processes = self._processes()
+        for pid in processes[1:]:
             _send(pid, signal.SIGSTOP)
-        _wait_until(lambda: all(_state(pid) in "TZX" for pid in family), f"{self.kind} to stop")
-        return family
+        _wait_until(lambda: all(_state(pid) in "TZX" for pid in processes), f"{self.kind} to stop")
+        return processes
 
     def _finish(self, how: signal.Signals, patience_s: float) -> None:
         if not self.running:
@@ -220,7 +220,7 @@ def _send(pid: int, what: signal.Signals) -> None:
     try:
         os.kill(pid, what)
     except ProcessLookupError:
-        return  # it ended by itself a moment ago, which is what every caller wants in the end
+        return  # it has just ended by itself: no caller needs it any more
 
 
 def _wait_until(done: Callable[[], bool], what: str, limit_s: float = 5.0) -> None:
@@ -232,7 +232,7 @@ def _wait_until(done: Callable[[], bool], what: str, limit_s: float = 5.0) -> No
 
 
 def _stat(pid: int) -> tuple[str, int] | None:
-    """State letter and parent of a process, or None. Field 2 of the line may hold blanks and brackets."""
+    """State letter and parent of a process, or None. Field 2 of the line may contain blanks and brackets."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

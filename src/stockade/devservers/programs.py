@@ -1,6 +1,6 @@
-"""Where a server's program comes from: an environment variable, PATH, Debian's folders, an unpacked package, a wheel.
+"""Finds a server's program: environment variable, PATH, Debian's folders, unpacked Debian package, Python wheel.
 
-First match wins, so that what the machine's owner installed is preferred to what we brought.
+The first match wins, so that a program that the user installed has priority.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ from stockade.devservers.launch import Program
 
 
 def cache_folder() -> Path:
-    """What we fetch is kept in `.stockade/` of a checkout, or in the user's cache for an installed package."""
+    """The folder for downloads: `.stockade/` of a checkout, or the user's cache for an installed package."""
     checkout = Path(__file__).resolve().parents[3]
     if (checkout / "pyproject.toml").is_file() and (checkout / "src" / "stockade").is_dir():
         return checkout / ".stockade"
@@ -32,30 +32,30 @@ def find_program(variable: str, names: Sequence[str], others: Sequence[Program])
     """The first program that exists.
 
     Args:
-        variable: environment variable that names the file and wins over everything.
-        names: looked for on PATH and in the sbin folders, which an ordinary user's PATH lacks.
+        variable: environment variable that names the file; it has priority.
+        names: searched on PATH and in the sbin folders, which a normal user's PATH lacks.
         others: further places, best first.
 
     Raises:
-        ServerUnavailable: the variable names a file that is not there.
+        ServerUnavailable: the variable names a file that does not exist.
     """
     if own := os.environ.get(variable):
         if not os.access(own, os.X_OK):
             raise ServerUnavailable(f"{variable}={own} is not a program")
-        return _called(Path(own), names)
+        return _named(Path(own), names)
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
     for name in names:
         if hit := shutil.which(name, path=path):
-            return _called(Path(hit).resolve(), names)
+            return _named(Path(hit).resolve(), names)
     return next((program for program in others if program.path.is_file()), None)
 
 
 def unpacked(inside: str, name: str = "") -> list[Program]:
-    """A program of Debian packages that `./stockade test` unpacked without root, with the libraries beside it."""
+    """A program in the Debian packages that `./stockade test` unpacks without root, with its libraries."""
     root = cache_folder() / "debian"
     return [Program(root / inside, name, libraries) for libraries in root.glob("usr/lib/*-linux-gnu")]
 
 
-def _called(path: Path, names: Sequence[str]) -> Program:
-    """Under one of its names: Debian's redis-server is a link, and the file behind it does what it is called as."""
+def _named(path: Path, names: Sequence[str]) -> Program:
+    """The program under one of its names: Debian's redis-server is a link to a file that behaves by its name."""
     return Program(path, "" if path.name in names else names[0])

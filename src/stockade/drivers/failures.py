@@ -1,4 +1,4 @@
-"""What a database error means, told apart by the drivers' own codes. The one place where an unknown error gets a kind.
+"""The classification of database errors by the codes of the drivers: the one place where an error gets a kind.
 
 Used by the store, the locks, and by this room while it connects. Errors that SQLAlchemy has wrapped are taken out of
 their wrapping by its attributes, so that nothing here imports it.
@@ -103,7 +103,7 @@ _DID_NOTHING = ("25006", "55000", "0A000", "26000", "42P05")
 _SQLITE = {
     "SQLITE_BUSY": Failure.TIMEOUT,
     "SQLITE_LOCKED": Failure.TIMEOUT,
-    "SQLITE_INTERRUPT": Failure.TIMEOUT,  # stopped by whoever watches its time
+    "SQLITE_INTERRUPT": Failure.TIMEOUT,  # stopped by our own limit of its time
     "SQLITE_CONSTRAINT_UNIQUE": Failure.DUPLICATE,
     "SQLITE_CONSTRAINT_PRIMARYKEY": Failure.DUPLICATE,
     "SQLITE_CONSTRAINT_ROWID": Failure.DUPLICATE,
@@ -163,7 +163,7 @@ def _module(error: BaseException) -> str:
 
 
 def _is_lost(error: BaseException) -> bool:
-    """Whether an error without a code says that the connection is gone, or that what it carries makes no sense."""
+    """Whether an error without a code means that the connection is lost, or that its bytes make no sense."""
     if isinstance(error, OSError | EOFError | struct.error):  # a greeting that is cut short is a struct.error
         return True
     if isinstance(error, RuntimeError):
@@ -193,7 +193,7 @@ def refused_whole(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """What a driver's error says: one line, without SQLAlchemy's wrapping and without passwords."""
+    """The text of a driver's error: one line, without SQLAlchemy's wrapping and without passwords."""
     wrapped = getattr(error, "orig", None)
     if isinstance(wrapped, BaseException):
         return describe(wrapped)
@@ -237,15 +237,15 @@ async def reaching(kind: str, place: str, limit_s: float, authorities: str = "")
         authorities: the file of those whose certificates are accepted, for the message; empty: the machine's own.
 
     Raises:
-        ConnectFailed: nobody there, no answer in time, or no server of this kind; trying again later may help.
+        ConnectFailed: no server, no answer in time, or no server of this kind; trying again later may help.
         AccessRefused: user, password, database, certificate or a parameter; trying again does not help.
-        StockadeError: what a check of the new connection has said.
+        StockadeError: raised by a check of the new connection.
     """
     try:
         async with asyncio.timeout(limit_s):
             yield
     except (ConnectFailed, AccessRefused, StockadeError):
-        raise  # said already
+        raise  # its text is complete
     except TimeoutError as error:
         raise ConnectFailed(f"{kind} at {place} gave no connection within {limit_s:g} s") from error
     except Exception as error:

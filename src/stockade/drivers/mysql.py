@@ -42,10 +42,10 @@ _WORDS = Vocabulary(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class MySQLAddress:
-    """Where a MariaDB or MySQL server is, and who asks.
+    """The address of a MariaDB or MySQL server, and the user.
 
     Attributes:
-        url: as it was given, with its password.
+        url: as the user wrote it, with its password.
         host: name or address; also what a certificate is compared with.
         port: of TCP.
         unix_socket: path of its socket, which then is used instead of TCP; or None.

@@ -56,15 +56,15 @@ _WORDS = Vocabulary(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PostgresAddress:
-    """Where a PostgreSQL server is, and who asks.
+    """The address of a PostgreSQL server, and the user.
 
     Attributes:
-        url: as it was given, with its password.
+        url: as the user wrote it, with its password.
         hosts: (host or folder of a unix socket, port) in the order in which they are tried; empty: asyncpg's default.
         user: None: the name of the operating system's user.
         password: None: PGPASSWORD or the password file, as libpq.
         database: None: named like the user.
-        tls: `sslmode`, `sslrootcert`, `sslcert`, `sslkey` as far as they are given.
+        tls: `sslmode`, `sslrootcert`, `sslcert`, `sslkey` as far as the URL has them.
         settings: settings of the session that the URL names: `application_name`, `options`.
         session: `target_session_attrs`, or None.
         connect_timeout_s: longest time to connect in seconds, all hosts together.
@@ -166,7 +166,7 @@ class PostgresAddress:
         return ",".join(f"{host}:{port}" for host, port in self.hosts) or "the default host"
 
     def _each(self, options: dict[str, Any]) -> list[dict[str, Any]]:
-        """The options for one host after the other; `prefer-standby` asks all for a standby, then for any session."""
+        """The options for one host after the other; `prefer-standby` tries all for a standby, then for any session."""
         one_by_one = [{**options, "host": host, "port": port} for host, port in self.hosts] or [options]
         if self.session != "prefer-standby":
             return one_by_one
@@ -209,7 +209,7 @@ async def _first(asyncpg: Any, attempts: list[dict[str, Any]], limit_s: float) -
             async with asyncio.timeout(share_s):
                 return await asyncpg.connect(**{**options, "timeout": limit_s, "loop": TimelyLoop(share_s)})
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched) as error:
-            last = error  # of these, and of TimeoutError, which is an OSError, libpq also asks the next host
+            last = error  # of these, and of TimeoutError, which is an OSError, libpq tries the next host as well
     assert last is not None
     raise last
 

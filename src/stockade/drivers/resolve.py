@@ -1,6 +1,6 @@
 """Looks up names with a bound: `getaddrinfo` has none of its own, and a silent name server holds it for half a minute.
 
-Each look-up runs in a daemon thread, one for each name at a time, and whoever waits for it leaves when his time is up.
+Each look-up runs in a daemon thread, one for each name at a time, and a caller stops waiting for it at its deadline.
 Numeric addresses need none of this. Neighbours: `timely_loop.py` (PostgreSQL, MariaDB and MySQL), `locks.wire` (Redis).
 """
 
@@ -37,7 +37,7 @@ def places(host: str, port: int, end: float) -> Sequence[Place]:
 
 
 async def places_async(host: str, port: int) -> Sequence[Place]:
-    """As `places`; whoever calls it bounds the time."""
+    """As `places`; the caller bounds the time."""
     return _numeric(host, port) or await asyncio.wrap_future(_look_up(host, port))
 
 

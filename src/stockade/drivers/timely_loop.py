@@ -25,7 +25,7 @@ class TimelyLoop:
         self._loop = loop
         self._limit_s = limit_s
         self._found: tuple[Any, str] | None = None  # (host and port, the address that answered)
-        self.create_future = loop.create_future  # asked for in each call
+        self.create_future = loop.create_future  # used in each call
         self.time = loop.time
 
     def __getattr__(self, name: str) -> Any:

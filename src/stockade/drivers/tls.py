@@ -41,7 +41,7 @@ def load_files(context: ssl.SSLContext, given: Mapping[str, str], names: TlsFile
 
     Raises:
         ValueError: a file is missing, cannot be read, or is not what it should be; a key without its certificate, of
-            another one, or with a passphrase that is not given. One line that names parameter and file.
+            another one, or with a passphrase that is missing. One line that names parameter and file.
     """
     if names.root in given:
         path = _pem(names.root, given, _CERTIFICATE, "certificate")
@@ -75,7 +75,7 @@ def _load_own(context: ssl.SSLContext, given: Mapping[str, str], names: TlsFiles
 
 
 class _Asked(Exception):
-    """OpenSSL wants a passphrase that nobody has given."""
+    """OpenSSL needs a passphrase, and there is none."""
 
 
 def _answer(passphrase: str | None) -> Callable[[], str]:

@@ -1,6 +1,6 @@
 """Splits a database URL into its parts, and refuses what it does not know. Neighbours: `postgres.py`, `mysql.py`.
 
-Not `urllib.parse.urlsplit`: that removes newlines and tabs from a URL without a word.
+Not `urllib.parse.urlsplit`: that silently removes newlines and tabs from a URL.
 """
 
 import re
@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from stockade.core.secrets import hide_password
 
-CONNECT_WAIT_S = 5.0  # a connection is made within this time, unless the URL or the caller says otherwise
+CONNECT_WAIT_S = 5.0  # a connection is made within this time, unless the URL or the caller sets another bound
 MAX_CONNECT_TIMEOUT_S = 300.0
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f]")
 
@@ -24,7 +24,7 @@ class UrlParts:
         password: None where the URL has none.
         place: host and port as they are written; several with commas between.
         database: empty where the URL names none.
-        parameters: of the query; one that is given several times has its values joined by commas.
+        parameters: of the query; the values of a repeated one are joined by commas.
     """
 
     user: str | None
@@ -42,7 +42,7 @@ class Vocabulary:
         example: a URL of this kind.
         schemes: what may stand before `://`, without `+driver`.
         parameters: names in the query.
-        repeated: those of them that may be given more than once.
+        repeated: those of them that may be repeated.
         hints: other name -> what to write instead.
     """
 

@@ -4,7 +4,7 @@ Values only. The bytes of a command are the application's: `CommandCodec` is inj
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from stockade.core import Command, Key
 
@@ -37,22 +37,15 @@ class BadMessage(ValueError):
     """These bytes are not a command that this program knows; the message says why."""
 
 
-class Encode(Protocol):
-    """Makes a command's message."""
-
-    def __call__(self, command: Command, reply_to: bytes = b"", correlation_id: int = 0, /) -> bytes:
-        """The bytes of a command; the parameters are those of `CommandMessage`."""
-
-
 class CommandCodec(NamedTuple):
     """Writes and reads the commands of an application.
 
     Attributes:
-        encode: makes the bytes of a command.
+        encode: makes the bytes of a `CommandMessage`, from its three fields.
         decode: reads them, or raises `BadMessage`.
     """
 
-    encode: Encode
+    encode: Callable[[Command, bytes, int], bytes]
     decode: Callable[[bytes], CommandMessage]
 
 

@@ -6,13 +6,16 @@ noticing can neither decide nor commit. Neighbours: `worker` adds messages; `sto
 """
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from itertools import count
 
 from stockade.core import (
     Accepted,
+    Backoff,
     Busy,
     Command,
     Guard,
@@ -23,6 +26,7 @@ from stockade.core import (
     StockadeError,
 )
 from stockade.core.pipeline import Batch, Handover, Pipeline
+from stockade.core.stopping import stopped_within
 from stockade.kafka.dead_letters import MAX_REASON, write_dead_letter
 from stockade.kafka.message import BadMessage, CommandMessage, Record
 from stockade.kafka.producer import MessageRefused
@@ -30,7 +34,7 @@ from stockade.kafka.replies import Answer, encode_replies
 from stockade.kafka.worker_context import WorkerContext
 
 POISON_TRIES = 3  # how often a command without an outcome is executed alone before it counts as poison
-FIRST_PAUSE_S, MAX_PAUSE_S = 0.05, 5.0
+BACKOFF = Backoff(first_ms=50, cap_ms=5_000)  # between tries, until one succeeds or the processor closes
 WORTH_TWO = 32  # so many messages that wait are worth a second batch in flight
 WORTH_SHARING = 100  # from so many on, two batches share what waits while none overlap
 
@@ -67,6 +71,7 @@ class PartitionProcessor:
         self._pipeline = Pipeline(2 if self._pipelined else 1, f"stockade-batch-{self.partition}")
         self._overlapped = False  # whether the newest batch began behind one in flight
         self._closing = asyncio.Event()
+        self._random = random.Random()
 
     @property
     def depth(self) -> int:
@@ -129,14 +134,15 @@ class PartitionProcessor:
         it decides the batch, or gets the outcomes that are recorded. Behind: only replies are lost, and their callers
         ask again.
         """
-        commands, messages, unreadable = self._decode(records)
+        decoded, unreadable = self._decode(records)
+        messages = [message for _, message in decoded]
         if unreadable:
             await _follow(handover)
             await self._write_dead_letters(unreadable)
         answers, committed = await self._decide([each.command for each in messages], commit, handover)
         poison = [
             (record, f"{type(answer).__name__}: {answer}")
-            for record, answer in zip(commands, answers, strict=True)
+            for (record, _), answer in zip(decoded, answers, strict=True)
             if _is_poison(answer)
         ]
         await self._write_dead_letters(poison)
@@ -144,22 +150,22 @@ class PartitionProcessor:
             positions = self._context.positions
             await self._until_done("position waits", lambda: positions.advance([commit]), Exception)
         self._context.stats.batches += 1
-        self._context.stats.decided += len(commands) - len(poison)
+        self._context.stats.decided += len(messages) - len(poison)
         self._reply(messages, answers)
         self._on_committed(self.partition, commit.new)
 
-    def _decode(self, records: Sequence[Record]) -> tuple[list[Record], list[CommandMessage], list[tuple[Record, str]]]:
-        """The records that are commands, those commands, and the other records with the reason."""
-        commands: list[Record] = []
-        messages: list[CommandMessage] = []
+    def _decode(
+        self, records: Sequence[Record]
+    ) -> tuple[list[tuple[Record, CommandMessage]], list[tuple[Record, str]]]:
+        """The records that are commands, each with its command, and the others, each with the reason."""
+        decoded: list[tuple[Record, CommandMessage]] = []
         unreadable: list[tuple[Record, str]] = []
         for record in records:
             try:
-                messages.append(self._context.options.codec.decode(record.value or b""))
-                commands.append(record)
+                decoded.append((record, self._context.options.codec.decode(record.value or b"")))
             except BadMessage as bad:
                 unreadable.append((record, str(bad)))
-        return commands, messages, unreadable
+        return decoded, unreadable
 
     async def _decide(
         self, commands: Sequence[Command], commit: OffsetCommit, handover: Handover
@@ -167,8 +173,7 @@ class PartitionProcessor:
         """An answer for every command that a retry would not change, and whether the offset is committed."""
         if not commands:
             return [], False
-        follows, pause_s = handover.follows, FIRST_PAUSE_S
-        while True:
+        for attempt in count():
             answers = await self._context.store.transact(
                 commands,
                 Guard.ROW,
@@ -178,9 +183,8 @@ class PartitionProcessor:
             )
             if not any(isinstance(answer, Exception) for answer in answers):
                 return answers, True
-            if follows:  # whatever failed, the cause may be that the batch before was not committed yet
+            if attempt == 0 and handover.follows:  # the cause may be that the batch before was not committed yet
                 await _follow(handover)
-                follows = False
                 continue
             _raise_stale(answers)
             transient = next((answer for answer in answers if _is_transient(answer)), None)
@@ -188,8 +192,8 @@ class PartitionProcessor:
                 return await self._retry_alone(commands, answers, commit), False
             self._context.stats.retries += 1
             self._context.report("batch tried again", part=self.partition, error=repr(transient))
-            await self._pause(pause_s)
-            pause_s = min(MAX_PAUSE_S, pause_s * 2)
+            await self._pause(attempt)
+        raise AssertionError("only success, an error or the close ends this")
 
     async def _retry_alone(
         self, commands: Sequence[Command], answers: list[Answer], commit: OffsetCommit
@@ -200,7 +204,7 @@ class PartitionProcessor:
             for _ in range(POISON_TRIES - 1):
                 if not _is_poison(answers[n]):
                     break
-                await self._pause(FIRST_PAUSE_S)
+                await self._pause(0)
                 deadline = time.monotonic() + self._context.wait_s
                 (answers[n],) = await self._context.store.transact(
                     [command], Guard.ROW, deadline=deadline, offsets=unmoved
@@ -235,24 +239,20 @@ class PartitionProcessor:
 
     async def _until_done(self, event: str, call: Callable[[], Awaitable[None]], retried: type[Exception]) -> None:
         """Call until it succeeds: brokers and databases come back, and a restart would only decide the same again."""
-        pause_s = FIRST_PAUSE_S
-        while True:
+        for attempt in count():
             try:
-                return await call()
+                await call()
             except StaleOffset:
                 raise
             except retried as error:
                 self._context.report(event, part=self.partition, error=repr(error))
-                await self._pause(pause_s)
-                pause_s = min(MAX_PAUSE_S, pause_s * 2)
+                await self._pause(attempt)
+            else:
+                return
 
-    async def _pause(self, pause_s: float) -> None:
-        try:
-            async with asyncio.timeout(pause_s):
-                await self._closing.wait()
-        except TimeoutError:
-            return
-        raise _Closed
+    async def _pause(self, attempt: int) -> None:
+        if await stopped_within(self._closing, BACKOFF.pause_s(attempt, self._random)):
+            raise _Closed
 
 
 async def _follow(handover: Handover) -> None:

@@ -136,14 +136,9 @@ class Producer:
     def enqueue(self, topic: str, value: bytes, *, key: bytes | None, on_delivery: OnDelivery) -> None:
         """Add a message to the next batch: the messages of one pass of the event loop, or of one batch interval.
 
-        A batch travels in one request, and its reader gets it in one answer: requests cost more than messages.
-
-        Args:
-            topic: its name.
-            value: at most a million bytes.
-            key: messages of one key are in one partition, in order.
-            on_delivery: as of `send`, and with the errors that `send` would raise. Reports arrive when something else
-                is sent or flushed, or with `poll`.
+        A batch travels in one request, and its reader gets it in one answer: requests cost more than messages. The
+        parameters are those of `send`; `on_delivery` also gets the errors that `send` would raise. Delivery reports
+        arrive when something else is sent or flushed, or with `poll`.
         """
         if not self._enqueued:
             self._loop.call_at(max(self._next_batch_s, self._loop.time()), self.send_batch)

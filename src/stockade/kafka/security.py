@@ -1,7 +1,7 @@
-"""How clients reach the brokers: encryption and login. The one place that builds the client library's settings for it.
+"""Encryption and login of every client, as settings of the client library.
 
-Values only: nothing here needs a Kafka client. Neighbours: `kafka_admin` makes clients, `shop.kafka_brokers` fills this
-from the settings, whose names the messages use. Source of the settings: librdkafka's CONFIGURATION.md.
+Values only: nothing here needs a Kafka client. Neighbours: `client` uses the settings; `shop.config.kafka_brokers`
+makes these values from our settings, whose names the messages use. Source: librdkafka's CONFIGURATION.md.
 """
 
 import ssl
@@ -27,7 +27,7 @@ class KafkaSecurity:
         ssl_ca: PEM file of the authorities that the brokers' certificates are checked against; empty: the system's.
         ssl_cert, ssl_key: PEM files of the client's own certificate and key; empty: none.
         ssl_key_password: of an encrypted key.
-        ssl_check_hostname: whether a broker's certificate must name the host that was asked for.
+        ssl_check_hostname: whether a broker's certificate must name the host of the connection.
 
     Raises:
         ValueError: the values do not fit together, or a file cannot be used; the message names the setting.
@@ -60,23 +60,23 @@ class KafkaSecurity:
         return self.security.endswith("ssl")
 
     def _check_login(self) -> None:
-        given = {
+        set_ = {
             "kafka_sasl_mechanism": self.sasl_mechanism != NO_LOGIN,
             "kafka_username": bool(self.username),
             "kafka_password": bool(self.password),
         }
-        if self._logs_in and not all(given.values()):
-            missing = ", ".join(name for name, there in given.items() if not there)
+        if self._logs_in and not all(set_.values()):
+            missing = ", ".join(name for name, is_set in set_.items() if not is_set)
             raise ValueError(f"kafka_security = {self.security!r} needs {missing}")
-        if not self._logs_in and any(given.values()):
-            named = ", ".join(name for name, there in given.items() if there)
+        if not self._logs_in and any(set_.values()):
+            named = ", ".join(name for name, is_set in set_.items() if is_set)
             raise ValueError(f"{named}: only with kafka_security sasl_plaintext or sasl_ssl, not {self.security!r}")
 
     def _check_encryption(self) -> None:
         files = {"kafka_ssl_ca": self.ssl_ca, "kafka_ssl_cert": self.ssl_cert, "kafka_ssl_key": self.ssl_key}
-        given = {**files, "kafka_ssl_key_password": self.ssl_key_password}
+        values = {**files, "kafka_ssl_key_password": self.ssl_key_password}
         unchecked = ["kafka_ssl_check_hostname"] if not self.ssl_check_hostname else []
-        named = ", ".join([name for name, value in given.items() if value] + unchecked)
+        named = ", ".join([name for name, value in values.items() if value] + unchecked)
         if named and not self._encrypts:
             raise ValueError(f"{named}: only with kafka_security ssl or sasl_ssl, not {self.security!r}")
         if bool(self.ssl_cert) != bool(self.ssl_key):
@@ -84,8 +84,8 @@ class KafkaSecurity:
         if self.ssl_key_password and not self.ssl_key:
             raise ValueError("kafka_ssl_key_password: only with kafka_ssl_key")
         if self._encrypts:
-            there = {name: value for name, value in given.items() if value}
-            load_files(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), there, _FILES)
+            used = {name: value for name, value in values.items() if value}
+            load_files(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), used, _FILES)
 
     def settings(self) -> dict[str, Any]:
         """The client library's settings."""
@@ -94,7 +94,7 @@ class KafkaSecurity:
             login = {"sasl.mechanism": self.sasl_mechanism, "sasl.username": self.username}
             found.update(login, **{"sasl.password": self.password})
         if self._encrypts:
-            found["ssl.ca.location"] = self.ssl_ca or "probe"  # where systems keep theirs
+            found["ssl.ca.location"] = self.ssl_ca or "probe"  # where the system keeps its authorities
             found["ssl.endpoint.identification.algorithm"] = "https" if self.ssl_check_hostname else "none"
             files = {"ssl.certificate.location": self.ssl_cert, "ssl.key.location": self.ssl_key}
             own = {**files, "ssl.key.password": self.ssl_key_password}
@@ -103,7 +103,7 @@ class KafkaSecurity:
 
 
 class KafkaBrokers(NamedTuple):
-    """Brokers to ask first, `host:port,…`, and how."""
+    """Brokers to connect to first, `host:port,…`, and how."""
 
     bootstrap: str
     security: KafkaSecurity = KafkaSecurity()

@@ -18,7 +18,7 @@ from stockade.kafka.partition_processor import PartitionProcessor
 from stockade.kafka.producer import Producer
 from stockade.kafka.worker_context import Report, WorkerContext, WorkerStats
 from stockade.store import SqlStore
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 
 MAX_QUEUED_BATCHES = 4  # a partition with so many batches in its queue is paused
 REWOUND_TRIES = 5
@@ -61,7 +61,7 @@ class KafkaWorker:
     ) -> None:
         self._store, self._options, self._report = store, options, report
         self._max_batch, self._wait_s = max_batch, wait_s
-        self._positions = Positions(store.database, options.topic, wait_s)
+        self._positions = ConsumerOffsets(store.database, options.topic, wait_s)
         self._assigned: set[int] = set()
         self._running: dict[int, _Running] = {}
         self._taking: set[asyncio.Task[None]] = set()
@@ -158,7 +158,7 @@ class KafkaWorker:
         self._rewound[partition] = self._rewound.get(partition, 0) + 1
         if self._rewound[partition] >= REWOUND_TRIES:
             text = f"{self._options.topic}/{partition} ends at {end}, before the position {position}"
-            self._fail(LogRewound(f"{text}: whoever knows why sets it, `stockade positions rewind {partition} first`"))
+            self.failed(LogRewound(f"{text}: whoever knows why sets it, `stockade positions rewind {partition} first`"))
         await self._take_again(partition)
 
     async def _take_again(self, partition: int) -> None:
@@ -200,7 +200,7 @@ class KafkaWorker:
                 del self._running[partition]
                 await self._take_again(partition)
         except Exception as error:  # noqa: BLE001 - a bug: the worker ends with it rather than skip a message
-            self._fail(error)
+            self.failed(error)
 
     def _committed(self, partition: int, offset: int) -> None:
         assert self._consumer is not None
@@ -235,10 +235,7 @@ class KafkaWorker:
         self._report("partitions lost", parts=list(partitions))
 
     def failed(self, error: BaseException) -> None:
-        """See `PartitionListener.failed`."""
-        self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
+        """See `PartitionListener.failed`; also called by what fails here."""
         self._report("worker ends", error=repr(error))
         self._failure = self._failure or error
         self._failed.set()

@@ -1,5 +1,5 @@
-"""What the lab tells its user instead of a traceback."""
+"""Errors that the lab shows to its user as one line."""
 
 
 class LabError(Exception):
-    """The lab cannot do what was asked; the message says why and what can be done."""
+    """The lab cannot do what the options say; the message names the reason and what can be done."""

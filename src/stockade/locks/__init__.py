@@ -1,17 +1,15 @@
-"""Locks that tell the truth: fair, fenced, cancellation-safe, and loud when a lease is lost. For threads;
-the asyncio twin is `stockade.locks.aio`.
+"""Locks for threads: fair, fenced, safe to cancel; a lost lease is always reported. For asyncio: `stockade.locks.aio`.
 
     with MemoryLocks() as locks, locks.lock("order:42"):
         ...
 
-Layout: `port` (the world as the core sees it), `keeper` + `lease` + `renewal` + `many` (the one state machine),
-`threads` and `tasks` (its two faces), `memory`, `redislocks`, `quorum`, `postgres`, `mysql` (where locks live).
-Imports only `stockade.core` and the standard library; a driver is imported by the provider that needs it.
+Layout, from the user down: `sync_api` and `async_api` (locks, leases, providers), `redis` and `database` (providers
+and backends), `memory` (a backend), `engine` (acquire, hold, renew, release), `runtime` (time, waiting, background
+work). The package needs only the standard library and `stockade.core`; the provider that needs a driver imports it.
 """
 
 from stockade.locks.database.mysql import MySQLLocks
 from stockade.locks.database.postgres import PostgresLocks
-from stockade.locks.engine.lease import Detached
 from stockade.locks.engine.lock_request import Holder, LockInfo
 from stockade.locks.errors import (
     LockError,
@@ -25,6 +23,7 @@ from stockade.locks.errors import (
     WrongLoop,
 )
 from stockade.locks.events import LockEvent
+from stockade.locks.lock_base import Detached
 from stockade.locks.redis.providers import QuorumLocks, RedisLocks
 from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.sync_api import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock

@@ -1,4 +1,7 @@
-"""The asyncio face: `async with locks.lock("order:42"): ...`. Its twin for threads is `stockade.locks`."""
+"""The asyncio API: `async with locks.lock("order:42"): ...`. The same for threads: `sync_api.py`.
+
+What awaits nothing is in `lock_base.py` and `provider_base.py`.
+"""
 
 import asyncio
 import functools
@@ -6,121 +9,110 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
-from stockade.locks.checks import count, lock_and_kind
-from stockade.locks.engine.lease import BaseLease, Detached
-from stockade.locks.engine.lock_request import RW_CAPACITY, TRY_ONCE_S, Backend, Kind, LockInfo, LockOptions, Spec
-from stockade.locks.engine.manager import LockManager
+from stockade.locks.checks import lock_and_kind
+from stockade.locks.engine.lock_request import Backend, Kind, LockInfo, LockOptions
 from stockade.locks.errors import LockTimeout
+from stockade.locks.lock_base import Detached, HoldBase, LeaseBase, LockBase, MultiLeaseBase, MultiLockBase, RWLockBase
 from stockade.locks.memory import MemoryBackend
-from stockade.locks.multi_lock import acquire_all, in_order, release_all
-from stockade.locks.provider_base import ProviderBase, name_from_call, wait_bound
+from stockade.locks.multi_lock import acquire_all, exit_all, release_all
+from stockade.locks.provider_base import ProviderBase, timeout_of
 from stockade.locks.runtime.async_runtime import AsyncRuntime
 
 P = ParamSpec("P")
 R = TypeVar("R")
+HeldT = TypeVar("HeldT", bound="Lease | MultiLease")
 
 
-class Lease(BaseLease):
-    """A held lock; see `BaseLease` for what needs no waiting."""
+class Lease(LeaseBase):
+    """A held lock. `token` is its owner id; `fencing_token` is the number for the resource."""
 
     __slots__ = ()
 
     async def release(self) -> None:
-        """Give it back. A second call is harmless.
+        """Release it. A second call is harmless.
 
         Raises:
             LockLost: it had ended before.
-            LockUnavailable: the server did not answer; call again, or let the lease run out.
+            LockUnavailable: the server did not answer; call again, or let the lease end.
         """
-        await self.manager.release(self)
+        await self.manager.releaser.release(self)
 
     async def extend(self, lease_s: float) -> None:
-        """Give it `lease_s` seconds from now on (also the length of later renewals).
+        """Set it to `lease_s` seconds from now on (also the length of later renewals).
 
         Raises:
-            LockLost: it is not held any more; it is never taken anew.
+            LockLost: it is not held any more; this call never acquires it again.
             LockUnavailable: the server did not answer.
         """
-        await self.manager.extend(self, lease_s)
+        await self._extend(lease_s)
 
     async def wait_lost(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as in threading
-        """Wait until it is lost (True), or released or `timeout` seconds are over (False)."""
-        return await self.wait_lost_core(timeout)
+        """Wait until it is lost (True), or until it is released or `timeout` seconds are over (False)."""
+        return await self._wait_lost(timeout)
 
     async def __aenter__(self) -> Self:
-        arm(self)
+        watch(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await leave(self.manager, self, error)
+        await exit_block(self, error)
 
 
-def arm(lease: Lease) -> None:
-    """From here to `leave`, a loss cancels the task (if the lock was made so)."""
-    if lease.request.spec.on_lost == "cancel" and isinstance(task := lease.manager.runtime.caller(), asyncio.Task):
-        lease.body, lease.cancelling = task, task.cancelling()
+def watch(lease: Lease) -> None:
+    """Let a loss cancel this task until `exit_block`, unless the lock's option `on_lost` says otherwise."""
+    if lease.request.spec.on_lost == "cancel" and isinstance(task := lease.runtime.caller(), asyncio.Task):
+        lease.block_task, lease.block_cancelling = task, task.cancelling()
 
 
-async def leave(
-    manager: LockManager[Lease], lease: Lease, error: BaseException | None, *, silent: bool = False
-) -> bool:
-    """End of a block: release; turn the cancellation that our own loss caused into LockLost (as asyncio.timeout).
+async def exit_block(lease: Lease, error: BaseException | None, *, silent: bool = False) -> bool:
+    """Release at the end of a block; a cancellation that the loss has caused becomes LockLost (as asyncio.timeout).
 
-    `silent`: the server has just left another release without an answer, so this one goes to the background at once.
-    False: it was not answered.
+    Args:
+        lease: of the block.
+        error: what the body raised.
+        silent: the server has just left another release without an answer: this one goes to the background at once.
+
+    Returns:
+        False: the server did not answer.
     """
-    lease.body = None
-    ours = False
+    lease.block_task = None
+    cancelled_by_loss = False
     if lease.interrupted:
         lease.interrupted = False
         task = asyncio.current_task()
-        ours = task is not None and task.uncancel() <= lease.cancelling and isinstance(error, asyncio.CancelledError)
+        cancelled_by_loss = (
+            task is not None and task.uncancel() <= lease.block_cancelling and isinstance(error, asyncio.CancelledError)
+        )
+    releaser = lease.manager.releaser
     if silent:
-        manager.renewer.give_back_later(lease)
-    answered = not silent and await manager.leave(lease, error)
-    if ours:
+        releaser.release_later(lease)
+    answered = not silent and await releaser.exit(lease, error)
+    if cancelled_by_loss:
         raise lease.lost_error() from error
     return answered
 
 
-class _Hold:
+class _Hold(HoldBase[HeldT]):
     """`async with lock.hold(timeout=2) as lease`."""
 
-    __slots__ = ("_lease", "_lock", "_timeout")
+    __slots__ = ()
 
-    def __init__(self, lock: "Lock", timeout: float | None) -> None:
-        self._lock = lock
-        self._timeout = timeout
-        self._lease: Lease | None = None
-
-    async def __aenter__(self) -> Lease:
-        lease = await self._lock.acquire(timeout=self._timeout)
-        if lease is None:
-            raise self._lock.manager.timed_out(self._lock.spec, self._timeout)
-        self._lease = lease
-        arm(lease)
-        return lease
+    async def __aenter__(self) -> HeldT:
+        held = self._granted(await self._lock.acquire(timeout=self._timeout))
+        await held.__aenter__()
+        return held
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lease is not None:
-            await leave(self._lock.manager, self._lease, error)
+        if self._held is not None:
+            await self._held.__aexit__(kind, error, trace)
 
 
-class Lock:
+class Lock(LockBase[Lease]):
     """One lock of one provider. Holds no state, so tasks may share it; what is held is a `Lease`."""
-
-    def __init__(self, manager: LockManager[Lease], spec: Spec) -> None:
-        self.manager = manager
-        self.spec = spec
-
-    @property
-    def name(self) -> str:
-        """The lock's name."""
-        return self.spec.name
 
     async def acquire(
         self,
@@ -129,7 +121,7 @@ class Lock:
         *,
         token: str | None = None,
     ) -> Lease | None:
-        """Take the lock. None: it was not granted in time.
+        """Acquire the lock. None: it was not granted in time.
 
         Args:
             blocking: False tries once.
@@ -141,30 +133,26 @@ class Lock:
             LockReentry: this task holds it already.
             LockUnavailable: the server cannot be reached.
         """
-        return await self.manager.acquire(self.spec, wait_bound(blocking, timeout), token)
+        timeout_s = timeout_of(blocking, timeout)
+        return await self.manager.acquire(self.spec, timeout_s, blocking=blocking, owner_word=token)
 
     async def try_acquire(self) -> Lease | None:
-        """Take the lock if it is free now."""
-        return await self.manager.acquire(self.spec, TRY_ONCE_S)
+        """Acquire the lock if it is free now."""
+        return await self.manager.acquire(self.spec, None, blocking=False)
 
-    def hold(self, timeout: float | None = None) -> _Hold:
+    def hold(self, timeout: float | None = None) -> _Hold[Lease]:
         """`async with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
-        return _Hold(self, timeout)
+        return _Hold(self, (self.spec,), timeout)
 
     async def release(self) -> None:
-        """Give back what this task holds.
+        """Release what this task holds.
 
         Raises:
             LockNotOwned: this task holds no lease of it.
             LockLost: the lease had ended before.
-            LockUnavailable: the server did not answer; call again, or let the lease run out.
+            LockUnavailable: the server did not answer; call again, or let the lease end.
         """
-        await self.manager.release(self.manager.mine(self.spec))
-
-    def owned(self) -> bool:
-        """Whether this task holds it. No I/O."""
-        lease = self.manager.held_by_me(self.spec)
-        return lease is not None and lease.alive
+        await self.manager.releaser.release(self.manager.held.require(self.spec))
 
     async def locked(self) -> bool:
         """Whether anybody holds it."""
@@ -172,13 +160,13 @@ class Lock:
 
     async def inspect(self) -> LockInfo:
         """Who holds it and who waits."""
-        return await self.manager.call(self.manager.backend.inspect(self.spec.name, self.spec.kind))
+        return await self.manager.calls.run(self.manager.backend.inspect(self.spec.name, self.spec.kind))
 
     async def adopt(self, detached: Detached) -> Lease:
         """Take over a lease that was detached in another task, thread or process.
 
         Raises:
-            LockNotOwned: it ran out on the way.
+            LockNotOwned: it has ended meanwhile.
         """
         return await self.manager.adopt(self.spec, detached.token, detached.fencing_token)
 
@@ -186,23 +174,20 @@ class Lock:
         lease = await self.manager.acquire(self.spec, None)
         if lease is None:  # only a wait with a limit can end without a grant
             raise LockTimeout(f"lock {self.name!r} was not granted", self.name)
-        arm(lease)
+        watch(lease)
         return lease
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await leave(self.manager, self.manager.mine(self.spec), error)
+        await exit_block(self.manager.held.require(self.spec), error)
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         """As a decorator of an `async def`: every call runs under the lock."""
         return _decorated(function, lambda *args, **kwargs: self.hold())
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.spec.kind} {self.name!r}>"
 
-
-def _decorated(function: Callable[P, Awaitable[R]], hold: Callable[..., "_Hold"]) -> Callable[P, Awaitable[R]]:
+def _decorated(function: Callable[P, Awaitable[R]], hold: Callable[..., _Hold[Lease]]) -> Callable[P, Awaitable[R]]:
     if not asyncio.iscoroutinefunction(function):
         raise TypeError(f"{function!r} is no async function; decorate it with a lock of stockade.locks")
 
@@ -214,129 +199,56 @@ def _decorated(function: Callable[P, Awaitable[R]], hold: Callable[..., "_Hold"]
     return locked
 
 
-class RWLock:
+class RWLock(RWLockBase[Lock]):
     """Many readers or one writer, in order of arrival: a waiting writer lets no later reader pass."""
 
-    def __init__(self, read: Lock, write: Lock) -> None:
-        self.read = read
-        self.write = write
 
-
-class MultiLease:
+class MultiLease(MultiLeaseBase[Lease]):
     """Several leases held as one."""
 
-    def __init__(self, manager: LockManager[Lease], leases: list[Lease]) -> None:
-        self._manager = manager
-        self.leases = {lease.name: lease for lease in leases}
-
-    @property
-    def lost(self) -> bool:
-        """Whether any of them is lost. No I/O."""
-        return any(lease.lost for lease in self.leases.values())
-
-    def check(self) -> None:
-        """Raise LockLost unless all are still held. No I/O."""
-        for lease in self.leases.values():
-            lease.check()
-
-    def remaining(self) -> float:
-        """Seconds until the first of them ends."""
-        return min(lease.remaining() for lease in self.leases.values())
-
     async def release(self) -> None:
-        """Give all back, in reverse order; every one is tried, then the first error is raised."""
-        await release_all(self._manager, list(self.leases.values()))
+        """Release all, in reverse order; every one is tried, then the first error is raised."""
+        await release_all(self._manager.releaser, list(self.leases.values()))
+
+    async def __aenter__(self) -> Self:
+        for lease in self.leases.values():
+            watch(lease)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await exit_all(self.leases.values(), lambda lease, silent: exit_block(lease, error, silent=silent))
 
 
-class MultiLock:
-    """Several locks taken as one: sorted, all or none, one deadline."""
-
-    def __init__(self, manager: LockManager[Lease], specs: tuple[Spec, ...]) -> None:
-        self.manager = manager
-        self.specs = specs
+class MultiLock(MultiLockBase[Lease]):
+    """Several locks acquired as one: in one order, all or none, one deadline."""
 
     async def acquire(  # the same arguments as for one lock
         self,
         blocking: bool = True,
         timeout: float | None = None,  # noqa: ASYNC109 - as in threading
     ) -> MultiLease | None:
-        """Take all of them before `timeout` seconds are over, or none (None). Errors as for `Lock.acquire`."""
-        leases = await acquire_all(self.manager, self.specs, wait_bound(blocking, timeout))
+        """Acquire all of them before `timeout` seconds are over, or none (None). Errors as for `Lock.acquire`."""
+        timeout_s = timeout_of(blocking, timeout)
+        leases = await acquire_all(self.manager, self.specs, timeout_s, blocking=blocking)
         return None if leases is None else MultiLease(self.manager, leases)
 
-    def hold(self, timeout: float | None = None) -> "_HoldAll":
+    def hold(self, timeout: float | None = None) -> _Hold[MultiLease]:
         """`async with multi.hold(timeout=2) as leases`; raises LockTimeout after `timeout` seconds."""
-        return _HoldAll(self, timeout)
+        return _Hold(self, self.specs, timeout)
 
 
-class _HoldAll:
-    __slots__ = ("_leases", "_multi", "_timeout")
-
-    def __init__(self, multi: MultiLock, timeout: float | None) -> None:
-        self._multi = multi
-        self._timeout = timeout
-        self._leases: MultiLease | None = None
-
-    async def __aenter__(self) -> MultiLease:
-        leases = await self._multi.acquire(timeout=self._timeout)
-        if leases is None:
-            names = ", ".join(spec.name for spec in self._multi.specs)
-            raise LockTimeout(f"locks {names} were not granted within {self._timeout} s", names)
-        self._leases = leases
-        for lease in leases.leases.values():
-            arm(lease)
-        return leases
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._leases is None:
-            return
-        trouble: Exception | None = None
-        silent = False
-        for lease in reversed(self._leases.leases.values()):
-            try:
-                silent = not await leave(self._multi.manager, lease, error, silent=silent)
-            except Exception as lost:  # noqa: BLE001 - the others are released first; raised below
-                trouble = trouble or lost
-        if trouble is not None:
-            raise trouble
-
-
-class Provider(ProviderBase[Lease]):
+class Provider(ProviderBase[Lease, Lock, RWLock, MultiLock]):
     """Makes locks; `async with` closes it."""
+
+    _lock_type, _rwlock_type, _multi_lock_type = Lock, RWLock, MultiLock
 
     def __init__(
         self, runtime: AsyncRuntime, backend: Backend, lease_type: type[Lease], defaults: LockOptions | None = None
     ) -> None:
         super().__init__(runtime, backend, lease_type, defaults)
-        runtime.on_move = self.manager.change_loop
-
-    def lock(self, name: str, **options: Unpack[LockOptions]) -> Lock:
-        """A mutual exclusion lock. Options: see `LockOptions`."""
-        return Lock(self.manager, self.spec(name, "lock", options))
-
-    def rwlock(self, name: str, **options: Unpack[LockOptions]) -> RWLock:
-        """A lock with many readers or one writer. Options: see `LockOptions`."""
-        read = self.spec(name, "rw", options, capacity=RW_CAPACITY)
-        write = self.spec(name, "rw", options, capacity=RW_CAPACITY, weight=RW_CAPACITY)
-        return RWLock(Lock(self.manager, read), Lock(self.manager, write))
-
-    def semaphore(self, name: str, permits: int, **options: Unpack[LockOptions]) -> Lock:
-        """A lock that `permits` holders may have at once. Options: see `LockOptions`."""
-        count("permits", permits, 1)
-        return Lock(self.manager, self.spec(name, "semaphore", options, capacity=permits))
-
-    def multi(self, *names_or_locks: str | Lock, **options: Unpack[LockOptions]) -> MultiLock:
-        """Several locks as one, in any order and possibly repeated. Options apply to those given by name.
-
-        Raises:
-            ValueError: nothing was named, or a lock belongs to another provider.
-        """
-        locks = [self.lock(each, **options) if isinstance(each, str) else each for each in names_or_locks]
-        if any(lock.manager is not self.manager for lock in locks):
-            raise ValueError("locks of several providers have no common order")
-        return MultiLock(self.manager, in_order(lock.spec for lock in locks))
+        runtime.on_loop_change = self.manager.change_loop
 
     def synchronized(
         self, template: str, *, timeout: float | None = None, **options: Unpack[LockOptions]
@@ -344,11 +256,9 @@ class Provider(ProviderBase[Lease]):
         """Decorator: run each call under the lock that `template` names, e.g. `"order:{order_id}"`."""
 
         def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-            fill = name_from_call(template, function)
-            wait_bound(True, timeout)
-            self.lock(template, **options)  # refuses wrong options now, not at the first call
+            name_of = self._name_of_call(template, function, timeout, options)
             return _decorated(
-                function, lambda *args, **kwargs: self.lock(fill(*args, **kwargs), **options).hold(timeout)
+                function, lambda *args, **kwargs: self.lock(name_of(*args, **kwargs), **options).hold(timeout)
             )
 
         return decorate
@@ -356,27 +266,27 @@ class Provider(ProviderBase[Lease]):
     async def inspect(self, name: str, kind: Kind = "lock") -> LockInfo:
         """Who holds the lock of this name and who waits."""
         lock_and_kind(name, kind)
-        return await self.manager.call(self.backend.inspect(name, kind))
+        return await self.manager.calls.run(self.backend.inspect(name, kind))
 
     async def break_(self, name: str, kind: Kind = "lock") -> bool:
-        """Take the lock from whoever holds it; its holder will learn that it is lost. False: nobody held it."""
+        """Take the lock from its holder, which then finds it lost. False: nobody held it."""
         lock_and_kind(name, kind)
-        return await self.manager.call(self.backend.break_(name, kind))
+        return await self.manager.calls.run(self.backend.break_(name, kind))
 
     async def raise_fence(self, name: str, at_least: int) -> None:
-        """Let every later token of this lock be above `at_least`.
+        """Make every later fencing token of this lock greater than `at_least`.
 
-        For a holder whose resource has seen a newer token than a lock server gives that lost its counter (a failover,
-        a restore): without this nobody could write until the counter has caught up.
+        A lock server can lose its counter (a failover, a restore), while the resource has seen a greater token. Without
+        this call nobody could write to the resource until the counter has caught up.
 
         Raises:
             LockUnavailable: the server, or the majority of the servers, did not answer.
             NotSupported: the provider's tokens live in a database and are never lost.
         """
-        await self.manager.call(self.backend.raise_fence(name, at_least))
+        await self.manager.calls.run(self.backend.raise_fence(name, at_least))
 
     async def close(self) -> None:
-        """Stop renewing, finish withdrawals, close connections. Leases still held run out."""
+        """Stop the renewal, finish withdrawals, close connections. Leases still held end by themselves."""
         await self.manager.close()
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What is refused when it is given: in one line that says what to give instead, before anything is sent."""
+"""Checks of arguments, before anything is sent. An error says in one line what would be right."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ def seconds(name: str, value: Any, *, zero: bool = False, endless: bool = False)
 
     Args:
         name: of the parameter.
-        value: what was given.
+        value: of the parameter.
         zero: whether 0 is allowed.
         endless: whether infinity is allowed.
 

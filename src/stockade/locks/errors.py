@@ -1,17 +1,17 @@
-"""What can go wrong with a lock. `LockLost` is also `stockade.core.LockLost`, so callers need to know only one.
+"""The errors of the lock library. `LockLost` is also a `stockade.core.LockLost`, so callers need to know only one.
 
-Every error carries `lock_name`. "Not acquired in time" is an answer (`None`, or LockTimeout where a value is
-needed); "the server cannot be reached" is always LockUnavailable and never reads as "somebody else has it".
+Every error has `lock_name`. "Not acquired in time" is a result (`None`, or LockTimeout where a lease is needed). "The
+server cannot be reached" is always LockUnavailable, never a result that means "somebody else holds it".
 """
 
 from stockade import core
 
 
 class LockError(core.StockadeError):
-    """Base class of everything the lock library raises.
+    """Base class of all errors of the lock library.
 
     Attributes:
-        lock_name: the lock that was asked for, or several names joined by commas.
+        lock_name: of the requested lock, or several names joined by commas.
     """
 
     code = "LOCK_ERROR"
@@ -22,7 +22,7 @@ class LockError(core.StockadeError):
 
 
 class LockTimeout(LockError, TimeoutError):
-    """The lock was not granted before the deadline; nothing is held and nobody is queued."""
+    """The lock was not granted before the deadline; nothing is held, and the request has left the queue."""
 
     code = "LOCK_TIMEOUT"
     retryable = True
@@ -35,7 +35,7 @@ class LockNotOwned(LockError, RuntimeError):
 
 
 class LockLost(LockNotOwned, core.LockLost):
-    """The lease ended before it was released: expired, broken, or forgotten by the server."""
+    """The lease ended before it was released: it expired, somebody broke it, or the server lost its data."""
 
     code = "LOCK_LOST"
     outcome = "unknown"
@@ -43,16 +43,16 @@ class LockLost(LockNotOwned, core.LockLost):
 
 
 class LockReentry(LockError, RuntimeError):
-    """The caller already holds this lock and did not ask for a reentrant one; waiting would never end."""
+    """The caller already holds this lock, which is not reentrant; waiting would never end."""
 
     code = "LOCK_REENTRY"
 
 
 class LockUnavailable(LockError, ConnectionError):
-    """The lock server cannot be reached or does not answer in time. Whatever was sent is withdrawn or expires.
+    """The lock server cannot be reached or does not answer in time. What was sent is withdrawn, or expires.
 
     Attributes:
-        sent: False when nothing of the failed call can have reached the server, so that nothing has to be withdrawn.
+        sent: False if nothing of the failed call can have reached the server, so that nothing has to be withdrawn.
     """
 
     code = "DEPENDENCY_DOWN"
@@ -60,7 +60,7 @@ class LockUnavailable(LockError, ConnectionError):
     sent = True
 
     def name_server(self, where: str) -> None:
-        """Say which server it was, unless the message does so already."""
+        """Add the server to the message, unless it is there already."""
         if where and where not in str(self):
             self.args = (f"{self} ({where})",)
 
@@ -73,7 +73,7 @@ class LockUnavailable(LockError, ConnectionError):
 
 
 class ProviderClosed(LockError, RuntimeError):
-    """The provider was closed, before the call or while it waited; it is not opened again: make a new one."""
+    """The provider was closed, before the call or while it waited. It cannot be opened again: make a new one."""
 
     code = "DEPENDENCY_DOWN"
 
@@ -82,7 +82,7 @@ class ProviderClosed(LockError, RuntimeError):
 
 
 class WrongLoop(LockError, RuntimeError):
-    """The provider holds or awaits something in another event loop; nothing was asked for in this one."""
+    """The provider holds or awaits something in another event loop; the call in this loop did nothing."""
 
     code = "NOT_SUPPORTED"
 
@@ -98,6 +98,6 @@ def missing(extra: str, module: str) -> MissingExtra:
 
     Args:
         extra: name of the extra that installs it, e.g. `redis`.
-        module: the module that was wanted.
+        module: the module that could not be imported.
     """
     return MissingExtra(f"{module} is not installed: pip install 'stockade[{extra}]'")

@@ -1,4 +1,4 @@
-"""What happens to locks, as values for metrics and traces. `telemetry.py` turns them into spans."""
+"""Events of locks, as values for metrics and traces. `telemetry.py` makes spans of them."""
 
 import logging
 from collections.abc import Callable
@@ -12,14 +12,14 @@ EventKind: TypeAlias = Literal["asked", "renewed", "renew_failed", "polling"] | 
 
 
 class LockEvent(NamedTuple):
-    """One thing that happened.
+    """One event of one lock.
 
     Attributes:
-        kind: what. "polling": the server lets this process hear no notices, so its waiters ask again and again.
-        lock_name: to which lock.
-        owner: id of the request or lease.
-        seconds: how long it took: the wait for acquired, timeout, cancelled and failed; the hold for released,
-            lost and abandoned; otherwise 0.
+        kind: what happened. "polling": the user may not subscribe at the server, so waiters of this process poll.
+        lock_name: of which lock.
+        owner: owner id of the request or lease.
+        seconds: the time of the wait for acquired, timeout, cancelled and failed; the time of the hold for released
+            and lost; otherwise 0.
         detail: a reason, for people.
     """
 
@@ -34,7 +34,7 @@ Listener: TypeAlias = Callable[[LockEvent], None]
 
 
 class Events:
-    """The listeners of one provider. A listener that raises is logged: it may not break a lock."""
+    """The listeners of one provider. An error of a listener is logged: it may not break a lock."""
 
     def __init__(self) -> None:
         self.listeners: tuple[Listener, ...] = ()
@@ -44,7 +44,7 @@ class Events:
         self.listeners = (*self.listeners, listener)
 
     def emit(self, event: LockEvent) -> None:
-        """Tell every listener."""
+        """Call every listener."""
         for listener in self.listeners:
             try:
                 listener(event)

@@ -1,9 +1,9 @@
-"""The resource's side of a fencing token: let a paused holder's late write bounce off.
+"""Fencing at the resource: it refuses the late write of a holder that was paused beyond its lease (Kleppmann 2016).
 
-Present the token on the *first* access, before reading, and not only when writing: in 20,000 simulated histories with
-pauses beyond the lease a token compared only at the write still lost updates in 1,496, one installed before the read
-in none. The owner is compared as well, because a failover can mint one token twice (both measured;
-the idea of the token is Kleppmann's, 2016). Neighbours: any `Lease` gives `fencing_token` and `token` (its owner).
+Install the token on the *first* access, before reading, and not only when writing. In 20,000 simulated histories with
+pauses beyond the lease, a token that was compared only at the write lost updates in 1,496; one installed before the
+read in none. The owner id is compared as well, because after a failover a server can grant one token twice. Every
+`Lease` has both: `fencing_token`, and `token`, the owner id.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ ParamStyle = Literal["named", "pyformat", "qmark", "numeric"]
 
 
 class Fenced(Protocol):
-    """Anything with a token and an owner: a `Lease`, or a `Fence` that came from another process."""
+    """Anything with a fencing token and an owner id: a `Lease`, or a `Fence` that came from another process."""
 
     @property
     def name(self) -> str: ...
@@ -26,7 +26,7 @@ class Fenced(Protocol):
 
 
 class Fence(NamedTuple):
-    """A lease's proof as a value, to be sent along with a request."""
+    """The tokens of a lease as a value, to be sent along with a request. `token` is the owner id."""
 
     name: str
     token: str
@@ -34,7 +34,7 @@ class Fence(NamedTuple):
 
 
 class FenceRefused(LockLost):
-    """The resource has seen a newer token, or the same token of another owner: this lease is over."""
+    """The resource has seen a greater token, or the same token of another owner: this lease has ended."""
 
     outcome = "none"
 
@@ -45,7 +45,7 @@ class FenceRefused(LockLost):
 
 
 class MemoryFence:
-    """The guard of a resource inside one process, and the reference for the others."""
+    """The guard of a resource inside one process; the other guards follow the same rule."""
 
     def __init__(self) -> None:
         self.installed = (0, "")
@@ -54,7 +54,7 @@ class MemoryFence:
         """Call it first, and again before every write.
 
         Raises:
-            FenceRefused: a newer holder has been here.
+            FenceRefused: a later holder has written already.
         """
         token, owner = self.installed
         if fence.fencing_token < token or (fence.fencing_token == token and owner != fence.token):
@@ -65,9 +65,10 @@ class MemoryFence:
 def install_sql(table: str, key_column: str, style: ParamStyle = "named") -> str:
     """The statement that installs a token, for any database; parameters: token, owner, key (in this order).
 
-    Run it first in the transaction, before reading the row: it also takes the row's lock. It must match one row (on
-    MySQL drivers that count *changed* rows ask for found rows); none means that a newer holder has been there. The
-    table needs the columns `fence_token` (a 64-bit integer, 0 at first) and `fence_owner` (text of 64, empty at first).
+    Run it first in the transaction, before reading the row: it also takes the row's lock. It must match one row; none
+    means that a later holder has written already. (A MySQL driver that counts *changed* rows must count *found* rows.)
+    The table needs the columns `fence_token` (a 64-bit integer, 0 at first) and `fence_owner` (text of 64, empty at
+    first).
 
     Args:
         table: name of the table, written by you, never by a user.
@@ -123,7 +124,7 @@ def install(connection: Any, table: Any, key: Mapping[str, Any], fence: Fenced) 
     """Install the token through a SQLAlchemy `Connection` or `Session`; do it before reading the row.
 
     Raises:
-        FenceRefused: a newer holder has been there, or there is no such row.
+        FenceRefused: a later holder has written already, or there is no such row.
     """
     if connection.execute(install_statement(table, key, fence)).rowcount != 1:
         raise FenceRefused.of(fence)
@@ -133,7 +134,7 @@ async def install_async(connection: Any, table: Any, key: Mapping[str, Any], fen
     """The same through an `AsyncConnection` or `AsyncSession`.
 
     Raises:
-        FenceRefused: a newer holder has been there, or there is no such row.
+        FenceRefused: a later holder has written already, or there is no such row.
     """
     result = await connection.execute(install_statement(table, key, fence))
     if result.rowcount != 1:

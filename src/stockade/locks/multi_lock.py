@@ -1,18 +1,16 @@
-"""Several locks as one: deduplicated, taken in one global order, all or none, under one deadline.
+"""Several locks as one: each once, acquired in one global order, all or none, under one deadline.
 
-The order (name, then kind) is what keeps two callers from waiting for each other in a circle
-(Coffman et al. 1971; seed 000 sorted its product ids for the same reason).
+The order (name, then kind) keeps two callers from waiting for each other in a circle (Coffman et al. 1971).
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from stockade.locks.engine.held_leases import LeaseT
 from stockade.locks.engine.lease import BaseLease
-from stockade.locks.engine.lock_request import TRY_ONCE_S, Spec
+from stockade.locks.engine.lock_request import Spec
 from stockade.locks.engine.manager import LockManager
+from stockade.locks.engine.release import Releaser
 from stockade.locks.errors import LockUnavailable
-
-LeaseT = TypeVar("LeaseT", bound=BaseLease)
 
 
 def in_order(specs: Iterable[Spec]) -> tuple[Spec, ...]:
@@ -32,48 +30,46 @@ def in_order(specs: Iterable[Spec]) -> tuple[Spec, ...]:
 
 
 async def acquire_all(
-    manager: LockManager[LeaseT], specs: Sequence[Spec], timeout_s: float | None
+    manager: LockManager[LeaseT], specs: Sequence[Spec], timeout_s: float | None, *, blocking: bool = True
 ) -> list[LeaseT] | None:
-    """All of `specs` (in order) before `timeout_s` seconds are over, or none and None."""
+    """All of `specs`, in order, before `timeout_s` seconds are over; or none and None."""
     started = manager.runtime.now()
     taken: list[LeaseT] = []
     try:
         for spec in specs:
-            left_s = timeout_s
-            if timeout_s not in (None, TRY_ONCE_S):
-                left_s = max(0.0, timeout_s - (manager.runtime.now() - started))
-            lease = await manager.acquire(spec, left_s)
+            left_s = None if timeout_s is None else max(0.0, timeout_s - (manager.runtime.now() - started))
+            lease = await manager.acquire(spec, left_s, blocking=blocking)
             if lease is None:
                 break
             taken.append(lease)
         else:
-            if all(lease.alive for lease in taken):  # the first ones may have run out while the last one waited
+            if all(lease.alive for lease in taken):  # the first ones may have ended while the last one waited
                 return taken
     except LockUnavailable:
         for lease in reversed(taken):
-            manager.renewer.give_back_later(lease)
+            manager.releaser.release_later(lease)
         raise
     except BaseException:
-        manager.runtime.run_to_end(_give_back(manager, taken))
+        manager.runtime.run_to_end(_release_unseen(manager.releaser, taken))
         raise
-    await _give_back(manager, taken)
+    await _release_unseen(manager.releaser, taken)
     return None
 
 
-async def _give_back(manager: LockManager[Any], taken: Sequence[BaseLease]) -> None:
-    """Release what the caller never got: each briefly; once one is not answered, the others in the background."""
+async def _release_unseen(releaser: Releaser, taken: Sequence[BaseLease]) -> None:
+    """Release what the caller never received: each briefly; after one without an answer the rest in the background."""
     silent = False
     for lease in reversed(taken):
         if silent:
-            manager.renewer.give_back_later(lease)
+            releaser.release_later(lease)
         else:
-            silent = not await manager.undo(lease)
+            silent = not await releaser.release_unseen(lease)
 
 
-async def release_all(manager: LockManager[LeaseT], leases: Sequence[LeaseT]) -> None:
+async def release_all(releaser: Releaser, leases: Sequence[BaseLease]) -> None:
     """Release in reverse order; every one is tried, then the first error is raised.
 
-    Once the server has left one without an answer, the others are released in the background: each would take as long.
+    After one that the server did not answer, the rest is released in the background: each would take as long.
     """
     errors: list[Exception] = []
     silent = False
@@ -82,15 +78,34 @@ async def release_all(manager: LockManager[LeaseT], leases: Sequence[LeaseT]) ->
         while left:
             lease = left.pop()
             if silent:
-                manager.renewer.give_back_later(lease)
+                releaser.release_later(lease)
                 continue
             try:
-                await manager.release(lease)
+                await releaser.release(lease)
             except Exception as error:  # noqa: BLE001 - the others are released first; raised below
                 errors.append(error)
                 silent = isinstance(error, LockUnavailable)
-    finally:  # cancelled, or Ctrl-C: the one on its way takes care of itself
+    finally:  # cancelled, or Ctrl-C: the release that was sent finishes by itself
         for lease in left:
-            manager.renewer.give_back_later(lease)
+            releaser.release_later(lease)
     if errors:
         raise errors[0]
+
+
+async def exit_all(leases: Iterable[LeaseT], exit_one: Callable[[LeaseT, bool], Awaitable[bool]]) -> None:
+    """End a block that holds several leases, in reverse order; every one is tried, then the first error is raised.
+
+    Args:
+        leases: in the order of their acquisition.
+        exit_one: ends the block for one lease; True when the server answered. Its second argument is True when the
+            server did not answer for the lease before, so that this one is released in the background.
+    """
+    first_error: Exception | None = None
+    silent = False
+    for lease in reversed(list(leases)):
+        try:
+            silent = not await exit_one(lease, silent)
+        except Exception as error:  # noqa: BLE001 - the others are released first; raised below
+            first_error = first_error or error
+    if first_error is not None:
+        raise first_error

@@ -1,30 +1,39 @@
-"""What the asyncio face and the sync face share and needs no waiting: options, names, arguments."""
+"""What the providers of both APIs have in common: everything that awaits nothing.
+
+They check options, names and arguments, and make lock objects.
+"""
 
 import inspect
 import re
 from collections.abc import Callable
 from string import Formatter
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeVar, Unpack, cast
 
-from stockade.locks.checks import seconds, text
-from stockade.locks.engine.lease import BaseLease
-from stockade.locks.engine.lock_request import NO_LEASE_S, TRY_ONCE_S, Backend, Kind, LockOptions, Spec
+from stockade.locks.checks import count, seconds, text
+from stockade.locks.engine.held_leases import LeaseT
+from stockade.locks.engine.lock_request import NO_LEASE_S, RW_CAPACITY, Backend, Kind, LockOptions, Spec
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.events import Listener
+from stockade.locks.lock_base import LockT, MultiLockT, RWLockBase
+from stockade.locks.multi_lock import in_order
 from stockade.locks.runtime.runtime import Runtime
 
-LeaseT = TypeVar("LeaseT", bound=BaseLease)
+RWLockT = TypeVar("RWLockT", bound=RWLockBase[Any])
 
 
-class ProviderBase(Generic[LeaseT]):
-    """Makes specs and remembers the provider's defaults.
+class ProviderBase(Generic[LeaseT, LockT, RWLockT, MultiLockT]):
+    """Makes locks over one backend.
 
     Args:
-        port: the face's port.
+        runtime: time, waiting and background work, for asyncio or for threads.
         backend: where the locks live.
-        lease_type: the face's lease class.
-        defaults: what options mean when they are not given.
+        lease_type: the lease class of the API.
+        defaults: the values of options that a lock does not set.
     """
+
+    _lock_type: type[LockT]
+    _rwlock_type: type[RWLockT]
+    _multi_lock_type: type[MultiLockT]
 
     def __init__(
         self, runtime: Runtime, backend: Backend, lease_type: Callable[..., LeaseT], defaults: LockOptions | None = None
@@ -40,6 +49,32 @@ class ProviderBase(Generic[LeaseT]):
         raise TypeError(
             "a provider of locks belongs to its process: make another one where it is wanted (pickle, spawn)"
         )
+
+    def lock(self, name: str, **options: Unpack[LockOptions]) -> LockT:
+        """A mutual exclusion lock. Options: see `LockOptions`."""
+        return self._lock_type(self.manager, self.spec(name, "lock", options))
+
+    def rwlock(self, name: str, **options: Unpack[LockOptions]) -> RWLockT:
+        """A lock with many readers or one writer. Options: see `LockOptions`."""
+        read = self.spec(name, "rw", options, capacity=RW_CAPACITY)
+        write = self.spec(name, "rw", options, capacity=RW_CAPACITY, weight=RW_CAPACITY)
+        return self._rwlock_type(self._lock_type(self.manager, read), self._lock_type(self.manager, write))
+
+    def semaphore(self, name: str, permits: int, **options: Unpack[LockOptions]) -> LockT:
+        """A lock that `permits` holders may have at once. Options: see `LockOptions`."""
+        count("permits", permits, 1)
+        return self._lock_type(self.manager, self.spec(name, "semaphore", options, capacity=permits))
+
+    def multi(self, *names_or_locks: str | LockT, **options: Unpack[LockOptions]) -> MultiLockT:
+        """Several locks as one, in any order and possibly repeated. Options apply to those given by name.
+
+        Raises:
+            ValueError: nothing was named, or a lock belongs to another provider.
+        """
+        locks = [self.lock(each, **options) if isinstance(each, str) else each for each in names_or_locks]
+        if any(lock.manager is not self.manager for lock in locks):
+            raise ValueError("locks of several providers have no common order")
+        return self._multi_lock_type(self.manager, in_order(lock.spec for lock in locks))
 
     def spec(self, name: str, kind: Kind, options: LockOptions, *, capacity: int = 1, weight: int = 1) -> Spec:
         """The value behind a lock object.
@@ -65,9 +100,18 @@ class ProviderBase(Generic[LeaseT]):
         """Call `listener(event)` with everything that happens to locks of this provider; it must be quick."""
         self.manager.events.add(listener)
 
+    def _name_of_call(
+        self, template: str, function: Callable[..., Any], timeout: float | None, options: LockOptions
+    ) -> Callable[..., str]:
+        """Check the arguments of `synchronized` before the first call; returns what names the lock of each call."""
+        name_of = name_from_call(template, function)
+        timeout_of(True, timeout)
+        self.lock(template, **options)
+        return name_of
 
-def wait_bound(blocking: bool, timeout: float | None) -> float | None:
-    """The arguments of `acquire` as seconds: None without limit, TRY_ONCE_S for one try.
+
+def timeout_of(blocking: bool, timeout: float | None) -> float | None:
+    """The arguments of `acquire` as seconds; None: without limit, or a call that does not wait.
 
     Raises:
         TypeError, ValueError: a time limit for a call that does not wait, or one that is no number of seconds, 0 or
@@ -76,7 +120,7 @@ def wait_bound(blocking: bool, timeout: float | None) -> float | None:
     if not blocking:
         if timeout is not None and timeout != -1:
             raise ValueError("a call that does not block takes no timeout")
-        return TRY_ONCE_S
+        return None
     if timeout is None or timeout == -1:
         return None
     if not (type(timeout) is float and timeout >= 0):  # quick, for most

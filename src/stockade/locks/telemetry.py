@@ -1,6 +1,6 @@
 """Locks as OpenTelemetry spans: `lock.wait` for every wait, `lock.hold` for every hold.
 
-Neighbour: `events.py` (what is turned into spans).
+Neighbour: `events.py` (the events).
 """
 
 from typing import Any
@@ -13,11 +13,11 @@ _WAIT_ENDS = ("acquired", "timeout", "cancelled", "failed")
 _HOLD_ENDS = ("released", "lost", "abandoned")
 
 
-def trace(provider: ProviderBase[Any], tracer: Any = None) -> None:
-    """Give spans for all locks of this provider, as children of the span that is current where they begin.
+def trace(provider: ProviderBase[Any, Any, Any, Any], tracer: Any = None) -> None:
+    """Make spans for all locks of this provider, as children of the span that is current where they begin.
 
     Args:
-        provider: any provider of either face.
+        provider: any provider, for threads or for asyncio.
         tracer: an OpenTelemetry tracer; default: that of `stockade.locks`.
 
     Raises:
@@ -57,7 +57,7 @@ class _Spans:
     @staticmethod
     def _end(spans: dict[str, Any], event: LockEvent) -> None:
         span = spans.pop(event.owner, None)
-        if span is None:  # its other end came before `trace`, or a release that is repeated
+        if span is None:  # it began before `trace`, or is a repeated release
             return
         span.set_attribute("lock.outcome", event.kind)
         if event.detail:

@@ -1,7 +1,7 @@
-"""Whose schema may be changed without being asked: only that of a database which is ours alone.
+"""Checks of a database before a command uses it: its file, its schema, the rights of its user.
 
-Neighbours: `store.migrate` changes it; `store.rights` knows what a user may do; the commands ask here before they use a
-database.
+Only a database that stockade alone uses (the default file, or one in memory) is migrated without `stockade migrate`.
+Neighbours: `shop.migrations` is the schema; `store.schema.rights` knows the rights.
 """
 
 from functools import partial
@@ -12,7 +12,7 @@ from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import in_memory
 from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
-from stockade.store.engine.url import read_url
+from stockade.store.engine.registry import read_url
 from stockade.store.schema.migrate import Revisions, shown
 from stockade.store.schema.rights import missing_rights
 
@@ -20,10 +20,10 @@ _NEWER = "which a newer version of stockade has made: use that version or a late
 
 
 def make_folder(settings: Settings) -> None:
-    """Make the folder of the default SQLite file.
+    """Create the folder of the default SQLite file.
 
     Raises:
-        BadSetting: it cannot be made.
+        BadSetting: it cannot be created.
     """
     if not settings.uses_default_database:
         return
@@ -35,10 +35,10 @@ def make_folder(settings: Settings) -> None:
 
 
 async def require_schema(settings: Settings, database: Database) -> None:
-    """Refuse a database whose schema is not current, and a SQLite file that is not there: opening it would make it.
+    """Refuse a database whose schema is not current, and a missing SQLite file, which an open would create.
 
     Raises:
-        BadSetting: it is not; the message names the command to run.
+        BadSetting: the message names the command to run.
     """
     check_file(settings)
     revisions, wanted = await SCHEMA.revisions(database), SCHEMA.newest()
@@ -55,10 +55,10 @@ async def require_schema(settings: Settings, database: Database) -> None:
 
 
 async def require_writable(settings: Settings, database: Database) -> None:
-    """Refuse a database whose schema is not current, or that this user may not write: every order would meet it.
+    """Refuse a database whose schema is not current, or on which this user lacks a right that orders need.
 
     Raises:
-        BadSetting: it is one; the message names the command to run, or the right that is missing.
+        BadSetting: the message names the command to run, or the missing right.
     """
     await require_schema(settings, database)
     missing = await database.read(partial(missing_rights, tables=SCHEMA.tables), timeout_s=settings.wait_s)
@@ -71,7 +71,7 @@ async def require_known(settings: Settings, database: Database) -> None:
     """Refuse a schema that a newer program has made.
 
     Raises:
-        BadSetting: it is one.
+        BadSetting: the schema is newer.
     """
     _refuse_newer(settings, await SCHEMA.revisions(database))
 
@@ -83,17 +83,17 @@ def _refuse_newer(settings: Settings, revisions: Revisions) -> None:
 
 
 def check_file(settings: Settings, *, may_make: bool = False) -> None:
-    """Refuse a SQLite file that is not there, before it is opened, which would make it; or a folder in its place.
+    """Refuse a SQLite file that does not exist, which an open would create, and a folder in its place.
 
-    The file itself is not opened here: its end would take the locks of this process's SQLite connections away
-    (https://sqlite.org/howtocorrupt.html, 2.2). What is no database SQLite itself refuses.
+    This function does not open the file: closing it would release the locks of this process's SQLite connections
+    (https://sqlite.org/howtocorrupt.html, 2.2). SQLite itself refuses a file that is no database.
 
     Args:
-        settings: of any database; only that of a file is looked at.
-        may_make: a file that is missing may be made, if there is a folder for it.
+        settings: of any database; only SQLite files are checked.
+        may_make: a missing file is allowed if its folder exists.
 
     Raises:
-        BadSetting: it cannot be used, the message says what is there instead; or the URL is unusable.
+        BadSetting: the file cannot be used, or the URL is unusable.
     """
     try:
         url = read_url(settings.database_url).url
@@ -122,9 +122,9 @@ def _option(settings: Settings) -> str:
 
 
 async def ensure_schema(settings: Settings, database: Database) -> None:
-    """Migrate a database that is ours alone (the default file, or one in memory); refuse any other that is not ready.
+    """Migrate the default file or a database in memory; refuse any other database that is not ready.
 
-    Several processes may do this at once: migrations take turns, and the later ones find nothing to do.
+    Several processes may do this at the same time: one migrates, the others wait and find nothing to do.
 
     Raises:
         BadSetting: as `require_writable`.

@@ -55,7 +55,7 @@ class Shop:
         Raises:
             Busy, Conflict, Unknown, IdempotencyKeyReused, LockLost: see `stockade.core.Strategy.execute`.
         """
-        strategy = self.strategies[command.resource]
+        strategy = self.strategies[command.strategy_group]
         code = "INTERNAL_ERROR"
         try:
             outcome = await strategy.execute(command)
@@ -75,7 +75,7 @@ class Shop:
         Raises:
             Busy, Unknown: see `stockade.core.SupportsSubmit.submit`.
         """
-        strategy = self.strategies[command.resource]
+        strategy = self.strategies[command.strategy_group]
         if not isinstance(strategy, SupportsSubmit):
             return False
         code = "INTERNAL_ERROR"

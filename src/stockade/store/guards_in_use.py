@@ -26,15 +26,6 @@ TURN = ("stockade:guards-in-use",)  # advisory lock: registrations and renewals 
 MAX_PROCESS = 255
 MAX_NAMED = 3  # processes in one message, besides the first
 
-# Milliseconds since 1970 by the database's clock; none of these depends on the time zone of the session.
-_MYSQL_NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
-_NOW_MS = {
-    "postgres": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
-    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
-    "mysql": _MYSQL_NOW,
-    "mariadb": _MYSQL_NOW,
-}
-
 
 class Use(NamedTuple):
     """What a process writes under.
@@ -91,7 +82,7 @@ class GuardsInUse:
 
     def __init__(self, database: Database, lease_s: float, wait_s: float) -> None:
         self._database, self._lease_s, self._wait_s = database, lease_s, wait_s
-        self._now: ColumnElement[int] = literal_column(_NOW_MS[database.dialect.name])
+        self._now: ColumnElement[int] = literal_column(database.dialect.now_ms)
 
     async def register(self, id_: str, use: Use, process: str) -> None:
         """Write this process's row, unless a live one forbids it; rows whose lease is over are removed.

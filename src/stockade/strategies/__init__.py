@@ -1,4 +1,4 @@
-"""Strategies: where a command waits. One file and one registry line each; none of them knows SQL.
+"""Strategies: where a command waits. One file and one line in `registry` each; none of them speaks SQL.
 
-Neighbours: `core` and `locks` below; `shop` chooses one by configuration.
+Neighbours: `core`, `locks` and `kafka` below; `shop` chooses one by configuration.
 """

@@ -1,4 +1,4 @@
-"""`advisory`: wait at a named lock of the database."""
+"""`advisory`: wait for an advisory lock of the database."""
 
 from typing import ClassVar
 
@@ -9,8 +9,8 @@ from stockade.strategies.base import Retrying
 class Advisory(Retrying):
     """A database advisory lock for each key, on the order's own connection, around a version check.
 
-    PostgreSQL pg_advisory_xact_lock, MariaDB and MySQL GET_LOCK; sorted, so they cannot deadlock. The lock only
-    queues the writers; the version is what makes it right.
+    PostgreSQL pg_advisory_xact_lock, MariaDB and MySQL GET_LOCK, taken in key order, so they cannot deadlock. The lock
+    only queues the writers; the version check protects the row.
     """
 
     name: ClassVar[str] = "advisory"

@@ -1,4 +1,4 @@
-"""What the strategies have in common: a store, options, and one attempt at one command."""
+"""Base classes of the strategies: one attempt at one command, and repeated attempts after a conflict."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from stockade.strategies.options import Options
 
 
 class Base:
-    """A strategy without background work. Subclasses name a promise and a guard, and say where to wait."""
+    """A strategy without background work. A subclass defines its guarantees, its guard, and where a command waits."""
 
     name: ClassVar[str]
     guarantees: ClassVar[Guarantees]
@@ -42,7 +42,7 @@ class Base:
 
 
 class Retrying(Base):
-    """Repeats an attempt that lost to another writer: bounded in number and by the deadline, with jitter."""
+    """Repeats an attempt after a conflict, with jittered back-off; the number and the deadline bound it."""
 
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)
@@ -53,7 +53,7 @@ class Retrying(Base):
         return await self.attempts(command, self.guard, time.monotonic() + self.options.wait_s)
 
     async def attempts(self, command: Command, guard: Guard, deadline: float) -> Accepted | Rejected:
-        """Attempt until no other writer was faster, the retries are spent or the deadline is over."""
+        """Attempt until there is no conflict, the retries are spent or the deadline has passed."""
         backoff = self.options.backoff
         for attempt in range(backoff.retries + 1):
             try:

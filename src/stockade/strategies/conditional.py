@@ -1,4 +1,4 @@
-"""`conditional`: let the UPDATE itself check."""
+"""`conditional`: the UPDATE checks its own condition."""
 
 from typing import ClassVar
 
@@ -7,9 +7,9 @@ from stockade.strategies.base import Retrying
 
 
 class Conditional(Retrying):
-    """UPDATE … SET n = n - d WHERE n >= d: the simplest strong control, which both seeds missed.
+    """UPDATE … SET n = n - d WHERE n >= d: the simplest control that never oversells.
 
-    Only writers that really collide over the last units decide again; other rows of the command compare versions.
+    Only writers that compete for the last units decide again. The other rows of the command compare versions.
     """
 
     name: ClassVar[str] = "conditional"

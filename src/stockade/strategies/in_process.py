@@ -21,14 +21,14 @@ from stockade.locks.aio import MemoryLocks
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
 
-MAX_WIDENINGS = 3  # how often a command may ask for more rows
+MAX_EXTRA_KEYS = 3  # how often a command may request more rows
 
 
 class InProcess(Base):
     """One fair mutex for each key, taken in key order, with a timeout; right in one process only.
 
-    What `synchronized` and `ReentrantLock` do in seed 000. Two processes do not see each other's mutex: the lab
-    shows it break there.
+    Like `synchronized` or `ReentrantLock` in Java. Two processes do not see each other's mutexes: the lab shows that
+    they oversell.
     """
 
     name: ClassVar[str] = "in-process"
@@ -40,16 +40,16 @@ class InProcess(Base):
 
     @property
     def guard(self) -> Guard:
-        return Guard(GuardKind.NONE, fail_on_extra_keys=True)  # the mutexes are all there is
+        return Guard(GuardKind.NONE, fail_on_extra_keys=True)  # only the mutexes protect the rows
 
     async def execute(self, command: Command) -> Accepted | Rejected:
         """See `stockade.core.Strategy.execute`."""
         deadline = time.monotonic() + self.options.wait_s
         wanted = command
-        for _ in range(MAX_WIDENINGS):
+        for _ in range(MAX_EXTRA_KEYS):
             try:
                 return await self._locked(wanted, deadline)
-            except MoreKeys as more:  # nothing was done: let go, and take the union in order
+            except MoreKeys as more:  # nothing was done: release the locks, and take all of them in order
                 wanted = WithExtraKeys(wanted, more.keys)
         return await self._locked(wanted, deadline)
 
@@ -62,5 +62,5 @@ class InProcess(Base):
             raise Busy(str(error)) from error
 
     async def stop(self) -> None:
-        """Forget the mutexes."""
+        """Discard the mutexes."""
         await self._locks.close()

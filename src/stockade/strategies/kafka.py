@@ -193,7 +193,7 @@ class Kafka(Base):
         """
         began_s = time.monotonic()
         producer = self._require_producer()
-        value = self.log.codec.encode(command)
+        value = self.log.codec.encode(command, b"", 0)
         try:
             await producer.deliver(self.log.topic, value, key=_key(command), headers={}, wait_s=self.options.wait_s)
         except MessageRefused as error:

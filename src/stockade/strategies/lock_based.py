@@ -1,7 +1,7 @@
-"""What the strategies over a lock server share: take the locks, run the transaction under a guard, give them back.
+"""Base class of the strategies over a lock server: acquire the locks, run a guarded transaction, release the locks.
 
-The lock only queues the writers. What is right about the order is right by the guard: VERSION, or FENCE with the
-tokens of the locks. `bare` leaves the guard out, to show what a lease alone is worth under a pause or a failover.
+The lock only queues the writers. The guard protects the rows: VERSION, or FENCE with the fencing tokens of the locks.
+The option `bare` leaves the guard out, to show what a lease alone is worth under a pause or a failover.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ from stockade.core import (
 from stockade.locks import LockError, LockTimeout, LockUnavailable, ProviderClosed
 from stockade.locks.aio import MultiLease, Provider
 from stockade.strategies.base import Retrying
-from stockade.strategies.lock_watch import LockWatch
+from stockade.strategies.lock_server_monitor import LockServerMonitor
 from stockade.strategies.options import Options
 
 log = logging.getLogger(__name__)
-_GIVE_BACK_S = 0.25  # for how long a command whose time is over still waits for its locks to be given back
+_RELEASE_S = 0.25  # how long a command waits for the release of its locks after its deadline
 
 
 class LockBased(Retrying):
-    """Locks every row of a command, in key order, all or none, with one deadline; then one guarded transaction.
+    """Locks all rows of a command or none, in key order, with one deadline; then runs one guarded transaction.
 
     Attributes:
-        lost: leases that ended before their transaction did. The guard decided what became of it.
-        refused: fencing tokens that a row refused; the command queued again.
-        unreleased: locks that could not be given back in time; they are in the background, or end with their lease.
+        lost: leases that ended before their transaction did; the guard decided whether it was committed.
+        refused: fencing tokens that a row refused; the command waited for its locks again.
+        unreleased: locks that could not be released in time; the provider goes on trying, or their lease ends.
     """
 
     lease_s: ClassVar[float]  # how long a lock outlives a holder that died, in seconds
@@ -49,7 +49,7 @@ class LockBased(Retrying):
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)
         self._locks: Provider | None = None
-        self._watch: LockWatch | None = None
+        self._monitor: LockServerMonitor | None = None
         self.lost = 0
         self.refused = 0
         self.unreleased = 0
@@ -72,14 +72,14 @@ class LockBased(Retrying):
         """
         if self._locks is None:
             self._locks = self.connect()
-            self._watch = LockWatch(self.name, self._locks)
-            await self._watch.check()
+            self._monitor = LockServerMonitor(self.name, self._locks)
+            await self._monitor.check()
 
     async def stop(self) -> None:
-        """Let go of the lock server."""
-        if self._watch is not None:
-            watch, self._watch = self._watch, None
-            await watch.close()
+        """Disconnect from the lock server."""
+        if self._monitor is not None:
+            monitor, self._monitor = self._monitor, None
+            await monitor.close()
         if self._locks is not None:
             locks, self._locks = self._locks, None
             await locks.close()
@@ -88,7 +88,7 @@ class LockBased(Retrying):
         """See `stockade.core.Strategy.execute`.
 
         Raises:
-            FenceRefused: `fence` only: rows had seen newer holders each time, until the retries or the time were spent.
+            FenceRefused: `fence` only: a row had seen a newer holder at each attempt, until retries or time were spent.
             LockLost: `bare` only: the lease ended before the transaction, which nothing else protected.
         """
         if self._locks is None:
@@ -101,13 +101,14 @@ class LockBased(Retrying):
                 self.refused += 1
                 if attempt == self.options.backoff.retries or time.monotonic() >= deadline:
                     raise
-                await self._go_above(locks, refused, deadline)
+                await self._raise_fence(locks, refused, deadline)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _go_above(self, locks: Provider, refused: FenceRefused, deadline: float) -> None:
-        """Before queueing again: a lock server that lost its counter would give tokens that the row refuses for ever.
+    async def _raise_fence(self, locks: Provider, refused: FenceRefused, deadline: float) -> None:
+        """Raise the counter of the lock server above the token that a row holds.
 
-        Nothing happened under the old lock, and where a newer holder is the reason this changes nothing.
+        A lock server that lost its counter would issue tokens that the row refuses for ever. Nothing was written under
+        the old lock; where a newer holder is the reason of the refusal, this has no effect.
         """
         try:
             async with asyncio.timeout(_left_s(deadline)):
@@ -118,12 +119,12 @@ class LockBased(Retrying):
             raise self._unusable(error) from error
 
     def _unusable(self, error: LockError) -> Busy:
-        if self._watch is not None and not isinstance(error, ProviderClosed):
-            self._watch.failed(error)
+        if self._monitor is not None and not isinstance(error, ProviderClosed):
+            self._monitor.report_failure(error)
         return Busy(f"the lock server cannot be used: {error}", "DEPENDENCY_DOWN")
 
     async def _under_locks(self, locks: Provider, command: Command, deadline: float) -> Accepted | Rejected:
-        """The locks, one guarded transaction, and the locks given back."""
+        """Acquire the locks, run one guarded transaction, release the locks."""
         lease = await self._acquire(locks, command, deadline)
         try:
             outcome = await self.attempts(command, self._fenced(lease), deadline)
@@ -156,24 +157,28 @@ class LockBased(Retrying):
         return Guard(GuardKind.FENCE, fences=fences)
 
     async def _release(self, lease: MultiLease, deadline: float) -> None:
-        """Give the locks back, by the command's deadline. The transaction has ended: a lock that cannot be given back
-        must not turn a committed order into an error (seed 004 told the buyer "failed" and kept the stock)."""
+        """Release the locks by the command's deadline, without an error.
+
+        The transaction has ended: a lock that cannot be released must not turn a committed order into an error.
+        """
         try:
             async with asyncio.timeout(_left_s(deadline)):
                 await lease.release()
         except TimeoutError:
             self.unreleased += 1
-            if self._watch is not None:
-                self._watch.failed(LockUnavailable("a lock was not given back in time; it is in the background"))
+            if self._monitor is not None:
+                self._monitor.report_failure(
+                    LockUnavailable("a lock was not released in time; its release goes on in the background")
+                )
         except LockLost as error:
             self.lost += 1
             log.warning("lock lost before its transaction ended: %s", error)
         except LockError as error:  # it cannot be reached, or it refuses
             self.unreleased += 1
-            if self._watch is not None:
-                self._watch.failed(error)
+            if self._monitor is not None:
+                self._monitor.report_failure(error)
 
 
 def _left_s(deadline: float) -> float:
-    """Seconds that a question to the lock server may still take."""
-    return max(deadline - time.monotonic(), _GIVE_BACK_S)
+    """Seconds that a call to the lock server may still take."""
+    return max(deadline - time.monotonic(), _RELEASE_S)

@@ -1,4 +1,4 @@
-"""`optimistic`: nobody waits; whoever wrote first wins, the others decide again."""
+"""`optimistic`: no command waits; the first writer wins, the others decide again."""
 
 from typing import ClassVar
 
@@ -9,8 +9,7 @@ from stockade.strategies.base import Retrying
 class Optimistic(Retrying):
     """Compares the version (or the time of the last change) at the write and retries with jitter.
 
-    Both seeds' optimistic lock; with 0 retries it is their form, where requests that could succeed give up.
-    Kung and Robinson 1981.
+    With 0 retries, requests that could succeed fail. (Kung and Robinson 1981.)
     """
 
     name: ClassVar[str] = "optimistic"

@@ -1,4 +1,4 @@
-"""The parameters that strategies share. Each strategy reads those that concern it."""
+"""The parameters of all strategies; each strategy reads those that concern it."""
 
 from dataclasses import dataclass, field
 
@@ -11,17 +11,17 @@ class Options:
     """How long to wait, how often to retry, how much to queue.
 
     Attributes:
-        wait_s: the deadline of one command, in seconds; every wait inside ends there (seed 000: 5 s).
+        wait_s: the deadline of one command, in seconds; every wait inside ends there.
         backoff: retries after a conflict, for the optimistic strategies.
-        queue_size: commands a sequencer holds before it answers Busy.
-        max_batch: commands in one transaction of a sequencer. The knee is at 128 to 256; beyond, latency grows.
-        timestamp: `optimistic` compares the time of the last change instead of the version (seed 000).
+        queue_size: commands in the queue of a process, above which it raises Busy.
+        max_batch: commands in one transaction of a sequencer. Above 128 to 256 only the latency grows.
+        timestamp: `optimistic` compares the time of the last change instead of the version.
         redis: URLs of the Redis servers that hold locks; one, or an odd number of independent ones for `redlock`.
-        lease_s: how long a lock outlives its holder, in seconds; 0: the strategy's own (seed values).
+        lease_s: how long a lock outlives its holder, in seconds; 0: the strategy's own.
         renew: keep a lease alive while its holder lives (Redisson's watchdog).
         fence: guard by fencing tokens instead of row versions.
-        kafka: where the log of `kafka` is; None: it cannot be used.
-        bare: run without the guard that a strategy is right by; the lab's negative control.
+        kafka: the topic of the strategy `kafka`; None: it cannot be used.
+        bare: run without the guard that protects the rows; the lab's negative control.
         keep_request_order: `pessimistic` locks in the order of the request; the lab's deadlock experiment.
     """
 

@@ -1,4 +1,4 @@
-"""`pessimistic`: wait at the database's row lock."""
+"""`pessimistic`: wait for the row locks of the database."""
 
 from typing import ClassVar
 
@@ -7,9 +7,9 @@ from stockade.strategies.base import Base
 
 
 class Pessimistic(Base):
-    """SELECT … FOR UPDATE on every row of the command, in key order, with a bounded wait (seed 000: 5000 ms).
+    """SELECT … FOR UPDATE on every row of the command, in key order, with a bounded wait.
 
-    The pessimistic lock of both seeds, with their deadlock removed: all rows are taken in one global order.
+    All commands lock their rows in one global order, so they cannot deadlock.
     """
 
     name: ClassVar[str] = "pessimistic"

@@ -1,4 +1,4 @@
-"""`redis-pubsub`: queue in Redis, woken when it is one's turn."""
+"""`redis-pubsub`: wait in a queue in Redis; Redis wakes the first waiter when the lock is released."""
 
 from typing import ClassVar
 
@@ -8,10 +8,10 @@ from stockade.strategies.lock_based import LockBased
 
 
 class RedisPubsub(LockBased):
-    """A fair lock on one Redis server: the releaser hands it to the first waiter and wakes only that one.
+    """A fair lock on one Redis server: the releaser hands it over to the first waiter and wakes only that one.
 
-    Both seeds' subscribing lock (Redisson, lease 1 s), with a queue, fencing tokens and a poll as safety net; a
-    version check or the token itself protects the row.
+    Like Redisson's lock, with a queue, fencing tokens and a poll in case a message is lost. A version check or the
+    fencing token protects the row.
     """
 
     name: ClassVar[str] = "redis-pubsub"

@@ -1,4 +1,4 @@
-"""`redis-spin`: poll a key in Redis until it is free."""
+"""`redis-spin`: poll a lock in Redis until it is free."""
 
 from typing import ClassVar
 
@@ -10,8 +10,7 @@ from stockade.strategies.lock_based import LockBased
 class RedisSpin(LockBased):
     """A lock on one Redis server, polled every 10 ms with jitter; a version check protects the row.
 
-    Seed 004's spin lock (Lettuce SETNX, TTL 3000 ms, retry 10 ms), with an owner's token, a bounded wait, and a
-    release that deletes only the own key.
+    SET NX with an expiry of 3 s, an owner's token, a bounded wait, and a release that deletes only the own key.
     """
 
     name: ClassVar[str] = "redis-spin"

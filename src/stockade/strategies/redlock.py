@@ -1,4 +1,4 @@
-"""`redlock`: hold the key on the majority of several independent Redis servers."""
+"""`redlock`: hold a lock on the majority of several independent Redis servers."""
 
 from typing import ClassVar
 
@@ -10,8 +10,8 @@ from stockade.strategies.lock_based import LockBased
 class Redlock(LockBased):
     """A lock on the majority of 3 or more independent Redis servers; a version check or the token protects the row.
 
-    What seed 000 calls RedLock and configured with one server, with the quorum that the name means
-    (antirez.com/news/101). It survives the loss of a minority; it is no safer than `redis-pubsub` against a pause.
+    It survives the loss of a minority of the servers. Against a pause of the holder it is no safer than `redis-pubsub`.
+    (antirez.com/news/101.)
     """
 
     name: ClassVar[str] = "redlock"

@@ -1,4 +1,4 @@
-"""Every strategy by name, and what may stand beside what. Adding one is one file and one line here."""
+"""Every strategy by name, and which strategies may run side by side. A new strategy is one file and one line here."""
 
 import hashlib
 from collections.abc import Sequence
@@ -76,20 +76,20 @@ def create(name: str, store: Store, options: Options | None = None) -> Strategy:
 
 
 def compatibility(strategies: Sequence[Strategy]) -> str:
-    """What the strategies of one process may stand beside: processes on one database need equal values.
+    """A text that must be equal for all processes on one database.
 
     Guards that compose protect rows from each other's writers, whatever the strategy. Every other guard protects them
-    only from writers under the same strategy with the same parameters; a lock in the process from nobody else.
+    only from writers under the same strategy with the same parameters, and a lock in the process from no other process.
     """
     if all(each.guard.composes for each in strategies):
         return COMPOSES
     if any(each.guarantees.processes == "one" for each in strategies):
         return f"{_ALONE}{uuid4().hex}"
-    return ",".join(sorted(map(_same, strategies)))
+    return ",".join(sorted(map(_with_parameters, strategies)))
 
 
 def stands_beside(name: str) -> str:
-    """What processes under this strategy may stand beside on one database, with its usual guard, in a few words."""
+    """Which processes may run beside one under this strategy, with its default guard, in a few words."""
     kind = find(name)
     if kind.guarantees.may_oversell:
         return "controls like it, all started with --allow-overselling"
@@ -101,11 +101,11 @@ def stands_beside(name: str) -> str:
 
 
 def works_beside(strategies: str, compatibility: str) -> str:
-    """What a process may be started with beside one that runs, in a few words.
+    """Which strategies may be started beside a running process, in a few words.
 
     Args:
-        strategies: of the one that runs, by name.
-        compatibility: of the one that runs, as `compatibility` gives it.
+        strategies: of the running process, by name.
+        compatibility: of the running process, as `compatibility` returns it.
     """
     if compatibility == COMPOSES:
         others = [name for name in STRATEGIES if _composes(name)]
@@ -118,25 +118,25 @@ def works_beside(strategies: str, compatibility: str) -> str:
 
 
 def oversells(strategy: Strategy) -> bool:
-    """Whether nothing protects the rows: no guard, and no promise to be the only process."""
+    """Whether nothing protects the rows: no guard, and the strategy does not claim to be the only process."""
     return strategy.guard.kind is GuardKind.NONE and strategy.guarantees.processes != "one"
 
 
 def _composes(name: str) -> bool:
-    """Whether the usual guard of a strategy composes."""
+    """Whether the default guard of a strategy composes."""
     kind = find(name)
     if kind.guarantees.processes == "one":
         return False
-    usual = object.__new__(kind)  # the guard follows from the parameters alone, so no store is needed to ask for it
-    usual.options = Options()
-    return usual.guard.composes
+    default = object.__new__(kind)  # the guard depends on the parameters only, so it needs no store
+    default.options = Options()
+    return default.guard.composes
 
 
-def _same(strategy: Strategy) -> str:
+def _with_parameters(strategy: Strategy) -> str:
     """Name, guard, and the lock servers without user and password: the credentials may change while they run."""
     guard = strategy.guard
-    words = [strategy.name, guard.kind.value, *(["bare clock"] if guard.bare_clock else [])]
+    parts = [strategy.name, guard.kind.value, *(["bare clock"] if guard.bare_clock else [])]
     if isinstance(strategy, LockBased):
         servers = sorted(url.rpartition("@")[2].partition("?")[0] for url in strategy.options.redis)
-        words.append(hashlib.blake2b("\n".join(servers).encode(), digest_size=8).hexdigest())
-    return ":".join(words)
+        parts.append(hashlib.blake2b("\n".join(servers).encode(), digest_size=8).hexdigest())
+    return ":".join(parts)

@@ -1,4 +1,4 @@
-"""`serializable`: let the database find the conflict."""
+"""`serializable`: the database detects the conflict."""
 
 from typing import ClassVar
 
@@ -7,10 +7,10 @@ from stockade.strategies.base import Retrying
 
 
 class Serializable(Retrying):
-    """Isolation level SERIALIZABLE, and a retry when the database refuses (SQLSTATE 40001, MySQL 1213).
+    """Isolation level SERIALIZABLE, and a retry after a serialization failure (SQLSTATE 40001, MySQL 1213).
 
-    PostgreSQL finds dangerous structures afterwards (Ports and Grittner 2012); MariaDB and MySQL lock what they read,
-    so readers that want to write deadlock and one of them is retried.
+    PostgreSQL detects dangerous structures at the commit (Ports and Grittner 2012). MariaDB and MySQL lock what they
+    read, so two transactions that read a row and then write it deadlock, and one of them is retried.
     """
 
     name: ClassVar[str] = "serializable"

@@ -7,9 +7,9 @@ from stockade.strategies.base import Base
 
 
 class Unprotected(Base):
-    """Reads, decides, writes what it decided, and looks at nothing: sells units more than once.
+    """Reads, decides and writes without any check: sells units more than once.
 
-    The naive form of both seeds. It is here because a test that cannot fail proves nothing.
+    It is the negative control: a test that cannot fail proves nothing.
     """
 
     name: ClassVar[str] = "unprotected"

@@ -7,9 +7,9 @@ import pytest
 
 from stockade import locks as sync
 from stockade.core import NotSupported
+from stockade.devservers.tcp_proxy import TcpProxy
 from stockade.locks import aio
-from stockade.locks.database.postgres import PostgresDialect
-from tests.locks.relay import relay
+from stockade.locks.database.postgres import PostgresLockDialect
 
 pytestmark = pytest.mark.postgres
 # what a pooler does with a parameter at the start of a session that it does not know
@@ -72,8 +72,8 @@ async def test_control_without_the_probe_two_clients_share_a_session(servers, mo
     async def believe(self, connection):
         self._numbers[connection] = await connection.fetchval("SELECT pg_backend_pid()")
 
-    monkeypatch.setattr(PostgresDialect, "_prepare", believe)
-    monkeypatch.setattr(PostgresDialect, "_same_session", lambda self, connection, number: None)
+    monkeypatch.setattr(PostgresLockDialect, "_prepare", believe)
+    monkeypatch.setattr(PostgresLockDialect, "_same_session", lambda self, connection, number: None)
     pooler = servers.pgbouncer(servers.postgres(), pool_mode="transaction", default_pool_size=1)
     url = pooler.url
     async with aio.PostgresLocks(url, connections=1) as locks, aio.PostgresLocks(url, connections=1) as others:
@@ -82,7 +82,7 @@ async def test_control_without_the_probe_two_clients_share_a_session(servers, mo
 
 
 async def test_a_session_that_changes_under_a_holder_is_a_loss(postgres_url, request):
-    """Another session answers than the one that holds the lock: the holder is told at the next sign of life."""
+    """Another session answers than the one that holds the lock: the holder learns it at the next sign of life."""
     numbers = {}
 
     def other_session(data):
@@ -90,7 +90,7 @@ async def test_a_session_that_changes_under_a_holder_is_a_loss(postgres_url, req
             data = data.replace(number, other)
         return data
 
-    async with relay(urlsplit(postgres_url).port, other_session) as pooler:
+    async with TcpProxy(urlsplit(postgres_url).port, edit=other_session) as pooler:
         url = through(postgres_url, pooler.port)
         async with aio.PostgresLocks(url, prefix=request.node.name, lease_s=0.6) as locks:
             lease = await locks.lock("a", on_lost="ignore").acquire(timeout=5)

@@ -1,4 +1,4 @@
-"""Locks over database sessions: what a server refuses is said at once, and is no outage that somebody waits for.
+"""Locks over database sessions: a refusal is raised at once, and is no outage to wait for.
 
 Neighbours: `faults/test_bounds_sessions.py` (its sites and faces), `redis/test_redis_tls.py` (the same over Redis).
 """

@@ -57,7 +57,7 @@ async def give_up_a_wait(holding, locks, monkeypatch, interrupt):
 
 
 async def test_a_ping_takes_a_late_interrupt(make, monkeypatch):
-    """The wait ends by itself before its interrupt is sent: its session is asked, and used, only after that."""
+    """The wait ends by itself before its interrupt is sent: its session is checked, and used, only after that."""
     events = []
     async with make() as holding, make() as locks:
         dialect = locks.backend._dialect

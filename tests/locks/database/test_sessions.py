@@ -10,7 +10,7 @@ from tests.locks.harness import eventually, queued, work_for_ever
 
 
 class Actors:
-    """What `queued` needs: somebody to look."""
+    """What `queued` needs: an actor that inspects."""
 
     def actor(self):
         async def look(function):
@@ -124,7 +124,7 @@ async def test_waiter_is_served_after_release(provider):
 
 @pytest.mark.parametrize("module", ["PostgresLocks", "MySQLLocks"])
 async def test_no_server_is_unavailable(module):
-    """A database that is not there is LockUnavailable, not a lock that somebody else has."""
+    """A database that is not there is LockUnavailable, not a lock that is held elsewhere."""
     scheme = "postgresql" if module == "PostgresLocks" else "mysql"
     async with getattr(aio, module)(f"{scheme}://nobody@127.0.0.1:1/none") as locks:
         with pytest.raises(LockUnavailable):

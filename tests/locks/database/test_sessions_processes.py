@@ -83,7 +83,7 @@ def test_a_provider_made_before_a_fork_works_in_the_child(make, used):
 
 
 def test_a_child_lets_go_of_its_parents_sockets(make):
-    """The child's copies are gone, so that a session ends with its parent, and finalizers say goodbye to nobody."""
+    """The child's copies are gone, so that a session ends with its parent, and finalizers send no goodbye."""
     with make() as provider:
         lease = provider.lock("a").acquire(timeout=10)
         (session,) = provider.backend._locks.pool.sessions
@@ -190,7 +190,7 @@ def test_a_callback_of_a_loss_may_use_the_provider(make):
 
 @pytest.mark.parametrize("how", ["restart", "kill"])
 def test_a_server_that_came_back_is_asked_on_a_fresh_connection(kind, servers, how):
-    """All idle sessions were closed by a restart: one try, without any time to spare, is granted. A holder is told."""
+    """All idle sessions were closed by a restart: one try without a time limit is granted. A holder is notified."""
     server = servers.postgres() if kind == "postgres" else servers.mariadb()
     with (locks.PostgresLocks if kind == "postgres" else locks.MySQLLocks)(server.url) as provider:
         leases = [provider.lock(f"n{number}", on_lost="ignore").acquire(timeout=10) for number in range(3)]

@@ -1,4 +1,4 @@
-"""A few database sessions carry all locks of a provider: how many, who shares them, and who hears of their end.
+"""A few database sessions carry all locks of a provider: how many, how they are shared, and what their end means.
 
 Neighbours: `test_sessions.py` (one lock), `faults/test_bounds_sessions.py` (time), `test_sessions_processes.py`
 (forks).
@@ -29,7 +29,7 @@ class Database:
         """A provider, as another process would have it."""
         return (aio.PostgresLocks if self.kind == "postgres" else aio.MySQLLocks)(self.url, **options)
 
-    async def ask(self, postgres, mysql, *args):
+    async def query(self, postgres, mysql, *args):
         """One value, by the statement for this kind."""
         parts = urlsplit(self.url)
         if self.kind == "postgres":
@@ -50,14 +50,14 @@ class Database:
 
     async def sessions(self):
         """How many sessions others have."""
-        return await self.request(
+        return await self.query(
             "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()",
             "SELECT count(*) - 1 FROM information_schema.processlist WHERE db = DATABASE()",
         )
 
     async def kill(self, session):
         """End a session by force."""
-        await self.request(f"SELECT pg_terminate_backend({session})", f"KILL {session}")
+        await self.query(f"SELECT pg_terminate_backend({session})", f"KILL {session}")
 
 
 @pytest.fixture(
@@ -168,7 +168,7 @@ async def test_control_a_release_behind_a_waiter_is_seen(database, monkeypatch):
 
 
 async def test_a_lost_session_is_reported_to_every_holder(database):
-    """A session that is ended by force: each of its holders hears of it, also one without a renewal; no other does."""
+    """A session that is ended by force: each of its holders is notified, also one without a renewal; no other is."""
     async with database.provider() as locks, database.provider() as other:
         leases = [
             await locks.lock(f"n{number}", on_lost="ignore", lease_s=30 if number else None).acquire(timeout=10)

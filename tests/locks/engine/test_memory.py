@@ -90,7 +90,7 @@ async def test_a_lease_is_renewed():
 
 
 async def test_an_abandoned_lease_is_given_back():
-    """A lease that nobody can release any more is not renewed for ever (Redisson #2714, #7272)."""
+    """A lease that no caller can release any more is not renewed for ever (Redisson #2714, #7272)."""
     async with aio.MemoryLocks() as locks:
         lock = locks.lock("a", lease_s=0.06)
 

@@ -66,7 +66,7 @@ def see_what_becomes_of_a_sync(server, locks, repeats):
 
 @pytest.fixture
 async def complaints():
-    """What the loop had to say of errors that nobody took."""
+    """The loop's reports of errors that no caller read."""
     said = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context))
     yield said
@@ -119,7 +119,7 @@ def test_interrupted_between_grant_and_caller(server, repeats, monkeypatch):
 
     with sync.RedisLocks(server.url, TUNING, lease_s=LONG_S) as locks:
         with monkeypatch.context() as patched:
-            patched.setattr(LockManager, "_keep", stop)
+            patched.setattr(LockManager, "_hold", stop)
             with pytest.raises(Interrupt):
                 locks.lock("a").acquire()
         server.resume()
@@ -127,7 +127,7 @@ def test_interrupted_between_grant_and_caller(server, repeats, monkeypatch):
 
 
 async def test_dropped_lease(server, repeats):
-    """A lease that nobody can release any more, given back while the server is silent: the key goes later."""
+    """A lease that no caller can release any more, released while the server is silent: the key goes later."""
     async with aio.RedisLocks(server.url, TUNING, lease_s=LONG_S) as locks:
         events = []
         locks.on_event(lambda event: events.append((event.kind, event.lock_name)))
@@ -135,7 +135,8 @@ async def test_dropped_lease(server, repeats):
         server.pause()
         with pytest.raises(LockUnavailable):
             await locks.lock("b").locked()
-        locks.manager.renewer._abandoned(lease.token, lease.request)
+        locks.manager.renewer.remove(lease)
+        locks.manager._release_abandoned(lease.request)
         await locks.runtime.drain(5)
         assert ("abandoned", "a") in events
         server.resume()
@@ -163,11 +164,11 @@ async def test_an_owner_that_asks_again_keeps_its_new_grant(server):
         server.pause()
         with pytest.raises(LockUnavailable):
             await locks.lock("b").locked()
-        await locks.manager.leave(lease, None)
+        await locks.manager.releaser.exit(lease, None)
         await locks.runtime.drain(5)
         server.resume()
         again = await locks.lock("a").acquire(token="job-7")
-        await eventually(lambda: "stockade-lock-debts" not in {task.get_name() for task in asyncio.all_tasks()})
+        await eventually(lambda: "stockade-lock-release-retry" not in {task.get_name() for task in asyncio.all_tasks()})
         assert "a" in held_keys(server)
         await again.release()
         assert "a" not in held_keys(server)

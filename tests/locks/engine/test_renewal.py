@@ -44,6 +44,11 @@ async def held(actor, locks, name):
     return await actor(locks.lock(name, lease_s=LEASE_S, on_lost="ignore").acquire, timeout=3)
 
 
+def set_due(renewer, lease, when):
+    """The lease is renewed at `when`."""
+    renewer._entries[lease.token].due = when
+
+
 @pytest.fixture(params=[True, False], ids=["apart", "control"])
 def apart(request, monkeypatch):
     """False: the control, in which a refused batch is not renewed lease by lease."""
@@ -51,10 +56,10 @@ def apart(request, monkeypatch):
 
         async def nothing(self, leases):
             for lease in leases:
-                self._again_soon(lease, "refused")
+                self._retry_soon(lease, "refused")
 
-        monkeypatch.setattr(Renewer, "_renew_apart", nothing)
-        monkeypatch.setattr(Renewer, "_again_soon", lambda self, lease, why: setattr(lease, "due", lease.deadline))
+        monkeypatch.setattr(Renewer, "_renew_one_by_one", nothing)
+        monkeypatch.setattr(Renewer, "_retry_soon", lambda self, lease, why: set_due(self, lease, lease.deadline))
     return request.param
 
 
@@ -66,7 +71,8 @@ async def test_a_refused_lease_costs_the_others_nothing(redis_url, actor, apart)
     with redis.Redis.from_url(redis_url) as server:
         server.delete("bad")
         server.rpush("bad", "x")
-        good.due = bad.due = locks.runtime.now()  # in one batch
+        for lease in (good, bad):  # in one batch
+            set_due(locks.manager.renewer, lease, locks.runtime.now())
         await work_for(LONG_S)
         kept, lost = good.alive, not bad.alive
         assert kept is apart
@@ -102,7 +108,7 @@ async def test_any_error_of_the_backend_is_outlived(actor, memory, monkeypatch, 
 
 
 async def test_silence_for_one_round_costs_nobody_his_lease(actor, memory, monkeypatch):
-    """In the round lease by lease the server falls silent: nobody else is asked for in it, and all are kept."""
+    """In the round lease by lease the server stops answering: the round ends, and all leases are kept."""
     extend, fails, asked = MemoryBackend.extend, [LockError("refused"), LockUnavailable("silent")], []
 
     async def failing(self, asks, timeout_s):
@@ -112,7 +118,8 @@ async def test_silence_for_one_round_costs_nobody_his_lease(actor, memory, monke
         return await extend(self, asks, timeout_s)
 
     leases = [await held(actor, memory, name) for name in "abc"]
-    leases[0].due = leases[1].due = leases[2].due = memory.runtime.now()  # in one batch
+    for lease in leases:  # in one batch
+        set_due(memory.manager.renewer, lease, memory.runtime.now())
     monkeypatch.setattr(MemoryBackend, "extend", failing)
     await work_for(LONG_S)
     assert fails == []
@@ -210,7 +217,7 @@ async def test_a_dying_lease_does_not_cut_the_others_short(actor, memory, monkey
 
 @pytest.mark.parametrize("end", ["release", "detach"])
 def test_a_lease_that_ends_well_is_not_lost(end):
-    """No callback of a loss is called; whoever waits for one hears that there is none."""
+    """No callback of a loss is called; a caller that waits for one gets an error."""
     with sync.MemoryLocks() as provider:
         lease = provider.lock("a").acquire()
         lost, found = [], []
@@ -218,7 +225,7 @@ def test_a_lease_that_ends_well_is_not_lost(end):
         waiting = [threading.Thread(target=lambda: found.append(lease.wait_lost(20))) for _ in range(3)]
         for each in waiting:
             each.start()
-        polled(lambda: len(lease._lost_notices) == 3)
+        polled(lambda: len(lease._loss_wakeups) == 3)
         getattr(lease, end)()
         for each in waiting:
             each.join(10)
@@ -230,4 +237,4 @@ def test_waits_that_are_over_leave_nothing_in_the_lease():
     with sync.MemoryLocks() as provider, provider.lock("a").hold() as lease:
         for _ in range(3):
             assert lease.wait_lost(0.001) is False
-        assert not lease._lost_notices
+        assert not lease._loss_wakeups

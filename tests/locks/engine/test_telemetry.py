@@ -9,7 +9,7 @@ from stockade.locks.telemetry import trace
 
 
 class Span:
-    """Remembers what it was told, as an OpenTelemetry span would."""
+    """Records its calls, as an OpenTelemetry span would."""
 
     def __init__(self, name, attributes):
         self.name = name

@@ -201,7 +201,7 @@ def play(run: Run, phase: Callable[[Run], Any]) -> None:
 
 
 async def paid(run: Run) -> bool:
-    """Whether the server has answered everything that it was owed, or nobody asks it any more."""
+    """Whether the server has answered every repeated release, or none is repeated any more."""
     debts = run.locks.backend._release_retry
     return debts._closed or not debts.busy
 
@@ -285,7 +285,7 @@ def run_all(make: Callable[[], Any], broken: list[Site], fault: str, phases: Any
 
 
 def keys_left(sites: list[Site]) -> set[str]:
-    """Keys that hold a lock which nobody wants any more."""
+    """Keys that hold a lock without an owner."""
     left: set[str] = set()
     for site in sites:
         with redis.Redis.from_url(site.server.url, decode_responses=True) as admin:

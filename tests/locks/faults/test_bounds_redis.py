@@ -30,7 +30,7 @@ from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTr
 from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
 from stockade.locks.redis.transport.sockets import SocketTimeout
 from stockade.locks.redis.transport.threaded import ThreadedTransport
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import ServerError
 from stockade.locks.runtime.sync_runtime import run
 from tests.locks.bounds import Link, Site, ends_within
 from tests.locks.clusters import start_sentinel
@@ -238,7 +238,7 @@ def test_a_wrong_password_is_no_outage(place, face):
 
 @pytest.mark.parametrize("face", ["url-threads", "url-aio", "client-threads", "client-aio"])
 def test_a_handshake_that_nobody_answers(face):
-    """TLS to a server that accepts and says nothing, and a connection that nobody accepts, end in time."""
+    """TLS to a server that accepts and says nothing, and a connection that is never accepted, end in time."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
         port = deaf.getsockname()[1]
         address = f"rediss://127.0.0.1:{port}/0"

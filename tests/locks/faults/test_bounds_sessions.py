@@ -258,7 +258,7 @@ def test_control_a_wait_without_bounds_hangs(kind, site, monkeypatch):
         await waiter.future
 
     monkeypatch.setattr(bounds, "_HANG_S", 1.0)
-    monkeypatch.setattr(Session, "_look", lambda self, bound_s: None)
+    monkeypatch.setattr(Session, "_end_or_extend", lambda self, bound_s: None)
     monkeypatch.setattr(SessionLocks, "_unlimited", unbounded)
     monkeypatch.setattr(
         "stockade.locks.database.acquirer.Acquirer._answer", lambda self, queue, session, statement: statement

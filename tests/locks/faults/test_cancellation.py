@@ -95,7 +95,7 @@ async def test_mutant_that_does_not_withdraw_is_caught(kind, arm, monkeypatch):
         monkeypatch.setattr(SessionLocks, "_grant", keep)  # a grant that nobody wants any more is not given back
     else:
         monkeypatch.setattr(AsyncRuntime, "run_to_end", lambda self, work: work.close())
-        monkeypatch.setattr(MemoryBackend, "_leave", lambda self, key, cell, waiter, *, keep_grant: waiter.granted)
+        monkeypatch.setattr(MemoryBackend, "_leave", lambda self, key, cell, waiter, *, keep_grant: waiter.grant)
     await asyncio.gather(*[visit(arm.locks.lock(f"own{number}"), 0.001) for number in (1, 3, 5, 7)])  # it is connected
     rng, left = random.Random(1), []
     for _ in range(20):

@@ -93,7 +93,7 @@ async def test_a_killed_holder_frees_its_lock(holder, provider):
 
 
 async def test_a_stopped_holder_is_told_or_keeps_its_lock(place, holder, provider):
-    """SIGSTOP beyond the lease: a lease passes on and its holder is told; a session keeps its lock, for it lives."""
+    """SIGSTOP beyond the lease: a lease passes on and its holder learns it; a session keeps its lock, as it lives."""
     holder.send_signal(signal.SIGSTOP)
     waiter = asyncio.create_task(provider.lock("a").acquire(timeout=20))
     if place[0] in ("postgres", "mysql"):
@@ -109,7 +109,7 @@ async def test_a_stopped_holder_is_told_or_keeps_its_lock(place, holder, provide
 
 
 async def test_a_holder_that_lives_keeps_its_lock(holder, provider):
-    """The control: beyond its lease, but renewed, nobody else is let in."""
+    """The control: beyond its lease, but renewed, no other is let in."""
     waiter = asyncio.create_task(provider.lock("a").acquire(timeout=20))
     assert await waiting(waiter, 2 * LEASE_S)
     assert await asked(holder) == "mine"

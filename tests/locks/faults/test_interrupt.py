@@ -31,7 +31,7 @@ def give_back(locks, name):
 
 @pytest.mark.parametrize("contended", [False, True])
 def test_interrupted_acquire_leaves_nothing(redis_url, interrupt_after, contended):
-    """Acquisitions interrupted at random moments: the lock is free afterwards, nobody waits in line."""
+    """Acquisitions interrupted at random moments: the lock is free afterwards, and its queue is empty."""
     rng = random.Random(3)
     interrupted = 0
     with (

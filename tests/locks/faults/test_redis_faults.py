@@ -15,9 +15,9 @@ import pytest
 import redis
 
 from stockade import locks as sync
+from stockade.devservers.tcp_proxy import TcpProxy
 from stockade.locks import LockLost, LockUnavailable, RedisTuning, aio
 from tests.locks.harness import TaskActor, ThreadActor, eventually, work_for, work_for_ever
-from tests.locks.relay import relay
 
 pytestmark = pytest.mark.redis
 LONG_S = 30.0
@@ -65,7 +65,7 @@ async def test_killed_holder_is_followed_at_once(redis_url, server):
 
 
 async def test_paused_holder_learns_that_it_lost(redis_url):
-    """SIGSTOP past the lease: another gets in with a higher token; the first hears of it on its first question."""
+    """SIGSTOP past the lease: another gets in with a higher token; the first learns it at its first query."""
     body = """
         import sys
         lease = locks.lock('a').acquire()
@@ -101,7 +101,7 @@ async def test_paused_holder_learns_that_it_lost(redis_url):
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 async def test_dead_waiter_at_the_head_is_skipped(redis_url, server, fault):
-    """A killed waiter delays nobody, a stopped one no longer than its sign of life lasts (Redisson: 329 s)."""
+    """A killed waiter delays no other, a stopped one no longer than its heartbeat lasts (Redisson: 329 s)."""
     tuning = RedisTuning(poll_s=0.1)
     async with aio.RedisLocks(redis_url, tuning, lease_s=LONG_S) as locks:
         held = await locks.lock("a").acquire()
@@ -150,7 +150,7 @@ async def test_lost_notice_costs_one_poll(redis_url, server):
 
 
 async def contended(locks, workers=30, turns=6):
-    """Everybody takes the lock several times; nobody is inside with another. Returns the waits in seconds."""
+    """Each actor takes the lock several times; no two are inside together. Returns the waits in seconds."""
     inside, waits = 0, []
 
     async def work():
@@ -227,7 +227,7 @@ async def test_forgotten_scripts_are_sent_again(redis_url, server, face):
 
 
 async def test_flushed_server_tells_the_holder(redis_url, server):
-    """FLUSHALL: the holder hears of its loss at the next renewal; a waiter is served; tokens still grow."""
+    """FLUSHALL: the holder learns its loss at the next renewal; a waiter is served; tokens still grow."""
     async with aio.RedisLocks(redis_url, RedisTuning(poll_s=0.1), lease_s=0.6) as locks:
         with pytest.raises(LockLost, match="no longer knew"):
             async with locks.lock("a") as lease:
@@ -241,7 +241,7 @@ async def test_flushed_server_tells_the_holder(redis_url, server):
 
 
 async def test_flushed_server_does_not_hang_fair_waiters(redis_url, server):
-    """FLUSHALL empties the line; everybody who waited stands in line again and is served."""
+    """FLUSHALL empties the queue; every waiter joins it again and is served."""
     async with aio.RedisLocks(redis_url, RedisTuning(poll_s=0.1), lease_s=LONG_S) as locks:
         run = asyncio.create_task(contended(locks, workers=5, turns=1))
         holder = await locks.lock("hot").acquire()
@@ -254,7 +254,7 @@ async def test_flushed_server_does_not_hang_fair_waiters(redis_url, server):
 
 @pytest.mark.parametrize("face", ["aio", "sync"])
 async def test_restarted_server(redis_server, face):
-    """Without persistence a restart forgets the lock: a waiter gets in within seconds, the old holder is told."""
+    """Without persistence a restart forgets the lock: a waiter gets in within seconds, the holder learns it."""
     server = redis_server()
     module = aio if face == "aio" else sync
     locks = module.RedisLocks(server.url, RedisTuning(poll_s=0.2), lease_s=2.0)
@@ -302,7 +302,7 @@ async def test_slow_replies(redis_url, server):
 @pytest.mark.parametrize("late_s", [0.03, 0.4])
 async def test_late_replies(redis_url, server, late_s):
     """Every reply, and every notice, comes late, or later than a call may take: none is in with another, none waits."""
-    async with relay(urlsplit(redis_url).port, late_s=late_s) as slow:
+    async with TcpProxy(urlsplit(redis_url).port, delay_s=late_s) as slow:
         url = f"redis://127.0.0.1:{slow.port}"
         async with aio.RedisLocks(url, RedisTuning(call_s=0.2, patience_s=0.5), lease_s=2) as locks:
             if late_s < 0.2:

@@ -21,7 +21,7 @@ from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransp
 from stockade.locks.redis.transport.threaded import ThreadedTransport
 from stockade.locks.runtime.sync_runtime import run
 from tests.locks.bounds import in_child
-from tests.waiting import eventually
+from tests.waiting import eventually, eventually_async
 
 pytestmark = pytest.mark.redis
 ASK = ("EVAL", "return 1", 1, "a")
@@ -54,7 +54,7 @@ def paused(server, resume_s):
 
 
 def call_in_handler(make, url, server):
-    """A signal comes while the main thread is inside a call; its handler calls as well. What both heard."""
+    """A signal comes while the main thread is inside a call; its handler calls as well. The replies of both."""
     transport, heard = make(url), []
     ask(transport)
 
@@ -79,7 +79,7 @@ def test_a_signal_handler_may_call(redis_server, face):
 
 
 def test_a_handler_that_stands_in_line_behind_itself(redis_server, monkeypatch):
-    """The control: when nobody notes who is inside, the handler waits for its own thread, in vain."""
+    """The control: without a record of the threads inside, the handler waits for its own thread, in vain."""
 
     class Nobody(set):
         def __contains__(self, thread):
@@ -177,6 +177,43 @@ async def test_a_fork_beside_a_loop(redis_url, face):
     assert await transport.call(*ASK, timeout_s=3.0) == 1
     assert getattr(transport, "_connection", None) is before
     await transport.close()
+
+
+@pytest.mark.parametrize(
+    "make", [*THREADS.values(), *TASKS.values()], ids=[*THREADS, *(f"aio-{name}" for name in TASKS)]
+)
+async def test_a_subscription_that_is_cut_is_made_again(redis_url, make):
+    """Each transport reports the interruption once, and receives what is published afterwards."""
+    transport, messages, gaps = make(redis_url), [], []
+    await transport.listen("c", messages.append, lambda: gaps.append(len(messages)), 3.0)
+    with redis.Redis.from_url(redis_url) as admin:
+        admin.publish("c", "before")
+        await eventually_async(lambda: asyncio.sleep(0, messages))
+        for client in admin.client_list(_type="pubsub"):
+            admin.client_kill(client["addr"])
+        await eventually_async(lambda: asyncio.sleep(0, gaps))
+        admin.publish("c", "after")
+        await eventually_async(lambda: asyncio.sleep(0, messages[1:]))
+    await transport.close()
+    assert (messages, gaps) == ([b"before", b"after"], [1])
+
+
+@pytest.mark.parametrize("make", THREADS.values(), ids=THREADS)
+def test_a_subscription_without_its_thread_leaves_no_connection(redis_url, make, monkeypatch):
+    """At the end of the interpreter no thread starts: an error says so, and the connection is closed."""
+
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    transport = make(redis_url)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(LockUnavailable, match="no notices: can't start new thread"):
+            run(transport.listen("c", lambda message: None, lambda: None, 3.0))
+    with redis.Redis.from_url(redis_url) as admin:
+        eventually(lambda: not admin.client_list(_type="pubsub"))
+    run(transport.listen("c", lambda message: None, lambda: None, 3.0))  # the next try may succeed
+    run(transport.close())
 
 
 def in_new_loop(work):

@@ -203,7 +203,7 @@ def test_one_loop_after_another(request, kind):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # redis-py's calls of the orphan
 @pytest.mark.parametrize("kind", each(AIO))
 def test_a_lease_outlives_its_loop(request, kind):
-    """A lease that its loop has left: the next loop renews it and may release it, and an orphaned waiter is nobody."""
+    """A lease that its loop has left: the next loop renews it and may release it, and an orphaned waiter is ignored."""
     locks, kept = AIO[kind](request), []
 
     async def take():
@@ -273,7 +273,7 @@ def test_refused_while_the_first_loop_is_in_use(request, kind, what):
             return await locks.lock("a", on_lost="ignore", lease_s=20).acquire(timeout=3)
         held = await blocker.lock("a", on_lost="ignore", lease_s=20).acquire(timeout=3)
         waiter = asyncio.create_task(locks.lock("a", lease_s=20).acquire(timeout=8))
-        await eventually(lambda: locks.manager._calls.under_way)
+        await eventually(lambda: locks.manager.calls.count.running)
         return held, waiter
 
     async def end(held):

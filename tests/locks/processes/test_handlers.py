@@ -31,7 +31,7 @@ CHILD_S = 40.0
 
 
 def visits(locks, names):
-    """A function that takes locks and gives them back; a handler is told what its own thread holds."""
+    """A function that takes locks and gives them back; a handler learns what its own thread holds."""
 
     def visit(count):
         for number in range(count):
@@ -99,9 +99,9 @@ def over_redis(url):
     """Locks on a server: nothing is left held, renewed or waited for."""
     locks = sync.RedisLocks(url)
     served = storm(visits(locks, ("a", "b")))
-    leases, waits = len(locks.manager.renewer._leases), len(locks.backend._waiters._waiters)
+    leases, waits = len(locks.manager.renewer._entries), len(locks.backend._waiters._waiters)
     locks.close()
-    return served, leases + waits + len(locks.manager._held)
+    return served, leases + waits + len(locks.manager.held.all())
 
 
 def test_a_storm_on_locks_in_memory():

@@ -153,7 +153,7 @@ async def test_a_single_server_is_not_taken_for_a_cluster_nor_a_cluster_for_one(
 
 
 async def test_no_node_is_unavailable():
-    """A cluster of which nobody answers is LockUnavailable, not a lock that somebody else has."""
+    """A cluster of which no node answers is LockUnavailable, not a lock that is held elsewhere."""
     async with aio.RedisLocks("redis://127.0.0.1:1", RedisTuning(patience_s=0.1), cluster=True) as locks:
         with pytest.raises(LockUnavailable, match="no node of the cluster"):
             await locks.lock("a").acquire()
@@ -186,7 +186,7 @@ async def test_every_master_is_searched(cluster_urls):
 
 
 async def test_a_slot_that_moves_is_followed(servers):
-    """The slot of a lock is given to another master: the next call is told so and goes there."""
+    """The slot of a lock is given to another master: the next call is redirected there."""
     nodes = await asyncio.to_thread(start_cluster, servers)
     urls = [node.url for node in nodes]
     name = name_at(urls, 0)
@@ -242,7 +242,7 @@ async def test_a_slot_on_its_way_is_unavailable_not_taken(servers):
 
 
 async def given_back(lease):
-    """Whether the server has heard of the release."""
+    """Whether the server has received the release."""
     try:
         await lease.release()
     except LockUnavailable:

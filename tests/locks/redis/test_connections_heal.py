@@ -82,7 +82,7 @@ async def test_one_try_meets_a_fresh_connection(moved, face, fault):
 
 @pytest.mark.parametrize("face", MAKERS)
 async def test_without_the_codes_it_stays_where_it_is(moved, face, monkeypatch):
-    """The control: when no error reply makes a connection useless, the replica is asked for ever."""
+    """The control: when no error reply makes a connection useless, the replica is called for ever."""
     for module in (threaded, connection, asyncio_client, blocking_client):
         monkeypatch.setattr(module, "is_stale", lambda text: False)
     monkeypatch.setattr(blocking_client.ClientTransport, "_drop_idle", lambda self: None)
@@ -120,7 +120,7 @@ async def test_a_pause_and_a_reset(moved, face, monkeypatch):
 
 
 class Liar:
-    """Says OK to CLIENT, and answers calls as told, one word for each; a new connection begins anew.
+    """Replies OK to CLIENT, and answers calls from a list, one word for each; a new connection begins anew.
 
     Args:
         words: what it says to the calls of the first connection; later ones hear `:1`.
@@ -198,7 +198,7 @@ async def test_an_unexpected_reply_is_an_outage_that_heals(face, word):
 
 @pytest.mark.parametrize("face", ["url-threads", "url-aio"])
 async def test_a_number_from_a_connection_that_is_kept_is_heard_for_ever(face, monkeypatch):
-    """Control: unless the connection is given up, every call hears what the first one heard."""
+    """Control: unless the connection is given up, every call gets the reply of the first."""
     kind = threaded.ThreadedTransport if face == "url-threads" else MultiplexedTransport
 
     async def trust(self):

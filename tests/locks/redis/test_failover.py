@@ -5,10 +5,10 @@ import asyncio
 import pytest
 import redis
 
+from stockade.devservers.tcp_proxy import TcpProxy
 from stockade.locks import LockUnavailable, RedisTuning, aio
 from stockade.locks.fencing import FenceRefused, MemoryFence
 from tests.locks.harness import eventually
-from tests.locks.relay import relay
 
 pytestmark = pytest.mark.redis
 LONG_S = 30.0
@@ -52,14 +52,14 @@ async def test_a_cut_link_grants_twice_with_one_token_and_the_fence_refuses_the_
     """The link to the replica swallows a grant, the replica is promoted: two holders, one token; only one may write."""
     master = await asyncio.to_thread(redis_server)
     replica = await asyncio.to_thread(redis_server)
-    async with relay(master.port) as link:
+    async with TcpProxy(master.port) as link:
         with redis.Redis.from_url(replica.url) as promoted:
             promoted.replicaof("127.0.0.1", str(link.port))
             await eventually(lambda: promoted.info("replication")["master_link_status"] == "up")
             async with aio.RedisLocks(master.url, lease_s=LONG_S) as before:
                 await (await before.lock("a").acquire()).release()
                 await eventually(lambda: promoted.exists("{a}:f") and not promoted.exists("a"))
-                link.cut()
+                link.swallow()
                 old = await before.lock("a").acquire()
                 assert not promoted.exists("a")  # swallowed; the master has not heard that the link is gone
                 promoted.replicaof("no", "one")
@@ -81,7 +81,7 @@ async def test_a_whole_link_lets_nobody_in_twice(redis_server):
     """The control: the grant passes the link, so the promoted replica still knows the holder."""
     master = await asyncio.to_thread(redis_server)
     replica = await asyncio.to_thread(redis_server)
-    async with relay(master.port) as link:
+    async with TcpProxy(master.port) as link:
         with redis.Redis.from_url(replica.url) as promoted:
             promoted.replicaof("127.0.0.1", str(link.port))
             await eventually(lambda: promoted.info("replication")["master_link_status"] == "up")

@@ -91,7 +91,7 @@ async def test_1104_2099_short_tries_do_not_move_any_deadline(redis_url, server)
 
 @pytest.mark.parametrize(("waiters", "turns", "lease_s"), [(300, 1, LONG_S), (500, 1, 5.0), (100, 30, LONG_S)])
 async def test_2278_2883_2960_many_waiters_all_get_in(redis_url, server, waiters, turns, lease_s):
-    """300 and 500 at once, and 100 in 3,000 turns: everybody gets every turn, in order, and no line stays."""
+    """300 and 500 at once, and 100 in 3,000 turns: every caller gets every turn, in order, and no queue stays."""
     entered = []
     async with aio.RedisLocks(redis_url, lease_s=lease_s) as locks:
 
@@ -111,7 +111,7 @@ async def test_2278_2883_2960_many_waiters_all_get_in(redis_url, server, waiters
 
 
 async def test_3004_5503_a_wait_longer_than_the_sign_of_life_ends_well(redis_url, server):
-    """The holder renews well beyond its lease and the waiters' sign of life: they still stand in line and get in."""
+    """The holder renews well beyond its lease and the waiters' sign of life: they stay in the queue and get in."""
     tuning = RedisTuning(poll_s=0.05)  # a sign of life lasts 0.15 s
     async with aio.RedisLocks(redis_url, tuning) as locks, aio.RedisLocks(redis_url, tuning) as others:
         held = await locks.lock("a", lease_s=0.3).acquire()
@@ -180,7 +180,7 @@ async def test_4478_4595_4661_6150_a_killed_application_and_its_line_stop_nobody
 
 
 async def test_4323_5019_6427_waits_in_vain_leave_no_line(redis_url, server):
-    """Bounded waits under load: those that end in vain leave nothing, the lock stays busy, nobody overtakes."""
+    """Bounded waits under load: those that end in vain leave nothing, the lock stays busy, no waiter overtakes."""
     rng, got, vain = random.Random(5019), 0, 0
     async with aio.RedisLocks(redis_url, lease_s=LONG_S) as locks:
 
@@ -212,7 +212,7 @@ async def test_757_free_as_soon_as_it_is_given_back(redis_url):
 
 
 async def test_one_lost_notice_does_not_stop_thirty_waiters(redis_url, server):
-    """One hand-over whose notice finds nobody, with thirty in line: all are through after one poll, not one lease."""
+    """One hand-over whose notice finds no waiter, thirty in the queue: all get it after one poll, not one lease."""
     async with aio.RedisLocks(redis_url, RedisTuning(poll_s=0.2), lease_s=LONG_S) as locks:
         held = await locks.lock("a").acquire()
 
@@ -232,7 +232,7 @@ async def test_one_lost_notice_does_not_stop_thirty_waiters(redis_url, server):
 
 
 async def test_a_lease_shorter_than_the_work_is_told_to_everybody(redis_url):
-    """Work beyond an unrenewed lease: never two believe to hold, each holder is told, and its body is cancelled."""
+    """Work beyond an unrenewed lease: never two believe to hold, each holder is notified, and its body is cancelled."""
     told, inside, most = 0, set(), 0
     async with aio.RedisLocks(redis_url) as locks:
 

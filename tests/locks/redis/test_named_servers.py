@@ -47,7 +47,7 @@ MAKERS = {
 
 @pytest.fixture(params=["nobody", "silent"])
 def port(request):
-    """One where nobody listens, and one that takes connections and says nothing."""
+    """A port without a listener, and one that accepts connections and sends nothing."""
     if request.param == "nobody":
         yield free_port()
         return

@@ -42,7 +42,7 @@ async def test_majority_must_live(three):
 
 @pytest.mark.parametrize("refusing", [1, 2])
 async def test_a_minority_may_refuse(quorum_urls, caplog, refusing):
-    """One that refuses the password is told of once and counts as dead; with two the refusal is the answer."""
+    """One that refuses the password is logged once and counts as dead; with two the refusal is the answer."""
     urls = [url.replace("//", "//nobody:wrong@") if n < refusing else url for n, url in enumerate(quorum_urls)]
     async with aio.QuorumLocks(urls, TUNING, lease_s=0.6) as locks:
         if refusing == 2:

@@ -52,7 +52,7 @@ def three(trio):
 
 @pytest.fixture
 def owes(request, monkeypatch):
-    """False: the control, in which no server is owed anything."""
+    """False: the control, in which no release is repeated."""
     if not request.param:
         monkeypatch.setattr(ReleaseRetry, "retry", lambda self, ask, silent, until: None)
     return request.param
@@ -72,7 +72,7 @@ def jobs():
     names = [thread.name for thread in threading.enumerate()]
     with contextlib.suppress(RuntimeError):  # no loop: the sync face alone
         names += [task.get_name() for task in asyncio.all_tasks()]
-    return [name for name in names if name == "stockade-lock-debts"]
+    return [name for name in names if name == "stockade-lock-release-retry"]
 
 
 @contextlib.contextmanager
@@ -89,7 +89,7 @@ def paused(servers):
 
 @pytest.fixture
 async def user(face, three):
-    """A provider of that face, connected, and somebody who uses it."""
+    """A provider of that face, connected, and an actor for it."""
     actor = TaskActor() if face == "aio" else ThreadActor()
     locks = (aio if face == "aio" else sync).QuorumLocks([server.url for server in three], TUNING, lease_s=LONG_S)
     await actor((await actor(locks.lock("warm").acquire)).release)
@@ -99,7 +99,7 @@ async def user(face, three):
 
 
 async def check(owes, three, left):
-    """With debts nothing stays; without, exactly `left` does, once the servers have done all that they were sent."""
+    """With repeated releases nothing stays; without, exactly `left` does, once the servers have run all their calls."""
     if owes:
         await eventually(lambda: keys(three) == [set(), set(), set()])
         await eventually(lambda: not jobs())
@@ -255,8 +255,8 @@ def calls_of(locks, calls):
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])
 def test_a_dead_minority_costs_what_it_did(redis_server, monkeypatch, how):
-    """With one of three dead, a caller makes the calls it makes without debts (the control); the job ends with the
-    leases."""
+    """With one of three dead, a caller makes as many calls as without repeats (the control); the job ends with
+    the leases."""
     calls, real = Counter(), ThreadedTransport.call
 
     async def counted(self, *parts, timeout_s):
@@ -273,7 +273,7 @@ def test_a_dead_minority_costs_what_it_did(redis_server, monkeypatch, how):
         three[0].kill() if how == "killed" else three[0].pause()
         for _ in range(3):
             assert calls_of(ours, calls) == calls_of(plain, calls)
-        assert jobs() == ["stockade-lock-debts"]
+        assert jobs() == ["stockade-lock-release-retry"]
         eventually_sync(lambda: not jobs())
         started = time.monotonic()
     assert time.monotonic() - started < 0.5
@@ -282,7 +282,7 @@ def test_a_dead_minority_costs_what_it_did(redis_server, monkeypatch, how):
 
 @FACES
 async def test_close_pays_what_it_can(three, user):
-    """Closed as soon as the servers speak again: nothing is owed any more when `close` returns."""
+    """Closed as soon as the servers speak again: no release is pending when `close` returns."""
     locks, alice = user
     with paused(three[:2]):
         with pytest.raises(LockUnavailable):

@@ -1,4 +1,4 @@
-"""A resource that has seen a newer token than the lock server gives: the server is told to go on above it."""
+"""A resource that has seen a newer token than the lock server gives: the server is raised above it."""
 
 import pytest
 import redis
@@ -16,10 +16,10 @@ async def token(alice, lock):
     return lease.fencing_token
 
 
-async def test_tokens_go_on_above_what_was_seen(world):
+async def test_tokens_go_on_above_what_was_seen(world, subject):
     """Raised to a number the next token is above it; raised to less it goes on as before."""
     locks, alice = world.provider(), world.actor()
-    if world.kind in ("postgres", "mysql"):
+    if subject.kind in ("postgres", "mysql"):
         with pytest.raises(NotSupported, match="cannot be forgotten"):
             await alice(locks.raise_fence, "a", FAR)
         return
@@ -49,7 +49,7 @@ async def test_a_counter_set_back_stays_back_without_it(redis_url):
 
 @pytest.mark.redis
 async def test_a_quorum_needs_its_majority(redis_server):
-    """One of three servers is not enough to be sure that every later majority has heard of it."""
+    """One of three servers is not enough to be sure that every later majority knows it."""
     servers = [redis_server() for _ in range(3)]
     async with aio.QuorumLocks([each.url for each in servers], RedisTuning(call_s=0.25)) as locks:
         servers[0].kill()

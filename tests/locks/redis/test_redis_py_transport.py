@@ -1,4 +1,4 @@
-"""A redis-py client of the caller's: calls that nobody waits for any more, and those that come after them."""
+"""A redis-py client of the caller's: abandoned calls, and the calls that come after them."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -100,7 +100,7 @@ async def pump(reader, writer):
 
 @pytest.fixture(params=[False, True], ids=["any client", "clients with papers"])
 def terminal(request, redis_url, papers):
-    """TLS before the run's server, and the parameters that it wants of everybody."""
+    """TLS before the run's server, and the parameters that it wants of every client."""
     made = Terminal(urlsplit(redis_url).port, papers, request.param)
     own = f"&ssl_certfile={papers}/mine.pem&ssl_keyfile={papers}/mine.key" if request.param else ""
     yield SimpleNamespace(port=made.port, own=own)

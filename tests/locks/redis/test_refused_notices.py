@@ -1,6 +1,6 @@
 """A Redis user without the right to the notice channels: its waiters poll, it is said once, and nothing else changes.
 
-Neighbours: `faults/test_bounds.py` (other refusals), `waitroom.py` (what is tested).
+Neighbours: `faults/test_bounds.py` (other refusals), `redis/waiters.py` (what is tested).
 """
 
 import contextlib
@@ -106,7 +106,7 @@ async def test_its_time_limit_holds(world):
 
 
 async def test_the_right_may_come_later(world, server, monkeypatch):
-    """Given the right, the waiters hear notices again after a while."""
+    """With the right granted, notices reach the waiters again after a while."""
     (alice, hers), (bob, his) = world("mute"), world("mute")
     lease = await alice(hers.lock("a").acquire, timeout=3)
     assert await bob(his.lock("a").acquire, timeout=0.2) is None
@@ -125,7 +125,7 @@ async def test_the_right_may_come_later(world, server, monkeypatch):
 
 
 async def test_the_control_that_ignores_the_refusal_waits_in_vain(world, monkeypatch):
-    """A room that takes the refusal for a subscription stands in line unheard, and is passed over."""
+    """A provider that takes the refusal for a subscription joins the queue, and its waiter is skipped."""
 
     async def listen(self, timeout_s):
         self._process = self.runtime.process()

@@ -52,7 +52,7 @@ def test_keys_of_others_are_left_alone(key):
 
 
 class Worlds:
-    """What `queued` needs: somebody to look."""
+    """What `queued` needs: an actor that inspects."""
 
     def actor(self):
         async def look(function):
@@ -140,7 +140,7 @@ async def test_since_when_a_lock_is_held(redis_url, kind):
 
 @pytest.mark.redis
 def test_named_locks_only(redis_url):
-    """With names only these are shown, also when nobody holds them."""
+    """With names only these are shown, also when they are free."""
     with sync.RedisLocks(redis_url, RedisTuning(prefix="shop:")) as locks:
         with locks.lock("a"), locks.lock("b"):
             shown = stockade("b", "c", "--redis", redis_url, "--prefix", "shop:", "--json")
@@ -150,7 +150,7 @@ def test_named_locks_only(redis_url):
 
 @pytest.mark.redis
 def test_break_takes_the_lock_away(redis_url):
-    """--break frees the lock, its holder learns so; a second time there is nobody, and the exit code is 1."""
+    """--break frees the lock, and its holder learns it; a second time there is no holder, and the exit code is 1."""
     with sync.RedisLocks(redis_url) as locks:
         lease = locks.lock("a", on_lost="ignore").acquire()
         first = stockade("--redis", redis_url, "--break", "a")

@@ -57,7 +57,7 @@ def master_state(client):
 
 
 def seen(server, question):
-    """The answer of a server, which hangs up on everybody in the moment in which the Sentinel promotes it."""
+    """The answer of a server, which closes all connections in the moment in which the Sentinel promotes it."""
     try:
         with redis.Redis.from_url(server.url, decode_responses=True) as client:
             return question(client)

@@ -1,4 +1,4 @@
-"""Threads that share one connection: who is woken wakes the next, and an interruption in between strands nobody."""
+"""Threads that share one connection: a woken thread wakes the next, and an interruption in between strands none."""
 
 import threading
 from types import SimpleNamespace

@@ -57,7 +57,7 @@ def test_cancellation_at_every_await():
 
 
 def test_lost_notices_cost_no_turn():
-    """With every notice lost, everybody still gets every turn within his limit, by polling."""
+    """With every notice lost, every client still gets every turn within its limit, by polling."""
     for seed in range(100):
         assert History(seed, KINDS["lost notices"]).run().added == 6
 
@@ -107,7 +107,7 @@ def test_mutant_release_without_owner_check():
 
 
 def test_mutant_repeat_that_does_not_renew():
-    """A waiter whose notice was lost is told "already yours" and would count a lease that began before."""
+    """A waiter whose notice was lost gets "already yours" and would count a lease that began before."""
     weather = Weather(lose_notice=1.0)
     kind = Kind(weather=weather, hold_s=1.2, clients=4, limits_s=(6.0,))
     assert broken(kind, server=lambda: SimRedis(renews_on_repeat=False))
@@ -116,12 +116,12 @@ def test_mutant_repeat_that_does_not_renew():
 
 def test_mutant_lease_counted_from_the_answer(monkeypatch):
     """A lease counted from the answer, not from before the question, lets two believe."""
-    keep = LockManager._keep
+    hold = LockManager._hold
 
     def late(self, ask, granted, me):
-        return keep(self, ask, replace(granted, valid_until=self.port.now() + ask.spec.lease_s), me)
+        return hold(self, ask, replace(granted, valid_until=self.runtime.now() + ask.spec.lease_s), me)
 
-    monkeypatch.setattr(LockManager, "_keep", late)
+    monkeypatch.setattr(LockManager, "_hold", late)
     weather = Weather(latency_s=0.2, lose_notice=0.3)
     assert broken(Kind(pauses=True, weather=weather, clients=4), seeds=3000)
 
@@ -156,7 +156,7 @@ def test_mutant_owner_ids_that_are_not_unique(monkeypatch):
 
 
 def test_mutant_acquire_that_is_not_safe_to_repeat(monkeypatch):
-    """A repeated question that stands in line twice is granted after it has gone."""
+    """A repeated request that is in the queue twice is granted after its caller has gone."""
     acquire = SimRedis._acquire
 
     def twice(self, key, args):
@@ -203,4 +203,4 @@ def test_the_model_answers_as_the_scripts_do(redis_url):
                 assert ours == theirs
             assert model.owner("a") == (server.get("a") or "")
             line = [entry.split(" ")[0] for entry in server.lrange("{a}:q", 0, -1)]
-            assert [waiter for waiter, _ in model.lines.get("a", [])] == line
+            assert [waiter for waiter, _ in model.queues.get("a", [])] == line

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.util import await_only
 
 from stockade.core import Busy, Guard
-from stockade.devservers.tcp_proxy import Proxy
+from stockade.devservers.tcp_proxy import TcpProxy
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
 from stockade.store.engine.database import GRACE_S
@@ -157,7 +157,7 @@ async def pair(request, servers):
             await stocked(database, "s", n=100)
         if each.kind == "mariadb":  # the user of the tests may write on a replica, others may not
             await _run(each, "CREATE USER shop@'%'", "GRANT ALL ON stockade.* TO shop@'%'")
-    proxy = Proxy(old.port)
+    proxy = TcpProxy(old.port)
     await proxy.open()
     url = old.url.replace(str(old.port), str(proxy.port))
     yield url.replace("stockade@", "shop@") if old.kind == "mariadb" else url, proxy, old, new

@@ -46,12 +46,12 @@ def tls_servers(certificates):
 
     with Servers() as group:
         private = group.folder / "tls"
-        group._home.make(private)
+        group._workdir.make_folder(private)
         for name in ("server.key", "server.pem", "authority.pem"):
             (private / name).write_bytes((certificates / name).read_bytes())
             (private / name).chmod(0o600)
-            if group._home.user:
-                os.chown(private / name, group._home.user.uid, group._home.user.gid)
+            if group._workdir.user:
+                os.chown(private / name, group._workdir.user.uid, group._workdir.user.gid)
         files = [private / name for name in ("server.pem", "server.key", "authority.pem")]
         postgres = dict(zip(("ssl_cert_file", "ssl_key_file", "ssl_ca_file"), files, strict=True))
         mariadb = dict(zip(("ssl_cert", "ssl_key", "ssl_ca"), files, strict=True))

@@ -5,8 +5,8 @@ from sqlalchemy import BigInteger, Column, Float, LargeBinary, MetaData, String,
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from stockade.store.engine.dialect import Writes
+from stockade.store.mysql import compound
 from stockade.store.mysql.compound import NoLiteral, literal
-from stockade.store.mysql.dialect import compound
 from tests.store.conftest import opened, soon
 
 own = MetaData()

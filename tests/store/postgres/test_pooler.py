@@ -82,7 +82,7 @@ async def test_taken_for_a_server_it_fails(servers, monkeypatch):
             return [each for each in await asyncio.gather(*calls, return_exceptions=True) if each != 1]
 
     assert await broken() == []
-    monkeypatch.setattr("stockade.store.postgres.dialect.behind_pooler", never)
+    monkeypatch.setattr("stockade.store.postgres.connect.behind_pooler", never)
     assert any("prepared statement" in str(each) for each in await broken())
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, make_url, select, text
 from sqlalchemy.util import await_only
 
 from stockade.core import Busy, Guard, GuardKind
-from stockade.devservers.tcp_proxy import Proxy
+from stockade.devservers.tcp_proxy import TcpProxy
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore, guards_in_use, registration
 from stockade.store.guards_in_use import GuardRefused, Use
@@ -313,7 +313,7 @@ async def test_a_heartbeat_leaves_a_connection_that_went_silent(postgres_databas
     """A firewall forgets the connection: the next try renews on a fresh one in time; the control has one try."""
     monkeypatch.setattr(registration, "TRY_SHARES", shares)
     place = make_url(postgres_database)
-    proxy = Proxy(place.port)
+    proxy = TcpProxy(place.port)
     await proxy.open()
     try:
         async with opened(postgres_database):
@@ -336,7 +336,7 @@ async def test_a_heartbeat_leaves_a_connection_that_went_silent(postgres_databas
 async def test_a_command_waits_for_its_registration_until_its_deadline(postgres_database, wait_s, bounded):
     """With a long lease a renewal may go on for longer than a command; the control has a later deadline."""
     place = make_url(postgres_database)
-    proxy = Proxy(place.port)
+    proxy = TcpProxy(place.port)
     await proxy.open()
     clock = Clock()
     try:
@@ -354,7 +354,7 @@ async def test_a_command_waits_for_its_registration_until_its_deadline(postgres_
                     (answer,) = sale.result()
                     assert (type(answer), answer.code) == (Busy, "DEPENDENCY_DOWN")
                 proxy.passing = True
-                proxy.point(place.port)
+                proxy.retarget(place.port)
                 assert len(await sale) == 1
     finally:
         await proxy.close()

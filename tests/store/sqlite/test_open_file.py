@@ -9,7 +9,7 @@ import pytest
 
 from stockade.core import Busy
 from stockade.store import Database
-from stockade.store.sqlite import dialect as ours
+from stockade.store.sqlite import connect as ours
 
 
 @pytest.fixture
@@ -71,5 +71,5 @@ async def test_both_ways_of_waiting_share_one_bound(tmp_path, other, monkeypatch
     monkeypatch.setattr(ours, "time", SimpleNamespace(monotonic=lambda: now_s[0], sleep=later))
     locked = pytest.raises(sqlite3.OperationalError, match="locked")
     with closing(sqlite3.connect(tmp_path / "new.sqlite")) as driver, locked:
-        ours._turn_to_wal(Driver(driver))
+        ours._switch_to_wal(Driver(driver))
     assert timeouts == pytest.approx([ours.OPEN_WAIT_S * share for share in (1, 0.6, 0.2, 0)])

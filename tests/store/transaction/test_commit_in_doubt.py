@@ -136,7 +136,7 @@ async def test_a_caller_cancelled_at_each_step_leaves_all_or_nothing(store, guar
 
 
 async def test_no_lock_inside_a_transaction(store):
-    """Lock, transaction, commit, release: a stockade lock asked for inside a transaction is refused, and says why."""
+    """Lock, transaction, commit, release: a lock requested inside a transaction is refused, with the reason."""
     locks, refused = MemoryLocks(), []
 
     def take_a_lock(point):

@@ -21,7 +21,7 @@ class SetPrice:
     request_id: str
     price: int
     name: str = "set_price"
-    resource: str = "stock"
+    strategy_group: str = "stock"
     fingerprint: str = "f"
     now_ms: int = 1
     keys: tuple[Key, ...] = (SKU,)

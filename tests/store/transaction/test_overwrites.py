@@ -22,7 +22,7 @@ class Cart:
     fingerprint: str = "f"
     now_ms: int = 1
     name: ClassVar[str] = "cart"
-    resource: ClassVar[str] = "stock"
+    strategy_group: ClassVar[str] = "stock"
     keys: ClassVar[tuple] = ()
 
     def decide(self, rows):

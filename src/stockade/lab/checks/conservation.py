@@ -1,28 +1,28 @@
-"""Nothing appears or disappears (I1, I3): what is left is what there was, moved by what was carried out.
+"""Conservation: what is left equals the initial amount plus the changes of all accepted orders.
 
-A lost update shows here: two buyers were told yes and the row moved once.
+A lost update breaks it: two orders were accepted and the row changed once.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
 
 from stockade.core import Key
-from stockade.lab.execution.repeat_result import Trial, Violation
+from stockade.lab.model.repeat_result import RepeatResult, Violation
 
 
-def check(trial: Trial) -> Iterator[Violation]:
-    """`left` against the answers, then each row against the sum of its ledger."""
-    scene, evidence = trial.scene, trial.evidence
-    right = scene.opening + scene.step * trial.carried_out
-    if trial.left != right:
-        carried = f"{trial.carried_out} carried out at {scene.step:+d} on {scene.opening}"
-        yield Violation("conservation", f"{carried} make {right}, but {trial.left} are left")
+def check(result: RepeatResult) -> Iterator[Violation]:
+    """Compare `left` with the responses, then each row with the sum of its ledger entries."""
+    workload, snapshot = result.workload, result.snapshot
+    right = workload.initial + workload.change * result.executed
+    if result.left != right:
+        executed = f"{result.executed} carried out at {workload.change:+d} on {workload.initial}"
+        yield Violation("conservation", f"{executed} make {right}, but {result.left} are left")
     sums: dict[Key, list[int]] = defaultdict(lambda: [0, 0])
-    for entry in evidence.ledger:
+    for entry in snapshot.ledger:
         sums[entry.key][0] += entry.delta
         sums[entry.key][1] += entry.held
-    for key in sorted({*evidence.rows, *sums}):
-        row, (amount, held) = evidence.rows.get(key), sums[key]
+    for key in sorted({*snapshot.rows, *sums}):
+        row, (amount, held) = snapshot.rows.get(key), sums[key]
         if row is None:
             yield Violation("conservation", f"{key} has ledger entries but does not exist")
         elif (row.amount, row.held) != (amount, held):

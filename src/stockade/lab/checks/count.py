@@ -1,12 +1,12 @@
-"""Every buyer gets exactly one answer: accepted + rejected + failed = buyers."""
+"""Every buyer gets exactly one response: accepted + rejected + failed = buyers."""
 
 from collections.abc import Iterator
 
-from stockade.lab.execution.repeat_result import Trial, Violation
+from stockade.lab.model.repeat_result import RepeatResult, Violation
 
 
-def check(trial: Trial) -> Iterator[Violation]:
-    """The number of answers against the number of buyers."""
-    answers, buyers = trial.accepted + trial.rejected + trial.failed, len(trial.scene.orders)
-    if answers != buyers:
-        yield Violation("count", f"{buyers} buyers got {answers} answers")
+def check(result: RepeatResult) -> Iterator[Violation]:
+    """Compare the number of responses with the number of buyers."""
+    responses, buyers = result.accepted + result.rejected + result.failed, len(result.workload.orders)
+    if responses != buyers:
+        yield Violation("count", f"{buyers} buyers got {responses} answers")

@@ -1,36 +1,35 @@
-"""An accepted command is carried out exactly once, a refused one not at all, an unknown one at most once (I5)."""
+"""Exactly once: an accepted command is executed once, a rejected one not at all, an unknown one at most once."""
 
 from collections.abc import Iterator
 
-from stockade.lab.execution.load import ACCEPTED, FAILED, REJECTED, Shot
-from stockade.lab.execution.repeat_result import Trial, Violation
+from stockade.lab.model.repeat_result import ACCEPTED, FAILED, REJECTED, RepeatResult, Response, Violation
 
 ORDER = "place_order"
 
 
-def check(trial: Trial) -> Iterator[Violation]:
-    """Answers against orders, ledger entries and recorded outcomes; the first of each kind."""
-    evidence = trial.evidence
-    booked = {entry.request_id for entry in evidence.ledger}
-    orders = {command.request_id for command in trial.scene.orders if command.name == ORDER}
-    accepted = trial.ids(ACCEPTED)
-    certain = {shot.request_id for shot in trial.shots if _left_nothing(shot)} - accepted
-    kept = {id_ for id_, outcome in evidence.requests.items() if outcome.accepted}
-    kept_no = evidence.requests.keys() - kept
-    yield from _none("was accepted but moved nothing", accepted - booked)
-    yield from _none("was accepted but there is no order", (accepted & orders) - evidence.orders)
-    yield from _none("was accepted but is not recorded so", accepted - kept)
-    yield from _none("was not accepted but moved a row", certain & booked)
-    yield from _none("was not accepted but an order exists", certain & evidence.orders)
-    yield from _none("was refused but is not recorded so", trial.ids(REJECTED) - kept_no)
+def check(result: RepeatResult) -> Iterator[Violation]:
+    """Compare responses with orders, ledger entries and recorded outcomes; report the first of each kind."""
+    snapshot = result.snapshot
+    in_ledger = {entry.request_id for entry in snapshot.ledger}
+    orders = {command.request_id for command in result.workload.orders if command.name == ORDER}
+    accepted = result.ids(ACCEPTED)
+    not_executed = {each.request_id for each in result.responses if _is_not_executed(each)} - accepted
+    recorded_accepted = {id_ for id_, outcome in snapshot.requests.items() if outcome.accepted}
+    recorded_rejected = snapshot.requests.keys() - recorded_accepted
+    yield from _violation("was accepted but moved nothing", accepted - in_ledger)
+    yield from _violation("was accepted but there is no order", (accepted & orders) - snapshot.orders)
+    yield from _violation("was accepted but is not recorded so", accepted - recorded_accepted)
+    yield from _violation("was not accepted but moved a row", not_executed & in_ledger)
+    yield from _violation("was not accepted but an order exists", not_executed & snapshot.orders)
+    yield from _violation("was refused but is not recorded so", result.ids(REJECTED) - recorded_rejected)
 
 
-def _left_nothing(shot: Shot) -> bool:
-    """Whether the buyer was told for certain that nothing happened."""
-    return shot.answer == REJECTED or (shot.answer == FAILED and not shot.unknown)
+def _is_not_executed(response: Response) -> bool:
+    """Whether the response says for certain that nothing was executed."""
+    return response.status == REJECTED or (response.status == FAILED and not response.unknown)
 
 
-def _none(text: str, ids: set[str]) -> Iterator[Violation]:
+def _violation(text: str, ids: set[str]) -> Iterator[Violation]:
     if ids:
         more = f" (and {len(ids) - 1} more)" if len(ids) > 1 else ""
         yield Violation("exactly-once", f"request {min(ids)} {text}{more}")

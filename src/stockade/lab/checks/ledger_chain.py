@@ -1,28 +1,28 @@
-"""The versions of each row are 1 to n without gap or repeat, each amount follows from the one before (I4).
+"""Ledger chain: the versions of each row are 1 to n without gap or repeat, and each amount follows from the one before.
 
-Every lost update is caught at its place: two entries carry the same version.
+A lost update shows as two entries with the same version.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from stockade.lab.execution.repeat_result import Entry, Trial, Violation
+from stockade.lab.model.repeat_result import LedgerEntry, RepeatResult, Violation
 
 
-def check(trial: Trial) -> Iterator[Violation]:
-    """The first broken link of each row."""
-    for key, group in groupby(trial.evidence.ledger, key=lambda entry: entry.key):
+def check(result: RepeatResult) -> Iterator[Violation]:
+    """Report the first wrong entry of each row."""
+    for key, group in groupby(result.snapshot.ledger, key=lambda entry: entry.key):
         entries = list(group)
-        broken = _first_broken(entries)
-        row = trial.evidence.rows.get(key)
-        if broken:
-            yield Violation("ledger-chain", f"{key}: {broken}")
+        error = _first_error(entries)
+        row = result.snapshot.rows.get(key)
+        if error:
+            yield Violation("ledger-chain", f"{key}: {error}")
         elif row and row.version != entries[-1].version:
             text = f"{key}: the row is at version {row.version}, the ledger ends at {entries[-1].version}"
             yield Violation("ledger-chain", text)
 
 
-def _first_broken(entries: Sequence[Entry]) -> str:
+def _first_error(entries: Sequence[LedgerEntry]) -> str:
     version = amount = held = 0
     for entry in entries:
         if entry.version == version:

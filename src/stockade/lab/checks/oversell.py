@@ -1,16 +1,17 @@
-"""Nobody is sold what is not there (I2): no more yes than the opening stock or balance bears, and none below zero."""
+"""No oversell: no more orders are accepted than the initial amount is enough for, and no amount is below zero."""
 
 from collections.abc import Iterator
 
-from stockade.lab.execution.repeat_result import Trial, Violation
+from stockade.lab.model.repeat_result import RepeatResult, Violation
 
 
-def check(trial: Trial) -> Iterator[Violation]:
-    """More accepted than there was, or a row whose amount or free part is negative."""
-    scene = trial.scene
-    if trial.accepted > scene.right_accepted:
-        there = f"{scene.opening} at {-scene.step} each" if scene.step < -1 else f"only {scene.opening} there"
-        yield Violation("oversell", f"{trial.accepted} accepted, {there}")
-    for key, row in trial.evidence.rows.items():
+def check(result: RepeatResult) -> Iterator[Violation]:
+    """Compare the accepted orders with the initial amount, then check each row for a negative amount or free part."""
+    workload = result.workload
+    if result.accepted > workload.expected_accepted:
+        each = -workload.change
+        there = f"{workload.initial} at {each} each" if each > 1 else f"only {workload.initial} there"
+        yield Violation("oversell", f"{result.accepted} accepted, {there}")
+    for key, row in result.snapshot.rows.items():
         if row.amount < 0 or row.held < 0 or row.held > row.amount:
-            yield Violation("oversell", f"{key} ended at {row.amount} with {row.held} of it spoken for")
+            yield Violation("oversell", f"{key} ended at {row.amount} with {row.held} of it held")

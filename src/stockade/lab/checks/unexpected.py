@@ -1,18 +1,18 @@
-"""A buyer is refused for the one reason that the preset allows, and fails only in the documented ways."""
+"""No unexpected response: a rejection has the one code that the variant allows, a failure is a documented error."""
 
 from collections.abc import Iterator
 
-from stockade.lab.execution.load import REJECTED
-from stockade.lab.execution.repeat_result import Trial, Violation
+from stockade.lab.model.repeat_result import REJECTED, RepeatResult, Violation
 
 
-def check(trial: Trial) -> Iterator[Violation]:
-    """The first refusal with another code, and the first error that no strategy documents."""
-    for shot in trial.shots:
-        if shot.answer == REJECTED and shot.code != trial.refusal:
-            yield Violation("unexpected", f"refused with {shot.code}, allowed is {trial.refusal or 'no refusal'}")
+def check(result: RepeatResult) -> Iterator[Violation]:
+    """Report the first rejection with another code, and the first error that no strategy documents."""
+    allowed = result.allowed_rejection
+    for response in result.responses:
+        if response.status == REJECTED and response.code != allowed:
+            yield Violation("unexpected", f"refused with {response.code}, allowed is {allowed or 'no refusal'}")
             break
-    for shot in trial.shots:
-        if shot.unexpected:
-            yield Violation("unexpected", f"failed with {shot.unexpected}")
+    for response in result.responses:
+        if response.unexpected_error:
+            yield Violation("unexpected", f"failed with {response.unexpected_error}")
             break

@@ -1,1 +1,1 @@
-"""Carries a plan out: contenders under load, their faults, and what the database holds afterwards."""
+"""Executes the orders of one repeat: in this process, in several, through a log, or under a fault."""

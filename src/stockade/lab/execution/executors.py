@@ -1,7 +1,7 @@
-"""A crew carries the buyers: an open shop with the strategy under test.
+"""An executor sends the buyers' commands to an open shop that uses the strategy under test.
 
-`LocalCrew` is this process; `ProcessCrew` (in `processes`) is several. Both are asked the same way, so the runner does
-not know which it has. The crew has connections of its own: what the runner prepares and reads costs it nothing.
+`LocalExecutor` does so in this process, `ProcessExecutor` in several (`child_processes.py`). An executor has its own
+connections, so that what the runner prepares and reads takes none of them.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Stats
-from stockade.lab.execution.load import Barrier, Shot, fire
+from stockade.lab.execution.load import Barrier, send_all
+from stockade.lab.model.repeat_result import Response
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
 from stockade.shop.shop import Shop
@@ -18,8 +19,8 @@ from stockade.strategies.options import Options
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
-    """Everything a process needs to take orders.
+class ExecutorConfig:
+    """Everything a process needs to execute orders.
 
     Attributes:
         url: of the database.
@@ -34,50 +35,58 @@ class Team:
     pool_size: int = 4
 
 
-class Played(NamedTuple):
-    """The answers of one repeat and the store's effort for it."""
+class ExecutionResult(NamedTuple):
+    """The responses of one repeat, and the store's counters for it."""
 
-    shots: list[Shot]
-    effort: Stats
-
-
-class Crew(Protocol):
-    """Carries the buyers' commands out, all at once; `submit`: or only queues them, without waiting for decisions."""
-
-    async def play(self, commands: Sequence[Command], *, submit: bool = False) -> Played: ...
+    responses: list[Response]
+    stats: Stats
 
 
-class Worker:
-    """One process's share of the work: fires commands at its shop and counts what that took."""
+class Executor(Protocol):
+    """Executes the buyers' commands, all at once; with `submit` it only queues them and waits for no decision."""
+
+    async def execute(self, commands: Sequence[Command], *, submit: bool = False) -> ExecutionResult: ...
+
+
+class LocalExecutor:
+    """Executes commands in this process."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
 
-    async def play(
+    async def execute(
         self, commands: Sequence[Command], *, submit: bool = False, barrier: Barrier | None = None
-    ) -> Played:
-        """Fire all commands at once, after the barrier if there is one."""
+    ) -> ExecutionResult:
+        """Send all commands at once, after the barrier if there is one."""
         stats = self._shop.store.stats
-        before = stats.as_dict()
-        shots = await fire(self._shop.submit if submit else self._shop.execute, commands, barrier)
-        return Played(shots, Stats(**{name: count - before[name] for name, count in stats.as_dict().items()}))
+        before = Stats(**stats.as_dict())
+        responses = await send_all(self._shop.submit if submit else self._shop.execute, commands, barrier)
+        return ExecutionResult(responses, stats_since(before, stats))
 
 
 @asynccontextmanager
-async def at_work(team: Team, checkpoint: Callable[[str], None] | None = None) -> AsyncIterator[Worker]:
+async def open_executor(
+    config: ExecutorConfig, checkpoint: Callable[[str], None] | None = None
+) -> AsyncIterator[LocalExecutor]:
     """Open a shop without its background jobs; stop and close it again.
 
     Args:
-        team: what to open.
-        checkpoint: fault point of its store.
+        config: what to open.
+        checkpoint: called at each fault point of the store.
     """
     settings = Settings(
-        database=team.url,
-        strategy_stock=team.strategy,
-        strategy_points=team.strategy,
-        pool_size=team.pool_size,
-        wait_s=team.options.wait_s,
-        allow_overselling="yes",  # the lab's controls must be seen to fail
+        database=config.url,
+        strategy_stock=config.strategy,
+        strategy_points=config.strategy,
+        pool_size=config.pool_size,
+        wait_s=config.options.wait_s,
+        allow_overselling="yes",  # the negative controls must be able to fail
     )
-    async with open_shop(settings, options=team.options, jobs=False, checkpoint=checkpoint) as shop:
-        yield Worker(shop)
+    async with open_shop(settings, options=config.options, jobs=False, checkpoint=checkpoint) as shop:
+        yield LocalExecutor(shop)
+
+
+def stats_since(before: Stats, now: Stats) -> Stats:
+    """What the counters have grown by."""
+    earlier = before.as_dict()
+    return Stats(**{name: count - earlier[name] for name, count in now.as_dict().items()})

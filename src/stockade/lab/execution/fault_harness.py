@@ -1,147 +1,141 @@
-"""What a fault plays with: two worker processes, of which the first is hurt, and the Redis servers of an entrant.
+"""What a fault's script uses: two child processes, of which the first is the victim, and the contender's Redis servers.
 
-Faults are aimed, not timed: the victim stops or dies when its store comes to a fault point, and the script goes on when
-it has. Neighbours: `processes` are the workers, `redis_node` the servers, `faults/` the scripts, `fault_runner` plays.
+A fault is triggered by a fault point of the store, not by time: there the victim stops or dies, and the script goes on.
+Neighbours: `child_processes.py` are the processes, `targets/redis_node.py` the servers, the files of `faults/` the
+scripts, `runs/fault_runner.py` runs them.
 """
 
 import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
-from typing import Self
 
 from stockade.core import Command, Stats, Unknown
 from stockade.lab.errors import LabError
-from stockade.lab.execution.executors import Team
-from stockade.lab.execution.load import FAILED, Shot
-from stockade.lab.execution.processes import WorkerGone, WorkerProcess
-from stockade.lab.execution.worker import Aim, Play, Prepare
-from stockade.lab.preset import Scene
+from stockade.lab.execution.child_main import ExecuteCommands, OpenShop, SignalAtPoint
+from stockade.lab.execution.child_processes import ChildProcess, ChildProcessEnded, ProcessGroup
+from stockade.lab.execution.executors import ExecutorConfig
+from stockade.lab.model.repeat_result import FAILED, Response
+from stockade.lab.model.workload import Workload
 from stockade.lab.targets.redis_node import RedisNode
 
-HIT_WAIT_S = 10.0  # until the victim has come to its fault point
-PATIENCE_S = 1.0  # how long a buyer is watched before he counts as one who waits for the stopped process
-UNSAFE_PATIENCE_S = 10.0  # the same where nothing makes him wait: who must be seen to fail is given the time it takes
-ASK_AGAIN = 3  # how often a buyer without a decision sends his request again
+POINT_WAIT_S = 10.0  # until the victim has reached its fault point
+BLOCKED_AFTER_S = 1.0  # a buyer without a response by then is blocked by the stopped process
+UNSAFE_BLOCKED_AFTER_S = 10.0  # the same for a control that must be seen to fail: it gets all the time it needs
+RETRIES = 3  # how often a buyer without a decision sends the request again
 
 
-class Rig:
-    """Two processes that take the same orders. A context manager; leaving it ends them.
+class FaultHarness(ProcessGroup):
+    """Two processes that execute orders on the same rows. A context manager; leaving it ends them.
 
     Attributes:
-        point: the fault point that the present repeat is aimed at.
-        patience_s: how long a buyer is watched while the victim stands still.
-        nodes: the entrant's Redis servers.
-        effort: what the stores did; a killed process takes its part with it.
+        victim: the process that the fault stops or kills.
+        other: the process that is not hurt.
+        point: the fault point of the current repeat.
+        blocked_after_s: seconds until a buyer without a response counts as blocked.
+        nodes: the contender's Redis servers.
+        stats: counters of both stores, without those of a killed process.
     """
 
     def __init__(self) -> None:
-        self.victim, self.other = WorkerProcess("the victim"), WorkerProcess("the other process")
+        super().__init__()
+        self.victim, self.other = self.start("the victim"), self.start("the other process")
         self.point = ""
-        self.patience_s = PATIENCE_S
+        self.blocked_after_s = BLOCKED_AFTER_S
         self.nodes: Sequence[RedisNode] = ()
-        self.effort = Stats()
-        self._team: Team | None = None
+        self.stats = Stats()
+        self._config: ExecutorConfig | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for worker in (self.victim, self.other):
-            worker.close()
-        for worker in (self.victim, self.other):
-            worker.join()
-
-    async def prepare(self, team: Team, nodes: Sequence[RedisNode]) -> None:
-        """Let both processes open this team's shop; start anew who was killed.
+    async def prepare(self, config: ExecutorConfig, nodes: Sequence[RedisNode]) -> None:
+        """Let both processes open this shop.
 
         Raises:
             LabError: a process could not.
         """
-        self._team, self.nodes, self.effort = team, nodes, Stats()
-        await asyncio.gather(self.victim.ask(Prepare(team)), self.other.ask(Prepare(team)))
+        self._config, self.nodes, self.stats = config, nodes, Stats()
+        await asyncio.gather(self.victim.request(OpenShop(config)), self.other.request(OpenShop(config)))
 
-    async def aim(self, what: signal.Signals) -> None:
-        """Send the victim this signal when its store next comes to the fault point."""
-        await self.victim.ask(Aim(self.point, what))
+    async def signal_at_point(self, what: signal.Signals) -> None:
+        """Send the victim this signal when its store next reaches the fault point."""
+        await self.victim.request(SignalAtPoint(self.point, what))
 
-    def send(self, worker: WorkerProcess, commands: Sequence[Command]) -> "asyncio.Task[list[Shot]]":
-        """Let a process carry these out, all at once; who is killed meanwhile leaves everything unknown."""
-        task = asyncio.create_task(self._send(worker, tuple(commands)))
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # a broken-off run asks nobody
+    def send(self, process: ChildProcess, commands: Sequence[Command]) -> "asyncio.Task[list[Response]]":
+        """Let a process execute these, all at once; if it is killed meanwhile, all responses are unknown."""
+        task = asyncio.create_task(self._send(process, tuple(commands)))
+        # mark the exception as read: nobody awaits the task when the run is interrupted
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return task
 
-    async def _send(self, worker: WorkerProcess, commands: tuple[Command, ...]) -> list[Shot]:
+    async def _send(self, process: ChildProcess, commands: tuple[Command, ...]) -> list[Response]:
         began_ns = time.monotonic_ns()
         try:
-            played = await worker.ask(Play(commands))
-        except WorkerGone:
+            result = await process.request(ExecuteCommands(commands))
+        except ChildProcessEnded:
             ended_ns = time.monotonic_ns()
             return [
-                Shot(command.request_id, FAILED, Unknown.code, "", "", began_ns, ended_ns, unknown=True)
+                Response(command.request_id, FAILED, Unknown.code, "", "", began_ns, ended_ns, unknown=True)
                 for command in commands
             ]
-        self.effort.add(played.effort)
-        return list(played.shots)
+        self.stats.add(result.stats)
+        return list(result.responses)
 
     async def replace_victim(self) -> None:
         """Start another process in the place of the one that was killed.
 
         Raises:
-            LabError: it lives, so the fault has missed it.
+            LabError: the victim lives, so it did not reach the fault point.
         """
-        if self.victim.alive or self._team is None:
-            raise LabError(f"the fault missed: nobody came to the point {self.point!r}")
-        self.victim.close()
-        self.victim = WorkerProcess("the victim")
-        await self.victim.ask(Prepare(self._team))
+        if self.victim.alive or self._config is None:
+            raise self._missed()
+        self.victim = self.start("the victim")
+        await self.victim.request(OpenShop(self._config))
 
-    async def behind_the_holder(self, scene: Scene, meanwhile: Callable[[], Awaitable[None]]) -> list[Shot]:
-        """The victim is stopped with the first buyer's lock in its hand, and goes on when the others are served.
+    async def suspend_holder(self, workload: Workload, meanwhile: Callable[[], Awaitable[None]]) -> list[Response]:
+        """Stop the victim while it holds the first buyer's lock, execute the other orders, then resume it.
 
-        If the second buyer cannot be served while it stands still (it holds the row itself), it goes on before him.
+        If the victim holds the row lock too, the second buyer is blocked: then the victim is resumed first.
 
         Args:
-            scene: two buyers at least.
-            meanwhile: what happens once it has stopped.
+            workload: at least two orders.
+            meanwhile: called when the victim has stopped.
         """
-        first, second, *others = scene.orders
-        await self.aim(signal.SIGSTOP)
+        first, second, *others = workload.orders
+        await self.signal_at_point(signal.SIGSTOP)
         late = self.send(self.victim, [first])
-        await self._hit(late)
+        await self._wait_until_stopped(late)
         try:
             await meanwhile()
-            tried = self.send(self.other, [second])
-            served, _ = await asyncio.wait([tried], timeout=self.patience_s)
+            next_in_line = self.send(self.other, [second])
+            served, _ = await asyncio.wait([next_in_line], timeout=self.blocked_after_s)
             rest = await self.send(self.other, others) if served else []
         finally:
             self.victim.resume()
         if not served:
             rest = await self.send(self.other, others)
-        return [*await late, *await tried, *rest]
+        return [*await late, *await next_in_line, *rest]
 
-    async def _hit(self, late: "asyncio.Task[list[Shot]]") -> None:
-        deadline = time.monotonic() + HIT_WAIT_S
+    async def _wait_until_stopped(self, late: "asyncio.Task[list[Response]]") -> None:
+        deadline = time.monotonic() + POINT_WAIT_S
         while time.monotonic() < deadline and not late.done():
             if await self.victim.stopped(wait_s=0.1):
                 return
-        raise LabError(f"the fault missed: nobody came to the point {self.point!r}")
+        raise self._missed()
 
-    async def ask_again(self, scene: Scene, shots: Sequence[Shot]) -> list[Shot]:
-        """Who has no decision sends the same request again, through the process that was not hurt, as a client would.
+    def _missed(self) -> LabError:
+        return LabError(f"the fault missed: no order reached the fault point {self.point!r}")
 
-        The answer replaces the failure; the time counts from the first request.
+    async def retry_failed(self, workload: Workload, responses: Sequence[Response]) -> list[Response]:
+        """Send the requests without a decision again to the other process, as a client would.
+
+        The new response replaces the failed one; its time counts from the first request.
         """
-        commands = {command.request_id: command for command in scene.orders}
-        known = list(shots)
-        for _ in range(ASK_AGAIN):
-            open_ = [n for n, shot in enumerate(known) if shot.answer == FAILED and not shot.unexpected]
+        commands = {command.request_id: command for command in workload.orders}
+        known = list(responses)
+        for _ in range(RETRIES):
+            open_ = [n for n, each in enumerate(known) if each.status == FAILED and not each.unexpected_error]
             if not open_:
                 break
-            told = await self.send(self.other, [commands[known[n].request_id] for n in open_])
-            for n, shot in zip(open_, told, strict=True):
-                known[n] = shot._replace(began_ns=known[n].began_ns)
+            again = await self.send(self.other, [commands[known[n].request_id] for n in open_])
+            for n, response in zip(open_, again, strict=True):
+                known[n] = response._replace(began_ns=known[n].began_ns)
         return known

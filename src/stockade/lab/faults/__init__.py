@@ -1,10 +1,10 @@
-"""The faults by name. A new fault is one file here that defines `FAULT`; nothing else has to know it."""
+"""The faults by name. A new fault is one file here that defines `FAULT`; no other file lists it."""
 
 import importlib
 import pkgutil
 from functools import cache
 
-from stockade.lab.fault import Fault
+from stockade.lab.execution.fault import Fault
 
 
 @cache
@@ -19,10 +19,10 @@ def faults() -> dict[str, Fault]:
 
 
 def find(text: str) -> list[Fault]:
-    """The faults that a user's text names, separated by commas; `all` means every one, empty none.
+    """The faults that the option `--fault` names, separated by commas; `all` means every one, empty none.
 
     Raises:
-        ValueError: a name that does not exist; the message lists those that do.
+        ValueError: a name that does not exist; the message lists the names that do.
     """
     known = faults()
     names = list(known) if text.strip() == "all" else [name.strip() for name in text.split(",") if name.strip()]

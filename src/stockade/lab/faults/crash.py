@@ -1,31 +1,32 @@
-"""A process that is killed under load, in the middle of a transaction: kill -9, out of memory, a lost machine.
+"""A process is killed in the middle of a transaction, as by kill -9, by lack of memory, or with its machine.
 
-Its buyers hear nothing. They ask again with the same request at the other process, where each must be told what has
-become of it; its locks must come free by themselves.
+Its buyers get no response. They send the same requests again to the other process, which must return what became of
+each. The locks of the killed process must become free without help.
 """
 
 import signal
 
-from stockade.lab.execution.fault_harness import Rig
-from stockade.lab.execution.load import Shot
-from stockade.lab.fault import Fault
-from stockade.lab.preset import Scene
+from stockade.lab.execution.fault import Fault
+from stockade.lab.execution.fault_harness import FaultHarness
+from stockade.lab.model.repeat_result import Response
+from stockade.lab.model.workload import Workload
 
 
-async def play(rig: Rig, scene: Scene) -> list[Shot]:
-    """Half of the buyers lose their process."""
-    await rig.aim(signal.SIGKILL)
-    lost, kept = rig.send(rig.victim, scene.orders[::2]), rig.send(rig.other, scene.orders[1::2])
-    shots = [*await lost, *await kept]
-    await rig.replace_victim()
-    return shots
+async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
+    """Kill the process that executes every second order."""
+    await harness.signal_at_point(signal.SIGKILL)
+    lost = harness.send(harness.victim, workload.orders[::2])
+    kept = harness.send(harness.other, workload.orders[1::2])
+    responses = [*await lost, *await kept]
+    await harness.replace_victim()
+    return responses
 
 
 FAULT = Fault(
     name="crash",
-    summary="a process is killed in a transaction; its buyers ask again at the other",
-    play=play,
+    summary="a process is killed in a transaction; its buyers repeat their requests at the other",
+    run=run,
     points=("loaded", "saved"),
     lease_s=0.5,
-    bites=False,
+    must_fail_unprotected=False,
 )

@@ -1,41 +1,41 @@
-"""A Redis that dies before its replica has heard of the grant: the lock is given twice, with one token (M2).
+"""Redis dies before its replica has received a grant: the lock is granted twice, with the same fencing token.
 
-The replica knows the lock's counter from an earlier grant, the link is cut, the server grants once more and dies, the
-replica is promoted and takes over the address. It grants again, and its counter says the same. Of several servers the
-last that the holder's majority needs fails over, and those it did not reach come back, as in `restart`.
+The replica knows the lock's counter from an earlier grant. Then the replication link is cut, the server grants once
+more and dies, and the replica is promoted at the same address. It grants again, with the same next token. With several
+servers, the last one that the holder's majority needs fails over, and the servers it did not reach come back.
 """
 
-from stockade.lab.execution.fault_harness import Rig
-from stockade.lab.execution.load import Shot
-from stockade.lab.fault import Fault
-from stockade.lab.preset import Scene
+from stockade.lab.execution.fault import Fault
+from stockade.lab.execution.fault_harness import FaultHarness
+from stockade.lab.model.repeat_result import Response
+from stockade.lab.model.workload import Workload
 from stockade.locks.aio import Provider, QuorumLocks, RedisLocks
 
 
-async def play(rig: Rig, scene: Scene) -> list[Shot]:
-    """Promote a replica that has missed the grant."""
-    majority = len(rig.nodes) // 2 + 1
-    failing, absent = rig.nodes[majority - 1], rig.nodes[majority:]
-    await failing.follow()
-    await _use(rig, scene)
-    await failing.cut()
+async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
+    """Promote a replica that has not received the grant."""
+    majority = len(harness.nodes) // 2 + 1
+    failing, absent = harness.nodes[majority - 1], harness.nodes[majority:]
+    await failing.start_replica()
+    await _lock_once(harness, workload)
+    await failing.cut_replication()
     for node in absent:
-        await node.go_down()
+        await node.kill()
 
     async def fail_over() -> None:
         await failing.fail_over()
         for node in absent:
-            await node.come_back()
+            await node.restart()
 
-    return await rig.behind_the_holder(scene, fail_over)
+    return await harness.suspend_holder(workload, fail_over)
 
 
-async def _use(rig: Rig, scene: Scene) -> None:
-    """Every lock was held before, so that its counter is known to all."""
-    urls = [node.url for node in rig.nodes]
+async def _lock_once(harness: FaultHarness, workload: Workload) -> None:
+    """Acquire every lock once, so that the replica has its counter too."""
+    urls = [node.url for node in harness.nodes]
     locks: Provider = QuorumLocks(urls) if len(urls) > 1 else RedisLocks(urls[0])
     async with locks:
-        for key in (*scene.subjects, *scene.others):
+        for key in (*workload.counted_rows, *workload.other_rows):
             async with locks.lock(str(key)):
                 pass
 
@@ -43,7 +43,7 @@ async def _use(rig: Rig, scene: Scene) -> None:
 FAULT = Fault(
     name="failover",
     summary="Redis dies with a grant that its replica has missed, and the replica takes over",
-    play=play,
+    run=run,
     points=("begin", "loaded"),
     lease_s=30.0,
     needs="redis",

@@ -1,29 +1,28 @@
-"""A process that stands still for longer than its lease: a long collection of garbage, a suspended machine.
+"""A process is suspended for longer than its lease, as by a long garbage collection or a suspended machine.
 
-The lock goes to the next in line while the first holder still believes in it, and its write comes late (M1 of the
-reliability page; Kleppmann, "How to do distributed locking", 2016). Stopped once before its transaction and once
-between reading and writing.
+The next waiter gets the lock while the first holder still believes that it owns it, and the first holder writes late
+(Kleppmann, "How to do distributed locking", 2016). One repeat pauses before the transaction, one after the read.
 """
 
-from stockade.lab.execution.fault_harness import Rig
-from stockade.lab.execution.load import Shot
-from stockade.lab.fault import Fault
-from stockade.lab.preset import Scene
+from stockade.lab.execution.fault import Fault
+from stockade.lab.execution.fault_harness import FaultHarness
+from stockade.lab.model.repeat_result import Response
+from stockade.lab.model.workload import Workload
 
 
-async def play(rig: Rig, scene: Scene) -> list[Shot]:
-    """Nothing happens but time."""
+async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
+    """Suspend the holder; nothing else happens meanwhile."""
 
     async def nothing() -> None:
         return None
 
-    return await rig.behind_the_holder(scene, nothing)
+    return await harness.suspend_holder(workload, nothing)
 
 
 FAULT = Fault(
     name="pause",
-    summary="the process with the first order stands still beyond its lease; then it goes on",
-    play=play,
+    summary="the process with the first order is suspended beyond its lease, then resumed",
+    run=run,
     points=("begin", "loaded"),
     lease_s=0.5,
 )

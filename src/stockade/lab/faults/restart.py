@@ -1,35 +1,35 @@
-"""A Redis that is killed and comes back without its data while a lock is held: the lock is given twice (M4).
+"""Redis is killed and restarts without its data while a lock is held: the lock is granted a second time.
 
-Of several servers the last that the holder's majority needs forgets, and those it did not reach come back: two of
-three had said yes, one of them forgets, the third was away, and the next buyer finds a majority too (the reason for
-the "delayed restart" of antirez.com/news/101).
+With several servers, the last one that the holder's majority needs loses its data, and the servers that the holder did
+not reach come back. Example with three: two granted the lock, one of them forgets it, and the third was unreachable.
+So the next buyer gets a majority too; "delayed restart" exists to prevent that (antirez.com/news/101).
 """
 
-from stockade.lab.execution.fault_harness import Rig
-from stockade.lab.execution.load import Shot
-from stockade.lab.fault import Fault
-from stockade.lab.preset import Scene
+from stockade.lab.execution.fault import Fault
+from stockade.lab.execution.fault_harness import FaultHarness
+from stockade.lab.model.repeat_result import Response
+from stockade.lab.model.workload import Workload
 
 
-async def play(rig: Rig, scene: Scene) -> list[Shot]:
-    """Forget what the holder was granted."""
-    majority = len(rig.nodes) // 2 + 1
-    forgetful, absent = rig.nodes[majority - 1], rig.nodes[majority:]
+async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
+    """Delete the holder's grant."""
+    majority = len(harness.nodes) // 2 + 1
+    forgetful, absent = harness.nodes[majority - 1], harness.nodes[majority:]
     for node in absent:
-        await node.go_down()
+        await node.kill()
 
     async def forget() -> None:
-        await forgetful.go_down()
+        await forgetful.kill()
         for node in (forgetful, *absent):
-            await node.come_back()
+            await node.restart()
 
-    return await rig.behind_the_holder(scene, forget)
+    return await harness.suspend_holder(workload, forget)
 
 
 FAULT = Fault(
     name="restart",
-    summary="Redis is killed and comes back empty while the first order has the lock",
-    play=play,
+    summary="Redis is killed and restarts empty while the first order has the lock",
+    run=run,
     points=("begin", "loaded"),
     lease_s=30.0,
     needs="redis",

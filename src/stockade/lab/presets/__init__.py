@@ -1,12 +1,13 @@
-"""The presets by name. A new preset is one file here that defines `PRESET`; nothing else has to know it."""
+"""The presets by name. A new preset is one file here that defines `PRESET`; no other file lists it."""
 
 import importlib
 import pkgutil
 from functools import cache
 
-from stockade.lab.preset import Arm, Preset
+from stockade.lab.model.preset import Preset, Variant
 
-DEFAULT = "seed-004"
+DEFAULT = "reference"
+RENAMED = {"seed-004": "reference", "seed-000-last-unit": "last-unit"}
 
 
 @cache
@@ -20,25 +21,24 @@ def presets() -> dict[str, Preset]:
     return dict(sorted(found.items()))
 
 
-def find(text: str) -> list[tuple[str, Arm]]:
-    """The arms that a user's text names, with their names.
+def find(text: str) -> list[tuple[str, Variant]]:
+    """The variants that the option `--preset` names, with their full names.
 
     Args:
-        text: names separated by commas; `cart` means both of its arms, `cart:sorted` one, `all` everything.
+        text: names separated by commas; `cart` means both of its variants, `cart:sorted` one, `all` every variant.
 
     Raises:
-        ValueError: a name that does not exist; the message lists those that do.
+        ValueError: a name that does not exist; the message lists the names that do, or the new name.
     """
     known = presets()
-    chosen: list[tuple[str, Arm]] = []
+    chosen: list[tuple[str, Variant]] = []
     for name in known if text.strip() == "all" else [part.strip() for part in text.split(",")]:
-        head = name.partition(":")[0]
-        arms = [(full, arm) for full, arm in _arms(known.get(head)) if name in (head, full)]
-        if not arms:
+        if name in RENAMED:
+            raise ValueError(f"the preset {name!r} is now called {RENAMED[name]!r}")
+        preset = known.get(name.partition(":")[0])
+        variants = [(preset.variant_name(each), each) for each in preset.variants] if preset else []
+        wanted = [(full, each) for full, each in variants if preset and name in (preset.name, full)]
+        if not wanted:
             raise ValueError(f"unknown preset {name!r}; there are: {', '.join(known)}, all")
-        chosen += [arm for arm in arms if arm not in chosen]
+        chosen += [each for each in wanted if each not in chosen]
     return chosen
-
-
-def _arms(preset: Preset | None) -> list[tuple[str, Arm]]:
-    return [(preset.arm_name(arm), arm) for arm in preset.arms] if preset else []

@@ -1,57 +1,56 @@
-"""Carts in opposite orders: three lines of 100 products, every second buyer names the same three from the other end.
+"""Carts in opposite orders: three lines of 100 products; every second buyer names the same three in reverse.
 
-Locked in the order they are named, two such carts wait for each other: a deadlock (seed 000, the four conditions).
-Locked in the order of the keys they cannot. Every product has enough, so every order must be accepted when the
-rows are taken in order. In the other arm some may give up: PostgreSQL looks for a deadlock only after a second.
+Two such carts deadlock if each locks its rows in the order in which the buyer names them. They cannot deadlock if both
+lock in key order (Coffman et al. 1971). There is enough of every product, so that all orders must be accepted.
 """
 
 import random
 
-from stockade.lab.preset import Arm, Preset, Scene
-from stockade.lab.repeat_names import Stage
+from stockade.lab.model.preset import Preset, Variant
+from stockade.lab.model.workload import RepeatNames, Workload
 
 PRODUCTS = 100
 LINES = 3
 
 
-def scene(stage: Stage) -> Scene:
-    """Pairs of buyers with the same three products, named from both ends."""
-    each = stage.stock // PRODUCTS
-    if each < stage.buyers:
-        raise ValueError(f"cart needs a stock of at least {stage.buyers * PRODUCTS} for {stage.buyers} buyers")
-    product, stock = stage.product(PRODUCTS, price=1000, stock=each)
-    rng = random.Random(stage.repeat)
+def workload(names: RepeatNames) -> Workload:
+    """Pairs of buyers who order the same three products in opposite orders."""
+    each = names.stock // PRODUCTS
+    if each < names.buyers:
+        raise ValueError(f"cart needs a stock of at least {names.buyers * PRODUCTS} for {names.buyers} buyers")
+    product, stock = names.product(PRODUCTS, price=1000, stock=each)
+    rng = random.Random(names.repeat)
     orders = []
-    for n in range(stage.buyers):
+    for n in range(names.buyers):
         if n % 2 == 0:
             cart = tuple(rng.sample(stock, LINES))
-        orders.append(stage.order(n, stage.id("user", n), cart if n % 2 == 0 else cart[::-1], "LATER"))
-    return Scene((product,), tuple(orders), stock, opening=each * PRODUCTS, step=-LINES)
+        orders.append(names.order(n, names.id("user", n), cart if n % 2 == 0 else cart[::-1], "LATER"))
+    return Workload((product,), tuple(orders), stock, initial=each * PRODUCTS, change=-LINES)
 
 
 PRESET = Preset(
     "cart",
     (
-        Arm(
+        Variant(
             label="sorted",
             summary="3 of 100 products in opposite orders, rows taken in key order: no deadlock",
-            scene=scene,
+            workload=workload,
             buyers=30,
             stock=3000,
-            one_row=False,
+            single_row=False,
             deadlocks="none",
         ),
-        Arm(
+        Variant(
             label="unsorted",
             summary="the same, rows locked in the order the buyer names them: deadlocks",
-            scene=scene,
+            workload=workload,
             buyers=30,
             stock=3000,
-            one_row=False,
-            deadlocks="some",
+            single_row=False,
+            deadlocks="some",  # requests may fail here: PostgreSQL looks for a deadlock only after a second
             keep_request_order=True,
             strategies=("pessimistic",),
-            not_on=("sqlite",),
+            excluded_databases=("sqlite",),
             repeats=5,
         ),
     ),

@@ -1,35 +1,35 @@
-"""The last unit of seed 000: stock 1, three buyers who pay with points at once. Naive code sells it three times.
+"""The last unit: stock 1, three buyers at once who pay with points (the Java project's report, docs/glossary.md).
 
-Right is one order, two OUT_OF_STOCK, and nothing charged to the two who were refused.
+Right is one order and two OUT_OF_STOCK; the two refused buyers pay nothing. Code without protection sells three units.
 """
 
 from stockade.core import Key
-from stockade.lab.preset import Arm, Preset, Scene
-from stockade.lab.repeat_names import Stage
+from stockade.lab.model.preset import Preset, Variant
+from stockade.lab.model.workload import RepeatNames, Workload
 
 PRICE = 1000
 
 
-def scene(stage: Stage) -> Scene:
-    """Each buyer charges what one unit costs, then all order one at once."""
-    product, stock = stage.product(1, PRICE, stage.stock)
-    users = [stage.id("user", n) for n in range(stage.buyers)]
-    charges = tuple(stage.charge(f"open-{n}", user, PRICE) for n, user in enumerate(users))
-    orders = tuple(stage.order(n, user, stock, "POINTS") for n, user in enumerate(users))
+def workload(names: RepeatNames) -> Workload:
+    """Each buyer charges the price of one unit beforehand, then all order one unit at once."""
+    product, stock = names.product(1, PRICE, names.stock)
+    users = [names.id("user", n) for n in range(names.buyers)]
+    charges = tuple(names.charge(f"open-{n}", user, PRICE) for n, user in enumerate(users))
+    orders = tuple(names.order(n, user, stock, "POINTS") for n, user in enumerate(users))
     accounts = tuple(Key("points", user) for user in users)
-    return Scene((product, *charges), orders, stock, stage.stock, step=-1, others=accounts)
+    return Workload((product, *charges), orders, stock, names.stock, change=-1, other_rows=accounts)
 
 
 PRESET = Preset(
-    "seed-000-last-unit",
+    "last-unit",
     (
-        Arm(
+        Variant(
             label="",
             summary="1 in stock, 3 buyers at once: 1 accepted, 2 refused and not charged",
-            scene=scene,
+            workload=workload,
             buyers=3,
             stock=1,
-            refusal="OUT_OF_STOCK",
+            allowed_rejection="OUT_OF_STOCK",
         ),
     ),
 )

@@ -1,21 +1,21 @@
-"""The peak of seed 000's load test: 500 users want one of 100 units at the same moment, each with own points.
+"""A sale: 500 users order one of 100 units at the same moment, and each pays with points. Right is 100 accepted.
 
-Right is 100 orders paid, 400 OUT_OF_STOCK. The seed's own system sold 103 to 197 of the 100 when it was run.
+The numbers are those of the load test in the Java project's report (docs/glossary.md).
 """
 
-from stockade.lab.preset import Arm, Preset
-from stockade.lab.presets.last_unit import scene
+from stockade.lab.model.preset import Preset, Variant
+from stockade.lab.presets.last_unit import workload
 
 PRESET = Preset(
     "peak",
     (
-        Arm(
+        Variant(
             label="",
             summary="100 in stock, 500 buyers at once: 100 accepted, 400 refused, 0 left",
-            scene=scene,
+            workload=workload,
             buyers=500,
             stock=100,
-            refusal="OUT_OF_STOCK",
+            allowed_rejection="OUT_OF_STOCK",
             repeats=5,
         ),
     ),

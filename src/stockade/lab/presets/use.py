@@ -1,37 +1,38 @@
-"""Using points in seed 000: 1000, then three orders of 100 at once. Naive code ends at 900; right is 700.
+"""Using points: a balance of 1000, then three orders of 100 at once. Right is 700; a lost update leaves 900.
 
-Each order takes a product of its own, so that the account is the only row the three meet on.
+The numbers are those of the Java project's report (docs/glossary.md).
 """
 
 from stockade.core import Key
-from stockade.lab.preset import Arm, Preset, Scene
-from stockade.lab.repeat_names import Stage
+from stockade.lab.model.preset import Preset, Variant
+from stockade.lab.model.workload import RepeatNames, Workload
 
 PRICE = 100
-MOST = 100  # SKUs that one product may have
+MAX_SKUS = 100  # of one product
 
 
-def scene(stage: Stage) -> Scene:
-    """Orders paid at once from one account, each of a product of its own."""
-    if stage.buyers > MOST:
-        raise ValueError(f"use takes at most {MOST} buyers, not {stage.buyers}")
-    product, stock = stage.product(stage.buyers, PRICE, stock=1)
-    user = stage.id("user")
-    opened = (stage.charge("open", user, stage.stock),) if stage.stock else ()
-    orders = tuple(stage.order(n, user, stock[n : n + 1], "POINTS") for n in range(stage.buyers))
-    return Scene((product, *opened), orders, (Key("points", user),), stage.stock, step=-PRICE, others=stock)
+def workload(names: RepeatNames) -> Workload:
+    """Orders that one account pays at once."""
+    if names.buyers > MAX_SKUS:
+        raise ValueError(f"use takes at most {MAX_SKUS} buyers, not {names.buyers}")
+    # a SKU for each order, so that the account is the only row that the orders share
+    product, stock = names.product(names.buyers, PRICE, stock=1)
+    user = names.id("user")
+    opened = (names.charge("open", user, names.stock),) if names.stock else ()
+    orders = tuple(names.order(n, user, stock[n : n + 1], "POINTS") for n in range(names.buyers))
+    return Workload((product, *opened), orders, (Key("points", user),), names.stock, change=-PRICE, other_rows=stock)
 
 
 PRESET = Preset(
     "use",
     (
-        Arm(
+        Variant(
             label="",
             summary="1000 points, 3 orders of 100 at once: 3 accepted, 700 left",
-            scene=scene,
+            workload=workload,
             buyers=3,
             stock=1000,
-            refusal="INSUFFICIENT_POINTS",
+            allowed_rejection="INSUFFICIENT_POINTS",
         ),
     ),
 )

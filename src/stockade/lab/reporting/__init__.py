@@ -1,1 +1,1 @@
-"""What a run shows: rows and verdicts, the table, the JSON document."""
+"""What a run shows: verdicts, the rows of the table, the JSON document."""

@@ -1,4 +1,4 @@
-"""The columns of the lab's table: head, width and cell of each; what a narrow terminal leaves out. Pure."""
+"""The columns of the lab's table: head, width and cell of each, and those of a narrow terminal. Pure functions."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from stockade.lab.preset import Arm
-from stockade.lab.reporting.summary import Run
+from stockade.lab.model.preset import Variant
+from stockade.lab.reporting.summary import RunSummary
 from stockade.lab.reporting.verdict import AS_PROMISED
 
-WIDE = 118  # columns of a terminal that shows everything in full
+WIDE = 123  # characters of a terminal that shows every column in full
 NAME_WIDTH = 12  # characters of the longest name of a strategy in its usual form
 Cell = str | Text
 
@@ -20,23 +20,23 @@ class Column:
     """One column.
 
     Attributes:
-        head: its name, one that fits `width`.
+        head: its name; it fits `width`.
         width: in characters.
-        cell: what it shows of a run.
-        left: whether it begins at the left (words) instead of ending at the right (figures).
+        cell: returns the text for a run.
+        left: aligned left (words) instead of right (numbers).
     """
 
     head: str
     width: int
-    cell: Callable[[Run], Cell]
+    cell: Callable[[RunSummary], Cell]
     left: bool = False
 
 
-def columns(arm: Arm, width: int, name_width: int = NAME_WIDTH) -> list[Column]:
-    """The columns for an arm in a terminal of this width; 80 is enough for the short form.
+def columns(variant: Variant, width: int, name_width: int = NAME_WIDTH) -> list[Column]:
+    """The columns for a variant in a terminal of this width; the short form needs 80 characters.
 
     Args:
-        arm: may have columns of its own.
+        variant: some have further columns.
         width: characters of the terminal.
         name_width: characters of the longest strategy name.
     """
@@ -50,20 +50,20 @@ def columns(arm: Arm, width: int, name_width: int = NAME_WIDTH) -> list[Column]:
         Column(*(("violations", 10) if wide else ("viol", 4)), lambda run: str(len(run.violations))),
         Column("wall ms (range)", 16, lambda run: _range(run.wall_ms)),
     ]
-    if arm.published_ms and wide:
-        chosen.append(Column("seed", 4, lambda run: short(run.published_ms) if run.published_ms else ""))
+    if variant.published_ms and wide:
+        chosen.append(Column("published", 9, lambda run: short(run.published_ms) if run.published_ms else ""))
     if wide:
         chosen.append(Column("p50/p95/p99 ms", 14, lambda run: _three(run.latency_ms)))
         chosen.append(Column("attempts", 8, lambda run: f"{run.attempts_per_order:.2f}"))
-    elif arm.deadlocks == "any" and name_width == NAME_WIDTH:
+    elif variant.deadlocks == "any" and name_width == NAME_WIDTH:
         chosen.append(Column("p99", 5, lambda run: short(run.latency_ms[2])))
-    if arm.deadlocks != "any":
+    if variant.deadlocks != "any":
         chosen.append(Column(*(("deadlocks", 9) if wide else ("dead", 5)), lambda run: str(run.deadlocks)))
     return [*chosen, Column("verdict", 15, verdict, left=True)]
 
 
-def verdict(run: Run) -> Text:
-    """Green as promised, yellow broken as it must be, red what nobody promised."""
+def verdict(run: RunSummary) -> Text:
+    """The verdict in green if as promised, in yellow if broken as it must be, otherwise in red."""
     judgement = run.judgement
     usual = "green" if judgement.verdict == AS_PROMISED else "yellow"
     return Text(judgement.verdict, style=usual if judgement.kept else "bold red")
@@ -74,8 +74,8 @@ def short(ms: float) -> str:
     return f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}"
 
 
-def log_lines(run: Run) -> list[str]:
-    """What stands below the row of a strategy over a log: its row tells when orders were decided."""
+def log_lines(run: RunSummary) -> list[str]:
+    """The lines below the row of a strategy over a log. The row itself shows the times until the decision."""
     log = run.log
     if log is None:
         return []

@@ -1,29 +1,28 @@
-"""The JSON document of a lab run (docs/lab.md). Pure.
+"""The JSON document of a lab run (docs/lab.md). Pure functions.
 
-A reader of `stockade.lab/1` finds in every such document these members; runs of `kafka` have `log` besides, which was
-added to version 1 before its first release. From then on the schema grows by a new number only.
-Runs under faults are `stockade.lab/2`, which names the fault of each run besides.
+The members of `stockade.lab/1` never change: more members need a new number. Runs of `kafka` have one more, `log`. A
+document with faults is `stockade.lab/2`, in which each run has one more, `fault`.
 """
 
 import statistics
 from collections.abc import Mapping, Sequence
 
 from stockade.core import JsonValue
-from stockade.lab.reporting.summary import LogFigures, Run
+from stockade.lab.reporting.summary import LogSummary, RunSummary
 
 SCHEMA = "stockade.lab/1"
 SCHEMA_OF_FAULTS = "stockade.lab/2"
 
 
-def document(environment: Mapping[str, JsonValue], runs: Sequence[Run]) -> dict[str, JsonValue]:
+def document(environment: Mapping[str, JsonValue], runs: Sequence[RunSummary]) -> dict[str, JsonValue]:
     """The whole document as JSON values; version 2 if any run was under a fault."""
     if any(run.fault for run in runs):
-        hurt = [{**_run(run), "fault": run.fault} for run in runs]
-        return {"schema": SCHEMA_OF_FAULTS, "environment": dict(environment), "runs": hurt}
+        with_fault = [{**_run(run), "fault": run.fault} for run in runs]
+        return {"schema": SCHEMA_OF_FAULTS, "environment": dict(environment), "runs": with_fault}
     return {"schema": SCHEMA, "environment": dict(environment), "runs": [_run(run) for run in runs]}
 
 
-def _run(run: Run) -> dict[str, JsonValue]:
+def _run(run: RunSummary) -> dict[str, JsonValue]:
     found: dict[str, JsonValue] = {
         "preset": run.preset,
         "strategy": run.strategy,
@@ -47,7 +46,7 @@ def _run(run: Run) -> dict[str, JsonValue]:
     return found
 
 
-def _log(log: LogFigures) -> dict[str, JsonValue]:
+def _log(log: LogSummary) -> dict[str, JsonValue]:
     return {
         "partitions": log.partitions,
         "workers": log.workers,

@@ -1,4 +1,4 @@
-"""What a figure depends on besides the code: it is printed under every table and stored in every document."""
+"""The environment of a run, on which its times depend. It is printed below each table and stored in each document."""
 
 import os
 import platform
@@ -9,21 +9,21 @@ from importlib.metadata import PackageNotFoundError, version
 from sqlalchemy import Connection
 
 from stockade.core import JsonValue
-from stockade.lab.targets.target_database import Ground
+from stockade.lab.targets.target_database import TargetDatabase
 
 ANSWER_WAIT_S = 5.0
 
 
-async def describe(ground: Ground) -> dict[str, JsonValue]:
+async def describe(target: TargetDatabase) -> dict[str, JsonValue]:
     """Versions, machine, database, isolation and date of a run."""
     deadline = time.monotonic() + ANSWER_WAIT_S
-    database_version, isolation = await ground.control.transaction(_database, deadline=deadline)
+    database_version, isolation = await target.control.transaction(_database, deadline=deadline)
     return {
         "stockade": _own_version(),
         "python": platform.python_version(),
         "os": platform.platform(),
         "cpu_count": os.cpu_count(),
-        "database": ground.name,
+        "database": target.name,
         "database_version": database_version,
         "isolation": isolation,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

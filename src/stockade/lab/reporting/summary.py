@@ -1,51 +1,22 @@
-"""From repeats to the figures of one run: the worst repeat, and the spread of the times. Pure.
+"""From repeats to one row of the report: the worst repeat, and the spread of the times. Pure functions.
 
-Neighbours: `runner` collects the repeats, `verdict` judges, `table` and `document` show a `Run`.
+Neighbours: `runs/runner.py` collects the repeats, `verdict.py` judges them, `table.py` and `document.py` show a
+`RunSummary`.
 """
 
 import math
-import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from stockade.core import Stats
-from stockade.lab.execution.repeat_result import Trial, Violation
+from stockade.lab.model.repeat_result import Violation
+from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.verdict import Judgement
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What is kept of a repeat once it is checked. `timed` is False for a warm-up, which is checked all the same."""
-
-    accepted: int
-    rejected: int
-    failed: int
-    left: int
-    right_accepted: int
-    violations: tuple[Violation, ...]
-    wall_ms: float
-    latencies_ms: tuple[float, ...]
-    timed: bool
-
-    @classmethod
-    def of(cls, trial: Trial, violations: Sequence[Violation], timed: bool) -> "Measured":
-        """Keep the figures, let go of the evidence."""
-        return cls(
-            trial.accepted,
-            trial.rejected,
-            trial.failed,
-            trial.left,
-            trial.scene.right_accepted,
-            tuple(violations),
-            trial.wall_ms,
-            tuple(trial.latencies_ms),
-            timed,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class LogFigures:
-    """What a strategy over a log shows besides. Its other times are of the decisions, as everybody's.
+class LogSummary:
+    """Further numbers of a strategy over a log. Its other times are until the decision, as for every strategy.
 
     Attributes:
         partitions: of the topic.
@@ -65,8 +36,8 @@ class LogFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One strategy on one arm: a row of the table.
+class RunSummary:
+    """One strategy on one variant: a row of the table.
 
     Attributes:
         accepted: with `rejected`, `failed`, `left` and `violations` of the worst repeat: the one with the most
@@ -75,9 +46,9 @@ class Run:
         latency_ms: p50, p95 and p99 over all buyers of the timed repeats, by nearest rank.
         attempts_per_order: transactions begun for each command, over all repeats.
         deadlocks: transactions that the database ended as deadlock victims, over all repeats.
-        published_ms: wall time that the seed published, None where it did not.
-        fault: name of the fault it ran under; empty without.
-        log: of a strategy over a log, else None.
+        published_ms: wall time in the Kotlin project's report; None if it has none.
+        fault: name of the fault; empty without.
+        log: of a strategy over a log, otherwise None.
     """
 
     preset: str
@@ -98,16 +69,12 @@ class Run:
     judgement: Judgement
     published_ms: float | None = None
     fault: str = ""
-    log: LogFigures | None = None
-
-    @property
-    def wall_median_ms(self) -> float:
-        return statistics.median(self.wall_ms)
+    log: LogSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What was run: the first columns of a row."""
+class RunLabels:
+    """What was run: these are members of `RunSummary` too."""
 
     preset: str
     strategy: str
@@ -119,24 +86,19 @@ class Subject:
 
 
 def summarise(
-    subject: Subject,
-    repeats: Sequence[Measured],
-    effort: Stats,
+    labels: RunLabels,
+    repeats: Sequence[CheckedRepeat],
+    stats: Stats,
     judgement: Judgement,
     published_ms: float | None = None,
-) -> Run:
-    """One row from all repeats (at least one of them timed)."""
+) -> RunSummary:
+    """One row from all repeats, of which at least one is timed."""
     worst = max(repeats, key=_badness)
     timed = [repeat for repeat in repeats if repeat.timed]
     latencies = sorted(ms for repeat in timed for ms in repeat.latencies_ms)
-    orders = subject.buyers * len(repeats)
-    return Run(
-        preset=subject.preset,
-        strategy=subject.strategy,
-        database=subject.database,
-        processes=subject.processes,
-        buyers=subject.buyers,
-        stock=subject.stock,
+    orders = labels.buyers * len(repeats)
+    return RunSummary(
+        **asdict(labels),
         accepted=worst.accepted,
         rejected=worst.rejected,
         failed=worst.failed,
@@ -144,11 +106,10 @@ def summarise(
         violations=worst.violations,
         wall_ms=tuple(repeat.wall_ms for repeat in timed),
         latency_ms=(percentile(latencies, 50), percentile(latencies, 95), percentile(latencies, 99)),
-        attempts_per_order=effort.transactions / orders,
-        deadlocks=effort.deadlocks,
+        attempts_per_order=stats.transactions / orders,
+        deadlocks=stats.deadlocks,
         judgement=judgement,
         published_ms=published_ms,
-        fault=subject.fault,
     )
 
 
@@ -159,5 +120,5 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
 
 
-def _badness(repeat: Measured) -> tuple[int, int, int]:
-    return len(repeat.violations), abs(repeat.accepted - repeat.right_accepted), repeat.failed
+def _badness(repeat: CheckedRepeat) -> tuple[int, int, int]:
+    return len(repeat.violations), abs(repeat.accepted - repeat.expected_accepted), repeat.failed

@@ -1,7 +1,7 @@
-"""The lab's table: rows printed as they finish, a progress line below, and what must be said about them.
+"""The lab's table: each row is printed when its strategy has finished, a progress line below, notes at the end.
 
-Each row is printed once and stays, so that a pipe and a terminal show the same. Neighbours: `runner` calls it,
-`columns` says what a row shows.
+A printed row never changes, so that a pipe and a terminal show the same. Neighbours: `runs/runner.py` calls it,
+`columns.py` defines what a row shows.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from stockade.lab.preset import Arm
+from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.columns import NAME_WIDTH, Cell, Column, columns, log_lines
-from stockade.lab.reporting.summary import Run
-from stockade.lab.targets.target_database import Ground
+from stockade.lab.reporting.summary import RunSummary
+from stockade.lab.targets.target_database import TargetDatabase
 
-PUBLISHED = "seed of kafka: until published, so it compares with accepted; the others compare with decided"
-COLD = "seed: the wall time that seed 004 published: one cold run of each on another machine, for the ranking only"
+PUBLISHED = (
+    "published: wall time in the Kotlin project's report: one cold run of each on another machine, for the ranking only"
+)
+PUBLISHED_KAFKA = "published of kafka: until accepted, so it compares with accepted; the others compare with decided"
 
 
 class LiveTable:
@@ -25,7 +27,7 @@ class LiveTable:
 
     Args:
         console: where to print.
-        processes: how many take orders, for the headline.
+        processes: how many execute orders, for the headline.
         name_width: characters of the longest strategy name.
     """
 
@@ -58,35 +60,35 @@ class LiveTable:
             self._print_notes()
 
     def waiting_for(self, what: str) -> None:
-        """Something other than a repeat takes time."""
+        """Show in the progress line what takes time before the first repeat."""
         self._progress.update(self._task, description=what, total=None)
 
-    def arm(self, name: str, arm: Arm, ground: Ground) -> None:
-        """Print the headline of an arm and the heads of its columns."""
+    def variant(self, name: str, variant: Variant, target: TargetDatabase) -> None:
+        """Print the headline of a variant and the heads of its columns."""
         self._print_notes()
-        self._columns = columns(arm, self._console.width, self._name_width)
+        self._columns = columns(variant, self._console.width, self._name_width)
         processes = "one process" if self._processes == 1 else f"{self._processes} processes"
-        self._console.print(f"\n[bold]{name}[/] on {ground.name}, {processes}: {arm.summary}", highlight=False)
+        self._console.print(f"\n[bold]{name}[/] on {target.name}, {processes}: {variant.summary}", highlight=False)
         self._print_line([column.head for column in self._columns], style="bold underline")
-        if any(column.head == "seed" for column in self._columns):
-            self._notes.append(COLD)
+        if any(column.head == "published" for column in self._columns):
+            self._notes.append(PUBLISHED)
 
     def progress(self, strategy: str, done: int, total: int) -> None:
         """Move the progress line."""
         self._progress.update(self._task, description=strategy, completed=done, total=total)
 
-    def row(self, run: Run) -> None:
-        """Print a finished strategy, and below it why its verdict is what it is."""
+    def row(self, run: RunSummary) -> None:
+        """Print a finished strategy, and below it the first violation and the reason of its verdict."""
         self._print_line([column.cell(run) for column in self._columns])
         if run.log is not None and run.published_ms:
-            self._notes.append(PUBLISHED)
+            self._notes.append(PUBLISHED_KAFKA)
         first = [f"{run.violations[0].rule}: {run.violations[0].detail}"] if run.violations else []
         for text in (*log_lines(run), *first, run.judgement.reason):
             if text:
                 self._console.print(f"    {text}", highlight=False, markup=False, style="dim")
 
     def left_out(self, strategy: str, reason: str) -> None:
-        """Say what does not run here, at the end of the arm."""
+        """Note what does not run here; notes are printed at the end of the variant."""
         self._notes.append(f"left out: {strategy}: {reason}")
 
     def _print_line(self, cells: Sequence[Cell], style: str = "") -> None:

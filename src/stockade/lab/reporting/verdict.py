@@ -1,29 +1,32 @@
-"""The verdict: did a strategy behave as its Guarantees says? Pure; figures in, judgement out.
+"""The verdict: did a strategy behave as its `Guarantees` promise? Pure functions.
 
-"broken": an invariant was violated, promised or not. "not as promised": the Guarantees was missed without a violation
-(a control that must fail did not; fewer were served than could have been; deadlocks where there must be none).
+"broken": a rule was violated, whether that was promised or not. "not as promised": no rule was violated, but the
+strategy did not behave as promised: a negative control did not fail, requests failed that could have succeeded, or
+there were deadlocks where there must be none.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stockade.core import Guarantees
+from stockade.lab.reporting.checked_repeat import CheckedRepeat
 
 AS_PROMISED, BROKEN, NOT_AS_PROMISED = "as promised", "broken", "not as promised"
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
-    """What a run showed, over all its repeats.
+class RunCounts:
+    """The counts of a run, over all its repeats.
 
     Attributes:
-        processes: how many took orders.
+        processes: processes that executed orders.
         repeats: how many there were.
         broken: repeats with a violation.
-        short: repeats in which fewer were accepted than could have been.
+        short: repeats in which fewer commands were accepted than possible.
         deadlocks: in total.
-        bites: the arm shows a missing protection for certain.
-        wanted_deadlocks: "any", "none" or "some"; who provokes deadlocks may give up requests for them.
-        fault: name of the fault it ran under; empty without.
+        must_fail_unprotected: a strategy without protection must violate a rule in this run.
+        wanted_deadlocks: "any", "none" or "some"; where some are wanted, requests may fail because of them.
+        fault: name of the fault; empty without.
     """
 
     processes: int
@@ -31,39 +34,62 @@ class Observed:
     broken: int
     short: int
     deadlocks: int
-    bites: bool
+    must_fail_unprotected: bool
     wanted_deadlocks: str
     fault: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        checked: Sequence[CheckedRepeat],
+        *,
+        processes: int,
+        deadlocks: int,
+        must_fail_unprotected: bool,
+        wanted_deadlocks: str = "any",
+        fault: str = "",
+    ) -> "RunCounts":
+        """Count the repeats; the rest as the attributes say."""
+        return cls(
+            processes=processes,
+            repeats=len(checked),
+            broken=sum(1 for repeat in checked if repeat.violations),
+            short=sum(1 for repeat in checked if repeat.accepted < repeat.expected_accepted),
+            deadlocks=deadlocks,
+            must_fail_unprotected=must_fail_unprotected,
+            wanted_deadlocks=wanted_deadlocks,
+            fault=fault,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict, whether it is the one that the Guarantees says, and why (empty when there is nothing to say)."""
+    """The verdict, whether the guarantees were kept, and the reason (empty if there is nothing to explain)."""
 
     verdict: str
     kept: bool
     reason: str = ""
 
 
-def judge(promise: Guarantees, seen: Observed) -> Judgement:
-    """Hold a run to its strategy's Guarantees."""
-    unsafe = not holds(promise, seen.fault, seen.processes)
-    if seen.broken:
-        times = f"in {seen.broken} of {seen.repeats} repeats"
+def judge(guarantees: Guarantees, counts: RunCounts) -> Judgement:
+    """Compare a run with its strategy's guarantees."""
+    unsafe = not holds(guarantees, counts.fault, counts.processes)
+    if counts.broken:
+        times = f"in {counts.broken} of {counts.repeats} repeats"
         return Judgement(BROKEN, unsafe, f"{times}, as it must be" if unsafe else times)
-    if unsafe and seen.bites:
-        return Judgement(NOT_AS_PROMISED, False, f"must be seen to fail, and did not in {seen.repeats} repeats")
-    if seen.short and not (unsafe or promise.may_undersell or seen.wanted_deadlocks == "some"):
-        times = f"in {seen.short} of {seen.repeats} repeats"
+    if unsafe and counts.must_fail_unprotected:
+        return Judgement(NOT_AS_PROMISED, False, f"must be seen to fail, and did not in {counts.repeats} repeats")
+    if counts.short and not (unsafe or guarantees.may_undersell or counts.wanted_deadlocks == "some"):
+        times = f"in {counts.short} of {counts.repeats} repeats"
         return Judgement(NOT_AS_PROMISED, False, f"gave up requests that could have succeeded {times}")
-    if seen.wanted_deadlocks == "none" and seen.deadlocks:
-        return Judgement(NOT_AS_PROMISED, False, f"{seen.deadlocks} deadlocks where there must be none")
-    if seen.wanted_deadlocks == "some" and not seen.deadlocks:
+    if counts.wanted_deadlocks == "none" and counts.deadlocks:
+        return Judgement(NOT_AS_PROMISED, False, f"{counts.deadlocks} deadlocks where there must be none")
+    if counts.wanted_deadlocks == "some" and not counts.deadlocks:
         return Judgement(NOT_AS_PROMISED, False, "no deadlock where there must be some")
     return Judgement(AS_PROMISED, True)
 
 
-def holds(promise: Guarantees, fault: str, processes: int = 2) -> bool:
-    """Whether a strategy claims to be right in so many processes and under this fault (empty: none)."""
-    alone = processes > 1 and promise.processes == "one"
-    return not promise.may_oversell and not alone and (not fault or fault in promise.faults)
+def holds(guarantees: Guarantees, fault: str, processes: int = 2) -> bool:
+    """Whether a strategy promises to be right in so many processes and under this fault (empty: none)."""
+    too_many = processes > 1 and guarantees.processes == "one"
+    return not guarantees.may_oversell and not too_many and (not fault or fault in guarantees.faults)

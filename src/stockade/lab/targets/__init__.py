@@ -1,1 +1,1 @@
-"""What a run takes place on: a database, Redis servers, Kafka brokers; private ones or the user's."""
+"""What a run uses: a database, Redis servers, Kafka servers; private ones or the user's."""

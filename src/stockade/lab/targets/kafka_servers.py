@@ -1,6 +1,6 @@
-"""The Kafka of a run: named by the user, by STOCKADE_TEST_KAFKA, or a private broker that ends with the run.
+"""The Kafka of a run: named by an option or by STOCKADE_TEST_KAFKA, or a private broker that ends with the run.
 
-Neighbours: `servers` starts it, `plan` leaves out whom there is none for, `deciders` are the workers beside it.
+Neighbours: `devservers/` starts it, `runs/plan.py` leaves out contenders that have none.
 """
 
 import asyncio
@@ -13,63 +13,63 @@ from stockade.devservers import ServerFailed, Servers, ServerUnavailable, existi
 from stockade.kafka.admin import Admin
 from stockade.kafka.client import load_library
 from stockade.lab.errors import LabError
-from stockade.lab.execution.contender import Entrant
+from stockade.lab.model.contender import Contender
 
-ASK_FOR_IT = "needs kafka: name it in --strategies, or brokers with --kafka"
+NOT_REQUESTED = "needs kafka: name it in --strategies, or brokers with --kafka"
 
 
 @dataclass(frozen=True, slots=True)
-class Brokers:
-    """What there is.
+class KafkaServers:
+    """The brokers of a run.
 
     Attributes:
-        bootstrap: brokers to ask first; empty where there are none.
-        missing: why not.
+        bootstrap: bootstrap servers; empty if there are none.
+        missing: why there are none.
     """
 
     bootstrap: str = ""
-    missing: str = ASK_FOR_IT
+    missing: str = NOT_REQUESTED
 
-    def why_not(self, entrant: Entrant) -> str:
-        """Why an entrant cannot run; empty when it can."""
-        return self.missing if entrant.over_log and not self.bootstrap else ""
+    def why_not(self, contender: Contender) -> str:
+        """Why a contender cannot run; empty if it can."""
+        return self.missing if contender.needs_kafka and not self.bootstrap else ""
 
 
 @asynccontextmanager
-async def open_brokers(named: str, wanted: bool) -> AsyncIterator[Brokers]:
-    """Have a Kafka if it can be had.
+async def open_kafka(named: str, wanted: bool) -> AsyncIterator[KafkaServers]:
+    """Find or start a Kafka, if possible.
 
     Args:
-        named: `host:port,…`; empty: those of the environment, else a private one.
-        wanted: whether anybody needs it; nothing is started otherwise.
+        named: `host:port,…`; empty: those of the environment, otherwise a private one.
+        wanted: whether a contender needs it; if not, none is started.
 
     Raises:
         LabError: named brokers cannot be reached, or a private one did not start.
     """
     bootstrap = named or existing_url("kafka") or ""
     if not wanted:
-        yield Brokers()
+        yield KafkaServers()
     elif bootstrap:
-        await asyncio.to_thread(_greet, bootstrap)
-        yield Brokers(bootstrap)
+        await asyncio.to_thread(_check_reachable, bootstrap)
+        yield KafkaServers(bootstrap)
     else:
         with Servers() as servers:
             yield await asyncio.to_thread(_start, servers)
 
 
-def _start(servers: Servers) -> Brokers:
+def _start(servers: Servers) -> KafkaServers:
     try:
         load_library()
         kafka.find()
-        return Brokers(servers.kafka().url)
+        return KafkaServers(servers.kafka().url)
     except (ServerUnavailable, NotSupported) as error:
-        return Brokers(missing=f"needs kafka: {error}")
+        return KafkaServers(missing=f"needs kafka: {error}")
     except ServerFailed as error:
         raise LabError(str(error)) from error
 
 
-def _greet(bootstrap: str) -> None:
-    """Ask for a topic: else every order would wait for brokers that are not there."""
+def _check_reachable(bootstrap: str) -> None:
+    """Query a topic: otherwise every order would wait for brokers that do not exist."""
     try:
         load_library()
         Admin(bootstrap).partition_count("stockade")

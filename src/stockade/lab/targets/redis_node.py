@@ -1,7 +1,7 @@
-"""A private Redis as faults need it: behind an address that stays, whatever becomes of the server.
+"""A private Redis for faults: its address stays the same whatever happens to the server behind it.
 
-It can be gone for a while, come back empty, and be followed by a replica that misses its last writes and then takes
-its place. Neighbours: `servers` runs the programs, `proxy` is the address and the link, `faults/` say what happens.
+It can be down for a while, come back empty, and be replaced by a replica that has not received its last writes.
+Neighbours: `devservers/process.py` runs the programs, `devservers/tcp_proxy.py` is address and replication link.
 """
 
 import asyncio
@@ -9,38 +9,38 @@ import time
 from typing import Any
 
 from stockade.devservers import Server, Servers
-from stockade.devservers.tcp_proxy import HOST, Proxy
+from stockade.devservers.tcp_proxy import HOST, TcpProxy
 from stockade.lab.errors import LabError
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
 
 SYNC_WAIT_S = 10.0
 CALL_S = 2.0
-LOOK_AGAIN_S = 0.01
+POLL_S = 0.01
 
 
 class RedisNode:
     """One Redis and its address. Open it before use.
 
     Args:
-        servers: where its servers are started.
+        servers: starts the programs.
     """
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
         self._server: Server
-        self._front: Proxy
+        self._address: TcpProxy
         self._replica: Server | None = None
-        self._link: Proxy | None = None
+        self._link: TcpProxy | None = None
 
     async def open(self) -> None:
         """Start the server and its address."""
         self._server = await asyncio.to_thread(self._servers.redis)
-        self._front = Proxy(self._server.port)
-        await self._front.open()
+        self._address = TcpProxy(self._server.port)
+        await self._address.open()
 
     async def close(self) -> None:
         """End everything."""
-        await self._front.close()
+        await self._address.close()
         if self._link is not None:
             await self._link.close()
         for server in (self._server, self._replica):
@@ -49,44 +49,44 @@ class RedisNode:
 
     @property
     def url(self) -> str:
-        """How clients name it, whichever server is behind."""
-        return f"redis://{HOST}:{self._front.port}/0"
+        """The URL for clients, whichever server is behind it."""
+        return f"redis://{HOST}:{self._address.port}/0"
 
-    async def go_down(self) -> None:
-        """It is killed; it keeps nothing."""
+    async def kill(self) -> None:
+        """Kill the server; it loses its data."""
         await asyncio.to_thread(self._server.kill)
 
-    async def come_back(self) -> None:
-        """Started again where it was, empty."""
+    async def restart(self) -> None:
+        """Start the killed server again, empty."""
         await asyncio.to_thread(self._server.start)
 
-    async def follow(self) -> None:
-        """Start a replica and wait until it has everything."""
+    async def start_replica(self) -> None:
+        """Start a replica and wait until it has all data."""
         self._replica = await asyncio.to_thread(self._servers.redis)
-        self._link = Proxy(self._server.port)
+        self._link = TcpProxy(self._server.port)
         await self._link.open()
         await _call(self._replica, "REPLICAOF", HOST, self._link.port)
-        await self._in_step()
+        await self.wait_for_replica()
 
-    async def cut(self) -> None:
-        """From now on the replica gets nothing, and neither side knows."""
+    async def cut_replication(self) -> None:
+        """From now on the replica receives nothing; neither side notices."""
         assert self._link is not None
-        await self._in_step()
+        await self.wait_for_replica()
         self._link.swallow()
 
     async def fail_over(self) -> None:
-        """The server dies, the replica is promoted and takes over the address."""
+        """Kill the server, promote the replica, and let the address lead to it."""
         replica, link = self._replica, self._link
         assert replica is not None
         assert link is not None
-        await self.go_down()
+        await self.kill()
         await _call(replica, "REPLICAOF", "NO", "ONE")
-        self._front.point(replica.port)
+        self._address.retarget(replica.port)
         await link.close()
         self._server, self._replica, self._link = replica, None, None
 
-    async def _in_step(self) -> None:
-        """Until the replica has all that the server has written.
+    async def wait_for_replica(self) -> None:
+        """Wait until the replica has received everything that the server has written.
 
         Raises:
             LabError: not within `SYNC_WAIT_S` seconds.
@@ -98,7 +98,7 @@ class RedisNode:
             _, _, _, state, read = await _call(self._replica, "ROLE")
             if (state, read) == (b"connected", written):
                 return
-            await asyncio.sleep(LOOK_AGAIN_S)
+            await asyncio.sleep(POLL_S)
         raise LabError(f"the replica was not in step within {SYNC_WAIT_S:.0f} s")
 
 

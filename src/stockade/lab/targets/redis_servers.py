@@ -1,6 +1,7 @@
-"""The Redis servers of a run: named by the user, by STOCKADE_TEST_REDIS_URL, or private ones that end with the run.
+"""The Redis servers of a run: named by an option or by STOCKADE_TEST_REDIS_URL, or private ones that end with the run.
 
-Neighbours: `servers` starts them, `plan` leaves out whom they do not suffice. Faults use private ones of their own.
+Neighbours: `devservers/` starts them, `runs/plan.py` leaves out contenders that need more. Runs with faults have
+their own (`redis_node.py`).
 """
 
 import asyncio
@@ -10,19 +11,19 @@ from dataclasses import dataclass
 
 from stockade.devservers import ServerFailed, Servers, ServerUnavailable, existing_url, redis
 from stockade.lab.errors import LabError
-from stockade.lab.execution.contender import Entrant
+from stockade.lab.model.contender import Contender
 from stockade.locks import LockUnavailable
 from stockade.locks.errors import MissingExtra
 from stockade.locks.redis.transport.address import load_hiredis
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
 
 ANSWER_WAIT_S = 5.0
-ASK_FOR_IT = "needs redis: name it in --strategies, or a server with --redis"
+NOT_REQUESTED = "needs redis: name it in --strategies, or a server with --redis"
 
 
 @dataclass(frozen=True, slots=True)
 class RedisServers:
-    """What there is.
+    """The Redis servers of a run.
 
     Attributes:
         urls: independent servers.
@@ -30,27 +31,27 @@ class RedisServers:
     """
 
     urls: tuple[str, ...] = ()
-    missing: str = ASK_FOR_IT
+    missing: str = NOT_REQUESTED
 
-    def urls_for(self, entrant: Entrant) -> tuple[str, ...]:
-        """The servers of an entrant: one, or all for a quorum."""
-        return self.urls if entrant.redis_servers > 1 else self.urls[:1]
+    def urls_for(self, contender: Contender) -> tuple[str, ...]:
+        """The servers that a contender uses: one, or all for a quorum."""
+        return self.urls if contender.redis_servers > 1 else self.urls[:1]
 
-    def why_not(self, entrant: Entrant) -> str:
-        """Why these servers do not do for an entrant; empty when they do."""
-        if len(self.urls) < entrant.redis_servers:
+    def why_not(self, contender: Contender) -> str:
+        """Why a contender cannot run on these servers; empty if it can."""
+        if len(self.urls) < contender.redis_servers:
             return self.missing
-        if entrant.redis_servers > 1 and len(self.urls) % 2 == 0:
+        if contender.redis_servers > 1 and len(self.urls) % 2 == 0:
             return f"needs an odd number of redis servers, not {len(self.urls)}"
         return ""
 
 
 @asynccontextmanager
 async def open_redis(named: str, count: int) -> AsyncIterator[RedisServers]:
-    """Have so many servers if they can be had.
+    """Find or start so many servers, if possible.
 
     Args:
-        named: URLs separated by commas; empty: those of the environment, else private ones.
+        named: URLs separated by commas; empty: those of the environment, otherwise private ones.
         count: how many are needed; 0 starts none.
 
     Raises:
@@ -60,7 +61,7 @@ async def open_redis(named: str, count: int) -> AsyncIterator[RedisServers]:
     if count == 0:
         yield RedisServers()
     elif urls:
-        await _greet(urls)
+        await _check_reachable(urls)
         yield RedisServers(urls, f"needs {count} independent redis servers, named are {len(urls)}")
     else:
         with Servers() as servers:
@@ -68,7 +69,7 @@ async def open_redis(named: str, count: int) -> AsyncIterator[RedisServers]:
 
 
 def private_redis_missing() -> str:
-    """Why no private Redis can be started and used here; empty when one can."""
+    """Why no private Redis can be started and used here; empty if one can."""
     try:
         load_hiredis()
         redis.find()
@@ -86,8 +87,8 @@ def _start(servers: Servers, count: int) -> RedisServers:
         raise LabError(str(error)) from error
 
 
-async def _greet(urls: tuple[str, ...]) -> None:
-    """One PING to each: else every order would wait for a server that is not there."""
+async def _check_reachable(urls: tuple[str, ...]) -> None:
+    """Send one PING to each: otherwise every order would wait for a server that does not exist."""
     for url in urls:
         try:
             transport = MultiplexedTransport(url)

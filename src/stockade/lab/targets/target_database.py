@@ -1,7 +1,7 @@
-"""Where a run takes place: a temporary SQLite file, a private real server, or a database that the user names.
+"""The database of a run: a temporary SQLite file, a private server, or a database that the user names by URL.
 
-A private server is durable (it waits for the disk at each commit), because that is what people run. A database named by
-URL is only ever added to: its schema by migrations, rows whose ids begin with `lab-`; nothing of it is dropped.
+A private server is durable (it flushes each commit to disk), as in production. In a database named by URL the lab only
+adds: the schema by migrations, and rows whose ids begin with `lab-`. It deletes nothing there.
 """
 
 import asyncio
@@ -16,33 +16,33 @@ from pathlib import Path
 
 from stockade.core import NotSupported, StockadeError
 from stockade.devservers import ServerFailed, Servers, ServerUnavailable
-from stockade.devservers.workdir import Home
+from stockade.devservers.workdir import WorkDir
 from stockade.drivers.failures import AccessRefused
 from stockade.lab.errors import LabError
 from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
-from stockade.store.engine.url import read_url
+from stockade.store.engine.registry import read_url
 
 SQLITE, PRIVATE = "sqlite", ("postgres", "mariadb")
 CONTROL_POOL = 2
-MAKE_WAIT_S = 60.0
-MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made in it is private
-ROOM_BYTES = 500_000_000
+CREATE_WAIT_S = 60.0
+RAM_FOLDER = Path("/dev/shm")  # noqa: S108 - the folder made in it is private
+FREE_BYTES = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """An open database to run on.
+class TargetDatabase:
+    """An open database.
 
     Attributes:
-        url: for the crews.
-        control: the runner's own connections: it prepares and reads, and takes no orders.
-        own: whether the lab made it, so that it holds nothing else.
+        url: for the executors.
+        control: the runner's own connections, to prepare and to read; no order uses them.
+        private: whether the lab created it, so that it contains nothing else.
     """
 
     url: str
     control: Database
-    own: bool
+    private: bool
 
     @property
     def name(self) -> str:
@@ -51,41 +51,40 @@ class Ground:
 
 
 @asynccontextmanager
-async def open_ground(database: str, connections: int) -> AsyncIterator[Ground]:
-    """Open the place that a name or a URL means; what was made for it is removed at the end.
+async def open_target_database(database: str, connections: int) -> AsyncIterator[TargetDatabase]:
+    """Open the database that a name or a URL means; what was created for it is removed at the end.
 
     Args:
         database: `sqlite`, `postgres`, `mariadb`, or a URL.
-        connections: how many the crews will open in total.
+        connections: how many the executors will open in total.
 
     Raises:
-        LabError: it cannot be had; the message says why.
+        LabError: it cannot be opened; the message says why.
     """
     if database == SQLITE:
-        home = Home(sqlite_base())
+        workdir = WorkDir(sqlite_base())
         try:
-            async with _opened(f"sqlite:///{home.path / 'lab.db'}", own=True) as ground:
-                yield ground
+            async with _opened(f"sqlite:///{workdir.path / 'lab.db'}", private=True) as target:
+                yield target
         finally:
-            home.close()
+            workdir.close()
     elif database in PRIVATE:
         with Servers() as servers:
             url = await asyncio.to_thread(_start, servers, database, connections)
-            async with _opened(url, own=True) as ground:
-                yield ground
+            async with _opened(url, private=True) as target:
+                yield target
     else:
         _check_url(database)
-        async with _opened(database, own=False) as ground:
-            yield ground
+        async with _opened(database, private=False) as target:
+            yield target
 
 
 def sqlite_base() -> Path:
-    """Where the SQLite file goes: into memory where the system has a folder for that, unless TMPDIR says otherwise.
-
-    The run compares controls. On a disk that other programs use it would compare how long each commit waited for them.
-    """
-    if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM_BYTES:
-        return MEMORY
+    """The folder of the SQLite file: in RAM if the system has such a folder, unless TMPDIR names another one."""
+    # on a disk that other programs use, the run would compare how long each commit waited for them
+    usable = "TMPDIR" not in os.environ and os.access(RAM_FOLDER, os.W_OK)
+    if usable and shutil.disk_usage(RAM_FOLDER).free >= FREE_BYTES:
+        return RAM_FOLDER
     return Path(tempfile.gettempdir())
 
 
@@ -107,22 +106,17 @@ def _check_url(text: str) -> None:
         raise LabError("a database in memory cannot be shared with the lab: name a file, e.g. sqlite:////tmp/lab.db")
 
 
-async def _bring_up_to_date(control: Database) -> None:
-    if not await SCHEMA.is_current(control):
-        await SCHEMA.migrate(control)
-
-
 @asynccontextmanager
-async def _opened(url: str, own: bool) -> AsyncIterator[Ground]:
+async def _opened(url: str, *, private: bool) -> AsyncIterator[TargetDatabase]:
     try:
         control = await Database.open(url, pool_size=CONTROL_POOL)
     except (NotSupported, StockadeError, AccessRefused) as error:
         raise LabError(f"the database cannot be opened: {error}") from error
     try:
-        if own:
-            await control.transaction(SCHEMA.create, deadline=time.monotonic() + MAKE_WAIT_S)
-        else:
-            await _bring_up_to_date(control)
-        yield Ground(url, control, own)
+        if private:
+            await control.transaction(SCHEMA.create, deadline=time.monotonic() + CREATE_WAIT_S)
+        elif not await SCHEMA.is_current(control):
+            await SCHEMA.migrate(control)
+        yield TargetDatabase(url, control, private)
     finally:
         await control.close()

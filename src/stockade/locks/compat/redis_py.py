@@ -1,11 +1,15 @@
 """redis-py's `Lock`, drop-in: `client.lock("name", timeout=10, lock_class=Lock)`.
 
-Subclasses of redis-py's own: signatures, errors, storage (the token as plain string at the name, no TTL without
-`timeout`) and polling are its own, so both kinds may run side by side. Different: cancelling or interrupting `acquire`
-leaves no key behind, a repeated or lost reply does no harm, an unanswered `release` can be called again, in asyncio the
-token belongs to the task, and no call waits for a silent server longer than its `blocking_timeout`, or `_CALL_S` where
-it has none; the key that such a call may have left is taken back in the background. Fairness, renewal and fencing
-tokens come with `RedisLocks`.
+Subclasses of redis-py's own. Signatures, errors, polling and storage are the same (the token is a plain string at the
+name, without a TTL unless there is a `timeout`), so both kinds exclude each other. What differs:
+
+- cancelling or interrupting `acquire` leaves no key behind;
+- a repeated or lost reply does no harm, and an unanswered `release` can be called again;
+- in asyncio the token belongs to the task;
+- no call waits for a silent server longer than its `blocking_timeout`, or `_CALL_S` without one; the key that such a
+  call may have left is released in the background.
+
+Fairness, renewal and fencing tokens come with `RedisLocks`.
 """
 
 import asyncio
@@ -18,7 +22,6 @@ from redis.exceptions import LockNotOwnedError, RedisError
 from redis.lock import Lock as TheirLock
 
 from stockade.core import NotSupported
-from stockade.locks.engine.identity import new_id
 from stockade.locks.engine.lock_request import LockRequest, Spec
 from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockUnavailable
@@ -26,15 +29,17 @@ from stockade.locks.events import log
 from stockade.locks.redis.script import script
 from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
 from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
+from stockade.locks.redis.transport.transport import Server, ServerError
 from stockade.locks.runtime.async_runtime import AsyncRuntime
-from stockade.locks.runtime.runtime import Runtime, Server, ServerError
+from stockade.locks.runtime.identity import new_id
+from stockade.locks.runtime.runtime import Runtime
 from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 
-_WAY = "_stockade_way"  # what a client keeps our connections as
+_TRANSPORT = "_stockade_transport"  # the attribute of a client that holds our connections
 _CALL_S = 3.0  # of one call
 _CALL_LEAST_S = 0.15  # of a call whose time limit is near
 _WITHDRAW_S = 0.25  # for how long an interrupted caller waits for its withdrawal
-_OWED_S = 60.0  # for how long a key without an end is taken back in the background
+_RETRY_S = 60.0  # for how long the release of a key without a TTL is repeated
 _TEXT = "latin-1"  # tokens are any bytes; an owner is a text
 
 
@@ -64,12 +69,12 @@ def _owned_or_raise(lock: Any, answer: Any, doing: str) -> Literal[True]:
 
 
 class _Withdrawals:
-    """Keys that a call may have left behind: taken back in the background, until the server has answered.
+    """Releases keys that a failed call may have left behind, in the background, until the server has answered.
 
     Args:
-        port: the face's port.
-        lock: the lock that they are of.
-        server: the way to its server.
+        runtime: time, waiting and background work.
+        lock: the lock of these keys.
+        server: its server.
     """
 
     def __init__(self, runtime: Runtime, lock: Any, server: Server) -> None:
@@ -77,21 +82,21 @@ class _Withdrawals:
         self._lock = lock
         self._server = server
         self._ends: dict[bytes, float] = {}
-        self._release_retry = ReleaseRetry(runtime, self._pay, self._one)
+        self._release_retry = ReleaseRetry(runtime, self._release, self._one)
 
     @staticmethod
     async def _one(works: Any) -> list[Any]:
         return [await work for work in works]
 
-    async def _pay(self, server: Server, request: LockRequest, timeout_s: float) -> None:
+    async def _release(self, server: Server, request: LockRequest, timeout_s: float) -> None:
         call = _call_of(self._lock, "release", request.owner_id.encode(_TEXT))
         try:
             await server.call(*call, timeout_s=min(_CALL_S, timeout_s))
-        except ServerError as error:  # and would refuse again
+        except ServerError as error:  # it would refuse again
             log.warning("key %r is left to its own end: %s", self._lock.name, error)
 
     def begin(self, token: bytes, limit_s: float | None) -> None:
-        """A call that takes the lock begins, with a time limit or none."""
+        """A call of `acquire` begins, with a time limit or none."""
         if limit_s is not None:
             self._ends[token] = time.monotonic() + limit_s
 
@@ -100,13 +105,13 @@ class _Withdrawals:
         self._ends.pop(token, None)
 
     def left_s(self, token: bytes) -> float:
-        """Seconds for its next question."""
+        """Seconds for its next call to the server."""
         end = self._ends.get(token)
         return _CALL_S if end is None else min(_CALL_S, max(end - time.monotonic(), _CALL_LEAST_S))
 
     async def withdraw(self, token: bytes, error: BaseException) -> None:
         """After a call that failed: briefly now when it was interrupted, else in the background."""
-        if isinstance(error.__context__, ServerError):  # it refused, and so took nothing
+        if isinstance(error.__context__, ServerError):  # a refused call has taken nothing
             return
         unanswered = error.__context__ if isinstance(error.__context__, LockUnavailable) else None
         if unanswered is not None and not unanswered.sent:
@@ -114,11 +119,11 @@ class _Withdrawals:
         request = LockRequest(Spec(f"key {self._lock.name}"), token.decode(_TEXT))
         try:
             if unanswered is None and not isinstance(error, RedisError | OSError):
-                await self._pay(self._server, request, _WITHDRAW_S)
+                await self._release(self._server, request, _WITHDRAW_S)
                 return
-        except LockUnavailable:  # it is owed
+        except LockUnavailable:  # repeated in the background
             pass
-        self._release_retry.retry(request, [self._server], self._runtime.now() + (self._lock.timeout or _OWED_S))
+        self._release_retry.retry(request, [self._server], self._runtime.now() + (self._lock.timeout or _RETRY_S))
 
 
 class _TaskLocal:
@@ -157,20 +162,20 @@ def _current_task() -> "asyncio.Task[Any] | None":
         return None
 
 
-def _way_to(client: Any) -> ClientTransport:
-    """Over connections of our own, whose calls end in time; the same ones for all locks of a client.
+def _transport_of(client: Any) -> ClientTransport:
+    """Connections of our own, whose calls end in time; one small pool for all locks of a client.
 
-    A client that cannot be copied (a cluster's), or whose calls somebody replaced, is used as it is, with the time
-    limits that it has itself.
+    A client that cannot be copied (a cluster's), or whose `execute_command` was replaced, is used as it is, with the
+    time limits that it has.
     """
-    kept = vars(client).get(_WAY)
+    kept = vars(client).get(_TRANSPORT)
     if kept is None:
         usual = getattr(client.execute_command, "__func__", None) is Redis.execute_command
         try:
             made = ClientTransport(client, own=usual)
         except (NotSupported, TypeError):
             made = ClientTransport(client, own=False)
-        kept = vars(client).setdefault(_WAY, made)  # another thread may have been quicker
+        kept = vars(client).setdefault(_TRANSPORT, made)  # another thread may have been first
     return kept  # type: ignore[no-any-return]
 
 
@@ -178,8 +183,8 @@ class Lock(TheirLock):
     """redis-py's `redis.lock.Lock`; arguments, results and errors are documented there."""
 
     def register_scripts(self) -> None:
-        """At the end of the making of a lock: the way to the server."""
-        self._transport = _way_to(self.redis)
+        """Called at the end of redis-py's constructor: make the transport."""
+        self._transport = _transport_of(self.redis)
         self._withdrawals = _Withdrawals(SyncRuntime(), self, self._transport)
 
     def _call(self, parts: tuple[Any, ...], timeout_s: float = _CALL_S) -> Any:
@@ -195,7 +200,7 @@ class Lock(TheirLock):
         blocking_timeout: float | None = None,
         token: str | None = None,
     ) -> bool:
-        """Poll until the lock is ours (True) or the time is up (False)."""
+        """Poll until the lock is granted (True) or the time is up (False)."""
         mine: Any = new_id().encode() if token is None else self.redis.get_encoder().encode(token)
         self._withdrawals.begin(mine, self.blocking_timeout if blocking_timeout is None else blocking_timeout)
         try:
@@ -215,7 +220,7 @@ class Lock(TheirLock):
         return self._call(("GET", self.name)) is not None
 
     def release(self) -> None:
-        """Give it back; the token is kept until the server has answered."""
+        """Release it; the token is kept until the server has answered."""
         token = self.local.token
         if token is None:
             return super().release()  # raises
@@ -244,7 +249,7 @@ class AsyncLock(TheirAsyncLock):
     """redis-py's `redis.asyncio.lock.Lock`; arguments, results and errors are documented there."""
 
     def register_scripts(self) -> None:
-        """At the end of the making of a lock: the way to the server, and a token for each task."""
+        """Called at the end of redis-py's constructor: make the transport, and one token per task."""
         self._transport = AsyncClientTransport(self.redis, own=False)
         self._runtime = AsyncRuntime()
         self._withdrawals = _Withdrawals(self._runtime, self, self._transport)
@@ -260,7 +265,7 @@ class AsyncLock(TheirAsyncLock):
     async def acquire(
         self, blocking: bool | None = None, blocking_timeout: float | None = None, token: str | bytes | None = None
     ) -> bool:
-        """Poll until the lock is ours (True) or the time is up (False)."""
+        """Poll until the lock is granted (True) or the time is up (False)."""
         mine = new_id().encode() if token is None else _bytes(token)
         self._withdrawals.begin(mine, self.blocking_timeout if blocking_timeout is None else blocking_timeout)
         try:

@@ -1,4 +1,4 @@
-"""`Lock` and `RLock` with the behaviour of those in `threading`, over any provider of the sync face.
+"""`Lock` and `RLock` with the behaviour of those in `threading`, over any provider for threads.
 
     Lock = compat.threading.factory(RedisLocks(url), "jobs")
     with Lock(): ...
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from stockade.locks.engine.identity import reset_after_fork
-from stockade.locks.provider_base import wait_bound
+from stockade.locks.provider_base import timeout_of
+from stockade.locks.runtime.identity import reset_after_fork
 from stockade.locks.runtime.sync_runtime import run
 from stockade.locks.sync_api import Lease, Provider
 
@@ -35,7 +35,7 @@ class Lock:
         reset_after_fork(self)
 
     def reset_in_child(self) -> None:
-        """In the child of a fork: what the parent holds is the parent's."""
+        """In the child of a fork: the parent holds it."""
         self._lease = None
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
@@ -47,7 +47,8 @@ class Lock:
         """
         if timeout > threading.TIMEOUT_MAX:
             raise OverflowError("timestamp too large to convert to C _PyTime_t")
-        lease = run(self._lock.manager.acquire_unowned(self._lock.spec, wait_bound(blocking, timeout)))
+        timeout_s = timeout_of(blocking, timeout)
+        lease = run(self._lock.manager.acquire_unowned(self._lock.spec, timeout_s, blocking=blocking))
         if lease is None:
             return False
         self._lease = lease
@@ -105,7 +106,7 @@ class RLock:
         """As `threading.RLock.acquire`."""
         me = threading.get_ident()
         if self._owner == me:
-            wait_bound(blocking, timeout)
+            timeout_of(blocking, timeout)
             self._count += 1
             return True
         if not self._inner.acquire(blocking, timeout):
@@ -130,7 +131,7 @@ class RLock:
         return self._owner == threading.get_ident()
 
     def _release_save(self) -> tuple[int, int | None]:
-        """For `threading.Condition`: give it back however often it was taken."""
+        """For `threading.Condition`: release it, however often it was acquired."""
         if self._count == 0:
             raise RuntimeError("cannot release un-acquired lock")
         saved = (self._count, self._owner)

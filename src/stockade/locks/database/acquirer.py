@@ -1,14 +1,14 @@
-"""How a lock is got from the server for the first caller of a queue: a try, then a wait on a seat or more tries.
+"""Gets a lock from the server for the first caller of a queue: one try, then a wait on a seat, or more tries.
 
-Whatever the server does, the callers have an answer in time; an answer that comes later is waited for all the same,
-since it may be a grant. Neighbours: `engine.py` (who holds what), `pool.py` (the sessions).
+Whatever the server does, the callers get an answer in time. A later answer of the server is still awaited, since it
+may be a grant. Neighbours: `session_locks.py` (who holds what), `pool.py` (the sessions).
 """
 
 import asyncio
 import time
 from typing import Any, NamedTuple, TypeVar
 
-from stockade.locks.database.dialect import Dialect
+from stockade.locks.database.dialect import LockDialect
 from stockade.locks.database.pool import SessionPool
 from stockade.locks.database.session import Session, SessionLost
 from stockade.locks.database.wait_queue import WaitQueue
@@ -16,12 +16,12 @@ from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import LockError, LockUnavailable
 
 T = TypeVar("T")
-_WAIT_SHARE = 0.6  # of the patience: so long a statement waits on the server; the rest is for the way of its answer
+_WAIT_SHARE = 0.6  # of the patience: how long a statement waits on the server; the rest is for its answer to arrive
 _INTERRUPT_S = 2.0  # how long an interrupted statement may take to end
 
 
 class Won(NamedTuple):
-    """A grant of the server, made out to the request `ask`; `sent_at` is the second before it was asked for."""
+    """A grant of the server to `request`; `sent_at` is the monotonic second before the statement was sent."""
 
     request: LockRequest
     session: Session
@@ -30,7 +30,7 @@ class Won(NamedTuple):
 
 
 class Acquirer:
-    """Asks the server.
+    """Sends the statements of one name at a time.
 
     Args:
         pool: the sessions.
@@ -39,14 +39,14 @@ class Acquirer:
         patience_s: within so many seconds each statement is answered.
     """
 
-    def __init__(self, pool: SessionPool, dialect: Dialect, tries: int, patience_s: float) -> None:
+    def __init__(self, pool: SessionPool, dialect: LockDialect, tries: int, patience_s: float) -> None:
         self._pool = pool
         self._dialect = dialect
         self._tries = tries
         self._patience_s = patience_s
 
     async def get_now(self, queue: WaitQueue) -> Won | None:
-        """Ask once for the first caller, over a shared session; over a fresh one after sessions closed while idle."""
+        """Try once for the first caller, over a shared session; over a fresh one after sessions closed while idle."""
         refused: SessionLost | None = None
         for left in reversed(range(self._tries)):
             session = await self._pool.shared(queue.patience_end)
@@ -65,23 +65,23 @@ class Acquirer:
             except LockError:
                 await self._make_sure_it_is_free(session, queue.name)
                 raise
-            queue.was_answered(self._patience_s)
+            queue.record_answer(self._patience_s)
             if token is not None:
                 return Won(request, session, token, sent_at)
-            if refused is not None:  # what has the lock may be the session that was ended a moment ago
+            if refused is not None:  # the lock may still be held by the session that was ended a moment ago
                 raise refused
-            queue.is_elsewhere()
+            queue.mark_elsewhere()
             return None
         raise AssertionError("the last try raises or returns")
 
     async def _answer(self, queue: WaitQueue, session: Session, statement: "asyncio.Task[T]") -> T:
-        """The answer. When it is late the callers get an error, and it is waited for all the same: it may be a grant,
-        and its session ends it if it never comes."""
-        queue.asked = session
+        """The answer. When it is late the callers get an error; it is still awaited, since it may be a grant. If it
+        never comes, its session ends."""
+        queue.session = session
         if not await session.wait_for(statement, queue.patience_end, self._patience_s):
             queue.fail(LockUnavailable(f"{self._dialect.kind}: no answer within {self._patience_s:.1f} s"))
             await asyncio.wait({statement})
-            queue.was_answered(self._patience_s)
+            queue.record_answer(self._patience_s)
         return statement.result()
 
     async def _make_sure_it_is_free(self, session: Session, name: str) -> None:
@@ -92,7 +92,7 @@ class Acquirer:
             self._pool.drop(session, "it could not give a lock back")
 
     async def wait_for(self, queue: WaitQueue) -> Won | None:
-        """Wait until another session gives the lock back. None: nobody waits here any more."""
+        """Wait until another session releases the lock. None: no caller waits here any more."""
         may_lose = True
         try:
             while queue.first is not None:
@@ -112,7 +112,7 @@ class Acquirer:
                     return won
             return None
         finally:
-            self._pool.leave_line(queue)
+            self._pool.stop_wanting(queue)
 
     async def _seat(self, queue: WaitQueue) -> Session | None:
         """A session to wait on the server with; None after a pause, when it is time to try again without one."""
@@ -122,13 +122,13 @@ class Acquirer:
             try:
                 return await self._pool.open_seat(queue.patience_end)
             except LockUnavailable:
-                # the server may have no room for one more; whether it answers at all shows the next try
+                # the server may allow no more connections; the next try shows whether it answers at all
                 if time.monotonic() >= queue.patience_end:
                     raise
         coming = self._pool.want_seat(queue)
         await _first_of({coming, queue.emptied()}, self._pool.poll_s())
         if not coming.done():
-            queue.was_answered(self._patience_s)  # the pause was ours
+            queue.record_answer(self._patience_s)  # the pause was ours
             return None
         self._pool.took_seat(queue)
         return coming.result()
@@ -155,16 +155,16 @@ class Acquirer:
         if not waiting.done():
             await self._interrupt(seat, waiting)
         granted = waiting.result()
-        queue.was_answered(self._patience_s)
+        queue.record_answer(self._patience_s)
         if not granted:
-            queue.is_elsewhere()
+            queue.mark_elsewhere()
             if time.monotonic() - started < min(wait_s, self._pool.poll_s()):  # the server counts whole seconds
                 await asyncio.sleep(self._pool.poll_s())
             return None
         return await self.marked(queue, seat, request)
 
     async def marked(self, queue: WaitQueue, session: Session, request: LockRequest) -> Won:
-        """Make a lock that the session holds out to the first caller."""
+        """Make the first caller the owner of a lock that the session holds."""
         first = queue.first
         request, sent_at = first.request if first is not None else request, time.monotonic()
         try:
@@ -178,7 +178,7 @@ class Acquirer:
         return Won(request, session, token, sent_at)
 
     async def _interrupt(self, seat: Session, waiting: "asyncio.Task[bool]") -> None:
-        """End a wait that nobody wants any more, over another session; the seat is kept, or ended if that fails."""
+        """End a wait whose callers have gone, over another session. The seat is kept, or ended if that fails."""
         end, interrupting = time.monotonic() + _INTERRUPT_S, None
         try:
             helper = await self._pool.shared(end)
@@ -191,10 +191,10 @@ class Acquirer:
             await asyncio.wait({waiting})  # ends: its connection is gone
         elif interrupting is not None and not seat.ended:  # the wait ended by itself: the interrupt is still to come
             await asyncio.wait({interrupting}, timeout=max(end - time.monotonic(), 0.0))
-            if not interrupting.done() or interrupting.exception() is not None:  # it may hit any later statement
+            if not interrupting.done() or interrupting.exception() is not None:  # it may end any later statement
                 self._pool.drop(seat, "an interrupt was not answered")
         if not seat.ended:
-            await asyncio.wait({seat.start(self._dialect.ping, _INTERRUPT_S)})  # an interrupt that came late hits this
+            await asyncio.wait({seat.start(self._dialect.ping, _INTERRUPT_S)})  # a late interrupt ends this one
 
 
 async def _first_of(futures: "set[asyncio.Future[Any]]", timeout_s: float | None = None) -> None:

@@ -1,7 +1,7 @@
 """Locks that database sessions hold, as a provider's backend: the end of a session is the end of its locks.
 
 There is no lease to run out on the server, so a paused holder keeps its lock, and a dead one loses it when the server
-notices. The holder's own deadline moves with every sign of life of its session. Neighbour: `engine.py`.
+notices. The holder's own deadline moves with every sign of life of its session. Neighbour: `session_locks.py`.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any
 
 from stockade.core import NotSupported
 from stockade.locks.checks import count, seconds
-from stockade.locks.database.dialect import Dialect
+from stockade.locks.database.dialect import LockDialect
 from stockade.locks.database.runner import Runner
 from stockade.locks.database.session_locks import SessionLocks
 from stockade.locks.engine.lock_request import Grant, Kind, LockInfo, LockRequest
@@ -42,7 +42,7 @@ class SessionBackend:
     def __init__(
         self,
         runtime: Runtime,
-        dialect: Dialect,
+        dialect: LockDialect,
         runner: Runner,
         *,
         connections: int = CONNECTIONS,
@@ -62,8 +62,7 @@ class SessionBackend:
         self.on_lost: Callable[[str, str], None] = lambda owner, reason: None
 
     def _here(self) -> SessionLocks:
-        """The locks of this process and event loop. Those of a parent process, or of a loop that is done with, are
-        forgotten.
+        """The locks of this process and event loop. Those of a parent process, or of an unused loop, are forgotten.
 
         Raises:
             ProviderClosed: it was closed.
@@ -97,11 +96,11 @@ class SessionBackend:
     def _lost(self, owners: list[str], reason: str) -> None:
         """Report it in a task or thread of its own: callbacks may use the locks, and must not block their loop."""
 
-        async def tell() -> None:
+        async def report() -> None:
             for owner in owners:
                 self.on_lost(owner, reason)
 
-        self._runtime.spawn(tell(), "stockade-lock-lost")
+        self._runtime.spawn(report(), "stockade-lock-lost")
 
     async def acquire(self, request: LockRequest, deadline: float) -> Grant | None:
         if request.spec.kind != "lock":
@@ -112,7 +111,7 @@ class SessionBackend:
             hold = await self._runner.run(self._acquire(request, deadline, time.monotonic()))
         except Exception:
             raise
-        except BaseException:  # a grant may have come in the moment of the interrupt
+        except BaseException:  # a grant may have arrived in the moment of the interrupt
             self._runtime.run_to_end(self._withdraw(request))
             raise
         return None if hold is None else Grant(hold.token, hold.sent_at + request.spec.lease_s)
@@ -124,7 +123,7 @@ class SessionBackend:
         try:
             await self.release(request)
         except LockError:
-            return  # the session gives it back when it answers, or ends
+            return  # the session releases it when it answers, or ends
 
     async def release(self, request: LockRequest) -> bool:
         if sys.is_finalizing():  # a finalizer: the sessions end with the process, and the locks with them

@@ -1,4 +1,4 @@
-"""What a kind of database must offer: connections, and the statements of a lock. Neighbour: `session.py` (bounds).
+"""What a kind of database must provide: connections, and the statements of a lock. Neighbour: `session.py` (bounds).
 
 Every method that takes a connection sends statements, bounds no time and lets the driver's errors through: `Session`
 does both. No statement is ever cancelled on the client's side, since a driver's clean-up can hang; a session that does
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
     metadata: str = ""
 
 
-class Dialect(Protocol):
+class LockDialect(Protocol):
     """The statements of one kind of database, through one driver."""
 
     kind: str
@@ -45,7 +45,7 @@ class Dialect(Protocol):
         ...
 
     async def connect(self, ended: Callable[[Any], None], timeout_s: float | None = None) -> Any:
-        """A connection that is ready for use; `ended(connection)` is called when it breaks, where the driver tells."""
+        """A connection that is ready for use; `ended(connection)` is called when it breaks, if the driver can."""
         ...
 
     def number(self, connection: Any) -> int:
@@ -73,7 +73,7 @@ class Dialect(Protocol):
         ...
 
     async def mark(self, connection: Any, request: LockRequest) -> int:
-        """Say who has the lock that the session holds, and draw a token that is above all earlier ones."""
+        """Record the owner of the lock that the session holds, and draw a token above all earlier ones."""
         ...
 
     async def give(self, connection: Any, name: str, last: bool) -> bool:

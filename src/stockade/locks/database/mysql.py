@@ -1,24 +1,21 @@
 """MariaDB and MySQL user locks (`GET_LOCK`), held by a few sessions of their own, with tokens from a counter table.
 
-The table `stockade_fences` is made when it is missing; it also says who got a lock last. A session may hold several
-locks since MySQL 5.7 and MariaDB 10.0.2. Neighbour: `sessions/`.
+The table `stockade_fences` is made when it is missing; it also names the last owner of each lock. A session may
+hold several locks since MySQL 5.7 and MariaDB 10.0.2. Neighbour: `dialect.py`.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 from stockade.core import NotSupported
 from stockade.drivers.failures import Failure, classify, describe
 from stockade.drivers.mysql import MySQLAddress, abort
-from stockade.locks import async_api, sync_api
-from stockade.locks.database import AwaitingRunner, LoopThreadRunner, SessionBackend
-from stockade.locks.database.backend import CONNECTIONS, PATIENCE_S
+from stockade.locks.database.backend import PATIENCE_S
 from stockade.locks.database.dialect import Seen, hashed, prepared
-from stockade.locks.engine.lock_request import LockOptions, LockRequest
+from stockade.locks.database.providers import AsyncSessionProvider, SessionOptions, SyncSessionProvider
+from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import missing
-from stockade.locks.runtime.async_runtime import AsyncRuntime
-from stockade.locks.runtime.sync_runtime import SyncRuntime
 
 _INTERRUPTED = 1317  # the answer to a statement that KILL QUERY has ended
 _IDLE_S = 2_147_483  # the longest `wait_timeout` that every system takes: a session that holds a lock may be idle
@@ -42,7 +39,7 @@ _COUNT_UP = """
     ON DUPLICATE KEY UPDATE token = LAST_INSERT_ID(token + 1), owner = VALUES(owner), metadata = VALUES(metadata)"""
 
 
-class MySQLDialect:
+class MySQLLockDialect:
     """The statements, through asyncmy.
 
     Args:
@@ -79,7 +76,7 @@ class MySQLDialect:
         connection = await self._address.connect(timeout_s=limit_s, autocommit=True)
         left_s = max(end - asyncio.get_running_loop().time(), 0.0)
         await prepared(connection, self._prepare(connection), left_s, self.abort)
-        return connection  # asyncmy does not tell of an end: `gone` is looked at
+        return connection  # asyncmy does not report an end: the pool checks `gone`
 
     async def _prepare(self, connection: Any) -> None:
         longest = "max_statement_time" if _is_mariadb(connection) else "max_execution_time"
@@ -214,15 +211,12 @@ def _is_mariadb(connection: Any) -> bool:
     return "mariadb" in str(connection.get_server_info()).lower()
 
 
-class MySQLLocks(sync_api.Provider):
-    """User locks of one MariaDB or MySQL server, for sync_api.
+class MySQLLocks(SyncSessionProvider):
+    """User locks of one MariaDB or MySQL server, for threads.
 
     Args:
         url: `mysql://user:password@host:3306/database` or `mariadb://…`.
-        prefix: put before every name.
-        lease_s: after so many seconds without a sign of life from its session a holder counts its lock as lost.
-        connections: at most so many to the server, for all holders and waiters together.
-        patience_s: a call that has no time limit of its own ends after so many seconds without an answer.
+        **options: see `SessionOptions`.
 
     Raises:
         MissingExtra: asyncmy is not installed.
@@ -230,39 +224,15 @@ class MySQLLocks(sync_api.Provider):
         ValueError: the URL or a number cannot be used.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        prefix: str = "",
-        lease_s: float = 30.0,
-        connections: int = CONNECTIONS,
-        patience_s: float = PATIENCE_S,
-    ) -> None:
-        runtime = SyncRuntime()
-        dialect = MySQLDialect(url, prefix, patience_s)
-        backend = SessionBackend(runtime, dialect, LoopThreadRunner(), connections=connections, patience_s=patience_s)
-        super().__init__(runtime, backend, sync_api.Lease, LockOptions(lease_s=lease_s))
-        backend.on_lost = self.manager.mark_owner_lost
+    def __init__(self, url: str, **options: Unpack[SessionOptions]) -> None:
+        super().__init__(MySQLLockDialect, url, options)
 
 
-class AioMySQLLocks(async_api.Provider):
+class AioMySQLLocks(AsyncSessionProvider):
     """User locks of one MariaDB or MySQL server, for asyncio; exported as `stockade.locks.aio.MySQLLocks`.
 
     Arguments and errors are those of `MySQLLocks`.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        prefix: str = "",
-        lease_s: float = 30.0,
-        connections: int = CONNECTIONS,
-        patience_s: float = PATIENCE_S,
-    ) -> None:
-        runtime = AsyncRuntime()
-        dialect = MySQLDialect(url, prefix, patience_s)
-        backend = SessionBackend(runtime, dialect, AwaitingRunner(), connections=connections, patience_s=patience_s)
-        super().__init__(runtime, backend, async_api.Lease, LockOptions(lease_s=lease_s))
-        backend.on_lost = self.manager.mark_owner_lost
+    def __init__(self, url: str, **options: Unpack[SessionOptions]) -> None:
+        super().__init__(MySQLLockDialect, url, options)

@@ -1,10 +1,10 @@
 """The connections of one provider in one event loop: a bounded number, in two parts.
 
-Half of them, at least one, are *shared*: they carry short statements (a try, a release, a look) and the locks that a
-try was granted, and never wait on the server. So a release is never behind a waiter. The others are *seats*: each
+Half of them, at least one, are *shared*: they carry short statements (a try, a release, `inspect`) and the locks that
+a try was granted. They never wait on the server, so a release is never behind a waiter. The others are *seats*: each
 waits on the server for one name, holds the lock when it is granted, and is free for the next name after its release.
 
-Neighbours: `session.py` (one of them), `engine.py` (what is asked over them).
+Neighbours: `session.py` (one of them), `session_locks.py` and `acquirer.py` (which send the statements).
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from stockade.locks.database import fork
-from stockade.locks.database.dialect import Dialect
+from stockade.locks.database.dialect import LockDialect
 from stockade.locks.database.session import Session, unavailable
-from stockade.locks.engine.identity import reset_after_fork
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.runtime import leftover
+from stockade.locks.runtime.identity import reset_after_fork
 
 POLL_S = 0.05  # how often a name without a seat is tried
 POLLS_A_SECOND = 500.0  # of all names without a seat together
 MAX_POLL_S = 2.0
-_BUSY = 3  # so many statements in line at a shared session ask for one more session
+_BUSY = 3  # so many statements pending at a shared session: one more session is opened
 _CLOSE_S = 0.3  # how long connections that are being made may take to end
-_LOOK_S = 1.0  # how often sessions that hold locks are looked at, for drivers that do not tell of an end
+_CHECK_S = 1.0  # how often sessions are checked, for drivers that do not report an end
 
 
 class SessionPool:
@@ -41,7 +41,7 @@ class SessionPool:
     """
 
     def __init__(
-        self, dialect: Dialect, limit: int, patience_s: float, on_lost: Callable[[list[str], str], None]
+        self, dialect: LockDialect, limit: int, patience_s: float, on_lost: Callable[[list[str], str], None]
     ) -> None:
         self.dialect = dialect
         self.closed = False
@@ -56,7 +56,7 @@ class SessionPool:
         self._opening: asyncio.Task[Session] | None = None
         self._openings: set[asyncio.Task[Session]] = set()
         self._wanting: dict[Hashable, asyncio.Future[Session]] = {}
-        self._watch: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
 
     @property
     def sessions(self) -> list[Session]:
@@ -76,10 +76,10 @@ class SessionPool:
             if session.gone:
                 self.drop(session, "its database session ended")
         usable = [session for session in self._shared if not session.silent]
-        room = len(self._shared) < self._shared_limit
-        if usable or not room:
+        may_open = len(self._shared) < self._shared_limit
+        if usable or not may_open:
             best = min(usable or self._shared, key=lambda session: session.pending)
-            if room and best.pending >= _BUSY and self._opening is None:
+            if may_open and best.pending >= _BUSY and self._opening is None:
                 self._open_shared()
             return best
         opening = self._opening or self._open_shared()
@@ -107,7 +107,7 @@ class SessionPool:
         else:
             self._opening_seats -= 1
         if not task.cancelled():
-            task.exception()  # whoever waited for it may have gone
+            task.exception()  # its caller may have gone
 
     async def _open(self, part: list[Session]) -> Session:
         try:
@@ -120,12 +120,12 @@ class SessionPool:
         session = Session(connection, self.dialect, self.drop)
         reset_after_fork(session)
         part.append(session)
-        if self._watch is None:
-            self._watch = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
+        if self._check_timer is None:
+            self._check_timer = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
         return session
 
     def free_seat(self) -> Session | None:
-        """A seat that nobody uses."""
+        """An unused seat."""
         while self._free:
             session = self._free.popleft()
             if not session.gone:
@@ -153,19 +153,19 @@ class SessionPool:
             self.leave_seat(task.result())
 
     def want_seat(self, key: Hashable) -> "asyncio.Future[Session]":
-        """A seat when one becomes free, in order of asking; the same future until `leave_line`."""
+        """A seat when one becomes free, in order of request; the same future until `stop_wanting`."""
         if key not in self._wanting:
             self._wanting[key] = asyncio.get_running_loop().create_future()
         return self._wanting[key]
 
-    def leave_line(self, key: Hashable) -> None:
-        """Want no seat any more; one that came meanwhile is passed on."""
+    def stop_wanting(self, key: Hashable) -> None:
+        """Want no seat any more; one that was granted meanwhile is passed on."""
         future = self._wanting.pop(key, None)
         if future is not None and future.done():
             self.leave_seat(future.result())
 
     def took_seat(self, key: Hashable) -> None:
-        """The seat that came is used."""
+        """The granted seat is used."""
         self._wanting.pop(key, None)
 
     def poll_s(self) -> float:
@@ -173,7 +173,7 @@ class SessionPool:
         return min(max(POLL_S, len(self._wanting) / POLLS_A_SECOND), MAX_POLL_S) * random.uniform(0.75, 1.25)
 
     def leave_seat(self, session: Session) -> None:
-        """Give a seat to whoever has wanted one for longest, unless it holds a lock. Harmless for shared sessions."""
+        """Give a seat to the name that has waited longest for one, unless it holds a lock. Ignores shared sessions."""
         if session.ended or session.holds or session not in self._seats or session in self._free:
             return
         for future in self._wanting.values():
@@ -187,16 +187,16 @@ class SessionPool:
             if session.connection is connection:
                 self.drop(session, "its database session ended")
 
-    def _look(self) -> None:
-        self._watch = None
+    def _check(self) -> None:
+        self._check_timer = None
         for session in self.sessions:
             if session.gone:
                 self.drop(session, "its database session ended")
         if self.sessions and not self.closed:
-            self._watch = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
+            self._check_timer = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
 
     def drop(self, session: Session, reason: str) -> None:
-        """End a session at once, and report the locks that it held."""
+        """End a session at once, and report the locks that it held as lost."""
         if session.ended:
             return
         session.ended = True
@@ -212,18 +212,18 @@ class SessionPool:
     async def close(self) -> None:
         """End every session."""
         self.closed = True
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._check_timer is not None:
+            self._check_timer.cancel()
         for session in self.sessions:
             self.drop(session, "the provider was closed")
         for opening in self._openings:
             opening.cancel()
         if self._openings:
             await asyncio.wait({*self._openings}, timeout=_CLOSE_S)
-        await asyncio.sleep(0)  # the loop closes aborted sockets in its next turn
+        await asyncio.sleep(0)  # the loop closes aborted sockets in its next tick
 
     def abandon(self, *, loop_closed: bool) -> None:
-        """Forget every session, from outside their event loop, which does not use them any more, or is closed."""
+        """Forget every session, from outside their event loop, which is closed or has no use for them."""
         self.closed = True
         for session in self.sessions:
             session.ended = True
@@ -231,5 +231,5 @@ class SessionPool:
                 fork.shut(session.transport)
                 continue
             leftover.end(session.transport)
-            with contextlib.suppress(RuntimeError):  # the driver's own state; of the loop it can have nothing
+            with contextlib.suppress(RuntimeError):  # the driver resets its own state; the loop is gone
                 self.dialect.abort(session.connection)

@@ -1,28 +1,25 @@
 """PostgreSQL advisory locks (manual, 13.3.5 "Advisory Locks"), held by a few sessions of their own.
 
-The token is `pg_current_xact_id()`, read after the grant, so it grows from grant to grant. A session says in its
-application_name which lock it took last and who has it, for `inspect` in other processes.
+The token is `pg_current_xact_id()`, read after the grant, so it grows from grant to grant. A session's
+application_name names the lock that it took last and its owner, for `inspect` in other processes.
 
-Behind a pooler in transaction mode a lock would be taken in one server session and given back in another. So a pooler
-must show that a client keeps its session. Neighbour: `sessions/`.
+Behind a pooler in transaction mode a lock would be taken in one server session and released in another. So a pooler
+must show that a client keeps its session. Neighbour: `dialect.py`.
 """
 
 import asyncio
 import re
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 from stockade.core import NotSupported
 from stockade.drivers.postgres import PostgresAddress
-from stockade.locks import async_api, sync_api
-from stockade.locks.database import AwaitingRunner, LoopThreadRunner, SessionBackend
-from stockade.locks.database.backend import CONNECTIONS, PATIENCE_S
+from stockade.locks.database.backend import PATIENCE_S
 from stockade.locks.database.dialect import Seen, hashed, prepared
-from stockade.locks.engine.lock_request import LockOptions, LockRequest
+from stockade.locks.database.providers import AsyncSessionProvider, SessionOptions, SyncSessionProvider
+from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import missing
-from stockade.locks.runtime.async_runtime import AsyncRuntime
-from stockade.locks.runtime.sync_runtime import SyncRuntime
 
 # application_name: "<name> <first half of the lock's key> <owner> <token> <metadata>", cut by the server at 63 bytes; a
 # token that no blank follows may have lost digits
@@ -31,7 +28,7 @@ _APPLICATION = "stockade"
 _APPLICATION_CHARS = 16
 _METADATA_CHARS = 20
 _CHECK_INTERVAL_MS = 1000  # the server looks so often whether a waiting client is still there (PostgreSQL 14 and later)
-# limits that a server or a role may set by itself would end a wait, or a session that holds a lock
+# limits that a server or a role sets would end a wait, or a session that holds a lock
 _NO_LIMITS = "SELECT " + ", ".join(
     f"CASE WHEN current_setting('{name}', true) IS NOT NULL THEN set_config('{name}', '0', false) END"  # newer ones
     for name in ("statement_timeout", "idle_session_timeout", "transaction_timeout")
@@ -44,11 +41,11 @@ _POOLER = (
 )
 
 
-class PostgresDialect:
+class PostgresLockDialect:
     """The statements, through asyncpg.
 
     Args:
-        dsn: URL of the database.
+        url: of the database.
         prefix: put before every name.
         patience_s: a connection is made within so many seconds, unless the URL's `connect_timeout` is less.
 
@@ -59,13 +56,13 @@ class PostgresDialect:
 
     kind = "PostgreSQL"
 
-    def __init__(self, dsn: str, prefix: str, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, url: str, prefix: str, patience_s: float = PATIENCE_S) -> None:
         try:
             import asyncpg
         except ImportError as error:
             raise missing("postgres", "asyncpg") from error
         self._asyncpg = asyncpg
-        self._address = PostgresAddress.parse(dsn, connect_wait_s=patience_s)
+        self._address = PostgresAddress.parse(url, connect_wait_s=patience_s)
         self._prefix = prefix
         self._patience_s = patience_s
         self._application = dict(self._address.settings).get("application_name", _APPLICATION)[:_APPLICATION_CHARS]
@@ -86,7 +83,7 @@ class PostgresDialect:
         return connection
 
     async def _prepare(self, connection: Any) -> None:
-        number = await self._ask_number(connection)
+        number = await self._read_number(connection)
         if number != connection.get_server_pid() and not self._keeps_sessions:  # only poolers invent a number
             await self._probe(connection, number)
             self._keeps_sessions = True
@@ -97,7 +94,7 @@ class PostgresDialect:
         except self._asyncpg.PostgresError:
             return  # an older server, or another system: a cancelled wait then ends with its own time limit
 
-    async def _ask_number(self, connection: Any) -> int:
+    async def _read_number(self, connection: Any) -> int:
         try:
             return int(await connection.fetchval("SELECT pg_backend_pid()"))
         except (
@@ -108,7 +105,7 @@ class PostgresDialect:
             raise NotSupported(_POOLER) from error
 
     async def _probe(self, connection: Any, number: int) -> None:
-        """Take turns with a second client: in transaction mode both are given the same free session, or change theirs.
+        """Alternate with a second client: in transaction mode both get the same free session, or change theirs.
 
         Raises:
             NotSupported: they do.
@@ -118,20 +115,20 @@ class PostgresDialect:
                 other = await self._address.connect(timeout_s=_PROBE_S)
         except (OSError, TimeoutError):
             return  # no room for a second session: ours was not free for it
-        asking = asyncio.ensure_future(self._ask_number(other))
+        reading = asyncio.ensure_future(self._read_number(other))
         try:
-            await asyncio.wait({asking}, timeout=_PROBE_S)
-            if not asking.done():
+            await asyncio.wait({reading}, timeout=_PROBE_S)
+            if not reading.done():
                 return  # the same
-            others = {asking.result()}
+            others = {reading.result()}
             for _ in range(_PROBES):
-                ours = await self._ask_number(connection)
-                others.add(await self._ask_number(other))
+                ours = await self._read_number(connection)
+                others.add(await self._read_number(other))
                 if ours != number or number in others or len(others) > 1:
                     raise NotSupported(_POOLER)
         finally:
             self.abort(other)
-            await asyncio.wait({asking})  # ends: its connection is gone
+            await asyncio.wait({reading})  # ends: its connection is gone
 
     def number(self, connection: Any) -> int:
         return self._numbers.get(connection, 0)
@@ -192,7 +189,7 @@ class PostgresDialect:
         return int(row[1])
 
     async def give(self, connection: Any, name: str, last: bool) -> bool:
-        if not last:  # the label tells of a lock that is held still, or no more: its key says which
+        if not last:  # the label may name another lock, which is still held
             return bool(await connection.fetchval("SELECT pg_advisory_unlock($1)", self._key(name)))
         sql = "SELECT pg_advisory_unlock($1), set_config('application_name', $2, false)"
         return bool(await connection.fetchval(sql, self._key(name), self._application))
@@ -221,22 +218,19 @@ class PostgresDialect:
 
 
 def _seen(row: Any, key: str) -> Seen:
-    """A session that has taken another lock since says only that it has this one."""
+    """Of a session that has taken another lock since, only the number is known."""
     label = _LABEL.search(row["label"] or "")
     if label is None or label[1] != key:
         return Seen(row["pid"], row["granted"], f"session {row['pid']}")
     return Seen(row["pid"], row["granted"], label[2], int(label[3] or 0), (label[4] or "").strip())
 
 
-class PostgresLocks(sync_api.Provider):
-    """Advisory locks of one PostgreSQL database, for sync_api.
+class PostgresLocks(SyncSessionProvider):
+    """Advisory locks of one PostgreSQL database, for threads.
 
     Args:
         dsn: `postgresql://user:password@host/database`; of a pooler only in session mode.
-        prefix: put before every name.
-        lease_s: after so many seconds without a sign of life from its session a holder counts its lock as lost.
-        connections: at most so many to the server, for all holders and waiters together.
-        patience_s: a call that has no time limit of its own ends after so many seconds without an answer.
+        **options: see `SessionOptions`.
 
     Raises:
         MissingExtra: asyncpg is not installed.
@@ -244,39 +238,15 @@ class PostgresLocks(sync_api.Provider):
         ValueError: the URL or a number cannot be used.
     """
 
-    def __init__(
-        self,
-        dsn: str,
-        *,
-        prefix: str = "",
-        lease_s: float = 30.0,
-        connections: int = CONNECTIONS,
-        patience_s: float = PATIENCE_S,
-    ) -> None:
-        runtime = SyncRuntime()
-        dialect = PostgresDialect(dsn, prefix, patience_s)
-        backend = SessionBackend(runtime, dialect, LoopThreadRunner(), connections=connections, patience_s=patience_s)
-        super().__init__(runtime, backend, sync_api.Lease, LockOptions(lease_s=lease_s))
-        backend.on_lost = self.manager.mark_owner_lost
+    def __init__(self, dsn: str, **options: Unpack[SessionOptions]) -> None:
+        super().__init__(PostgresLockDialect, dsn, options)
 
 
-class AioPostgresLocks(async_api.Provider):
+class AioPostgresLocks(AsyncSessionProvider):
     """Advisory locks of one PostgreSQL database, for asyncio; exported as `stockade.locks.aio.PostgresLocks`.
 
     Arguments and errors are those of `PostgresLocks`.
     """
 
-    def __init__(
-        self,
-        dsn: str,
-        *,
-        prefix: str = "",
-        lease_s: float = 30.0,
-        connections: int = CONNECTIONS,
-        patience_s: float = PATIENCE_S,
-    ) -> None:
-        runtime = AsyncRuntime()
-        dialect = PostgresDialect(dsn, prefix, patience_s)
-        backend = SessionBackend(runtime, dialect, AwaitingRunner(), connections=connections, patience_s=patience_s)
-        super().__init__(runtime, backend, async_api.Lease, LockOptions(lease_s=lease_s))
-        backend.on_lost = self.manager.mark_owner_lost
+    def __init__(self, dsn: str, **options: Unpack[SessionOptions]) -> None:
+        super().__init__(PostgresLockDialect, dsn, options)

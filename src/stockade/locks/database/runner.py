@@ -1,7 +1,7 @@
 """Where the drivers' coroutines run: in the caller's event loop, or in a loop in a thread for callers that block.
 
-The blocking side waits with nothing but plain locks that nobody holds for longer than an instant. So a signal handler
-that interrupts a waiting caller may itself make a call, and a child after a fork finds no lock taken.
+The blocking side waits with plain locks only, each held for an instant. So a signal handler that interrupts a waiting
+caller may itself make a call, and a child after a fork finds no lock taken.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 
 T = TypeVar("T")
-_LOOK_S = 1.0  # how often a blocked caller looks whether its loop still runs
+_CHECK_S = 1.0  # how often a blocked caller checks whether its loop still runs
 _STOP_S = 5.0
 
 
@@ -78,7 +78,7 @@ class LoopThreadRunner:
 
     def _make(self) -> "_LoopThread":
         made = _LoopThread()
-        kept = self._threads.setdefault(os.getpid(), made)  # another thread may have been quicker
+        kept = self._threads.setdefault(os.getpid(), made)  # another thread may have been first
         if kept is not made:
             made.loop.close()
         return kept
@@ -108,7 +108,7 @@ class _LoopThread:
         Raises:
             LockUnavailable: the interpreter is ending, or the caller is that very thread.
         """
-        if sys.is_finalizing():  # it runs no more, though only Python 3.11 calls it ended
+        if sys.is_finalizing():  # it does not run any more, though only Python 3.11 says so
             raise LockUnavailable("the interpreter is ending")
         if self._thread.is_alive():
             if threading.get_ident() == self._thread.ident:
@@ -153,11 +153,11 @@ class _Call(Generic[T]):
         """In the loop: its caller was interrupted."""
         self._cancelled = True
         if self._task is not None and not self._task.cancel() and not self._task.cancelled():
-            self._task.exception()  # nobody else will ask for it
+            self._task.exception()  # nobody else reads it
 
     def result(self, thread: _LoopThread) -> T:
         """In the caller's thread: wait for the end."""
-        while not self._ended.acquire(timeout=_LOOK_S):  # ends: every call bounds its own time
+        while not self._ended.acquire(timeout=_CHECK_S):  # ends: every call bounds its own time
             if thread.loop.is_closed():
                 raise ProviderClosed()
             thread.start()

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from stockade.core import StockadeError
 from stockade.drivers.failures import AccessRefused, Failure, classify, describe
 from stockade.locks.database import fork
-from stockade.locks.database.dialect import Dialect
+from stockade.locks.database.dialect import LockDialect
 from stockade.locks.errors import LockError, LockUnavailable
 
 if TYPE_CHECKING:
     from stockade.locks.database.session_locks import Hold
 
 T = TypeVar("T")
-SILENT_S = 1.0  # a session that has not answered for so long gets no new work while there is another
+SILENT_S = 1.0  # a session that has not answered for so long gets no new statements while there is another
 MAX_SILENCE_S = 30.0  # a session that holds locks without a lease may be silent for so long
 _DRIVERS = ("asyncpg", "asyncmy")
 
@@ -45,7 +45,7 @@ class Session:
         drop: ends the session; called when a statement is not answered in time.
     """
 
-    def __init__(self, connection: Any, dialect: Dialect, drop: "Callable[[Session, str], None]") -> None:
+    def __init__(self, connection: Any, dialect: LockDialect, drop: "Callable[[Session, str], None]") -> None:
         self.connection = connection
         self.dialect = dialect
         self.number = dialect.number(connection)
@@ -73,7 +73,7 @@ class Session:
         return self.dialect.transport(self.connection)
 
     def reset_in_child(self) -> None:
-        """In the child of a fork: the socket is the parent's alone. A child of the child has nothing to let go of."""
+        """In the child of a fork: the socket is the parent's alone. A child of the child shares nothing."""
         if not self._is_copy:
             self._is_copy = True
             fork.let_go(self.transport)
@@ -109,14 +109,14 @@ class Session:
     def _done(self, task: "asyncio.Task[Any]") -> None:
         self.pending -= 1
         if not task.cancelled():
-            task.exception()  # whoever started it may have gone
+            task.exception()  # its caller may have gone
 
     async def _run(self, work: Callable[..., Awaitable[T]], bound_s: float, args: tuple[object, ...]) -> T:
         async with self._one_at_a_time:
             if self.ended:
                 raise self._lost("it had ended")
             self._sent_at = time.monotonic()
-            self._timer = asyncio.get_running_loop().call_later(bound_s, self._look, bound_s)
+            self._timer = asyncio.get_running_loop().call_later(bound_s, self._end_or_extend, bound_s)
             try:
                 return await work(self.connection, *args)
             except Exception as error:
@@ -127,13 +127,13 @@ class Session:
                 self._timer.cancel()
                 self._sent_at, self.answered_at = math.inf, time.monotonic()
 
-    def _look(self, bound_s: float) -> None:
+    def _end_or_extend(self, bound_s: float) -> None:
         """The time is up: end the session, or give it as long as its holders' leases."""
         leases = [hold.request.spec.lease_s for hold in self.holds.values()]
         patience_s = max([bound_s, *(lease_s if lease_s < math.inf else MAX_SILENCE_S for lease_s in leases)])
         left_s = self._sent_at + patience_s - time.monotonic()
         if left_s > 0:
-            self._timer = asyncio.get_running_loop().call_later(left_s, self._look, bound_s)
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._end_or_extend, bound_s)
             return
         self._silent = True
         self._drop(self, f"the server did not answer for {patience_s:.1f} s")
@@ -167,6 +167,6 @@ def unavailable(kind: str, error: Exception) -> Exception:
         return error
     what = classify(error)
     text = describe(error) if isinstance(error, OSError | AccessRefused) else f"{kind}: {describe(error)}"
-    if what is Failure.REFUSED:  # asking again changes nothing
+    if what is Failure.REFUSED:  # a repeat changes nothing
         return LockError(text)
     return error if what is Failure.OTHER else LockUnavailable(text)

@@ -1,11 +1,10 @@
-"""The locks of one provider in one event loop: who holds which name over which session, and who waits.
+"""The locks of one provider in one event loop: the holders with their sessions, and the waiting callers.
 
-For each name that is wanted one task, its driver, asks the server on behalf of the first caller: it tries over a
-shared session, then waits on a seat, or tries again in intervals while there is no seat. It goes on when that caller
-leaves while others stay. When the last one leaves, its statement on the server is interrupted; a grant that nobody
-wants any more is given back.
+Each wanted name has one task, its driver, which works for the first caller. It tries over a shared session, then waits
+on a seat, or tries again in intervals while there is no seat. It goes on when that caller leaves while others stay.
+When the last one leaves, its statement on the server is interrupted, and a grant without a caller is released.
 
-Neighbours: `waitqueue.py` (the callers), `pool.py` (the sessions).
+Neighbours: `wait_queue.py` (the callers), `acquirer.py` (the statements), `pool.py` (the sessions).
 """
 
 import asyncio
@@ -15,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from stockade.locks.database.acquirer import Acquirer, Won
-from stockade.locks.database.dialect import Dialect
+from stockade.locks.database.dialect import LockDialect
 from stockade.locks.database.pool import SessionPool
 from stockade.locks.database.session import Session, SessionLost
 from stockade.locks.database.wait_queue import ANSWER_LEAST_S, GRACE_S, Waiter, WaitQueue
@@ -29,7 +28,7 @@ _CLOSE_S = 0.3  # how long tasks may take to end after their sessions were ended
 
 
 class Hold:
-    """One grant: the request, the session that holds it, its token, and the second before the grant was asked for.
+    """One grant: the request, the session that holds it, its token, and the monotonic second before it was requested.
 
     Attributes:
         handed: how often it was handed over in this process since the server granted it.
@@ -46,7 +45,7 @@ class Hold:
 
     @property
     def may_be_handed_over(self) -> bool:
-        """Whether the next caller here may have it without asking the server whose turn it is."""
+        """Whether the next caller of this process may have it before callers of other processes."""
         return self.handed < _HAND_OVERS and time.monotonic() < self.granted_at + _HAND_OVER_S
 
 
@@ -61,7 +60,7 @@ class SessionLocks:
     """
 
     def __init__(
-        self, dialect: Dialect, connections: int, patience_s: float, on_lost: Callable[[list[str], str], None]
+        self, dialect: LockDialect, connections: int, patience_s: float, on_lost: Callable[[list[str], str], None]
     ) -> None:
         self.pool = SessionPool(dialect, connections, patience_s, self._lost)
         self._acquirer = Acquirer(self.pool, dialect, connections + 1, patience_s)
@@ -113,19 +112,19 @@ class SessionLocks:
         return granted
 
     async def _limited(self, queue: WaitQueue, waiter: Waiter) -> None:
-        """Wait until the deadline; and a little longer when the server has not said that somebody has the lock."""
+        """Wait until the deadline, and GRACE_S longer while it is not known that the lock is held."""
         wait_s = waiter.deadline - time.monotonic()
         if wait_s > 0:
             await asyncio.wait({waiter.future}, timeout=wait_s)
         if waiter.future.done() or queue.taken:
             return
-        end = waiter.deadline + GRACE_S if waiter.deadline > -math.inf else waiter.began + self._patience_s
+        end = waiter.deadline + GRACE_S if waiter.request.blocking else waiter.began + self._patience_s
         await asyncio.wait({waiter.future}, timeout=max(end - time.monotonic(), ANSWER_LEAST_S))
         if not waiter.future.done():
             raise self._no_answer(time.monotonic() - waiter.began, queue.name)
 
     async def _unlimited(self, queue: WaitQueue, waiter: Waiter) -> None:
-        """Wait while somebody here has the lock, or the server answers."""
+        """Wait while the lock is held in this process, or the server answers."""
         limit_s, arrived = self._patience_s + GRACE_S, time.monotonic()
         while not waiter.future.done():
             left_s = limit_s
@@ -140,7 +139,7 @@ class SessionLocks:
         return LockUnavailable(f"{self._dialect.kind}: no answer within {within_s:.1f} s", name)
 
     def _left(self, queue: WaitQueue, waiter: Waiter) -> None:
-        """The caller has his answer, or has gone."""
+        """The caller has its answer, or has gone."""
         queue.remove(waiter)
         future = waiter.future
         if future.done() and not future.cancelled() and future.exception() is None:
@@ -163,18 +162,18 @@ class SessionLocks:
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever waits for it asks for it too
+            task.exception()  # its caller reads it, too
 
-    # --- asking the server for a name
+    # --- requesting a name from the server
 
     def _drive(self, queue: WaitQueue) -> None:
         if queue.driver is None and queue.holder is None and queue.first is not None:
-            queue.driver = self._spawn(self._ask_for(queue))
+            queue.driver = self._spawn(self._request(queue))
 
-    async def _ask_for(self, queue: WaitQueue) -> None:
+    async def _request(self, queue: WaitQueue) -> None:
         try:
             while queue.holder is None and queue.first is not None:
-                queue.was_answered(self._patience_s)
+                queue.record_answer(self._patience_s)
                 queue.elsewhere = False
                 won = await self._acquirer.get_now(queue)
                 if won is None and queue.first is not None:
@@ -185,11 +184,11 @@ class SessionLocks:
             queue.fail(error)
         finally:
             queue.driver, queue.elsewhere, queue.answer_due = None, False, None
-            self._drive(queue)  # for who came while the callers before him were given the error
+            self._drive(queue)  # for callers that came while the earlier ones got the error
             self._tidy(queue)
 
     async def _grant(self, queue: WaitQueue, won: Won, before: Hold | None = None) -> None:
-        """Give the lock to the first caller; back to the server when there is none."""
+        """Give the lock to the first caller, or back to the server when there is none."""
         try:
             while (first := queue.first) is not None and first.request is not won.request:
                 won = await self._acquirer.marked(queue, won.session, won.request)
@@ -207,20 +206,20 @@ class SessionLocks:
         queue.remove(first)
         queue.expire()
 
-    # --- giving back
+    # --- releasing
 
     def _begin_to_give(self, hold: Hold) -> "asyncio.Task[bool]":
         if hold.giving is None:
             hold.giving = self._spawn(self._give(hold))
             if (queue := self.queues.get(hold.request.spec.name)) is not None:
-                queue.answered_at = time.monotonic()  # from now on the server is asked, not the holder
+                queue.answered_at = time.monotonic()  # from now on the server must answer, not the holder
         return hold.giving
 
     async def _give(self, hold: Hold) -> bool:
         queue = self.queues.get(hold.request.spec.name)
         if queue is None or queue.holder is not hold or queue.first is None or not hold.may_be_handed_over:
             return await self._give_back(hold)
-        queue.driver = hold.giving  # nobody asks the server meanwhile
+        queue.driver = hold.giving  # no other task queries the server meanwhile
         try:
             return await self._hand_over(queue, hold)
         finally:
@@ -230,23 +229,23 @@ class SessionLocks:
             self._tidy(queue)
 
     async def _hand_over(self, queue: WaitQueue, hold: Hold) -> bool:
-        """Make the lock out to the next caller here: one statement, where giving it back and asking anew are three."""
+        """Make the next caller here the owner: one statement, where a release and a new request take three."""
         hold.session.holds.pop(hold.request.owner_id, None)
-        queue.was_answered(self._patience_s)
+        queue.record_answer(self._patience_s)
         try:
             won = await self._acquirer.marked(queue, hold.session, hold.request)
         except SessionLost as lost:
             if lost.silent:
                 raise
             return False
-        except LockError:  # `marked` has given it back, or has ended the session
+        except LockError:  # `marked` has released it, or has ended the session
             return not hold.session.ended
         finally:
             self._forget(hold)
         try:
             await self._grant(queue, won, hold)
         except LockError:
-            return True  # it concerns the next caller, for whom the server is asked anew
+            return True  # it concerns the next caller, whose request is sent anew
         return True
 
     async def _give_back(self, hold: Hold) -> bool:
@@ -268,7 +267,7 @@ class SessionLocks:
             self.pool.leave_seat(session)
 
     def _forget(self, hold: Hold) -> None:
-        """It holds no more; the next caller's turn begins."""
+        """It is released; the next caller is served."""
         owner, name = hold.request.owner_id, hold.request.spec.name
         if self.holds.get(owner) is hold:
             del self.holds[owner]
@@ -279,7 +278,7 @@ class SessionLocks:
             self._tidy(queue)
 
     async def release(self, owner: str, began: float) -> bool:
-        """Give back what this owner holds. False: nothing, or its session had ended. `began`: see `acquire`.
+        """Release what this owner holds. False: nothing, or its session had ended. `began`: see `acquire`.
 
         Raises:
             LockUnavailable: the server did not answer; the release goes on by itself.
@@ -354,7 +353,7 @@ class SessionLocks:
         raise AssertionError("the last try raises or returns")
 
     async def inspect(self, name: str, began: float) -> LockInfo:
-        """Who holds and who waits; of other processes the sessions that wait on the server. `began`: see `acquire`."""
+        """Holders and waiters; of other processes the sessions that wait on the server. `began`: see `acquire`."""
         seen = await self._call(self._end(began), self._dialect.look, name)
         queue, own = self.queues.get(name), {session.number for session in self.pool.sessions}
         holders = []
@@ -369,7 +368,7 @@ class SessionLocks:
         return LockInfo(name, tuple(holders), (*here, *there))
 
     async def break_(self, name: str, began: float) -> bool:
-        """Take it from its holder: given back here, its session ended elsewhere. `began`: see `acquire`."""
+        """Take it from its holder: released here, its session ended elsewhere. `began`: see `acquire`."""
         queue = self.queues.get(name)
         if queue is not None and queue.holder is not None:
             hold = queue.holder
@@ -383,7 +382,7 @@ class SessionLocks:
         return bool(holders)
 
     async def close(self) -> None:
-        """End every session, and whatever is under way."""
+        """End every session and every task."""
         for queue in [*self.queues.values()]:
             queue.fail(ProviderClosed())
         await self.pool.close()
@@ -395,6 +394,6 @@ class SessionLocks:
 
 
 def _refusal(statement: "asyncio.Task[Any]") -> LockError | None:
-    """Why the server refused it, where it would refuse again."""
+    """The error of a refusal that will not pass."""
     error = statement.exception() if statement.done() else None
     return error if isinstance(error, LockError) and not isinstance(error, LockUnavailable) else None

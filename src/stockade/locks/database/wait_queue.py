@@ -1,7 +1,7 @@
-"""The callers in this process that want one name, in order of arrival; the first of them is asked for on the server.
+"""The callers in this process that want one name, in order of arrival. The server receives the request of the first.
 
-A server's session may take a lock twice, so that two holders of one session would both be let in. This queue keeps
-them apart: one name has one holder here, and one request on the server.
+A session may take a lock twice, so two callers over one session would both hold it. This queue keeps them apart: one
+name has one holder in this process, and one request on the server.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from stockade.locks.database.session import Session
     from stockade.locks.database.session_locks import Hold
 
-GRACE_S = 0.4  # how long an answer of the server may come after a caller's time is up
-ANSWER_LEAST_S = 0.15  # what an answer gets although its caller came late to this loop: a good server needs less
+GRACE_S = 0.4  # how long after a caller's deadline the server's answer still counts
+ANSWER_LEAST_S = 0.15  # what an answer gets although its caller reached this loop late: a healthy server needs less
 
 
 class Waiter:
-    """One caller. Its future gets the grant, or None: somebody else has the lock and the time is up."""
+    """One caller. Its future gets the grant, or None: another owner has the lock and the time is up."""
 
     __slots__ = ("began", "deadline", "future", "received", "request")
 
@@ -38,9 +38,9 @@ class WaitQueue:
 
     Attributes:
         holder: the holder in this process.
-        driver: the task that asks the server, or hands the lock over to the next caller here.
+        driver: the task that queries the server, or hands the lock over to the next caller here.
         elsewhere: the server's last answer was that another session has it.
-        answer_due: monotonic second until which the server must have answered; None while nothing was asked.
+        answer_due: monotonic second until which the server must have answered; None while no statement is under way.
         answered_at: monotonic second of the server's last answer, or of the last release here.
         patience_end: monotonic second at which a server without an answer counts as silent.
     """
@@ -53,7 +53,7 @@ class WaitQueue:
         self.elsewhere = False
         self.answer_due: float | None = None
         self.answered_at = -math.inf
-        self.asked: Session | None = None  # the session that was asked last
+        self.session: Session | None = None  # of the last statement
         self.patience_end = 0.0
         self._emptied: asyncio.Future[None] | None = None
 
@@ -64,22 +64,22 @@ class WaitQueue:
 
     @property
     def taken(self) -> bool:
-        """Whether it is known that somebody has the lock, with no answer under way that may say otherwise."""
+        """Whether it is known that the lock is held, and no answer under way may change that."""
         if self.holder is not None:
             return True
         return self.elsewhere and (self.answer_due is None or self.answer_due > time.monotonic() + GRACE_S)
 
     @property
     def alive_at(self) -> float:
-        """Monotonic second of the last answer that this name, or its session, has had."""
-        return self.answered_at if self.asked is None else max(self.answered_at, self.asked.answered_at)
+        """Monotonic second of the last answer for this name, or to its session."""
+        return self.answered_at if self.session is None else max(self.answered_at, self.session.answered_at)
 
     def longest_wait_s(self) -> float:
         """Seconds until the last of the deadlines."""
         return max((waiter.deadline for waiter in self.waiters.values()), default=0.0) - time.monotonic()
 
     def emptied(self) -> "asyncio.Future[None]":
-        """Done when nobody waits any more."""
+        """Done when no caller waits any more."""
         if self._emptied is None or self._emptied.done():
             self._emptied = asyncio.get_running_loop().create_future()
             if not self.waiters:
@@ -93,24 +93,24 @@ class WaitQueue:
         if not self.waiters and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 
-    def was_answered(self, patience_s: float) -> None:
+    def record_answer(self, patience_s: float) -> None:
         """The server has answered; the next answer may take `patience_s` seconds."""
         self.patience_end = time.monotonic() + patience_s
 
-    def is_elsewhere(self) -> None:
-        """The server said so: it is the answer for callers without time left."""
+    def mark_elsewhere(self) -> None:
+        """The server answered that another session has it: callers without time left get that answer."""
         self.elsewhere, self.answer_due, self.answered_at = True, None, time.monotonic()
         self.expire()
 
     def expire(self) -> None:
-        """Answer those whose time is up."""
+        """Give None to the callers whose time is up."""
         now = time.monotonic()
         for waiter in self.waiters.values():
             if waiter.deadline <= now and not waiter.future.done():
                 waiter.future.set_result(None)
 
     def fail(self, error: Exception) -> None:
-        """The server did not answer, or refused: everybody who waits gets an error of his own."""
+        """The server did not answer, or refused: each caller gets an error of its own."""
         for waiter in [*self.waiters.values()]:
             if not waiter.future.done():
                 waiter.future.set_exception(_copy(error, self.name))

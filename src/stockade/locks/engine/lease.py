@@ -1,28 +1,19 @@
-"""A held lock: its token, its deadline, and how the holder learns that it is lost.
+"""A held lock: its tokens, its deadline, how it is lost, and what it notifies then.
 
-`BaseLease` is what both faces share and needs no I/O; `stockade.locks.Lease` and `stockade.locks.aio.Lease` add
-`release`, `extend` and `wait_lost` in their manner of calling.
+`BaseLease` has what awaits nothing and needs no manager. `lock_base.py` adds `detach`; `async_api.py` and `sync_api.py`
+add `release`, `extend` and `wait_lost`.
 """
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, Self
 
 from stockade.locks.checks import seconds
 from stockade.locks.engine.lock_request import Grant, LockRequest
+from stockade.locks.engine.reporter import Reporter
 from stockade.locks.errors import LockLost
 from stockade.locks.events import log
-
-if TYPE_CHECKING:
-    from stockade.locks.engine.manager import LockManager
-
-
-class Detached(NamedTuple):
-    """A lease on its way to another task, thread or process."""
-
-    name: str
-    token: str
-    fencing_token: int
+from stockade.locks.runtime.runtime import Runtime
 
 
 class BaseLease:
@@ -38,41 +29,52 @@ class BaseLease:
     __slots__ = (
         "__weakref__",
         "_callbacks",
-        "_lost_notices",
+        "_loss_wakeups",
+        "_reporter",
+        "_stop_renewal",
         "acquired_at",
-        "body",
-        "cancelling",
+        "block_cancelling",
+        "block_task",
         "count",
         "deadline",
-        "due",
-        "ended",
         "fencing_token",
+        "holder",
         "interrupted",
         "lost_reason",
-        "manager",
-        "me",
         "outer",
+        "release_begun",
         "released",
         "request",
+        "runtime",
     )
 
-    def __init__(self, manager: "LockManager[Any]", request: LockRequest, granted: Grant, me: object) -> None:
-        self.manager = manager
+    def __init__(
+        self,
+        runtime: Runtime,
+        reporter: Reporter,
+        stop_renewal: Callable[[Any], None],
+        *,
+        request: LockRequest,
+        grant: Grant,
+        holder: object,
+    ) -> None:
+        self.runtime = runtime
+        self._reporter = reporter
+        self._stop_renewal = stop_renewal
         self.request = request
-        self.fencing_token, self.deadline = granted.fencing_token, granted.valid_until
-        self.acquired_at = manager.runtime.now()
-        self.me = me
-        self.count = 1
-        self.ended = False  # the release was begun: the server may have carried it out already
+        self.fencing_token, self.deadline = grant.fencing_token, grant.valid_until
+        self.acquired_at = runtime.now()
+        self.holder = holder  # the task or thread; None: only the lease object itself can release it
+        self.count = 1  # how often the holder has acquired it (option `reentrant`)
+        self.release_begun = False  # the server may have carried it out already
         self.released = False
         self.lost_reason = ""
-        self.due = math.inf
-        self.outer: Self | None = None
-        self.body: object = None
-        self.interrupted = False
-        self.cancelling = 0
+        self.outer: Self | None = None  # of a semaphore: an earlier lease of the same holder
+        self.block_task: object = None  # to cancel on a loss
+        self.block_cancelling = 0  # how often others had cancelled that task before
+        self.interrupted = False  # the loss has cancelled that task
         self._callbacks: tuple[Callable[[BaseLease], None], ...] = ()
-        self._lost_notices: dict[Any, None] = {}  # of those who wait for the loss; each step on it is one of Python's
+        self._loss_wakeups: dict[Any, None] = {}  # of `wait_lost`; each operation on it is atomic in Python
 
     @property
     def name(self) -> str:
@@ -81,24 +83,24 @@ class BaseLease:
 
     @property
     def token(self) -> str:
-        """The owner id, unique to this grant."""
+        """The owner id, unique to this grant. The number that a fenced resource compares is `fencing_token`."""
         return self.request.owner_id
 
     @property
     def lost(self) -> bool:
         """Whether the lock may already belong to somebody else. No I/O."""
-        if not self.lost_reason and not self.released and self.manager.runtime.now() >= self.deadline:
-            self.manager.mark_lost(self, "the lease ran out")
+        if not self.lost_reason and not self.released and self.runtime.now() >= self.deadline:
+            self.mark_lost("the lease ran out")
         return bool(self.lost_reason)
 
     @property
     def alive(self) -> bool:
         """Neither released nor lost."""
-        return not self.ended and not self.released and not self.lost
+        return not self.release_begun and not self.released and not self.lost
 
     def remaining(self) -> float:
         """Seconds until the lease ends unless it is renewed; 0 when it is over."""
-        return 0.0 if not self.alive else max(0.0, self.deadline - self.manager.runtime.now())
+        return 0.0 if not self.alive else max(0.0, self.deadline - self.runtime.now())
 
     def check(self) -> None:
         """Raise unless the lock is still held. No I/O, so it may stand before every step of the work.
@@ -116,42 +118,43 @@ class BaseLease:
         """
         self._callbacks = (*self._callbacks, callback)
         if self.lost_reason:
-            self.notify_lost()
-
-    def detach(self) -> Detached:
-        """Stop looking after the lease here, without giving it back; pass the result to `Lock.adopt` elsewhere.
-
-        From now on nobody renews it: adopt it before `remaining()` seconds have passed.
-
-        Raises:
-            LockLost: there is nothing to hand over.
-        """
-        self.check()
-        self.manager.forget(self)
-        self.released = True
-        self.wake_waiters()
-        return Detached(self.name, self.token, self.fencing_token)
+            self._notify_lost()
 
     def lost_error(self) -> LockLost:
         """The error that says how this lease ended."""
         return LockLost(f"lock {self.name!r} is not held: {self.lost_reason or 'it was released'}", self.name)
 
-    def notify_lost(self) -> None:
-        """Run the callbacks, each once, and wake whoever waits for the loss."""
+    def mark_released(self) -> None:
+        """Record that it was released or detached, and wake every `wait_lost`."""
+        self.released = True
+        self._wake_loss_waiters()
+
+    def mark_lost(self, reason: str) -> None:
+        """Record the loss, once, and notify: the renewal, the listeners, the block, the callbacks, `wait_lost`."""
+        if self.lost_reason or self.released:
+            return
+        self.lost_reason = reason
+        self._stop_renewal(self)
+        self._reporter.emit("lost", self.request, self.acquired_at, reason)
+        task, self.block_task = self.block_task, None
+        if task is not None and task is not self.runtime.caller():  # a task that notices the loss itself goes on
+            self.interrupted = self.runtime.interrupt(task)
+        self._notify_lost()
+
+    def _notify_lost(self) -> None:
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             try:
                 callback(self)
-            except (Exception, SystemExit):  # noqa: BLE001 - a callback may not keep the others from being told
+            except (Exception, SystemExit):  # noqa: BLE001 - the other callbacks are called all the same
                 log.exception("on_lost callback of lock %r failed", self.name)
-        self.wake_waiters()
+        self._wake_loss_waiters()
 
-    def wake_waiters(self) -> None:
-        """End every `wait_lost`: the lease is lost, or was released or detached."""
-        for notice in list(self._lost_notices):
-            self.manager.runtime.wake(notice)
+    def _wake_loss_waiters(self) -> None:
+        for wakeup in list(self._loss_wakeups):
+            self.runtime.wake(wakeup)
 
-    async def wait_lost_core(self, timeout_s: float | None) -> bool:
+    async def _wait_lost(self, timeout_s: float | None) -> bool:
         """Wait until the lease is lost (True), or released, or the time is up (False).
 
         Raises:
@@ -159,13 +162,13 @@ class BaseLease:
         """
         if timeout_s is not None:
             seconds("timeout", timeout_s, zero=True, endless=True)
-        notice = self.manager.runtime.new_wakeup()
-        self._lost_notices[notice] = None
+        wakeup = self.runtime.new_wakeup()
+        self._loss_wakeups[wakeup] = None
         try:
             if not self.released and not self.lost:
-                await self.manager.runtime.wait_for(notice, None if timeout_s == math.inf else timeout_s)
+                await self.runtime.wait_for(wakeup, None if timeout_s == math.inf else timeout_s)
         finally:
-            self._lost_notices.pop(notice, None)
+            self._loss_wakeups.pop(wakeup, None)
         return bool(self.lost_reason)
 
     def __repr__(self) -> str:

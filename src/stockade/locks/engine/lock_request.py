@@ -1,4 +1,4 @@
-"""The values that pass between the lock objects and a backend: what is wanted, what was granted, who holds what."""
+"""The values that pass between the lock objects and a backend, and the protocol that a backend implements."""
 
 import math
 from collections.abc import Sequence
@@ -10,17 +10,16 @@ from stockade.locks.checks import MAX_NAME_BYTES, seconds, text
 OnLost: TypeAlias = Literal["cancel", "raise", "ignore"]
 Kind: TypeAlias = Literal["lock", "rw", "semaphore"]
 NO_LEASE_S = math.inf
-TRY_ONCE_S = -math.inf  # as a time limit: one try, which has no limit of its own (a limit of 0 s is one)
-CLOSING_PARTS = 5  # of a provider: its waits, its renewal, withdrawals, the backend, what the end of that has begun
-RW_CAPACITY = 1_000_000  # a reader weighs 1, a writer all of it
+CLOSING_PARTS = 5  # `close` shares its time among waits, renewal, withdrawals, the backend, and what that started
+RW_CAPACITY = 1_000_000  # a reader takes 1 unit, a writer all of them
 
 
 class LockOptions(TypedDict, total=False):
     """Keyword options of `lock`, `rwlock` and `semaphore`.
 
     Attributes:
-        lease_s: how long the server keeps the lock without hearing from the holder, in seconds; renewed at a
-            third of it. None: no lease (memory and database sessions only). Default: the provider's.
+        lease_s: for how many seconds the server keeps the lock without a renewal; it is renewed after a third of
+            that. None: no lease (memory and database sessions only). Default: the provider's.
         renew: keep the lease alive in the background until released. Default True.
         fair: first come, first served, without polling. False polls (Redis "spin"). Default: the provider's.
         reentrant: let the same task or thread take it again. Default False.
@@ -39,7 +38,7 @@ class LockOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a lock object stands for. `weight` of `capacity` units are taken by one holder (a mutex: 1 of 1)."""
+    """What a lock object describes. One holder takes `weight` of `capacity` units (a mutex: 1 of 1)."""
 
     name: str
     kind: Kind = "lock"
@@ -68,17 +67,26 @@ class Spec:
             raise ValueError(f"on_lost is cancel, raise or ignore, got {self.on_lost!r}")
 
 
-@dataclass(slots=True)  # frozen or a tuple, it would cost twice as much to make and read
+@dataclass(slots=True)  # a frozen dataclass or a tuple takes twice as long to make and to read
 class LockRequest:
-    """One request: the owner id exists before anything is sent, so that a retry or a withdrawal can name it."""
+    """One attempt to take one lock.
+
+    Attributes:
+        spec: the lock.
+        owner_id: names the request at the server. It exists before anything is sent, so that a retry or a withdrawal
+            can name it.
+        blocking: False: one try, which has no time limit but that of a call to the server. A time limit of 0 s is
+            something else: it also limits the call.
+    """
 
     spec: Spec
     owner_id: str
+    blocking: bool = True
 
 
 @dataclass(slots=True)
 class Grant:
-    """The backend's yes.
+    """The lock was granted.
 
     Attributes:
         fencing_token: grows with every grant of the name.
@@ -93,12 +101,12 @@ class Holder(NamedTuple):
     """One holder as `inspect` shows it.
 
     Attributes:
-        owner: id of the request.
+        owner: owner id of the request.
         token: its fencing token.
-        ttl_s: seconds until its lease ends unless it is renewed; infinite where there is no lease.
-        metadata: text that the holder left.
-        held_s: for how many seconds it has held the lock; None where that is not known (databases).
-        since: second of the grant since 1970 by the server's clock; None where that is not known.
+        ttl_s: seconds until its lease ends unless it is renewed; infinite without a lease.
+        metadata: the text of the option `metadata`.
+        held_s: for how many seconds it has held the lock; None if unknown (databases).
+        since: second of the grant since 1970 by the server's clock; None if unknown.
     """
 
     owner: str
@@ -110,7 +118,7 @@ class Holder(NamedTuple):
 
 
 class LockInfo(NamedTuple):
-    """Who holds a lock and who waits for it, first in line first."""
+    """Who holds a lock and who waits for it, in the order of the queue."""
 
     name: str
     holders: tuple[Holder, ...]
@@ -123,12 +131,12 @@ class LockInfo(NamedTuple):
 
 
 class Backend(Protocol):
-    """What a provider must offer. All methods await only port and server calls.
+    """What a provider must implement. All methods await only the runtime and calls to the server.
 
     Attributes:
-        needs_lease: whether only a lease tells it that a holder is gone, so that none may be without.
-        patience_s: within how many seconds a call ends that nothing else limits.
-        where: the host and port of its server, or servers, for messages; empty in memory.
+        needs_lease: whether a lock without a lease could stay for ever after its holder died.
+        patience_s: the bound, in seconds, of a call that has no time limit.
+        where: host and port of its server, or servers, for messages; empty in memory.
     """
 
     needs_lease: bool
@@ -136,21 +144,21 @@ class Backend(Protocol):
     where: str
 
     async def acquire(self, request: LockRequest, deadline: float) -> Grant | None:
-        """Wait for a grant until the monotonic second `deadline` (in the past: try once). None: not granted.
+        """Wait for a grant until the monotonic second `deadline` (one that has passed: try once). None: not granted.
 
-        Whatever way it ends but with a grant, cancelled or failed, nothing of the request may stay behind; what the
-        server does not answer then is repeated in the background, and nobody waits for that.
+        If it ends without a grant, by cancellation or with an error too, nothing of the request stays at the server.
+        A withdrawal that the server does not answer is repeated in the background.
         """
         ...
 
     async def release(self, request: LockRequest) -> bool:
-        """Give it back, hand it on. False: it was not the owner's any more. Safe to repeat."""
+        """Release the lock and grant it to the next waiter. False: the request did not hold it. Safe to repeat."""
         ...
 
     async def extend(self, requests: Sequence[LockRequest], timeout_s: float) -> Sequence[bool | None]:
-        """Set each lease to its full length from now; False for those no longer owned. Never acquires.
+        """Set each lease to its full length from now; False for those no longer held. Never acquires.
 
-        None: not known, its server did not answer, while others did. When none did: LockUnavailable.
+        None: unknown, because its server did not answer while others did. When none did: LockUnavailable.
         """
         ...
 
@@ -159,41 +167,41 @@ class Backend(Protocol):
         ...
 
     async def break_(self, name: str, kind: Kind) -> bool:
-        """Take the lock away from whoever holds it and hand it on. False: nobody held it."""
+        """Take the lock from its holder and grant it to the next waiter. False: nobody held it."""
         ...
 
     async def raise_fence(self, name: str, at_least: int) -> None:
-        """Let every later token of the mutex `name` be above `at_least`; tokens that are above it already stay."""
+        """Make every later fencing token of the mutex `name` greater than `at_least`."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections, within `patience_s` / CLOSING_PARTS seconds."""
+        """Close the connections, within `patience_s` / CLOSING_PARTS seconds."""
         ...
 
 
 @runtime_checkable
 class RetriesReleases(Protocol):
-    """A backend that goes on in the background with releases that were not answered, those of `release` too."""
+    """A backend that repeats unanswered releases in the background, those of `release` too."""
 
     def release_later(self, request: LockRequest) -> None:
-        """Release it in the background, until its lease has run out."""
+        """Release it in the background, until its lease has ended."""
         ...
 
-    async def give_back(self, request: LockRequest) -> None:
+    async def release_briefly(self, request: LockRequest) -> None:
         """Release it now, within a fraction of a second.
 
         Raises:
-            LockUnavailable: it was not answered, and is repeated in the background.
+            LockUnavailable: the server did not answer; the release is repeated in the background.
         """
         ...
 
 
 @runtime_checkable
 class CancelsWaits(Protocol):
-    """A backend whose callers wait here, not at a server."""
+    """A backend whose callers wait in this process, not at a server."""
 
     def cancel_waits(self) -> None:
-        """Let every caller that waits end with ProviderClosed, and leave nothing behind."""
+        """End every waiting call with ProviderClosed; nothing of its request stays."""
         ...
 
 
@@ -202,5 +210,5 @@ class ChangesLoop(Protocol):
     """A backend, or a connection, that can follow its provider into another event loop."""
 
     def change_loop(self) -> None:
-        """Let go of everything that belongs to the loop of before; nobody holds or awaits anything in it."""
+        """Drop everything that belongs to the previous loop; nothing is held or awaited in it."""
         ...

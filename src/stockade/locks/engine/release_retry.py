@@ -1,214 +1,209 @@
-"""What servers are owed: releases that they did not answer, asked again in the background until they do.
+"""Repeats releases that a server did not answer, in the background, until it answers or the lease has ended.
 
-A server that is silent for a moment may still carry out what it was sent; unless it is asked again, it keeps a key that
-nobody wants until the lease ends. Neighbours: `redisbackend.py` and `quorum.py` (who owe), `job.py` (the background).
+A server that is silent for a moment may still carry out an acquire that it has received. Without a repeated release it
+would keep that key until the lease ends. Neighbours: `background_job.py` (runs this), the backends that use it.
 """
 
 import contextlib
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-from stockade.locks.engine.identity import reset_after_fork
-from stockade.locks.engine.job import Job
+from stockade.locks.engine.background_job import BackgroundJob
 from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.events import log
-from stockade.locks.runtime.runtime import Runtime, Server
+from stockade.locks.runtime.identity import reset_after_fork
+from stockade.locks.runtime.runtime import Runtime
 
-Pay: TypeAlias = Callable[[Server, LockRequest, float], Coroutine[Any, Any, Any]]
+ServerT = TypeVar("ServerT")
 Together: TypeAlias = Callable[[Sequence[Coroutine[Any, Any, Any]]], Coroutine[Any, Any, list[Any]]]
 
-_MOST = 10_000  # for each server; beyond that the oldest is left to the end of its lease
-_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
+_MOST = 10_000  # releases for each server; beyond that the oldest is dropped, and its key stays until its lease ends
+_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0  # between two rounds
 _ROUND_S = 0.5  # of one server's time in a round
 _LAST_CALL_S = 0.05  # at least, of a call in the round that closes
+_POLL_S = 0.005  # how often `cancel` looks whether a release was answered
 
 
-class _Debt(NamedTuple):
+class _Release(NamedTuple):
     request: LockRequest
-    until: float
+    until: float  # monotonic second at which its lease has ended
 
 
-class _Account:
-    """What one server is owed, oldest first; an entry of the line that `owed` does not know has been forgotten."""
+class _ServerReleases:
+    """The unanswered releases of one server, oldest first; `by_owner` decides which of `queue` still count."""
 
     def __init__(self) -> None:
-        self.owed: dict[str, _Debt] = {}
-        self.line: deque[_Debt] = deque()
+        self.by_owner: dict[str, _Release] = {}
+        self.queue: deque[_Release] = deque()
 
-    def add(self, debt: _Debt) -> None:
-        if len(self.owed) >= _MOST and self.line:
-            self.drop(self.line.popleft())
-        self.owed[debt.request.owner_id] = debt
-        self.line.append(debt)
+    def add(self, release: _Release) -> None:
+        if len(self.by_owner) >= _MOST and self.queue:
+            self.remove(self.queue.popleft())
+        self.by_owner[release.request.owner_id] = release
+        self.queue.append(release)
 
-    def drop(self, debt: _Debt) -> None:
-        if self.owed.get(debt.request.owner_id) is debt:
-            self.owed.pop(debt.request.owner_id, None)
+    def remove(self, release: _Release) -> None:
+        if self.by_owner.get(release.request.owner_id) is release:
+            self.by_owner.pop(release.request.owner_id, None)
 
-    def next(self, now: float) -> _Debt | None:
-        """Take the oldest that is still owed."""
-        while self.line:
-            debt = self.line.popleft()
-            if debt.until <= now:
-                self.drop(debt)
-            if self.owed.get(debt.request.owner_id) is debt:
-                return debt
+    def next(self, now: float) -> _Release | None:
+        """Take the oldest whose lease has not ended."""
+        while self.queue:
+            release = self.queue.popleft()
+            if release.until <= now:
+                self.remove(release)
+            if self.by_owner.get(release.request.owner_id) is release:
+                return release
         return None
 
 
-class ReleaseRetry:
-    """One background job for all servers of a backend; it ends when nothing is owed.
+class ReleaseRetry(Generic[ServerT]):
+    """One background job for all servers of a backend; it ends when no release is left.
 
     Args:
-        port: time, waiting and background work.
-        pay: asks one server to release, within so many seconds; LockUnavailable when it does not answer.
-        together: runs several calls, at once or in turn; an error is an answer.
+        runtime: time, waiting and background work.
+        release: sends one release to one server, within so many seconds; LockUnavailable when it does not answer.
+        together: runs several calls, at once or one after another; an error is a result.
     """
 
-    def __init__(self, runtime: Runtime, pay: Pay, together: Together) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        release: Callable[[ServerT, LockRequest, float], Coroutine[Any, Any, Any]],
+        together: Together,
+    ) -> None:
         self._runtime = runtime
-        self._pay = pay
+        self._release = release
         self._together = together
-        self._accounts: dict[Server, _Account] = {}
-        self._on_the_way: dict[object, str] = {}
-        self._job = Job(runtime, "stockade-lock-debts", self._run, needed=self._needed, wake=self._wake)
-        self._notice: Any = None
+        self._servers: dict[ServerT, _ServerReleases] = {}
+        self._sending: dict[object, str] = {}  # owner ids of the releases that were sent and not answered yet
+        self._job = BackgroundJob(runtime, "stockade-lock-release-retry", self._run, self._needed)
         self._closed = False
         self._end = math.inf  # of the round that closes
         reset_after_fork(self)
 
     def reset_in_child(self) -> None:
-        """In the child of a fork: what the parent owes is the parent's, and its job is not here."""
-        self._accounts, self._on_the_way = {}, {}
-        self._notice = None
-        self._job.forget()
+        """In the child of a fork: the parent repeats its own releases, and its job does not run here."""
+        self._servers, self._sending = {}, {}
+        self._job.reset_in_child()
 
     def change_loop(self) -> None:
-        """In another event loop: go on there."""
-        self._job.forget()
-        self._wake()  # in the loop of before, so that it ends
-        self._notice = None
-        self._on_the_way = {}
-        if self.busy and not self._closed:
-            self._runtime.call_later(0.0, self._job.begin)
+        """Go on in another event loop."""
+        self._sending = {}
+        self._job.change_loop()
 
     def _needed(self) -> bool:
         return self.busy and not self._closed
 
-    def _wake(self) -> None:
-        notice = self._notice
-        if notice is not None:
-            self._runtime.wake(notice)
-
     @property
     def busy(self) -> bool:
-        """Whether anything is owed."""
-        return any(account.owed for account in list(self._accounts.values()))
+        """Whether a release is left to repeat."""
+        return any(each.by_owner for each in list(self._servers.values()))
 
-    def retry(self, request: LockRequest, silent: Sequence[Server], until: float) -> None:
-        """These servers, and no others, are owed the release of `ask`, until the monotonic second `until`."""
-        if not silent and not self._accounts:
+    def retry(self, request: LockRequest, silent: Sequence[ServerT], until: float) -> None:
+        """Repeat the release of `request` at these servers, and no others, until the monotonic second `until`."""
+        if not silent and not self._servers:
             return
-        self._drop(request.owner_id)
+        self._remove(request.owner_id)
         if self._closed:
             return
         for server in silent:
-            account = self._accounts.get(server) or self._accounts.setdefault(server, _Account())
-            account.add(_Debt(request, until))
+            releases = self._servers.get(server) or self._servers.setdefault(server, _ServerReleases())
+            releases.add(_Release(request, until))
         if silent:
-            self._job.begin()
+            self._job.start()
 
-    def is_pending(self, owner: str) -> bool:
-        """Whether a release of this owner is owed, or on its way."""
-        if not self._accounts and not self._on_the_way:
+    def is_pending(self, owner_id: str) -> bool:
+        """Whether a release of this owner is left to repeat, or was sent and not answered yet."""
+        if not self._servers and not self._sending:
             return False
-        accounts = list(self._accounts.values())
-        return any(owner in each.owed for each in accounts) or owner in list(self._on_the_way.values())
+        servers = list(self._servers.values())
+        return any(owner_id in each.by_owner for each in servers) or owner_id in list(self._sending.values())
 
-    async def cancel(self, owner: str, timeout_s: float) -> None:
-        """This owner asks anew: no release of before may follow. Waits for one on its way.
+    async def cancel(self, owner_id: str, timeout_s: float) -> None:
+        """Repeat no release of this owner, who acquires again. Waits for one that was sent.
 
         Raises:
-            LockUnavailable: that one has not been answered within `timeout_s` seconds.
+            LockUnavailable: that one was not answered within `timeout_s` seconds.
         """
-        self._drop(owner)
+        self._remove(owner_id)
         end = self._runtime.now() + timeout_s
-        while owner in list(self._on_the_way.values()):
+        while owner_id in list(self._sending.values()):
             if self._runtime.now() >= end:
                 raise LockUnavailable("a release of the same owner has not been answered yet")
-            await self._runtime.sleep(0.005)
+            await self._runtime.sleep(_POLL_S)
 
     @contextlib.contextmanager
-    def sending(self, owner: str) -> Iterator[None]:
-        """While a release of this owner is sent; `forget` waits for its end."""
+    def sending(self, owner_id: str) -> Iterator[None]:
+        """While a release of this owner is sent; `cancel` waits for its end."""
         key = object()
-        self._on_the_way[key] = owner
+        self._sending[key] = owner_id
         try:
             yield
         finally:
-            self._on_the_way.pop(key, None)
+            self._sending.pop(key, None)
 
     async def close(self, timeout_s: float) -> None:
-        """Ask once more where something is owed, then end: after `timeout_s` seconds at most."""
+        """Repeat each once more, then end, after `timeout_s` seconds at most."""
         self._end = self._runtime.now() + timeout_s
         self._closed = True
-        self._wake()
-        await self._job.join(timeout_s)
+        await self._job.close(timeout_s)
 
     async def _run(self, ticket: object) -> None:
         pause_s = _PAUSE_S
         while self._job.is_current(ticket):
-            notice = self._notice = self._runtime.new_wakeup()
+            wakeup = self._job.new_wakeup()
             last = self._closed
             if not self._job.is_current(ticket):
                 return
             if not last:
-                await self._runtime.wait_for(notice, pause_s)
-                if not self._job.is_current(ticket):  # what `move` left behind: a round here would take the connections
+                await self._runtime.wait_for(wakeup, pause_s)
+                if not self._job.is_current(ticket):  # left in the previous loop: a round would use its connections
                     return
                 last = self._closed
             try:
-                paid = await self._round()
-            except Exception:  # noqa: BLE001 - no code expects it: the other debts are paid all the same
+                answered = await self._round()
+            except Exception:  # noqa: BLE001 - unexpected: the other releases are repeated all the same
                 log.exception("the release of locks goes on after an error")
-                paid = False
+                answered = False
             if last or not self.busy:
                 return
-            pause_s = _PAUSE_S if paid else min(2 * pause_s, _LONGEST_PAUSE_S)
+            pause_s = _PAUSE_S if answered else min(2 * pause_s, _LONGEST_PAUSE_S)
 
     async def _round(self) -> bool:
-        """Ask all who are owed; whether anybody answered."""
-        owing = [(server, account) for server, account in list(self._accounts.items()) if account.owed]
-        answers = await self._together([self._pay_off(server, account) for server, account in owing])
+        """Send to all servers that have unanswered releases. True: one of them answered."""
+        waiting = [(server, releases) for server, releases in list(self._servers.items()) if releases.by_owner]
+        answers = await self._together([self._send_to(server, releases) for server, releases in waiting])
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
         return any(answers)
 
-    async def _pay_off(self, server: Server, account: _Account) -> bool:
-        """All that this server is owed, one after another, as long as it answers; whether it did."""
+    async def _send_to(self, server: ServerT, releases: _ServerReleases) -> bool:
+        """Send one release after another, as long as the server answers. True: it answered one."""
         end, answered = min(self._runtime.now() + _ROUND_S, self._end), False
-        while (now := self._runtime.now()) < end and (debt := account.next(now)) is not None:
-            with self.sending(debt.request.owner_id):
-                if account.owed.get(debt.request.owner_id) is not debt:  # forgotten just now, by another thread
+        while (now := self._runtime.now()) < end and (release := releases.next(now)) is not None:
+            request = release.request
+            with self.sending(request.owner_id):
+                if releases.by_owner.get(request.owner_id) is not release:  # cancelled just now, by another thread
                     continue
                 try:
-                    await self._pay(server, debt.request, max(self._end - now, _LAST_CALL_S))
-                except LockUnavailable:  # another debt is first in the next round: a cluster has live masters too
-                    account.line.append(debt)
+                    await self._release(server, request, max(self._end - now, _LAST_CALL_S))
+                except LockUnavailable:  # the next round begins with another: of a cluster, some masters are alive
+                    releases.queue.append(release)
                     break
-                except LockError as refused:  # and will refuse again
-                    log.warning("lock %r is left to the end of its lease: %s", debt.request.spec.name, refused)
+                except LockError as refused:  # it would be refused again
+                    log.warning("lock %r is left to the end of its lease: %s", request.spec.name, refused)
                 except BaseException:
-                    account.line.append(debt)
+                    releases.queue.append(release)
                     raise
             answered = True
-            account.drop(debt)
+            releases.remove(release)
         return answered
 
-    def _drop(self, owner: str) -> None:
-        for account in list(self._accounts.values()):
-            account.owed.pop(owner, None)
+    def _remove(self, owner_id: str) -> None:
+        for releases in list(self._servers.values()):
+            releases.by_owner.pop(owner_id, None)

@@ -1,228 +1,221 @@
-"""One background task per provider keeps its leases alive, in batches, and notices the lost ones.
+"""One background job per provider renews its leases in batches, and marks those that have ended as lost.
 
-It ends when nothing is left to keep and starts again with the next lease. A transient error is retried until the
-lease's own deadline; "not mine" means lost at once; it never takes a lock anew. What a server refuses for one lease
-costs the others nothing. Redisson's watchdog is the model for the batch, its open issues (renewal outliving release or
-owner) are the reason for the weak references here. Neighbours: `job.py` (what keeps the task alive), `keeper.py`.
+The job ends when no lease is left and starts again with the next one. It repeats a failed renewal until the lease's own
+deadline, marks a lease as lost when the server no longer knows it, and never acquires a lock. An error of one lease
+does not affect the others. The batch follows Redisson's watchdog. The weak references avoid two of its open issues:
+renewals that outlive the release, or the holder.
+
+No mutex guards the list, because a signal handler may run at any point. A lease is listed before the job is woken, and
+the job makes its wake-up before it looks at the list.
 """
 
 import math
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
-from stockade.locks.engine.job import Job
-from stockade.locks.engine.lease import BaseLease
-from stockade.locks.engine.lock_request import RetriesReleases
-from stockade.locks.errors import LockError, LockUnavailable
-from stockade.locks.events import LockEvent, log
+from stockade.locks.engine.background_job import BackgroundJob
+from stockade.locks.engine.lock_request import Backend, LockRequest
+from stockade.locks.engine.reporter import Reporter
+from stockade.locks.errors import LockUnavailable
+from stockade.locks.events import log
+from stockade.locks.runtime.runtime import Runtime
 
-if TYPE_CHECKING:
-    from stockade.locks.engine.lock_request import LockRequest
-    from stockade.locks.engine.manager import LockManager
-
-_IDLE_S = 10.0  # how long the task waits for a new lease before it ends
+_IDLE_S = 10.0  # how long the job waits for a new lease before it ends
 _RETRY_SHARE = 30.0  # after an error: again after lease / 30
 _RETRY_LEAST_S = 0.01
 _CALL_S = 5.0  # of one call at most
-_CALL_LEAST_S = 0.1  # a lease that ends at once must not cost the others of its batch their answer
-_AFTER_TROUBLE_S = 0.1  # pause after an error that no code expected
+_CALL_LEAST_S = 0.1  # a lease that is about to end must not cost the others of its batch their answer
+_AFTER_ERROR_S = 0.1  # pause after an unexpected error
 
 
-class Renewer:
+class Renewable(Protocol):
+    """What renewal needs to know of a lease."""
+
+    request: LockRequest
+    deadline: float
+
+    def mark_lost(self, reason: str) -> None:
+        """Record and report the loss."""
+        ...
+
+
+RenewableT = TypeVar("RenewableT", bound=Renewable)
+
+
+class _Entry(Generic[RenewableT]):
+    __slots__ = ("due", "lease", "request")
+
+    def __init__(self, lease: RenewableT, due: float) -> None:
+        self.lease = weakref.ref(lease)
+        self.request = lease.request  # to release it once its lease object is gone
+        self.due = due  # monotonic second of the next renewal
+
+
+class Renewer(Generic[RenewableT]):
     """The renewal of one provider.
 
-    Leases are referenced weakly: one that nobody can release any more (its task ended, the object was dropped) is
-    given back instead of being renewed for ever. Without a lock, so that a signal handler may come at any point: a
-    lease is listed before the task is told of it, and the task asks to be told before it looks at the list.
+    Args:
+        runtime: the clock, and what runs the job.
+        backend: extends leases.
+        reporter: receives what happens.
+        release_holder: called before a renewal. If the holder of the lease has ended, it stops to list the lease as
+            held, so that the weak reference here dies with the last other reference.
+        abandoned: releases a request whose lease object is gone, so that it is not renewed for ever.
     """
 
-    def __init__(self, manager: "LockManager[Any]") -> None:
-        self._manager = manager
-        self._leases: dict[str, tuple[weakref.ref[BaseLease], LockRequest]] = {}
-        self._job = Job(manager.runtime, "stockade-lock-renewal", self._run, needed=self._needed, wake=self._wake)
-        self._notice: Any = None
-        self._wake_at = -math.inf  # the task looks at its list no later than this
+    def __init__(
+        self,
+        runtime: Runtime,
+        backend: Backend,
+        *,
+        reporter: Reporter,
+        release_holder: Callable[[RenewableT], None],
+        abandoned: Callable[[LockRequest], None],
+    ) -> None:
+        self._runtime = runtime
+        self._backend = backend
+        self._reporter = reporter
+        self._release_holder = release_holder
+        self._abandoned = abandoned
+        self._entries: dict[str, _Entry[RenewableT]] = {}  # by owner id
+        self._job = BackgroundJob(runtime, "stockade-lock-renewal", self._run, self._needed)
+        self._wake_at = -math.inf  # the job looks at its list no later than this
         self._closed = False
 
     def _needed(self) -> bool:
-        return bool(self._leases) and not self._closed
+        return bool(self._entries) and not self._closed
 
-    def add(self, lease: BaseLease) -> None:
-        """Look after this lease from now on."""
+    def add(self, lease: RenewableT) -> None:
+        """Renew this lease from now on; one with the option `renew=False` is only watched until its end."""
         spec = lease.request.spec
-        lease.due = lease.deadline - spec.lease_s * 2 / 3 if spec.renew else lease.deadline
-        self._leases[lease.request.owner_id] = (weakref.ref(lease), lease.request)
+        due = lease.deadline - spec.lease_s * 2 / 3 if spec.renew else lease.deadline
+        self._entries[lease.request.owner_id] = _Entry(lease, due)
         if not self._job.running:
             if not self._closed:
-                self._job.begin()
-        elif lease.due < self._wake_at:
-            self._wake_at = lease.due
-            self._wake()
+                self._job.start()
+        elif due < self._wake_at:
+            self._wake_at = due
+            self._job.wake()
 
-    def _wake(self) -> None:
-        notice = self._notice
-        if notice is not None:
-            self._manager.runtime.wake(notice)
+    def remove(self, lease: Renewable) -> None:
+        """Renew it no more."""
+        self._entries.pop(lease.request.owner_id, None)
 
-    def remove(self, lease: BaseLease) -> None:
-        """Look after it no more; before a release is sent, so that no renewal can follow it."""
-        self._leases.pop(lease.request.owner_id, None)
+    def lease_of(self, owner_id: str) -> RenewableT | None:
+        """The lease of this owner, if it is renewed here."""
+        entry = self._entries.get(owner_id)
+        return None if entry is None else entry.lease()
+
+    def leases(self) -> list[RenewableT]:
+        """Every lease whose object still exists."""
+        return [lease for entry in list(self._entries.values()) if (lease := entry.lease()) is not None]
 
     def reset_in_child(self) -> None:
-        """In the child of a fork: begin anew."""
-        self._leases = {}
-        self._forget_job()
+        """Start anew in the child of a fork."""
+        self._entries, self._wake_at = {}, -math.inf
+        self._job.reset_in_child()
 
     def change_loop(self) -> None:
-        """In another event loop: go on there with the leases of before."""
-        self._job.forget()
-        self._wake()  # in the loop of before, so that it ends
-        self._forget_job()
-        if self._leases and not self._closed:
-            self._manager.runtime.call_later(0.0, self._job.begin)
-
-    def _forget_job(self) -> None:
-        self._job.forget()
-        self._notice, self._wake_at = None, -math.inf
-
-    def lease_of(self, owner: str) -> BaseLease | None:
-        """The lease of this owner, if it is looked after here."""
-        entry = self._leases.get(owner)
-        return None if entry is None else entry[0]()
-
-    def living(self) -> list[BaseLease]:
-        """Every lease that somebody can still release."""
-        return [lease for ref, _ in list(self._leases.values()) if (lease := ref()) is not None]
+        """Go on in another event loop, with the leases of the previous one."""
+        self._wake_at = -math.inf
+        self._job.change_loop()
 
     async def close(self, timeout_s: float) -> None:
-        """End the task and wait for its end, at most that long; a call that is under way ends by itself."""
+        """End the job and wait for its end, `timeout_s` seconds at most; a call that runs ends by itself."""
         self._closed = True
-        self._wake()
-        await self._job.join(timeout_s)
+        await self._job.close(timeout_s)
 
     async def _run(self, ticket: object) -> None:
         while self._job.is_current(ticket):
             try:
                 if await self._step(ticket):
                     return
-            except (Exception, SystemExit):  # noqa: BLE001 - a listener's, a callback's, a backend's: the leases must be kept
+            except (Exception, SystemExit):  # noqa: BLE001 - of a listener, a callback, a backend: the leases must be kept
                 log.exception("the renewal of locks goes on after an error")
-                await self._manager.runtime.sleep(_AFTER_TROUBLE_S)
+                await self._runtime.sleep(_AFTER_ERROR_S)
 
     async def _step(self, ticket: object) -> bool:
-        """Renew what is due, or wait until something is; True when there is nothing to keep any more."""
-        runtime = self._manager.runtime
+        """Renew what is due, or wait until something is; True when no lease is left."""
+        runtime = self._runtime
         due = [] if self._closed else self._due(runtime.now())
         if due:
             await self._renew(due)
             return False
-        planned, self._wake_at = self._wake_at, math.inf  # from here on every new lease wakes us
-        notice = self._notice = runtime.new_wakeup()
+        planned, self._wake_at = self._wake_at, math.inf  # from here on every new lease wakes the job
+        wakeup = self._job.new_wakeup()
         if self._closed or not self._job.is_current(ticket):
             return True
         now = runtime.now()
         unless_due = planned if now < planned < math.inf else now + _IDLE_S  # short holds need not wake it
-        wake_at = self._wake_at = min((lease.due for lease in self.living()), default=unless_due)
-        return not await runtime.wait_for(notice, max(wake_at - now, 0.0)) and not self._leases
+        dues = [entry.due for entry in list(self._entries.values()) if entry.lease() is not None]
+        wake_at = self._wake_at = min(dues, default=unless_due)
+        return not await runtime.wait_for(wakeup, max(wake_at - now, 0.0)) and not self._entries
 
-    def _due(self, now: float) -> list[BaseLease]:
-        """What must be renewed now; gives up on what has ended, ran out or was abandoned."""
+    def _due(self, now: float) -> list[RenewableT]:
+        """The leases to renew now. Marks those that have ended as lost, and releases the abandoned ones."""
         due = []
-        for owner, (ref, request) in list(self._leases.items()):
-            lease = ref()
+        for owner_id, entry in list(self._entries.items()):
+            lease = entry.lease()
             if lease is None:
-                self._abandoned(owner, request)
-            elif lease.due <= now and not lease.lost:  # `lost` tells the holder when the deadline has passed
-                if not self._manager.runtime.is_alive(lease.me) and lease.me is not None:
-                    self._manager.forget(lease)  # only the object itself can release it now
-                    lease.me = None
-                    self._leases[owner] = (ref, request)
+                self._entries.pop(owner_id, None)
+                self._abandoned(entry.request)
+            elif entry.due <= now:
+                if lease.deadline <= now:
+                    lease.mark_lost("the lease ran out")
+                    continue
+                self._release_holder(lease)
                 due.append(lease)
         return due
 
-    def _abandoned(self, owner: str, request: "LockRequest") -> None:
-        self._leases.pop(owner, None)
-        manager = self._manager
-        manager.events.emit(LockEvent("abandoned", request.spec.name, owner, detail="nobody could release it any more"))
-        self._release_later(request)
-
-    def give_back_later(self, lease: BaseLease) -> None:
-        """Release in the background what its server will not answer for now; its holder has let go of it."""
-        if lease.count > 1:  # its holder has taken it once more, outside
-            lease.count -= 1
-            return
-        self._manager.forget(lease)
-        lease.released = True
-        lease.wake_waiters()
-        self._release_later(lease.request)
-
-    def _release_later(self, request: "LockRequest") -> None:
-        backend = self._manager.backend
-        if isinstance(backend, RetriesReleases):
-            backend.release_later(request)
-        else:
-            self._manager.runtime.spawn(self._given_back(request), "stockade-lock-release")
-
-    async def _given_back(self, request: "LockRequest") -> None:
-        await self.give_back(request)
-
-    async def give_back(self, request: "LockRequest") -> bool:
-        """Release what nobody else will: once now, briefly. False: not answered; it is repeated in the background."""
-        backend = self._manager.backend
-        try:
-            await (backend.give_back(request) if isinstance(backend, RetriesReleases) else backend.release(request))
-        except LockError as error:  # nobody waits for it: whoever listens is told
-            self._manager.events.emit(LockEvent("failed", request.spec.name, request.owner_id, detail=str(error)))
-            return not isinstance(error, LockUnavailable)
-        return True
-
-    def _again_soon(self, lease: BaseLease, why: str) -> None:
-        manager = self._manager
+    def _retry_soon(self, lease: RenewableT, why: str) -> None:
         pause_s = max(lease.request.spec.lease_s / _RETRY_SHARE, _RETRY_LEAST_S)
-        lease.due = min(lease.deadline, manager.runtime.now() + pause_s)
-        manager.events.emit(LockEvent("renew_failed", lease.name, lease.token, detail=why))
+        if (entry := self._entries.get(lease.request.owner_id)) is not None:
+            entry.due = min(lease.deadline, self._runtime.now() + pause_s)
+        self._reporter.emit("renew_failed", lease.request, detail=why)
 
-    async def _renew(self, leases: list[BaseLease]) -> None:
-        """One batch; when it is refused, lease by lease, so that the refused one alone is tried again."""
+    async def _renew(self, leases: list[RenewableT]) -> None:
+        """Renew one batch; if it is refused, lease by lease, so that only the refused one is tried again."""
         try:
             await self._renew_together(leases)
         except LockUnavailable as error:
             for lease in leases:
-                self._again_soon(lease, str(error))
+                self._retry_soon(lease, str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the others must be kept
             if len(leases) == 1:
-                self._again_soon(leases[0], f"refused: {error}")
+                self._retry_soon(leases[0], f"refused: {error}")
                 return
-            await self._renew_apart(leases)
+            await self._renew_one_by_one(leases)
 
-    async def _renew_apart(self, leases: list[BaseLease]) -> None:
-        """Each by itself, until the server is silent: each question may take long."""
-        away = ""
+    async def _renew_one_by_one(self, leases: list[RenewableT]) -> None:
+        """Once the server does not answer, the rest waits for the next round: each call may take long."""
+        no_answer = ""
         for lease in leases:
             try:
-                if not away:
+                if not no_answer:
                     await self._renew_together([lease])
             except LockUnavailable as error:
-                away = str(error)
+                no_answer = str(error)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
-                self._again_soon(lease, f"refused: {error}")
-            if away:
-                self._again_soon(lease, away)
+                self._retry_soon(lease, f"refused: {error}")
+            if no_answer:
+                self._retry_soon(lease, no_answer)
 
-    async def _renew_together(self, leases: list[BaseLease]) -> None:
-        """Extend all, move their deadlines, tell the losers."""
-        manager, sent = self._manager, self._manager.runtime.now()
+    async def _renew_together(self, leases: list[RenewableT]) -> None:
+        """Extend all in one call, and move their deadlines or mark them as lost."""
+        sent = self._runtime.now()
         requests = [lease.request for lease in leases]
         left_s = min(lease.deadline - sent for lease in leases)
-        kept = await manager.backend.extend(requests, min(max(left_s, _CALL_LEAST_S), _CALL_S))
+        kept = await self._backend.extend(requests, min(max(left_s, _CALL_LEAST_S), _CALL_S))
         for lease, request, held in zip(leases, requests, kept, strict=True):
-            if lease.released or lease.request.owner_id not in self._leases:
-                continue  # given back meanwhile
+            entry = self._entries.get(request.owner_id)
+            if entry is None or entry.lease() is not lease:
+                continue  # released meanwhile
             if held is None:
-                self._again_soon(lease, "its server did not answer")
+                self._retry_soon(lease, "its server did not answer")
             elif not held:
-                manager.mark_lost(lease, "the server no longer knew it")
+                lease.mark_lost("the server no longer knew it")
             elif lease.request is request:  # otherwise `extend` has set a newer deadline
                 lease.deadline = sent + request.spec.lease_s
-                lease.due = sent + request.spec.lease_s / 3
-                manager.events.emit(LockEvent("renewed", lease.name, lease.token))
+                entry.due = sent + request.spec.lease_s / 3
+                self._reporter.emit("renewed", request)

@@ -14,7 +14,6 @@ from typing import Any
 
 from stockade.locks.engine.lock_request import (
     CLOSING_PARTS,
-    TRY_ONCE_S,
     ChangesLoop,
     Grant,
     Kind,
@@ -29,10 +28,10 @@ from stockade.locks.redis.calls import Verb, channel_of, prepared
 from stockade.locks.redis.key_names import lease_ms, names_of
 from stockade.locks.redis.scan import LocksInUse, info_of, scan
 from stockade.locks.redis.script import refuse, script, translated
-from stockade.locks.redis.transport.transport import Transport
+from stockade.locks.redis.transport.transport import Server, ServerError, Transport
 from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.redis.waiters import Waiter, Waiters
-from stockade.locks.runtime.runtime import Runtime, Server, ServerError
+from stockade.locks.runtime.runtime import Runtime
 
 _QUEUE_TTL_MS = 60_000  # after which the server forgets a queue that nobody uses
 _CALL_LEAST_S = 0.15  # what a call gets although its deadline is near: a healthy server answers in that time
@@ -66,7 +65,8 @@ class RedisBackend:
         granted = None
         try:
             if self._release_retry.is_pending(request.owner_id):
-                await self._release_retry.cancel(request.owner_id, self._limit(deadline, self._runtime.now()))
+                end = deadline if request.blocking else math.inf
+                await self._release_retry.cancel(request.owner_id, self._limit(end, self._runtime.now()))
             if not request.spec.fair:
                 granted = await self._spin(request, deadline, self._tuning.spin_s)
             elif self._waiters.must_poll:
@@ -91,9 +91,7 @@ class RedisBackend:
     def _limit(self, deadline: float, now: float) -> float:
         """Seconds that a call may take from now on: an answer after the caller's deadline is of no use."""
         call_s, left_s = self._call_s, deadline - now
-        if left_s >= call_s or deadline == TRY_ONCE_S:
-            return call_s
-        return min(call_s, max(left_s, _CALL_LEAST_S))
+        return call_s if left_s >= call_s else min(call_s, max(left_s, _CALL_LEAST_S))
 
     def _raise_if_closed(self, request: LockRequest) -> None:
         if self._waiters.closed:
@@ -201,9 +199,8 @@ class RedisBackend:
         heartbeat: bool = False,
     ) -> int:
         """Run the acquire script, again while the server is out of reach; it is safe to repeat. Returns its answer."""
-        once = deadline == TRY_ONCE_S
-        give_up = deadline if once else min(deadline, sent + self._tuning.patience_s)
-        end = deadline if once else min(deadline, sent + self._tuning.bound_s)
+        give_up = min(deadline, sent + self._tuning.patience_s)
+        end = min(deadline, sent + self._tuning.bound_s) if request.blocking else math.inf
         heartbeat_ms = round(3000 * self._tuning.poll_s) if heartbeat else 0
         now = sent
         while True:
@@ -233,7 +230,7 @@ class RedisBackend:
     async def _wait_for_replicas(self, request: LockRequest, granted: Grant, deadline: float) -> Grant:
         """Write, then WAIT. Replication is one stream: a replica that has this write has the grant before it, too."""
         sent, wanted = self._runtime.now(), self._tuning.wait_replicas
-        end = TRY_ONCE_S if deadline == TRY_ONCE_S else min(deadline, sent + self._tuning.bound_s)
+        end = min(deadline, sent + self._tuning.bound_s) if request.blocking else math.inf
         if await self.extend([request], self._limit(end, sent)) != [True]:
             raise LockUnavailable("the grant was lost before it was replicated", request.spec.name)
         bound_s = self._limit(end, self._runtime.now())
@@ -262,7 +259,7 @@ class RedisBackend:
         lease_s = 0.0 if request.spec.lease_s == math.inf else request.spec.lease_s
         self._release_retry.retry(request, [self._server], self._runtime.now() + lease_s + self._tuning.patience_s)
 
-    async def give_back(self, request: LockRequest) -> None:
+    async def release_briefly(self, request: LockRequest) -> None:
         try:
             await self._release(self._server, request, _WITHDRAW_S)
         except LockUnavailable:
@@ -274,9 +271,9 @@ class RedisBackend:
         await self._run(request, "release", _ALSO_QUEUED, min(self._call_s, timeout_s))
 
     async def _withdraw(self, request: LockRequest) -> None:
-        """`give_back` for a caller that does not need the result."""
+        """`release_briefly` for a caller that does not need the result."""
         try:
-            await self.give_back(request)
+            await self.release_briefly(request)
         except LockUnavailable:  # it is repeated in the background
             return
         except ProviderClosed:  # the process ends: the lease will

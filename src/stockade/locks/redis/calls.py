@@ -1,6 +1,6 @@
 """The script calls of the Redis provider, packed once per lock: which script, which keys, which arguments.
 
-Neighbours: `redisbackend.py` (when they are made), `redisnames.py` (keys and first arguments), `script.py`.
+Neighbours: `backend.py` (which makes the calls), `key_names.py` (keys and first arguments), `script.py`.
 """
 
 import functools
@@ -18,12 +18,12 @@ _SHARED: dict[Verb, Script] = {verb: script("shared_common", f"shared_{verb}") f
 
 
 def channel_of(prefix: str) -> str:
-    """What the notice channels of all processes begin with."""
+    """The beginning of the notice channels of all processes."""
     return f"{prefix}stockade:n:"
 
 
 def prepared(prefix: str, spec: Spec, verb: Verb, flags: tuple[int, ...]) -> Prepared:
-    """The call for this lock; the owner is still to be named."""
+    """The call for this lock; `Prepared.run` adds the owner."""
     if spec.kind == "lock":
         return _mutex(prefix, spec.name, spec.lease_s, spec.metadata, (verb, flags))
     return _made(prefix, spec, verb, flags)
@@ -31,7 +31,7 @@ def prepared(prefix: str, spec: Spec, verb: Verb, flags: tuple[int, ...]) -> Pre
 
 @functools.lru_cache(maxsize=4096)
 def _mutex(prefix: str, name: str, lease_s: float, metadata: str, what: tuple[Verb, tuple[int, ...]]) -> Prepared:
-    """Remembered for the locks used lately."""
+    """Cached: making the call costs a tenth of what the client spends on a lock."""
     return _made(prefix, Spec(name, lease_s=lease_s, metadata=metadata), *what)
 
 

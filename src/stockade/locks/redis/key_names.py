@@ -2,7 +2,7 @@
 
 All keys of a lock carry one hash tag, so that they stay together on a cluster: a name without `{tag}` becomes the
 tag itself. All begin with the prefix, so that a user whose rights end at it (`~shop:*`) can have locks. The mutex's
-owner is a plain string at the name: what other libraries and people expect to find.
+owner is a plain string at the name, as in other libraries.
 """
 
 import functools
@@ -21,9 +21,9 @@ class Names(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def names_of(prefix: str, name: str, kind: Kind) -> Names:
-    """The keys of this lock; remembered for the names used lately, since four texts cost more than the rest."""
+    """The keys of this lock; cached, since making four strings costs more than the rest of a call."""
     full = prefix + name
-    if full[0] == "{" and full.find("}") == len(full) - 1:  # `{x}` is another lock than `x`, whose tag it would be
+    if full[0] == "{" and full.find("}") == len(full) - 1:  # `{x}` is another lock than `x`, whose tag would be `{x}`
         tag = full + "{}"
     else:
         tag = full if "{" in full and "}" in full else f"{prefix}{{{full}}}"
@@ -33,7 +33,7 @@ def names_of(prefix: str, name: str, kind: Kind) -> Names:
 
 
 def lease_ms(lease_s: float) -> int:
-    """Whole milliseconds for the server; 0 where nothing is asked for (inspect, break)."""
+    """Whole milliseconds for the server; 0 where no lease is requested (inspect, break)."""
     return 0 if lease_s == math.inf else max(1, round(lease_s * 1000))
 
 

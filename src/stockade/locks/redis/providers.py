@@ -4,11 +4,12 @@ Neighbours: `backend.py` (one server), `cluster.py`, `quorum.py` (independent se
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from stockade.locks import async_api, sync_api
 from stockade.locks.engine.lock_request import LockOptions
+from stockade.locks.engine.release_retry import Together
 from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.redis.cluster import ClusterBackend
 from stockade.locks.redis.quorum import QuorumBackend
@@ -21,6 +22,7 @@ from stockade.locks.redis.transport.threaded import ThreadedTransport
 from stockade.locks.redis.transport.transport import Transport
 from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.runtime.async_runtime import AsyncRuntime
+from stockade.locks.runtime.runtime import Runtime
 from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 
 _USUAL = RedisTuning()
@@ -28,7 +30,7 @@ _QUORUM = RedisTuning(call_s=0.25, spin_s=0.02)
 
 
 class RedisLocks(sync_api.Provider):
-    """Locks on one Redis server, for sync_api.
+    """Locks on one Redis server, for threads.
 
     Args:
         where: a URL (one connection for all threads) or a `redis.Redis` client, also one of `Sentinel.master_for` (a
@@ -53,34 +55,18 @@ class RedisLocks(sync_api.Provider):
         cluster: bool = False,
     ) -> None:
         runtime = SyncRuntime()
-        if cluster:
-            self._redis: RedisBackend = ClusterBackend(
-                runtime, ClusterTransport(_urls(where), ThreadedTransport), tuning, _in_turn
-            )
-        else:
-            one: Transport = ThreadedTransport(where) if isinstance(where, str) else ClientTransport(where)
-            self._redis = RedisBackend(runtime, one, tuning)
+        self._redis = _backend(runtime, where, tuning, cluster, (ThreadedTransport, ClientTransport, _in_turn))
         super().__init__(runtime, self._redis, sync_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
     def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
-        return run(self.manager.call(self._redis.scan(max_keys)))
+        return run(self.manager.calls.run(self._redis.scan(max_keys)))
 
 
 class AioRedisLocks(async_api.Provider):
     """Locks on one Redis server, for asyncio; exported as `stockade.locks.aio.RedisLocks`.
 
-    Args:
-        where: a URL (one multiplexed connection) or a `redis.asyncio.Redis` client, also one of `Sentinel.master_for`
-            (a copy without retries is used). With `cluster`: the URL of a node, or a list of them.
-        tuning: times and prefix.
-        fair: default of the `fair` option: first come, first served; False spins.
-        lease_s: default lease in seconds.
-        cluster: whether it is a Redis Cluster: then every lock lives on the master that serves the slot of its name.
-
-    Raises:
-        MissingExtra: hiredis or redis is not installed.
-        NotSupported: `where` is redis-py's cluster client.
+    Arguments and errors are those of `RedisLocks`; a client is one of `redis.asyncio`.
     """
 
     def __init__(
@@ -93,22 +79,16 @@ class AioRedisLocks(async_api.Provider):
         cluster: bool = False,
     ) -> None:
         runtime = AsyncRuntime()
-        if cluster:
-            self._redis: RedisBackend = ClusterBackend(
-                runtime, ClusterTransport(_urls(where), MultiplexedTransport), tuning, _at_once
-            )
-        else:
-            one: Transport = MultiplexedTransport(where) if isinstance(where, str) else AsyncClientTransport(where)
-            self._redis = RedisBackend(runtime, one, tuning)
+        self._redis = _backend(runtime, where, tuning, cluster, (MultiplexedTransport, AsyncClientTransport, _at_once))
         super().__init__(runtime, self._redis, async_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
     async def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
-        return await self.manager.call(self._redis.scan(max_keys))
+        return await self.manager.calls.run(self._redis.scan(max_keys))
 
 
 class QuorumLocks(sync_api.Provider):
-    """Redlock for threads: locks on the majority of independent Redis servers, asked one after another.
+    """Redlock for threads: locks on the majority of independent Redis servers, called one after another.
 
     Args:
         urls: an odd number of servers, three or more.
@@ -118,13 +98,13 @@ class QuorumLocks(sync_api.Provider):
 
     def __init__(self, urls: Sequence[str], tuning: RedisTuning = _QUORUM, *, lease_s: float = 30.0) -> None:
         runtime = SyncRuntime()
-        servers, aside = ([ThreadedTransport(url) for url in urls] for _ in range(2))
-        backend = QuorumBackend(runtime, servers, tuning, _in_turn, aside=aside)
+        servers, background = ([ThreadedTransport(url) for url in urls] for _ in range(2))
+        backend = QuorumBackend(runtime, servers, tuning, _in_turn, background=background)
         super().__init__(runtime, backend, sync_api.Lease, LockOptions(fair=False, lease_s=lease_s))
 
 
 class AioQuorumLocks(async_api.Provider):
-    """Redlock for asyncio, all servers asked at once; exported as `stockade.locks.aio.QuorumLocks`.
+    """Redlock for asyncio, all servers called at once; exported as `stockade.locks.aio.QuorumLocks`.
 
     Arguments are those of `QuorumLocks`.
     """
@@ -135,8 +115,22 @@ class AioQuorumLocks(async_api.Provider):
         super().__init__(runtime, backend, async_api.Lease, LockOptions(fair=False, lease_s=lease_s))
 
 
+def _backend(
+    runtime: Runtime,
+    where: Any,
+    tuning: RedisTuning,
+    cluster: bool,
+    parts: tuple[Callable[[str], Transport], Callable[[Any], Transport], Together],
+) -> RedisBackend:
+    """The backend; `parts`: the transport for a URL, the one for a client, and how several calls are run."""
+    by_url, by_client, together = parts
+    if cluster:
+        return ClusterBackend(runtime, ClusterTransport(_urls(where), by_url), tuning, together)
+    return RedisBackend(runtime, by_url(where) if isinstance(where, str) else by_client(where), tuning)
+
+
 def _urls(where: Any) -> Sequence[str]:
-    """The nodes of a cluster that were named."""
+    """The nodes of a cluster that the caller named."""
     if isinstance(where, str):
         return (where,)
     if isinstance(where, list | tuple) and all(isinstance(url, str) for url in where):
@@ -145,13 +139,13 @@ def _urls(where: Any) -> Sequence[str]:
 
 
 async def _in_turn(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Run them one after another; an error is an answer."""
+    """Run them one after another; returns errors as answers."""
     answers: list[Any] = []
     try:
         for work in works:
             try:
                 answers.append(await work)
-            except Exception as error:  # noqa: BLE001 - the backend sorts them
+            except Exception as error:  # noqa: BLE001 - the backend raises it or counts it
                 answers.append(error)
     finally:
         for work in works:  # after Ctrl-C some were not begun
@@ -160,5 +154,5 @@ async def _in_turn(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 async def _at_once(works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Run them together; an error is an answer."""
+    """Run them together; returns errors as answers."""
     return list(await asyncio.gather(*works, return_exceptions=True))

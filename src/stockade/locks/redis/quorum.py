@@ -1,8 +1,8 @@
-"""Redlock: a lock held on the majority of several independent Redis servers (antirez.com/news/101; seed 000).
+"""Redlock: a lock held on the majority of several independent Redis servers (antirez.com/news/101).
 
-Survives the loss of a minority. Not safe by itself against a server that forgets: let a server that restarts without
-its data stay away for one lease ("delayed restart"), and put a fence at the resource. Neighbours: `redisbackend.py`
-(one server), `debts.py` (releases that were not answered), `redislocks.py` (the faces).
+It survives the loss of a minority. It is not safe by itself against a server that forgets: let a server that restarts
+without its data stay away for one lease ("delayed restart"), and put a fence at the resource. Neighbours: `backend.py`
+(one server), `engine/release_retry.py` (releases that were not answered), `providers.py`.
 """
 
 import math
@@ -14,7 +14,6 @@ from typing import Any
 from stockade.core import NotSupported
 from stockade.locks.engine.lock_request import (
     CLOSING_PARTS,
-    TRY_ONCE_S,
     ChangesLoop,
     Grant,
     Kind,
@@ -28,14 +27,15 @@ from stockade.locks.events import log
 from stockade.locks.redis.key_names import head_args, lease_ms, names_of
 from stockade.locks.redis.scan import holder_of
 from stockade.locks.redis.script import script
+from stockade.locks.redis.transport.transport import Server
 from stockade.locks.redis.tuning import RedisTuning
-from stockade.locks.runtime.runtime import Runtime, Server
+from stockade.locks.runtime.runtime import Runtime
 
 _RELEASE = ("mutex_common", "mutex_release")
-_CALL_LEAST_S = 0.03  # of each server that is asked in turn when the caller's time is nearly over
-_WITHDRAW_S = 0.1  # for how long a caller waits for the withdrawal of its request from all; then they are owed it
+_CALL_LEAST_S = 0.03  # of each of several calls in turn, when the caller's time is nearly over
+_WITHDRAW_S = 0.1  # how long a caller waits for the withdrawal of its request; then that goes on in the background
 _SILENT_PAUSE_S = 0.05  # as `spin_s`, after a round without a majority of answers
-_MOST_TOLD = 100  # refusals of different wording
+_MAX_LOGGED = 100  # refusals of different wording
 _DRIFT_SHARE, _DRIFT_S = 0.01, 0.002
 
 
@@ -48,8 +48,9 @@ class QuorumBackend:
         port: time, waiting and background work.
         servers: an odd number, three or more.
         tuning: times and prefix.
-        together: runs several calls, at once or in turn; an error is an answer.
-        aside: the same servers over connections that may hang without delaying anybody; default: `servers`.
+        together: runs several calls, at once or in turn; returns errors as answers.
+        background: the same servers over connections of their own, for releases in the background, which may take
+            long; default: `servers`.
     """
 
     needs_lease = True
@@ -61,28 +62,28 @@ class QuorumBackend:
         tuning: RedisTuning,
         together: Together,
         *,
-        aside: Sequence[Server] = (),
+        background: Sequence[Server] = (),
     ) -> None:
         if len(servers) < 3 or len(servers) % 2 == 0:
             raise ValueError(f"a quorum needs an odd number of servers, 3 or more; got {len(servers)}")
         self._runtime = runtime
         self._servers = servers
-        self._aside = aside or servers
+        self._background = background or servers
         self._tuning = tuning
         self._together = together
         self._majority = len(servers) // 2 + 1
         self.patience_s = tuning.patience_s
         self.where = ", ".join(str(getattr(server, "where", "")) for server in servers)
-        self._release_retry = ReleaseRetry(runtime, self._pay, together)
-        self._told: set[str] = set()
+        self._release_retry = ReleaseRetry(runtime, self._release_at, together)
+        self._logged: set[str] = set()
         self._closed = False
 
     async def _everywhere(self, *files: str, request: LockRequest, flags: tuple[int, ...], end: float) -> list[Any]:
-        """Each server's answer, or None where there was none."""
+        """Each server's answer; None: it gave none."""
         return self._known(await self._raw(*files, request=request, flags=flags, end=end))
 
     async def _raw(self, *files: str, request: LockRequest, flags: tuple[int, ...], end: float) -> list[Any]:
-        """Each server's answer; an error is one."""
+        """Each server's answer, or the error in its place."""
         return await self._together([self._ask(server, files, request, flags, end) for server in self._servers])
 
     async def _ask(
@@ -93,14 +94,14 @@ class QuorumBackend:
         return await script(*files).run(server, names.keys, args, self._limit(end))
 
     def _limit(self, end: float) -> float:
-        """Seconds for a call that begins now; what is asked in turn shares the time until `end`."""
+        """Seconds for a call that begins now; calls in turn share the time until `end`."""
         return min(self._tuning.call_s, max(end - self._runtime.now(), _CALL_LEAST_S))
 
     def _known(self, answers: list[Any]) -> list[Any]:
-        """The answers; None for a server that gave none. One that refuses is told of once, and counts as silent.
+        """The answers; None for a server that gave none. A refusal is logged once, and counts as no answer.
 
         Raises:
-            LockError: some refuse for a reason that will not pass, and the others are no majority.
+            LockError: servers refuse for a reason that will not pass, and the others are no majority.
         """
         failed = [answer for answer in answers if isinstance(answer, BaseException)]
         for error in failed:
@@ -108,25 +109,26 @@ class QuorumBackend:
                 continue
             if not isinstance(error, LockError) or len(answers) - len(failed) < self._majority:
                 raise error
-            self._tell_once(error)
+            self._log_once(error)
         return [None if isinstance(answer, BaseException) else answer for answer in answers]
 
-    def _tell_once(self, error: LockError) -> None:
-        if str(error) not in self._told and len(self._told) < _MOST_TOLD:
-            self._told.add(str(error))
+    def _log_once(self, error: LockError) -> None:
+        if str(error) not in self._logged and len(self._logged) < _MAX_LOGGED:
+            self._logged.add(str(error))
             log.warning("a server of the quorum refuses, and does not count: %s", error)
 
     async def acquire(self, request: LockRequest, deadline: float) -> Grant | None:
         if request.spec.kind != "lock":
             raise NotSupported("a quorum has mutexes only; read/write locks and semaphores need one Redis server")
+        limit = deadline if request.blocking else math.inf
         if self._release_retry.is_pending(request.owner_id):
-            await self._release_retry.cancel(request.owner_id, max(self._end(deadline) - self._runtime.now(), 0.0))
+            await self._release_retry.cancel(request.owner_id, max(self._end(limit) - self._runtime.now(), 0.0))
         give_up = min(deadline, self._runtime.now() + self.patience_s)
         try:
             while True:
                 silent: LockUnavailable | None = None
                 try:
-                    granted = await self._try(request, self._end(deadline))
+                    granted = await self._try(request, self._end(limit))
                 except LockUnavailable as error:
                     granted, silent = None, error
                 if granted is not None:
@@ -140,18 +142,17 @@ class QuorumBackend:
                 if self._closed:
                     raise ProviderClosed(lock_name=request.spec.name)
                 if now >= deadline:
-                    self._owe(request, answers)
+                    self._retry_release(request, answers)
                     return None
                 pause_s = _SILENT_PAUSE_S if silent is not None else self._tuning.spin_s
                 await self._runtime.sleep(min(pause_s * random.uniform(0.5, 3.0), deadline - now))
         except BaseException:
-            self._runtime.run_to_end(self._give_back(request, self._runtime.now() + _WITHDRAW_S))
+            self._runtime.run_to_end(self._release_last(request, self._runtime.now() + _WITHDRAW_S))
             raise
 
-    def _end(self, deadline: float = TRY_ONCE_S) -> float:
+    def _end(self, deadline: float = math.inf) -> float:
         """When to give up: at the deadline, if the call has a time limit of its own, or when patience ends."""
-        end = self._runtime.now() + self._tuning.bound_s
-        return end if deadline == TRY_ONCE_S else min(deadline, end)
+        return min(deadline, self._runtime.now() + self._tuning.bound_s)
 
     async def _try(self, request: LockRequest, end: float) -> Grant | None:
         """One round: majority, validity, and the token written back before it is believed.
@@ -194,30 +195,30 @@ class QuorumBackend:
     async def _release_all(self, request: LockRequest, end: float) -> list[Any]:
         return await self._raw(*_RELEASE, request=request, flags=(0, 0), end=end)
 
-    async def _pay(self, server: Server, request: LockRequest, timeout_s: float) -> Any:
+    async def _release_at(self, server: Server, request: LockRequest, timeout_s: float) -> Any:
         return await self._ask(server, _RELEASE, request, (0, 0), self._runtime.now() + timeout_s)
 
-    async def _give_back(self, request: LockRequest, end: float) -> list[Any]:
-        """The last release of a request: who does not answer is asked again later. An error is an answer."""
+    async def _release_last(self, request: LockRequest, end: float) -> list[Any]:
+        """The last release of a request; a server that does not answer gets it again in the background."""
         with self._release_retry.sending(request.owner_id):
             answers = await self._release_all(request, end)
-            self._owe(request, answers)
+            self._retry_release(request, answers)
         return answers
 
-    async def give_back(self, request: LockRequest) -> None:
-        await self._give_back(request, self._runtime.now() + _WITHDRAW_S)
+    async def release_briefly(self, request: LockRequest) -> None:
+        await self._release_last(request, self._runtime.now() + _WITHDRAW_S)
 
     def release_later(self, request: LockRequest) -> None:
-        self._owe(request, [None] * len(self._servers))
+        self._retry_release(request, [None] * len(self._servers))
 
-    def _owe(self, request: LockRequest, answers: list[Any]) -> None:
-        """Until what they may still carry out has run out by itself."""
-        pairs = zip(self._aside, answers, strict=True)
+    def _retry_release(self, request: LockRequest, answers: list[Any]) -> None:
+        """Repeat it until the lease that the server may still grant has ended."""
+        pairs = zip(self._background, answers, strict=True)
         silent = [server for server, answer in pairs if answer is None or isinstance(answer, LockUnavailable)]
         self._release_retry.retry(request, silent, self._runtime.now() + _with_drift(request).spec.lease_s)
 
     async def release(self, request: LockRequest) -> bool:
-        answers = self._known(await self._give_back(request, self._end()))
+        answers = self._known(await self._release_last(request, self._end()))
         ones, unknown = answers.count(1), answers.count(None)
         if ones < self._majority <= ones + unknown:
             raise LockUnavailable("no majority of the lock servers answers; they are asked again", request.spec.name)
@@ -264,9 +265,9 @@ class QuorumBackend:
         return answers.count(1) >= self._majority
 
     def change_loop(self) -> None:
-        """In another event loop: what is owed is owed there."""
+        """In another event loop: go on there."""
         self._release_retry.change_loop()
-        for server in {*self._servers, *self._aside}:
+        for server in {*self._servers, *self._background}:
             if isinstance(server, ChangesLoop):
                 server.change_loop()
 
@@ -275,7 +276,7 @@ class QuorumBackend:
 
     async def close(self) -> None:
         await self._release_retry.close(self.patience_s / CLOSING_PARTS)
-        for server in {*self._servers, *self._aside}:
+        for server in {*self._servers, *self._background}:
             await server.close()
 
 

@@ -1,4 +1,4 @@
-"""Lua scripts from the `scripts` folder, sent by hash and reloaded when a server has forgotten them (SCRIPT FLUSH)."""
+"""Lua scripts from the `scripts` folder, sent by hash; sent whole when a server has lost them (SCRIPT FLUSH)."""
 
 import functools
 import hashlib
@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.redis.transport.replies import may_heal
-from stockade.locks.runtime.runtime import Server, ServerError
+from stockade.locks.redis.transport.transport import Server, ServerError
 
-_GIVE_LISTS = frozenset(("mutex_renew", "mutex_inspect", "shared_inspect", "existing"))
+_REPLY_LISTS = frozenset(("mutex_renew", "mutex_inspect", "shared_inspect", "existing"))
 
 
 class Script:
@@ -23,7 +23,7 @@ class Script:
         folder = resources.files("stockade.locks.redis").joinpath("scripts")
         self.text = "\n".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in files)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-        self.gives: type = list if files[-1] in _GIVE_LISTS else int
+        self.reply_type: type = list if files[-1] in _REPLY_LISTS else int
 
     async def run(self, server: Server, keys: tuple[str, ...], args: tuple[str | int, ...], timeout_s: float) -> Any:
         """Run it with these keys and arguments.
@@ -41,7 +41,7 @@ class Script:
                 reply = await server.call("EVAL", self.text, len(keys), *keys, *args, timeout_s=timeout_s)
             except ServerError as again:
                 raise translated(again) from again
-        return reply if type(reply) is self.gives else await refuse(server, reply)
+        return reply if type(reply) is self.reply_type else await refuse(server, reply)
 
 
 class Prepared:
@@ -75,7 +75,7 @@ class Prepared:
             if not str(error).startswith("NOSCRIPT"):
                 raise translated(error) from error
             return await self._script.run(server, self._keys, (owner, *self._args), timeout_s)
-        return reply if type(reply) is self._script.gives else await refuse(server, reply)
+        return reply if type(reply) is self._script.reply_type else await refuse(server, reply)
 
 
 def _packed(part: str | int) -> bytes:
@@ -84,7 +84,7 @@ def _packed(part: str | int) -> bytes:
 
 
 async def refuse(server: Server, reply: Any) -> NoReturn:
-    """A reply of a type that was not asked for: something else answers there, or to another call.
+    """Refuse a reply of an unexpected type: it comes from another program, or belongs to another call.
 
     Raises:
         LockUnavailable: always; the connection is given up.
@@ -94,7 +94,7 @@ async def refuse(server: Server, reply: Any) -> NoReturn:
 
 
 def translated(error: ServerError) -> LockError:
-    """What the server's refusal means for who wants a lock: LockUnavailable where a repeat may heal it."""
+    """The error that a caller gets for a server's refusal: LockUnavailable where a repeat may succeed."""
     text = str(error)
     if text.startswith("MOVED "):
         return LockError("lock server: it is a node of a Redis Cluster: RedisLocks(url, cluster=True)")

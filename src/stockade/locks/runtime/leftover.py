@@ -1,5 +1,7 @@
-"""Sockets that a closed event loop has left open. The loop closes nothing any more, and a garbage collector that finds
-such a socket warns of it, much later and elsewhere: so a provider's first call in another loop closes them.
+"""Closes sockets that a closed event loop has left open.
+
+Such a loop closes nothing any more, and the garbage collector warns of the socket much later and elsewhere. So a
+provider closes them at its first call in another loop.
 """
 
 import contextlib
@@ -7,8 +9,9 @@ from typing import Any
 
 
 def end(transport: Any) -> None:
-    """Close the socket under a transport of asyncio whose event loop is closed. None, or one that is closed already, is
-    left alone; uvloop has closed its own with the loop.
+    """Close the socket of an asyncio transport whose event loop is closed.
+
+    None, and a transport that is closed already, are left alone. uvloop has closed its own together with the loop.
     """
     if transport is None:
         return
@@ -19,4 +22,4 @@ def end(transport: Any) -> None:
     sock = getattr(raw, "_sock", None)
     if sock is not None:
         sock.close()
-        raw._sock = None  # noqa: SLF001 - what its finalizer looks at
+        raw._sock = None  # noqa: SLF001 - its finalizer looks at it

@@ -1,25 +1,22 @@
-"""The narrow hole through which the lock core sees the world: time, waiting, background work, a server.
+"""What the lock engine needs of its surroundings: a clock, waiting, background work.
 
-The core awaits nothing but these methods. So the same coroutines run on asyncio (`loop.py`), block a thread
-(`blocking.py`, where no method ever suspends) and run in a simulator with a virtual clock (`sim.py`).
-`call` stands in a protocol of its own because a quorum talks to several servers through one port.
+The engine awaits only these methods. So the same coroutines run on asyncio (`async_runtime.py`), in a thread
+(`sync_runtime.py`, where every method blocks and none suspends) and in a simulator with a virtual clock
+(`testing/simulator.py`).
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
-Reply: TypeAlias = Any  # what a server answers: int, bytes, None, or a list of these
-PackedCall: TypeAlias = Callable[[bytes, float], Awaitable[Reply]]  # the bytes, timeout in seconds
-
-DRAIN_S = 10.0  # how long to wait for what was begun, unless somebody says otherwise
+DRAIN_S = 10.0  # default limit of `Runtime.drain`
 
 
 class Wakeup(Protocol):
-    """A one-shot wake-up made by `Port.notice`. It carries no right: whoever wakes looks again."""
+    """A one-shot signal made by `Runtime.new_wakeup`. It grants nothing: a woken caller looks again."""
 
 
 class Runtime(Protocol):
-    """Everything the core may ask of its surroundings, apart from servers."""
+    """Everything that the engine needs of its surroundings, apart from the backend."""
 
     def now(self) -> float:
         """The monotonic clock, in seconds."""
@@ -30,47 +27,47 @@ class Runtime(Protocol):
         ...
 
     def process(self) -> str:
-        """The first half of those ids; another one in the child after a fork."""
+        """The first half of those ids; a new one in the child after a fork."""
         ...
 
     def caller(self) -> object:
-        """Who is calling: the current task, or the current thread."""
+        """The current task, or the current thread. Errors as for `enter_loop`."""
         ...
 
-    def is_alive(self, me: object) -> bool:
+    def is_alive(self, caller: object) -> bool:
         """Whether that task or thread can still come back and release."""
         ...
 
-    def interrupt(self, me: object) -> bool:
-        """Cancel the task; False where that cannot be done (threads)."""
+    def interrupt(self, caller: object) -> bool:
+        """Cancel the task; False if that is impossible (threads)."""
         ...
 
     def new_wakeup(self) -> Wakeup:
-        """A fresh wake-up for one waiter."""
+        """A new signal for one waiter."""
         ...
 
-    async def wait_for(self, notice: Any, timeout_s: float | None) -> bool:
-        """Wait until `publish(notice)`, at most `timeout_s` seconds (None: no limit). True when it was published."""
+    async def wait_for(self, wakeup: Any, timeout_s: float | None) -> bool:
+        """Wait until `wake(wakeup)`, at most `timeout_s` seconds (None: no limit). True when it was woken."""
         ...
 
-    def wake(self, notice: Any) -> None:
-        """Wake the waiter of this notice; harmless when it has gone. Safe from any thread."""
+    def wake(self, wakeup: Any) -> None:
+        """Wake the waiter of this signal; harmless when it has gone. Safe from any thread."""
         ...
 
     async def sleep(self, seconds: float) -> None:
         """Pause."""
         ...
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> Any:
-        """Run this in the background; whoever started it also tells it to end. Gives something for `join`."""
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> Any:
+        """Run this in the background; it ends by itself. Returns a handle for `is_running` and `join`."""
         ...
 
     def is_running(self, job: Any) -> bool:
-        """Whether what `spawn` gave is still under way."""
+        """Whether the background work of this handle still runs."""
         ...
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Call `action` after a while, if the surroundings still exist by then."""
+        """Call `action` after so many seconds, if the surroundings still exist by then."""
         ...
 
     async def join(self, job: Any, timeout_s: float) -> None:
@@ -78,52 +75,20 @@ class Runtime(Protocol):
         ...
 
     def run_to_end(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run this to its end although the caller is being cancelled. It takes a fraction of a second at most: a
-        thread waits for it.
+        """Run this to its end although the caller is being cancelled.
+
+        It must take a fraction of a second at most: a thread waits for it.
         """
         ...
 
     async def drain(self, timeout_s: float = DRAIN_S) -> None:
-        """Wait for everything given to `finish`, at most that long."""
+        """Wait for everything that `run_to_end` has started, at most that long."""
         ...
 
     def enter_loop(self) -> None:
-        """Say that a call comes from where the caller is.
+        """Belong to the event loop of the caller from now on.
 
         Raises:
             WrongLoop: the provider is in use in another event loop.
         """
         ...
-
-
-class Server(Protocol):
-    """One lock server. Calls keep their order: what was sent first is carried out first, cancelled or not."""
-
-    async def call(self, *parts: bytes | str | int, timeout_s: float) -> Reply:
-        """Send one command and wait for its reply.
-
-        Raises:
-            LockUnavailable: no connection, or no reply within `timeout_s` seconds; the command may have run.
-            ServerError: the server refused the command.
-        """
-        ...
-
-    @property
-    def call_packed(self) -> "PackedCall | None":
-        """The same for a command that is bytes already; None where that is of no use."""
-        ...
-
-    async def distrust(self) -> None:
-        """Give the connection up after a reply that no lock server gives; the next call goes over a fresh one."""
-        ...
-
-    async def close(self) -> None:
-        """Give the connection back; calls in flight fail with LockUnavailable."""
-        ...
-
-
-class ServerError(Exception):
-    """The server answered with an error. `args[0]` is its text."""
-
-
-Parts: TypeAlias = Sequence[bytes | str | int]

@@ -1,7 +1,7 @@
 """A Redis server for the simulator: the mutex scripts in Python, and a network that delays, loses and reorders.
 
-The rules are those of `scripts/mutex_*.lua`; a test runs random calls against both and compares the answers, so that
-the model cannot drift. Neighbours: `sim.py` (the world), `redisbackend.py` (what is tested with it).
+The rules are those of `scripts/mutex_*.lua`. A test runs random calls against both and compares the answers, so the
+model cannot drift. Neighbours: `simulator.py` (the world), `redis/backend.py` (tested with it).
 """
 
 import copy
@@ -18,7 +18,7 @@ from stockade.locks.testing.simulator import SimRuntime
 
 @dataclass
 class SimRedis:
-    """State and rules. Times in milliseconds; `now_ms` is set by whoever calls.
+    """State and rules. Times in milliseconds; the caller sets `now_ms`.
 
     Attributes:
         checks_owner: False is the mutant that releases whatever is held.
@@ -27,7 +27,7 @@ class SimRedis:
 
     now_ms: float = 0.0
     owners: dict[str, tuple[str, float]] = field(default_factory=dict)
-    lines: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    queues: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     fences: dict[str, int] = field(default_factory=dict)
     alive: dict[str, float] = field(default_factory=dict)
     listeners: dict[str, Callable[[bytes], None]] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class SimRedis:
     renews_on_repeat: bool = True
 
     def run(self, sha: str, keys: list[str], args: list[str]) -> Any:
-        """What the script of this hash would answer."""
+        """The reply of the script with this hash."""
         name = _NAMES[sha]
         if name == "mutex_renew":
             return [self._renew(keys[2 * i], args[2 * i], int(args[2 * i + 1])) for i in range(len(keys) // 2)]
@@ -46,7 +46,7 @@ class SimRedis:
         return self._release(keys[0], args)
 
     def owner(self, key: str) -> str:
-        """Who holds it now, or an empty text."""
+        """The present owner id, or an empty text."""
         owner, until = self.owners.get(key, ("", 0.0))
         if until <= self.now_ms:
             self.owners.pop(key, None)
@@ -60,17 +60,17 @@ class SimRedis:
         return self.fences[fence]
 
     def _hand_on(self, key: str, channel: str, alive: str, caller: str) -> tuple[str, int] | None:
-        line = self.lines.get(key, [])
-        while line:
-            owner, lease_ms = line.pop(0)
+        waiting = self.queues.get(key, [])
+        while waiting:
+            owner, lease_ms = waiting.pop(0)
             process = owner.rpartition(".")[0]
             if owner == caller:
                 return owner, self._own(key, owner, lease_ms)
             if process == caller.rpartition(".")[0] or self.alive.get(alive + process, 0.0) > self.now_ms:
                 fence = self._own(key, owner, lease_ms)
-                hear = self.listeners.get(channel + process)
-                if hear is not None:
-                    hear(f"{owner} {fence}".encode())
+                notify = self.listeners.get(channel + process)
+                if notify is not None:
+                    notify(f"{owner} {fence}".encode())
                     return owner, fence
                 del self.owners[key]
         return None
@@ -82,14 +82,14 @@ class SimRedis:
             if self.renews_on_repeat:
                 self.owners[key] = (owner, self.now_ms + int(lease_ms))
             return self.fences[_fence_of(key)]
-        line = self.lines.setdefault(key, [])
-        if not holder and not line:
+        waiting = self.queues.setdefault(key, [])
+        if not holder and not waiting:
             return self._own(key, owner, int(lease_ms))
         if queue == "1":
             if beat_ms != "0":
                 self.alive[alive + owner.rpartition(".")[0]] = self.now_ms + int(beat_ms)
-            if again == "0" or (owner, int(lease_ms)) not in line:
-                line.append((owner, int(lease_ms)))
+            if again == "0" or (owner, int(lease_ms)) not in waiting:
+                waiting.append((owner, int(lease_ms)))
         if not holder:
             handed = self._hand_on(key, channel, alive, owner)
             if handed is None:
@@ -102,9 +102,9 @@ class SimRedis:
         owner, lease_ms, _, channel, alive, leave, force = args
         holder = self.owner(key)
         if holder != owner and self.checks_owner and not (holder and force == "1"):
-            line = self.lines.get(key, [])
-            if leave == "1" and (owner, int(lease_ms)) in line:
-                line.remove((owner, int(lease_ms)))
+            waiting = self.queues.get(key, [])
+            if leave == "1" and (owner, int(lease_ms)) in waiting:
+                waiting.remove((owner, int(lease_ms)))
             return 0
         if self._hand_on(key, channel, alive, owner) is None:
             self.owners.pop(key, None)
@@ -122,7 +122,7 @@ class SimRedis:
 
     def snapshot(self) -> "SimRedis":
         """A replica as of now: the data without the connections."""
-        data = copy.deepcopy((self.owners, self.lines, self.fences, self.alive))
+        data = copy.deepcopy((self.owners, self.queues, self.fences, self.alive))
         return SimRedis(self.now_ms, *data, checks_owner=self.checks_owner, renews_on_repeat=self.renews_on_repeat)
 
 
@@ -140,7 +140,7 @@ _NAMES = {
 
 @dataclass
 class Weather:
-    """How bad the network is: chances between 0 and 1, times in seconds."""
+    """The faults of the network: probabilities from 0 to 1, times in seconds."""
 
     lose_request: float = 0.0
     lose_reply: float = 0.0
@@ -164,11 +164,12 @@ class SimTransport:
         self._sim = runtime.sim
         self._network = network
         self._arrives = 0.0
-        self._hear: tuple[str, Callable[[bytes], None]] | None = None
+        self._listener: tuple[str, Callable[[bytes], None]] | None = None
 
     call_packed = None
 
     async def call(self, *parts: bytes | str | int, timeout_s: float) -> Any:
+        """Send a script call; its reply, or LockUnavailable after `timeout_s` virtual seconds."""
         words = [str(part) for part in parts]
         count = int(words[2])
         keys, args = words[3 : 3 + count], words[3 + count :]
@@ -190,8 +191,8 @@ class SimTransport:
         def arrive() -> None:
             server = self._network.server
             server.now_ms = sim.now * 1000
-            if self._hear is not None:
-                server.listeners[self._hear[0]] = self._hear[1]
+            if self._listener is not None:
+                server.listeners[self._listener[0]] = self._listener[1]
             reply = server.run(*what)
             if lost >= weather.lose_request + weather.lose_reply:
                 sim.after(sim.rng.uniform(0.1, 1.0) * weather.latency_s, lambda: done(reply))
@@ -201,18 +202,21 @@ class SimTransport:
         sim.after(timeout_s, lambda: fail(LockUnavailable("no answer in time")))
 
     async def listen(self, channel: str, on_message: OnMessage, on_reconnect: OnReconnect, timeout_s: float) -> None:
-        def hear(message: bytes) -> None:
+        """Subscribe; see `Transport.listen`."""
+
+        def notify(message: bytes) -> None:
             sim, weather = self._sim, self._network.weather
             if sim.rng.random() >= weather.lose_notice:
                 delay_s = sim.rng.uniform(0.1, 1.0) * weather.latency_s
                 sim.after(delay_s, lambda: on_message(message), self._runtime.home)
 
-        self._hear = (channel, hear)
-        self._network.server.listeners[channel] = hear
+        self._listener = (channel, notify)
+        self._network.server.listeners[channel] = notify
         await self._runtime.sleep(self._network.weather.latency_s)
 
     async def distrust(self) -> None:
-        return None
+        """Nothing: every reply makes sense."""
 
     async def close(self) -> None:
-        return None
+        """Nothing: there is no connection."""
+        return

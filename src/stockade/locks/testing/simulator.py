@@ -1,8 +1,8 @@
-"""The port in a simulated world: a virtual clock, an order of events drawn from a seed, pauses and cancellations.
+"""The runtime of the lock engine in a simulated world: a virtual clock, an order of events drawn from a seed, pauses.
 
-The very coroutines that run in production run here, so a history that breaks is a bug of theirs and its seed replays
-it. The idea is FoundationDB's and TigerBeetle's. Useful for testing code that uses locks: hand a `SimRuntime` to a
-backend and to a `Keeper`. Neighbours: `port.py` (what it promises), `simredis.py` (a server for this world).
+The coroutines of production run here, so a history that breaks shows a bug of theirs, and its seed replays it. The idea
+is FoundationDB's and TigerBeetle's. To test code that uses locks, give a `SimRuntime` to a backend and to a
+`LockManager`. Neighbours: `runtime/runtime.py` (the protocol), `simulated_redis.py` (a server for this world).
 """
 
 import heapq
@@ -15,7 +15,7 @@ from stockade.locks.runtime.runtime import DRAIN_S
 
 
 class Cancelled(BaseException):
-    """What a cancelled task of the simulation gets, as asyncio.CancelledError elsewhere."""
+    """Raised in a cancelled task of the simulation, as asyncio.CancelledError elsewhere."""
 
 
 class Stuck(Exception):
@@ -23,7 +23,7 @@ class Stuck(Exception):
 
 
 class _Trap:
-    """What a port method yields to the simulation: called with the task, it arranges that the task goes on."""
+    """What a runtime method yields to the simulation: `arrange(task)` makes the task go on later."""
 
     __slots__ = ("arrange",)
 
@@ -35,7 +35,7 @@ class _Trap:
 
 
 class SimTask:
-    """A coroutine on its way through the simulation. `result` or `error` is set when it is `done`."""
+    """A coroutine that runs in the simulation. `result` or `error` is set when it is `done`."""
 
     def __init__(self, sim: "Sim", process: "SimProcess", work: Coroutine[Any, Any, Any]) -> None:
         self.sim = sim
@@ -44,37 +44,37 @@ class SimTask:
         self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
-        self.turn = 0  # counts its suspensions: a wake-up for an older one is stale
+        self.suspensions = 0  # a wake-up for an earlier one is stale
         self.watchers: list[Callable[[], None]] = []
-        self.cancel_at = -1  # cancel it when it suspends for this time: "cancellation at every await"
+        self.cancel_at = -1  # cancel it at this suspension: "cancellation at every await"
 
-    def wake(self, turn: int, value: Any = None) -> None:
-        """Go on with `value` if it still waits where it waited at `turn`."""
-        if not self.done and self.turn == turn:
+    def wake(self, suspension: int, value: Any = None) -> None:
+        """Go on with `value` if it still waits where it waited at `suspension`."""
+        if not self.done and self.suspensions == suspension:
             self._step(lambda: self.work.send(value))
 
-    def fail(self, turn: int, error: BaseException) -> None:
+    def fail(self, suspension: int, error: BaseException) -> None:
         """Go on with an error."""
-        if not self.done and self.turn == turn:
+        if not self.done and self.suspensions == suspension:
             self._step(lambda: self.work.throw(error))
 
     def cancel(self) -> bool:
-        """Throw Cancelled into it at its next turn."""
-        self.sim.after(0.0, lambda: self.fail(self.turn, Cancelled()), self.process)
+        """Throw Cancelled into it at its next suspension."""
+        self.sim.after(0.0, lambda: self.fail(self.suspensions, Cancelled()), self.process)
         return not self.done
 
     def _step(self, go: Callable[[], _Trap]) -> None:
         before, self.sim.current = self.sim.current, self
-        self.turn += 1
+        self.suspensions += 1
         try:
             trap = go()
         except StopIteration as stop:
             self._end(stop.value, None)
-        except (Exception, Cancelled) as error:  # noqa: BLE001 - kept for whoever looks at the task
+        except (Exception, Cancelled) as error:  # noqa: BLE001 - kept in the task
             self._end(None, error)
         else:
             trap.arrange(self)
-            if self.turn == self.cancel_at:
+            if self.suspensions == self.cancel_at:
                 self.cancel()
         finally:
             self.sim.current = before
@@ -98,7 +98,7 @@ class Sim:
     """The world: clock, events, order.
 
     Args:
-        seed: draws everything that is left to chance.
+        seed: of all random choices.
         max_steps: after so many events the history counts as stuck.
     """
 
@@ -122,7 +122,7 @@ class Sim:
         return task
 
     def run(self, until: float) -> None:
-        """Let the world go on until that second, or until nothing is left to happen.
+        """Run the events until that second, or until there is none left.
 
         Raises:
             Stuck: more than `max_steps` events.
@@ -151,7 +151,7 @@ class SimWakeup:
 
 
 class SimRuntime:
-    """The port of one simulated process."""
+    """The runtime of one simulated process."""
 
     def __init__(self, sim: Sim, process: SimProcess) -> None:
         self.sim = sim
@@ -159,55 +159,66 @@ class SimRuntime:
         self._unfinished = 0
 
     def now(self) -> float:
+        """The virtual clock, in seconds."""
         return self.sim.now
 
     def new_id(self) -> str:
+        """An id that begins with the process's name."""
         return f"{self._home.name}.{next(self._home.numbers)}"
 
     def process(self) -> str:
+        """The name of the process."""
         return self._home.name
 
     @property
     def home(self) -> SimProcess:
-        """The process whose port this is."""
+        """The process that it belongs to."""
         return self._home
 
     def caller(self) -> object:
+        """The task that runs now."""
         return self.sim.current
 
     def is_alive(self, me: object) -> bool:
+        """Whether that task has not ended."""
         return isinstance(me, SimTask) and not me.done
 
     def interrupt(self, me: object) -> bool:
+        """Cancel that task."""
         return isinstance(me, SimTask) and me.cancel()
 
     def new_wakeup(self) -> SimWakeup:
+        """A fresh wake-up for one waiter."""
         return SimWakeup()
 
     async def wait_for(self, notice: SimWakeup, timeout_s: float | None) -> bool:
+        """Wait until `wake(notice)`, at most `timeout_s` seconds; True when it was woken."""
         if notice.came:
             return True
 
         def arrange(task: SimTask) -> None:
-            turn = task.turn
-            notice.waiter = (task, turn)
+            suspension = task.suspensions
+            notice.waiter = (task, suspension)
             if timeout_s is not None:
-                self.sim.after(timeout_s, lambda: task.wake(turn, False), self._home)
+                self.sim.after(timeout_s, lambda: task.wake(suspension, False), self._home)
 
         return bool(await _Trap(arrange))
 
     def wake(self, notice: SimWakeup) -> None:
+        """Wake the waiter of this notice."""
         if notice.came:
             return
         notice.came = True
         if notice.waiter is not None:
-            task, turn = notice.waiter
-            self.sim.after(0.0, lambda: task.wake(turn, True), task.process)
+            task, suspension = notice.waiter
+            self.sim.after(0.0, lambda: task.wake(suspension, True), task.process)
 
     async def sleep(self, seconds: float) -> None:
+        """Pause in virtual time."""
+
         def arrange(task: SimTask) -> None:
-            turn = task.turn
-            self.sim.after(seconds, lambda: task.wake(turn), self._home)
+            suspension = task.suspensions
+            self.sim.after(seconds, lambda: task.wake(suspension), self._home)
 
         await _Trap(arrange)
 
@@ -215,33 +226,38 @@ class SimRuntime:
         """Wait for something outside the process: `begin` gets what to call with a value, or with an error."""
 
         def arrange(task: SimTask) -> None:
-            turn = task.turn
+            suspension = task.suspensions
             begin(
-                lambda value: self.sim.after(0.0, lambda: task.wake(turn, value), self._home),
-                lambda error: self.sim.after(0.0, lambda: task.fail(turn, error), self._home),
+                lambda value: self.sim.after(0.0, lambda: task.wake(suspension, value), self._home),
+                lambda error: self.sim.after(0.0, lambda: task.fail(suspension, error), self._home),
             )
 
         return await _Trap(arrange)
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> SimTask:
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> SimTask:
+        """Start a task in this process."""
         return self.sim.start(self._home, work)
 
     def is_running(self, job: SimTask) -> bool:
+        """Whether a spawned task has not ended."""
         return not job.done
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Call `action` after so many virtual seconds."""
         self.sim.after(seconds, action, self._home)
 
     def enter_loop(self) -> None:
-        return None
+        """Nothing: there is one loop."""
 
     async def join(self, job: SimTask, timeout_s: float) -> None:
+        """Wait until a spawned task has ended, at most `timeout_s` seconds."""
         if not job.done:
             notice = self.new_wakeup()
             job.watchers.append(lambda: self.wake(notice))
             await self.wait_for(notice, timeout_s)
 
     def run_to_end(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run this as a task that no cancellation reaches."""
         self._unfinished += 1
         self.sim.start(self._home, work).watchers.append(self._finished)
 
@@ -249,6 +265,7 @@ class SimRuntime:
         self._unfinished -= 1
 
     async def drain(self, timeout_s: float = DRAIN_S) -> None:
+        """Wait for every `run_to_end`, at most `timeout_s` seconds."""
         end = self.now() + timeout_s
         while self._unfinished and self.now() < end:
             await self.sleep(0.01)

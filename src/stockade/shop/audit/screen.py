@@ -1,7 +1,7 @@
-"""A screen: one pass over records that several rules share. It says which of these rules must look closer.
+"""A screen: one statement that reads the tables once for several rules, and says which of these rules to run.
 
-A sound shop needs no more than the screens. A screen may name a rule that then finds nothing; it never leaves out one
-that would find something. Neighbours: `screens_of_rows` and `screens_of_requests` are the screens, `plan` runs them.
+In a sound shop only the screens run. A screen may name a rule that then finds nothing; it never omits a rule that would
+find something. Neighbours: `screens_of_rows`, `screens_of_orders` and `screens_of_requests`; `rules` lists them.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ class Screen(NamedTuple):
     """One statement for several rules.
 
     Attributes:
-        statement: makes it for a database of this name; one record, 1 in the columns that have found something.
+        statement: makes the statement for a dialect; its one row has 1 in the columns that found something.
         suspects: the rules to run for each column.
     """
 
@@ -25,16 +25,16 @@ class Screen(NamedTuple):
 
     @property
     def rules(self) -> list[Rule]:
-        """Those that it decides about."""
+        """The rules that the screen decides about."""
         return list(dict.fromkeys(rule for rules in self.suspects.values() for rule in rules))
 
     def look(self, conn: Connection) -> set[Rule]:
-        """The rules that must look closer."""
+        """The rules to run."""
         found = conn.execute(self.statement(conn.dialect.name)).mappings().one()
         return {rule for name, rules in self.suspects.items() if found[name] for rule in rules}
 
 
 def flags(groups: Subquery, **wrong: ColumnElement[bool]) -> Select[Any]:
-    """Which conditions any group fulfils: 1 or 0 for each."""
+    """For each condition, 1 if any group fulfils it, else 0."""
     columns = (func.coalesce(func.max(case((each, 1), else_=0)), 0).label(name) for name, each in wrong.items())
     return select(*columns).select_from(groups).where(or_(*wrong.values()))

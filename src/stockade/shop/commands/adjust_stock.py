@@ -20,7 +20,7 @@ class AdjustStock:
     """
 
     name: ClassVar[str] = "adjust_stock"
-    resource: ClassVar[str] = "stock"
+    strategy_group: ClassVar[str] = "stock"
 
     request_id: str
     fingerprint: str

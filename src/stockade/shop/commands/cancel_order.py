@@ -24,7 +24,7 @@ class CancelOrder:
     """
 
     name: ClassVar[str] = "cancel_order"
-    resource: ClassVar[str] = "stock"
+    strategy_group: ClassVar[str] = "stock"
 
     request_id: str
     fingerprint: str

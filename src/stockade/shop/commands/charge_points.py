@@ -19,7 +19,7 @@ class ChargePoints:
     """
 
     name: ClassVar[str] = "charge_points"
-    resource: ClassVar[str] = "points"
+    strategy_group: ClassVar[str] = "points"
 
     request_id: str
     fingerprint: str

@@ -38,7 +38,7 @@ class CreateProduct:
     """
 
     name: ClassVar[str] = "create_product"
-    resource: ClassVar[str] = "stock"
+    strategy_group: ClassVar[str] = "stock"
 
     request_id: str
     fingerprint: str

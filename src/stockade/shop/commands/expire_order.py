@@ -20,7 +20,7 @@ class ExpireOrder:
     """
 
     name: ClassVar[str] = "expire_order"
-    resource: ClassVar[str] = "stock"
+    strategy_group: ClassVar[str] = "stock"
 
     request_id: str
     fingerprint: str

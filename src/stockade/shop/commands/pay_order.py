@@ -19,7 +19,7 @@ class PayOrder:
     """
 
     name: ClassVar[str] = "pay_order"
-    resource: ClassVar[str] = "points"
+    strategy_group: ClassVar[str] = "points"
 
     request_id: str
     fingerprint: str

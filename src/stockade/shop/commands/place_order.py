@@ -26,7 +26,7 @@ class PlaceOrder:
     """
 
     name: ClassVar[str] = "place_order"
-    resource: ClassVar[str] = "stock"
+    strategy_group: ClassVar[str] = "stock"
 
     request_id: str
     fingerprint: str

@@ -13,7 +13,7 @@ class RemoveCartItem:
     """Removing what is not there is fine. No protected row is touched."""
 
     name: ClassVar[str] = "remove_cart_item"
-    resource: ClassVar[str] = "stock"
+    strategy_group: ClassVar[str] = "stock"
 
     request_id: str
     fingerprint: str

@@ -13,7 +13,7 @@ class SetCartItem:
     """The last word counts. A cart promises no stock: whether there is enough is decided by the order."""
 
     name: ClassVar[str] = "set_cart_item"
-    resource: ClassVar[str] = "stock"
+    strategy_group: ClassVar[str] = "stock"
 
     request_id: str
     fingerprint: str

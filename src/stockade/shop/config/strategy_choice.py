@@ -6,7 +6,7 @@ Neighbours: `bootstrap` creates the strategies; the command line checks here bef
 from stockade.shop.config.kafka_brokers import brokers_of
 from stockade.shop.config.redis_servers import check_quorum, check_redis
 from stockade.shop.config.settings import BadSetting, Settings
-from stockade.store.engine.url import read_url
+from stockade.store.engine.registry import read_url
 from stockade.strategies import registry
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.lock_based import LockBased

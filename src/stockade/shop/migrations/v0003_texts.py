@@ -31,7 +31,8 @@ def upgrade() -> None:
     It may run again after an interruption: MariaDB and MySQL keep each statement that ended, the others keep none.
     """
     convert_texts(_TEXTS)
-    columns = {column["name"] for column in sa.inspect(op.get_bind()).get_columns("products")}
+    # not by reflection, which needs a JSON type that connections through a pooler do not have
+    columns = op.get_bind().execute(sa.text("SELECT * FROM products WHERE 1 = 0")).keys()
     if "folded_name" not in columns:
         op.add_column("products", sa.Column("folded_name", text(600), nullable=False, server_default=""))
     _fill()

@@ -54,7 +54,7 @@ _decode = msgspec.msgpack.Decoder(_Message).decode
 
 
 def encode_command(command: Command, reply_to: bytes = b"", correlation_id: int = 0) -> bytes:
-    """The bytes of a command; see `stockade.kafka.message.Encode`.
+    """The bytes of a command; see `stockade.kafka.message.CommandMessage`.
 
     Raises:
         KeyError: it is not one of the shop's.

@@ -3,7 +3,7 @@
 import gc
 
 
-def settle() -> None:
+def tune_gc() -> None:
     """Collect garbage now, and rarely afterwards.
 
     A batch keeps tens of containers per order until its commit, none of them in a cycle. With the default thresholds

@@ -31,7 +31,7 @@ class TransactionRun:
         deadline: on the monotonic clock, in seconds.
         isolation: isolation level or None.
         advisory: advisory locks to hold.
-        committing: the commit, or the statement that is one, was sent; what is given up before has changed nothing.
+        committing: the commit, or the statement that is one, was sent; a run that ends before has changed nothing.
         autocommit: each statement of the body is a transaction of its own (on SQLite all of them are one).
     """
 
@@ -66,7 +66,7 @@ class DatabaseBackend(Protocol):
 def run_in_transaction(
     connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: TransactionRun
 ) -> T:
-    """Prepare the session, begin, body, commit; a broken commit is told apart from a break before it."""
+    """Prepare the session, begin, body, commit; a connection lost during the commit is CommitLost."""
     dialect.before_begin(connection, run.left_s)
     with dialect.holding(connection, run.advisory, run.left_s):
         transaction = connection.begin()
@@ -88,7 +88,7 @@ def run_in_transaction(
 
 
 def run_autocommit(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: TransactionRun) -> T:
-    """Body, without a transaction around it; a break while it writes is told apart from one before."""
+    """Body, without a transaction around it; a connection lost while it writes is CommitLost."""
     dialect.before_begin(connection, run.left_s)
     try:
         return body(connection)
@@ -178,7 +178,7 @@ class AsyncBackend:
 
     async def close(self) -> None:
         for pool in (self._writers, self._readers):
-            pool.end_all()  # before the first wait: whoever cancels it leaves no connection that nobody ends
+            pool.end_all()  # before the first wait, so a cancelled close leaves no connection open
         await asyncio.gather(self._writers.close(), self._readers.close())
 
 
@@ -198,7 +198,7 @@ class ThreadBackend:
 
         def work() -> T:
             left_s = deadline - time.monotonic()
-            if left_s <= 0:  # its turn in the thread came too late
+            if left_s <= 0:  # the thread came free too late
                 raise Busy("no turn at the database before the deadline", "DEPENDENCY_DOWN")
             with self._reader.connect() as connection, self.dialect.reading(connection, left_s):
                 return body(connection)
@@ -207,7 +207,7 @@ class ThreadBackend:
 
     async def write(self, body: Callable[[Connection], T], run: TransactionRun) -> T:
         def work() -> T:
-            if run.deadline <= time.monotonic():  # its turn in the thread came too late
+            if run.deadline <= time.monotonic():  # the thread came free too late
                 raise Busy("no turn at the database before the deadline")
             with self._writer.connect() as connection:
                 return run_in_transaction(connection, self.dialect, body, run)
@@ -221,7 +221,7 @@ class ThreadBackend:
         for engine, thread in ((self._writer, self._write_thread), (self._reader, self._read_thread)):
             try:
                 await run_in_thread(thread, engine.dispose)
-            except RuntimeError:  # the second turn of a shared thread that is already shut down
+            except RuntimeError:  # reader and writer share a thread, which is already shut down
                 continue
             thread.shutdown(wait=True)
 
@@ -238,7 +238,7 @@ async def run_in_thread(thread: Executor, work: Callable[[], T]) -> T:
             try:
                 await asyncio.wait([future])
             except asyncio.CancelledError:
-                continue  # asked again: the answer is the same; a read's limit or the busy timeout bounds the wait
+                continue  # cancelled again; the limit of a read, or the busy timeout, bounds the wait
         if future.done() and not future.cancelled():
-            future.exception()  # taken note of: the caller is gone and asks again with its request id
+            future.exception()  # retrieved, so that asyncio does not log it: the caller is gone
         raise

@@ -18,8 +18,7 @@ from stockade.core import Busy, in_transaction
 from stockade.drivers.failures import AccessRefused, ConnectFailed, Failure, classify, describe
 from stockade.store.engine.backends import DatabaseBackend, TransactionRun
 from stockade.store.engine.dialect import Dialect
-from stockade.store.engine.dialects import open_backend
-from stockade.store.engine.url import read_url
+from stockade.store.engine.registry import connect
 
 T = TypeVar("T")
 GRACE_S = 0.8  # how long the server may overrun a deadline before the client gives the connection up
@@ -50,7 +49,7 @@ class Database:
         """Connect to a database.
 
         Args:
-            url: see `stockade.store.engine.url.read_url`.
+            url: see `stockade.store.engine.registry.read_url`.
             pool_size: connections for transactions. Two for each core of the database server is a good start: few
                 connections and a fair queue in front beat one connection for each caller 1.8 to 3 times.
             wait_s: the longest wait for one row lock in seconds, when the deadline leaves more (PostgreSQL; elsewhere
@@ -64,9 +63,8 @@ class Database:
         """
         if pool_size < 1:
             raise ValueError(f"pool_size must be at least 1, not {pool_size}")
-        place = read_url(url)
         try:
-            parsed, backend = await open_backend(place, pool_size, wait_s)
+            parsed, backend = await connect(url, pool_size, wait_s)
         except ValueError:
             raise
         except Exception as error:
@@ -209,7 +207,7 @@ class Database:
         left_s = deadline - time.monotonic()
         if left_s <= 0:  # here every attempt passes, so here every retry ends
             raise Busy("the deadline was over before a transaction began")
-        if not queue.locked():  # first in, first out: not locked means that nobody waits
+        if not queue.locked():  # first in, first out: not locked means an empty queue
             await queue.acquire()
             return
         self.waiting += 1

@@ -41,6 +41,7 @@ class Dialect:
     """
 
     name: ClassVar[str]
+    now_ms: ClassVar[str]  # milliseconds since 1970 by the database's clock, whatever the time zone of the session
     is_async: ClassVar[bool] = True  # a statement lets the event loop do other work
     reads_apart: ClassVar[bool] = False  # optimistic guards load in a transaction of their own (SQLite)
     supports_single_statement: ClassVar[bool] = False  # `write_if_unchanged`
@@ -91,7 +92,7 @@ class Dialect:
         return found
 
     def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
-        """Rows (id, fields…, version, stamp) of one kind in id order, locked in that order if asked."""
+        """Rows (id, fields…, version, stamp) of one kind in id order, with `lock` locked in that order."""
         if resource.many:
             lock = False
         ids = _padded(ids)
@@ -146,7 +147,7 @@ class Dialect:
         self.insert_all(connection, {table: rows})
 
     def delete_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
-        """Delete records by the columns given."""
+        """Delete records by the columns of the first row."""
         columns = tuple(rows[0])
 
         def build() -> Delete:
@@ -188,7 +189,7 @@ class Dialect:
         if statement.count(connection, values):
             return None
         stored = self.prepared(("fenced", resource.kind), lambda: select_fence(resource)).rows(connection, values)
-        return int(stored[0][0]) if stored else None  # a row that is not there refuses nobody
+        return int(stored[0][0]) if stored else None  # a row that does not exist refuses no holder
 
     def update_delta(self, connection: Connection, resource: Resource, values: Values) -> Any | None:
         """Move the counters of one row if they stay in range; (version, counters…) afterwards, or None."""
@@ -319,7 +320,7 @@ def update_one(resource: Resource, guard: GuardKind = GuardKind.NONE) -> Update:
 
 
 def update_counters(resource: Resource, returning: bool) -> Update:
-    """Conditional UPDATE: both counters stay >= 0 and the spoken-for part within the whole."""
+    """Conditional UPDATE: both counters stay >= 0 and the second one within the first."""
     table = resource.table
     after = [table.c[name] + bindparam(f"d{n}", type_=table.c[name].type) for n, name in enumerate(resource.counters)]
     statement = update(table).where(table.c.id == bindparam("id_"))

@@ -1,9 +1,9 @@
-"""Pools of connections that throw away what is of no more use before anybody gets it, and close within a bound.
+"""Pools that discard broken connections before a caller gets one, and that close within a bound.
 
-SQLAlchemy's pool, with three things changed. A connection is looked at when it is taken, without a message to the
-server: one that the other side closed while it was idle, or that is older than the last loss of any connection, is
-replaced, and closed in the background. Closing the pool ends every connection at the same time, within a bound.
-Neighbours: `postgres.py` and `mysql.py` make them, `backends.py` uses them.
+SQLAlchemy's pool with three changes. A connection is checked when it is taken, without a message to the server. One
+that the server closed while it was idle, or that is older than the last loss of any connection, is replaced and closed
+in the background. Closing the pool ends every connection at the same time, within a bound.
+Neighbours: `postgres.connect` and `mysql.connect` make them, `backends` uses them.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
-END_WAIT_S = 0.5  # how long the polite end of a connection may take before its socket is closed
+END_WAIT_S = 0.5  # how long the orderly close of a connection may take before its socket is closed
 
 
 class Link(NamedTuple):
@@ -28,9 +28,9 @@ class Link(NamedTuple):
 
     Attributes:
         connect: makes one, from the arguments that SQLAlchemy's dialect gives.
-        broken: whether it is known to be of no more use; asks nobody.
-        end: says good-bye to the server and closes.
-        kill: closes the socket, without a word to the server; again makes no difference.
+        broken: whether it is known to be unusable, without a message to the server.
+        end: closes it in order, with a message to the server.
+        kill: closes the socket without a message to the server; idempotent.
     """
 
     connect: Callable[[Mapping[str, Any]], Awaitable[Any]]
@@ -43,7 +43,7 @@ class Pool:
     """Connections of one kind to one server.
 
     Args:
-        url: for SQLAlchemy's dialect; how to connect says `link`.
+        url: for SQLAlchemy's dialect; `link` connects.
         link: the driver.
         size: most connections.
         arguments: further ones for the dialect's `connect`.
@@ -68,7 +68,7 @@ class Pool:
         event.listen(self.engine.sync_engine, "checkout", self._check)
 
     def lost(self) -> None:
-        """A connection broke: whatever broke it met the others too, so those made until now are replaced."""
+        """A connection broke: the others are probably broken too, so all that exist now are replaced."""
         self._lost_s = time.monotonic()
 
     async def _connect(self, **given: Any) -> Any:
@@ -85,7 +85,7 @@ class Pool:
     def _terminate(self, adapted: Any) -> None:
         """Replaces the dialect's own, which waits for the server four times as long, or without a bound.
 
-        The end of a connection whose statement was cancelled is waited for: the server must have heard of that before
+        The end of a connection whose statement was cancelled is waited for: the server must have received that before
         its caller goes on. The end of one that was not in use is not.
         """
         driver = adapted.driver_connection
@@ -105,17 +105,17 @@ class Pool:
         """
         loop = asyncio.get_running_loop()
         self._open.discard(driver)
-        task = loop.create_task(self._say_good_bye(driver))
+        task = loop.create_task(self._close_in_order(driver))
         self._ending.add(task)
         task.add_done_callback(partial(self._ended, driver))
         return task
 
-    async def _say_good_bye(self, driver: Any) -> None:
+    async def _close_in_order(self, driver: Any) -> None:
         async with asyncio.timeout(END_WAIT_S):
             await self._link.end(driver)
 
     def _ended(self, driver: Any, task: asyncio.Task[None]) -> None:
-        """A server that cannot hear, or a task that is cancelled, also before it began, costs no socket."""
+        """Close the socket if the server did not answer, or if the task was cancelled, also before it began."""
         self._ending.discard(task)
         if task.cancelled() or task.exception() is not None:
             self._link.kill(driver)

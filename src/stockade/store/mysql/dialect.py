@@ -1,7 +1,10 @@
-"""MariaDB and MySQL over asyncmy: IN lists, multi-row inserts, JSON arrays for bulk updates."""
+"""The statements of MariaDB and MySQL: IN lists, multi-row inserts, JSON arrays for bulk updates.
 
+Neighbours: `compound` has the statement of a small batch, `connect` the connections.
+"""
+
+import hashlib
 import json
-import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -9,27 +12,14 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Connection, Integer, Select, Table
-from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
 
 from stockade.core import Busy
-from stockade.drivers.failures import reaching
-from stockade.drivers.mysql import MySQLAddress, abort
-from stockade.store.advisory_names import short
-from stockade.store.engine.backends import AsyncBackend, DatabaseBackend
 from stockade.store.engine.dialect import Dialect, Values, Writes
-from stockade.store.engine.pools import Link, Pool
-from stockade.store.engine.url import Place
 from stockade.store.mysql.compound import compound
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.types import MARIADB_COLLATION, MYSQL_COLLATION
 
-# Prepared statements of a connection. The driver then sends values in binary form, many rows at once to MariaDB
-# (COM_STMT_BULK_EXECUTE), where it would else escape each into the text of a statement that the server parses anew.
-PREPARED = 128
-# Whatever the server's is: one that is not strict cuts texts and numbers that do not fit, without an error; others
-# change what a quotation mark or a backslash means.
-SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 # A text that is sent once is not prepared: that would be a further round trip, and the server would keep it parsed.
 AS_TEXT: CoreExecuteOptionsParameter = {"no_parameters": True}
 
@@ -38,6 +28,7 @@ class MysqlDialect(Dialect):
     """InnoDB. Lock waits count in whole seconds and belong to the session; advisory locks too (GET_LOCK)."""
 
     name: ClassVar[str] = "mysql"
+    now_ms: ClassVar[str] = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
     returning: ClassVar[bool] = False
     collation: ClassVar[str] = MYSQL_COLLATION
 
@@ -70,7 +61,7 @@ class MysqlDialect(Dialect):
         if not advisory:
             yield
             return
-        names = sorted({short(name, connection.engine.url.database or "") for name in advisory})
+        names = sorted({_advisory_name(name, connection.engine.url.database or "") for name in advisory})
         held: list[str] = []
         start = time.monotonic()
         try:
@@ -128,8 +119,20 @@ class MysqlDialect(Dialect):
         return f"VARCHAR({getattr(type_, 'length', None) or 255}) CHARACTER SET utf8mb4"
 
 
+def _advisory_name(name: str, database: str) -> str:
+    """A name of at most 64 characters for GET_LOCK, unlikely to be anybody else's.
+
+    Args:
+        name: of the lock.
+        database: whose lock it is: these names belong to the whole server. Upper and lower case are one, as they may
+            be to the server: at worst two databases wait for each other.
+    """
+    digest = hashlib.blake2b(f"{database.lower()}:{name}".encode(), digest_size=16, person=b"stockade").digest()
+    return f"stockade:{digest.hex()}"
+
+
 def _fits(table: Table, name: str) -> bool:
-    """Whether JSON_TABLE can carry the column: it cuts what is longer than the type that it was told."""
+    """Whether JSON_TABLE can carry the column: it cuts a value that is longer than the type in its COLUMNS."""
     type_ = table.c[name.removesuffix("_")].type
     return isinstance(type_, BigInteger | Integer) or bool(getattr(type_, "length", None))
 
@@ -150,39 +153,3 @@ class MariaDialect(MysqlDialect):
             super().write_all(connection, writes)
         else:
             connection.exec_driver_sql(text, execution_options=AS_TEXT)
-
-
-def _pool(url: URL, address: MySQLAddress, size: int, isolation: str) -> Pool:
-    link = Link(
-        # FOUND_ROWS and the like, which the dialect counts on
-        connect=lambda given: address.connect(
-            client_flag=given.get("client_flag", 0), stmt_cache_size=PREPARED, sql_mode=f"'{SQL_MODE}'"
-        ),
-        broken=lambda driver: bool(driver._stream_broken),  # noqa: SLF001 - asyncmy has no public word for it
-        end=lambda driver: driver.ensure_closed(),
-        kill=abort,
-    )
-    # every transaction here ends by commit or rollback: another rollback on return would be a round trip for nothing
-    return Pool(url, link, size, isolation_level=isolation, pool_reset_on_return=None)
-
-
-async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
-    """Two pools; a `mysql://` URL that leads to a MariaDB server gets the dialect of MariaDB."""
-    url, address = place
-    assert isinstance(address, MySQLAddress)
-    # its notes (a skipped duplicate, the name of a primary key) say nothing that an operator could use
-    logging.getLogger("asyncmy").setLevel(logging.ERROR)
-    writers = _pool(url, address, pool_size, "READ COMMITTED")
-    try:
-        async with reaching("MariaDB or MySQL", address.place, address.connect_timeout_s), writers.engine.connect():
-            pass
-    except BaseException:
-        await writers.close()
-        raise
-    if url.get_backend_name() == "mysql" and getattr(writers.engine.dialect, "is_mariadb", False):
-        await writers.close()
-        return await connect(Place(url.set(drivername="mariadb+asyncmy"), address), pool_size, wait_s)
-    sql = writers.engine.dialect
-    dialect = MariaDialect(sql) if url.get_backend_name() == "mariadb" else MysqlDialect(sql)
-    reader_count = max(2, min(pool_size, 8))
-    return url, AsyncBackend(dialect, writers, _pool(url, address, reader_count, "AUTOCOMMIT"), reader_count)

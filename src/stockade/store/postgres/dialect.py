@@ -1,19 +1,15 @@
-"""PostgreSQL over asyncpg: arrays instead of rows, one statement for all writes of a batch."""
+"""The statements of PostgreSQL: arrays instead of rows, one statement for all writes of a batch.
 
+Neighbours: `batch_statement` has that statement, `connect` the connections.
+"""
+
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import ARRAY, Connection, Table, bindparam, event, func, select
-from sqlalchemy.engine import URL
+from sqlalchemy import ARRAY, Connection, Table, bindparam, func, select
 
-from stockade.core import NotSupported
-from stockade.drivers.failures import reaching
-from stockade.drivers.postgres import PostgresAddress, behind_pooler
-from stockade.store.advisory_names import number
-from stockade.store.engine.backends import AsyncBackend, DatabaseBackend
 from stockade.store.engine.dialect import Dialect, ExpectedRows, Values, Writes, select_rows
-from stockade.store.engine.pools import Link, Pool
-from stockade.store.engine.url import Place
 from stockade.store.postgres.batch_statement import BatchStatement
 from stockade.store.postgres.ctes import Part, without_length
 from stockade.store.schema.resource import Resource
@@ -32,17 +28,13 @@ POINT_LOOKUPS = {
 
 BOUNDS = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)"
 STATEMENT_GRACE_MS = 200  # a statement may take that much longer than a wait for a lock
-# SQLAlchemy's arguments: nothing kept prepared, and the one statement at a time without a name
-WITHOUT_NAMES: Mapping[str, Any] = {
-    "prepared_statement_cache_size": 0,
-    "prepared_statement_name_func": lambda: "",
-}
 
 
 class PostgresDialect(Dialect):
     """FOR NO KEY UPDATE row locks, `unnest` arrays, data-modifying CTEs."""
 
     name: ClassVar[str] = "postgres"
+    now_ms: ClassVar[str] = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
     supports_single_statement: ClassVar[bool] = True
 
     def __init__(self, sql: Any, wait_s: float) -> None:
@@ -61,7 +53,7 @@ class PostgresDialect(Dialect):
         self.bound(connection, left_s)
         if advisory:
             # one lock after the other in the order of the array, which is sorted by the number itself
-            numbers = sorted({number(name) for name in advisory})
+            numbers = sorted({_advisory_number(name) for name in advisory})
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(n) FROM unnest($1::bigint[]) AS n", (numbers,))
 
     def bound(self, connection: Connection, left_s: float) -> None:
@@ -139,23 +131,15 @@ def _insertions(table: Table, rows: Sequence[Values]) -> list[Part]:
     return [Part("insert", table, tuple(group[0]), group) for group in groups.values()]
 
 
+def _advisory_number(name: str) -> int:
+    """A signed 64-bit number for an advisory lock. Two names may share one: then they only wait for each other."""
+    digest = hashlib.blake2b(name.encode(), digest_size=16, person=b"stockade").digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
 def _array(table: Table, name: str) -> Any:
     found = table.c[name] if name in table.c else next(iter(table.primary_key.columns))
     return ARRAY(without_length(found.type))
-
-
-def _check_encoding(connection: Any) -> None:
-    """Refuse a database that cannot hold every text, before a text is lost in it.
-
-    Raises:
-        NotSupported: its encoding is not UTF8; the server has reported it with the connection, so nothing is sent.
-    """
-    encoding = connection.driver_connection.get_settings().server_encoding
-    if encoding != "UTF8":
-        raise NotSupported(
-            f"the database's encoding is {encoding}, which cannot hold every text: make it with ENCODING 'UTF8', for"
-            " example CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
-        )
 
 
 class PooledPostgresDialect(PostgresDialect):
@@ -176,68 +160,3 @@ class PooledPostgresDialect(PostgresDialect):
     def bound(self, connection: Connection, left_s: float) -> None:
         ms = max(1, int(min(left_s, self._wait_s) * 1000))
         connection.exec_driver_sql(self._settings, (str(ms), str(ms + STATEMENT_GRACE_MS)))
-
-
-async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
-    """Two pools: one for transactions with plans pinned to point lookups, one for queries."""
-    address = place.address
-    assert isinstance(address, PostgresAddress)
-    ms = max(1, int(wait_s * 1000))
-    bounds = {
-        "application_name": "stockade",
-        "lock_timeout": str(ms),
-        "statement_timeout": str(ms + STATEMENT_GRACE_MS),
-    }
-    isolation = {"default_transaction_isolation": "read committed"}  # whatever the server's own is
-    pooled = await behind_pooler(address, {**bounds, **isolation, **POINT_LOOKUPS})
-    reader_count = max(2, min(pool_size, 8))
-    # last in, first out: few connections are busy, and a statement has to be prepared on each
-    if pooled:
-        writers = _pool(place.url, address, pool_size, None, isolation_level="READ COMMITTED", pool_use_lifo=True)
-        readers = _pool(place.url, address, reader_count, None, isolation_level="READ COMMITTED")
-        _bound_readers(readers, bounds)
-    else:
-        writers = _pool(place.url, address, pool_size, {**bounds, **isolation, **POINT_LOOKUPS}, pool_use_lifo=True)
-        readers = _pool(place.url, address, reader_count, {**bounds, "jit": "off"}, isolation_level="AUTOCOMMIT")
-    try:
-        async with (
-            reaching("PostgreSQL", address.place, address.connect_timeout_s),
-            writers.engine.connect() as connection,
-        ):
-            _check_encoding(await connection.get_raw_connection())
-    except BaseException:
-        await writers.close()
-        raise
-    dialect = (PooledPostgresDialect if pooled else PostgresDialect)(writers.engine.dialect, wait_s)
-    return place.url, AsyncBackend(dialect, writers, readers, reader_count)
-
-
-def _pool(url: URL, address: PostgresAddress, size: int, settings: Mapping[str, str] | None, **options: Any) -> Pool:
-    """A pool of connections with these settings of the session; None: of connections through a pooler."""
-    more: dict[str, Any] = {"statement_cache_size": 0} if settings is None else {"server_settings": settings}
-    link = Link(
-        connect=lambda _given: address.connect(**more),
-        broken=lambda driver: bool(driver.is_closed()),
-        end=lambda driver: driver.close(),
-        kill=lambda driver: driver.terminate(),
-    )
-    if settings is not None:
-        return Pool(url, link, size, **options)
-    pool = Pool(url, link, size, WITHOUT_NAMES, **options)
-    for name in ("setup_asyncpg_json_codec", "setup_asyncpg_jsonb_codec"):
-        # asks the server for the types outside of a transaction; no table of ours has such a column
-        setattr(pool.engine.sync_engine.dialect, name, _nothing)
-    return pool
-
-
-async def _nothing(_connection: Any) -> None:
-    return None
-
-
-def _bound_readers(readers: Pool, bounds: Mapping[str, str]) -> None:
-    """Through a pooler the bounds of a query are set where its transaction begins."""
-    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in {**bounds, "jit": "off"}.items())
-
-    @event.listens_for(readers.engine.sync_engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(f"SELECT {calls}")

@@ -24,7 +24,7 @@ def local_settings(connection: Connection, settings: Mapping[str, str]) -> Itera
     driver: Any = connection.connection.driver_connection
     if driver.is_in_transaction():
         _set(connection, settings)
-        yield  # after an error nothing is set back: whoever began the transaction rolls it back, and this with it
+        yield  # after an error nothing is set back: the rollback of the transaction does that
         _set(connection, dict(zip(names, before, strict=True)))
         return
     try:

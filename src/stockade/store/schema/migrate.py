@@ -49,6 +49,7 @@ class History:
 
 
 STORE = History("store", tables.metadata, _ENVIRONMENT / "versions", "stockade_store_schema")
+"""The store's tables: requests, ledger, outbox, inbox and those that processes coordinate by."""
 
 
 class Schema:
@@ -136,6 +137,7 @@ class Schema:
 
 
 STORE_SCHEMA = Schema(STORE)
+"""The store's tables alone: for a project that has its own tables and migrates them itself."""
 
 
 def shown(revisions: Revisions) -> str:

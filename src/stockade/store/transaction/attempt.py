@@ -19,7 +19,7 @@ class AttemptState(Enum):
     NEW = "new"  # no request id of a single command is looked up: the insert of the id refuses a recorded one
     LOOK_UP_IDS = "look up ids"  # a request id may be recorded: all are looked up once the rows are locked
     COMMIT_IN_DOUBT = "commit in doubt"  # a commit's reply was lost: as LOOK_UP_IDS, and an error now means Unknown
-    SPLIT = "split"  # one command is at fault and nobody knows which: each one runs alone
+    SPLIT = "split"  # one command is at fault, and it is not known which: each one runs alone
     ANSWERED = "answered"
 
 

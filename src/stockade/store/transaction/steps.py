@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from stockade.core import Guard, GuardKind, Key, Row, merged_keys
-from stockade.store.consumer_offsets import move_positions
+from stockade.store.consumer_offsets import move_offsets
 from stockade.store.engine.database import Database
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.resource import Resource
@@ -77,7 +77,7 @@ class Steps:
         """
         if attempt.offsets is not None:
             move = attempt.may_commit_offsets(write_set.answers)
-            move_positions(connection, attempt.offsets.commits, move=move)
+            move_offsets(connection, attempt.offsets.commits, move=move)
         if self.permit is not None:
             self.permit.lock_row(connection, self.database.dialect)
         if write_set.requests:

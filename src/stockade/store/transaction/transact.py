@@ -24,7 +24,7 @@ from stockade.core import (
     StaleOffset,
     Stats,
 )
-from stockade.store.consumer_offsets import move_positions
+from stockade.store.consumer_offsets import move_offsets
 from stockade.store.engine.database import Database
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.resource import Resource, by_kind
@@ -53,7 +53,7 @@ class SqlStore:
         checkpoint: called with a name before (`begin`) and inside each transaction (`loaded`, `saved`); a fault point
             for tests and the lab, so that kills and pauses can be aimed. It switches `single_statement` off, because
             one statement has no point between its steps.
-        permit: asked before every transaction; None: this process may always write.
+        permit: confirmed before every batch; None: this process may always write.
         single_statement: whether PostgreSQL may carry out a batch as one statement (docs/single-statement.md).
 
     Raises:
@@ -192,7 +192,7 @@ class SqlStore:
     async def _with_extra_keys(
         self, command: Command, answer: Answer, offsets: ConsumedOffsets | None, guard: Guard, deadline: float
     ) -> Result:
-        """Run a command that needs more rows again, alone, with all the rows that it asked for."""
+        """Run a command that needs more rows again, alone, with all the rows that it needs."""
         extra: tuple[Key, ...] = ()
         for _ in range(MAX_NEEDS):
             if not isinstance(answer, MissingKeys):
@@ -214,7 +214,7 @@ class SqlStore:
         if any(isinstance(each, Exception) for each in results):
             return results
         try:
-            await self.database.transaction(lambda c: move_positions(c, offsets.commits, move=True), deadline=deadline)
+            await self.database.transaction(lambda c: move_offsets(c, offsets.commits, move=True), deadline=deadline)
         except Exception as error:  # noqa: BLE001 - the outcomes stand; that the offsets do not is the answer
             return [error for _ in results]
         return results

@@ -1,6 +1,6 @@
-"""What a store asks before it writes, where a process may write only while it is registered.
+"""The permission to write, for a process that may write only while it is registered.
 
-Neighbours: `store.registration` implements it, `transact` and the executors ask.
+Neighbours: `store.registration` implements it, `transact` and the executors check it.
 """
 
 from typing import Protocol

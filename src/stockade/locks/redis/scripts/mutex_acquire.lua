@@ -1,28 +1,28 @@
--- Take the lock, or stand in line. Safe to repeat: who owns it already is told so, who stands in line stays there.
--- ARGV 6: 1 = stand in line; 7: 1 = sent before (look for oneself in the line); 8: ms for which this process counts as
--- alive, 0 = it was shown lately; 9: ms after which a forgotten line disappears.
--- Returns the token (> 0), or minus the owner's remaining ms (0: not asked for, or unknown).
-local QUEUE, AGAIN, BEAT_MS, LINE_MS = ARGV[6] == '1', ARGV[7] == '1', ARGV[8], ARGV[9]
+-- Take the lock, or join the queue. Safe to repeat: the owner gets its token again, a waiter keeps its place.
+-- ARGV 6: 1 = join the queue; 7: 1 = sent before (it may be in the queue already); 8: heartbeat: ms for which this
+-- process counts as alive, 0 = none; 9: ms after which an unused queue is deleted.
+-- Returns the token (> 0), or minus the owner's remaining ms (0: unknown, or no heartbeat was sent).
+local QUEUE, AGAIN, HEARTBEAT_MS, QUEUE_TTL_MS = ARGV[6] == '1', ARGV[7] == '1', ARGV[8], ARGV[9]
 local holder = redis.call('get', KEYS[1])
-if holder == OWNER then -- the caller counts its lease from this question, so the lease must begin anew
+if holder == OWNER then -- the caller counts its lease from this call, so the lease must begin anew
   redis.call('pexpire', KEYS[1], LEASE_MS)
   if META ~= '' then redis.call('pexpire', KEYS[4], LEASE_MS) end
   return tonumber(redis.call('get', KEYS[3]) or '1')
 end
 if not holder and redis.call('exists', KEYS[2]) == 0 then return own(OWNER, LEASE_MS, META) end
-if QUEUE and BEAT_MS ~= '0' then redis.call('set', ALIVE .. MINE, '1', 'px', BEAT_MS) end
+if QUEUE and HEARTBEAT_MS ~= '0' then redis.call('set', ALIVE .. MINE, '1', 'px', HEARTBEAT_MS) end
 if QUEUE then
   local entry = OWNER .. ' ' .. LEASE_MS .. ' ' .. META
   if not (AGAIN and redis.call('lpos', KEYS[2], entry)) then
     local length = redis.call('rpush', KEYS[2], entry)
-    if length == 1 then redis.call('pexpire', KEYS[2], LINE_MS) end
+    if length == 1 then redis.call('pexpire', KEYS[2], QUEUE_TTL_MS) end
   end
-  if BEAT_MS ~= '0' then redis.call('pexpire', KEYS[2], LINE_MS) end
+  if HEARTBEAT_MS ~= '0' then redis.call('pexpire', KEYS[2], QUEUE_TTL_MS) end
 end
 if not holder then
   local owner, fence = hand_on()
   if owner == OWNER then return fence end
   if not owner then return own(OWNER, LEASE_MS, META) end
 end
-if BEAT_MS == '0' then return 0 end
+if HEARTBEAT_MS == '0' then return 0 end
 return -math.max(redis.call('pttl', KEYS[1]), 0)

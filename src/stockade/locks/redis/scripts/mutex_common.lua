@@ -1,6 +1,6 @@
 -- Shared head of the mutex scripts. KEYS: 1 owner (plain string, with TTL), 2 queue (list), 3 fence, 4 metadata.
 -- ARGV: 1 owner id "<process>.<n>", 2 lease in ms, 3 metadata, 4 channel prefix, 5 alive-key prefix; more per script.
--- The fence's TTL begins anew with each grant: so it also tells since when the lock is held, at the price of one command.
+-- The fence's TTL begins anew with each grant, so it also shows since when the lock is held, for one more command.
 -- A queue entry is "<owner> <lease ms> <metadata>". Nothing here lives without a TTL.
 local OWNER, LEASE_MS, META, CHANNEL, ALIVE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local FENCE_TTL_MS = 604800000
@@ -27,9 +27,8 @@ local function own(owner, lease_ms, meta)
   return fence
 end
 
--- Makes the first live waiter the owner and wakes it alone. Live: its process has shown itself lately (or is the one that
--- calls) and listens.
--- Returns the new owner and its token, or nothing when nobody waits.
+-- Makes the first live waiter the owner and wakes it alone. Live: its process has sent a heartbeat lately (or is the
+-- caller's) and has subscribed. Returns the new owner and its token, or nothing when there is no waiter.
 local function hand_on()
   local entry = redis.call('lpop', KEYS[2])
   while entry do
@@ -38,7 +37,7 @@ local function hand_on()
     local process = string.match(owner, '^(.*)%.')
     if process == MINE or redis.call('exists', ALIVE .. process) == 1 then
       local fence = own(owner, lease_ms, meta)
-      -- a user without the right to publish: the waiter finds out when it asks again
+      -- a user without the right to publish: the waiter learns it at its next query
       local heard = redis.pcall('publish', CHANNEL .. process, owner .. ' ' .. string.format('%.0f', fence))
       if type(heard) == 'table' or heard > 0 then return owner, fence end
       redis.call('del', KEYS[1], KEYS[4])

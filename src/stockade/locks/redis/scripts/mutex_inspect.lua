@@ -1,5 +1,5 @@
 -- For people: {owner or '', remaining ms, token, metadata of that owner, ms of the grant by the server's clock, ms held},
--- then the line. The last two are -1 when they are unknown.
+-- then the queue. The last two are -1 when they are unknown.
 local holder = redis.call('get', KEYS[1]) or ''
 local meta = redis.call('get', KEYS[4]) or ''
 if string.sub(meta, 1, #holder + 1) ~= holder .. ' ' then meta = '' else meta = string.sub(meta, #holder + 2) end

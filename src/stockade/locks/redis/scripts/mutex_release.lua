@@ -1,4 +1,4 @@
--- Give the lock back and hand it on; with ARGV 6 = 1 also leave the line; with ARGV 7 = 1 whoever owns it (break).
+-- Release the lock and hand it on; with ARGV 6 = 1 also leave the queue; with ARGV 7 = 1 whoever owns it (break).
 -- Returns 1, or 0 when it was not the owner's. Safe to repeat.
 local holder = redis.call('get', KEYS[1])
 if holder ~= OWNER and not (holder and ARGV[7] == '1') then

@@ -1,9 +1,9 @@
--- Take a share, or stand in line; safe to repeat. ARGV 8: 1 = stand in line; 9: 1 = sent before; 10: ms for which this
--- process counts as alive (0: shown lately); 11: ms after which a forgotten line disappears.
--- Returns the token (> 0), or minus the ms until the first lease ends (0: not asked for, or unknown).
-local QUEUE, AGAIN, BEAT_MS, LINE_MS = ARGV[8] == '1', ARGV[9] == '1', ARGV[10], ARGV[11]
+-- Take a share, or join the queue; safe to repeat. ARGV 8: 1 = join the queue; 9: 1 = sent before; 10: heartbeat: ms for
+-- which this process counts as alive, 0 = none; 11: ms after which an unused queue is deleted.
+-- Returns the token (> 0), or minus the ms until the first lease ends (0: unknown, or no heartbeat was sent).
+local QUEUE, AGAIN, HEARTBEAT_MS, QUEUE_TTL_MS = ARGV[8] == '1', ARGV[9] == '1', ARGV[10], ARGV[11]
 drop_expired()
-if redis.call('zscore', KEYS[1], OWNER) then -- the caller counts its lease from this question
+if redis.call('zscore', KEYS[1], OWNER) then -- the caller counts its lease from this call
   redis.call('zadd', KEYS[1], NOW_MS + LEASE_MS, OWNER)
   keep_until_last()
   return tonumber(string.match(redis.call('hget', KEYS[4], OWNER) or '1', '^%d+'))
@@ -13,9 +13,9 @@ if redis.call('exists', KEYS[2]) == 0 and fits(WEIGHT, CAPACITY) then
 end
 local entry = table.concat({OWNER, LEASE_MS, WEIGHT, CAPACITY, META}, ' ')
 if QUEUE then
-  if BEAT_MS ~= '0' then redis.call('set', ALIVE .. string.match(OWNER, '^(.*)%.'), '1', 'px', BEAT_MS) end
+  if HEARTBEAT_MS ~= '0' then redis.call('set', ALIVE .. string.match(OWNER, '^(.*)%.'), '1', 'px', HEARTBEAT_MS) end
   if not (AGAIN and redis.call('lpos', KEYS[2], entry)) then redis.call('rpush', KEYS[2], entry) end
-  redis.call('pexpire', KEYS[2], LINE_MS)
+  redis.call('pexpire', KEYS[2], QUEUE_TTL_MS)
 end
 local mine = hand_on()
 if mine then return mine end

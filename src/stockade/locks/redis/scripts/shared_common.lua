@@ -56,8 +56,8 @@ local function fits(weight, capacity)
   return weight_of(redis.call('zrange', KEYS[1], 0, 0)[1]) == '1'
 end
 
--- Grants to the head of the line as long as it fits, waking each; skips the dead. Returns the caller's token if it was
--- among them.
+-- Grants to the head of the queue as long as it fits, and wakes each; skips waiters of dead processes. Returns the
+-- caller's token if it was among them.
 local function hand_on()
   local mine = nil
   local entry = redis.call('lindex', KEYS[2], 0)
@@ -71,7 +71,7 @@ local function hand_on()
       local fence = own(owner, lease_ms, weight, capacity, meta)
       if owner == OWNER then
         mine = fence
-      else -- a user without the right to publish gets an error: the waiter finds out when it asks again
+      else -- a user without the right to publish gets an error: the waiter learns it at its next query
         local heard = redis.pcall('publish', CHANNEL .. process, owner .. ' ' .. string.format('%.0f', fence))
         if heard == 0 then
           redis.call('zrem', KEYS[1], owner)

@@ -1,5 +1,5 @@
 -- For people: a list of {owner, remaining ms, token, metadata, ms of the grant by the server's clock, ms held}, then the
--- line.
+-- queue.
 drop_expired()
 local found = {}
 local all = redis.call('zrange', KEYS[1], 0, -1, 'withscores')

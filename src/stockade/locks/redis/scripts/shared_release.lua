@@ -1,5 +1,5 @@
--- Give a share back and hand on; with ARGV 8 = 1 also leave the line; with ARGV 9 = 1 take it from everybody (break).
--- Returns 1, or 0 when there was nothing to give back. Safe to repeat.
+-- Release a share and hand on; with ARGV 8 = 1 also leave the queue; with ARGV 9 = 1 take it from all holders (break).
+-- Returns 1, or 0 when there was nothing to release. Safe to repeat.
 drop_expired()
 local held = redis.call('zrem', KEYS[1], OWNER)
 redis.call('hdel', KEYS[4], OWNER)

@@ -1,4 +1,4 @@
-"""Where a Redis server is and what is said first on a new connection. Neighbour: `tls.py` (certificates)."""
+"""The address of a Redis server, and the greeting of a new connection. Neighbour: `tls.py` (certificates)."""
 
 import ssl
 from collections.abc import Mapping
@@ -35,8 +35,8 @@ class Address:
         `ssl_keyfile` (paths), `ssl_cert_reqs` (none, optional, required) and `ssl_check_hostname` (true, false).
 
         Raises:
-            ValueError: it is no Redis URL, or has a parameter that is unknown or cannot be used; one line, without
-                the password.
+            ValueError: it is no Redis URL, or has an unknown or unusable parameter. The message is one line
+                without the password.
         """
         try:
             return cls._parse(url)
@@ -72,7 +72,7 @@ class Address:
         return self.path or f"{self.host}:{self.port}"
 
     def greeting(self, name: str) -> list[tuple[str | int, ...]]:
-        """Commands for a fresh connection: who we are, which database, what `CLIENT LIST` shows."""
+        """Commands for a fresh connection: the login, the database, the name in `CLIENT LIST`."""
         commands: list[tuple[str | int, ...]] = []
         if self.password or self.username:
             commands.append(("AUTH", self.username, self.password) if self.username else ("AUTH", self.password))
@@ -83,7 +83,7 @@ class Address:
 
 
 class _BadUrl(Exception):
-    """What is wrong with a URL."""
+    """The reason why a URL cannot be used."""
 
 
 def _shown(url: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.redis.transport.replies import is_stale
 from stockade.locks.redis.transport.sockets import FRESH_S, IDLE_S, HangUpProbe, tune
+from stockade.locks.redis.transport.transport import ServerError
 from stockade.locks.runtime import leftover
-from stockade.locks.runtime.runtime import ServerError
 
 _MAX_IN_FLIGHT = 100_000
 _BATCH = 24  # commands in one write, so that it costs little; more while these are less than a quarter of all in flight
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        if self.closed.done():  # given up while it was being opened
+        if self.closed.done():  # aborted while it was being opened
             self._transport.abort()
             return
         sock = transport.get_extra_info("socket")
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
                 tune(sock)
 
     def probe(self) -> bool:
-        """Whether a call may be sent on it. One that the server has closed while it was idle is given up here."""
+        """Whether a call may be sent on it. Aborts one that the server has closed while it was idle."""
         return not (self._stale or self.closed.done()) and (bool(self._waiting) or self._probe_idle(monotonic()))
 
     def _probe_idle(self, now: float) -> bool:

@@ -14,14 +14,13 @@ from time import monotonic
 from typing import Any
 
 from stockade.drivers.resolve import Place, places_async
-from stockade.locks.engine.identity import leave_to_parent, process_id
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.address import Address, load_hiredis
 from stockade.locks.redis.transport.connection import Connection, Resend
 from stockade.locks.redis.transport.replies import greeting_trouble, refused_subscription
 from stockade.locks.redis.transport.subscription import TaskSubscription
-from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect, ServerError
+from stockade.locks.runtime.identity import leave_to_parent, process_id
 
 _CLOSE_S = 0.5
 _LATE = "lock server: no answer in time"
@@ -175,7 +174,7 @@ class MultiplexedTransport:
             raise
         except TimeoutError as error:
             raise LockUnavailable.unsent(f"lock server {where}: no answer in time") from error
-        except ssl.SSLCertVerificationError as error:  # asking again would not change it
+        except ssl.SSLCertVerificationError as error:  # a repeat would not change it
             raise ServerError(f"{where}: its certificate is refused: {error.verify_message}") from error
         except OSError as error:
             raise LockUnavailable.unsent(f"lock server {where}: {error}") from error

@@ -14,11 +14,11 @@ from stockade.drivers.resolve import places
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.redis.transport.address import Address
 from stockade.locks.redis.transport.replies import greeting_trouble
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import ServerError
 
-IDLE_S = 1.0  # after a pause as long as this a connection that ends without a reply is taken to have ended meanwhile
-# A connection that was used so shortly before is not asked whether it has ended: asking is a system call, and between
-# the question and the call as much time may pass.
+IDLE_S = 1.0  # after a pause as long as this, a connection that ends without a reply counts as ended in the pause
+# A connection that was used so recently is not probed for its end: the probe is a system call, and as much time may
+# pass between the probe and the call.
 FRESH_S = 0.00025
 
 _CHUNK = 65536
@@ -85,24 +85,25 @@ class Socket:
     """One connection, greeted.
 
     Args:
-        address: where.
+        address: of the server.
         hiredis: the parser's module.
         name: what `CLIENT LIST` shows.
-        end: the monotonic second by which it must be there.
+        end: the monotonic second by which it must be open.
 
     Raises:
-        LockUnavailable: it could not be had; nothing was sent.
+        LockUnavailable: it could not be opened in time; no command was sent.
         ServerError: the login was refused.
     """
 
     def __init__(self, address: Address, hiredis: Any, name: str, end: float) -> None:
         self._reader = hiredis.Reader()
+        self._error_type = hiredis.HiredisError
         self.has_part = self._reader.has_data  # whether a part of a reply has come
         self._pid = os.getpid()
         self.used_at = 0.0  # when the last call that it answered began; 0: none yet
         try:
             self._socket = _opened(address, end)
-        except ssl.SSLCertVerificationError as error:  # asking again would not change it
+        except ssl.SSLCertVerificationError as error:  # a repeat would not change it
             raise ServerError(f"{address.where}: its certificate is refused: {error.verify_message}") from error
         except OSError as error:
             raise LockUnavailable.unsent(f"lock server {address.where}: {error}") from error
@@ -142,8 +143,24 @@ class Socket:
             self._reader.feed(data)
         return reply
 
+    def request(self, command: bytes, end: float) -> Any:
+        """Send one command on a connection without other calls; its reply by the monotonic second `end`.
+
+        Raises:
+            LockUnavailable: the connection failed, or there was no reply in time.
+            ServerError: the server refused the command.
+        """
+        try:
+            self.send(command, end)
+            reply = self.read(end)
+        except (OSError, self._error_type) as error:
+            raise LockUnavailable(f"lock server: {error}") from error
+        if isinstance(reply, self._error_type):
+            raise ServerError(str(reply))
+        return reply
+
     def is_dead(self) -> bool:
-        """Whether the other side has closed it, or has sent something that no call asked for."""
+        """Whether the other side has closed it, or has sent data that belongs to no call."""
         return self._hang_up.is_closed() or bool(self._reader.has_data())
 
     def hang_up(self) -> None:

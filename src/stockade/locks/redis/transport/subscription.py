@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from stockade.locks.errors import LockUnavailable, ProviderClosed
-from stockade.locks.redis.transport.transport import OnReconnect
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import OnReconnect, ServerError
 from stockade.locks.runtime.sync_runtime import run
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0  # before a subscription is tried again
@@ -140,13 +139,15 @@ class ThreadSubscription:
     def _start(self, resumed: ResumedSubscription[ThreadConnection]) -> None:
         run(resumed.open())
         self._resumed = resumed  # before the look at `_closed`: a `close` of this moment finds it, or is found
-        resumed.closed = self._closed.is_set()
-        self._thread = threading.Thread(target=run, args=(resumed.read(),), name=_NAME, daemon=True)
+        if self._closed.is_set():
+            resumed.closed = True
+        reading = resumed.read()
+        self._thread = threading.Thread(target=run, args=(reading,), name=_NAME, daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:  # the interpreter is ending and starts no thread any more
             self._resumed, resumed.closed = None, True
-            run(resumed.read())  # closes the connection
+            run(reading)  # closes the connection
             raise LockUnavailable.unsent(f"no notices: {error}") from error
         if resumed.closed:
             raise ProviderClosed()
@@ -203,7 +204,7 @@ class TaskSubscription:
     def _fail(self, error: Exception) -> None:
         if not self._opened.done():
             self._opened.set_exception(error)
-            self._opened.exception()  # it counts as seen, also when nobody waits any more
+            self._opened.exception()  # marks it as read, also when no caller waits any more
 
     async def opened(self, timeout_s: float) -> None:
         """Wait until the server has confirmed the first subscription, `timeout_s` seconds at most.

@@ -17,14 +17,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from stockade.locks.engine.identity import reset_after_fork
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.address import Address, load_hiredis
 from stockade.locks.redis.transport.replies import is_stale, refused_subscription
 from stockade.locks.redis.transport.sockets import FRESH_S, IDLE_S, Socket
 from stockade.locks.redis.transport.subscription import ThreadSubscription
-from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect, ServerError
+from stockade.locks.runtime.identity import reset_after_fork
 
 _WOKEN_AT_ONCE = 2
 _LATE = "no answer in time"
@@ -147,15 +146,9 @@ class ThreadedTransport:
             raise ProviderClosed()
         made = Socket(self._address, self._hiredis, "stockade-locks", call.end)
         try:
-            made.send(call.data, call.end)
-            reply = made.read(call.end)
-        except (OSError, self._hiredis.HiredisError) as error:
-            raise LockUnavailable(f"lock server: {error}") from error
+            return made.request(call.data, call.end)
         finally:
             made.close()
-        if isinstance(reply, self._hiredis.HiredisError):
-            raise ServerError(str(reply))
-        return reply
 
     def _abandon(self, call: _Call) -> None:
         """The call failed, its time is up, or it was interrupted: it will not become the leader, nor be woken."""
@@ -338,19 +331,20 @@ class ThreadedTransport:
         async def subscribe(limit_s: float) -> _SubscribedSocket:
             return self._subscribe(channel, on_message, time.monotonic() + limit_s)
 
+        if self._closed:
+            raise ProviderClosed()
         self._subscription.open(subscribe, on_reconnect, timeout_s)
 
     def _subscribe(self, channel: str, on_message: OnMessage, end: float) -> _SubscribedSocket:
         made = Socket(self._address, self._hiredis, "stockade-notices", end)
         try:
-            made.send(self._hiredis.pack_command(("SUBSCRIBE", channel)), end)
-            reply = made.read(end)
-            if isinstance(reply, self._hiredis.HiredisError):
-                raise refused_subscription(str(reply))
+            made.request(self._hiredis.pack_command(("SUBSCRIBE", channel)), end)
         except BaseException as error:
             made.close()
-            if isinstance(error, OSError | self._hiredis.HiredisError) and not isinstance(error, LockUnavailable):
-                raise LockUnavailable.unsent(f"lock server: {error}") from error
+            if isinstance(error, ServerError):
+                raise refused_subscription(str(error)) from error
+            if isinstance(error, LockUnavailable):
+                error.sent = False
             raise
         return _SubscribedSocket(made, self._hiredis, on_message)
 

@@ -14,7 +14,7 @@ _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 def tls_context(given: Mapping[str, str]) -> ssl.SSLContext:
-    """What the parameters ask for; without any, the server's certificate and name are checked.
+    """The TLS context of these parameters; without any, the server's certificate and name are checked.
 
     Args:
         given: values by the names of `TLS_PARAMETERS`.

@@ -2,7 +2,7 @@
 
 The write claims every id, and a recorded id makes it fail. So a repeated request that was not looked up costs its
 batch, and those decided on its results, a second attempt; a look-up costs every batch a round trip.
-Neighbour: `executor` asks.
+Neighbour: `executor`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -20,7 +20,7 @@ from stockade.core import Guard, GuardKind, Key, OffsetCommit, Row, merged_keys
 from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.backends import TransactionRun
 from stockade.store.engine.dialect import ExpectedRows
-from stockade.store.schema.tables import positions
+from stockade.store.schema.tables import consumer_offsets
 from stockade.store.transaction.attempt import AttemptState, BatchAttempt
 from stockade.store.transaction.decide import BatchDecider
 from stockade.store.transaction.load import load_rows
@@ -216,4 +216,4 @@ def _last_kind(keys: Sequence[Key]) -> list[Key]:
 def _expected_offset(commit: OffsetCommit) -> ExpectedRows:
     key = {"topic_": commit.topic, "part_": commit.part}
     expected = {**key, "epoch": commit.epoch, "position": commit.old}
-    return ExpectedRows(positions, [expected], [{**key, "position": commit.new}])
+    return ExpectedRows(consumer_offsets, [expected], [{**key, "position": commit.new}])

@@ -9,7 +9,6 @@ import asyncio
 import time
 from typing import Any
 
-from stockade.locks.engine.identity import leave_to_parent, process_id
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.redis_py.client_copy import connections_of, disconnect, own_copy, where_of
 from stockade.locks.redis.transport.redis_py.deadline import CallDeadline
@@ -25,8 +24,8 @@ from stockade.locks.redis.transport.redis_py.subscription import AsyncioPubSub
 from stockade.locks.redis.transport.replies import is_stale
 from stockade.locks.redis.transport.sockets import IDLE_S
 from stockade.locks.redis.transport.subscription import TaskSubscription
-from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect, ServerError
+from stockade.locks.runtime.identity import leave_to_parent, process_id
 
 _LATE = "lock server: no answer in time"
 
@@ -173,7 +172,7 @@ def _forget(abandoned: dict[Any, set["asyncio.Task[Any]"]], key: Any, task: "asy
     if not abandoned[key]:
         del abandoned[key]
     if not task.cancelled():
-        task.exception()  # nobody waits for it any more; its withdrawal follows
+        task.exception()  # no caller reads it; its withdrawal follows
 
 
 def _leave_loop(client: Any, subscription: TaskSubscription | None) -> None:

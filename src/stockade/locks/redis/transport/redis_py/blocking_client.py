@@ -7,7 +7,6 @@ import threading
 import time
 from typing import Any
 
-from stockade.locks.engine.identity import leave_to_parent, reset_after_fork
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.redis_py.client_copy import disconnect_pools, own_copy, where_of
 from stockade.locks.redis.transport.redis_py.deadline import CallDeadline
@@ -23,8 +22,8 @@ from stockade.locks.redis.transport.redis_py.subscription import BlockingPubSub
 from stockade.locks.redis.transport.replies import is_stale
 from stockade.locks.redis.transport.sockets import IDLE_S
 from stockade.locks.redis.transport.subscription import ThreadSubscription
-from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect, ServerError
+from stockade.locks.runtime.identity import leave_to_parent, reset_after_fork
 
 
 class ClientTransport:
@@ -121,6 +120,8 @@ class ClientTransport:
             client = own_copy(self._theirs, asyncio=False)  # a small pool of theirs stays free for calls
             return await BlockingPubSub(client, on_message).subscribe(channel, limit_s)
 
+        if self._closed:
+            raise ProviderClosed()
         self._subscription.open(subscribe, on_reconnect, timeout_s)
 
     async def distrust(self) -> None:

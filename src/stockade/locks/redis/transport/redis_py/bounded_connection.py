@@ -36,7 +36,7 @@ class _Bounded:
 
     @socket_timeout.setter
     def socket_timeout(self, seconds: float | None) -> None:
-        """Nothing that is set counts."""
+        """Ignored: the deadline of the call decides."""
 
     @property
     def socket_connect_timeout(self) -> float:
@@ -44,11 +44,11 @@ class _Bounded:
 
     @socket_connect_timeout.setter
     def socket_connect_timeout(self, seconds: float | None) -> None:
-        """Nothing that is set counts."""
+        """Ignored: the deadline of the call decides."""
 
     @contextlib.contextmanager
     def _greeting(self) -> Iterator[None]:
-        """What is sent meanwhile is not the call itself."""
+        """Inside, nothing that is sent counts as the call."""
         call = current_deadline.get()
         before = call is not None and call.sent
         try:
@@ -59,7 +59,7 @@ class _Bounded:
 
 
 class BlockingConnection(_Bounded):
-    """Before a connection class of redis-py in the order of bases."""
+    """For threads."""
 
     def connect(self) -> None:
         if getattr(self, "_sock", None):
@@ -73,7 +73,7 @@ class BlockingConnection(_Bounded):
 
     def _connect(self) -> Any:
         host = getattr(self, "host", None)
-        if isinstance(host, str):  # once with a bound; redis-py then asks again, of a name server that has answered
+        if isinstance(host, str):  # look it up with a bound; redis-py repeats the look-up at once
             places(host, self.port, time.monotonic() + self.left_s())  # type: ignore[attr-defined]
         made = super()._connect()  # type: ignore[misc]
         return _BoundedSocket(made, self) if isinstance(made, socket.socket) else made
@@ -161,7 +161,7 @@ class AsyncioConnection(_Bounded):
         self._reader = self._writer = None
 
     async def can_read(self) -> bool:
-        """redis-py asks before it uses a kept connection; the loop may not have heard of its end yet."""
+        """redis-py calls this before it uses a pooled connection; the loop may not have noticed its end yet."""
         writer = getattr(self, "_writer", None)
         if writer is not self._probed:
             sock = None if writer is None else writer.get_extra_info("socket")

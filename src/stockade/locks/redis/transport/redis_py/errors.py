@@ -5,7 +5,7 @@ from typing import Any
 
 from stockade.locks.errors import LockUnavailable, missing
 from stockade.locks.redis.transport.redis_py.deadline import CallDeadline
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import ServerError
 
 # Where redis-py keeps no code beside the text (older versions): the code by class.
 _CODES = {
@@ -57,7 +57,7 @@ def client_error(error: Exception, client: Any, call: CallDeadline | None) -> Ex
     if refused and not text.startswith(_FULL):
         return ServerError(_with_code(error, text))
     certificate = error.__context__ or error.__cause__
-    if isinstance(certificate, ssl.SSLCertVerificationError):  # asking again would not change it
+    if isinstance(certificate, ssl.SSLCertVerificationError):  # a repeat would not change it
         return ServerError(f"its certificate is refused: {certificate.verify_message}")
     made = LockUnavailable(f"lock server: {text or 'no answer in time'}")
     made.sent = call is None or call.sent

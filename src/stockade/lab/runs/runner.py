@@ -1,0 +1,146 @@
+"""Runs a plan without faults: for each variant and contender the repeats, their checks, and one row of the report.
+
+Data flows one way: preset, workload, executor, responses, snapshot, checks and audit, verdict, summary, table.
+Neighbours: `plan.py` says what to run, `targets/` on what, `executors.py` and `child_processes.py` send the orders,
+`repeats.py` has the steps of a repeat, `reporting/` shows the rows.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import replace
+
+from stockade.core import Stats
+from stockade.kafka.options import KafkaOptions
+from stockade.lab.execution.child_processes import ProcessExecutor
+from stockade.lab.execution.executors import Executor, ExecutorConfig, open_executor
+from stockade.lab.execution.log.log_meter import LogMeter
+from stockade.lab.execution.log.log_workers import LogWorkers
+from stockade.lab.model.contender import Contender
+from stockade.lab.model.preset import Variant
+from stockade.lab.reporting.checked_repeat import CheckedRepeat
+from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
+from stockade.lab.reporting.table import LiveTable
+from stockade.lab.reporting.verdict import RunCounts, judge
+from stockade.lab.runs.plan import WARM_UPS, Plan, choose
+from stockade.lab.runs.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
+from stockade.lab.targets.kafka_servers import KafkaServers
+from stockade.lab.targets.redis_servers import RedisServers
+from stockade.lab.targets.target_database import TargetDatabase
+from stockade.strategies.options import Options
+
+
+class Runner:
+    """Runs a plan on a database.
+
+    Args:
+        plan: what to run.
+        target: the database.
+        redis: the servers of the lock strategies.
+        table: shows the rows.
+        kafka: the servers of a strategy over a log; None: there are none.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        target: TargetDatabase,
+        redis: RedisServers,
+        table: LiveTable,
+        kafka: KafkaServers | None = None,
+    ) -> None:
+        self._plan, self._target, self._redis, self._table = plan, target, redis, table
+        self._kafka = kafka or KafkaServers()
+
+    async def run(self) -> list[RunSummary]:
+        """Run everything that the plan names, in its order.
+
+        Raises:
+            LabError: a strategy or a number that is not possible; a child process that ended.
+        """
+        plan, rows = self._plan, list[RunSummary]()
+        async with AsyncExitStack() as stack:
+            processes = stack.enter_context(ProcessExecutor(plan.processes)) if plan.processes > 1 else None
+            log_workers = stack.enter_context(LogWorkers(plan.workers, plan.partitions))
+            for name, variant in plan.variants:
+                self._table.variant(name, variant, self._target)
+                choice = choose(variant, plan.contenders, self._target.name, self._redis, self._kafka)
+                for left_out, reason in choice.left_out:
+                    self._table.left_out(left_out, reason)
+                for contender in choice.run:
+                    async with (
+                        self._open_log(contender, log_workers) as log,
+                        _open_executor(processes, self._config(variant, contender, log)) as executor,
+                    ):
+                        meter = LogMeter(executor, log_workers, self._target, WARM_UPS) if log else None
+                        rows.append(await self._run(name, variant, contender, executor, meter))
+                    self._table.row(rows[-1])
+        return rows
+
+    def _open_log(
+        self, contender: Contender, log_workers: LogWorkers
+    ) -> AbstractAsyncContextManager[KafkaOptions | None]:
+        if not contender.needs_kafka:
+            return nullcontext()
+        return log_workers.open_log(self._target.url, self._kafka.bootstrap, self._plan.pool_size)
+
+    def _config(self, variant: Variant, contender: Contender, log: KafkaOptions | None) -> ExecutorConfig:
+        options = contender.options(
+            Options(wait_s=self._plan.wait_s, keep_request_order=variant.keep_request_order, kafka=log)
+        )
+        if contender.redis_servers:
+            options = replace(options, redis=self._redis.urls_for(contender))
+        return ExecutorConfig(self._target.url, contender.strategy, options, self._plan.pool_size)
+
+    async def _run(
+        self, name: str, variant: Variant, contender: Contender, executor: Executor, meter: LogMeter | None
+    ) -> RunSummary:
+        plan = self._plan
+        # kinds of repeats, executed in turn; only the first kind is timed
+        kinds = [meter.decide, meter.accept] if meter else [executor.execute]
+        buyers, stock = or_default(plan.buyers, variant.buyers), or_default(plan.stock, variant.stock)
+        repeats = WARM_UPS + or_default(plan.repeats, variant.repeats)
+        workloads = make_workloads(variant, buyers, stock, len(kinds) * repeats)
+        self._table.progress(contender.name, 0, len(workloads))
+        await create_rows(self._target, workloads)
+        checked: list[CheckedRepeat] = []
+        stats = Stats()
+        for number, workload in enumerate(workloads):
+            repeat, kind = divmod(number, len(kinds))
+            result = await kinds[kind](workload.orders)
+            stats.add(result.stats)
+            timed = repeat >= WARM_UPS and kind == 0
+            checked.append(await check_repeat(self._target, variant, workload, result.responses, timed=timed))
+            self._table.progress(contender.name, number + 1, len(workloads))
+        await check_run(self._target, workloads, checked)
+        judgement = judge(contender.guarantees, _run_counts(plan, variant, contender, checked, stats.deadlocks))
+        labels = RunLabels(name, contender.name, self._target.name, plan.processes, buyers, stock)
+        run = summarise(labels, checked, stats, judgement, variant.published_ms.get(contender.name))
+        if meter is None:
+            return run
+        # only one kind of repeats counts its transactions, but `summarise` divides them by the orders of both
+        attempts = run.attempts_per_order * len(kinds)
+        return replace(run, log=meter.summary(), attempts_per_order=attempts)
+
+
+@asynccontextmanager
+async def _open_executor(processes: ProcessExecutor | None, config: ExecutorConfig) -> AsyncIterator[Executor]:
+    if processes:
+        await processes.prepare(config)
+        yield processes
+    else:
+        async with open_executor(config) as executor:
+            yield executor
+
+
+def _run_counts(
+    plan: Plan, variant: Variant, contender: Contender, checked: Sequence[CheckedRepeat], deadlocks: int
+) -> RunCounts:
+    # under SERIALIZABLE, InnoDB itself resolves conflicts by deadlock victims: the order of the rows is not the reason
+    judged = variant.deadlocks != "none" or contender.strategy != "serializable"
+    return RunCounts.of(
+        checked,
+        processes=plan.processes,
+        deadlocks=deadlocks,
+        must_fail_unprotected=variant.must_fail_unprotected,
+        wanted_deadlocks=variant.deadlocks if judged else "any",
+    )

@@ -1,0 +1,33 @@
+"""Where a database is: what the URLs of every kind are read into."""
+
+from typing import NamedTuple
+
+from sqlalchemy.engine import URL
+
+from stockade.drivers.mysql import MySQLAddress
+from stockade.drivers.postgres import PostgresAddress
+
+Address = PostgresAddress | MySQLAddress
+
+
+class Place(NamedTuple):
+    """Where a database is.
+
+    Attributes:
+        url: with SQLAlchemy's driver and with the password, without parameters.
+        address: of its server; None for SQLite.
+    """
+
+    url: URL
+    address: Address | None
+
+
+def place_of(drivername: str, address: Address, host: str | None, port: int | None) -> Place:
+    """The place of a server.
+
+    Args:
+        drivername: of SQLAlchemy.
+        address: as its driver reads it.
+        host, port: where the URL names one.
+    """
+    return Place(URL.create(drivername, address.user, address.password, host, port, address.database), address)

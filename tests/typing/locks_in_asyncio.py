@@ -1,0 +1,46 @@
+"""A user's program over `stockade.locks.aio`: never run, only checked."""
+
+from collections.abc import Awaitable, Callable
+from typing import assert_type
+
+from stockade.locks.aio import Lease, Lock, LockInfo, MemoryLocks, MultiLease, Provider, RedisLocks
+
+
+async def one_lock(locks: Provider) -> bool:
+    """All ways to take one lock."""
+    lock = locks.lock("order:42")
+    assert_type(lock, Lock)
+    async with lock as lease:
+        assert_type(lease, Lease)
+        lease.check()
+    async with lock.hold(timeout=2) as held:
+        assert_type(held.fencing_token, int)
+    assert_type(await lock.acquire(timeout=2), Lease | None)
+    assert_type(await lock.try_acquire(), Lease | None)
+    assert_type(await locks.inspect("order:42"), LockInfo)
+    with lock:  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    return lock.owned()
+
+
+async def several(locks: Provider) -> MultiLease:
+    """Several locks as one."""
+    async with locks.multi("a", "b").hold(timeout=1) as leases:
+        return leases
+
+
+async def opened() -> None:
+    """A provider is an asynchronous context."""
+    async with RedisLocks("redis://localhost") as locks, MemoryLocks() as others:
+        await one_lock(locks)
+        await one_lock(others)
+
+
+def decorated(locks: Provider) -> Callable[[str], Awaitable[int]]:
+    """A decorated coroutine function keeps its signature."""
+
+    @locks.synchronized("order:{order_id}")
+    async def pay(order_id: str) -> int:
+        return len(order_id)
+
+    return pay
