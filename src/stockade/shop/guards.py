@@ -1,6 +1,6 @@
 """Registers what a process writes under, before its first command; refuses what would not be right.
 
-Neighbours: `wiring` calls it for shops and workers, `store.registration` keeps the row, `strategies.registry` says what
+Neighbours: `bootstrap` calls it for shops and workers, `store.registration` keeps the row, `strategies.registry` says what
 may stand beside what.
 """
 

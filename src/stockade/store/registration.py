@@ -4,7 +4,7 @@ The heartbeat renews the row. While that is confirmed, a command costs a compari
 transaction and one before its commit. Once the lease may be over, the next command renews first. Under the guard NONE,
 whose writes compare nothing, no transaction may commit after another control has started: on PostgreSQL that one waits
 for it (`GuardsInUse.register`), elsewhere each transaction holds the row until its commit (`is_registered`).
-Neighbours: `guards_in_use` has the statements, `shop.wiring` opens one for each process.
+Neighbours: `guards_in_use` has the statements, `shop.bootstrap` opens one for each process.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What the rounds of the jobs did, for the log: a job that fails again and again says so once, and once when it works.
 
-Neighbours: `jobs` runs the rounds, `wiring` hands them here.
+Neighbours: `jobs` runs the rounds, `bootstrap` hands them here.
 """
 
 from stockade.shop.operations.jobs import Round
