@@ -112,8 +112,15 @@ def require_brokers(settings: "Settings") -> None:
         raise BadSetting(f"kafka_bootstrap is empty: must be the brokers to ask first, by {where}")
 
 
-def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[T]]") -> "T":
+def with_database(
+    settings: "Settings", work: "Callable[[Database], Awaitable[T]]", *, wait_s: float | None = None
+) -> "T":
     """Call `work` with the database of the settings, opened and of the present schema.
+
+    Args:
+        settings: those in force.
+        work: what to do.
+        wait_s: longest time of a statement in seconds, instead of the setting.
 
     Raises:
         BadSetting, Busy, NotSupported: it cannot be opened.
@@ -124,7 +131,7 @@ def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[T]
     from stockade.shop.schema import require_schema
 
     async def run() -> "T":
-        opened = await open_database(settings)
+        opened = await open_database(settings, wait_s=wait_s)
         try:
             await require_schema(settings, opened)
             return await work(opened)

@@ -1,7 +1,7 @@
 """Registers what a process writes under, before its first command; refuses what would not be right.
 
-Neighbours: `bootstrap` calls it for shops and workers, `store.registration` keeps the row, `strategies.registry` says what
-may stand beside what.
+Neighbours: `bootstrap` calls it for shops and workers, `store.registration` keeps the row, `strategies.registry` says
+what may stand beside what.
 """
 
 from collections.abc import Sequence

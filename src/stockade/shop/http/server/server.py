@@ -10,8 +10,8 @@ import math
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from functools import partial
 from types import FrameType
 
@@ -101,7 +101,8 @@ async def serve(
     Raises:
         BadSetting, Busy, NotSupported: the shop cannot be opened, or the port cannot be bound.
     """
-    async with _shop(settings, process=process) as shop, _listening(listen) as listening:
+    async with _shop(settings, process=process) as shop, AsyncExitStack() as stack:
+        listening = stack.enter_context(listen())
         app, state = create_app(shop)
         config = uvicorn.Config(
             app,
@@ -132,12 +133,6 @@ def _limits(settings: Settings, connections: int) -> ConnectionLimits:
 
 def _shop(settings: Settings, *, jobs: bool = True, process: str | None = None) -> AbstractAsyncContextManager[Shop]:
     return open_shop(settings, jobs=jobs, before=partial(ensure_schema, settings), process=process)
-
-
-@asynccontextmanager
-async def _listening(listen: Callable[[], socket.socket]) -> AsyncIterator[socket.socket]:
-    with listen() as listening:
-        yield listening
 
 
 def run(settings: Settings, ready: Callable[[socket.socket], None]) -> None:
