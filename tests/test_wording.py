@@ -16,6 +16,8 @@ WHOLE_TREE = False  # False: the rules of names and prose judge only the folders
 ROOMS = ("src/stockade/lab/", "src/stockade/devservers/", "src/stockade/cli/lab.py")
 FILES_PER_FOLDER, COLUMNS = 15, 120
 CROWDED = {  # folders of src with more files, and why no sensible split exists
+    "src/stockade/core": "one file for each type that all rooms use",
+    "src/stockade/store/transaction": "one file for each step of a transaction",
     "src/stockade/strategies": "one file for each strategy: the folder is the list of them",
 }
 
@@ -202,7 +204,7 @@ def test_folders_are_small():
     files = [PurePosixPath(path).parent for path in tracked("src/*.py")]
     counts = {str(folder): files.count(folder) for folder in set(files)}
     crowded = {folder for folder, count in counts.items() if count > FILES_PER_FOLDER}
-    assert crowded == set(CROWDED) or not WHOLE_TREE, crowded ^ set(CROWDED)
+    assert crowded <= set(CROWDED) or not WHOLE_TREE, crowded - set(CROWDED)
     assert not [folder for folder in crowded if f"{folder}/".startswith(ROOMS)]
 
 
