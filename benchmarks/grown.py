@@ -1,11 +1,11 @@
-"""Orders in large tables, by keys that carry their time and by keys that do not (docs/adr/0012).
+"""Orders in large tables, with idempotency keys that begin with their time and with random ones (docs/adr/0012).
 
-    python -m benchmarks.grown                      a million orders are there already: three to four minutes
+    python -m benchmarks.grown                      on a million orders: three to four minutes
     python -m benchmarks.grown --orders 100000 --callers 128
 
-Every index of request ids takes a new entry for each order: all at one place, or anywhere. Right after a checkpoint the
-server logs each page as a whole when it is first changed; long after it, nearly all pages of a million orders have been
-changed already, by the round that is thrown away. Neighbour: `orders` measures on emptied tables.
+Every index of request ids has a new entry for each order: all at its end, or anywhere. After a checkpoint the server
+logs the whole page at its first change. Long after the checkpoint nearly all pages were changed already, by the first
+round, which is not counted. Neighbour: `orders` measures on emptied tables.
 """
 
 import argparse
@@ -55,7 +55,7 @@ EARLIER = (
 
 @dataclass(frozen=True, slots=True)
 class FilledDatabase(BenchmarkDatabase):
-    """A database whose tables are not emptied.
+    """A database whose tables keep their rows between the rounds.
 
     Attributes:
         checkpoint: make one before each run.
@@ -64,7 +64,7 @@ class FilledDatabase(BenchmarkDatabase):
     checkpoint: bool = False
 
     async def reset(self) -> Sums:
-        """The sums of the tables as they are."""
+        """The rows that exist now."""
         if self.checkpoint:
             await self.database.read(lambda connection: connection.execute(text("CHECKPOINT")), timeout_s=60)
         return await self.sums()
@@ -90,7 +90,7 @@ class Keyed:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A loop that also measures how much the server logged for an order."""
+    """A loop that also measures the write-ahead log of each order."""
 
     loop: Loop
 
@@ -103,7 +103,7 @@ class Logged:
 
 
 def filling(orders: int, users: int) -> list[str]:
-    """What writes so many orders, as if they had been placed."""
+    """The statements that write so many orders, as if they had been placed."""
     return [
         f"INSERT INTO {into} SELECT {values.format(users=users)} FROM generate_series(1, {orders}) AS n"
         for into, values in EARLIER
@@ -111,7 +111,7 @@ def filling(orders: int, users: int) -> list[str]:
 
 
 async def run(orders: int, users: int, callers: int, pace: Pace) -> None:
-    """Fill, measure both right after a checkpoint and long after it, print."""
+    """Fill, measure both kinds of keys right after a checkpoint and long after it, print."""
     began_s = time.monotonic()
     async with open_target(users, earlier=filling(orders, users)) as target:
         print(f"{orders:,} orders are there after {time.monotonic() - began_s:.0f} s", flush=True)

@@ -1,6 +1,6 @@
-"""The way people do it: objects, a session for each order, `get(…, with_for_update)`, and the unit of work.
+"""Orders with an object-relational mapper: a session for each order, `get(…, with_for_update)`, the unit of work.
 
-Writes the same rows as `baselines` and as our store. Declarative classes over our own tables, relations included.
+Writes the same rows as `baselines` and as our store. Declarative classes over our own tables, with relationships.
 """
 
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ class Base(DeclarativeBase):
 
 
 class Request(Base):
-    """A request that was carried out."""
+    """An executed request."""
 
     __table__ = store_tables.requests
 
@@ -187,7 +187,7 @@ class Orm:
 
     @asynccontextmanager
     async def open(self, target: BenchmarkDatabase) -> AsyncIterator[Loop]:
-        """Make the engine; its pool fills in the round that is thrown away."""
+        """Create the engine; its pool opens connections in the first round, which is not counted."""
         engine = create_async_engine(
             make_url(target.url).set(drivername="postgresql+asyncpg"),
             pool_size=self.pool,

@@ -1,4 +1,4 @@
-"""An order that reserves its unit, by hand on the raw driver: no account is touched, and nothing paid.
+"""An order that reserves its unit, by hand on the raw driver: it changes no account and pays nothing.
 
 It writes exactly the rows that our PlaceOrder writes for `pay` LATER. Neighbour: `baselines` has the orders that are
 paid at once.
@@ -26,7 +26,7 @@ ADD_HELD = (
 
 
 async def reserve(connection: Any, buy: Buy) -> bool:
-    """Look the request up, lock the product, write what follows from it."""
+    """Look the request up, lock the product, write the order."""
     if await connection.fetchrow(KNOWN, buy.request_id):
         return True
     product_id, price, on_hand, reserved, version = await connection.fetchrow(READ_SKU + LOCKED, HOT)

@@ -76,7 +76,7 @@ async def test_two_consumers_do_not_share_an_inbox(counted):
 
 
 async def test_the_same_event_in_two_processes_at_once(counted):
-    """Both are told it is fresh only if one of them is undone: the effect is there once after a retry."""
+    """Both find it new only if one of them is rolled back: after a retry the effect exists once."""
     inbox = Inbox("ranking")
 
     def deal(connection):

@@ -168,7 +168,7 @@ def test_every_rule_has_its_control():
 
 
 def test_a_violation_reads_as_a_sentence(conn):
-    """Expected and found are told apart, with the figures."""
+    """A violation names what was expected and what was found, with figures."""
     conn.execute(update(ledger).where(ledger.c.kind == "stock", ledger.c.note == "create").values(delta=0))
     first = audit(conn)[0]
     assert first == Violation("oversold", "stock:a", "at most 3 out", "11 out")
@@ -192,7 +192,7 @@ def test_purged_requests_are_no_violation(conn):
 
 
 def test_recorded_outcomes_are_recognised(conn):
-    """SQL tells what an outcome was by how the store writes it: no other beginning or end looks like it."""
+    """SQL recognises an outcome by the bytes that the store writes: no other outcome begins or ends like it."""
     outcomes = [
         Rejected("X", {"a": 1}, {"stock:a": 1}),
         Accepted({"a": 1}, {}),

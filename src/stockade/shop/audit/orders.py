@@ -1,6 +1,6 @@
 """Rules about orders: their sums, their states, and what they did to stock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from stockade.shop.audit.rule import Finding, Scope, rule
-from stockade.shop.audit.stack import one, stack
+from stockade.shop.audit.stack import one, one_if, stack
 from stockade.shop.model import constants
 from stockade.shop.model.tables import order_lines, orders
 from stockade.store.schema.tables import ledger
@@ -124,12 +124,12 @@ def restored_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
 @rule("stray-movement")
 def stray_movement(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """Every movement of stock for an order belongs to a line of an existing order: a refused order moves nothing."""
-    lines = select(order_lines.c.order_id.label("id"), order_lines.c.sku_id, one("lines"))
-    both = stack(_moves("delta", "held"), lines)
+    lines = select(order_lines.c.order_id.label("id"), order_lines.c.sku_id.label("row_id"), one("lines"))
+    both = stack(moves("stock", MOVES, ledger.c.delta, ledger.c.held), lines)
     delta, held = func.sum(both.c.delta), func.sum(both.c.held)
     statement = (
-        select(both.c.id, both.c.sku_id, delta, held)
-        .group_by(both.c.id, both.c.sku_id)
+        select(both.c.id, both.c.row_id, delta, held)
+        .group_by(both.c.id, both.c.row_id)
         .having(func.sum(both.c.lines) == 0)
     )
     for order_id, sku_id, moved, reserved in scope.rows(conn, statement):
@@ -153,18 +153,16 @@ def _steps() -> Subquery:
     )
 
 
-def _moves(*names: str) -> Select[Any]:
-    """What the entries of orders did to stock: `delta` and `held`, and 1 in the column of their note."""
-    columns = {name: ledger.c[name] if name in ledger.c else _is(name) for name in names}
-    return select(
-        ledger.c.ref.label("id"),
-        ledger.c.row_id.label("sku_id"),
-        *(column.label(name) for name, column in columns.items()),
-    ).where(ledger.c.kind == "stock", ledger.c.note.in_(MOVES))
+def moves(kind: str, notes: Sequence[str], *columns: ColumnElement[Any]) -> Select[Any]:
+    """The ledger entries of orders with these notes: `id` of the order, `row_id` of the changed row, and columns."""
+    return select(ledger.c.ref.label("id"), ledger.c.row_id, *columns).where(
+        ledger.c.kind == kind, ledger.c.note.in_(notes)
+    )
 
 
-def _is(note: str) -> ColumnElement[int]:
-    return case((ledger.c.note == note, 1), else_=0)
+def with_note(note: str) -> ColumnElement[int]:
+    """1 in the entries with this note, under the name of the note."""
+    return one_if(ledger.c.note == note).label(note)
 
 
 class Lines:
@@ -179,7 +177,7 @@ class Lines:
         lines = (
             select(
                 orders.c.id,
-                order_lines.c.sku_id,
+                order_lines.c.sku_id.label("row_id"),
                 orders.c.status,
                 orders.c.payment_id,
                 quantity.label("most"),
@@ -189,7 +187,7 @@ class Lines:
             .join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
             .where(which)
         )
-        self.both = stack(lines, _moves("delta", "held", *MOVES))
+        self.both = stack(lines, moves("stock", MOVES, ledger.c.delta, ledger.c.held, *map(with_note, MOVES)))
         self.most: ColumnElement[int] = func.max(self.both.c.most)
         # Differs from `most` where an order has two lines of one SKU. A minimum would be 0, the value of the movements.
         self.least: ColumnElement[int] = BEYOND - func.max(self.both.c.least)
@@ -205,18 +203,18 @@ class Lines:
             select(
                 self.both.c.id,
                 func.max(self.both.c.status).label("status"),
-                self.both.c.sku_id,
+                self.both.c.row_id,
                 self.most.label("quantity"),
                 *moved,
             )
-            .group_by(self.both.c.id, self.both.c.sku_id)
+            .group_by(self.both.c.id, self.both.c.row_id)
             .having(self.sum("lines") > 0, wrong)
         )
         for row in scope.rows(conn, statement):
             counts = {note: int(getattr(row, f"{note}_")) for note in MOVES}
             entries = ", ".join(f"{count} x {note}" for note, count in counts.items() if count) or "no entries"
             yield (
-                f"order:{row.id} stock:{row.sku_id}",
+                f"order:{row.id} stock:{row.row_id}",
                 f"{row.status} with {row.quantity}",
                 f"{row.delta_} on hand, {row.held_} reserved by {entries}",
             )

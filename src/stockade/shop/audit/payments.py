@@ -1,17 +1,18 @@
 """Rules about payments: one for each paid order, and the points that it took."""
 
 from collections.abc import Iterator
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
+from stockade.shop.audit.orders import moves, with_note
 from stockade.shop.audit.rule import Finding, Scope, rule
-from stockade.shop.audit.stack import one, stack
+from stockade.shop.audit.stack import one, one_if, stack
 from stockade.shop.model import constants
 from stockade.shop.model.tables import orders, payments
 from stockade.store.schema.tables import ledger
 
 NONE = "none"
+MOVES = (constants.USE, constants.REFUND)
 EXPECTED = case(  # the state of an order's payment
     (orders.c.status == constants.PAID, constants.APPROVED),
     (and_(orders.c.status == constants.CANCELLED, orders.c.payment_id != ""), constants.CANCELLED),
@@ -60,21 +61,21 @@ def points_of_payment(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """An APPROVED payment took its amount from its user once; a CANCELLED one also gave it back once."""
     paid = select(
         payments.c.order_id.label("id"),
-        payments.c.user_id,
+        payments.c.user_id.label("row_id"),
         payments.c.id.label("payment_id"),
         payments.c.amount,
-        case((payments.c.status == constants.CANCELLED, 1), else_=0).label("cancelled"),
+        one_if(payments.c.status == constants.CANCELLED).label("cancelled"),
         one("payments"),
     ).where(payments.c.method == constants.POINTS)
-    both = stack(paid, _moves())
+    both = stack(paid, moves("points", MOVES, ledger.c.delta, *map(with_note, MOVES)))
     total, uses, refunds = (func.sum(both.c[name]) for name in ("delta", constants.USE, constants.REFUND))
     amount, cancelled = func.sum(both.c.amount), func.sum(both.c.cancelled) > 0
-    once = case((amount > 0, 1), else_=0)
+    once = one_if(amount > 0)
     expected = case((cancelled, 0), else_=-amount)
     wrong = or_(total != expected, uses != once, refunds != case((cancelled, once), else_=0))
     statement = (
-        select(func.max(both.c.payment_id).label("id"), both.c.user_id, expected, total, uses, refunds)
-        .group_by(both.c.id, both.c.user_id)
+        select(func.max(both.c.payment_id).label("id"), both.c.row_id, expected, total, uses, refunds)
+        .group_by(both.c.id, both.c.row_id)
         .having(func.sum(both.c.payments) > 0, wrong)
     )
     for id_, user_id, should, delta, used, refunded in scope.rows(conn, statement):
@@ -85,20 +86,12 @@ def points_of_payment(conn: Connection, scope: Scope) -> Iterator[Finding]:
 @rule("stray-points")
 def stray_points(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """Points are used and refunded only for a payment that exists."""
-    paid = select(payments.c.order_id.label("id"), payments.c.user_id, one("payments"))
-    both = stack(paid, _moves())
+    paid = select(payments.c.order_id.label("id"), payments.c.user_id.label("row_id"), one("payments"))
+    both = stack(paid, moves("points", MOVES, ledger.c.delta, *map(with_note, MOVES)))
     statement = (
-        select(both.c.id, both.c.user_id, func.sum(both.c.delta))
-        .group_by(both.c.id, both.c.user_id)
+        select(both.c.id, both.c.row_id, func.sum(both.c.delta))
+        .group_by(both.c.id, both.c.row_id)
         .having(func.sum(both.c.payments) == 0)
     )
     for order_id, user_id, delta in scope.rows(conn, statement):
         yield f"order:{order_id} points:{user_id}", "no movement", int(delta)
-
-
-def _moves() -> Select[Any]:
-    """What each entry of an order did to an account, and 1 in the column of its note."""
-    notes = [case((ledger.c.note == note, 1), else_=0).label(note) for note in (constants.USE, constants.REFUND)]
-    return select(ledger.c.ref.label("id"), ledger.c.row_id.label("user_id"), ledger.c.delta, *notes).where(
-        ledger.c.kind == "points", ledger.c.note.in_([constants.USE, constants.REFUND])
-    )

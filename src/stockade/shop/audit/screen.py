@@ -7,9 +7,10 @@ find something. Neighbours: `screens_of_rows`, `screens_of_orders` and `screens_
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, func, or_, select
 
 from stockade.shop.audit.rule import Rule
+from stockade.shop.audit.stack import one_if
 
 
 class Screen(NamedTuple):
@@ -36,5 +37,6 @@ class Screen(NamedTuple):
 
 def flags(groups: Subquery, **wrong: ColumnElement[bool]) -> Select[Any]:
     """For each condition, 1 if any group fulfils it, else 0."""
-    columns = (func.coalesce(func.max(case((each, 1), else_=0)), 0).label(name) for name, each in wrong.items())
+    found = (func.coalesce(func.max(one_if(each)), 0).label(name) for name, each in wrong.items())
+    columns: list[ColumnElement[Any]] = list(found)
     return select(*columns).select_from(groups).where(or_(*wrong.values()))

@@ -1,14 +1,15 @@
 """Screens of what orders moved: the stock of each line, and the points of each payment."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, Subquery, and_, case, func, not_, or_, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, not_, or_, select
 
 from stockade.shop.audit import orders, payments, records
 from stockade.shop.audit.orders import MOVES, OVER
 from stockade.shop.audit.payments import EXPECTED, NONE
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.audit.stack import many_groups, one, stack
+from stockade.shop.audit.stack import many_groups, one, one_if, stack
 from stockade.shop.model.constants import (
     CANCELLED,
     DEDUCT,
@@ -42,6 +43,10 @@ def _sum(*notes: str) -> int:
     return sum(_CODES[note] for note in notes)
 
 
+def _codes(notes: Sequence[str]) -> ColumnElement[int]:
+    return case({note: _CODES[note] for note in notes}, value=ledger.c.note, else_=0).label("notes")
+
+
 def by_line(_dialect: str) -> Select[Any]:
     """Each line of an order beside the entries that moved its stock."""
     over, paid = orders_.c.status.in_(OVER), orders_.c.payment_id != ""
@@ -54,23 +59,15 @@ def by_line(_dialect: str) -> Select[Any]:
     )
     lines = select(
         order_lines.c.order_id.label("id"),
-        order_lines.c.sku_id,
+        order_lines.c.sku_id.label("row_id"),
         order_lines.c.quantity,
         state.label("state"),
         one("lines"),
     ).join_from(order_lines, orders_, orders_.c.id == order_lines.c.order_id)
-    moves = select(
-        ledger.c.ref.label("id"),
-        ledger.c.row_id.label("sku_id"),
-        ledger.c.delta,
-        ledger.c.held,
-        case({note: _CODES[note] for note in MOVES}, value=ledger.c.note, else_=0).label("notes"),
-        one("entries"),
-    ).where(ledger.c.kind == "stock", ledger.c.note.in_(MOVES))
-    both = stack(lines, moves)
+    both = stack(lines, orders.moves("stock", MOVES, ledger.c.delta, ledger.c.held, _codes(MOVES), one("entries")))
     names = ("quantity", "state", "lines", "delta", "held", "notes", "entries")
     sums = (func.sum(both.c[name]).label(name) for name in names)
-    group = many_groups(select(both.c.id, both.c.sku_id, *sums).group_by(both.c.id, both.c.sku_id)).subquery()
+    group = many_groups(select(both.c.id, both.c.row_id, *sums).group_by(both.c.id, both.c.row_id)).subquery()
     unsound = or_(not_(_sound_line(group)), group.c.lines > 1, group.c.entries > _MOST)
     return flags(group, stray=group.c.lines == 0, unsound=and_(group.c.lines > 0, unsound))
 
@@ -109,7 +106,7 @@ def by_payment(_dialect: str) -> Select[Any]:
         other=or_(group.c.other > 0, group.c.payments > 1),
         unsound=and_(group.c.payments > 0, unsound),
     )
-    return found.add_columns(case((expected != there, 1), else_=0).label("missing"))
+    return found.add_columns(one_if(expected != there).label("missing"))
 
 
 def _payments_and_moves() -> Subquery:
@@ -122,24 +119,17 @@ def _payments_and_moves() -> Subquery:
     )
     paid = select(
         payments_.c.order_id.label("id"),
-        payments_.c.user_id,
+        payments_.c.user_id.label("row_id"),
         payments_.c.amount,
         state.label("state"),
-        case((other, 1), else_=0).label("other"),
-        case((orders_.c.id.is_(None), 1), else_=0).label("orphan"),
+        one_if(other).label("other"),
+        one_if(orders_.c.id.is_(None)).label("orphan"),
         one("payments"),
     ).join_from(payments_, orders_, orders_.c.id == payments_.c.order_id, isouter=True)
-    moves = select(
-        ledger.c.ref.label("id"),
-        ledger.c.row_id.label("user_id"),
-        ledger.c.delta,
-        case({note: _CODES[note] for note in (USE, REFUND)}, value=ledger.c.note, else_=0).label("notes"),
-        one("entries"),
-    ).where(ledger.c.kind == "points", ledger.c.note.in_([USE, REFUND]))
-    both = stack(paid, moves)
+    both = stack(paid, orders.moves("points", payments.MOVES, ledger.c.delta, _codes(payments.MOVES), one("entries")))
     names = ("amount", "state", "other", "orphan", "payments", "delta", "notes", "entries")
     sums = (func.sum(both.c[name]).label(name) for name in names)
-    return many_groups(select(both.c.id, both.c.user_id, *sums).group_by(both.c.id, both.c.user_id)).subquery()
+    return many_groups(select(both.c.id, both.c.row_id, *sums).group_by(both.c.id, both.c.row_id)).subquery()
 
 
 # `by_request` leaves out effects that name an order or a payment as their request: these screens look at them.

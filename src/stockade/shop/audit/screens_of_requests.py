@@ -7,7 +7,7 @@ from sqlalchemy import Integer, Select, and_, case, func, literal_column, not_, 
 from stockade.shop.audit import records
 from stockade.shop.audit.orders import MOVES
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.audit.stack import many_groups, one, stack
+from stockade.shop.audit.stack import many_groups, one, one_if, stack
 from stockade.shop.model import constants
 from stockade.shop.model.tables import orders, payments
 from stockade.shop.queries.recorded import refused, refused_order
@@ -91,7 +91,7 @@ def by_stock_event(_dialect: str) -> Select[Any]:
     change = records.changes_and_events()
     wrong = records.has_wrong_events(change)
     newest: list[Any] = [each.label(name) for name, each in records.newest_of(change).items()]
-    any_wrong = func.max(case((wrong, 1), else_=0)).label("wrong")
+    any_wrong = func.max(one_if(wrong)).label("wrong")
     statement: Select[Any] = select(*newest, any_wrong).group_by(change.c.key)
     sku = many_groups(statement).subquery()
     missing = and_(sku.c.newest > sku.c.published, sku.c.newest > sku.c.purged)

@@ -8,7 +8,7 @@ from stockade.shop.audit import counters, orders
 from stockade.shop.audit.counters import COUNTED, FOLLOWED, impossible
 from stockade.shop.audit.orders import FIRST
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.audit.stack import many_groups, stack
+from stockade.shop.audit.stack import many_groups, one_if, stack
 from stockade.shop.model.constants import CANCELLED, EXPIRED, PAID, RESERVED
 from stockade.shop.model.resources import ORDER
 from stockade.shop.model.tables import orders as orders_
@@ -76,10 +76,10 @@ def _entries_of_rows() -> Select[Any]:
         func.sum(ledger.c.delta).label("delta"),
         func.sum(ledger.c.held).label("held"),
         way.label("way"),
-        func.max(case((impossible(ledger.c.amount_after, ledger.c.held_after), 1), else_=0)).label("low"),
-        case((func.sum(ledger.c.delta) < 0, 1), else_=0).label("out"),
-        case((or_(count != newest - (first - 1), func.min(version) < first), 1), else_=0).label("gap"),
-        case((twice, 1), else_=0).label("twice"),
+        func.max(one_if(impossible(ledger.c.amount_after, ledger.c.held_after))).label("low"),
+        one_if(func.sum(ledger.c.delta) < 0).label("out"),
+        one_if(or_(count != newest - (first - 1), func.min(version) < first)).label("gap"),
+        one_if(twice).label("twice"),
     ).group_by(ledger.c.kind, ledger.c.row_id)
 
 
@@ -106,7 +106,7 @@ def _rows(resource: Any, first: int) -> Select[Any]:
         (-amount).label("delta"),
         (-held).label("held"),
         way.label("way"),
-        case((low, 1), else_=0).label("low"),
+        one_if(low).label("low"),
     ).where(or_(*changed))
 
 

@@ -7,7 +7,7 @@ Neighbours: the rules compare what two tables say about one thing, where the sec
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, String, Subquery, literal_column, union_all
+from sqlalchemy import ColumnElement, Integer, Select, String, Subquery, case, literal_column, union_all
 
 
 def stack(*parts: Select[Any]) -> Subquery:
@@ -34,6 +34,11 @@ def _filled(part: Select[Any], columns: dict[str, str]) -> Select[Any]:
 def one(name: str) -> ColumnElement[int]:
     """1 in every row of a part: the sum is the number of its rows."""
     return literal_column("1", Integer).label(name)
+
+
+def one_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """1 where the condition is true, else 0."""
+    return case((condition, 1), else_=0)
 
 
 def many_groups(statement: Select[Any]) -> Select[Any]:

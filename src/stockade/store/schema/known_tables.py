@@ -2,7 +2,7 @@
 
 The store refuses a record that does not fit its table before the batch is written. Otherwise some databases would store
 a part of it without an error. Each shape of a record (its table and columns) is checked once.
-Neighbours: `transaction.decide` asks, `transaction.transact` makes it.
+Neighbours: `transaction.decide` calls the checks, `transaction.transact` makes the object.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
