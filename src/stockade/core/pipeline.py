@@ -1,6 +1,6 @@
 """Runs the batches of one queue in order, the next one decided while the database still writes the one before.
 
-Neighbours: the strategy `sequencer` and the partition processors of `kafka` run their batches here; the store calls
+Neighbours: `strategies.sequencer` and the partition processors of `kafka` run their batches here; the store calls
 `Handover.decided`. Source: group commit (DeWitt et al., 1984), with two alternating groups as in PolarDB; what it
 brings was measured (docs/adr/0008).
 """

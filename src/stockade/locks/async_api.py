@@ -12,7 +12,16 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 from stockade.locks.checks import lock_and_kind
 from stockade.locks.engine.lock_request import Backend, Kind, LockInfo, LockOptions
 from stockade.locks.errors import LockTimeout
-from stockade.locks.lock_base import Detached, HoldBase, LeaseBase, LockBase, MultiLeaseBase, MultiLockBase, RWLockBase
+from stockade.locks.lock_base import (
+    Detached,
+    ErrorType,
+    HoldBase,
+    LeaseBase,
+    LockBase,
+    MultiLeaseBase,
+    MultiLockBase,
+    RWLockBase,
+)
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.multi_lock import acquire_all, exit_all, release_all
 from stockade.locks.provider_base import ProviderBase, timeout_of
@@ -54,9 +63,7 @@ class Lease(LeaseBase):
         watch(self)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
         await exit_block(self, error)
 
 
@@ -104,9 +111,7 @@ class _Hold(HoldBase[HeldT]):
         await held.__aenter__()
         return held
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._held is not None:
             await self._held.__aexit__(kind, error, trace)
 
@@ -177,9 +182,7 @@ class Lock(LockBase[Lease]):
         watch(lease)
         return lease
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
         await exit_block(self.manager.held.require(self.spec), error)
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
@@ -215,9 +218,7 @@ class MultiLease(MultiLeaseBase[Lease]):
             watch(lease)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
         await exit_all(self.leases.values(), lambda lease, silent: exit_block(lease, error, silent=silent))
 
 

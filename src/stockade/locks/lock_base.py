@@ -4,7 +4,7 @@
 """
 
 from dataclasses import replace
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from stockade.locks.checks import seconds
 from stockade.locks.engine.held_leases import LeaseT
@@ -16,6 +16,7 @@ from stockade.locks.errors import LockTimeout
 LockT = TypeVar("LockT", bound="LockBase[Any]")
 MultiLockT = TypeVar("MultiLockT", bound="MultiLockBase[Any]")
 HeldT = TypeVar("HeldT")
+ErrorType: TypeAlias = type[BaseException] | None  # the first argument of `__exit__`
 
 
 class Detached(NamedTuple):

@@ -13,7 +13,16 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 from stockade.locks.checks import lock_and_kind
 from stockade.locks.engine.lock_request import Kind, LockInfo, LockOptions
 from stockade.locks.errors import LockTimeout
-from stockade.locks.lock_base import Detached, HoldBase, LeaseBase, LockBase, MultiLeaseBase, MultiLockBase, RWLockBase
+from stockade.locks.lock_base import (
+    Detached,
+    ErrorType,
+    HoldBase,
+    LeaseBase,
+    LockBase,
+    MultiLeaseBase,
+    MultiLockBase,
+    RWLockBase,
+)
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.multi_lock import acquire_all, exit_all, release_all
 from stockade.locks.provider_base import ProviderBase, timeout_of
@@ -54,9 +63,7 @@ class Lease(LeaseBase):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
         run(self.manager.releaser.exit(self, error))
 
 
@@ -70,9 +77,7 @@ class _Hold(HoldBase[HeldT]):
         held.__enter__()
         return held
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._held is not None:
             self._held.__exit__(kind, error, trace)
 
@@ -136,9 +141,7 @@ class Lock(LockBase[Lease]):
             raise LockTimeout(f"lock {self.name!r} was not granted", self.name)
         return lease
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
         run(self.manager.releaser.exit(self.manager.held.require(self.spec), error))
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
@@ -172,9 +175,7 @@ class MultiLease(MultiLeaseBase[Lease]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
         run(exit_all(self.leases.values(), lambda lease, silent: _exit_one(lease, error, silent=silent)))
 
 

@@ -1,4 +1,4 @@
-"""One process's registration in `guards_in_use`: its store writes nothing without it (`transaction.write_permit`).
+"""One process's registration in `guards_in_use`: its store writes nothing without it (`transaction.steps.WritePermit`).
 
 A heartbeat renews the row. While the lease is valid, a command compares two numbers before its transaction and once
 more before its commit. When the lease may be over, the next command renews it first. Writes under the guard NONE

@@ -241,13 +241,13 @@ def test_an_owner_that_asks_again_keeps_its_new_grant(monkeypatch):
         silent, networks[0].weather = Weather(lose_request=1.0), Weather()
         networks[1].weather = networks[2].weather = silent
         spec = Spec("a", lease_s=LEASE_S)
-        first = sim.start(runtime.home, manager.acquire(spec, 0.0, "job-7"))
+        first = sim.start(runtime.home, manager.acquire(spec, 0.0, owner_word="job-7"))
         while not first.done or manager.runtime._unfinished:
             sim.run(sim.now + 0.001)
         assert isinstance(first.error, LockUnavailable)
         for network in networks:
             network.weather = Weather()
-        second = sim.start(runtime.home, manager.acquire(spec, 0.0, "job-7"))
+        second = sim.start(runtime.home, manager.acquire(spec, 0.0, owner_word="job-7"))
         sim.run(sim.now + 3.0)
         assert second.result is not None
         return sum(network.server.owner("a") == "p.job-7" for network in networks)

@@ -361,7 +361,7 @@ async def test_a_command_waits_for_its_registration_until_its_deadline(postgres_
 
 
 async def test_a_user_without_rights_hears_which(postgres_database):
-    """A role that may not write the table is told so in one line, not in a traceback."""
+    """A role that may not write the table gets one line, not a traceback."""
     async with opened(postgres_database) as database:
         role = ("DROP ROLE IF EXISTS reader", "CREATE ROLE reader LOGIN", "GRANT SELECT ON guards_in_use TO reader")
         for statement in role:

@@ -187,7 +187,7 @@ async def test_a_batch_that_fails_takes_those_decided_on_it_along(store):
 
 @pytest.mark.parametrize("loss", ["before", "after"])
 async def test_a_lost_reply_is_resolved(store, loss):
-    """The one statement may have been carried out or not: each order of the batch is there once, and told so."""
+    """The one statement may have been carried out or not: each order of the batch is there once, and returned."""
     store.database._backend = Lossy(store.database._backend, [loss])
     answers = await store.transact(buys(*range(5)), Guard.ROW, deadline=soon())
     assert all(isinstance(each, Accepted) and each.replayed == (loss == "after") for each in answers)
@@ -300,7 +300,7 @@ async def test_a_deadlock_leaves_no_rows_in_flight(store, other):
 
 
 class Deadlock(Exception):
-    """As a driver tells it."""
+    """As a driver raises it."""
 
     sqlstate = "40P01"
 

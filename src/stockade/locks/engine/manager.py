@@ -69,21 +69,13 @@ class LockManager(Generic[LeaseT]):
     async def acquire(
         self, spec: Spec, timeout_s: float | None, *, blocking: bool = True, owner_word: str | None = None
     ) -> LeaseT | None:
-        """Take the lock. None: it was not granted in time.
+        """Take the lock. None: it was not granted in time. Errors as for `Lock.acquire`.
 
         Args:
             spec: the lock.
             timeout_s: seconds to wait at most; None: no limit.
             blocking: False: try once; `timeout_s` does not count.
             owner_word: last part of the owner id; None: a number.
-
-        Raises:
-            LockInTransaction: the caller is inside a transaction of the store.
-            LockReentry: the caller holds it already, and waiting could not end.
-            ValueError: `owner_word` is no word.
-            LockUnavailable: the server cannot be reached.
-            ProviderClosed: the provider is closed, or was while the call waited.
-            WrongLoop: the provider is in use in another event loop.
         """
         if in_transaction.get():
             refuse_in_transaction(f"lock {spec.name!r}")
@@ -163,11 +155,7 @@ class LockManager(Generic[LeaseT]):
         return lease
 
     async def adopt(self, spec: Spec, owner_id: str, fencing_token: int) -> LeaseT:
-        """Take over a lease that was detached elsewhere.
-
-        Raises:
-            LockNotOwned: `owner_id` does not hold the lock any more.
-        """
+        """Take over a lease that was detached elsewhere. LockNotOwned: `owner_id` does not hold the lock any more."""
         request, sent = LockRequest(spec, owner_id), self.runtime.now()
         if not await self.calls.extend(request):
             raise LockNotOwned(f"lock {spec.name!r} is not held by {owner_id}", spec.name)

@@ -34,13 +34,7 @@ class Releaser:
         self._renewer = renewer
 
     async def release(self, lease: BaseLease) -> None:
-        """Release the lease; a second call is harmless.
-
-        Raises:
-            LockLost: it had ended before.
-            LockUnavailable: the server did not answer; call again, or let the lease end.
-            ProviderClosed: the provider is closed; the lease ends by itself, or has ended with its session.
-        """
+        """Release the lease; a second call is harmless. Errors as for `Lease.release`, and ProviderClosed."""
         if lease.released:
             return
         self._calls.require_open(lease.name)

@@ -160,10 +160,10 @@ class Renewer(Generic[RenewableT]):
             if lease is None:
                 self._entries.pop(owner_id, None)
                 self._abandoned(entry.request)
+            elif lease.deadline <= now:
+                self._entries.pop(owner_id, None)
+                lease.mark_lost("the lease ran out")
             elif entry.due <= now:
-                if lease.deadline <= now:
-                    lease.mark_lost("the lease ran out")
-                    continue
                 self._release_holder(lease)
                 due.append(lease)
         return due

@@ -36,9 +36,8 @@ from stockade.store.transaction.optimistic import OPTIMISTIC, OptimisticExecutor
 from stockade.store.transaction.retry import MAX_ATTEMPTS, Retry
 from stockade.store.transaction.save import Saver
 from stockade.store.transaction.single_statement.executor import SingleStatement
-from stockade.store.transaction.steps import Steps
+from stockade.store.transaction.steps import Steps, WritePermit
 from stockade.store.transaction.validation import problems
-from stockade.store.transaction.write_permit import WritePermit
 from stockade.store.transaction.write_set import Answer, MissingKeys, WriteSet
 
 Result: TypeAlias = Accepted | Rejected | Exception
