@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from benchmarks import processor
 from benchmarks.target import BenchmarkDatabase, Buy
-from stockade.shop.operations.tune_gc import settle
+from stockade.shop.operations.tune_gc import tune_gc
 
 Place = Callable[[Buy], Awaitable[bool]]
 
@@ -176,7 +176,7 @@ async def take_turns(target: BenchmarkDatabase, arms: Sequence[Arm], pace: Pace)
 
 def calm_collector() -> None:
     """Tune the garbage collector as a serving process does, for all arms."""
-    settle()
+    tune_gc()
 
 
 def ratios(samples: Sequence[Sample], arm: str, over: str) -> list[float]:

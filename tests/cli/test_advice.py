@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from stockade.cli import app
 from stockade.cli.advice import advice
-from stockade.shop.bootstrap import open_database
 from stockade.shop.config.settings import Settings
+from stockade.shop.database import open_database
 from tests.cli.service import Service, stockade
 
 SECRET = "s3cret"

@@ -3,7 +3,7 @@
 import pytest
 
 from stockade.shop.config.load import load_settings
-from stockade.shop.config.settings import BadSetting, Settings, allowed, described
+from stockade.shop.config.settings import BadSetting, Settings, allowed, setting_fields
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_no_password_in_the_text_of_settings():
 
 def test_every_setting_says_what_it_is_for_and_what_it_allows():
     """Each field carries a sentence and bounds, and its default keeps them."""
-    for item in described():
+    for item in setting_fields():
         assert item.metadata["about"].endswith("."), item.name
         assert allowed(item), item.name
         assert item.type is str or item.metadata["low"] is not None, item.name

@@ -132,5 +132,16 @@ async def test_a_database_that_is_away(start, tmp_path):
         assert_problem(ready, 503, "NOT_READY")
 
 
+async def test_an_outage_of_the_database_is_one_line_in_the_log(start, capsys):
+    """While the database refuses, every order is 503 and the log has one line, not one for each order."""
+    async with start() as client:
+        logs.configure(client.state.settings)
+        Failing(client.state.shop, Busy("the database refuses this: no right", "DEPENDENCY_DOWN"))
+        for _ in range(3):
+            assert_problem(await client.order("s"), 503, "DEPENDENCY_DOWN")
+    (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "no right" in line]
+    assert (line["level"], line["operation"]) == ("warning", "place_order")
+
+
 async def down(query, timeout_s=0):
     raise Busy("db.internal", "DEPENDENCY_DOWN")

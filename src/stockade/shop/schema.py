@@ -31,7 +31,7 @@ def make_folder(settings: Settings) -> None:
         settings.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         text = f"cannot make the folder {settings.state_path}: {error.strerror}"
-        raise BadSetting(f"{settings.named('state_dir')}: {text}") from None
+        raise BadSetting(f"{settings.with_source('state_dir')}: {text}") from None
 
 
 async def require_schema(settings: Settings, database: Database) -> None:
@@ -51,7 +51,7 @@ async def require_schema(settings: Settings, database: Database) -> None:
         unseen = " (if that was done: this user may not see its tables, or another schema is searched)"
     url = hide_password(settings.database_url)
     to_make = f"run: stockade migrate{_option(settings)}"
-    raise BadSetting(f"{settings.named('database')}: {url} has {found}, not {shown(wanted)}; {to_make}{unseen}")
+    raise BadSetting(f"{settings.with_source('database')}: {url} has {found}, not {shown(wanted)}; {to_make}{unseen}")
 
 
 async def require_writable(settings: Settings, database: Database) -> None:
@@ -64,7 +64,7 @@ async def require_writable(settings: Settings, database: Database) -> None:
     missing = await database.read(partial(missing_rights, tables=SCHEMA.tables), timeout_s=settings.wait_s)
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise BadSetting(f"{settings.named('database')}: {missing[0]}{more}")
+        raise BadSetting(f"{settings.with_source('database')}: {missing[0]}{more}")
 
 
 async def require_known(settings: Settings, database: Database) -> None:
@@ -79,7 +79,7 @@ async def require_known(settings: Settings, database: Database) -> None:
 def _refuse_newer(settings: Settings, revisions: Revisions) -> None:
     for name, revision in SCHEMA.unknown(revisions).items():
         url = hide_password(settings.database_url)
-        raise BadSetting(f"{settings.named('database')}: {url} has {name} schema {revision}, {_NEWER}")
+        raise BadSetting(f"{settings.with_source('database')}: {url} has {name} schema {revision}, {_NEWER}")
 
 
 def check_file(settings: Settings, *, may_make: bool = False) -> None:
@@ -98,7 +98,7 @@ def check_file(settings: Settings, *, may_make: bool = False) -> None:
     try:
         url = read_url(settings.database_url).url
     except ValueError as error:
-        raise BadSetting(f"{settings.named('database')}: {error}") from None
+        raise BadSetting(f"{settings.with_source('database')}: {error}") from None
     if url.drivername != "sqlite" or in_memory(settings):
         return
     path = Path(url.database or "").absolute()
@@ -114,7 +114,7 @@ def check_file(settings: Settings, *, may_make: bool = False) -> None:
             "" if path.parent.is_dir() else f"no such folder: {path.parent}; is the path right? Else make the folder"
         )
     if wrong:
-        raise BadSetting(f"{settings.named('database')}: {wrong}")
+        raise BadSetting(f"{settings.with_source('database')}: {wrong}")
 
 
 def _option(settings: Settings) -> str:

@@ -1,7 +1,7 @@
 """Runs a plan with faults: for each variant, fault and contender the repeats, their checks, and one row of the report.
 
 There are two processes, one of which is the victim, and private Redis servers. Neighbours: `runner.py` runs without
-faults, `repeats.py` has the steps of a repeat, `faults/` has the scripts, `fault_harness.py` executes them.
+faults, `repeats.py` has the steps of a repeat, `faults/` has the scripts, `execution/fault_harness.py` runs these.
 """
 
 import itertools

@@ -1,8 +1,8 @@
 """Runs a plan without faults: for each variant and contender the repeats, their checks, and one row of the report.
 
 Data flows one way: preset, workload, executor, responses, snapshot, checks and audit, verdict, summary, table.
-Neighbours: `plan.py` says what to run, `targets/` on what, `executors.py` and `child_processes.py` send the orders,
-`repeats.py` has the steps of a repeat, `reporting/` shows the rows.
+Neighbours: `plan.py` says what to run, `targets/` on what, `execution/executors.py` and `execution/child_processes.py`
+send the orders, `repeats.py` has the steps of a repeat, `reporting/` shows the rows.
 """
 
 from collections.abc import AsyncIterator, Sequence

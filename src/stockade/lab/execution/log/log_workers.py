@@ -15,8 +15,8 @@ from stockade.lab.errors import LabError
 from stockade.lab.execution.child_main import QueryLogWorker, StartLogWorker, StopLogWorker
 from stockade.lab.execution.child_processes import ProcessGroup
 from stockade.lab.execution.log.log_worker import LogWorkerProgress
-from stockade.shop.bootstrap import log_of
 from stockade.shop.config.settings import Settings
+from stockade.shop.config.strategy_options import kafka_options
 
 ASSIGNMENT_WAIT_S = 30.0
 POLL_S = 0.02
@@ -56,7 +56,7 @@ class LogWorkers(ProcessGroup):
             kafka_partitions=self.partitions,
             allow_overselling="yes",  # a negative control that a fault has killed may still be registered
         )
-        log = log_of(settings)
+        log = kafka_options(settings)
         for number in range(len(self._processes), self.workers):
             self.start(f"log worker {number}")
         try:

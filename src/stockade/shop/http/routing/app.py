@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from stockade.shop.bootstrap import Shop
 from stockade.shop.http.responses.problems import problem
 from stockade.shop.http.responses.response import Headers, Response, without_body
 from stockade.shop.http.routing.app_state import AppState, make_app_state
@@ -18,6 +17,7 @@ from stockade.shop.http.routing.endpoint import Endpoint
 from stockade.shop.http.routing.openapi import openapi_document
 from stockade.shop.http.routing.routes import ROUTES
 from stockade.shop.http.routing.service_routes import service_handlers
+from stockade.shop.shop import Shop
 
 Handler = Callable[[Scope, Receive], Awaitable[Response]]
 _SLASHES = re.compile("/+")

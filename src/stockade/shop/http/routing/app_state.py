@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from stockade.shop.bootstrap import Shop, now_ms
+from stockade.shop.clock import now_ms
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.idempotency import InFlightRequests
 from stockade.shop.http.routing.concurrency_limit import ConcurrencyLimit
 from stockade.shop.operations.backlog import BacklogMetrics
 from stockade.shop.operations.metrics import Metrics
+from stockade.shop.shop import Shop
 from stockade.shop.tokens import Tokens, token_secret
 
 
