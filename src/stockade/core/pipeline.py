@@ -93,13 +93,21 @@ class Pipeline:
         """Run one batch after another: the same task goes on, so that no pass of the event loop is between two."""
         while True:
             await self._turn.acquire()
-            while self._error is None and (batch := take()) is None and not (self._closed and not self.in_flight):
-                self._changed.clear()
-                await self._changed.wait()
-            if self._error is not None or batch is None:
+            batch = await self._next(take)
+            if batch is None:
                 self._turn.release()
                 return
             await self._run_batch(batch)
+
+    async def _next(self, take: Callable[[], Batch | None]) -> Batch | None:
+        """Wait for a batch; None when the run ends."""
+        while self._error is None:
+            batch = take()
+            if batch is not None or (self._closed and not self.in_flight):
+                return batch
+            self._changed.clear()
+            await self._changed.wait()
+        return None
 
     async def _run_batch(self, batch: Batch) -> None:
         handover = self._newest = Handover(
