@@ -73,5 +73,5 @@ async def statuses(http, places):
 def start_worker(folder, log):
     """A `stockade worker` process."""
     command = [sys.executable, "-m", "stockade", "worker"]
-    with (folder / "worker.log").open("w") as told:
-        return subprocess.Popen(command, cwd=folder, env=environment(**log), stderr=told, stdout=subprocess.DEVNULL)
+    with (folder / "worker.log").open("w") as log_file:
+        return subprocess.Popen(command, cwd=folder, env=environment(**log), stderr=log_file, stdout=subprocess.DEVNULL)

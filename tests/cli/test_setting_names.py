@@ -85,7 +85,7 @@ def test_a_port_that_is_taken(refused):
 
 
 def test_a_port_that_is_taken_by_nobody_knows_whom(refused, monkeypatch):
-    """Where the process cannot be told the setting is named all the same."""
+    """Where the process is not known the setting is named all the same."""
     monkeypatch.setattr(sockets, "port_holder", lambda port: "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         message = refused(own={"port": taken.getsockname()[1]})
