@@ -29,7 +29,7 @@ async def test_events_that_wait_are_counted(client):
     assert 0 <= found["stockade_events_oldest_seconds", "waiting"] < 60
 
 
-async def test_the_database_is_queries_once_in_a_while(client, monkeypatch):
+async def test_the_database_is_queried_once_in_a_while(client, monkeypatch):
     """However often /metrics is read, the question is put every few seconds only, and then anew."""
     queries, plain = [], Outbox.lag
 

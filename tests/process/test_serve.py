@@ -37,7 +37,7 @@ async def test_500_simultaneous_orders_on_100_units(database_url, state):
 
 @pytest.mark.parametrize("strategy", ["pessimistic", "sequencer"])
 async def test_a_killed_worker_loses_no_order(database_url, state, strategy):
-    """kill -9 of a worker under load: every order that was answered is there, every repeat returns it, none exists twice."""
+    """kill -9 of a worker under load: every answered order is there, a repeat returns it, none exists twice."""
     with serving(database_url, state, "--workers", "2", "--strategy", strategy) as service:
         async with client(service, service.token("buyer", "--admin"), connections=64) as http:
             sku = await product(http, 150)
