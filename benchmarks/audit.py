@@ -1,11 +1,11 @@
-"""The audit of a large shop: the time of each pass, of all, the server's memory, and what a pace leaves to orders.
+"""The audit of a large shop: time of each step and of all, memory of the server, and orders/s beside the audit.
 
     python -m benchmarks.audit                              100,000 and 1,000,000 orders: about half an hour
     python -m benchmarks.audit --orders 100000 --kinds postgres
     python -m benchmarks.audit --beside                     orders/s beside an audit, at several paces (PostgreSQL)
 
-Each shop is audited before the first ANALYZE, when the database knows nothing of its tables, and after. SQLite holds
-200,000 orders at most. Neighbours: `big_shop` writes the shop, `ground` has the servers' settings.
+Each shop is audited before the first ANALYZE, when the database has no statistics, and after. SQLite holds
+200,000 orders at most. Neighbours: `big_shop` writes the shop, `target` has the servers' settings.
 """
 
 import argparse
@@ -22,10 +22,10 @@ import uvloop
 from sqlalchemy import Connection, text
 
 from benchmarks.big_shop import Size, fill
-from benchmarks.ground import SERVER_SETTINGS, open_ground
-from benchmarks.grown import Grown
+from benchmarks.grown import FilledDatabase
 from benchmarks.harness import Loop, Pace
 from benchmarks.ours import strategy_on
+from benchmarks.target import SERVER_SETTINGS, open_target
 from stockade.devservers import Server, Servers
 from stockade.shop.audit import LongAudit
 from stockade.shop.migrations import SCHEMA
@@ -33,9 +33,9 @@ from stockade.store import Database
 
 SQLITE_ORDERS = 200_000
 WAIT_S = 3_600.0
-SEEN_S = 0.05  # between two looks at the memory
+SEEN_S = 0.05  # between two readings of the memory
 PACES = (None, 1.0, 0.5, 0.25)
-ROUNDS = 3  # of each pace, in turns
+ROUNDS = 3  # of each pace, interleaved
 KINDS = ("postgres", "mariadb", "sqlite")
 
 
@@ -46,12 +46,12 @@ def run_all(statements: list[str], conn: Connection) -> None:
 
 
 def analysing(kind: str) -> list[str]:
-    """What makes statistics."""
+    """The statements that make statistics."""
     return [f"ANALYZE TABLE {', '.join(each.name for each in SCHEMA.tables)}"] if kind == "mariadb" else ["ANALYZE"]
 
 
 def unlearned(kind: str) -> list[str]:
-    """What keeps the server from making statistics by itself."""
+    """The statements that keep the server from making statistics by itself."""
     return [f"ALTER TABLE {each.name} STATS_AUTO_RECALC = 0" for each in SCHEMA.tables] if kind == "mariadb" else []
 
 
@@ -74,13 +74,13 @@ def children(pid: int) -> list[int]:
 
 
 class Memory:
-    """Looks at the memory of this process and of a server until it is stopped."""
+    """Reads the memory of this process and of a server until it is stopped."""
 
     def __init__(self, server: int | None) -> None:
         self.server, self.own_mb, self.server_mb = server, 0.0, 0.0
 
     async def watch(self) -> None:
-        """Remember the most."""
+        """Keep the maximum."""
         while True:
             self.own_mb = max(self.own_mb, resident_mb(None))
             self.server_mb = max(self.server_mb, resident_mb(self.server) if self.server else 0.0)
@@ -88,7 +88,7 @@ class Memory:
 
 
 async def audited(database: Database, server: int | None) -> tuple[dict[str, float], float, Memory]:
-    """Seconds by pass, two of which are at work at once; those of all on the clock; and the most memory meanwhile."""
+    """Seconds of each step, of which two run at the same time; elapsed seconds of all; and the maximum of memory."""
     memory = Memory(server)
     watching = asyncio.create_task(memory.watch())
     job = LongAudit(database.read, wait_s=WAIT_S)
@@ -134,16 +134,16 @@ async def measure(kind: str, orders: int) -> None:
 
 
 async def beside(orders: int, callers: int, pace: Pace) -> None:
-    """Orders/s without an audit, and beside one that begins anew whenever it ends."""
-    async with open_ground(20_000) as ground, strategy_on(ground, "sequencer") as (place, _):
-        grown = Grown(ground.server, ground.database, ground.users)  # its tables keep what is in them
+    """Orders/s without an audit, and beside an audit that restarts whenever it ends."""
+    async with open_target(20_000) as target, strategy_on(target, "sequencer") as (place, _):
+        grown = FilledDatabase(target.server, target.database, target.users)  # keeps its rows between the rounds
         loop = Loop("orders", callers, place)
         while (await grown.sums()).orders < orders:
             await loop.run(grown, Pace(1, measured_s=10.0))
         samples: dict[float | None, list[float]] = {share: [] for share in PACES}
         for number in range(ROUNDS):
             for share in PACES if number % 2 == 0 else PACES[::-1]:
-                auditing = asyncio.create_task(again_and_again(ground.database.url.render_as_string(False), share))
+                auditing = asyncio.create_task(again_and_again(target.database.url.render_as_string(False), share))
                 sample = await loop.run(grown, pace)
                 auditing.cancel()
                 await asyncio.gather(auditing, return_exceptions=True)

@@ -1,7 +1,7 @@
 """The same orders by hand on the raw driver: what a careful engineer writes without a store, statement by statement.
 
-Every arm writes exactly the rows that our PlaceOrder writes, into the tables of our migrations, with the outcome and
-the event encoded by the same functions. `ground` compares the counts after each run. Neighbour: `orm` does the same
+Each contender writes exactly the rows that our PlaceOrder writes, into the tables of our migrations, with the outcome
+and the event encoded by the same functions. `target` compares the counts after each run. Neighbour: `orm` does the same
 with an object-relational mapper.
 """
 
@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 import asyncpg
 
-from benchmarks.ground import FINGERPRINT, HOT, PLANS, Buy, Ground
 from benchmarks.harness import Loop
 from benchmarks.ours import POOL, WAIT_S
+from benchmarks.target import FINGERPRINT, HOT, PLANS, BenchmarkDatabase, Buy
 from stockade.core import Accepted, Backoff, JsonValue
 from stockade.shop.model import constants
 from stockade.store.transaction.codec import encode_body, encode_outcome
@@ -57,12 +57,12 @@ TAKE_STOCK = (
 
 
 class Changed(Exception):
-    """Another writer was first: decide again."""
+    """Another transaction changed the row first: decide again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The two rows an order is decided on."""
+    """The two rows that decide an order."""
 
     product_id: str
     price: int
@@ -75,7 +75,7 @@ class Seen:
 
 
 async def row_lock(connection: Any, buy: Buy) -> bool:
-    """The usual way: look the request up, lock the product, lock the account, write what follows from them."""
+    """The usual way: look the request up, lock the product, lock the account, write the order."""
     if await connection.fetchrow(KNOWN, buy.request_id):
         return True
     sku = await connection.fetchrow(READ_SKU + LOCKED, HOT)
@@ -92,7 +92,7 @@ async def row_lock(connection: Any, buy: Buy) -> bool:
 
 
 async def pessimistic(connection: Any, buy: Buy) -> bool:
-    """The same, well: the account is locked first, the hot row last, the request is claimed by its insert."""
+    """The same, improved: lock the account first and the hot row last; the INSERT claims the request."""
     account = await connection.fetchrow(READ_ACCOUNT + LOCKED, buy.user_id)
     sku = await connection.fetchrow(READ_SKU + LOCKED, HOT)
     seen = Seen(*sku, *account)
@@ -107,7 +107,7 @@ async def pessimistic(connection: Any, buy: Buy) -> bool:
 
 
 async def optimistic(connection: Any, buy: Buy) -> bool:
-    """Read, write the records, then both rows if their versions are still those that were read."""
+    """Read, insert the records, then update both rows if their versions have not changed."""
     seen = await read(connection, buy)
     if not affordable(seen):
         return False
@@ -124,7 +124,7 @@ async def optimistic(connection: Any, buy: Buy) -> bool:
 
 
 async def conditional(connection: Any, buy: Buy) -> bool:
-    """Read the price, write the order, let both UPDATEs check; what names balances and versions follows from them."""
+    """Read the price, insert the order, let both UPDATEs check; then insert what needs their balances and versions."""
     seen = await read(connection, buy)
     if not affordable(seen):
         return False
@@ -148,18 +148,18 @@ async def read(connection: Any, buy: Buy) -> Seen:
 
 
 def affordable(seen: Seen) -> bool:
-    """The rules."""
+    """Decide the order."""
     return seen.on_hand - seen.reserved >= 1 and seen.balance - seen.held >= seen.price
 
 
 async def add_records(connection: Any, buy: Buy, seen: Seen) -> None:
-    """Everything but the ledger."""
+    """Insert everything but the ledger."""
     await add_claim(connection, buy, seen)
     await add_order(connection, buy, seen)
 
 
 async def add_claim(connection: Any, buy: Buy, seen: Seen) -> None:
-    """The request with its outcome, which a duplicate would meet, and the event."""
+    """The request with its outcome, which a duplicate finds, and the event."""
     outcome, body = told(buy, seen)
     request_id, _, now_ms = buy
     await connection.execute(ADD_REQUEST, request_id, FINGERPRINT, outcome, now_ms)
@@ -167,7 +167,7 @@ async def add_claim(connection: Any, buy: Buy, seen: Seen) -> None:
 
 
 async def add_order(connection: Any, buy: Buy, seen: Seen) -> None:
-    """Order, line, payment; and the bought SKU leaves the cart."""
+    """Order, line, payment; and delete the SKU from the cart."""
     request_id, user_id, now_ms = buy
     await connection.execute(ADD_ORDER, request_id, user_id, seen.price, now_ms)
     await connection.execute(ADD_LINE, request_id, HOT, seen.product_id, seen.price)
@@ -206,7 +206,7 @@ Transaction = Callable[[Any, Buy], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A way by hand on a pool of asyncpg connections.
+    """A handwritten contender on a pool of asyncpg connections.
 
     Attributes:
         name: of the arm.
@@ -220,12 +220,12 @@ class Raw:
     callers: int
     pool: int = POOL
 
-    _backoff: ClassVar[Backoff] = Backoff()  # the one that our strategies use
+    _backoff: ClassVar[Backoff] = Backoff()  # as our strategies use it
     _random: ClassVar[random.Random] = random.Random()
 
     @asynccontextmanager
-    async def open(self, ground: Ground) -> AsyncIterator[Loop]:
-        """Open the pool, every connection at once."""
+    async def open(self, target: BenchmarkDatabase) -> AsyncIterator[Loop]:
+        """Open all connections of the pool."""
         size, attempts = self.pool, 0
 
         async def place(buy: Buy) -> bool:
@@ -244,7 +244,7 @@ class Raw:
             found, attempts = attempts, 0
             return {"orders_per_transaction": answered / max(1, found)}
 
-        async with asyncpg.create_pool(ground.url, min_size=size, max_size=size, server_settings=PLANS) as pool:
+        async with asyncpg.create_pool(target.url, min_size=size, max_size=size, server_settings=PLANS) as pool:
             yield Loop(self.name, self.callers, place, notes)
 
 

@@ -1,8 +1,8 @@
-"""A large shop, written by the server itself: every state of an order is in it, and the audit finds nothing wrong.
+"""A large shop that the server itself writes: it has orders in every state, and the audit finds no violation.
 
-Ten kinds of orders take turns, and each kind has SKUs and buyers of its own. So the version and the sums of each ledger
+Ten kinds of orders alternate, and each kind has its own SKUs and buyers. So the version and the sums of each ledger
 entry follow from the number of the order, and one INSERT ... SELECT for each table writes them all. Neighbours: `audit`
-measures on it; the tests of the work that whole-table statements do fill two sizes of it.
+measures on it; tests/shop/test_audit_work.py fills two sizes of it.
 """
 
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ BALANCE = 10**12
 BEGAN_MS = 1_700_000_000_000
 SPACING_MS = 1_000  # between two orders
 RESERVED_MS = 600_000
-REFUSED_EVERY = 20  # so many orders for one that is refused, and for one request that changes nothing
+REFUSED_EVERY = 20  # one refused order, and one request that changes nothing, for so many orders
 PAD = "x" * 120  # outcomes and events are as long as real ones
 
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """How one database spells what the statements need.
+    """The SQL of one database.
 
     Attributes:
         numbers: rows `n` from 0 up to `{last}`.
@@ -75,7 +75,7 @@ SPELLINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large.
+    """The size of a shop.
 
     Attributes:
         orders: a multiple of ten.
@@ -89,7 +89,7 @@ class Size:
 
     @classmethod
     def of(cls, orders: int) -> "Size":
-        """A shop of so many orders, with ten for each buyer and a thousand for each SKU."""
+        """A shop with ten orders for each buyer and a thousand for each SKU."""
         return cls(orders, max(KINDS, orders // 1000 // KINDS * KINDS), max(KINDS, orders // 10 // KINDS * KINDS))
 
     @property
@@ -140,7 +140,7 @@ class _Words:
 
 
 def statements(spelling: Spelling, size: Size) -> Iterator[str]:
-    """What writes all tables."""
+    """The statements that write all tables."""
     words = _Words(spelling, size)
     yield from _catalogue(words)
     yield from _orders(words)
@@ -151,7 +151,7 @@ def statements(spelling: Spelling, size: Size) -> Iterator[str]:
 
 
 def _catalogue(w: _Words) -> Iterator[str]:
-    """Products, SKUs and accounts as all orders have left them."""
+    """Products, SKUs and accounts as they are after all orders."""
     skus, users = w.of_each(w.size.skus), w.of_each(w.size.users)
     sku, user, product = w.name("sku-", "n"), w.name("user-", "n"), w.name("product-", "n")
     times = w.divided(f"({w.turns} - {w.divided('n', KINDS)} + {w.skus} - 1)", w.skus)
@@ -209,7 +209,7 @@ def _entries(w: _Words, values: str, count: int, where: str = "1 = 1") -> str:
 
 
 def _stock_entries(w: _Words) -> Iterator[str]:
-    """By kind: the version, what moved and what was left, for the n-th order of the SKU."""
+    """By kind: the version, the differences and the amounts after them, for the n-th order of the SKU."""
     k, orders = w.nth_of_sku, w.size.orders
     made = f"'stock', {w.name('sku-', 'n')}, {w.id('f')}, 1, {STOCK}, 0, {STOCK}, 0, 'create', '', {BEGAN_MS}"
     yield _entries(w, made, w.size.skus)
@@ -229,7 +229,7 @@ def _stock_entries(w: _Words) -> Iterator[str]:
 
 
 def _other_entries(w: _Words) -> Iterator[str]:
-    """What moved points, and the steps of orders and payments."""
+    """The entries of points, and the steps of orders and payments."""
     j, orders = w.nth_of_user, w.size.orders
     charge = f"'points', {w.name('user-', 'n')}, {w.id('0')}, 1, {BALANCE}, 0, {BALANCE}, 0, 'charge', {w.id('0')}"
     yield _entries(w, f"{charge}, {BEGAN_MS}", w.size.users)
@@ -267,7 +267,7 @@ def _requests(w: _Words) -> Iterator[str]:
 
 
 def _events(w: _Words) -> Iterator[str]:
-    """Most are confirmed, the last ones wait for a sink, few are dead."""
+    """Most events are confirmed, the last ones wait for a sink, few are dead letters."""
     orders, few = w.size.orders, max(1, w.size.orders // REFUSED_EVERY)
     body = w.blob(f"'{PAD}'")
     state = f"CASE WHEN n % 500 = 499 THEN 'DEAD' WHEN n >= {orders * 9 // 10} THEN 'NEW' ELSE 'CONFIRMED' END"

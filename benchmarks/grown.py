@@ -1,11 +1,11 @@
-"""Orders in tables that have grown, by keys that carry their time and by keys that do not (docs/adr/0012).
+"""Orders in large tables, with idempotency keys that begin with their time and with random ones (docs/adr/0012).
 
-    python -m benchmarks.grown                      a million orders are there already: three to four minutes
+    python -m benchmarks.grown                      on a million orders: three to four minutes
     python -m benchmarks.grown --orders 100000 --callers 128
 
-Every index of request ids takes a new entry for each order: all at one place, or anywhere. Right after a checkpoint the
-server logs each page as a whole when it is first changed; long after it, nearly all pages of a million orders have been
-changed already, by the round that is thrown away. Neighbour: `orders` measures on emptied tables.
+Every index of request ids has a new entry for each order: all at its end, or anywhere. After a checkpoint the server
+logs the whole page at its first change. Long after the checkpoint nearly all pages were changed already, by the first
+round, which is not counted. Neighbour: `orders` measures on emptied tables.
 """
 
 import argparse
@@ -19,19 +19,19 @@ import uvloop
 from sqlalchemy import text
 
 from benchmarks import report
-from benchmarks.ground import BALANCE, HOT, PRICE, PRODUCT, Buy, Ground, Sums, logged, open_ground
 from benchmarks.harness import Loop, Opened, Pace, Sample, calm_collector, take_turns
 from benchmarks.orders import MANY
 from benchmarks.ours import strategy_on
 from benchmarks.report import Ratio
+from benchmarks.target import BALANCE, HOT, PRICE, PRODUCT, BenchmarkDatabase, Buy, Sums, logged, open_target
 from stockade.shop.model.constants import ORDER_PLACED
 
 TIMED, UNTIMED = "keys with a time", "keys without"
 ID, USER = "md5('earlier' || n)", "'user-' || lpad((n % {users})::text, 6, '0')"
 LEDGER = "ledger (kind, row_id, request_id, version, delta, held, amount_after, held_after, note, ref, at_ms)"
-TOLD = "decode(repeat('61', 200), 'hex')"  # as long as an outcome, or an event's body
+BODY = "decode(repeat('61', 200), 'hex')"  # as long as an outcome, or an event's body
 EARLIER = (
-    ("requests (id, fingerprint, outcome, created_ms)", f"{ID}, {ID}, {TOLD}, n"),
+    ("requests (id, fingerprint, outcome, created_ms)", f"{ID}, {ID}, {BODY}, n"),
     (
         "orders (id, user_id, status, total, pay, reserved_until_ms, payment_id, reason, created_ms, version, stamp)",
         f"{ID}, {USER}, 'PAID', {PRICE}, 'POINTS', 0, {ID}, '', n, 1, n",
@@ -48,14 +48,14 @@ EARLIER = (
     (LEDGER, f"'points', {USER}, {ID}, n, -{PRICE}, 0, {BALANCE}, 0, 'USE', {ID}, n"),
     (
         "outbox (request_id, seq, kind, key, body, created_ms, part, state)",
-        f"{ID}, 0, '{ORDER_PLACED}', 'stock:{HOT}', {TOLD}, n, n % 16, 'CONFIRMED'",
+        f"{ID}, 0, '{ORDER_PLACED}', 'stock:{HOT}', {BODY}, n, n % 16, 'CONFIRMED'",
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Grown(Ground):
-    """A ground whose tables keep what is in them.
+class FilledDatabase(BenchmarkDatabase):
+    """A database whose tables keep their rows between the rounds.
 
     Attributes:
         checkpoint: make one before each run.
@@ -64,7 +64,7 @@ class Grown(Ground):
     checkpoint: bool = False
 
     async def reset(self) -> Sums:
-        """What is there now."""
+        """The rows that exist now."""
         if self.checkpoint:
             await self.database.read(lambda connection: connection.execute(text("CHECKPOINT")), timeout_s=60)
         return await self.sums()
@@ -78,9 +78,9 @@ class Keyed:
     callers: int
 
     @asynccontextmanager
-    async def open(self, ground: Ground) -> AsyncIterator[Opened]:
+    async def open(self, target: BenchmarkDatabase) -> AsyncIterator[Opened]:
         """Start it."""
-        async with strategy_on(ground, "sequencer") as (place, _):
+        async with strategy_on(target, "sequencer") as (place, _):
 
             async def untimed(buy: Buy) -> bool:
                 return await place(buy._replace(request_id=f"{getrandbits(128):032x}"))
@@ -90,20 +90,20 @@ class Keyed:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A loop that also tells how much the server logged for an order."""
+    """A loop that also measures the write-ahead log of each order."""
 
     loop: Loop
 
-    async def run(self, ground: Ground, pace: Pace) -> Sample:
+    async def run(self, target: BenchmarkDatabase, pace: Pace) -> Sample:
         """See `Loop.run`."""
-        before = await ground.database.read(logged)
-        sample = await self.loop.run(ground, pace)
-        kilobytes = (await ground.database.read(logged) - before) / sample.answered / 1e3
+        before = await target.database.read(logged)
+        sample = await self.loop.run(target, pace)
+        kilobytes = (await target.database.read(logged) - before) / sample.answered / 1e3
         return replace(sample, notes={"logged_kb": kilobytes})
 
 
 def filling(orders: int, users: int) -> list[str]:
-    """What writes so many orders, as if they had been placed."""
+    """The statements that write so many orders, as if they had been placed."""
     return [
         f"INSERT INTO {into} SELECT {values.format(users=users)} FROM generate_series(1, {orders}) AS n"
         for into, values in EARLIER
@@ -111,14 +111,14 @@ def filling(orders: int, users: int) -> list[str]:
 
 
 async def run(orders: int, users: int, callers: int, pace: Pace) -> None:
-    """Fill, measure both right after a checkpoint and long after it, print."""
+    """Fill, measure both kinds of keys right after a checkpoint and long after it, print."""
     began_s = time.monotonic()
-    async with open_ground(users, earlier=filling(orders, users)) as ground:
+    async with open_target(users, earlier=filling(orders, users)) as target:
         print(f"{orders:,} orders are there after {time.monotonic() - began_s:.0f} s", flush=True)
         calm_collector()
         for checkpoint in (False, True):
             print(f"\n## {'right after a checkpoint' if checkpoint else 'long after a checkpoint'}\n", flush=True)
-            grown = Grown(ground.server, ground.database, users, checkpoint=checkpoint)
+            grown = FilledDatabase(target.server, target.database, users, checkpoint=checkpoint)
             arms = [Keyed(TIMED, callers), Keyed(UNTIMED, callers)]
             own = [sample async for sample in take_turns(grown, arms, pace)]
             measured = Ratio(TIMED, UNTIMED, 1, 1).of(own)

@@ -1,7 +1,7 @@
-"""The measured loop: callers that place one order after the other, arms that take turns, and an audit after each.
+"""The measured loop: callers place one order after the other, arms take turns, and an audit follows each run.
 
-Throughput on a shared machine moves by a third within an hour, so nothing is compared across runs: in each round every
-arm runs once, ratios are taken inside the round, and their median and range are told (`report`).
+Throughput on a shared machine changes by a third within an hour, so results of different rounds are not compared. In
+each round every arm runs once; ratios are computed inside the round, and `report.py` prints their median and range.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from benchmarks import processor
-from benchmarks.ground import Buy, Ground
-from stockade.shop.operations.tune_gc import settle
+from benchmarks.target import BenchmarkDatabase, Buy
+from stockade.shop.operations.tune_gc import tune_gc
 
 Place = Callable[[Buy], Awaitable[bool]]
 
@@ -26,9 +26,9 @@ class Sample:
         arm: its name.
         callers: how many placed orders at the same time.
         orders_s: orders answered a second inside the measured time.
-        p50_ms: latency; NaN where the arm cannot tell.
+        p50_ms: latency; NaN if the arm does not measure it.
         p99_ms: the same.
-        answered: orders answered in the whole run, warm-up and end included; the tables held exactly these.
+        answered: orders answered in the whole run, warm-up and end included; the tables contained exactly these.
         client_us: processor time of this process for an order.
         server_us: processor time of the server for an order.
         notes: further figures of the arm, e.g. transactions for an order.
@@ -55,7 +55,7 @@ class Pace:
     """How long things take.
 
     Attributes:
-        rounds: measured rounds; one more runs before them and is thrown away.
+        rounds: measured rounds; one more runs before them and does not count.
         warm_s: not measured at the start of each run.
         measured_s: measured after that.
     """
@@ -71,7 +71,7 @@ class Arm(Protocol):
     @property
     def name(self) -> str: ...
 
-    def open(self, ground: Ground) -> AbstractAsyncContextManager["Opened"]:
+    def open(self, target: BenchmarkDatabase) -> AbstractAsyncContextManager["Opened"]:
         """Connect; stays open for all rounds, so that pools and prepared statements are warm."""
         ...
 
@@ -79,11 +79,11 @@ class Arm(Protocol):
 class Opened(Protocol):
     """An arm that is connected."""
 
-    async def run(self, ground: Ground, pace: Pace) -> Sample:
+    async def run(self, target: BenchmarkDatabase, pace: Pace) -> Sample:
         """One run on emptied tables, audited after.
 
         Raises:
-            AssertionError: the tables do not hold what the callers were told.
+            AssertionError: the tables do not agree with the responses.
         """
         ...
 
@@ -94,8 +94,8 @@ class Loop:
     Args:
         name: of the arm.
         callers: how many place orders at the same time.
-        place: places one order, tells whether it was accepted.
-        notes: further figures, asked for after the run with the number of orders.
+        place: places one order, returns whether it was accepted.
+        notes: further figures, computed after the run from the number of orders.
     """
 
     def __init__(
@@ -103,22 +103,22 @@ class Loop:
     ) -> None:
         self._name, self._callers, self._place, self._notes = name, callers, place, notes
 
-    async def run(self, ground: Ground, pace: Pace) -> Sample:
+    async def run(self, target: BenchmarkDatabase, pace: Pace) -> Sample:
         """One run on emptied tables: warm up, measure, let every caller finish its order, audit."""
-        before = await ground.reset()
+        before = await target.reset()
         took_s: list[float] = []
         state = _State()
-        tasks = [asyncio.create_task(self._call(ground, state, took_s)) for _ in range(self._callers)]
+        tasks = [asyncio.create_task(self._call(target, state, took_s)) for _ in range(self._callers)]
         await asyncio.sleep(pace.warm_s)
-        began_s, client_s, server_s = _clocks(ground)
+        began_s, client_s, server_s = _clocks(target)
         state.measuring = True
         await asyncio.sleep(pace.measured_s)
         state.measuring = False
-        end_s, client_end_s, server_end_s = _clocks(ground)
+        end_s, client_end_s, server_end_s = _clocks(target)
         measured = len(took_s)
         state.over = True
         await asyncio.gather(*tasks)
-        await ground.audit(before, state.answered)
+        await target.audit(before, state.answered)
         took_s.sort()
         return Sample(
             self._name,
@@ -133,14 +133,14 @@ class Loop:
             self._notes(state.answered) if self._notes else {},
         )
 
-    async def _call(self, ground: Ground, state: "_State", took_s: list[float]) -> None:
+    async def _call(self, target: BenchmarkDatabase, state: "_State", took_s: list[float]) -> None:
         clock = time.perf_counter
         while not state.over:
-            buy = ground.next_buy()
+            buy = target.next_buy()
             began_s = clock()
             accepted = await self._place(buy)
             if not accepted:
-                raise AssertionError(f"{self._name} refused an order that nothing speaks against: {buy}")
+                raise AssertionError(f"{self._name} refused an order that must be accepted: {buy}")
             state.answered += 1
             if state.measuring:
                 took_s.append(clock() - began_s)
@@ -153,8 +153,8 @@ class _State:
     answered: int = 0
 
 
-def _clocks(ground: Ground) -> tuple[float, float, float]:
-    server_s = processor.family_s(ground.server.pid)
+def _clocks(target: BenchmarkDatabase) -> tuple[float, float, float]:
+    server_s = processor.family_s(target.server.pid)
     return time.perf_counter(), processor.own_s(), server_s
 
 
@@ -163,20 +163,20 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 
-async def take_turns(ground: Ground, arms: Sequence[Arm], pace: Pace) -> AsyncIterator[Sample]:
-    """Run A B C A B C …; the first round is thrown away."""
+async def take_turns(target: BenchmarkDatabase, arms: Sequence[Arm], pace: Pace) -> AsyncIterator[Sample]:
+    """Run A B C A B C …; the first round does not count."""
     async with AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(arm.open(ground)) for arm in arms]
+        opened = [await stack.enter_async_context(arm.open(target)) for arm in arms]
         for number in range(pace.rounds + 1):
             for arm in opened:
-                sample = await arm.run(ground, pace)
+                sample = await arm.run(target, pace)
                 if number:
                     yield replace(sample, round=number)
 
 
 def calm_collector() -> None:
-    """Spare every arm the garbage collector's walks over what never becomes garbage, as a serving process does."""
-    settle()
+    """Tune the garbage collector as a serving process does, for all arms."""
+    tune_gc()
 
 
 def ratios(samples: Sequence[Sample], arm: str, over: str) -> list[float]:

@@ -15,48 +15,47 @@ from typing import Any
 import uvloop
 
 from benchmarks import report
-from benchmarks.ground import Ground, open_ground
 from benchmarks.harness import Pace, Sample, take_turns
 from benchmarks.report import Measured, Ratio
 from benchmarks.service import BUYERS, Served, find_wrk
+from benchmarks.target import BenchmarkDatabase, open_target
 
 POOL = 8  # the default of `stockade serve`
-SEED_POOL = 10  # the default of HikariCP, which seed 004 leaves as it is
+SMALL_POOL = 10  # the default of HikariCP, a pool that many services use
 MAX_CONNECTIONS = 500
 
 
-def arms(ground: Ground, clients: int, first: bool) -> list[Served]:
-    """The sequencer; `pessimistic` with the pool of seed 004, whose row lock it is; on the first database `pessimistic`
-    with a connection for each client."""
-    kind = ground.server.kind
+def arms(target: BenchmarkDatabase, clients: int, first: bool) -> list[Served]:
+    """The sequencer, `pessimistic` with a small pool, and on the first database with a connection for each client."""
+    kind = target.server.kind
     taken = [
-        Served(f"sequencer, {kind}", "sequencer", ground, clients, POOL),
-        Served(f"pessimistic, {kind}, pool {SEED_POOL}", "pessimistic", ground, clients, SEED_POOL),
+        Served(f"sequencer, {kind}", "sequencer", target, clients, POOL),
+        Served(f"pessimistic, {kind}, pool {SMALL_POOL}", "pessimistic", target, clients, SMALL_POOL),
     ]
     if first:
-        taken.append(Served(f"pessimistic, {kind}", "pessimistic", ground, clients, clients))
+        taken.append(Served(f"pessimistic, {kind}", "pessimistic", target, clients, clients))
     return taken
 
 
 async def run(kinds: Sequence[str], clients: Sequence[int], pace: Pace, path: Path | None) -> None:
-    """One database after the other, each alone: a server that still flushes what it wrote holds up the other's
-    commits. For each number of clients let the arms take turns, and print."""
+    """Measure one database after the other; for each number of clients let the arms take turns, then print."""
+    # one at a time: a server that still flushes what it wrote delays the other's commits
     samples: list[Sample] = []
     found: list[Measured] = []
     environment: dict[str, Any] = {"servers": {}}
     for kind in kinds:
         print(f"starting {kind} with {BUYERS:,} buyers", flush=True)
-        async with open_ground(BUYERS, kind, MAX_CONNECTIONS) as ground:
-            here = report.environment([ground], pace)
+        async with open_target(BUYERS, kind, MAX_CONNECTIONS) as target:
+            here = report.environment([target], pace)
             environment = {**here, "servers": {**environment["servers"], **here["servers"]}}
             for number in clients:
                 print(f"\n## {kind}: {number} connections of wrk, one hot product\n", flush=True)
                 own = []
-                async for sample in take_turns(ground, arms(ground, number, kind == kinds[0]), pace):
+                async for sample in take_turns(target, arms(target, number, kind == kinds[0]), pace):
                     print(f"  round {sample.round} {sample.arm:30} {sample.orders_s:9,.0f} orders/s", flush=True)
                     own.append(sample)
-                asked = Ratio(f"sequencer, {kind}", f"pessimistic, {kind}", 8, 12)
-                measured = [each for each in [asked.of(own)] if each]
+                ratio = Ratio(f"sequencer, {kind}", f"pessimistic, {kind}", 8, 12)
+                measured = [each for each in [ratio.of(own)] if each]
                 print(
                     f"\n{report.table(own)}\n\n{report.ratio_table(measured)}\n\n{tails(own)}\n\n{processes(own)}",
                     flush=True,
@@ -68,9 +67,11 @@ async def run(kinds: Sequence[str], clients: Sequence[int], pace: Pace, path: Pa
 
 
 def tails(samples: Sequence[Sample]) -> str:
-    """How many times longer the others' p99 is than the sequencer's of the same round; at least, where it is near the
-    seconds of a round: wrk does not count whom it cuts off. Callers come again when they are answered, so a shorter p99
-    is a higher rate too."""
+    """How many times longer the other arms' p99 is than the sequencer's in the same round.
+
+    wrk does not count requests that it aborts at its end: a p99 near the length of a round is a lower bound. Callers
+    send the next request when they have the response, so a shorter p99 is a higher rate too.
+    """
     own, *others = dict.fromkeys(sample.arm for sample in samples)
     p99_ms = {(sample.arm, sample.round): sample.p99_ms for sample in samples}
     lines = []

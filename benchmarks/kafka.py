@@ -26,12 +26,12 @@ import uvloop
 
 from benchmarks import processor, report
 from benchmarks.baselines import Raw, Transaction, row_lock
-from benchmarks.ground import FINGERPRINT, HOT, PRICE, Buy, Ground, open_ground, user_id
 from benchmarks.harness import Arm, Loop, Opened, Pace, Sample, calm_collector, percentile, take_turns
 from benchmarks.orders import MANY, Contest
 from benchmarks.ours import MOST, POOL, WAIT_S, Ours, order
 from benchmarks.report import Measured, Ratio
 from benchmarks.reserved import reserve
+from benchmarks.target import FINGERPRINT, HOT, PRICE, BenchmarkDatabase, Buy, open_target, user_id
 from stockade.core import Guard
 from stockade.devservers import KafkaCluster, Servers
 from stockade.kafka.admin import read_topic
@@ -71,12 +71,12 @@ class Logged:
     partitions: int = 3
 
     @asynccontextmanager
-    async def open(self, ground: Ground) -> AsyncIterator[Opened]:
+    async def open(self, target: BenchmarkDatabase) -> AsyncIterator[Opened]:
         """Start the workers, and execute one order before the measurement."""
-        async with self.running(ground) as (strategy, pids):
+        async with self.running(target) as (strategy, pids):
 
             async def place(buy: Buy) -> bool:
-                return (await strategy.execute(order(buy, ground.pay))).accepted
+                return (await strategy.execute(order(buy, target.pay))).accepted
 
             spent_s: list[float] = []
 
@@ -96,18 +96,18 @@ class Logged:
         return sum(map(processor.family_s, pids)), sum(map(processor.family_s, brokers))
 
     @asynccontextmanager
-    async def running(self, ground: Ground) -> AsyncIterator[tuple[Kafka, list[int]]]:
+    async def running(self, target: BenchmarkDatabase) -> AsyncIterator[tuple[Kafka, list[int]]]:
         """The strategy and the ids of its worker processes."""
         topic = f"bench.{uuid4().hex[:8]}"
         log = KafkaOptions(COMMAND_CODEC, self.cluster.url, topic, self.partitions, group=topic)
         async with AsyncExitStack() as stack:
-            database = await Database.open(ground.url, pool_size=1)
+            database = await Database.open(target.url, pool_size=1)
             stack.push_async_callback(database.close)
             strategy = Kafka(SqlStore(database, SHOP_RESOURCES), Options(wait_s=WAIT_S, kafka=log))
             await strategy.start()
             stack.push_async_callback(strategy.stop)
-            pids = [await stack.enter_async_context(_worker(ground, log)) for _ in range(self.workers)]
-            await strategy.execute(order(ground.next_buy(), ground.pay))
+            pids = [await stack.enter_async_context(_worker(target, log)) for _ in range(self.workers)]
+            await strategy.execute(order(target.next_buy(), target.pay))
             yield strategy, pids
 
 
@@ -118,20 +118,20 @@ class Metered:
     loop: Loop
     begin: Callable[[], None]
 
-    async def run(self, ground: Ground, pace: Pace) -> Sample:
+    async def run(self, target: BenchmarkDatabase, pace: Pace) -> Sample:
         """See `Loop.run`."""
         self.begin()
-        return await self.loop.run(ground, pace)
+        return await self.loop.run(target, pace)
 
 
 @asynccontextmanager
-async def _worker(ground: Ground, log: KafkaOptions) -> AsyncIterator[int]:
+async def _worker(target: BenchmarkDatabase, log: KafkaOptions) -> AsyncIterator[int]:
     """`stockade worker` in a process; its id. When it fails, its exit code and its log are printed."""
     given = {"kafka_bootstrap": log.bootstrap, "kafka_topic": log.topic, "kafka_group": log.group, "pool_size": POOL}
     pairs = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
     with TemporaryFile() as output:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "stockade", "worker", "--database", ground.url, *pairs, stdout=output, stderr=output
+            sys.executable, "-m", "stockade", "worker", "--database", target.url, *pairs, stdout=output, stderr=output
         )
         watch = asyncio.create_task(_print_end(child, output))  # at once: callers wait for a while before they fail
         try:
@@ -193,15 +193,15 @@ def contests(cluster: KafkaCluster) -> dict[str, Contest]:
     }
 
 
-async def bursts(ground: Ground, cluster: KafkaCluster) -> None:
+async def bursts(target: BenchmarkDatabase, cluster: KafkaCluster) -> None:
     """30 orders at once, until all are accepted and until all are decided, beside `pessimistic`."""
     took: dict[str, list[float]] = {"kafka, all accepted": [], "kafka, all decided": [], "pessimistic, all decided": []}
     async with AsyncExitStack() as stack:
-        strategy, _ = await stack.enter_async_context(Logged("kafka", cluster, BURST).running(ground))
-        locks = await stack.enter_async_context(Ours("pessimistic", "pessimistic", BURST, BURST).open(ground))
+        strategy, _ = await stack.enter_async_context(Logged("kafka", cluster, BURST).running(target))
+        locks = await stack.enter_async_context(Ours("pessimistic", "pessimistic", BURST, BURST).open(target))
         for number in range(BURSTS + 2):
-            buys = [[order(ground.next_buy()) for _ in range(BURST)] for _ in range(2)]
-            plain = [ground.next_buy() for _ in range(BURST)]
+            buys = [[order(target.next_buy()) for _ in range(BURST)] for _ in range(2)]
+            plain = [target.next_buy() for _ in range(BURST)]
             for name, calls in (
                 ("kafka, all accepted", [strategy.submit(each) for each in buys[0]]),
                 ("kafka, all decided", [strategy.execute(each) for each in buys[1]]),
@@ -211,23 +211,23 @@ async def bursts(ground: Ground, cluster: KafkaCluster) -> None:
                 await asyncio.gather(*calls)
                 if number >= 2:
                     took[name].append((time.perf_counter() - began_s) * 1e3)
-                await strategy.execute(order(ground.next_buy()))  # behind what was only accepted, so that it is decided
+                await strategy.execute(order(target.next_buy()))  # behind what was only accepted, so that it is decided
     print(f"\n## bursts of {BURST}\n")
     print("| 30 at once, until | median ms | range |\n|---|--:|--:|")
     for name, times in took.items():
         print(f"| {name} | {statistics.median(times):.1f} | {min(times):.1f}-{max(times):.1f} |", flush=True)
 
 
-async def cold(ground: Ground, cluster: KafkaCluster, pace: Pace) -> None:
+async def cold(target: BenchmarkDatabase, cluster: KafkaCluster, pace: Pace) -> None:
     """A caller of cold products while 0 or 128 callers buy the hot one; by partition: the hot one's or another."""
-    store = SqlStore(ground.database, SHOP_RESOURCES)
+    store = SqlStore(target.database, SHOP_RESOURCES)
     names = tuple(f"{COLD}-{n}" for n in range(8))  # over all partitions
     news = tuple(NewSku(PRICE, 1_000_000, name) for name in names)
     command = CreateProduct(uuid4().hex, FINGERPRINT, 0, "Cold", "benchmark", news)
     await store.transact([command], Guard.ROW, deadline=time.monotonic() + 10)
     print("\n## cold: a cold product beside a hot one\n")
     print("| cold product on | hot callers | orders | p50 ms | p99 ms |\n|---|--:|--:|--:|--:|")
-    async with Logged("kafka", cluster, MOST, workers=2).running(ground) as (strategy, _):
+    async with Logged("kafka", cluster, MOST, workers=2).running(target) as (strategy, _):
         await asyncio.sleep(JOIN_S)
         await asyncio.gather(*(strategy.execute(_cold_order(name)) for name in names))
         near = await asyncio.to_thread(_neighbours, strategy.log)
@@ -236,7 +236,7 @@ async def cold(ground: Ground, cluster: KafkaCluster, pace: Pace) -> None:
 
             async def fight(over: asyncio.Event = over) -> None:
                 while not over.is_set():
-                    await strategy.execute(order(ground.next_buy()))
+                    await strategy.execute(order(target.next_buy()))
 
             fighters = [asyncio.create_task(fight()) for _ in range(hot)]
             await asyncio.sleep(pace.warm_s)
@@ -271,8 +271,8 @@ def _neighbours(log: KafkaOptions) -> set[str]:
 
 async def warm_up(cluster: KafkaCluster, users: int) -> None:
     """Run until the brokers are compiled, on a database of its own: its rows would slow the contests' one."""
-    async with open_ground(users) as ground, Logged("warm-up", cluster, MOST).open(ground) as loop:
-        await loop.run(ground, Pace(1, 0, WARM_UP_S))
+    async with open_target(users) as target, Logged("warm-up", cluster, MOST).open(target) as loop:
+        await loop.run(target, Pace(1, 0, WARM_UP_S))
 
 
 async def run(only: Sequence[str], pace: Pace, users: int, path: Path | None) -> None:
@@ -286,24 +286,26 @@ async def run(only: Sequence[str], pace: Pace, users: int, path: Path | None) ->
         await warm_up(cluster, users)
         known = contests(cluster)
         for name in only:
-            async with open_ground(users) as ground:
-                environment = report.environment([ground], pace)
+            async with open_target(users) as target:
+                environment = report.environment([target], pace)
                 if name == "bursts":
-                    await bursts(ground, cluster)
+                    await bursts(target, cluster)
                 elif name == "cold":
-                    await cold(ground, cluster, pace)
+                    await cold(target, cluster, pace)
                 else:
-                    own, measured = await contested(name, known[name], ground, pace)
+                    own, measured = await contested(name, known[name], target, pace)
                     samples += own
                     found += measured
     if path:
         report.write_json(path, environment, samples, found)
 
 
-async def contested(name: str, contest: Contest, ground: Ground, pace: Pace) -> tuple[list[Sample], list[Measured]]:
+async def contested(
+    name: str, contest: Contest, target: BenchmarkDatabase, pace: Pace
+) -> tuple[list[Sample], list[Measured]]:
     """Run one contest and print it."""
     print(f"\n## {name}: {contest.summary}\n", flush=True)
-    own = [sample async for sample in take_turns(replace(ground, pay=contest.pay), contest.arms, pace)]
+    own = [sample async for sample in take_turns(replace(target, pay=contest.pay), contest.arms, pace)]
     measured = [each for ratio in contest.ratios if (each := ratio.of(own))]
     print(f"{report.table(own)}\n\n{costs(own)}\n", flush=True)
     if measured:

@@ -1,6 +1,6 @@
 """Memory of the process while many orders go through the sequencer: it must stay flat.
 
-python -m benchmarks.memory                     200,000 orders, told every 20,000: about a minute
+python -m benchmarks.memory                     200,000 orders, one line every 20,000: about a minute
 """
 
 import argparse
@@ -11,9 +11,9 @@ import os
 import uvloop
 
 from benchmarks import processor
-from benchmarks.ground import Ground, open_ground
 from benchmarks.harness import Place, calm_collector
 from benchmarks.ours import MOST, strategy_on
+from benchmarks.target import BenchmarkDatabase, open_target
 
 STEPS = 10
 
@@ -21,22 +21,22 @@ STEPS = 10
 async def run(orders: int, users: int, callers: int) -> None:
     """Place the orders, print the resident memory after every tenth of them, audit."""
     each = orders // STEPS // callers * callers
-    async with open_ground(users) as ground, strategy_on(ground, "sequencer") as (place, _):
-        before = await ground.reset()
+    async with open_target(users) as target, strategy_on(target, "sequencer") as (place, _):
+        before = await target.reset()
         resident_mb: list[float] = []
         calm_collector()
         for step in range(1, STEPS + 1):
-            await asyncio.gather(*(_place(ground, place, each // callers) for _ in range(callers)))
-            gc.collect()  # what is left is kept by somebody
+            await asyncio.gather(*(_place(target, place, each // callers) for _ in range(callers)))
+            gc.collect()  # what is left is referenced
             resident_mb.append(processor.resident_mb(os.getpid()))
             print(f"{step * each:>9,} orders  {resident_mb[-1]:7.1f} MB", flush=True)
-        await ground.audit(before, STEPS * each)
+        await target.audit(before, STEPS * each)
         print(f"from the first line to the last: {resident_mb[-1] - resident_mb[0]:+.1f} MB")
 
 
-async def _place(ground: Ground, place: Place, orders: int) -> None:
+async def _place(target: BenchmarkDatabase, place: Place, orders: int) -> None:
     for _ in range(orders):
-        assert await place(ground.next_buy())
+        assert await place(target.next_buy())
 
 
 def main() -> None:

@@ -16,12 +16,12 @@ import uvloop
 
 from benchmarks import report
 from benchmarks.baselines import BY_HAND, Raw, row_lock
-from benchmarks.ground import open_ground
 from benchmarks.harness import Arm, Pace, Sample, calm_collector, take_turns
 from benchmarks.orm import Orm
 from benchmarks.ours import MOST, POOL, Ours, Pooled
 from benchmarks.pgbench import PgBench, find_pgbench
 from benchmarks.report import Measured, Ratio
+from benchmarks.target import open_target
 from stockade.shop.model.constants import POINTS
 
 MANY = 1_024
@@ -30,7 +30,7 @@ FEW = 32
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Arms that take turns, the ratios that are asked of them, and how their orders are paid."""
+    """Arms that take turns, the goals for their ratios, and how their orders are paid."""
 
     summary: str
     arms: Sequence[Arm]
@@ -101,13 +101,13 @@ async def run(chosen: dict[str, Contest], pace: Pace, users: int, path: Path | N
     samples: list[Sample] = []
     found: list[Measured] = []
     print(f"starting PostgreSQL with {users:,} points accounts", flush=True)
-    async with open_ground(users) as ground:
-        environment = report.environment([ground], pace)
+    async with open_target(users) as target:
+        environment = report.environment([target], pace)
         calm_collector()
         for name, contest in chosen.items():
             print(f"\n## {name}: {contest.summary}\n", flush=True)
             own = []
-            async for sample in take_turns(ground, contest.arms, pace):
+            async for sample in take_turns(target, contest.arms, pace):
                 print(f"  round {sample.round} {sample.arm:24} {sample.orders_s:9,.0f} orders/s", flush=True)
                 own.append(sample)
             measured = [each for ratio in contest.ratios if (each := ratio.of(own))]

@@ -1,6 +1,6 @@
-"""The way people do it: objects, a session for each order, `get(…, with_for_update)`, and the unit of work.
+"""Orders with an object-relational mapper: a session for each order, `get(…, with_for_update)`, the unit of work.
 
-Writes the same rows as `baselines` and as our store. Declarative classes over our own tables, relations included.
+Writes the same rows as `baselines` and as our store. Declarative classes over our own tables, with relationships.
 """
 
 from collections.abc import AsyncIterator
@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import DeclarativeBase, foreign, relationship
 
 from benchmarks.baselines import PART, Seen, told
-from benchmarks.ground import FINGERPRINT, HOT, PLANS, Buy, Ground
 from benchmarks.harness import Loop
 from benchmarks.ours import WAIT_S
+from benchmarks.target import FINGERPRINT, HOT, PLANS, BenchmarkDatabase, Buy
 from stockade.shop.model import constants, tables
 from stockade.store.schema import tables as store_tables
 
@@ -27,7 +27,7 @@ class Base(DeclarativeBase):
 
 
 class Request(Base):
-    """A request that was carried out."""
+    """An executed request."""
 
     __table__ = store_tables.requests
 
@@ -186,10 +186,10 @@ class Orm:
     pool: int
 
     @asynccontextmanager
-    async def open(self, ground: Ground) -> AsyncIterator[Loop]:
-        """Make the engine; its pool fills in the round that is thrown away."""
+    async def open(self, target: BenchmarkDatabase) -> AsyncIterator[Loop]:
+        """Create the engine; its pool opens connections in the first round, which is not counted."""
         engine = create_async_engine(
-            make_url(ground.url).set(drivername="postgresql+asyncpg"),
+            make_url(target.url).set(drivername="postgresql+asyncpg"),
             pool_size=self.pool,
             max_overflow=0,
             pool_timeout=WAIT_S,

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from benchmarks.ground import FINGERPRINT, HOT, Buy, Ground
 from benchmarks.harness import Loop, Place
+from benchmarks.target import FINGERPRINT, HOT, BenchmarkDatabase, Buy
 from stockade.core import Stats
 from stockade.devservers import Servers
 from stockade.shop.commands.lines import OrderLine
@@ -16,7 +16,7 @@ from stockade.store import Database, SqlStore
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 
-WAIT_S = 60.0  # a slow arm shall be slow, not fail
+WAIT_S = 60.0  # a slow arm must not fail
 POOL = 4  # two connections for each core of this machine
 MOST = 128  # connections of an arm that has one for each caller
 
@@ -38,9 +38,9 @@ class Ours:
     pool: int = POOL
 
     @asynccontextmanager
-    async def open(self, ground: Ground) -> AsyncIterator[Loop]:
+    async def open(self, target: BenchmarkDatabase) -> AsyncIterator[Loop]:
         """Open the store and start the strategy."""
-        async with strategy_on(ground, self.strategy, self.pool) as (place, stats):
+        async with strategy_on(target, self.strategy, self.pool) as (place, stats):
             begun_before = 0
 
             def notes(answered: int) -> dict[str, float]:
@@ -57,26 +57,26 @@ class Pooled(Ours):
     """The same through a PgBouncer in transaction mode."""
 
     @asynccontextmanager
-    async def open(self, ground: Ground) -> AsyncIterator[Loop]:
+    async def open(self, target: BenchmarkDatabase) -> AsyncIterator[Loop]:
         """Start the pooler and the strategy."""
         with Servers() as group:
-            url = group.pgbouncer(ground.server).url
-            async with strategy_on(ground, self.strategy, self.pool, url) as (place, _stats):
+            url = group.pgbouncer(target.server).url
+            async with strategy_on(target, self.strategy, self.pool, url) as (place, _stats):
                 yield Loop(self.name, self.callers, place)
 
 
 @asynccontextmanager
 async def strategy_on(
-    ground: Ground, name: str, pool: int = POOL, url: str | None = None
+    target: BenchmarkDatabase, name: str, pool: int = POOL, url: str | None = None
 ) -> AsyncIterator[tuple[Place, Stats]]:
     """A started strategy over a store of its own: what places an order, and the store's counters."""
-    database = await Database.open(url or ground.url, pool_size=pool, wait_s=WAIT_S)
+    database = await Database.open(url or target.url, pool_size=pool, wait_s=WAIT_S)
     store = SqlStore(database, SHOP_RESOURCES)
     strategy = registry.create(name, store, Options(wait_s=WAIT_S))
     await strategy.start()
 
     async def place(buy: Buy) -> bool:
-        return (await strategy.execute(order(buy, ground.pay))).accepted
+        return (await strategy.execute(order(buy, target.pay))).accepted
 
     try:
         yield place, store.stats

@@ -1,4 +1,4 @@
-"""Processor time of a server and of this process, so that a figure tells which of the two was busy."""
+"""Processor time of a server and of this process: which of the two was busy?"""
 
 import os
 import time
@@ -19,7 +19,7 @@ def family_s(pid: int) -> float:
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended a moment ago; its parent has its time now
+            continue  # it has just ended, and its time is counted with its parent
         if int(folder.name) == pid:
             total += sum(int(field) for field in fields[11:15])
         elif int(fields[1]) == pid:

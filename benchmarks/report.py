@@ -1,4 +1,4 @@
-"""From samples to figures: tables, ratios against their floors and goals, and one JSON document."""
+"""From samples to tables, to ratios with their floors and goals, and to one JSON document."""
 
 import json
 import os
@@ -12,15 +12,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ground import SERVER_SETTINGS, Ground
 from benchmarks.harness import Pace, Sample, ratios
+from benchmarks.target import SERVER_SETTINGS, BenchmarkDatabase
 
 SCHEMA = "stockade.benchmark/1"
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """orders/s of one arm over another's, and what is asked of it."""
+    """orders/s of one arm over another's, and the goals for it."""
 
     arm: str
     over: str
@@ -37,7 +37,7 @@ class Ratio:
 class Measured:
     """A ratio with its rounds."""
 
-    asked: Ratio
+    ratio: Ratio
     rounds: tuple[float, ...]
 
     @property
@@ -47,21 +47,21 @@ class Measured:
     @property
     def verdict(self) -> str:
         """`goal`, `floor`, or `missed`."""
-        if self.median >= self.asked.goal:
+        if self.median >= self.ratio.goal:
             return "goal"
-        return "floor" if self.median >= self.asked.floor else "missed"
+        return "floor" if self.median >= self.ratio.floor else "missed"
 
     def as_json(self) -> dict[str, Any]:
         """The ratio as JSON values."""
         return {
-            "arm": self.asked.arm,
-            "over": self.asked.over,
+            "arm": self.ratio.arm,
+            "over": self.ratio.over,
             "rounds": self.rounds,
             "median": self.median,
             "low": min(self.rounds),
             "high": max(self.rounds),
-            "floor": self.asked.floor,
-            "goal": self.asked.goal,
+            "floor": self.ratio.floor,
+            "goal": self.ratio.goal,
             "verdict": self.verdict,
         }
 
@@ -95,8 +95,8 @@ def ratio_table(measured: Sequence[Measured]) -> str:
     lines = [RATIO_HEAD, "|---|--:|--:|--:|---|"]
     for each in measured:
         span = f"{_short(each.median)} [{_short(min(each.rounds))}-{_short(max(each.rounds))}]"
-        asked = each.asked
-        lines.append(f"| {asked.arm} ÷ {asked.over} | {span} | {asked.floor:g} | {asked.goal:g} | {each.verdict} |")
+        ratio = each.ratio
+        lines.append(f"| {ratio.arm} ÷ {ratio.over} | {span} | {ratio.floor:g} | {ratio.goal:g} | {each.verdict} |")
     return "\n".join(lines)
 
 
@@ -109,7 +109,7 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def environment(grounds: Sequence[Ground], pace: Pace) -> dict[str, Any]:
+def environment(targets: Sequence[BenchmarkDatabase], pace: Pace) -> dict[str, Any]:
     """What the figures depend on besides the code."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -118,8 +118,8 @@ def environment(grounds: Sequence[Ground], pace: Pace) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
         "load_average": os.getloadavg(),
-        "servers": {ground.server.kind: _server(ground) for ground in grounds},
-        "users": grounds[0].users,
+        "servers": {target.server.kind: _server(target) for target in targets},
+        "users": targets[0].users,
         "rounds": pace.rounds,
         "warm_s": pace.warm_s,
         "measured_s": pace.measured_s,
@@ -127,9 +127,9 @@ def environment(grounds: Sequence[Ground], pace: Pace) -> dict[str, Any]:
     }
 
 
-def _server(ground: Ground) -> dict[str, Any]:
-    found = ground.database.dialect.sql.server_version_info or ()
-    return {"version": ".".join(map(str, found)), "durable": True, "settings": SERVER_SETTINGS[ground.server.kind]}
+def _server(target: BenchmarkDatabase) -> dict[str, Any]:
+    found = target.database.dialect.sql.server_version_info or ()
+    return {"version": ".".join(map(str, found)), "durable": True, "settings": SERVER_SETTINGS[target.server.kind]}
 
 
 def write_json(path: Path, environment_: dict[str, Any], samples: Sequence[Sample], found: Sequence[Measured]) -> None:
@@ -144,7 +144,7 @@ def write_json(path: Path, environment_: dict[str, Any], samples: Sequence[Sampl
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: what an arm cannot tell is null."""
+    """JSON has no NaN: a figure that an arm does not measure is null."""
     if isinstance(value, dict):
         return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

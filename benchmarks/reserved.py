@@ -1,4 +1,4 @@
-"""An order that reserves its unit, by hand on the raw driver: no account is touched, and nothing paid.
+"""An order that reserves its unit, by hand on the raw driver: it changes no account and pays nothing.
 
 It writes exactly the rows that our PlaceOrder writes for `pay` LATER. Neighbour: `baselines` has the orders that are
 paid at once.
@@ -7,7 +7,7 @@ paid at once.
 from typing import Any
 
 from benchmarks.baselines import ADD_EVENT, ADD_LINE, ADD_REQUEST, EMPTY_CART, KNOWN, LOCKED, PART, READ_SKU
-from benchmarks.ground import FINGERPRINT, HOT, Buy
+from benchmarks.target import FINGERPRINT, HOT, Buy
 from stockade.core import Accepted, JsonValue
 from stockade.shop.model import constants
 from stockade.shop.model.timestamps import rfc3339
@@ -26,7 +26,7 @@ ADD_HELD = (
 
 
 async def reserve(connection: Any, buy: Buy) -> bool:
-    """Look the request up, lock the product, write what follows from it."""
+    """Look the request up, lock the product, write the order."""
     if await connection.fetchrow(KNOWN, buy.request_id):
         return True
     product_id, price, on_hand, reserved, version = await connection.fetchrow(READ_SKU + LOCKED, HOT)

@@ -1,6 +1,6 @@
-"""`stockade serve` as a process of its own: started, asked whether it is ready, loaded by wrk, measured, ended.
+"""`stockade serve` as a process: started, loaded by wrk, measured, ended.
 
-Neighbour: `http_orders` lets several of these take turns.
+Neighbour: `http_orders.py` lets several of these take turns.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import processor
-from benchmarks.ground import HOT, Ground, user_id
 from benchmarks.harness import Pace, Sample
+from benchmarks.target import HOT, BenchmarkDatabase, user_id
 from stockade.devservers.process import HOST, free_port
 from stockade.shop.tokens import Tokens
 
@@ -45,24 +45,24 @@ class Served:
     Attributes:
         name: of the arm.
         strategy: of every resource.
-        ground: its server and data.
+        target: its server and data.
         clients: connections of wrk, each with one request at a time.
         pool: connections to the database.
     """
 
     name: str
     strategy: str
-    ground: Ground
+    target: BenchmarkDatabase
     clients: int
     pool: int
 
     @asynccontextmanager
-    async def open(self, _ground: Ground) -> AsyncIterator["Running"]:
+    async def open(self, _target: BenchmarkDatabase) -> AsyncIterator["Running"]:
         """Start it and wait until /readyz says 200; end it in order."""
         secret = secrets.token_hex(16)
         with TemporaryDirectory(prefix="stockade-bench-") as folder:
             tokens = Path(folder) / "tokens"
-            tokens.write_text(_tokens(secret.encode(), min(BUYERS, self.ground.users)))
+            tokens.write_text(_tokens(secret.encode(), min(BUYERS, self.target.users)))
             port, began_s = free_port(), time.monotonic()
             process = await asyncio.create_subprocess_exec(*self._command(port), env=_environment(secret, folder))
             try:
@@ -73,7 +73,7 @@ class Served:
 
     def _command(self, port: int) -> Sequence[str]:
         settings = {**QUIET, "pool_size": str(self.pool)}
-        options = ["--database", self.ground.url, "--strategy", self.strategy, "--host", HOST, "--port", str(port)]
+        options = ["--database", self.target.url, "--strategy", self.strategy, "--host", HOST, "--port", str(port)]
         for name, value in settings.items():
             options += ["--set", f"{name}={value}"]
         return [sys.executable, "-m", "stockade", "serve", *options]
@@ -89,36 +89,36 @@ class Running:
     ready_s: float
     tokens: Path
 
-    async def run(self, _ground: Ground, pace: Pace) -> Sample:
+    async def run(self, _target: BenchmarkDatabase, pace: Pace) -> Sample:
         """Warm up, measure with wrk, audit the tables.
 
         Raises:
-            AssertionError: an answer was not 201, or the tables do not hold what wrk was told. A request that wrk
-                cut off at its end may have placed its order or not.
+            AssertionError: a response was not 201, or the tables do not agree with the responses. A request that wrk
+                aborted at its end may have placed its order or not.
         """
-        ground, clients = self.arm.ground, self.arm.clients
-        before = await ground.reset()
+        target, clients = self.arm.target, self.arm.clients
+        before = await target.reset()
         warm = await self._wrk(pace.warm_s)
-        began_s, server_s = processor.family_s(self.pid), processor.family_s(ground.server.pid)
-        told = await self._wrk(pace.measured_s)
-        used_s, server_used_s = processor.family_s(self.pid) - began_s, processor.family_s(ground.server.pid) - server_s
+        began_s, server_s = processor.family_s(self.pid), processor.family_s(target.server.pid)
+        counted = await self._wrk(pace.measured_s)
+        used_s, server_used_s = processor.family_s(self.pid) - began_s, processor.family_s(target.server.pid) - server_s
         await self._idle(clients)
-        if told["refused"] or told["broken"]:
-            raise AssertionError(f"{self.arm.name}: {told}")
-        answered = int(told["answered"])
-        placed = await ground.audit(before)
+        if counted["refused"] or counted["broken"]:
+            raise AssertionError(f"{self.arm.name}: {counted}")
+        answered = int(counted["answered"])
+        placed = await target.audit(before)
         if not 0 <= placed - answered - int(warm["answered"]) <= 2 * clients:
-            raise AssertionError(f"{self.arm.name}: {warm} and {told}, but {placed} orders")
-        age_ms = abs(time.time_ns() // 1_000_000 - await ground.newest_ms())
+            raise AssertionError(f"{self.arm.name}: {warm} and {counted}, but {placed} orders")
+        age_ms = abs(time.time_ns() // 1_000_000 - await target.newest_ms())
         if age_ms > MOST_AGE_MS:
             raise AssertionError(f"{self.arm.name}: wrk's keys carry no time: the newest id is {age_ms} ms from now")
         return Sample(
             self.arm.name,
             clients,
             0,
-            answered / told["seconds"],
-            told["p50_ms"],
-            told["p99_ms"],
+            answered / counted["seconds"],
+            counted["p50_ms"],
+            counted["p99_ms"],
             answered,
             used_s / answered * 1e6,
             server_used_s / answered * 1e6,
@@ -126,7 +126,7 @@ class Running:
         )
 
     async def _wrk(self, seconds: float) -> dict[str, float]:
-        """Run wrk for whole seconds; what its script tells."""
+        """Run wrk for whole seconds; returns what its script prints."""
         program = find_wrk()
         assert program is not None
         load = ["-t1", f"-c{self.arm.clients}", f"-d{max(1, round(seconds))}s", "--timeout", "60s", "-s", str(SCRIPT)]
@@ -136,13 +136,13 @@ class Running:
         out, error = await process.communicate()
         if process.returncode:
             raise RuntimeError(f"wrk: {error.decode()}")
-        told: dict[str, float] = json.loads(out.decode().splitlines()[-1])
-        return told
+        counted: dict[str, float] = json.loads(out.decode().splitlines()[-1])
+        return counted
 
     async def _idle(self, clients: int) -> None:
-        """Wait until the requests that wrk cut off have ended: no order comes any more."""
+        """Wait until the requests that wrk aborted have ended and no more orders are placed."""
         placed, deadline_s = -1, time.monotonic() + STOP_S
-        while (now := (await self.arm.ground.sums()).orders) != placed:
+        while (now := (await self.arm.target.sums()).orders) != placed:
             if time.monotonic() > deadline_s:
                 raise AssertionError(f"{self.arm.name} still places orders {STOP_S} s after {clients} clients left")
             placed = now
@@ -155,7 +155,7 @@ def _tokens(secret: bytes, count: int) -> str:
 
 
 def _environment(secret: str, folder: str) -> dict[str, str]:
-    """As a service is started: byte code is kept, settings come from the command line alone."""
+    """The environment of a service: byte code is kept, settings come from the command line only."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("STOCKADE_") and k != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, "STOCKADE_TOKEN_SECRET": secret, "STOCKADE_STATE_DIR": folder}
 
@@ -169,7 +169,7 @@ async def _ready(port: int, process: asyncio.subprocess.Process) -> None:
 
 
 async def _status(port: int) -> int:
-    """What /readyz answers; 0 while nobody listens."""
+    """The status of /readyz; 0 while the port is closed."""
     try:
         reader, writer = await asyncio.open_connection(HOST, port)
     except OSError:

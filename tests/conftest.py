@@ -1,9 +1,9 @@
-"""Real servers for tests: started once per run, only when asked for; what cannot be had is left out by name.
+"""Real servers for tests: each starts once a run, when a test needs it; what is missing is left out by name.
 
-Fixtures: `postgres_url`, `mariadb_url`, `mysql_url`, `kafka_bootstrap` name a server that the run shares; `redis_url`
-one of the worker's own, empty at each test; `database_url` runs a test on a fresh database of every kind,
-`postgres_database` and `mariadb_database` on one kind; `servers` and `redis_server` start servers for one test, to be
-killed and paused. Markers follow from the fixtures. `--require NAME,…|all` makes a left-out server a failure.
+Fixtures: `postgres_url`, `mariadb_url`, `mysql_url` and `kafka_bootstrap` are servers that the whole run shares.
+`redis_url` is one for each worker, empty at the start of each test. `database_url` runs a test on a fresh database of
+every kind, `postgres_database` and `mariadb_database` on one kind. `servers` and `redis_server` start servers for one
+test, to be killed and paused. Markers follow from the fixtures. `--require NAME,…|all` fails if a server is left out.
 """
 
 import functools

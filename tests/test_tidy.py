@@ -1,6 +1,7 @@
-"""The style of STYLE.md, held by tests: small files and functions, no sleeps, no stray clock, no host names, pins kept.
+"""The rules of STYLE.md as tests: small files and functions, no sleeps, few clocks, no host names, all pins.
 
-Each rule is a function from a source file to its complaints; `BAD` shows each rule a file that it must refuse.
+Each rule is a function from a source file to its complaints; `BAD` has a file that each rule must refuse.
+Neighbour: `tests/test_wording.py` has the rules of names and prose.
 """
 
 import ast
@@ -20,12 +21,10 @@ ROOT = Path(__file__).parents[1]
 FILE_LINES, FUNCTION_LINES, POSITIONAL = 400, 50, 5
 
 WALL_CLOCK = {  # files that may ask what time it is, and why a monotonic clock would not serve
-    "src/stockade/cli/data.py": "demo orders carry the time they were placed",
     "src/stockade/lab/reporting/environment.py": "a report says when it was made",
-    "src/stockade/lab/execution/runner.py": "orders carry the time they were placed",
-    "src/stockade/shop/http/routing/endpoint.py": "orders carry the time they were placed",
+    "src/stockade/lab/runs/repeats.py": "orders carry the time they were placed",
     "src/stockade/shop/tokens.py": "tokens expire at a date",
-    "src/stockade/shop/bootstrap.py": "reservations expire at a date",
+    "src/stockade/shop/clock.py": "orders carry the time they were placed, reservations expire at a date",
 }
 FOUND = ("migrations", "presets", "faults")  # folders whose modules are found by being there
 PRINTS: dict[str, str] = {}  # files of src that may print, and why
@@ -128,7 +127,7 @@ def wall_clock(source):
     if not source.path.startswith("src/"):
         return []
     if source.path in WALL_CLOCK:
-        return [] if asked else ["is listed in WALL_CLOCK and asks no clock: take it off the list"]
+        return [] if asked else ["is listed in WALL_CLOCK and reads no clock: take it off the list"]
     return asked
 
 
@@ -275,7 +274,7 @@ def test_every_dependency_is_pinned():
 
 
 def test_no_file_names_a_registry():
-    """Packages come from wherever the machine is told to get them: no tracked file names a registry's host."""
+    """The machine's configuration says where packages come from: no tracked file names a registry's host."""
     named = [(path, host) for path in tracked() if (text := read(path)) for host in HOSTS if host in text]
     assert not named
 
@@ -291,7 +290,7 @@ def test_no_lock_file_is_tracked():
 
 
 def test_every_module_is_used():
-    """A module that nobody imports, names or starts is dead."""
+    """A module that no other file imports, names or starts is dead."""
     texts = {path: (ROOT / path).read_text() for path in (*tracked("*.py"), "pyproject.toml")}
     dead = []
     for path in tracked("src/*.py"):

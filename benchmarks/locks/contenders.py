@@ -1,7 +1,7 @@
 """The locks that are compared: ours over each transport, redis-py's, and those of other libraries where installed.
 
-Each is a context that gives a function `name -> lock`; a lock has `acquire` and `release`. The other libraries are
-pinned in `requirements/contenders.txt`; one that is not installed is named by the benchmark, never skipped in silence.
+Each is a context manager that yields a function `name -> lock`; a lock has `acquire` and `release`. The other libraries
+are pinned in `requirements/contenders.txt`. The benchmark names those that are not installed, and skips them.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from stockade import locks as sync
 from stockade.locks import aio
 
 LEASE_S = 10.0
-RETRY_S = 0.1  # what redis-py sleeps between two tries, and the others too where they let us choose
+RETRY_S = 0.1  # pause between two tries: that of redis-py, and of the others where it can be set
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Contender:
 
     Attributes:
         name: as the tables show it.
-        make: the context.
-        needs: the distribution it comes from, if that may be missing.
-        most: how many workers it is asked to bear on cold locks.
+        make: the context manager.
+        needs: the distribution that it comes from, if that may be missing.
+        most: the largest number of workers in its uncontended runs.
         hot: whether it takes part in the contended runs.
     """
 
@@ -40,7 +40,7 @@ class Contender:
 
     @property
     def version(self) -> str | None:
-        """Of what it needs; None: not installed."""
+        """The version of `needs`; None: not installed."""
         try:
             return metadata.version(self.needs) if self.needs else ""
         except metadata.PackageNotFoundError:
@@ -49,14 +49,14 @@ class Contender:
 
 @contextlib.asynccontextmanager
 async def ours(url: str) -> AsyncIterator[Callable[[str], Any]]:
-    """Our asyncio face on its own connection."""
+    """Our asyncio API on its own connection."""
     async with aio.RedisLocks(url, lease_s=LEASE_S) as locks:
         yield locks.lock
 
 
 @contextlib.asynccontextmanager
 async def ours_client(url: str) -> AsyncIterator[Callable[[str], Any]]:
-    """Our asyncio face over redis-py."""
+    """Our asyncio API over redis-py."""
     async with aio.RedisLocks(redis.asyncio.Redis.from_url(url), lease_s=LEASE_S) as locks:
         yield locks.lock
 
@@ -89,14 +89,14 @@ async def coredis_aio(url: str) -> AsyncIterator[Callable[[str], Any]]:
 
 @contextlib.contextmanager
 def ours_sync(url: str) -> Iterator[Callable[[str], Any]]:
-    """Our sync face on its own connection."""
+    """Our API for threads on its own connection."""
     with sync.RedisLocks(url, lease_s=LEASE_S) as locks:
         yield locks.lock
 
 
 @contextlib.contextmanager
 def ours_client_sync(url: str) -> Iterator[Callable[[str], Any]]:
-    """Our sync face over redis-py."""
+    """Our API for threads over redis-py."""
     with sync.RedisLocks(redis.Redis.from_url(url), lease_s=LEASE_S) as locks:
         yield locks.lock
 
@@ -109,7 +109,7 @@ def redis_py_sync(url: str) -> Iterator[Callable[[str], Any]]:
 
 
 class RawPair:
-    """The least that a lock can be: SET NX, and a script that compares and deletes. No waiting, no fence."""
+    """The smallest lock: SET NX, and a script that compares and deletes. No waiting, no fencing token."""
 
     def __init__(self, client: Any, name: str) -> None:
         self._client, self._name = client, name
@@ -126,7 +126,7 @@ class RawPair:
 
 @contextlib.contextmanager
 def raw_pair(url: str) -> Iterator[Callable[[str], Any]]:
-    """The floor for one redis-py client."""
+    """The lower bound for one redis-py client."""
     with redis.Redis.from_url(url) as client:
         yield lambda name: RawPair(client, name)
 

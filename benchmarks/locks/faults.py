@@ -1,6 +1,6 @@
-"""What a fault costs those who wait for a fair lock: the figures that the tests only bound, with the usual tuning.
+"""How long a fault delays the waiters of a fair lock, with the default tuning. The tests hold only upper bounds.
 
-Neighbours: `__main__.py` (prints them), `tests/locks/faults/test_redis_faults.py` (what must hold).
+Neighbours: `__main__.py` (runs this), `tests/locks/faults/test_redis_faults.py` (the bounds).
 """
 
 import asyncio
@@ -29,7 +29,7 @@ ALIVE_S = 3 * POLL_S
 
 
 def child(url: str, body: str) -> "subprocess.Popen[str]":
-    """Another process with `locks` on the same server, which has said that it is there."""
+    """Another process with `locks` on the same server; it has started."""
     code = f"import sys\nfrom stockade.locks import RedisLocks\nlocks = RedisLocks({url!r})\n{body}"
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -39,7 +39,7 @@ def child(url: str, body: str) -> "subprocess.Popen[str]":
 
 
 def said(process: "subprocess.Popen[str]") -> str:
-    """Its next line."""
+    """The next line that it prints."""
     return process.stdout.readline() if process.stdout else ""
 
 
@@ -50,7 +50,7 @@ def end(process: "subprocess.Popen[str]") -> None:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    """Look every millisecond.
+    """Wait until the condition is true; check every millisecond.
 
     Raises:
         TimeoutError: it never came true.
@@ -60,13 +60,13 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def line_of(server: Any, number: int) -> None:
-    """Until so many wait for the lock `a`."""
+async def queue_length(server: Any, number: int) -> None:
+    """Wait until so many wait for the lock `a`."""
     await until(lambda: server.llen("{a}:q") == number)
 
 
-async def in_after(waiter: "asyncio.Task[Any]", since: float) -> float:
-    """Milliseconds from the monotonic second `since` until the waiter is in; it gives the lock back."""
+async def granted_after(waiter: "asyncio.Task[Any]", since: float) -> float:
+    """Milliseconds from the monotonic second `since` until the waiter gets the lock, which is then released."""
     lease = await asyncio.wait_for(waiter, PATIENCE_S)
     late_ms = (time.monotonic() - since) * 1000
     await lease.release()
@@ -74,18 +74,18 @@ async def in_after(waiter: "asyncio.Task[Any]", since: float) -> float:
 
 
 async def after_killed_holder(url: str, server: Any) -> float:
-    """Milliseconds from the end of a killed holder's lease until the waiter is in."""
+    """Milliseconds from the end of a killed holder's lease until the waiter gets the lock."""
     async with aio.RedisLocks(url) as locks:
         holder = child(url, HOLDER)
         said(holder)
         waiter = asyncio.create_task(locks.lock("a").acquire())
-        await line_of(server, 1)
+        await queue_length(server, 1)
         end(holder)
-        return await in_after(waiter, time.monotonic() + max(server.pttl("a"), 0) / 1000)
+        return await granted_after(waiter, time.monotonic() + max(server.pttl("a"), 0) / 1000)
 
 
 async def after_lost_notice(url: str, server: Any) -> float:
-    """Milliseconds from a release whose notice is lost until the waiter is in."""
+    """Milliseconds from a release whose message is lost until the waiter gets the lock."""
     listen = MultiplexedTransport.listen
 
     async def lose(
@@ -97,37 +97,35 @@ async def after_lost_notice(url: str, server: Any) -> float:
         async with aio.RedisLocks(url) as locks:
             held = await locks.lock("a").acquire()
             waiter = asyncio.create_task(locks.lock("a").acquire())
-            await line_of(server, 1)
+            await queue_length(server, 1)
             since = time.monotonic()
             await held.release()
-            return await in_after(waiter, since)
+            return await granted_after(waiter, since)
 
 
 async def behind_dead_waiter(url: str, server: Any, fault: signal.Signals) -> float:
-    """Milliseconds from a release until the second in line is in, when the first was killed, or stopped for a while."""
+    """Milliseconds from a release until the second waiter gets the lock, when the first was killed or stopped."""
     async with aio.RedisLocks(url) as locks:
         held = await locks.lock("a").acquire()
         first = child(url, WAITER)
         try:
-            await line_of(server, 1)
+            await queue_length(server, 1)
             waiter = asyncio.create_task(locks.lock("a").acquire())
-            await line_of(server, 2)
+            await queue_length(server, 2)
             first.send_signal(fault)
             if fault == signal.SIGSTOP:
-                await asyncio.sleep(ALIVE_S + 0.1)  # until its sign of life has ended
+                await asyncio.sleep(ALIVE_S + 0.1)  # until its heartbeat has expired
             else:
                 await asyncio.to_thread(first.wait, PATIENCE_S)
             since = time.monotonic()
             await held.release()
-            return await in_after(waiter, since)
+            return await granted_after(waiter, since)
         finally:
             end(first)
 
 
 async def storm(url: str, server: Any) -> tuple[float, float]:
-    """Commands of a fair run during which the notice connection is killed four times, as a multiple of a quiet one's;
-    and its time likewise.
-    """
+    """Commands and time of a fair run whose subscription is killed four times, as multiples of an undisturbed run."""
     quiet = await contended_tasks(ours, url, 30, 20)
     run = asyncio.create_task(contended_tasks(ours, url, 30, 20))
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""What is measured of a lock, and how fairness is put into figures. Neighbours: `contenders.py`, `__main__.py`."""
+"""The measurements of one run, and the figures of the tables (Jain: the fairness index of Jain et al. 1984)."""
 
 import resource
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ SECTION_S = 0.001
 
 @dataclass
 class Contended:
-    """One contended run: per acquisition (worker, asked, got)."""
+    """One contended run; `log` has (worker, second of the request, second of the grant) for each acquisition."""
 
     wall_s: float
     log: list[tuple[int, float, float]]
@@ -19,7 +19,7 @@ class Contended:
     def row(self, workers: int) -> dict[str, float]:
         """The figures of the table."""
         ideal_s = len(self.log) * SECTION_S
-        waits = [got - asked for _, asked, got in self.log]
+        waits = [granted - requested for _, requested, granted in self.log]
         first_half = sorted(self.log, key=lambda entry: entry[2])[: len(self.log) // 2]
         shares = [sum(entry[0] == worker for entry in first_half) for worker in range(workers)]
         return {
@@ -33,7 +33,7 @@ class Contended:
 
 @dataclass(frozen=True)
 class Pairs:
-    """One uncontended run: acquire+release pairs per second, and what one costs this process."""
+    """One uncontended run: acquire+release pairs per second, and the processor time of one in this process."""
 
     per_s: float
     cpu_us: float

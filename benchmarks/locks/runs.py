@@ -23,9 +23,9 @@ async def contended_tasks(contender: Callable[..., Any], url: str, workers: int,
         async def work(number: int, rounds: int) -> None:
             lock = make("hot")
             for _ in range(rounds):
-                asked = time.perf_counter()
+                requested = time.perf_counter()
                 await lock.acquire()
-                log.append((number, asked, time.perf_counter()))
+                log.append((number, requested, time.perf_counter()))
                 await asyncio.sleep(SECTION_S)
                 await lock.release()
 
@@ -46,9 +46,9 @@ def contended_threads(contender: Callable[..., Any], url: str, workers: int, tur
         def work(number: int, rounds: int) -> None:
             lock = make("hot")
             for _ in range(rounds):
-                asked = time.perf_counter()
+                requested = time.perf_counter()
                 lock.acquire()
-                log.append((number, asked, time.perf_counter()))
+                log.append((number, requested, time.perf_counter()))
                 time.sleep(SECTION_S)
                 lock.release()
 

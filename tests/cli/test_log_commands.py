@@ -12,7 +12,7 @@ from stockade.store.outbox import Outbox
 from tests.cli.test_commands import assert_one_line
 from tests.kafka.harness import accepted, rigged
 from tests.kafka.test_poison import Mended
-from tests.relay.conftest import Memory, buy, drain, ids_of, relay_over, told
+from tests.relay.conftest import Memory, buy, drain, events_of, ids_of, relay_over
 from tests.store.conftest import opened, stocked
 from tests.waiting import eventually_async
 
@@ -108,7 +108,7 @@ async def test_dead_letters_of_the_outbox(url):
         result = await run(url, "dead-letters", "send-again", f"events:{letter.id}")
         assert result.stdout == "sent again: 1 events, 0 commands\n"
         await drain(relay)
-        assert {event.event_id for event in sink.got} == set(ids_of(told(range(4))))
+        assert {event.event_id for event in sink.got} == set(ids_of(events_of(range(4))))
         assert "no dead letters" in (await run(url, "dead-letters", "list")).stdout
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from stockade.shop.config.load import load_settings
-from stockade.shop.config.settings import BadSetting, Settings, allowed, described
+from stockade.shop.config.settings import BadSetting, Settings, allowed, setting_fields
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def load(tmp_path):
 
 
 def test_defaults(load):
-    """Without anything given the defaults hold, and the database is a file in the state folder."""
+    """Without any source the defaults hold, and the database is a file in the state folder."""
     settings = load()
     assert settings == Settings()
     assert settings.uses_default_database
@@ -82,7 +82,7 @@ def test_variables_of_others_are_left_alone(load):
 
 
 def test_a_secret_is_never_shown():
-    """Neither the text of settings nor an error about it tells the secret."""
+    """Neither the text of settings nor an error about it contains the secret."""
     settings = Settings(token_secret="a secret that nobody may see")
     assert "nobody" not in repr(settings)
     with pytest.raises(BadSetting) as bad:
@@ -122,7 +122,7 @@ def test_no_password_in_the_text_of_settings():
 
 def test_every_setting_says_what_it_is_for_and_what_it_allows():
     """Each field carries a sentence and bounds, and its default keeps them."""
-    for item in described():
+    for item in setting_fields():
         assert item.metadata["about"].endswith("."), item.name
         assert allowed(item), item.name
         assert item.type is str or item.metadata["low"] is not None, item.name

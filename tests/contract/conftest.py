@@ -73,7 +73,7 @@ async def database(database_url):
 
 @pytest.fixture(scope="module")
 def more_redis():
-    """Function: URLs of so many Redis servers beside the worker's own, started when first asked for."""
+    """Function: URLs of so many Redis servers beside the worker's own, started at the first call."""
     with Servers() as servers:
         started = []
 

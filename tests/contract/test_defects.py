@@ -68,7 +68,7 @@ async def test_a2_work_that_outlives_its_lease(bare, database, fresh_redis):
             loaded.set()
             await_only(go_on.wait())
 
-    slow.store._checkpoint = pause
+    slow.store._steps.checkpoint = pause
     for bench in (slow, quick):
         await bench.strategy.start()
     first = asyncio.create_task(slow.strategy.execute(slow.order(1, user="u1")))
@@ -102,13 +102,13 @@ async def test_a13_b1_an_expired_holder_does_not_free_the_next_ones_lock(redis_u
 
 @pytest.mark.redis
 async def test_b3_a_lock_lost_after_the_commit_is_not_a_failed_order(database, fresh_redis):
-    """The lease is gone when the lock is given back, after the commit: the caller is told of the order."""
+    """The lease is gone when the lock is given back, after the commit: the caller gets the order."""
     (url,) = fresh_redis()
     bench = Bench("redis-pubsub", database, Options(redis=(url,)))
     await bench.product("s", stock=20)
     await bench.strategy.start()
     with RedisLocks(url) as admin:
-        bench.store._checkpoint = lambda point: admin.break_("stock:s") if point == "saved" else None
+        bench.store._steps.checkpoint = lambda point: admin.break_("stock:s") if point == "saved" else None
         answer = await bench.strategy.execute(bench.order(1))
     assert isinstance(answer, Accepted)
     assert bench.strategy.lost == 1
@@ -136,7 +136,7 @@ async def test_a11_the_optimistic_arm_really_writes_and_really_conflicts(databas
 @pytest.mark.parametrize("guard", [Guard.ROW, Guard.ADVISORY, Guard.VERSION, Guard.DELTA], ids=lambda g: g.kind.value)
 async def test_b20_the_row_is_read_after_the_lock_is_held(guard, database):
     """500 of 500 were accepted because the row came from a session opened before the lock: here the last unit goes to
-    the holder, and whoever waited for the row sees it gone."""
+    the holder, and the next transaction on the row sees it gone."""
     if database.dialect.name == "sqlite":
         pytest.skip("no row lock to wait for")
     bench = Bench("pessimistic", database, Options())

@@ -53,7 +53,7 @@ def _set_counters(bench, value):
 
 
 async def test_reference_20_of_30(fenced):
-    """Seed 004's reference test under tokens alone: each grant's token is above the one before, nobody is refused."""
+    """The reference test under tokens alone: each token is above the one before, and nobody is refused."""
     bench = await fenced()
     answers = await asyncio.gather(*(bench.strategy.execute(bench.order(n, user=f"u{n}")) for n in range(30)))
     assert sum(isinstance(answer, Accepted) for answer in answers) == 20
@@ -63,7 +63,7 @@ async def test_reference_20_of_30(fenced):
 
 @pytest.mark.parametrize("short", [1, 1_000], ids=["equal token of another owner", "lower tokens"])
 async def test_a_lost_counter_is_raised_above_what_the_row_has_seen(fenced, short):
-    """The row refuses the first token after the loss; the server is told, and the same order is carried out."""
+    """The row refuses the first token after the loss; the server raises its counter, the same order is carried out."""
     bench = await fenced()
     assert isinstance(await bench.strategy.execute(bench.order(1)), Accepted)
     seen = await _fence(bench)
@@ -142,6 +142,6 @@ async def test_redlock_waits_for_whoever_has_the_majority(quorum):
 
 
 async def test_redlock_refuses_one_server(database):
-    """Seed 000 called one server RedLock; here a quorum of one does not start."""
+    """The Java report called one server RedLock; here a quorum of one does not start."""
     with pytest.raises(ValueError, match="odd number of servers, 3 or more; got 1"):
         await Bench("redlock", database, Options()).strategy.start()

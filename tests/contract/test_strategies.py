@@ -56,7 +56,7 @@ def _protects(bench):
 
 
 async def test_reference_20_of_30(bench):
-    """Seed 004's reference test: 20 in stock, 30 buyers: 20 orders, 10 told OUT_OF_STOCK, nothing else."""
+    """The Kotlin report's reference test: 20 in stock, 30 buyers: 20 orders, 10 times OUT_OF_STOCK, nothing else."""
     await bench.product("s", stock=20)
     answers = await _all(bench, [bench.order(n, user=f"u{n}") for n in range(30)])
     accepted = sum(isinstance(answer, Accepted) for answer in answers)
@@ -69,7 +69,7 @@ async def test_reference_20_of_30(bench):
 
 
 async def test_last_unit(bench):
-    """Seed 000: stock 1, three orders: one order row, two refusals, nothing left and nothing taken from the losers."""
+    """Stock 1, three orders: one order row, two refusals, nothing left and nothing taken from the losers."""
     await bench.product("s", stock=1)
     answers = await _all(bench, [bench.order(n, user=f"u{n}") for n in range(3)])
     if not _protects(bench):
@@ -79,7 +79,7 @@ async def test_last_unit(bench):
 
 
 async def test_one_intent_charges_once_and_three_intents_three_times(bench):
-    """The seeds contradict each other; the request id decides: the same three times is 100, three of them are 300."""
+    """The reports contradict each other; the request id decides: the same three times is 100, three of them are 300."""
     if not _protects(bench):
         pytest.skip("the control loses charges; the ledger tests show it")
     await _all(bench, [bench.charge("same")] * 3)
@@ -91,7 +91,7 @@ async def test_one_intent_charges_once_and_three_intents_three_times(bench):
 
 
 async def test_every_caller_is_told_its_own_balance(bench):
-    """Eight charges at once: eight different balances are told, the ones the ledger has, and a limit is a limit."""
+    """Eight charges at once: eight different balances are returned, the ones the ledger has, and a limit is a limit."""
     if not _protects(bench):
         pytest.skip("the control loses charges; the ledger tests show it")
     assert (await bench.strategy.execute(bench.charge("first"))).accepted
@@ -124,7 +124,7 @@ async def test_baskets_in_opposite_orders(bench):
         return
     assert all(isinstance(answer, Accepted) for answer in answers), answers
     assert {await _left(bench, sku) for sku in "abc"} == {76}
-    assert await bench.database.read(breaks) == [], "each SKU's levels are told in a chain"
+    assert await bench.database.read(breaks) == [], "the events of each SKU form a chain"
     if bench.name != "serializable":  # MariaDB answers conflicts there with its deadlock error
         assert bench.store.stats.deadlocks == 0
 
@@ -134,7 +134,7 @@ async def _left(bench, sku):
 
 
 async def test_points_and_stock_move_together(bench):
-    """Orders paid with points: whoever cannot pay takes no stock, and the balance ends exact."""
+    """Orders paid with points: a buyer who cannot pay takes no stock, and the balance ends exact."""
     if not _protects(bench):
         pytest.skip("the control loses updates by design")
     await bench.product("s", stock=20, price=1000)
@@ -174,7 +174,7 @@ async def test_rows_a_command_finds_on_its_way_are_protected_too(bench):
 
 
 async def test_without_retry_the_optimistic_lock_gives_up(database):
-    """Seed 000: with 0 retries some of ten buyers of plenty lose to others, as its form did; with retries none does."""
+    """With 0 retries (the Java report) some of ten buyers of plenty lose to others; with retries none does."""
     seeds_form = Bench("optimistic", database, Options(backoff=_retries(0)))
     await seeds_form.product("s", stock=1000)
     for attempt in range(20):
@@ -204,7 +204,7 @@ async def test_a_strategy_says_what_its_database_lacks(database):
 
 
 async def test_a_full_queue_answers_at_once(database):
-    """The sequencer's queue is bounded: what does not fit is told TOO_MANY_REQUESTS and nothing happens to it."""
+    """The sequencer's queue is bounded: what does not fit is refused with TOO_MANY_REQUESTS."""
     bench = Bench("sequencer", database, Options(queue_size=5, max_batch=5))
     await bench.product("s", stock=100)
     await bench.strategy.start()

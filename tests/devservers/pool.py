@@ -1,7 +1,7 @@
-"""The servers of one test run, shared by all its processes and started when the first test asks.
+"""The servers of one test run, shared by all its processes; each starts when the first test needs it.
 
-Under pytest-xdist the controller holds them, because a server lives as long as the process that started it; workers ask
-over a local socket. Neighbour: `tests/conftest.py` makes fixtures of this.
+Under pytest-xdist the controller owns them, because a server never outlives the process that started it; workers get
+the URLs through a local socket. Neighbour: `tests/conftest.py` makes fixtures of them.
 """
 
 import secrets

@@ -79,12 +79,12 @@ async def test_paused_server_is_silent_on_open_connections_too(server, kind):
     target = server(kind)
     async with connected(target) as client:
         target.pause()
-        asked = asyncio.create_task(client.count())
-        done, _ = await asyncio.wait({asked}, timeout=0.2)
+        query = asyncio.create_task(client.count())
+        done, _ = await asyncio.wait({query}, timeout=0.2)
         assert not done
         assert target.running
         target.resume()
-        assert await asyncio.wait_for(asked, 5) >= 0
+        assert await asyncio.wait_for(query, 5) >= 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,7 +167,7 @@ def test_a_long_lived_kafka_has_both_compilers(servers):
 
 
 def _partitions(admin, topic):
-    """The topic's partitions, as the broker that was asked knows them by now."""
+    """The topic's partitions, as the broker knows them now."""
     return admin.list_topics(topic, timeout=20).topics[topic].partitions
 
 
@@ -210,7 +210,7 @@ def test_servers_end_with_their_parent():
 
 
 @pytest.mark.redis
-def test_server_outlives_the_thread_that_asked_for_it(servers):
+def test_server_outlives_the_thread_that_query_for_it(servers):
     """The death signal follows the forking thread, so that thread must be one that stays."""
     started = []
     thread = Thread(target=lambda: started.append(servers.redis()))
@@ -319,7 +319,7 @@ def test_taken_port_is_left_to_its_owner(monkeypatch, servers):
 
 @pytest.mark.skipif(not Path("/proc/sys/net/ipv4/ip_local_port_range").exists(), reason="Linux tells its port range")
 def test_ports_are_not_those_of_outgoing_connections():
-    """A client that retries while its server is down must not be given the server's port and meet itself."""
+    """A client that retries while its server is down must not get the server's port and connect to itself."""
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     assert all(free_port() < low for _ in range(50))
 

@@ -28,7 +28,7 @@ def started(*ways):
 
 
 def test_each_call_ends_and_its_process_too():
-    """Store, locks of both faces and the command line, on both loops: told within `connect_timeout`; then the process
+    """Store, locks of both faces and command line, on both loops: an error within `connect_timeout`; then the process
     ends, although its look-ups do not."""
     with started(*sorted(WAYS)) as child:
         said, errors = child.communicate(timeout=START_S + len(WAYS) * len(LOCKS) * (LIMIT_S + SLACK_S))
@@ -51,8 +51,8 @@ def test_the_drivers_alone_hold_their_process():
 
 @pytest.fixture
 def named(monkeypatch):
-    """Function: the URL of a server under a name that has a refusing address before the right one; and what was asked
-    of the name server."""
+    """Function: the URL of a server under a name that has a refusing address before the right one; and the
+    look-ups of the name."""
     asked = []
 
     def ask(host, port, flags):
@@ -83,7 +83,7 @@ async def test_a_request_to_cancel_needs_no_name_server(named, postgres_url):
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             await connection.execute("SELECT pg_sleep(30)", timeout=0.1)
-        assert await asyncio.wait_for(connection.fetchval("SELECT 1"), 5) == 1  # the server has heard of it
+        assert await asyncio.wait_for(connection.fetchval("SELECT 1"), 5) == 1  # the server has answered
         assert time.monotonic() - began < 10
         assert asked == ["db.example"]
     finally:

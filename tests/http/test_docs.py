@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stockade.shop.config.settings import allowed, described
+from stockade.shop.config.settings import allowed, setting_fields
 from stockade.shop.http.responses.error_codes import ERROR_CODES
 from stockade.shop.http.routing.routes import ROUTES
 
@@ -21,8 +21,8 @@ def cells(name, header=""):
 def test_every_setting_is_described():
     """Each setting has its row, with its default, bounds and purpose."""
     rows = {row[0].strip("`"): row[1:] for row in cells("settings.md", "| setting | default |")}
-    assert set(rows) == {item.name for item in described()}
-    for item in described():
+    assert set(rows) == {item.name for item in setting_fields()}
+    for item in setting_fields():
         default = f"{item.default:g}" if item.type is float else str(item.default) or "(empty)"
         assert rows[item.name] == [default, allowed(item), item.metadata["about"]]
 

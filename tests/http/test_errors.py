@@ -1,4 +1,4 @@
-"""What a client hears when an order could not be decided: the right code, when to retry, and nothing of our insides."""
+"""What a client receives when an order could not be decided: the right code, when to retry, and no internals."""
 
 import asyncio
 import json
@@ -130,6 +130,17 @@ async def test_a_database_that_is_away(start, tmp_path):
         assert_problem(await client.get("/v1/products"), 503, "DEPENDENCY_DOWN")
         ready = await client.get("/readyz")
         assert_problem(ready, 503, "NOT_READY")
+
+
+async def test_an_outage_of_the_database_is_one_line_in_the_log(start, capsys):
+    """While the database refuses, every order is 503 and the log has one line, not one for each order."""
+    async with start() as client:
+        logs.configure(client.state.settings)
+        Failing(client.state.shop, Busy("the database refuses this: no right", "DEPENDENCY_DOWN"))
+        for _ in range(3):
+            assert_problem(await client.order("s"), 503, "DEPENDENCY_DOWN")
+    (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "no right" in line]
+    assert (line["level"], line["operation"]) == ("warning", "place_order")
 
 
 async def down(query, timeout_s=0):

@@ -16,7 +16,7 @@ from stockade.kafka.worker import KafkaWorker
 from stockade.shop.model.command_codec import COMMAND_CODEC
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
@@ -66,7 +66,7 @@ async def main(given):
     store.hurt = hurt
     log = KafkaOptions(COMMAND_CODEC, **given["log"])
     if given.get("offset_first"):
-        store.offset_first = Positions(database, log.topic)
+        store.offset_first = ConsumerOffsets(database, log.topic)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     worker = KafkaWorker(store, log, max_batch=given["max_batch"], report=say)

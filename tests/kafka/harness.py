@@ -23,7 +23,7 @@ from stockade.shop.model.ids import derived_id
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import orders, skus
 from stockade.store import SqlStore
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 from stockade.store.schema.tables import ledger
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
@@ -88,7 +88,7 @@ class Rig:
     def __init__(self, database, url, log):
         self.database, self.url, self.log = database, url, log
         self.store = SqlStore(database, SHOP_RESOURCES)
-        self.positions = Positions(database, log.topic)
+        self.positions = ConsumerOffsets(database, log.topic)
         self.processes = []
         self.reports = []
         self.answers = {}  # order id -> the first answer

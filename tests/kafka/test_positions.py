@@ -10,7 +10,7 @@ from stockade.core import Accepted, Guard, OffsetCommit, StaleOffset
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import skus
 from stockade.store import SqlStore
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 from stockade.store.engine.backends import CommitLost
 from stockade.store.schema.tables import requests
 from tests.store.commands import Blind, Broken, Discover, Take, rid
@@ -33,13 +33,13 @@ async def left(store):
         on_hand = connection.execute(select(skus.c.on_hand).where(skus.c.id == "s")).scalar_one()
         return int(on_hand), connection.execute(select(func.count()).select_from(requests)).scalar_one()
 
-    return *await store.database.read(body), (await Positions(store.database, TOPIC).read()).get(0)
+    return *await store.database.read(body), (await ConsumerOffsets(store.database, TOPIC).read()).get(0)
 
 
 @pytest.mark.parametrize("guard", ALL, ids=lambda guard: guard.kind.value)
 async def test_the_position_moves_with_the_orders(store, guard):
     """A batch and its position commit together; the next batch goes on from there."""
-    here = await Positions(store.database, TOPIC).take(0, 7)
+    here = await ConsumerOffsets(store.database, TOPIC).take(0, 7)
     assert here == OffsetCommit(TOPIC, 0, 7, 7, 1)
     first = moved(here, 2)
     answers = await store.transact([Take(rid(1)), Take(rid(2))], guard, deadline=soon(), offsets=[first])
@@ -53,7 +53,7 @@ async def test_the_position_moves_with_the_orders(store, guard):
 @pytest.mark.parametrize("guard", ALL, ids=lambda guard: guard.kind.value)
 async def test_a_stale_reader_changes_nothing(store, guard):
     """After another reader took the partition, the first one's batch is rolled back: StaleOffset for every command."""
-    log = Positions(store.database, TOPIC)
+    log = ConsumerOffsets(store.database, TOPIC)
     zombie = await log.take(0, 0)
     owner = await log.take(0, 0)
     assert owner.epoch == zombie.epoch + 1
@@ -70,7 +70,7 @@ async def test_replays_move_the_position_too(store):
     """A batch of nothing but known requests gives the recorded outcomes, and its position moves."""
     takes = [Take(rid(n)) for n in range(3)]
     first = await store.transact(takes, Guard.ROW, deadline=soon())
-    here = await Positions(store.database, TOPIC).take(0, 0)
+    here = await ConsumerOffsets(store.database, TOPIC).take(0, 0)
     again = await store.transact(takes, Guard.ROW, deadline=soon(), offsets=[moved(here, 3)])
     assert [(each.data, each.replayed) for each in again] == [(each.data, True) for each in first]
     assert await left(store) == (17, 5, 3)
@@ -79,7 +79,7 @@ async def test_replays_move_the_position_too(store):
 async def test_commands_that_need_more_rows_are_done_before_the_position_moves(database):
     """A command that is run again alone is part of the batch: its position waits for it."""
     store = await stocked(database, "s", "t")
-    here = await Positions(database, TOPIC).take(0, 0)
+    here = await ConsumerOffsets(database, TOPIC).take(0, 0)
     batch = [Take(rid(1)), Discover(rid(2), wanted=("t",))]
     answers = await store.transact(batch, Guard.ROW, deadline=soon(), offsets=[moved(here, 2)])
     assert [answer.accepted for answer in answers] == [True, True]
@@ -89,7 +89,7 @@ async def test_commands_that_need_more_rows_are_done_before_the_position_moves(d
 @pytest.mark.parametrize("guard", ALL, ids=lambda guard: guard.kind.value)
 async def test_a_wrong_command_beside_it_lets_no_stale_reader_write(store, guard):
     """A command that the store refuses takes the check of the position from none of its neighbours."""
-    log = Positions(store.database, TOPIC)
+    log = ConsumerOffsets(store.database, TOPIC)
     zombie, owner = await log.take(0, 0), await log.take(0, 0)
     good, bad = Take(rid(1)), Take(rid(2), skus=("s" * 300,))
     answers = await store.transact([good, bad], guard, deadline=soon(), offsets=[moved(zombie, 2)])
@@ -104,7 +104,7 @@ async def test_a_wrong_command_beside_it_lets_no_stale_reader_write(store, guard
 @pytest.mark.parametrize("bad", [Broken, Blind])
 async def test_the_position_waits_for_the_caller_when_a_command_has_no_outcome(store, bad):
     """A poison command leaves the position where it is; its neighbours are decided; the caller moves it after."""
-    log = Positions(store.database, TOPIC)
+    log = ConsumerOffsets(store.database, TOPIC)
     move = moved(await log.take(0, 0), 3)
     batch = [Take(rid(1)), bad(rid(2)), Take(rid(3))]
     answers = await store.transact(batch, Guard.ROW, deadline=soon(), offsets=[move])
@@ -116,7 +116,7 @@ async def test_the_position_waits_for_the_caller_when_a_command_has_no_outcome(s
 
 async def test_a_stale_reader_is_stopped_in_a_batch_that_fell_apart(store):
     """Also where one bad command makes the batch run one by one, a late reader changes nothing."""
-    log = Positions(store.database, TOPIC)
+    log = ConsumerOffsets(store.database, TOPIC)
     zombie = await log.take(0, 0)
     await log.take(0, 0)
     batch = [Take(rid(1)), Blind(rid(2))]
@@ -127,7 +127,7 @@ async def test_a_stale_reader_is_stopped_in_a_batch_that_fell_apart(store):
 
 async def test_a_lost_commit_is_not_taken_for_another_reader(store, monkeypatch):
     """The commit's reply is lost after it was durable: the retry finds its own move and gives the outcomes."""
-    log = Positions(store.database, TOPIC)
+    log = ConsumerOffsets(store.database, TOPIC)
     here = await log.take(0, 0)
     plain, lost = store.database.transaction, []
 
@@ -146,7 +146,7 @@ async def test_a_lost_commit_is_not_taken_for_another_reader(store, monkeypatch)
 
 async def test_two_partitions_move_together_or_not_at_all(store):
     """A batch from two partitions is undone as a whole when one of them is another reader's."""
-    log = Positions(store.database, TOPIC)
+    log = ConsumerOffsets(store.database, TOPIC)
     one, two = await log.take(0, 0), await log.take(1, 0)
     await log.take(1, 0)
     moves = [moved(two, 1), moved(one, 1)]
@@ -157,7 +157,7 @@ async def test_two_partitions_move_together_or_not_at_all(store):
 
 async def test_readers_that_take_a_partition_at_once_get_different_epochs(store):
     """Ten takers of a new partition: one epoch each, and only the last one may move it."""
-    log = Positions(store.database, TOPIC)
+    log = ConsumerOffsets(store.database, TOPIC)
     taken = await asyncio.gather(*(log.take(5, 3) for _ in range(10)))
     assert sorted(each.epoch for each in taken) == list(range(1, 11))
     refused = 0
@@ -171,7 +171,7 @@ async def test_readers_that_take_a_partition_at_once_get_different_epochs(store)
 
 async def test_rewinding_replays_and_stops_the_present_reader(store):
     """A position set back by hand refuses its reader; whoever takes it anew reads from there."""
-    log = Positions(store.database, TOPIC)
+    log = ConsumerOffsets(store.database, TOPIC)
     reader = moved(await log.take(0, 0), 5)
     await log.advance([reader])
     await log.rewind(0, 0)
@@ -196,7 +196,7 @@ async def test_the_next_batch_waits_for_the_one_before(postgres_database, undone
 
     async with opened(postgres_database) as database:
         store = await stocked(database, "s", "t")
-        first = moved(await Positions(database, TOPIC).take(0, 0), 1)
+        first = moved(await ConsumerOffsets(database, TOPIC).take(0, 0), 1)
         slow = SqlStore(database, SHOP_RESOURCES, hold)
         one = asyncio.create_task(slow.transact([Take(rid(1))], Guard.ROW, deadline=soon(), offsets=[first]))
         await held.wait()

@@ -1,4 +1,4 @@
-"""A lab run in this process, asked for as the command line asks."""
+"""A lab run in this process, through the command line."""
 
 import json
 

@@ -3,10 +3,18 @@
 from dataclasses import replace
 
 from stockade.core import Accepted, Key, Rejected
-from stockade.lab.execution.load import ACCEPTED, FAILED, REJECTED, Response
-from stockade.lab.execution.repeat_result import LedgerEntry, RepeatResult, RowAmounts, Snapshot
+from stockade.lab.model.repeat_result import (
+    ACCEPTED,
+    FAILED,
+    REJECTED,
+    LedgerEntry,
+    RepeatResult,
+    Response,
+    RowAmounts,
+    Snapshot,
+)
+from stockade.lab.model.workload import RepeatNames
 from stockade.lab.presets.reference import workload
-from stockade.lab.workload import RepeatNames
 
 NAMES = RepeatNames("test", 0, buyers=3, stock=2, now_ms=1)
 WORKLOAD = workload(NAMES)

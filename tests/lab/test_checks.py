@@ -67,7 +67,7 @@ WRONG = {
         "unexpected",
         with_responses(response(FIRST), response(SECOND), response(THIRD, REJECTED, "NO")),
     ),
-    "an error nobody documents": (
+    "an error that is not documented": (
         "unexpected",
         with_responses(
             response(FIRST), response(SECOND), response(THIRD, FAILED, "KeyError", unexpected_error="KeyError: 'x'")

@@ -3,11 +3,11 @@
 import pytest
 
 from stockade.core import Guarantees
-from stockade.lab.execution.contender import Contender, all_contenders
-from stockade.lab.execution.fault_runner import choose_for_fault
-from stockade.lab.execution.plan import Plan, choose
 from stockade.lab.faults import faults
+from stockade.lab.model.contender import Contender, all_contenders
 from stockade.lab.presets import find
+from stockade.lab.runs.fault_runner import choose_for_fault
+from stockade.lab.runs.plan import Plan, choose
 from stockade.lab.targets.redis_servers import RedisServers
 from stockade.strategies import registry
 from stockade.strategies.options import Options

@@ -8,12 +8,12 @@ from stockade.lab import faults as folder
 from stockade.lab.errors import LabError
 from stockade.lab.execution.executors import ExecutorConfig
 from stockade.lab.execution.fault_harness import FaultHarness
-from stockade.lab.execution.repeats import create_rows
 from stockade.lab.faults import faults, find
 from stockade.lab.faults.pause import FAULT as PAUSE
+from stockade.lab.model.workload import RepeatNames
 from stockade.lab.presets.reference import workload
+from stockade.lab.runs.repeats import create_rows
 from stockade.lab.targets.target_database import open_target_database
-from stockade.lab.workload import RepeatNames
 from tests.lab.conftest import by_strategy
 
 HOLDS, BREAKS = ("as promised", 20, 10), ("broken", 21, 9)

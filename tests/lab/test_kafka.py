@@ -144,7 +144,7 @@ async def test_a_worker_that_ends_ends_the_run(kafka_bootstrap):
 
 def test_without_brokers_it_is_left_out():
     """The message says how to run this strategy too."""
-    from stockade.lab.execution.contender import Contender
+    from stockade.lab.model.contender import Contender
 
     assert KafkaServers().why_not(Contender("kafka")) == NOT_REQUESTED
     assert KafkaServers().why_not(Contender("pessimistic")) == ""

@@ -6,8 +6,8 @@ import pytest
 
 from stockade.core import Key
 from stockade.lab import presets as folder
+from stockade.lab.model.workload import PREFIX, RepeatNames
 from stockade.lab.presets import DEFAULT, find, presets
-from stockade.lab.workload import PREFIX, RepeatNames
 
 EXPECTED = {  # variant: buyers, opening, accepted, left
     "reference": (30, 20, 20, 0),
@@ -97,7 +97,7 @@ def test_find_takes_names_arms_lists_and_all():
 
 @pytest.mark.parametrize("text", ["", "referenc", "cart:", "cart:other", "reference,,charge"])
 def test_find_refuses_what_is_not_there(text):
-    """The message names what can be asked for."""
+    """The message lists the presets."""
     with pytest.raises(ValueError, match="there are: cart, charge, double-tap"):
         find(text)
 

@@ -13,10 +13,10 @@ import pytest
 from stockade.lab.errors import LabError
 from stockade.lab.execution.child_processes import ProcessExecutor
 from stockade.lab.execution.executors import ExecutorConfig
-from stockade.lab.execution.repeats import create_rows
+from stockade.lab.model.workload import RepeatNames
 from stockade.lab.presets.reference import workload
+from stockade.lab.runs.repeats import create_rows
 from stockade.lab.targets.target_database import open_target_database
-from stockade.lab.workload import RepeatNames
 from tests.waiting import eventually
 
 
@@ -88,7 +88,7 @@ def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
         from stockade.lab.execution.child_main import SignalAtPoint
         if __name__ == "__main__":
             worker = ChildProcess("w")
-            asyncio.run(worker.ask(SignalAtPoint("nowhere", 0)))
+            asyncio.run(worker.request(SignalAtPoint("nowhere", 0)))
             os.kill(worker._process.pid, signal.SIGSTOP)
             print(worker._process.pid, flush=True)
             signal.pause()

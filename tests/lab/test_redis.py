@@ -58,7 +58,7 @@ def test_published_times_beside_ours(lab, postgres_database):
 
 
 def test_the_default_run_takes_them_in_when_a_redis_is_named(lab, redis_url):
-    """On SQLite nobody needs a server, unless one is given."""
+    """The default run on SQLite uses no Redis, unless an option names one."""
     code, document, output = lab(*QUICK, "--redis", redis_url)
     assert code == 0, output
     assert {"redis-spin", "redis-pubsub"} <= set(by_strategy(document))

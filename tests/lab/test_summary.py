@@ -3,7 +3,7 @@
 import pytest
 
 from stockade.core import Stats
-from stockade.lab.execution.repeat_result import Violation
+from stockade.lab.model.repeat_result import Violation
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.summary import RunLabels, percentile, summarise
 from stockade.lab.reporting.verdict import AS_PROMISED, Judgement

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from stockade.core import Stats
-from stockade.lab.execution.repeat_result import Violation
+from stockade.lab.model.repeat_result import Violation
 from stockade.lab.presets import find
 from stockade.lab.reporting.summary import LogSummary, summarise
 from stockade.lab.reporting.table import LiveTable

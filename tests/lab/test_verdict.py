@@ -45,11 +45,11 @@ CASES = [
     ("a promised fault is survived", FENCED, {"fault": "pause"}, AS_PROMISED, True),
     ("a promised fault is not survived", FENCED, {"fault": "pause", "broken": 1}, BROKEN, False),
     ("requests given up under a promised fault", FENCED, {"fault": "pause", "short": 1}, NOT_AS_PROMISED, False),
-    ("a fault that nobody promised breaks", FENCED, {"fault": "failover", "broken": 1}, BROKEN, True),
-    ("a fault that nobody promised does not show", FENCED, {"fault": "failover"}, NOT_AS_PROMISED, False),
+    ("a fault that is not promised breaks", FENCED, {"fault": "failover", "broken": 1}, BROKEN, True),
+    ("a fault that is not promised does not show", FENCED, {"fault": "failover"}, NOT_AS_PROMISED, False),
     ("a fault that need not show", FENCED, {"fault": "failover", "must_fail_unprotected": False}, AS_PROMISED, True),
     ("without a fault nothing is excused", FENCED, {"broken": 1}, BROKEN, False),
-    ("deadlocks where nobody asked", STRONG, {"deadlocks": 3}, AS_PROMISED, True),
+    ("deadlocks where they are not judged", STRONG, {"deadlocks": 3}, AS_PROMISED, True),
 ]
 
 
@@ -58,4 +58,4 @@ def test_verdict(promise, seen, verdict, kept):
     """Figures and a Guarantees make one verdict, and it is the promised one or not."""
     judgement = judge(promise, RunCounts(**{**CLEAN, **USUAL, **seen}))
     assert (judgement.verdict, judgement.kept) == (verdict, kept)
-    assert judgement.reason or judgement.verdict == AS_PROMISED, "whoever misses a promise is told why"
+    assert judgement.reason or judgement.verdict == AS_PROMISED, "a missed promise has a reason"

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 from stockade.core import Guard
-from stockade.lab.after_commit import AfterCommit
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.relay import Handlers, Policy, Relay
 from stockade.store import Database, SqlStore
 from stockade.store.outbox import Outbox
+from tests.relay.after_commit import AfterCommit
 from tests.store.commands import Take, rid
 
 

@@ -17,7 +17,8 @@ BATCH = 100
 
 
 class Memory:
-    """A sink that keeps what it was given; `refuse` names event ids it does not take, `down` makes it unreachable."""
+    """A sink that keeps the events that it received; it refuses the ids in `refuse`, and `down` makes it
+    unreachable."""
 
     def __init__(self):
         self.got = []
@@ -81,7 +82,7 @@ async def buy(store, numbers, skus=SKUS, guard=Guard.ROW):
     return [f"{take.request_id}:0" for take in takes]
 
 
-def told(*bought, skus=SKUS):
+def events_of(*bought, skus=SKUS):
     """Event ids by key, in order, of SKUs that were made and then bought from: in each batch all orders of a SKU, then
     once its stock, in the name of the last of them."""
     found = {f"stock:{sku}": [f"{rid('stock', sku)}:0"] for sku in skus}
@@ -97,13 +98,13 @@ def told(*bought, skus=SKUS):
     return found
 
 
-def ids_of(told):
+def ids_of(events):
     """All event ids of some keys."""
-    return [id_ for ids in told.values() for id_ in ids]
+    return [id_ for ids in events.values() for id_ in ids]
 
 
 def once_each(got):
-    """What a consumer sees that tells duplicates by the event id: the first delivery of each."""
+    """What a consumer sees that recognises duplicates by the event id: the first delivery of each."""
     return list({event.event_id: event for event in reversed(got)}.values())[::-1]
 
 

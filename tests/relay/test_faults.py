@@ -10,7 +10,7 @@ import pytest
 from stockade.core import Guard
 from stockade.devservers import drop_database, fresh_database
 from stockade.store.outbox import Outbox
-from tests.relay.conftest import NOW_MS, Clock, Memory, buy, drain, first_deliveries, relay_over, told
+from tests.relay.conftest import NOW_MS, Clock, Memory, buy, drain, events_of, first_deliveries, relay_over
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
 
@@ -51,7 +51,7 @@ async def test_a_killed_relay_loses_and_reorders_nothing(url, tmp_path):
         await Outbox(database).open()
         store = await stocked(database, "a", n=1000)
         await buy(store, range(30), skus=("a",))
-        ids = told(range(30), skus=("a",))["stock:a"]
+        ids = events_of(range(30), skus=("a",))["stock:a"]
         await killed("relay", url, file, 7)
         assert [id_ for _, id_ in delivered(file)] == ids[:7]
         sink, clock = Memory(), Clock()
@@ -77,6 +77,6 @@ async def test_publishing_after_the_commit_loses_events(url, tmp_path):
         assert [id_ for _, id_ in delivered(file)] == ids[:4], "and its event is lost"
         sink = Memory()
         await drain(relay_over(database, sink))
-        everything = told(*([n] for n in range(5)), skus=("a",))["stock:a"]
+        everything = events_of(*([n] for n in range(5)), skus=("a",))["stock:a"]
         assert [event.event_id for event in sink.got] == everything, "while the outbox has it"
         assert sink.got[0].created_ms < NOW_MS

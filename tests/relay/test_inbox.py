@@ -14,7 +14,7 @@ from stockade.shop.model.tables import point_accounts
 from stockade.shop.relay import Inbox
 from stockade.store import SqlStore
 from stockade.store.outbox import Outbox
-from stockade.store.schema.tables import marks, outbox
+from stockade.store.schema.tables import outbox, watermarks
 from tests.relay.conftest import NOW_MS, Memory, drain, relay_over
 from tests.shop.lived_in import lived_in
 from tests.store.commands import Charge, rid
@@ -76,7 +76,7 @@ async def test_two_consumers_do_not_share_an_inbox(counted):
 
 
 async def test_the_same_event_in_two_processes_at_once(counted):
-    """Both are told it is fresh only if one of them is undone: the effect is there once after a retry."""
+    """Both find it new only if one of them is rolled back: after a retry the effect exists once."""
     inbox = Inbox("ranking")
 
     def deal(connection):
@@ -110,6 +110,6 @@ async def test_the_audit_knows_purged_events_from_lost_ones(database_url):
         assert await database.read(audit) == []
         assert await watch.purge(2**60) == len(sink.got)
         assert await database.read(audit) == []
-        await database.transaction(lambda c: c.execute(delete(marks)), deadline=soon())
+        await database.transaction(lambda c: c.execute(delete(watermarks)), deadline=soon())
         assert {violation.rule for violation in await database.read(audit)} == {"event-once", "stock-told"}
         assert await database.read(lambda c: c.execute(outbox.select()).all()) == []

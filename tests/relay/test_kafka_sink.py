@@ -10,7 +10,7 @@ from stockade.devservers.process import free_port
 from stockade.kafka.admin import Admin, read_topic
 from stockade.shop.relay import KafkaSink, SinkDown
 from stockade.store.outbox import Outbox
-from tests.relay.conftest import SKUS, buy, drain, ids_of, relay_over, told
+from tests.relay.conftest import SKUS, buy, drain, events_of, ids_of, relay_over
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
 
@@ -34,7 +34,7 @@ async def topic(kafka_bootstrap):
 async def test_events_arrive_in_a_topic(shop, kafka_bootstrap, topic):
     """Every event once, its id and kind as CloudEvents headers; the events of a key in the order of its versions."""
     await buy(shop, range(200))
-    expected = told(range(200))
+    expected = events_of(range(200))
     relay = relay_over(shop.database, KafkaSink(kafka_bootstrap, topic, partitions=1), batch=64)
     await drain(relay)
     await relay.finish()
@@ -59,7 +59,7 @@ async def test_brokers_that_are_away_cost_no_try(shop, kafka_bootstrap, topic):
     await drain(relay)
     await relay.finish()
     records = await asyncio.to_thread(read_topic, kafka_bootstrap, topic, 1000)
-    assert sorted(record.headers["ce_id"].decode() for record in records) == sorted(ids_of(told(range(20))))
+    assert sorted(record.headers["ce_id"].decode() for record in records) == sorted(ids_of(events_of(range(20))))
     assert (await Outbox(shop.database).lag()).dead == 0
 
 
@@ -92,4 +92,4 @@ async def test_an_event_that_is_too_large_becomes_a_dead_letter(shop, kafka_boot
     assert letter.event_id == f"{large.request_id}:0"
     assert "too large" in reason.lower()
     arrived = await asyncio.to_thread(read_topic, kafka_bootstrap, topic, 1000)
-    assert len(arrived) == len(ids_of(told(range(4)))) + 1  # and the level that the large one left
+    assert len(arrived) == len(ids_of(events_of(range(4)))) + 1  # and the level that the large one left

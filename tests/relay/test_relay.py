@@ -10,7 +10,7 @@ from stockade.shop.relay import Handlers, SinkDown
 from stockade.store.outbox import Outbox
 from stockade.store.schema.tables import outbox
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
-from tests.relay.conftest import NOW_MS, Clock, Memory, buy, drain, ids_of, once_each, relay_over, told
+from tests.relay.conftest import NOW_MS, Clock, Memory, buy, drain, events_of, ids_of, once_each, relay_over
 from tests.store.commands import rid
 from tests.store.conftest import soon
 from tests.waiting import eventually_async
@@ -29,11 +29,14 @@ async def test_every_event_arrives_once_and_in_order(store):
     await buy(store, range(300))
     sink = Memory()
     relay = relay_over(store.database, sink, batch=50)
-    assert (await Outbox(store.database).lag())[:2] == (316, 1000)  # 300 orders; 4 SKUs made, and 4 told in 3 batches
+    assert (await Outbox(store.database).lag())[:2] == (
+        316,
+        1000,
+    )  # 300 orders; 4 new SKUs, and events of 4 SKUs in 3 batches
     assert (await Outbox(store.database).lag(most=10)).waiting == 10
     await drain(relay)
     await relay.finish()
-    assert by_key(sink.got) == told(range(300))
+    assert by_key(sink.got) == events_of(range(300))
     assert await Outbox(store.database).lag() == (0, None, 0)
     assert relay.sent == 316
     again = relay_over(store.database, sink)
@@ -65,14 +68,14 @@ async def test_many_relays_share_the_work(store):
     stop.set()
     await asyncio.gather(*tasks)
     assert not errors
-    assert by_key(once_each(together)) == told(range(200), range(200, 400))
+    assert by_key(once_each(together)) == events_of(range(200), range(200, 400))
     assert sum(relay.sent > 0 for relay in relays) >= 2
 
 
 async def test_a_refused_event_holds_back_its_key_only(store):
     """Until its tries are spent, later events of the key wait; other keys flow; then it is a dead letter, kept."""
     ids = await buy(store, range(40))
-    expected = told(range(40))
+    expected = events_of(range(40))
     sink, clock = Memory(), Clock()
     sink.refuse = {ids[4]}  # the second order of key a
     relay = relay_over(store.database, sink, clock, tries=3, retry_ms=1000)
@@ -87,7 +90,7 @@ async def test_a_refused_event_holds_back_its_key_only(store):
     ((letter, reason),) = await watch.dead()
     assert (letter.event_id, letter.attempts, reason) == (ids[4], 3, "not to my taste")
     sink.refuse = set()
-    assert await watch.revive([letter.id]) == 1
+    assert await watch.requeue([letter.id]) == 1
     await drain(relay)
     assert sink.got[-1].event_id == ids[4]
 
@@ -126,14 +129,14 @@ async def test_an_unreachable_sink_costs_no_try(store):
     sink.down = False
     await drain(relay)
     await relay.finish()
-    assert by_key(sink.got) == told(range(20))
+    assert by_key(sink.got) == events_of(range(20))
     assert await Outbox(store.database).lag() == (0, None, 0)
 
 
 async def test_a_part_left_behind_is_taken_over_after_its_time(store):
     """A relay that stopped with parts in hand: another one waits `ttl_s` of its own clock, then sends them."""
     await buy(store, range(40))
-    ids = ids_of(told(range(40)))
+    ids = ids_of(events_of(range(40)))
     dead, sink, clock = Memory(), Memory(), Clock()
     gone = relay_over(store.database, dead)
     await gone.once()  # sent, and never written down
@@ -145,7 +148,7 @@ async def test_a_part_left_behind_is_taken_over_after_its_time(store):
     assert await relay.once() is None
     clock.ms += 2_000
     await drain(relay)
-    assert by_key(once_each(dead.got + sink.got)) == told(range(40))
+    assert by_key(once_each(dead.got + sink.got)) == events_of(range(40))
     assert len(sink.got) == len(ids)
 
 
@@ -168,7 +171,7 @@ async def test_a_transaction_that_commits_late_is_not_skipped(server_store):
     await inside.wait()
     await buy(server_store, [1])
     await drain(relay)
-    assert by_key(sink.got) == told([0], [1])
+    assert by_key(sink.got) == events_of([0], [1])
     leave.set()
     await task
     await drain(relay)
@@ -194,7 +197,7 @@ async def test_the_embedded_sink_calls_functions(store):
     ((letter, reason),) = await Outbox(store.database).dead()
     assert (letter.event_id, reason) == (first, "ValueError: cannot read that")
     assert second in seen
-    assert sorted(seen) == sorted(ids_of(told(range(2))))
+    assert sorted(seen) == sorted(ids_of(events_of(range(2))))
 
 
 async def test_purged_events_are_confirmed_ones(store):

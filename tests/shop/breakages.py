@@ -182,7 +182,7 @@ def record_breakages(ids):
 
 
 def stock_told_breakages(paid, reserved):
-    """The newest level of a SKU untold, told twice or under another key; levels that no change left."""
+    """The newest level of a SKU without an event, with two, or with one of another key; events without a change."""
     rule, changed = "stock-told", outbox.c.kind == "stock.changed"
     newest = changed & (outbox.c.request_id == reserved)
     yield Breakage(rule, "stock:b version", [delete(outbox).where(newest)])

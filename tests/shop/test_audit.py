@@ -10,21 +10,21 @@ from sqlalchemy.exc import IntegrityError
 
 from stockade.core import Accepted, Rejected
 from stockade.shop.audit import RULES, Violation, audit, summary
-from stockade.shop.audit.plan import SCREENS, UNSCREENED
 from stockade.shop.audit.rule import Scope
+from stockade.shop.audit.rules import SCREENS, UNSCREENED
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, skus
 from stockade.shop.queries.recorded import moved_nothing, refused
 from stockade.store import Database
 from stockade.store.outbox import PURGED
-from stockade.store.schema.tables import ledger, marks, outbox, requests
+from stockade.store.schema.tables import ledger, outbox, requests, watermarks
 from stockade.store.transaction.codec import encode_outcome
 from tests.shop.breakages import breakages
 from tests.shop.lived_in import lived_in
 
 SHOP, IDS = lived_in()
 BREAKAGES = list(breakages(IDS))
-BY_NAME = {rule.__name__.replace("_", "-"): rule for rule in RULES}
+BY_NAME = {rule.id: rule for rule in RULES}
 
 
 def soon(seconds=10.0):
@@ -108,7 +108,7 @@ def test_a_broken_chain_is_found_behind_many_gaps(conn):
 def test_a_sound_shop_needs_no_closer_look(conn):
     """One pass for several rules is enough where nothing is wrong, also when events were purged."""
     assert set().union(*(screen.look(conn) for screen in SCREENS)) == set()
-    conn.execute(insert(marks).values(name=PURGED, at_ms=2**61))
+    conn.execute(insert(watermarks).values(name=PURGED, at_ms=2**61))
     conn.execute(delete(outbox).where(outbox.c.state != "DEAD"))
     assert set().union(*(screen.look(conn) for screen in SCREENS)) == set()
 
@@ -168,7 +168,7 @@ def test_every_rule_has_its_control():
 
 
 def test_a_violation_reads_as_a_sentence(conn):
-    """Expected and found are told apart, with the figures."""
+    """A violation names what was expected and what was found, with figures."""
     conn.execute(update(ledger).where(ledger.c.kind == "stock", ledger.c.note == "create").values(delta=0))
     first = audit(conn)[0]
     assert first == Violation("oversold", "stock:a", "at most 3 out", "11 out")
@@ -192,7 +192,7 @@ def test_purged_requests_are_no_violation(conn):
 
 
 def test_recorded_outcomes_are_recognised(conn):
-    """SQL tells what an outcome was by how the store writes it: no other beginning or end looks like it."""
+    """SQL recognises an outcome by the bytes that the store writes: no other outcome begins or ends like it."""
     outcomes = [
         Rejected("X", {"a": 1}, {"stock:a": 1}),
         Accepted({"a": 1}, {}),

@@ -16,13 +16,13 @@ from benchmarks.big_shop import Size, fill
 from stockade.devservers import drop_database, fresh_database
 from stockade.shop import queries
 from stockade.shop.audit import RULES, audit, summary
-from stockade.shop.audit.plan import SCREENS
 from stockade.shop.audit.rule import Scope
+from stockade.shop.audit.rules import SCREENS
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.operations import jobs
 from stockade.shop.relay import Inbox
 from stockade.store import Database
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 from stockade.store.outbox import Outbox
 from stockade.store.schema.tables import ledger
 from tests.shop.rows_touched import EVERY, rows_touched
@@ -59,11 +59,11 @@ async def relaying(database):
     """One turn of a relay."""
     outbox = Outbox(database, wait_s=WAIT_S)
     await outbox.open()
-    await outbox.turn(None, 10, LATER_MS)
+    await outbox.exchange(None, 10, LATER_MS)
 
 
 WORK = {
-    **{rule.__name__: (reading(lambda conn, r=rule: list(r(conn, Scope()))), PASS) for rule in RULES},
+    **{rule.id: (reading(lambda conn, r=rule: list(r(conn, Scope()))), PASS) for rule in RULES},
     **{screen.statement.__name__: (reading(screen.look), PASS) for screen in SCREENS},
     "audit": (reading(audit), PASS),
     "summary": (reading(summary), PASS),
@@ -82,7 +82,7 @@ WORK = {
     "forget what a consumer dealt with": (reading(lambda conn: Inbox("c").forget(conn, LATER_MS)), PAGE),
     "dead letters": (lambda database: Outbox(database).dead(2), PAGE),
     "relay": (relaying, PAGE),
-    "positions": (lambda database: Positions(database, "t").read(), PAGE),
+    "positions": (lambda database: ConsumerOffsets(database, "t").read(), PAGE),
 }
 
 

@@ -14,7 +14,7 @@ from tests.unit.shop.memory import NOW_MS, MemoryShop
 
 
 async def test_a_demo_is_there_after_one_run_and_the_same_after_two(database):
-    """Users, products, stock and points as asked; the second run finds everything; the audit is content."""
+    """Users, products, stock and points as requested; the second run finds everything; the audit finds no violation."""
     runner = Runner(database)
     first = await create_demo(runner.execute, 3, 4, 50, 9000, now_ms=NOW_MS)
     again = await create_demo(runner.execute, 3, 4, 50, 9000, now_ms=NOW_MS + 5)
@@ -39,7 +39,7 @@ def memory():
 
 
 async def test_progress_counts_to_the_total():
-    """Every command is told, in order, and the last is the total; no points, no accounts."""
+    """Progress is reported for each command, in order, up to the total; without points there are no accounts."""
     _, execute = memory()
     told = []
     await create_demo(execute, 5, 3, 1, 0, now_ms=NOW_MS, progress=lambda done, total: told.append((done, total)))
@@ -47,7 +47,7 @@ async def test_progress_counts_to_the_total():
 
 
 async def test_a_second_run_goes_on_where_the_first_was_cut_off():
-    """The database went away in the middle: the error is told, and the next run makes the rest."""
+    """The database became unavailable in the middle: the error is raised, and the next run makes the rest."""
     shop, execute = memory()
     left = 4
 
@@ -84,7 +84,7 @@ async def test_commands_under_way_are_bounded():
 
 
 async def test_a_demo_beyond_the_rules_is_refused():
-    """What the shop does not allow is told with its code, not skipped."""
+    """A refusal of the shop ends the demo with its code and is not skipped."""
     _, execute = memory()
     with pytest.raises(DemoRefused, match="INVALID_REQUEST"):
         await create_demo(execute, 1, 0, 1, MAX_AMOUNT + 1, now_ms=NOW_MS)

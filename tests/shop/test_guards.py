@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from stockade.shop.bootstrap import open_shop, open_worker, options_of
+from stockade.shop.bootstrap import open_shop, open_worker
 from stockade.shop.config.settings import BadSetting, Settings
+from stockade.shop.config.strategy_options import options_of
 from stockade.shop.demo import create_demo
 from stockade.shop.migrations import SCHEMA
 from stockade.strategies import registry

@@ -227,7 +227,7 @@ async def test_a_job_outlives_its_errors_and_ends_when_told():
 
 
 async def test_a_long_pause_is_cut_short():
-    """A job that pauses for an hour ends at once when told."""
+    """A job that pauses for an hour ends at once when it is stopped."""
     stop = asyncio.Event()
 
     async def once():

@@ -12,7 +12,7 @@ from stockade.cli import app
 from stockade.core import Busy
 from stockade.shop.audit import RULES, LongAudit
 from stockade.shop.audit import run as module
-from stockade.shop.audit.plan import SCREENS
+from stockade.shop.audit.rules import SCREENS
 from stockade.shop.audit.session import bounded
 from tests.shop.lived_in import lived_in
 
@@ -43,7 +43,7 @@ def settings(conn):
 
 
 async def test_a_statement_ends_at_the_limit(database):
-    """The server stops it: the caller is told, and the next one finds the settings as they were."""
+    """The server stops it: the caller receives an error, and the settings of the connection are restored."""
 
     def too_long(conn):
         with bounded(conn, LIMIT_S):
@@ -129,7 +129,7 @@ class Watched:
 
 @pytest.mark.parametrize("pace", [0.25, 0.5])
 async def test_a_pace_rests_after_every_step(database, keep, monkeypatch, pace):
-    """Work and rest come to the share that was asked for, and one step is at work at a time."""
+    """Work and pauses come to the given share, and one step runs at a time."""
     await keep(SHOP)
     watched = Watched(database)
     monkeypatch.setattr(module, "sleep", watched.sleep)
@@ -157,7 +157,7 @@ async def test_progress_names_every_rule(database, keep):
     told = []
     await LongAudit(database.read, progress=lambda *step: told.append(step)).run()
     names = {name for names, _, _ in told for name in names.split(", ")}
-    assert names == {"summary", *(rule.__name__.replace("_", "-") for rule in RULES)}
+    assert names == {"summary", *(rule.id for rule in RULES)}
     done = [step[1] for step in told]
     assert done == sorted(done)
     assert {step[2] for step in told} == {len(RULES) + 1}
@@ -170,7 +170,7 @@ def test_the_command_shows_its_progress(tmp_path, monkeypatch):
     run = partial(CliRunner().invoke, app)
     assert run(["demo"]).exit_code == 0
     shown = " ".join(run(["audit", "--progress"]).stderr.split())
-    assert [rule.__name__ for rule in RULES if rule.__name__.replace("_", "-") not in shown] == []
+    assert [rule.id for rule in RULES if rule.id not in shown] == []
     assert run(["audit"]).stderr == ""
 
 

@@ -1,4 +1,4 @@
-"""What the shop tells, on every database."""
+"""The queries, on every database."""
 
 import msgspec
 import pytest
@@ -125,7 +125,7 @@ async def test_how_orders_ended(lived):
 
 
 async def test_a_refused_order_is_shown_to_its_owner_only(lived):
-    """From its request row: what was asked, why not, and nothing to anyone else."""
+    """It is shown from its request row, with lines and reason, to its owner only."""
     read, ids, _ = lived
     order = await read(lambda c: queries.order(c, ids["refused"], "v"))
     assert (order.status, order.reason, order.user_id) == ("REJECTED", "OUT_OF_STOCK", "v")
@@ -139,7 +139,7 @@ async def test_a_refused_order_is_shown_to_its_owner_only(lived):
 
 
 async def test_ids_of_other_requests_are_no_orders(lived):
-    """A charge, an accepted cancel or a refused payment is not an order, whoever asks."""
+    """A charge, an accepted cancel or a refused payment is not an order, for any caller."""
     read, ids, shop = lived
     orders = set(ids.values())
     for record in shop.requests:
@@ -218,7 +218,7 @@ async def test_popular_products(database, keep):
 
 @pytest.mark.parametrize("bad", [{"days": 0}, {"days": 31}, {"limit": 0}, {"limit": 101}, {"by": "luck"}])
 def test_popular_refuses_what_is_not_allowed(bad):
-    """Each parameter has its bounds, told before anything is read."""
+    """Each parameter has its bounds, checked before anything is read."""
     with pytest.raises(queries.BadQuery):
         queries.popular(None, now_ms=0, **bad)
 

@@ -52,7 +52,7 @@ def place(runner, *lines, user="u", pay="POINTS"):
 
 
 def codes(answers):
-    """How often each answer was given."""
+    """How often each outcome was returned."""
     return Counter("ACCEPTED" if answer.accepted else answer.code for answer in answers)
 
 

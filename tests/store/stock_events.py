@@ -1,4 +1,4 @@
-"""Whether `stock.changed` tells of each SKU in a chain: for every test that lets writers race."""
+"""Whether the events `stock.changed` of each SKU form a chain: for every test that lets writers race."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from stockade.store.schema.tables import ledger, outbox
 
 
 class Level(NamedTuple):
-    """What one event tells of its SKU."""
+    """The content of one event of a SKU."""
 
     since_version: int
     version: int
@@ -20,7 +20,7 @@ class Level(NamedTuple):
 
 
 def levels(connection):
-    """What is told of each SKU, in the order of the outbox."""
+    """The events of each SKU, in the order of the outbox."""
     events = select(outbox.c.key, outbox.c.body).where(outbox.c.kind == "stock.changed").order_by(outbox.c.id)
     found = {}
     for key, body in connection.execute(events):
@@ -32,7 +32,7 @@ def levels(connection):
 
 
 def breaks(connection):
-    """Where the chain is broken: each event follows the one before, tells the ledger's level, the last one the row's.
+    """Where the chain is broken: each event follows the one before and has the ledger's level, the last one the row's.
 
     And ids of events that were given twice. Nothing where writers are protected from each other.
     """

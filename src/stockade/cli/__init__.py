@@ -1,4 +1,4 @@
-"""The command line: one file per group of commands. What is heavy is imported when a command runs.
+"""The command line: one file per group of commands. Heavy modules are imported when a command runs.
 
 Neighbour: `stockade.__main__` calls `app`.
 """

@@ -1,6 +1,6 @@
-"""What an operator can do about what a database has said, from its own words. Neighbour: `common` adds it to errors.
+"""What an operator can do about an error of a database, found by the text of the error. Neighbour: `common` appends it.
 
-By words and not by codes: the sentence that is shown is the one that the advice belongs to.
+By text and not by error code, so that the advice always fits the sentence before it.
 """
 
 import re
@@ -10,8 +10,8 @@ _MYSQL_RIGHTS = (
     "the shop needs: GRANT SELECT, INSERT, UPDATE, DELETE ON {place}.* TO {user}; `stockade migrate`: GRANT ALL"
 )
 
-_UNSAID = {"place": "public", "user": "USER"}
-# words of a database -> what to do; groups of the pattern fill the braces
+_PLACEHOLDERS = {"place": "public", "user": "USER"}
+# text of a database -> what to do; groups of the pattern fill the braces
 _ADVICE = {
     r"permission denied for schema (?P<place>\S+)": (
         "the shop needs: GRANT USAGE ON SCHEMA {place} TO USER; `stockade migrate`: GRANT CREATE as well, which since "
@@ -51,13 +51,13 @@ _ADVICE = {
 
 
 def advice(message: str) -> str:
-    """What to do about an error, as the end of its line; empty where there is nothing to say.
+    """What to do about an error, as the end of its line; empty where nothing is known.
 
     Args:
         message: one line, as it is shown.
     """
     for words, what in _ADVICE.items():
         if found := re.search(words, message):
-            said = {name: value for name, value in found.groupdict().items() if value}
-            return f"; {what.format(**(_UNSAID | said))}"
+            named = {name: value for name, value in found.groupdict().items() if value}
+            return f"; {what.format(**(_PLACEHOLDERS | named))}"
     return ""

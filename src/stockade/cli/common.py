@@ -1,6 +1,6 @@
-"""What the commands share: options that become settings, and one-line errors instead of tracebacks.
+"""What the commands share: options, settings, one-line errors instead of tracebacks, the console.
 
-Neighbours: every file of `cli`; `shop.settings_load` reads the other sources.
+Neighbour: `shop.config.load` reads the other sources of settings.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,14 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from rich.console import Console
+
     from stockade.shop.config.settings import Settings
     from stockade.store import Database
 
 T = TypeVar("T")
 
-UNUSABLE = 2  # exit code: something given cannot be used
+UNUSABLE = 2  # exit code: an option or a setting cannot be used
 FAILED = 1
 
 DatabaseOption = Annotated[
@@ -38,7 +40,7 @@ SetOption = Annotated[
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn what a user can do something about into one line on standard error and an exit code."""
+    """Turn an error that a user can correct into one line on standard error and an exit code."""
     from sqlalchemy.exc import DBAPIError
 
     from stockade.cli.advice import advice
@@ -54,13 +56,13 @@ def one_line_errors() -> Iterator[None]:
         raise fail(f"{error.code}: {error}{advice(str(error))}") from None
     except StockadeError as error:
         raise fail(f"{error.code}: {error}", FAILED) from None
-    except DBAPIError as error:  # of a kind that no room below knows a better word for
-        said = describe(error)
-        raise fail(f"the database refuses this: {said}{advice(said)}") from None
+    except DBAPIError as error:  # of a kind that `drivers.failures` does not classify
+        text = describe(error)
+        raise fail(f"the database refuses this: {text}{advice(text)}") from None
 
 
 def fail(reason: str, code: int = UNUSABLE) -> typer.Exit:
-    """Say why in one line; the caller raises what this returns."""
+    """Print the reason in one line; the caller raises the returned exception."""
     first_line, *_ = reason.splitlines() or [""]
     typer.echo(f"error: {first_line}", err=True)
     return typer.Exit(code)
@@ -72,7 +74,7 @@ def read_settings(config: str | None, pairs: list[str] | None, **flags: object) 
     Args:
         config: path of a TOML file.
         pairs: `NAME=VALUE` each.
-        flags: settings with options of their own; None where not given.
+        flags: settings with options of their own; None where the option is absent.
 
     Raises:
         BadSetting: see `load_settings`; or a pair without `=`.
@@ -83,22 +85,22 @@ def read_settings(config: str | None, pairs: list[str] | None, **flags: object) 
     from stockade.shop.config.load import load_settings
     from stockade.shop.config.settings import BadSetting
 
-    given: dict[str, object] = {}
+    values: dict[str, object] = {}
     written: dict[str, str] = {}
     for pair in pairs or ():
         name, equals, value = pair.partition("=")
         if not equals:
             raise BadSetting(f"--set {hide_password(pair)}: must be NAME=VALUE")
         name = name.strip().replace("-", "_")
-        given[name], written[name] = value, f"--set {name}"
+        values[name], written[name] = value, f"--set {name}"
     own = {name: value for name, value in flags.items() if value is not None}
-    given.update(own)
+    values.update(own)
     written.update((name, f"--{name.replace('_', '-')}") for name in own)
-    return load_settings(given, os.environ, config, written=written)
+    return load_settings(values, os.environ, config, written=written)
 
 
 def require_brokers(settings: "Settings") -> None:
-    """For commands that read the log.
+    """For commands that read the topic of commands.
 
     Raises:
         BadSetting: no brokers are named.
@@ -110,19 +112,26 @@ def require_brokers(settings: "Settings") -> None:
         raise BadSetting(f"kafka_bootstrap is empty: must be the brokers to ask first, by {where}")
 
 
-def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[T]]") -> "T":
-    """Do this with the database of the settings, open and of the present schema.
+def with_database(
+    settings: "Settings", work: "Callable[[Database], Awaitable[T]]", *, wait_s: float | None = None
+) -> "T":
+    """Call `work` with the database of the settings, opened and of the present schema.
+
+    Args:
+        settings: those in force.
+        work: what to do.
+        wait_s: longest time of a statement in seconds, instead of the setting.
 
     Raises:
         BadSetting, Busy, NotSupported: it cannot be opened.
     """
     import asyncio
 
-    from stockade.shop.bootstrap import open_database
+    from stockade.shop.database import open_database
     from stockade.shop.schema import require_schema
 
     async def run() -> "T":
-        opened = await open_database(settings)
+        opened = await open_database(settings, wait_s=wait_s)
         try:
             await require_schema(settings, opened)
             return await work(opened)
@@ -130,3 +139,11 @@ def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[T]
             await opened.close()
 
     return asyncio.run(run())
+
+
+def console(pipe_width: int = 160) -> "Console":
+    """Standard output for tables; where it is no terminal, they are `pipe_width` columns wide."""
+    from rich.console import Console
+
+    stdout = Console()
+    return stdout if stdout.is_terminal else Console(width=pipe_width)

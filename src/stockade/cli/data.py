@@ -1,4 +1,4 @@
-"""`stockade migrate`, `stockade demo` and `stockade audit`: commands that work on a database directly."""
+"""`stockade migrate`, `stockade demo` and `stockade audit`: commands that use a database directly."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +12,10 @@ from stockade.cli.common import (
     fail,
     one_line_errors,
     read_settings,
+    with_database,
 )
 
 if TYPE_CHECKING:
-    from stockade.shop.audit import Summary, Violation
-    from stockade.shop.audit.run import Progress
     from stockade.shop.config.settings import Settings
     from stockade.shop.demo import DemoResult
 
@@ -32,7 +31,7 @@ def migrate(database: DatabaseOption = None, config: ConfigOption = None, settin
 
 
 async def _migrate(settings: "Settings") -> tuple[str, str]:
-    from stockade.shop.bootstrap import open_database
+    from stockade.shop.database import open_database
     from stockade.shop.migrations import SCHEMA
     from stockade.shop.schema import check_file, make_folder, require_known
     from stockade.store.schema.migrate import shown
@@ -72,13 +71,13 @@ def demo(
 
 
 async def _demo(settings: "Settings", users: int, products: int, stock: int, points: int) -> "DemoResult":
-    import time
     from functools import partial
 
     from rich.console import Console
     from rich.progress import Progress
 
     from stockade.shop.bootstrap import open_shop
+    from stockade.shop.clock import now_ms
     from stockade.shop.demo import create_demo
     from stockade.shop.schema import ensure_schema
 
@@ -91,7 +90,7 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
                 products,
                 stock,
                 points,
-                now_ms=time.time_ns() // 1_000_000,
+                now_ms=now_ms(),
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
 
@@ -114,18 +113,20 @@ def audit(
 
     Exit code 0: all hold. 1: one is broken. 2: it cannot tell.
     """
-    import asyncio
-
     import msgspec
 
     from stockade.cli.report import print_audit, showing
+    from stockade.shop.audit import LongAudit
+    from stockade.shop.audit.run import MAX_WAIT_S
 
     if not 0 < pace <= 1:
         raise fail(f"--pace must be above 0 and at most 1, not {pace:g}")
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
         with showing(progress) as show:
-            figures, found = asyncio.run(_audit(chosen, pace, show))
+            figures, found = with_database(
+                chosen, lambda opened: LongAudit(opened.read, pace=pace, progress=show).run(), wait_s=MAX_WAIT_S
+            )
         if as_json:
             violations = [each._asdict() for each in found]
             document = {"ok": not found, "violations": violations, "summary": figures}
@@ -133,17 +134,3 @@ def audit(
         else:
             print_audit(figures, found)
     raise typer.Exit(FAILED if found else 0)
-
-
-async def _audit(settings: "Settings", pace: float, show: "Progress") -> "tuple[Summary, list[Violation]]":
-    from stockade.shop.audit import LongAudit
-    from stockade.shop.audit.run import MAX_WAIT_S
-    from stockade.shop.bootstrap import open_database
-    from stockade.shop.schema import require_schema
-
-    opened = await open_database(settings, wait_s=MAX_WAIT_S)
-    try:
-        await require_schema(settings, opened)
-        return await LongAudit(opened.read, pace=pace, progress=show).run()
-    finally:
-        await opened.close()

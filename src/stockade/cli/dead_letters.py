@@ -1,7 +1,7 @@
-"""`stockade dead-letters`: what could not be delivered or carried out, why, and sending it again.
+"""`stockade dead-letters`: lists what could not be delivered or executed, and sends it again.
 
-There are two places: events that a sink refused (`events:N`, in the outbox) and messages of the log that a worker could
-not carry out (`log:N`, in the topic of dead letters). Neighbours: `store.outbox`, `kafka.dead_letters`.
+There are two sources: events that a sink refused (`events:N`, in the outbox) and commands that a worker could not
+execute (`log:N`, in the topic of dead letters). Neighbours: `store.outbox`, `kafka.dead_letters`.
 """
 
 import json
@@ -13,6 +13,7 @@ from stockade.cli.common import (
     ConfigOption,
     DatabaseOption,
     SetOption,
+    console,
     fail,
     one_line_errors,
     read_settings,
@@ -26,12 +27,11 @@ if TYPE_CHECKING:
     from stockade.shop.config.settings import Settings
     from stockade.store import Database
 
-    Found = tuple["Letter", DeadLetter | None]
+    Found = tuple["DeadLetterRow", DeadLetter | None]
 
 EVENTS, LOG = "events", "log"
 OPEN, DECIDED, CUT = "open", "decided", "cut"
 MAX_SHOWN_BYTES = 10_000
-PIPE_WIDTH = 160
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Look at so many of each place, the oldest first.")]
 Json = Annotated[bool, typer.Option("--json", help="A document instead of a table.")]
 
@@ -42,18 +42,18 @@ app = typer.Typer(
 )
 
 
-class Letter(NamedTuple):
-    """A dead letter of either place.
+class DeadLetterRow(NamedTuple):
+    """A dead letter of either source.
 
     Attributes:
         name: `events:N` or `log:N`.
         kind: of the event, or name of the command; empty when it cannot be read.
         key: what it was ordered by.
-        state: `open`; `decided` when the command of a letter was carried out since, e.g. sent again; `cut` when only
-            its beginning was kept, so that it cannot be sent again.
-        reason: why it is here.
-        origin: partition and offset where it was; empty for events.
-        content: JSON, or what else it is.
+        state: `open`; `decided` when the command has been executed since, e.g. because it was sent again; `cut` when
+            only its beginning was kept, so that it cannot be sent again.
+        reason: why it could not be delivered or executed.
+        origin: partition and offset of the command; empty for events.
+        content: JSON, or the raw bytes in hexadecimal.
     """
 
     name: str
@@ -125,35 +125,35 @@ def send_again(
 
 
 async def _found(settings: "Settings", opened: "Database", limit: int) -> "list[Found]":
-    """All dead letters, those of the log with the message itself."""
+    """All dead letters; those of the topic with the message itself."""
     from stockade.kafka.dead_letters import dead_letters, decided
-    from stockade.shop.bootstrap import log_of
+    from stockade.shop.config.strategy_options import kafka_options
     from stockade.store.outbox import Outbox
 
     rows: list[Found] = [
-        (Letter(f"{EVENTS}:{each.id}", each.kind, each.key, OPEN, why, "", _text(each.body)), None)
+        (DeadLetterRow(f"{EVENTS}:{each.id}", each.kind, each.key, OPEN, why, "", _text(each.body)), None)
         for each, why in await Outbox(opened).dead(limit)
     ]
     if settings.kafka_bootstrap:
-        of_the_log = await dead_letters(log_of(settings), limit)
+        of_the_log = await dead_letters(kafka_options(settings), limit)
         done = await decided(opened, of_the_log)
         rows += [(_of_the_log(each, done), each) for each in of_the_log]
     return rows
 
 
-def _of_the_log(letter: "DeadLetter", decided: "Set[str]") -> Letter:
+def _of_the_log(letter: "DeadLetter", decided: "Set[str]") -> DeadLetterRow:
     command, record, name = letter.command, letter.record, f"{LOG}:{letter.number}"
     key = _text(record.key or b"")
     if command is None:
         state = CUT if letter.cut else OPEN
-        return Letter(name, "", key, state, letter.reason, letter.origin, _text(record.value or b""))
+        return DeadLetterRow(name, "", key, state, letter.reason, letter.origin, _text(record.value or b""))
     state = DECIDED if command.request_id in decided else OPEN
-    return Letter(name, command.name, key, state, letter.reason, letter.origin, _fields(command))
+    return DeadLetterRow(name, command.name, key, state, letter.reason, letter.origin, _fields(command))
 
 
 async def _send(settings: "Settings", opened: "Database", names: "Sequence[str]", limit: int) -> dict[str, int]:
     from stockade.kafka.dead_letters import send_again as put_back
-    from stockade.shop.bootstrap import log_of
+    from stockade.shop.config.strategy_options import kafka_options
     from stockade.store.outbox import Outbox
 
     found = await _found(settings, opened, limit)
@@ -165,11 +165,11 @@ async def _send(settings: "Settings", opened: "Database", names: "Sequence[str]"
     wanted = {each.name for each in chosen}
     ids = [int(name.partition(":")[2]) for name in wanted if name.startswith(f"{EVENTS}:")]
     messages = [message for letter, message in found if message is not None and letter.name in wanted]
-    revived = await Outbox(opened).revive(ids) if ids else 0
-    return {EVENTS: revived, LOG: await put_back(log_of(settings), messages) if messages else 0}
+    requeued = await Outbox(opened).requeue(ids) if ids else 0
+    return {EVENTS: requeued, LOG: await put_back(kafka_options(settings), messages) if messages else 0}
 
 
-def _named(letters: "Sequence[Letter]", names: "Sequence[str]", limit: int) -> list[Letter]:
+def _named(letters: "Sequence[DeadLetterRow]", names: "Sequence[str]", limit: int) -> list[DeadLetterRow]:
     """The letters of these names.
 
     Raises:
@@ -197,18 +197,14 @@ def _text(raw: bytes) -> str:
         return shown.hex(" ")
 
 
-def _print(letters: "Sequence[Letter]") -> None:
-    from rich.console import Console
+def _print(letters: "Sequence[DeadLetterRow]") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
     if not letters:
-        console.print("no dead letters")
+        console().print("no dead letters")
         return
     table = Table("name", "kind", "key", "state", "was at", "reason")
     for each in letters:
         table.add_row(*map(Text, (each.name, each.kind, each.key, each.state, each.origin, each.reason)))
-    console.print(table)
+    console().print(table)

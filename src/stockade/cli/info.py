@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stockade.cli.common import ConfigOption, SetOption, fail, one_line_errors, read_settings
+from stockade.cli.common import ConfigOption, SetOption, console, fail, one_line_errors, read_settings
 
 
 def token(
@@ -27,28 +27,24 @@ def token(
 
 def strategies() -> None:
     """List the strategies: what each does, promises, may stand beside on one database, and needs."""
-    from rich.console import Console
     from rich.table import Table
 
     from stockade.core import Guarantees
     from stockade.strategies import registry
 
-    def promised(promise: Guarantees) -> str:
-        if promise.may_oversell:
+    def described(guarantees: Guarantees) -> str:
+        if guarantees.may_oversell:
             return "nothing: it must be seen to fail"
-        words = ["one process" if promise.processes == "one" else "many processes"]
-        words += [f"survives {', '.join(promise.faults)}"] if promise.faults else []
-        words += [f"order: {promise.order}"] if promise.order != "none" else []
-        words += ["may give up what could succeed"] if promise.may_undersell else []
+        words = ["one process" if guarantees.processes == "one" else "many processes"]
+        words += [f"survives {', '.join(guarantees.faults)}"] if guarantees.faults else []
+        words += [f"order: {guarantees.order}"] if guarantees.order != "none" else []
+        words += ["may give up what could succeed"] if guarantees.may_undersell else []
         return "; ".join(words)
 
     table = Table("strategy", "what it does", "promise", "stands beside", "databases", "needs")
     for name in registry.names():
-        promise = registry.guarantees(name)
-        needs = ", ".join(promise.needs) or "nothing"
-        beside, databases = registry.stands_beside(name), ", ".join(promise.databases)
-        table.add_row(name, registry.summary(name), promised(promise), beside, databases, needs)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
-    console.print(table)
+        guarantees = registry.guarantees(name)
+        needs = ", ".join(guarantees.needs) or "nothing"
+        beside, databases = registry.stands_beside(name), ", ".join(guarantees.databases)
+        table.add_row(name, registry.summary(name), described(guarantees), beside, databases, needs)
+    console().print(table)

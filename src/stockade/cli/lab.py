@@ -16,11 +16,11 @@ from rich.console import Console
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Sequence
 
-    from stockade.lab.execution.contender import Contender
-    from stockade.lab.execution.plan import Plan
-    from stockade.lab.execution.runner import Observer
-    from stockade.lab.fault import Fault
+    from stockade.lab.execution.fault import Fault
+    from stockade.lab.model.contender import Contender
     from stockade.lab.reporting.summary import RunSummary
+    from stockade.lab.reporting.table import LiveTable
+    from stockade.lab.runs.plan import Plan
     from stockade.lab.targets.target_database import TargetDatabase
 
 KEPT, NOT_KEPT, UNUSABLE, TERMINATED = 0, 1, 2, 143  # exit codes
@@ -72,8 +72,8 @@ def lab(
     Exit code 0: every strategy behaved as it promises, `unprotected` included,
     which must oversell. 1: one did not. 2: the lab could not run.
     """
-    from stockade.lab.execution.plan import Plan
     from stockade.lab.presets import find
+    from stockade.lab.runs.plan import Plan
 
     console = _console(to_stderr=json_to == "-")
     with _one_line_errors():
@@ -146,8 +146,8 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     return all(run.judgement.kept for run in runs)
 
 
-async def _execute(plan: "Plan", target: "TargetDatabase", observer: "Observer") -> "list[RunSummary]":
-    from stockade.lab.execution.runner import Runner
+async def _execute(plan: "Plan", target: "TargetDatabase", table: "LiveTable") -> "list[RunSummary]":
+    from stockade.lab.runs.runner import Runner
     from stockade.lab.targets.kafka_servers import open_kafka
     from stockade.lab.targets.redis_servers import open_redis, private_redis_missing
 
@@ -156,12 +156,12 @@ async def _execute(plan: "Plan", target: "TargetDatabase", observer: "Observer")
             open_redis(plan.redis, plan.redis_wanted(target.name)) as redis,
             open_kafka(plan.kafka, plan.kafka_wanted) as kafka,
         ):
-            return await Runner(plan, target, redis, observer, kafka).run()
+            return await Runner(plan, target, redis, table, kafka).run()
     from stockade.devservers import Servers
-    from stockade.lab.execution.fault_runner import FaultRunner
+    from stockade.lab.runs.fault_runner import FaultRunner
 
     with Servers() as private:
-        return await FaultRunner(plan, target, private, private_redis_missing(), observer).run()
+        return await FaultRunner(plan, target, private, private_redis_missing(), table).run()
 
 
 def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], int]":
@@ -174,8 +174,8 @@ def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], in
     if not text:
         return (), processes
     from stockade.lab.errors import LabError
-    from stockade.lab.execution.fault_runner import PROCESSES
     from stockade.lab.faults import find
+    from stockade.lab.runs.fault_runner import PROCESSES
 
     if processes not in (1, PROCESSES):
         raise LabError(f"--processes {processes}: a run under a fault has {PROCESSES}, one of which is hurt")
@@ -185,7 +185,7 @@ def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], in
 
 
 def _contenders(text: str) -> "list[Contender] | None":
-    from stockade.lab.execution.contender import Contender
+    from stockade.lab.model.contender import Contender
 
     return [Contender.parse(name.strip()) for name in text.split(",") if name.strip()] or None
 

@@ -1,6 +1,6 @@
-"""`stockade locks`: who holds which lock of a Redis server, since when, for how long yet, and who waits.
+"""`stockade locks`: holders and waiters of the locks of a Redis server, and breaking a lock.
 
-Neighbours: `stockade.locks.redis.scan` finds the locks in use; docs/locks.md says what the figures mean.
+Neighbours: `stockade.locks.redis.scan` finds the locks in use; docs/locks.md explains the columns.
 """
 
 import json
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stockade.cli.common import FAILED, fail
+from stockade.cli.common import FAILED, console, fail
 
 if TYPE_CHECKING:
     from stockade.locks import LockInfo, RedisLocks
     from stockade.locks.engine.lock_request import Holder, Kind
 
-    Row = tuple[Kind, LockInfo]
+    LockRow = tuple[Kind, LockInfo]
 
 MAX_SHOWN = 1_000
 
@@ -66,17 +66,17 @@ def _break(provider: "RedisLocks", names: list[str]) -> None:
         raise typer.Exit(FAILED)
 
 
-def _rows(provider: "RedisLocks", names: list[str], max_keys: int) -> "tuple[list[Row], bool]":
-    """The locks to be shown, and whether these are all there are."""
+def _rows(provider: "RedisLocks", names: list[str], max_keys: int) -> "tuple[list[LockRow], bool]":
+    """The locks to be shown, and whether these are all."""
     if names:
         return [row for name in names for row in _named(provider, name)], True
     found = provider.scan(max_keys)
     shown = [(kind, provider.inspect(name, kind)) for kind, name in found.found[:MAX_SHOWN]]
-    in_use = [(kind, info) for kind, info in shown if info.holders or info.waiters]  # some ended meanwhile
+    in_use = [(kind, info) for kind, info in shown if info.holders or info.waiters]  # some were released meanwhile
     return in_use, found.complete and len(found.found) <= MAX_SHOWN
 
 
-def _named(provider: "RedisLocks", name: str) -> "list[Row]":
+def _named(provider: "RedisLocks", name: str) -> "list[LockRow]":
     """Every kind of lock of this name that is in use, or the free mutex."""
     from stockade.locks.redis.scan import KINDS
 
@@ -84,7 +84,7 @@ def _named(provider: "RedisLocks", name: str) -> "list[Row]":
     return [row for row in all_kinds if row[1].holders or row[1].waiters] or all_kinds[:1]
 
 
-def _print_json(rows: "list[Row]", complete: bool) -> None:
+def _print_json(rows: "list[LockRow]", complete: bool) -> None:
     def lock(kind: str, info: "LockInfo") -> dict[str, Any]:
         holders = [
             {
@@ -113,8 +113,7 @@ def _since(holder: "Holder") -> str:
     return f"{datetime.fromtimestamp(holder.since, UTC):%Y-%m-%d %H:%M:%S} UTC, {holder.held_s:.1f} s ago"
 
 
-def _print_table(rows: "list[Row]", complete: bool) -> None:
-    from rich.console import Console
+def _print_table(rows: "list[LockRow]", complete: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -130,9 +129,7 @@ def _print_table(rows: "list[Row]", complete: bool) -> None:
         ]
         texts = [info.name, kind, *("\n".join(cell) for cell in cells), "\n".join(info.waiters)]
         table.add_row(*map(Text, texts))  # as text: a name in [brackets] is no markup
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    console.print(table if rows else "no lock is held or waited for")
+    stdout = console(pipe_width=200)
+    stdout.print(table if rows else "no lock is held or waited for")
     if not complete:
-        console.print("this is not all: the search was ended by its bound; name locks, or raise --max-keys")
+        stdout.print("this is not all: the search was ended by its bound; name locks, or raise --max-keys")

@@ -1,4 +1,4 @@
-"""`stockade positions`: how far the log was decided, and setting a position by hand.
+"""`stockade positions`: how far the commands of the topic are decided, and setting a position by hand.
 
 Positions lie in the database and move with the orders; the group's own offsets only feed lag figures. Neighbours:
 `store.consumer_offsets` keeps them, `kafka.admin` says how far the log goes; docs/strategies/kafka.md says when.
@@ -13,6 +13,7 @@ from stockade.cli.common import (
     ConfigOption,
     DatabaseOption,
     SetOption,
+    console,
     one_line_errors,
     read_settings,
     require_brokers,
@@ -33,8 +34,8 @@ app = typer.Typer(
 )
 
 
-class Row(NamedTuple):
-    """One partition; None where the log or the database does not know it."""
+class PartitionRow(NamedTuple):
+    """One partition; None where the topic or the database does not know it."""
 
     partition: int
     first: int | None
@@ -92,19 +93,19 @@ def _admin(settings: "Settings") -> "Admin":
     return Admin(brokers_of(settings))
 
 
-async def _rows(settings: "Settings", opened: "Database", admin: "Admin") -> list[Row]:
+async def _rows(settings: "Settings", opened: "Database", admin: "Admin") -> list[PartitionRow]:
     import asyncio
 
     from stockade.kafka.backlog import undecided
-    from stockade.store.consumer_offsets import Positions
+    from stockade.store.consumer_offsets import ConsumerOffsets
 
-    positions = await Positions(opened, settings.kafka_topic).read()
+    positions = await ConsumerOffsets(opened, settings.kafka_topic).read()
     ranges = await asyncio.to_thread(admin.offset_ranges, settings.kafka_topic)
     behind = undecided(ranges, positions)
     rows = []
     for part in sorted({*positions, *ranges}):
         first, end = ranges.get(part, (None, None))
-        rows.append(Row(part, first, positions.get(part), end, behind.get(part)))
+        rows.append(PartitionRow(part, first, positions.get(part), end, behind.get(part)))
     return rows
 
 
@@ -117,7 +118,7 @@ async def _rewind(settings: "Settings", opened: "Database", part: int, to: str) 
     import asyncio
 
     from stockade.shop.config.settings import BadSetting
-    from stockade.store.consumer_offsets import Positions
+    from stockade.store.consumer_offsets import ConsumerOffsets
 
     admin = _admin(settings)
     if await asyncio.to_thread(admin.has_members, settings.kafka_group):
@@ -138,21 +139,19 @@ async def _rewind(settings: "Settings", opened: "Database", part: int, to: str) 
     new = named[to] if to in named else int(to)
     if not row.first <= new <= row.end:
         raise BadSetting(f"{new} is outside partition {part}: it holds {row.first} to {row.end} (`{END}`)")
-    await Positions(opened, settings.kafka_topic).rewind(part, new)
+    await ConsumerOffsets(opened, settings.kafka_topic).rewind(part, new)
     return row.position, new
 
 
-def _print(rows: list[Row]) -> None:
-    from rich.console import Console
+def _print(rows: list[PartitionRow]) -> None:
     from rich.table import Table
 
-    console = Console()
     if not rows:
-        console.print("there is no such topic, and nothing of it was ever read")
+        console().print("there is no such topic, and nothing of it was ever read")
         return
     table = Table()
     for head in ("partition", "first message", "position", "end", "behind"):
         table.add_column(head, justify="right")
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row))
-    console.print(table)
+    console().print(table)

@@ -1,4 +1,4 @@
-"""Says where the service is and which process to stop, once /readyz says that it is ready. Neighbour: `serve`."""
+"""Prints the address of the service once /readyz answers 200. Neighbour: `serve`."""
 
 import asyncio
 import contextlib
@@ -15,11 +15,11 @@ from stockade.store.guards_in_use import process_name
 
 WAIT_S = 30.0
 _PAUSE_S = 0.05
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # asked by a client of ours
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # addresses for our own client
 
 
 class Announce:
-    """Call it when connections are accepted: it asks /readyz in the background and prints one line.
+    """To be called when connections are accepted: requests /readyz in the background and prints one line.
 
     Args:
         settings: the host.
@@ -32,23 +32,23 @@ class Announce:
         self._task: asyncio.Task[None] | None = None
 
     def __call__(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._say())
+        self._task = asyncio.get_running_loop().create_task(self._announce())
 
-    async def _say(self) -> None:
+    async def _announce(self) -> None:
         shown = f"[{self._host}]" if ":" in self._host else self._host
-        answer = await asked(_ANYWHERE.get(self._host, self._host), self._port)
+        answer = await wait_ready(_ANYWHERE.get(self._host, self._host), self._port)
         if " 200 " in answer:
             chosen = {name: chosen_strategy(self._settings, name) for name in RESOURCES}
             place = hide_password(self._settings.database_url)
             logger().info("serving", process=process_name(), workers=self._settings.workers, database=place, **chosen)
-            with contextlib.suppress(OSError):  # nobody reads it; the log has it too
+            with contextlib.suppress(OSError):  # stdout is closed; the log has the line too
                 typer.echo(f"ready on http://{shown}:{self._port}")
         else:
             logger().warning("not ready", waited_s=WAIT_S, reason=answer or "no answer")
 
 
-async def asked(host: str, port: int) -> str:
-    """The status line of /readyz: that of 200 as soon as it comes, else the last one within `WAIT_S`."""
+async def wait_ready(host: str, port: int) -> str:
+    """The status line of /readyz: as soon as it is 200, else the last one within `WAIT_S`."""
     status = ""
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline and " 200 " not in status:

@@ -49,10 +49,10 @@ def serve(
 
 
 def _serve(settings: "Settings") -> None:
-    """Check everything that can be checked, then serve.
+    """Check the settings, then serve.
 
     Raises:
-        BadSetting, Busy, NotSupported: what is wrong.
+        BadSetting, Busy, NotSupported: with the reason.
     """
     from stockade.shop.config.strategy_choice import check, check_servers, overselling
     from stockade.shop.operations import logs
@@ -62,29 +62,29 @@ def _serve(settings: "Settings") -> None:
     check_servers(settings)
     settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all workers
     logs.configure(settings)
-    token_secret(settings)  # made once, before several workers ask for it
+    token_secret(settings)  # made here once, before several workers need it
     if settings.allow_overselling == "yes":
         others = "processes whose control sells units more than once may run beside this one"
         logs.logger().warning("overselling is allowed", reason=overselling(settings) or others)
     if settings.workers == 1:
-        _alone(settings)
+        _serve_here(settings)
     else:
-        _together(settings)
+        _serve_with_workers(settings)
 
 
-def _alone(settings: "Settings") -> None:
+def _serve_here(settings: "Settings") -> None:
     from stockade.cli.ready import Announce
     from stockade.shop.http.server.server import run
-    from stockade.shop.operations.tune_gc import settle
+    from stockade.shop.operations.tune_gc import tune_gc
 
     def ready(listening: "socket.socket") -> None:
-        settle()
+        tune_gc()
         Announce(settings, listening)()
 
     run(settings, ready)
 
 
-def _together(settings: "Settings") -> None:
+def _serve_with_workers(settings: "Settings") -> None:
     import asyncio
 
     from stockade.cli.ready import Announce

@@ -1,4 +1,4 @@
-"""`stockade worker`: decides the commands that services under the strategy `kafka` have queued."""
+"""`stockade worker`: decides the commands that services with the strategy `kafka` have queued."""
 
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ async def _work(settings: "Settings") -> None:
     """Work until SIGINT or SIGTERM.
 
     Raises:
-        BadSetting, Busy, NotSupported, LogRewound: what is wrong.
+        BadSetting, Busy, NotSupported, LogRewound: with the reason.
     """
     import asyncio
     import signal
@@ -40,7 +40,7 @@ async def _work(settings: "Settings") -> None:
 
     from stockade.shop.bootstrap import open_worker
     from stockade.shop.operations import logs
-    from stockade.shop.operations.tune_gc import settle
+    from stockade.shop.operations.tune_gc import tune_gc
     from stockade.shop.schema import require_writable
 
     require_brokers(settings)
@@ -49,5 +49,5 @@ async def _work(settings: "Settings") -> None:
     for sig in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sig, stop.set)
     async with open_worker(settings, logs.logger().info, before=partial(require_writable, settings)) as work:
-        settle()
+        tune_gc()
         await work.run(stop)

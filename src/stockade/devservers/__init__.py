@@ -15,9 +15,11 @@ library.
 import atexit
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
+from typing import TypeVar
 
 from stockade.devservers import kafka, mariadb, pgbouncer, postgres, redis
 from stockade.devservers.databases import drop_database, fresh_database
@@ -44,6 +46,7 @@ __all__ = [
 
 KINDS = ("postgres", "mariadb", "redis", "kafka")
 _START_TRIES = 3
+_Started = TypeVar("_Started", Server, KafkaCluster)
 _FILES_PER_CONNECTION = 2
 _FILES_OF_ITS_OWN = 500
 
@@ -219,33 +222,33 @@ class Servers:
             ServerUnavailable: Java 17 or Maven is missing, or the jars could not be fetched.
             ServerFailed: it did not start; the message carries its log.
         """
-        for attempt in range(_START_TRIES):
+
+        def create() -> KafkaCluster:
             cluster = kafka.create(self._workdir, brokers, heap_mb, settings, long_lived=long_lived, secured=secured)
             self._running.extend(cluster.brokers)
-            try:
-                cluster.start()
-            except PortTaken:
-                if attempt == _START_TRIES - 1:
-                    raise
-                for broker in cluster.brokers:
-                    broker.end()
-                continue
             return cluster
-        raise AssertionError("unreachable: the last attempt returns or raises")
+
+        return _start_on_free_ports(create)
 
     def _start(self, folder: Path, spec: Callable[[int], ServerSpec]) -> Server:
-        """Start on a free port; if another process was faster to use it, on another one."""
-        for attempt in range(_START_TRIES):
+        def create() -> Server:
             server = Server(spec(free_port()), folder, self._workdir.user)
             self._running.append(server)
-            try:
-                server.start()
-            except PortTaken:
-                if attempt == _START_TRIES - 1:
-                    raise
-                continue
             return server
-        raise AssertionError("unreachable: the last attempt returns or raises")
+
+        return _start_on_free_ports(create)
+
+
+def _start_on_free_ports(create: Callable[[], _Started]) -> _Started:
+    """Create and start it; if another process was faster to use one of its ports, again with other ports."""
+    for _ in range(_START_TRIES - 1):
+        with suppress(PortTaken):
+            made = create()
+            made.start()
+            return made
+    made = create()
+    made.start()
+    return made
 
 
 def _why_not(find: Callable[[], object]) -> str | None:

@@ -1,7 +1,7 @@
 """The address of a MariaDB or MySQL server: a URL, and a connection through asyncmy.
 
 The parameters have the names and meanings of MySQL's own (manual, 6.2.3 "Command Options for Connecting").
-Neighbours: `store.mysql` and `locks.mysql` connect with it.
+Neighbours: `store.mysql.connect` and `locks.database.mysql` connect with it.
 """
 
 import ssl

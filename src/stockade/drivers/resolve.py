@@ -1,7 +1,8 @@
 """Looks up names with a bound: `getaddrinfo` has none of its own, and a silent name server holds it for half a minute.
 
 Each look-up runs in a daemon thread, one for each name at a time, and a caller stops waiting for it at its deadline.
-Numeric addresses need none of this. Neighbours: `timely_loop.py` (PostgreSQL, MariaDB and MySQL), `locks.wire` (Redis).
+Numeric addresses need none of this.
+Neighbours: `timely_loop.py` (PostgreSQL, MariaDB and MySQL), `locks.redis.transport` (Redis).
 """
 
 import asyncio

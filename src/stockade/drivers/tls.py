@@ -1,8 +1,8 @@
 """Certificates for TLS, of every kind of server: loaded while a URL or the settings are read, so that a bad file is
 found there and named.
 
-Neighbours: `postgres.py` (asyncpg makes its own contexts from the same files), `mysql.py`, `locks.wire.tls` (Redis),
-`strategies.kafka_security` (librdkafka reads the same files).
+Neighbours: `postgres.py` (asyncpg makes its own contexts from the same files), `mysql.py`,
+`locks.redis.transport.tls` (Redis), `kafka.security` (librdkafka reads the same files).
 """
 
 import re

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from stockade.kafka.admin import Admin, OffsetRange
 from stockade.kafka.security import Brokers
 from stockade.store import Database
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 
 
 def undecided(ranges: Mapping[int, OffsetRange], positions: Mapping[int, int]) -> dict[int, int]:
@@ -43,5 +43,5 @@ class Backlog:
         """
         admin = self._admin = self._admin or Admin(self._brokers, self._wait_s)
         # first the positions: in the other order a busy topic would look decided beyond its end
-        positions = await Positions(self._database, self._topic).read()
+        positions = await ConsumerOffsets(self._database, self._topic).read()
         return undecided(await asyncio.to_thread(admin.offset_ranges, self._topic), positions)

@@ -26,6 +26,7 @@ from stockade.core import (
     StockadeError,
 )
 from stockade.core.pipeline import Batch, Handover, Pipeline
+from stockade.core.stopping import stopped_within
 from stockade.kafka.dead_letters import MAX_REASON, write_dead_letter
 from stockade.kafka.message import BadMessage, CommandMessage, Record
 from stockade.kafka.producer import MessageRefused
@@ -250,12 +251,8 @@ class PartitionProcessor:
                 return
 
     async def _pause(self, attempt: int) -> None:
-        try:
-            async with asyncio.timeout(BACKOFF.pause_s(attempt, self._random)):
-                await self._closing.wait()
-        except TimeoutError:
-            return
-        raise _Closed
+        if await stopped_within(self._closing, BACKOFF.pause_s(attempt, self._random)):
+            raise _Closed
 
 
 async def _follow(handover: Handover) -> None:

@@ -18,7 +18,7 @@ from stockade.kafka.partition_processor import PartitionProcessor
 from stockade.kafka.producer import Producer
 from stockade.kafka.worker_context import Report, WorkerContext, WorkerStats
 from stockade.store import SqlStore
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 
 MAX_QUEUED_BATCHES = 4  # a partition with so many batches in its queue is paused
 REWOUND_TRIES = 5
@@ -61,7 +61,7 @@ class KafkaWorker:
     ) -> None:
         self._store, self._options, self._report = store, options, report
         self._max_batch, self._wait_s = max_batch, wait_s
-        self._positions = Positions(store.database, options.topic, wait_s)
+        self._positions = ConsumerOffsets(store.database, options.topic, wait_s)
         self._assigned: set[int] = set()
         self._running: dict[int, _Running] = {}
         self._taking: set[asyncio.Task[None]] = set()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from stockade.kafka.options import KafkaOptions
 from stockade.kafka.producer import Producer
 from stockade.store import SqlStore
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 
 Report = Callable[..., None]  # logs for operators: an event and its fields
 
@@ -46,7 +46,7 @@ class WorkerContext:
     """
 
     store: SqlStore
-    positions: Positions
+    positions: ConsumerOffsets
     producer: Producer
     options: KafkaOptions
     max_batch: int

@@ -1,1 +1,6 @@
-"""The lab: runs workloads under every strategy, with or without faults, and judges each. Only `cli` imports it."""
+"""The lab: runs workloads under every strategy, with or without faults, and judges each. Only `cli` imports it.
+
+Its folders, each of which imports only those below it: `runs/` executes a plan; `faults/` has one script for each
+fault; `execution/` executes the orders of one repeat; `checks/` and `reporting/` judge and show; `presets/` has one
+workload each, `targets/` the servers; `model/` has the values that all of them use.
+"""

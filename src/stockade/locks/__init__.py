@@ -10,7 +10,6 @@ work). The package needs only the standard library and `stockade.core`; the prov
 
 from stockade.locks.database.mysql import MySQLLocks
 from stockade.locks.database.postgres import PostgresLocks
-from stockade.locks.engine.lease import Detached
 from stockade.locks.engine.lock_request import Holder, LockInfo
 from stockade.locks.errors import (
     LockError,
@@ -24,6 +23,7 @@ from stockade.locks.errors import (
     WrongLoop,
 )
 from stockade.locks.events import LockEvent
+from stockade.locks.lock_base import Detached
 from stockade.locks.redis.providers import QuorumLocks, RedisLocks
 from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.sync_api import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock

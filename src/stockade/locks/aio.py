@@ -8,7 +8,6 @@ async with MemoryLocks() as locks:
 from stockade.locks.async_api import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock
 from stockade.locks.database.mysql import AioMySQLLocks as MySQLLocks
 from stockade.locks.database.postgres import AioPostgresLocks as PostgresLocks
-from stockade.locks.engine.lease import Detached
 from stockade.locks.engine.lock_request import Holder, LockInfo
 from stockade.locks.errors import (
     LockError,
@@ -21,6 +20,7 @@ from stockade.locks.errors import (
     WrongLoop,
 )
 from stockade.locks.events import LockEvent
+from stockade.locks.lock_base import Detached
 from stockade.locks.redis.providers import AioQuorumLocks as QuorumLocks
 from stockade.locks.redis.providers import AioRedisLocks as RedisLocks
 from stockade.locks.redis.tuning import RedisTuning

@@ -10,10 +10,18 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from stockade.locks.checks import lock_and_kind
-from stockade.locks.engine.lease import BaseLease, Detached
 from stockade.locks.engine.lock_request import Backend, Kind, LockInfo, LockOptions
 from stockade.locks.errors import LockTimeout
-from stockade.locks.lock_base import HoldBase, LockBase, MultiHoldBase, MultiLeaseBase, MultiLockBase, RWLockBase
+from stockade.locks.lock_base import (
+    Detached,
+    ErrorType,
+    HoldBase,
+    LeaseBase,
+    LockBase,
+    MultiLeaseBase,
+    MultiLockBase,
+    RWLockBase,
+)
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.multi_lock import acquire_all, exit_all, release_all
 from stockade.locks.provider_base import ProviderBase, timeout_of
@@ -21,9 +29,10 @@ from stockade.locks.runtime.async_runtime import AsyncRuntime
 
 P = ParamSpec("P")
 R = TypeVar("R")
+HeldT = TypeVar("HeldT", bound="Lease | MultiLease")
 
 
-class Lease(BaseLease):
+class Lease(LeaseBase):
     """A held lock. `token` is its owner id; `fencing_token` is the number for the resource."""
 
     __slots__ = ()
@@ -35,7 +44,7 @@ class Lease(BaseLease):
             LockLost: it had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease end.
         """
-        await self.services.releaser.release(self)
+        await self.manager.releaser.release(self)
 
     async def extend(self, lease_s: float) -> None:
         """Set it to `lease_s` seconds from now on (also the length of later renewals).
@@ -44,25 +53,23 @@ class Lease(BaseLease):
             LockLost: it is not held any more; this call never acquires it again.
             LockUnavailable: the server did not answer.
         """
-        await self.extend_core(lease_s)
+        await self._extend(lease_s)
 
     async def wait_lost(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as in threading
         """Wait until it is lost (True), or until it is released or `timeout` seconds are over (False)."""
-        return await self.wait_lost_core(timeout)
+        return await self._wait_lost(timeout)
 
     async def __aenter__(self) -> Self:
         watch(self)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
         await exit_block(self, error)
 
 
 def watch(lease: Lease) -> None:
     """Let a loss cancel this task until `exit_block`, unless the lock's option `on_lost` says otherwise."""
-    if lease.request.spec.on_lost == "cancel" and isinstance(task := lease.services.runtime.caller(), asyncio.Task):
+    if lease.request.spec.on_lost == "cancel" and isinstance(task := lease.runtime.caller(), asyncio.Task):
         lease.block_task, lease.block_cancelling = task, task.cancelling()
 
 
@@ -85,7 +92,7 @@ async def exit_block(lease: Lease, error: BaseException | None, *, silent: bool 
         cancelled_by_loss = (
             task is not None and task.uncancel() <= lease.block_cancelling and isinstance(error, asyncio.CancelledError)
         )
-    releaser = lease.services.releaser
+    releaser = lease.manager.releaser
     if silent:
         releaser.release_later(lease)
     answered = not silent and await releaser.exit(lease, error)
@@ -94,22 +101,19 @@ async def exit_block(lease: Lease, error: BaseException | None, *, silent: bool 
     return answered
 
 
-class _Hold(HoldBase[Lease]):
+class _Hold(HoldBase[HeldT]):
     """`async with lock.hold(timeout=2) as lease`."""
 
     __slots__ = ()
 
-    async def __aenter__(self) -> Lease:
-        lock = self._lock
-        lease = self._granted(await lock.manager.acquire(lock.spec, timeout_of(True, self._timeout)))
-        watch(lease)
-        return lease
+    async def __aenter__(self) -> HeldT:
+        held = self._granted(await self._lock.acquire(timeout=self._timeout))
+        await held.__aenter__()
+        return held
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._lease is not None:
-            await exit_block(self._lease, error)
+    async def __aexit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._held is not None:
+            await self._held.__aexit__(kind, error, trace)
 
 
 class Lock(LockBase[Lease]):
@@ -141,9 +145,9 @@ class Lock(LockBase[Lease]):
         """Acquire the lock if it is free now."""
         return await self.manager.acquire(self.spec, None, blocking=False)
 
-    def hold(self, timeout: float | None = None) -> _Hold:
+    def hold(self, timeout: float | None = None) -> _Hold[Lease]:
         """`async with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
-        return _Hold(self, timeout)
+        return _Hold(self, (self.spec,), timeout)
 
     async def release(self) -> None:
         """Release what this task holds.
@@ -178,9 +182,7 @@ class Lock(LockBase[Lease]):
         watch(lease)
         return lease
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
         await exit_block(self.manager.held.require(self.spec), error)
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
@@ -188,7 +190,7 @@ class Lock(LockBase[Lease]):
         return _decorated(function, lambda *args, **kwargs: self.hold())
 
 
-def _decorated(function: Callable[P, Awaitable[R]], hold: Callable[..., "_Hold"]) -> Callable[P, Awaitable[R]]:
+def _decorated(function: Callable[P, Awaitable[R]], hold: Callable[..., _Hold[Lease]]) -> Callable[P, Awaitable[R]]:
     if not asyncio.iscoroutinefunction(function):
         raise TypeError(f"{function!r} is no async function; decorate it with a lock of stockade.locks")
 
@@ -211,6 +213,14 @@ class MultiLease(MultiLeaseBase[Lease]):
         """Release all, in reverse order; every one is tried, then the first error is raised."""
         await release_all(self._manager.releaser, list(self.leases.values()))
 
+    async def __aenter__(self) -> Self:
+        for lease in self.leases.values():
+            watch(lease)
+        return self
+
+    async def __aexit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
+        await exit_all(self.leases.values(), lambda lease, silent: exit_block(lease, error, silent=silent))
+
 
 class MultiLock(MultiLockBase[Lease]):
     """Several locks acquired as one: in one order, all or none, one deadline."""
@@ -225,27 +235,9 @@ class MultiLock(MultiLockBase[Lease]):
         leases = await acquire_all(self.manager, self.specs, timeout_s, blocking=blocking)
         return None if leases is None else MultiLease(self.manager, leases)
 
-    def hold(self, timeout: float | None = None) -> "_MultiHold":
+    def hold(self, timeout: float | None = None) -> _Hold[MultiLease]:
         """`async with multi.hold(timeout=2) as leases`; raises LockTimeout after `timeout` seconds."""
-        return _MultiHold(self, timeout)
-
-
-class _MultiHold(MultiHoldBase[MultiLease, MultiLock]):
-    """`async with multi.hold(timeout=2) as leases`."""
-
-    __slots__ = ()
-
-    async def __aenter__(self) -> MultiLease:
-        leases = self._granted(await self._multi.acquire(timeout=self._timeout))
-        for lease in leases.leases.values():
-            watch(lease)
-        return leases
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._leases is not None:
-            await exit_all(self._leases.leases.values(), lambda lease, silent: exit_block(lease, error, silent=silent))
+        return _Hold(self, self.specs, timeout)
 
 
 class Provider(ProviderBase[Lease, Lock, RWLock, MultiLock]):

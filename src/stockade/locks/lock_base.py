@@ -1,18 +1,66 @@
-"""What the locks of both APIs have in common: everything that awaits nothing.
+"""What the leases and locks of both APIs have in common: everything that awaits nothing.
 
 `async_api.py` (asyncio) and `sync_api.py` (threads) add the methods that wait, each in its way of calling.
 """
 
-from typing import Any, Generic, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+from stockade.locks.checks import seconds
 from stockade.locks.engine.held_leases import LeaseT
-from stockade.locks.engine.lock_request import Spec
+from stockade.locks.engine.lease import BaseLease
+from stockade.locks.engine.lock_request import Grant, LockRequest, Spec
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.errors import LockTimeout
 
 LockT = TypeVar("LockT", bound="LockBase[Any]")
-MultiLeaseT = TypeVar("MultiLeaseT", bound="MultiLeaseBase[Any]")
 MultiLockT = TypeVar("MultiLockT", bound="MultiLockBase[Any]")
+HeldT = TypeVar("HeldT")
+ErrorType: TypeAlias = type[BaseException] | None  # the first argument of `__exit__`
+
+
+class Detached(NamedTuple):
+    """A lease on its way to another task, thread or process."""
+
+    name: str
+    token: str
+    fencing_token: int
+
+
+class LeaseBase(BaseLease):
+    """A held lock. `token` is its owner id; `fencing_token` is the number for the resource."""
+
+    __slots__ = ("manager",)
+
+    def __init__(self, manager: LockManager[Any], request: LockRequest, grant: Grant, holder: object) -> None:
+        super().__init__(
+            manager.runtime, manager.reporter, manager.renewer.remove, request=request, grant=grant, holder=holder
+        )
+        self.manager = manager
+
+    def detach(self) -> Detached:
+        """Stop looking after the lease here, without releasing it; pass the result to `Lock.adopt` elsewhere.
+
+        From now on nobody renews it: adopt it before `remaining()` seconds have passed.
+
+        Raises:
+            LockLost: there is nothing to hand over.
+        """
+        self.check()
+        self.manager.releaser.drop(self)
+        self.mark_released()
+        return Detached(self.name, self.token, self.fencing_token)
+
+    async def _extend(self, lease_s: float) -> None:
+        seconds("lease_s", lease_s, endless=not self.manager.backend.needs_lease)
+        self.check()
+        request = replace(self.request, spec=replace(self.request.spec, lease_s=lease_s))
+        sent = self.runtime.now()
+        if not await self.manager.calls.extend(request):
+            self.mark_lost("the server no longer knew it")
+        self.check()  # it may have been released, or have ended, meanwhile
+        self.request, self.deadline = request, sent + lease_s
+        self.manager.renewer.add(self)
 
 
 class LockBase(Generic[LeaseT]):
@@ -34,25 +82,6 @@ class LockBase(Generic[LeaseT]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.spec.kind} {self.name!r}>"
-
-
-class HoldBase(Generic[LeaseT]):
-    """The context manager that `lock.hold(timeout=2)` returns."""
-
-    __slots__ = ("_lease", "_lock", "_timeout")
-
-    def __init__(self, lock: LockBase[LeaseT], timeout: float | None) -> None:
-        self._lock = lock
-        self._timeout = timeout
-        self._lease: LeaseT | None = None
-
-    def _granted(self, lease: LeaseT | None) -> LeaseT:
-        """Keep the lease until the end of the block; LockTimeout without one."""
-        if lease is None:
-            name = self._lock.name
-            raise LockTimeout(f"lock {name!r} was not granted within {self._timeout} s", name)
-        self._lease = lease
-        return lease
 
 
 class RWLockBase(Generic[LockT]):
@@ -93,20 +122,22 @@ class MultiLockBase(Generic[LeaseT]):
         self.specs = specs
 
 
-class MultiHoldBase(Generic[MultiLeaseT, MultiLockT]):
-    """The context manager that `multi.hold(timeout=2)` returns."""
+class HoldBase(Generic[HeldT]):
+    """The context manager that `hold(timeout=2)` of a lock, or of several, returns."""
 
-    __slots__ = ("_leases", "_multi", "_timeout")
+    __slots__ = ("_held", "_lock", "_specs", "_timeout")
 
-    def __init__(self, multi: MultiLockT, timeout: float | None) -> None:
-        self._multi = multi
+    def __init__(self, lock: Any, specs: tuple[Spec, ...], timeout: float | None) -> None:
+        self._lock = lock
+        self._specs = specs
         self._timeout = timeout
-        self._leases: MultiLeaseT | None = None
+        self._held: HeldT | None = None
 
-    def _granted(self, leases: MultiLeaseT | None) -> MultiLeaseT:
-        """Keep the leases until the end of the block; LockTimeout without them."""
-        if leases is None:
-            names = ", ".join(spec.name for spec in self._multi.specs)
-            raise LockTimeout(f"locks {names} were not granted within {self._timeout} s", names)
-        self._leases = leases
-        return leases
+    def _granted(self, held: HeldT | None) -> HeldT:
+        """Keep what was granted until the end of the block; LockTimeout if nothing was."""
+        if held is None:
+            names = ", ".join(spec.name for spec in self._specs)
+            what = f"lock {names!r} was" if len(self._specs) == 1 else f"locks {names} were"
+            raise LockTimeout(f"{what} not granted within {self._timeout} s", names)
+        self._held = held
+        return held

@@ -11,10 +11,18 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from stockade.locks.checks import lock_and_kind
-from stockade.locks.engine.lease import BaseLease, Detached
 from stockade.locks.engine.lock_request import Kind, LockInfo, LockOptions
 from stockade.locks.errors import LockTimeout
-from stockade.locks.lock_base import HoldBase, LockBase, MultiHoldBase, MultiLeaseBase, MultiLockBase, RWLockBase
+from stockade.locks.lock_base import (
+    Detached,
+    ErrorType,
+    HoldBase,
+    LeaseBase,
+    LockBase,
+    MultiLeaseBase,
+    MultiLockBase,
+    RWLockBase,
+)
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.multi_lock import acquire_all, exit_all, release_all
 from stockade.locks.provider_base import ProviderBase, timeout_of
@@ -22,9 +30,10 @@ from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 
 P = ParamSpec("P")
 R = TypeVar("R")
+HeldT = TypeVar("HeldT", bound="Lease | MultiLease")
 
 
-class Lease(BaseLease):
+class Lease(LeaseBase):
     """A held lock. `token` is its owner id; `fencing_token` is the number for the resource."""
 
     __slots__ = ()
@@ -36,7 +45,7 @@ class Lease(BaseLease):
             LockLost: it had ended before.
             LockUnavailable: the server did not answer; call again, or let the lease end.
         """
-        run(self.services.releaser.release(self))
+        run(self.manager.releaser.release(self))
 
     def extend(self, lease_s: float) -> None:
         """Set it to `lease_s` seconds from now on (also the length of later renewals).
@@ -45,35 +54,32 @@ class Lease(BaseLease):
             LockLost: it is not held any more; this call never acquires it again.
             LockUnavailable: the server did not answer.
         """
-        run(self.extend_core(lease_s))
+        run(self._extend(lease_s))
 
     def wait_lost(self, timeout: float | None = None) -> bool:
         """Wait until it is lost (True), or until it is released or `timeout` seconds are over (False)."""
-        return run(self.wait_lost_core(timeout))
+        return run(self._wait_lost(timeout))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        run(self.services.releaser.exit(self, error))
+    def __exit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
+        run(self.manager.releaser.exit(self, error))
 
 
-class _Hold(HoldBase[Lease]):
+class _Hold(HoldBase[HeldT]):
     """`with lock.hold(timeout=2) as lease`."""
 
     __slots__ = ()
 
-    def __enter__(self) -> Lease:
-        lock = self._lock
-        return self._granted(run(lock.manager.acquire(lock.spec, timeout_of(True, self._timeout))))
+    def __enter__(self) -> HeldT:
+        held = self._granted(self._lock.acquire(timeout=self._timeout))
+        held.__enter__()
+        return held
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._lease is not None:
-            run(self._lock.manager.releaser.exit(self._lease, error))
+    def __exit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._held is not None:
+            self._held.__exit__(kind, error, trace)
 
 
 class Lock(LockBase[Lease]):
@@ -99,9 +105,9 @@ class Lock(LockBase[Lease]):
         """Acquire the lock if it is free now."""
         return run(self.manager.acquire(self.spec, None, blocking=False))
 
-    def hold(self, timeout: float | None = None) -> _Hold:
+    def hold(self, timeout: float | None = None) -> _Hold[Lease]:
         """`with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
-        return _Hold(self, timeout)
+        return _Hold(self, (self.spec,), timeout)
 
     def release(self) -> None:
         """Release what this thread holds.
@@ -135,9 +141,7 @@ class Lock(LockBase[Lease]):
             raise LockTimeout(f"lock {self.name!r} was not granted", self.name)
         return lease
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
         run(self.manager.releaser.exit(self.manager.held.require(self.spec), error))
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
@@ -145,7 +149,7 @@ class Lock(LockBase[Lease]):
         return _decorated(function, lambda *args, **kwargs: self.hold())
 
 
-def _decorated(function: Callable[P, R], hold: Callable[..., "_Hold"]) -> Callable[P, R]:
+def _decorated(function: Callable[P, R], hold: Callable[..., _Hold[Lease]]) -> Callable[P, R]:
     if inspect.iscoroutinefunction(function):
         raise TypeError(f"{function!r} is an async function; decorate it with a lock of stockade.locks.aio")
 
@@ -168,6 +172,12 @@ class MultiLease(MultiLeaseBase[Lease]):
         """Release all, in reverse order; every one is tried, then the first error is raised."""
         run(release_all(self._manager.releaser, list(self.leases.values())))
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: ErrorType, error: BaseException | None, trace: TracebackType | None) -> None:
+        run(exit_all(self.leases.values(), lambda lease, silent: _exit_one(lease, error, silent=silent)))
+
 
 class MultiLock(MultiLockBase[Lease]):
     """Several locks acquired as one: in one order, all or none, one deadline."""
@@ -178,28 +188,13 @@ class MultiLock(MultiLockBase[Lease]):
         leases = run(acquire_all(self.manager, self.specs, timeout_s, blocking=blocking))
         return None if leases is None else MultiLease(self.manager, leases)
 
-    def hold(self, timeout: float | None = None) -> "_MultiHold":
+    def hold(self, timeout: float | None = None) -> _Hold[MultiLease]:
         """`with multi.hold(timeout=2) as leases`; raises LockTimeout after `timeout` seconds."""
-        return _MultiHold(self, timeout)
-
-
-class _MultiHold(MultiHoldBase[MultiLease, MultiLock]):
-    """`with multi.hold(timeout=2) as leases`."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> MultiLease:
-        return self._granted(self._multi.acquire(timeout=self._timeout))
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._leases is not None:
-            run(exit_all(self._leases.leases.values(), lambda lease, silent: _exit_one(lease, error, silent=silent)))
+        return _Hold(self, self.specs, timeout)
 
 
 async def _exit_one(lease: Lease, error: BaseException | None, *, silent: bool) -> bool:
-    releaser = lease.services.releaser
+    releaser = lease.manager.releaser
     if silent:
         releaser.release_later(lease)
         return False

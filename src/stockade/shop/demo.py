@@ -1,7 +1,7 @@
-"""Data to play with, made by commands only: what `stockade demo` fills a database with.
+"""The data of `stockade demo`, made by commands only.
 
-Ids are easy to type (`user-1`, `product-1`, `sku-1`) and requests derive from them, so that a second run, also one
-that goes on where the first was cut off, makes nothing twice. Neighbours: `commands` decide, `cli` shows the progress.
+Ids are easy to type (`user-1`, `product-1`, `sku-1`), and request ids derive from them. So a second run, also after an
+interruption, makes nothing twice. Neighbours: `commands` decide, `cli` shows the progress.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class DemoRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """How many of the commands made something, and how many found it there."""
+    """How many commands made something, and how many found it already made."""
 
     made: int
     there: int
@@ -49,19 +49,19 @@ async def create_demo(
     """Make the data.
 
     Args:
-        execute: carries out a command, e.g. `Shop.execute`.
+        execute: executes a command, e.g. `Shop.execute`.
         users: `user-1` … each with a points account.
         products: `product-1` … each with one SKU, `sku-1` …
         stock: units of every SKU.
         points: of every user, in won; 0 opens no accounts.
-        now_ms: the time the data is from, in milliseconds since 1970.
+        now_ms: time of the data, in milliseconds since 1970.
         progress: called with (done, total) after each command.
-        at_once: commands under way at the same time.
+        at_once: the most commands at the same time.
 
     Raises:
         ValueError: a number is negative.
         DemoRefused: the shop's rules do not allow such data, e.g. too many points.
-        StockadeError: a command could not be carried out; a second run goes on from there.
+        StockadeError: a command failed; a second run goes on from there.
     """
     if min(users, products, stock, points) < 0:
         raise ValueError("users, products, stock and points of the demo cannot be negative")
@@ -73,13 +73,13 @@ async def create_demo(
 async def _carry_out(
     execute: Execute, todo: Iterator[Command], total: int, at_once: int, progress: Progress | None
 ) -> DemoResult:
-    """All commands, `at_once` under way at the same time; the first error ends it."""
+    """Execute all commands, `at_once` at the same time; the first error ends it."""
     there = done = 0
 
     async def work() -> None:
         nonlocal there, done
         for command in todo:
-            was_there = await _there(execute, command)  # before the sum is read: other workers add to it meanwhile
+            was_there = await _there(execute, command)  # before `there` is read: other workers change it meanwhile
             there += was_there
             done += 1
             if progress is not None:
@@ -111,7 +111,7 @@ def _products(products: int, stock: int, now_ms: int) -> Iterator[CreateProduct]
 
 
 async def _there(execute: Execute, command: Command) -> bool:
-    """Carry out one command; whether what it makes was there before."""
+    """Execute one command; returns whether its data existed before."""
     try:
         outcome = await execute(command)
     except IdempotencyKeyReused:

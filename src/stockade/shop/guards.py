@@ -1,7 +1,7 @@
-"""Registers what a process writes under, before its first command; refuses what would not be right.
+"""Registers the guards of a process before its first command, or refuses to start beside an incompatible process.
 
-Neighbours: `wiring` calls it for shops and workers, `store.registration` keeps the row, `strategies.registry` says what
-may stand beside what.
+Neighbours: `bootstrap` calls it for shops and workers, `store.registration` keeps the row, `strategies.registry` knows
+which strategies are compatible.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ async def register(registration: Registration, settings: Settings, strategies: S
     """Register the strategies of this process.
 
     Args:
-        registration: not opened yet.
+        registration: not open yet.
         settings: say whether overselling is allowed.
-        strategies: that it carries out commands under.
+        strategies: of this process.
 
     Raises:
-        BadSetting: a process is there that this one would not be right beside; the message names it.
+        BadSetting: an incompatible process is running; the message names it.
         Busy, NotSupported: as `Registration.open`.
     """
     allowed = settings.allow_overselling == "yes"

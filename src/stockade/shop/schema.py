@@ -1,7 +1,7 @@
-"""Whose schema may be changed without being asked: only that of a database which is ours alone.
+"""Checks of a database before a command uses it: its file, its schema, the rights of its user.
 
-Neighbours: `store.migrate` changes it; `store.rights` knows what a user may do; the commands ask here before they use a
-database.
+Only a database that stockade alone uses (the default file, or one in memory) is migrated without `stockade migrate`.
+Neighbours: `shop.migrations` is the schema; `store.schema.rights` knows the rights.
 """
 
 from functools import partial
@@ -20,10 +20,10 @@ _NEWER = "which a newer version of stockade has made: use that version or a late
 
 
 def make_folder(settings: Settings) -> None:
-    """Make the folder of the default SQLite file.
+    """Create the folder of the default SQLite file.
 
     Raises:
-        BadSetting: it cannot be made.
+        BadSetting: it cannot be created.
     """
     if not settings.uses_default_database:
         return
@@ -31,14 +31,14 @@ def make_folder(settings: Settings) -> None:
         settings.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         text = f"cannot make the folder {settings.state_path}: {error.strerror}"
-        raise BadSetting(f"{settings.named('state_dir')}: {text}") from None
+        raise BadSetting(f"{settings.with_source('state_dir')}: {text}") from None
 
 
 async def require_schema(settings: Settings, database: Database) -> None:
-    """Refuse a database whose schema is not current, and a SQLite file that is not there: opening it would make it.
+    """Refuse a database whose schema is not current, and a missing SQLite file, which an open would create.
 
     Raises:
-        BadSetting: it is not; the message names the command to run.
+        BadSetting: the message names the command to run.
     """
     check_file(settings)
     revisions, wanted = await SCHEMA.revisions(database), SCHEMA.newest()
@@ -51,27 +51,27 @@ async def require_schema(settings: Settings, database: Database) -> None:
         unseen = " (if that was done: this user may not see its tables, or another schema is searched)"
     url = hide_password(settings.database_url)
     to_make = f"run: stockade migrate{_option(settings)}"
-    raise BadSetting(f"{settings.named('database')}: {url} has {found}, not {shown(wanted)}; {to_make}{unseen}")
+    raise BadSetting(f"{settings.with_source('database')}: {url} has {found}, not {shown(wanted)}; {to_make}{unseen}")
 
 
 async def require_writable(settings: Settings, database: Database) -> None:
-    """Refuse a database whose schema is not current, or that this user may not write: every order would meet it.
+    """Refuse a database whose schema is not current, or on which this user lacks a right that orders need.
 
     Raises:
-        BadSetting: it is one; the message names the command to run, or the right that is missing.
+        BadSetting: the message names the command to run, or the missing right.
     """
     await require_schema(settings, database)
     missing = await database.read(partial(missing_rights, tables=SCHEMA.tables), timeout_s=settings.wait_s)
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise BadSetting(f"{settings.named('database')}: {missing[0]}{more}")
+        raise BadSetting(f"{settings.with_source('database')}: {missing[0]}{more}")
 
 
 async def require_known(settings: Settings, database: Database) -> None:
     """Refuse a schema that a newer program has made.
 
     Raises:
-        BadSetting: it is one.
+        BadSetting: the schema is newer.
     """
     _refuse_newer(settings, await SCHEMA.revisions(database))
 
@@ -79,26 +79,26 @@ async def require_known(settings: Settings, database: Database) -> None:
 def _refuse_newer(settings: Settings, revisions: Revisions) -> None:
     for name, revision in SCHEMA.unknown(revisions).items():
         url = hide_password(settings.database_url)
-        raise BadSetting(f"{settings.named('database')}: {url} has {name} schema {revision}, {_NEWER}")
+        raise BadSetting(f"{settings.with_source('database')}: {url} has {name} schema {revision}, {_NEWER}")
 
 
 def check_file(settings: Settings, *, may_make: bool = False) -> None:
-    """Refuse a SQLite file that is not there, before it is opened, which would make it; or a folder in its place.
+    """Refuse a SQLite file that does not exist, which an open would create, and a folder in its place.
 
-    The file itself is not opened here: its end would take the locks of this process's SQLite connections away
-    (https://sqlite.org/howtocorrupt.html, 2.2). What is no database SQLite itself refuses.
+    This function does not open the file: closing it would release the locks of this process's SQLite connections
+    (https://sqlite.org/howtocorrupt.html, 2.2). SQLite itself refuses a file that is no database.
 
     Args:
-        settings: of any database; only that of a file is looked at.
-        may_make: a file that is missing may be made, if there is a folder for it.
+        settings: of any database; only SQLite files are checked.
+        may_make: a missing file is allowed if its folder exists.
 
     Raises:
-        BadSetting: it cannot be used, the message says what is there instead; or the URL is unusable.
+        BadSetting: the file cannot be used, or the URL is unusable.
     """
     try:
         url = read_url(settings.database_url).url
     except ValueError as error:
-        raise BadSetting(f"{settings.named('database')}: {error}") from None
+        raise BadSetting(f"{settings.with_source('database')}: {error}") from None
     if url.drivername != "sqlite" or in_memory(settings):
         return
     path = Path(url.database or "").absolute()
@@ -114,7 +114,7 @@ def check_file(settings: Settings, *, may_make: bool = False) -> None:
             "" if path.parent.is_dir() else f"no such folder: {path.parent}; is the path right? Else make the folder"
         )
     if wrong:
-        raise BadSetting(f"{settings.named('database')}: {wrong}")
+        raise BadSetting(f"{settings.with_source('database')}: {wrong}")
 
 
 def _option(settings: Settings) -> str:
@@ -122,9 +122,9 @@ def _option(settings: Settings) -> str:
 
 
 async def ensure_schema(settings: Settings, database: Database) -> None:
-    """Migrate a database that is ours alone (the default file, or one in memory); refuse any other that is not ready.
+    """Migrate the default file or a database in memory; refuse any other database that is not ready.
 
-    Several processes may do this at once: migrations take turns, and the later ones find nothing to do.
+    Several processes may do this at the same time: one migrates, the others wait and find nothing to do.
 
     Raises:
         BadSetting: as `require_writable`.

@@ -1,8 +1,8 @@
-"""Bearer tokens: the built-in development issuer, the secret it signs with, and the check that every request passes.
+"""Bearer tokens: the built-in development issuer, the secret that it signs with, and the check of every request.
 
-A token is a JSON Web Token (RFC 7519) signed with HMAC-SHA256. Only one header is ever accepted, byte for byte, so no
-token can choose its own algorithm. The same secret signs the Location of an order that is queued and not decided
-yet. Neighbours: `settings` holds the secret; `http.endpoint` asks `Tokens.caller`.
+A token is a JSON Web Token (RFC 7519) signed with HMAC-SHA256. Only one header is accepted, byte for byte, so no token
+can choose its own algorithm. The same secret signs the Location of an order that is queued and not decided yet.
+Neighbours: `http.requests.authorization` calls `Tokens.caller`, `endpoint` the two functions for queued orders.
 """
 
 import base64
@@ -59,8 +59,7 @@ _decode_claims = msgspec.json.Decoder(_Claims).decode
 class Tokens:
     """Issues and checks tokens with one secret.
 
-    Checked tokens are remembered, the `cache_size` last used of them, so that a busy client's signature is computed
-    once.
+    The `cache_size` tokens used last are kept, so that the signature of a busy client is computed once.
     """
 
     def __init__(self, secret: bytes, clock: Callable[[], float] = time.time, cache_size: int = CACHE_SIZE) -> None:
@@ -82,7 +81,10 @@ class Tokens:
         return (signed + b"." + self._signature(signed)).decode()
 
     def caller(self, token: bytes) -> Caller:
-        """Who the token speaks for, as it stands in the request's header.
+        """The caller that the token names.
+
+        Args:
+            token: as in the request's header.
 
         Raises:
             BadToken: malformed, not signed by us, or expired.
@@ -101,16 +103,16 @@ class Tokens:
         return known
 
     def sign_pending(self, order_id: str, user_id: str, now_ms: int) -> str:
-        """Proof that this user's order was taken at this time (milliseconds since 1970), for its Location."""
+        """Proof that this user's order was queued at this time (milliseconds since 1970), for its Location."""
         return f"{now_ms}.{self._signature(_pending_text(order_id, user_id, now_ms)).decode()}"
 
     def pending_since_ms(self, proof: str, order_id: str, user_id: str) -> int | None:
-        """When the order was taken, in milliseconds since 1970; None when the proof is not one for this order."""
-        taken, _, signature = proof.partition(".")
-        if not _MILLISECONDS.match(taken):
+        """When the order was queued, in milliseconds since 1970; None when the proof is not valid for this order."""
+        since, _, signature = proof.partition(".")
+        if not _MILLISECONDS.match(since):
             return None
-        right = self._signature(_pending_text(order_id, user_id, int(taken)))
-        return int(taken) if hmac.compare_digest(right, signature.encode()) else None
+        right = self._signature(_pending_text(order_id, user_id, int(since)))
+        return int(since) if hmac.compare_digest(right, signature.encode()) else None
 
     def _verified(self, raw: bytes) -> Caller:
         signed, _, signature = raw.rpartition(b".")
@@ -132,14 +134,14 @@ class Tokens:
 
 
 def _pending_text(order_id: str, user_id: str, now_ms: int) -> bytes:
-    # a token's signed part has a dot and no space: neither can be taken for the other
+    # the signed part of a token has a dot and no space: neither can be used as the other
     return f"order {order_id} of {user_id} at {now_ms}".encode()
 
 
 def token_secret(settings: Settings) -> bytes:
     """The secret of `settings`, else the one in the state folder, which is made at the first call.
 
-    The file appears complete or not at all (written beside and linked), so processes that start together share one.
+    The file is written under another name and then linked, so processes that start together share one secret.
 
     Raises:
         BadSetting: the file is readable by others, too short, or cannot be made.
@@ -153,7 +155,7 @@ def token_secret(settings: Settings) -> bytes:
         mode = stat.S_IMODE(path.stat().st_mode)
         secret = path.read_bytes().strip()
     except OSError as error:
-        raise BadSetting(f"{settings.named('state_dir')}: cannot make or read {path}: {error.strerror}") from None
+        raise BadSetting(f"{settings.with_source('state_dir')}: cannot make or read {path}: {error.strerror}") from None
     if mode & 0o077:
         raise BadSetting(f"{path} can be read by others (mode {mode:o}): run chmod 600 on it or remove it")
     if len(secret) < _MIN_SECRET_LENGTH:
@@ -172,6 +174,6 @@ def _make_secret(path: Path) -> None:
             os.fsync(file.fileno())
         os.link(fresh, path)
     except FileExistsError:
-        return  # another process made it first; its secret is the one
+        return  # another process was first; its secret is used
     finally:
         fresh.unlink()

@@ -1,7 +1,7 @@
-"""Consumed positions of ordered logs, moved by the transaction that their messages caused.
+"""Consumer offsets of ordered logs, kept in the database and moved by the transaction of the commands that were read.
 
-Neighbours: `transact` moves them first thing in its save; `shop.worker` takes partitions and reads where to go on.
-Source of the fence by epoch: reliability of leases as in Burrows, "The Chubby lock service" (OSDI 2006), 2.4.
+Neighbours: `transaction.transact` moves them before it saves; `stockade.kafka` takes partitions and reads on from them.
+Source of the fence by epoch: Burrows, "The Chubby lock service" (OSDI 2006), 2.4.
 """
 
 import time
@@ -13,34 +13,39 @@ from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 from stockade.core import OffsetCommit, StaleOffset
 from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.database import Database
-from stockade.store.schema.tables import positions
+from stockade.store.schema.tables import consumer_offsets
 
 T = TypeVar("T")
 
-TAKE_TRIES = 5  # how often two takers of a partition that is new may meet
+TAKE_TRIES = 5  # two readers may insert the row of a new partition at the same time
 
 _HELD = and_(
-    positions.c.topic == bindparam("topic_"),
-    positions.c.part == bindparam("part_"),
-    positions.c.epoch == bindparam("epoch_"),
-    # `new` too: a commit whose reply was lost has moved it already, and nobody else moves it under this epoch
-    or_(positions.c.position == bindparam("old_"), positions.c.position == bindparam("new_")),
+    consumer_offsets.c.topic == bindparam("topic_"),
+    consumer_offsets.c.part == bindparam("part_"),
+    consumer_offsets.c.epoch == bindparam("epoch_"),
+    # `new` too: a commit whose reply was lost has moved it already, and no other reader has this epoch
+    or_(consumer_offsets.c.position == bindparam("old_"), consumer_offsets.c.position == bindparam("new_")),
 )
-_MOVE = update(positions).where(_HELD).values(position=bindparam("new_"))
-_HOLD = update(positions).where(_HELD).values(position=positions.c.position)
+_MOVE = update(consumer_offsets).where(_HELD).values(position=bindparam("new_"))
+_HOLD = update(consumer_offsets).where(_HELD).values(position=consumer_offsets.c.position)
 
 _WAIT = (
-    select(positions.c.position)
-    .where(positions.c.topic == bindparam("topic_"), positions.c.part == bindparam("part_"))
+    select(consumer_offsets.c.position)
+    .where(consumer_offsets.c.topic == bindparam("topic_"), consumer_offsets.c.part == bindparam("part_"))
     .with_for_update()
 )
 
 
-def move_positions(connection: Connection, moves: Sequence[OffsetCommit], *, move: bool) -> None:
-    """Compare and set all positions, in one order; or only compare them, and hold them until the commit.
+def move_offsets(connection: Connection, moves: Sequence[OffsetCommit], *, move: bool) -> None:
+    """Compare and set all offsets, in one order of locks.
+
+    Args:
+        connection: in the transaction of the commands that were read.
+        moves: the offsets.
+        move: False: only compare, and lock the rows until the commit.
 
     Raises:
-        StaleOffset: one is not where it was, or belongs to another reader.
+        StaleOffset: an offset is not at `old`, or another reader has its partition.
     """
     for each in sorted(moves):
         values = {
@@ -53,7 +58,7 @@ def move_positions(connection: Connection, moves: Sequence[OffsetCommit], *, mov
         statement = _MOVE if move else _HOLD
         if connection.execute(statement, values).rowcount == 1:
             continue
-        # the batch before may be about to move it there: wait for its commit, and look again
+        # The transaction of the batch before may be open and about to set it to `old`: wait for its end, then compare.
         connection.execute(_WAIT, {"topic_": each.topic, "part_": each.part})
         if connection.execute(statement, values).rowcount != 1:
             raise StaleOffset(
@@ -61,13 +66,13 @@ def move_positions(connection: Connection, moves: Sequence[OffsetCommit], *, mov
             )
 
 
-class Positions:
-    """The positions of one topic.
+class ConsumerOffsets:
+    """The offsets of one topic.
 
     Args:
         database: where the rows are that the messages change.
         topic: of the log.
-        wait_s: the longest one of these transactions may take, in seconds.
+        wait_s: the longest that one transaction may take, in seconds.
     """
 
     def __init__(self, database: Database, topic: str, wait_s: float = 5.0) -> None:
@@ -75,53 +80,55 @@ class Positions:
         self._topic = topic
         self._wait_s = wait_s
 
-    async def take(self, part: int, first: int) -> OffsetCommit:
-        """Become the reader of a partition: whoever read it before is refused from now on.
+    async def take(self, partition: int, first: int) -> OffsetCommit:
+        """Become the reader of a partition: the store refuses offsets of the reader before.
 
         Args:
-            part: number of the partition.
-            first: where to start when nobody ever read it.
+            partition: its number.
+            first: the offset to start from when the partition was never read.
 
         Returns:
-            A OffsetCommit whose `old` and `new` are the next offset to read, under the new epoch.
+            An OffsetCommit whose `old` and `new` are the next offset to read, under the new epoch.
         """
         for attempt in range(TAKE_TRIES):
             try:
-                return await self._transaction(lambda c: self._take(c, part, first))
+                return await self._transaction(lambda c: self._take(c, partition, first))
             except Exception as error:
                 if classify(error) is not Failure.DUPLICATE or attempt == TAKE_TRIES - 1:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _take(self, connection: Connection, part: int, first: int) -> OffsetCommit:
-        here = and_(positions.c.topic == self._topic, positions.c.part == part)
-        raised = update(positions).where(here).values(epoch=positions.c.epoch + 1)
+    def _take(self, connection: Connection, partition: int, first: int) -> OffsetCommit:
+        here = and_(consumer_offsets.c.topic == self._topic, consumer_offsets.c.part == partition)
+        raised = update(consumer_offsets).where(here).values(epoch=consumer_offsets.c.epoch + 1)
         if connection.execute(raised).rowcount == 0:
-            row = {"topic": self._topic, "part": part, "position": first, "epoch": 1}
-            connection.execute(insert(positions), row)
-        found = connection.execute(select(positions.c.position, positions.c.epoch).where(here)).one()
-        return OffsetCommit(self._topic, part, found.position, found.position, found.epoch)
+            row = {"topic": self._topic, "part": partition, "position": first, "epoch": 1}
+            connection.execute(insert(consumer_offsets), row)
+        found = connection.execute(select(consumer_offsets.c.position, consumer_offsets.c.epoch).where(here)).one()
+        return OffsetCommit(self._topic, partition, found.position, found.position, found.epoch)
 
     async def advance(self, moves: Sequence[OffsetCommit]) -> None:
-        """Move positions in a transaction of their own: behind messages that caused no other.
+        """Move offsets in a transaction of their own: past messages that carried no command.
 
         Raises:
             StaleOffset: another reader has a partition.
         """
-        await self._transaction(lambda c: move_positions(c, moves, move=True))
+        await self._transaction(lambda c: move_offsets(c, moves, move=True))
 
     async def read(self) -> Mapping[int, int]:
         """The next offset to read of every partition that was ever read."""
-        wanted = select(positions.c.part, positions.c.position).where(positions.c.topic == self._topic)
+        wanted = select(consumer_offsets.c.part, consumer_offsets.c.position).where(
+            consumer_offsets.c.topic == self._topic
+        )
         return await self._database.read(lambda c: {row.part: row.position for row in c.execute(wanted)})
 
-    async def rewind(self, part: int, position: int) -> None:
-        """Set a position by hand, e.g. to replay a partition; its reader is refused and takes it anew.
+    async def rewind(self, partition: int, position: int) -> None:
+        """Set an offset by hand, e.g. to replay a partition; its reader is refused and takes the partition again.
 
-        Replaying is safe while the request ids of what is replayed are kept: each command gives its recorded outcome.
+        A replay is safe while the request ids of the replayed commands are kept: each gives its recorded outcome.
         """
-        here = and_(positions.c.topic == self._topic, positions.c.part == part)
-        there = update(positions).where(here).values(position=position, epoch=positions.c.epoch + 1)
+        here = and_(consumer_offsets.c.topic == self._topic, consumer_offsets.c.part == partition)
+        there = update(consumer_offsets).where(here).values(position=position, epoch=consumer_offsets.c.epoch + 1)
         await self._transaction(lambda c: c.execute(there))
 
     async def _transaction(self, body: Callable[[Connection], T]) -> T:

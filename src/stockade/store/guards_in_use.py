@@ -1,9 +1,9 @@
 """The table `guards_in_use`: one row for each process that writes under a guard, kept alive by a heartbeat.
 
-A guard that does not compose protects rows only from writers under the same control. Each process registers before its
-first command, and is refused beside a process that it would not be right beside. Leases are counted by the clock of
-the database alone. Neighbours: `registration` holds one process's row; docs/adr/0014 says what is promised. Source of
-the lease: Gray and Cheriton, "Leases" (SOSP 1989).
+Some guards protect rows only from writers under the same strategy. So each process registers before its first command,
+and does not start beside an incompatible process. Only the clock of the database counts leases.
+Neighbours: `registration` keeps the row of one process; docs/adr/0014 says what is guaranteed. Source of the lease:
+Gray and Cheriton, "Leases" (SOSP 1989).
 """
 
 import os
@@ -22,19 +22,19 @@ from stockade.store.schema.tables import guards_in_use, requests
 
 T = TypeVar("T")
 
-TURN = ("stockade:guards-in-use",)  # advisory lock: registrations and renewals take turns
+ADVISORY_LOCK = ("stockade:guards-in-use",)  # one registration or renewal at a time
 MAX_PROCESS = 255
 MAX_NAMED = 3  # processes in one message, besides the first
 
 
 class Use(NamedTuple):
-    """What a process writes under.
+    """The strategy and the guard under which a process writes.
 
     Attributes:
         strategy: name of the strategy; several are separated by commas.
         guard: name of its guard.
-        compatibility: processes with equal values may stand together.
-        overselling: the process was allowed to sell units more than once; it may stand beside others that were.
+        compatibility: processes with equal values may run at the same time.
+        overselling: the process was started with `allow_overselling`; it may run beside others that were.
     """
 
     strategy: str
@@ -42,16 +42,16 @@ class Use(NamedTuple):
     compatibility: str
     overselling: bool = False
 
-    def stands_beside(self, other: "Use") -> bool:
-        """Whether both are right, or both were allowed not to be, on one database."""
+    def is_compatible_with(self, other: "Use") -> bool:
+        """Whether both may run on one database at the same time."""
         return self.compatibility == other.compatibility or (self.overselling and other.overselling)
 
 
 class GuardRefused(StockadeError):
-    """Another process uses a guard beside which this one would not be right; the message names both.
+    """An incompatible process is running; the message names both.
 
     Attributes:
-        other: what that process writes under.
+        other: how that process writes.
     """
 
     code = "GUARD_REFUSED"
@@ -62,20 +62,21 @@ class GuardRefused(StockadeError):
 
 
 def process_name(pid: int | None = None) -> str:
-    """`host:pid` of the process that an operator stops.
+    """`host:pid`, by which an operator finds the process.
 
     Args:
-        pid: of a process on this host; None: of this one.
+        pid: of a process on this host; None: this one.
     """
     number = f":{os.getpid() if pid is None else pid}"
     return socket.gethostname()[: MAX_PROCESS - len(number)] + number
 
 
 class GuardsInUse:
-    """Registers, renews and removes rows. Every method is one transaction, and they take turns.
+    """Registers, renews and removes rows. Each method is one transaction; an advisory lock serializes them.
 
     Args:
-        database: whose rows the guards protect. A connection of its own keeps a heartbeat from waiting behind orders.
+        database: has the rows that the guards protect. Use a separate connection, so that no heartbeat waits behind
+            orders.
         lease_s: how long a row counts after its last renewal, in seconds.
         wait_s: the longest that one transaction may take, in seconds.
     """
@@ -85,17 +86,17 @@ class GuardsInUse:
         self._now: ColumnElement[int] = literal_column(database.dialect.now_ms)
 
     async def register(self, id_: str, use: Use, process: str) -> None:
-        """Write this process's row, unless a live one forbids it; rows whose lease is over are removed.
+        """Insert the row of this process unless a live process is incompatible; delete rows whose lease is over.
 
-        A second call with the same id replaces the first.
+        A second call with the same id replaces the first row.
 
         Args:
             id_: of this registration, unique.
-            use: what the process writes under.
+            use: how the process writes.
             process: `host:pid`, for messages.
 
         Raises:
-            GuardRefused: a live process is in the way; nothing was written.
+            GuardRefused: a live process is incompatible; nothing was written.
             Busy, CommitLost, TimeoutError: as `Database.transaction`.
         """
 
@@ -105,13 +106,11 @@ class GuardsInUse:
             live = [row for row in rows if row.renewed_ms + row.lease_ms > now_ms]
             refuse_beside(use, live, now_ms)
             over = [row for row in rows if row not in live]
-            if not all(use.stands_beside(_use(row)) for row in over):
+            if not all(use.is_compatible_with(_use(row)) for row in over):
                 self._wait_for_writers(connection)
-            for gone in (
-                *sorted(row.id for row in over),
-                id_,
-            ):  # waits where a transaction holds it, see `is_registered`
-                connection.execute(delete(guards_in_use).where(guards_in_use.c.id == gone))
+            # waits for transactions that have locked a row, see `is_registered`
+            for deleted in (*sorted(row.id for row in over), id_):
+                connection.execute(delete(guards_in_use).where(guards_in_use.c.id == deleted))
             times = {"started_ms": now_ms, "renewed_ms": now_ms, "lease_ms": int(self._lease_s * 1000)}
             row = {"id": id_, "process": process, **use._asdict(), "overselling": int(use.overselling), **times}
             connection.execute(insert(guards_in_use), row)
@@ -119,11 +118,11 @@ class GuardsInUse:
         await self._transaction(body)
 
     async def renew(self, id_: str, wait_s: float) -> bool:
-        """Start the lease anew; False if the row is gone: its lease was over, and another process removed it.
+        """Renew the lease. False if the row is missing: its lease was over, and another process deleted it.
 
         Args:
             id_: of the registration.
-            wait_s: the longest that it may take, in seconds.
+            wait_s: the longest that this may take, in seconds.
 
         Raises:
             Busy, CommitLost, TimeoutError: as `Database.transaction`.
@@ -132,7 +131,7 @@ class GuardsInUse:
         return await self._transaction(lambda connection: connection.execute(mine).rowcount == 1, wait_s)
 
     async def remove(self, id_: str) -> None:
-        """Remove the row.
+        """Delete the row.
 
         Raises:
             Busy, CommitLost, TimeoutError: as `Database.transaction`.
@@ -141,26 +140,26 @@ class GuardsInUse:
         await self._transaction(lambda connection: connection.execute(mine))
 
     def _wait_for_writers(self, connection: Connection) -> None:
-        """Wait until every transaction has ended that has begun to write, so that none commits under the old control.
+        """Wait until every transaction that has begun to write has ended, so that none commits under the old strategy.
 
-        Every command inserts into `requests`. On SQLite writers take turns anyway; MySQL and MariaDB have no such lock
-        without further rights, so there transactions hold their process's own row instead.
+        Every command inserts into `requests`. SQLite has one writer at a time. MySQL and MariaDB grant such a lock only
+        with further rights, so there each transaction locks the row of its own process (`is_registered`).
         """
         if self._database.dialect.name == "postgres":
             connection.exec_driver_sql(f"LOCK TABLE {requests.name} IN SHARE MODE")
 
     async def _transaction(self, body: Callable[[Connection], T], wait_s: float | None = None) -> T:
-        # SQLite's writers take turns as they are; advisory locks are what it does not have
-        turn = () if self._database.dialect.name == "sqlite" else TURN
+        # SQLite has no advisory locks and needs none: it has one writer at a time
+        advisory = () if self._database.dialect.name == "sqlite" else ADVISORY_LOCK
         return await self._database.transaction(
-            body, deadline=time.monotonic() + (wait_s or self._wait_s), advisory=turn
+            body, deadline=time.monotonic() + (wait_s or self._wait_s), advisory=advisory
         )
 
 
 def is_registered(connection: Connection, dialect: Dialect, id_: str) -> bool:
-    """Whether the row is there, and if it is, hold it until the end of this transaction.
+    """Whether the row exists; if it does, lock it until the end of this transaction.
 
-    While it is held no other process can remove it, and so none can start that would not be right beside this one.
+    While the row is locked, no other process can delete it, so no incompatible process can start.
     """
 
     def build() -> Select[Any]:
@@ -175,12 +174,12 @@ def _use(row: Row[Any]) -> Use:
 
 
 def refuse_beside(use: Use, live: Sequence[Row[Any]], now_ms: int) -> None:
-    """Refuse a use beside the processes that are there.
+    """Refuse to write beside incompatible processes.
 
     Raises:
-        GuardRefused: it would not be right beside one of them; the message says which, and how to stop them.
+        GuardRefused: the message names the incompatible process, and how to stop it.
     """
-    in_the_way = [row for row in live if not use.stands_beside(_use(row))]
+    in_the_way = [row for row in live if not use.is_compatible_with(_use(row))]
     if not in_the_way:
         return
     first, *others = sorted(in_the_way, key=lambda each: (each.started_ms, each.id))
@@ -197,6 +196,6 @@ def refuse_beside(use: Use, live: Sequence[Row[Any]], now_ms: int) -> None:
 
 
 def _also(processes: Sequence[str]) -> str:
-    """Further processes that have to be stopped as well, the first few by name."""
+    """Further processes to stop, the first few by name."""
     more = f" and {len(processes) - MAX_NAMED} more" if len(processes) > MAX_NAMED else ""
     return f", and so have {', '.join(processes[:MAX_NAMED])}{more}" if processes else ""

@@ -1,7 +1,7 @@
-"""Read the next rows in the order of an index, whatever the planner knows of the table.
+"""Read rows in the order of an index, even if the planner has no statistics of the table.
 
-Without statistics PostgreSQL expects few rows behind a place, so it fetches them all and sorts them: for every batch of
-a job again. Neighbours: the sweeper and the purge read in batches.
+Without statistics PostgreSQL expects few rows after a sort key, so it would read all of them and sort, for every batch.
+Neighbours: the sweeper and the purge in `shop.operations.jobs` read in batches.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _WALK = {"enable_bitmapscan": "off", "enable_sort": "off"}
 
 @contextmanager
 def in_index_order(connection: Connection) -> Iterator[None]:
-    """Walk an index meanwhile, and sort only what stands at one place of it; of no effect but on PostgreSQL."""
+    """Make PostgreSQL scan an index instead of sorting, inside the block; other databases need nothing."""
     if connection.dialect.name != "postgresql":
         yield
         return

@@ -1,14 +1,14 @@
-"""The outbox as relays see it: take a part, read its oldest events, write down what became of them.
+"""The outbox as relays see it: lease a partition, read its oldest events, record what the sink did with them.
 
-An event is written by the transaction that it tells of (`fold`), with the part of its key. A relay takes one part at a
-time, so events of one key are sent by one relay and in order; a part whose holder does not come back is taken over. The
-takeover goes by what this relay itself saw and when (`beat` unchanged for `ttl_s` of its own monotonic clock), so no
-two clocks are compared. Nothing rests on it but efficiency: two relays on one part send duplicates, each in order.
+The transaction of a command inserts its events, each with the partition of its key. A relay leases one partition at a
+time, so one relay sends the events of a key, in order. A relay takes a partition over when its `beat`, the generation
+of the lease, has not changed for `ttl_s` of that relay's own monotonic clock: no two clocks are compared. The lease
+only saves work: two relays on one partition send duplicates, each in order.
 Neighbours: `shop.relay` sends. Source: transactional outbox (Richardson, "Microservices Patterns", 2018, 3.3.7).
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
@@ -28,34 +28,34 @@ from sqlalchemy import (
 
 from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.database import Database
-from stockade.store.schema.tables import marks, outbox, relay_parts
+from stockade.store.schema.tables import outbox, relay_partitions, watermarks
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
 T = TypeVar("T")
 
 NEW, CONFIRMED, DEAD = "NEW", "CONFIRMED", "DEAD"
-PURGED = "outbox.purged"  # in `marks`: events made before that may be gone
+PURGED = "outbox.purged"  # name of the watermark before which confirmed events may be deleted
 MAX_ERROR = 200
 MAX_COUNTED = 100_000
-READ_TRIES = 4  # queries that look behind keys which have to wait
+READ_TRIES = 4  # queries that skip keys whose oldest event waits for another try
 OPEN_TRIES = 3
 
-# Both conditions, spelled out: SQLite uses the partial index only where its own condition stands in the query.
+# Both conditions as literals: SQLite uses a partial index only where the query repeats the condition of the index.
 _NEW = and_(outbox.c.state == literal_column(f"'{NEW}'"), outbox.c.state != literal_column(f"'{CONFIRMED}'"))
 _DEAD = and_(outbox.c.state == literal_column(f"'{DEAD}'"), outbox.c.state != literal_column(f"'{CONFIRMED}'"))
 
 
-class Posted(NamedTuple):
-    """An event on its way out.
+class OutboxEvent(NamedTuple):
+    """An event that is not confirmed yet.
 
     Attributes:
-        id: number in the outbox; grows with the versions of the event's key.
+        id: number in the outbox; it grows with the versions of the event's key.
         request_id: of the command that made it.
-        seq: which of that command's events.
+        seq: number of the event among those of the command.
         kind: e.g. `order.placed`.
         key: events of one key are sent in order.
         body: JSON.
-        created_ms: the command's clock, milliseconds since 1970.
+        created_ms: time of the command, milliseconds since 1970.
         attempts: how often the sink refused it before.
     """
 
@@ -70,12 +70,12 @@ class Posted(NamedTuple):
 
     @property
     def event_id(self) -> str:
-        """The same for every delivery of this event; consumers tell duplicates by it."""
+        """The same for every delivery of this event; consumers recognise duplicates by it."""
         return f"{self.request_id}:{self.seq}"
 
 
-class Refused(NamedTuple):
-    """An event that the sink did not take: when to try again (milliseconds since 1970), or never."""
+class RefusedEvent(NamedTuple):
+    """An event that the sink refused: the next try is at `next_ms` (milliseconds since 1970), or never if `dead`."""
 
     id: int
     reason: str
@@ -83,20 +83,20 @@ class Refused(NamedTuple):
     dead: bool
 
 
-class Claim(NamedTuple):
-    """A part in this relay's hands, and its oldest events that are due, in order."""
+class LeasedPartition(NamedTuple):
+    """A partition that this relay has leased, and its oldest events that are due, in order."""
 
-    part: int
-    beat: int
-    events: tuple[Posted, ...]
+    partition: int
+    generation: int
+    events: tuple[OutboxEvent, ...]
 
 
-class Settlement(NamedTuple):
-    """What became of a claim's events; those in neither list stay as they were."""
+class DeliveryReport(NamedTuple):
+    """What the sink did with the events of a partition; events in neither list are sent again."""
 
-    claim: Claim
+    leased: LeasedPartition
     confirmed: tuple[int, ...] = ()
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[RefusedEvent, ...] = ()
 
 
 class Lag(NamedTuple):
@@ -104,7 +104,7 @@ class Lag(NamedTuple):
 
     Attributes:
         waiting: events that are not confirmed and not dead.
-        oldest_ms: when the oldest of them was made, None when there is none.
+        oldest_ms: time of the oldest of them, None when there is none.
         dead: dead letters.
     """
 
@@ -113,7 +113,7 @@ class Lag(NamedTuple):
     dead: int
 
 
-_POSTED = tuple(outbox.c[name] for name in Posted._fields)
+_EVENT_COLUMNS = tuple(outbox.c[name] for name in OutboxEvent._fields)
 
 
 class Outbox:
@@ -121,8 +121,8 @@ class Outbox:
 
     Args:
         database: where it is.
-        ttl_s: after how many seconds without a sign of life a part is taken from its holder.
-        wait_s: the longest one transaction may take, in seconds.
+        ttl_s: how long a lease stays valid when its generation does not change, in seconds.
+        wait_s: the longest that one transaction may take, in seconds.
         clock: monotonic, in seconds.
     """
 
@@ -139,43 +139,47 @@ class Outbox:
         self._ttl_s = ttl_s
         self._wait_s = wait_s
         self._clock = clock
-        self._seen: dict[int, tuple[int, float]] = {}  # part -> its beat, and since when we know it
+        self._seen: dict[int, tuple[int, float]] = {}  # partition -> its generation, and when this relay saw it first
         self._last = OUTBOX_PARTITIONS - 1
 
     async def open(self) -> None:
-        """Make the rows of the parts, where they are not there yet."""
+        """Insert the rows of the partitions that do not exist yet."""
         for attempt in range(OPEN_TRIES):
             try:
-                return await self._transaction(_make_parts)
+                return await self._transaction(_insert_partitions)
             except Exception as error:
                 if classify(error) is not Failure.DUPLICATE or attempt == OPEN_TRIES - 1:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    async def turn(self, done: Settlement | None, limit: int, now_ms: int) -> Claim | None:
-        """Write down what became of the last claim and give it back, and take the next one: one transaction.
+    async def exchange(self, report: DeliveryReport | None, limit: int, now_ms: int) -> LeasedPartition | None:
+        """Record a report and end its lease, then lease the next partition: one transaction.
 
         Args:
-            done: what to write down; None at the start.
-            limit: events to take at most; 0 takes none.
+            report: of the partition leased before; None at the start.
+            limit: the most events to read; 0 leases nothing.
             now_ms: the wall clock, for events that wait for another try.
 
         Returns:
-            A part with events that are due (perhaps none: all of them wait), or None when no free part has any.
+            A partition with the events that are due (none, if all of them wait for another try), or None when no free
+            partition has events.
         """
-        return await self._transaction(lambda c: self._turn(c, done, limit, now_ms))
+        return await self._transaction(lambda c: self._exchange(c, report, limit, now_ms))
 
-    def _turn(self, connection: Connection, done: Settlement | None, limit: int, now_ms: int) -> Claim | None:
-        if done is not None:
-            self._settle(connection, done)
-        return self._take(connection, limit, now_ms) if limit else None
+    def _exchange(
+        self, connection: Connection, report: DeliveryReport | None, limit: int, now_ms: int
+    ) -> LeasedPartition | None:
+        if report is not None:
+            self._record(connection, report)
+        return self._lease(connection, limit, now_ms) if limit else None
 
-    def _settle(self, connection: Connection, done: Settlement) -> None:
-        # what the sink said holds whoever has the part by now; an event that is settled already stays so
-        if done.confirmed:
-            ids = sorted(done.confirmed)
+    def _record(self, connection: Connection, report: DeliveryReport) -> None:
+        # The report counts even when another relay has leased the partition meanwhile: the sink has these events.
+        # An event that has a final state keeps it.
+        if report.confirmed:
+            ids = sorted(report.confirmed)
             connection.execute(_by_id(outbox.c.id.in_(ids)).values(state=CONFIRMED, error=""))
-        for each in sorted(done.refused):
+        for each in sorted(report.refused):
             values = {
                 "state": DEAD if each.dead else NEW,
                 "attempts": outbox.c.attempts + 1,
@@ -183,50 +187,56 @@ class Outbox:
                 "error": each.reason[:MAX_ERROR],
             }
             connection.execute(_by_id(outbox.c.id == each.id).values(values))
-        claim = done.claim
-        mine = and_(relay_parts.c.part == claim.part, relay_parts.c.beat == claim.beat)
-        connection.execute(update(relay_parts).where(mine).values(owner="", beat=claim.beat + 1))
+        leased = _row(report.leased.partition, report.leased.generation)
+        connection.execute(update(relay_partitions).where(leased).values(owner="", beat=report.leased.generation + 1))
 
-    def _take(self, connection: Connection, limit: int, now_ms: int) -> Claim | None:
-        """The next part after the last one that is free, or left behind by its holder."""
-        # one event of each part is looked up: as a condition of existence it is also planned as a join with all of them
-        first = select(outbox.c.id).where(_NEW, outbox.c.part == relay_parts.c.part).limit(1).scalar_subquery()
-        waiting = first.is_not(None)
-        columns = (relay_parts.c.part, relay_parts.c.owner, relay_parts.c.beat)
-        found = connection.execute(select(*columns).where(waiting).order_by(relay_parts.c.part)).all()
-        for part, owner, beat in sorted(found, key=lambda row: (row.part - self._last - 1) % OUTBOX_PARTITIONS):
-            if owner and not self._left_behind(part, beat):
+    def _lease(self, connection: Connection, limit: int, now_ms: int) -> LeasedPartition | None:
+        """The next partition, after the last leased one, that is free or whose lease is over."""
+        # A scalar subquery with a limit looks up one event of each partition; some planners turn EXISTS into a join
+        # with all events.
+        same = outbox.c.part == relay_partitions.c.part
+        first = select(outbox.c.id).where(_NEW, same).limit(1).scalar_subquery()
+        columns = (relay_partitions.c.part, relay_partitions.c.owner, relay_partitions.c.beat)
+        found = connection.execute(select(*columns).where(first.is_not(None)).order_by(relay_partitions.c.part)).all()
+        for partition, owner, generation in sorted(
+            found, key=lambda row: (row.part - self._last - 1) % OUTBOX_PARTITIONS
+        ):
+            if owner and not self._is_over(partition, generation):
                 continue
-            free = and_(relay_parts.c.part == part, relay_parts.c.beat == beat)
-            # never waits for a part, so two relays cannot wait for each other
-            if connection.execute(select(relay_parts.c.part).where(free).with_for_update(skip_locked=True)).first():
-                connection.execute(update(relay_parts).where(free).values(owner=self.owner, beat=beat + 1))
-                self._last = part
-                return Claim(part, beat + 1, self._due(connection, part, limit, now_ms))
+            free = _row(partition, generation)
+            # SKIP LOCKED: a relay never waits for a partition, so two relays cannot wait for each other
+            locked = select(relay_partitions.c.part).where(free).with_for_update(skip_locked=True)
+            if connection.execute(locked).first():
+                connection.execute(update(relay_partitions).where(free).values(owner=self.owner, beat=generation + 1))
+                self._last = partition
+                return LeasedPartition(partition, generation + 1, self._due(connection, partition, limit, now_ms))
         return None
 
-    def _left_behind(self, part: int, beat: int) -> bool:
+    def _is_over(self, partition: int, generation: int) -> bool:
+        """Whether another relay's lease has not changed for `ttl_s`."""
         now = self._clock()
-        known, since = self._seen.get(part, (-1, now))
-        if known != beat:
-            self._seen[part] = beat, now
+        known, since = self._seen.get(partition, (-1, now))
+        if known != generation:
+            self._seen[partition] = generation, now
             return False
         return now - since >= self._ttl_s
 
     @staticmethod
-    def _due(connection: Connection, part: int, limit: int, now_ms: int) -> tuple[Posted, ...]:
-        """The oldest events, without those whose key has one before them that waits for another try."""
-        events: list[Posted] = []
+    def _due(connection: Connection, partition: int, limit: int, now_ms: int) -> tuple[OutboxEvent, ...]:
+        """The oldest events, without those behind an event of the same key that waits for another try."""
+        events: list[OutboxEvent] = []
         waiting: set[str] = set()
         behind = 0
         for _ in range(READ_TRIES):
-            wanted = and_(_NEW, outbox.c.part == part, outbox.c.id > behind)
+            wanted = and_(_NEW, outbox.c.part == partition, outbox.c.id > behind)
             if waiting:
                 wanted = and_(wanted, outbox.c.key.not_in(sorted(waiting)))
-            query = select(outbox.c.next_ms, *_POSTED).where(wanted).order_by(outbox.c.id).limit(limit - len(events))
+            query = (
+                select(outbox.c.next_ms, *_EVENT_COLUMNS).where(wanted).order_by(outbox.c.id).limit(limit - len(events))
+            )
             rows = connection.execute(query).all()
             for next_ms, *values in rows:
-                event = Posted(*values)
+                event = OutboxEvent(*values)
                 behind = event.id
                 if next_ms > now_ms:
                     waiting.add(event.key)
@@ -237,11 +247,11 @@ class Outbox:
         return tuple(events)
 
     async def lag(self, most: int = MAX_COUNTED) -> Lag:
-        """How far behind; a query over what is waiting only.
+        """How far the relays are behind; reads only events that wait or are dead.
 
         Args:
-            most: how many events of each kind are looked at; where there are more, the count says so many, and the
-                oldest is one of those that were looked at.
+            most: the most events of each kind to read; where there are more, the count is `most` and the oldest is one
+                of those that were read.
         """
         new, dead_ = (select(outbox.c.created_ms).where(each).limit(most).subquery() for each in (_NEW, _DEAD))
         how_many, oldest = func.count(), func.min(new.c.created_ms)
@@ -253,73 +263,77 @@ class Outbox:
 
         return await self._database.read(body)
 
-    async def dead(self, limit: int = 100) -> list[tuple[Posted, str]]:
-        """The oldest dead letters, each with the last reason for which the sink refused it."""
-        query = select(outbox.c.error, *_POSTED).where(_DEAD).order_by(outbox.c.id).limit(limit)
+    async def dead(self, limit: int = 100) -> list[tuple[OutboxEvent, str]]:
+        """The oldest dead letters, each with the reason of its last refusal."""
+        query = select(outbox.c.error, *_EVENT_COLUMNS).where(_DEAD).order_by(outbox.c.id).limit(limit)
         rows = await self._database.read(lambda c: c.execute(query).all())
-        return [(Posted(*values)._replace(body=bytes(values[5])), error) for error, *values in rows]
+        return [(OutboxEvent(*values)._replace(body=bytes(values[5])), error) for error, *values in rows]
 
-    async def revive(self, ids: Collection[int]) -> int:
-        """Send dead letters again, behind events of their key that were sent meanwhile. How many there were."""
+    async def requeue(self, ids: Collection[int]) -> int:
+        """Send dead letters again, after events of their key that were sent meanwhile; returns how many."""
         again = update(outbox).where(outbox.c.id.in_(sorted(ids)), _DEAD).values(state=NEW, attempts=0, next_ms=0)
         return await self._transaction(lambda c: c.execute(again).rowcount)
 
     async def purge(self, before_ms: int, batch: int = 1_000, max_batches: int = 100) -> int:
-        """Remove confirmed events made before `before_ms`, oldest first; how many there were.
+        """Delete confirmed events made before `before_ms`, oldest first; returns how many.
 
-        The mark is written with the first of them, so that the audit never takes a purged event for a lost one.
+        The transaction that deletes the first of them raises the watermark, so the audit never reports a purged event
+        as lost.
         """
-        removed = behind = 0
+        deleted = behind = 0
         for _ in range(max_batches):
-            gone, behind, more = await self._transaction(
+            count, behind, more = await self._transaction(
                 partial(_purge, before_ms=before_ms, behind=behind, batch=batch)
             )
-            removed += gone
+            deleted += count
             if not more:
                 break
-        return removed
+        return deleted
 
     async def _transaction(self, body: Callable[[Connection], T]) -> T:
         return await self._database.transaction(body, deadline=time.monotonic() + self._wait_s)
 
 
 def _by_id(which: ColumnElement[bool]) -> Update:
-    """An update of waiting events by number. InnoDB locks every row that it looks at, so it may look up by id only."""
+    """An update of waiting events by id. InnoDB locks every row that it reads, so it must read by the primary key."""
     statement = update(outbox).where(which, _NEW)
     for name in ("mysql", "mariadb"):
         statement = statement.with_hint("FORCE INDEX (PRIMARY)", dialect_name=name)
     return statement
 
 
-def _make_parts(connection: Connection) -> None:
-    there = set(connection.execute(select(relay_parts.c.part)).scalars())
-    rows = [{"part": part, "owner": "", "beat": 0} for part in range(OUTBOX_PARTITIONS) if part not in there]
+def _row(partition: int, generation: int) -> ColumnElement[bool]:
+    """The row of a partition, if its lease has not changed hands since."""
+    return and_(relay_partitions.c.part == partition, relay_partitions.c.beat == generation)
+
+
+def _insert_partitions(connection: Connection) -> None:
+    known = set(connection.execute(select(relay_partitions.c.part)).scalars())
+    rows = [{"part": each, "owner": "", "beat": 0} for each in range(OUTBOX_PARTITIONS) if each not in known]
     if rows:
-        connection.execute(insert(relay_parts), rows)
+        connection.execute(insert(relay_partitions), rows)
 
 
 def _purge(connection: Connection, before_ms: int, behind: int, batch: int) -> tuple[int, int, bool]:
-    """One batch: (rows removed, the last id looked at, whether there may be more)."""
+    """One batch: rows deleted, the last id that was read, and whether there may be more."""
     query = select(outbox.c.id, outbox.c.state, outbox.c.created_ms).where(outbox.c.id > behind)
     rows = connection.execute(query.order_by(outbox.c.id).limit(batch)).all()
     old = [row for row in rows if row.created_ms < before_ms]
     ids = [row.id for row in old if row.state == CONFIRMED]
     if ids:
-        _raise_mark(connection, before_ms)
+        _raise_watermark(connection, before_ms)
         connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
-    # numbers follow time but for clocks and long transactions: the first young batch ends it
+    # ids follow time, except for clocks that differ and long transactions: the first batch with a young event is the
+    # last
     return len(ids), rows[-1].id if rows else behind, len(old) == len(rows) == batch
 
 
-def _raise_mark(connection: Connection, at_ms: int) -> None:
-    here = marks.c.name == PURGED
-    found: ColumnElement[int] = marks.c.at_ms
+def _raise_watermark(connection: Connection, at_ms: int) -> None:
+    here = watermarks.c.name == PURGED
+    found: ColumnElement[int] = watermarks.c.at_ms
     known = connection.execute(select(found).where(here).with_for_update()).scalar()
     row: Mapping[str, Any] = {"name": PURGED, "at_ms": at_ms}
     if known is None:
-        connection.execute(insert(marks), row)
+        connection.execute(insert(watermarks), row)
     elif known < at_ms:
-        connection.execute(update(marks).where(here).values(at_ms=at_ms))
-
-
-__all__: Sequence[str] = ("Claim", "Lag", "Outbox", "Posted", "Refused", "Settlement")
+        connection.execute(update(watermarks).where(here).values(at_ms=at_ms))

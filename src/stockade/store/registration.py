@@ -1,10 +1,11 @@
-"""One process's registration in `guards_in_use`: its store writes nothing without it (`transaction.write_permit`).
+"""One process's registration in `guards_in_use`: its store writes nothing without it (`transaction.steps.WritePermit`).
 
-The heartbeat renews the row. While that is confirmed, a command costs a comparison of two numbers before its
-transaction and one before its commit. Once the lease may be over, the next command renews first. Under the guard NONE,
-whose writes compare nothing, no transaction may commit after another control has started: on PostgreSQL that one waits
-for it (`GuardsInUse.register`), elsewhere each transaction holds the row until its commit (`is_registered`).
-Neighbours: `guards_in_use` has the statements, `shop.wiring` opens one for each process.
+A heartbeat renews the row. While the lease is valid, a command compares two numbers before its transaction and once
+more before its commit. When the lease may be over, the next command renews it first. Writes under the guard NONE
+compare nothing, so none of them may commit after an incompatible process has started. On PostgreSQL that process waits
+for open transactions (`GuardsInUse.register`); elsewhere each transaction locks the row until its commit
+(`is_registered`).
+Neighbours: `guards_in_use` has the statements, `shop.bootstrap` opens one registration for each process.
 """
 
 import asyncio
@@ -24,19 +25,20 @@ from stockade.store.engine.dialect import Dialect
 from stockade.store.guards_in_use import GuardRefused, GuardsInUse, Use, is_registered, process_name
 
 LEASE_S = 15.0
-BEATS_PER_LEASE = 3
-# The tries of one renewal, each with its share of a beat: the connection may have gone silent, or the reply to a commit
-# may be lost. The first share is small, so that a silent connection is replaced well before the lease is over.
+HEARTBEATS_PER_LEASE = 3
+# The tries of one renewal, each with its share of the time between heartbeats: the connection may be dead, or the reply
+# to a commit may be lost. The first share is small, so that a dead connection is replaced well before the lease is
+# over.
 TRY_SHARES = (0.2, 0.5, 1.0)
-PAUSE_S = 0.5  # between two renewals after one that failed; commands meanwhile get its error
-REMOVE_WAIT_S = 2.0  # a stop does not wait longer for a database that is away: the lease ends by itself
+PAUSE_S = 0.5  # after a failed renewal; until then commands receive its error
+REMOVE_WAIT_S = 2.0  # a stop waits no longer for an unavailable database: the lease ends by itself
 
-PASSING = (Failure.LOST, Failure.TIMEOUT, Failure.DEADLOCK, Failure.CONFLICT)
+TEMPORARY = (Failure.LOST, Failure.TIMEOUT, Failure.DEADLOCK, Failure.CONFLICT)
 
 log = logging.getLogger(__name__)
 
 
-def suspended_too() -> float:
+def boot_time() -> float:
     """A monotonic clock in seconds that also counts while the machine is suspended, where the system has one."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
@@ -47,88 +49,90 @@ class Registration:
 
     Args:
         database: a connection of its own to the database that the process writes to.
-        lease_s: how long others believe that this process lives after its last heartbeat, in seconds.
+        lease_s: how long the registration counts after the last heartbeat, in seconds.
         clock: monotonic, in seconds.
-        process: `host:pid` of the process to stop, for messages of others; by default this one.
+        process: `host:pid` of the process that an operator would stop; by default this one.
     """
 
     def __init__(
         self,
         database: Database,
         lease_s: float = LEASE_S,
-        clock: Callable[[], float] = suspended_too,
+        clock: Callable[[], float] = boot_time,
         *,
         process: str | None = None,
     ) -> None:
         self._process = process or process_name()
         self._database, self._lease_s, self._clock = database, lease_s, clock
-        self._beat_s = lease_s / BEATS_PER_LEASE
-        self._guards = GuardsInUse(database, lease_s, self._beat_s)
+        self._interval_s = lease_s / HEARTBEATS_PER_LEASE
+        self._guards = GuardsInUse(database, lease_s, self._interval_s)
         self._id = uuid4().hex
         self._use: Use | None = None
         self._valid_until_s = 0.0
         self._renewal: asyncio.Task[None] | None = None
         self._failure: StockadeError | None = None  # of the last renewal
-        self._again_s = 0.0  # no other renewal before
+        self._again_s = 0.0  # no renewal before this time
         self._heartbeat: asyncio.Task[None] | None = None
         self._unguarded = False
 
     @property
     def lapsed(self) -> bool:
-        """Whether the lease may be over, or nearly so: a command that begins now needs time to end."""
+        """Whether the lease may be over before a command that begins now has ended."""
         return self._clock() >= self._valid_until_s
 
     @property
     def refused(self) -> str:
-        """Why this process may not write any more; empty while it may, as far as is known."""
+        """Why this process may no longer write; empty while it may, as far as is known."""
         return str(self._failure) if isinstance(self._failure, GuardRefused) else ""
 
     async def open(self, use: Use, *, unguarded: bool) -> None:
-        """Register, and send heartbeats from here on.
+        """Register, and start the heartbeat.
 
         Args:
-            use: what this process writes under.
-            unguarded: its guard compares nothing at the write, so no transaction may commit after the lease.
+            use: how this process writes.
+            unguarded: the guard is NONE, so no transaction may commit after the lease.
 
         Raises:
-            GuardRefused: a process is there that this one would not be right beside.
-            Busy: the database cannot be reached, or gave no turn.
+            GuardRefused: an incompatible process is running.
+            Busy: the database is unavailable, or did not grant the advisory lock in time.
             NotSupported: the database refuses it, e.g. because the table is missing or the user may not write.
         """
         self._use, self._unguarded = use, unguarded
         await self._renew()
-        self._heartbeat = asyncio.create_task(self._beat(), name="stockade-guard-heartbeat")
+        self._heartbeat = asyncio.create_task(self._send_heartbeats(), name="stockade-guard-heartbeat")
 
     async def close(self) -> None:
-        """Stop the heartbeat and remove the row, so that another control may start at once."""
+        """Stop the heartbeat and delete the row, so that any other process may start."""
         if self._use is None:  # it was never opened
             return
-        under_way = [task for task in (self._heartbeat, self._renewal) if task is not None]
-        for task in under_way:
+        running = [task for task in (self._heartbeat, self._renewal) if task is not None]
+        for task in running:
             task.cancel()
-        if under_way:
-            await asyncio.wait(under_way)
+        if running:
+            await asyncio.wait(running)
         guards = GuardsInUse(self._database, self._lease_s, min(REMOVE_WAIT_S, self._lease_s))
         try:
             await guards.remove(self._id)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the row ends with its lease
-            level = logging.WARNING if self._valid_until_s else logging.DEBUG  # it never stood: its caller says why
+        except Exception as error:  # noqa: BLE001 - the row ends with its lease anyway
+            level = (
+                logging.WARNING if self._valid_until_s else logging.DEBUG
+            )  # never registered: the caller reports why
             log.log(level, "registration not removed, it ends with its lease of %s s: %r", self._lease_s, error)
 
     async def renew(self, deadline: float = math.inf) -> None:
-        """Renew the lease now, together with everybody who asks meanwhile.
+        """Renew the lease now; concurrent calls share one renewal.
 
         Args:
-            deadline: on the monotonic clock (`time.monotonic()`), in seconds; the renewal goes on for the others.
+            deadline: on the monotonic clock (`time.monotonic()`), in seconds; the renewal goes on for other callers.
 
         Raises:
-            Busy: it cannot be renewed: another control has this database (NOT_READY), or no answer (DEPENDENCY_DOWN).
+            Busy: an incompatible process is running (NOT_READY), or there is no answer (DEPENDENCY_DOWN).
         """
         if self._renewal is None or self._renewal.done():
             if self._failure is not None and self._clock() < self._again_s:
                 raise _busy(self._failure)
             self._renewal = asyncio.create_task(self._renew(), name="stockade-guard-renewal")
-            self._renewal.add_done_callback(_seen)
+            self._renewal.add_done_callback(_retrieve)
         try:
             async with asyncio.timeout(None if deadline == math.inf else max(deadline - time.monotonic(), 0.0)):
                 await asyncio.shield(self._renewal)
@@ -138,7 +142,7 @@ class Registration:
             raise _busy(error) from error
 
     async def confirm(self, deadline: float) -> None:
-        """Renew the registration if it may be over.
+        """Renew the lease if it may be over.
 
         Args:
             deadline: on the monotonic clock, in seconds.
@@ -150,21 +154,21 @@ class Registration:
             await self.renew(deadline)
 
     def lock_row(self, connection: Connection, dialect: Dialect) -> None:
-        """Hold the row until the end of this transaction, where the guard and the database ask for it.
+        """Lock the row until the end of this transaction, where the guard and the database need it.
 
         Args:
             connection: in a transaction that is about to write.
             dialect: of its database.
 
         Raises:
-            Busy: the row is gone (NOT_READY); nothing may be written.
+            Busy: the row was deleted (NOT_READY); nothing may be written.
         """
         if self._unguarded and dialect.name != "postgres" and not is_registered(connection, dialect, self._id):
             self._valid_until_s = 0.0
         self.check_lease()
 
     def check_lease(self) -> None:
-        """Refuse to go on once the lease may be over.
+        """Refuse to go on when the lease may be over.
 
         Raises:
             Busy: it may be (NOT_READY); nothing may be written.
@@ -173,7 +177,7 @@ class Registration:
             raise Busy("the registration of this process's guard is over: another may be in use by now", "NOT_READY")
 
     async def _renew(self) -> None:
-        """Renew the row, or write it again if another process has removed it.
+        """Renew the row, or insert it again if another process has deleted it.
 
         Raises:
             GuardRefused, Busy, NotSupported: as `open`.
@@ -188,17 +192,17 @@ class Registration:
                 self._valid_until_s = min(self._valid_until_s, began_s)
             self._failure, self._again_s = error, self._clock() + PAUSE_S
             raise
-        # one beat less than the lease, so that a command that begins now has time to end
-        self._failure, self._valid_until_s = None, began_s + self._lease_s - self._beat_s
+        # one interval less than the lease, so that a command that begins now has time to end
+        self._failure, self._valid_until_s = None, began_s + self._lease_s - self._interval_s
 
     async def _renew_or_register(self) -> None:
         assert self._use is not None, "open it first"
         for left, share in zip(reversed(range(len(TRY_SHARES))), TRY_SHARES, strict=True):
             try:
-                if not self._valid_until_s or not await self._guards.renew(self._id, share * self._beat_s):
+                if not self._valid_until_s or not await self._guards.renew(self._id, share * self._interval_s):
                     await self._guards.register(self._id, self._use, self._process)
                 return
-            except Busy as error:  # the next try gets a connection of its own
+            except Busy as error:  # the next try has a new connection
                 if not left or not self._valid_until_s:
                     text = f"the guard cannot be registered: {error}"
                     raise Busy(text, error.code, error.retry_after_s) from error
@@ -207,7 +211,7 @@ class Registration:
             except Exception as error:
                 failure = Failure.LOST if isinstance(error, CommitLost | TimeoutError) else classify(error)
                 why = describe(error)
-                if failure not in PASSING:
+                if failure not in TEMPORARY:
                     raise NotSupported(f"the guard cannot be registered: {why}") from error
                 if not left and failure is Failure.TIMEOUT:
                     text = "a transaction of another process is still open on this database: end it, or that process"
@@ -215,26 +219,26 @@ class Registration:
                 if not left:
                     raise Busy(f"the guard cannot be registered: {why}", "DEPENDENCY_DOWN") from error
 
-    async def _beat(self) -> None:
-        pause_s = self._beat_s
+    async def _send_heartbeats(self) -> None:
+        pause_s = self._interval_s
         while True:  # until `close` cancels it
             await asyncio.sleep(pause_s)
-            pause_s = self._beat_s
+            pause_s = self._interval_s
             try:
                 await self.renew()
-            except Busy as error:  # logged; the next beat tries again, and commands wait for it
+            except Busy as error:  # logged; the next heartbeat tries again, and commands wait for it
                 log.warning("guard not renewed: %s", error)
                 pause_s = min(pause_s, PAUSE_S)
 
 
 def _busy(error: StockadeError) -> Busy:
-    """What a command hears when the registration cannot be confirmed."""
+    """The error of a command when the registration cannot be renewed."""
     if isinstance(error, Busy):
         return Busy(str(error), error.code, error.retry_after_s)
     return Busy(str(error), "NOT_READY")
 
 
-def _seen(renewal: "asyncio.Task[None]") -> None:
-    """Whoever asked may be gone; the failure is kept in the registration."""
+def _retrieve(renewal: "asyncio.Task[None]") -> None:
+    """Retrieve the exception: the caller may have been cancelled, and the registration keeps the failure."""
     if not renewal.cancelled():
         renewal.exception()

@@ -35,34 +35,34 @@ def everybody_fits(patch):
 
 def same_token(patch):
     """Every grant has the same fencing token."""
-    granted = MemoryBackend._granted
+    granted = MemoryBackend._new_grant
     patch.setattr(
         MemoryBackend,
-        "_granted",
+        "_new_grant",
         lambda self, request: (replace(granted(self, request)[0], fencing_token=1), self._runtime.now()),
     )
 
 
 def nothing_handed_on(patch):
     """A release wakes no waiter."""
-    patch.setattr(MemoryBackend, "_hand_on", lambda self, key, cell: None)
+    patch.setattr(MemoryBackend, "_grant_next", lambda self, key, cell: None)
 
 
 def last_first(patch):
     """The last waiter is served first."""
-    hand_on = MemoryBackend._hand_on
+    hand_on = MemoryBackend._grant_next
 
     def reversed_queue(self, key, cell):
         for owner in reversed(list(cell.queue or ())):
             cell.queue.move_to_end(owner)
         hand_on(self, key, cell)
 
-    patch.setattr(MemoryBackend, "_hand_on", reversed_queue)
+    patch.setattr(MemoryBackend, "_grant_next", reversed_queue)
 
 
 def waiters_stay(patch):
     """A waiter whose time is up stays in the queue."""
-    patch.setattr(MemoryBackend, "_leave", lambda self, key, cell, waiter, *, keep_grant: waiter.granted)
+    patch.setattr(MemoryBackend, "_leave", lambda self, key, cell, waiter, *, keep_grant: waiter.grant)
 
 
 def metadata_lost(patch):

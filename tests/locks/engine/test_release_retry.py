@@ -35,10 +35,10 @@ async def test_a_move_leaves_no_round_behind(monkeypatch, leaves):
     async def pay(server, ask, timeout_s):
         paid.append(asyncio.get_running_loop())
 
-    debts = ReleaseRetry(AsyncRuntime(), pay, lambda calls: asyncio.gather(*calls, return_exceptions=True))
+    retries = ReleaseRetry(AsyncRuntime(), pay, lambda calls: asyncio.gather(*calls, return_exceptions=True))
 
     async def owe():
-        debts.retry(ask("one"), ["server"], math.inf)
+        retries.retry(ask("one"), ["server"], math.inf)
         (job,) = asyncio.all_tasks() - {asyncio.current_task()}
         first["loop"] = asyncio.get_running_loop()
         await asyncio.wait({job}, timeout=WAIT_S)
@@ -48,13 +48,13 @@ async def test_a_move_leaves_no_round_behind(monkeypatch, leaves):
     )  # the first loop waits until it is woken
     thread = threading.Thread(target=lambda: asyncio.run(owe()))
     thread.start()
-    eventually(lambda: debts._wakeup is not None)
-    debts.change_loop()  # the job of this loop begins after the next `await`
+    eventually(lambda: retries._job._wakeup is not None)
+    retries.change_loop()  # the job of this loop begins after the next `await`
     thread.join(WAIT_S)
     assert paid == ([] if leaves else [first["loop"]])
     if leaves:
-        await eventually_async(lambda: asyncio.sleep(0, debts._job.running))
-    await debts.close(WAIT_S)
+        await eventually_async(lambda: asyncio.sleep(0, retries._job.running))
+    await retries.close(WAIT_S)
     assert paid == [asyncio.get_running_loop() if leaves else first["loop"]]
 
 
@@ -66,17 +66,17 @@ async def test_each_release_on_its_way_is_known():
         under_way.append(ask.owner_id)
         await answered.wait()
 
-    debts = ReleaseRetry(AsyncRuntime(), pay, lambda calls: asyncio.gather(*calls, return_exceptions=True))
-    debts.retry(ask("one"), ["server"], math.inf)
-    debts.retry(ask("two"), ["server"], math.inf)
-    rounds = [asyncio.create_task(debts._round()) for _ in range(2)]
+    retries = ReleaseRetry(AsyncRuntime(), pay, lambda calls: asyncio.gather(*calls, return_exceptions=True))
+    retries.retry(ask("one"), ["server"], math.inf)
+    retries.retry(ask("two"), ["server"], math.inf)
+    rounds = [asyncio.create_task(retries._round()) for _ in range(2)]
     while len(under_way) < 2:
         await asyncio.sleep(0)
     for owner in under_way:
         with pytest.raises(LockUnavailable):
-            await debts.cancel(owner, 0.0)
+            await retries.cancel(owner, 0.0)
     answered.set()
     await asyncio.gather(*rounds)
     for owner in under_way:
-        await debts.cancel(owner, 0.0)
-    await debts.close(WAIT_S)
+        await retries.cancel(owner, 0.0)
+    await retries.close(WAIT_S)

@@ -30,7 +30,7 @@ from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTr
 from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
 from stockade.locks.redis.transport.sockets import SocketTimeout
 from stockade.locks.redis.transport.threaded import ThreadedTransport
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import ServerError
 from stockade.locks.runtime.sync_runtime import run
 from tests.locks.bounds import Link, Site, ends_within
 from tests.locks.clusters import start_sentinel

@@ -22,9 +22,9 @@ LEASE_S = 1.0
 TUNING = RedisTuning(poll_s=0.2, call_s=0.25, patience_s=0.8)
 
 
-async def spend(port: SimRuntime, seconds: float) -> None:
+async def spend(runtime: SimRuntime, seconds: float) -> None:
     """Let simulated time pass."""
-    await port.wait_for(port.new_wakeup(), seconds)
+    await runtime.wait_for(runtime.new_wakeup(), seconds)
 
 
 class Broken(AssertionError):
@@ -94,31 +94,31 @@ class History:
         self.tasks: list[SimTask] = []
         self.spec = Spec("a", lease_s=LEASE_S, renew=self.rng.random() < 0.7, on_lost="cancel")
 
-    async def client(self, manager: LockManager, port: SimRuntime) -> None:
+    async def client(self, manager: LockManager, runtime: SimRuntime) -> None:
         for _ in range(self.kind.turns):
-            await spend(port, self.rng.random() * 0.02)
-            started = port.now()
+            await spend(runtime, self.rng.random() * 0.02)
+            started = runtime.now()
             limit_s = self.rng.choice(self.kind.limits_s)
             try:
                 lease = await manager.acquire(self.spec, limit_s)
             except LockError:
                 continue
             finally:
-                if not self.kind.pauses and port.now() - started > limit_s + 0.5:
-                    raise Broken(f"waited {port.now() - started:.2f} s of {limit_s} s")
+                if not self.kind.pauses and runtime.now() - started > limit_s + 0.5:
+                    raise Broken(f"waited {runtime.now() - started:.2f} s of {limit_s} s")
             if lease is not None:
                 self.leases.append(lease)
-                await self.add_one(manager, port, lease)
+                await self.add_one(manager, runtime, lease)
 
-    async def add_one(self, manager: LockManager, port: SimRuntime, lease: Lease) -> None:
+    async def add_one(self, manager: LockManager, runtime: SimRuntime, lease: Lease) -> None:
         error = None
         try:
             self.look()
             value = self.resource.read(lease)
-            await spend(port, self.rng.random() * self.kind.hold_s)
+            await spend(runtime, self.rng.random() * self.kind.hold_s)
             if self.kind.pauses and self.rng.random() < 0.3:
-                port.home.paused_until = port.now() + self.rng.uniform(0.5, 2.0) * LEASE_S
-                await spend(port, 0.0)
+                runtime.home.paused_until = runtime.now() + self.rng.uniform(0.5, 2.0) * LEASE_S
+                await spend(runtime, 0.0)
             self.look()
             self.resource.write(lease, value + 1)
             self.added += 1
@@ -139,12 +139,12 @@ class History:
     def start(self) -> None:
         for number in range(self.kind.clients):
             if len(self.managers) < (self.kind.processes or self.kind.clients):
-                port = SimRuntime(self.sim, SimProcess(f"p{number}"))
-                backend = RedisBackend(port, SimTransport(port, self.network), TUNING)
-                self.managers.append(LockManager(port, backend, Lease))
+                runtime = SimRuntime(self.sim, SimProcess(f"p{number}"))
+                backend = RedisBackend(runtime, SimTransport(runtime, self.network), TUNING)
+                self.managers.append(LockManager(runtime, backend, Lease))
             manager = self.managers[number % len(self.managers)]
-            port = manager.runtime
-            task = self.sim.start(port.home, self.client(manager, port))
+            runtime = manager.runtime
+            task = self.sim.start(runtime.home, self.client(manager, runtime))
             self.tasks.append(task)
             if self.kind.cancel and self.rng.random() < 0.6:
                 self.sim.after(self.rng.random() * 0.15, task.cancel)

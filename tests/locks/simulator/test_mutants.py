@@ -84,9 +84,9 @@ def test_mutant_a_timeout_taken_for_a_grant(monkeypatch):
     """Whoever waits in vain goes in all the same, as with an ignored result of `tryLock`."""
     acquire, tokens = RedisBackend.acquire, itertools.count(10**15)
 
-    async def always(self, ask, deadline):
-        granted = await acquire(self, ask, deadline)
-        return granted or Grant(next(tokens), self._port.now() + ask.spec.lease_s)
+    async def always(self, request_of, deadline):
+        granted = await acquire(self, request_of, deadline)
+        return granted or Grant(next(tokens), self._runtime.now() + request_of.spec.lease_s)
 
     monkeypatch.setattr(RedisBackend, "acquire", always)
     assert broken(KINDS["calm"])
@@ -150,7 +150,8 @@ def test_mutant_a_renewal_that_ends_at_its_first_error(monkeypatch):
 
     def give_up(self, lease, why):
         retry_soon(self, lease, why)
-        self._entries[lease.token].due = lease.deadline
+        if (entry := self._entries.get(lease.token)) is not None:
+            entry.due = lease.deadline
 
     monkeypatch.setattr(Renewer, "_retry_soon", give_up)
     assert played(kind, "added") < 0.95 * ours
@@ -197,18 +198,19 @@ def test_mutant_tokens_that_begin_anew(monkeypatch):
 def waited_behind_a_stopped_one():
     """Seconds that a waiter waits after a release, behind one whose process was stopped long before."""
     sim, network = Sim(1), SimNetwork(SimRedis(), Weather())
-    ports = [SimRuntime(sim, SimProcess(f"p{number}")) for number in range(3)]
-    managers = [LockManager(port, RedisBackend(port, SimTransport(port, network), TUNING), Lease) for port in ports]
+    runtimes = [SimRuntime(sim, SimProcess(f"p{number}")) for number in range(3)]
+    backends = [RedisBackend(each, SimTransport(each, network), TUNING) for each in runtimes]
+    managers = [LockManager(*each, Lease) for each in zip(runtimes, backends, strict=True)]
     spec = Spec("a", lease_s=5.0, renew=True)
-    first = sim.start(ports[0].home, managers[0].acquire(spec, 30.0))
+    first = sim.start(runtimes[0].home, managers[0].acquire(spec, 30.0))
     sim.run(0.1)
     waits = []
     for number in (1, 2):
-        waits.append(sim.start(ports[number].home, managers[number].acquire(spec, 30.0)))
+        waits.append(sim.start(runtimes[number].home, managers[number].acquire(spec, 30.0)))
         sim.run(0.1 + 0.1 * number)
-    ports[1].home.paused_until = 20.0
+    runtimes[1].home.paused_until = 20.0
     sim.run(4.0)
-    sim.start(ports[0].home, managers[0].release(first.result))
+    sim.start(runtimes[0].home, managers[0].releaser.release(first.result))
     while not network.server.owner("a").startswith("p2"):
         sim.run(sim.now + 0.01)
         network.server.now_ms = sim.now * 1000

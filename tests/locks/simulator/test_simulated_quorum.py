@@ -33,11 +33,11 @@ class World:
         self.inside = self.most_inside = self.granted = 0
         self.tasks, self.jobs = [], []
         for number in range(clients):
-            port = SimRuntime(self.sim, SimProcess(f"p{number}"))
-            port.spawn = lambda work, name, spawn=port.spawn: self.note(name, spawn(work, name))
-            servers = [SimTransport(port, network) for network in self.networks]
-            manager = LockManager(port, QuorumBackend(port, servers, TUNING, _in_turn), Lease)
-            self.tasks.append(self.sim.start(port.home, self.client(manager, port)))
+            runtime = SimRuntime(self.sim, SimProcess(f"p{number}"))
+            runtime.spawn = lambda work, name, spawn=runtime.spawn: self.note(name, spawn(work, name))
+            servers = [SimTransport(runtime, network) for network in self.networks]
+            manager = LockManager(runtime, QuorumBackend(runtime, servers, TUNING, _in_turn), Lease)
+            self.tasks.append(self.sim.start(runtime.home, self.client(manager, runtime)))
         self.tasks[0].cancel_at = cancel_turn
 
     def note(self, name, job):
@@ -45,9 +45,9 @@ class World:
             self.jobs.append(job)
         return job
 
-    async def client(self, manager, port):
+    async def client(self, manager, runtime):
         for _ in range(2):
-            await spend(port, self.sim.rng.random() * 0.02)
+            await spend(runtime, self.sim.rng.random() * 0.02)
             try:
                 lease = await manager.acquire(Spec("a", lease_s=LEASE_S, on_lost="raise"), 2.0)
             except LockError:
@@ -59,7 +59,7 @@ class World:
                 self.granted += 1
                 self.inside += 1
                 self.most_inside = max(self.most_inside, self.inside)
-                await spend(port, self.sim.rng.random() * 0.02)
+                await spend(runtime, self.sim.rng.random() * 0.02)
             except BaseException as trouble:
                 error = trouble
                 raise
@@ -107,7 +107,7 @@ def test_cancelled_at_every_await_nothing_is_left_behind():
 
 def test_mutant_that_owes_nothing_leaves_keys(monkeypatch):
     """The control: released only once, some servers keep keys without an owner."""
-    monkeypatch.setattr(ReleaseRetry, "retry", lambda self, ask, silent, until: None)
+    monkeypatch.setattr(ReleaseRetry, "retry", lambda self, request_of, silent, until: None)
     assert any(World(seed, LOST).run() for seed in range(50))
 
 
@@ -116,25 +116,25 @@ class Shop:
 
     def __init__(self):
         self.sim = Sim(1)
-        self.port = SimRuntime(self.sim, SimProcess("p"))
+        self.runtime = SimRuntime(self.sim, SimProcess("p"))
         self.silent, self.asked = {"A"}, []
-        self.debts = ReleaseRetry(self.port, self.pay, _in_turn)
+        self.retries = ReleaseRetry(self.runtime, self.pay, _in_turn)
 
-    async def pay(self, server, ask, timeout_s):
-        self.asked.append((server, ask.owner_id, round(self.sim.now, 3)))
-        await spend(self.port, 0.01)
+    async def pay(self, server, request_of, timeout_s):
+        self.asked.append((server, request_of.owner_id, round(self.sim.now, 3)))
+        await spend(self.runtime, 0.01)
         if server in self.silent:
             raise LockUnavailable("no answer")
 
     def owe(self, owner, servers, lease_s):
-        self.debts.retry(LockRequest(Spec("a"), owner), servers, self.sim.now + lease_s)
+        self.retries.retry(LockRequest(Spec("a"), owner), servers, self.sim.now + lease_s)
 
     def run(self, until):
         self.sim.run(until)
         return self.asked
 
     def start(self, work):
-        return self.sim.start(self.port.home, work)
+        return self.sim.start(self.runtime.home, work)
 
 
 def test_a_silent_server_is_asked_for_one_debt_in_growing_pauses():
@@ -150,8 +150,8 @@ def test_a_silent_server_is_asked_for_one_debt_in_growing_pauses():
     gaps = [round(after - before, 2) for before, after in itertools.pairwise(times)]
     assert gaps[:6] == [0.11, 0.21, 0.41, 0.81, 1.01, 1.01]
     assert times[-1] < 5.0
-    assert not shop.debts._job.running
-    assert not shop.debts.busy
+    assert not shop.retries._job.running
+    assert not shop.retries.busy
 
 
 def test_a_server_that_answers_again_is_paid_at_once_and_the_other_keeps_its_own():
@@ -164,7 +164,7 @@ def test_a_server_that_answers_again_is_paid_at_once_and_the_other_keeps_its_own
     shop.silent.clear()
     shop.run(3.0)
     assert {owner for server, owner, _ in shop.asked if server == "A"} == {f"p.{number}" for number in range(20)}
-    assert not shop.debts._job.running
+    assert not shop.retries._job.running
     shop.owe("p.99", ["B"], 30.0)
     assert shop.run(4.0)[-1][:2] == ("B", "p.99")
 
@@ -176,7 +176,7 @@ def test_what_is_forgotten_is_not_asked_for():
     shop.owe("p.2", ["A"], 30.0)
     shop.run(0.055)
     assert shop.asked == [("A", "p.1", 0.05)]
-    waits, free = shop.start(shop.debts.cancel("p.1", 1.0)), shop.start(shop.debts.cancel("p.3", 1.0))
+    waits, free = shop.start(shop.retries.cancel("p.1", 1.0)), shop.start(shop.retries.cancel("p.3", 1.0))
     shop.run(0.058)
     assert (waits.done, free.done) == (False, True)
     shop.run(0.07)
@@ -202,13 +202,13 @@ def test_close_asks_once_more(before_s):
     shop.owe("p.1", ["A"], 30.0)
     shop.run(before_s)
     shop.silent.clear() if before_s < 0.05 else None
-    closing = shop.start(shop.debts.close(1.0))
+    closing = shop.start(shop.retries.close(1.0))
     shop.run(before_s + 0.03)
     assert closing.done
     shop.owe("p.2", ["A"], 30.0)
     asked = shop.run(60.0)
     assert [owner for _, owner, _ in asked] == ["p.1"] * (1 if before_s < 0.05 else 2)
-    assert not shop.debts._job.running
+    assert not shop.retries._job.running
 
 
 def test_a_refusal_is_an_answer(caplog):
@@ -216,11 +216,11 @@ def test_a_refusal_is_an_answer(caplog):
     shop = Shop()
     shop.silent.clear()
 
-    async def refuse(server, ask, timeout_s):
+    async def refuse(server, request_of, timeout_s):
         shop.asked.append(server)
         raise LockError("WRONGTYPE")
 
-    shop.debts._release = refuse
+    shop.retries._release = refuse
     shop.owe("p.1", ["A"], 30.0)
     assert shop.run(60.0) == ["A"]
     assert "WRONGTYPE" in caplog.text
@@ -233,21 +233,21 @@ def test_an_owner_that_asks_again_keeps_its_new_grant(monkeypatch):
 
     def held(forget):
         sim, networks = Sim(3), [SimNetwork(SimRedis(), Weather()) for _ in range(3)]
-        port = SimRuntime(sim, SimProcess("p"))
-        servers = [SimTransport(port, network) for network in networks]
-        manager = LockManager(port, QuorumBackend(port, servers, TUNING, _in_turn), Lease)
+        runtime = SimRuntime(sim, SimProcess("p"))
+        servers = [SimTransport(runtime, network) for network in networks]
+        manager = LockManager(runtime, QuorumBackend(runtime, servers, TUNING, _in_turn), Lease)
         if not forget:
-            monkeypatch.setattr(ReleaseRetry, "cancel", lambda self, owner, timeout_s: port.sleep(0))
+            monkeypatch.setattr(ReleaseRetry, "cancel", lambda self, owner, timeout_s: runtime.sleep(0))
         silent, networks[0].weather = Weather(lose_request=1.0), Weather()
         networks[1].weather = networks[2].weather = silent
         spec = Spec("a", lease_s=LEASE_S)
-        first = sim.start(port.home, manager.acquire(spec, 0.0, "job-7"))
+        first = sim.start(runtime.home, manager.acquire(spec, 0.0, owner_word="job-7"))
         while not first.done or manager.runtime._unfinished:
             sim.run(sim.now + 0.001)
         assert isinstance(first.error, LockUnavailable)
         for network in networks:
             network.weather = Weather()
-        second = sim.start(port.home, manager.acquire(spec, 0.0, "job-7"))
+        second = sim.start(runtime.home, manager.acquire(spec, 0.0, owner_word="job-7"))
         sim.run(sim.now + 3.0)
         assert second.result is not None
         return sum(network.server.owner("a") == "p.job-7" for network in networks)

@@ -22,7 +22,7 @@ def one(connection):
 
 
 async def closing_for(url, link, turns):
-    """The sockets of a database whose closing goes on after so many turns of the loop; the server hears nothing."""
+    """The sockets of a database whose closing goes on after so many turns of the loop; the server receives nothing."""
     database = await Database.open(url)
     assert await database.read(one) == await database.transaction(one, deadline=soon()) == 1
     pools = (database._backend._writers, database._backend._readers)

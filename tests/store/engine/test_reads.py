@@ -39,7 +39,7 @@ def one(conn):
 
 
 async def test_a_slow_read_ends_at_its_limit(database):
-    """The caller is told in time, and the read behind it is answered."""
+    """The caller gets its error in time, and the read behind it is answered."""
     began_s = time.monotonic()
     with pytest.raises(Busy) as told:
         await database.read(slow, timeout_s=LIMIT_S)
@@ -58,7 +58,7 @@ async def test_without_the_limit_it_goes_on(opened_sqlite, monkeypatch):
 
 
 async def test_a_read_whose_turn_comes_too_late_is_not_begun(opened_sqlite):
-    """Behind a slow one in the one thread of SQLite's readers: told in time, and never run."""
+    """Behind a slow one in the one thread of SQLite's readers: an error in time, and never run."""
     ran = []
     first = asyncio.create_task(opened_sqlite.read(slow, timeout_s=2 * LIMIT_S))
     await asyncio.sleep(0)
@@ -70,7 +70,7 @@ async def test_a_read_whose_turn_comes_too_late_is_not_begun(opened_sqlite):
 
 
 async def test_nothing_runs_on_at_the_server(database):
-    """A slow read that was given up has ended there when its caller is told (MariaDB and MySQL)."""
+    """A slow read that was given up has ended there when its caller gets the error (MariaDB and MySQL)."""
     if not database.url.drivername.startswith(("mariadb", "mysql")):
         pytest.skip("the driver cancels, or the reader runs in this process")
     with pytest.raises(Busy):

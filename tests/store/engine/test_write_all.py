@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, select
 
-from stockade.store.engine.dialect import Writes
+from stockade.store.engine.statement import Writes
 from stockade.store.schema.tables import WRITTEN_BY
 from tests.store.conftest import soon
 from tests.store.notes import found, notes, own

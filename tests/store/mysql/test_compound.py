@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import BigInteger, Column, Float, LargeBinary, MetaData, String, Table, Text, select, text
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
-from stockade.store.engine.dialect import Writes
+from stockade.store.engine.statement import Writes
 from stockade.store.mysql import compound
 from stockade.store.mysql.compound import NoLiteral, literal
 from tests.store.conftest import opened, soon

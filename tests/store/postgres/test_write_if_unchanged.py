@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, MetaData, String, Table, func, select
 
 from stockade.shop.model.resources import POINTS, STOCK
 from stockade.shop.model.tables import point_accounts, skus
-from stockade.store.engine.dialect import ExpectedRows, Writes
+from stockade.store.engine.statement import ExpectedRows, Writes
 from tests.store.conftest import held, opened, soon, stocked
 from tests.store.helpers import USERS, trusting, until_waiting
 from tests.store.notes import found, notes, own
@@ -88,7 +88,7 @@ async def test_it_compares_what_it_finds_once_it_has_the_lock(shop, left, writte
 
 
 async def test_the_isolation_is_our_own(postgres_database, shop):
-    """A server that is told to keep one snapshot for a transaction: rows are compared as they are all the same."""
+    """A server that is set to keep one snapshot for a transaction: rows are compared as they are all the same."""
     keep = f"ALTER DATABASE {shop.url.database} SET default_transaction_isolation = 'repeatable read'"
     await shop.transaction(lambda c: c.execute(text(keep)), deadline=soon())
     async with opened(postgres_database) as database:
@@ -133,7 +133,7 @@ async def while_it_waits(database, left):
 
 
 async def test_a_hot_row_is_left_alone_when_an_earlier_one_is_another(shop):
-    """Its lock is not asked for: the answer is there while somebody holds it."""
+    """Its lock is not requested: the answer is there while another transaction holds it."""
     async with held(shop, "SELECT id FROM skus FOR UPDATE"):
         wrong = await expected(shop, POINTS, USERS, balance=7)
         assert await write(shop, wrong, await expected(shop, STOCK, ["s"])) is False

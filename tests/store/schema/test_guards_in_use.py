@@ -144,7 +144,7 @@ async def test_a_live_process_keeps_its_row(url):
 def race(url, monkeypatch, turn):
     """Start two processes that exclude each other, both past their look at the table if anything lets them."""
     met, refuse, taken = threading.Barrier(2), guards_in_use.refuse_beside, []
-    monkeypatch.setattr(guards_in_use, "TURN", turn)
+    monkeypatch.setattr(guards_in_use, "ADVISORY_LOCK", turn)
 
     def slow(*arguments):
         refuse(*arguments)
@@ -175,7 +175,7 @@ def race(url, monkeypatch, turn):
 
 async def test_of_two_starts_at_once_one_is_refused(url, monkeypatch):
     """On each database the second start looks only when the first has written its row."""
-    assert await asyncio.to_thread(race, url, monkeypatch, guards_in_use.TURN) == 1
+    assert await asyncio.to_thread(race, url, monkeypatch, guards_in_use.ADVISORY_LOCK) == 1
 
 
 async def test_without_taking_turns_both_start(server_database, monkeypatch):
@@ -361,7 +361,7 @@ async def test_a_command_waits_for_its_registration_until_its_deadline(postgres_
 
 
 async def test_a_user_without_rights_hears_which(postgres_database):
-    """A role that may not write the table is told so in one line, not in a traceback."""
+    """A role that may not write the table gets one line, not a traceback."""
     async with opened(postgres_database) as database:
         role = ("DROP ROLE IF EXISTS reader", "CREATE ROLE reader LOGIN", "GRANT SELECT ON guards_in_use TO reader")
         for statement in role:

@@ -6,7 +6,7 @@ from sqlalchemy import inspect, text
 
 from stockade.core import Guard, NotSupported
 from stockade.shop.migrations import SCHEMA, SHOP
-from stockade.store import STORE, STORE_SCHEMA, Database, SqlStore
+from stockade.store import STORE, STORE_SCHEMA, Database, History, Schema, SqlStore
 from stockade.store.schema.migrate import shown
 from stockade.store.schema.tables import metadata
 from tests.store.commands import rid
@@ -145,6 +145,31 @@ async def test_the_store_alone(database_url):
     assert await SCHEMA.revisions(database) == {"store": "0004", "shop": None}
     await SCHEMA.migrate(database)  # the shop comes later
     assert await SCHEMA.is_current(database)
+    await database.close()
+
+
+MIGRATION = """
+from alembic import op
+from tests.store.test_own_tables import seats
+
+revision = "2026_01"
+down_revision = None
+
+def upgrade():
+    seats.create(op.get_bind())
+"""
+
+
+async def test_a_project_with_its_own_history(database_url, tmp_path):
+    """A project adds the history of its own tables to the store's; each keeps its revision in its own table."""
+    (tmp_path / "100%").mkdir()
+    (tmp_path / "100%" / "v_2026_01.py").write_text(MIGRATION)
+    mine = History("seats", own, tmp_path / "100%", "seats_schema")
+    schema, database = Schema(STORE, mine), await Database.open(database_url)
+    assert shown(await schema.migrate(database)) == "none"
+    assert await schema.revisions(database) == schema.newest() == {"store": "0004", "seats": "2026_01"}
+    names = await database.read(lambda c: set(inspect(c).get_table_names()))
+    assert names == {*metadata.tables, *own.tables, STORE.version_table, mine.version_table}
     await database.close()
 
 

@@ -1,4 +1,4 @@
-"""Request ids are looked up before a batch is written only while ids come again; whoever repeats one hears the same."""
+"""Request ids are looked up before the write only while requests are repeated; a repeated one gets the same answer."""
 
 import pytest
 

@@ -12,7 +12,7 @@ from stockade.shop.commands import OrderLine, PlaceOrder, SetCartItem
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import cart_items, point_accounts, skus
 from stockade.store import SqlStore
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 from stockade.store.engine.backends import CommitLost
 from stockade.store.schema.tables import ledger, requests
 from stockade.store.transaction.single_statement import executor
@@ -187,7 +187,7 @@ async def test_a_batch_that_fails_takes_those_decided_on_it_along(store):
 
 @pytest.mark.parametrize("loss", ["before", "after"])
 async def test_a_lost_reply_is_resolved(store, loss):
-    """The one statement may have been carried out or not: each order of the batch is there once, and told so."""
+    """The one statement may have been carried out or not: each order of the batch is there once, and returned."""
     store.database._backend = Lossy(store.database._backend, [loss])
     answers = await store.transact(buys(*range(5)), Guard.ROW, deadline=soon())
     assert all(isinstance(each, Accepted) and each.replayed == (loss == "after") for each in answers)
@@ -300,7 +300,7 @@ async def test_a_deadlock_leaves_no_rows_in_flight(store, other):
 
 
 class Deadlock(Exception):
-    """As a driver tells it."""
+    """As a driver raises it."""
 
     sqlstate = "40P01"
 
@@ -357,7 +357,7 @@ async def test_a_user_without_an_account_is_refused(store):
 
 async def test_the_position_moves_in_the_statement(store):
     """A batch from a log: its position is compared and moved along, or nothing is written."""
-    positions = Positions(store.database, "orders")
+    positions = ConsumerOffsets(store.database, "orders")
     here = await positions.take(0, 10)
     foreseen = store.stats.foreseen
     await store.transact(buys(0, 1), Guard.ROW, deadline=soon(), offsets=[here._replace(new=12)])
@@ -373,7 +373,7 @@ async def test_the_position_moves_in_the_statement(store):
 
 async def test_a_reader_that_lost_its_partition_writes_nothing(store):
     """The epoch is compared as well: a zombie's batch is refused as a whole."""
-    positions = Positions(store.database, "orders")
+    positions = ConsumerOffsets(store.database, "orders")
     zombie = await positions.take(0, 10)
     await positions.take(0, 10)
     answers = await store.transact(buys(0, 1), Guard.ROW, deadline=soon(), offsets=[zombie._replace(new=12)])

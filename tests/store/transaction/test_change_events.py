@@ -1,4 +1,4 @@
-"""What `stock.changed` tells while two stores write the same rows: a chain, under every guard that protects."""
+"""The events `stock.changed` while two stores write the same rows: a chain, under every guard that protects."""
 
 import asyncio
 
@@ -59,12 +59,12 @@ async def test_what_is_told_of_a_row_is_a_chain(stores, guard):
     told = await read(levels)
     writers = len(stores) * WRITERS
     assert [len(told[sku]) for sku in "st"] == [1 + writers * ROUNDS, 1 + writers * 2]
-    assert told["s"][-1].version == 1 + writers * (ROUNDS + 2)  # a batch of three moves it by three, and tells once
+    assert told["s"][-1].version == 1 + writers * (ROUNDS + 2)  # a batch of three moves it by three, with one event
     assert {each.version - each.since_version for each in told["s"]} == {1, 3}
 
 
 async def test_without_a_guard_the_chain_breaks(stores):
-    """The control: under NONE two stores tell of the same version, or of levels that were never there."""
+    """The control: under NONE two stores send events of the same version, or of levels that were never there."""
     for attempt in range(10):
         await race(stores, Guard.NONE, f"attempt {attempt}")
         if await stores[0].database.read(breaks):

@@ -1,4 +1,4 @@
-"""Lost replies, killed connections, cancellation: the request id tells what happened."""
+"""Lost replies, killed connections, cancellation: the request id shows what happened."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ GUARDS = [
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.kind.value)
 @pytest.mark.parametrize("loss", ["before", "after"])
 async def test_a_lost_commit_reply_is_resolved_by_the_request_id(store, guard, loss):
-    """Whether the commit took effect or not, the order is there exactly once and the caller is told so."""
+    """Whether the commit took effect or not, the order is there exactly once, and the caller gets its outcome."""
     if not store.supports(guard.kind):
         pytest.skip(f"{store.database.dialect.name} has no {guard.kind.value}")
     store.database._backend = Lossy(store.database._backend, [loss])
@@ -40,7 +40,7 @@ async def test_a_lost_batch_is_resolved_for_each_command(store):
 
 
 async def test_unknown_is_an_answer_when_time_runs_out(store):
-    """Replies that stay lost until the deadline end as Unknown; asking again later tells, and sells nothing twice."""
+    """Replies that stay lost until the deadline end as Unknown; a later repetition gets the outcome."""
     store.database._backend = Lossy(store.database._backend, ["after"] + ["before"] * 1000)
     (answer,) = await store.transact([Take(rid(1))], Guard.ROW, deadline=soon(0.3))
     assert isinstance(answer, Unknown)
@@ -73,7 +73,7 @@ async def test_a_connection_killed_before_the_commit_is_retried(server_database)
 
 
 async def test_cancelled_callers_leave_no_half_orders(store):
-    """Twenty callers cancelled at different moments: whatever was decided is whole, and asking again tells."""
+    """Twenty callers cancelled at different moments: what was decided is whole, and a repetition gets it."""
     for n in range(20):
         task = asyncio.create_task(store.transact([Take(rid(n))], Guard.ROW, deadline=soon()))
         for _ in range(n):
@@ -87,7 +87,7 @@ async def test_cancelled_callers_leave_no_half_orders(store):
 
 
 class Cancelling:
-    """A backend whose caller is cancelled when the commit has taken effect, before the reply is told."""
+    """A backend whose caller is cancelled when the commit has taken effect, before it has the reply."""
 
     def __init__(self, backend, caller):
         self._backend, self._caller = backend, caller
@@ -136,7 +136,7 @@ async def test_a_caller_cancelled_at_each_step_leaves_all_or_nothing(store, guar
 
 
 async def test_no_lock_inside_a_transaction(store):
-    """Lock, transaction, commit, release: a stockade lock requested inside a transaction is refused, with the reason."""
+    """Lock, transaction, commit, release: a lock requested inside a transaction is refused, with the reason."""
     locks, refused = MemoryLocks(), []
 
     def take_a_lock(point):

@@ -29,7 +29,7 @@ async def test_a_deadline_that_is_over_begins_nothing(store):
 
 
 async def test_callers_behind_a_busy_sqlite_thread_end_in_time(tmp_path):
-    """Another process holds the file: all eight callers are told Busy at their deadline, none "unknown" later."""
+    """Another process holds the file: all eight callers get Busy at their deadline, none "unknown" later."""
     path = tmp_path / "busy.sqlite"
     async with opened(f"sqlite:///{path}") as database:
         store = await stocked(database, "s")

@@ -140,7 +140,7 @@ class Committed:
 
 
 async def test_a_sequencer_cancelled_while_it_answers_tells_everybody(monkeypatch):
-    """What is committed is told, also to those whose answers were still to be given."""
+    """Every caller of a committed batch gets its answer, also those that had none yet."""
     monkeypatch.setattr(sequencer, "ANSWERS_PER_PASS", 1)
     strategy = sequencer.Sequencer(Committed())
     await strategy.start()

@@ -5,7 +5,7 @@ from sqlalchemy import func, select
 
 from stockade.core import Guard, IdempotencyKeyReused
 from stockade.shop.model.tables import point_accounts
-from stockade.store.consumer_offsets import Positions
+from stockade.store.consumer_offsets import ConsumerOffsets
 from tests.store.commands import Charge, Discover, Stock, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.store.helpers import chain, pipelined, sold, takes
@@ -21,7 +21,7 @@ async def store(server_database, single_statement):
 
 
 async def test_a_double_click_on_a_hot_row_is_one_order(store):
-    """The same order alone, three times at once, and once more behind a batch: one outcome, told each time."""
+    """The same order alone, three times at once, and once more behind a batch: one outcome, returned each time."""
     answers = await pipelined(store, takes(7), takes(7), takes(8, 9), takes(7))
     assert sorted(each.replayed for each in answers) == [False] * 3 + [True] * 2
     assert answers[0].versions == answers[1].versions == answers[4].versions
@@ -29,7 +29,7 @@ async def test_a_double_click_on_a_hot_row_is_one_order(store):
 
 
 async def test_the_claim_refuses_a_batch_and_those_decided_on_it(store):
-    """Repeats in two of three batches in flight: each is told its own order, the others are carried out once."""
+    """Repeats in two of three batches in flight: each gets its own order, the others are carried out once."""
     answers = await pipelined(store, takes(7, 1, 8), takes(9, 10), takes(11, 12, 2))
     assert [each.replayed for each in answers] == [False, True, False, False, False, False, False, True]
     assert all(each.accepted for each in answers)
@@ -38,7 +38,7 @@ async def test_the_claim_refuses_a_batch_and_those_decided_on_it(store):
 
 async def test_a_repeat_read_from_a_log(store):
     """The position moves past it all the same, and not again when the whole batch is read a second time."""
-    positions = Positions(store.database, "orders")
+    positions = ConsumerOffsets(store.database, "orders")
     here = await positions.take(0, 10)
     for replayed in ([False, True, False], [True, True, True]):
         answers = await store.transact(takes(7, 1, 8), Guard.ROW, deadline=soon(), offsets=[here._replace(new=13)])

@@ -36,7 +36,7 @@ async def count(store, table):
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.kind.value)
 async def test_thirty_buyers_of_twenty_units(store, guard):
-    """Twenty are served, ten are told OUT_OF_STOCK, and the ledger proves it."""
+    """Twenty are served, ten are refused with OUT_OF_STOCK, and the ledger proves it."""
     if not store.supports(guard.kind):
         pytest.skip(f"{store.database.dialect.name} has no {guard.kind.value}")
     answers = await asyncio.gather(*(until_decided(store, Take(rid(n)), guard) for n in range(30)))
@@ -133,7 +133,7 @@ async def test_the_account_opens_with_the_first_charge(store):
 
 
 async def test_three_times_the_same_charge_is_one(store):
-    """Seed 004's intent: the same request three times charges once; seed 000's: three requests charge three times."""
+    """The same request three times charges once (the Kotlin report's rule)."""
     same = await asyncio.gather(*(until_decided(store, Charge(rid("same")), Guard.VERSION) for _ in range(3)))
     assert {answer.data["balance"] for answer in same} == {100}
 
@@ -158,7 +158,7 @@ async def test_ids_are_compared_exactly(database):
 
 
 async def test_an_unknown_kind_of_key_is_named(store):
-    """A command that touches a row nobody can load is told so, and nothing happens."""
+    """A command with a kind of row that the store does not know gets an error, and nothing happens."""
     command = Take(rid(1))
     store._resources = {}
     (answer,) = await store.transact([command], Guard.ROW, deadline=soon())
@@ -167,7 +167,7 @@ async def test_an_unknown_kind_of_key_is_named(store):
 
 @pytest.mark.parametrize("guard", [Guard.TIMESTAMP, Guard(GuardKind.TIMESTAMP, bare_clock=True)], ids=["safe", "bare"])
 async def test_timestamps_need_more_than_a_clock(store, guard):
-    """Two writes in one millisecond: the bare clock of the seeds misses it, a stamp that always moves does not."""
+    """Two writes in one millisecond: a bare clock misses it, a stamp that always moves does not."""
     (first,) = await store.transact([Take(rid("warm"), now_ms=5000)], guard, deadline=soon())
     assert first.accepted
     both = await _read_twice_write_twice(store, guard)

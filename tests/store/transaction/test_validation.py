@@ -228,7 +228,11 @@ async def test_records_of_other_columns_are_written_by_another_batch(store):
 async def test_an_announcement_that_cannot_be_kept(database):
     """What a resource announces is refused with its batch; the row stays as it was."""
     bad = Resource(
-        "stock", tables.skus, StockState, ("on_hand", "reserved"), announce=lambda a, b: Event("e", b.key, {"x": {1}})
+        "stock",
+        tables.skus,
+        StockState,
+        ("on_hand", "reserved"),
+        change_event=lambda a, b: Event("e", b.key, {"x": {1}}),
     )
     good = SqlStore(database, SHOP_RESOURCES)
     made = Decides(put({**PRODUCT, "id": "p"}, table="products"), rid("p"), keys=())

@@ -18,12 +18,12 @@ from stockade.store import SqlStore
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
 
-SEED_WAIT_S = 5.0  # the lock timeout of seed 000
+REPORT_WAIT_S = 5.0  # the lock timeout of the Java report
 TOLERANCE_S = 1.0  # MariaDB and MySQL count whole seconds
 
 
 async def _hold(database, release, held):
-    """Another client that locks SKU s and keeps it until told."""
+    """Another client that locks SKU s and keeps it until it is released."""
     async with database._backend._write.connect() as connection:
         await connection.execute(text("SELECT id FROM skus WHERE id = 's' FOR UPDATE"))
         held.set()
@@ -35,19 +35,19 @@ async def _hold(database, release, held):
 async def test_the_seeds_lock_timeout_fires(server_database):
     """A row held by someone else: the wait ends after 5000 ms as Busy, and the order goes through afterwards."""
     url = server_database
-    async with opened(url) as other, opened(url, wait_s=SEED_WAIT_S) as database:
+    async with opened(url) as other, opened(url, wait_s=REPORT_WAIT_S) as database:
         store = await stocked(database, "s")
         release, held = asyncio.Event(), asyncio.Event()
         holder = asyncio.create_task(_hold(other, release, held))
         await asyncio.wait_for(held.wait(), 5)
         start = time.monotonic()
-        (answer,) = await store.transact([Take(rid(1))], Guard.ROW, deadline=soon(SEED_WAIT_S))
+        (answer,) = await store.transact([Take(rid(1))], Guard.ROW, deadline=soon(REPORT_WAIT_S))
         waited_s = time.monotonic() - start
         release.set()
         await holder
         assert isinstance(answer, Busy)
         assert answer.code == "LOCK_TIMEOUT"
-        assert SEED_WAIT_S - 0.1 <= waited_s <= SEED_WAIT_S + TOLERANCE_S
+        assert REPORT_WAIT_S - 0.1 <= waited_s <= REPORT_WAIT_S + TOLERANCE_S
         assert store.stats.lock_timeouts == 1
         (after,) = await store.transact([Take(rid(1))], Guard.ROW, deadline=soon())
         assert isinstance(after, Accepted)
@@ -98,7 +98,7 @@ async def _opposite_orders(store, guard, rounds):
 
 
 async def test_a10_b13_unsorted_locks_deadlock_and_sorted_ones_do_not(server_database):
-    """The circular wait arises when rows are locked in request order, and never in key order (seed 000)."""
+    """The circular wait arises when rows are locked in request order, and never in key order (the Java report)."""
     url = server_database
     async with opened(url, pool_size=8) as database:
         unsorted = await stocked(database, "a", "b", "c", n=100_000)

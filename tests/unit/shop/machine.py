@@ -159,5 +159,5 @@ class ShopMachine(RuleBasedStateMachine):
 
 
 def plain(value):
-    """A value as JSON gives it back."""
+    """A value after a round trip through JSON."""
     return msgspec.json.decode(msgspec.json.encode(value))

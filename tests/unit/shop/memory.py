@@ -58,7 +58,7 @@ class MemoryShop:
         self._count = 0
 
     def execute(self, command):
-        """Carry out one command, with as many passes as it asks for."""
+        """Execute one command, with as many passes as it needs."""
         extra = ()
         for _ in range(4):
             loaded = {key: self.row(key) for key in (*command.keys, *extra)}
@@ -193,7 +193,7 @@ class MemoryShop:
         state = self.state("points", user_id)
         return None if state is None else state.balance
 
-    def told(self, since=0):
+    def events(self, since=0):
         """The events, from so many on."""
         return read(self.outbox[since:])
 

@@ -6,7 +6,7 @@ from stockade.core import Key
 
 
 def test_a_paid_order_gives_back_stock_and_points(shop):
-    """Stock, balance, payment and order end as mission wants it; the refund is told."""
+    """Stock, balance, payment and order are as they should be; the refund is part of the outcome."""
     order_id = shop.buy("u", ("a", 2), ("b", 1))
     answer = shop.cancel(order_id, "u")
     assert answer.data == {
@@ -18,7 +18,7 @@ def test_a_paid_order_gives_back_stock_and_points(shop):
     order = shop.state("order", order_id)
     assert (order.status, order.reason, order.payment_id) == ("CANCELLED", "changed my mind", order_id)
     assert shop.state("payment", order_id).status == "CANCELLED"
-    assert [each.kind for each in shop.told()[-3:]] == ["order.cancelled", "stock.changed", "stock.changed"]
+    assert [each.kind for each in shop.events()[-3:]] == ["order.cancelled", "stock.changed", "stock.changed"]
 
 
 def test_an_order_paid_later_gives_back_the_same(shop):
@@ -77,7 +77,7 @@ def test_a_refund_is_owed_whatever_the_limits(shop):
 
 
 def test_a_damaged_order_is_left_alone(shop):
-    """Without its payment row, or with one that is over, nothing is given back twice."""
+    """Without its payment row, or with one that is over, nothing is restored twice."""
     order_id = shop.buy("u", ("a", 1))
     key = Key("payment", order_id)
     row = shop.rows[key]

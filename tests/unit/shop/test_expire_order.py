@@ -14,11 +14,11 @@ def test_a_due_reservation_gives_back_its_stock(shop):
     assert (shop.stock("a"), shop.stock("b")) == ((10, 0), (5, 0))
     order = shop.state("order", order_id)
     assert (order.status, order.reason, order.reserved_until_ms) == ("EXPIRED", "RESERVATION_EXPIRED", 0)
-    assert [each.kind for each in shop.told()[-3:]] == ["order.expired", "stock.changed", "stock.changed"]
+    assert [each.kind for each in shop.events()[-3:]] == ["order.expired", "stock.changed", "stock.changed"]
 
 
 def test_every_sweeper_sends_the_same_request(shop):
-    """Two instances with different clocks end it once; the second is told the first's answer."""
+    """Two instances with different clocks end it once; the second receives the first's outcome."""
     order_id = shop.reserve("u", ("a", 2))
     until_ms = shop.state("order", order_id).reserved_until_ms
     one, two = (ExpireOrder.due(order_id, until_ms, until_ms + late) for late in (5, 900))
@@ -34,7 +34,7 @@ def test_another_end_is_another_request():
 
 
 def test_paid_and_cancelled_orders_are_left_alone(shop):
-    """A payment or cancel that came first wins; nothing is given back twice."""
+    """A payment or cancel that came first wins; nothing is restored twice."""
     paid, cancelled = shop.reserve("u", ("a", 1)), shop.reserve("u", ("a", 1))
     shop.pay(paid, "u")
     shop.cancel(cancelled, "u")

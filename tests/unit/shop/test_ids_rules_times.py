@@ -1,4 +1,4 @@
-"""Ids that derive from what was asked, times as text, and the pure checks."""
+"""Ids that derive from the request, times as text, and the pure checks."""
 
 import re
 
@@ -33,7 +33,7 @@ def test_ids_stay_what_they_are():
 
 
 def test_the_time_of_a_key_leads_its_id():
-    """Ids of version-7 UUIDs are in the order of their times; all that is hashed still tells them apart."""
+    """Ids of version-7 UUIDs are in the order of their times; everything else still distinguishes them."""
     parts = ("u", "POST", "/v1/orders")
     ids = [request_id_of(*parts, f"{ms:08x}-{low:04x}-7abc-9def-0123456789ab") for ms in (1, 2) for low in (8, 9)]
     assert ids == sorted(ids)

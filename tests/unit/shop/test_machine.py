@@ -45,12 +45,12 @@ def test_the_shop_does_what_the_model_does():
 
 def double_restore(monkeypatch):
     """Cancelling a reserved order also puts units on hand."""
-    monkeypatch.setattr(cancel_order, "GIVE_UP", Move(1, -1, "release"))
+    monkeypatch.setattr(cancel_order, "RELEASE_HELD", Move(1, -1, "release"))
 
 
 def forget_reservations(monkeypatch):
     """Paying takes the units and leaves them reserved."""
-    monkeypatch.setattr(pay_order, "SETTLE", Move(-1, 0, "deduct"))
+    monkeypatch.setattr(pay_order, "DEDUCT_HELD", Move(-1, 0, "deduct"))
 
 
 def keep_carts(monkeypatch):

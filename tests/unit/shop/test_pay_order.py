@@ -20,11 +20,11 @@ def test_paying_takes_points_and_what_was_reserved(shop):
     order = shop.state("order", order_id)
     assert (order.status, order.payment_id, order.reserved_until_ms) == ("PAID", answer.data["payment_id"], 0)
     assert shop.state("payment", order.payment_id).amount == 2300
-    assert [each.kind for each in shop.told()[-3:]] == ["order.paid", "stock.changed", "stock.changed"]
+    assert [each.kind for each in shop.events()[-3:]] == ["order.paid", "stock.changed", "stock.changed"]
 
 
 def test_the_stock_rows_are_asked_for():
-    """The first pass knows order, lines and account only; it asks for the stock rows before deciding."""
+    """The first pass knows order, lines and account only; it requests the stock rows before it decides."""
     shop = MemoryShop()
     shop.sku("a")
     shop.charge("u", 5000)
@@ -63,7 +63,7 @@ def test_states_that_cannot_be_paid(shop):
 
 
 def test_someone_elses_order_is_not_found(shop):
-    """Whether an order exists is not told to others, and their points stay."""
+    """Other users do not learn whether an order exists, and their points stay."""
     shop.charge("other", 50_000)
     order_id = shop.reserve("u", ("a", 1))
     assert shop.pay(order_id, "other").code == "ORDER_NOT_FOUND"

@@ -49,7 +49,7 @@ def test_the_request_id_is_the_order_id(shop):
 
 
 def test_every_short_line_is_reported_together(shop):
-    """Two of three lines are short: both are named with what was asked and what there is."""
+    """Two of three lines are short: both are named with the requested and the available units."""
     shop.sku("c", stock=100)
     shop.reserve("x", ("b", 2))
     answer = shop.place("u", ("a", 11), ("b", 4), ("c", 1))
@@ -61,7 +61,7 @@ def test_every_short_line_is_reported_together(shop):
 
 
 def test_every_unknown_sku_is_named(shop):
-    """Unknown SKUs are told before shortages, all at once."""
+    """Unknown SKUs are reported before shortages, all at once."""
     answer = shop.place("u", ("ghost", 1), ("a", 99), ("spirit", 1))
     assert (answer.code, answer.data["sku_ids"]) == ("SKU_NOT_FOUND", ["ghost", "spirit"])
 
@@ -87,7 +87,7 @@ def test_too_few_points(shop):
     ],
 )
 def test_a_refusal_leaves_only_its_request_row(shop, lines, pay, code):
-    """Whatever the reason, no row, entry, line or cart item changes, and no event tells of anything but the refusal."""
+    """Whatever the reason, no row, entry, line or cart item changes, and the only event is that of the refusal."""
     shop.sku("dear", price=MAX_AMOUNT, stock=10)
     before, requests = shop.written(), len(shop.requests)
     answer = shop.place("u", *lines, pay=pay)
@@ -97,7 +97,7 @@ def test_a_refusal_leaves_only_its_request_row(shop, lines, pay, code):
 
 
 def test_a_refusal_names_its_order_and_owner(shop):
-    """A REJECTED order is shown from the refusal's data, so it says whose it is and what was asked."""
+    """A REJECTED order is shown from the refusal's data, so it has the owner and the lines."""
     answer = shop.place("u", ("a", 11))
     assert answer.data["order_id"] == shop.requests[-1]["id"]
     assert (answer.data["user_id"], answer.data["lines"]) == ("u", [{"sku_id": "a", "quantity": 11}])
@@ -121,19 +121,19 @@ def test_the_price_is_copied_at_order_time(shop):
 
 
 def test_an_order_is_told_under_its_smallest_stock_key(shop):
-    """An accepted order tells the outside once, whatever the order of its lines; the stock of each line follows."""
+    """An accepted order has one event, whatever the order of its lines; then each SKU has one."""
     before = len(shop.outbox)
     shop.buy("u", ("b", 1), ("a", 1))
-    placed, *stock = [(each.kind, each.key) for each in shop.told(before)]
+    placed, *stock = [(each.kind, each.key) for each in shop.events(before)]
     assert placed == ("order.placed", "stock:a")
     assert sorted(stock) == [("stock.changed", "stock:a"), ("stock.changed", "stock:b")]
 
 
 def test_a_refusal_is_told_with_its_reason_and_nothing_else_is_written(shop):
-    """Who asked without waiting, and who counts orders, hears what was asked and what is missing."""
+    """The event has the requested lines and what is missing, for callers that did not wait."""
     before = len(shop.outbox)
     shop.place("u", ("b", 1), ("a", 11))
-    (event,) = shop.told(before)
+    (event,) = shop.events(before)
     assert (event.kind, event.key) == ("order.rejected", "stock:a")
     told = event.body
     assert told["code"] == "OUT_OF_STOCK"

@@ -93,7 +93,7 @@ def test_adjusting_stock(shop):
     answer = shop.adjust("a", -6, "broken")
     expected = {"entry_id": shop.requests[-1]["id"], "sku_id": "a", "on_hand": 4, "reserved": 4, "available": 0}
     assert answer.data == expected
-    adjusted, changed = shop.told()[-2:]
+    adjusted, changed = shop.events()[-2:]
     assert (adjusted.kind, adjusted.body) == ("stock.adjusted", {**expected, "delta": -6, "reason": "broken"})
     assert (changed.kind, changed.key) == ("stock.changed", "stock:a")
     assert (shop.ledger[-1]["note"], shop.ledger[-1]["delta"]) == ("adjust", -6)
@@ -160,13 +160,13 @@ def test_bad_cart_items_are_refused(shop, user_id, sku_id, quantity, code):
 
 
 def test_ids_no_database_takes_are_a_problem_before_any_row_is_read(shop):
-    """NUL and half a surrogate pair cannot even be looked up: HTTP asks `problem()` first."""
+    """NUL and half a surrogate pair cannot even be looked up: HTTP calls `problem()` first."""
     for bad in ("\x00", "\ud800"):
         assert SetCartItem(*shop.next_id(), "u", bad, 1).problem()
 
 
 def test_removing_with_a_bad_id_is_refused(shop):
-    """An id no row can have is told."""
+    """An id that no row can have is refused."""
     assert shop.execute(RemoveCartItem(*shop.next_id(), "u", "x" * 65)).code == "INVALID_REQUEST"
 
 

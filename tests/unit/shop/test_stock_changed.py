@@ -1,4 +1,4 @@
-"""`stock.changed`: whatever changes a SKU tells its level and version, once per transaction, under its own id."""
+"""`stock.changed`: each transaction that changes a SKU makes one event of its level and version, with its own id."""
 
 import pytest
 
@@ -12,7 +12,8 @@ from tests.unit.shop.memory import MemoryShop, read
 
 
 def levels(events):
-    """What `stock.changed` tells, in order: (SKU, on hand, reserved, available, version, the version told before)."""
+    """The events `stock.changed`, in order: (SKU, on hand, reserved, available, version, the version of the event
+    before)."""
     fields = ("sku_id", "on_hand", "reserved", "available", "version", "since_version")
     told = [each for each in events if each.kind == "stock.changed"]
     assert all(each.key == f"stock:{each.body['sku_id']}" for each in told)
@@ -20,11 +21,11 @@ def levels(events):
 
 
 def test_a_new_sku_is_told_from_version_nought():
-    """The chain of a SKU begins with its creation, which no other event tells of."""
+    """The chain of a SKU begins with its creation, which has no other event."""
     shop = MemoryShop()
     shop.sku("a", stock=10)
-    assert [each.kind for each in shop.told()] == ["stock.changed"]
-    assert levels(shop.told()) == [("a", 10, 0, 10, 1, 0)]
+    assert [each.kind for each in shop.events()] == ["stock.changed"]
+    assert levels(shop.events()) == [("a", 10, 0, 10, 1, 0)]
 
 
 CHANGES = {
@@ -46,15 +47,16 @@ def test_every_change_is_told(shop, name):
     shop.now_ms += 600_000 if name == "expire" else 0
     before = len(shop.outbox)
     assert change(shop, order).accepted
-    assert sorted(levels(shop.told(before))) == expected
+    assert sorted(levels(shop.events(before))) == expected
 
 
 def test_two_skus_of_one_order_have_ids_of_their_own(shop):
-    """All events of a request have different ids, numbered from 0 without a gap: consumers tell duplicates by them."""
+    """All events of a request have different ids, numbered from 0 without a gap: consumers recognise duplicates by
+    them."""
     before = len(shop.outbox)
     order_id = shop.buy("u", ("b", 1), ("a", 2))
-    assert [each.id for each in shop.told(before)] == [f"{order_id}:{n}" for n in range(3)]
-    assert sorted(levels(shop.told(before))) == [("a", 8, 0, 8, 2, 1), ("b", 4, 0, 4, 2, 1)]
+    assert [each.id for each in shop.events(before)] == [f"{order_id}:{n}" for n in range(3)]
+    assert sorted(levels(shop.events(before))) == [("a", 8, 0, 8, 2, 1), ("b", 4, 0, 4, 2, 1)]
 
 
 def test_a_repeated_request_tells_nothing_anew(shop):
@@ -79,7 +81,7 @@ def test_a_batch_tells_once_of_each_row(shop):
 
 
 def test_one_request_is_named_for_all_rows_that_it_changed_last(shop):
-    """Two orders over rows in common: the later one tells of those it changed, the earlier one of the rest."""
+    """Two orders over rows in common: the events of rows that both changed are of the later one."""
     first = PlaceOrder(*shop.next_id(), "u", (OrderLine("a", 1), OrderLine("b", 1)), "LATER", 60_000)
     second = PlaceOrder(*shop.next_id(), "u", (OrderLine("b", 1),), "LATER", 60_000)
     ids = [(each.id, each.key) for each in fold(shop, [first, second]) if each.kind == "stock.changed"]
@@ -87,7 +89,7 @@ def test_one_request_is_named_for_all_rows_that_it_changed_last(shop):
 
 
 def fold(shop, commands):
-    """What a batch over the shop's rows would tell; it is not carried out."""
+    """The events that a batch over the shop's rows would make; it is not executed."""
     decider = BatchDecider({each.kind: each for each in SHOP_RESOURCES}, KnownTables(SCHEMA.metadata, SHOP_RESOURCES))
     keys = {key for command in commands for key in command.keys} | {Key("points", "u")}
     return read(decider.decide(commands, {key: shop.row(key) for key in keys}, {}).outbox)

@@ -74,7 +74,7 @@ STATES = {
 
 @given(COMMANDS, st.data())
 def test_decide_is_total_and_keeps_its_bounds(command, data):
-    """It never raises, asks twice at most, a refusal writes only what tells of it, and no counter leaves its bounds."""
+    """It never raises, needs two passes at most, a refusal writes only its event, and no counter leaves its bounds."""
     rows = {key: Row(key, data.draw(STATES[key.kind]), 1) for key in command.keys}
     for _ in range(3):
         decision = command.decide(rows)
@@ -93,7 +93,7 @@ def test_decide_is_total_and_keeps_its_bounds(command, data):
 
 
 def check_change(key: Key, before, change):
-    """The deltas tell the truth, and the state passes the table's CHECKs."""
+    """The differences are those of the states, and the states pass the table's CHECKs."""
     if key.kind not in ("stock", "points"):
         assert (change.delta, change.held) == (0, 0)
         return

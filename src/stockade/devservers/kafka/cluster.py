@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from stockade.devservers.errors import ServerFailed
 from stockade.devservers.kafka.download import FILES, fetch_jars, find_java, find_maven, jars_folder
 from stockade.devservers.kafka.tls import LISTENERS, Secured, broker_settings, format_options, issue
 from stockade.devservers.launch import Program
@@ -45,8 +46,13 @@ class KafkaCluster:
 
     def start(self) -> None:
         """Start all nodes at once, because the first one is ready only when a majority runs."""
-        with ThreadPoolExecutor(len(self.brokers)) as threads:
-            list(threads.map(Server.start, self.brokers))
+        try:
+            with ThreadPoolExecutor(len(self.brokers)) as threads:
+                list(threads.map(Server.start, self.brokers))
+        except ServerFailed:
+            for broker in self.brokers:
+                broker.end()
+            raise
 
 
 def find() -> Program:

@@ -7,7 +7,7 @@ that a report stays readable. A new check is one file and one line here.
 from collections.abc import Callable, Iterator
 
 from stockade.lab.checks import conservation, count, exactly_once, ledger_chain, oversell, same_answer, unexpected
-from stockade.lab.execution.repeat_result import RepeatResult, Violation
+from stockade.lab.model.repeat_result import RepeatResult, Violation
 
 CHECKS: tuple[Callable[[RepeatResult], Iterator[Violation]], ...] = (
     oversell.check,

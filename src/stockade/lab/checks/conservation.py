@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from stockade.core import Key
-from stockade.lab.execution.repeat_result import RepeatResult, Violation
+from stockade.lab.model.repeat_result import RepeatResult, Violation
 
 
 def check(result: RepeatResult) -> Iterator[Violation]:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from stockade.lab.execution.load import ACCEPTED, FAILED, REJECTED, Response
-from stockade.lab.execution.repeat_result import RepeatResult, Violation
+from stockade.lab.model.repeat_result import ACCEPTED, FAILED, REJECTED, RepeatResult, Response, Violation
 
 ORDER = "place_order"
 

@@ -6,7 +6,7 @@ A lost update shows as two entries with the same version.
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from stockade.lab.execution.repeat_result import LedgerEntry, RepeatResult, Violation
+from stockade.lab.model.repeat_result import LedgerEntry, RepeatResult, Violation
 
 
 def check(result: RepeatResult) -> Iterator[Violation]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stockade.lab.execution.repeat_result import RepeatResult, Violation
+from stockade.lab.model.repeat_result import RepeatResult, Violation
 
 
 def check(result: RepeatResult) -> Iterator[Violation]:

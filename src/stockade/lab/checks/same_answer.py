@@ -3,8 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from stockade.lab.execution.load import FAILED
-from stockade.lab.execution.repeat_result import RepeatResult, Violation
+from stockade.lab.model.repeat_result import FAILED, RepeatResult, Violation
 
 
 def check(result: RepeatResult) -> Iterator[Violation]:

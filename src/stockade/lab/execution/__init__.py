@@ -1,1 +1,1 @@
-"""Executes a plan: contenders under load, with or without faults, and what the database contains afterwards."""
+"""Executes the orders of one repeat: in this process, in several, through a log, or under a fault."""

@@ -1,7 +1,7 @@
 """Child processes of the lab: real processes that execute orders on the same rows at the same moment.
 
 They are spawned, not forked. They live for a whole lab run and open one strategy after the other. Neighbours:
-`child_main.py` is what runs in each, `runner.py` uses a `ProcessExecutor`, `fault_harness.py` single processes.
+`child_main.py` is what runs in each, `runs/runner.py` uses a `ProcessExecutor`, `fault_harness.py` single processes.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class ChildProcess:
         self._process.start()
         theirs.close()  # otherwise the end of the child would not end the pipe
 
-    async def ask(self, message: Message) -> Any:
+    async def request(self, message: Message) -> Any:
         """Send a message and wait for the answer.
 
         Raises:
@@ -145,13 +145,13 @@ class ProcessGroup:
         self._processes.append(ChildProcess(name, barrier))
         return self._processes[-1]
 
-    async def ask_all(self, message: Message) -> list[Any]:
+    async def request_all(self, message: Message) -> list[Any]:
         """Send the same message to every process and wait for all answers.
 
         Raises:
             LabError: a process failed, ended or did not answer; the message is its own.
         """
-        return await asyncio.gather(*(process.ask(message) for process in self._processes))
+        return await asyncio.gather(*(process.request(message) for process in self._processes))
 
 
 class ProcessExecutor(ProcessGroup):
@@ -175,7 +175,7 @@ class ProcessExecutor(ProcessGroup):
         Raises:
             LabError: a process could not; the message is its own.
         """
-        await self.ask_all(OpenShop(config))
+        await self.request_all(OpenShop(config))
 
     async def execute(self, commands: Sequence[Command], *, submit: bool = False) -> ExecutionResult:
         """Distribute the commands and let all processes send theirs together.
@@ -189,8 +189,8 @@ class ProcessExecutor(ProcessGroup):
         """
         size = len(self._processes)
         shares = [ExecuteCommands(tuple(commands[number::size]), submit) for number in range(size)]
-        asked = [process.ask(share) for process, share in zip(self._processes, shares, strict=True)]
-        results: list[ExecutionResult] = await asyncio.gather(*asked)
+        answers = [process.request(share) for process, share in zip(self._processes, shares, strict=True)]
+        results: list[ExecutionResult] = await asyncio.gather(*answers)
         stats = Stats()
         for result in results:
             stats.add(result.stats)

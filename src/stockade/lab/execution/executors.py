@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Stats
-from stockade.lab.execution.load import Barrier, Response, send_all
-from stockade.shop.bootstrap import Shop, open_shop
+from stockade.lab.execution.load import Barrier, send_all
+from stockade.lab.model.repeat_result import Response
+from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
+from stockade.shop.shop import Shop
 from stockade.strategies.options import Options
 
 

@@ -2,7 +2,7 @@
 
 A fault is triggered by a fault point of the store, not by time: there the victim stops or dies, and the script goes on.
 Neighbours: `child_processes.py` are the processes, `targets/redis_node.py` the servers, the files of `faults/` the
-scripts, `fault_runner.py` runs them.
+scripts, `runs/fault_runner.py` runs them.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from stockade.lab.errors import LabError
 from stockade.lab.execution.child_main import ExecuteCommands, OpenShop, SignalAtPoint
 from stockade.lab.execution.child_processes import ChildProcess, ChildProcessEnded, ProcessGroup
 from stockade.lab.execution.executors import ExecutorConfig
-from stockade.lab.execution.load import FAILED, Response
+from stockade.lab.model.repeat_result import FAILED, Response
+from stockade.lab.model.workload import Workload
 from stockade.lab.targets.redis_node import RedisNode
-from stockade.lab.workload import Workload
 
 POINT_WAIT_S = 10.0  # until the victim has reached its fault point
 BLOCKED_AFTER_S = 1.0  # a buyer without a response by then is blocked by the stopped process
@@ -53,11 +53,11 @@ class FaultHarness(ProcessGroup):
             LabError: a process could not.
         """
         self._config, self.nodes, self.stats = config, nodes, Stats()
-        await asyncio.gather(self.victim.ask(OpenShop(config)), self.other.ask(OpenShop(config)))
+        await asyncio.gather(self.victim.request(OpenShop(config)), self.other.request(OpenShop(config)))
 
     async def signal_at_point(self, what: signal.Signals) -> None:
         """Send the victim this signal when its store next reaches the fault point."""
-        await self.victim.ask(SignalAtPoint(self.point, what))
+        await self.victim.request(SignalAtPoint(self.point, what))
 
     def send(self, process: ChildProcess, commands: Sequence[Command]) -> "asyncio.Task[list[Response]]":
         """Let a process execute these, all at once; if it is killed meanwhile, all responses are unknown."""
@@ -69,7 +69,7 @@ class FaultHarness(ProcessGroup):
     async def _send(self, process: ChildProcess, commands: tuple[Command, ...]) -> list[Response]:
         began_ns = time.monotonic_ns()
         try:
-            result = await process.ask(ExecuteCommands(commands))
+            result = await process.request(ExecuteCommands(commands))
         except ChildProcessEnded:
             ended_ns = time.monotonic_ns()
             return [
@@ -88,7 +88,7 @@ class FaultHarness(ProcessGroup):
         if self.victim.alive or self._config is None:
             raise self._missed()
         self.victim = self.start("the victim")
-        await self.victim.ask(OpenShop(self._config))
+        await self.victim.request(OpenShop(self._config))
 
     async def suspend_holder(self, workload: Workload, meanwhile: Callable[[], Awaitable[None]]) -> list[Response]:
         """Stop the victim while it holds the first buyer's lock, execute the other orders, then resume it.

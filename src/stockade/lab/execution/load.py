@@ -1,6 +1,6 @@
 """The load: every buyer sends one command, all at the same moment, and waits for the response.
 
-Neighbours: `executors.py` sends in this process, `child_main.py` in others; `repeat_result.py` is what the checks read.
+Neighbours: `executors.py` sends in this process, `child_main.py` in others.
 """
 
 import asyncio
@@ -8,36 +8,9 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
 
 from stockade.core import Accepted, Command, Outcome, StockadeError
-
-ACCEPTED, REJECTED, FAILED, QUEUED = "accepted", "rejected", "failed", "queued"
-
-
-class Response(NamedTuple):
-    """The response to one command.
-
-    Attributes:
-        request_id: of the command.
-        status: "accepted", "rejected" by the rules, "failed" (no decision), or "queued" (in the log, not yet decided).
-        code: why it was rejected or failed; empty if accepted.
-        content_hash: hash of the response's data: equal requests must get equal data.
-        unexpected_error: the exception, if it is none that the strategies document.
-        began_ns: monotonic clock, which all processes of a machine share.
-        ended_ns: the same.
-        unknown: it failed, and may have been executed nevertheless.
-    """
-
-    request_id: str
-    status: str
-    code: str
-    content_hash: str
-    unexpected_error: str
-    began_ns: int
-    ended_ns: int
-    unknown: bool = False
-
+from stockade.lab.model.repeat_result import ACCEPTED, FAILED, QUEUED, REJECTED, Response
 
 Barrier = Callable[[], object]
 Execute = Callable[[Command], Awaitable[Outcome | bool]]

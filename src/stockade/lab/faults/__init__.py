@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 from functools import cache
 
-from stockade.lab.fault import Fault
+from stockade.lab.execution.fault import Fault
 
 
 @cache

@@ -6,10 +6,10 @@ each. The locks of the killed process must become free without help.
 
 import signal
 
+from stockade.lab.execution.fault import Fault
 from stockade.lab.execution.fault_harness import FaultHarness
-from stockade.lab.execution.load import Response
-from stockade.lab.fault import Fault
-from stockade.lab.workload import Workload
+from stockade.lab.model.repeat_result import Response
+from stockade.lab.model.workload import Workload
 
 
 async def run(harness: FaultHarness, workload: Workload) -> list[Response]:

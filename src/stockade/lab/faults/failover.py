@@ -5,10 +5,10 @@ more and dies, and the replica is promoted at the same address. It grants again,
 servers, the last one that the holder's majority needs fails over, and the servers it did not reach come back.
 """
 
+from stockade.lab.execution.fault import Fault
 from stockade.lab.execution.fault_harness import FaultHarness
-from stockade.lab.execution.load import Response
-from stockade.lab.fault import Fault
-from stockade.lab.workload import Workload
+from stockade.lab.model.repeat_result import Response
+from stockade.lab.model.workload import Workload
 from stockade.locks.aio import Provider, QuorumLocks, RedisLocks
 
 

@@ -4,10 +4,10 @@ The next waiter gets the lock while the first holder still believes that it owns
 (Kleppmann, "How to do distributed locking", 2016). One repeat pauses before the transaction, one after the read.
 """
 
+from stockade.lab.execution.fault import Fault
 from stockade.lab.execution.fault_harness import FaultHarness
-from stockade.lab.execution.load import Response
-from stockade.lab.fault import Fault
-from stockade.lab.workload import Workload
+from stockade.lab.model.repeat_result import Response
+from stockade.lab.model.workload import Workload
 
 
 async def run(harness: FaultHarness, workload: Workload) -> list[Response]:

@@ -5,10 +5,10 @@ not reach come back. Example with three: two granted the lock, one of them forge
 So the next buyer gets a majority too; "delayed restart" exists to prevent that (antirez.com/news/101).
 """
 
+from stockade.lab.execution.fault import Fault
 from stockade.lab.execution.fault_harness import FaultHarness
-from stockade.lab.execution.load import Response
-from stockade.lab.fault import Fault
-from stockade.lab.workload import Workload
+from stockade.lab.model.repeat_result import Response
+from stockade.lab.model.workload import Workload
 
 
 async def run(harness: FaultHarness, workload: Workload) -> list[Response]:

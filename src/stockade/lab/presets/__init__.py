@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 from functools import cache
 
-from stockade.lab.preset import Preset, Variant
+from stockade.lab.model.preset import Preset, Variant
 
 DEFAULT = "reference"
 RENAMED = {"seed-004": "reference", "seed-000-last-unit": "last-unit"}

@@ -6,8 +6,8 @@ lock in key order (Coffman et al. 1971). There is enough of every product, so th
 
 import random
 
-from stockade.lab.preset import Preset, Variant
-from stockade.lab.workload import RepeatNames, Workload
+from stockade.lab.model.preset import Preset, Variant
+from stockade.lab.model.workload import RepeatNames, Workload
 
 PRODUCTS = 100
 LINES = 3

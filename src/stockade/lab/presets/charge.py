@@ -3,8 +3,8 @@
 The numbers are those of the Java project's report (docs/glossary.md).
 """
 
-from stockade.lab.preset import Preset, Variant
-from stockade.lab.workload import RepeatNames, Workload
+from stockade.lab.model.preset import Preset, Variant
+from stockade.lab.model.workload import RepeatNames, Workload
 
 AMOUNT = 100
 

@@ -4,8 +4,8 @@ With one key, all ten get the same response and the account is charged once. Wit
 The account does not exist beforehand, so that the ten first charges compete for a row that is not there yet.
 """
 
-from stockade.lab.preset import Preset, Variant
-from stockade.lab.workload import RepeatNames, Workload
+from stockade.lab.model.preset import Preset, Variant
+from stockade.lab.model.workload import RepeatNames, Workload
 
 AMOUNT = 10_000
 

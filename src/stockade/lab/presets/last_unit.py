@@ -4,8 +4,8 @@ Right is one order and two OUT_OF_STOCK; the two refused buyers pay nothing. Cod
 """
 
 from stockade.core import Key
-from stockade.lab.preset import Preset, Variant
-from stockade.lab.workload import RepeatNames, Workload
+from stockade.lab.model.preset import Preset, Variant
+from stockade.lab.model.workload import RepeatNames, Workload
 
 PRICE = 1000
 

@@ -3,7 +3,7 @@
 The numbers are those of the load test in the Java project's report (docs/glossary.md).
 """
 
-from stockade.lab.preset import Preset, Variant
+from stockade.lab.model.preset import Preset, Variant
 from stockade.lab.presets.last_unit import workload
 
 PRESET = Preset(

@@ -3,8 +3,8 @@
 The numbers are those of the Kotlin project's report (docs/glossary.md). Right is 20 accepted, 10 OUT_OF_STOCK, 0 left.
 """
 
-from stockade.lab.preset import Preset, Variant
-from stockade.lab.workload import RepeatNames, Workload
+from stockade.lab.model.preset import Preset, Variant
+from stockade.lab.model.workload import RepeatNames, Workload
 
 
 def workload(names: RepeatNames) -> Workload:

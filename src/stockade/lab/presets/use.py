@@ -4,8 +4,8 @@ The numbers are those of the Java project's report (docs/glossary.md).
 """
 
 from stockade.core import Key
-from stockade.lab.preset import Preset, Variant
-from stockade.lab.workload import RepeatNames, Workload
+from stockade.lab.model.preset import Preset, Variant
+from stockade.lab.model.workload import RepeatNames, Workload
 
 PRICE = 100
 MAX_SKUS = 100  # of one product

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stockade.lab.execution.repeat_result import RepeatResult, Violation
+from stockade.lab.model.repeat_result import RepeatResult, Violation
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from stockade.lab.preset import Variant
+from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.summary import RunSummary
 from stockade.lab.reporting.verdict import AS_PROMISED
 

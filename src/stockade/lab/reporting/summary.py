@@ -1,15 +1,15 @@
 """From repeats to one row of the report: the worst repeat, and the spread of the times. Pure functions.
 
-Neighbours: `execution/runner.py` collects the repeats, `verdict.py` judges them, `table.py` and `document.py` show a
+Neighbours: `runs/runner.py` collects the repeats, `verdict.py` judges them, `table.py` and `document.py` show a
 `RunSummary`.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from stockade.core import Stats
-from stockade.lab.execution.repeat_result import Violation
+from stockade.lab.model.repeat_result import Violation
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.verdict import Judgement
 
@@ -74,7 +74,7 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunLabels:
-    """What was run: the first members of a `RunSummary`."""
+    """What was run: these are members of `RunSummary` too."""
 
     preset: str
     strategy: str
@@ -98,12 +98,7 @@ def summarise(
     latencies = sorted(ms for repeat in timed for ms in repeat.latencies_ms)
     orders = labels.buyers * len(repeats)
     return RunSummary(
-        preset=labels.preset,
-        strategy=labels.strategy,
-        database=labels.database,
-        processes=labels.processes,
-        buyers=labels.buyers,
-        stock=labels.stock,
+        **asdict(labels),
         accepted=worst.accepted,
         rejected=worst.rejected,
         failed=worst.failed,
@@ -115,7 +110,6 @@ def summarise(
         deadlocks=stats.deadlocks,
         judgement=judgement,
         published_ms=published_ms,
-        fault=labels.fault,
     )
 
 

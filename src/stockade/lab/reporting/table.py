@@ -1,6 +1,6 @@
 """The lab's table: each row is printed when its strategy has finished, a progress line below, notes at the end.
 
-A printed row never changes, so that a pipe and a terminal show the same. Neighbours: `execution/runner.py` calls it,
+A printed row never changes, so that a pipe and a terminal show the same. Neighbours: `runs/runner.py` calls it,
 `columns.py` defines what a row shows.
 """
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from stockade.lab.preset import Variant
+from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.columns import NAME_WIDTH, Cell, Column, columns, log_lines
 from stockade.lab.reporting.summary import RunSummary
 from stockade.lab.targets.target_database import TargetDatabase

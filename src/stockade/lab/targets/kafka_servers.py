@@ -1,6 +1,6 @@
 """The Kafka of a run: named by an option or by STOCKADE_TEST_KAFKA, or a private broker that ends with the run.
 
-Neighbours: `devservers/` starts it, `execution/plan.py` leaves out contenders that have none.
+Neighbours: `devservers/` starts it, `runs/plan.py` leaves out contenders that have none.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from stockade.devservers import ServerFailed, Servers, ServerUnavailable, existi
 from stockade.kafka.admin import Admin
 from stockade.kafka.client import load_library
 from stockade.lab.errors import LabError
-from stockade.lab.execution.contender import Contender
+from stockade.lab.model.contender import Contender
 
 NOT_REQUESTED = "needs kafka: name it in --strategies, or brokers with --kafka"
 

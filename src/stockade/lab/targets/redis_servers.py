@@ -1,6 +1,6 @@
 """The Redis servers of a run: named by an option or by STOCKADE_TEST_REDIS_URL, or private ones that end with the run.
 
-Neighbours: `devservers/` starts them, `execution/plan.py` leaves out contenders that need more. Runs with faults have
+Neighbours: `devservers/` starts them, `runs/plan.py` leaves out contenders that need more. Runs with faults have
 their own (`redis_node.py`).
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from stockade.devservers import ServerFailed, Servers, ServerUnavailable, existing_url, redis
 from stockade.lab.errors import LabError
-from stockade.lab.execution.contender import Contender
+from stockade.lab.model.contender import Contender
 from stockade.locks import LockUnavailable
 from stockade.locks.errors import MissingExtra
 from stockade.locks.redis.transport.address import load_hiredis

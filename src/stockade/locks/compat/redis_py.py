@@ -29,9 +29,10 @@ from stockade.locks.events import log
 from stockade.locks.redis.script import script
 from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
 from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransport
+from stockade.locks.redis.transport.transport import Server, ServerError
 from stockade.locks.runtime.async_runtime import AsyncRuntime
 from stockade.locks.runtime.identity import new_id
-from stockade.locks.runtime.runtime import Runtime, Server, ServerError
+from stockade.locks.runtime.runtime import Runtime
 from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 
 _TRANSPORT = "_stockade_transport"  # the attribute of a client that holds our connections

@@ -19,10 +19,9 @@ class BackgroundJob:
     Args:
         runtime: what runs it.
         name: of its thread or task.
-        work: the coroutine function of the job. It receives a ticket and ends once `is_current(ticket)` is False. It
-            checks that at its start, and each time that it has made the wake-up that it waits for.
+        work: the coroutine function of the job. It receives a ticket and ends once `is_current(ticket)` is False: it
+            checks that at its start, and after each `new_wakeup`.
         needed: whether there is work.
-        wake: wakes the job where it waits.
     """
 
     def __init__(
@@ -30,17 +29,15 @@ class BackgroundJob:
         runtime: Runtime,
         name: str,
         work: Callable[[object], Coroutine[Any, Any, None]],
-        *,
         needed: Callable[[], bool],
-        wake: Callable[[], None],
     ) -> None:
         self._runtime = runtime
         self._name = name
         self._work = work
         self._needed = needed
-        self._wake = wake
         self._ticket: object = None
         self._handle: Any = None
+        self._wakeup: Any = None
 
     @property
     def running(self) -> bool:
@@ -57,7 +54,7 @@ class BackgroundJob:
         if self.running:
             return
         ticket = self._ticket = object()
-        self._wake()  # a run that was started at the same time, so that it ends
+        self.wake()  # a run that was started at the same time, so that it ends
         handle = self._runtime.spawn(self._run(ticket), self._name)
         if self._ticket is ticket:
             self._handle = handle
@@ -67,23 +64,43 @@ class BackgroundJob:
             await self._work(ticket)
         except BaseException:  # cancelled together with all tasks of its loop, which may go on
             if self._ticket is ticket:
-                self.detach()
+                self._ticket = self._handle = None
                 self._runtime.call_later(_RESTART_S, self._start_if_needed)
             raise
         if self._ticket is ticket:  # work added after the last look of the job is found here, or starts a new job
-            self.detach()
+            self._ticket = self._handle = None
             self._start_if_needed()
 
     def _start_if_needed(self) -> None:
         if self._needed():
             self.start()
 
-    def detach(self) -> None:
-        """Let a run end by itself: it is in a parent process or in another event loop, or must not go on."""
-        self._ticket = self._handle = None
+    def new_wakeup(self) -> Any:
+        """What the job waits for from now on."""
+        wakeup = self._wakeup = self._runtime.new_wakeup()
+        return wakeup
 
-    async def join(self, timeout_s: float) -> None:
-        """Wait for its end, `timeout_s` seconds at most."""
+    def wake(self) -> None:
+        """Wake the job where it waits."""
+        wakeup = self._wakeup
+        if wakeup is not None:
+            self._runtime.wake(wakeup)
+
+    def reset_in_child(self) -> None:
+        """In the child of a fork: the job runs in the parent."""
+        self._ticket = self._handle = self._wakeup = None
+
+    def change_loop(self) -> None:
+        """End the run in the previous event loop, and go on in the current one."""
+        self._ticket = self._handle = None
+        self.wake()
+        self._wakeup = None
+        if self._needed():
+            self._runtime.call_later(0.0, self.start)
+
+    async def close(self, timeout_s: float) -> None:
+        """Wake it and wait for its end, `timeout_s` seconds at most."""
+        self.wake()
         handle = self._handle
         if handle is not None:
             await self._runtime.join(handle, timeout_s)

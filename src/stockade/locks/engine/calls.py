@@ -3,11 +3,12 @@
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from stockade.locks.engine.lock_request import Backend
+from stockade.locks.engine.lock_request import Backend, LockRequest
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.runtime.runtime import Runtime
 
 T = TypeVar("T")
+_EXTEND_S = 5.0  # of one call that extends, at most
 
 
 class CallCount:
@@ -51,6 +52,10 @@ class BackendCalls:
             if self.closed:
                 raise ProviderClosed(lock_name=lock_name) from error
             error.name_server(self._backend.where)
+
+    async def extend(self, request: LockRequest) -> bool:
+        """Extend one lease now, to the length in `request`. False: the server no longer knows it."""
+        return (await self.run(self._backend.extend([request], min(request.spec.lease_s, _EXTEND_S)))) == [True]
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of the backend. Errors as for `require_open`, and those of the backend."""

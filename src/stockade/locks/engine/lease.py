@@ -1,13 +1,12 @@
-"""A held lock: its tokens, its deadline, how it is lost, and whom it notifies then.
+"""A held lock: its tokens, its deadline, how it is lost, and what it notifies then.
 
-`BaseLease` has what awaits nothing. `stockade.locks.Lease` and `stockade.locks.aio.Lease` add `release`, `extend` and
-`wait_lost`. What releases and renews a lease is known here only as a protocol.
+`BaseLease` has what awaits nothing and needs no manager. `lock_base.py` adds `detach`; `async_api.py` and `sync_api.py`
+add `release`, `extend` and `wait_lost`.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Self
 
 from stockade.locks.checks import seconds
 from stockade.locks.engine.lock_request import Grant, LockRequest
@@ -15,60 +14,6 @@ from stockade.locks.engine.reporter import Reporter
 from stockade.locks.errors import LockLost
 from stockade.locks.events import log
 from stockade.locks.runtime.runtime import Runtime
-
-
-class Detached(NamedTuple):
-    """A lease on its way to another task, thread or process."""
-
-    name: str
-    token: str
-    fencing_token: int
-
-
-class LeaseReleaser(Protocol):
-    """Releases leases: `release.py`."""
-
-    async def release(self, lease: Any) -> None:
-        """Release it now."""
-        ...
-
-    async def exit(self, lease: Any, error: BaseException | None) -> bool:
-        """Release it at the end of a block that raised `error`."""
-        ...
-
-    def release_later(self, lease: Any) -> None:
-        """Release it in the background."""
-        ...
-
-    def drop(self, lease: Any) -> None:
-        """Stop to list and to renew it, without a release."""
-        ...
-
-
-class LeaseRenewer(Protocol):
-    """Renews leases: `renewal.py`."""
-
-    async def extend(self, request: LockRequest) -> bool:
-        """Extend one lease now."""
-        ...
-
-    def add(self, lease: Any) -> None:
-        """Renew it from now on."""
-        ...
-
-    def remove(self, lease: Any) -> None:
-        """Renew it no more."""
-        ...
-
-
-class LeaseServices(NamedTuple):
-    """What all leases of one provider use. `needs_lease`: see `Backend`."""
-
-    runtime: Runtime
-    reporter: Reporter
-    releaser: LeaseReleaser
-    renewer: LeaseRenewer
-    needs_lease: bool
 
 
 class BaseLease:
@@ -85,6 +30,8 @@ class BaseLease:
         "__weakref__",
         "_callbacks",
         "_loss_wakeups",
+        "_reporter",
+        "_stop_renewal",
         "acquired_at",
         "block_cancelling",
         "block_task",
@@ -98,14 +45,25 @@ class BaseLease:
         "release_begun",
         "released",
         "request",
-        "services",
+        "runtime",
     )
 
-    def __init__(self, services: LeaseServices, request: LockRequest, grant: Grant, holder: object) -> None:
-        self.services = services
+    def __init__(
+        self,
+        runtime: Runtime,
+        reporter: Reporter,
+        stop_renewal: Callable[[Any], None],
+        *,
+        request: LockRequest,
+        grant: Grant,
+        holder: object,
+    ) -> None:
+        self.runtime = runtime
+        self._reporter = reporter
+        self._stop_renewal = stop_renewal
         self.request = request
         self.fencing_token, self.deadline = grant.fencing_token, grant.valid_until
-        self.acquired_at = services.runtime.now()
+        self.acquired_at = runtime.now()
         self.holder = holder  # the task or thread; None: only the lease object itself can release it
         self.count = 1  # how often the holder has acquired it (option `reentrant`)
         self.release_begun = False  # the server may have carried it out already
@@ -131,7 +89,7 @@ class BaseLease:
     @property
     def lost(self) -> bool:
         """Whether the lock may already belong to somebody else. No I/O."""
-        if not self.lost_reason and not self.released and self.services.runtime.now() >= self.deadline:
+        if not self.lost_reason and not self.released and self.runtime.now() >= self.deadline:
             self.mark_lost("the lease ran out")
         return bool(self.lost_reason)
 
@@ -142,7 +100,7 @@ class BaseLease:
 
     def remaining(self) -> float:
         """Seconds until the lease ends unless it is renewed; 0 when it is over."""
-        return 0.0 if not self.alive else max(0.0, self.deadline - self.services.runtime.now())
+        return 0.0 if not self.alive else max(0.0, self.deadline - self.runtime.now())
 
     def check(self) -> None:
         """Raise unless the lock is still held. No I/O, so it may stand before every step of the work.
@@ -162,19 +120,6 @@ class BaseLease:
         if self.lost_reason:
             self._notify_lost()
 
-    def detach(self) -> Detached:
-        """Stop looking after the lease here, without releasing it; pass the result to `Lock.adopt` elsewhere.
-
-        From now on nobody renews it: adopt it before `remaining()` seconds have passed.
-
-        Raises:
-            LockLost: there is nothing to hand over.
-        """
-        self.check()
-        self.services.releaser.drop(self)
-        self.mark_released()
-        return Detached(self.name, self.token, self.fencing_token)
-
     def lost_error(self) -> LockLost:
         """The error that says how this lease ended."""
         return LockLost(f"lock {self.name!r} is not held: {self.lost_reason or 'it was released'}", self.name)
@@ -189,12 +134,11 @@ class BaseLease:
         if self.lost_reason or self.released:
             return
         self.lost_reason = reason
-        services, runtime = self.services, self.services.runtime
-        services.renewer.remove(self)
-        services.reporter.emit("lost", self.request, self.acquired_at, reason)
+        self._stop_renewal(self)
+        self._reporter.emit("lost", self.request, self.acquired_at, reason)
         task, self.block_task = self.block_task, None
-        if task is not None and task is not runtime.caller():  # a task that notices the loss itself goes on
-            self.interrupted = runtime.interrupt(task)
+        if task is not None and task is not self.runtime.caller():  # a task that notices the loss itself goes on
+            self.interrupted = self.runtime.interrupt(task)
         self._notify_lost()
 
     def _notify_lost(self) -> None:
@@ -208,25 +152,9 @@ class BaseLease:
 
     def _wake_loss_waiters(self) -> None:
         for wakeup in list(self._loss_wakeups):
-            self.services.runtime.wake(wakeup)
+            self.runtime.wake(wakeup)
 
-    async def extend_core(self, lease_s: float) -> None:
-        """Set the lease to `lease_s` seconds from now on; see `Lease.extend`.
-
-        Raises:
-            ValueError: without end, where the provider needs a lease.
-        """
-        seconds("lease_s", lease_s, endless=not self.services.needs_lease)
-        self.check()
-        request = replace(self.request, spec=replace(self.request.spec, lease_s=lease_s))
-        sent = self.services.runtime.now()
-        if not await self.services.renewer.extend(request):
-            self.mark_lost("the server no longer knew it")
-        self.check()  # it may have been released, or have ended, meanwhile
-        self.request, self.deadline = request, sent + lease_s
-        self.services.renewer.add(self)
-
-    async def wait_lost_core(self, timeout_s: float | None) -> bool:
+    async def _wait_lost(self, timeout_s: float | None) -> bool:
         """Wait until the lease is lost (True), or released, or the time is up (False).
 
         Raises:
@@ -234,12 +162,11 @@ class BaseLease:
         """
         if timeout_s is not None:
             seconds("timeout", timeout_s, zero=True, endless=True)
-        runtime = self.services.runtime
-        wakeup = runtime.new_wakeup()
+        wakeup = self.runtime.new_wakeup()
         self._loss_wakeups[wakeup] = None
         try:
             if not self.released and not self.lost:
-                await runtime.wait_for(wakeup, None if timeout_s == math.inf else timeout_s)
+                await self.runtime.wait_for(wakeup, None if timeout_s == math.inf else timeout_s)
         finally:
             self._loss_wakeups.pop(wakeup, None)
         return bool(self.lost_reason)

@@ -13,7 +13,7 @@ from typing import Generic, cast
 from stockade.core import in_transaction, refuse_in_transaction
 from stockade.locks.engine.calls import BackendCalls
 from stockade.locks.engine.held_leases import HeldLeases, LeaseT
-from stockade.locks.engine.lease import BaseLease, LeaseServices
+from stockade.locks.engine.lease import BaseLease
 from stockade.locks.engine.lock_request import (
     CLOSING_PARTS,
     Backend,
@@ -50,20 +50,18 @@ class LockManager(Generic[LeaseT]):
         self.events: Events = getattr(backend, "events", None) or Events()  # a backend may emit events of its own
         self.calls = BackendCalls(runtime, backend)
         self.held: HeldLeases[LeaseT] = HeldLeases(runtime)
-        self._reporter = Reporter(runtime, self.events)
+        self.reporter = Reporter(runtime, self.events)
         self.renewer: Renewer[LeaseT] = Renewer(
             runtime,
             backend,
-            self.calls,
-            reporter=self._reporter,
+            reporter=self.reporter,
             release_holder=self._release_dead_holder,
             abandoned=self._release_abandoned,
         )
         self.releaser = Releaser(
-            runtime, backend, self.calls, reporter=self._reporter, held=self.held, renewer=self.renewer
+            runtime, backend, self.calls, reporter=self.reporter, held=self.held, renewer=self.renewer
         )
         self._lease_type = lease_type
-        self._services = LeaseServices(runtime, self._reporter, self.releaser, self.renewer, backend.needs_lease)
         reset_after_fork(self)
 
     # -- acquire --------------------------------------------------------------------------------------------------
@@ -71,21 +69,13 @@ class LockManager(Generic[LeaseT]):
     async def acquire(
         self, spec: Spec, timeout_s: float | None, *, blocking: bool = True, owner_word: str | None = None
     ) -> LeaseT | None:
-        """Take the lock. None: it was not granted in time.
+        """Take the lock. None: it was not granted in time. Errors as for `Lock.acquire`.
 
         Args:
             spec: the lock.
             timeout_s: seconds to wait at most; None: no limit.
             blocking: False: try once; `timeout_s` does not count.
             owner_word: last part of the owner id; None: a number.
-
-        Raises:
-            LockInTransaction: the caller is inside a transaction of the store.
-            LockReentry: the caller holds it already, and waiting could not end.
-            ValueError: `owner_word` is no word.
-            LockUnavailable: the server cannot be reached.
-            ProviderClosed: the provider is closed, or was while the call waited.
-            WrongLoop: the provider is in use in another event loop.
         """
         if in_transaction.get():
             refuse_in_transaction(f"lock {spec.name!r}")
@@ -97,21 +87,21 @@ class LockManager(Generic[LeaseT]):
             return self._acquire_again(held, spec, can_wait=blocking and (timeout_s is None or timeout_s > 0))
         owner_id = self.runtime.new_id() if owner_word is None else self._owner_id(owner_word)
         request, started = LockRequest(spec, owner_id, blocking), self.runtime.now()
-        self._reporter.emit("asked", request, started)
+        self.reporter.emit("asked", request, started)
         grant, count = None, self.calls.count
         count.running += 1
         try:
             grant = await self.backend.acquire(request, _deadline(started, timeout_s, blocking))
-            self._reporter.emit("timeout" if grant is None else "acquired", request, started)
+            self.reporter.emit("timeout" if grant is None else "acquired", request, started)
             return None if grant is None else self._hold(request, grant, caller)
         except Exception as error:
-            self._reporter.emit("failed", request, started, repr(error))
+            self.reporter.emit("failed", request, started, repr(error))
             self.calls.explain(error, spec.name)
             raise
         except BaseException:
             if grant is not None:  # in a thread, Ctrl-C may come at any point
                 self._release_unseen_grant(request, caller)
-            self._reporter.emit("cancelled", request, started)
+            self.reporter.emit("cancelled", request, started)
             raise
         finally:
             count.running -= 1
@@ -136,7 +126,7 @@ class LockManager(Generic[LeaseT]):
 
     def _hold(self, request: LockRequest, grant: Grant, holder: object) -> LeaseT:
         """Make the lease of a grant; list it, and renew it if it can end."""
-        lease = self._lease_type(self._services, request, grant, holder)
+        lease = self._lease_type(self, request, grant, holder)
         self.held.add(lease)
         if lease.deadline != math.inf:
             self.renewer.add(lease)
@@ -159,19 +149,15 @@ class LockManager(Generic[LeaseT]):
         grant = await self.calls.run(self.backend.acquire(request, deadline))
         if grant is None:
             return None
-        lease = self._lease_type(self._services, request, grant, None)
+        lease = self._lease_type(self, request, grant, None)
         if lease.deadline != math.inf:
             self.renewer.add(lease)
         return lease
 
     async def adopt(self, spec: Spec, owner_id: str, fencing_token: int) -> LeaseT:
-        """Take over a lease that was detached elsewhere.
-
-        Raises:
-            LockNotOwned: `owner_id` does not hold the lock any more.
-        """
+        """Take over a lease that was detached elsewhere. LockNotOwned: `owner_id` does not hold the lock any more."""
         request, sent = LockRequest(spec, owner_id), self.runtime.now()
-        if not await self.renewer.extend(request):
+        if not await self.calls.extend(request):
             raise LockNotOwned(f"lock {spec.name!r} is not held by {owner_id}", spec.name)
         return self._hold(request, Grant(fencing_token, sent + spec.lease_s), self.runtime.caller())
 
@@ -191,7 +177,7 @@ class LockManager(Generic[LeaseT]):
             lease.holder = None  # only the lease object itself can release it now
 
     def _release_abandoned(self, request: LockRequest) -> None:
-        self._reporter.emit("abandoned", request, detail="nobody could release it any more")
+        self.reporter.emit("abandoned", request, detail="nobody could release it any more")
         self.releaser.release_request_later(request)
 
     # -- processes, event loops, the end -----------------------------------------------------------------------------

@@ -34,13 +34,7 @@ class Releaser:
         self._renewer = renewer
 
     async def release(self, lease: BaseLease) -> None:
-        """Release the lease; a second call is harmless.
-
-        Raises:
-            LockLost: it had ended before.
-            LockUnavailable: the server did not answer; call again, or let the lease end.
-            ProviderClosed: the provider is closed; the lease ends by itself, or has ended with its session.
-        """
+        """Release the lease; a second call is harmless. Errors as for `Lease.release`, and ProviderClosed."""
         if lease.released:
             return
         self._calls.require_open(lease.name)
@@ -113,10 +107,7 @@ class Releaser:
         if isinstance(self._backend, RetriesReleases):
             self._backend.release_later(request)
         else:
-            self._runtime.spawn(self._release_alone(request), "stockade-lock-release")
-
-    async def _release_alone(self, request: LockRequest) -> None:
-        await self.release_request(request)
+            self._runtime.spawn(self.release_request(request), "stockade-lock-release")
 
     async def release_request(self, request: LockRequest) -> bool:
         """Release it briefly, once. False: no answer; a backend that retries goes on in the background."""

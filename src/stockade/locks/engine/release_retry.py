@@ -80,10 +80,7 @@ class ReleaseRetry(Generic[ServerT]):
         self._together = together
         self._servers: dict[ServerT, _ServerReleases] = {}
         self._sending: dict[object, str] = {}  # owner ids of the releases that were sent and not answered yet
-        self._job = BackgroundJob(
-            runtime, "stockade-lock-release-retry", self._run, needed=self._needed, wake=self._wake
-        )
-        self._wakeup: Any = None
+        self._job = BackgroundJob(runtime, "stockade-lock-release-retry", self._run, self._needed)
         self._closed = False
         self._end = math.inf  # of the round that closes
         reset_after_fork(self)
@@ -91,25 +88,15 @@ class ReleaseRetry(Generic[ServerT]):
     def reset_in_child(self) -> None:
         """In the child of a fork: the parent repeats its own releases, and its job does not run here."""
         self._servers, self._sending = {}, {}
-        self._wakeup = None
-        self._job.detach()
+        self._job.reset_in_child()
 
     def change_loop(self) -> None:
         """Go on in another event loop."""
-        self._job.detach()
-        self._wake()  # in the previous loop, so that the job there ends
-        self._wakeup = None
         self._sending = {}
-        if self._needed():
-            self._runtime.call_later(0.0, self._job.start)
+        self._job.change_loop()
 
     def _needed(self) -> bool:
         return self.busy and not self._closed
-
-    def _wake(self) -> None:
-        wakeup = self._wakeup
-        if wakeup is not None:
-            self._runtime.wake(wakeup)
 
     @property
     def busy(self) -> bool:
@@ -163,13 +150,12 @@ class ReleaseRetry(Generic[ServerT]):
         """Repeat each once more, then end, after `timeout_s` seconds at most."""
         self._end = self._runtime.now() + timeout_s
         self._closed = True
-        self._wake()
-        await self._job.join(timeout_s)
+        await self._job.close(timeout_s)
 
     async def _run(self, ticket: object) -> None:
         pause_s = _PAUSE_S
         while self._job.is_current(ticket):
-            wakeup = self._wakeup = self._runtime.new_wakeup()
+            wakeup = self._job.new_wakeup()
             last = self._closed
             if not self._job.is_current(ticket):
                 return

@@ -12,10 +12,9 @@ the job makes its wake-up before it looks at the list.
 import math
 import weakref
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from stockade.locks.engine.background_job import BackgroundJob
-from stockade.locks.engine.calls import BackendCalls
 from stockade.locks.engine.lock_request import Backend, LockRequest
 from stockade.locks.engine.reporter import Reporter
 from stockade.locks.errors import LockUnavailable
@@ -59,7 +58,6 @@ class Renewer(Generic[RenewableT]):
     Args:
         runtime: the clock, and what runs the job.
         backend: extends leases.
-        calls: the guard of calls.
         reporter: receives what happens.
         release_holder: called before a renewal. If the holder of the lease has ended, it stops to list the lease as
             held, so that the weak reference here dies with the last other reference.
@@ -70,7 +68,6 @@ class Renewer(Generic[RenewableT]):
         self,
         runtime: Runtime,
         backend: Backend,
-        calls: BackendCalls,
         *,
         reporter: Reporter,
         release_holder: Callable[[RenewableT], None],
@@ -78,13 +75,11 @@ class Renewer(Generic[RenewableT]):
     ) -> None:
         self._runtime = runtime
         self._backend = backend
-        self._calls = calls
         self._reporter = reporter
         self._release_holder = release_holder
         self._abandoned = abandoned
         self._entries: dict[str, _Entry[RenewableT]] = {}  # by owner id
-        self._job = BackgroundJob(runtime, "stockade-lock-renewal", self._run, needed=self._needed, wake=self._wake)
-        self._wakeup: Any = None
+        self._job = BackgroundJob(runtime, "stockade-lock-renewal", self._run, self._needed)
         self._wake_at = -math.inf  # the job looks at its list no later than this
         self._closed = False
 
@@ -101,20 +96,11 @@ class Renewer(Generic[RenewableT]):
                 self._job.start()
         elif due < self._wake_at:
             self._wake_at = due
-            self._wake()
+            self._job.wake()
 
     def remove(self, lease: Renewable) -> None:
         """Renew it no more."""
         self._entries.pop(lease.request.owner_id, None)
-
-    async def extend(self, request: LockRequest) -> bool:
-        """Extend one lease now, to the length in `request`. False: the server no longer knows it.
-
-        Raises:
-            LockUnavailable: the server did not answer.
-        """
-        work = self._backend.extend([request], min(request.spec.lease_s, _CALL_S))
-        return (await self._calls.run(work)) == [True]
 
     def lease_of(self, owner_id: str) -> RenewableT | None:
         """The lease of this owner, if it is renewed here."""
@@ -127,31 +113,18 @@ class Renewer(Generic[RenewableT]):
 
     def reset_in_child(self) -> None:
         """Start anew in the child of a fork."""
-        self._entries = {}
-        self._detach_job()
+        self._entries, self._wake_at = {}, -math.inf
+        self._job.reset_in_child()
 
     def change_loop(self) -> None:
         """Go on in another event loop, with the leases of the previous one."""
-        self._job.detach()
-        self._wake()  # in the previous loop, so that the job there ends
-        self._detach_job()
-        if self._needed():
-            self._runtime.call_later(0.0, self._job.start)
-
-    def _detach_job(self) -> None:
-        self._job.detach()
-        self._wakeup, self._wake_at = None, -math.inf
-
-    def _wake(self) -> None:
-        wakeup = self._wakeup
-        if wakeup is not None:
-            self._runtime.wake(wakeup)
+        self._wake_at = -math.inf
+        self._job.change_loop()
 
     async def close(self, timeout_s: float) -> None:
         """End the job and wait for its end, `timeout_s` seconds at most; a call that runs ends by itself."""
         self._closed = True
-        self._wake()
-        await self._job.join(timeout_s)
+        await self._job.close(timeout_s)
 
     async def _run(self, ticket: object) -> None:
         while self._job.is_current(ticket):
@@ -170,7 +143,7 @@ class Renewer(Generic[RenewableT]):
             await self._renew(due)
             return False
         planned, self._wake_at = self._wake_at, math.inf  # from here on every new lease wakes the job
-        wakeup = self._wakeup = runtime.new_wakeup()
+        wakeup = self._job.new_wakeup()
         if self._closed or not self._job.is_current(ticket):
             return True
         now = runtime.now()
@@ -187,10 +160,10 @@ class Renewer(Generic[RenewableT]):
             if lease is None:
                 self._entries.pop(owner_id, None)
                 self._abandoned(entry.request)
+            elif lease.deadline <= now:
+                self._entries.pop(owner_id, None)
+                lease.mark_lost("the lease ran out")
             elif entry.due <= now:
-                if lease.deadline <= now:
-                    lease.mark_lost("the lease ran out")
-                    continue
                 self._release_holder(lease)
                 due.append(lease)
         return due

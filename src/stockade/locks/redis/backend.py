@@ -28,10 +28,10 @@ from stockade.locks.redis.calls import Verb, channel_of, prepared
 from stockade.locks.redis.key_names import lease_ms, names_of
 from stockade.locks.redis.scan import LocksInUse, info_of, scan
 from stockade.locks.redis.script import refuse, script, translated
-from stockade.locks.redis.transport.transport import Transport
+from stockade.locks.redis.transport.transport import Server, ServerError, Transport
 from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.redis.waiters import Waiter, Waiters
-from stockade.locks.runtime.runtime import Runtime, Server, ServerError
+from stockade.locks.runtime.runtime import Runtime
 
 _QUEUE_TTL_MS = 60_000  # after which the server forgets a queue that nobody uses
 _CALL_LEAST_S = 0.15  # what a call gets although its deadline is near: a healthy server answers in that time

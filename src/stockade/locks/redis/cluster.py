@@ -14,8 +14,9 @@ from stockade.locks.redis.key_names import names_of
 from stockade.locks.redis.scan import LocksInUse, scan
 from stockade.locks.redis.script import translated
 from stockade.locks.redis.transport.cluster import ClusterTransport
+from stockade.locks.redis.transport.transport import Server, ServerError
 from stockade.locks.redis.tuning import RedisTuning
-from stockade.locks.runtime.runtime import Runtime, Server, ServerError
+from stockade.locks.runtime.runtime import Runtime
 
 _CALL_LEAST_S = 0.1  # for the call itself, when it took long to find the master
 

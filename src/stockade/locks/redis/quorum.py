@@ -27,8 +27,9 @@ from stockade.locks.events import log
 from stockade.locks.redis.key_names import head_args, lease_ms, names_of
 from stockade.locks.redis.scan import holder_of
 from stockade.locks.redis.script import script
+from stockade.locks.redis.transport.transport import Server
 from stockade.locks.redis.tuning import RedisTuning
-from stockade.locks.runtime.runtime import Runtime, Server
+from stockade.locks.runtime.runtime import Runtime
 
 _RELEASE = ("mutex_common", "mutex_release")
 _CALL_LEAST_S = 0.03  # of each of several calls in turn, when the caller's time is nearly over

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from stockade.locks.engine.lock_request import Holder, Kind, LockInfo
 from stockade.locks.redis.key_names import names_of
 from stockade.locks.redis.script import refuse, script, translated
-from stockade.locks.runtime.runtime import Server, ServerError
+from stockade.locks.redis.transport.transport import Server, ServerError
 
 KINDS: tuple[Kind, ...] = ("lock", "rw", "semaphore")
 _BATCH = 500

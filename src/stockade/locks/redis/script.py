@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.redis.transport.replies import may_heal
-from stockade.locks.runtime.runtime import Server, ServerError
+from stockade.locks.redis.transport.transport import Server, ServerError
 
 _REPLY_LISTS = frozenset(("mutex_renew", "mutex_inspect", "shared_inspect", "existing"))
 

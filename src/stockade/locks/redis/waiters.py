@@ -9,9 +9,9 @@ from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.events import Events, LockEvent, log
 from stockade.locks.redis.script import translated
-from stockade.locks.redis.transport.transport import Transport
+from stockade.locks.redis.transport.transport import ServerError, Transport
 from stockade.locks.runtime.identity import reset_after_fork
-from stockade.locks.runtime.runtime import Runtime, ServerError
+from stockade.locks.runtime.runtime import Runtime
 
 _REFUSED_S = 60.0  # how long a refused subscription is not tried again; the user may get the right meanwhile
 

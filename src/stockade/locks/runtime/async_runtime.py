@@ -26,7 +26,7 @@ class AsyncRuntime:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0  # the one that runs the loop; 0: unknown
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         self._unfinished: set[asyncio.Task[Any]] = set()
         self.on_loop_change: Callable[..., None] = lambda *, closed, busy: None
         reset_after_fork(self)
@@ -90,7 +90,7 @@ class AsyncRuntime:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any] | None:
         if _running() is None:  # the garbage collector throws a waiting coroutine away after the end of its loop
             work.close()
             return None
@@ -99,14 +99,14 @@ class AsyncRuntime:
         task.add_done_callback(self._running.discard)
         return task
 
-    def is_running(self, job: asyncio.Task[None]) -> bool:
+    def is_running(self, job: asyncio.Task[Any]) -> bool:
         return not job.done() and not job.get_loop().is_closed()
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
         if (loop := _running()) is not None:  # without a loop nothing can be renewed or repeated
             loop.call_later(seconds, action)
 
-    async def join(self, job: asyncio.Task[None], timeout_s: float) -> None:
+    async def join(self, job: asyncio.Task[Any], timeout_s: float) -> None:
         await asyncio.wait([job], timeout=max(timeout_s, 0.0))
 
     def run_to_end(self, work: Coroutine[Any, Any, Any]) -> None:

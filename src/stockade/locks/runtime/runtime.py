@@ -1,15 +1,12 @@
-"""What the lock engine needs of its surroundings: a clock, waiting, background work; and the protocol of a lock server.
+"""What the lock engine needs of its surroundings: a clock, waiting, background work.
 
 The engine awaits only these methods. So the same coroutines run on asyncio (`async_runtime.py`), in a thread
 (`sync_runtime.py`, where every method blocks and none suspends) and in a simulator with a virtual clock
-(`testing/simulator.py`). `Server` is a protocol of its own because a quorum has several servers and one runtime.
+(`testing/simulator.py`).
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol, TypeAlias
-
-Reply: TypeAlias = Any  # what a server answers: int, bytes, None, or a list of these
-PackedCall: TypeAlias = Callable[[bytes, float], Awaitable[Reply]]  # the bytes, timeout in seconds
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 DRAIN_S = 10.0  # default limit of `Runtime.drain`
 
@@ -19,7 +16,7 @@ class Wakeup(Protocol):
 
 
 class Runtime(Protocol):
-    """Everything that the engine needs of its surroundings, apart from servers."""
+    """Everything that the engine needs of its surroundings, apart from the backend."""
 
     def now(self) -> float:
         """The monotonic clock, in seconds."""
@@ -61,7 +58,7 @@ class Runtime(Protocol):
         """Pause."""
         ...
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> Any:
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> Any:
         """Run this in the background; it ends by itself. Returns a handle for `is_running` and `join`."""
         ...
 
@@ -95,36 +92,3 @@ class Runtime(Protocol):
             WrongLoop: the provider is in use in another event loop.
         """
         ...
-
-
-class Server(Protocol):
-    """One lock server. It carries out calls in the order in which they were sent, also those of a cancelled caller."""
-
-    async def call(self, *parts: bytes | str | int, timeout_s: float) -> Reply:
-        """Send one command and wait for its reply.
-
-        Raises:
-            LockUnavailable: no connection, or no reply within `timeout_s` seconds; the command may have run.
-            ServerError: the server refused the command.
-        """
-        ...
-
-    @property
-    def call_packed(self) -> "PackedCall | None":
-        """The same for a command that is encoded already; None if that saves nothing."""
-        ...
-
-    async def distrust(self) -> None:
-        """Close the connection after a reply that no lock server gives; the next call opens a new one."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connection; calls that wait for a reply fail with LockUnavailable."""
-        ...
-
-
-class ServerError(Exception):
-    """The server answered with an error. `args[0]` is its text."""
-
-
-Parts: TypeAlias = Sequence[bytes | str | int]

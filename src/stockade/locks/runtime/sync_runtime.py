@@ -84,7 +84,7 @@ class SyncRuntime:
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this port is for
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> threading.Thread | None:
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> threading.Thread | None:
         thread = threading.Thread(target=run, args=(work,), name=name, daemon=True)
         try:
             thread.start()

@@ -234,7 +234,7 @@ class SimRuntime:
 
         return await _Trap(arrange)
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> SimTask:
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> SimTask:
         """Start a task in this process."""
         return self.sim.start(self._home, work)
 

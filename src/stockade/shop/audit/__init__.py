@@ -1,15 +1,14 @@
-"""Checks every invariant of a live database by summation in SQL; only violations leave the database.
+"""Checks every invariant of a live database by sums in SQL; only violations leave the database.
 
-One function for each rule, and one pass for several rules that says which of them must look closer (`screen`). `audit`
-may run beside orders: see `finding.Scope.rows`. Neighbours: `store.tables` is what it reads, `words` what it expects;
-the command line, HTTP and the lab report what it finds.
+Each rule is a function. Screens (`screen.py`) are faster checks of several rules at once; only the rules that a screen
+suspects run. The audit may run beside orders: see `rule.Scope.rows`.
+Neighbours: the command line, HTTP and the lab report the violations.
 """
 
 from sqlalchemy import Connection
 
-from stockade.shop.audit.plan import SCREENS, UNSCREENED
 from stockade.shop.audit.rule import Scope, Violation
-from stockade.shop.audit.rules import RULES
+from stockade.shop.audit.rules import RULES, SCREENS, UNSCREENED
 from stockade.shop.audit.run import LongAudit
 from stockade.shop.audit.summary import Summary, summary
 
@@ -19,10 +18,10 @@ def audit(conn: Connection, *, limit: int = 20) -> list[Violation]:
 
     Args:
         conn: a connection to read on.
-        limit: violations that one rule reports at most.
+        limit: the most violations that one rule reports.
 
     Returns:
-        What is wrong; nothing when all is well.
+        The violations; empty in a sound shop.
     """
     scope = Scope(limit)
     suspects = {rule for screen in SCREENS for rule in screen.look(conn)} | set(UNSCREENED)

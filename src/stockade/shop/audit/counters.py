@@ -4,40 +4,43 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, case, func, literal, or_, select, union_all
 
-from stockade.shop.audit.rule import Scope, Violation
-from stockade.shop.audit.together import one, summed, together
+from stockade.shop.audit.rule import Finding, Scope, rule
+from stockade.shop.audit.stack import many_groups, one, stack
 from stockade.shop.model.resources import ORDER, PAYMENT, POINTS, STOCK
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import ledger
 
 COUNTED = (STOCK, POINTS)
 CHUNK = 500  # ids in one statement
-MAX_SUSPECTS = 10_000  # rows of which each entry is looked at
+MAX_SUSPECTS = 10_000  # rows of which every entry is compared
 
 
-class Kept(NamedTuple):
-    """Rows whose versions the ledger follows, and the version of their first entry: 2 where an insert makes 1."""
+class Followed(NamedTuple):
+    """Rows with a ledger entry for every version, and the version of their first entry: 2 where the INSERT makes 1."""
 
     resource: Resource
     first: int
 
 
-KEPT = (Kept(STOCK, 1), Kept(POINTS, 1), Kept(ORDER, 2), Kept(PAYMENT, 2))
+FOLLOWED = (Followed(STOCK, 1), Followed(POINTS, 1), Followed(ORDER, 2), Followed(PAYMENT, 2))
 
 
-def oversold(conn: Connection, scope: Scope) -> Iterator[Violation]:
+@rule("oversold")
+def oversold(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """Of no SKU more went out than came in."""
-    yield from _more_out_than_in(conn, scope, STOCK, "oversold")
+    yield from _more_out_than_in(conn, scope, STOCK)
 
 
-def overspent(conn: Connection, scope: Scope) -> Iterator[Violation]:
+@rule("overspent")
+def overspent(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """No account spent more than it was charged and refunded."""
-    yield from _more_out_than_in(conn, scope, POINTS, "overspent")
+    yield from _more_out_than_in(conn, scope, POINTS)
 
 
-def ledger_sum(conn: Connection, scope: Scope) -> Iterator[Violation]:
+@rule("ledger-sum")
+def ledger_sum(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """Both counters of each row are the sums of its ledger entries."""
     for resource in COUNTED:
         amount, held = (resource.table.c[name] for name in resource.counters)
@@ -45,7 +48,7 @@ def ledger_sum(conn: Connection, scope: Scope) -> Iterator[Violation]:
             resource.kind, func.sum(ledger.c.delta).label("delta"), func.sum(ledger.c.held).label("held_delta")
         )
         rows = select(resource.table.c.id, amount.label("amount"), held.label("held"), one("rows_"))
-        both = together(rows, entries)
+        both = stack(rows, entries)
         sums = [func.sum(both.c[name]) for name in ("delta", "held_delta", "amount", "held")]
         statement = (
             select(both.c.id, *sums)
@@ -53,31 +56,31 @@ def ledger_sum(conn: Connection, scope: Scope) -> Iterator[Violation]:
             .having(func.sum(both.c.rows_) > 0, or_(sums[0] != sums[2], sums[1] != sums[3]))
         )
         for id_, expected, expected_held, actual, actual_held in scope.rows(conn, statement):
-            yield Violation(
-                "ledger-sum", f"{resource.kind}:{id_}", _pair(expected, expected_held), _pair(actual, actual_held)
-            )
+            yield f"{resource.kind}:{id_}", _pair(expected, expected_held), _pair(actual, actual_held)
 
 
-def repeated_version(conn: Connection, scope: Scope) -> Iterator[Violation]:
-    """No version of a row was written twice: two writers that saw the same one have lost an update."""
+@rule("repeated-version")
+def repeated_version(conn: Connection, scope: Scope) -> Iterator[Finding]:
+    """No version of a row was written twice: then two writers read the same version, and one update is lost."""
     statement = (
         select(ledger.c.row_id, ledger.c.kind, ledger.c.version, func.count())
         .group_by(ledger.c.kind, ledger.c.row_id, ledger.c.version)
         .having(func.count() > 1)
     )
     for id_, kind, version, times in scope.rows(conn, statement):
-        yield Violation("repeated-version", f"{kind}:{id_} version {version}", "1 entry", f"{times} entries")
+        yield f"{kind}:{id_} version {version}", "1 entry", f"{times} entries"
 
 
-def version_gap(conn: Connection, scope: Scope) -> Iterator[Violation]:
+@rule("version-gap")
+def version_gap(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """The ledger has every version of each row up to the row's own."""
-    for resource, first in KEPT:
+    for resource, first in FOLLOWED:
         entries = _of_rows(
             resource.kind,
             func.count(ledger.c.version.distinct()).label("entries"),
             func.max(ledger.c.version).label("newest"),
         )
-        both = together(select(resource.table.c.id, resource.table.c.version, one("rows_")), entries)
+        both = stack(select(resource.table.c.id, resource.table.c.version, one("rows_")), entries)
         version, count, newest = (func.sum(both.c[name]) for name in ("version", "entries", "newest"))
         last = case((count == 0, first - 1), else_=newest)
         statement = (
@@ -87,50 +90,51 @@ def version_gap(conn: Connection, scope: Scope) -> Iterator[Violation]:
         )
         for id_, row_version, entries, newest in scope.rows(conn, statement):
             expected = f"versions {first} to {row_version}"
-            yield Violation("version-gap", f"{resource.kind}:{id_}", expected, f"{entries} versions, the last {newest}")
+            yield f"{resource.kind}:{id_}", expected, f"{entries} versions, the last {newest}"
 
 
-def ledger_chain(conn: Connection, scope: Scope) -> Iterator[Violation]:
-    """What an entry says was left is what the entry before it left, moved by its own delta."""
-    # a row may be out of step without a broken chain, so the limit of the findings is none for the suspects
+@rule("ledger-chain")
+def ledger_chain(conn: Connection, scope: Scope) -> Iterator[Finding]:
+    """The amounts after an entry are those after the entry before it, plus its own differences."""
+    # a suspect may have no broken link, so the limit of the findings does not bound the suspects
     suspects = [row.row_id for row in Scope(MAX_SUSPECTS).rows(conn, out_of_step())]
     chunks = (suspects[at : at + CHUNK] for at in range(0, len(suspects), CHUNK))
     found = (row for chunk in chunks for row in scope.rows(conn, _unlinked(chunk)))
     for row in islice(found, scope.limit):
-        yield Violation(
-            "ledger-chain",
+        yield (
             f"{row.kind}:{row.row_id} version {row.version}",
             _pair(row.amount, row.held),
             _pair(row.amount_after, row.held_after),
         )
 
 
-def below_zero(conn: Connection, scope: Scope) -> Iterator[Violation]:
-    """No entry and no row shows less than nothing, or more spoken for than there is."""
+@rule("below-zero")
+def below_zero(conn: Connection, scope: Scope) -> Iterator[Finding]:
+    """No entry and no row has a negative counter, or more held than there is."""
     found = [
         select(ledger.c.row_id, ledger.c.kind, ledger.c.amount_after.label("amount"), ledger.c.held_after.label("held"))
     ]
     for resource in COUNTED:
         amount, held = (resource.table.c[name] for name in resource.counters)
         found.append(select(resource.table.c.id, literal(resource.kind), amount.label("amount"), held.label("held")))
-    everything = union_all(*(each.where(_impossible(each)) for each in found)).subquery()
+    wrong = (impossible(each.selected_columns["amount"], each.selected_columns["held"]) for each in found)
+    everything = union_all(*(each.where(condition) for each, condition in zip(found, wrong, strict=True))).subquery()
     for id_, kind, amount_left, held_left in scope.rows(conn, select(everything).distinct()):
-        yield Violation("below-zero", f"{kind}:{id_}", "0 <= held <= amount", _pair(amount_left, held_left))
+        yield f"{kind}:{id_}", "0 <= held <= amount", _pair(amount_left, held_left)
 
 
-def row_missing(conn: Connection, scope: Scope) -> Iterator[Violation]:
-    """Every row that the ledger tells of exists."""
-    for resource, _ in KEPT:
-        both = together(
-            select(resource.table.c.id, one("rows_")), _of_rows(resource.kind, func.count().label("entries"))
-        )
+@rule("row-missing")
+def row_missing(conn: Connection, scope: Scope) -> Iterator[Finding]:
+    """Every row with ledger entries exists."""
+    for resource, _ in FOLLOWED:
+        both = stack(select(resource.table.c.id, one("rows_")), _of_rows(resource.kind, func.count().label("entries")))
         entries = func.sum(both.c.entries)
         statement = select(both.c.id, entries).group_by(both.c.id).having(func.sum(both.c.rows_) == 0)
         for id_, entries in scope.rows(conn, statement):
-            yield Violation("row-missing", f"{resource.kind}:{id_}", "a row", f"{entries} ledger entries without one")
+            yield f"{resource.kind}:{id_}", "a row", f"{entries} ledger entries without one"
 
 
-def _more_out_than_in(conn: Connection, scope: Scope, resource: Resource, rule: str) -> Iterator[Violation]:
+def _more_out_than_in(conn: Connection, scope: Scope, resource: Resource) -> Iterator[Finding]:
     came = func.sum(case((ledger.c.delta > 0, ledger.c.delta), else_=0))
     went = func.sum(case((ledger.c.delta < 0, -ledger.c.delta), else_=0))
     statement = (
@@ -140,11 +144,11 @@ def _more_out_than_in(conn: Connection, scope: Scope, resource: Resource, rule: 
         .having(came < went)
     )
     for id_, came_in, went_out in scope.rows(conn, statement):
-        yield Violation(rule, f"{resource.kind}:{id_}", f"at most {came_in} out", f"{went_out} out")
+        yield f"{resource.kind}:{id_}", f"at most {came_in} out", f"{went_out} out"
 
 
 def _unlinked(row_ids: Sequence[str]) -> Select[Any]:
-    """The entries of some rows that do not say what the one before them left, moved by their own delta."""
+    """The entries of some rows that do not follow from the entry before them."""
     linked = (
         select(
             ledger.c.row_id,
@@ -162,10 +166,10 @@ def _unlinked(row_ids: Sequence[str]) -> Select[Any]:
 
 
 def out_of_step() -> Select[Any]:
-    """Rows of which an entry does not follow from the version before it, or has no such version, or has a double.
+    """Rows with an entry that does not follow from the version before it, lacks that version, or has its version twice.
 
-    Every entry is laid under its own version and under the next one. A window over all entries would say at once what
-    `ledger_chain` wants to know, but MariaDB takes minutes for a million.
+    Each entry is stacked twice: under its own version, and as the one before under the next version. A window function
+    over all entries would find the broken link itself, but MariaDB takes minutes for a million entries.
     """
     place = (ledger.c.kind, ledger.c.row_id)
     own = select(
@@ -179,7 +183,7 @@ def out_of_step() -> Select[Any]:
         one("before"),
     )
     counted = ledger.c.kind.in_([resource.kind for resource in COUNTED])
-    both = together(own.where(counted), before.where(counted))
+    both = stack(own.where(counted), before.where(counted))
     total = {column.key: func.sum(column) for column in both.c}
     suspect = or_(
         total["own"] != 1,
@@ -187,14 +191,14 @@ def out_of_step() -> Select[Any]:
         total["amount_before"] + total["delta"] != total["amount_after"],
         total["held_before"] + total["held"] != total["held_after"],
     )
-    found = summed(
+    found = many_groups(
         select(both.c.row_id).group_by(both.c.kind, both.c.row_id, both.c.version).having(total["own"] > 0, suspect)
     ).subquery()
     return select(found.c.row_id).distinct()
 
 
 def _before(column: ColumnElement[int]) -> ColumnElement[int]:
-    """What the entry before said; nothing before the first."""
+    """The value of the entry before; 0 before the first."""
     before = func.lag(column).over(
         partition_by=[ledger.c.kind, ledger.c.row_id], order_by=[ledger.c.version, ledger.c.request_id]
     )
@@ -202,13 +206,13 @@ def _before(column: ColumnElement[int]) -> ColumnElement[int]:
 
 
 def _of_rows(kind: str, *sums: ColumnElement[int]) -> Select[Any]:
-    """Sums over the entries of each row of a kind, under the row's id: read in the order of the ledger's key."""
+    """Sums over the entries of each row of a kind, read in the order of the ledger's key."""
     return select(ledger.c.row_id.label("id"), *sums).where(ledger.c.kind == kind).group_by(ledger.c.row_id)
 
 
-def _impossible(statement: Any) -> Any:
-    amount, held = statement.selected_columns["amount"], statement.selected_columns["held"]
-    return or_(amount < 0, held < 0, and_(held > amount))
+def impossible(amount: ColumnElement[int], held: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether a counter is negative, or more is held than there is."""
+    return or_(amount < 0, held < 0, held > amount)
 
 
 def _pair(amount: int, held: int) -> str:

@@ -1,6 +1,6 @@
 """Rules about orders: their sums, their states, and what they did to stock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -17,8 +17,8 @@ from sqlalchemy import (
     select,
 )
 
-from stockade.shop.audit.rule import Scope, Violation
-from stockade.shop.audit.together import one, together
+from stockade.shop.audit.rule import Finding, Scope, rule
+from stockade.shop.audit.stack import one, one_if, stack
 from stockade.shop.model import constants
 from stockade.shop.model.tables import order_lines, orders
 from stockade.store.schema.tables import ledger
@@ -26,15 +26,16 @@ from stockade.store.schema.tables import ledger
 MOVES = (constants.RESERVE, constants.DEDUCT, constants.RELEASE, constants.RESTORE)
 FIRST = case((orders.c.pay == constants.POINTS, constants.PAID), else_=constants.RESERVED)
 OVER = (constants.CANCELLED, constants.EXPIRED)
-BEYOND = literal_column(str(2**62), BigInteger)  # more than any quantity
+BEYOND = literal_column(str(2**62), BigInteger)  # larger than any quantity
 
 
-def order_total(conn: Connection, scope: Scope) -> Iterator[Violation]:
+@rule("order-total")
+def order_total(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """Each order has lines, and its total is their sum."""
     lines = select(
         order_lines.c.order_id.label("id"), (order_lines.c.quantity * order_lines.c.price).label("price"), one("lines")
     )
-    both = together(select(orders.c.id, orders.c.total, one("orders")), lines)
+    both = stack(select(orders.c.id, orders.c.total, one("orders")), lines)
     total, price, count = (func.sum(both.c[name]) for name in ("total", "price", "lines"))
     statement = (
         select(both.c.id, price, total, count)
@@ -42,10 +43,11 @@ def order_total(conn: Connection, scope: Scope) -> Iterator[Violation]:
         .having(func.sum(both.c.orders) > 0, or_(count == 0, price != total))
     )
     for id_, expected, actual, lines_ in scope.rows(conn, statement):
-        yield Violation("order-total", f"order:{id_}", int(expected) if lines_ else "lines", int(actual))
+        yield f"order:{id_}", int(expected) if lines_ else "lines", int(actual)
 
 
-def illegal_step(conn: Connection, scope: Scope) -> Iterator[Violation]:
+@rule("illegal-step")
+def illegal_step(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """An order goes from RESERVED to PAID, CANCELLED or EXPIRED, and from PAID to CANCELLED; no other way."""
     steps = _steps()
     before = func.coalesce(steps.c.before, FIRST)
@@ -57,24 +59,26 @@ def illegal_step(conn: Connection, scope: Scope) -> Iterator[Violation]:
         select(orders.c.id, before, steps.c.note).join_from(steps, orders, orders.c.id == steps.c.row_id).where(~legal)
     )
     for id_, was, became in scope.rows(conn, statement):
-        yield Violation("illegal-step", f"order:{id_}", f"a legal step from {was}", became)
+        yield f"order:{id_}", f"a legal step from {was}", became
 
 
-def order_status(conn: Connection, scope: Scope) -> Iterator[Violation]:
+@rule("order-status")
+def order_status(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """An order is in the state of its last step."""
     steps = _steps()
     last = select(steps.c.row_id.label("id"), steps.c.note).where(steps.c.following.is_(None))
-    both = together(select(orders.c.id, orders.c.status, FIRST.label("first"), one("orders")), last)
+    both = stack(select(orders.c.id, orders.c.status, FIRST.label("first"), one("orders")), last)
     status, note = func.max(both.c.status), func.max(both.c.note)
     expected = case((note == "", func.max(both.c.first)), else_=note)
     statement = (
         select(both.c.id, expected, status).group_by(both.c.id).having(func.sum(both.c.orders) > 0, expected != status)
     )
     for id_, last_step, is_ in scope.rows(conn, statement):
-        yield Violation("order-status", f"order:{id_}", last_step, is_)
+        yield f"order:{id_}", last_step, is_
 
 
-def paid_deducted_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
+@rule("paid-deducted-once")
+def paid_deducted_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """Of each line of a PAID order exactly its quantity was deducted, in one entry, and nothing is reserved."""
     lines = Lines(orders.c.status == constants.PAID)
     wrong = or_(
@@ -84,10 +88,11 @@ def paid_deducted_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
         lines.sum(constants.DEDUCT) != 1,
         lines.sum(constants.RESTORE) != 0,
     )
-    yield from lines.found(conn, scope, "paid-deducted-once", wrong)
+    yield from lines.found(conn, scope, wrong)
 
 
-def reserved_held_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
+@rule("reserved-held-once")
+def reserved_held_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
     """Of each line of a RESERVED order exactly its quantity is reserved, in one entry, and nothing was deducted."""
     lines = Lines(orders.c.status == constants.RESERVED)
     wrong = or_(
@@ -97,11 +102,12 @@ def reserved_held_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
         lines.sum(constants.RESERVE) != 1,
         lines.sum(constants.DEDUCT) != 0,
     )
-    yield from lines.found(conn, scope, "reserved-held-once", wrong)
+    yield from lines.found(conn, scope, wrong)
 
 
-def restored_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
-    """Each line of a CANCELLED or EXPIRED order took what it took once, and gave it back once."""
+@rule("restored-once")
+def restored_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
+    """Each line of a CANCELLED or EXPIRED order took its quantity once and gave it back once."""
     lines = Lines(orders.c.status.in_(OVER))
     paid = func.max(lines.both.c.payment_id) != ""
     sold_and_back = and_(lines.sum(constants.DEDUCT) == 1, lines.sum(constants.RESTORE) == 1)
@@ -112,27 +118,26 @@ def restored_once(conn: Connection, scope: Scope) -> Iterator[Violation]:
         and_(paid, ~sold_and_back),
         and_(~paid, ~held_and_freed),
     )
-    yield from lines.found(conn, scope, "restored-once", wrong)
+    yield from lines.found(conn, scope, wrong)
 
 
-def stray_movement(conn: Connection, scope: Scope) -> Iterator[Violation]:
-    """Whatever moved stock for an order is a line of an order that exists: a refused one moves nothing."""
-    lines = select(order_lines.c.order_id.label("id"), order_lines.c.sku_id, one("lines"))
-    both = together(_moves("delta", "held"), lines)
+@rule("stray-movement")
+def stray_movement(conn: Connection, scope: Scope) -> Iterator[Finding]:
+    """Every movement of stock for an order belongs to a line of an existing order: a refused order moves nothing."""
+    lines = select(order_lines.c.order_id.label("id"), order_lines.c.sku_id.label("row_id"), one("lines"))
+    both = stack(moves("stock", MOVES, ledger.c.delta, ledger.c.held), lines)
     delta, held = func.sum(both.c.delta), func.sum(both.c.held)
     statement = (
-        select(both.c.id, both.c.sku_id, delta, held)
-        .group_by(both.c.id, both.c.sku_id)
+        select(both.c.id, both.c.row_id, delta, held)
+        .group_by(both.c.id, both.c.row_id)
         .having(func.sum(both.c.lines) == 0)
     )
     for order_id, sku_id, moved, reserved in scope.rows(conn, statement):
-        yield Violation(
-            "stray-movement", f"order:{order_id} stock:{sku_id}", "no movement", f"{moved} on hand, {reserved} reserved"
-        )
+        yield f"order:{order_id} stock:{sku_id}", "no movement", f"{moved} on hand, {reserved} reserved"
 
 
 def _steps() -> Subquery:
-    """The entries of orders with the one before and the one behind."""
+    """The entries of orders, each with the note before and the note after it."""
     order = [ledger.c.version, ledger.c.request_id]
     before = func.lag(ledger.c.note).over(partition_by=ledger.c.row_id, order_by=order)
     following = func.lead(ledger.c.note).over(partition_by=ledger.c.row_id, order_by=order)
@@ -148,25 +153,23 @@ def _steps() -> Subquery:
     )
 
 
-def _moves(*names: str) -> Select[Any]:
-    """What the entries of orders did to stock: `delta` and `held`, and 1 under the name of their own note."""
-    columns = {name: ledger.c[name] if name in ledger.c else _is(name) for name in names}
-    return select(
-        ledger.c.ref.label("id"),
-        ledger.c.row_id.label("sku_id"),
-        *(column.label(name) for name, column in columns.items()),
-    ).where(ledger.c.kind == "stock", ledger.c.note.in_(MOVES))
+def moves(kind: str, notes: Sequence[str], *columns: ColumnElement[Any]) -> Select[Any]:
+    """The ledger entries of orders with these notes: `id` of the order, `row_id` of the changed row, and columns."""
+    return select(ledger.c.ref.label("id"), ledger.c.row_id, *columns).where(
+        ledger.c.kind == kind, ledger.c.note.in_(notes)
+    )
 
 
-def _is(note: str) -> ColumnElement[int]:
-    return case((ledger.c.note == note, 1), else_=0)
+def with_note(note: str) -> ColumnElement[int]:
+    """1 in the entries with this note, under the name of the note."""
+    return one_if(ledger.c.note == note).label(note)
 
 
 class Lines:
-    """The lines of some orders and all movements of stock for orders, by order and SKU.
+    """The lines of some orders, stacked with all movements of stock for orders.
 
     Args:
-        which: of the orders.
+        which: condition on the orders.
     """
 
     def __init__(self, which: ColumnElement[bool]) -> None:
@@ -174,7 +177,7 @@ class Lines:
         lines = (
             select(
                 orders.c.id,
-                order_lines.c.sku_id,
+                order_lines.c.sku_id.label("row_id"),
                 orders.c.status,
                 orders.c.payment_id,
                 quantity.label("most"),
@@ -184,35 +187,34 @@ class Lines:
             .join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
             .where(which)
         )
-        self.both = together(lines, _moves("delta", "held", *MOVES))
+        self.both = stack(lines, moves("stock", MOVES, ledger.c.delta, ledger.c.held, *map(with_note, MOVES)))
         self.most: ColumnElement[int] = func.max(self.both.c.most)
-        # differs where an order has two lines of one SKU; a minimum would be that of the movements, which is 0
+        # Differs from `most` where an order has two lines of one SKU. A minimum would be 0, the value of the movements.
         self.least: ColumnElement[int] = BEYOND - func.max(self.both.c.least)
 
     def sum(self, name: str) -> ColumnElement[int]:
-        """Of a counter, or how many entries with a note."""
+        """The sum of a counter, or the number of entries with a note."""
         return func.sum(self.both.c[name])
 
-    def found(self, conn: Connection, scope: Scope, rule: str, wrong: ColumnElement[bool]) -> Iterator[Violation]:
-        """The lines of which `wrong` is true, and what was moved for them."""
-        told = [self.sum(name).label(f"{name}_") for name in ("delta", "held", *MOVES)]
+    def found(self, conn: Connection, scope: Scope, wrong: ColumnElement[bool]) -> Iterator[Finding]:
+        """The lines for which `wrong` is true, and what was moved for them."""
+        moved = [self.sum(name).label(f"{name}_") for name in ("delta", "held", *MOVES)]
         statement = (
             select(
                 self.both.c.id,
                 func.max(self.both.c.status).label("status"),
-                self.both.c.sku_id,
+                self.both.c.row_id,
                 self.most.label("quantity"),
-                *told,
+                *moved,
             )
-            .group_by(self.both.c.id, self.both.c.sku_id)
+            .group_by(self.both.c.id, self.both.c.row_id)
             .having(self.sum("lines") > 0, wrong)
         )
         for row in scope.rows(conn, statement):
             counts = {note: int(getattr(row, f"{note}_")) for note in MOVES}
             entries = ", ".join(f"{count} x {note}" for note, count in counts.items() if count) or "no entries"
-            yield Violation(
-                rule,
-                f"order:{row.id} stock:{row.sku_id}",
+            yield (
+                f"order:{row.id} stock:{row.row_id}",
                 f"{row.status} with {row.quantity}",
                 f"{row.delta_} on hand, {row.held_} reserved by {entries}",
             )

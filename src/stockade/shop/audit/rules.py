@@ -1,9 +1,21 @@
-"""All rules of the audit, in the order in which they are checked and shown."""
+"""All rules of the audit in the order in which they are shown, and the screens that come first.
+
+Neighbours: `audit` runs the screens and rules one after the other, `run` some at the same time.
+"""
 
 from stockade.shop.audit import counters, orders, payments, records
 from stockade.shop.audit.rule import Rule
+from stockade.shop.audit.screen import Screen
+from stockade.shop.audit.screens_of_orders import BY_LINE, BY_PAYMENT
+from stockade.shop.audit.screens_of_requests import BY_REQUEST, BY_STOCK_EVENT
+from stockade.shop.audit.screens_of_rows import BY_ROW, BY_VERSION
 
-# What a shopkeeper would notice first comes first.
+# Beside running orders the screen of requests must come first: what it leaves out, the screens of lines and payments
+# look at later, and everything that it has seen is there by then.
+SCREENS: tuple[Screen, ...] = (BY_REQUEST, BY_STOCK_EVENT, BY_ROW, BY_VERSION, BY_LINE, BY_PAYMENT)
+UNSCREENED: tuple[Rule, ...] = (orders.order_total,)  # no other rule reads what it reads
+
+# What a shop owner would notice first comes first.
 RULES: tuple[Rule, ...] = (
     counters.oversold,
     counters.overspent,
@@ -28,5 +40,5 @@ RULES: tuple[Rule, ...] = (
     records.refused_but_done,
     records.event_once,
     records.event_without_cause,
-    records.stock_told,
+    records.stock_events,
 )

@@ -1,6 +1,6 @@
-"""A long audit, step by step: it shows how far it is, leaves room for others, and ends.
+"""The audit of a large database in steps, with progress, pauses and a time limit.
 
-Each step is a read of its own, so none keeps a snapshot open for longer than itself. Neighbours: the command line and
+Each step is a read of its own, so no snapshot stays open for longer than one step. Neighbours: the command line and
 `benchmarks.audit` run it; `audit` checks everything on one connection.
 """
 
@@ -14,17 +14,16 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from stockade.core import Busy
-from stockade.shop.audit.plan import SCREENS, UNSCREENED, name
 from stockade.shop.audit.rule import Rule, Scope, Violation
-from stockade.shop.audit.rules import RULES
+from stockade.shop.audit.rules import RULES, SCREENS, UNSCREENED
 from stockade.shop.audit.screen import Screen
 from stockade.shop.audit.session import bounded
 from stockade.shop.audit.summary import Summary, summary
 
 S = TypeVar("S")
 T = TypeVar("T")
-AT_ONCE = 2  # steps, without a pace: each uses one core of the server
-MAX_WAIT_S = 600.0  # of work; pauses come on top
+AT_ONCE = 2  # steps at the same time, without a pace: each uses one core of the server
+MAX_WAIT_S = 600.0  # of work, without the pauses
 
 
 class Read(Protocol):
@@ -46,12 +45,12 @@ class LongAudit:
 
     Attributes:
         read: runs a query on a connection.
-        pace: the share of the time in which it works, above 0 and up to 1. After each step it rests, so that work and
-            rest come to that share; below 1 one step is at work at a time.
-        wait_s: how long the steps may work, in seconds; the rests are not counted. Each step may take what the ended
-            ones have left, so two that work at once may go beyond it.
-        limit: violations that one rule reports at most.
-        progress: told the names of the rules that are looked at now, how many are done, and how many there are.
+        pace: the share of the time in which the audit works, above 0 and up to 1. It pauses after each step to keep
+            that share; below 1 it runs one step at a time.
+        wait_s: how long the steps may work, in seconds, without the pauses. Each step may take what the finished steps
+            have left, so two steps at the same time may take longer.
+        limit: the most violations that one rule reports.
+        progress: called with the ids of the current rules, how many rules are done, and how many there are.
         seconds: how long each step took, by its name.
     """
 
@@ -81,25 +80,25 @@ class LongAudit:
         decided: set[Rule] = set()
 
         async def look(screen: Screen) -> set[Rule]:
-            self.progress(", ".join(map(name, screen.rules)), 1 + len(decided), of)
+            self.progress(", ".join(each.id for each in screen.rules), 1 + len(decided), of)
             answer = await self._step(screen.statement.__name__, screen.look)
             decided.update(screen.rules)
             return answer
 
         async def check(rule: Rule) -> list[Violation]:
-            self.progress(name(rule), of - 1, of)
-            return await self._step(name(rule), lambda conn: list(rule(conn, Scope(self.limit))))
+            self.progress(rule.id, of - 1, of)
+            return await self._step(rule.id, lambda conn: list(rule(conn, Scope(self.limit))))
 
         suspects = set(UNSCREENED).union(*await self._each(look, SCREENS))
         found = await self._each(check, sorted(suspects, key=RULES.index))
         return figures, [violation for each in found for violation in each]
 
     async def _each(self, work: Callable[[S], Awaitable[T]], things: Sequence[S]) -> list[T]:
-        """The answers for all things, a few of which are at work at once; with a pace one, and a rest after each."""
-        gate = asyncio.Semaphore(AT_ONCE if self.pace == 1 else 1)
+        """The results for all things: `AT_ONCE` at a time; with a pace, one at a time and a pause after each."""
+        slots = asyncio.Semaphore(AT_ONCE if self.pace == 1 else 1)
 
         async def one(thing: S) -> T:
-            async with gate:
+            async with slots:
                 answer = await work(thing)
                 await self._rest()
                 return answer

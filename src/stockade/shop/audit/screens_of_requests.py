@@ -1,4 +1,4 @@
-"""Screens of what each request did: it is recorded, it did nothing if it was refused, and its event tells of it."""
+"""Screens of requests: each is recorded, did nothing if it was refused, and has its events."""
 
 from typing import Any
 
@@ -7,42 +7,42 @@ from sqlalchemy import Integer, Select, and_, case, func, literal_column, not_, 
 from stockade.shop.audit import records
 from stockade.shop.audit.orders import MOVES
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.audit.together import one, summed, together
+from stockade.shop.audit.stack import many_groups, one, one_if, stack
 from stockade.shop.model import constants
 from stockade.shop.model.tables import orders, payments
 from stockade.shop.queries.recorded import refused, refused_order
 from stockade.store.schema.tables import ledger, outbox, requests
 
-# Each kind of event by a number: the sum is one of them only where there is one event, as two come to 2,000 and more.
+# Each kind of event has a number of 1,001 or more, so that a sum below 2,000 is the number of a single event.
 _ALONE = 1000
 _NUMBERS = {
     constants.ORDER_PLACED: _ALONE + 1,
     constants.ORDER_REJECTED: _ALONE + 2,
-    **{event: _ALONE + 3 + at for at, (_, _, event) in enumerate(records.TOLD)},
+    **{event: _ALONE + 3 + at for at, (_, _, event) in enumerate(records.EVENTS_OF_ENTRIES)},
 }
 _UNKNOWN = 2 * _ALONE - 1
 _REJECTED = _NUMBERS[constants.ORDER_REJECTED]
-_DONE, _REFUSED = 1, 10  # in `request`
+_DONE, _REFUSED = 1, 10  # values of `request`
 
 
 def by_request(_dialect: str) -> Select[Any]:
-    """Each request beside its effects, what was to be told of it, and its events.
+    """Each request beside its effects, the event that it needs (`cause`), and its events.
 
-    An effect on an order's stock or on a payment's points names the order as its request: that there is such an order
-    is for the screens of lines and payments, and the order itself is here.
+    Left out: entries of stock and points that name their order as their request. The screens of lines and payments show
+    that the order exists, and the order itself is an effect here.
     """
-    both = together(*_effects(), _recorded(), _events())
-    sums = [func.sum(both.c[name]).label(name) for name in ("request", "effects", "fact", "event")]
+    both = stack(*_effects(), _recorded(), _events())
+    sums = [func.sum(both.c[name]).label(name) for name in ("request", "effects", "cause", "event")]
     newest = func.max(both.c.at_ms).label("at_ms")
-    group = summed(select(both.c.request_id, *sums, newest).group_by(both.c.request_id)).subquery()
-    purged = and_(group.c.event == 0, group.c.at_ms < records.purged_ms())
-    forgotten = and_(group.c.fact == 0, group.c.event == _REJECTED, group.c.request == 0)
-    told = and_(group.c.fact < 2 * _ALONE, or_(group.c.fact == group.c.event, purged, forgotten))
+    group = many_groups(select(both.c.request_id, *sums, newest).group_by(both.c.request_id)).subquery()
+    event_purged = and_(group.c.event == 0, group.c.at_ms < records.purged_ms())
+    request_purged = and_(group.c.cause == 0, group.c.event == _REJECTED, group.c.request == 0)
+    sound = and_(group.c.cause < 2 * _ALONE, or_(group.c.cause == group.c.event, event_purged, request_purged))
     return flags(
         group,
         unknown=and_(group.c.request == 0, group.c.effects > 0),
         refused=and_(group.c.request == _REFUSED, or_(group.c.effects > 0, group.c.event.not_in((0, _REJECTED)))),
-        event=not_(told),
+        event=not_(sound),
     )
 
 
@@ -51,15 +51,18 @@ def _effects() -> list[Select[Any]]:
         and_(ledger.c.kind == "stock", ledger.c.note.in_(MOVES)),
         and_(ledger.c.kind == "points", ledger.c.note.in_([constants.USE, constants.REFUND])),
     )
-    told = [(and_(ledger.c.kind == kind, ledger.c.note == note), _NUMBERS[event]) for kind, note, event in records.TOLD]
-    fact = case(*told, else_=0)
+    causes = [
+        (and_(ledger.c.kind == kind, ledger.c.note == note), _NUMBERS[event])
+        for kind, note, event in records.EVENTS_OF_ENTRIES
+    ]
+    cause = case(*causes, else_=0)
     entries = select(
         ledger.c.request_id,
         one("effects"),
-        fact.label("fact"),
-        case((fact > 0, ledger.c.at_ms), else_=0).label("at_ms"),
+        cause.label("cause"),
+        case((cause > 0, ledger.c.at_ms), else_=0).label("at_ms"),
     ).where(not_(and_(ledger.c.request_id == ledger.c.ref, of_order)))
-    placed = literal_column(str(_NUMBERS[constants.ORDER_PLACED]), Integer).label("fact")
+    placed = literal_column(str(_NUMBERS[constants.ORDER_PLACED]), Integer).label("cause")
     return [
         entries,
         select(orders.c.id.label("request_id"), one("effects"), placed, orders.c.created_ms.label("at_ms")),
@@ -72,27 +75,27 @@ def _recorded() -> Select[Any]:
     return select(
         requests.c.id.label("request_id"),
         case((refused(), _REFUSED), else_=_DONE).label("request"),
-        case((rejected, _REJECTED), else_=0).label("fact"),
+        case((rejected, _REJECTED), else_=0).label("cause"),
         case((rejected, requests.c.created_ms), else_=0).label("at_ms"),
     )
 
 
 def _events() -> Select[Any]:
-    """Without those of stock: another screen looks at these."""
+    """The events, without those of stock: see `by_stock_event`."""
     number = case(_NUMBERS, value=outbox.c.kind, else_=_UNKNOWN).label("event")
     return select(outbox.c.request_id, number).where(outbox.c.kind != constants.STOCK_CHANGED)
 
 
 def by_stock_event(_dialect: str) -> Select[Any]:
-    """Each SKU with its newest change, the newest that an event tells of, and events of no change or of one twice."""
+    """Each SKU with its newest change, its newest change with an event, and wrong events."""
     change = records.changes_and_events()
-    wrong = records.told_wrongly(change)
+    wrong = records.has_wrong_events(change)
     newest: list[Any] = [each.label(name) for name, each in records.newest_of(change).items()]
-    any_wrong = func.max(case((wrong, 1), else_=0)).label("wrong")
+    any_wrong = func.max(one_if(wrong)).label("wrong")
     statement: Select[Any] = select(*newest, any_wrong).group_by(change.c.key)
-    sku = summed(statement).subquery()
-    untold = and_(sku.c.newest > sku.c.told, sku.c.newest > sku.c.excused)
-    return flags(sku, wrong=or_(untold, sku.c.wrong > 0))
+    sku = many_groups(statement).subquery()
+    missing = and_(sku.c.newest > sku.c.published, sku.c.newest > sku.c.purged)
+    return flags(sku, wrong=or_(missing, sku.c.wrong > 0))
 
 
 BY_REQUEST = Screen(
@@ -103,5 +106,5 @@ BY_REQUEST = Screen(
         "event": (records.event_once, records.event_without_cause),
     },
 )
-# an event of stock that a refused request has made tells of no change
-BY_STOCK_EVENT = Screen(by_stock_event, {"wrong": (records.stock_told, records.refused_but_done)})
+# an event of stock that a refused request made has no change
+BY_STOCK_EVENT = Screen(by_stock_event, {"wrong": (records.stock_events, records.refused_but_done)})

@@ -1,60 +1,48 @@
-"""Screens of what happened to rows: the ledger by row and by version, the movements of each order line and payment."""
+"""Screens of single rows: each row beside its ledger entries, and each entry beside the one before it."""
 
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    String,
-    Subquery,
-    and_,
-    case,
-    false,
-    func,
-    literal_column,
-    not_,
-    null,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, Select, String, and_, case, false, func, literal_column, null, or_, select
 
-from stockade.shop.audit import counters, orders, payments, records
-from stockade.shop.audit.counters import COUNTED, KEPT
-from stockade.shop.audit.orders import FIRST, MOVES, OVER
+from stockade.shop.audit import counters, orders
+from stockade.shop.audit.counters import COUNTED, FOLLOWED, impossible
+from stockade.shop.audit.orders import FIRST
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.audit.together import one, summed, together
-from stockade.shop.model import constants
+from stockade.shop.audit.stack import many_groups, one_if, stack
+from stockade.shop.model.constants import CANCELLED, EXPIRED, PAID, RESERVED
 from stockade.shop.model.resources import ORDER
-from stockade.shop.model.tables import order_lines
 from stockade.shop.model.tables import orders as orders_
-from stockade.shop.model.tables import payments as payments_
 from stockade.store.schema.tables import ledger
 
 _COUNTED = tuple(resource.kind for resource in COUNTED)
-_ENTRIES, _ROW = 1, 10  # in `there`: the ledger knows the row, and it is there
-# What the entries of an order add to `state` is the way that it went, what its row adds is where it began and stands.
-_WAYS = {"PAID": 100, "CANCELLED": 200, "EXPIRED": 300, "PAID, CANCELLED": 400}
-_STATES = {constants.RESERVED: 0, constants.PAID: 10, constants.CANCELLED: 20, constants.EXPIRED: 30}
-_PAID_AT_ONCE, _STRANGE = 1, 1000
-_SOUND = (0, 110, 220, 330, 420, 221)
-# The notes of a line's or a payment's entries, summed up; an entry counts 1 in `entries`, and no sound one has four.
-_RESERVE, _DEDUCT, _RELEASE, _RESTORE = 1, 10, 100, 1000
-_USE, _REFUND = 1, 10
-_MOST = 3
-# The state of an order's payment, '' where there is to be none.
-_EXPECTED = case(
-    (orders_.c.status == constants.PAID, constants.APPROVED),
-    (and_(orders_.c.status == constants.CANCELLED, orders_.c.payment_id != ""), constants.CANCELLED),
-    else_="",
+_ENTRIES, _ROW = 1, 10  # summed up in `there`: the ledger has entries of the row, and the row exists
+
+# What happened to an order is the sum of three codes, each with a decimal place of its own: in which state the order
+# was made, through which states its ledger entries led it, and in which state its row is.
+_MADE = {RESERVED: 0, PAID: 1}
+_IS = {RESERVED: 0, PAID: 10, CANCELLED: 20, EXPIRED: 30}
+_BECAME: dict[tuple[str, ...], int] = {(): 0, (PAID,): 100, (CANCELLED,): 200, (EXPIRED,): 300, (PAID, CANCELLED): 400}
+_ILLEGAL = 1000
+_LEGAL_WAYS = tuple(
+    _MADE[made] + _BECAME[became] + _IS[is_]
+    for made, became, is_ in (
+        (RESERVED, (), RESERVED),  # waits for its payment; rows of other kinds have the sum 0 as well
+        (RESERVED, (PAID,), PAID),
+        (RESERVED, (CANCELLED,), CANCELLED),
+        (RESERVED, (EXPIRED,), EXPIRED),
+        (RESERVED, (PAID, CANCELLED), CANCELLED),
+        (PAID, (CANCELLED,), CANCELLED),
+        # made PAID and never changed: `_rows` leaves such orders out
+    )
 )
 
 
 def by_row(_dialect: str) -> Select[Any]:
-    """Each row beside the sums of its entries; rows that nothing has changed since their INSERT are left out."""
-    both = together(_entries_of_rows(), *(_rows(resource, first) for resource, first in KEPT))
-    names = ("there", "version", "delta", "held", "state", "low", "out", "gap", "twice")
+    """Each row beside the sums of its entries, without the rows that nothing has changed since their INSERT."""
+    both = stack(_entries_of_rows(), *(_rows(resource, first) for resource, first in FOLLOWED))
+    names = ("there", "version", "delta", "held", "way", "low", "out", "gap", "twice")
     sums = (func.sum(both.c[name]).label(name) for name in names)
-    group = summed(select(both.c.kind, both.c.id, *sums).group_by(both.c.kind, both.c.id)).subquery()
+    group = many_groups(select(both.c.kind, both.c.id, *sums).group_by(both.c.kind, both.c.id)).subquery()
     return flags(
         group,
         alone=group.c.there != _ENTRIES + _ROW,
@@ -63,22 +51,23 @@ def by_row(_dialect: str) -> Select[Any]:
         moved=or_(group.c.delta != 0, group.c.held != 0),
         gap=or_(group.c.version != 0, group.c.gap > 0),
         twice=group.c.twice > 0,
-        state=group.c.state.not_in(_SOUND),
+        way=group.c.way.not_in(_LEGAL_WAYS),
     )
 
 
 def _entries_of_rows() -> Select[Any]:
-    """The entries of each row, in the order of the ledger's key."""
-    count, newest, version = func.count(), func.max(ledger.c.version), ledger.c.version
-    first = case((ledger.c.kind.in_(_COUNTED), 1), else_=2)
-    paid, cancelled = (func.max(case((ledger.c.note == note, version), else_=0)) for note in (constants.PAID, OVER[0]))
+    """The sums of the entries of each row, read in the order of the ledger's key."""
+    count, version, newest = func.count(), ledger.c.version, func.max(ledger.c.version)
+    first = case((ledger.c.kind.in_(_COUNTED), 1), else_=2)  # version of the first entry, see `FOLLOWED`
+    paid, cancelled = (func.max(case((ledger.c.note == note, version), else_=0)) for note in (PAID, CANCELLED))
     way = case(
         (ledger.c.kind != ORDER.kind, 0),
-        *((and_(count == 1, func.max(ledger.c.note) == note), code) for note, code in list(_WAYS.items())[:3]),
-        (and_(count == 2, paid > 0, cancelled > paid), _WAYS["PAID, CANCELLED"]),
-        else_=_STRANGE,
+        *((and_(count == 1, func.max(ledger.c.note) == note), _BECAME[note,]) for note in (PAID, CANCELLED, EXPIRED)),
+        (and_(count == 2, paid > 0, cancelled > paid), _BECAME[PAID, CANCELLED]),
+        else_=_ILLEGAL,
     )
-    low = or_(ledger.c.amount_after < 0, ledger.c.held_after < 0, ledger.c.held_after > ledger.c.amount_after)
+    # `by_version` looks for repeated versions of stock and points. An order has at most two entries, a payment one.
+    twice = and_(ledger.c.kind.not_in(_COUNTED), count > 1, way != _BECAME[PAID, CANCELLED])
     return select(
         ledger.c.kind,
         ledger.c.row_id.label("id"),
@@ -86,32 +75,29 @@ def _entries_of_rows() -> Select[Any]:
         newest.label("version"),
         func.sum(ledger.c.delta).label("delta"),
         func.sum(ledger.c.held).label("held"),
-        way.label("state"),
-        func.max(case((low, 1), else_=0)).label("low"),
-        case((func.sum(ledger.c.delta) < 0, 1), else_=0).label("out"),
-        case((or_(count != newest - (first - 1), func.min(version) < first), 1), else_=0).label("gap"),
-        # versions of other kinds are looked at by version; an order has two entries at most, a payment one
-        case((and_(ledger.c.kind.not_in(_COUNTED), count > 1, way != _WAYS["PAID, CANCELLED"]), 1), else_=0).label(
-            "twice"
-        ),
+        way.label("way"),
+        func.max(one_if(impossible(ledger.c.amount_after, ledger.c.held_after))).label("low"),
+        one_if(func.sum(ledger.c.delta) < 0).label("out"),
+        one_if(or_(count != newest - (first - 1), func.min(version) < first)).label("gap"),
+        one_if(twice).label("twice"),
     ).group_by(ledger.c.kind, ledger.c.row_id)
 
 
 def _rows(resource: Any, first: int) -> Select[Any]:
-    """Rows with what their entries must add up to, negative, so that a sound row comes to 0."""
+    """The rows with the negative of what their entries must add up to: the sums of a sound row are 0."""
     table = resource.table
     none: ColumnElement[Any] = literal_column("0")
     counted = resource.kind in _COUNTED
     amount, held = (table.c[name] for name in resource.counters) if counted else (none, none)
-    touched = [table.c.version != first - 1]
-    state: ColumnElement[Any] = none
+    changed = [table.c.version != first - 1]
+    way: ColumnElement[Any] = none
     if counted:
-        touched += [amount != 0, held != 0]
+        changed += [amount != 0, held != 0]
     if resource is ORDER:
-        touched.append(table.c.status != FIRST)
-        state = case(_STATES, value=table.c.status, else_=_STRANGE)
-        state = state + case((FIRST == constants.PAID, _PAID_AT_ONCE), else_=0)
-    low = or_(amount < 0, held < 0, held > amount) if counted else false()
+        changed.append(orders_.c.status != FIRST)
+        way = case(_IS, value=orders_.c.status, else_=_ILLEGAL)
+        way = way + case((FIRST == PAID, _MADE[PAID]), else_=_MADE[RESERVED])
+    low = impossible(amount, held) if counted else false()
     return select(
         literal_column(f"'{resource.kind}'", String).label("kind"),
         table.c.id,
@@ -119,9 +105,9 @@ def _rows(resource: Any, first: int) -> Select[Any]:
         (-table.c.version).label("version"),
         (-amount).label("delta"),
         (-held).label("held"),
-        state.label("state"),
-        case((low, 1), else_=0).label("low"),
-    ).where(or_(*touched))
+        way.label("way"),
+        one_if(low).label("low"),
+    ).where(or_(*changed))
 
 
 def by_version(dialect: str) -> Select[Any]:
@@ -146,148 +132,18 @@ def by_version(dialect: str) -> Select[Any]:
     return flags(steps, broken=or_(steps.c.step != 1, steps.c.amount != 0, steps.c.held != 0))
 
 
-def by_line(_dialect: str) -> Select[Any]:
-    """Each line of an order beside what was moved for it."""
-    over, paid = orders_.c.status.in_(OVER), orders_.c.payment_id != ""
-    state = case(
-        (orders_.c.status == constants.RESERVED, 1),
-        (orders_.c.status == constants.PAID, 2),
-        (and_(over, paid), 3),
-        (over, 4),
-        else_=0,
-    )
-    lines = select(
-        order_lines.c.order_id.label("id"),
-        order_lines.c.sku_id,
-        order_lines.c.quantity,
-        state.label("state"),
-        one("lines"),
-    ).join_from(order_lines, orders_, orders_.c.id == order_lines.c.order_id)
-    notes = {
-        constants.RESERVE: _RESERVE,
-        constants.DEDUCT: _DEDUCT,
-        constants.RELEASE: _RELEASE,
-        constants.RESTORE: _RESTORE,
-    }
-    moves = select(
-        ledger.c.ref.label("id"),
-        ledger.c.row_id.label("sku_id"),
-        ledger.c.delta,
-        ledger.c.held,
-        case(notes, value=ledger.c.note, else_=0).label("notes"),
-        one("entries"),
-    ).where(ledger.c.kind == "stock", ledger.c.note.in_(MOVES))
-    both = together(lines, moves)
-    names = ("quantity", "state", "lines", "delta", "held", "notes", "entries")
-    sums = (func.sum(both.c[name]).label(name) for name in names)
-    group = summed(select(both.c.id, both.c.sku_id, *sums).group_by(both.c.id, both.c.sku_id)).subquery()
-    back = and_(group.c.delta == 0, group.c.held == 0)
-    sound = or_(
-        and_(group.c.state == 1, group.c.notes == _RESERVE, group.c.delta == 0, group.c.held == group.c.quantity),
-        and_(
-            group.c.state == 2,
-            group.c.notes.in_((_DEDUCT, _RESERVE + _DEDUCT)),
-            group.c.delta == -group.c.quantity,
-            group.c.held == 0,
-        ),
-        and_(group.c.state == 3, group.c.notes.in_((_DEDUCT + _RESTORE, _RESERVE + _DEDUCT + _RESTORE)), back),
-        and_(group.c.state == 4, group.c.notes == _RESERVE + _RELEASE, back),
-    )
-    unsound = or_(not_(sound), group.c.lines > 1, group.c.entries > _MOST)
-    return flags(group, stray=group.c.lines == 0, unsound=and_(group.c.lines > 0, unsound))
-
-
-def by_payment(_dialect: str) -> Select[Any]:
-    """Each payment beside its order and the points that were moved for it."""
-    group = _payments_and_moves()
-    sound = or_(
-        and_(group.c.state == 1, group.c.notes == _USE, group.c.delta == -group.c.amount),
-        and_(group.c.state == 2, group.c.notes == _USE + _REFUND, group.c.delta == 0),
-        and_(group.c.state == 3, group.c.notes == 0, group.c.delta == 0),
-        group.c.state == 4,
-    )
-    unsound = or_(not_(sound), group.c.payments > 1, group.c.entries > _MOST)
-    # every payment has an order that expects it, no two have the same: as many as expect one are all of them
-    wanted = select(func.count()).where(_EXPECTED != "").select_from(orders_).scalar_subquery()
-    there = select(func.count()).select_from(payments_).scalar_subquery()
-    found = flags(
-        group,
-        stray=group.c.payments == 0,
-        orphan=group.c.orphan > 0,
-        other=or_(group.c.other > 0, group.c.payments > 1),
-        unsound=and_(group.c.payments > 0, unsound),
-    )
-    return found.add_columns(case((wanted != there, 1), else_=0).label("missing"))
-
-
-def _payments_and_moves() -> Subquery:
-    cancelled, points = payments_.c.status == constants.CANCELLED, payments_.c.method == constants.POINTS
-    other = or_(
-        payments_.c.amount != orders_.c.total,
-        payments_.c.id != orders_.c.payment_id,
-        payments_.c.user_id != orders_.c.user_id,
-        payments_.c.status != _EXPECTED,
-    )
-    # 1 and 2 by points, the same without an amount, 4 in another way
-    state = case((not_(points), 4), (payments_.c.amount == 0, 3), (cancelled, 2), else_=1)
-    paid = select(
-        payments_.c.order_id.label("id"),
-        payments_.c.user_id,
-        payments_.c.amount,
-        state.label("state"),
-        case((other, 1), else_=0).label("other"),
-        case((orders_.c.id.is_(None), 1), else_=0).label("orphan"),
-        one("payments"),
-    ).join_from(payments_, orders_, orders_.c.id == payments_.c.order_id, isouter=True)
-    moves = select(
-        ledger.c.ref.label("id"),
-        ledger.c.row_id.label("user_id"),
-        ledger.c.delta,
-        case({constants.USE: _USE, constants.REFUND: _REFUND}, value=ledger.c.note, else_=0).label("notes"),
-        one("entries"),
-    ).where(ledger.c.kind == "points", ledger.c.note.in_([constants.USE, constants.REFUND]))
-    both = together(paid, moves)
-    names = ("amount", "state", "other", "orphan", "payments", "delta", "notes", "entries")
-    sums = (func.sum(both.c[name]).label(name) for name in names)
-    return summed(select(both.c.id, both.c.user_id, *sums).group_by(both.c.id, both.c.user_id)).subquery()
-
-
-# Effects that a request shares with an order or a payment are looked at here, and left out of the requests' screen.
-_BY_OTHERS = (records.request_missing, records.refused_but_done)
+_ORDER_STATES = (orders.order_status, orders.illegal_step)
 
 BY_ROW = Screen(
     by_row,
     {
-        "alone": (
-            counters.row_missing,
-            counters.ledger_sum,
-            counters.version_gap,
-            orders.order_status,
-            orders.illegal_step,
-        ),
+        "alone": (counters.row_missing, counters.ledger_sum, counters.version_gap, *_ORDER_STATES),
         "low": (counters.below_zero,),
         "out": (counters.oversold, counters.overspent),
         "moved": (counters.ledger_sum,),
         "gap": (counters.version_gap, counters.repeated_version),
         "twice": (counters.repeated_version,),
-        "state": (orders.order_status, orders.illegal_step),
+        "way": _ORDER_STATES,
     },
 )
 BY_VERSION = Screen(by_version, {"broken": (counters.repeated_version, counters.ledger_chain, counters.version_gap)})
-BY_LINE = Screen(
-    by_line,
-    {
-        "stray": (orders.stray_movement, *_BY_OTHERS),
-        "unsound": (orders.paid_deducted_once, orders.reserved_held_once, orders.restored_once),
-    },
-)
-BY_PAYMENT = Screen(
-    by_payment,
-    {
-        "stray": (payments.stray_points, *_BY_OTHERS),
-        "orphan": (payments.payment_without_order, *_BY_OTHERS),
-        "other": (payments.payment_of_order,),
-        "missing": (payments.payment_of_order,),
-        "unsound": (payments.points_of_payment,),
-    },
-)

@@ -1,6 +1,6 @@
-"""What an audit asks of its connection: an end of each statement, and memory enough to sort and to group in.
+"""Settings of the connection during an audit: a time limit, and memory to sort and group in.
 
-Given back as it was: the connection may belong to a pool. Neighbours: `run` audits with it; `rules` do without.
+The settings are restored, because the connection may belong to a pool. Neighbour: `run`.
 """
 
 from collections.abc import Iterator
@@ -15,19 +15,19 @@ SORT_MB = 64  # of the server's memory, for each sort or hash table of one state
 
 @contextmanager
 def bounded(conn: Connection, wait_s: float) -> Iterator[None]:
-    """Give the statements memory meanwhile; on PostgreSQL also an end, which elsewhere `Database.read` gives them.
+    """Set the memory of the statements, on PostgreSQL also a time limit; elsewhere `Database.read` limits them.
 
     Args:
         conn: a connection to read on.
-        wait_s: the longest one statement may take, in seconds.
+        wait_s: the longest that one statement may take, in seconds.
     """
     match conn.dialect.name:
         case "sqlite":
             yield
         case "postgresql":
-            # one core for a step: other steps, or the orders, have the others
+            # one core for each step: other steps, or the orders, need the others
             alone = {"max_parallel_workers_per_gather": "0"}
-            ms = max(1, int(wait_s * 1000))  # to the server 0 means that there is no limit
+            ms = max(1, int(wait_s * 1000))  # for the server 0 means no limit
             with local_settings(conn, alone | {"statement_timeout": str(ms), "work_mem": f"{SORT_MB}MB"}):
                 yield
         case _:
@@ -37,7 +37,7 @@ def bounded(conn: Connection, wait_s: float) -> Iterator[None]:
 
 @contextmanager
 def _session(conn: Connection, settings: dict[str, int]) -> Iterator[None]:
-    """Set something in the session of MariaDB or MySQL meanwhile."""
+    """Set variables of a session of MariaDB or MySQL, and restore them at the end."""
     read = ", ".join(f"@@SESSION.{name}" for name in settings)
     try:
         before = conn.exec_driver_sql(f"SELECT {read}").one()
@@ -45,7 +45,7 @@ def _session(conn: Connection, settings: dict[str, int]) -> Iterator[None]:
         yield
         _set(conn, dict(zip(settings, before, strict=True)))
     except BaseException:
-        conn.invalidate()  # it would go back to its pool as it is
+        conn.invalidate()  # else it would return to its pool with these settings
         raise
 
 

@@ -1,4 +1,4 @@
-"""The figures an audit opens with: how much there is, how much was sold, and in which states orders are."""
+"""The figures that an audit begins with: stock, sales, points, and the states of orders."""
 
 import msgspec
 from sqlalchemy import Connection, func, select
@@ -11,11 +11,11 @@ class Summary(msgspec.Struct, frozen=True):
     """Figures of a shop.
 
     Attributes:
-        skus: how many.
-        on_hand: units in stock; `reserved` of them are spoken for, `left` are not.
-        sold: units in PAID orders, `revenue` their sum in won.
-        accounts: points accounts; `balance` is their sum in won.
-        orders: how many in each state.
+        skus: number of SKUs.
+        on_hand: units in stock: `reserved` by orders, and `left`.
+        sold: units in PAID orders; `revenue` is their total in won.
+        accounts: number of points accounts; `balance` is their total in won.
+        orders: number in each state.
     """
 
     skus: int
@@ -30,7 +30,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def summary(conn: Connection) -> Summary:
-    """Count everything, beside running orders too: each figure is right by itself."""
+    """Count everything. Beside running orders each figure is right by itself."""
     stock = select(func.count(), func.sum(skus.c.on_hand), func.sum(skus.c.reserved))
     number, on_hand, reserved = conn.execute(stock).one()
     paid = select(func.sum(order_lines.c.quantity), func.sum(order_lines.c.quantity * order_lines.c.price))

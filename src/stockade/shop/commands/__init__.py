@@ -1,8 +1,8 @@
 """What can be done to the shop, one pure command in each file.
 
 Every command is a frozen value with `keys`, `problem()` (what is wrong with its content before any row is read; HTTP
-answers 400 with it) and `decide(rows)` (pure and total; it asks `problem()` first). `words` spells the states and
-codes, `rules` the limits; `store` carries the decisions out.
+answers 400 with it) and `decide(rows)` (pure and total; it calls `problem()` first). Neighbours: `model.constants`
+has the states and codes, `model.limits` the limits; the store carries the decisions out.
 """
 
 from stockade.shop.commands.adjust_stock import AdjustStock

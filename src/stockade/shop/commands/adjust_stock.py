@@ -12,11 +12,11 @@ from stockade.shop.model.states import StockState
 
 @dataclass(frozen=True, slots=True)
 class AdjustStock:
-    """Moves the stock on hand; what is reserved cannot be taken away.
+    """Changes the stock on hand; reserved units cannot be removed.
 
     Attributes:
-        delta: units to add or, negative, to take; not 0.
-        reason: at most 200 characters; told to the outside by the event.
+        delta: units to add or, if negative, to remove; not 0.
+        reason: at most 200 characters; part of the event.
     """
 
     name: ClassVar[str] = "adjust_stock"

@@ -1,11 +1,11 @@
-"""Cancel an order: what it took comes back, exactly once, and its rows stay."""
+"""Cancel an order: its stock and points are restored exactly once, and its rows stay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
-from stockade.shop.commands.lines import GIVE_UP, TAKE_BACK, move, stock_keys, tell
+from stockade.shop.commands.lines import RELEASE_HELD, RESTORE_SOLD, lines_as_json, move, stock_keys
 from stockade.shop.commands.refuse import refuse, refuse_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_REASON, id_problem, text_problem
@@ -14,13 +14,13 @@ from stockade.shop.model.states import LineState, OrderState, PaymentState, Poin
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
-    """A reserved order gives its reservation back; a paid one gives back stock and points, and its payment ends.
+    """Releases the stock of a reserved order; restores stock and points of a paid order and cancels its payment.
 
     Attributes:
-        user_id: who asks; only the owner may. None: an administrator.
+        user_id: the caller, who must be the owner; None: an administrator.
         reason: kept with the order, at most 200 characters.
 
-    The rows to restore are known only from the order, so the decision is made in two passes.
+    Only the order names the rows to restore, so the decision needs two passes.
     """
 
     name: ClassVar[str] = "cancel_order"
@@ -59,7 +59,7 @@ class CancelOrder:
             needed += [Key("payment", order.payment_id), Key("points", order.user_id)]
         if any(key not in rows for key in needed):
             return Decision(need_keys=needed)
-        changes = move(self.order_id, lines, rows, TAKE_BACK if paid else GIVE_UP)
+        changes = move(self.order_id, lines, rows, RESTORE_SOLD if paid else RELEASE_HELD)
         if not changes:
             return self._conflict(order)
         refunds: list[JsonValue] = []
@@ -79,7 +79,7 @@ class CancelOrder:
         return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
 
     def _refund(self, points: PointsState, amount: int) -> Change:
-        # no upper limit here: a refund is owed, whatever the balance has become since
+        # no upper limit: a refund is owed, whatever the balance is
         return Change(PointsState(points.balance + amount, points.held), amount, 0, constants.REFUND, self.order_id)
 
     def _after(self, order: OrderState) -> OrderState:
@@ -98,7 +98,7 @@ class CancelOrder:
         self, order: OrderState, lines: Sequence[LineState], changes: dict[Key, Change], refunds: list[JsonValue]
     ) -> Decision:
         data: dict[str, JsonValue] = {"order_id": self.order_id, "status": constants.CANCELLED, "refunds": refunds}
-        body = {**data, "user_id": order.user_id, "reason": self.reason, "lines": tell(lines)}
+        body = {**data, "user_id": order.user_id, "reason": self.reason, "lines": lines_as_json(lines)}
         return Decision(
             Accepted(data),
             changes=changes,

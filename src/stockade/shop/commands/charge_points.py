@@ -12,10 +12,10 @@ from stockade.shop.model.states import PointsState
 
 @dataclass(frozen=True, slots=True)
 class ChargePoints:
-    """Adds points at once. The caller's intent is in the request id: same id, one charge; other ids, all of them.
+    """Adds points. Requests with one id are one charge; each other id is another charge.
 
     Attributes:
-        amount: won, 1 to MAX_AMOUNT; a charge that would lift the balance beyond MAX_AMOUNT is refused.
+        amount: won, 1 to MAX_AMOUNT; a charge that would raise the balance above MAX_AMOUNT is refused.
     """
 
     name: ClassVar[str] = "charge_points"

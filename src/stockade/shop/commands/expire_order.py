@@ -1,10 +1,10 @@
-"""End a reservation that ran out: the stock it spoke for is free again."""
+"""End an expired reservation: its stock is available again."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
-from stockade.shop.commands.lines import GIVE_UP, move, stock_keys, tell
+from stockade.shop.commands.lines import RELEASE_HELD, lines_as_json, move, stock_keys
 from stockade.shop.commands.refuse import refuse, refuse_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.ids import derived_id
@@ -14,9 +14,9 @@ from stockade.shop.model.states import OrderState
 
 @dataclass(frozen=True, slots=True)
 class ExpireOrder:
-    """Sent by the sweeper of any instance; make it with `due`, so that all of them send the same request.
+    """Ends a reservation that has expired at `now_ms`.
 
-    Only a reservation whose time is over at `now_ms` is ended.
+    The sweepers of all processes create it with `due`, so that all of them send the same request.
     """
 
     name: ClassVar[str] = "expire_order"
@@ -35,7 +35,7 @@ class ExpireOrder:
     def due(cls, order_id: str, reserved_until_ms: int, now_ms: int) -> "ExpireOrder":
         """The one request that ends this reservation.
 
-        Its end is part of the id: were the reservation prolonged, a later end would be another request.
+        The end of the reservation is part of the id, so a prolonged reservation would be ended by another request.
         """
         request_id = derived_id("expire", order_id, reserved_until_ms)
         return cls(request_id, request_id, now_ms, order_id)
@@ -59,12 +59,12 @@ class ExpireOrder:
         needed = stock_keys(lines)
         if any(key not in rows for key in needed):
             return Decision(need_keys=needed)
-        changes = move(self.order_id, lines, rows, GIVE_UP)
+        changes = move(self.order_id, lines, rows, RELEASE_HELD)
         if not changes:
             return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         changes[order_key] = Change(_expired(order), note=constants.EXPIRED, ref=self.request_id)
         data: dict[str, JsonValue] = {"order_id": self.order_id, "status": constants.EXPIRED}
-        body = {**data, "user_id": order.user_id, "lines": tell(lines)}
+        body = {**data, "user_id": order.user_id, "lines": lines_as_json(lines)}
         return Decision(Accepted(data), changes=changes, events=(Event(constants.ORDER_EXPIRED, min(needed), body),))
 
 

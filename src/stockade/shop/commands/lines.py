@@ -1,6 +1,6 @@
-"""Lines of an order and what they do to stock: taking for a new order, moving for one that exists.
+"""What the lines of an order do to stock: a new order takes, a later step of the order moves what was taken.
 
-This runs thousands of times a second inside one batch, hence plain loops and no copies.
+A batch calls these functions thousands of times a second, hence plain loops and no copies.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from stockade.shop.model.states import LineState, StockState
 
 
 class OrderLine(NamedTuple):
-    """What a buyer asks for: so many units of one SKU."""
+    """One line of a new order: units of one SKU."""
 
     sku_id: str
     quantity: int
 
 
 class Taken(NamedTuple):
-    """Stock taken for a new order: the changed rows, the lines to insert, the lines to tell, and their sum."""
+    """Stock taken for a new order: the changed rows, the lines as records and as JSON, and their total."""
 
     changes: dict[Key, Change]
     inserts: list[Insert]
@@ -34,22 +34,22 @@ def stock_keys(lines: Sequence[OrderLine | LineState]) -> list[Key]:
 
 
 def take(order_id: str, lines: Sequence[OrderLine], keys: Sequence[Key], rows: Rows, reserve: bool) -> Taken | Rejected:
-    """Take every line at today's price, or say everything that is missing.
+    """Take every line at its current price, or refuse and name everything that is missing.
 
     Args:
         order_id: of the order that takes them.
-        lines: checked by `rules.lines_problem` before.
+        lines: already checked by `lines_problem`.
         keys: the stock row of each line, in line order; further keys are ignored.
         rows: with all those rows.
-        reserve: speak for the units instead of deducting them.
+        reserve: reserve the units instead of deducting them.
 
     Returns:
-        Rejected with SKU_NOT_FOUND naming all unknown SKUs, OUT_OF_STOCK naming all short lines, or LIMIT_EXCEEDED;
-        its data is to be completed by the caller.
+        `Taken`, or Rejected with SKU_NOT_FOUND and all unknown SKUs, OUT_OF_STOCK and all short lines, or
+        LIMIT_EXCEEDED; the caller completes its data.
     """
     changes: dict[Key, Change] = {}
     inserts: list[Insert] = []
-    told: list[JsonValue] = []
+    as_json: list[JsonValue] = []
     unknown: list[str] = []
     shortages: list[JsonValue] = []
     total = 0
@@ -70,7 +70,7 @@ def take(order_id: str, lines: Sequence[OrderLine], keys: Sequence[Key], rows: R
             after = StockState(product_id, price, on_hand - quantity, reserved)
             changes[key] = Change(after, -quantity, 0, constants.DEDUCT, order_id)
         line = {"sku_id": sku_id, "product_id": product_id, "quantity": quantity, "price": price}
-        told.append(line)
+        as_json.append(line)
         inserts.append(Insert("order_lines", {"order_id": order_id, "line": number, **line}))
     if unknown:
         return Rejected(constants.SKU_NOT_FOUND, {"sku_ids": unknown})
@@ -78,28 +78,28 @@ def take(order_id: str, lines: Sequence[OrderLine], keys: Sequence[Key], rows: R
         return Rejected(constants.OUT_OF_STOCK, {"shortages": shortages})
     if total > MAX_AMOUNT:
         return Rejected(constants.LIMIT_EXCEEDED, {"limit": MAX_AMOUNT, "total": total})
-    return Taken(changes, inserts, told, total)
+    return Taken(changes, inserts, as_json, total)
 
 
 class Move(NamedTuple):
-    """How one unit of an existing order moves the two counters of its stock row, and the ledger's note for it."""
+    """How one unit of an order changes the two counters of its stock row, and the note of the ledger entry."""
 
     on_hand: int
     reserved: int
     note: str
 
 
-SETTLE = Move(-1, -1, constants.DEDUCT)  # what was reserved is paid
-GIVE_UP = Move(0, -1, constants.RELEASE)  # what was reserved is free again
-TAKE_BACK = Move(1, 0, constants.RESTORE)  # what was sold is on hand again
+DEDUCT_HELD = Move(-1, -1, constants.DEDUCT)  # the reservation is paid
+RELEASE_HELD = Move(0, -1, constants.RELEASE)  # the reservation ends
+RESTORE_SOLD = Move(1, 0, constants.RESTORE)  # the sale is undone
 
 
 def move(order_id: str, lines: Sequence[LineState], rows: Rows, how: Move) -> dict[Key, Change] | None:
     """Move the stock of every line of an order.
 
     Returns:
-        The changes, or None when a row is gone or does not hold what the order took: another writer without
-        protection has damaged it, and going on would only hide that (`stockade audit` shows it).
+        The changes, or None when a row is missing or has fewer units than the order took: a writer without protection
+        has damaged it. A further change would hide the damage, which `stockade audit` reports.
     """
     changes: dict[Key, Change] = {}
     for line in lines:
@@ -116,8 +116,8 @@ def move(order_id: str, lines: Sequence[LineState], rows: Rows, how: Move) -> di
     return changes
 
 
-def tell(lines: Sequence[LineState]) -> list[JsonValue]:
-    """Lines as callers and events are told them."""
+def lines_as_json(lines: Sequence[LineState]) -> list[JsonValue]:
+    """The lines as responses and events show them."""
     return [
         {"sku_id": line.sku_id, "product_id": line.product_id, "quantity": line.quantity, "price": line.price}
         for line in lines

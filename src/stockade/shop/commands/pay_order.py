@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Insert, JsonValue, Key, Rows
-from stockade.shop.commands.lines import SETTLE, move, stock_keys, tell
+from stockade.shop.commands.lines import DEDUCT_HELD, lines_as_json, move, stock_keys
 from stockade.shop.commands.refuse import refuse, refuse_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import id_problem
@@ -13,9 +13,9 @@ from stockade.shop.model.states import LineState, OrderState, PointsState
 
 @dataclass(frozen=True, slots=True)
 class PayOrder:
-    """Takes the points, moves the stock, records the one payment. The order must be the caller's, and reserved.
+    """Takes the points, deducts the reserved stock, inserts the payment. The order must be reserved and the caller's.
 
-    The stock rows are known only from the lines, so the decision is made in two passes.
+    Only the lines name the stock rows, so the decision needs two passes.
     """
 
     name: ClassVar[str] = "pay_order"
@@ -56,7 +56,7 @@ class PayOrder:
         points = rows[points_key].state or PointsState(0, 0)
         if points.available < order.total:
             return refuse(constants.INSUFFICIENT_POINTS, required=order.total, available=points.available)
-        changes = move(self.order_id, lines, rows, SETTLE)
+        changes = move(self.order_id, lines, rows, DEDUCT_HELD)
         if changes is None or not changes:
             return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         if order.total:
@@ -98,7 +98,7 @@ class PayOrder:
             "status": constants.PAID,
             "payment_id": self.request_id,
             "amount": order.total,
-            "lines": tell(lines),
+            "lines": lines_as_json(lines),
         }
         data: dict[str, JsonValue] = {
             "payment_id": self.request_id,

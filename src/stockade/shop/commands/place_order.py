@@ -14,15 +14,15 @@ from stockade.shop.model.timestamps import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """All lines or nothing, at today's prices; ordered SKUs leave the buyer's cart, others stay.
+    """All lines or none, at current prices; the ordered SKUs are removed from the buyer's cart.
 
     Attributes:
         lines: distinct SKUs; the same SKU twice is refused (INVALID_REQUEST), never merged.
-        pay: POINTS takes the points now, LATER speaks for the stock until `reserve_ms` have passed.
+        pay: POINTS takes the points now, LATER reserves the stock for `reserve_ms`.
         reserve_ms: how long a reservation lasts, in milliseconds.
 
-    A refusal carries `order_id`, `user_id` and `lines`: it leaves only its request row, from which a REJECTED order is
-    shown to its owner alone, and the event that tells of it.
+    The data of a refusal has `order_id`, `user_id` and `lines`. A refusal leaves only its request row, from which the
+    owner sees a REJECTED order, and an event.
     """
 
     name: ClassVar[str] = "place_order"
@@ -79,7 +79,7 @@ class PlaceOrder:
             return self._refuse(
                 Rejected(constants.INSUFFICIENT_POINTS, {"required": total, "available": balance - held})
             )
-        if total:  # what costs nothing moves nothing, and opens no account
+        if total:  # an order of 0 won moves no points and opens no account
             taken.changes[key] = Change(PointsState(balance - total, held), -total, 0, constants.USE, self.request_id)
         payment = {
             "id": self.request_id,
@@ -124,7 +124,7 @@ class PlaceOrder:
         )
 
     def _refuse(self, why: Rejected) -> Decision:
-        """Whoever asked without waiting, and whoever counts orders, hears of it as an event."""
+        """A refusal with an event, for callers that did not wait and for consumers that count orders."""
         refusal = self._refusal(why.code, why.data)
         event = Event(constants.ORDER_REJECTED, min(self.keys[: len(self.lines)]), {**refusal.data, "code": why.code})
         return Decision(refusal, events=(event,))

@@ -1,24 +1,24 @@
-"""A refusal as a decision: an outcome and nothing else, so that it leaves nothing behind but its request row."""
+"""A refusal as a decision: only an outcome, so that it leaves nothing but its request row."""
 
 from stockade.core import Decision, JsonValue, Rejected
 from stockade.shop.model import constants
 
 
 def refuse(code: str, **data: JsonValue) -> Decision:
-    """The rules say no.
+    """Refuse with a code.
 
     Args:
-        code: one of the codes of `words`.
-        data: what the caller is told beside the code.
+        code: a code of `model.constants`.
+        data: further members of the response.
     """
     return Decision(Rejected(code, data))
 
 
 def refuse_invalid(problem: str, **data: JsonValue) -> Decision:
-    """The content itself is wrong. HTTP answers such requests before they come here."""
+    """Refuse wrong content. HTTP refuses such requests before they become commands."""
     return Decision(Rejected(constants.INVALID_REQUEST, {**data, "detail": problem}))
 
 
 def refuse_unknown(*sku_ids: str) -> Decision:
-    """There are no such SKUs."""
+    """Refuse unknown SKUs."""
     return Decision(Rejected(constants.SKU_NOT_FOUND, {"sku_ids": sku_ids}))

@@ -10,7 +10,7 @@ from stockade.shop.model.limits import id_problem
 
 @dataclass(frozen=True, slots=True)
 class RemoveCartItem:
-    """Removing what is not there is fine. No protected row is touched."""
+    """Removing an item that is not in the cart is accepted. No protected row is changed."""
 
     name: ClassVar[str] = "remove_cart_item"
     strategy_group: ClassVar[str] = "stock"
@@ -27,7 +27,7 @@ class RemoveCartItem:
         return id_problem("user_id", self.user_id) or id_problem("sku_id", self.sku_id)
 
     def decide(self, rows: Rows) -> Decision:
-        """Accepted, with nothing to tell."""
+        """Accepted, with no data."""
         problem = self.problem()
         if problem is not None:
             return refuse_invalid(problem)

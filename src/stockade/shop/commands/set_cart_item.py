@@ -10,7 +10,7 @@ from stockade.shop.model.limits import id_problem, quantity_problem
 
 @dataclass(frozen=True, slots=True)
 class SetCartItem:
-    """The last word counts. A cart promises no stock: whether there is enough is decided by the order."""
+    """The last request counts. A cart reserves no stock: only the order checks whether there is enough."""
 
     name: ClassVar[str] = "set_cart_item"
     strategy_group: ClassVar[str] = "stock"

@@ -1,6 +1,6 @@
-"""The brokers of the settings: where they are, and the encryption and login of every client that asks them.
+"""The Kafka brokers of the settings, with the encryption and the login of every client.
 
-Neighbours: `wiring`, the relay, the lag metrics and the command line take them from here; `strategy_choice` checks
+Neighbours: `strategy_options`, the relay, the backlog metrics and the command line use them; `strategy_choice` checks
 them before anything is opened.
 """
 
@@ -21,8 +21,9 @@ def brokers_of(settings: Settings) -> KafkaBrokers:
     """
     for broker in filter(None, settings.kafka_bootstrap.split(",")):
         if not _BROKER.fullmatch(broker.strip()):
-            text = f"{settings.saying(kafka_bootstrap=settings.kafka_bootstrap)}: must be host:port separated by commas"
-            raise BadSetting(f"{text}; the login is kafka_username and kafka_password")
+            written = settings.with_value(kafka_bootstrap=settings.kafka_bootstrap)
+            must_be = "must be host:port separated by commas; the login is kafka_username and kafka_password"
+            raise BadSetting(f"{written}: {must_be}")
     try:
         security = KafkaSecurity(
             security=settings.kafka_security,
@@ -37,5 +38,5 @@ def brokers_of(settings: Settings) -> KafkaBrokers:
         )
     except ValueError as error:
         given = [name for name in settings.sources if re.search(rf"\b{name}\b", str(error))]
-        raise BadSetting(f"{error}{f' ({settings.named(*given)})' if given else ''}") from None
+        raise BadSetting(f"{error}{f' ({settings.with_source(*given)})' if given else ''}") from None
     return KafkaBrokers(settings.kafka_bootstrap, security)

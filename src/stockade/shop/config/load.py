@@ -1,7 +1,7 @@
 """Reads `Settings` from flags, the environment and a TOML file, in this order of precedence.
 
-`strategy` stands for every `strategy_…` that the same source does not name, so a flag `--strategy` wins over an
-environment variable for one resource. Neighbours: `settings` holds the fields; the command line calls `load_settings`.
+`strategy` sets every `strategy_…` that the same source does not name, so a flag `--strategy` wins over an environment
+variable for one resource. Neighbours: `settings` defines them; the command line calls `load_settings`.
 """
 
 import difflib
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stockade.core.secrets import hide_password
-from stockade.shop.config.settings import BadSetting, Settings, described
+from stockade.shop.config.settings import BadSetting, Settings, setting_fields
 
 PREFIX = "STOCKADE_"
 DEFAULT_FILE = "stockade.toml"
@@ -39,7 +39,7 @@ def load_settings(
         written: how each of the flags was written, e.g. `--port`; for messages.
 
     Raises:
-        BadSetting: an unknown name, a bad value (the message tells where it came from), or an unreadable file.
+        BadSetting: an unknown name, a bad value (the message names its source), or an unreadable file.
     """
     path = config or environ.get(_CONFIG) or None
     by_option = written or {}
@@ -66,7 +66,7 @@ def load_settings(
 
 
 def _names() -> tuple[str, ...]:
-    return tuple(item.name for item in described())
+    return tuple(item.name for item in setting_fields())
 
 
 def _expanded(given: Mapping[str, object], where: Where) -> dict[str, tuple[object, str]]:
@@ -90,9 +90,9 @@ def _expanded(given: Mapping[str, object], where: Where) -> dict[str, tuple[obje
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
-    """The settings among the variables, and near misses of them, which would else be lost without a word.
+    """The settings among the variables, and misspelled ones, which `_expanded` refuses.
 
-    Other programs of the project have variables of the same prefix; those are left alone. An empty one counts as unset.
+    Other variables with the same prefix, e.g. of the tests, are ignored. An empty one counts as unset.
     """
     known = (*_names(), _ALL)
     found: dict[str, object] = {}

@@ -1,6 +1,6 @@
-"""The Redis servers of the settings, which hold the locks of some strategies; known without asking any of them.
+"""The Redis servers of the settings, which hold the locks of some strategies. Nothing here connects to them.
 
-Neighbours: `wiring` hands them to the strategies; `strategy_choice` checks them before anything is opened.
+Neighbours: `strategy_options` passes them to the strategies; `strategy_choice` checks them before anything is opened.
 """
 
 import re
@@ -19,27 +19,29 @@ def redis_urls(settings: Settings) -> tuple[str, ...]:
 
 
 def check_redis(settings: Settings) -> None:
-    """Refuse servers that no lock could be asked from.
+    """Refuse URLs of servers that cannot hold locks.
 
     Raises:
-        BadSetting: a URL cannot be used, or two of them name one server; without the password.
+        BadSetting: a URL cannot be used, or two of them name one server. The message has no password.
     """
     urls = redis_urls(settings)
     if not urls:
-        raise BadSetting(f"{settings.named('redis')} is empty: it must name a server, e.g. redis://127.0.0.1:6379/0")
+        raise BadSetting(
+            f"{settings.with_source('redis')} is empty: it must name a server, e.g. redis://127.0.0.1:6379/0"
+        )
     places = []
     for url in urls:
         if "," in url:
             text = "a comma in a password is written %2C, and every server has a URL of its own"
-            raise BadSetting(f"{settings.saying(redis=settings.redis)}: {text}")
+            raise BadSetting(f"{settings.with_value(redis=settings.redis)}: {text}")
         try:
             address = Address.parse(url)
         except ValueError as error:
-            raise BadSetting(f"{settings.named('redis')}: {error}") from None
+            raise BadSetting(f"{settings.with_source('redis')}: {error}") from None
         places.append(address.where)
     if twice := sorted({each for each in places if places.count(each) > 1}):
         text = f"names {', '.join(twice)} more than once: locks need independent servers"
-        raise BadSetting(f"{settings.named('redis')} {text}")
+        raise BadSetting(f"{settings.with_source('redis')} {text}")
 
 
 def check_quorum(settings: Settings, strategies: Sequence[type[LockBased]]) -> None:
@@ -50,14 +52,14 @@ def check_quorum(settings: Settings, strategies: Sequence[type[LockBased]]) -> N
         strategies: those that take locks.
 
     Raises:
-        BadSetting: too few, an even number, or several of which only the first would ever be asked.
+        BadSetting: too few, an even number, or several of which only the first would ever be used.
     """
     count = len(redis_urls(settings))
     for each in strategies:
         if each.servers > 1 and (count < each.servers or count % 2 == 0):
             must_be = f"an odd number of servers, {each.servers} or more"
             text = f"the strategy {each.name} needs a quorum, {must_be}; got {count}"
-            raise BadSetting(f"{settings.named('redis')}: {text}")
+            raise BadSetting(f"{settings.with_source('redis')}: {text}")
     if strategies and count > 1 and all(each.servers == 1 for each in strategies):
         text = f"{strategies[0].name} would use the first only; name one, or choose redlock"
-        raise BadSetting(f"{settings.named('redis')} names {count} servers, of which the strategy {text}")
+        raise BadSetting(f"{settings.with_source('redis')} names {count} servers, of which the strategy {text}")

@@ -1,8 +1,7 @@
-"""Every setting of the shop, in one frozen value. Read once at the start and handed down; nothing else reads them.
+"""Every setting of the shop, in one frozen value, which is made once at the start.
 
-Each field says what it is for and what it allows, so that a bad value can name itself and `docs/settings.md` can be
-held to this page by a test. Neighbours: `settings_load` reads flags, environment and TOML into it; `wiring` builds
-from it.
+Each field has its purpose and its limits, for error messages and for `docs/settings.md`, which a test compares with
+them. Neighbours: `load` reads flags, environment and TOML file; `bootstrap` uses the settings.
 """
 
 import re
@@ -41,7 +40,7 @@ class Settings:
     """All settings with their defaults. Times end in their unit: `_s` seconds, `_minutes` minutes.
 
     Attributes:
-        sources: how those that were given were written and where, e.g. `--database` or `STOCKADE_REDIS`; for messages.
+        sources: where a value that is not the default came from, e.g. `--database` or `STOCKADE_REDIS`; for messages.
 
     Raises:
         BadSetting: a value is of the wrong type or outside its bounds.
@@ -169,24 +168,25 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, hash=False)
 
     def __post_init__(self) -> None:
-        for item in described():
+        for item in setting_fields():
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
         if self.token_secret and len(self.token_secret) < _MIN_SECRET_LENGTH:
             raise BadSetting(f"token_secret is too short: at least {_MIN_SECRET_LENGTH} characters are needed")
 
     def __repr__(self) -> str:
         """The settings without secrets and passwords: a log or a traceback may show it."""
-        return f"Settings({', '.join(f'{item.name}={_shown(item, getattr(self, item.name))}' for item in described())})"
+        values = [f"{item.name}={_shown(item, getattr(self, item.name))}" for item in setting_fields()]
+        return f"Settings({', '.join(values)})"
 
-    def named(self, *names: str) -> str:
+    def with_source(self, *names: str) -> str:
         """For the beginning of a message: `port (from STOCKADE_PORT)`; only the name where it is the default."""
-        given = [(name, self.sources.get(name)) for name in names]
-        return ", ".join(f"{name} (from {source})" if source else name for name, source in given)
+        sources = [(name, self.sources.get(name)) for name in names]
+        return ", ".join(f"{name} (from {source})" if source else name for name, source in sources)
 
-    def saying(self, **values: str | int) -> str:
-        """The same for settings with their values: `port = 80 (from --port)`."""
+    def with_value(self, **values: str | int) -> str:
+        """The same with the values: `port = 80 (from --port)`."""
         shown = {n: repr(hide_password(each) if isinstance(each, str) else each) for n, each in values.items()}
-        return ", ".join(f"{name} = {shown[name]}{self.named(name).removeprefix(name)}" for name in values)
+        return ", ".join(f"{name} = {shown[name]}{self.with_source(name).removeprefix(name)}" for name in values)
 
     @property
     def state_path(self) -> Path:
@@ -219,7 +219,7 @@ class Settings:
         return int(self.keep_hours * 60 * _MINUTE_MS)
 
 
-def described() -> Iterator[Field[Any]]:
+def setting_fields() -> Iterator[Field[Any]]:
     """The fields of `Settings`, with `about`, `low`, `high`, `choices` and `secret` in their metadata."""
     yield from (item for item in fields(Settings) if item.metadata)
 
@@ -262,12 +262,12 @@ def _checked(item: Field[Any], value: Any) -> Any:
 
 
 def _is_one_line(text: str) -> bool:
-    """A line break at the end, of a file that a secret was read from, would become part of a password or a name."""
+    """Whether it is short and without a line break, which the end of a secret file would add to the secret."""
     return len(text) <= _MAX_URL_LENGTH and text == text.strip() and not _CONTROL.search(text)
 
 
 def _shown(item: Field[Any], value: Any) -> str:
-    """The value for a message: a secret not at all, anything else without the passwords in it."""
+    """The value for a message: nothing of a secret, and no password inside another value."""
     if item.metadata["secret"]:
         return "…" if value else repr(value)
     return repr(hide_password(value)) if isinstance(value, str) else hide_password(repr(value))

@@ -1,6 +1,6 @@
-"""Which strategy each resource runs under, and whether the settings fit them; known without opening a database.
+"""Which strategy each resource runs under, and whether the settings fit; checked without opening a database.
 
-Neighbours: `wiring` makes the strategies; the command line asks here before it starts a process.
+Neighbours: `bootstrap` creates the strategies; the command line checks here before it starts a process.
 """
 
 from stockade.shop.config.kafka_brokers import brokers_of
@@ -29,11 +29,11 @@ def check(settings: Settings) -> None:
     for resource in RESOURCES:
         name = chosen_strategy(settings, resource)
         if name not in registry.names():
-            chosen = settings.saying(**{f"strategy_{resource}": name})
+            chosen = settings.with_value(**{f"strategy_{resource}": name})
             raise BadSetting(f"{chosen}: must be one of {', '.join(registry.names())}")
         if registry.guarantees(name).processes == "one" and settings.workers > 1:
             raise BadSetting(
-                f"{settings.saying(workers=settings.workers)}: the strategy {name} is right in one process only; "
+                f"{settings.with_value(workers=settings.workers)}: the strategy {name} is right in one process only; "
                 "set workers to 1 or choose another strategy"
             )
     if settings.allow_overselling == "no" and (why := overselling(settings)):
@@ -41,11 +41,11 @@ def check(settings: Settings) -> None:
     brokers_of(settings)
     if settings.workers > 1 and in_memory(settings):
         text = "a database in memory can be used by one process only"
-        raise BadSetting(f"{settings.saying(workers=settings.workers)}: {text}")
+        raise BadSetting(f"{settings.with_value(workers=settings.workers)}: {text}")
 
 
 def check_servers(settings: Settings) -> None:
-    """Refuse what names the servers of the database, the locks and the log, and cannot be used; none of them is asked.
+    """Refuse unusable addresses of the database, the lock servers and the brokers. Connects to none of them.
 
     Raises:
         BadSetting: a URL cannot be used, brokers are needed and not named, or as `check_redis` and `check_quorum`.
@@ -53,14 +53,14 @@ def check_servers(settings: Settings) -> None:
     try:
         read_url(settings.database_url)
     except ValueError as error:
-        raise BadSetting(f"{settings.named('database')}: {error}") from None
+        raise BadSetting(f"{settings.with_source('database')}: {error}") from None
     chosen = [registry.find(chosen_strategy(settings, resource)) for resource in RESOURCES]
     check_redis(settings)
     check_quorum(settings, [each for each in chosen if issubclass(each, LockBased)])
     if not settings.kafka_bootstrap and Kafka in chosen:
-        raise BadSetting(f"the strategy kafka: {settings.named('kafka_bootstrap')} must name the brokers")
+        raise BadSetting(f"the strategy kafka: {settings.with_source('kafka_bootstrap')} must name the brokers")
     if not settings.kafka_bootstrap and settings.events == "kafka":
-        raise BadSetting(f"{settings.saying(events='kafka')}: kafka_bootstrap must name the brokers")
+        raise BadSetting(f"{settings.with_value(events='kafka')}: kafka_bootstrap must name the brokers")
 
 
 def overselling(settings: Settings) -> str:
@@ -68,12 +68,12 @@ def overselling(settings: Settings) -> str:
     for resource in RESOURCES:
         name = chosen_strategy(settings, resource)
         if registry.guarantees(name).may_oversell:
-            chosen = settings.saying(**{f"strategy_{resource}": name})
+            chosen = settings.with_value(**{f"strategy_{resource}": name})
             return f"{chosen} is a negative control: it sells units more than once"
         if settings.lock_guard == "none" and issubclass(registry.find(name), LockBased):
             why = "after a pause or a failover a lock alone sells units more than once"
-            chosen = settings.saying(**{f"strategy_{resource}": name})
-            return f"{settings.saying(lock_guard='none')} with {chosen}: {why}"
+            chosen = settings.with_value(**{f"strategy_{resource}": name})
+            return f"{settings.with_value(lock_guard='none')} with {chosen}: {why}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The shop over HTTP: routes as data (`route`), one walk for all of them (`endpoint`), Litestar below (`app`).
+"""The shop over HTTP. A request goes `server` → `routing.app` → `routing.endpoint` → `Shop.execute` → its strategy.
 
-Neighbours: `shop.wiring` carries commands out, `shop.queries` reads, `shop.tokens` says who asks.
+`requests` parses and checks, `responses` encodes; routes are data (`routing.route`, `routing.routes`).
 """

@@ -1,6 +1,6 @@
-"""The shop's vocabulary as it is stored and answered: states, refusal codes, ledger notes, event kinds.
+"""Constants of the shop as they are stored and shown: states, refusal codes, ledger notes, event kinds.
 
-Commands write these words, queries and the audit read them; this is the one place that spells them.
+Commands write them; queries and the audit read them.
 """
 
 from typing import Final
@@ -32,7 +32,7 @@ ALREADY_PAID: Final = "ALREADY_PAID"
 RESERVATION_EXPIRED: Final = "RESERVATION_EXPIRED"
 STATE_CONFLICT: Final = "STATE_CONFLICT"
 PRODUCT_CONFLICT: Final = "PRODUCT_CONFLICT"
-# Those with which an order is refused for what the shop or the buyer has, and that are told as an event.
+# Refusals of orders because of stock or points, not because of wrong content: these have an event.
 ORDER_REFUSALS: Final = (SKU_NOT_FOUND, OUT_OF_STOCK, INSUFFICIENT_POINTS, LIMIT_EXCEEDED)
 
 # Notes of ledger entries on stock: (on hand, reserved) move by …

@@ -1,4 +1,5 @@
-"""Ids of requests. Where a retry can come, the id derives from what was asked, so that it names the same order.
+"""Ids of requests. The id of a request that can be retried is derived from the request, so a retry names the same
+order.
 
 An id is 32 hex digits: 128 bits of BLAKE2b (RFC 7693) over the parts as one JSON array, which no two different lists
 of parts share. A time that the key carries takes the place of the first 48 (docs/adr/0012).
@@ -10,7 +11,7 @@ from secrets import token_hex
 
 from msgspec import json
 
-_encode = json.Encoder(order="deterministic").encode  # sorted keys: the order of a body's members means nothing
+_encode = json.Encoder(order="deterministic").encode  # sorted keys: the order of a body's members has no meaning
 _version_7 = re.compile(
     r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
 ).fullmatch
@@ -22,7 +23,7 @@ def request_id_of(caller: str, method: str, route: str, idempotency_key: str) ->
     """The id under which one request is carried out once.
 
     Args:
-        caller: the user who asks; two users may use the same key.
+        caller: the user; two users may use the same key.
         method: of HTTP, e.g. `POST`.
         route: the route's template, e.g. `/v1/orders`.
         idempotency_key: as the client sent it. Of a version-7 UUID (RFC 9562) the time becomes the beginning of the id;
@@ -34,7 +35,7 @@ def request_id_of(caller: str, method: str, route: str, idempotency_key: str) ->
 
 
 def new_request_id(now_ms: int) -> str:
-    """The id of a request that nobody can ask for again: its time and 80 random bits.
+    """The id of a request that is never retried: its time and 80 random bits.
 
     Args:
         now_ms: wall clock in milliseconds since 1970.
@@ -55,9 +56,9 @@ def fingerprint_of(canonical: object) -> str:
 
 
 def derived_id(*parts: str | int) -> str:
-    """The id of something the shop does by itself, e.g. `derived_id("expire", order_id, reserved_until_ms)`.
+    """The id of a request that the shop makes by itself, e.g. `derived_id("expire", order_id, reserved_until_ms)`.
 
     Args:
-        parts: what makes it the same thing; the first names its kind.
+        parts: identify the request; the first names its kind.
     """
     return blake2b(_encode(parts), digest_size=16).hexdigest()

@@ -1,6 +1,6 @@
-"""The limits of the shop, and pure checks of what a caller sent, before any row is read.
+"""The limits of the shop, and pure checks of a request before any row is read.
 
-Commands call these first in `problem()`; HTTP calls `problem()` and answers 400 without carrying the command out.
+Commands call these first in `problem()`; HTTP calls `problem()` and answers 400 without executing the command.
 Money is a whole number of won, and every product of a price and a quantity is compared with MAX_AMOUNT as a Python
 integer, which cannot overflow; the sums then fit the database's 64 bits and JSON's 53 bits with room to spare.
 """
@@ -34,7 +34,8 @@ def text_problem(what: str, text: str, longest: int, least: int = 1) -> str | No
     """A sentence when a text is too short or long, or holds characters that cannot be stored or shown, else None.
 
     Lengths are in characters. Control characters, line breaks and halves of surrogate pairs are refused: PostgreSQL
-    has no NUL, no database has half a pair. Joiners and spaces of all kinds are letters of emoji and of many scripts.
+    has no NUL, no database has half a pair. Joiners and all kinds of spaces are allowed: emoji and many scripts need
+    them.
     """
     if not least <= len(text) <= longest:
         return f"{what} must have {least} to {longest} characters, not {len(text)}"
@@ -68,7 +69,7 @@ def quantity_problem(what: str, quantity: int) -> str | None:
 def lines_problem(lines: Sequence[tuple[str, int]]) -> str | None:
     """A sentence when the lines (SKU, quantity) cannot make an order, else None.
 
-    The same SKU twice is refused rather than merged: a client that sends it has lost track of its own cart.
+    The same SKU in two lines is refused and not merged, because it is likely a mistake of the client.
     """
     if not 1 <= len(lines) <= MAX_LINES:
         return f"an order must have 1 to {MAX_LINES} lines, not {len(lines)}"

@@ -7,7 +7,7 @@ from stockade.store.schema.resource import Resource
 
 
 def stock_changed(before: Row, after: Row) -> Event:
-    """The event of a SKU: its stock now, and which versions of the row lie behind it."""
+    """The event of a SKU: its stock, and the versions of the row that the event covers."""
     state: StockState = after.state
     body: dict[str, JsonValue] = {
         "sku_id": after.key.id,
@@ -26,7 +26,7 @@ STOCK = Resource(
     StockState,
     counters=("on_hand", "reserved"),
     fixed=("product_id",),
-    announce=stock_changed,
+    change_event=stock_changed,
 )
 POINTS = Resource("points", tables.point_accounts, PointsState, counters=("balance", "held"), zero=PointsState(0, 0))
 ORDER = Resource("order", tables.orders, OrderState, fixed=("user_id", "total", "pay", "created_ms"))

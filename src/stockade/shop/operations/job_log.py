@@ -1,6 +1,6 @@
-"""What the rounds of the jobs did, for the log: a job that fails again and again says so once, and once when it works.
+"""Logs the rounds of the jobs: a job that fails repeatedly is one line, and one line more when it works again.
 
-Neighbours: `jobs` runs the rounds, `wiring` hands them here.
+Neighbours: `jobs` runs the rounds, `bootstrap` passes them here.
 """
 
 from stockade.shop.operations.jobs import Round
@@ -8,13 +8,13 @@ from stockade.shop.operations.logs import logger
 
 
 class JobLog:
-    """A round that did something is worth a line; one that failed, when the one before did not fail in this way."""
+    """Logs a round that did something, and a failed round if the round before did not fail in the same way."""
 
     def __init__(self) -> None:
         self._failed: dict[str, tuple[str, int]] = {}  # job -> what it failed with, and how often in a row
 
     def __call__(self, done: Round) -> None:
-        """Told of every round."""
+        """Log one round."""
         before, times = self._failed.get(done.job, ("", 0))
         if done.error is not None:
             why = repr(done.error)

@@ -1,12 +1,13 @@
-"""What the shop does by itself: end reservations that ran out, and forget old requests.
+"""Background jobs: end expired reservations, and delete old requests.
 
-Every instance may run both. Two sweepers send the same request for an order, which is carried out once; two purges
-skip each other's rows. Neighbours: `queries.due` finds, `commands.ExpireOrder` decides, `wiring` starts and stops.
+Every process may run both. Two sweepers send the same request for an order, and the store carries it out once. Two
+purges delete the same row once. Neighbours: `queries.due` finds orders, `commands.ExpireOrder` decides, `bootstrap`
+starts and stops the jobs.
 
-What the purge takes away: a request row is what a repeated idempotency key is answered from, and it is all there is
-of a refused order. Both are promised for `kept_ms` (24 hours unless configured otherwise) and end together. A request
-that moved stock, points or an order is never forgotten: whenever it comes again, it gets its first answer and does
-nothing, for nothing else in the database would know that it was done.
+What the purge deletes: the store answers a repeated idempotency key from its request row, and a refused order is
+nothing but its request row. Both are promised for `kept_ms` (24 hours by default). The purge never deletes a request
+that changed stock, points or an order: no other row would say that the request was carried out, so a repetition would
+be carried out again.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from sqlalchemy import Connection, delete, or_, select
 
 from stockade.core import Accepted, Command, Rejected, StockadeError
+from stockade.core.stopping import stopped_within
 from stockade.shop.commands import ExpireOrder
 from stockade.shop.queries.due import START, Due, due
 from stockade.shop.queries.page import after
@@ -29,12 +31,12 @@ from stockade.store.schema.tables import requests
 T = TypeVar("T")
 
 DAY_MS = 24 * 3_600_000
-STOP_ROUND_S = 2.0  # how long a stopping process waits for the rounds under way
+STOP_ROUND_S = 2.0  # how long a stopping process waits for the rounds that are running
 Counts = dict[str, int]
 
 
 class Place(NamedTuple):
-    """A request's place in the order of time."""
+    """The sort key of a request: its time, then its id."""
 
     created_ms: int
     id: str
@@ -60,15 +62,15 @@ Execute = Callable[[Command], Awaitable[Accepted | Rejected]]
 
 @dataclass(frozen=True, slots=True)
 class Sweeper:
-    """Finds reserved orders whose time is over and ends them.
+    """Finds reserved orders whose reservation has expired, and ends them.
 
     Attributes:
         read: runs a query.
         execute: carries out a command.
         now_ms: the wall clock, milliseconds since 1970.
-        batch: orders found by one query.
-        max_batches: queries of one round; what is left waits for the next.
-        at_once: commands under way at the same time.
+        batch: the most orders of one query.
+        max_batches: the most queries of one round; the next round goes on.
+        at_once: the most commands at the same time.
     """
 
     read: Read
@@ -82,8 +84,8 @@ class Sweeper:
         """One round.
 
         Returns:
-            `found`; of these `expired` here, `elsewhere` (another instance was first), `refused` (paid or cancelled
-            meanwhile), `failed` (busy, lost: the next round finds them again).
+            `found`; of these `expired` here, `elsewhere` (another process was first), `refused` (paid or cancelled
+            meanwhile), `failed` (the next round finds them again).
         """
         now_ms = self.now_ms()
         counts = {"found": 0, "expired": 0, "elsewhere": 0, "refused": 0, "failed": 0}
@@ -97,7 +99,7 @@ class Sweeper:
                 counts[end] += 1
             if len(found) < self.batch:
                 break
-            behind = found[-1]  # not from the start again: one that cannot be ended must not hold up the others
+            behind = found[-1]  # an order that cannot be ended must not block the others
         return counts
 
     async def _end(self, which: Due, now_ms: int, slots: asyncio.Semaphore) -> str:
@@ -113,18 +115,18 @@ class Sweeper:
 
 @dataclass(slots=True)
 class Purge:
-    """Forgets requests that changed nothing and are older than their promise.
+    """Deletes requests that changed nothing and are older than `kept_ms`.
 
-    It walks the requests by their time and remembers its place, so that a round costs no more than what has grown
-    old since the last one; the first round after a start begins at the oldest.
+    It reads the requests in the order of their time and goes on where the last round ended, so that a round reads only
+    requests that became old since then. The first round after a start begins at the oldest request.
 
     Attributes:
         transaction: runs a function in a transaction.
         now_ms: the wall clock, milliseconds since 1970.
         kept_ms: how long a request is kept, in milliseconds.
-        batch: rows looked at by one transaction.
-        max_batches: transactions of one round; what is left waits for the next.
-        wait_s: the longest one transaction may take, in seconds.
+        batch: the most rows that one transaction reads.
+        max_batches: the most transactions of one round; the next round goes on.
+        wait_s: the longest that one transaction may take, in seconds.
     """
 
     transaction: Transaction
@@ -151,11 +153,10 @@ class Purge:
 
 
 def forget(conn: Connection, before_ms: int, behind: Place, limit: int) -> tuple[Place | None, int]:
-    """Look at the next `limit` requests made before `before_ms` and delete those that changed nothing.
+    """Read the next `limit` requests made before `before_ms`, and delete those that changed nothing.
 
     Returns:
-        The place to go on from, None when there is nothing more to look at, and how many were deleted here: a purge
-        beside this one may have been first.
+        The place to go on from, None at the end, and how many rows this call deleted: another purge may be running.
     """
     order = (requests.c.created_ms, requests.c.id)
     old = select(*order, or_(refused(), moved_nothing()).label("idle")).where(requests.c.created_ms < before_ms)
@@ -168,7 +169,7 @@ def forget(conn: Connection, before_ms: int, behind: Place, limit: int) -> tuple
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round of a job did; `error` when it could not be finished."""
+    """What one round of a job did; `error` when it failed."""
 
     job: str
     counts: Counts
@@ -188,27 +189,23 @@ async def repeat(
         job: its name, for the report.
         once: one round.
         pause_s: seconds between two rounds; cut short by `stop`.
-        stop: ends the job after the round under way.
-        report: told every round. A round that raises is told too, and the next one follows: a job must outlive a
-            database that is away.
+        stop: ends the job after the current round.
+        report: called after every round, also after one that failed: the job goes on, because the database may be
+            available again at the next round.
     """
     while not stop.is_set():
         try:
             done = Round(job, await once())
-        except Exception as error:  # noqa: BLE001  told to `report`
+        except Exception as error:  # noqa: BLE001  reported
             done = Round(job, {}, error)
         report(done)
-        try:
-            async with asyncio.timeout(pause_s):
-                await stop.wait()
-        except TimeoutError:
-            continue
+        await stopped_within(stop, pause_s)
 
 
 async def ended(tasks: Sequence["asyncio.Task[None]"]) -> None:
-    """Wait for the rounds under way, after their `stop` was set; give up those that take longer than `STOP_ROUND_S`.
+    """Wait for the current rounds after their `stop` was set; cancel those that take longer than `STOP_ROUND_S`.
 
-    A round that is given up leaves its transaction undone, and the next process begins it again.
+    The transaction of a cancelled round is rolled back, and the next process repeats the round.
     """
     _, late = await asyncio.wait(tasks, timeout=STOP_ROUND_S)
     for task in late:

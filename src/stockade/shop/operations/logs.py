@@ -1,7 +1,6 @@
-"""Structured logs: one JSON object a line on standard error, with the run's id in each.
+"""Structured logs: one JSON object per line on standard error, each with the id of the run.
 
-Modules ask `logger()` and pass ids (`request_id`, `order_id`) as fields. Neighbours: `settings` gives the level;
-every room of the shop logs through here.
+Modules call `logger()` and pass ids (`request_id`, `order_id`) as fields. The level is the setting `log_level`.
 """
 
 import logging
@@ -15,7 +14,7 @@ import structlog
 
 from stockade.shop.config.settings import Settings
 
-_PATIENCE_MS = 50  # for a reader that is slow for a moment; none once a line was lost
+_WAIT_MS = 50  # for a reader that is slow for a moment; 0 after a line was lost
 
 
 def configure(settings: Settings, worker: int = 0) -> None:
@@ -56,20 +55,20 @@ def logger() -> Any:
 
 
 class _StandardError:
-    """Standard error as it is when a line is written, not as it was when logging was set up.
+    """Standard error at the time when a line is written, not when logging was set up.
 
-    A log is not worth an order: where nobody reads any more (a pipe that is full or closed, a disk that is full), lines
-    are lost, counted, and the count is written once there is room again.
+    An order must never wait for the log: where a line cannot be written (a pipe or a disk that is full, a pipe that is
+    closed), it is dropped and counted. The count is written when there is room again.
     """
 
     def __init__(self) -> None:
         self._lost = 0
 
     def write(self, text: str) -> int:
-        """Write one line, or lose it."""
+        """Write one line, or drop it."""
         try:
             fd = sys.stderr.fileno()
-        except (AttributeError, OSError, ValueError):  # something else in its place, or nothing at all
+        except (AttributeError, OSError, ValueError):  # replaced by an object without a file, or closed
             if sys.stderr is not None and not sys.stderr.closed:
                 sys.stderr.write(text)
             return len(text)
@@ -80,15 +79,15 @@ class _StandardError:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
     def _put(self, fd: int, text: str) -> bool:
-        """Write it in parts that a pipe takes whole, as long as it has room."""
+        """Write in parts that a pipe takes atomically; False when there is no room."""
         raw, room = text.encode(errors="backslashreplace"), select.poll()
         room.register(fd, select.POLLOUT)
         try:
             for begin in range(0, len(raw), select.PIPE_BUF):
-                if not room.poll(0 if self._lost else _PATIENCE_MS):
+                if not room.poll(0 if self._lost else _WAIT_MS):
                     return False
                 os.write(fd, raw[begin : begin + select.PIPE_BUF])
         except OSError:  # closed, or full
@@ -97,7 +96,7 @@ class _StandardError:
 
 
 class _Forward(logging.Handler):
-    """Hands records of libraries that use the standard logging (uvicorn, SQLAlchemy) to the same output."""
+    """Writes records of libraries that use the standard logging (uvicorn, SQLAlchemy) to the same output."""
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {"logger": record.name}

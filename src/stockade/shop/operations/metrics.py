@@ -1,8 +1,8 @@
-"""Prometheus metrics: requests, command outcomes, what the store did, what waits (also in the outbox and the log).
+"""Prometheus metrics: requests, outcomes of commands, counters of the store, and what waits.
 
 One process keeps them in memory. With several workers the supervisor sets PROMETHEUS_MULTIPROC_DIR before they start,
-and any worker answers /metrics with the sum over all (prometheus_client's multiprocess mode). Neighbours: `http`
-observes requests, `wiring` counts outcomes.
+and any worker answers /metrics with the sum of all (prometheus_client's multiprocess mode). Neighbours: `http` counts
+requests, `Shop` outcomes, `backlog` what waits.
 """
 
 import os
@@ -18,7 +18,7 @@ _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 
 
 class Metrics:
-    """All metrics of one process. Label children are looked up once and kept: the hot path only adds."""
+    """All metrics of one process. The child of each label is kept, so that the hot path only adds."""
 
     def __init__(self) -> None:
         self._own = CollectorRegistry(auto_describe=True)
@@ -48,7 +48,7 @@ class Metrics:
             registry=self._own,
             multiprocess_mode="livesum",
         )
-        # several workers see the same database and log: the newest of their answers is shown, not the sum
+        # all workers see the same database and topic: the newest figure is shown, not the sum
         self._events = self._newest(
             "stockade_events",
             "Events of the outbox: waiting for the sink, and dead letters; at most 100,000 are counted.",

@@ -1,14 +1,14 @@
-"""What a process that only takes orders does once it is ready. Called by entry points, never by a library call."""
+"""Garbage collection of a process that only takes orders. Called by entry points, never by library code."""
 
 import gc
 
 
-def settle() -> None:
-    """Collect garbage now, and rarely from here on.
+def tune_gc() -> None:
+    """Collect garbage now, and rarely afterwards.
 
-    A batch keeps tens of containers for each order until it commits, none of them in a cycle; the collector's default
-    thresholds walk them again and again (a fifth of the processor time of an order, measured). What was made during
-    the start lives as long as the process and is not walked at all.
+    A batch keeps tens of containers per order until its commit, none of them in a cycle. With the default thresholds
+    the collector traverses them repeatedly, a fifth of an order's CPU time (measured). Objects from the start of the
+    process live as long as the process and are not traversed at all.
     """
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
-"""What the shop tells: synchronous functions over a connection, used as `await db.read(lambda c: queries.cart(c, id))`.
+"""Queries: synchronous functions over a connection, used as `await database.read(lambda c: queries.cart(c, id))`.
 
-Each reads through an index and answers with a frozen struct in the API's shape, with None for what is not there, and
-with BadQuery for a parameter that is not allowed. Neighbours: `store.tables` below, `shop.http` above.
+Each reads through an index and returns a frozen struct in the shape of the API, or None for what does not exist, or
+raises BadQuery for a parameter that is not allowed. Neighbours: `model.tables` below, `shop.http` above.
 """
 
 from stockade.shop.queries.cart import CartItem, cart

@@ -1,4 +1,4 @@
-"""Reservations that ran out, for the sweeper: the oldest first, a bounded number at a time."""
+"""Expired reservations, for the sweeper: the oldest first, a bounded number at a time."""
 
 from typing import NamedTuple
 
@@ -11,21 +11,21 @@ from stockade.store.index_order import in_index_order
 
 
 class Due(NamedTuple):
-    """A reserved order whose time is over; its fields in sort order are the place to go on from."""
+    """A reserved order that has expired; its fields are its sort key, from which the next query goes on."""
 
     reserved_until_ms: int
     order_id: str
 
 
-# Before every reservation, and behind the 0 that stands for none: where the index has all orders, most stand there.
+# Before every reservation, and after 0 (no reservation): in an index of all orders, most orders have 0.
 START = Due(1, "")
 _ORDER = (orders.c.reserved_until_ms, orders.c.id)
-# The state is written into the statement: no planner can match a parameter with the partial index.
+# The state is a literal: no planner can match a parameter with the condition of a partial index.
 _RESERVED = orders.c.status == bindparam("status", constants.RESERVED, literal_execute=True)
 
 
 def due(conn: Connection, *, now_ms: int, behind: Due = START, limit: int = 100) -> list[Due]:
-    """The next reservations that ended at or before `now_ms` (milliseconds since 1970), behind the one given."""
+    """The next reservations that ended at or before `now_ms` (milliseconds since 1970), after the given one."""
     statement = (
         select(*_ORDER)
         .where(_RESERVED, orders.c.reserved_until_ms <= now_ms, after(_ORDER, behind))

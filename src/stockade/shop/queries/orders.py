@@ -1,8 +1,7 @@
 """Orders as their owner sees them, with lines and history.
 
-A refused order is nothing but its request row. It is shown from there, to its owner only, for as long as that row is
-kept: the same time for which its idempotency key may be repeated (24 hours unless configured otherwise). Lists show
-the orders that were made.
+A refused order is only its request row. Its owner sees it until the purge deletes that row, which is as long as the
+idempotency key may be repeated (24 hours by default). Lists show accepted orders only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ _SCOPE = "orders"
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line; product and price (of one unit, copied at order time) are absent where the order was refused."""
+    """One line; product and price (of one unit, at order time) are absent if the order was refused."""
 
     sku_id: str
     quantity: int
@@ -40,7 +39,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Shortage(msgspec.Struct, frozen=True):
-    """A line of a refused order that there was not enough of."""
+    """A line of a refused order whose SKU had too little stock."""
 
     sku_id: str
     requested: int
@@ -83,8 +82,8 @@ def order(conn: Connection, order_id: str, user_id: str | None) -> Order | None:
 
     Args:
         conn: a connection to read on.
-        order_id: as the order's answer named it.
-        user_id: who asks; None sees every order (an administrator).
+        order_id: from the response to the order.
+        user_id: the caller; None: an administrator, who sees every order.
     """
     row = conn.execute(_ONE, {"id": order_id}).one_or_none()
     if row is None:
@@ -117,7 +116,7 @@ def history(conn: Connection, kind: str, first: Mapping[str, tuple[str, int]]) -
     Args:
         conn: a connection to read on.
         kind: `order` or `payment`.
-        first: by id, the state it was made in and when, in milliseconds: making leaves no ledger entry.
+        first: by id, the first state and its time in milliseconds, which have no ledger entry.
     """
     steps = {id_: [Step(status, rfc3339(at_ms))] for id_, (status, at_ms) in first.items()}
     if steps:
@@ -155,7 +154,7 @@ def _complete(conn: Connection, rows: Sequence[Any]) -> list[Order]:
 
 
 def _refused(conn: Connection, order_id: str, user_id: str | None) -> Order | None:
-    """A refused order from its request row; rows of other requests, and of other users, are none."""
+    """A refused order from its request row; None for rows of other requests and of other users."""
     row = conn.execute(_REQUEST, {"id": order_id}).one_or_none()
     outcome = decode_outcome(bytes(row.outcome)) if row is not None else None
     if row is None or not isinstance(outcome, Rejected) or outcome.data.get("order_id") != order_id:
@@ -176,5 +175,5 @@ def _refused(conn: Connection, order_id: str, user_id: str | None) -> Order | No
     )
 
 
-def _shortages(told: JsonValue) -> list[Shortage] | None:
-    return None if told is None else msgspec.convert(told, list[Shortage])
+def _shortages(data: JsonValue) -> list[Shortage] | None:
+    return None if data is None else msgspec.convert(data, list[Shortage])

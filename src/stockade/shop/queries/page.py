@@ -1,7 +1,7 @@
 """Pages of a list: a bounded number of items in a stable order, and an opaque cursor that names the last one.
 
-A cursor is the sort key of the last item, so a page costs the same at any depth and rows that come or go in between
-shift nothing (keyset pagination: Winand, "SQL Performance Explained", 2012, ch. 7).
+A cursor is the sort key of the last item. So a page costs the same at any depth, and rows inserted or deleted meanwhile
+do not shift the pages (keyset pagination: Winand, "SQL Performance Explained", 2012, ch. 7).
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -15,7 +15,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_LIMIT = 100
-_MAX_CURSOR = 400  # characters; a longer text cannot be one of ours
+_MAX_CURSOR = 400  # characters; no cursor of ours is longer
 _MAX_NUMBER = 2**63 - 1
 
 
@@ -37,7 +37,7 @@ def check_limit(limit: int) -> None:
 
 
 def encode_cursor(scope: str, key: Sequence[str | int]) -> str:
-    """The cursor behind the item with this sort key; `scope` names the list and its order."""
+    """The cursor after the item with this sort key; `scope` names the list and its order."""
     return urlsafe_b64encode(msgspec.json.encode([scope, *key])).decode().rstrip("=")
 
 
@@ -74,7 +74,7 @@ def decode_cursor(cursor: str | None, scope: str, *types: type[str | int]) -> tu
 def after(
     columns: Sequence[ColumnElement[Any]], key: Sequence[Any], *, descending: bool = False
 ) -> ColumnElement[bool]:
-    """The rows behind a sort key of two columns, in a form whose first term every optimizer turns into a range."""
+    """The rows after a sort key of two columns; every optimizer turns the first condition into a range of the index."""
     (first, second), (x, y) = columns, key
     if descending:
         return and_(first <= x, or_(first < x, second < y))
@@ -84,6 +84,6 @@ def after(
 def page(
     rows: Sequence[R], limit: int, item: Callable[[R], T], scope: str, key: Callable[[R], Sequence[str | int]]
 ) -> Page[T]:
-    """A page of at most `limit` items from up to `limit + 1` rows: the one too many says that there are more."""
+    """A page of at most `limit` items from up to `limit + 1` rows: the extra row shows that there are more."""
     cursor = encode_cursor(scope, key(rows[limit - 1])) if len(rows) > limit else None
     return Page([item(row) for row in rows[:limit]], cursor)

@@ -27,8 +27,8 @@ def payment(conn: Connection, payment_id: str, user_id: str | None) -> Payment |
 
     Args:
         conn: a connection to read on.
-        payment_id: as the answer to the order or payment named it.
-        user_id: who asks; None sees every payment (an administrator).
+        payment_id: from the response to the order or the payment.
+        user_id: the caller; None: an administrator, who sees every payment.
     """
     row = conn.execute(_ONE, {"id": payment_id}).one_or_none()
     if row is None or (user_id is not None and row.user_id != user_id):

@@ -25,10 +25,10 @@ class PointEntry(msgspec.Struct, frozen=True):
     """One movement of a balance.
 
     Attributes:
-        id: counts the account's entries; request ids stay inside.
+        id: number of the entry within the account; request ids are not shown.
         kind: CHARGE, USE or REFUND.
         amount: won, negative when used.
-        balance_after: as it was then, whatever it is now.
+        balance_after: the balance after this entry.
         ref: the charge or the order.
         at: RFC 3339, UTC.
     """
@@ -41,7 +41,7 @@ class PointEntry(msgspec.Struct, frozen=True):
     at: str
 
 
-# version 0: the store has opened the row for a first charge that was never committed
+# version 0: the store inserted the row for a first charge that was never committed
 _ACCOUNT = select(point_accounts.c.balance, point_accounts.c.held).where(
     point_accounts.c.id == bindparam("id"), point_accounts.c.version > 0
 )

@@ -1,4 +1,4 @@
-"""Popular products: what was sold most in the last days, by units or by revenue."""
+"""Popular products: those sold most in the last days, by units or by revenue."""
 
 import msgspec
 from sqlalchemy import Connection, func, select
@@ -14,7 +14,7 @@ DAY_MS = 24 * 3_600_000
 
 
 class PopularProduct(msgspec.Struct, frozen=True):
-    """A product, and what was sold of it within the window; revenue in won."""
+    """A product, and its sales within the window; revenue in won."""
 
     product_id: str
     name: str
@@ -38,7 +38,7 @@ class Popular(msgspec.Struct, frozen=True):
 
 
 def popular(conn: Connection, *, now_ms: int, days: int = 3, limit: int = 5, by: str = "quantity") -> Popular:
-    """Sums the lines of the PAID orders of the window; cancelled ones do not count. Reads that window only.
+    """Sum the lines of the PAID orders of the window. Reads only that window.
 
     Args:
         conn: a connection to read on.

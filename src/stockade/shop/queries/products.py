@@ -1,4 +1,4 @@
-"""What is on sale: products with their SKUs, and the stock of one SKU. Stock is always read, never remembered."""
+"""Products with their SKUs, and the stock of one SKU. Stock is never cached."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -63,8 +63,7 @@ def products(
 
     Args:
         conn: a connection to read on.
-        q: a part of the name, in capitals or small letters of any alphabet; empty for all. Such a search walks the list
-            until the page is full.
+        q: a part of the name, in any case; empty for all. A search reads the list until the page is full.
         sort: `id`, or `price`: the price of the product's cheapest SKU, then its id.
         descending: the other way round.
         limit: items, 1 to MAX_LIMIT.
@@ -101,9 +100,8 @@ def products(
 def _named(q: str) -> ColumnElement[bool]:
     """Whether a product's name contains this text in any case.
 
-    A process of a version before revision 0003, which may still be at work during an upgrade, leaves the folded name of
-    a new product empty. The database compares such a name itself: as it is, and without the case of the letters whose
-    case it knows.
+    During an upgrade, a process of a version before revision 0003 leaves the folded name of a new product empty. Then
+    the database compares the name itself: as it is, and in lower case of the letters that it knows.
     """
     folded_name, name = product_table.c.folded_name, product_table.c.name
     as_given = or_(name.contains(q, autoescape=True), func.lower(name).contains(q.lower(), autoescape=True))
@@ -123,7 +121,7 @@ def stock(conn: Connection, sku_id: str) -> Stock | None:
 
 
 def _by_price() -> tuple[list[Any], Any]:
-    """Each product once, with its cheapest SKU's price: walks an index on (price, product_id) as far as needed."""
+    """Each product once with the price of its cheapest SKU: reads the index on (price, product_id) as far as needed."""
     cheapest, other = sku_table.alias("cheapest"), sku_table.alias("other")
     cheaper = or_(
         other.c.price < cheapest.c.price,

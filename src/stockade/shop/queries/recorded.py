@@ -1,4 +1,4 @@
-"""What a recorded outcome was, told in SQL by how `store.codec` writes it; a test holds the two together."""
+"""SQL conditions on recorded outcomes, by the bytes that `store.transaction.codec` writes; a test compares the two."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ def refused() -> ColumnElement[bool]:
 
 
 def refused_order() -> ColumnElement[bool]:
-    """The request was an order, and refused for what the shop has or the buyer has (not for its form)."""
+    """The request was an order, refused because of stock or points, not because of wrong content."""
     starts = [REFUSED + f'"{code}","data":{{"order_id":'.encode() for code in constants.ORDER_REFUSALS]
     return or_(*(_part(1, len(start)) == literal(start, LargeBinary) for start in starts))
 
 
 def moved_nothing() -> ColumnElement[bool]:
-    """The request was accepted without changing a protected row, such as a cart's."""
+    """The request was accepted and changed no protected row, e.g. a change of a cart."""
     size = len(MOVED_NOTHING)
     return _part(func.length(requests.c.outcome) - size + 1, size) == literal(MOVED_NOTHING, LargeBinary)
 

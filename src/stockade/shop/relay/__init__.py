@@ -1,7 +1,7 @@
-"""Events leave the outbox: at least once, per key in order, confirmed by the sink.
+"""Relays send the events of the outbox to a sink: at least once, and those of one key in order.
 
-`relay` moves them, `sinks` are where to, `inbox` is the other end: a consumer that deals with each event once.
-Neighbours: `store.outbox` below; `wiring` and the command line start relays.
+`relay` sends, `sinks` receive, `inbox` is for consumers: each processes an event once.
+Neighbours: `store.outbox` below; `service` starts relays.
 """
 
 from stockade.shop.relay.inbox import Inbox

@@ -1,8 +1,8 @@
 """Events into a Kafka topic, in the binary form of CloudEvents 1.0 (attributes as headers, the body as it is).
 
-An event is confirmed when all in-sync replicas have it. The producer never gives a message up by itself, so the
-messages that have arrived are always a prefix of those that were sent to a partition. After a timeout the relay
-discards the producer and sends again; per key the first deliveries stay in order. Neighbours: `relay` calls this.
+Kafka confirms an event when all in-sync replicas have it. The producer never drops a message by itself, so the messages
+that arrived in a partition are always a prefix of those that were sent. After a timeout the sink discards the producer
+and the relay sends again; the first deliveries of each key stay in order. Neighbours: `relay` calls.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from stockade.kafka.producer import MessageRefused, Producer
 from stockade.kafka.security import Brokers
 from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.relay.sinks import CONFIRMED, HELD, Receipt, SinkDown
-from stockade.store.outbox import Posted
+from stockade.store.outbox import OutboxEvent
 
 EVENTS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}
 
@@ -24,11 +24,11 @@ class KafkaSink:
 
     Args:
         brokers: see `Brokers`.
-        topic: made at the first use unless it is there.
-        source: who we are, in every event (`ce_source`).
-        partitions: of a topic that is made.
-        replication: of a topic that is made; -1: as the brokers are configured.
-        wait_s: how long a batch may take, in seconds; less than the time after which a relay's part is taken over.
+        topic: created at the first use if it does not exist.
+        source: the sender, in every event (`ce_source`).
+        partitions: of a topic that the sink creates.
+        replication: of a topic that the sink creates; -1: as the brokers are configured.
+        wait_s: the longest that one batch may take, in seconds; less than the lease of a partition of the outbox.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class KafkaSink:
         self._wait_s = wait_s
         self._producer: Producer | None = None
 
-    async def publish(self, events: Sequence[Posted]) -> Sequence[Receipt]:
+    async def publish(self, events: Sequence[OutboxEvent]) -> Sequence[Receipt]:
         """See `Sink.publish`."""
         producer = await self._open()
         batch = _Batch(len(events))
@@ -61,12 +61,12 @@ class KafkaSink:
                     event.body,
                     key=event.key.encode(),
                     headers=self._headers(event),
-                    on_delivery=batch.hears(n),
+                    on_delivery=_Report(batch, n),
                 )
             except MessageRefused as error:
                 held.add(event.key)
                 batch.settle(n, Receipt(False, str(error)))
-            except Busy:  # the client's own queue is full: the rest waits for the next round
+            except Busy:  # the queue of the client is full: the next round sends the rest
                 held.update(each.key for each in events[n:])
                 batch.settle(n, HELD)
         try:
@@ -76,7 +76,7 @@ class KafkaSink:
             await self.close()
             raise SinkDown(f"Kafka did not confirm within {self._wait_s} s") from error
 
-    def _headers(self, event: Posted) -> Mapping[str, bytes]:
+    def _headers(self, event: OutboxEvent) -> Mapping[str, bytes]:
         return {
             "ce_specversion": b"1.0",
             "ce_id": event.event_id.encode(),
@@ -97,23 +97,20 @@ class KafkaSink:
         return self._producer
 
     async def close(self) -> None:
-        """Throw away what is not confirmed; it is still in the outbox."""
+        """Discard the messages that are not confirmed; they are still in the outbox."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await asyncio.to_thread(producer.close, 0)
 
 
 class _Batch:
-    """Collects receipts; the last one wakes whoever waits."""
+    """Collects the receipts of one `publish`; the last one ends its wait."""
 
     def __init__(self, size: int) -> None:
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[Sequence[Receipt]] = self._loop.create_future()
         self._receipts: list[Receipt | Exception | None] = [None] * size
         self._left = size
-
-    def hears(self, n: int) -> "_Hears":
-        return _Hears(self, n)
 
     def settle(self, n: int, receipt: Receipt | Exception) -> None:
         self._loop.call_soon_threadsafe(self._settle, n, receipt)
@@ -130,8 +127,8 @@ class _Batch:
             self.done.set_result([each for each in self._receipts if isinstance(each, Receipt)])
 
 
-class _Hears:
-    """The answer of the brokers to one event."""
+class _Report:
+    """Receives the delivery report of one event, in a thread of the client."""
 
     def __init__(self, batch: _Batch, n: int) -> None:
         self._batch, self._n = batch, n

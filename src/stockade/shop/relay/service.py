@@ -1,6 +1,6 @@
-"""A relay as a part of a process: started, stopped in order, its confirmed events forgotten in time.
+"""A relay inside a process, and the job that deletes old confirmed events.
 
-Neighbours: `wiring` opens it beside the other jobs, with the sink that the settings name.
+Neighbours: `bootstrap` starts both beside the other jobs, with the sink that the settings name.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from stockade.shop.relay.kafka_sink import KafkaSink
 from stockade.shop.relay.relay import Counts, Relay
 from stockade.shop.relay.sinks import Handlers, Sink
 from stockade.store import Database
-from stockade.store.outbox import Outbox, Posted
+from stockade.store.outbox import Outbox, OutboxEvent
 
 KEEP, LOG, KAFKA = "keep", "log", "kafka"
 
@@ -32,17 +32,17 @@ def sink_of(settings: Settings) -> Sink | None:
     return Handlers(_write) if settings.events == LOG else None
 
 
-async def _write(event: Posted) -> None:
+async def _write(event: OutboxEvent) -> None:
     logger().info("event", id=event.event_id, kind=event.kind, key=event.key, body=event.body.decode())
 
 
 @asynccontextmanager
 async def relaying(database: Database, sink: Sink, now_ms: Callable[[], int]) -> AsyncIterator[Relay]:
-    """Relay in the background; at the end the round under way is written down.
+    """Relay in the background; at the end the relay records its last round.
 
     Args:
         database: with the outbox.
-        sink: where events go.
+        sink: receives the events.
         now_ms: the wall clock, milliseconds since 1970.
     """
     outbox = Outbox(database)
@@ -55,22 +55,22 @@ async def relaying(database: Database, sink: Sink, now_ms: Callable[[], int]) ->
         stop.set()
         await ended([task])
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
-            _report(error)  # the last note could not be written: these events are sent again
+            _report(error)  # the last round is not recorded: a relay sends its events again
 
 
-def _report(told: Counts | Exception) -> None:
-    if isinstance(told, Exception):
-        logger().warning("relay", error=repr(told))
-    elif told["dead"] or told["refused"]:
-        logger().warning("relay", **told)
+def _report(result: Counts | Exception) -> None:
+    if isinstance(result, Exception):
+        logger().warning("relay", error=repr(result))
+    elif result["dead"] or result["refused"]:
+        logger().warning("relay", **result)
 
 
 class EventPurge:
-    """Forgets confirmed events that are older than `kept_ms`."""
+    """Deletes confirmed events that are older than `kept_ms`."""
 
     def __init__(self, database: Database, now_ms: Callable[[], int], kept_ms: int) -> None:
         self._outbox, self._now_ms, self._kept_ms = Outbox(database), now_ms, kept_ms
 
     async def once(self) -> dict[str, Any]:
-        """One round; how many were `deleted`."""
+        """One round; returns how many were `deleted`."""
         return {"deleted": await self._outbox.purge(self._now_ms() - self._kept_ms)}

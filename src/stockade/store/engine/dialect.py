@@ -1,35 +1,46 @@
 """What differs between databases, and the portable default for each point. One subclass per database."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Delete,
     Insert,
     Select,
     Table,
-    Update,
-    and_,
     bindparam,
     delete,
     false,
     insert,
-    literal_column,
-    or_,
     select,
     update,
 )
 from sqlalchemy.engine import Dialect as SqlDialect
 
 from stockade.core import GuardKind, NotSupported
+from stockade.store.engine.expressions import (
+    equal,
+    insert_one,
+    select_counters,
+    select_fence,
+    select_rows,
+    update_counters,
+    update_fence,
+    update_one,
+)
+from stockade.store.engine.statement import (
+    CompiledSql,
+    ExpectedRows,
+    PreparedStatement,
+    Values,
+    Writes,
+    compile_sql,
+)
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import requests
 
-Values = Mapping[str, Any]
 MAX_PREPARED = 1_000  # statements kept compiled; far more than the shapes that commands have
 
 
@@ -79,7 +90,7 @@ class Dialect:
 
     # -- statements ----------------------------------------------------------------------------------------
 
-    def prepared(self, shape: Any, build: Any) -> "PreparedStatement":
+    def prepared(self, shape: Any, build: Any) -> PreparedStatement:
         """The compiled statement of this shape; `build()` makes a Core expression or a CompiledSql the first time."""
         found = self._prepared.get(shape)
         if found is None:
@@ -159,7 +170,7 @@ class Dialect:
         """Write rows that this transaction has locked: no guard needed, any order."""
         self.prepared(("locked", resource.kind), lambda: update_one(resource)).many(connection, rows)
 
-    def write_all(self, connection: Connection, writes: "Writes") -> None:
+    def write_all(self, connection: Connection, writes: Writes) -> None:
         """Insert, then delete, then write locked rows; in as few statements as the database can."""
         self.insert_all(connection, writes.inserts)
         for table, rows in writes.deletes.items():
@@ -171,7 +182,7 @@ class Dialect:
         """Whether the session's own settings end a wait for a lock within this time, in seconds."""
         return False
 
-    def write_if_unchanged(self, connection: Connection, expected: Sequence["ExpectedRows"], writes: "Writes") -> bool:
+    def write_if_unchanged(self, connection: Connection, expected: Sequence[ExpectedRows], writes: Writes) -> bool:
         """Lock rows in this order and, if all are as expected, write everything; else False, and nothing is written.
 
         One statement, and so a transaction of its own where none is open; only where `supports_single_statement`.
@@ -203,158 +214,6 @@ class Dialect:
         return after.rows(connection, values)[0]
 
 
-class Writes(NamedTuple):
-    """Records to insert, parents first, and to delete, by table; locked rows to update, by resource."""
-
-    inserts: Mapping[Table, Sequence[Values]] = {}
-    deletes: Mapping[Table, Sequence[Values]] = {}
-    updates: Mapping[Resource, Sequence[Values]] = {}
-
-
-class ExpectedRows(NamedTuple):
-    """Rows of one table on which a batch was decided, and what it changes them to.
-
-    Columns whose names end with `_` are the key.
-
-    Attributes:
-        table: of the rows.
-        rows: the key and the expected values of each row, in the order in which they are locked.
-        changes: the key and the new values of those that change.
-    """
-
-    table: Table
-    rows: Sequence[Values]
-    changes: Sequence[Values]
-
-
-class CompiledSql(NamedTuple):
-    """The text of a statement in the dialect of its database, and the names of its parameters in order."""
-
-    text: str
-    names: tuple[str, ...]
-
-
-def compile_sql(statement: Any, sql: SqlDialect) -> CompiledSql:
-    """Compile a Core statement."""
-    compiled = statement.compile(dialect=sql)
-    return CompiledSql(str(compiled), tuple(compiled.positiontup or ()))
-
-
-class PreparedStatement:
-    """A statement that is compiled once and sent to the driver's cursor directly.
-
-    PEP 249 below Core: a statement through Core's Connection costs twice the processor time of the same one through
-    the cursor, most of it for result metadata that the callers here know already.
-    """
-
-    __slots__ = ("_sql", "_values")
-
-    def __init__(self, statement: CompiledSql) -> None:
-        self._sql, names = statement
-        self._values: Callable[[Values], tuple[Any, ...]] = (
-            itemgetter(*names) if len(names) > 1 else lambda values: tuple([values[name] for name in names])
-        )
-
-    def rows(self, connection: Connection, values: Values) -> list[Any]:
-        """Run it and fetch every row, as a plain sequence of columns."""
-        cursor = self._run(connection, values)
-        try:
-            return list(cursor.fetchall())
-        finally:
-            cursor.close()
-
-    def count(self, connection: Connection, values: Values) -> int:
-        """Run it; how many rows matched."""
-        cursor = self._run(connection, values)
-        try:
-            return int(cursor.rowcount)
-        finally:
-            cursor.close()
-
-    def many(self, connection: Connection, rows: Sequence[Values]) -> None:
-        """Run it once for each set of values."""
-        connection.exec_driver_sql(self._sql, list(map(self._values, rows)))
-
-    def _run(self, connection: Connection, values: Values) -> Any:
-        cursor = connection.connection.cursor()
-        cursor.execute(self._sql, self._values(values))
-        return cursor
-
-
 def _padded(ids: Sequence[str]) -> list[str]:
     """The ids, the last one repeated up to a power of two: few lengths of IN, so few statements to prepare."""
     return [*ids, *[ids[-1]] * ((1 << (len(ids) - 1).bit_length()) - len(ids))]
-
-
-# -- expressions that are the same everywhere ----------------------------------------------------------------
-
-
-def select_rows(resource: Resource) -> Select[Any]:
-    """(id, fields…, version, stamp), or (parent, fields…) of children in primary-key order."""
-    table = resource.table
-    fields = [table.c[name] for name in resource.state._fields]
-    if resource.many:
-        return select(table.c[resource.parent], *fields).order_by(*table.primary_key.columns)
-    return select(table.c.id, *fields, table.c.version, table.c.stamp).order_by(table.c.id)
-
-
-def insert_one(table: Table, columns: Sequence[str]) -> Insert:
-    """INSERT of one record."""
-    return insert(table).values({name: bindparam(name) for name in columns})
-
-
-def equal(table: Table, columns: Sequence[str]) -> ColumnElement[bool]:
-    """All these columns equal the parameters of their names."""
-    return and_(*(table.c[name] == bindparam(name, type_=table.c[name].type) for name in columns))
-
-
-def update_one(resource: Resource, guard: GuardKind = GuardKind.NONE) -> Update:
-    """Set every written field, version and stamp of one row; the guard joins the WHERE."""
-    table = resource.table
-    statement = update(table).where(table.c.id == bindparam("id_"))
-    if guard is GuardKind.VERSION:
-        statement = statement.where(table.c.version == bindparam("version_"))
-    elif guard is GuardKind.TIMESTAMP:
-        statement = statement.where(table.c.stamp == bindparam("stamp_"))
-    return statement.values({name: bindparam(name) for name in (*resource.written, "version", "stamp")})
-
-
-def update_counters(resource: Resource, returning: bool) -> Update:
-    """Conditional UPDATE: both counters stay >= 0 and the second one within the first."""
-    table = resource.table
-    after = [table.c[name] + bindparam(f"d{n}", type_=table.c[name].type) for n, name in enumerate(resource.counters)]
-    statement = update(table).where(table.c.id == bindparam("id_"))
-    for value in after:
-        statement = statement.where(value >= literal_column("0"))
-    if len(after) == 2:
-        statement = statement.where(after[0] >= after[1])
-    moves = dict(zip(resource.counters, after, strict=True))
-    statement = statement.values(
-        **moves, version=table.c.version + bindparam("count", type_=table.c.version.type), stamp=bindparam("stamp")
-    )
-    return statement.returning(*_counters(resource)) if returning else statement
-
-
-def update_fence(resource: Resource) -> Update:
-    """Install a token that is newer, or this owner's own: an equal token of another owner is refused.
-
-    A lock server that lost its newest write in a failover grants the same token twice; hence the owner.
-    """
-    table = resource.table
-    token, owner = bindparam("token", type_=table.c.fence.type), bindparam("owner", type_=table.c.fence_owner.type)
-    newer = or_(table.c.fence < token, and_(table.c.fence == token, table.c.fence_owner == owner))
-    return update(table).where(table.c.id == bindparam("id_"), newer).values(fence=token, fence_owner=owner)
-
-
-def select_fence(resource: Resource) -> Select[Any]:
-    """(token) that a row holds."""
-    return select(resource.table.c.fence).where(resource.table.c.id == bindparam("id_"))
-
-
-def select_counters(resource: Resource) -> Select[Any]:
-    """(version, counters…) of one row."""
-    return select(*_counters(resource)).where(resource.table.c.id == bindparam("id_"))
-
-
-def _counters(resource: Resource) -> list[Any]:
-    return [resource.table.c.version, *(resource.table.c[name] for name in resource.counters)]

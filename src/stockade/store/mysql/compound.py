@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from stockade.store.engine.dialect import Values, Writes
+from stockade.store.engine.statement import Values, Writes
 from stockade.store.schema.resource import Resource
 
 MOST_ROWS = 400  # of all tables, some forty orders: measured with batches of 1 to 100

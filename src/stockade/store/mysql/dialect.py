@@ -15,7 +15,8 @@ from sqlalchemy import BigInteger, Connection, Integer, Select, Table
 from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
 
 from stockade.core import Busy
-from stockade.store.engine.dialect import Dialect, Values, Writes
+from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.statement import Values, Writes
 from stockade.store.mysql.compound import compound
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.types import MARIADB_COLLATION, MYSQL_COLLATION

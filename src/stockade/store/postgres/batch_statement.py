@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Table
 from sqlalchemy.engine import Dialect as SqlDialect
 
-from stockade.store.engine.dialect import CompiledSql, Values
+from stockade.store.engine.statement import CompiledSql, Values
 from stockade.store.postgres.ctes import Part, complete_columns, count_parameter, render, type_of
 
 MIN_ROWS_TO_COMPARE = 16  # with fewer rows columns are equal by chance, and every combination is another statement

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import String, Table, Text
 from sqlalchemy.engine import Dialect as SqlDialect
 
-from stockade.store.engine.dialect import CompiledSql, Values
+from stockade.store.engine.statement import CompiledSql, Values
 
 UNCHANGED = "stockade_unchanged"  # has a row if every check found what it expected; no table has such a name
 GIVEN, STORED = "given", "stored"  # the rows of the arrays, and those of the table

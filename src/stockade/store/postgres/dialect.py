@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 
 from sqlalchemy import ARRAY, Connection, Table, bindparam, func, select
 
-from stockade.store.engine.dialect import Dialect, ExpectedRows, Values, Writes, select_rows
+from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.expressions import select_rows
+from stockade.store.engine.statement import ExpectedRows, Values, Writes
 from stockade.store.postgres.batch_statement import BatchStatement
 from stockade.store.postgres.ctes import Part, without_length
 from stockade.store.schema.resource import Resource

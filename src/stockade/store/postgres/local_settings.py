@@ -1,6 +1,6 @@
 """Settings of PostgreSQL for a few statements. They belong to a transaction, so no other client of a pooler meets them.
 
-Neighbours: `ordered` pins a plan with them, the audit gives its statements memory and an end.
+Neighbours: `store.index_order` fixes a plan with them, `shop.audit` bounds its statements.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
-"""The tables that a store writes, and what a record needs to fit into one of them.
+"""The tables that a store writes, and the checks of records before they are inserted.
 
-A record that does not fit is refused before its batch is written, on every database alike: else it, or a part of it,
-would be lost without a word. Each shape of a record is examined once; a batch asks for those that it has.
-Neighbours: `fold` asks, `transact` makes it.
+The store refuses a record that does not fit its table before the batch is written. Otherwise some databases would store
+a part of it without an error. Each shape of a record (its table and columns) is checked once.
+Neighbours: `transaction.decide` calls the checks, `transaction.transact` makes the object.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,11 +27,8 @@ from sqlalchemy import (
 from stockade.store.schema import tables as own
 from stockade.store.schema.resource import Resource
 
-MAX_SHAPES = 1_000  # remembered; far more than the shapes that commands have
-_STORES_OWN = frozenset(
-    table.name
-    for table in (own.requests, own.ledger, own.outbox, own.positions, own.relay_parts, own.marks, own.guards_in_use)
-)
+MAX_SHAPES = 1_000  # in the cache; commands have far fewer
+_STORES_OWN = frozenset(own.metadata.tables) - {own.inbox.name}  # consumers write into the inbox
 _SET_BY_STORE = frozenset({"version", "stamp"})
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})  # exactly: asyncmy writes others as their `str()`
@@ -42,15 +39,16 @@ Record = Mapping[str, Any]
 
 
 class Unfit(ValueError):
-    """What a batch decided cannot be written. Its commands are carried out one by one, so that only one is refused."""
+    """A record of a batch cannot be written. The store then runs the commands one by one, so that only one is
+    refused."""
 
 
 class KnownTables:
     """The tables of a store.
 
     Args:
-        metadata: that hold them; of two tables with one name the later one counts.
-        resources: whose tables they must hold.
+        metadata: the tables; of two tables with one name the later one counts.
+        resources: their tables must be in `metadata`.
 
     Raises:
         ValueError: two tables that the store needs have one name.
@@ -66,11 +64,11 @@ class KnownTables:
         self._examined: set[tuple[str, str, tuple[str, ...]]] = set()
 
     def check_inserts(self, inserts: Mapping[str, Sequence[Record]], doing: str = "inserts into") -> None:
-        """Refuse new records that do not fit, and those that no one statement can write.
+        """Refuse records that do not fit, and records of one table that do not have the same columns.
 
         Args:
             inserts: by table, with the versions that the store has set.
-            doing: the store's word for it.
+            doing: verb of the error message.
 
         Raises:
             Unfit: the message names the table and says what is wrong.
@@ -86,10 +84,10 @@ class KnownTables:
                 raise Unfit(f"{doing} {table} records that do not have the same columns")
 
     def check_overwrites(self, overwrites: Sequence[tuple[str, Record, bool]]) -> None:
-        """Refuse records that cannot take the place of others, and deletions by anything but a primary key.
+        """Refuse replacing records that do not fit, and deletions that do not name a primary key.
 
         Args:
-            overwrites: the table, the record, and whether it stays or only makes the other one go.
+            overwrites: the table, the record, and whether the record replaces another one (True) or deletes it (False).
 
         Raises:
             Unfit: as `check_inserts`.
@@ -107,7 +105,7 @@ class KnownTables:
             self.check_inserts(replaced, "replaces in")
 
     def _check_values(self, doing: str, name: str, row: Record) -> None:
-        """Refuse a value that some drivers would write as the text of its `str()`."""
+        """Refuse a value that some drivers would write as its `str()`."""
         for column, value in row.items():
             if isinstance(value, _PLAIN_TOO) or type(value) in _PLAIN or not _is_plain(self._tables[name].c[column]):
                 continue
@@ -126,7 +124,7 @@ class KnownTables:
         self._examined.add(shape)
 
     def _problem(self, doing: str, name: str, names: tuple[str, ...]) -> str:
-        """What is wrong with records of these columns; empty for nothing."""
+        """What is wrong with records of these columns; empty if nothing is."""
         table = self._tables.get(name)
         if table is None:
             known = ", ".join(sorted(self._tables.keys() - _STORES_OWN))
@@ -148,12 +146,13 @@ class KnownTables:
 
 
 def _is_plain(column: Column[Any]) -> bool:
-    """Whether its values go to the driver as they are: those of JSON, an Enum or an own type SQLAlchemy makes."""
+    """Whether the driver receives the values unchanged; SQLAlchemy converts those of JSON, Enum and own types."""
     return isinstance(column.type, _PLAIN_COLUMNS) and not isinstance(column.type, Enum)
 
 
 def _is_required(column: Column[Any]) -> bool:
-    """Whether the database has no value of its own; a default that only SQLAlchemy knows is none."""
+    """Whether every INSERT must have a value: the database has no default; a default in SQLAlchemy alone does not
+    count."""
     if column.default is not None:
         return True
     return not column.nullable and column.server_default is None and column.table.autoincrement_column is not column

@@ -22,16 +22,16 @@ class Resource:
             rows should come last: `stock` does only because the word sorts after the shop's other kinds.
         table: a table with a text primary key `id` and the columns `version` and `stamp`, unless `many`.
         state: a NamedTuple type; its fields are columns of the table.
-        counters: at most two fields that only ever move by a difference; the ledger records both. The second is a
-            part of the first that is spoken for (reserved of on hand, held of balance).
-        fixed: fields that never change after the insert, so a save does not write them.
-        zero: the state in which a row is opened when a change first needs it (a points account); None for rows that
-            are made on purpose.
-        many: for children that are only inserted and read, never locked or changed: the key names the parent and
-            the loaded state is a tuple of states, in primary-key order.
+        counters: at most two fields that commands change by a difference; the ledger records both. The second is the
+            part of the first that is held (reserved of on hand, held of balance).
+        fixed: fields that never change after the INSERT.
+        zero: the state in which the store inserts a row that does not exist when a command changes it (a points
+            account); None: only a command inserts rows.
+        many: the rows are children that are only inserted and read, never locked or changed. The key names the parent,
+            and the loaded state is a tuple of states in the order of the primary key.
         parent: the column that holds the key's id when `many`.
-        announce: makes the event that tells of a change, of the row before and after it; None: nothing is told. A
-            batch that changes a row several times tells of it once.
+        change_event: makes the event of a change from the row before and the row after it; None: no event. A batch that
+            changes a row several times makes one event.
 
     Raises:
         ValueError: the table or the state does not fit; the message says what is missing.
@@ -45,12 +45,16 @@ class Resource:
     zero: Any = None
     many: bool = False
     parent: str = "id"
-    announce: Callable[[Row, Row], Event] | None = None
+    change_event: Callable[[Row, Row], Event] | None = None
     written: tuple[str, ...] = field(init=False)
-    totals: Callable[[Any], tuple[int, int]] = field(init=False, repr=False)  # of a state: both counters, 0 for none
-    others: Callable[[Any], Any] = field(init=False, repr=False)  # of a state: all that no counter is
-    constants: Callable[[Any], Any] = field(init=False, repr=False)  # of a state: all that is fixed
-    changed: type[Any] | None = field(init=False, repr=False)  # what a row can be changed to: its state; None: never
+    totals: Callable[[Any], tuple[int, int]] = field(
+        init=False, repr=False
+    )  # of a state: both counters, 0 where there is none
+    others: Callable[[Any], Any] = field(init=False, repr=False)  # of a state: the fields that are no counters
+    constants: Callable[[Any], Any] = field(init=False, repr=False)  # of a state: the fixed fields
+    changed: type[Any] | None = field(
+        init=False, repr=False
+    )  # type of the state that a change sets; None: rows are never changed
 
     def __post_init__(self) -> None:
         for problem in (_kind_problem(self.kind), self._state_problem(), self._table_problem()):
@@ -74,7 +78,7 @@ class Resource:
         if missing := [each for each in fields if each not in self.table.c]:
             return f"table {self.table.name} has no column for {', '.join(missing)} of {name}"
         if any(each.endswith("_") for each in fields):
-            return f"no field of {name} may end with _: so the store marks keys"
+            return f"no field of {name} may end with _: the store uses such names for parameters"
         if not self.many and (own := [each for each in fields if each in _SET_BY_STORE]):
             return f"no field of {name} may be {', '.join(own)}: the store keeps those itself"
         if unknown := [each for each in (*self.counters, *self.fixed) if each not in fields]:
@@ -88,9 +92,9 @@ class Resource:
     def _table_problem(self) -> str:
         columns, key = self.table.c, [column.name for column in self.table.primary_key]
         if self.many:
-            wrong = self.counters or self.zero is not None or self.announce is not None
+            wrong = self.counters or self.zero is not None or self.change_event is not None
             if wrong:
-                return f"rows of {self.kind} are never changed: they take no counters, zero or announce"
+                return f"rows of {self.kind} are never changed: they take no counters, zero or change_event"
             return "" if self.parent in columns else f"table {self.table.name} has no column {self.parent}, the parent"
         if missing := [each for each in ("id", "version", "stamp") if each not in columns]:
             names = ", ".join(missing)
@@ -104,7 +108,7 @@ def by_kind(resources: Sequence[Resource]) -> dict[str, Resource]:
     """The resources of one store by their kinds.
 
     Raises:
-        ValueError: two have one kind, or one table: a row would have two names, and two locks that exclude nobody.
+        ValueError: two have one kind or one table: then two keys would lock the same row.
     """
     for what, names in (
         ("kind", [each.kind for each in resources]),
@@ -124,7 +128,7 @@ def _kind_problem(kind: object) -> str:
 
 
 def _pair(places: Sequence[int]) -> Callable[[Any], tuple[int, int]]:
-    """What reads two counters by their places; it runs several times for every order, so it is built once."""
+    """A function that reads the counters by their positions; built once, because every order calls it several times."""
     if len(places) == 2:
         return itemgetter(*places)
     return (lambda state: (state[places[0]], 0)) if places else (lambda state: (0, 0))

@@ -1,6 +1,6 @@
-"""Which rights of a database user are missing, said before the first order instead of by it.
+"""The rights that a database user lacks, so that a process reports them at its start and not at the first order.
 
-Neighbour: `shop.schema` asks at the start of whatever writes.
+Neighbour: `shop.schema` calls this at the start of every process that writes.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from stockade.drivers.failures import Failure, classify, describe
 from stockade.store.schema.tables import ledger
 
-# The sequences are those of serial columns: one of an identity column belongs to its table and needs no right.
+# Sequences of serial columns need a right; that of an identity column belongs to its table and needs none.
 _MISSING = """
 WITH ours AS (
     SELECT t.oid, t.relname, t.relnamespace FROM unnest($1::text[]) AS n JOIN pg_class t ON t.oid = to_regclass(n)
@@ -32,7 +32,7 @@ FROM missing JOIN pg_namespace n ON n.oid = relnamespace
 
 
 def missing_rights(connection: Connection, tables: Sequence[Table]) -> list[str]:
-    """What this user may not do with these tables, in words of the database; changes nothing.
+    """The rights on these tables that this user lacks, as error messages of the database; changes nothing.
 
     Args:
         connection: to a database whose schema is current.
@@ -47,13 +47,13 @@ def missing_rights(connection: Connection, tables: Sequence[Table]) -> list[str]
                 f"permission denied for {kind} {name} in schema {place} for user {user}: {wanted} is missing"
                 for kind, name, place, user, wanted in rows
             ]
-    return [said for table in tables for each in _writes(table) if (said := _refusal(connection, each))]
+    return [text for table in tables for each in _writes(table) if (text := _refusal(connection, each))]
 
 
 def _writes(table: Table) -> tuple[Executable, ...]:
-    """A statement for each way to write, that finds no row: the server checks the right, and that to read, first.
+    """One statement for each right. They match no row, but the server checks the rights first.
 
-    The ledger is only added to: whoever makes it safe by taking the other rights away may.
+    The store only inserts into the ledger, so an owner may revoke the other rights on it.
     """
     column = next(iter(table.primary_key))
     rows = select(table).where(false())
@@ -64,7 +64,7 @@ def _writes(table: Table) -> tuple[Executable, ...]:
 
 
 def _refusal(connection: Connection, statement: Executable) -> str:
-    """What the server says against it; empty where it allows it."""
+    """The server's error message; empty if the server allows the statement."""
     try:
         connection.execute(statement)
     except DBAPIError as error:

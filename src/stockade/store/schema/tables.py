@@ -74,13 +74,13 @@ outbox = Table(
     Column("key", text_id(81), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
-    Column("part", Integer, nullable=False, server_default="0"),  # events of one key are in one part
+    Column("part", Integer, nullable=False, server_default="0"),  # the partition; events of one key are in one
     Column("state", text(16), nullable=False, server_default="NEW"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_ms", BigInteger, nullable=False, server_default="0"),
     Column("error", text(200), nullable=False, server_default=""),
 )
-# What is to be sent, and dead letters. An event that is confirmed leaves it where partial indexes exist.
+# Events to send, and dead letters. Where partial indexes exist, a confirmed event leaves this index.
 Index(
     "ix_outbox_state_part_id",
     outbox.c.state,
@@ -90,8 +90,8 @@ Index(
     sqlite_where=outbox.c.state != "CONFIRMED",
 )
 
-# Which relay works on which part of the outbox; `beat` counts how often it changed hands.
-relay_parts = Table(
+# Which relay has leased which partition of the outbox; `beat` counts how often the lease changed hands.
+relay_partitions = Table(
     "relay_parts",
     metadata,
     Column("part", Integer, primary_key=True, autoincrement=False),
@@ -99,7 +99,7 @@ relay_parts = Table(
     Column("beat", BigInteger, nullable=False),
 )
 
-# Events that a consumer has dealt with, kept by the consumer's own transactions.
+# Events that a consumer has processed; the consumer inserts them in the transaction of the effect.
 inbox = Table(
     "inbox",
     metadata,
@@ -109,8 +109,8 @@ inbox = Table(
     Index(None, "at_ms"),
 )
 
-# How far a log was read: the truth about what was consumed.
-positions = Table(
+# The next offset to read of each partition of a log: it moves in the transaction of the commands that were read.
+consumer_offsets = Table(
     "positions",
     metadata,
     Column("topic", text_id(200), primary_key=True),
@@ -119,15 +119,15 @@ positions = Table(
     Column("epoch", BigInteger, nullable=False),
 )
 
-# Times up to which something was removed on purpose, so that the audit does not miss it.
-marks = Table(
+# Up to which time rows were deleted on purpose, so that the audit does not report them as lost.
+watermarks = Table(
     "marks",
     metadata,
     Column("name", text_id(), primary_key=True),
     Column("at_ms", BigInteger, nullable=False),
 )
 
-# Which processes write here, under which guards: each keeps its row alive (see `guards_in_use`).
+# Which processes write to this database under which guards; each renews its row (see `guards_in_use`).
 guards_in_use = Table(
     "guards_in_use",
     metadata,
@@ -135,7 +135,7 @@ guards_in_use = Table(
     Column("process", text_id(255), nullable=False),  # host:pid
     Column("strategy", text_id(255), nullable=False),
     Column("guard", text_id(64), nullable=False),
-    Column("compatibility", text_id(255), nullable=False),  # equal ones may stand together
+    Column("compatibility", text_id(255), nullable=False),  # processes with equal values may run at the same time
     Column("overselling", Integer, nullable=False),  # 1: started with `allow_overselling`
     Column("started_ms", BigInteger, nullable=False),  # all times by the database's clock
     Column("renewed_ms", BigInteger, nullable=False),

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Insert, Select, Table
 
 from stockade.core import GuardKind
-from stockade.store.engine.dialect import Dialect, insert_one
+from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.expressions import insert_one
 
 _STEPS = 100_000  # of SQLite's own machine between two looks at the clock: about a millisecond
 

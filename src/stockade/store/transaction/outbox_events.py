@@ -41,7 +41,7 @@ def add_change_events(write_set: WriteSet, resources: Mapping[str, Resource]) ->
     """
     next_seq: dict[str, int] = {}  # by request id: the events of the command itself come first
     for key, update in write_set.updates.items():
-        change_event, command = resources[key.kind].announce, update.last_command
+        change_event, command = resources[key.kind].change_event, update.last_command
         if change_event is not None and command is not None:
             seq = next_seq.get(command.request_id, update.event_count)
             next_seq[command.request_id] = seq + 1

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, MetaData, Table
 
 from stockade.core import Guard, GuardKind, Key, Row
-from stockade.store.engine.dialect import Dialect, Values, Writes
+from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.statement import Values, Writes
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import ledger, outbox, requests
 from stockade.store.transaction.write_set import RowUpdate, WriteSet

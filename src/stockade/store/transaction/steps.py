@@ -1,24 +1,48 @@
 """The steps that every transaction of the store consists of: load, decide, write.
 
-Neighbours: `locked` and `optimistic` call them in this order.
+Neighbours: `locked` and `optimistic` call them in this order; `store.registration` is the permission to write.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from stockade.core import Guard, GuardKind, Key, Row, merged_keys
-from stockade.store.consumer_offsets import move_positions
+from stockade.store.consumer_offsets import move_offsets
 from stockade.store.engine.database import Database
+from stockade.store.engine.dialect import Dialect
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.resource import Resource
 from stockade.store.transaction.attempt import BatchAttempt
 from stockade.store.transaction.decide import BatchDecider, Recorded
 from stockade.store.transaction.load import install_fences, load_in_request_order, load_rows, recorded_requests
 from stockade.store.transaction.save import Saver
-from stockade.store.transaction.write_permit import WritePermit
 from stockade.store.transaction.write_set import WriteSet
+
+
+class WritePermit(Protocol):
+    """The permission of this process to write.
+
+    Each method raises Busy (code NOT_READY or DEPENDENCY_DOWN) if it cannot be confirmed; nothing may be written then.
+    """
+
+    async def confirm(self, deadline: float) -> None:
+        """Before the first attempt: renew the permission if it may be over.
+
+        Args:
+            deadline: on the monotonic clock, in seconds.
+        """
+        ...
+
+    def lock_row(self, connection: Connection, dialect: Dialect) -> None:
+        """In a transaction that is about to write: keep the permission until the transaction ends, where necessary."""
+        ...
+
+    def check_lease(self) -> None:
+        """Right before the commit: check the permission by the clock, without a message to the database."""
+        ...
 
 
 @dataclass
@@ -77,7 +101,7 @@ class Steps:
         """
         if attempt.offsets is not None:
             move = attempt.may_commit_offsets(write_set.answers)
-            move_positions(connection, attempt.offsets.commits, move=move)
+            move_offsets(connection, attempt.offsets.commits, move=move)
         if self.permit is not None:
             self.permit.lock_row(connection, self.database.dialect)
         if write_set.requests:

@@ -24,7 +24,7 @@ from stockade.core import (
     StaleOffset,
     Stats,
 )
-from stockade.store.consumer_offsets import move_positions
+from stockade.store.consumer_offsets import move_offsets
 from stockade.store.engine.database import Database
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.resource import Resource, by_kind
@@ -36,9 +36,8 @@ from stockade.store.transaction.optimistic import OPTIMISTIC, OptimisticExecutor
 from stockade.store.transaction.retry import MAX_ATTEMPTS, Retry
 from stockade.store.transaction.save import Saver
 from stockade.store.transaction.single_statement.executor import SingleStatement
-from stockade.store.transaction.steps import Steps
+from stockade.store.transaction.steps import Steps, WritePermit
 from stockade.store.transaction.validation import problems
-from stockade.store.transaction.write_permit import WritePermit
 from stockade.store.transaction.write_set import Answer, MissingKeys, WriteSet
 
 Result: TypeAlias = Accepted | Rejected | Exception
@@ -214,7 +213,7 @@ class SqlStore:
         if any(isinstance(each, Exception) for each in results):
             return results
         try:
-            await self.database.transaction(lambda c: move_positions(c, offsets.commits, move=True), deadline=deadline)
+            await self.database.transaction(lambda c: move_offsets(c, offsets.commits, move=True), deadline=deadline)
         except Exception as error:  # noqa: BLE001 - the outcomes stand; that the offsets do not is the answer
             return [error for _ in results]
         return results

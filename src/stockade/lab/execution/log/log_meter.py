@@ -2,7 +2,7 @@
 
 Repeats come in pairs. In the first, buyers wait for the decision, as under every strategy. In the second, they wait
 only until the log has their command, and query the decision afterwards with the same request. Neighbours:
-`log_workers.py` decides, `execution/runner.py` runs the repeats, `reporting/summary.py` holds the result.
+`log_workers.py` decides, `runs/runner.py` runs the repeats, `reporting/summary.py` holds the result.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from sqlalchemy import Connection, func, select
 from stockade.core import Command, Stats
 from stockade.lab.errors import LabError
 from stockade.lab.execution.executors import ExecutionResult, Executor, stats_since
-from stockade.lab.execution.load import QUEUED
 from stockade.lab.execution.log.log_worker import LogWorkerProgress
 from stockade.lab.execution.log.log_workers import LogWorkers
+from stockade.lab.model.repeat_result import QUEUED
 from stockade.lab.reporting.summary import LogSummary, percentile
 from stockade.lab.targets.target_database import TargetDatabase
 from stockade.store.schema.tables import requests

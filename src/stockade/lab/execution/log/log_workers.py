@@ -15,8 +15,8 @@ from stockade.lab.errors import LabError
 from stockade.lab.execution.child_main import QueryLogWorker, StartLogWorker, StopLogWorker
 from stockade.lab.execution.child_processes import ProcessGroup
 from stockade.lab.execution.log.log_worker import LogWorkerProgress
-from stockade.shop.bootstrap import log_of
 from stockade.shop.config.settings import Settings
+from stockade.shop.config.strategy_options import kafka_options
 
 ASSIGNMENT_WAIT_S = 30.0
 POLL_S = 0.02
@@ -56,14 +56,14 @@ class LogWorkers(ProcessGroup):
             kafka_partitions=self.partitions,
             allow_overselling="yes",  # a negative control that a fault has killed may still be registered
         )
-        log = log_of(settings)
+        log = kafka_options(settings)
         for number in range(len(self._processes), self.workers):
             self.start(f"log worker {number}")
         try:
-            await self.ask_all(StartLogWorker(settings))
+            await self.request_all(StartLogWorker(settings))
             await self._wait_for_assignment()
             yield log
-            await self.ask_all(StopLogWorker())
+            await self.request_all(StopLogWorker())
         finally:
             admin = Admin(bootstrap)
             for topic in (log.topic, log.dead_topic):
@@ -75,7 +75,7 @@ class LogWorkers(ProcessGroup):
         Raises:
             LabError: a process has ended, or its worker has; the message says why.
         """
-        return await self.ask_all(QueryLogWorker())
+        return await self.request_all(QueryLogWorker())
 
     async def _wait_for_assignment(self) -> None:
         """Wait until each partition is assigned to one process, evenly."""

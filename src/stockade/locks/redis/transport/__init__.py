@@ -1,1 +1,5 @@
-"""Connections to Redis: multiplexed asyncio, shared between threads, or a redis-py client that the caller brings."""
+"""Connections to Redis servers, for threads and for asyncio; `transport.py` is what all of them fulfil.
+
+For a URL: `threaded.py` over `sockets.py`, or `multiplexed.py` over `connection.py`. For a client of redis-py:
+`redis_py/`. Several masters: `cluster.py`. Notices: `subscription.py`. What replies mean: `replies.py`.
+"""

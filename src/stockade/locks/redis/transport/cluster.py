@@ -18,8 +18,7 @@ from stockade.locks.engine.lock_request import ChangesLoop
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.address import Address, at_other_node
 from stockade.locks.redis.transport.replies import may_heal
-from stockade.locks.redis.transport.transport import OnMessage, OnReconnect, Transport
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect, ServerError, Transport
 
 SLOTS = 16_384
 _REDIRECTS = 5

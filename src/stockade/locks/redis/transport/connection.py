@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.redis.transport.replies import is_stale
 from stockade.locks.redis.transport.sockets import FRESH_S, IDLE_S, HangUpProbe, tune
+from stockade.locks.redis.transport.transport import ServerError
 from stockade.locks.runtime import leftover
-from stockade.locks.runtime.runtime import ServerError
 
 _MAX_IN_FLIGHT = 100_000
 _BATCH = 24  # commands in one write, so that it costs little; more while these are less than a quarter of all in flight

@@ -19,9 +19,8 @@ from stockade.locks.redis.transport.address import Address, load_hiredis
 from stockade.locks.redis.transport.connection import Connection, Resend
 from stockade.locks.redis.transport.replies import greeting_trouble, refused_subscription
 from stockade.locks.redis.transport.subscription import TaskSubscription
-from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect, ServerError
 from stockade.locks.runtime.identity import leave_to_parent, process_id
-from stockade.locks.runtime.runtime import ServerError
 
 _CLOSE_S = 0.5
 _LATE = "lock server: no answer in time"

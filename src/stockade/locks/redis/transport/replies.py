@@ -9,7 +9,7 @@ from typing import Any
 
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.redis.transport.address import Address
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import ServerError
 
 # The server is up but cannot serve now. Every other code is an error of the caller.
 _PASSING = frozenset(

@@ -14,7 +14,7 @@ from stockade.drivers.resolve import places
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.redis.transport.address import Address
 from stockade.locks.redis.transport.replies import greeting_trouble
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import ServerError
 
 IDLE_S = 1.0  # after a pause as long as this, a connection that ends without a reply counts as ended in the pause
 # A connection that was used so recently is not probed for its end: the probe is a system call, and as much time may

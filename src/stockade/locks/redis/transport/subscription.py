@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from stockade.locks.errors import LockUnavailable, ProviderClosed
-from stockade.locks.redis.transport.transport import OnReconnect
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import OnReconnect, ServerError
 from stockade.locks.runtime.sync_runtime import run
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0  # before a subscription is tried again

@@ -22,9 +22,8 @@ from stockade.locks.redis.transport.address import Address, load_hiredis
 from stockade.locks.redis.transport.replies import is_stale, refused_subscription
 from stockade.locks.redis.transport.sockets import FRESH_S, IDLE_S, Socket
 from stockade.locks.redis.transport.subscription import ThreadSubscription
-from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect, ServerError
 from stockade.locks.runtime.identity import reset_after_fork
-from stockade.locks.runtime.runtime import ServerError
 
 _WOKEN_AT_ONCE = 2
 _LATE = "no answer in time"

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from stockade.shop.bootstrap import Shop, now_ms
+from stockade.shop.clock import now_ms
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.idempotency import InFlightRequests
 from stockade.shop.http.routing.concurrency_limit import ConcurrencyLimit
 from stockade.shop.operations.backlog import BacklogMetrics
 from stockade.shop.operations.metrics import Metrics
+from stockade.shop.shop import Shop
 from stockade.shop.tokens import Tokens, token_secret
 
 
@@ -22,7 +23,7 @@ class AppState:
         concurrency: bounds the requests at work.
         in_flight: requests at work by request id.
         metrics: counts requests and outcomes.
-        lags: how far relays and workers are behind, for the metrics.
+        backlog: how far relays and workers are behind, for the metrics.
     """
 
     shop: Shop
@@ -31,7 +32,7 @@ class AppState:
     concurrency: ConcurrencyLimit
     in_flight: InFlightRequests
     metrics: Metrics
-    lags: BacklogMetrics
+    backlog: BacklogMetrics
 
     def refresh_metrics(self) -> None:
         """Bring the metrics up to date that are not counted as they happen."""

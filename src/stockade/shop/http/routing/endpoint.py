@@ -13,6 +13,7 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from stockade.core import Accepted, Outcome, Pending
+from stockade.shop.clock import now_ms
 from stockade.shop.http.requests.authorization import authenticate, check_path_ids
 from stockade.shop.http.requests.idempotency import read_key
 from stockade.shop.http.requests.request_parsing import (
@@ -45,10 +46,6 @@ _REQUEST_ID = "stockade.request_id"  # in the ASGI scope, for the log
 _REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 _APPLIED: Headers = ((b"preference-applied", b"respond-async"),)
 _encode = msgspec.json.Encoder().encode
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Endpoint:
@@ -110,16 +107,16 @@ class Endpoint:
         check_path_ids(path_ids, caller)
         query = read_query(scope["query_string"], route.query) if route.query is not None else None
         if route.read is not None:
-            return await self._read(RequestContext(caller, path_ids, None, query, "", "", _now_ms(), settings))
+            return await self._read(RequestContext(caller, path_ids, None, query, "", "", now_ms(), settings))
         request_id = scope[_REQUEST_ID] = self._request_id(headers, caller)
         body = await self._body(headers, receive)
         fingerprint = fingerprint_of((path_ids, body))
-        request = RequestContext(caller, path_ids, body, query, request_id, fingerprint, _now_ms(), settings)
+        request = RequestContext(caller, path_ids, body, query, request_id, fingerprint, now_ms(), settings)
         return await self._command(request, headers.respond_async)
 
     def _request_id(self, headers: RequestHeaders, caller: Caller | None) -> str:
         if not self.route.keyed or caller is None:
-            return new_request_id(_now_ms())
+            return new_request_id(now_ms())
         if headers.repeated == b"idempotency-key":
             raise ProblemError("IDEMPOTENCY_KEY_INVALID", "the Idempotency-Key header stands twice")
         return request_id_of(caller.user_id, self.route.method, self.route.path, read_key(headers.key))

@@ -1,8 +1,8 @@
-"""What one connection may take before its request has begun: time, bytes, and its place among all connections.
+"""Limits of a connection before its request has begun: time, bytes, number of headers and number of connections.
 
-uvicorn bounds none of these: a client that sends a byte of a header now and then would hold a connection for ever
-("slowloris"), and a head without an end would fill the memory. Neighbours: `one_write` is the protocol below; `server`
-names this one to uvicorn.
+uvicorn limits none of these: a client that sends a byte of a header now and then would keep a connection for ever
+("slowloris"), and an endless head would fill the memory. Neighbours: `buffered_protocol` is the base; `server` passes
+this protocol to uvicorn.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from stockade.shop.http.server.buffered_protocol import BufferedProtocol
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Bounds of a connection.
+    """The limits.
 
     Attributes:
         connections: open ones in this process.
@@ -35,26 +35,26 @@ class ConnectionLimits:
 
 
 class HeadRejected(Exception):
-    """Stops the parser; the answer is written where it ends."""
+    """Stops the parser, which then calls `send_400_response`."""
 
 
 class LimitedProtocol(BufferedProtocol):
-    """Cuts connections that take more than their limits.
+    """Closes connections that exceed their limits, with an error response where that is possible.
 
-    A request that arrives as a whole, as most do, costs it two flags and no timer.
+    A request that arrives in one piece, as most do, needs no timer.
 
     Args:
         limits: of every connection.
-        given: as uvicorn's.
+        uvicorn_args: as uvicorn's.
     """
 
-    def __init__(self, *, limits: ConnectionLimits, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, *, limits: ConnectionLimits, **uvicorn_args: Any) -> None:
+        super().__init__(**uvicorn_args)
         self._limits = limits
         self._in_head = False
-        self._head_bytes = 0  # that have arrived of an unfinished head
-        self._in_parts = False  # the head may be too large: measure it
-        self._end: asyncio.TimerHandle | None = None
+        self._head_bytes = 0  # received of an unfinished head
+        self._may_be_large = False  # whether the size of a complete head has to be measured
+        self._timer: asyncio.TimerHandle | None = None
         self._why: tuple[str, str] | None = None  # the code and the detail of a refused head
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -73,17 +73,17 @@ class LimitedProtocol(BufferedProtocol):
             return
         before = self._newest
         all_head = self._in_head or before is None or not before.more_body
-        self._in_parts = self._in_head or len(data) > self._limits.head_bytes
+        self._may_be_large = self._in_head or len(data) > self._limits.head_bytes
         super().data_received(data)
         if self._in_head:
-            # where a body, or another request, came with it, only what was parsed is known to be of this head
-            self._head_bytes += len(data) if all_head and self._newest is before else self._measured()
+            # where a body or another request came with it, only what was parsed belongs to this head for certain
+            self._head_bytes += len(data) if all_head and self._newest is before else self._parsed_bytes()
             if self._head_bytes > self._limits.head_bytes:
-                self._refuse_head("HEADERS_TOO_LARGE", self._most())
+                self._refuse_head("HEADERS_TOO_LARGE", self._size_text())
             else:
                 self._start_timer()
         elif self.timeout_keep_alive_task is None and (cycle := self._newest) is not None and cycle.response_complete:
-            self._start_timer()  # the rest of a body that nobody waits for
+            self._start_timer()  # the rest of a body that no endpoint reads
         else:
             self._stop_timer()
 
@@ -97,13 +97,13 @@ class LimitedProtocol(BufferedProtocol):
         if len(self.headers) > self._limits.headers:
             self._why = ("HEADERS_TOO_LARGE", f"a request may have at most {self._limits.headers:,} headers")
             raise HeadRejected
-        if self._in_parts and self._measured() > self._limits.head_bytes:
-            self._why = ("HEADERS_TOO_LARGE", self._most())
+        if self._may_be_large and self._parsed_bytes() > self._limits.head_bytes:
+            self._why = ("HEADERS_TOO_LARGE", self._size_text())
             raise HeadRejected
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what the parser stopped at."""
+        """Called by uvicorn when the parser has stopped."""
         code, detail = self._why or ("INVALID_REQUEST", "this is not a request of HTTP/1.1")
         self._in_head = False
         self._refuse_head(code, detail)
@@ -112,24 +112,24 @@ class LimitedProtocol(BufferedProtocol):
     def _newest(self) -> RequestResponseCycle | None:
         return self.cycle  # None before the first request, whatever its annotation says
 
-    def _most(self) -> str:
+    def _size_text(self) -> str:
         return f"the request line and the headers may have at most {self._limits.head_bytes:,} bytes"
 
-    def _measured(self) -> int:
-        """Bytes of the request line and of the headers that are parsed."""
+    def _parsed_bytes(self) -> int:
+        """Bytes of the request line and of the parsed headers."""
         return len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
 
     def _start_timer(self) -> None:
-        if self._end is None:
-            self._end = self.loop.call_later(self._limits.head_wait_s, self._too_slow)
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._limits.head_wait_s, self._too_slow)
 
     def _stop_timer(self) -> None:
-        if self._end is not None:
-            self._end.cancel()
-            self._end = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _too_slow(self) -> None:
-        self._end = None
+        self._timer = None
         if self.transport.is_closing():
             return
         if self._in_head:
@@ -139,7 +139,7 @@ class LimitedProtocol(BufferedProtocol):
             self.transport.close()
 
     def _refuse_head(self, code: str, detail: str) -> None:
-        """Answer and close; behind an answer that is still being written only close, or the two would be mixed."""
+        """Send an error response and close; while another response is being written only close after it."""
         self._in_head = False
         self._stop_timer()
         cycle = self._newest

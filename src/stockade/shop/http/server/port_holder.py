@@ -1,6 +1,6 @@
-"""Which process listens on a port already, so that the message about a taken port can name it.
+"""Finds the process that listens on a port, so that the message about a port in use can name it.
 
-Linux only, and only for processes that this user may look at; elsewhere nobody is named. Neighbour: `listening`.
+Linux only, and only for processes that this user may inspect. Neighbour: `sockets`.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _MAX_PROCESSES = 10_000
 
 
 def port_holder(port: int) -> str:
-    """`name (pid N)` of the process that listens on a port of this machine; empty when that cannot be told."""
+    """`name (pid N)` of the process that listens on a port of this machine; empty where it is not known."""
     try:
         sockets = {f"socket:[{inode}]" for table in _TABLES for inode in _listening(Path(table), port)}
     except OSError:  # no such table: another system

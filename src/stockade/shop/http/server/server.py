@@ -1,8 +1,8 @@
-"""Runs the application in this process: uvicorn on a socket that is bound already, until it is told to stop.
+"""Runs the application in this process: uvicorn on a socket that is bound already, until SIGINT or SIGTERM.
 
-The order of a stop: /readyz says no, then (after `drain_s`) no new connections, then the requests at work are
-finished within `stop_wait_s`, then jobs and strategies end, then the connections to the database close. Neighbours:
-`supervisor` starts several of these in processes of their own; the command line starts one here.
+The order of a stop: /readyz answers 503; after `drain_s` no new connections; requests at work are finished within
+`stop_wait_s`; jobs and strategies end; the connections to the database close. Neighbours: `worker` runs it in each of
+several processes; the command line runs it alone.
 """
 
 import asyncio
@@ -10,15 +10,15 @@ import math
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from functools import partial
 from types import FrameType
 
 import uvicorn
 import uvloop
 
-from stockade.shop.bootstrap import Shop, open_shop
+from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.routing.app import create_app
 from stockade.shop.http.routing.app_state import AppState
@@ -27,12 +27,13 @@ from stockade.shop.http.server.open_files import connection_limit
 from stockade.shop.http.server.sockets import BACKLOG, bind
 from stockade.shop.operations import logs
 from stockade.shop.schema import ensure_schema
+from stockade.shop.shop import Shop
 
 _TICKS_PER_REFRESH = 10  # uvicorn ticks ten times a second
 
 
 class ShopServer(uvicorn.Server):
-    """uvicorn's server, with our order of stopping.
+    """uvicorn's server, with the order of a stop above.
 
     Args:
         config: of uvicorn.
@@ -67,7 +68,7 @@ class ShopServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but without raising the signal again: the shop behind the server must still be closed."""
+        """As uvicorn's, but the signal is not raised again afterwards: the shop has still to be closed."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -91,16 +92,17 @@ async def serve(
 
     Args:
         settings: those in force.
-        listen: gives a bound socket, which is closed at the end; called once everything else works, so that what is
-            wrong with the settings is said before a port is taken.
+        listen: returns a bound socket, which is closed at the end. Called after the shop is open: a wrong setting is
+            reported before a port is bound.
         ready: called once with that socket, when connections are accepted.
         stop: ends the serving from inside the process.
-        process: that others are told to stop, see `Registration`.
+        process: name of the process in messages to others, see `Registration`.
 
     Raises:
-        BadSetting, Busy, NotSupported: the shop cannot be opened, or the port cannot be had.
+        BadSetting, Busy, NotSupported: the shop cannot be opened, or the port cannot be bound.
     """
-    async with _shop(settings, process=process) as shop, _listening(listen) as listening:
+    async with _shop(settings, process=process) as shop, AsyncExitStack() as stack:
+        listening = stack.enter_context(listen())
         app, state = create_app(shop)
         config = uvicorn.Config(
             app,
@@ -133,12 +135,6 @@ def _shop(settings: Settings, *, jobs: bool = True, process: str | None = None) 
     return open_shop(settings, jobs=jobs, before=partial(ensure_schema, settings), process=process)
 
 
-@asynccontextmanager
-async def _listening(listen: Callable[[], socket.socket]) -> AsyncIterator[socket.socket]:
-    with listen() as listening:
-        yield listening
-
-
 def run(settings: Settings, ready: Callable[[socket.socket], None]) -> None:
     """`serve` at the settings' host and port, on a new uvloop event loop. Raises what `serve` raises."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -146,10 +142,10 @@ def run(settings: Settings, ready: Callable[[socket.socket], None]) -> None:
 
 
 def try_settings(settings: Settings) -> None:
-    """Open the shop and close it again. For several workers, which meet a wrong setting behind their port only.
+    """Open the shop and close it again: several workers would find a wrong setting only after the port is bound.
 
-    The registration of its guard is given back. A process that starts between this and the workers may register
-    another; the workers are then refused, each by its own registration, and say so.
+    The registration of the guard is removed again. Another process may register before the workers do; then they are
+    refused, with a message.
 
     Raises:
         BadSetting, Busy, NotSupported: it cannot be opened.

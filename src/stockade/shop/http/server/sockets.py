@@ -1,6 +1,6 @@
-"""The listening socket, bound before any process starts, so that a taken port is one clear line.
+"""The listening socket, bound before any worker starts, so that a port in use is one clear line.
 
-Neighbours: the command line binds; `server` and `supervisor` use it; `port_holder` tells who has the port.
+Neighbours: the command line binds it; `server` and `supervisor` use it; `port_holder` finds who uses the port.
 """
 
 import errno
@@ -17,13 +17,14 @@ def bind(settings: Settings) -> socket.socket:
     """The listening socket of the settings' host and port.
 
     Raises:
-        BadSetting: the address cannot be had; the message says who has it, or what else is wrong, and what to do.
+        BadSetting: the address cannot be bound; the message says which process uses it, or what else is wrong, and what
+            to do.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
-        chosen = settings.saying(host=settings.host, port=settings.port)
+        chosen = settings.with_value(host=settings.host, port=settings.port)
         raise BadSetting(f"{chosen}: cannot listen there: {_why(error, settings)}") from None
 
 

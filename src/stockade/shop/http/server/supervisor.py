@@ -1,8 +1,8 @@
-"""Several worker processes on one listening socket: starts them, starts a crashed one again, stops them all.
+"""Several worker processes on one listening socket: starts them, replaces a crashed one, stops them all.
 
-A worker that crashes is started again at most `MAX_RESTARTS` times within `RESTART_WINDOW_S`; beyond that all are
-stopped, because a service that dies every few seconds is better seen than hidden. Neighbours: `worker` is what runs;
-the command line calls `supervise`.
+At most `MAX_RESTARTS` crashes within `RESTART_WINDOW_S` are replaced; then all workers are stopped, because a service
+that crashes every few seconds must not look healthy. Neighbours: `worker` is the process; the command line calls
+`supervise`; docs/adr/0017 says why this is not uvicorn's supervisor.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ _RESTART_PAUSE_S = 0.2
 
 
 class WorkersFailed(Exception):
-    """The workers do not start, or crash again and again; the message says which and why.
+    """The workers do not start, or crash again and again; the message has the reason.
 
     Attributes:
-        unusable: a worker said why it cannot start with these settings.
+        unusable: whether a worker reported why it cannot start with these settings.
     """
 
     def __init__(self, message: str, *, unusable: bool = False) -> None:
@@ -48,7 +48,7 @@ class Supervisor:
     """The workers of one service.
 
     Args:
-        settings: handed to every worker.
+        settings: of every worker.
         listening: the bound socket that they share.
         ready: called once when every worker accepts connections.
     """
@@ -90,11 +90,11 @@ class Supervisor:
 
     def _stop(self) -> None:
         self._stopping.set()
-        # While any process holds it open, connections queue on it that no worker will ever take.
+        # while a process has it open, the kernel queues connections that no worker will ever accept
         self._listening.close()
 
     def close(self) -> None:
-        """Give up the pipe, on which any worker that is left ends, and the folder of the metrics."""
+        """Close the pipe, which stops any worker that is left, and remove the folder of the metrics."""
         os.close(self._life_write)
         os.close(self._life_read)
         shutil.rmtree(self._metrics, ignore_errors=True)
@@ -119,10 +119,10 @@ class Supervisor:
                     logger().error("worker did not start", worker=number, reason=str(failed))
 
     def _count_crash(self) -> None:
-        """Remember a crash.
+        """Count a crash.
 
         Raises:
-            WorkersFailed: there were too many of late.
+            WorkersFailed: more than `MAX_RESTARTS` within `RESTART_WINDOW_S`.
         """
         now_s = time.monotonic()
         self._crashes.append(now_s)
@@ -133,7 +133,7 @@ class Supervisor:
         """Start one worker and wait until it accepts connections.
 
         Raises:
-            WorkersFailed: it does not within `READY_WAIT_S`; the message is its own.
+            WorkersFailed: it does not within `READY_WAIT_S`; with the worker's own message.
         """
         ready_read, ready_write = os.pipe()
         fds = (self._listening.fileno(), self._life_read, ready_write)
@@ -142,25 +142,25 @@ class Supervisor:
             stdin=asyncio.subprocess.PIPE,
             pass_fds=fds,
             env={**os.environ, MULTIPROCESS_DIR: str(self._metrics)},
-            start_new_session=True,  # Ctrl-C reaches the supervisor only, which then stops the workers in order
+            start_new_session=True,  # Ctrl-C must reach the supervisor only, which stops the workers
         )
         os.close(ready_write)
-        word = b""
+        message = b""
         try:
             assert worker.stdin is not None
             worker.stdin.write(msgspec.json.encode(asdict(self._settings)))
             worker.stdin.close()
-            word = await _read_word(ready_read)
+            message = await _read_message(ready_read)
         finally:
-            if word != READY:
+            if message != READY:
                 await self._end(worker)
-        if word != READY:
-            text = word.decode(errors="replace") or f"worker {number} did not start; see its log"
-            raise WorkersFailed(text, unusable=bool(word))
+        if message != READY:
+            text = message.decode(errors="replace") or f"worker {number} did not start; see its log"
+            raise WorkersFailed(text, unusable=bool(message))
         return worker
 
     async def _until_end(self, worker: asyncio.subprocess.Process) -> None:
-        """Wait until the worker ends by itself, or end it when the service is to stop."""
+        """Wait until the worker ends, or end it when the service stops."""
         ended = asyncio.create_task(worker.wait())
         stopping = asyncio.create_task(self._stopping.wait())
         try:
@@ -171,27 +171,27 @@ class Supervisor:
             await self._end(worker)
 
     async def _end(self, worker: asyncio.subprocess.Process) -> None:
-        """Ask the worker to stop, and end it when it does not."""
-        patience_s = self._settings.drain_s + self._settings.stop_wait_s + self._settings.wait_s + _KILL_AFTER_S
+        """SIGTERM, and SIGKILL when the worker has not ended within its own limits."""
+        limit_s = self._settings.drain_s + self._settings.stop_wait_s + self._settings.wait_s + _KILL_AFTER_S
         if worker.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 worker.terminate()
             try:
-                await asyncio.wait_for(worker.wait(), patience_s)
+                await asyncio.wait_for(worker.wait(), limit_s)
             except TimeoutError:
-                logger().error("worker killed: it did not stop in time", pid=worker.pid, waited_s=patience_s)
+                logger().error("worker killed: it did not stop in time", pid=worker.pid, waited_s=limit_s)
                 worker.kill()
                 await worker.wait()
         worker_ended(self._metrics, worker.pid)
 
 
-async def _read_word(ready_read: int) -> bytes:
-    """What a new worker says: READY, its reason, or nothing when it died or took too long."""
+async def _read_message(ready_read: int) -> bytes:
+    """The message of a new worker: READY, or its reason; empty when it ended or took too long."""
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    loop.add_reader(ready_read, told.set)
+    readable = asyncio.Event()
+    loop.add_reader(ready_read, readable.set)
     try:
-        await asyncio.wait_for(told.wait(), READY_WAIT_S)
+        await asyncio.wait_for(readable.wait(), READY_WAIT_S)
         return os.read(ready_read, 4_096)
     except TimeoutError:
         return b""

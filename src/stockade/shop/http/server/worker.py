@@ -2,9 +2,9 @@
 
 `python -m stockade.shop.http.server.worker LISTEN_FD LIFE_FD READY_FD NUMBER`.
 
-The settings come as JSON on standard input, because they may hold secrets. LIFE_FD is the reading end of a pipe that
-the supervisor holds: when the supervisor is gone, however it went, the pipe ends and the worker stops. One byte on
-READY_FD says that connections are accepted; a line of text instead says why not.
+The settings come as JSON on standard input, because they may contain secrets. LIFE_FD is the reading end of a pipe of
+the supervisor: when the supervisor ends, also by SIGKILL, the pipe is closed and the worker stops. The worker writes
+one byte to READY_FD when it accepts connections, or a line of text with the reason why it cannot start.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from stockade.shop.http.server.server import serve
 from stockade.shop.http.server.worker_protocol import READY
 from stockade.shop.operations import logs
 from stockade.shop.operations.metrics import MULTIPROCESS_DIR
-from stockade.shop.operations.tune_gc import settle
+from stockade.shop.operations.tune_gc import tune_gc
 from stockade.store.guards_in_use import process_name
 
 
 async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) -> None:
-    """Serve until told to stop, or until the supervisor is gone.
+    """Serve until SIGTERM, or until the supervisor has ended.
 
     Raises:
         BadSetting, Busy, NotSupported: the shop cannot be opened.
@@ -39,15 +39,15 @@ async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) 
         loop.remove_reader(life_fd)
         stop.set()
 
-    loop.add_reader(life_fd, orphaned)  # nothing is ever written to it: readable means closed
+    loop.add_reader(life_fd, orphaned)  # nothing is ever written to it, so readable means closed
 
     def ready(listening: socket.socket) -> None:
-        settle()
-        _tell(ready_fd, READY)
+        tune_gc()
+        _report(ready_fd, READY)
 
-    # stopping this process only makes the supervisor start it anew
+    # a message to stop `process` must name the supervisor, which would replace a stopped worker
     await serve(settings, lambda: socket.socket(fileno=listen_fd), ready, stop, process=process_name(os.getppid()))
-    if stop.is_set():  # the supervisor can no longer tidy up
+    if stop.is_set():  # the supervisor can no longer remove it
         shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)
 
 
@@ -60,13 +60,13 @@ def main() -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work(settings, listen_fd, life_fd, ready_fd))
     except (BadSetting, Busy, NotSupported) as error:
-        _tell(ready_fd, str(error).encode())
+        _report(ready_fd, str(error).encode())
         return 1
     return 0
 
 
-def _tell(ready_fd: int, word: bytes) -> None:
-    os.write(ready_fd, word)
+def _report(ready_fd: int, message: bytes) -> None:
+    os.write(ready_fd, message)
     os.close(ready_fd)
 
 

@@ -19,8 +19,8 @@ from sqlalchemy import Connection
 from stockade.core import Guard, GuardKind, Key, OffsetCommit, Row, merged_keys
 from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.backends import TransactionRun
-from stockade.store.engine.dialect import ExpectedRows
-from stockade.store.schema.tables import positions
+from stockade.store.engine.statement import ExpectedRows
+from stockade.store.schema.tables import consumer_offsets
 from stockade.store.transaction.attempt import AttemptState, BatchAttempt
 from stockade.store.transaction.decide import BatchDecider
 from stockade.store.transaction.load import load_rows
@@ -99,8 +99,7 @@ class SingleStatement:
 
     def observe(self, rows: Mapping[Key, Row], write_set: WriteSet) -> None:
         """Learn from a batch that was decided on rows under their locks."""
-        if rows:
-            self._speculation.compare(_last_kind(sorted(rows)), rows)
+        self._speculation.compare(_last_kind(sorted(rows)), rows)
         self._speculation.record(write_set)
         if write_set.replays:
             self._duplicates.saw_duplicate()
@@ -121,16 +120,13 @@ class SingleStatement:
     async def _run(
         self, attempt: BatchAttempt, guard: Guard, last_keys: Sequence[Key], deadline: float
     ) -> WriteSet | None:
-        decided, written = None, False
-
-        def body(connection: Connection, run: TransactionRun) -> None:
-            nonlocal decided, written
+        def body(connection: Connection, run: TransactionRun) -> tuple[Decided | None, bool]:
             decided = self._decide(connection, attempt, guard, last_keys)
-            if decided is not None:
-                written = self._write(connection, run, attempt, decided)
+            return decided, decided is not None and self._write(connection, run, attempt, decided)
 
+        decided, written = None, False
         try:
-            await self._database.autocommit(body, deadline=deadline)
+            decided, written = await self._database.autocommit(body, deadline=deadline)
             if decided is not None and not written:
                 written = await self._send_again(attempt, decided, deadline)
         finally:
@@ -216,4 +212,4 @@ def _last_kind(keys: Sequence[Key]) -> list[Key]:
 def _expected_offset(commit: OffsetCommit) -> ExpectedRows:
     key = {"topic_": commit.topic, "part_": commit.part}
     expected = {**key, "epoch": commit.epoch, "position": commit.old}
-    return ExpectedRows(positions, [expected], [{**key, "position": commit.new}])
+    return ExpectedRows(consumer_offsets, [expected], [{**key, "position": commit.new}])

@@ -24,9 +24,8 @@ from stockade.locks.redis.transport.redis_py.subscription import AsyncioPubSub
 from stockade.locks.redis.transport.replies import is_stale
 from stockade.locks.redis.transport.sockets import IDLE_S
 from stockade.locks.redis.transport.subscription import TaskSubscription
-from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect, ServerError
 from stockade.locks.runtime.identity import leave_to_parent, process_id
-from stockade.locks.runtime.runtime import ServerError
 
 _LATE = "lock server: no answer in time"
 

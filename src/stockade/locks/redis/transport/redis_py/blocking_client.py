@@ -22,9 +22,8 @@ from stockade.locks.redis.transport.redis_py.subscription import BlockingPubSub
 from stockade.locks.redis.transport.replies import is_stale
 from stockade.locks.redis.transport.sockets import IDLE_S
 from stockade.locks.redis.transport.subscription import ThreadSubscription
-from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
+from stockade.locks.redis.transport.transport import OnMessage, OnReconnect, ServerError
 from stockade.locks.runtime.identity import leave_to_parent, reset_after_fork
-from stockade.locks.runtime.runtime import ServerError
 
 
 class ClientTransport:

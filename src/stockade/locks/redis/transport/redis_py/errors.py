@@ -5,7 +5,7 @@ from typing import Any
 
 from stockade.locks.errors import LockUnavailable, missing
 from stockade.locks.redis.transport.redis_py.deadline import CallDeadline
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import ServerError
 
 # Where redis-py keeps no code beside the text (older versions): the code by class.
 _CODES = {

@@ -8,8 +8,7 @@ from stockade.locks.redis.transport.redis_py.client_copy import connections_of, 
 from stockade.locks.redis.transport.redis_py.deadline import CallDeadline
 from stockade.locks.redis.transport.redis_py.errors import client_error, load_redis
 from stockade.locks.redis.transport.replies import refused_subscription
-from stockade.locks.redis.transport.transport import OnMessage
-from stockade.locks.runtime.runtime import ServerError
+from stockade.locks.redis.transport.transport import OnMessage, ServerError
 
 _LOOK_S = 0.2  # how often a reading thread looks whether it was interrupted
 _LATE = "lock server: no answer in time"

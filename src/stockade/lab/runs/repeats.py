@@ -12,14 +12,13 @@ from functools import partial
 from stockade.core import Command, Guard
 from stockade.lab.checks import violations
 from stockade.lab.errors import LabError
-from stockade.lab.execution.load import Response
-from stockade.lab.execution.repeat_result import RepeatResult
-from stockade.lab.execution.run_audit import audit_run
-from stockade.lab.execution.snapshot import read_snapshot
-from stockade.lab.preset import Variant
+from stockade.lab.model.preset import Variant
+from stockade.lab.model.repeat_result import RepeatResult, Response
+from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
+from stockade.lab.runs.run_audit import audit_run
+from stockade.lab.runs.snapshot import read_snapshot
 from stockade.lab.targets.target_database import TargetDatabase
-from stockade.lab.workload import RepeatNames, Workload
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
 

@@ -1,48 +1,32 @@
 """Runs a plan without faults: for each variant and contender the repeats, their checks, and one row of the report.
 
-Data flows one way: preset, workload, executor, responses, snapshot, checks and audit, verdict, summary, observer.
-Neighbours: `plan.py` says what to run, `targets/` on what, `executors.py` and `child_processes.py` send the orders,
-`repeats.py` has the steps of a repeat, `reporting/` shows the rows.
+Data flows one way: preset, workload, executor, responses, snapshot, checks and audit, verdict, summary, table.
+Neighbours: `plan.py` says what to run, `targets/` on what, `execution/executors.py` and `execution/child_processes.py`
+send the orders, `repeats.py` has the steps of a repeat, `reporting/` shows the rows.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
-from typing import Protocol
 
 from stockade.core import Stats
 from stockade.kafka.options import KafkaOptions
 from stockade.lab.execution.child_processes import ProcessExecutor
-from stockade.lab.execution.contender import Contender
 from stockade.lab.execution.executors import Executor, ExecutorConfig, open_executor
 from stockade.lab.execution.log.log_meter import LogMeter
 from stockade.lab.execution.log.log_workers import LogWorkers
-from stockade.lab.execution.plan import WARM_UPS, Plan, choose
-from stockade.lab.execution.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
-from stockade.lab.preset import Variant
+from stockade.lab.model.contender import Contender
+from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
+from stockade.lab.reporting.table import LiveTable
 from stockade.lab.reporting.verdict import RunCounts, judge
+from stockade.lab.runs.plan import WARM_UPS, Plan, choose
+from stockade.lab.runs.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
 from stockade.lab.targets.kafka_servers import KafkaServers
 from stockade.lab.targets.redis_servers import RedisServers
 from stockade.lab.targets.target_database import TargetDatabase
 from stockade.strategies.options import Options
-
-
-class Observer(Protocol):
-    """Is called while the lab runs."""
-
-    def variant(self, name: str, variant: Variant, target: TargetDatabase) -> None:
-        """A variant begins."""
-
-    def progress(self, strategy: str, done: int, total: int) -> None:
-        """So many repeats of a strategy are done, warm-up included."""
-
-    def row(self, run: RunSummary) -> None:
-        """A strategy is finished."""
-
-    def left_out(self, strategy: str, reason: str) -> None:
-        """A strategy does not run on this variant."""
 
 
 class Runner:
@@ -52,7 +36,7 @@ class Runner:
         plan: what to run.
         target: the database.
         redis: the servers of the lock strategies.
-        observer: is called at each step.
+        table: shows the rows.
         kafka: the servers of a strategy over a log; None: there are none.
     """
 
@@ -61,10 +45,10 @@ class Runner:
         plan: Plan,
         target: TargetDatabase,
         redis: RedisServers,
-        observer: Observer,
+        table: LiveTable,
         kafka: KafkaServers | None = None,
     ) -> None:
-        self._plan, self._target, self._redis, self._observer = plan, target, redis, observer
+        self._plan, self._target, self._redis, self._table = plan, target, redis, table
         self._kafka = kafka or KafkaServers()
 
     async def run(self) -> list[RunSummary]:
@@ -78,10 +62,10 @@ class Runner:
             processes = stack.enter_context(ProcessExecutor(plan.processes)) if plan.processes > 1 else None
             log_workers = stack.enter_context(LogWorkers(plan.workers, plan.partitions))
             for name, variant in plan.variants:
-                self._observer.variant(name, variant, self._target)
+                self._table.variant(name, variant, self._target)
                 choice = choose(variant, plan.contenders, self._target.name, self._redis, self._kafka)
                 for left_out, reason in choice.left_out:
-                    self._observer.left_out(left_out, reason)
+                    self._table.left_out(left_out, reason)
                 for contender in choice.run:
                     async with (
                         self._open_log(contender, log_workers) as log,
@@ -89,7 +73,7 @@ class Runner:
                     ):
                         meter = LogMeter(executor, log_workers, self._target, WARM_UPS) if log else None
                         rows.append(await self._run(name, variant, contender, executor, meter))
-                    self._observer.row(rows[-1])
+                    self._table.row(rows[-1])
         return rows
 
     def _open_log(
@@ -116,7 +100,7 @@ class Runner:
         buyers, stock = or_default(plan.buyers, variant.buyers), or_default(plan.stock, variant.stock)
         repeats = WARM_UPS + or_default(plan.repeats, variant.repeats)
         workloads = make_workloads(variant, buyers, stock, len(kinds) * repeats)
-        self._observer.progress(contender.name, 0, len(workloads))
+        self._table.progress(contender.name, 0, len(workloads))
         await create_rows(self._target, workloads)
         checked: list[CheckedRepeat] = []
         stats = Stats()
@@ -126,7 +110,7 @@ class Runner:
             stats.add(result.stats)
             timed = repeat >= WARM_UPS and kind == 0
             checked.append(await check_repeat(self._target, variant, workload, result.responses, timed=timed))
-            self._observer.progress(contender.name, number + 1, len(workloads))
+            self._table.progress(contender.name, number + 1, len(workloads))
         await check_run(self._target, workloads, checked)
         judgement = judge(contender.guarantees, _run_counts(plan, variant, contender, checked, stats.deadlocks))
         labels = RunLabels(name, contender.name, self._target.name, plan.processes, buyers, stock)

@@ -1,6 +1,6 @@
-"""The ground that every arm stands on: a private durable server with one hot SKU, many buyers, and an audit.
+"""The database of all arms: a private durable server with one hot SKU, many buyers, and an audit.
 
-Neighbours: the arms take their connections from its URL, empty it before each run and have it audited after.
+The arms connect to its URL. Each run empties its tables before and audits them after.
 """
 
 import itertools
@@ -33,10 +33,10 @@ SEGMENT = 16 * 1024 * 1024  # bytes of PostgreSQL's log
 SEGMENTS = 200  # what the longest benchmark writes
 ANSWER_S = 120.0  # longest statement of a reset or an audit
 
-# Every arm, ours and the others', gets the plans that our store pins: fresh tables tempt the planner into scans.
+# All arms get the query plans that our store pins: on fresh tables the planner would choose scans.
 PLANS = {**POINT_LOOKUPS, "application_name": "benchmark"}
 
-# Nobody pays for a checkpoint or a vacuum that another arm has caused.
+# No arm waits for a checkpoint or a vacuum that another arm has caused.
 SERVER_SETTINGS: dict[str, dict[str, object]] = {
     "postgres": {
         "shared_buffers": "2GB",
@@ -84,7 +84,7 @@ class Sums(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class BenchmarkDatabase:
     """A running database with data, and connections of its own to look at it.
 
     Attributes:
@@ -135,11 +135,11 @@ class Ground:
         return int((await self.database.read(lambda c: c.execute(last).scalar_one()))[:TIME_DIGITS], 16)
 
     async def audit(self, before: Sums, accepted: int | None = None) -> int:
-        """Compare the tables with each other, and with what the callers were told.
+        """Compare the tables with each other, and with the responses.
 
         Args:
             before: what `reset` returned.
-            accepted: how many callers were told that their order is placed; None if only the tables know.
+            accepted: how many orders the responses say are placed; None if only the tables know.
 
         Returns:
             How many orders have come since.
@@ -194,7 +194,7 @@ def _sums(connection: Connection) -> Sums:
     return Sums(available, balance, placed, requests, line_count, units, totals, paid, amounts, entries, events)
 
 
-async def seed(database: Database, users: int) -> None:
+async def insert_users(database: Database, users: int) -> None:
     """One product with one SKU, and `users` accounts full of points, in bulk."""
     kind = database.dialect.name
     numbers, account = NUMBERS[kind].format(last=users - 1), ACCOUNTS[kind]
@@ -256,13 +256,13 @@ def _execute(statement: str, connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def open_ground(
+async def open_target(
     users: int,
     kind: str = "postgres",
     max_connections: int = 300,
     earlier: Sequence[str] = (),
-) -> AsyncIterator[Ground]:
-    """Start a private server that flushes every commit to disk, bring it to our schema, fill it.
+) -> AsyncIterator[BenchmarkDatabase]:
+    """Start a private server that flushes each commit to disk, create our schema, insert the rows.
 
     Args:
         users: points accounts to make.
@@ -279,8 +279,8 @@ async def open_ground(
             for statement in earlier:
                 await database.transaction(partial(_execute, statement), deadline=time.monotonic() + ANSWER_S)
             before = await database.read(fill_log, timeout_s=ANSWER_S) if kind == "postgres" else 0
-            await seed(database, users)
-            yield Ground(server, database, users)
+            await insert_users(database, users)
+            yield BenchmarkDatabase(server, database, users)
             used = await database.read(logged) // SEGMENT - before if kind == "postgres" else 0
             if (
                 used > SEGMENTS and not earlier

@@ -5,8 +5,33 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stockade.core import Key, Outcome
-from stockade.lab.execution.load import ACCEPTED, FAILED, REJECTED, Response
-from stockade.lab.workload import Workload
+from stockade.lab.model.workload import Workload
+
+ACCEPTED, REJECTED, FAILED, QUEUED = "accepted", "rejected", "failed", "queued"
+
+
+class Response(NamedTuple):
+    """The response to one command.
+
+    Attributes:
+        request_id: of the command.
+        status: "accepted", "rejected" by the rules, "failed" (no decision), or "queued" (in the log, not yet decided).
+        code: why it was rejected or failed; empty if accepted.
+        content_hash: hash of the response's data: equal requests must get equal data.
+        unexpected_error: the exception, if it is none that the strategies document.
+        began_ns: monotonic clock, which all processes of a machine share.
+        ended_ns: the same.
+        unknown: it failed, and may have been executed nevertheless.
+    """
+
+    request_id: str
+    status: str
+    code: str
+    content_hash: str
+    unexpected_error: str
+    began_ns: int
+    ended_ns: int
+    unknown: bool = False
 
 
 class Violation(NamedTuple):

@@ -1,11 +1,11 @@
-"""What a fault is. Each fault is one file in `faults/`; `execution/fault_runner.py` runs it."""
+"""What a fault is. Each fault is one file in `faults/`; `runs/fault_runner.py` runs it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from stockade.lab.execution.fault_harness import FaultHarness
-from stockade.lab.execution.load import Response
-from stockade.lab.workload import Workload
+from stockade.lab.model.repeat_result import Response
+from stockade.lab.model.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)

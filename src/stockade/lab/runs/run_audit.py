@@ -7,9 +7,9 @@ filtered by the ids of the run, because runs of the negative controls have left 
 from collections.abc import Sequence
 from functools import partial
 
-from stockade.lab.execution.repeat_result import Violation
+from stockade.lab.model.repeat_result import Violation
+from stockade.lab.model.workload import Workload
 from stockade.lab.targets.target_database import TargetDatabase
-from stockade.lab.workload import Workload
 from stockade.shop.audit import audit
 
 AUDIT_WAIT_S = 60.0

@@ -1,7 +1,7 @@
 """A contender: a strategy, and for strategies over a lock server the form of it.
 
 The usual form compares row versions. `redis-pubsub:fence` compares fencing tokens instead. `redis-pubsub:bare` compares
-nothing: the negative control that shows what a lease alone protects. Neighbours: `plan.py` chooses the contenders.
+nothing: the negative control that shows what a lease alone protects. Neighbours: `runs/plan.py` chooses the contenders.
 """
 
 from dataclasses import dataclass, replace

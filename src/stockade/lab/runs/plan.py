@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stockade.lab.execution.contender import Contender, all_contenders
-from stockade.lab.fault import Fault
-from stockade.lab.preset import Variant
+from stockade.lab.execution.fault import Fault
+from stockade.lab.model.contender import Contender, all_contenders
+from stockade.lab.model.preset import Variant
 from stockade.lab.targets.kafka_servers import KafkaServers
 from stockade.lab.targets.redis_servers import RedisServers
 

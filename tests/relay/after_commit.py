@@ -4,12 +4,7 @@ An AFTER_COMMIT listener works like this. If the process dies in between, or the
 Neighbour: `shop/relay/` publishes from the outbox and loses none.
 """
 
-from collections.abc import Awaitable, Callable
-
-from stockade.core import Accepted, Command, Rejected
-
-Execute = Callable[[Command], Awaitable[Accepted | Rejected]]
-Publish = Callable[[Command], Awaitable[None]]
+from stockade.core import Accepted
 
 
 class AfterCommit:
@@ -23,12 +18,12 @@ class AfterCommit:
         lost: events whose publication failed.
     """
 
-    def __init__(self, execute: Execute, publish: Publish) -> None:
+    def __init__(self, execute, publish):
         self._execute = execute
         self._publish = publish
         self.lost = 0
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command):
         """Commit, then publish once."""
         outcome = await self._execute(command)
         if isinstance(outcome, Accepted):

@@ -1,7 +1,7 @@
 """Reads what the database contains after a repeat, of that repeat's rows and requests only.
 
-Plain reads on the read pool, after the load has ended. Neighbours: `repeat_result.py` defines the values, the files of
-`checks/` judge them.
+Plain reads on the read pool, after the load has ended. Neighbours: `model/repeat_result.py` defines the values, the
+files of `checks/` judge them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from stockade.core import Key
-from stockade.lab.execution.repeat_result import LedgerEntry, RowAmounts, Snapshot
-from stockade.lab.workload import Workload
+from stockade.lab.model.repeat_result import LedgerEntry, RowAmounts, Snapshot
+from stockade.lab.model.workload import Workload
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import orders
 from stockade.store.schema.resource import Resource

@@ -1,13 +1,13 @@
 """What a preset is: workloads whose right outcome is known.
 
 A preset has one or more variants, e.g. with sorted and with unsorted locks. A variant makes a `Workload` from the names
-of one repeat. Neighbours: each preset is one file in `presets/`; `execution/runner.py` runs them.
+of one repeat. Neighbours: each preset is one file in `presets/`; `runs/runner.py` runs them.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from stockade.lab.workload import RepeatNames, Workload
+from stockade.lab.model.workload import RepeatNames, Workload
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Runs a plan with faults: for each variant, fault and contender the repeats, their checks, and one row of the report.
 
 There are two processes, one of which is the victim, and private Redis servers. Neighbours: `runner.py` runs without
-faults, `repeats.py` has the steps of a repeat, `faults/` has the scripts, `fault_harness.py` executes them.
+faults, `repeats.py` has the steps of a repeat, `faults/` has the scripts, `execution/fault_harness.py` runs these.
 """
 
 import itertools
@@ -11,17 +11,17 @@ from dataclasses import replace
 
 from stockade.devservers import Servers
 from stockade.lab.errors import LabError
-from stockade.lab.execution.contender import Contender, all_contenders
 from stockade.lab.execution.executors import ExecutorConfig
+from stockade.lab.execution.fault import Fault
 from stockade.lab.execution.fault_harness import BLOCKED_AFTER_S, UNSAFE_BLOCKED_AFTER_S, FaultHarness
-from stockade.lab.execution.plan import Choice, Plan, why_not
-from stockade.lab.execution.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
-from stockade.lab.execution.runner import Observer
-from stockade.lab.fault import Fault
-from stockade.lab.preset import Variant
+from stockade.lab.model.contender import Contender, all_contenders
+from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
+from stockade.lab.reporting.table import LiveTable
 from stockade.lab.reporting.verdict import RunCounts, holds, judge
+from stockade.lab.runs.plan import Choice, Plan, why_not
+from stockade.lab.runs.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
 from stockade.lab.targets.redis_node import RedisNode
 from stockade.lab.targets.target_database import TargetDatabase
 from stockade.strategies.options import Options
@@ -38,13 +38,13 @@ class FaultRunner:
         target: the database.
         servers: starts the Redis servers; each contender has its own.
         redis_missing: why no private Redis can be started; empty if one can.
-        observer: is called at each step.
+        table: shows the rows.
     """
 
     def __init__(
-        self, plan: Plan, target: TargetDatabase, servers: Servers, redis_missing: str, observer: Observer
+        self, plan: Plan, target: TargetDatabase, servers: Servers, redis_missing: str, table: LiveTable
     ) -> None:
-        self._plan, self._target, self._servers, self._observer = plan, target, servers, observer
+        self._plan, self._target, self._servers, self._table = plan, target, servers, table
         self._redis_missing = redis_missing
 
     async def run(self) -> list[RunSummary]:
@@ -57,13 +57,13 @@ class FaultRunner:
         with FaultHarness() as harness:
             for (name, variant), fault in itertools.product(self._plan.variants, self._plan.faults):
                 shown = replace(variant, summary=fault.summary, published_ms={})
-                self._observer.variant(f"{name} under {fault.name}", shown, self._target)
+                self._table.variant(f"{name} under {fault.name}", shown, self._target)
                 choice = choose_for_fault(variant, fault, self._plan.contenders, self._target.name, self._redis_missing)
                 for left_out, reason in choice.left_out:
-                    self._observer.left_out(left_out, reason)
+                    self._table.left_out(left_out, reason)
                 for contender in choice.run:
                     rows.append(await self._run(harness, name, variant, fault, contender))
-                    self._observer.row(rows[-1])
+                    self._table.row(rows[-1])
         return rows
 
     async def _run(
@@ -74,7 +74,7 @@ class FaultRunner:
         if buyers < FEWEST_BUYERS:
             raise LabError(f"a fault needs at least {FEWEST_BUYERS} buyers")
         workloads = make_workloads(variant, buyers, stock, len(fault.points) * or_default(plan.repeats, 1))
-        self._observer.progress(contender.name, 0, len(workloads))
+        self._table.progress(contender.name, 0, len(workloads))
         await create_rows(self._target, workloads)
         checked: list[CheckedRepeat] = []
         safe = holds(contender.guarantees, fault.name)
@@ -86,7 +86,7 @@ class FaultRunner:
             ):
                 responses = await harness.retry_failed(workload, await fault.run(harness, workload))
                 checked.append(await check_repeat(self._target, variant, workload, responses, timed=True))
-                self._observer.progress(contender.name, number + 1, len(workloads))
+                self._table.progress(contender.name, number + 1, len(workloads))
         await check_run(self._target, workloads, checked)
         counts = RunCounts.of(
             checked,
@@ -131,7 +131,7 @@ def choose_for_fault(
         redis_missing: why no private Redis can be started; empty if one can.
     """
     if not variant.single_row:
-        return Choice([], [("all", "not for faults: its buyers do not all meet on one row that is there")])
+        return Choice([], [("all", "not for faults: its orders do not all share one row that exists")])
     choice = Choice([], [])
     for contender in wanted or all_contenders(with_forms=True):
         concerned = not fault.needs or fault.needs in contender.guarantees.needs

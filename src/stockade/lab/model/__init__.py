@@ -1,0 +1,1 @@
+"""The values of the lab: presets and their workloads, contenders, and the result of one repeat."""

@@ -1,0 +1,1 @@
+"""Runs a plan: for each contender the repeats, their checks, and one row of the report."""
