@@ -40,7 +40,7 @@ def as_user(url, name):
     return make_url(url).set(username=name, password=SECRET).render_as_string(hide_password=False)
 
 
-async def told(url, *statements):
+async def execute(url, *statements):
     """Run statements as the owner of a PostgreSQL database."""
     connection = await asyncpg.connect(url)
     try:
@@ -54,9 +54,9 @@ async def told(url, *statements):
 async def postgres_user(postgres_database):
     """A user without any right in a database, and how its owner runs statements."""
     name = f"u_{make_url(postgres_database).database}"
-    await told(postgres_database, f"CREATE USER {name} PASSWORD '{SECRET}'")
+    await execute(postgres_database, f"CREATE USER {name} PASSWORD '{SECRET}'")
     yield name
-    await told(postgres_database, f"DROP OWNED BY {name}", f"DROP USER {name}")
+    await execute(postgres_database, f"DROP OWNED BY {name}", f"DROP USER {name}")
 
 
 def run(*words):
@@ -71,7 +71,7 @@ async def commands(*calls):
 
 
 async def test_rights_on_postgresql(postgres_database, postgres_user):
-    """To migrate, to read and to see the schema: the GRANT that is missing stands in the line; given, it works."""
+    """To migrate, to read and to see the schema: the line names the missing GRANT, and with it the command works."""
     theirs = as_user(postgres_database, postgres_user)
     (said,) = await commands((refused, "migrate", theirs))
     assert "GRANT USAGE ON SCHEMA public TO USER" in said
@@ -79,9 +79,9 @@ async def test_rights_on_postgresql(postgres_database, postgres_user):
     await commands((run, "migrate", "--database", postgres_database))
     (said,) = await commands((refused, "audit", theirs))
     assert "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO USER" in said
-    await told(postgres_database, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {postgres_user}")
+    await execute(postgres_database, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {postgres_user}")
     await commands((run, "audit", "--database", theirs))
-    await told(postgres_database, "REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    await execute(postgres_database, "REVOKE USAGE ON SCHEMA public FROM PUBLIC")
     (said,) = await commands((refused, "audit", theirs))
     assert "this user may not see its tables" in said
 
@@ -127,7 +127,7 @@ async def test_documented_rights_are_enough_on_postgresql(postgres_database, pos
     """With the rights of docs/compatibility.md an order is accepted; with one less, nothing that writes starts."""
     theirs = as_user(postgres_database, postgres_user)
     await commands((run, "migrate", "--database", postgres_database))
-    await told(postgres_database, *documented("public", postgres_user))
+    await execute(postgres_database, *documented("public", postgres_user))
     await commands((run, "demo", "--database", theirs))
     assert await ordered(theirs, tmp_path) == 201
     for right, thing in (
@@ -136,12 +136,12 @@ async def test_documented_rights_are_enough_on_postgresql(postgres_database, pos
         ("USAGE", "sequence outbox_id_seq"),
     ):
         on = thing.removeprefix("table ")
-        await told(postgres_database, f"REVOKE {right} ON {on} FROM {postgres_user}")
+        await execute(postgres_database, f"REVOKE {right} ON {on} FROM {postgres_user}")
         (said,) = await commands((refused, "demo", theirs))
         assert f"permission denied for {thing} in schema public for user {postgres_user}: {right} is missing;" in said
         assert all(each in said for each in documented("public", postgres_user))
-        await told(postgres_database, f"GRANT {right} ON {on} TO {postgres_user}")
-    await told(postgres_database, f"REVOKE USAGE ON SEQUENCE outbox_id_seq FROM {postgres_user}")
+        await execute(postgres_database, f"GRANT {right} ON {on} TO {postgres_user}")
+    await execute(postgres_database, f"REVOKE USAGE ON SEQUENCE outbox_id_seq FROM {postgres_user}")
     for words in (("serve", "--port", 0), ("worker", "--set", "kafka_bootstrap=127.0.0.1:1")):
         done = await asyncio.to_thread(stockade, tmp_path, *words, "--database", theirs)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
@@ -185,13 +185,13 @@ async def test_rights_behind_a_pooler(servers):
     server = servers.postgres()
     pooler = servers.pgbouncer(server)
     await commands((run, "migrate", "--database", server.url))
-    await told(server.url, "CREATE USER app", "CREATE USER owner SUPERUSER")
+    await execute(server.url, "CREATE USER app", "CREATE USER owner SUPERUSER")
     owner = make_url(server.url).set(username="owner").render_as_string()
     # the pooler logs in as one user, who is `app` from then on
-    await told(owner, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO app", "ALTER ROLE stockade SET role = app")
+    await execute(owner, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO app", "ALTER ROLE stockade SET role = app")
     (said,) = await commands((refused, "demo", pooler.url))
     assert all(each in said for each in documented("public", "app"))
-    await told(owner, *documented("public", "app"))
+    await execute(owner, *documented("public", "app"))
     await commands((run, "demo", "--database", pooler.url))
 
 

@@ -33,7 +33,7 @@ async def test_strategies_whose_guards_compose_stand_side_by_side(pair):
 
 @pytest.mark.parametrize("pair", [("sequencer", "in-process"), ("unprotected", "optimistic")])
 async def test_strategies_whose_guards_do_not_compose_are_refused(pair):
-    """A strategy that protects nothing in the row is right alone or not at all; the reason is told."""
+    """A strategy that protects nothing in the row is right alone or not at all; the error has the reason."""
     stock, points = pair
     with pytest.raises(BadSetting, match="does not protect rows from other strategies"):
         await opened(strategy_stock=stock, strategy_points=points, allow_overselling="yes")
@@ -128,7 +128,7 @@ def product(now_ms):
 
 
 async def test_an_expired_reservation_gives_its_stock_back():
-    """The background job of an open shop ends what ran out, without being asked."""
+    """The background job of an open shop expires what ran out."""
     settings = Settings(database="sqlite://", sweep_s=0.05)
     async with open_shop(settings, before=SCHEMA.create_all) as shop:
         now_ms = time.time_ns() // 1_000_000

@@ -33,7 +33,7 @@ def test_a_line_carries_the_ids_and_the_run(lines):
 
 
 def test_levels_below_the_setting_cost_nothing_and_say_nothing(lines):
-    """Only what the setting asks for is written, libraries included."""
+    """Only lines of the level in the setting are written, libraries included."""
     logs.configure(Settings(log_level="warning"))
     logs.logger().info("no")
     logging.getLogger("uvicorn.error").info("no")

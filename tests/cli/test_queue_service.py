@@ -1,4 +1,4 @@
-"""B14: orders through HTTP really take the way of the configured queue, decided by a worker process."""
+"""Orders through HTTP really take the way of the configured queue, decided by a worker process."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ from tests.cli.test_serve import place
 from tests.waiting import eventually_async
 
 
-async def test_b14_http_orders_go_through_the_log(tmp_path, kafka_bootstrap):
+async def test_http_orders_go_through_the_log(tmp_path, kafka_bootstrap):
     """Without a worker orders wait as PENDING; with one, 20 of 30 are sold and 10 refused, and nothing is lost."""
     url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
     await prepared(url, products=1, stock=20)
@@ -73,5 +73,5 @@ async def statuses(http, places):
 def start_worker(folder, log):
     """A `stockade worker` process."""
     command = [sys.executable, "-m", "stockade", "worker"]
-    with (folder / "worker.log").open("w") as told:
-        return subprocess.Popen(command, cwd=folder, env=environment(**log), stderr=told, stdout=subprocess.DEVNULL)
+    with (folder / "worker.log").open("w") as log_file:
+        return subprocess.Popen(command, cwd=folder, env=environment(**log), stderr=log_file, stdout=subprocess.DEVNULL)

@@ -90,7 +90,7 @@ async def test_a_login_that_is_refused_later(redis_server, tmp_path):
     with Service(tmp_path, "--strategy", "redis-pubsub", database=url, redis=server.url, wait_s=1) as service:
         async with service.client("user-1") as client:
             assert await orders(client, 0) == {201}
-            operator.config_set("requirepass", "secret")  # of whom is connected already nothing is asked
+            operator.config_set("requirepass", "secret")  # open connections need no password
             with redis.Redis.from_url(server.url, password="secret") as other:
                 other.client_kill_filter(_type="normal", skipme=True)
                 assert await orders(client, 100) == {503}

@@ -121,7 +121,7 @@ async def test_a_stop_finishes_what_is_at_work(tmp_path, file_url, workers):
 
 
 async def at_work(service):
-    """Whether an order is inside, as /metrics of any worker tells."""
+    """Whether an order is inside, by /metrics of any worker."""
     async with service.client() as http:
         text = (await http.get("/metrics")).text
     return any(
@@ -172,7 +172,7 @@ def test_workers_end_with_their_supervisor(tmp_path, monkeypatch):
 
 
 def test_workers_that_crash_again_and_again_end_the_service():
-    """Restarts are bounded: one crash too many within the window, and the failure is told."""
+    """Restarts are bounded: one crash too many within the window, and the error says so."""
     supervisor = Supervisor(Settings(), None, lambda: None)
     for _ in range(MAX_RESTARTS):
         supervisor._count_crash()

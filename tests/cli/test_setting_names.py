@@ -85,8 +85,8 @@ def test_a_port_that_is_taken(refused):
 
 
 def test_a_port_that_is_taken_by_nobody_knows_whom(refused, monkeypatch):
-    """Where the process cannot be told the setting is named all the same."""
-    monkeypatch.setattr(sockets, "holder", lambda port: "")
+    """Where the process is not known the setting is named all the same."""
+    monkeypatch.setattr(sockets, "port_holder", lambda port: "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         message = refused(own={"port": taken.getsockname()[1]})
     assert "in use by another process" in message
@@ -97,7 +97,7 @@ def test_a_port_without_a_listener_has_no_holder():
     """The control: nobody is named for a port that is free."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    assert port_holder.holder(port) == ""
+    assert port_holder.port_holder(port) == ""
 
 
 @pytest.mark.parametrize(("host", "said"), [("192.0.2.7", "no such address"), ("none.invalid", "has no address")])

@@ -19,7 +19,7 @@ def load(tmp_path):
 
 
 def test_defaults(load):
-    """Without anything given the defaults hold, and the database is a file in the state folder."""
+    """Without any source the defaults hold, and the database is a file in the state folder."""
     settings = load()
     assert settings == Settings()
     assert settings.uses_default_database
@@ -82,7 +82,7 @@ def test_variables_of_others_are_left_alone(load):
 
 
 def test_a_secret_is_never_shown():
-    """Neither the text of settings nor an error about it tells the secret."""
+    """Neither the text of settings nor an error about it contains the secret."""
     settings = Settings(token_secret="a secret that nobody may see")
     assert "nobody" not in repr(settings)
     with pytest.raises(BadSetting) as bad:

@@ -68,7 +68,7 @@ async def test_a2_work_that_outlives_its_lease(bare, database, fresh_redis):
             loaded.set()
             await_only(go_on.wait())
 
-    slow.store._checkpoint = pause
+    slow.store._steps.checkpoint = pause
     for bench in (slow, quick):
         await bench.strategy.start()
     first = asyncio.create_task(slow.strategy.execute(slow.order(1, user="u1")))
@@ -108,7 +108,7 @@ async def test_b3_a_lock_lost_after_the_commit_is_not_a_failed_order(database, f
     await bench.product("s", stock=20)
     await bench.strategy.start()
     with RedisLocks(url) as admin:
-        bench.store._checkpoint = lambda point: admin.break_("stock:s") if point == "saved" else None
+        bench.store._steps.checkpoint = lambda point: admin.break_("stock:s") if point == "saved" else None
         answer = await bench.strategy.execute(bench.order(1))
     assert isinstance(answer, Accepted)
     assert bench.strategy.lost == 1

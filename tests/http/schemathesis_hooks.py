@@ -1,4 +1,4 @@
-"""What schemathesis cannot know about the API, told before each request.
+"""What schemathesis cannot know about the API, applied before each request.
 
 Valid requests get a key of their own (the same key with another body is refused, as it must be), whole numbers as JSON
 integers (JSON Schema counts 1.0 as one), printable texts, distinct lines of SKUs that exist, and no invented cursor:

@@ -1,4 +1,4 @@
-"""Strategies that do what a test needs: hold a command until told, or end it with an error."""
+"""Strategies that do what a test needs: hold a command until an event, or end it with an error."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What waits in the outbox is a metric: asked rarely, bounded, and no reason for /metrics to fail."""
+"""What waits in the outbox is a metric: queried rarely, bounded, and no reason for /metrics to fail."""
 
 import math
 
@@ -29,12 +29,12 @@ async def test_events_that_wait_are_counted(client):
     assert 0 <= found["stockade_events_oldest_seconds", "waiting"] < 60
 
 
-async def test_the_database_is_asked_once_in_a_while(client, monkeypatch):
+async def test_the_database_is_queried_once_in_a_while(client, monkeypatch):
     """However often /metrics is read, the question is put every few seconds only, and then anew."""
-    asked, plain = [], Outbox.lag
+    queries, plain = [], Outbox.lag
 
     async def lag(self):
-        asked.append(True)
+        queries.append(True)
         return await plain(self)
 
     monkeypatch.setattr(Outbox, "lag", lag)
@@ -43,10 +43,10 @@ async def test_the_database_is_asked_once_in_a_while(client, monkeypatch):
     for _ in range(5):
         assert (await samples(client))["stockade_events", "waiting"] == 1 + 2
         await client.order(sku, pay="LATER")
-    assert len(asked) == 1
+    assert len(queries) == 1
     client.clock.now_s += KEEP_S
     assert (await samples(client))["stockade_events", "waiting"] == 1 + 5 * 2 + 1  # the sixth was refused
-    assert len(asked) == 2
+    assert len(queries) == 2
 
 
 async def test_a_figure_that_cannot_be_had_is_no_number(client, monkeypatch):
@@ -65,7 +65,7 @@ async def test_a_figure_that_cannot_be_had_is_no_number(client, monkeypatch):
 
 
 async def test_where_events_are_only_kept_nothing_waits(start):
-    """Without a sink the outbox is an archive: its size is no lag, and is not asked for."""
+    """Without a sink the outbox is an archive: its size is no backlog, and is not queried."""
     async with start() as client:
         (sku,) = await client.product(stock=5)
         await client.order(sku, pay="LATER")

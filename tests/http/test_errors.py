@@ -1,4 +1,4 @@
-"""What a client hears when an order could not be decided: the right code, when to retry, and nothing of our insides."""
+"""What a client receives when an order could not be decided: the right code, when to retry, and no internals."""
 
 import asyncio
 import json

@@ -25,7 +25,7 @@ async def test_a_replay_is_the_first_answer_byte_for_byte(client):
 
 
 async def test_the_time_of_a_key_leads_the_order_id(client):
-    """A version-7 UUID gives its time to the order, bare or as a structured string; a retry is a replay."""
+    """The time of a version-7 UUID leads the order's id, bare or as a structured string; a retry is a replay."""
     (sku,) = await client.product(stock=5)
     key = "019E8A5B-3c7d-7000-8000-0123456789ab"
     first = await client.order(sku, 1, pay="LATER", key=key)
@@ -80,7 +80,7 @@ async def test_keys_belong_to_their_caller_and_route(client):
 
 
 async def test_ten_clicks_with_one_key_charge_once(client):
-    """Ten simultaneous requests with one key are one charge, and all ten hear the same answer."""
+    """Ten simultaneous requests with one key are one charge, and all ten receive the same response."""
     answers = await asyncio.gather(
         *(client.post("/v1/users/ann/point-charges", charge_body(), key="tap") for _ in range(10))
     )
@@ -180,7 +180,7 @@ def test_keys_that_are_refused(header):
 
 
 async def test_no_key_or_two_keys(client):
-    """Every keyed route asks for exactly one key."""
+    """Every keyed route requires exactly one key."""
     none = await client.send("POST", "/v1/users/ann/point-charges", json=charge_body())
     assert (none.status_code, none.json()["code"]) == (400, "IDEMPOTENCY_KEY_MISSING")
     headers = [("Authorization", f"Bearer {client.token}"), ("Idempotency-Key", "a"), ("Idempotency-Key", "b")]

@@ -59,7 +59,7 @@ def test_every_code_of_the_table_is_used(shown):
 
 
 def test_keys_tokens_and_ids_are_documented(shown):
-    """Keyed routes ask for the key, closed ones for a token, and every id of a path is described."""
+    """Keyed routes require the key, closed ones a token, and every id of a path is described."""
     documented = operations(shown)
     for route in ROUTES:
         operation = documented[route.method, route.path]
@@ -118,7 +118,7 @@ def test_schemathesis_finds_nothing(tmp_path):
         found = search(tmp_path, service, "--phases", "coverage,fuzzing,stateful")
         assert found.returncode == 0, found.stdout[-6000:]
         assert "unexpected" not in service.log.read_text()
-        # The control: not told that a key may not be used twice, the same search does find something.
+        # The control: without the hook that makes keys unique, the same search does find something.
         one = ("--phases", "coverage", "--include-path", "/v1/users/{user_id}/point-charges")
         assert search(tmp_path, service, *one, hooks="").returncode == 1
         assert service.stop() == 0

@@ -94,8 +94,8 @@ class Clock:
         return self.now_s
 
 
-async def test_a14_kept_answers_end_when_the_setting_says():
-    """A14: an answer cache for 24 seconds is made anew after 24 seconds, not after 24 of something else."""
+async def test_kept_answers_end_when_the_setting_says():
+    """With `cache_s` = 24 a response is made anew after 24 seconds, not after 24 of another unit."""
     clock, made = Clock(), []
     cache = ResponseCache(24.0, clock)
 

@@ -30,7 +30,7 @@ async def test_an_order_paid_with_points(client):
 
 
 async def test_an_order_reserved_paid_and_cancelled(client):
-    """A reservation holds stock, its payment takes the points, and the cancel gives both back."""
+    """A reservation holds stock, its payment takes the points, and the cancel returns both."""
     (sku,) = await client.product(stock=5)
     await client.charge(10_000)
     order = (await client.order(sku, 3, pay="LATER")).json()
@@ -136,16 +136,16 @@ async def answers(client):
     admin = client.as_user("root", admin=True)
     (sku,) = await client.product()
     charge = {"amount": 9000, "method": "INSTANT"}
-    given = {"charge": await client.post("/v1/users/ann/point-charges", charge)}
-    given["place_order"] = await client.order(sku, 1, pay="LATER")
-    path = f"/v1/orders/{given['place_order'].json()['order_id']}"
-    given["pay"] = await client.post(f"{path}/payments", {"method": "POINTS"})
-    given["cancel"] = await client.post(f"{path}/cancel", {"reason": ""})
-    given["adjust"] = await admin.post(f"/v1/skus/{sku}/stock-adjustments", {"delta": -3, "reason": "broken"})
-    given["put"] = await client.send("PUT", f"/v1/users/ann/cart/items/{sku}", json={"quantity": 2})
+    answers = {"charge": await client.post("/v1/users/ann/point-charges", charge)}
+    answers["place_order"] = await client.order(sku, 1, pay="LATER")
+    path = f"/v1/orders/{answers['place_order'].json()['order_id']}"
+    answers["pay"] = await client.post(f"{path}/payments", {"method": "POINTS"})
+    answers["cancel"] = await client.post(f"{path}/cancel", {"reason": ""})
+    answers["adjust"] = await admin.post(f"/v1/skus/{sku}/stock-adjustments", {"delta": -3, "reason": "broken"})
+    answers["put"] = await client.send("PUT", f"/v1/users/ann/cart/items/{sku}", json={"quantity": 2})
     body = {"name": "b", "category": "c", "skus": [{"price": 0, "stock": 0}]}
-    given["create"] = await admin.post("/v1/products", body)
-    return given
+    answers["create"] = await admin.post("/v1/products", body)
+    return answers
 
 
 async def test_documented_answers_are_the_real_ones(answers):

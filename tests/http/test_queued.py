@@ -109,7 +109,7 @@ async def test_a_client_that_prefers_so_does_not_wait(client):
 
 
 async def test_every_command_with_a_key_can_be_queued_so(client):
-    """Charges too; a command without a key is carried out as always, because nobody could ask for its outcome."""
+    """Charges too; a command without a key is carried out as always, because nobody could query its outcome."""
     (sku,) = await client.product(stock=5)
     points = Queue(client.state.shop, "points")
     body = {"amount": 5, "method": "INSTANT"}

@@ -8,9 +8,9 @@ from stockade.shop.http.requests.request_parsing import ClientDisconnected, read
 from stockade.shop.http.responses.problems import ProblemError
 
 
-def messages(*given):
-    """An ASGI receive function that gives these messages and then nothing."""
-    waiting = list(given)
+def messages(*parts):
+    """An ASGI receive function that returns these messages and then nothing."""
+    waiting = list(parts)
 
     async def receive():
         return waiting.pop(0) if waiting else await asyncio.Event().wait()
@@ -59,11 +59,11 @@ async def test_a_body_that_is_there_needs_no_timer(monkeypatch):
 
 async def test_a_body_that_comes_later_is_whole():
     """Looking whether the body is there takes nothing of it."""
-    arrived, given = asyncio.Event(), messages(part(b"a"), part(b"b", more=False))
+    arrived, rest = asyncio.Event(), messages(part(b"a"), part(b"b", more=False))
 
     async def receive():
         await arrived.wait()
-        return await given()
+        return await rest()
 
     reading = asyncio.create_task(read_body(receive, 2, 10.0))
     await asyncio.sleep(0)

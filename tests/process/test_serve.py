@@ -21,7 +21,7 @@ def state(tmp_path):
 
 
 async def test_500_simultaneous_orders_on_100_units(database_url, state):
-    """Two worker processes, 500 callers at once: 100 sold, 400 told OUT_OF_STOCK, and the audit finds nothing."""
+    """Two worker processes, 500 callers at once: 100 sold, 400 receive OUT_OF_STOCK, and the audit finds nothing."""
     with serving(database_url, state, "--workers", "2", "--strategy", "sequencer") as service:
         async with client(service, service.token("buyer", "--admin")) as http:
             sku = await product(http, 100)
@@ -37,7 +37,7 @@ async def test_500_simultaneous_orders_on_100_units(database_url, state):
 
 @pytest.mark.parametrize("strategy", ["pessimistic", "sequencer"])
 async def test_a_killed_worker_loses_no_order(database_url, state, strategy):
-    """kill -9 of a worker under load: every order that was answered is there, every repeat tells, none exists twice."""
+    """kill -9 of a worker under load: every answered order is there, a repeat returns it, none exists twice."""
     with serving(database_url, state, "--workers", "2", "--strategy", strategy) as service:
         async with client(service, service.token("buyer", "--admin"), connections=64) as http:
             sku = await product(http, 150)

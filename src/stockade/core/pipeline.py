@@ -6,22 +6,21 @@ brings was measured (docs/adr/0008).
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 
 class Handover:
     """The place of one batch in its pipeline: it hands over to the next batch once it is decided.
 
     Args:
-        predecessor: the batch that began before and had not ended then; None where there was none.
-        on_decided: called once.
+        predecessor: whether the batch before succeeds; None where none was in flight when this one began.
+        turn: held by this batch, until it is decided.
     """
 
-    def __init__(self, predecessor: "asyncio.Task[None] | None", on_decided: Callable[[], None]) -> None:
-        self._predecessor, self._on_decided = predecessor, on_decided
-        self.is_decided = False
+    def __init__(self, predecessor: "asyncio.Future[bool] | None", turn: asyncio.Lock) -> None:
+        self._predecessor, self._turn = predecessor, turn
+        self._is_decided = False
+        self.succeeded: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     @property
     def follows(self) -> bool:
@@ -30,19 +29,16 @@ class Handover:
 
     def decided(self) -> None:
         """Let the next batch begin. Only the first call has an effect; the end of the batch calls it too."""
-        if not self.is_decided:
-            self.is_decided = True
-            self._on_decided()
+        if not self._is_decided:
+            self._is_decided = True
+            self._turn.release()
 
     async def predecessor_succeeded(self) -> bool:
         """Wait until the batch before has ended; whether it ended without an error."""
-        if self._predecessor is None:
-            return True
-        await asyncio.wait([self._predecessor])
-        return not self._predecessor.cancelled() and self._predecessor.exception() is None
+        return self._predecessor is None or await asyncio.shield(self._predecessor)
 
 
-Batch = Callable[[Handover], Coroutine[Any, Any, None]]
+Batch = Callable[[Handover], Awaitable[None]]
 
 
 class Pipeline:
@@ -55,15 +51,12 @@ class Pipeline:
 
     def __init__(self, depth: int, name: str) -> None:
         self._depth, self._name = depth, name
-        self._tasks: deque[asyncio.Task[None]] = deque()
+        self._turn = asyncio.Lock()  # held from the choice of a batch until it is decided
         self._newest: Handover | None = None
         self._changed = asyncio.Event()
         self._closed = False
-
-    @property
-    def in_flight(self) -> int:
-        """Batches that have begun and not ended."""
-        return len(self._tasks)
+        self._error: BaseException | None = None
+        self.in_flight = 0  # batches that have begun and not ended
 
     async def run(self, take: Callable[[], Batch | None]) -> None:
         """Run batches until `close` was called, `take` returns None and the last batch has ended.
@@ -75,42 +68,64 @@ class Pipeline:
                 begin, so call `wake` when something was added to the queue.
 
         Raises:
-            Exception: what a batch raised; of two, what the earlier one raised.
+            Exception: what a batch raised; of two, the first.
         """
+        tasks = [asyncio.create_task(self._run_batches(take), name=self._name) for _ in range(self._depth)]
         try:
-            while True:
-                self._changed.clear()
-                while self._tasks and self._tasks[0].done():
-                    self._tasks.popleft().result()
-                batch = take() if self._may_begin() else None
-                if batch is not None:
-                    self._begin(batch)
-                elif self._closed and not self._tasks:
-                    return
-                else:
-                    await self._changed.wait()
-        finally:
-            await asyncio.gather(*self._tasks, return_exceptions=True)  # the first error is the one that is raised
+            await asyncio.wait(tasks)
+        except BaseException as error:
+            self._fail(error)
+            await asyncio.wait(tasks)
+            raise
+        if self._error is not None:
+            raise self._error
 
     def wake(self) -> None:
         """Look at the queue again."""
-        if self._may_begin():  # else the end or the decision of a batch wakes the run, once for all that came meanwhile
-            self._changed.set()
+        self._changed.set()
 
     def close(self) -> None:
         """End once `take` returns None."""
         self._closed = True
         self._changed.set()
 
-    def _may_begin(self) -> bool:
-        return len(self._tasks) < self._depth and (self._newest is None or self._newest.is_decided)
+    async def _run_batches(self, take: Callable[[], Batch | None]) -> None:
+        """Run one batch after another: the same task goes on, so that no pass of the event loop is between two."""
+        while True:
+            await self._turn.acquire()
+            batch = await self._next(take)
+            if batch is None:
+                self._turn.release()
+                return
+            await self._run_batch(batch)
 
-    def _begin(self, batch: Batch) -> None:
-        handover = self._newest = Handover(self._tasks[-1] if self._tasks else None, self._changed.set)
-        task = asyncio.create_task(batch(handover), name=self._name)
-        self._tasks.append(task)
-        task.add_done_callback(lambda _: self._end(handover))
+    async def _next(self, take: Callable[[], Batch | None]) -> Batch | None:
+        """Wait for a batch; None when the run ends."""
+        while self._error is None:
+            batch = take()
+            if batch is not None or (self._closed and not self.in_flight):
+                return batch
+            self._changed.clear()
+            await self._changed.wait()
+        return None
 
-    def _end(self, handover: Handover) -> None:
-        handover.decided()
+    async def _run_batch(self, batch: Batch) -> None:
+        handover = self._newest = Handover(
+            self._newest.succeeded if self.in_flight and self._newest else None, self._turn
+        )
+        self.in_flight += 1
+        succeeded = False
+        try:
+            await batch(handover)
+            succeeded = True
+        except BaseException as error:  # noqa: BLE001 - `run` raises it, after the batches in flight have ended
+            self._fail(error)
+        finally:
+            self.in_flight -= 1
+            handover.succeeded.set_result(succeeded)
+            handover.decided()
+            self._changed.set()
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
         self._changed.set()

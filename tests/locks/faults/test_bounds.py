@@ -1,8 +1,7 @@
 """Every call of every Redis provider and face ends in time, whatever its server does: provider x face x phase x fault.
 
 All phases of one provider run at once, each with a provider object of its own, so that a row of the matrix costs as
-long as its slowest phase. Neighbours: `bounds.py` (faults), `test_wire_bounds.py` and `test_session_bounds.py`, if they
-are there, do the same below and beside these rules.
+long as its slowest phase. Neighbours: `bounds.py` (faults), `test_bounds_redis.py`, `test_bounds_sessions.py`.
 """
 
 import asyncio

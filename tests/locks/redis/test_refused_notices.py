@@ -1,6 +1,6 @@
 """A Redis user without the right to the notice channels: its waiters poll, it is said once, and nothing else changes.
 
-Neighbours: `faults/test_bounds.py` (other refusals), `redis/waiters.py` (what is tested).
+Neighbours: `faults/test_bounds.py` (other refusals), `src/stockade/locks/redis/waiters.py`.
 """
 
 import contextlib

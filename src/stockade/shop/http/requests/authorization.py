@@ -4,11 +4,12 @@ import re
 from enum import Enum
 
 from stockade.shop.http.requests.request_parsing import RequestHeaders
+from stockade.shop.http.requests.request_schemas import ID_PATTERN
 from stockade.shop.http.responses.problems import ProblemError
 from stockade.shop.http.responses.response import Headers
 from stockade.shop.tokens import BadToken, Caller, Tokens
 
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match
+_ID = re.compile(ID_PATTERN).match
 _CHALLENGE: Headers = ((b"www-authenticate", b"Bearer"),)
 
 

@@ -3,6 +3,7 @@
 Starlette's response class would render the body and encode every header anew for each request.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from starlette.types import Message, Receive, Scope, Send
@@ -33,6 +34,10 @@ class Response:
             headers += ((b"content-type", self.media_type), (b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+Handler = Callable[[Scope, Receive], Awaitable[Response]]
+"""Answers one request."""
 
 
 def without_body(send: Send) -> Send:

@@ -106,9 +106,3 @@ class Queued(msgspec.Struct, omit_defaults=True):
     order_id: str | msgspec.UnsetType = msgspec.UNSET
     payment_id: str | msgspec.UnsetType = msgspec.UNSET
     charge_id: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class Health(msgspec.Struct):
-    """The process answers."""
-
-    status: Literal["ok"]

@@ -5,13 +5,13 @@ has the routes as data, `endpoint` handles a request to one of them, `server` ru
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stockade.shop.http.responses.problems import problem
-from stockade.shop.http.responses.response import Headers, Response, without_body
+from stockade.shop.http.responses.response import Handler, Headers, Response, without_body
 from stockade.shop.http.routing.app_state import AppState, make_app_state
 from stockade.shop.http.routing.endpoint import Endpoint
 from stockade.shop.http.routing.openapi import openapi_document
@@ -19,7 +19,6 @@ from stockade.shop.http.routing.routes import ROUTES
 from stockade.shop.http.routing.service_routes import service_handlers
 from stockade.shop.shop import Shop
 
-Handler = Callable[[Scope, Receive], Awaitable[Response]]
 _SLASHES = re.compile("/+")
 
 

@@ -13,13 +13,14 @@ import msgspec
 from stockade import __version__
 from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.requests.idempotency import MAX_KEY_LENGTH
+from stockade.shop.http.requests.request_schemas import ID_PATTERN
 from stockade.shop.http.responses.error_codes import ERROR_CODES
 from stockade.shop.http.responses.response_schemas import Queued
 from stockade.shop.http.routing.route import Route
 from stockade.shop.http.routing.service_routes import SERVICE_OPERATIONS
 
 _REF = "#/components/schemas/{name}"
-_ID = {"type": "string", "pattern": r"^[A-Za-z0-9._:-]{1,64}$"}
+_ID = {"type": "string", "pattern": ID_PATTERN.replace(r"\Z", "$")}
 _WAITS = (429, 503, 504)
 _PROBLEM = {
     "title": "Problem",

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 
 from stockade.core import Busy
 from stockade.shop.http.responses.problems import problem, unexpected
-from stockade.shop.http.responses.response import Response
+from stockade.shop.http.responses.response import Handler, Response
 from stockade.shop.http.routing.app_state import AppState
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.operations.metrics import CONTENT_TYPE
@@ -65,7 +65,7 @@ async def readiness_problems(state: AppState) -> list[str]:
     return [f"the schema is {found}, not {shown(wanted)}: run stockade migrate"]
 
 
-def service_handlers(state: AppState, document: bytes) -> dict[str, Callable[[Scope, Receive], Awaitable[Response]]]:
+def service_handlers(state: AppState, document: bytes) -> dict[str, Handler]:
     """The handlers of GET, by path.
 
     Args:
@@ -94,7 +94,7 @@ def service_handlers(state: AppState, document: bytes) -> dict[str, Callable[[Sc
     return {path: _catch_errors(handler) for path, handler in handlers.items()}
 
 
-def _catch_errors(handler: Callable[[], Awaitable[Response]]) -> Callable[[Scope, Receive], Awaitable[Response]]:
+def _catch_errors(handler: Callable[[], Awaitable[Response]]) -> Handler:
     async def answer(scope: Scope, receive: Receive) -> Response:
         try:
             return await handler()

@@ -1,4 +1,4 @@
-"""The defects of the seeds that live at the edge: each by its number, each with what would show it."""
+"""Defects that the reports of the Java and the Kotlin project describe (docs/glossary.md), seen by an HTTP client."""
 
 import asyncio
 from collections import Counter
@@ -16,8 +16,8 @@ def counted(answers):
     return Counter(each.json().get("code", each.status_code) for each in answers)
 
 
-async def test_a6_sold_out_is_never_a_server_error(client):
-    """A6: of 60 buyers on 20 units, 20 are served and 40 hear OUT_OF_STOCK: no 500, and the reason is counted."""
+async def test_sold_out_is_never_a_server_error(client):
+    """Of 60 buyers on 20 units, 20 are served and 40 receive OUT_OF_STOCK: no 500, and the reason is counted."""
     (sku,) = await client.product(stock=20)
     answers = await asyncio.gather(*(client.order(sku, 1, pay="LATER", key=f"k{n}") for n in range(60)))
     assert counted(answers) == {201: 20, "OUT_OF_STOCK": 40}
@@ -32,8 +32,8 @@ async def racing_charges(client, count=12):
     return await asyncio.gather(*(client.post(path, body, key=f"race-{n}") for n in range(count)))
 
 
-async def test_a7_a_lost_optimistic_race_is_a_retryable_conflict(start):
-    """A7: without retries a lost race is 409 CONFLICT_RETRY, and the same key may simply be sent again."""
+async def test_a_lost_optimistic_race_is_a_retryable_conflict(start):
+    """Without retries a lost race is 409 CONFLICT_RETRY, and the same key may simply be sent again."""
     async with start(strategy_stock="optimistic", strategy_points="optimistic", retries=0) as client:
         answers = await racing_charges(client)
         lost = [number for number, answer in enumerate(answers) if answer.status_code != 201]
@@ -49,14 +49,14 @@ async def test_a7_a_lost_optimistic_race_is_a_retryable_conflict(start):
         assert (await client.get("/v1/users/ann/points")).json()["balance"] == 1 + 10 * len(answers)
 
 
-async def test_a7_with_retries_every_charge_succeeds(start):
-    """A7: with retries nobody who could be served is sent away."""
+async def test_with_retries_every_charge_succeeds(start):
+    """With retries nobody who could be served is sent away."""
     async with start(strategy_stock="optimistic", strategy_points="optimistic") as client:
         assert counted(await racing_charges(client)) == {201: 12}
 
 
-async def test_a12_nobody_charges_or_orders_for_someone_else(client):
-    """A12: the path's user must be the token's, whatever the token's holder writes there."""
+async def test_nobody_charges_or_orders_for_someone_else(client):
+    """The path's user must be the token's, whatever the token's holder writes there."""
     mallory = client.as_user("mallory")
     body = {"amount": 1, "method": "INSTANT"}
     assert_problem(await mallory.post("/v1/users/ann/point-charges", body), 403, "FORBIDDEN")
@@ -75,8 +75,8 @@ async def reserved(client):
     return (await client.order(sku, 1, pay="LATER")).json()["order_id"]
 
 
-async def test_b10_a_later_second_payment_is_refused(client):
-    """B10: an order that is paid cannot be paid again, also not with another key, and the money is taken once."""
+async def test_a_later_second_payment_is_refused(client):
+    """An order that is paid cannot be paid again, also not with another key, and the money is taken once."""
     await client.charge(5000)
     order = await reserved(client)
     path = f"/v1/orders/{order}/payments"
@@ -85,8 +85,8 @@ async def test_b10_a_later_second_payment_is_refused(client):
     assert (await client.get("/v1/users/ann/points")).json()["balance"] == 4000
 
 
-async def test_b10_simultaneous_payments_are_one(client):
-    """B10: ten simultaneous payments with ten keys are one payment and nine ALREADY_PAID, never a 500."""
+async def test_simultaneous_payments_are_one(client):
+    """Ten simultaneous payments with ten keys are one payment and nine ALREADY_PAID, never a 500."""
     await client.charge(50_000)
     order = await reserved(client)
     path = f"/v1/orders/{order}/payments"
@@ -96,8 +96,8 @@ async def test_b10_simultaneous_payments_are_one(client):
     assert (await client.get("/v1/users/ann/points")).json()["balance"] == 49_000
 
 
-async def test_b10_only_the_owner_pays(client):
-    """B10: an order of someone else is not there to be paid, not even for an administrator."""
+async def test_only_the_owner_pays(client):
+    """An order of someone else is not there to be paid, not even for an administrator."""
     order = await reserved(client)
     for payer in (client.as_user("bob"), client.as_user("root", admin=True)):
         await payer.charge(5000)
@@ -107,8 +107,8 @@ async def test_b10_only_the_owner_pays(client):
 
 
 @pytest.mark.parametrize("quantity", [-1, 0, -(10**12), 10**12])
-async def test_b11_no_quantity_adds_stock_or_mints_points(client, quantity):
-    """B11: negative, zero and absurd quantities change neither stock nor points."""
+async def test_no_quantity_adds_stock_or_mints_points(client, quantity):
+    """Negative, zero and absurd quantities change neither stock nor points."""
     (sku,) = await client.product(stock=5)
     await client.charge(1000)
     assert_problem(await client.order(sku, quantity), 400, "INVALID_REQUEST")
@@ -117,8 +117,8 @@ async def test_b11_no_quantity_adds_stock_or_mints_points(client, quantity):
 
 
 @pytest.mark.parametrize("amount", [0, -1000])
-async def test_b11_no_charge_of_nothing_or_less(client, amount):
-    """B11: a charge of zero or less is refused and leaves no account behind."""
+async def test_no_charge_of_nothing_or_less(client, amount):
+    """A charge of zero or less is refused and leaves no account behind."""
     answer = await client.post("/v1/users/ann/point-charges", {"amount": amount, "method": "INSTANT"})
     assert_problem(answer, 400, "INVALID_REQUEST")
     assert (await client.get("/v1/users/ann/points")).status_code == 404
@@ -129,8 +129,8 @@ LOCAL = [name for name in ON_SQLITE if not registry.guarantees(name).needs]
 
 
 @pytest.mark.parametrize("name", LOCAL)
-async def test_b14_http_orders_run_under_the_chosen_strategy(start, name):
-    """B14: what is configured is what the API runs under, for orders and for points."""
+async def test_http_orders_run_under_the_chosen_strategy(start, name):
+    """What is configured is what the API runs under, for orders and for points."""
     async with start(strategy_stock=name, strategy_points=name, allow_overselling="yes") as client:
         (sku,) = await client.product()
         await client.charge()
@@ -141,8 +141,8 @@ async def test_b14_http_orders_run_under_the_chosen_strategy(start, name):
         assert {client.state.shop.strategies[resource].name for resource in RESOURCES} == {name}
 
 
-async def test_b14_the_sequencer_really_batches_http_orders(start):
-    """B14: fifty simultaneous HTTP orders take far fewer transactions than orders under the sequencer."""
+async def test_the_sequencer_really_batches_http_orders(start):
+    """Fifty simultaneous HTTP orders take far fewer transactions than orders under the sequencer."""
     async with start(strategy_stock="sequencer", strategy_points="sequencer") as client:
         (sku,) = await client.product(stock=100)
         before = client.state.shop.store.stats.transactions
