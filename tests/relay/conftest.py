@@ -1,4 +1,4 @@
-"""A store with SKUs to take from, a sink that remembers, and relays over it."""
+"""A store with SKUs to buy, a sink that keeps events, and relays over it."""
 
 import time
 
@@ -60,7 +60,7 @@ class Clock:
 
 
 def relay_over(database, sink, clock=None, ttl_s=10.0, **policy):
-    """A relay with parts of its own."""
+    """A relay with its own lease."""
     clock = clock or Clock()
     return Relay(Outbox(database, ttl_s=ttl_s, clock=clock.monotonic), sink, clock.now_ms, Policy(**policy))
 
@@ -115,7 +115,7 @@ def first_deliveries(ids):
 
 @pytest.fixture
 async def database(database_url):
-    """A migrated database of each kind, with the parts made."""
+    """A migrated database of each kind, with the partitions of the outbox."""
     async with opened(database_url) as found:
         await Outbox(found).open()
         yield found

@@ -56,7 +56,7 @@ async def test_a_killed_relay_loses_and_reorders_nothing(url, tmp_path):
         assert [id_ for _, id_ in delivered(file)] == ids[:7]
         sink, clock = Memory(), Clock()
         relay = relay_over(database, sink, clock, ttl_s=10)
-        assert await relay.once() is None  # the dead one's part is respected for its time
+        assert await relay.once() is None  # the lease of the killed relay is not over yet
         clock.ms += 11_000
         await drain(relay)
         arrived = [id_ for _, id_ in delivered(file)] + [event.event_id for event in sink.got]

@@ -29,10 +29,8 @@ async def test_every_event_arrives_once_and_in_order(store):
     await buy(store, range(300))
     sink = Memory()
     relay = relay_over(store.database, sink, batch=50)
-    assert (await Outbox(store.database).lag())[:2] == (
-        316,
-        1000,
-    )  # 300 orders; 4 new SKUs, and events of 4 SKUs in 3 batches
+    # 300 orders; 4 new SKUs, and events of 4 SKUs in 3 batches
+    assert (await Outbox(store.database).lag())[:2] == (316, 1000)
     assert (await Outbox(store.database).lag(most=10)).waiting == 10
     await drain(relay)
     await relay.finish()
@@ -96,13 +94,14 @@ async def test_a_refused_event_holds_back_its_key_only(store):
 
 
 async def _rounds(relay, rounds=2 * OUTBOX_PARTITIONS):
-    """Enough rounds to come by every part; the parts that wait would keep `drain` busy for ever."""
+    """Enough rounds to lease every partition; `drain` would not end while events wait for another try."""
     for _ in range(rounds):
         await relay.once()
 
 
-async def test_a_key_that_waits_does_not_starve_its_part(store):
-    """A hundred events behind a refused one do not fill every batch: others of the same part still get through."""
+async def test_a_key_that_waits_does_not_block_its_partition(store):
+    """A hundred events behind a refused one do not fill every batch: events of other keys in the same partition are
+    still sent."""
     await buy(store, range(100), skus=("a",))
     sink, clock = Memory(), Clock()
     sink.refuse = {f"{rid('stock', 'a')}:0"}
@@ -111,10 +110,17 @@ async def test_a_key_that_waits_does_not_starve_its_part(store):
     assert {event.key for event in sink.got} == {"stock:b", "stock:c", "stock:d"}
     first = select(outbox).where(outbox.c.key == "stock:a").limit(1)
     row = await store.database.read(lambda c: c.execute(first).mappings().one())
-    other = {**row, "id": 10_000, "request_id": rid("other"), "key": "stock:same-part", "state": "NEW", "next_ms": 0}
+    other = {
+        **row,
+        "id": 10_000,
+        "request_id": rid("other"),
+        "key": "stock:same-partition",
+        "state": "NEW",
+        "next_ms": 0,
+    }
     await store.database.transaction(lambda c: c.execute(insert(outbox).values(**other)), deadline=soon())
     await _rounds(relay)
-    assert [event.key for event in sink.got[3:]] == ["stock:same-part"]
+    assert [event.key for event in sink.got[3:]] == ["stock:same-partition"]
 
 
 async def test_an_unreachable_sink_costs_no_try(store):
@@ -133,8 +139,8 @@ async def test_an_unreachable_sink_costs_no_try(store):
     assert await Outbox(store.database).lag() == (0, None, 0)
 
 
-async def test_a_part_left_behind_is_taken_over_after_its_time(store):
-    """A relay that stopped with parts in hand: another one waits `ttl_s` of its own clock, then sends them."""
+async def test_a_partition_is_taken_over_when_its_lease_is_over(store):
+    """A relay stopped with leased partitions: another one waits `ttl_s` of its own clock, then sends their events."""
     await buy(store, range(40))
     ids = ids_of(events_of(range(40)))
     dead, sink, clock = Memory(), Memory(), Clock()
