@@ -136,16 +136,16 @@ async def answers(client):
     admin = client.as_user("root", admin=True)
     (sku,) = await client.product()
     charge = {"amount": 9000, "method": "INSTANT"}
-    answers = {"charge": await client.post("/v1/users/ann/point-charges", charge)}
-    answers["place_order"] = await client.order(sku, 1, pay="LATER")
-    path = f"/v1/orders/{answers['place_order'].json()['order_id']}"
-    answers["pay"] = await client.post(f"{path}/payments", {"method": "POINTS"})
-    answers["cancel"] = await client.post(f"{path}/cancel", {"reason": ""})
-    answers["adjust"] = await admin.post(f"/v1/skus/{sku}/stock-adjustments", {"delta": -3, "reason": "broken"})
-    answers["put"] = await client.send("PUT", f"/v1/users/ann/cart/items/{sku}", json={"quantity": 2})
+    made = {"charge": await client.post("/v1/users/ann/point-charges", charge)}
+    made["place_order"] = await client.order(sku, 1, pay="LATER")
+    path = f"/v1/orders/{made['place_order'].json()['order_id']}"
+    made["pay"] = await client.post(f"{path}/payments", {"method": "POINTS"})
+    made["cancel"] = await client.post(f"{path}/cancel", {"reason": ""})
+    made["adjust"] = await admin.post(f"/v1/skus/{sku}/stock-adjustments", {"delta": -3, "reason": "broken"})
+    made["put"] = await client.send("PUT", f"/v1/users/ann/cart/items/{sku}", json={"quantity": 2})
     body = {"name": "b", "category": "c", "skus": [{"price": 0, "stock": 0}]}
-    answers["create"] = await admin.post("/v1/products", body)
-    return answers
+    made["create"] = await admin.post("/v1/products", body)
+    return made
 
 
 async def test_documented_answers_are_the_real_ones(answers):
