@@ -1,6 +1,7 @@
 """Logs an outage of the database once when it begins and once when it ends, not once for each refused order.
 
-Neighbour: `Shop` reports every outcome here. Outages of the lock servers are logged by `strategies.lock_server_monitor`.
+Neighbour: `Shop` reports every outcome here. Outages of the lock servers are logged by
+`strategies.lock_server_monitor`.
 """
 
 import time
