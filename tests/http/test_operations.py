@@ -58,6 +58,14 @@ async def test_an_old_schema_is_not_ready(client):
     assert "stockade migrate" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("history", SCHEMA.histories, ids=lambda each: each.name)
+async def test_a_newer_schema_is_ready(client, history):
+    """A newer version migrates first: until they are replaced, processes of this version stay ready."""
+    newer = text(f"UPDATE {history.version_table} SET version_num = '9999'")
+    await client.state.shop.database.transaction(lambda c: c.execute(newer), deadline=time.monotonic() + 5)
+    assert (await client.get("/readyz")).status_code == 200
+
+
 async def samples(client):
     """The metrics as (name, labels in the order of their names) -> value."""
     answer = await client.get("/metrics", token="")

@@ -1,5 +1,7 @@
 """The store's tables and the shop's have a history each; databases of the one history before are taken over."""
 
+from uuid import uuid4
+
 import pytest
 from alembic import op
 from sqlalchemy import inspect, text
@@ -7,6 +9,7 @@ from sqlalchemy import inspect, text
 from stockade.core import Guard, NotSupported
 from stockade.shop.migrations import SCHEMA, SHOP
 from stockade.store import STORE, STORE_SCHEMA, Database, History, Schema, SqlStore
+from stockade.store.schema import migrate
 from stockade.store.schema.migrate import shown
 from stockade.store.schema.tables import metadata
 from tests.store.commands import rid
@@ -130,6 +133,25 @@ async def test_the_revision_is_taken_over_when_its_row_was_lost(database_url):
     rows = await database.read(lambda c: c.execute(text(f"SELECT * FROM {STORE.version_table}")).all())
     assert rows == [("0004",)]
     await database.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("copied", [True, False], ids=["copied", "control"])
+async def test_who_read_the_common_version_table_reads_the_new_one(postgres_database, copied, monkeypatch):
+    """An upgrade leaves the user of running services its rights; without the copy (the control) it has none."""
+    if not copied:
+        monkeypatch.setattr(migrate, "_copy_readers", lambda connection, table: None)
+    name = f"app{uuid4().hex[:8]}"
+    database = await Database.open(postgres_database)
+    try:
+        await made_before(database, "0004")
+        await run(database, f'CREATE ROLE "{name}"', f'GRANT SELECT ON {SHOP.version_table} TO "{name}"')
+        await SCHEMA.migrate(database)
+        asked = text(f"SELECT has_table_privilege('{name}', '{STORE.version_table}', 'SELECT')")
+        assert await database.read(lambda c: c.execute(asked).scalar_one()) is copied
+    finally:
+        await run(database, f'DROP OWNED BY "{name}"', f'DROP ROLE "{name}"')
+        await database.close()
 
 
 async def test_the_store_alone(database_url):

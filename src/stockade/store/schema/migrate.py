@@ -28,6 +28,11 @@ _ENVIRONMENT = Path(__file__).parent / "migrations"
 _COMMON_TABLE = "stockade_schema"
 _COMMON_REVISIONS = frozenset({"0001", "0002", "0003", "0004"})
 
+_READERS = text(
+    "SELECT DISTINCT grantee FROM information_schema.role_table_grants WHERE table_schema = current_schema()"
+    " AND table_name = :table AND privilege_type = 'SELECT' AND grantee <> current_user"
+)
+
 Revisions = Mapping[str, str | None]
 
 
@@ -173,10 +178,20 @@ def _upgrade(connection: Connection, history: History, revision: str) -> None:
     try:
         if before and _stored(connection, history.version_table) is None:  # made by the common history
             command.stamp(config, before)
+            _copy_readers(connection, history.version_table)
         command.upgrade(config, revision)
     except CommandError as error:  # a schema that a newer program made, or a revision that there is not
         what = f"the {history.name}'s schema {before} cannot be brought to {revision}"
         raise NotSupported(f"{what}: {error}") from error
+
+
+def _copy_readers(connection: Connection, version_table: str) -> None:
+    """Let those read the new version table who read the common one: PostgreSQL grants nobody else a new table."""
+    if connection.dialect.name != "postgresql":
+        return
+    roles = connection.execute(_READERS, {"table": _COMMON_TABLE}).scalars().all()
+    for role in map(connection.dialect.identifier_preparer.quote_identifier, roles):
+        connection.execute(text(f"GRANT SELECT ON {version_table} TO {role}"))
 
 
 def _revision(connection: Connection, history: History) -> str | None:
