@@ -112,7 +112,7 @@ WALK = (
         Message("store", "database", "COMMIT"),
         Message("store", "strategy", "an outcome for each command"),
         Message("strategy", "HTTP layer", "Accepted, Rejected, or an error"),
-        Message("HTTP layer", "client", "201, 409, or 503 / 504"),
+        Message("HTTP layer", "client", "201 or 202; 409, 404, 400; 429, 503, 504"),
     ],
 )
 

@@ -14,7 +14,9 @@ class Store(Protocol):
     """The only way to change a protected row."""
 
     @property
-    def stats(self) -> Stats: ...
+    def stats(self) -> Stats:
+        """What this store has counted since it was opened."""
+        ...
 
     @property
     def supports_pipelining(self) -> bool:

@@ -5,6 +5,7 @@ from contextvars import ContextVar
 from stockade.core.errors import LockInTransaction
 
 in_transaction: ContextVar[bool] = ContextVar("stockade_in_transaction", default=False)
+"""True while this task is inside a transaction of the store, which sets and resets it."""
 
 
 def refuse_in_transaction(what: str) -> None:

@@ -18,11 +18,19 @@ class Fenced(Protocol):
     """Anything with a fencing token and an owner id: a `Lease`, or a `Fence` that came from another process."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of the lock."""
+        ...
+
     @property
-    def token(self) -> str: ...
+    def token(self) -> str:
+        """The owner id of the request that holds the lock."""
+        ...
+
     @property
-    def fencing_token(self) -> int: ...
+    def fencing_token(self) -> int:
+        """A number that grows with every grant of the lock."""
+        ...
 
 
 class Fence(NamedTuple):
