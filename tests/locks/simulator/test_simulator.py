@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import redis
 
-from stockade.locks.engine.lease import BaseLease
+from stockade.locks.engine.held_lock import HeldLock
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.redis.script import script
@@ -128,7 +128,7 @@ def test_mutant_lease_counted_from_the_answer(monkeypatch):
 
 def test_mutant_expiry_is_not_noticed(monkeypatch):
     """A holder that does not look at the clock believes to hold after its lease."""
-    monkeypatch.setattr(BaseLease, "lost", property(lambda lease: bool(lease.lost_reason)))
+    monkeypatch.setattr(HeldLock, "lost", property(lambda lease: bool(lease.lost_reason)))
     assert broken(KINDS["pauses"])
 
 

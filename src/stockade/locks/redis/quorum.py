@@ -45,7 +45,7 @@ class QuorumBackend:
     The servers keep a lease longer than is claimed by the clock drift allowed for (1 % and 2 ms, as in the paper).
 
     Args:
-        port: time, waiting and background work.
+        runtime: time, waiting and background work.
         servers: an odd number, three or more.
         tuning: times and prefix.
         together: runs several calls, at once or in turn; returns errors as answers.
