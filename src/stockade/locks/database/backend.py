@@ -87,8 +87,8 @@ class SessionBackend:
         if locks.in_use and loop is not None and not loop.is_closed():
             raise LockError("the provider holds or awaits locks in another event loop: make one for each loop")
         locks.pool.abandon(loop_closed=loop is not None and loop.is_closed())
-        for owner in list(locks.holds):
-            self._on_lost(owner, "its event loop was closed")
+        for owner_id in list(locks.holds):
+            self._on_lost(owner_id, "its event loop was closed")
 
     def change_loop(self) -> None:
         """Let go of everything that belongs to the event loop of before. Errors as for `_here`."""
@@ -96,12 +96,12 @@ class SessionBackend:
             self._leave(self._locks)
             self._locks = None
 
-    def _lost(self, owners: list[str], reason: str) -> None:
+    def _lost(self, owner_ids: list[str], reason: str) -> None:
         """Report it in a task or thread of its own: callbacks may use the locks, and must not block their loop."""
 
         async def report() -> None:
-            for owner in owners:
-                self._on_lost(owner, reason)
+            for owner_id in owner_ids:
+                self._on_lost(owner_id, reason)
 
         self._runtime.spawn(report(), "stockade-lock-lost")
 
@@ -141,8 +141,8 @@ class SessionBackend:
         return await self._run(lambda locks: locks.release(request.owner_id, began))
 
     async def extend(self, requests: Sequence[LockRequest], timeout_s: float) -> Sequence[bool | None]:
-        owners = [request.owner_id for request in requests]
-        return await self._run(lambda locks: locks.extend(owners, timeout_s))
+        owner_ids = [request.owner_id for request in requests]
+        return await self._run(lambda locks: locks.extend(owner_ids, timeout_s))
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
         began = time.monotonic()

@@ -205,10 +205,10 @@ class SessionPool:
             if session in part:
                 part.remove(session)
         self.dialect.abort(session.connection)
-        owners = list(session.holds)
+        owner_ids = list(session.holds)
         session.holds.clear()
-        if owners:
-            self._on_lost(owners, reason)
+        if owner_ids:
+            self._on_lost(owner_ids, reason)
 
     async def close(self) -> None:
         """End every session."""

@@ -269,22 +269,22 @@ class SessionLocks:
 
     def _forget(self, hold: Hold) -> None:
         """It is released; the next caller is served."""
-        owner, name = hold.request.owner_id, hold.request.spec.name
-        if self.holds.get(owner) is hold:
-            del self.holds[owner]
+        owner_id, name = hold.request.owner_id, hold.request.spec.name
+        if self.holds.get(owner_id) is hold:
+            del self.holds[owner_id]
         queue = self.queues.get(name)
         if queue is not None and queue.holder is hold:
             queue.holder, queue.answered_at = None, time.monotonic()
             self._start_requester(queue)
             self._tidy(queue)
 
-    async def release(self, owner: str, began: float) -> bool:
+    async def release(self, owner_id: str, began: float) -> bool:
         """Release what this owner holds. False: nothing, or its session had ended. `began`: see `acquire`.
 
         Raises:
             LockUnavailable: the server did not answer; the release goes on by itself.
         """
-        hold = self.holds.get(owner)
+        hold = self.holds.get(owner_id)
         if hold is None:
             return False
         release_task = self._start_release(hold)
@@ -299,22 +299,22 @@ class SessionLocks:
             raise self._no_answer(self._patience_s, hold.request.spec.name)
         return release_task.result()
 
-    def _lost(self, owners: list[str], reason: str) -> None:
-        for owner in owners:
-            if (hold := self.holds.get(owner)) is not None:
+    def _lost(self, owner_ids: list[str], reason: str) -> None:
+        for owner_id in owner_ids:
+            if (hold := self.holds.get(owner_id)) is not None:
                 self._forget(hold)
-        self._on_lost(owners, reason)
+        self._on_lost(owner_ids, reason)
 
     # --- looking after what is held, and looking at it
 
-    async def extend(self, owners: Sequence[str], timeout_s: float) -> list[bool | None]:
+    async def extend(self, owner_ids: Sequence[str], timeout_s: float) -> list[bool | None]:
         """Whether the session of each still answers; None: not within `timeout_s` seconds, and the patience.
 
         Raises:
             LockUnavailable: none of them answered.
         """
         timeout_s = min(timeout_s, self._patience_s)
-        holds = [self.holds.get(owner) for owner in owners]
+        holds = [self.holds.get(owner_id) for owner_id in owner_ids]
         pings = {hold.session: self._ping(hold.session) for hold in holds if hold is not None}
         if pings:
             await asyncio.wait(set(pings.values()), timeout=timeout_s)

@@ -226,7 +226,7 @@ class QuorumBackend:
         answers = self._errors_to_none(await self._release_last(request, self._end()))
         ones, unknown = answers.count(1), answers.count(None)
         if ones < self._majority <= ones + unknown:
-            raise LockUnavailable("no majority of the lock servers answers; they are asked again", request.spec.name)
+            raise LockUnavailable("no majority of the lock servers answers; the release is repeated", request.spec.name)
         return ones >= self._majority
 
     async def extend(self, requests: Sequence[LockRequest], timeout_s: float) -> list[bool]:

@@ -173,11 +173,11 @@ class NoticeWaiters:
 
     def _receive(self, message: bytes) -> None:
         try:
-            owner, _, text = message.decode().partition(" ")
+            owner_id, _, text = message.decode().partition(" ")
             fencing_token = int(text)
         except ValueError:  # another program publishes on this channel; a notice only saves time, so it may be skipped
             return
-        waiter = self._waiters.get(owner)
+        waiter = self._waiters.get(owner_id)
         if waiter is not None:
             waiter.fencing_token = fencing_token
             waiter.wake()
