@@ -5,7 +5,8 @@
 
 Layout, from the user down: `sync_api` and `async_api` (locks, leases, providers), `redis` and `database` (providers
 and backends), `memory` (a backend), `engine` (acquire, hold, renew, release), `runtime` (time, waiting, background
-work). The package needs only the standard library and `stockade.core`; the provider that needs a driver imports it.
+work). The package needs the standard library, `stockade.core` and `stockade.drivers`; a provider imports the
+third-party driver that it needs.
 """
 
 from stockade.locks.database.mysql import MySQLLocks

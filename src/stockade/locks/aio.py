@@ -17,6 +17,7 @@ from stockade.locks.errors import (
     LockTimeout,
     LockUnavailable,
     MissingExtra,
+    ProviderClosed,
     WrongLoop,
 )
 from stockade.locks.events import LockEvent
@@ -45,6 +46,7 @@ __all__ = [
     "MySQLLocks",
     "PostgresLocks",
     "Provider",
+    "ProviderClosed",
     "QuorumLocks",
     "RWLock",
     "RedisLocks",

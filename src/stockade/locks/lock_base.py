@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from stockade.locks.checks import seconds
 from stockade.locks.engine.held_leases import LeaseT
-from stockade.locks.engine.lease import BaseLease
+from stockade.locks.engine.held_lock import HeldLock
 from stockade.locks.engine.lock_request import Grant, LockRequest, Spec
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.errors import LockTimeout
@@ -20,14 +20,20 @@ ErrorType: TypeAlias = type[BaseException] | None  # the first argument of `__ex
 
 
 class Detached(NamedTuple):
-    """A lease on its way to another task, thread or process."""
+    """A lease on its way to another task, thread or process.
+
+    Attributes:
+        name: of the lock.
+        token: the owner id.
+        fencing_token: the number that a fenced resource compares.
+    """
 
     name: str
     token: str
     fencing_token: int
 
 
-class LeaseBase(BaseLease):
+class LeaseBase(HeldLock):
     """A held lock. `token` is its owner id; `fencing_token` is the number for the resource."""
 
     __slots__ = ("manager",)

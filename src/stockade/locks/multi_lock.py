@@ -6,7 +6,7 @@ The order (name, then kind) keeps two callers from waiting for each other in a c
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from stockade.locks.engine.held_leases import LeaseT
-from stockade.locks.engine.lease import BaseLease
+from stockade.locks.engine.held_lock import HeldLock
 from stockade.locks.engine.lock_request import Spec
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.engine.release import Releaser
@@ -56,7 +56,7 @@ async def acquire_all(
     return None
 
 
-async def _release_unseen(releaser: Releaser, taken: Sequence[BaseLease]) -> None:
+async def _release_unseen(releaser: Releaser, taken: Sequence[HeldLock]) -> None:
     """Release what the caller never received: each briefly; after one without an answer the rest in the background."""
     silent = False
     for lease in reversed(taken):
@@ -66,7 +66,7 @@ async def _release_unseen(releaser: Releaser, taken: Sequence[BaseLease]) -> Non
             silent = not await releaser.release_unseen(lease)
 
 
-async def release_all(releaser: Releaser, leases: Sequence[BaseLease]) -> None:
+async def release_all(releaser: Releaser, leases: Sequence[HeldLock]) -> None:
     """Release in reverse order; every one is tried, then the first error is raised.
 
     After one that the server did not answer, the rest is released in the background: each would take as long.

@@ -46,7 +46,7 @@ async def turns(make):
 
         def wait_there():
             there = others.backend._locks
-            return there is not None and any(session.pending for session in there.pool._seats)
+            return there is not None and any(session.pending for session in there.pool._waiting_sessions)
 
         await eventually(wait_there)
         waiting += [asyncio.create_task(turn(ours, "ours")) for _ in range(CALLERS)]
@@ -84,16 +84,16 @@ async def test_trouble_with_a_hand_over(make, monkeypatch, trouble):
         held = await locks.lock("a", on_lost="raise").acquire(timeout=10)
         waiter = asyncio.create_task(locks.lock("a").acquire(timeout=30))
         await eventually(lambda: len(locks.backend._locks.queues["a"].waiters) == 1)
-        mark = dialect.mark
+        record_owner = dialect.record_owner
 
         async def once(connection, ask):
-            monkeypatch.setattr(dialect, "mark", mark)
+            monkeypatch.setattr(dialect, "record_owner", record_owner)
             if trouble == "refused":
                 raise LockUnavailable("no")
             dialect.abort(connection)
-            return await mark(connection, ask)
+            return await record_owner(connection, ask)
 
-        monkeypatch.setattr(dialect, "mark", once)
+        monkeypatch.setattr(dialect, "record_owner", once)
         if trouble == "refused":
             await held.release()
         else:

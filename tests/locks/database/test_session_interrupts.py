@@ -21,7 +21,7 @@ TURNS = 10  # of the loop, in which a ping that does not wait for the interrupt 
     ]
 )
 def make(request):
-    """Makes providers on each kind of database, of one shared session and one seat."""
+    """Makes providers on each kind of database, of one shared session and one waiting session."""
     kind, name = ("PostgresLocks", "postgres_url") if request.param == "postgres" else ("MySQLLocks", "mariadb_url")
     url = request.getfixturevalue(name)
     return lambda: getattr(aio, kind)(url, prefix=request.node.name, connections=2)
@@ -51,9 +51,9 @@ async def give_up_a_wait(holding, locks, monkeypatch, interrupt):
     await begun.wait()
     waiter.cancel()
     await asked.wait()
-    (seat,) = locks.backend._locks.pool._seats
+    (session,) = locks.backend._locks.pool._waiting_sessions
     await held.release()
-    return seat
+    return session
 
 
 async def test_a_ping_takes_a_late_interrupt(make, monkeypatch):
@@ -74,11 +74,11 @@ async def test_a_ping_takes_a_late_interrupt(make, monkeypatch):
             events.append("interrupt")
 
         monkeypatch.setattr(dialect, "ping", pinged)
-        seat = await give_up_a_wait(holding, locks, monkeypatch, interrupted)
+        session = await give_up_a_wait(holding, locks, monkeypatch, interrupted)
         await eventually(lambda: len(events) == 2)
         assert events == ["interrupt", "ping"]
         await (await locks.lock("a").acquire(timeout=10)).release()
-        assert not seat.ended
+        assert not session.ended
 
 
 async def test_a_session_whose_interrupt_never_comes_is_ended(make, monkeypatch):
@@ -91,7 +91,7 @@ async def test_a_session_whose_interrupt_never_comes_is_ended(make, monkeypatch)
         await never.wait()
 
     async with make() as holding, make() as locks:
-        seat = await give_up_a_wait(holding, locks, monkeypatch, stuck)
-        await eventually(lambda: seat.ended)
+        session = await give_up_a_wait(holding, locks, monkeypatch, stuck)
+        await eventually(lambda: session.ended)
         never.set()
         await (await locks.lock("a").acquire(timeout=10)).release()

@@ -141,7 +141,7 @@ async def test_control_without_the_queue_two_are_inside(database):
 
 
 async def release_beside_waiters(database):
-    """Waiters on every seat, and beyond; whether a lease of the same provider is given back at once."""
+    """Waiters on every waiting session, and beyond; whether a lease of the same provider is given back at once."""
     async with database.provider() as other, database.provider() as locks:
         held = [await other.lock(f"n{number}").acquire(timeout=10) for number in range(12)]
         mine = await locks.lock("mine").acquire(timeout=10)
@@ -163,7 +163,7 @@ async def test_a_release_is_never_behind_a_waiter(database):
 
 async def test_control_a_release_behind_a_waiter_is_seen(database, monkeypatch):
     """The mutant that waits on the server with the session that holds: the release comes after the wait."""
-    monkeypatch.setattr(SessionPool, "free_seat", lambda self: self._shared[0])
+    monkeypatch.setattr(SessionPool, "free_waiting_session", lambda self: self._shared_sessions[0])
     assert not await release_beside_waiters(database)
 
 

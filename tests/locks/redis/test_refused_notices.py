@@ -14,7 +14,7 @@ import redis.asyncio
 from stockade import locks as sync
 from stockade.devservers import Servers
 from stockade.locks import RedisTuning, aio
-from stockade.locks.redis.waiters import Waiters
+from stockade.locks.redis.waiters import NoticeWaiters
 from tests.locks.harness import TaskActor, ThreadActor, eventually, waiting
 
 pytestmark = pytest.mark.redis
@@ -130,7 +130,7 @@ async def test_the_control_that_ignores_the_refusal_waits_in_vain(world, monkeyp
     async def listen(self, timeout_s):
         self._process = self.runtime.process()
 
-    monkeypatch.setattr(Waiters, "listen", listen)
+    monkeypatch.setattr(NoticeWaiters, "listen", listen)
     (alice, hers), (bob, his) = world("app"), world("app")
     polls = RedisTuning(poll_s=30.0)
     his.backend._tuning = polls

@@ -224,5 +224,6 @@ def waited_behind_a_stopped_one():
 def test_mutant_the_dead_are_made_owner(monkeypatch):
     """Without a look at the sign of life a stopped process is made owner, and the next waits for its lease."""
     assert waited_behind_a_stopped_one() < 0.1
+    assert hasattr(SimRedis(), "alive")  # an attribute of each server, which a property of the class replaces
     monkeypatch.setattr(SimRedis, "alive", property(lambda self: Always(), lambda self, value: None), raising=False)
     assert waited_behind_a_stopped_one() > 4.0

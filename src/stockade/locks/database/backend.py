@@ -7,8 +7,8 @@ notices. The holder's own deadline moves with every sign of life of its session.
 import os
 import sys
 import time
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import TypeVar
 
 from stockade.core import NotSupported
 from stockade.locks.checks import count, seconds
@@ -19,6 +19,7 @@ from stockade.locks.engine.lock_request import Grant, Kind, LockInfo, LockReques
 from stockade.locks.errors import LockError, ProviderClosed
 from stockade.locks.runtime.runtime import Runtime
 
+T = TypeVar("T")
 CONNECTIONS = 8
 PATIENCE_S = 5.0
 
@@ -27,11 +28,12 @@ class SessionBackend:
     """Mutexes over at most `connections` sessions.
 
     Args:
-        port: of the face.
+        runtime: time, waiting and background work, for asyncio or for threads.
         dialect: the kind of database.
         runner: where the driver's coroutines run.
         connections: at most so many, for holders and waiters together.
         patience_s: what has no time limit of its own ends after so many seconds without an answer.
+        on_lost: called with an owner id and the reason for each lock that ended with its session.
 
     Raises:
         TypeError, ValueError: a number that makes no sense.
@@ -47,6 +49,7 @@ class SessionBackend:
         *,
         connections: int = CONNECTIONS,
         patience_s: float = PATIENCE_S,
+        on_lost: Callable[[str, str], None],
     ) -> None:
         count("connections", connections, 1)
         seconds("patience_s", patience_s)
@@ -59,7 +62,7 @@ class SessionBackend:
         self._locks: SessionLocks | None = None
         self._place: Hashable = None
         self._closed = False
-        self.on_lost: Callable[[str, str], None] = lambda owner, reason: None
+        self._on_lost = on_lost
 
     def _here(self) -> SessionLocks:
         """The locks of this process and event loop. Those of a parent process, or of an unused loop, are forgotten.
@@ -84,8 +87,8 @@ class SessionBackend:
         if locks.in_use and loop is not None and not loop.is_closed():
             raise LockError("the provider holds or awaits locks in another event loop: make one for each loop")
         locks.pool.abandon(loop_closed=loop is not None and loop.is_closed())
-        for owner in list(locks.holds):
-            self.on_lost(owner, "its event loop was closed")
+        for owner_id in list(locks.holds):
+            self._on_lost(owner_id, "its event loop was closed")
 
     def change_loop(self) -> None:
         """Let go of everything that belongs to the event loop of before. Errors as for `_here`."""
@@ -93,12 +96,12 @@ class SessionBackend:
             self._leave(self._locks)
             self._locks = None
 
-    def _lost(self, owners: list[str], reason: str) -> None:
+    def _lost(self, owner_ids: list[str], reason: str) -> None:
         """Report it in a task or thread of its own: callbacks may use the locks, and must not block their loop."""
 
         async def report() -> None:
-            for owner in owners:
-                self.on_lost(owner, reason)
+            for owner_id in owner_ids:
+                self._on_lost(owner_id, reason)
 
         self._runtime.spawn(report(), "stockade-lock-lost")
 
@@ -107,17 +110,23 @@ class SessionBackend:
             raise NotSupported(
                 "database sessions hold mutexes only; use RedisLocks for read/write locks and semaphores"
             )
+        began = time.monotonic()
         try:
-            hold = await self._runner.run(self._acquire(request, deadline, time.monotonic()))
+            hold = await self._run(lambda locks: locks.acquire(request, deadline, began))
         except Exception:
             raise
         except BaseException:  # a grant may have arrived in the moment of the interrupt
             self._runtime.run_to_end(self._withdraw(request))
             raise
-        return None if hold is None else Grant(hold.token, hold.sent_at + request.spec.lease_s)
+        return None if hold is None else Grant(hold.fencing_token, hold.sent_at + request.spec.lease_s)
 
-    async def _acquire(self, request: LockRequest, deadline: float, began: float) -> Any:
-        return await self._here().acquire(request, deadline, began)
+    async def _run(self, work: Callable[[SessionLocks], Awaitable[T]]) -> T:
+        """Run `work` with the locks of this process and event loop, where their connections live. Errors: `_here`."""
+
+        async def call() -> T:
+            return await work(self._here())
+
+        return await self._runner.run(call())
 
     async def _withdraw(self, request: LockRequest) -> None:
         try:
@@ -128,35 +137,20 @@ class SessionBackend:
     async def release(self, request: LockRequest) -> bool:
         if sys.is_finalizing():  # a finalizer: the sessions end with the process, and the locks with them
             return True
-
         began = time.monotonic()
-
-        async def release() -> bool:
-            return await self._here().release(request.owner_id, began)
-
-        return await self._runner.run(release())
+        return await self._run(lambda locks: locks.release(request.owner_id, began))
 
     async def extend(self, requests: Sequence[LockRequest], timeout_s: float) -> Sequence[bool | None]:
-        async def extend() -> Sequence[bool | None]:
-            return await self._here().extend([request.owner_id for request in requests], timeout_s)
-
-        return await self._runner.run(extend())
+        owner_ids = [request.owner_id for request in requests]
+        return await self._run(lambda locks: locks.extend(owner_ids, timeout_s))
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
         began = time.monotonic()
-
-        async def inspect() -> LockInfo:
-            return await self._here().inspect(name, began)
-
-        return await self._runner.run(inspect())
+        return await self._run(lambda locks: locks.inspect(name, began))
 
     async def break_(self, name: str, kind: Kind) -> bool:
         began = time.monotonic()
-
-        async def take_away() -> bool:
-            return await self._here().break_(name, began)
-
-        return await self._runner.run(take_away())
+        return await self._run(lambda locks: locks.break_(name, began))
 
     async def raise_fence(self, name: str, at_least: int) -> None:
         raise NotSupported("the tokens of a database live in it and cannot be forgotten, so there is nothing to raise")

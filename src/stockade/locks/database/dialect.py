@@ -16,21 +16,21 @@ from stockade.locks.engine.lock_request import LockRequest
 _ABORTED_S = 1.0  # how long a statement may take to end after its connection was aborted
 
 
-class Seen(NamedTuple):
+class ListedSession(NamedTuple):
     """A session that holds a lock or waits for it, as the server shows it.
 
     Attributes:
         session: the server's number of the session.
         granted: whether it holds the lock.
         owner: the owner id that it left, or another description.
-        token: the fencing token; 0 where it is not known.
+        fencing_token: of the grant; 0 where it is not known.
         metadata: text that the holder left.
     """
 
     session: int
     granted: bool
     owner: str
-    token: int = 0
+    fencing_token: int = 0
     metadata: str = ""
 
 
@@ -64,20 +64,20 @@ class LockDialect(Protocol):
         """Close it at once, whatever it is doing; statements under way fail."""
         ...
 
-    async def take(self, connection: Any, request: LockRequest) -> int | None:
-        """Try once. The token of the grant, or None."""
+    async def try_acquire(self, connection: Any, request: LockRequest) -> int | None:
+        """Try once. The fencing token of the grant, or None."""
         ...
 
     async def wait(self, connection: Any, request: LockRequest, wait_s: float) -> bool:
-        """Wait on the server for `wait_s` seconds; `mark` follows a grant."""
+        """Wait on the server for `wait_s` seconds; `record_owner` follows a grant."""
         ...
 
-    async def mark(self, connection: Any, request: LockRequest) -> int:
-        """Record the owner of the lock that the session holds, and draw a token above all earlier ones."""
+    async def record_owner(self, connection: Any, request: LockRequest) -> int:
+        """Record the owner of the lock that the session holds, and draw a fencing token above all earlier ones."""
         ...
 
-    async def give(self, connection: Any, name: str, last: bool) -> bool:
-        """Give it back; False: the session did not hold it. `last`: it holds no other."""
+    async def release(self, connection: Any, name: str, last: bool) -> bool:
+        """Release it; False: the session did not hold it. `last`: it holds no other."""
         ...
 
     async def ping(self, connection: Any) -> bool:
@@ -88,7 +88,7 @@ class LockDialect(Protocol):
         """End the statement of another session, not the session."""
         ...
 
-    async def look(self, connection: Any, name: str) -> list[Seen]:
+    async def list_sessions(self, connection: Any, name: str) -> list[ListedSession]:
         """Which sessions hold the lock and wait for it."""
         ...
 
@@ -102,7 +102,7 @@ def hashed(prefix: str, name: str) -> bytes:
     return hashlib.blake2b((prefix + name).encode(), digest_size=16).digest()
 
 
-async def prepared(
+async def run_first_statements(
     connection: Any, work: Coroutine[Any, Any, None], limit_s: float, abort: Callable[[Any], None]
 ) -> None:
     """Run the first statements of a connection; on any failure it is aborted.

@@ -12,7 +12,7 @@ from stockade.core import NotSupported
 from stockade.drivers.failures import Failure, classify, describe
 from stockade.drivers.mysql import MySQLAddress, abort
 from stockade.locks.database.backend import PATIENCE_S
-from stockade.locks.database.dialect import Seen, hashed, prepared
+from stockade.locks.database.dialect import ListedSession, hashed, run_first_statements
 from stockade.locks.database.providers import AsyncSessionProvider, SessionOptions, SyncSessionProvider
 from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import missing
@@ -75,12 +75,12 @@ class MySQLLockDialect:
         end = asyncio.get_running_loop().time() + limit_s
         connection = await self._address.connect(timeout_s=limit_s, autocommit=True)
         left_s = max(end - asyncio.get_running_loop().time(), 0.0)
-        await prepared(connection, self._prepare(connection), left_s, self.abort)
+        await run_first_statements(connection, self._prepare(connection), left_s, self.abort)
         return connection  # asyncmy does not report an end: the pool checks `gone`
 
     async def _prepare(self, connection: Any) -> None:
         longest = "max_statement_time" if _is_mariadb(connection) else "max_execution_time"
-        await self._ask(connection, f"SET SESSION wait_timeout = {_IDLE_S}, SESSION {longest} = 0")
+        await self._fetch(connection, f"SET SESSION wait_timeout = {_IDLE_S}, SESSION {longest} = 0")
         if not self._table_is_there:
             await self._need_table(connection)
             self._table_is_there = True
@@ -92,9 +92,9 @@ class MySQLLockDialect:
             NotSupported: it is missing and may not be made, or no database is named.
         """
         try:
-            found = await self._ask(connection, _CHARSET)
+            found = await self._fetch(connection, _CHARSET)
             if not found:
-                await self._ask(connection, _TABLE)
+                await self._fetch(connection, _TABLE)
             elif found[0][0] != "utf8mb4":
                 await self._widen(connection)
         except self._error as error:
@@ -108,14 +108,14 @@ class MySQLLockDialect:
     async def _widen(self, connection: Any) -> None:
         """A table of an earlier version has the character set of its server's default."""
         try:
-            await self._ask(connection, _ALL_LETTERS)
+            await self._fetch(connection, _ALL_LETTERS)
         except self._error as error:
             if classify(error) is not Failure.REFUSED:
                 raise
             self._all_letters = False  # no right: owners and metadata are written with escapes
 
     @staticmethod
-    async def _ask(connection: Any, sql: str, *args: Any) -> Any:
+    async def _fetch(connection: Any, sql: str, *args: Any) -> Any:
         async with connection.cursor() as cursor:
             await cursor.execute(sql, args or None)
             return await cursor.fetchall()
@@ -138,12 +138,12 @@ class MySQLLockDialect:
     def _text(self, text: str) -> str:
         return text if self._all_letters else text.encode("ascii", "backslashreplace").decode()
 
-    async def take(self, connection: Any, request: LockRequest) -> int | None:
-        return await self.mark(connection, request) if await self._get(connection, request, 0.0) else None
+    async def try_acquire(self, connection: Any, request: LockRequest) -> int | None:
+        return await self.record_owner(connection, request) if await self._get(connection, request, 0.0) else None
 
     async def _get(self, connection: Any, request: LockRequest, wait_s: float) -> bool:
         return bool(
-            (await self._ask(connection, "SELECT GET_LOCK(%s, %s)", self._key(request.spec.name), wait_s))[0][0]
+            (await self._fetch(connection, "SELECT GET_LOCK(%s, %s)", self._key(request.spec.name), wait_s))[0][0]
         )
 
     async def wait(self, connection: Any, request: LockRequest, wait_s: float) -> bool:
@@ -154,10 +154,10 @@ class MySQLLockDialect:
         except self._error as error:
             if classify(error) is not Failure.TIMEOUT and error.args[0] != _DEADLOCK:
                 raise
-            await self._ask(connection, "SELECT RELEASE_LOCK(%s)", self._key(request.spec.name))
+            await self._fetch(connection, "SELECT RELEASE_LOCK(%s)", self._key(request.spec.name))
             return False
 
-    async def mark(self, connection: Any, request: LockRequest) -> int:
+    async def record_owner(self, connection: Any, request: LockRequest) -> int:
         words = (
             self._key(request.spec.name),
             self._text(request.owner_id)[:_OWNER_CHARS],
@@ -177,34 +177,35 @@ class MySQLLockDialect:
             await cursor.execute(_COUNT_UP, words)
             return int(cursor.lastrowid)  # the argument of LAST_INSERT_ID
 
-    async def give(self, connection: Any, name: str, last: bool) -> bool:
-        return bool((await self._ask(connection, "SELECT RELEASE_LOCK(%s)", self._key(name)))[0][0] == 1)
+    async def release(self, connection: Any, name: str, last: bool) -> bool:
+        return bool((await self._fetch(connection, "SELECT RELEASE_LOCK(%s)", self._key(name)))[0][0] == 1)
 
     async def ping(self, connection: Any) -> bool:
         try:
-            return bool((await self._ask(connection, "SELECT CONNECTION_ID()"))[0][0] == self.number(connection))
+            return bool((await self._fetch(connection, "SELECT CONNECTION_ID()"))[0][0] == self.number(connection))
         except self._error as error:
             if error.args[0] != _INTERRUPTED:  # an interrupt that came after the end of its statement
                 raise
             return True
 
     async def interrupt(self, connection: Any, session: int) -> None:
-        await self._ask(connection, f"KILL QUERY {session}")
+        await self._fetch(connection, f"KILL QUERY {session}")
 
-    async def look(self, connection: Any, name: str) -> list[Seen]:
+    async def list_sessions(self, connection: Any, name: str) -> list[ListedSession]:
         key = self._key(name)
-        used = (await self._ask(connection, "SELECT IS_USED_LOCK(%s)", key))[0][0]
+        used = (await self._fetch(connection, "SELECT IS_USED_LOCK(%s)", key))[0][0]
         sql = "SELECT id FROM information_schema.processlist WHERE state = 'User lock' AND info LIKE %s ORDER BY id"
-        waiters = [Seen(row[0], False, f"session {row[0]}") for row in await self._ask(connection, sql, f"%{key}%")]
+        rows = await self._fetch(connection, sql, f"%{key}%")
+        waiters = [ListedSession(row[0], False, f"session {row[0]}") for row in rows]
         if used is None:
             return waiters
-        rows = await self._ask(connection, "SELECT owner, token, metadata FROM stockade_fences WHERE name = %s", key)
+        rows = await self._fetch(connection, "SELECT owner, token, metadata FROM stockade_fences WHERE name = %s", key)
         if not rows:
-            return [Seen(used, True, f"session {used}"), *waiters]
-        return [Seen(used, True, rows[0][0], int(rows[0][1]), rows[0][2]), *waiters]
+            return [ListedSession(used, True, f"session {used}"), *waiters]
+        return [ListedSession(used, True, rows[0][0], int(rows[0][1]), rows[0][2]), *waiters]
 
     async def end_session(self, connection: Any, session: int) -> None:
-        await self._ask(connection, f"KILL {session}")
+        await self._fetch(connection, f"KILL {session}")
 
 
 def _is_mariadb(connection: Any) -> bool:

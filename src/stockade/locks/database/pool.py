@@ -1,8 +1,9 @@
 """The connections of one provider in one event loop: a bounded number, in two parts.
 
 Half of them, at least one, are *shared*: they carry short statements (a try, a release, `inspect`) and the locks that
-a try was granted. They never wait on the server, so a release is never behind a waiter. The others are *seats*: each
-waits on the server for one name, holds the lock when it is granted, and is free for the next name after its release.
+a try was granted. They never wait on the server, so a release is never behind a waiter. The others are
+*waiting sessions*: each waits at the server for one name, holds the lock when it is granted, and is free for the next
+name after its release.
 
 Neighbours: `session.py` (one of them), `session_locks.py` and `acquirer.py` (which send the statements).
 """
@@ -22,8 +23,8 @@ from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.runtime import leftover
 from stockade.locks.runtime.identity import reset_after_fork
 
-POLL_S = 0.05  # how often a name without a seat is tried
-POLLS_A_SECOND = 500.0  # of all names without a seat together
+POLL_S = 0.05  # how often a name without a waiting session is tried
+POLLS_A_SECOND = 500.0  # of all names without a waiting session together
 MAX_POLL_S = 2.0
 _BUSY = 3  # so many statements pending at a shared session: one more session is opened
 _CLOSE_S = 0.3  # how long connections that are being made may take to end
@@ -31,7 +32,7 @@ _CHECK_S = 1.0  # how often sessions are checked, for drivers that do not report
 
 
 class SessionPool:
-    """Shared sessions and seats.
+    """Shared sessions and waiting sessions.
 
     Args:
         dialect: the kind of database.
@@ -48,22 +49,22 @@ class SessionPool:
         self._patience_s = patience_s
         self._on_lost = on_lost
         self._shared_limit = max(1, limit // 2)
-        self._seat_limit = limit - self._shared_limit
-        self._shared: list[Session] = []
-        self._seats: list[Session] = []
+        self._waiting_limit = limit - self._shared_limit
+        self._shared_sessions: list[Session] = []
+        self._waiting_sessions: list[Session] = []
         self._free: deque[Session] = deque()
-        self._opening_seats = 0
+        self._opening_waiting = 0
         self._opening: asyncio.Task[Session] | None = None
         self._openings: set[asyncio.Task[Session]] = set()
-        self._wanting: dict[Hashable, asyncio.Future[Session]] = {}
+        self._requests: dict[Hashable, asyncio.Future[Session]] = {}
         self._check_timer: asyncio.TimerHandle | None = None
 
     @property
     def sessions(self) -> list[Session]:
         """All that are open."""
-        return [*self._shared, *self._seats]
+        return [*self._shared_sessions, *self._waiting_sessions]
 
-    async def shared(self, end: float) -> Session:
+    async def shared_session(self, end: float) -> Session:
         """A session for a short statement.
 
         Args:
@@ -72,13 +73,13 @@ class SessionPool:
         Raises:
             LockUnavailable: none could be made in time.
         """
-        for session in [*self._shared]:
+        for session in [*self._shared_sessions]:
             if session.gone:
                 self.drop(session, "its database session ended")
-        usable = [session for session in self._shared if not session.silent]
-        may_open = len(self._shared) < self._shared_limit
+        usable = [session for session in self._shared_sessions if not session.silent]
+        may_open = len(self._shared_sessions) < self._shared_limit
         if usable or not may_open:
-            best = min(usable or self._shared, key=lambda session: session.pending)
+            best = min(usable or self._shared_sessions, key=lambda session: session.pending)
             if may_open and best.pending >= _BUSY and self._opening is None:
                 self._open_shared()
             return best
@@ -89,7 +90,7 @@ class SessionPool:
         return opening.result()
 
     def _open_shared(self) -> "asyncio.Task[Session]":
-        self._opening = self._start_to_open(self._shared)
+        self._opening = self._start_to_open(self._shared_sessions)
         return self._opening
 
     def _start_to_open(self, part: list[Session]) -> "asyncio.Task[Session]":
@@ -105,7 +106,7 @@ class SessionPool:
         if task is self._opening:
             self._opening = None
         else:
-            self._opening_seats -= 1
+            self._opening_waiting -= 1
         if not task.cancelled():
             task.exception()  # its caller may have gone
 
@@ -124,8 +125,8 @@ class SessionPool:
             self._check_timer = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
         return session
 
-    def free_seat(self) -> Session | None:
-        """An unused seat."""
+    def free_waiting_session(self) -> Session | None:
+        """An unused waiting session."""
         while self._free:
             session = self._free.popleft()
             if not session.gone:
@@ -134,49 +135,49 @@ class SessionPool:
         return None
 
     @property
-    def can_open_seat(self) -> bool:
+    def can_open_waiting_session(self) -> bool:
         """Whether one more connection is allowed."""
-        return len(self._seats) + self._opening_seats < self._seat_limit
+        return len(self._waiting_sessions) + self._opening_waiting < self._waiting_limit
 
-    async def open_seat(self, end: float) -> Session:
-        """One more seat. Errors as for `shared`."""
-        opening = self._start_to_open(self._seats)
-        self._opening_seats += 1
+    async def open_waiting_session(self, end: float) -> Session:
+        """One more waiting session. Errors as for `shared_session`."""
+        opening = self._start_to_open(self._waiting_sessions)
+        self._opening_waiting += 1
         await asyncio.wait({opening}, timeout=max(end - time.monotonic(), 0.0))
         if opening.done():
             return opening.result()
-        opening.add_done_callback(self._unwanted)
+        opening.add_done_callback(self._return_late)
         raise LockUnavailable(f"{self.dialect.kind}: no connection in time")
 
-    def _unwanted(self, task: "asyncio.Task[Session]") -> None:
+    def _return_late(self, task: "asyncio.Task[Session]") -> None:
         if not task.cancelled() and task.exception() is None:
-            self.leave_seat(task.result())
+            self.return_waiting_session(task.result())
 
-    def want_seat(self, key: Hashable) -> "asyncio.Future[Session]":
-        """A seat when one becomes free, in order of request; the same future until `stop_wanting`."""
-        if key not in self._wanting:
-            self._wanting[key] = asyncio.get_running_loop().create_future()
-        return self._wanting[key]
+    def request_waiting_session(self, key: Hashable) -> "asyncio.Future[Session]":
+        """A waiting session when one becomes free, in order of request; the same future until `cancel_request`."""
+        if key not in self._requests:
+            self._requests[key] = asyncio.get_running_loop().create_future()
+        return self._requests[key]
 
-    def stop_wanting(self, key: Hashable) -> None:
-        """Want no seat any more; one that was granted meanwhile is passed on."""
-        future = self._wanting.pop(key, None)
+    def cancel_request(self, key: Hashable) -> None:
+        """Withdraw the request; a session that was assigned meanwhile goes to the next name."""
+        future = self._requests.pop(key, None)
         if future is not None and future.done():
-            self.leave_seat(future.result())
+            self.return_waiting_session(future.result())
 
-    def took_seat(self, key: Hashable) -> None:
-        """The granted seat is used."""
-        self._wanting.pop(key, None)
+    def accept_waiting_session(self, key: Hashable) -> None:
+        """The assigned session is used."""
+        self._requests.pop(key, None)
 
     def poll_s(self) -> float:
-        """How long a name without a seat pauses between two tries."""
-        return min(max(POLL_S, len(self._wanting) / POLLS_A_SECOND), MAX_POLL_S) * random.uniform(0.75, 1.25)
+        """How long a name without a waiting session pauses between two tries."""
+        return min(max(POLL_S, len(self._requests) / POLLS_A_SECOND), MAX_POLL_S) * random.uniform(0.75, 1.25)
 
-    def leave_seat(self, session: Session) -> None:
-        """Give a seat to the name that has waited longest for one, unless it holds a lock. Ignores shared sessions."""
-        if session.ended or session.holds or session not in self._seats or session in self._free:
+    def return_waiting_session(self, session: Session) -> None:
+        """Assign it to the name that requested one first, unless it holds a lock. Ignores shared sessions."""
+        if session.ended or session.holds or session not in self._waiting_sessions or session in self._free:
             return
-        for future in self._wanting.values():
+        for future in self._requests.values():
             if not future.done():
                 future.set_result(session)
                 return
@@ -200,14 +201,14 @@ class SessionPool:
         if session.ended:
             return
         session.ended = True
-        for part in (self._shared, self._seats, self._free):
+        for part in (self._shared_sessions, self._waiting_sessions, self._free):
             if session in part:
                 part.remove(session)
         self.dialect.abort(session.connection)
-        owners = list(session.holds)
+        owner_ids = list(session.holds)
         session.holds.clear()
-        if owners:
-            self._on_lost(owners, reason)
+        if owner_ids:
+            self._on_lost(owner_ids, reason)
 
     async def close(self) -> None:
         """End every session."""

@@ -16,7 +16,7 @@ from typing import Any, Unpack
 from stockade.core import NotSupported
 from stockade.drivers.postgres import PostgresAddress
 from stockade.locks.database.backend import PATIENCE_S
-from stockade.locks.database.dialect import Seen, hashed, prepared
+from stockade.locks.database.dialect import ListedSession, hashed, run_first_statements
 from stockade.locks.database.providers import AsyncSessionProvider, SessionOptions, SyncSessionProvider
 from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import missing
@@ -78,7 +78,7 @@ class PostgresLockDialect:
         end = asyncio.get_running_loop().time() + limit_s
         connection = await self._address.connect(timeout_s=limit_s)
         left_s = max(end - asyncio.get_running_loop().time(), 0.0)
-        await prepared(connection, self._prepare(connection), left_s, self.abort)
+        await run_first_statements(connection, self._prepare(connection), left_s, self.abort)
         connection.add_termination_listener(ended)
         return connection
 
@@ -153,7 +153,7 @@ class PostgresLockDialect:
             connection.terminate()
             raise NotSupported(_POOLER)
 
-    async def take(self, connection: Any, request: LockRequest) -> int | None:
+    async def try_acquire(self, connection: Any, request: LockRequest) -> int | None:
         key = self._key(request.spec.name)
         sql = """
             SELECT session, token,
@@ -178,7 +178,7 @@ class PostgresLockDialect:
             return False
         return True
 
-    async def mark(self, connection: Any, request: LockRequest) -> int:
+    async def record_owner(self, connection: Any, request: LockRequest) -> int:
         key = self._key(request.spec.name)
         sql = """SELECT pg_backend_pid(), pg_current_xact_id()::text,
             set_config('application_name', $1 || pg_current_xact_id()::text || ' ' || $2, false)"""
@@ -188,7 +188,7 @@ class PostgresLockDialect:
         self._same_session(connection, row[0])
         return int(row[1])
 
-    async def give(self, connection: Any, name: str, last: bool) -> bool:
+    async def release(self, connection: Any, name: str, last: bool) -> bool:
         if not last:  # the label may name another lock, which is still held
             return bool(await connection.fetchval("SELECT pg_advisory_unlock($1)", self._key(name)))
         sql = "SELECT pg_advisory_unlock($1), set_config('application_name', $2, false)"
@@ -204,25 +204,25 @@ class PostgresLockDialect:
     async def interrupt(self, connection: Any, session: int) -> None:
         await connection.fetchval("SELECT pg_cancel_backend($1)", session)
 
-    async def look(self, connection: Any, name: str) -> list[Seen]:
+    async def list_sessions(self, connection: Any, name: str) -> list[ListedSession]:
         sql = """
             SELECT l.granted, a.application_name AS label, l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
             WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND (l.classid::bigint << 32 | l.objid::bigint) = $1
               AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
             ORDER BY l.granted DESC, l.waitstart"""
         key = self._key(name)
-        return [_seen(row, f"{key & 0xFFFFFFFF:08x}") for row in await connection.fetch(sql, key)]
+        return [_listed_session(row, f"{key & 0xFFFFFFFF:08x}") for row in await connection.fetch(sql, key)]
 
     async def end_session(self, connection: Any, session: int) -> None:
         await connection.fetchval("SELECT pg_terminate_backend($1, 2000)", session)
 
 
-def _seen(row: Any, key: str) -> Seen:
+def _listed_session(row: Any, key: str) -> ListedSession:
     """Of a session that has taken another lock since, only the number is known."""
     label = _LABEL.search(row["label"] or "")
     if label is None or label[1] != key:
-        return Seen(row["pid"], row["granted"], f"session {row['pid']}")
-    return Seen(row["pid"], row["granted"], label[2], int(label[3] or 0), (label[4] or "").strip())
+        return ListedSession(row["pid"], row["granted"], f"session {row['pid']}")
+    return ListedSession(row["pid"], row["granted"], label[2], int(label[3] or 0), (label[4] or "").strip())
 
 
 class PostgresLocks(SyncSessionProvider):

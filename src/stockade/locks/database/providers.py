@@ -1,5 +1,6 @@
 """What `PostgresLocks` and `MySQLLocks` have in common, for threads and for asyncio: their options and constructor."""
 
+from collections.abc import Callable
 from typing import Any, Protocol, TypedDict
 
 from stockade.locks import async_api, sync_api
@@ -44,9 +45,11 @@ class SyncSessionProvider(sync_api.Provider):
 
     def __init__(self, dialect: MakesDialect, url: str, options: SessionOptions) -> None:
         runtime = SyncRuntime()
-        backend = _backend(runtime, LoopThreadRunner(), dialect, url, options)
+        backend = _backend(runtime, LoopThreadRunner(), dialect, url, options, on_lost=self._mark_lost)
         super().__init__(runtime, backend, sync_api.Lease, LockOptions(lease_s=options.get("lease_s", _LEASE_S)))
-        backend.on_lost = self.manager.mark_owner_lost
+
+    def _mark_lost(self, owner_id: str, reason: str) -> None:
+        self.manager.mark_owner_lost(owner_id, reason)  # the manager is made after the backend
 
 
 class AsyncSessionProvider(async_api.Provider):
@@ -54,13 +57,21 @@ class AsyncSessionProvider(async_api.Provider):
 
     def __init__(self, dialect: MakesDialect, url: str, options: SessionOptions) -> None:
         runtime = AsyncRuntime()
-        backend = _backend(runtime, AwaitingRunner(), dialect, url, options)
+        backend = _backend(runtime, AwaitingRunner(), dialect, url, options, on_lost=self._mark_lost)
         super().__init__(runtime, backend, async_api.Lease, LockOptions(lease_s=options.get("lease_s", _LEASE_S)))
-        backend.on_lost = self.manager.mark_owner_lost
+
+    def _mark_lost(self, owner_id: str, reason: str) -> None:
+        self.manager.mark_owner_lost(owner_id, reason)  # the manager is made after the backend
 
 
 def _backend(
-    runtime: Runtime, runner: Runner, dialect: MakesDialect, url: str, options: SessionOptions
+    runtime: Runtime,
+    runner: Runner,
+    dialect: MakesDialect,
+    url: str,
+    options: SessionOptions,
+    *,
+    on_lost: Callable[[str, str], None],
 ) -> SessionBackend:
     unknown: Any = options.keys() - SessionOptions.__annotations__.keys()
     if unknown:
@@ -68,6 +79,5 @@ def _backend(
         raise TypeError(f"there is no option {', '.join(sorted(unknown))}, only {known}")
     patience_s = options.get("patience_s", PATIENCE_S)
     made = dialect(url, options.get("prefix", ""), patience_s)
-    return SessionBackend(
-        runtime, made, runner, connections=options.get("connections", CONNECTIONS), patience_s=patience_s
-    )
+    connections = options.get("connections", CONNECTIONS)
+    return SessionBackend(runtime, made, runner, connections=connections, patience_s=patience_s, on_lost=on_lost)

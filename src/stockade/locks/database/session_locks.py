@@ -1,7 +1,8 @@
 """The locks of one provider in one event loop: the holders with their sessions, and the waiting callers.
 
-Each wanted name has one task, its driver, which works for the first caller. It tries over a shared session, then waits
-on a seat, or tries again in intervals while there is no seat. It goes on when that caller leaves while others stay.
+Each wanted name has one task, its requester, which works for the first caller. It tries over a shared session, then
+waits at the server over a waiting session, or tries again in intervals while none is free. It goes on when that caller
+leaves while others stay.
 When the last one leaves, its statement on the server is interrupted, and a grant without a caller is released.
 
 Neighbours: `wait_queue.py` (the callers), `acquirer.py` (the statements), `pool.py` (the sessions).
@@ -13,11 +14,11 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from stockade.locks.database.acquirer import Acquirer, Won
+from stockade.locks.database.acquirer import Acquirer, SessionGrant
 from stockade.locks.database.dialect import LockDialect
 from stockade.locks.database.pool import SessionPool
 from stockade.locks.database.session import Session, SessionLost
-from stockade.locks.database.wait_queue import ANSWER_LEAST_S, GRACE_S, Waiter, WaitQueue
+from stockade.locks.database.wait_queue import ANSWER_LEAST_S, GRACE_S, SessionWaiter, WaitQueue
 from stockade.locks.engine.lock_request import Holder, LockInfo, LockRequest
 from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 
@@ -28,25 +29,25 @@ _CLOSE_S = 0.3  # how long tasks may take to end after their sessions were ended
 
 
 class Hold:
-    """One grant: the request, the session that holds it, its token, and the monotonic second before it was requested.
+    """One grant: the request, the session that holds it, its fencing token, and the second before it was requested.
 
     Attributes:
-        handed: how often it was handed over in this process since the server granted it.
+        hand_overs: how often it was handed over in this process since the server granted it.
         granted_at: monotonic second of that grant.
     """
 
-    __slots__ = ("giving", "granted_at", "handed", "request", "sent_at", "session", "token")
+    __slots__ = ("fencing_token", "granted_at", "hand_overs", "release_task", "request", "sent_at", "session")
 
-    def __init__(self, won: Won, before: "Hold | None" = None) -> None:
-        self.request, self.session, self.token, self.sent_at = won
-        self.giving: asyncio.Task[bool] | None = None
-        self.handed: int = before.handed + 1 if before else 0
-        self.granted_at: float = before.granted_at if before else won.sent_at
+    def __init__(self, grant: SessionGrant, before: "Hold | None" = None) -> None:
+        self.request, self.session, self.fencing_token, self.sent_at = grant
+        self.release_task: asyncio.Task[bool] | None = None
+        self.hand_overs: int = before.hand_overs + 1 if before else 0
+        self.granted_at: float = before.granted_at if before else grant.sent_at
 
     @property
     def may_be_handed_over(self) -> bool:
         """Whether the next caller of this process may have it before callers of other processes."""
-        return self.handed < _HAND_OVERS and time.monotonic() < self.granted_at + _HAND_OVER_S
+        return self.hand_overs < _HAND_OVERS and time.monotonic() < self.granted_at + _HAND_OVER_S
 
 
 class SessionLocks:
@@ -78,8 +79,8 @@ class SessionLocks:
         return bool(self.holds or self.queues)
 
     async def acquire(self, request: LockRequest, deadline: float, began: float) -> Hold | None:
-        """Wait for a grant until the monotonic second `deadline`; in the past: try once; minus infinity: the same,
-        without a time limit of its own. `began` is the second of the call. None: not granted.
+        """Wait for a grant until the monotonic second `deadline`; one that has passed: try once. A request that is
+        not `blocking` has no time limit but `patience_s`. `began` is the second of the call. None: not granted.
 
         Raises:
             LockError: the server did not answer (LockUnavailable), or refused and would refuse again.
@@ -92,14 +93,14 @@ class SessionLocks:
             queue = self.queues[name] = WaitQueue(name)
         elif queue.taken and deadline <= time.monotonic():
             return None
-        waiter = queue.waiters[request.owner_id] = Waiter(request, deadline, began)
-        self._drive(queue)
+        waiter = queue.waiters[request.owner_id] = SessionWaiter(request, deadline, began)
+        self._start_requester(queue)
         try:
             return await self._outcome(queue, waiter)
         finally:
             self._left(queue, waiter)
 
-    async def _outcome(self, queue: WaitQueue, waiter: Waiter) -> Hold | None:
+    async def _outcome(self, queue: WaitQueue, waiter: SessionWaiter) -> Hold | None:
         """The grant, or None, or an error: at most GRACE_S after the deadline."""
         if waiter.deadline == math.inf:
             await self._unlimited(queue, waiter)
@@ -111,7 +112,7 @@ class SessionLocks:
         waiter.received = True
         return granted
 
-    async def _limited(self, queue: WaitQueue, waiter: Waiter) -> None:
+    async def _limited(self, queue: WaitQueue, waiter: SessionWaiter) -> None:
         """Wait until the deadline, and GRACE_S longer while it is not known that the lock is held."""
         wait_s = waiter.deadline - time.monotonic()
         if wait_s > 0:
@@ -123,12 +124,12 @@ class SessionLocks:
         if not waiter.future.done():
             raise self._no_answer(time.monotonic() - waiter.began, queue.name)
 
-    async def _unlimited(self, queue: WaitQueue, waiter: Waiter) -> None:
+    async def _unlimited(self, queue: WaitQueue, waiter: SessionWaiter) -> None:
         """Wait while the lock is held in this process, or the server answers."""
         limit_s, arrived = self._patience_s + GRACE_S, time.monotonic()
         while not waiter.future.done():
             left_s = limit_s
-            if queue.holder is None or queue.holder.giving is not None:
+            if queue.holder is None or queue.holder.release_task is not None:
                 end = max(max(queue.alive_at, waiter.began) + limit_s, arrived + ANSWER_LEAST_S)
                 left_s = end - time.monotonic()
             if left_s <= 0:
@@ -138,18 +139,18 @@ class SessionLocks:
     def _no_answer(self, within_s: float, name: str = "") -> LockUnavailable:
         return LockUnavailable(f"{self._dialect.kind}: no answer within {within_s:.1f} s", name)
 
-    def _left(self, queue: WaitQueue, waiter: Waiter) -> None:
+    def _left(self, queue: WaitQueue, waiter: SessionWaiter) -> None:
         """The caller has its answer, or has gone."""
         queue.remove(waiter)
         future = waiter.future
         if future.done() and not future.cancelled() and future.exception() is None:
             hold = future.result()
             if hold is not None and not waiter.received:
-                self._begin_to_give(hold)
+                self._start_release(hold)
         self._tidy(queue)
 
     def _tidy(self, queue: WaitQueue) -> None:
-        unused = not queue.waiters and queue.holder is None and queue.driver is None
+        unused = not queue.waiters and queue.holder is None and queue.requester is None
         if unused and self.queues.get(queue.name) is queue:
             del self.queues[queue.name]
 
@@ -166,41 +167,41 @@ class SessionLocks:
 
     # --- requesting a name from the server
 
-    def _drive(self, queue: WaitQueue) -> None:
-        if queue.driver is None and queue.holder is None and queue.first is not None:
-            queue.driver = self._spawn(self._request(queue))
+    def _start_requester(self, queue: WaitQueue) -> None:
+        if queue.requester is None and queue.holder is None and queue.first is not None:
+            queue.requester = self._spawn(self._request_from_server(queue))
 
-    async def _request(self, queue: WaitQueue) -> None:
+    async def _request_from_server(self, queue: WaitQueue) -> None:
         try:
             while queue.holder is None and queue.first is not None:
-                queue.record_answer(self._patience_s)
+                queue.restart_patience(self._patience_s)
                 queue.elsewhere = False
-                won = await self._acquirer.get_now(queue)
-                if won is None and queue.first is not None:
-                    won = await self._acquirer.wait_for(queue)
-                if won is not None:
-                    await self._grant(queue, won)
+                grant = await self._acquirer.try_acquire(queue)
+                if grant is None and queue.first is not None:
+                    grant = await self._acquirer.wait_for(queue)
+                if grant is not None:
+                    await self._grant(queue, grant)
         except Exception as error:  # noqa: BLE001 - every caller gets it
             queue.fail(error)
         finally:
-            queue.driver, queue.elsewhere, queue.answer_due = None, False, None
-            self._drive(queue)  # for callers that came while the earlier ones got the error
+            queue.requester, queue.elsewhere, queue.answer_due = None, False, None
+            self._start_requester(queue)  # for callers that came while the earlier ones got the error
             self._tidy(queue)
 
-    async def _grant(self, queue: WaitQueue, won: Won, before: Hold | None = None) -> None:
-        """Give the lock to the first caller, or back to the server when there is none."""
+    async def _grant(self, queue: WaitQueue, grant: SessionGrant, before: Hold | None = None) -> None:
+        """Grant the lock to the first caller; without one, release it."""
         try:
-            while (first := queue.first) is not None and first.request is not won.request:
-                won = await self._acquirer.marked(queue, won.session, won.request)
+            while (first := queue.first) is not None and first.request is not grant.request:
+                grant = await self._acquirer.record_owner(queue, grant.session, grant.request)
         except Exception:
-            self.pool.leave_seat(won.session)
+            self.pool.return_waiting_session(grant.session)
             raise
-        hold = Hold(won, before)
-        if won.session.ended:
+        hold = Hold(grant, before)
+        if grant.session.ended:
             raise SessionLost(f"{self._dialect.kind}: the session ended with the grant")
-        queue.holder = self.holds[hold.request.owner_id] = won.session.holds[hold.request.owner_id] = hold
+        queue.holder = self.holds[hold.request.owner_id] = grant.session.holds[hold.request.owner_id] = hold
         if first is None:
-            self._begin_to_give(hold)
+            self._start_release(hold)
             return
         first.future.set_result(hold)
         queue.remove(first)
@@ -208,51 +209,51 @@ class SessionLocks:
 
     # --- releasing
 
-    def _begin_to_give(self, hold: Hold) -> "asyncio.Task[bool]":
-        if hold.giving is None:
-            hold.giving = self._spawn(self._give(hold))
+    def _start_release(self, hold: Hold) -> "asyncio.Task[bool]":
+        if hold.release_task is None:
+            hold.release_task = self._spawn(self._release_or_hand_over(hold))
             if (queue := self.queues.get(hold.request.spec.name)) is not None:
                 queue.answered_at = time.monotonic()  # from now on the server must answer, not the holder
-        return hold.giving
+        return hold.release_task
 
-    async def _give(self, hold: Hold) -> bool:
+    async def _release_or_hand_over(self, hold: Hold) -> bool:
         queue = self.queues.get(hold.request.spec.name)
         if queue is None or queue.holder is not hold or queue.first is None or not hold.may_be_handed_over:
-            return await self._give_back(hold)
-        queue.driver = hold.giving  # no other task queries the server meanwhile
+            return await self._release_at_server(hold)
+        queue.requester = hold.release_task  # no other task queries the server meanwhile
         try:
             return await self._hand_over(queue, hold)
         finally:
-            queue.driver = None
-            self.pool.leave_seat(hold.session)
-            self._drive(queue)
+            queue.requester = None
+            self.pool.return_waiting_session(hold.session)
+            self._start_requester(queue)
             self._tidy(queue)
 
     async def _hand_over(self, queue: WaitQueue, hold: Hold) -> bool:
         """Make the next caller here the owner: one statement, where a release and a new request take three."""
         hold.session.holds.pop(hold.request.owner_id, None)
-        queue.record_answer(self._patience_s)
+        queue.restart_patience(self._patience_s)
         try:
-            won = await self._acquirer.marked(queue, hold.session, hold.request)
+            grant = await self._acquirer.record_owner(queue, hold.session, hold.request)
         except SessionLost as lost:
             if lost.silent:
                 raise
             return False
-        except LockError:  # `marked` has released it, or has ended the session
+        except LockError:  # `record_owner` has released it, or has ended the session
             return not hold.session.ended
         finally:
             self._forget(hold)
         try:
-            await self._grant(queue, won, hold)
+            await self._grant(queue, grant, hold)
         except LockError:
             return True  # it concerns the next caller, whose request is sent anew
         return True
 
-    async def _give_back(self, hold: Hold) -> bool:
+    async def _release_at_server(self, hold: Hold) -> bool:
         name, session = hold.request.spec.name, hold.session
         session.holds.pop(hold.request.owner_id, None)
         try:
-            statement = session.start(self._dialect.give, self._patience_s, name, not session.holds)
+            statement = session.start(self._dialect.release, self._patience_s, name, not session.holds)
             await asyncio.wait({statement})  # ends: with its answer, or its session
             return statement.result()
         except SessionLost as lost:
@@ -260,60 +261,60 @@ class SessionLocks:
                 raise
             return False  # a session that has ended holds nothing
         except LockError:
-            self.pool.drop(session, "it could not give a lock back")
+            self.pool.drop(session, "it could not release a lock")
             raise
         finally:
             self._forget(hold)
-            self.pool.leave_seat(session)
+            self.pool.return_waiting_session(session)
 
     def _forget(self, hold: Hold) -> None:
         """It is released; the next caller is served."""
-        owner, name = hold.request.owner_id, hold.request.spec.name
-        if self.holds.get(owner) is hold:
-            del self.holds[owner]
+        owner_id, name = hold.request.owner_id, hold.request.spec.name
+        if self.holds.get(owner_id) is hold:
+            del self.holds[owner_id]
         queue = self.queues.get(name)
         if queue is not None and queue.holder is hold:
             queue.holder, queue.answered_at = None, time.monotonic()
-            self._drive(queue)
+            self._start_requester(queue)
             self._tidy(queue)
 
-    async def release(self, owner: str, began: float) -> bool:
+    async def release(self, owner_id: str, began: float) -> bool:
         """Release what this owner holds. False: nothing, or its session had ended. `began`: see `acquire`.
 
         Raises:
             LockUnavailable: the server did not answer; the release goes on by itself.
         """
-        hold = self.holds.get(owner)
+        hold = self.holds.get(owner_id)
         if hold is None:
             return False
-        giving = self._begin_to_give(hold)
-        return await self._given(hold, giving, began)
+        release_task = self._start_release(hold)
+        return await self._await_release(hold, release_task, began)
 
     def _end(self, began: float) -> float:
         """Monotonic second until which a call without a time limit of its own waits for its answer."""
         return max(began + self._patience_s, time.monotonic() + ANSWER_LEAST_S)
 
-    async def _given(self, hold: Hold, giving: "asyncio.Task[bool]", began: float) -> bool:
-        if not await hold.session.wait_for(giving, self._end(began), self._patience_s):
+    async def _await_release(self, hold: Hold, release_task: "asyncio.Task[bool]", began: float) -> bool:
+        if not await hold.session.wait_for(release_task, self._end(began), self._patience_s):
             raise self._no_answer(self._patience_s, hold.request.spec.name)
-        return giving.result()
+        return release_task.result()
 
-    def _lost(self, owners: list[str], reason: str) -> None:
-        for owner in owners:
-            if (hold := self.holds.get(owner)) is not None:
+    def _lost(self, owner_ids: list[str], reason: str) -> None:
+        for owner_id in owner_ids:
+            if (hold := self.holds.get(owner_id)) is not None:
                 self._forget(hold)
-        self._on_lost(owners, reason)
+        self._on_lost(owner_ids, reason)
 
     # --- looking after what is held, and looking at it
 
-    async def extend(self, owners: Sequence[str], timeout_s: float) -> list[bool | None]:
+    async def extend(self, owner_ids: Sequence[str], timeout_s: float) -> list[bool | None]:
         """Whether the session of each still answers; None: not within `timeout_s` seconds, and the patience.
 
         Raises:
             LockUnavailable: none of them answered.
         """
         timeout_s = min(timeout_s, self._patience_s)
-        holds = [self.holds.get(owner) for owner in owners]
+        holds = [self.holds.get(owner_id) for owner_id in owner_ids]
         pings = {hold.session: self._ping(hold.session) for hold in holds if hold is not None}
         if pings:
             await asyncio.wait(set(pings.values()), timeout=timeout_s)
@@ -340,7 +341,7 @@ class SessionLocks:
     async def _call(self, end: float, work: Callable[..., Awaitable[T]], *args: object) -> T:
         """A statement of no lock in particular; again on a fresh session after one that was closed while idle."""
         for left in reversed(range(self._tries)):
-            session = await self.pool.shared(end)
+            session = await self.pool.shared_session(end)
             was_fresh = session.fresh
             statement = session.start(work, self._patience_s, *args)
             if not await session.wait_for(statement, end, self._patience_s):
@@ -354,15 +355,15 @@ class SessionLocks:
 
     async def inspect(self, name: str, began: float) -> LockInfo:
         """Holders and waiters; of other processes the sessions that wait on the server. `began`: see `acquire`."""
-        seen = await self._call(self._end(began), self._dialect.look, name)
+        seen = await self._call(self._end(began), self._dialect.list_sessions, name)
         queue, own = self.queues.get(name), {session.number for session in self.pool.sessions}
         holders = []
         for each in seen:
             if each.granted and each.session in own and queue is not None and queue.holder is not None:
                 hold = queue.holder
-                holders.append(Holder(hold.request.owner_id, hold.token, math.inf, hold.request.spec.metadata))
+                holders.append(Holder(hold.request.owner_id, hold.fencing_token, math.inf, hold.request.spec.metadata))
             elif each.granted:
-                holders.append(Holder(each.owner, each.token, math.inf, each.metadata))
+                holders.append(Holder(each.owner, each.fencing_token, math.inf, each.metadata))
         here = list(queue.waiters) if queue is not None else []
         there = [each.owner for each in seen if not each.granted and each.session not in own]
         return LockInfo(name, tuple(holders), (*here, *there))
@@ -372,11 +373,11 @@ class SessionLocks:
         queue = self.queues.get(name)
         if queue is not None and queue.holder is not None:
             hold = queue.holder
-            giving = self._begin_to_give(hold)
+            release_task = self._start_release(hold)
             self._on_lost([hold.request.owner_id], "it was broken")
-            return await self._given(hold, giving, began)
+            return await self._await_release(hold, release_task, began)
         end = self._end(began)
-        holders = [each.session for each in await self._call(end, self._dialect.look, name) if each.granted]
+        holders = [each.session for each in await self._call(end, self._dialect.list_sessions, name) if each.granted]
         for session in holders:
             await self._call(end, self._dialect.end_session, session)
         return bool(holders)

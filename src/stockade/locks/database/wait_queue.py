@@ -20,7 +20,7 @@ GRACE_S = 0.4  # how long after a caller's deadline the server's answer still co
 ANSWER_LEAST_S = 0.15  # what an answer gets although its caller reached this loop late: a healthy server needs less
 
 
-class Waiter:
+class SessionWaiter:
     """One caller. Its future gets the grant, or None: another owner has the lock and the time is up."""
 
     __slots__ = ("began", "deadline", "future", "received", "request")
@@ -38,7 +38,7 @@ class WaitQueue:
 
     Attributes:
         holder: the holder in this process.
-        driver: the task that queries the server, or hands the lock over to the next caller here.
+        requester: the task that queries the server, or hands the lock over to the next caller here.
         elsewhere: the server's last answer was that another session has it.
         answer_due: monotonic second until which the server must have answered; None while no statement is under way.
         answered_at: monotonic second of the server's last answer, or of the last release here.
@@ -47,9 +47,9 @@ class WaitQueue:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.waiters: dict[str, Waiter] = {}
+        self.waiters: dict[str, SessionWaiter] = {}
         self.holder: Hold | None = None
-        self.driver: asyncio.Task[Any] | None = None
+        self.requester: asyncio.Task[Any] | None = None
         self.elsewhere = False
         self.answer_due: float | None = None
         self.answered_at = -math.inf
@@ -58,7 +58,7 @@ class WaitQueue:
         self._emptied: asyncio.Future[None] | None = None
 
     @property
-    def first(self) -> Waiter | None:
+    def first(self) -> SessionWaiter | None:
         """The caller that has waited longest, of those that have no answer yet."""
         return next((waiter for waiter in self.waiters.values() if not waiter.future.done()), None)
 
@@ -86,15 +86,15 @@ class WaitQueue:
                 self._emptied.set_result(None)
         return self._emptied
 
-    def remove(self, waiter: Waiter) -> None:
+    def remove(self, waiter: SessionWaiter) -> None:
         """It waits no more."""
         if self.waiters.get(waiter.request.owner_id) is waiter:
             del self.waiters[waiter.request.owner_id]
         if not self.waiters and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 
-    def record_answer(self, patience_s: float) -> None:
-        """The server has answered; the next answer may take `patience_s` seconds."""
+    def restart_patience(self, patience_s: float) -> None:
+        """From now on the server has `patience_s` seconds for its next answer."""
         self.patience_end = time.monotonic() + patience_s
 
     def mark_elsewhere(self) -> None:

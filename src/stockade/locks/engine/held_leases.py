@@ -2,12 +2,12 @@
 
 from typing import Generic, TypeAlias, TypeVar
 
-from stockade.locks.engine.lease import BaseLease
+from stockade.locks.engine.held_lock import HeldLock
 from stockade.locks.engine.lock_request import Spec
 from stockade.locks.errors import LockNotOwned
 from stockade.locks.runtime.runtime import Runtime
 
-LeaseT = TypeVar("LeaseT", bound=BaseLease)
+LeaseT = TypeVar("LeaseT", bound=HeldLock)
 _HeldKey: TypeAlias = tuple[str, str, object]  # kind, name, holder
 
 
@@ -28,7 +28,7 @@ class HeldLeases(Generic[LeaseT]):
         lease.outer = self._held.get(key)
         self._held[key] = lease
 
-    def remove(self, lease: BaseLease) -> None:
+    def remove(self, lease: HeldLock) -> None:
         """List it no more."""
         key = (lease.request.spec.kind, lease.request.spec.name, lease.holder)
         top = self._held.get(key)

@@ -102,7 +102,7 @@ class Holder(NamedTuple):
 
     Attributes:
         owner: owner id of the request.
-        token: its fencing token.
+        token: its fencing token, the number that a fenced resource compares; not an owner id.
         ttl_s: seconds until its lease ends unless it is renewed; infinite without a lease.
         metadata: the text of the option `metadata`.
         held_s: for how many seconds it has held the lock; None if unknown (databases).

@@ -2,7 +2,8 @@
 
 It knows which locks are held in this process, and refuses a call that could never end (a second acquire by the same
 task) or would be wrong (inside a transaction of the store). An acquisition walks through `lock_request.py` (what is
-wanted), the backend (`memory.py`, `redis/backend.py`, …), `lease.py` (what was granted), `renewal.py`, `release.py`.
+wanted), the backend (`memory.py`, `redis/backend.py`, …), `held_lock.py` (what was granted), `renewal.py` and
+`release.py`.
 """
 
 import math
@@ -13,7 +14,7 @@ from typing import Generic, cast
 from stockade.core import in_transaction, refuse_in_transaction
 from stockade.locks.engine.calls import BackendCalls
 from stockade.locks.engine.held_leases import HeldLeases, LeaseT
-from stockade.locks.engine.lease import BaseLease
+from stockade.locks.engine.held_lock import HeldLock
 from stockade.locks.engine.lock_request import (
     CLOSING_PARTS,
     Backend,
@@ -167,7 +168,7 @@ class LockManager(Generic[LeaseT]):
         """Mark the lease of this owner as lost, for a backend that notices the loss itself."""
         lease = self.renewer.lease_of(owner_id)
         if lease is None:  # one without a lease is not renewed
-            lease = next((held for held in self.held.all() if held.token == owner_id), None)
+            lease = next((held for held in self.held.all() if held.request.owner_id == owner_id), None)
         if lease is not None:
             lease.mark_lost(reason)
 
@@ -214,7 +215,7 @@ class LockManager(Generic[LeaseT]):
         self.renewer.change_loop()
         cast(ChangesLoop, self.backend).change_loop()
 
-    def _living(self) -> list[BaseLease]:
+    def _living(self) -> list[HeldLock]:
         return [*self.held.all(), *self.renewer.leases()]
 
     async def close(self) -> None:

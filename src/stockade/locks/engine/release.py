@@ -5,7 +5,7 @@ Neighbours: `manager.py` (acquires), `release_retry.py` (repeats a release that 
 
 from stockade.locks.engine.calls import BackendCalls
 from stockade.locks.engine.held_leases import HeldLeases, LeaseT
-from stockade.locks.engine.lease import BaseLease
+from stockade.locks.engine.held_lock import HeldLock
 from stockade.locks.engine.lock_request import Backend, LockRequest, RetriesReleases
 from stockade.locks.engine.renewal import Renewer
 from stockade.locks.engine.reporter import Reporter
@@ -33,7 +33,7 @@ class Releaser:
         self._held = held
         self._renewer = renewer
 
-    async def release(self, lease: BaseLease) -> None:
+    async def release(self, lease: HeldLock) -> None:
         """Release the lease; a second call is harmless. Errors as for `Lease.release`, and ProviderClosed."""
         if lease.released:
             return
@@ -59,7 +59,7 @@ class Releaser:
         if lease.lost_reason and lease.request.spec.on_lost != "ignore":
             raise lease.lost_error()
 
-    async def exit(self, lease: BaseLease, error: BaseException | None) -> bool:
+    async def exit(self, lease: HeldLock, error: BaseException | None) -> bool:
         """Release at the end of a `with` block, without masking `error`, which the body raised.
 
         Returns:
@@ -84,7 +84,7 @@ class Releaser:
             error.add_note(str(lost))
         return True
 
-    async def release_unseen(self, lease: BaseLease) -> bool:
+    async def release_unseen(self, lease: HeldLock) -> bool:
         """Release, briefly, a lease that its caller never received. False: as for `exit`."""
         if lease.count > 1:
             lease.count -= 1
@@ -93,7 +93,7 @@ class Releaser:
         lease.released = True
         return await self.release_request(lease.request)
 
-    def release_later(self, lease: BaseLease) -> None:
+    def release_later(self, lease: HeldLock) -> None:
         """Release in the background what the server does not answer for now; the holder uses it no more."""
         if lease.count > 1:  # its holder has acquired it in an outer block too
             lease.count -= 1
@@ -122,12 +122,12 @@ class Releaser:
             return not isinstance(error, LockUnavailable)
         return True
 
-    def drop(self, lease: BaseLease) -> None:
+    def drop(self, lease: HeldLock) -> None:
         """Stop to list and to renew the lease."""
         self._renewer.remove(lease)
         self._held.remove(lease)
 
-    def _finish(self, lease: BaseLease) -> None:
+    def _finish(self, lease: HeldLock) -> None:
         self.drop(lease)
         lease.mark_released()
         self._reporter.emit("released", lease.request, lease.acquired_at)

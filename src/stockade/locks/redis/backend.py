@@ -24,13 +24,13 @@ from stockade.locks.engine.lock_request import (
 from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 from stockade.locks.events import Events, log
-from stockade.locks.redis.calls import Verb, channel_of, prepared
+from stockade.locks.redis.calls import AcquireReply, Query, Verb, channel_of, prepared
 from stockade.locks.redis.key_names import lease_ms, names_of
 from stockade.locks.redis.scan import LocksInUse, info_of, scan
 from stockade.locks.redis.script import refuse, script, translated
 from stockade.locks.redis.transport.transport import Server, ServerError, Transport
 from stockade.locks.redis.tuning import RedisTuning
-from stockade.locks.redis.waiters import Waiter, Waiters
+from stockade.locks.redis.waiters import NoticeWaiter, NoticeWaiters
 from stockade.locks.runtime.runtime import Runtime
 
 _QUEUE_TTL_MS = 60_000  # after which the server forgets a queue that nobody uses
@@ -56,7 +56,7 @@ class RedisBackend:
         self.where: str = getattr(transport, "where", "")  # the simulator's has none
         self.events = Events()
         self._call_s = min(tuning.call_s, tuning.bound_s)
-        self._waiters = Waiters(runtime, transport, channel_of(tuning.prefix), self.events)
+        self._waiters = NoticeWaiters(runtime, transport, channel_of(tuning.prefix), self.events)
         self._release_retry = ReleaseRetry(runtime, self._release, _in_order)
 
     # -- acquire --------------------------------------------------------------------------------------------------
@@ -100,9 +100,9 @@ class RedisBackend:
     async def _spin(self, request: LockRequest, deadline: float, mean_pause_s: float) -> Grant | None:
         while True:
             sent = self._runtime.now()
-            answer = await self._acquire_or_retry(request, sent, deadline, queue=False)
-            if answer > 0:
-                return Grant(answer, sent + request.spec.lease_s)
+            reply = await self._acquire_or_retry(request, sent, deadline, queue=False)
+            if reply.fencing_token:
+                return Grant(reply.fencing_token, sent + request.spec.lease_s)
             self._raise_if_closed(request)
             now = self._runtime.now()
             if now >= deadline:
@@ -113,9 +113,9 @@ class RedisBackend:
     async def _try_then_wait(self, request: LockRequest, deadline: float) -> Grant | None:
         """One try; then, if there is time, subscribe to the notices and join the server's queue."""
         sent = self._runtime.now()
-        answer = await self._acquire_or_retry(request, sent, deadline, queue=False)
-        if answer > 0:
-            return Grant(answer, sent + request.spec.lease_s)
+        reply = await self._acquire_or_retry(request, sent, deadline, queue=False)
+        if reply.fencing_token:
+            return Grant(reply.fencing_token, sent + request.spec.lease_s)
         if deadline <= sent:
             return None
         await self._subscribe(deadline)
@@ -142,40 +142,39 @@ class RedisBackend:
         try:
             sent = self._runtime.now()
             heartbeat = waiter.needs_heartbeat(min(self._tuning.poll_s, request.spec.lease_s / 2))
-            answer = await self._acquire_or_retry(request, sent, deadline, queue=True, heartbeat=heartbeat)
-            if answer > 0:
-                return Grant(answer, sent + request.spec.lease_s)
-            granted = await self._wait_for_notice(waiter, (sent, answer, heartbeat), deadline)
+            reply = await self._acquire_or_retry(request, sent, deadline, queue=True, heartbeat=heartbeat)
+            if reply.fencing_token:
+                return Grant(reply.fencing_token, sent + request.spec.lease_s)
+            granted = await self._wait_for_notice(waiter, Query(sent, reply, heartbeat), deadline)
         finally:
             self._waiters.remove(waiter)
         if granted is None:  # it is in the queue, or was granted in this moment: leave both
             await self._withdraw(request)
         return granted
 
-    async def _wait_for_notice(self, waiter: Waiter, last: tuple[float, int, bool], deadline: float) -> Grant | None:
+    async def _wait_for_notice(self, waiter: NoticeWaiter, last: Query, deadline: float) -> Grant | None:
         """Sleep until the notice, the next query or the deadline, whichever is first.
 
         Args:
             waiter: of a request in the server's queue.
-            last: of the last query: when it was sent, the server's answer, whether it was a heartbeat.
+            last: the query that the server answered with "wait".
             deadline: monotonic second.
         """
         request, queue = waiter.request, self._waiters.enqueue(waiter)
         poll_s = min(self._tuning.poll_s, request.spec.lease_s / 2)
-        sent, answer, heartbeat = last
+        sent, reply, heartbeat = last
         while True:
             if heartbeat:
                 queue.record_heartbeat(sent)
-            # the answer is minus the milliseconds until the holder's lease ends; 0: not known
-            query_at = sent + (poll_s if answer == 0 else min(poll_s, -answer / 1000 + 0.002))
+            query_at = sent + (min(poll_s, reply.wait_ms / 1000 + 0.002) if reply.wait_ms else poll_s)
             while True:
                 self._raise_if_closed(request)
                 now = self._runtime.now()
-                if waiter.token and now - sent <= request.spec.lease_s / 2:
+                if waiter.fencing_token and now - sent <= request.spec.lease_s / 2:
                     # granted after `sent`, when the answer still was to wait: the lease counts from there
-                    return Grant(waiter.token, sent + request.spec.lease_s)
-                if waiter.token:  # too long ago to know how much of the lease is left: a query begins it anew
-                    waiter.token = 0
+                    return Grant(waiter.fencing_token, sent + request.spec.lease_s)
+                if waiter.fencing_token:  # too long ago to know how much of the lease is left: a query begins it anew
+                    waiter.fencing_token = 0
                     break
                 if now >= deadline:
                     return None
@@ -184,9 +183,9 @@ class RedisBackend:
                     break
                 await waiter.sleep(min(deadline, max(query_at, now + 0.25 * poll_s)) - now)
             sent, heartbeat = self._runtime.now(), True
-            answer = await self._acquire_or_retry(request, sent, deadline, queue=True, again=True, heartbeat=True)
-            if answer > 0:
-                return Grant(answer, sent + request.spec.lease_s)
+            reply = await self._acquire_or_retry(request, sent, deadline, queue=True, again=True, heartbeat=True)
+            if reply.fencing_token:
+                return Grant(reply.fencing_token, sent + request.spec.lease_s)
 
     async def _acquire_or_retry(
         self,
@@ -197,8 +196,8 @@ class RedisBackend:
         queue: bool,
         again: bool = False,
         heartbeat: bool = False,
-    ) -> int:
-        """Run the acquire script, again while the server is out of reach; it is safe to repeat. Returns its answer."""
+    ) -> AcquireReply:
+        """Run the acquire script, again while the server is out of reach; it is safe to repeat."""
         give_up = min(deadline, sent + self._tuning.patience_s)
         end = min(deadline, sent + self._tuning.bound_s) if request.blocking else math.inf
         heartbeat_ms = round(3000 * self._tuning.poll_s) if heartbeat else 0
@@ -206,7 +205,7 @@ class RedisBackend:
         while True:
             try:
                 flags = (int(queue), int(again), heartbeat_ms, _QUEUE_TTL_MS)
-                return int(await self._run(request, "acquire", flags, self._limit(end, now)))
+                return AcquireReply.of(int(await self._run(request, "acquire", flags, self._limit(end, now))))
             except LockUnavailable as error:
                 again = error.sent = again or error.sent
                 self._raise_if_closed(request)

@@ -4,7 +4,7 @@ Neighbours: `backend.py` (which makes the calls), `key_names.py` (keys and first
 """
 
 import functools
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from stockade.locks.engine.lock_request import LockRequest, Spec
 from stockade.locks.redis.key_names import head_args, names_of
@@ -15,6 +15,37 @@ Verb: TypeAlias = Literal["acquire", "release", "renew", "inspect"]
 _VERBS: tuple[Verb, ...] = ("acquire", "release", "inspect")
 _MUTEX: dict[Verb, Script] = {verb: script("mutex_common", f"mutex_{verb}") for verb in _VERBS}
 _SHARED: dict[Verb, Script] = {verb: script("shared_common", f"shared_{verb}") for verb in (*_VERBS, "renew")}
+
+
+class AcquireReply(NamedTuple):
+    """The server's answer to an acquire script.
+
+    Attributes:
+        fencing_token: of the grant; 0: not granted.
+        wait_ms: milliseconds until the holder's lease ends; 0: not known, or granted.
+    """
+
+    fencing_token: int
+    wait_ms: int
+
+    @classmethod
+    def of(cls, reply: int) -> "AcquireReply":
+        """The script replies with the fencing token, or with minus the milliseconds."""
+        return cls(reply, 0) if reply > 0 else cls(0, -reply)
+
+
+class Query(NamedTuple):
+    """One run of the acquire script for a request in the server's queue.
+
+    Attributes:
+        sent_at: monotonic second before it was sent.
+        reply: the server's.
+        heartbeat: whether it showed the server that this process lives.
+    """
+
+    sent_at: float
+    reply: AcquireReply
+    heartbeat: bool
 
 
 def channel_of(prefix: str) -> str:

@@ -25,7 +25,7 @@ class ClusterBackend(RedisBackend):
     """Mutexes, read/write locks and semaphores, spread over the masters of a cluster by their names.
 
     Args:
-        port: time, waiting and background work.
+        runtime: time, waiting and background work.
         cluster: the transports to the masters.
         tuning: times and prefix.
         together: runs several calls, at once or in turn; an error is an answer.

@@ -5,7 +5,7 @@ Neighbours: `backend.py` (one server), `cluster.py`, `quorum.py` (independent se
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from stockade.locks import async_api, sync_api
 from stockade.locks.engine.lock_request import LockOptions
@@ -27,6 +27,20 @@ from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 
 _USUAL = RedisTuning()
 _QUORUM = RedisTuning(call_s=0.25, spin_s=0.02)
+
+
+class _Parts(NamedTuple):
+    """What differs between threads and asyncio.
+
+    Attributes:
+        by_url: makes the transport for a URL.
+        by_client: makes the transport for a client of redis-py.
+        together: runs several calls, at once or in turn; returns errors as answers.
+    """
+
+    by_url: Callable[[str], Transport]
+    by_client: Callable[[Any], Transport]
+    together: Together
 
 
 class RedisLocks(sync_api.Provider):
@@ -55,7 +69,7 @@ class RedisLocks(sync_api.Provider):
         cluster: bool = False,
     ) -> None:
         runtime = SyncRuntime()
-        self._redis = _backend(runtime, where, tuning, cluster, (ThreadedTransport, ClientTransport, _in_turn))
+        self._redis = _backend(runtime, where, tuning, cluster, _Parts(ThreadedTransport, ClientTransport, _in_turn))
         super().__init__(runtime, self._redis, sync_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
     def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
@@ -79,7 +93,9 @@ class AioRedisLocks(async_api.Provider):
         cluster: bool = False,
     ) -> None:
         runtime = AsyncRuntime()
-        self._redis = _backend(runtime, where, tuning, cluster, (MultiplexedTransport, AsyncClientTransport, _at_once))
+        self._redis = _backend(
+            runtime, where, tuning, cluster, _Parts(MultiplexedTransport, AsyncClientTransport, _at_once)
+        )
         super().__init__(runtime, self._redis, async_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
     async def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
@@ -120,13 +136,12 @@ def _backend(
     where: Any,
     tuning: RedisTuning,
     cluster: bool,
-    parts: tuple[Callable[[str], Transport], Callable[[Any], Transport], Together],
+    parts: _Parts,
 ) -> RedisBackend:
-    """The backend; `parts`: the transport for a URL, the one for a client, and how several calls are run."""
-    by_url, by_client, together = parts
     if cluster:
-        return ClusterBackend(runtime, ClusterTransport(_urls(where), by_url), tuning, together)
-    return RedisBackend(runtime, by_url(where) if isinstance(where, str) else by_client(where), tuning)
+        return ClusterBackend(runtime, ClusterTransport(_urls(where), parts.by_url), tuning, parts.together)
+    transport = parts.by_url(where) if isinstance(where, str) else parts.by_client(where)
+    return RedisBackend(runtime, transport, tuning)
 
 
 def _urls(where: Any) -> Sequence[str]:

@@ -45,7 +45,7 @@ class QuorumBackend:
     The servers keep a lease longer than is claimed by the clock drift allowed for (1 % and 2 ms, as in the paper).
 
     Args:
-        port: time, waiting and background work.
+        runtime: time, waiting and background work.
         servers: an odd number, three or more.
         tuning: times and prefix.
         together: runs several calls, at once or in turn; returns errors as answers.
@@ -78,17 +78,22 @@ class QuorumBackend:
         self._logged: set[str] = set()
         self._closed = False
 
-    async def _everywhere(self, *files: str, request: LockRequest, flags: tuple[int, ...], end: float) -> list[Any]:
+    async def _answers_or_none(
+        self, *files: str, request: LockRequest, flags: tuple[int, ...], end: float
+    ) -> list[Any]:
         """Each server's answer; None: it gave none."""
-        return self._known(await self._raw(*files, request=request, flags=flags, end=end))
+        return self._errors_to_none(await self._answers_or_errors(*files, request=request, flags=flags, end=end))
 
-    async def _raw(self, *files: str, request: LockRequest, flags: tuple[int, ...], end: float) -> list[Any]:
+    async def _answers_or_errors(
+        self, *files: str, request: LockRequest, flags: tuple[int, ...], end: float
+    ) -> list[Any]:
         """Each server's answer, or the error in its place."""
-        return await self._together([self._ask(server, files, request, flags, end) for server in self._servers])
+        return await self._together([self._answer_of(server, files, request, flags, end) for server in self._servers])
 
-    async def _ask(
+    async def _answer_of(
         self, server: Server, files: tuple[str, ...], request: LockRequest, flags: tuple[int, ...], end: float
     ) -> Any:
+        """The answer of one server to the script made of `files`."""
         names = names_of(self._tuning.prefix, request.spec.name, "lock")
         args = (*head_args(_with_drift(request), "-", names.alive), *flags)
         return await script(*files).run(server, names.keys, args, self._limit(end))
@@ -97,7 +102,7 @@ class QuorumBackend:
         """Seconds for a call that begins now; calls in turn share the time until `end`."""
         return min(self._tuning.call_s, max(end - self._runtime.now(), _CALL_LEAST_S))
 
-    def _known(self, answers: list[Any]) -> list[Any]:
+    def _errors_to_none(self, answers: list[Any]) -> list[Any]:
         """The answers; None for a server that gave none. A refusal is logged once, and counts as no answer.
 
         Raises:
@@ -161,7 +166,7 @@ class QuorumBackend:
             LockUnavailable: no majority of the servers answered.
         """
         sent = self._runtime.now()
-        answers = await self._everywhere(
+        answers = await self._answers_or_none(
             "mutex_common",
             "mutex_acquire",
             request=request,
@@ -170,33 +175,33 @@ class QuorumBackend:
         )
         if sum(answer is not None for answer in answers) < self._majority:
             raise LockUnavailable(f"no majority of {len(answers)} lock servers answers", request.spec.name)
-        tokens = [answer for answer in answers if answer is not None and answer > 0]
-        if len(tokens) < self._majority or self._runtime.now() >= sent + request.spec.lease_s:
+        fencing_tokens = [answer for answer in answers if answer is not None and answer > 0]
+        if len(fencing_tokens) < self._majority or self._runtime.now() >= sent + request.spec.lease_s:
             return None
-        token = max(tokens)
-        raised = await self._raise(request.spec.name, token, end)
+        fencing_token = max(fencing_tokens)
+        raised = await self._raise_fence_everywhere(request.spec.name, fencing_token, end)
         if raised < self._majority or self._runtime.now() >= sent + request.spec.lease_s:
             return None
-        return Grant(token, sent + request.spec.lease_s)
+        return Grant(fencing_token, sent + request.spec.lease_s)
 
-    async def _raise(self, name: str, token: int, end: float) -> int:
-        """How many servers will grant above this token from now on."""
+    async def _raise_fence_everywhere(self, name: str, fencing_token: int, end: float) -> int:
+        """How many servers will grant above this fencing token from now on."""
         fence = names_of(self._tuning.prefix, name, "lock").keys[2]
-        works = [self._raise_one(server, fence, token, end) for server in self._servers]
-        return self._known(await self._together(works)).count(1)
+        works = [self._raise_fence_at(server, fence, fencing_token, end) for server in self._servers]
+        return self._errors_to_none(await self._together(works)).count(1)
 
-    async def _raise_one(self, server: Server, fence: str, token: int, end: float) -> Any:
-        return await script("raise_fence").run(server, (fence,), (token,), self._limit(end))
+    async def _raise_fence_at(self, server: Server, fence: str, fencing_token: int, end: float) -> Any:
+        return await script("raise_fence").run(server, (fence,), (fencing_token,), self._limit(end))
 
     async def raise_fence(self, name: str, at_least: int) -> None:
-        if await self._raise(name, at_least, self._end()) < self._majority:
+        if await self._raise_fence_everywhere(name, at_least, self._end()) < self._majority:
             raise LockUnavailable("no majority of the lock servers answers", name)
 
     async def _release_all(self, request: LockRequest, end: float) -> list[Any]:
-        return await self._raw(*_RELEASE, request=request, flags=(0, 0), end=end)
+        return await self._answers_or_errors(*_RELEASE, request=request, flags=(0, 0), end=end)
 
     async def _release_at(self, server: Server, request: LockRequest, timeout_s: float) -> Any:
-        return await self._ask(server, _RELEASE, request, (0, 0), self._runtime.now() + timeout_s)
+        return await self._answer_of(server, _RELEASE, request, (0, 0), self._runtime.now() + timeout_s)
 
     async def _release_last(self, request: LockRequest, end: float) -> list[Any]:
         """The last release of a request; a server that does not answer gets it again in the background."""
@@ -218,17 +223,17 @@ class QuorumBackend:
         self._release_retry.retry(request, silent, self._runtime.now() + _with_drift(request).spec.lease_s)
 
     async def release(self, request: LockRequest) -> bool:
-        answers = self._known(await self._release_last(request, self._end()))
+        answers = self._errors_to_none(await self._release_last(request, self._end()))
         ones, unknown = answers.count(1), answers.count(None)
         if ones < self._majority <= ones + unknown:
-            raise LockUnavailable("no majority of the lock servers answers; they are asked again", request.spec.name)
+            raise LockUnavailable("no majority of the lock servers answers; the release is repeated", request.spec.name)
         return ones >= self._majority
 
     async def extend(self, requests: Sequence[LockRequest], timeout_s: float) -> list[bool]:
         return [await self._extend(request, min(self._runtime.now() + timeout_s, self._end())) for request in requests]
 
     async def _extend(self, request: LockRequest, end: float) -> bool:
-        answers = self._known(
+        answers = self._errors_to_none(
             await self._together([self._extend_one(server, request, end) for server in self._servers])
         )
         if answers.count([1]) >= self._majority:
@@ -244,7 +249,9 @@ class QuorumBackend:
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
         request = LockRequest(Spec(name), "-")
-        answers = await self._everywhere("mutex_common", "mutex_inspect", request=request, flags=(), end=self._end())
+        answers = await self._answers_or_none(
+            "mutex_common", "mutex_inspect", request=request, flags=(), end=self._end()
+        )
         rows = [answer[0] for answer in answers if answer is not None]
         if len(rows) < self._majority:
             raise LockUnavailable("no majority of the lock servers answers", name)
@@ -259,7 +266,7 @@ class QuorumBackend:
 
     async def break_(self, name: str, kind: Kind) -> bool:
         request = LockRequest(Spec(name), "-.-")
-        answers = await self._everywhere(*_RELEASE, request=request, flags=(0, 1), end=self._end())
+        answers = await self._answers_or_none(*_RELEASE, request=request, flags=(0, 1), end=self._end())
         if answers.count(1) < self._majority <= answers.count(1) + answers.count(None):
             raise LockUnavailable("no majority of the lock servers answers", name)
         return answers.count(1) >= self._majority

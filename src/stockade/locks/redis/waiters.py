@@ -1,6 +1,6 @@
 """The callers of one process that wait for locks of a server, and how a notice finds its waiter.
 
-One subscription per process serves all waiters. A notice is `<owner> <token>`: that owner became the holder.
+One subscription per process serves all waiters. A notice is `<owner id> <fencing token>`: that owner became the holder.
 """
 
 from typing import Any
@@ -16,22 +16,22 @@ from stockade.locks.runtime.runtime import Runtime
 _REFUSED_S = 60.0  # how long a refused subscription is not tried again; the user may get the right meanwhile
 
 
-class Waiter:
+class NoticeWaiter:
     """One request that may have to wait.
 
     Attributes:
-        token: the fencing token of its notice; 0: none came.
+        fencing_token: of its notice; 0: none came.
         recheck: it must query the server at once.
     """
 
-    __slots__ = ("_waiters", "_wakeup", "queue", "recheck", "request", "token")
+    __slots__ = ("_waiters", "_wakeup", "fencing_token", "queue", "recheck", "request")
 
-    def __init__(self, waiters: "Waiters", request: LockRequest) -> None:
+    def __init__(self, waiters: "NoticeWaiters", request: LockRequest) -> None:
         self._waiters = waiters
         self._wakeup: Any = None
         self.request = request
-        self.queue: WaitQueue | None = None  # until the server has replied that it must wait
-        self.token = 0
+        self.queue: NoticeQueue | None = None  # until the server has replied that it must wait
+        self.fencing_token = 0
         self.recheck = False
 
     @property
@@ -47,7 +47,7 @@ class Waiter:
     async def sleep(self, seconds: float) -> None:
         """Sleep until `wake`, at most that long."""
         self._wakeup = self._waiters.runtime.new_wakeup()
-        if not self.token and not self.recheck and not self._waiters.closed:
+        if not self.fencing_token and not self.recheck and not self._waiters.closed:
             await self._waiters.runtime.wait_for(self._wakeup, max(seconds, 0.0))
 
     def wake(self) -> None:
@@ -56,7 +56,7 @@ class Waiter:
             self._waiters.runtime.wake(self._wakeup)
 
 
-class WaitQueue:
+class NoticeQueue:
     """The waiters of one lock in this process, in order of arrival.
 
     Attributes:
@@ -67,7 +67,7 @@ class WaitQueue:
     __slots__ = ("heartbeat_at", "waiters")
 
     def __init__(self) -> None:
-        self.waiters: dict[str, Waiter] = {}
+        self.waiters: dict[str, NoticeWaiter] = {}
         self.heartbeat_at = float("-inf")
 
     def record_heartbeat(self, sent_at: float) -> None:
@@ -75,7 +75,7 @@ class WaitQueue:
         self.heartbeat_at = max(self.heartbeat_at, sent_at)
 
 
-class Waiters:
+class NoticeWaiters:
     """All waiters of one provider in this process.
 
     Attributes:
@@ -95,8 +95,8 @@ class Waiters:
         reset_after_fork(self)
 
     def _begin(self) -> None:
-        self._queues: dict[tuple[str, str], WaitQueue] = {}
-        self._waiters: dict[str, Waiter] = {}
+        self._queues: dict[tuple[str, str], NoticeQueue] = {}
+        self._waiters: dict[str, NoticeWaiter] = {}
         self._process = ""  # that has subscribed
 
     def reset_in_child(self) -> None:
@@ -142,25 +142,25 @@ class Waiters:
         log.warning("waiters of locks poll: the server refuses the channels %s to this user: %s", pattern, why)
         self._events.emit(LockEvent("polling", "", self.runtime.process(), detail=f"{pattern}: {why}"))
 
-    def add(self, request: LockRequest) -> Waiter:
+    def add(self, request: LockRequest) -> NoticeWaiter:
         """A waiter that notices can find. Called before the server receives the request."""
-        waiter = self._waiters[request.owner_id] = Waiter(self, request)
+        waiter = self._waiters[request.owner_id] = NoticeWaiter(self, request)
         return waiter
 
-    def queue_of(self, request: LockRequest) -> WaitQueue | None:
+    def queue_of(self, request: LockRequest) -> NoticeQueue | None:
         """The waiters of this process for the lock that `request` wants."""
         return self._queues.get((request.spec.kind, request.spec.name))
 
-    def enqueue(self, waiter: Waiter) -> WaitQueue:
+    def enqueue(self, waiter: NoticeWaiter) -> NoticeQueue:
         """The server has replied that this request must wait."""
         key = (waiter.request.spec.kind, waiter.request.spec.name)
-        queue = self._queues.setdefault(key, WaitQueue())
+        queue = self._queues.setdefault(key, NoticeQueue())
         queue.waiters[waiter.request.owner_id] = waiter
         self._queues[key] = queue  # another thread may have removed it as empty
         waiter.queue = queue
         return queue
 
-    def remove(self, waiter: Waiter) -> None:
+    def remove(self, waiter: NoticeWaiter) -> None:
         """It waits no more."""
         self._waiters.pop(waiter.request.owner_id, None)
         queue = waiter.queue
@@ -173,13 +173,13 @@ class Waiters:
 
     def _receive(self, message: bytes) -> None:
         try:
-            owner, _, text = message.decode().partition(" ")
-            token = int(text)
+            owner_id, _, text = message.decode().partition(" ")
+            fencing_token = int(text)
         except ValueError:  # another program publishes on this channel; a notice only saves time, so it may be skipped
             return
-        waiter = self._waiters.get(owner)
+        waiter = self._waiters.get(owner_id)
         if waiter is not None:
-            waiter.token = token
+            waiter.fencing_token = fencing_token
             waiter.wake()
 
     def cancel_waits(self) -> None:

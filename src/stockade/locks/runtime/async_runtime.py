@@ -7,10 +7,10 @@ from threading import get_ident
 from typing import Any
 
 from stockade.locks.runtime.identity import new_id, process_id, reset_after_fork
-from stockade.locks.runtime.runtime import DRAIN_S
+from stockade.locks.runtime.runtime import DRAIN_S, Runtime
 
 
-class AsyncRuntime:
+class AsyncRuntime(Runtime):
     """Futures, tasks and the running loop; a runtime belongs to one loop at a time.
 
     Attributes:

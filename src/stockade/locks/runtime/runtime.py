@@ -31,7 +31,10 @@ class Runtime(Protocol):
         ...
 
     def caller(self) -> object:
-        """The current task, or the current thread. Errors as for `enter_loop`."""
+        """The current task, or the current thread.
+
+        It also does what `enter_loop` does: the first call in another event loop moves the provider there, or raises.
+        """
         ...
 
     def is_alive(self, caller: object) -> bool:

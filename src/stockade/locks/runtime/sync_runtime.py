@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from stockade.locks.events import log
 from stockade.locks.runtime.identity import new_id, process_id
-from stockade.locks.runtime.runtime import DRAIN_S
+from stockade.locks.runtime.runtime import DRAIN_S, Runtime
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class SyncWakeup:
                 self._mutex.release()
 
 
-class SyncRuntime:
+class SyncRuntime(Runtime):
     """Mutexes, threads and `time.sleep`."""
 
     now = staticmethod(time.monotonic)
@@ -82,7 +82,7 @@ class SyncRuntime:
         wakeup.set()
 
     async def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this port is for
+        time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this runtime is for
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> threading.Thread | None:
         thread = threading.Thread(target=run, args=(work,), name=name, daemon=True)
@@ -98,7 +98,7 @@ class SyncRuntime:
         return job.is_alive()
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
-        action()
+        action()  # at once: callers wait only for a loop that cancels its tasks, and here is none
 
     async def join(self, job: threading.Thread, timeout_s: float) -> None:
         job.join(max(timeout_s, 0.0))

@@ -1,6 +1,6 @@
 """A held lock: its tokens, its deadline, how it is lost, and what it notifies then.
 
-`BaseLease` has what awaits nothing and needs no manager. `lock_base.py` adds `detach`; `async_api.py` and `sync_api.py`
+`HeldLock` has what awaits nothing and needs no manager. `lock_base.py` adds `detach`; `async_api.py` and `sync_api.py`
 add `release`, `extend` and `wait_lost`.
 """
 
@@ -16,7 +16,7 @@ from stockade.locks.events import log
 from stockade.locks.runtime.runtime import Runtime
 
 
-class BaseLease:
+class HeldLock:
     """One grant of one lock. Made by `acquire`; always truthy.
 
     Attributes:
@@ -73,7 +73,7 @@ class BaseLease:
         self.block_task: object = None  # to cancel on a loss
         self.block_cancelling = 0  # how often others had cancelled that task before
         self.interrupted = False  # the loss has cancelled that task
-        self._callbacks: tuple[Callable[[BaseLease], None], ...] = ()
+        self._callbacks: tuple[Callable[[HeldLock], None], ...] = ()
         self._loss_wakeups: dict[Any, None] = {}  # of `wait_lost`; each operation on it is atomic in Python
 
     @property
@@ -111,7 +111,7 @@ class BaseLease:
         if not self.alive:
             raise self.lost_error()
 
-    def on_lost(self, callback: Callable[["BaseLease"], None]) -> None:
+    def on_lost(self, callback: Callable[["HeldLock"], None]) -> None:
         """Call `callback(lease)` once when the lease is lost; at once if it is lost already.
 
         It runs where the loss is noticed: in the loop, or in the renewal thread.
@@ -173,4 +173,4 @@ class BaseLease:
 
     def __repr__(self) -> str:
         state = "released" if self.released else f"lost: {self.lost_reason}" if self.lost_reason else "held"
-        return f"<{type(self).__name__} {self.name!r} {state}, token {self.fencing_token}>"
+        return f"<{type(self).__name__} {self.name!r} {state}, fencing token {self.fencing_token}>"
