@@ -22,11 +22,11 @@ from stockade.core.errors import (
 from stockade.core.guard import Guard, GuardKind
 from stockade.core.key import Key, Row
 from stockade.core.offset_commit import OffsetCommit
+from stockade.core.open_transaction import in_transaction, refuse_in_transaction
 from stockade.core.retry import Backoff
 from stockade.core.stats import Stats
 from stockade.core.store import Store
 from stockade.core.strategy import Guarantees, Strategy, SupportsSubmit
-from stockade.core.transaction import in_transaction, refuse_in_transaction
 
 __all__ = [
     "Accepted",

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from stockade.core import Busy, NotSupported, StockadeError
 from stockade.drivers.failures import Failure, classify, describe
-from stockade.store.engine.backends import CommitLost
+from stockade.store.engine.backends import CommitUnconfirmed
 from stockade.store.engine.database import Database
 from stockade.store.engine.dialect import Dialect
 from stockade.store.guards_in_use import GuardRefused, GuardsInUse, Use, is_registered, process_name
@@ -209,7 +209,7 @@ class Registration:
             except StockadeError:
                 raise
             except Exception as error:
-                failure = Failure.LOST if isinstance(error, CommitLost | TimeoutError) else classify(error)
+                failure = Failure.LOST if isinstance(error, CommitUnconfirmed | TimeoutError) else classify(error)
                 why = describe(error)
                 if failure not in TEMPORARY:
                     raise NotSupported(f"the guard cannot be registered: {why}") from error

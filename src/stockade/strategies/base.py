@@ -31,9 +31,9 @@ class Base:
 
     async def execute(self, command: Command) -> Accepted | Rejected:
         """See `stockade.core.Strategy.execute`."""
-        return await self.attempt(command, self.guard, time.monotonic() + self.options.wait_s)
+        return await self.transact_one(command, self.guard, time.monotonic() + self.options.wait_s)
 
-    async def attempt(self, command: Command, guard: Guard, deadline: float) -> Accepted | Rejected:
+    async def transact_one(self, command: Command, guard: Guard, deadline: float) -> Accepted | Rejected:
         """One transaction under a guard."""
         (answer,) = await self.store.transact([command], guard, deadline=deadline)
         if isinstance(answer, Exception):
@@ -50,14 +50,14 @@ class Retrying(Base):
 
     async def execute(self, command: Command) -> Accepted | Rejected:
         """See `stockade.core.Strategy.execute`."""
-        return await self.attempts(command, self.guard, time.monotonic() + self.options.wait_s)
+        return await self.transact_with_retries(command, self.guard, time.monotonic() + self.options.wait_s)
 
-    async def attempts(self, command: Command, guard: Guard, deadline: float) -> Accepted | Rejected:
+    async def transact_with_retries(self, command: Command, guard: Guard, deadline: float) -> Accepted | Rejected:
         """Attempt until there is no conflict, the retries are spent or the deadline has passed."""
         backoff = self.options.backoff
         for attempt in range(backoff.retries + 1):
             try:
-                return await self.attempt(command, guard, deadline)
+                return await self.transact_one(command, guard, deadline)
             except Conflict:
                 pause_s = backoff.pause_s(attempt, self._random)
                 if attempt == backoff.retries or time.monotonic() + pause_s >= deadline:

@@ -57,7 +57,7 @@ class InProcess(Base):
         names = [str(key) for key in merged_keys([command])]
         try:
             async with self._locks.multi(*names).hold(timeout=max(0.0, deadline - time.monotonic())):
-                return await self.attempt(command, self.guard, deadline)
+                return await self.transact_one(command, self.guard, deadline)
         except LockTimeout as error:
             raise Busy(str(error)) from error
 

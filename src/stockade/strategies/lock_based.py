@@ -127,7 +127,7 @@ class LockBased(Retrying):
         """Acquire the locks, run one guarded transaction, release the locks."""
         lease = await self._acquire(locks, command, deadline)
         try:
-            outcome = await self.attempts(command, self._fenced(lease), deadline)
+            outcome = await self.transact_with_retries(command, self._fenced(lease), deadline)
         finally:
             ended = lease.lost
             await self._release(lease, deadline)

@@ -59,8 +59,8 @@ async def test_a_batch_behind_one_that_dies_is_decided_on_the_true_rows(server_d
         await sold(store, (1, 2), (3, 4), (5, 6))
         postgres, killed, real = database.dialect.name == "postgres", [], store._steps.write
 
-        def write_then_die(connection, attempt, write_set, guard):
-            written = real(connection, attempt, write_set, guard)
+        def write_then_die(connection, batch, write_set, guard):
+            written = real(connection, batch, write_set, guard)
             if not killed:
                 pid = connection.execute(text(f"SELECT {'pg_backend_pid()' if postgres else 'CONNECTION_ID()'}"))
                 killed.append(pid.scalar_one())
@@ -92,10 +92,10 @@ async def test_a_double_click_that_reaches_two_processes_is_one_order(server_dat
         other = SqlStore(elsewhere, SHOP_RESOURCES, single_statement=single_statement)
         held, began, real = asyncio.Event(), asyncio.Event(), store._steps.write
 
-        def write_later(connection, attempt, write_set, guard):
+        def write_later(connection, batch, write_set, guard):
             held.set()
             await_only(asyncio.wait_for(began.wait(), 5))
-            return real(connection, attempt, write_set, guard)
+            return real(connection, batch, write_set, guard)
 
         store._steps.write = write_later
         first = asyncio.create_task(store.transact(takes(1, 2, 3), Guard.ROW, deadline=soon()))
@@ -113,7 +113,7 @@ async def test_sqlite_has_one_batch_at_a_time(tmp_path):
         store = await stocked(database, "s")
         assert not store.supports_pipelining
         await sold(store, (1, 2), (3, 4), (5, 6))
-        assert store.stats.foreseen == 0
+        assert store.stats.single_statements == 0
 
 
 async def test_the_sequencer_keeps_order_over_two_batches(server_database, single_statement):
@@ -127,7 +127,7 @@ async def test_the_sequencer_keeps_order_over_two_batches(server_database, singl
         finally:
             await strategy.stop()
         assert [each.accepted for each in answers] == [True] * 20 + [False] * 80
-        assert bool(store.stats.foreseen) == (single_statement and database.dialect.name == "postgres")
+        assert bool(store.stats.single_statements) == (single_statement and database.dialect.name == "postgres")
 
 
 class Committed:

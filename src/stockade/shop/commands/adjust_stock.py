@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Key, Rows
-from stockade.shop.commands.refuse import refuse, refuse_invalid, refuse_unknown
+from stockade.shop.commands.reject import refuse, refuse_invalid, refuse_unknown
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_REASON, MAX_STOCK, id_problem, range_problem, text_problem
 from stockade.shop.model.states import StockState

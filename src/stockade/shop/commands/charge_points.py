@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Key, Rows
-from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.commands.reject import refuse, refuse_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_AMOUNT, amount_problem, id_problem
 from stockade.shop.model.states import PointsState

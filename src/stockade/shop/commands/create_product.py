@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 from stockade.core import Accepted, Change, Decision, Insert, JsonValue, Key, Rows
 from stockade.core.case_folding import folded
-from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.commands.reject import refuse, refuse_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import (
     MAX_CATEGORY,

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
 from stockade.shop.commands.lines import RELEASE_HELD, lines_as_json, move, stock_keys
-from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.commands.reject import refuse, refuse_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.ids import derived_id
 from stockade.shop.model.limits import id_problem

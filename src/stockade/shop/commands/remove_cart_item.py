@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Decision, Delete, Key, Rows
-from stockade.shop.commands.refuse import refuse_invalid
+from stockade.shop.commands.reject import refuse_invalid
 from stockade.shop.model.limits import id_problem
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Decision, Insert, Key, Rows
-from stockade.shop.commands.refuse import refuse_invalid, refuse_unknown
+from stockade.shop.commands.reject import refuse_invalid, refuse_unknown
 from stockade.shop.model.limits import id_problem, quantity_problem
 
 

@@ -35,14 +35,14 @@ STOP_ROUND_S = 2.0  # how long a stopping process waits for the rounds that are 
 Counts = dict[str, int]
 
 
-class Place(NamedTuple):
+class RequestCursor(NamedTuple):
     """The sort key of a request: its time, then its id."""
 
     created_ms: int
     id: str
 
 
-BEGINNING = Place(-1, "")
+BEGINNING = RequestCursor(-1, "")
 
 
 class Read(Protocol):
@@ -135,7 +135,7 @@ class Purge:
     batch: int = 1_000
     max_batches: int = 100
     wait_s: float = 5.0
-    _behind: Place = field(default=BEGINNING, init=False)
+    _behind: RequestCursor = field(default=BEGINNING, init=False)
 
     async def once(self) -> Counts:
         """One round; returns how many were `deleted`."""
@@ -152,7 +152,7 @@ class Purge:
         return {"deleted": deleted}
 
 
-def forget(conn: Connection, before_ms: int, behind: Place, limit: int) -> tuple[Place | None, int]:
+def forget(conn: Connection, before_ms: int, behind: RequestCursor, limit: int) -> tuple[RequestCursor | None, int]:
     """Read the next `limit` requests made before `before_ms`, and delete those that changed nothing.
 
     Returns:
@@ -164,7 +164,7 @@ def forget(conn: Connection, before_ms: int, behind: Place, limit: int) -> tuple
         rows = conn.execute(old.where(after(order, behind)).order_by(*order).limit(limit)).all()
     ids = sorted(row.id for row in rows if row.idle)
     gone = conn.execute(delete(requests).where(requests.c.id.in_(ids))).rowcount if ids else 0
-    return (Place(rows[-1].created_ms, rows[-1].id) if rows else None), gone
+    return (RequestCursor(rows[-1].created_ms, rows[-1].id) if rows else None), gone
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from sqlalchemy.engine import URL
 
 from stockade.core import NotSupported
 from stockade.core.secrets import hide_password
+from stockade.store.engine.address import DatabaseAddress
 from stockade.store.engine.backends import DatabaseBackend
-from stockade.store.engine.place import Place
 from stockade.store.mysql import connect as mysql
 from stockade.store.mysql import url as mysql_url
 from stockade.store.postgres import connect as postgres
@@ -27,8 +27,8 @@ class DatabaseKind(NamedTuple):
         extra: of this package, which brings its driver.
     """
 
-    read_url: Callable[[str], Place]
-    connect: Callable[[Place, int, float], Awaitable[tuple[URL, DatabaseBackend]]]
+    read_url: Callable[[str], DatabaseAddress]
+    connect: Callable[[DatabaseAddress, int, float], Awaitable[tuple[URL, DatabaseBackend]]]
     extra: str
 
 
@@ -44,7 +44,7 @@ DATABASES: dict[str, DatabaseKind] = {
 }
 
 
-def read_url(text: str) -> Place:
+def read_url(text: str) -> DatabaseAddress:
     """Read the URL of a database.
 
     Args:

@@ -12,8 +12,8 @@ from sqlalchemy.engine import URL
 from stockade.core import NotSupported
 from stockade.drivers.failures import reaching
 from stockade.drivers.postgres import PostgresAddress, behind_pooler
+from stockade.store.engine.address import DatabaseAddress
 from stockade.store.engine.backends import AsyncBackend, DatabaseBackend
-from stockade.store.engine.place import Place
 from stockade.store.engine.pools import Link, Pool
 from stockade.store.postgres.dialect import POINT_LOOKUPS, STATEMENT_GRACE_MS, PooledPostgresDialect, PostgresDialect
 
@@ -24,7 +24,7 @@ WITHOUT_NAMES: Mapping[str, Any] = {
 }
 
 
-async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
+async def connect(place: DatabaseAddress, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
     """Two pools: one for transactions with plans pinned to point lookups, one for queries."""
     address = place.address
     assert isinstance(address, PostgresAddress)

@@ -27,7 +27,7 @@ class RowChanged(Exception):
         self.key = key
 
 
-class MissingRows(Exception):
+class RowsToInsert(Exception):
     """Rows that the batch changes do not exist yet, and their resource has a `zero` to insert."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
@@ -54,7 +54,7 @@ class Saver:
         for a points row while it holds the stock row.
 
         Raises:
-            MissingRows: with the keys of those rows.
+            RowsToInsert: with the keys of those rows.
         """
         keys = [
             key
@@ -62,7 +62,7 @@ class Saver:
             if update.before.state is None and self._resources[key.kind].zero is not None
         ]
         if keys:
-            raise MissingRows(keys)
+            raise RowsToInsert(keys)
 
     def ensure_rows(self, connection: Connection, keys: Sequence[Key]) -> None:
         """Insert zero rows at version 0, in key order, and skip those that exist."""
