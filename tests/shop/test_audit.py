@@ -17,8 +17,8 @@ from stockade.shop.model.tables import order_lines, orders, payments, point_acco
 from stockade.shop.queries.recorded import moved_nothing, refused
 from stockade.store import Database
 from stockade.store.outbox import PURGED
+from stockade.store.outcome_codec import encode_outcome
 from stockade.store.schema.tables import ledger, outbox, requests, watermarks
-from stockade.store.transaction.codec import encode_outcome
 from tests.shop.breakages import breakages
 from tests.shop.lived_in import lived_in
 

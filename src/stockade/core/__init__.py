@@ -1,10 +1,21 @@
-"""What every room shares: keys, commands, decisions, guards, outcomes, guarantees, errors.
+"""What every layer shares: keys, commands, decisions, guards, outcomes, guarantees, errors.
 
-Standard library only. Neighbours: `locks` and `store` build on this; nothing here imports another room.
+Standard library only. Neighbours: `locks` and `store` build on this; nothing here imports another layer.
 """
 
 from stockade.core.command import Command, Rows, WithExtraKeys, merged_keys
-from stockade.core.decision import Accepted, Change, Decision, Delete, Event, Insert, JsonValue, Outcome, Rejected
+from stockade.core.decision import (
+    Accepted,
+    Change,
+    CommandResult,
+    Decision,
+    Delete,
+    Event,
+    Insert,
+    JsonValue,
+    Outcome,
+    Rejected,
+)
 from stockade.core.errors import (
     Busy,
     Conflict,
@@ -34,6 +45,7 @@ __all__ = [
     "Busy",
     "Change",
     "Command",
+    "CommandResult",
     "Conflict",
     "Decision",
     "Delete",

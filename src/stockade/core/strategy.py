@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 from stockade.core.command import Command
-from stockade.core.decision import Accepted, Rejected
+from stockade.core.decision import Outcome
 from stockade.core.guard import Guard
 
 
@@ -45,7 +45,7 @@ class Strategy(Protocol):
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command: Command) -> Outcome:
         """Carry out one command.
 
         Raises:

@@ -14,14 +14,13 @@ from functools import partial
 from itertools import count
 
 from stockade.core import (
-    Accepted,
     Backoff,
     Busy,
     Command,
+    CommandResult,
     Guard,
     IdempotencyKeyReused,
     OffsetCommit,
-    Rejected,
     StaleOffset,
     StockadeError,
 )
@@ -54,14 +53,14 @@ class PartitionProcessor:
     Attributes:
         partition: its number.
         next_offset: where the next batch begins.
-        started: whether the consumer has reported that the records begin at the position.
+        seek_done: whether the consumer has reported that the records begin at the position.
         paused: whether the worker has paused the partition.
     """
 
     def __init__(self, context: WorkerContext, taken: OffsetCommit, on_committed: Callable[[int, int], None]) -> None:
         self.partition = taken.part
         self.next_offset = taken.new
-        self.started = False
+        self.seek_done = False
         self.paused = False
         self._context = context
         self._epoch = taken.epoch
@@ -267,10 +266,10 @@ def _raise_stale(answers: Sequence[Answer]) -> None:
             raise answer
 
 
-def _is_transient(answer: Accepted | Rejected | Exception) -> bool:
+def _is_transient(answer: CommandResult) -> bool:
     """Whether the surroundings caused this (database away, lock timeout): it says nothing about the command."""
     return isinstance(answer, StockadeError) and answer.retryable and not isinstance(answer, StaleOffset)
 
 
-def _is_poison(answer: Accepted | Rejected | Exception) -> bool:
+def _is_poison(answer: CommandResult) -> bool:
     return isinstance(answer, Exception) and not isinstance(answer, IdempotencyKeyReused) and not _is_transient(answer)

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from stockade.core import Accepted, IdempotencyKeyReused, Rejected, StockadeError
+from stockade.core import Accepted, CommandResult, IdempotencyKeyReused, Rejected, StockadeError
 
-Answer = Accepted | Rejected | Exception
+Answer = CommandResult
 MAX_BYTES = 900_000  # of one message: the brokers take a megabyte
 
 _encode = msgspec.msgpack.Encoder().encode

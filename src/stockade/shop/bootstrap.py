@@ -95,8 +95,8 @@ async def open_worker(
         store = _create_store(settings, database, registration)
         if registration is not None:
             await register(registration, settings, [registry.create(Kafka.name, store, options_of(settings))])
-        topic, max_batch = kafka_options(settings), settings.kafka_batch
-        yield KafkaWorker(store, topic, max_batch=max_batch, wait_s=settings.wait_s, report=report)
+        kafka, max_batch = kafka_options(settings), settings.kafka_batch
+        yield KafkaWorker(store, kafka, max_batch=max_batch, wait_s=settings.wait_s, report=report)
 
 
 async def _open_database(

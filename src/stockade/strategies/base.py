@@ -5,7 +5,7 @@ import random
 import time
 from typing import ClassVar
 
-from stockade.core import Accepted, Command, Conflict, Guarantees, Guard, Rejected, Store
+from stockade.core import Command, Conflict, Guarantees, Guard, Outcome, Store
 from stockade.strategies.options import Options
 
 
@@ -29,11 +29,11 @@ class Base:
     async def stop(self) -> None:
         """Nothing to stop."""
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command: Command) -> Outcome:
         """See `stockade.core.Strategy.execute`."""
         return await self.transact_one(command, self.guard, time.monotonic() + self.options.wait_s)
 
-    async def transact_one(self, command: Command, guard: Guard, deadline: float) -> Accepted | Rejected:
+    async def transact_one(self, command: Command, guard: Guard, deadline: float) -> Outcome:
         """One transaction under a guard."""
         (answer,) = await self.store.transact([command], guard, deadline=deadline)
         if isinstance(answer, Exception):
@@ -48,11 +48,11 @@ class Retrying(Base):
         super().__init__(store, options)
         self._random = random.Random()
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command: Command) -> Outcome:
         """See `stockade.core.Strategy.execute`."""
         return await self.transact_with_retries(command, self.guard, time.monotonic() + self.options.wait_s)
 
-    async def transact_with_retries(self, command: Command, guard: Guard, deadline: float) -> Accepted | Rejected:
+    async def transact_with_retries(self, command: Command, guard: Guard, deadline: float) -> Outcome:
         """Attempt until there is no conflict, the retries are spent or the deadline has passed."""
         backoff = self.options.backoff
         for attempt in range(backoff.retries + 1):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, NamedTuple, TypeAlias
 
-from stockade.core import Accepted, Busy, Command, Guarantees, Guard, Rejected, Store, Unknown
+from stockade.core import Busy, Command, CommandResult, Guarantees, Guard, Outcome, Store, Unknown
 from stockade.core.pipeline import Batch, Handover, Pipeline
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
@@ -15,14 +15,14 @@ from stockade.strategies.options import Options
 ANSWERS_PER_PASS = 16  # answers that callers get before the event loop looks at its sockets again
 WORTH_TWO = 32  # from so many commands on, two batches share them
 
-Answer: TypeAlias = Accepted | Rejected | Exception
+Answer: TypeAlias = CommandResult
 
 
 class QueuedCommand(NamedTuple):
     """A command in the queue, its caller's future and its deadline on the monotonic clock."""
 
     command: Command
-    future: asyncio.Future[Accepted | Rejected]
+    future: asyncio.Future[Outcome]
     deadline: float
 
 
@@ -69,14 +69,14 @@ class Sequencer(Base):
             await asyncio.shield(self._task)  # a cancelled stop must not cancel the batches
             self._task = None
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command: Command) -> Outcome:
         """See `stockade.core.Strategy.execute`."""
         if self._pipeline is None:
             raise Busy("the sequencer is not running", "DEPENDENCY_DOWN")
         if len(self._queue) >= self.options.queue_size:
             text = f"{len(self._queue)} commands wait already; the queue takes {self.options.queue_size}"
             raise Busy(text, "TOO_MANY_REQUESTS")
-        future: asyncio.Future[Accepted | Rejected] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.append(QueuedCommand(command, future, time.monotonic() + self.options.wait_s))
         self._pipeline.wake()
         return await future

@@ -16,8 +16,8 @@ from stockade.shop.model.tables import order_lines
 from stockade.shop.model.tables import orders as order_table
 from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.page import Page, after, check_limit, decode_cursor, page
+from stockade.store.outcome_codec import decode_outcome
 from stockade.store.schema.tables import ledger, requests
-from stockade.store.transaction.codec import decode_outcome
 
 _SCOPE = "orders"
 

@@ -1,4 +1,4 @@
-"""SQL conditions on recorded outcomes, by the bytes that `store.transaction.codec` writes; a test compares the two."""
+"""SQL conditions on recorded outcomes, by the bytes that `store.outcome_codec` writes; a test compares the two."""
 
 from typing import Any
 

@@ -28,7 +28,7 @@ class RowChanged(Exception):
 
 
 class RowsToInsert(Exception):
-    """Rows that the batch changes do not exist yet, and their resource has a `zero` to insert."""
+    """Rows that the batch changes do not exist: `ensure_rows` must insert the `zero` of their resources first."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         super().__init__(", ".join(str(key) for key in keys))

@@ -8,28 +8,26 @@ claimed by inserting it together with its outcome, so a new one costs no stateme
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TypeAlias
 
 from stockade.core import (
-    Accepted,
     Busy,
     Command,
+    CommandResult,
     Guard,
     GuardKind,
     Key,
     MoreKeys,
     NotSupported,
     OffsetCommit,
-    Rejected,
     StaleOffset,
     Stats,
 )
+from stockade.core.decision import MAX_EXTRA_KEY_ROUNDS
 from stockade.store.consumer_offsets import move_offsets
 from stockade.store.engine.database import Database
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.resource import Resource, by_kind
 from stockade.store.schema.tables import metadata
-from stockade.store.transaction.decide import MAX_NEEDS
 from stockade.store.transaction.one_transaction import OneTransactionExecutor
 from stockade.store.transaction.optimistic import OPTIMISTIC, OptimisticExecutor
 from stockade.store.transaction.pending_batch import BatchState, ConsumedOffsets, PendingBatch
@@ -39,8 +37,6 @@ from stockade.store.transaction.single_statement.executor import SingleStatement
 from stockade.store.transaction.steps import Steps, WritePermit
 from stockade.store.transaction.validation import problems
 from stockade.store.transaction.write_set import Answer, MissingKeys, WriteSet
-
-Result: TypeAlias = Accepted | Rejected | Exception
 
 
 class SqlStore:
@@ -100,7 +96,7 @@ class SqlStore:
         deadline: float,
         offsets: Sequence[OffsetCommit] = (),
         on_decided: Callable[[], None] | None = None,
-    ) -> list[Result]:
+    ) -> list[CommandResult]:
         """See `stockade.core.Store.transact`."""
         if self._permit is not None:
             try:
@@ -126,7 +122,7 @@ class SqlStore:
         deadline: float,
         offsets: Sequence[OffsetCommit],
         on_decided: Callable[[], None] | None,
-    ) -> list[Result]:
+    ) -> list[CommandResult]:
         """Carry out commands that can be loaded; those that need more rows run again, one after the other."""
         self.stats.commands += len(commands)
         consumed = ConsumedOffsets(tuple(offsets)) if offsets else None
@@ -190,10 +186,10 @@ class SqlStore:
 
     async def _with_extra_keys(
         self, command: Command, answer: Answer, offsets: ConsumedOffsets | None, guard: Guard, deadline: float
-    ) -> Result:
+    ) -> CommandResult:
         """Run a command that needs more rows again, alone, with all the rows that it needs."""
         extra: tuple[Key, ...] = ()
-        for _ in range(MAX_NEEDS):
+        for _ in range(MAX_EXTRA_KEY_ROUNDS):
             if not isinstance(answer, MissingKeys):
                 return answer
             if guard.fail_on_extra_keys:
@@ -202,10 +198,12 @@ class SqlStore:
             batch = PendingBatch([command], extra, offsets, owns_offsets=False)
             (answer,) = await self._carry_out(batch, guard, deadline)
         if isinstance(answer, MissingKeys):
-            return ValueError(f"{command.name} asked for more rows more than {MAX_NEEDS} times")
+            return ValueError(f"{command.name} asked for more rows more than {MAX_EXTRA_KEY_ROUNDS} times")
         return answer
 
-    async def _commit_offsets(self, offsets: ConsumedOffsets, results: list[Result], deadline: float) -> list[Result]:
+    async def _commit_offsets(
+        self, offsets: ConsumedOffsets, results: list[CommandResult], deadline: float
+    ) -> list[CommandResult]:
         """Move the offsets of a batch that took several transactions, once every command has its outcome."""
         stale = next((each for each in results if isinstance(each, StaleOffset)), None)
         if stale is not None:
