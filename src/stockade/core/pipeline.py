@@ -64,7 +64,7 @@ class Pipeline:
         An error or a cancellation ends the run too, after the batches in flight have ended.
 
         Args:
-            take: takes the next batch from the queue; None where too little waits there. Called whenever a batch may
+            take: takes the next batch from the queue; None if no batch should begin now. Called whenever a batch may
                 begin, so call `wake` when something was added to the queue.
 
         Raises:

@@ -16,7 +16,8 @@ class Stats:
         lock_timeouts: transactions that waited for a lock or a connection until their deadline.
         replays: recorded outcomes that were returned again.
         unknown: commits whose reply was lost.
-        single_statements: batches that PostgreSQL carried out as one statement, on expected rows that proved right.
+        foreseen: batches that PostgreSQL carried out as one statement, because the expected rows proved right. The
+            field names are labels of a metric, so they stay.
     """
 
     commands: int = 0
@@ -27,7 +28,7 @@ class Stats:
     lock_timeouts: int = 0
     replays: int = 0
     unknown: int = 0
-    single_statements: int = 0
+    foreseen: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """The counters by name."""

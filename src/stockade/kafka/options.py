@@ -1,7 +1,7 @@
 """Where the topic of commands is and how it is used. Values only: nothing here needs a Kafka client.
 
-Neighbours: `strategies.options` hands it to the strategy, `shop.bootstrap` fills it from the settings, `worker` reads
-the topic that it names.
+Neighbours: `strategies.options` hands it to the strategy, `shop.config.strategy_options` fills it from the settings,
+`worker` reads the topic that it names.
 """
 
 from dataclasses import dataclass, field

@@ -29,7 +29,7 @@ from stockade.core.stopping import stopped_within
 from stockade.kafka.dead_letters import MAX_REASON, write_dead_letter
 from stockade.kafka.message import BadMessage, CommandMessage, Record
 from stockade.kafka.producer import MessageRefused
-from stockade.kafka.replies import Answer, encode_replies
+from stockade.kafka.replies import encode_replies
 from stockade.kafka.worker_context import WorkerContext
 
 POISON_TRIES = 3  # how often a command without an outcome is executed alone before it counts as poison
@@ -168,7 +168,7 @@ class PartitionProcessor:
 
     async def _decide(
         self, commands: Sequence[Command], commit: OffsetCommit, handover: Handover
-    ) -> tuple[list[Answer], bool]:
+    ) -> tuple[list[CommandResult], bool]:
         """An answer for every command that a retry would not change, and whether the offset is committed."""
         if not commands:
             return [], False
@@ -195,8 +195,8 @@ class PartitionProcessor:
         raise AssertionError("only success, an error or the close ends this")
 
     async def _retry_alone(
-        self, commands: Sequence[Command], answers: list[Answer], commit: OffsetCommit
-    ) -> list[Answer]:
+        self, commands: Sequence[Command], answers: list[CommandResult], commit: OffsetCommit
+    ) -> list[CommandResult]:
         """Execute each command without an outcome again, alone: an accident must not make a dead letter."""
         unmoved = [commit._replace(new=commit.old)]
         for n, command in enumerate(commands):
@@ -222,9 +222,9 @@ class PartitionProcessor:
             context.stats.dead += 1
             context.report("dead letter", part=record.partition, offset=record.offset, reason=reason[:MAX_REASON])
 
-    def _reply(self, messages: Sequence[CommandMessage], answers: Sequence[Answer]) -> None:
+    def _reply(self, messages: Sequence[CommandMessage], answers: Sequence[CommandResult]) -> None:
         """Send the outcomes: one message for each service instance that has callers in this batch."""
-        by_instance: dict[bytes, list[tuple[int, Answer]]] = {}
+        by_instance: dict[bytes, list[tuple[int, CommandResult]]] = {}
         for message, answer in zip(messages, answers, strict=True):
             if message.reply_to:
                 by_instance.setdefault(message.reply_to, []).append((message.correlation_id, answer))
@@ -260,7 +260,7 @@ async def _follow(handover: Handover) -> None:
         raise _Closed
 
 
-def _raise_stale(answers: Sequence[Answer]) -> None:
+def _raise_stale(answers: Sequence[CommandResult]) -> None:
     for answer in answers:
         if isinstance(answer, StaleOffset):
             raise answer

@@ -118,7 +118,7 @@ class Shop:
     @property
     def queued(self) -> int:
         """Commands that wait in the strategies' own queues."""
-        return sum(getattr(each, "depth", 0) for each in set(self.strategies.values()))
+        return sum(each.depth for each in set(self.strategies.values()))
 
 
 def _count_nothing(command: str, strategy: str, code: str) -> None:

@@ -23,6 +23,11 @@ class Base:
     def guard(self) -> Guard:
         raise NotImplementedError
 
+    @property
+    def depth(self) -> int:
+        """No queue."""
+        return 0
+
     async def start(self) -> None:
         """Nothing to start."""
 

@@ -112,16 +112,13 @@ class Kafka(Base):
         """
         if self._producer is None:
             load_library()
-            await asyncio.to_thread(create_topics, self.kafka_options)
-            topic = self.kafka_options.reply_topic(self._instance)
-            await asyncio.to_thread(
-                Admin(self.kafka_options.brokers).create_topic, topic, 1, self.kafka_options.replication, REPLIES
-            )
-            self._replies = ReplyReader(self.kafka_options.brokers, topic, self._on_reply)
-            self._producer = Producer(
-                self.kafka_options.brokers, linger_ms=LINGER_MS, batch_interval_s=BATCH_INTERVAL_S
-            )
-            await asyncio.to_thread(self._producer.fetch_metadata, self.kafka_options.topic)
+            kafka = self.kafka_options
+            await asyncio.to_thread(create_topics, kafka)
+            reply_topic = kafka.reply_topic(self._instance)
+            await asyncio.to_thread(Admin(kafka.brokers).create_topic, reply_topic, 1, kafka.replication, REPLIES)
+            self._replies = ReplyReader(kafka.brokers, reply_topic, self._on_reply)
+            self._producer = Producer(kafka.brokers, linger_ms=LINGER_MS, batch_interval_s=BATCH_INTERVAL_S)
+            await asyncio.to_thread(self._producer.fetch_metadata, kafka.topic)
 
     async def stop(self) -> None:
         """Send the commands that are not sent yet, and wait for no outcome: the workers decide them all the same."""
@@ -131,10 +128,9 @@ class Kafka(Base):
             producer.send_batch()
             await asyncio.to_thread(producer.close)
             await asyncio.to_thread(replies.close)
+            kafka = self.kafka_options
             try:
-                await asyncio.to_thread(
-                    Admin(self.kafka_options.brokers).delete_topic, self.kafka_options.reply_topic(self._instance)
-                )
+                await asyncio.to_thread(Admin(kafka.brokers).delete_topic, kafka.reply_topic(self._instance))
             except Busy:  # the brokers are away, and a topic left behind is empty after ten minutes
                 return
 
@@ -199,11 +195,10 @@ class Kafka(Base):
         """
         began_s = time.monotonic()
         producer = self._require_producer()
-        value = self.kafka_options.codec.encode(command, b"", 0)
+        kafka = self.kafka_options
+        value = kafka.codec.encode(command, b"", 0)
         try:
-            await producer.deliver(
-                self.kafka_options.topic, value, key=_key(command), headers={}, wait_s=self.options.wait_s
-            )
+            await producer.deliver(kafka.topic, value, key=_key(command), headers={}, wait_s=self.options.wait_s)
         except MessageRefused as error:
             raise ValueError(f"{command.name} cannot be queued: {error}") from error
         except Busy as error:

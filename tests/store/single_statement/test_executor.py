@@ -58,10 +58,10 @@ def buys(*numbers, users=USERS):
 
 async def test_batches_in_flight_share_users(store):
     """Each batch has the users whose rows the one before is about to change: each is one statement all the same."""
-    foreseen, begun = store.stats.single_statements, store.stats.transactions
+    foreseen, begun = store.stats.foreseen, store.stats.transactions
     answers = await pipelined(store, *(buys(*range(n, n + 5)) for n in (0, 5, 10)))
     assert [each.accepted for each in answers] == [True] * 14 + [False]
-    assert store.stats.single_statements - foreseen == store.stats.transactions - begun == 3
+    assert store.stats.foreseen - foreseen == store.stats.transactions - begun == 3
     assert (await figures(store))[0] == 0
     balances = select(point_accounts.c.balance).order_by(point_accounts.c.id)
     assert await store.database.read(lambda c: list(c.scalars(balances))) == [70, 70, 70, 70, 80]
@@ -71,10 +71,10 @@ async def test_batches_in_flight_share_users(store):
 async def test_an_order_alone_is_expected_like_a_batch(store):
     """One that comes between two batches leaves the hot row as the next one expects it: else every batch after it is
     decided twice, for as long as callers come in groups of many, many and one."""
-    before = store.stats.single_statements
+    before = store.stats.foreseen
     answers = await sold(store, (7,), (8, 9), (10,), (11,), (12, 13))
     assert all(each.accepted for each in answers)
-    assert store.stats.single_statements == before + 5
+    assert store.stats.foreseen == before + 5
     assert (await figures(store))[0] == 20 - 13
 
 
@@ -90,9 +90,9 @@ async def test_an_id_in_flight_twice_is_looked_up_under_the_locks(store):
 async def test_another_writer_ends_the_trust(store, other):
     """A unit that another process takes between two batches: the next batch is decided under locks."""
     (theirs,) = await other.transact(takes(100), Guard.ROW, deadline=soon())
-    foreseen = store.stats.single_statements
+    foreseen = store.stats.foreseen
     answers = await store.transact(takes(*range(7, 27)), Guard.ROW, deadline=soon())
-    assert store.stats.single_statements == foreseen
+    assert store.stats.foreseen == foreseen
     assert theirs.accepted
     assert [each.accepted for each in answers] == [True] * 13 + [False] * 7
 
@@ -103,7 +103,7 @@ async def test_switched_off_no_batch_is_a_single_statement(postgres_database):
         store = await trusting(await stocked(database, "s", single_statement=False))
         answers = await sold(store, range(7, 14), range(14, 28))
         assert [each.accepted for each in answers] == [True] * 14 + [False] * 7
-        assert store.stats.single_statements == 0
+        assert store.stats.foreseen == 0
 
 
 async def test_a_refusal_rests_on_rows_that_are_compared_too(store, other):
@@ -148,12 +148,12 @@ async def test_a_batch_that_comes_too_early_waits_for_the_one_before(store):
         return written
 
     store._single_statement._write = late
-    foreseen = store.stats.single_statements
+    foreseen = store.stats.foreseen
     answers = await sold(store, range(7, 14), range(14, 28))
     assert sent[:3] == [7, 14, 14]
     assert len(sent) <= 4
     assert [each.accepted for each in answers] == [True] * 14 + [False] * 7
-    assert store.stats.single_statements == foreseen + 2
+    assert store.stats.foreseen == foreseen + 2
     entries = await chain(store)
     assert [version for version, _ in entries] == list(range(1, 22))
 
@@ -359,9 +359,9 @@ async def test_the_position_moves_in_the_statement(store):
     """A batch from a log: its position is compared and moved along, or nothing is written."""
     positions = ConsumerOffsets(store.database, "orders")
     here = await positions.take(0, 10)
-    foreseen = store.stats.single_statements
+    foreseen = store.stats.foreseen
     await store.transact(buys(0, 1), Guard.ROW, deadline=soon(), offsets=[here._replace(new=12)])
-    assert store.stats.single_statements == foreseen + 1
+    assert store.stats.foreseen == foreseen + 1
     assert await positions.read() == {0: 12}
     stale = here._replace(old=11, new=14)
     answers = await store.transact(buys(2, 3), Guard.ROW, deadline=soon(), offsets=[stale])

@@ -113,7 +113,7 @@ async def test_sqlite_has_one_batch_at_a_time(tmp_path):
         store = await stocked(database, "s")
         assert not store.supports_pipelining
         await sold(store, (1, 2), (3, 4), (5, 6))
-        assert store.stats.single_statements == 0
+        assert store.stats.foreseen == 0
 
 
 async def test_the_sequencer_keeps_order_over_two_batches(server_database, single_statement):
@@ -127,7 +127,7 @@ async def test_the_sequencer_keeps_order_over_two_batches(server_database, singl
         finally:
             await strategy.stop()
         assert [each.accepted for each in answers] == [True] * 20 + [False] * 80
-        assert bool(store.stats.single_statements) == (single_statement and database.dialect.name == "postgres")
+        assert bool(store.stats.foreseen) == (single_statement and database.dialect.name == "postgres")
 
 
 class Committed:

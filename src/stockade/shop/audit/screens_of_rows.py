@@ -62,7 +62,7 @@ def _entries_of_rows() -> Select[Any]:
     paid, cancelled = (func.max(case((ledger.c.note == note, version), else_=0)) for note in (PAID, CANCELLED))
     way = case(
         (ledger.c.kind != ORDER.kind, 0),
-        *((and_(count == 1, func.max(ledger.c.note) == note), _BECAME[note,]) for note in (PAID, CANCELLED, EXPIRED)),
+        *((and_(count == 1, func.max(ledger.c.note) == note), _BECAME[(note,)]) for note in (PAID, CANCELLED, EXPIRED)),
         (and_(count == 2, paid > 0, cancelled > paid), _BECAME[PAID, CANCELLED]),
         else_=_ILLEGAL,
     )

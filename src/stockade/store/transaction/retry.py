@@ -7,7 +7,7 @@ import asyncio
 import random
 import time
 
-from stockade.core import Busy, Conflict, FenceRefused, NotSupported, StaleOffset, Stats
+from stockade.core import Backoff, Busy, Conflict, FenceRefused, NotSupported, StaleOffset, Stats
 from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.backends import CommitUnconfirmed
 from stockade.store.schema.known_tables import Unfit
@@ -16,8 +16,7 @@ from stockade.store.transaction.save import RowChanged, RowsToInsert
 
 MAX_ATTEMPTS = 10_000  # of one batch; its deadline ends it first, unless the database fails within microseconds
 MAX_DUPLICATES = 5  # how many attempts a taken unique key may end before it is the command's own fault
-PAUSE_S = 0.02  # bounds of the jittered pause after a deadlock or a lost connection
-MAX_PAUSE_S = 0.5
+BACKOFF = Backoff(retries=MAX_ATTEMPTS, first_ms=40, cap_ms=500)  # after a deadlock or a lost connection
 
 
 class Retry:
@@ -81,8 +80,8 @@ class Retry:
 
     async def _pause(self, error: Exception, failure: Failure, batch: PendingBatch, deadline: float) -> None:
         """Wait before the next attempt; without time for one, give up."""
+        pause_s = BACKOFF.pause_s(batch.failures, self._random)
         batch.failures += 1
-        pause_s = self._random.uniform(0, min(MAX_PAUSE_S, PAUSE_S * 2.0 ** min(batch.failures, 10)))
         if time.monotonic() + pause_s >= deadline:
             self._stats.lock_timeouts += failure is Failure.TIMEOUT
             code = "DEPENDENCY_DOWN" if failure is Failure.LOST else "LOCK_TIMEOUT"

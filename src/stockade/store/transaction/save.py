@@ -1,8 +1,11 @@
 """Write what a batch decided, under its guard.
 
-Rows that were locked at the load (ROW) are written in bulk. Under every other guard the request ids and records are
-written first and each changed row follows in key order, with the guard in its WHERE clause, so two transactions meet on
-rows in one order only. Neighbours: `steps` calls it, the dialect of the database has the statements.
+- ROW: the rows were locked at the load; records and rows are written in bulk.
+- DELTA: the rows come first, in key order, each counter moved by a conditional UPDATE; the records follow.
+- Other guards: the records come first; each row follows in key order, with the guard in its WHERE clause.
+
+So two transactions meet on rows in one order only.
+Neighbours: `steps` calls it, the dialect of the database has the statements.
 """
 
 from collections.abc import Mapping, Sequence

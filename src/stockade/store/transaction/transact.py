@@ -174,7 +174,7 @@ class SqlStore:
         if guard.kind is GuardKind.ROW and self._single_statement is not None:
             write_set = await self._single_statement.run(batch, guard, deadline)
             if write_set is not None:
-                self.stats.single_statements += 1
+                self.stats.foreseen += 1
                 return write_set
         return await self._one_transaction.run(batch, guard, deadline)
 
