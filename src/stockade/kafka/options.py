@@ -5,11 +5,14 @@ Neighbours: `strategies.options` hands it to the strategy, `shop.config.strategy
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
+from stockade.core import Guard
 from stockade.kafka.message import CommandCodec
 from stockade.kafka.security import KafkaBrokers, KafkaSecurity
 
 PROTOCOLS = ("classic", "consumer")
+WORKER_GUARD: Final = Guard.ROW  # under which the workers decide
 
 
 @dataclass(frozen=True, slots=True)

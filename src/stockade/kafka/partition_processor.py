@@ -18,7 +18,6 @@ from stockade.core import (
     Busy,
     Command,
     CommandResult,
-    Guard,
     IdempotencyKeyReused,
     OffsetCommit,
     StaleOffset,
@@ -28,6 +27,7 @@ from stockade.core.pipeline import Batch, Handover, Pipeline
 from stockade.core.stopping import stopped_within
 from stockade.kafka.dead_letters import MAX_REASON, write_dead_letter
 from stockade.kafka.message import BadMessage, CommandMessage, Record
+from stockade.kafka.options import WORKER_GUARD
 from stockade.kafka.producer import MessageRefused
 from stockade.kafka.replies import encode_replies
 from stockade.kafka.worker_context import WorkerContext
@@ -175,7 +175,7 @@ class PartitionProcessor:
         for attempt in count():
             answers = await self._context.store.transact(
                 commands,
-                Guard.ROW,
+                WORKER_GUARD,
                 deadline=time.monotonic() + self._context.wait_s,
                 offsets=[commit],
                 on_decided=handover.decided,
@@ -206,7 +206,7 @@ class PartitionProcessor:
                 await self._pause(0)
                 deadline = time.monotonic() + self._context.wait_s
                 (answers[n],) = await self._context.store.transact(
-                    [command], Guard.ROW, deadline=deadline, offsets=unmoved
+                    [command], WORKER_GUARD, deadline=deadline, offsets=unmoved
                 )
                 _raise_stale([answers[n]])
         return answers

@@ -11,7 +11,7 @@ from stockade.core import Busy, Command, Guarantees, Guard, NotSupported, Outcom
 from stockade.kafka.admin import Admin, create_topics
 from stockade.kafka.client import load_library
 from stockade.kafka.message import message_key
-from stockade.kafka.options import KafkaOptions
+from stockade.kafka.options import WORKER_GUARD, KafkaOptions
 from stockade.kafka.producer import MessageRefused, Producer
 from stockade.kafka.replies import decode_replies
 from stockade.kafka.reply_reader import ReplyReader
@@ -85,7 +85,7 @@ class Kafka(Base):
     @property
     def guard(self) -> Guard:
         """The guard under which the workers decide."""
-        return Guard.ROW
+        return WORKER_GUARD
 
     @property
     def kafka_options(self) -> KafkaOptions:

@@ -43,7 +43,7 @@ class Metrics:
         )
         self._waiting = Gauge(
             "stockade_waiting",
-            "Waiting now: requests at work, callers queued for a connection.",
+            "Waiting now: requests at work, commands queued in a strategy, callers queued for a connection.",
             ("where",),
             registry=self._own,
             multiprocess_mode="livesum",

@@ -23,7 +23,7 @@ class DatabaseAddress(NamedTuple):
 
 
 def database_address(drivername: str, address: Address, host: str | None, port: int | None) -> DatabaseAddress:
-    """The place of a server.
+    """The address of a database on a server.
 
     Args:
         drivername: of SQLAlchemy.

@@ -186,7 +186,7 @@ class Database:
 
     @asynccontextmanager
     async def reserve_slot(self, deadline: float) -> AsyncIterator[None]:
-        """Hold one of `pool_size` places for a read and for the write that depends on it.
+        """Hold one of `pool_size` slots for a read and for the write that depends on it.
 
         Where reads stand apart from writes, nothing else bounds how many decide at once on a row that only one of
         them can still write; 500 callers would each lose to 499 others until their deadlines.
@@ -195,7 +195,7 @@ class Database:
             deadline: on the monotonic clock, in seconds.
 
         Raises:
-            Busy: no place before the deadline (POOL_EXHAUSTED).
+            Busy: no slot before the deadline (POOL_EXHAUSTED).
         """
         await self._enter(self._places, deadline)
         try:

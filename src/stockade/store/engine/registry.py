@@ -22,7 +22,7 @@ class DatabaseKind(NamedTuple):
 
     Attributes:
         read_url: reads its URLs.
-        connect: opens its connections, given the place, the connections for transactions, and the longest wait for one
+        connect: opens its connections, given the address, the number for transactions, and the longest wait for one
             row lock in seconds; returns the URL, which may name another kind, and the connections.
         extra: of this package, which brings its driver.
     """
@@ -70,11 +70,11 @@ async def connect(text: str, pool_size: int, wait_s: float) -> tuple[URL, Databa
         NotSupported: its driver is not installed.
     """
     kind = _kind_of(text)
-    place = kind.read_url(text)
+    target = kind.read_url(text)
     try:
-        return await kind.connect(place, pool_size, wait_s)
+        return await kind.connect(target, pool_size, wait_s)
     except ModuleNotFoundError as error:
-        name = place.url.get_backend_name()
+        name = target.url.get_backend_name()
         raise NotSupported(f"the driver for {name} is missing: pip install 'stockade[{kind.extra}]'") from error
 
 

@@ -36,9 +36,9 @@ def _pool(url: URL, address: MySQLAddress, size: int, isolation: str) -> Pool:
     return Pool(url, link, size, isolation_level=isolation, pool_reset_on_return=None)
 
 
-async def connect(place: DatabaseAddress, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
+async def connect(target: DatabaseAddress, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
     """Two pools; a `mysql://` URL that leads to a MariaDB server gets the dialect of MariaDB."""
-    url, address = place
+    url, address = target
     assert isinstance(address, MySQLAddress)
     # its notes (a skipped duplicate, the name of a primary key) say nothing that an operator could use
     logging.getLogger("asyncmy").setLevel(logging.ERROR)

@@ -54,9 +54,9 @@ def _switch_to_wal(driver: Any) -> None:
         time.sleep(_PAUSE_S)
 
 
-async def connect(place: DatabaseAddress, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
+async def connect(target: DatabaseAddress, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
     """A file, or memory when the URL names none (then one process and one connection)."""
-    url = place.url
+    url = target.url
     writer = make_engine(url, "BEGIN IMMEDIATE")
     in_memory = url.database in (None, "", ":memory:")
     reader = writer if in_memory else make_engine(url, "BEGIN")

@@ -92,6 +92,6 @@ class WriteSet:
 
     @property
     def replaces_records(self) -> bool:
-        """Whether a record replaces another one. The next batch must then begin after the commit: its DELETE acts on
-        what was committed when its statement began, and would miss the new record."""
+        """Whether a record replaces another one. Then the next batch must begin after the commit: its DELETE sees only
+        what was committed when the statement began, and would miss the new record."""
         return any(each.replaces for each in self.overwrites)

@@ -31,7 +31,7 @@ from stockade.store.transaction.single_statement.speculation import Speculation
 from stockade.store.transaction.steps import Steps
 from stockade.store.transaction.write_set import WriteSet
 
-RESENDS = 2  # of a statement that came before the batch ahead of it: at once, to queue behind it; then once that ended
+RESENDS = 2  # of a statement that overtook an earlier batch: one at once, one after that batch has ended
 
 
 class Decided(NamedTuple):
@@ -78,7 +78,7 @@ class SingleStatement:
             deadline: on the monotonic clock, in seconds.
 
         Returns:
-            What was written; None: nothing is written, and every batch that this one must not overtake has ended.
+            What was written. None: nothing was written, and the batches before this one on the same rows have ended.
 
         Raises:
             CommitUnconfirmed, TimeoutError: the batch may be written or not.
@@ -181,7 +181,7 @@ class SingleStatement:
                 yield ExpectedRows(resource.table, [as_read(decided.rows[key]) for key in keys], changes)
 
     async def _send_again(self, batch: PendingBatch, decided: Decided, deadline: float) -> bool:
-        """Send a statement again that may have come before the batch ahead of it; whether it was written."""
+        """Send a statement again that may have overtaken an earlier batch; whether it was written."""
         for number in range(RESENDS):
             earlier = batch.in_flight.earlier
             if not earlier or (number == RESENDS - 1 and not await wait_until_ended(earlier, deadline)):
