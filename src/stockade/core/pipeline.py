@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 
 class Handover:
-    """The place of one batch in its pipeline: it hands over to the next batch once it is decided.
+    """The turn of one batch in its pipeline: the batch hands over to the next one once it is decided.
 
     Args:
         predecessor: whether the batch before succeeds; None where none was in flight when this one began.

@@ -4,7 +4,7 @@ Every process may run both. Two sweepers send the same request for an order, and
 purges delete the same row once. Neighbours: `queries.due` finds orders, `commands.ExpireOrder` decides, `bootstrap`
 starts and stops the jobs.
 
-What the purge deletes: the store answers a repeated idempotency key from its request row, and a refused order is
+What the purge deletes: the store answers a repeated idempotency key from its request row, and a rejected order is
 nothing but its request row. Both are promised for `kept_ms` (24 hours by default). The purge never deletes a request
 that changed stock, points or an order: no other row would say that the request was carried out, so a repetition would
 be carried out again.
@@ -24,7 +24,7 @@ from stockade.core.stopping import stopped_within
 from stockade.shop.commands import ExpireOrder
 from stockade.shop.queries.due import START, Due, due
 from stockade.shop.queries.page import after
-from stockade.shop.queries.recorded import moved_nothing, refused
+from stockade.shop.queries.recorded import moved_nothing, rejected
 from stockade.store.index_order import in_index_order
 from stockade.store.schema.tables import requests
 
@@ -159,7 +159,7 @@ def forget(conn: Connection, before_ms: int, cursor: RequestCursor, limit: int) 
         The cursor to go on from, None at the end, and how many rows this call deleted: another purge may be running.
     """
     order = (requests.c.created_ms, requests.c.id)
-    old = select(*order, or_(refused(), moved_nothing()).label("idle")).where(requests.c.created_ms < before_ms)
+    old = select(*order, or_(rejected(), moved_nothing()).label("idle")).where(requests.c.created_ms < before_ms)
     with in_index_order(conn):
         rows = conn.execute(old.where(after(order, cursor)).order_by(*order).limit(limit)).all()
     ids = sorted(row.id for row in rows if row.idle)

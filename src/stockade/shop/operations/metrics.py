@@ -91,7 +91,7 @@ class Metrics:
         self._seen = Stats(**stats.as_dict())
 
     def waiting(self, where: str, count: int) -> None:
-        """Set how many wait at a place."""
+        """Set how many wait; `where` is the label."""
         self._waiting.labels(where).set(count)
 
     def events(self, waiting: float, dead: float, oldest_s: float) -> None:

@@ -22,8 +22,8 @@ class DatabaseKind(NamedTuple):
 
     Attributes:
         read_url: reads its URLs.
-        connect: opens its connections, given the address, the number for transactions, and the longest wait for one
-            row lock in seconds; returns the URL, which may name another kind, and the connections.
+        connect: opens its connections, given the address, how many are for transactions, and the longest wait for a row
+            lock in seconds; returns the URL, which may name another kind, and the connections.
         extra: of this package, which brings its driver.
     """
 

@@ -56,7 +56,7 @@ class PendingBatch:
         commands: in the order of their answers.
         extra_keys: rows to load beside those that the commands name.
         offsets: of the call, if its commands come from a log.
-        owns_offsets: these are all commands of the call, so their transaction may commit the offsets.
+        owns_offsets: whether the batch is the whole call; only then may its transaction commit the offsets.
         on_decided: see `Store.transact`; None once it was called.
         in_flight: the batch as later ones see it; the single-statement executor registers it.
         state: see `BatchState`; changed by `become`.
