@@ -19,7 +19,7 @@ from benchmarks.ours import POOL, WAIT_S
 from benchmarks.target import FINGERPRINT, HOT, PLANS, BenchmarkDatabase, Buy
 from stockade.core import Accepted, Backoff, JsonValue
 from stockade.shop.model import constants
-from stockade.store.transaction.codec import encode_body, encode_outcome
+from stockade.store.outcome_codec import encode_body, encode_outcome
 from stockade.store.transaction.outbox_events import partition_of
 
 KNOWN = "SELECT fingerprint, outcome FROM requests WHERE id = $1"

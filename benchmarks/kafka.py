@@ -230,7 +230,7 @@ async def cold(target: BenchmarkDatabase, cluster: KafkaCluster, pace: Pace) -> 
     async with Logged("kafka", cluster, MOST, workers=2).running(target) as (strategy, _):
         await asyncio.sleep(JOIN_S)
         await asyncio.gather(*(strategy.execute(_cold_order(name)) for name in names))
-        near = await asyncio.to_thread(_neighbours, strategy.log)
+        near = await asyncio.to_thread(_neighbours, strategy.kafka_options)
         for hot in (0, MOST):
             over = asyncio.Event()
 

@@ -11,7 +11,7 @@ from benchmarks.target import FINGERPRINT, HOT, Buy
 from stockade.core import Accepted, JsonValue
 from stockade.shop.model import constants
 from stockade.shop.model.timestamps import rfc3339
-from stockade.store.transaction.codec import encode_body, encode_outcome
+from stockade.store.outcome_codec import encode_body, encode_outcome
 
 RESERVE_MS = 600_000  # as PlaceOrder's default
 TAKE = "UPDATE skus SET reserved = $2, version = $3, stamp = $4 WHERE id = $1"

@@ -16,7 +16,7 @@ WHOLE_TREE = True  # False: the rules of names and prose judge only the folders 
 ROOMS = ("src/stockade/lab/", "src/stockade/devservers/", "src/stockade/cli/lab.py")
 FILES_PER_FOLDER, COLUMNS = 15, 120
 CROWDED = {  # folders of src with more files, and why no sensible split exists
-    "src/stockade/core": "one file for each type that all rooms use",
+    "src/stockade/core": "one file for each type that all layers use",
     "src/stockade/strategies": "one file for each strategy: the folder is the list of them",
 }
 

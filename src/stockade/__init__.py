@@ -1,6 +1,6 @@
 """stockade: taking an order under concurrency, exactly right, at full speed, and proving it.
 
-Rooms, from the bottom: `core` (types), `locks` and `store`, `strategies`, `shop`, `lab`. See ARCHITECTURE.md.
+Layers, from the bottom: `core` (types), `locks` and `store`, `strategies`, `shop`, `lab`. See ARCHITECTURE.md.
 """
 
 __version__ = "0.1.0"

@@ -8,9 +8,9 @@ import pytest
 from stockade.cli.common import read_settings
 from stockade.shop.config.settings import BadSetting
 from stockade.shop.config.strategy_choice import check, check_servers
+from stockade.shop.database_checks import make_folder
 from stockade.shop.http.server import port_holder, sockets
 from stockade.shop.http.server.sockets import bind
-from stockade.shop.schema import make_folder
 
 BAD = {  # setting -> value that cannot be used, and what is said of it
     "port": ("99999", "must be a whole number"),

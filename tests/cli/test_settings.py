@@ -34,7 +34,7 @@ def test_flags_win_over_environment_over_file(load):
 
 
 def test_one_strategy_for_all_and_one_for_each(load):
-    """`strategy` stands for every resource that its own source does not name; a nearer source wins over both."""
+    """`strategy` stands for every group that its own source does not name; a nearer source wins over both."""
     both = load(environ={"STOCKADE_STRATEGY": "conditional", "STOCKADE_STRATEGY_POINTS": "optimistic"})
     assert (both.strategy_stock, both.strategy_points) == ("conditional", "optimistic")
     nearer = load({"strategy": "pessimistic"}, {"STOCKADE_STRATEGY_STOCK": "optimistic"})

@@ -59,7 +59,7 @@ def named(monkeypatch):
         if flags:
             raise socket.gaierror("it is a name")
         asked.append(host)
-        return [resolve.Place(socket.AF_INET, (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+        return [resolve.SocketAddress(socket.AF_INET, (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
 
     monkeypatch.setattr(resolve, "_ask", ask)
     return lambda url: make_url(url).set(host="db.example").render_as_string(hide_password=False), asked

@@ -1,4 +1,4 @@
-"""Orders under a queue strategy: taken with 202, seen as PENDING through the signed Location, then as decided."""
+"""Orders under the strategy `kafka`: taken with 202, seen as PENDING through the signed Location, then as decided."""
 
 import asyncio
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from stockade.shop.config.strategy_choice import RESOURCES
+from stockade.shop.config.strategy_choice import STRATEGY_GROUPS
 from stockade.strategies import registry
 from tests.http.test_bad_input import assert_problem
 from tests.http.test_operations import samples
@@ -138,7 +138,7 @@ async def test_http_orders_run_under_the_chosen_strategy(start, name):
         found = await samples(client)
         for command in ("place_order", "charge_points"):
             assert found["stockade_commands_total", "ACCEPTED", command, name] == 1
-        assert {client.state.shop.strategies[resource].name for resource in RESOURCES} == {name}
+        assert {client.state.shop.strategies[group].name for group in STRATEGY_GROUPS} == {name}
 
 
 async def test_the_sequencer_really_batches_http_orders(start):

@@ -11,7 +11,7 @@ from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import skus
 from stockade.store import SqlStore
 from stockade.store.consumer_offsets import ConsumerOffsets
-from stockade.store.engine.backends import CommitLost
+from stockade.store.engine.backends import CommitUnconfirmed
 from stockade.store.schema.tables import requests
 from tests.store.commands import Blind, Broken, Discover, Take, rid
 from tests.store.conftest import opened, soon, stocked
@@ -135,7 +135,7 @@ async def test_a_lost_commit_is_not_taken_for_another_reader(store, monkeypatch)
         result = await plain(body, **options)
         if not lost:
             lost.append(True)
-            raise CommitLost("the reply is gone")
+            raise CommitUnconfirmed("the reply is gone")
         return result
 
     monkeypatch.setattr(store.database, "transaction", once_lost)

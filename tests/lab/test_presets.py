@@ -7,7 +7,7 @@ import pytest
 from stockade.core import Key
 from stockade.lab import presets as folder
 from stockade.lab.model.workload import PREFIX, RepeatNames
-from stockade.lab.presets import DEFAULT, find, presets
+from stockade.lab.presets import find, presets
 
 EXPECTED = {  # variant: buyers, opening, accepted, left
     "reference": (30, 20, 20, 0),
@@ -92,7 +92,7 @@ def test_find_takes_names_arms_lists_and_all():
     """`cart` means both variants, `cart:sorted` one; nothing is run twice."""
     assert [name for name, _ in find("cart")] == ["cart:sorted", "cart:unsorted"]
     assert [name for name, _ in find("cart:sorted, reference,cart:sorted")] == ["cart:sorted", "reference"]
-    assert [name for name, _ in find(DEFAULT)] == ["reference"]
+    assert [name for name, _ in find("reference")] == ["reference"]
 
 
 @pytest.mark.parametrize("text", ["", "referenc", "cart:", "cart:other", "reference,,charge"])

@@ -14,11 +14,11 @@ from stockade.shop.audit.rule import Scope
 from stockade.shop.audit.rules import SCREENS, UNSCREENED
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, skus
-from stockade.shop.queries.recorded import moved_nothing, refused
+from stockade.shop.queries.recorded import moved_nothing, rejected
 from stockade.store import Database
 from stockade.store.outbox import PURGED
+from stockade.store.outcome_codec import encode_outcome
 from stockade.store.schema.tables import ledger, outbox, requests, watermarks
-from stockade.store.transaction.codec import encode_outcome
 from tests.shop.breakages import breakages
 from tests.shop.lived_in import lived_in
 
@@ -184,7 +184,7 @@ def test_the_output_is_bounded(conn):
 
 def test_purged_requests_are_no_violation(conn):
     """What changed nothing may be forgotten; everything else is missed."""
-    idle = conn.execute(delete(requests).where(or_(refused(), moved_nothing()))).rowcount
+    idle = conn.execute(delete(requests).where(or_(rejected(), moved_nothing()))).rowcount
     assert idle == 2, "the shop has refused two orders"
     assert audit(conn) == []
     conn.execute(delete(requests))
@@ -203,7 +203,7 @@ def test_recorded_outcomes_are_recognised(conn):
     for number, outcome in enumerate(outcomes):
         values = {"id": str(number), "fingerprint": "", "outcome": encode_outcome(outcome), "created_ms": number}
         conn.execute(insert(requests), values)
-    told = conn.execute(select(refused(), moved_nothing()).order_by(requests.c.id)).all()
+    told = conn.execute(select(rejected(), moved_nothing()).order_by(requests.c.id)).all()
     assert [tuple(map(bool, each)) for each in told] == [(True, False), (False, True), (False, False), (False, False)]
 
 

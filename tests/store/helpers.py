@@ -6,7 +6,7 @@ from sqlalchemy import func, select, text
 
 from stockade.core import Conflict, Guard
 from stockade.shop.model.tables import skus
-from stockade.store.engine.backends import CommitLost
+from stockade.store.engine.backends import CommitUnconfirmed
 from stockade.store.schema.tables import ledger
 from tests.store.commands import Charge, Take, rid
 from tests.store.conftest import soon
@@ -93,8 +93,8 @@ class Lossy:
     async def write(self, body, run):
         loss = self.losses.pop(0) if self.losses else None
         if loss == "before":
-            raise CommitLost("the connection broke before the commit arrived")
+            raise CommitUnconfirmed("the connection broke before the commit arrived")
         result = await self._backend.write(body, run)
         if loss == "after":
-            raise CommitLost("the connection broke after the commit")
+            raise CommitUnconfirmed("the connection broke after the commit")
         return result

@@ -128,7 +128,7 @@ def with_database(
     import asyncio
 
     from stockade.shop.database import open_database
-    from stockade.shop.schema import require_schema
+    from stockade.shop.database_checks import require_schema
 
     async def run() -> "T":
         opened = await open_database(settings, wait_s=wait_s)

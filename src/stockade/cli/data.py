@@ -32,8 +32,8 @@ def migrate(database: DatabaseOption = None, config: ConfigOption = None, settin
 
 async def _migrate(settings: "Settings") -> tuple[str, str]:
     from stockade.shop.database import open_database
+    from stockade.shop.database_checks import check_file, make_folder, require_known
     from stockade.shop.migrations import SCHEMA
-    from stockade.shop.schema import check_file, make_folder, require_known
     from stockade.store.schema.migrate import shown
 
     make_folder(settings)
@@ -78,8 +78,8 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
 
     from stockade.shop.bootstrap import open_shop
     from stockade.shop.clock import now_ms
+    from stockade.shop.database_checks import ensure_schema
     from stockade.shop.demo import create_demo
-    from stockade.shop.schema import ensure_schema
 
     async with open_shop(settings, jobs=False, before=partial(ensure_schema, settings)) as shop:
         with Progress(console=Console(stderr=True), transient=True) as bar:

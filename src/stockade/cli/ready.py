@@ -9,7 +9,7 @@ import typer
 
 from stockade.core.secrets import hide_password
 from stockade.shop.config.settings import Settings
-from stockade.shop.config.strategy_choice import RESOURCES, chosen_strategy
+from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, chosen_strategy
 from stockade.shop.operations.logs import logger
 from stockade.store.guards_in_use import process_name
 
@@ -38,7 +38,7 @@ class Announce:
         shown = f"[{self._host}]" if ":" in self._host else self._host
         answer = await wait_ready(_ANYWHERE.get(self._host, self._host), self._port)
         if " 200 " in answer:
-            chosen = {name: chosen_strategy(self._settings, name) for name in RESOURCES}
+            chosen = {name: chosen_strategy(self._settings, name) for name in STRATEGY_GROUPS}
             place = hide_password(self._settings.database_url)
             logger().info("serving", process=process_name(), workers=self._settings.workers, database=place, **chosen)
             with contextlib.suppress(OSError):  # stdout is closed; the log has the line too

@@ -26,7 +26,8 @@ def serve(
     *,
     database: DatabaseOption = None,
     strategy: Annotated[
-        str | None, typer.Option(help="Strategy of every resource, default sequencer; see `stockade strategies`.")
+        str | None,
+        typer.Option(help="Strategy of every command group, default sequencer; see `stockade strategies`."),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that share the socket, default 1.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on, default 127.0.0.1; 0.0.0.0 for all.")] = None,

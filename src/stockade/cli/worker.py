@@ -39,9 +39,9 @@ async def _work(settings: "Settings") -> None:
     from functools import partial
 
     from stockade.shop.bootstrap import open_worker
+    from stockade.shop.database_checks import require_writable
     from stockade.shop.operations import logs
     from stockade.shop.operations.tune_gc import tune_gc
-    from stockade.shop.schema import require_writable
 
     require_brokers(settings)
     logs.configure(settings)

@@ -1,10 +1,21 @@
-"""What every room shares: keys, commands, decisions, guards, outcomes, guarantees, errors.
+"""What every layer shares: keys, commands, decisions, guards, outcomes, guarantees, errors.
 
-Standard library only. Neighbours: `locks` and `store` build on this; nothing here imports another room.
+Standard library only. Neighbours: `locks` and `store` build on this; nothing here imports another layer.
 """
 
 from stockade.core.command import Command, Rows, WithExtraKeys, merged_keys
-from stockade.core.decision import Accepted, Change, Decision, Delete, Event, Insert, JsonValue, Outcome, Rejected
+from stockade.core.decision import (
+    Accepted,
+    Change,
+    CommandResult,
+    Decision,
+    Delete,
+    Event,
+    Insert,
+    JsonValue,
+    Outcome,
+    Rejected,
+)
 from stockade.core.errors import (
     Busy,
     Conflict,
@@ -22,11 +33,11 @@ from stockade.core.errors import (
 from stockade.core.guard import Guard, GuardKind
 from stockade.core.key import Key, Row
 from stockade.core.offset_commit import OffsetCommit
+from stockade.core.open_transaction import in_transaction, refuse_in_transaction
 from stockade.core.retry import Backoff
 from stockade.core.stats import Stats
 from stockade.core.store import Store
 from stockade.core.strategy import Guarantees, Strategy, SupportsSubmit
-from stockade.core.transaction import in_transaction, refuse_in_transaction
 
 __all__ = [
     "Accepted",
@@ -34,6 +45,7 @@ __all__ = [
     "Busy",
     "Change",
     "Command",
+    "CommandResult",
     "Conflict",
     "Decision",
     "Delete",

@@ -9,6 +9,9 @@ from stockade.core.key import Key
 JsonValue: TypeAlias = "str | int | float | bool | None | Sequence[JsonValue] | Mapping[str, JsonValue]"
 
 
+MAX_EXTRA_KEY_ROUNDS = 3  # how often one command may ask for more rows
+
+
 class Accepted(NamedTuple):
     """The command was carried out. `data` is the answer to the caller (JSON values only).
 
@@ -25,7 +28,7 @@ class Accepted(NamedTuple):
 class Rejected(NamedTuple):
     """The rules say no, with a code of the API's vocabulary (`OUT_OF_STOCK`, …). A value: recorded and replayed.
 
-    `versions` names the versions of the rows the refusal was decided on.
+    `versions` names the versions of the rows on which it was decided.
     """
 
     code: str
@@ -36,6 +39,7 @@ class Rejected(NamedTuple):
 
 
 Outcome: TypeAlias = Accepted | Rejected
+CommandResult: TypeAlias = Outcome | Exception  # what a store returns for each command
 
 
 class Change(NamedTuple):
@@ -83,7 +87,7 @@ class Decision:
     """The whole answer of `Command.decide`. Of one that rejects, only the outcome and the events are written.
 
     Either `outcome` is set, or `need_keys` names rows that must be loaded too, and the command is decided anew
-    with the union (at most three times).
+    with the union (at most MAX_EXTRA_KEY_ROUNDS times).
     """
 
     outcome: Outcome | None = None

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 
 class Handover:
-    """The place of one batch in its pipeline: it hands over to the next batch once it is decided.
+    """The turn of one batch in its pipeline: the batch hands over to the next one once it is decided.
 
     Args:
         predecessor: whether the batch before succeeds; None where none was in flight when this one began.
@@ -64,7 +64,7 @@ class Pipeline:
         An error or a cancellation ends the run too, after the batches in flight have ended.
 
         Args:
-            take: takes the next batch from the queue; None where too little waits there. Called whenever a batch may
+            take: takes the next batch from the queue; None if no batch should begin now. Called whenever a batch may
                 begin, so call `wake` when something was added to the queue.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Bounded, jittered back-off; the one retry policy that strategies share."""
+"""Bounded, jittered back-off, shared by the strategies and the store."""
 
 import random
 from dataclasses import dataclass

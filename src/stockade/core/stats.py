@@ -16,7 +16,8 @@ class Stats:
         lock_timeouts: transactions that waited for a lock or a connection until their deadline.
         replays: recorded outcomes that were returned again.
         unknown: commits whose reply was lost.
-        foreseen: batches that PostgreSQL carried out as a single statement, on expected rows that proved right.
+        foreseen: batches that PostgreSQL carried out as one statement, because the expected rows proved right. The
+            field names are labels of a metric, so they stay.
     """
 
     commands: int = 0

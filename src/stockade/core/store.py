@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from stockade.core.command import Command
-from stockade.core.decision import Accepted, Rejected
+from stockade.core.decision import CommandResult
 from stockade.core.guard import Guard, GuardKind
 from stockade.core.offset_commit import OffsetCommit
 from stockade.core.stats import Stats
@@ -35,7 +35,7 @@ class Store(Protocol):
         deadline: float,
         offsets: Sequence[OffsetCommit] = (),
         on_decided: Callable[[], None] | None = None,
-    ) -> list[Accepted | Rejected | Exception]:
+    ) -> list[CommandResult]:
         """Decide and write all commands, in one transaction where that is possible; the answers come in command order.
 
         A command that needs more rows, or that makes the batch fail, runs in a transaction of its own.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 from stockade.core.command import Command
-from stockade.core.decision import Accepted, Rejected
+from stockade.core.decision import Outcome
 from stockade.core.guard import Guard
 
 
@@ -42,10 +42,15 @@ class Strategy(Protocol):
         """The guard its transactions run under."""
         ...
 
+    @property
+    def depth(self) -> int:
+        """Commands that wait in its own queue; 0 where it has none."""
+        ...
+
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command: Command) -> Outcome:
         """Carry out one command.
 
         Raises:

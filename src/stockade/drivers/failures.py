@@ -1,6 +1,6 @@
 """The classification of database errors by the codes of the drivers: the one place where an error gets a kind.
 
-Used by the store, the locks, and by this room while it connects. Errors that SQLAlchemy has wrapped are taken out of
+Used by the store, the locks, and by this layer while it connects. Errors that SQLAlchemy has wrapped are taken out of
 their wrapping by its attributes, so that nothing here imports it.
 """
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeAlias
 
 
-class Place(NamedTuple):
+class SocketAddress(NamedTuple):
     """One address that a name stands for."""
 
     family: int
@@ -23,11 +23,11 @@ class Place(NamedTuple):
 
 
 _Key: TypeAlias = tuple[str, int]
-_running: dict[_Key, "Future[list[Place]]"] = {}
+_running: dict[_Key, "Future[list[SocketAddress]]"] = {}
 os.register_at_fork(after_in_child=_running.clear)  # the child does not have the parent's threads
 
 
-def places(host: str, port: int, end: float) -> Sequence[Place]:
+def places(host: str, port: int, end: float) -> Sequence[SocketAddress]:
     """The addresses of a host, by the monotonic second `end`.
 
     Raises:
@@ -37,25 +37,25 @@ def places(host: str, port: int, end: float) -> Sequence[Place]:
     return found or _look_up(host, port).result(max(end - time.monotonic(), 0.0))
 
 
-async def places_async(host: str, port: int) -> Sequence[Place]:
+async def places_async(host: str, port: int) -> Sequence[SocketAddress]:
     """As `places`; the caller bounds the time."""
     return _numeric(host, port) or await asyncio.wrap_future(_look_up(host, port))
 
 
-def _numeric(host: str, port: int) -> list[Place]:
+def _numeric(host: str, port: int) -> list[SocketAddress]:
     try:
         return _ask(host, port, socket.AI_NUMERICHOST)
     except socket.gaierror:  # it is a name
         return []
 
 
-def _ask(host: str, port: int, flags: int) -> list[Place]:
+def _ask(host: str, port: int, flags: int) -> list[SocketAddress]:
     rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    return [Place(int(row[0]), tuple(row[4])) for row in rows]
+    return [SocketAddress(int(row[0]), tuple(row[4])) for row in rows]
 
 
-def _look_up(host: str, port: int) -> "Future[list[Place]]":
-    mine: Future[list[Place]] = Future()
+def _look_up(host: str, port: int) -> "Future[list[SocketAddress]]":
+    mine: Future[list[SocketAddress]] = Future()
     mine.set_running_or_notify_cancel()  # so that a waiter that is cancelled does not cancel it for the others
     future = _running.setdefault((host, port), mine)
     if future is mine:
@@ -66,7 +66,7 @@ def _look_up(host: str, port: int) -> "Future[list[Place]]":
     return future
 
 
-def _work(host: str, port: int, future: "Future[list[Place]]") -> None:
+def _work(host: str, port: int, future: "Future[list[SocketAddress]]") -> None:
     try:
         found = _ask(host, port, 0)
     except (OSError, UnicodeError) as error:  # UnicodeError: a label of the name is too long

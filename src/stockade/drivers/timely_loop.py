@@ -56,7 +56,7 @@ class TimelyLoop:
     async def _addresses(self, host: str, port: int) -> Sequence[str]:
         if self._found is not None and self._found[0] == (host, port):
             return [self._found[1]]
-        return [place.sockaddr[0] for place in await places_async(host, port)]
+        return [each.sockaddr[0] for each in await places_async(host, port)]
 
     async def _first(
         self, protocol: Callable[[], Any], addresses: Sequence[str], asked: tuple[str, int], more: dict[str, Any]

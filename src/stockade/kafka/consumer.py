@@ -38,7 +38,7 @@ class PartitionListener(Protocol):
     def assigned(self, partition: int, first: int, end: int) -> None:
         """A partition is assigned, and paused until `Consumer.seek`; `first` and `end` are as of `OffsetRange`."""
 
-    def started(self, partition: int) -> None:
+    def seek_done(self, partition: int) -> None:
         """The records that follow begin at the offset of `Consumer.seek`."""
 
     def records(self, batch: Sequence[Record]) -> None:
@@ -91,7 +91,7 @@ class Consumer:
         def call() -> None:
             self._client.seek(self._kafka.TopicPartition(self._options.topic, partition, offset))
             self._client.resume([self._named(partition)])
-            self._notify(self._listener.started, partition)
+            self._notify(self._listener.seek_done, partition)
 
         self._calls.append((partition, call))
 

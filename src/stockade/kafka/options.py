@@ -1,15 +1,18 @@
 """Where the topic of commands is and how it is used. Values only: nothing here needs a Kafka client.
 
-Neighbours: `strategies.options` hands it to the strategy, `shop.bootstrap` fills it from the settings, `worker` reads
-the topic that it names.
+Neighbours: `strategies.options` hands it to the strategy, `shop.config.strategy_options` fills it from the settings,
+`worker` reads the topic that it names.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
+from stockade.core import Guard
 from stockade.kafka.message import CommandCodec
 from stockade.kafka.security import KafkaBrokers, KafkaSecurity
 
 PROTOCOLS = ("classic", "consumer")
+WORKER_GUARD: Final = Guard.ROW  # under which the workers decide
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,12 @@ from functools import partial
 from itertools import count
 
 from stockade.core import (
-    Accepted,
     Backoff,
     Busy,
     Command,
-    Guard,
+    CommandResult,
     IdempotencyKeyReused,
     OffsetCommit,
-    Rejected,
     StaleOffset,
     StockadeError,
 )
@@ -29,8 +27,9 @@ from stockade.core.pipeline import Batch, Handover, Pipeline
 from stockade.core.stopping import stopped_within
 from stockade.kafka.dead_letters import MAX_REASON, write_dead_letter
 from stockade.kafka.message import BadMessage, CommandMessage, Record
+from stockade.kafka.options import WORKER_GUARD
 from stockade.kafka.producer import MessageRefused
-from stockade.kafka.replies import Answer, encode_replies
+from stockade.kafka.replies import encode_replies
 from stockade.kafka.worker_context import WorkerContext
 
 POISON_TRIES = 3  # how often a command without an outcome is executed alone before it counts as poison
@@ -54,14 +53,14 @@ class PartitionProcessor:
     Attributes:
         partition: its number.
         next_offset: where the next batch begins.
-        started: whether the consumer has reported that the records begin at the position.
+        seek_done: whether the consumer has reported that the records begin at the position.
         paused: whether the worker has paused the partition.
     """
 
     def __init__(self, context: WorkerContext, taken: OffsetCommit, on_committed: Callable[[int, int], None]) -> None:
         self.partition = taken.part
         self.next_offset = taken.new
-        self.started = False
+        self.seek_done = False
         self.paused = False
         self._context = context
         self._epoch = taken.epoch
@@ -169,14 +168,14 @@ class PartitionProcessor:
 
     async def _decide(
         self, commands: Sequence[Command], commit: OffsetCommit, handover: Handover
-    ) -> tuple[list[Answer], bool]:
+    ) -> tuple[list[CommandResult], bool]:
         """An answer for every command that a retry would not change, and whether the offset is committed."""
         if not commands:
             return [], False
         for attempt in count():
             answers = await self._context.store.transact(
                 commands,
-                Guard.ROW,
+                WORKER_GUARD,
                 deadline=time.monotonic() + self._context.wait_s,
                 offsets=[commit],
                 on_decided=handover.decided,
@@ -196,8 +195,8 @@ class PartitionProcessor:
         raise AssertionError("only success, an error or the close ends this")
 
     async def _retry_alone(
-        self, commands: Sequence[Command], answers: list[Answer], commit: OffsetCommit
-    ) -> list[Answer]:
+        self, commands: Sequence[Command], answers: list[CommandResult], commit: OffsetCommit
+    ) -> list[CommandResult]:
         """Execute each command without an outcome again, alone: an accident must not make a dead letter."""
         unmoved = [commit._replace(new=commit.old)]
         for n, command in enumerate(commands):
@@ -207,7 +206,7 @@ class PartitionProcessor:
                 await self._pause(0)
                 deadline = time.monotonic() + self._context.wait_s
                 (answers[n],) = await self._context.store.transact(
-                    [command], Guard.ROW, deadline=deadline, offsets=unmoved
+                    [command], WORKER_GUARD, deadline=deadline, offsets=unmoved
                 )
                 _raise_stale([answers[n]])
         return answers
@@ -223,9 +222,9 @@ class PartitionProcessor:
             context.stats.dead += 1
             context.report("dead letter", part=record.partition, offset=record.offset, reason=reason[:MAX_REASON])
 
-    def _reply(self, messages: Sequence[CommandMessage], answers: Sequence[Answer]) -> None:
+    def _reply(self, messages: Sequence[CommandMessage], answers: Sequence[CommandResult]) -> None:
         """Send the outcomes: one message for each service instance that has callers in this batch."""
-        by_instance: dict[bytes, list[tuple[int, Answer]]] = {}
+        by_instance: dict[bytes, list[tuple[int, CommandResult]]] = {}
         for message, answer in zip(messages, answers, strict=True):
             if message.reply_to:
                 by_instance.setdefault(message.reply_to, []).append((message.correlation_id, answer))
@@ -261,16 +260,16 @@ async def _follow(handover: Handover) -> None:
         raise _Closed
 
 
-def _raise_stale(answers: Sequence[Answer]) -> None:
+def _raise_stale(answers: Sequence[CommandResult]) -> None:
     for answer in answers:
         if isinstance(answer, StaleOffset):
             raise answer
 
 
-def _is_transient(answer: Accepted | Rejected | Exception) -> bool:
+def _is_transient(answer: CommandResult) -> bool:
     """Whether the surroundings caused this (database away, lock timeout): it says nothing about the command."""
     return isinstance(answer, StockadeError) and answer.retryable and not isinstance(answer, StaleOffset)
 
 
-def _is_poison(answer: Accepted | Rejected | Exception) -> bool:
+def _is_poison(answer: CommandResult) -> bool:
     return isinstance(answer, Exception) and not isinstance(answer, IdempotencyKeyReused) and not _is_transient(answer)

@@ -9,16 +9,15 @@ from typing import Any
 
 import msgspec
 
-from stockade.core import Accepted, IdempotencyKeyReused, Rejected, StockadeError
+from stockade.core import Accepted, CommandResult, IdempotencyKeyReused, Rejected, StockadeError
 
-Answer = Accepted | Rejected | Exception
 MAX_BYTES = 900_000  # of one message: the brokers take a megabyte
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
-def encode_replies(answers: Sequence[tuple[int, Answer]]) -> list[bytes]:
+def encode_replies(answers: Sequence[tuple[int, CommandResult]]) -> list[bytes]:
     """The messages of (correlation id, answer) pairs, in order: one, or as many as their size needs."""
     return _messages([[correlation_id, *_row(answer)] for correlation_id, answer in answers])
 
@@ -32,7 +31,7 @@ def _messages(rows: list[list[Any]]) -> list[bytes]:
     return _messages(rows[:middle]) + _messages(rows[middle:])
 
 
-def _row(answer: Answer) -> list[Any]:
+def _row(answer: CommandResult) -> list[Any]:
     if isinstance(answer, Accepted):
         return ["a", answer.data, answer.versions, answer.replayed]
     if isinstance(answer, Rejected):
@@ -40,12 +39,12 @@ def _row(answer: Answer) -> list[Any]:
     return ["e", IdempotencyKeyReused.code if isinstance(answer, IdempotencyKeyReused) else "", str(answer)]
 
 
-def decode_replies(message: bytes) -> list[tuple[int, Answer]]:
+def decode_replies(message: bytes) -> list[tuple[int, CommandResult]]:
     """The (correlation id, answer) pairs of a message."""
     return [(correlation_id, _answer(kind, rest)) for correlation_id, kind, *rest in _decode(message)]
 
 
-def _answer(kind: str, rest: list[Any]) -> Answer:
+def _answer(kind: str, rest: list[Any]) -> CommandResult:
     if kind == "a":
         return Accepted(*rest)
     if kind == "r":

@@ -81,7 +81,7 @@ class KafkaWorker:
     @property
     def partitions(self) -> tuple[int, ...]:
         """The partitions that this worker reads now."""
-        return tuple(sorted(each for each, running in self._running.items() if running.processor.started))
+        return tuple(sorted(each for each, running in self._running.items() if running.processor.seek_done))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then finish the batches in flight, reply, and leave the group.
@@ -167,10 +167,10 @@ class KafkaWorker:
             self._consumer.pause(partition)
             self._consumer.reassign(partition)
 
-    def started(self, partition: int) -> None:
-        """See `PartitionListener.started`."""
+    def seek_done(self, partition: int) -> None:
+        """See `PartitionListener.seek_done`."""
         if partition in self._running:
-            self._running[partition].processor.started = True
+            self._running[partition].processor.seek_done = True
 
     def records(self, batch: Sequence[Record]) -> None:
         """See `PartitionListener.records`."""
@@ -180,7 +180,7 @@ class KafkaWorker:
             if running is None:
                 continue
             processor = running.processor
-            if not processor.started or record.offset < processor.next_offset:
+            if not processor.seek_done or record.offset < processor.next_offset:
                 continue  # from before the seek
             processor.add(record)
             if processor.depth >= MAX_QUEUED_BATCHES * self._max_batch and not processor.paused:

@@ -1,6 +1,6 @@
 """The composition root: makes a database, a store, strategies and jobs from the settings.
 
-The one place that sees every room below. Neighbours: HTTP, the command line and the lab's processes open a shop or a
+The one place that sees every layer below. Neighbours: HTTP, the command line and the lab's processes open a shop or a
 worker here.
 """
 
@@ -13,13 +13,13 @@ from stockade.kafka.worker import KafkaWorker
 from stockade.locks import LockError
 from stockade.shop.clock import now_ms
 from stockade.shop.config.settings import BadSetting, Settings
-from stockade.shop.config.strategy_choice import RESOURCES, check, check_servers, chosen_strategy, in_memory
+from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, check, check_servers, chosen_strategy, in_memory
 from stockade.shop.config.strategy_options import kafka_options, options_of
 from stockade.shop.database import open_database
-from stockade.shop.guards import register
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.operations.job_log import JobLog
 from stockade.shop.operations.jobs import Purge, Sweeper, ended, repeat
+from stockade.shop.register_guards import register
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.shop.shop import Shop
 from stockade.store import Database, SqlStore
@@ -95,8 +95,8 @@ async def open_worker(
         store = _create_store(settings, database, registration)
         if registration is not None:
             await register(registration, settings, [registry.create(Kafka.name, store, options_of(settings))])
-        topic, max_batch = kafka_options(settings), settings.kafka_batch
-        yield KafkaWorker(store, topic, max_batch=max_batch, wait_s=settings.wait_s, report=report)
+        kafka, max_batch = kafka_options(settings), settings.kafka_batch
+        yield KafkaWorker(store, kafka, max_batch=max_batch, wait_s=settings.wait_s, report=report)
 
 
 async def _open_database(
@@ -124,34 +124,34 @@ def _create_store(
 
 
 def _create_strategies(settings: Settings, store: SqlStore, options: Options) -> dict[str, Strategy]:
-    """The strategy of each resource, checked against the database and against each other; one object per name.
+    """The strategy of each group, checked against the database and against each other; one object per name.
 
     Raises:
         BadSetting: a strategy cannot run on this database, or would not be right beside another one.
     """
     by_name: dict[str, Strategy] = {}
-    by_resource: dict[str, Strategy] = {}
+    by_group: dict[str, Strategy] = {}
     kind = store.database.dialect.name
-    for resource in RESOURCES:
-        name = chosen_strategy(settings, resource)
+    for group in STRATEGY_GROUPS:
+        name = chosen_strategy(settings, group)
         if name not in by_name:
             by_name[name] = registry.create(name, store, options)
-        strategy = by_resource[resource] = by_name[name]
-        databases, chosen = strategy.guarantees.databases, settings.with_value(**{f"strategy_{resource}": name})
+        strategy = by_group[group] = by_name[name]
+        databases, chosen = strategy.guarantees.databases, settings.with_value(**{f"strategy_{group}": name})
         runs_here = kind in databases or (kind == "mysql" and "mariadb" in databases)
         if not runs_here or not store.supports(strategy.guard.kind):
             raise BadSetting(f"{chosen}: does not run on {kind}, only on {', '.join(databases)}")
         if registry.oversells(strategy) and settings.allow_overselling == "no":
             raise BadSetting(f"{chosen} without a guard sells units more than once")
     if len(by_name) > 1:
-        for resource, strategy in by_resource.items():
+        for group, strategy in by_group.items():
             if not strategy.guard.composes:
-                chosen = settings.with_value(**{f"strategy_{resource}": strategy.name})
+                chosen = settings.with_value(**{f"strategy_{group}": strategy.name})
                 raise BadSetting(
                     f"{chosen}: its guard {strategy.guard.kind.name} does not protect "
-                    "rows from other strategies, so every resource must use the same one"
+                    "rows from other strategies, so every group must use the same one"
                 )
-    return by_resource
+    return by_group
 
 
 async def _start(strategy: Strategy, settings: Settings) -> None:

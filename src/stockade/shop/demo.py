@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from stockade.core import Accepted, Command, IdempotencyKeyReused, Rejected
+from stockade.core import Command, IdempotencyKeyReused, Outcome, Rejected
 from stockade.shop.commands import ChargePoints, CreateProduct, NewSku
 from stockade.shop.model import constants
 from stockade.shop.model.ids import derived_id
 
-Execute = Callable[[Command], Awaitable[Accepted | Rejected]]
+Execute = Callable[[Command], Awaitable[Outcome]]
 Progress = Callable[[int, int], None]
 
 CATEGORIES = ("clothes", "books", "kitchen", "toys", "garden")

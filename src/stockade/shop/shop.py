@@ -1,4 +1,4 @@
-"""An open shop: hands each command to the strategy of its resource, and runs queries.
+"""An open shop: hands each command to the strategy of its group, and runs queries.
 
 Neighbours: `bootstrap` opens it; HTTP, the command line and the lab's processes use it.
 """
@@ -27,7 +27,7 @@ class Shop:
         settings: those in force.
         database: its connections.
         store: the store; its `stats` count what it did.
-        strategies: the strategy of each resource; the same object where the names are equal.
+        strategies: the strategy of each group; the same object where the names are equal.
         registration: of its guards; None for a database in memory, which no other process can use.
         count: called with (command, strategy, code) after every command; code is ACCEPTED, REPLAYED, QUEUED, or the
             error code.
@@ -118,7 +118,7 @@ class Shop:
     @property
     def queued(self) -> int:
         """Commands that wait in the strategies' own queues."""
-        return sum(getattr(each, "depth", 0) for each in set(self.strategies.values()))
+        return sum(each.depth for each in set(self.strategies.values()))
 
 
 def _count_nothing(command: str, strategy: str, code: str) -> None:

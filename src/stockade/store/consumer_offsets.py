@@ -1,6 +1,6 @@
 """Consumer offsets of ordered logs, kept in the database and moved by the transaction of the commands that were read.
 
-Neighbours: `transaction.transact` moves them before it saves; `stockade.kafka` takes partitions and reads on from them.
+Neighbours: `transaction.steps` moves them before it saves; `kafka.worker` takes partitions and reads on from them.
 Source of the fence by epoch: Burrows, "The Chubby lock service" (OSDI 2006), 2.4.
 """
 
@@ -11,13 +11,11 @@ from typing import TypeVar
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from stockade.core import OffsetCommit, StaleOffset
-from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.database import Database
+from stockade.store.engine.insert_race import repeat_if_taken
 from stockade.store.schema.tables import consumer_offsets
 
 T = TypeVar("T")
-
-TAKE_TRIES = 5  # two readers may insert the row of a new partition at the same time
 
 _HELD = and_(
     consumer_offsets.c.topic == bindparam("topic_"),
@@ -90,13 +88,7 @@ class ConsumerOffsets:
         Returns:
             An OffsetCommit whose `old` and `new` are the next offset to read, under the new epoch.
         """
-        for attempt in range(TAKE_TRIES):
-            try:
-                return await self._transaction(lambda c: self._take(c, partition, first))
-            except Exception as error:
-                if classify(error) is not Failure.DUPLICATE or attempt == TAKE_TRIES - 1:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+        return await repeat_if_taken(lambda: self._transaction(lambda c: self._take(c, partition, first)))
 
     def _take(self, connection: Connection, partition: int, first: int) -> OffsetCommit:
         here = and_(consumer_offsets.c.topic == self._topic, consumer_offsets.c.part == partition)

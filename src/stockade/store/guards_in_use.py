@@ -97,7 +97,7 @@ class GuardsInUse:
 
         Raises:
             GuardRefused: a live process is incompatible; nothing was written.
-            Busy, CommitLost, TimeoutError: as `Database.transaction`.
+            Busy, CommitUnconfirmed, TimeoutError: as `Database.transaction`.
         """
 
         def body(connection: Connection) -> None:
@@ -125,7 +125,7 @@ class GuardsInUse:
             wait_s: the longest that this may take, in seconds.
 
         Raises:
-            Busy, CommitLost, TimeoutError: as `Database.transaction`.
+            Busy, CommitUnconfirmed, TimeoutError: as `Database.transaction`.
         """
         mine = update(guards_in_use).where(guards_in_use.c.id == id_).values(renewed_ms=self._now)
         return await self._transaction(lambda connection: connection.execute(mine).rowcount == 1, wait_s)
@@ -134,7 +134,7 @@ class GuardsInUse:
         """Delete the row.
 
         Raises:
-            Busy, CommitLost, TimeoutError: as `Database.transaction`.
+            Busy, CommitUnconfirmed, TimeoutError: as `Database.transaction`.
         """
         mine = delete(guards_in_use).where(guards_in_use.c.id == id_)
         await self._transaction(lambda connection: connection.execute(mine))

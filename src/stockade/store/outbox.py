@@ -26,8 +26,8 @@ from sqlalchemy import (
     update,
 )
 
-from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.database import Database
+from stockade.store.engine.insert_race import repeat_if_taken
 from stockade.store.schema.tables import outbox, relay_partitions, watermarks
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
@@ -38,7 +38,6 @@ PURGED = "outbox.purged"  # name of the watermark before which confirmed events 
 MAX_ERROR = 200
 MAX_COUNTED = 100_000
 READ_TRIES = 4  # queries that skip keys whose oldest event waits for another try
-OPEN_TRIES = 3
 
 # Both conditions as literals: SQLite uses a partial index only where the query repeats the condition of the index.
 _NEW = and_(outbox.c.state == literal_column(f"'{NEW}'"), outbox.c.state != literal_column(f"'{CONFIRMED}'"))
@@ -144,13 +143,7 @@ class Outbox:
 
     async def open(self) -> None:
         """Insert the rows of the partitions that do not exist yet."""
-        for attempt in range(OPEN_TRIES):
-            try:
-                return await self._transaction(_insert_partitions)
-            except Exception as error:
-                if classify(error) is not Failure.DUPLICATE or attempt == OPEN_TRIES - 1:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+        await repeat_if_taken(lambda: self._transaction(_insert_partitions))
 
     async def exchange(self, report: DeliveryReport | None, limit: int, now_ms: int) -> LeasedPartition | None:
         """Record a report and end its lease, then lease the next partition: one transaction.

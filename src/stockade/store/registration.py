@@ -1,10 +1,12 @@
 """One process's registration in `guards_in_use`: its store writes nothing without it (`transaction.steps.WritePermit`).
 
-A heartbeat renews the row. While the lease is valid, a command compares two numbers before its transaction and once
-more before its commit. When the lease may be over, the next command renews it first. Writes under the guard NONE
-compare nothing, so none of them may commit after an incompatible process has started. On PostgreSQL that process waits
-for open transactions (`GuardsInUse.register`); elsewhere each transaction locks the row until its commit
-(`is_registered`).
+- A heartbeat renews the row.
+- While the lease is valid, a command compares two numbers before its transaction and once more before its commit. When
+  the lease may be over, the next command renews it first.
+- Writes under the guard NONE compare nothing, so none of them may commit after an incompatible process has started. On
+  PostgreSQL that process waits for open transactions (`GuardsInUse.register`); elsewhere each transaction locks the row
+  until its commit (`is_registered`).
+
 Neighbours: `guards_in_use` has the statements, `shop.bootstrap` opens one registration for each process.
 """
 
@@ -19,7 +21,7 @@ from sqlalchemy import Connection
 
 from stockade.core import Busy, NotSupported, StockadeError
 from stockade.drivers.failures import Failure, classify, describe
-from stockade.store.engine.backends import CommitLost
+from stockade.store.engine.backends import CommitUnconfirmed
 from stockade.store.engine.database import Database
 from stockade.store.engine.dialect import Dialect
 from stockade.store.guards_in_use import GuardRefused, GuardsInUse, Use, is_registered, process_name
@@ -114,9 +116,8 @@ class Registration:
         try:
             await guards.remove(self._id)
         except Exception as error:  # noqa: BLE001 - the row ends with its lease anyway
-            level = (
-                logging.WARNING if self._valid_until_s else logging.DEBUG
-            )  # never registered: the caller reports why
+            # never registered: the caller reports why
+            level = logging.WARNING if self._valid_until_s else logging.DEBUG
             log.log(level, "registration not removed, it ends with its lease of %s s: %r", self._lease_s, error)
 
     async def renew(self, deadline: float = math.inf) -> None:
@@ -209,7 +210,7 @@ class Registration:
             except StockadeError:
                 raise
             except Exception as error:
-                failure = Failure.LOST if isinstance(error, CommitLost | TimeoutError) else classify(error)
+                failure = Failure.LOST if isinstance(error, CommitUnconfirmed | TimeoutError) else classify(error)
                 why = describe(error)
                 if failure not in TEMPORARY:
                     raise NotSupported(f"the guard cannot be registered: {why}") from error

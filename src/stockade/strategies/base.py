@@ -5,7 +5,7 @@ import random
 import time
 from typing import ClassVar
 
-from stockade.core import Accepted, Command, Conflict, Guarantees, Guard, Rejected, Store
+from stockade.core import Command, Conflict, Guarantees, Guard, Outcome, Store
 from stockade.strategies.options import Options
 
 
@@ -23,17 +23,22 @@ class Base:
     def guard(self) -> Guard:
         raise NotImplementedError
 
+    @property
+    def depth(self) -> int:
+        """No queue."""
+        return 0
+
     async def start(self) -> None:
         """Nothing to start."""
 
     async def stop(self) -> None:
         """Nothing to stop."""
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command: Command) -> Outcome:
         """See `stockade.core.Strategy.execute`."""
-        return await self.attempt(command, self.guard, time.monotonic() + self.options.wait_s)
+        return await self.transact_one(command, self.guard, time.monotonic() + self.options.wait_s)
 
-    async def attempt(self, command: Command, guard: Guard, deadline: float) -> Accepted | Rejected:
+    async def transact_one(self, command: Command, guard: Guard, deadline: float) -> Outcome:
         """One transaction under a guard."""
         (answer,) = await self.store.transact([command], guard, deadline=deadline)
         if isinstance(answer, Exception):
@@ -48,16 +53,16 @@ class Retrying(Base):
         super().__init__(store, options)
         self._random = random.Random()
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command: Command) -> Outcome:
         """See `stockade.core.Strategy.execute`."""
-        return await self.attempts(command, self.guard, time.monotonic() + self.options.wait_s)
+        return await self.transact_with_retries(command, self.guard, time.monotonic() + self.options.wait_s)
 
-    async def attempts(self, command: Command, guard: Guard, deadline: float) -> Accepted | Rejected:
+    async def transact_with_retries(self, command: Command, guard: Guard, deadline: float) -> Outcome:
         """Attempt until there is no conflict, the retries are spent or the deadline has passed."""
         backoff = self.options.backoff
         for attempt in range(backoff.retries + 1):
             try:
-                return await self.attempt(command, guard, deadline)
+                return await self.transact_one(command, guard, deadline)
             except Conflict:
                 pause_s = backoff.pause_s(attempt, self._random)
                 if attempt == backoff.retries or time.monotonic() + pause_s >= deadline:

@@ -4,24 +4,22 @@ import time
 from typing import ClassVar
 
 from stockade.core import (
-    Accepted,
     Busy,
     Command,
     Guarantees,
     Guard,
     GuardKind,
     MoreKeys,
-    Rejected,
+    Outcome,
     Store,
     WithExtraKeys,
     merged_keys,
 )
+from stockade.core.decision import MAX_EXTRA_KEY_ROUNDS
 from stockade.locks import LockTimeout
 from stockade.locks.aio import MemoryLocks
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
-
-MAX_EXTRA_KEYS = 3  # how often a command may request more rows
 
 
 class InProcess(Base):
@@ -42,22 +40,22 @@ class InProcess(Base):
     def guard(self) -> Guard:
         return Guard(GuardKind.NONE, fail_on_extra_keys=True)  # only the mutexes protect the rows
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command: Command) -> Outcome:
         """See `stockade.core.Strategy.execute`."""
         deadline = time.monotonic() + self.options.wait_s
         wanted = command
-        for _ in range(MAX_EXTRA_KEYS):
+        for _ in range(MAX_EXTRA_KEY_ROUNDS):
             try:
                 return await self._locked(wanted, deadline)
             except MoreKeys as more:  # nothing was done: release the locks, and take all of them in order
                 wanted = WithExtraKeys(wanted, more.keys)
         return await self._locked(wanted, deadline)
 
-    async def _locked(self, command: Command, deadline: float) -> Accepted | Rejected:
+    async def _locked(self, command: Command, deadline: float) -> Outcome:
         names = [str(key) for key in merged_keys([command])]
         try:
             async with self._locks.multi(*names).hold(timeout=max(0.0, deadline - time.monotonic())):
-                return await self.attempt(command, self.guard, deadline)
+                return await self.transact_one(command, self.guard, deadline)
         except LockTimeout as error:
             raise Busy(str(error)) from error
 

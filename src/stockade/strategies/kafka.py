@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import uuid4
 
-from stockade.core import Accepted, Busy, Command, Guarantees, Guard, NotSupported, Pending, Rejected, Store, Unknown
+from stockade.core import Busy, Command, Guarantees, Guard, NotSupported, Outcome, Pending, Store, Unknown
 from stockade.kafka.admin import Admin, create_topics
 from stockade.kafka.client import load_library
 from stockade.kafka.message import message_key
-from stockade.kafka.options import KafkaOptions
+from stockade.kafka.options import WORKER_GUARD, KafkaOptions
 from stockade.kafka.producer import MessageRefused, Producer
 from stockade.kafka.replies import decode_replies
 from stockade.kafka.reply_reader import ReplyReader
@@ -34,7 +34,7 @@ class PendingCall:
     """
 
     command: Command
-    future: asyncio.Future[Accepted | Rejected]
+    future: asyncio.Future[Outcome]
     deadline: float
     confirmed: bool = False
 
@@ -85,10 +85,10 @@ class Kafka(Base):
     @property
     def guard(self) -> Guard:
         """The guard under which the workers decide."""
-        return Guard.ROW
+        return WORKER_GUARD
 
     @property
-    def log(self) -> KafkaOptions:
+    def kafka_options(self) -> KafkaOptions:
         """The topic of commands.
 
         Raises:
@@ -112,12 +112,13 @@ class Kafka(Base):
         """
         if self._producer is None:
             load_library()
-            await asyncio.to_thread(create_topics, self.log)
-            topic = self.log.reply_topic(self._instance)
-            await asyncio.to_thread(Admin(self.log.brokers).create_topic, topic, 1, self.log.replication, REPLIES)
-            self._replies = ReplyReader(self.log.brokers, topic, self._on_reply)
-            self._producer = Producer(self.log.brokers, linger_ms=LINGER_MS, batch_interval_s=BATCH_INTERVAL_S)
-            await asyncio.to_thread(self._producer.fetch_metadata, self.log.topic)
+            kafka = self.kafka_options
+            await asyncio.to_thread(create_topics, kafka)
+            reply_topic = kafka.reply_topic(self._instance)
+            await asyncio.to_thread(Admin(kafka.brokers).create_topic, reply_topic, 1, kafka.replication, REPLIES)
+            self._replies = ReplyReader(kafka.brokers, reply_topic, self._on_reply)
+            self._producer = Producer(kafka.brokers, linger_ms=LINGER_MS, batch_interval_s=BATCH_INTERVAL_S)
+            await asyncio.to_thread(self._producer.fetch_metadata, kafka.topic)
 
     async def stop(self) -> None:
         """Send the commands that are not sent yet, and wait for no outcome: the workers decide them all the same."""
@@ -127,12 +128,13 @@ class Kafka(Base):
             producer.send_batch()
             await asyncio.to_thread(producer.close)
             await asyncio.to_thread(replies.close)
+            kafka = self.kafka_options
             try:
-                await asyncio.to_thread(Admin(self.log.brokers).delete_topic, self.log.reply_topic(self._instance))
+                await asyncio.to_thread(Admin(kafka.brokers).delete_topic, kafka.reply_topic(self._instance))
             except Busy:  # the brokers are away, and a topic left behind is empty after ten minutes
                 return
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command: Command) -> Outcome:
         """Queue the command and wait for its outcome.
 
         Raises:
@@ -153,9 +155,9 @@ class Kafka(Base):
             text = f"{len(self._calls)} commands are under way already; {self.options.queue_size} may be"
             raise Busy(text, "TOO_MANY_REQUESTS")
         correlation_id, loop = next(self._correlation_ids), asyncio.get_running_loop()
-        value = self.log.codec.encode(command, self._reply_to, correlation_id)
+        value = self.kafka_options.codec.encode(command, self._reply_to, correlation_id)
         call = PendingCall(command, loop.create_future(), loop.time() + self.options.wait_s)
-        producer.enqueue(self.log.topic, value, key=_key(command), on_delivery=call.on_delivery)
+        producer.enqueue(self.kafka_options.topic, value, key=_key(command), on_delivery=call.on_delivery)
         self._calls[correlation_id] = call
         if not self._has_timer:
             self._has_timer = True
@@ -193,9 +195,10 @@ class Kafka(Base):
         """
         began_s = time.monotonic()
         producer = self._require_producer()
-        value = self.log.codec.encode(command, b"", 0)
+        kafka = self.kafka_options
+        value = kafka.codec.encode(command, b"", 0)
         try:
-            await producer.deliver(self.log.topic, value, key=_key(command), headers={}, wait_s=self.options.wait_s)
+            await producer.deliver(kafka.topic, value, key=_key(command), headers={}, wait_s=self.options.wait_s)
         except MessageRefused as error:
             raise ValueError(f"{command.name} cannot be queued: {error}") from error
         except Busy as error:

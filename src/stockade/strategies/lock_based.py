@@ -10,19 +10,7 @@ import time
 from abc import abstractmethod
 from typing import ClassVar
 
-from stockade.core import (
-    Accepted,
-    Busy,
-    Command,
-    FenceRefused,
-    Guard,
-    GuardKind,
-    Key,
-    LockLost,
-    Rejected,
-    Store,
-    merged_keys,
-)
+from stockade.core import Busy, Command, FenceRefused, Guard, GuardKind, Key, LockLost, Outcome, Store, merged_keys
 from stockade.locks import LockError, LockTimeout, LockUnavailable, ProviderClosed
 from stockade.locks.aio import MultiLease, Provider
 from stockade.strategies.base import Retrying
@@ -84,7 +72,7 @@ class LockBased(Retrying):
             locks, self._locks = self._locks, None
             await locks.close()
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command: Command) -> Outcome:
         """See `stockade.core.Strategy.execute`.
 
         Raises:
@@ -123,11 +111,11 @@ class LockBased(Retrying):
             self._monitor.report_failure(error)
         return Busy(f"the lock server cannot be used: {error}", "DEPENDENCY_DOWN")
 
-    async def _under_locks(self, locks: Provider, command: Command, deadline: float) -> Accepted | Rejected:
+    async def _under_locks(self, locks: Provider, command: Command, deadline: float) -> Outcome:
         """Acquire the locks, run one guarded transaction, release the locks."""
         lease = await self._acquire(locks, command, deadline)
         try:
-            outcome = await self.attempts(command, self._fenced(lease), deadline)
+            outcome = await self.transact_with_retries(command, self._fenced(lease), deadline)
         finally:
             ended = lease.lost
             await self._release(lease, deadline)

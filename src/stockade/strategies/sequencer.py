@@ -5,9 +5,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple
 
-from stockade.core import Accepted, Busy, Command, Guarantees, Guard, Rejected, Store, Unknown
+from stockade.core import Busy, Command, CommandResult, Guarantees, Guard, Outcome, Store, Unknown
 from stockade.core.pipeline import Batch, Handover, Pipeline
 from stockade.strategies.base import Base
 from stockade.strategies.options import Options
@@ -15,14 +15,12 @@ from stockade.strategies.options import Options
 ANSWERS_PER_PASS = 16  # answers that callers get before the event loop looks at its sockets again
 WORTH_TWO = 32  # from so many commands on, two batches share them
 
-Answer: TypeAlias = Accepted | Rejected | Exception
-
 
 class QueuedCommand(NamedTuple):
     """A command in the queue, its caller's future and its deadline on the monotonic clock."""
 
     command: Command
-    future: asyncio.Future[Accepted | Rejected]
+    future: asyncio.Future[Outcome]
     deadline: float
 
 
@@ -69,14 +67,14 @@ class Sequencer(Base):
             await asyncio.shield(self._task)  # a cancelled stop must not cancel the batches
             self._task = None
 
-    async def execute(self, command: Command) -> Accepted | Rejected:
+    async def execute(self, command: Command) -> Outcome:
         """See `stockade.core.Strategy.execute`."""
         if self._pipeline is None:
             raise Busy("the sequencer is not running", "DEPENDENCY_DOWN")
         if len(self._queue) >= self.options.queue_size:
             text = f"{len(self._queue)} commands wait already; the queue takes {self.options.queue_size}"
             raise Busy(text, "TOO_MANY_REQUESTS")
-        future: asyncio.Future[Accepted | Rejected] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.append(QueuedCommand(command, future, time.monotonic() + self.options.wait_s))
         self._pipeline.wake()
         return await future
@@ -92,7 +90,7 @@ class Sequencer(Base):
             self._queue.clear()
 
     def _take_batch(self) -> Batch | None:
-        """Take the next batch from the queue, in order; without commands whose deadline or caller has gone."""
+        """Take the next batch from the queue, in order, without commands that are too late or whose caller has gone."""
         batch: list[QueuedCommand] = []
         now = time.monotonic()
         size = self._batch_size()
@@ -134,7 +132,7 @@ class Sequencer(Base):
             self._in_flight -= len(batch)
         await self._answer(batch, answers, deadline)
 
-    async def _answer(self, batch: Sequence[QueuedCommand], answers: Sequence[Answer], deadline: float) -> None:
+    async def _answer(self, batch: Sequence[QueuedCommand], answers: Sequence[CommandResult], deadline: float) -> None:
         """Give the callers their answers, a few in each pass of the event loop.
 
         Between two passes the event loop learns that the next batch has locked its row. If all callers went on first,
@@ -153,8 +151,8 @@ class Sequencer(Base):
             self._queue.extendleft(reversed(again))
 
 
-def _answer_one(queued: QueuedCommand, answer: Answer, deadline: float, again: list[QueuedCommand]) -> None:
-    """Answer one caller; a command that has time left and failed only on the batch's deadline joins `again`."""
+def _answer_one(queued: QueuedCommand, answer: CommandResult, deadline: float, again: list[QueuedCommand]) -> None:
+    """CommandResult one caller; a command that has time left and failed only on the batch's deadline joins `again`."""
     if queued.future.done():
         return
     if isinstance(answer, Busy) and deadline < queued.deadline:

@@ -13,7 +13,7 @@ from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import cart_items, point_accounts, skus
 from stockade.store import SqlStore
 from stockade.store.consumer_offsets import ConsumerOffsets
-from stockade.store.engine.backends import CommitLost
+from stockade.store.engine.backends import CommitUnconfirmed
 from stockade.store.schema.tables import ledger, requests
 from stockade.store.transaction.single_statement import executor
 from stockade.store.transaction.single_statement.speculation import InFlightBatch
@@ -112,11 +112,11 @@ async def test_a_refusal_rests_on_rows_that_are_compared_too(store, other):
     assert spent.accepted
     real = store._single_statement._write
 
-    def charge_first(connection, run, attempt, decided):
+    def charge_first(connection, run, batch, decided):
         if not charged:
             charge = [Charge(rid("late"), user="u0", amount=100)]
             charged.extend(await_only(other.transact(charge, Guard.ROW, deadline=soon())))
-        return real(connection, run, attempt, decided)
+        return real(connection, run, batch, decided)
 
     charged = []
     store._single_statement._write = charge_first
@@ -138,11 +138,11 @@ async def test_a_batch_that_comes_too_early_waits_for_the_one_before(store):
     """The second statement reaches the row first: it writes nothing, and is sent again once the first has ended."""
     real, sent, refused = store._single_statement._write, [], asyncio.Event()
 
-    def late(connection, run, attempt, decided):
+    def late(connection, run, batch, decided):
         sent.append(len(decided.write_set.requests))
         if len(sent) == 1:
             await_only(asyncio.wait_for(refused.wait(), 5))
-        written = real(connection, run, attempt, decided)
+        written = real(connection, run, batch, decided)
         if not written:
             refused.set()
         return written
@@ -172,11 +172,11 @@ async def test_a_batch_that_fails_takes_those_decided_on_it_along(store):
     """The first one's connection is cut before it writes: the second is decided anew, in its place behind the first."""
     real, killed = store._single_statement._write, []
 
-    def cut(connection, run, attempt, decided):
+    def cut(connection, run, batch, decided):
         if not killed:
             killed.append(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
             connection.execute(text(f"SELECT pg_terminate_backend({killed[0]})"))
-        return real(connection, run, attempt, decided)
+        return real(connection, run, batch, decided)
 
     store._single_statement._write = cut
     answers = await sold(store, range(7, 14), range(14, 28))
@@ -216,7 +216,7 @@ async def test_a_break_while_it_writes_is_a_lost_commit(store):
         run.committing = True
         raise ConnectionResetError("cut")
 
-    with pytest.raises(CommitLost):
+    with pytest.raises(CommitUnconfirmed):
         await store.database.autocommit(cut, deadline=soon())
 
 
@@ -277,17 +277,17 @@ async def test_a_deadlock_leaves_no_rows_in_flight(store, other):
     """The statement is chosen as a victim once while somebody sells out: decided anew, and nothing is left behind."""
     real, raised = store._single_statement._write, []
 
-    def victim(connection, run, attempt, decided):
+    def victim(connection, run, batch, decided):
         if not raised:
             raised.extend(await_only(other.transact(takes(*range(100, 114)), Guard.ROW, deadline=soon())))
             raise DBAPIError("deadlock", None, Deadlock("deadlock detected"))
-        return real(connection, run, attempt, decided)
+        return real(connection, run, batch, decided)
 
     write, left_over = store._steps.write, []
 
-    def look(connection, attempt, write_set, guard):
+    def look(connection, batch, write_set, guard):
         left_over.append(speculation(store).pending_rows([Key("points", user) for user in USERS]))
-        return write(connection, attempt, write_set, guard)
+        return write(connection, batch, write_set, guard)
 
     store._single_statement._write, store._steps.write = victim, look
     answers = await store.transact(buys(*range(5)), Guard.ROW, deadline=soon())
@@ -309,7 +309,7 @@ async def test_another_process_has_the_id(store, other):
     """The other process commits it after the batch was decided: its key refuses the statement, and it is replayed."""
     real = store._single_statement._write
 
-    def taken_first(connection, run, attempt, decided):
+    def taken_first(connection, run, batch, decided):
         if not taken:
             taken.extend(await_only(other.transact(takes(8), Guard.ROW, deadline=soon())))
             (now,) = await_only(store.database.read(lambda c: c.execute(select(skus)).mappings().all()))
@@ -317,7 +317,7 @@ async def test_another_process_has_the_id(store, other):
             state = decided.rows[key].state._replace(on_hand=now["on_hand"])
             rows = {**decided.rows, key: Row(key, state, now["version"], now["stamp"])}
             decided = decided._replace(rows=rows)  # as if the row were what it expects
-        return real(connection, run, attempt, decided)
+        return real(connection, run, batch, decided)
 
     taken = []
     store._single_statement._write = taken_first
@@ -333,10 +333,10 @@ async def test_what_a_batch_puts_in_place_the_next_one_deletes(store):
     buy = PlaceOrder(rid("order"), "f", 2, "u0", (OrderLine("s", 1),), "LATER")
     real, next_began = store._steps.write, []
 
-    def write_behind(connection, attempt, write_set, guard):
+    def write_behind(connection, batch, write_set, guard):
         if next_began:  # then its statement is let come as far as it can
             await_only(until_waiting(store.database))
-        return real(connection, attempt, write_set, guard)
+        return real(connection, batch, write_set, guard)
 
     store._steps.write = write_behind
     first = asyncio.create_task(store.transact([put, *takes(7)], Guard.ROW, deadline=soon(), on_decided=decided.set))

@@ -2,12 +2,8 @@
 
 from stockade.core import Key, Row
 from stockade.shop.model.states import StockState
-from stockade.store.transaction.single_statement.speculation import (
-    MAX_ROWS,
-    InFlightBatch,
-    Speculation,
-    wait_until_ended,
-)
+from stockade.store.transaction.in_flight import InFlightBatch, wait_until_ended
+from stockade.store.transaction.single_statement.speculation import MAX_ROWS, Speculation
 from stockade.store.transaction.write_set import RowUpdate, WriteSet
 from tests.store.conftest import soon
 
@@ -76,7 +72,7 @@ def test_a_batch_sent_again_keeps_its_place():
     speculation, one, two = Speculation(), InFlightBatch(), InFlightBatch()
     key = Key("stock", "s")
     speculation.register(one, changed(row(5, 1)), [key])
-    speculation.roll_back(one)
+    speculation.forget_pending_rows(one)
     assert speculation.pending_rows([key]) == {}
     speculation.register(two, changed(row(3, 3)), [key])
     speculation.register(one, changed(row(4, 2)), [key])

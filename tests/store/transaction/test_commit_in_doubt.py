@@ -56,8 +56,8 @@ async def test_a_connection_killed_before_the_commit_is_retried(server_database)
         store = await stocked(database, "s")
         postgres, killed, real = database.dialect.name == "postgres", [], store._steps.write
 
-        def write_then_die(connection, attempt, write_set, guard):
-            written = real(connection, attempt, write_set, guard)
+        def write_then_die(connection, batch, write_set, guard):
+            written = real(connection, batch, write_set, guard)
             if not killed:
                 me = "pg_backend_pid()" if postgres else "CONNECTION_ID()"
                 pid = connection.execute(text(f"SELECT {me}")).scalar_one()

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from stockade.core import Accepted, Busy, FenceRefused, Guard, GuardKind, Key, Unknown
 from stockade.drivers.failures import Failure, classify
 from stockade.shop.commands import CancelOrder, OrderLine, PlaceOrder
-from stockade.store.engine.backends import CommitLost
+from stockade.store.engine.backends import CommitUnconfirmed
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.store.commands import Discover, Stock, Take, rid
@@ -152,7 +152,7 @@ async def test_a_lost_commit_is_never_called_nothing(store):
         async def write(self, body, run):
             try:
                 return await super().write(body, run)
-            except CommitLost:
+            except CommitUnconfirmed:
                 store.database._backend = backend
                 (second,) = await store.transact([Take(rid(2))], newer, deadline=soon())
                 assert isinstance(second, Accepted)

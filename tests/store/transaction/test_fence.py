@@ -4,8 +4,8 @@ from sqlalchemy import select
 
 from stockade.core import Accepted, FenceRefused, Guard, GuardKind, Key
 from stockade.shop.model.tables import skus
-from stockade.store.transaction.attempt import BatchAttempt
 from stockade.store.transaction.decide import BatchDecider
+from stockade.store.transaction.pending_batch import PendingBatch
 from tests.store.commands import Charge, Take, rid
 from tests.store.conftest import soon
 from tests.store.helpers import figures
@@ -44,7 +44,7 @@ async def test_an_equal_token_of_another_owner_is_refused(store):
 async def test_the_fence_is_installed_before_the_read(store):
     """Holder 1 pauses before its transaction, holder 2 only reads: 1 is refused although 2 has not written yet."""
     seen = await store.database.transaction(
-        lambda c: store._steps.load(c, BatchAttempt([Take(rid(2))]), fence(2, "b")), deadline=soon()
+        lambda c: store._steps.load(c, PendingBatch([Take(rid(2))]), fence(2, "b")), deadline=soon()
     )
     assert seen[0][KEY].state.on_hand == 20
     assert isinstance(await run(store, 1, 1, "a"), FenceRefused)
@@ -57,9 +57,9 @@ async def test_without_a_fence_the_late_writer_wins(store):
     decider = BatchDecider(store._resources, store._tables)
     batches = []
     for name in ("late", "new"):
-        attempt = BatchAttempt([Take(rid(name))])
-        rows, recorded = await store.database.read(lambda c, a=attempt: store._steps.load(c, a, Guard.NONE))
-        batches.append((attempt, decider.decide(attempt.commands, rows, recorded)))
+        batch = PendingBatch([Take(rid(name))])
+        rows, recorded = await store.database.read(lambda c, a=batch: store._steps.load(c, a, Guard.NONE))
+        batches.append((batch, decider.decide(batch.commands, rows, recorded)))
     for batch in reversed(batches):
         await store.database.transaction(lambda c, b=batch: store._steps.write(c, *b, Guard.NONE), deadline=soon())
     on_hand, _, _, total = await figures(store)

@@ -59,8 +59,8 @@ async def test_a_batch_behind_one_that_dies_is_decided_on_the_true_rows(server_d
         await sold(store, (1, 2), (3, 4), (5, 6))
         postgres, killed, real = database.dialect.name == "postgres", [], store._steps.write
 
-        def write_then_die(connection, attempt, write_set, guard):
-            written = real(connection, attempt, write_set, guard)
+        def write_then_die(connection, batch, write_set, guard):
+            written = real(connection, batch, write_set, guard)
             if not killed:
                 pid = connection.execute(text(f"SELECT {'pg_backend_pid()' if postgres else 'CONNECTION_ID()'}"))
                 killed.append(pid.scalar_one())
@@ -92,10 +92,10 @@ async def test_a_double_click_that_reaches_two_processes_is_one_order(server_dat
         other = SqlStore(elsewhere, SHOP_RESOURCES, single_statement=single_statement)
         held, began, real = asyncio.Event(), asyncio.Event(), store._steps.write
 
-        def write_later(connection, attempt, write_set, guard):
+        def write_later(connection, batch, write_set, guard):
             held.set()
             await_only(asyncio.wait_for(began.wait(), 5))
-            return real(connection, attempt, write_set, guard)
+            return real(connection, batch, write_set, guard)
 
         store._steps.write = write_later
         first = asyncio.create_task(store.transact(takes(1, 2, 3), Guard.ROW, deadline=soon()))

@@ -13,8 +13,8 @@ from stockade.shop.model.states import StockState
 from stockade.shop.model.tables import point_accounts, skus
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.tables import outbox, requests
-from stockade.store.transaction.attempt import BatchAttempt
 from stockade.store.transaction.decide import BatchDecider
+from stockade.store.transaction.pending_batch import PendingBatch
 from stockade.store.transaction.save import RowChanged
 from tests.store.commands import Blind, Broken, Charge, Discover, Take, rid
 from tests.store.conftest import opened, soon, stocked
@@ -181,9 +181,9 @@ async def _read_twice_write_twice(store, guard):
     decider = BatchDecider(store._resources, store._tables, guard.bare_clock)
     batches = []
     for name in ("a", "b"):
-        attempt = BatchAttempt([Take(rid(name), now_ms=5000)])
-        rows, recorded = await store.database.read(lambda c, a=attempt: store._steps.load(c, a, guard))
-        batches.append((attempt, decider.decide(attempt.commands, rows, recorded)))
+        batch = PendingBatch([Take(rid(name), now_ms=5000)])
+        rows, recorded = await store.database.read(lambda c, a=batch: store._steps.load(c, a, guard))
+        batches.append((batch, decider.decide(batch.commands, rows, recorded)))
     accepted = []
     for batch in batches:
         try:

@@ -6,7 +6,6 @@ from functools import cache
 
 from stockade.lab.model.preset import Preset, Variant
 
-DEFAULT = "reference"
 RENAMED = {"seed-004": "reference", "seed-000-last-unit": "last-unit"}
 
 

@@ -1,8 +1,9 @@
 """The verdict: did a strategy behave as its `Guarantees` promise? Pure functions.
 
-"broken": a rule was violated, whether that was promised or not. "not as promised": no rule was violated, but the
-strategy did not behave as promised: a negative control did not fail, requests failed that could have succeeded, or
-there were deadlocks where there must be none.
+- "as promised": it did.
+- "broken": a rule was violated, whether that was promised or not.
+- "not as promised": no rule was violated, but a negative control did not fail, requests failed that could have
+  succeeded, or there were deadlocks where there must be none.
 """
 
 from collections.abc import Sequence

@@ -81,9 +81,9 @@ class FaultRunner:
         async with self._open_nodes(contender.redis_servers) as nodes:
             await harness.prepare(self._config(fault, contender, nodes), nodes)
             harness.blocked_after_s = BLOCKED_AFTER_S if safe else UNSAFE_BLOCKED_AFTER_S
-            for number, (workload, harness.point) in enumerate(
-                zip(workloads, itertools.cycle(fault.points), strict=False)
-            ):
+            points = itertools.cycle(fault.points)
+            for number, (workload, point) in enumerate(zip(workloads, points, strict=False)):
+                harness.point = point
                 responses = await harness.retry_failed(workload, await fault.run(harness, workload))
                 checked.append(await check_repeat(self._target, variant, workload, responses, timed=True))
                 self._table.progress(contender.name, number + 1, len(workloads))

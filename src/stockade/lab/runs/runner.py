@@ -13,7 +13,7 @@ from stockade.core import Stats
 from stockade.kafka.options import KafkaOptions
 from stockade.lab.execution.child_processes import ProcessExecutor
 from stockade.lab.execution.executors import Executor, ExecutorConfig, open_executor
-from stockade.lab.execution.log.log_meter import LogMeter
+from stockade.lab.execution.log.log_repeats import LogRepeats
 from stockade.lab.execution.log.log_workers import LogWorkers
 from stockade.lab.model.contender import Contender
 from stockade.lab.model.preset import Variant
@@ -71,7 +71,7 @@ class Runner:
                         self._open_log(contender, log_workers) as log,
                         _open_executor(processes, self._config(variant, contender, log)) as executor,
                     ):
-                        meter = LogMeter(executor, log_workers, self._target, WARM_UPS) if log else None
+                        meter = LogRepeats(executor, log_workers, self._target, WARM_UPS) if log else None
                         rows.append(await self._run(name, variant, contender, executor, meter))
                     self._table.row(rows[-1])
         return rows
@@ -92,7 +92,7 @@ class Runner:
         return ExecutorConfig(self._target.url, contender.strategy, options, self._plan.pool_size)
 
     async def _run(
-        self, name: str, variant: Variant, contender: Contender, executor: Executor, meter: LogMeter | None
+        self, name: str, variant: Variant, contender: Contender, executor: Executor, meter: LogRepeats | None
     ) -> RunSummary:
         plan = self._plan
         # kinds of repeats, executed in turn; only the first kind is timed

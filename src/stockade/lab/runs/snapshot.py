@@ -15,9 +15,9 @@ from stockade.lab.model.repeat_result import LedgerEntry, RowAmounts, Snapshot
 from stockade.lab.model.workload import Workload
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import orders
+from stockade.store.outcome_codec import decode_outcome
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import ledger, requests
-from stockade.store.transaction.codec import decode_outcome
 
 CHUNK = 500  # ids in one statement: below the smallest limit of any database
 _RESOURCES = {resource.kind: resource for resource in SHOP_RESOURCES}

@@ -171,12 +171,12 @@ def out_of_step() -> Select[Any]:
     Each entry is stacked twice: under its own version, and as the one before under the next version. A window function
     over all entries would find the broken link itself, but MariaDB takes minutes for a million entries.
     """
-    place = (ledger.c.kind, ledger.c.row_id)
+    row = (ledger.c.kind, ledger.c.row_id)
     own = select(
-        *place, ledger.c.version, ledger.c.delta, ledger.c.held, ledger.c.amount_after, ledger.c.held_after, one("own")
+        *row, ledger.c.version, ledger.c.delta, ledger.c.held, ledger.c.amount_after, ledger.c.held_after, one("own")
     )
     before = select(
-        *place,
+        *row,
         (ledger.c.version + 1).label("version"),
         ledger.c.amount_after.label("amount_before"),
         ledger.c.held_after.label("held_before"),

@@ -26,7 +26,7 @@ from stockade.shop.audit.rule import Finding, Scope, rule
 from stockade.shop.audit.stack import many_groups, one, stack
 from stockade.shop.model import constants
 from stockade.shop.model.tables import orders, payments
-from stockade.shop.queries.recorded import refused, refused_order
+from stockade.shop.queries.recorded import rejected, rejected_order
 from stockade.store.outbox import PURGED
 from stockade.store.schema.tables import ledger, outbox, requests, watermarks
 
@@ -62,7 +62,7 @@ def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Finding]:
     not_rejected = outbox.c.kind != constants.ORDER_REJECTED
     effects = union_all(
         *(
-            _of_refused(id_, what).where(which)
+            _of_rejected(id_, what).where(which)
             for id_, what, which in (
                 (ledger.c.request_id, "a ledger entry", true()),
                 (orders.c.id, "an order", true()),
@@ -75,13 +75,13 @@ def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Finding]:
         yield f"request:{id_}", "nothing", what
 
 
-def _of_refused(id_: Column[str], what: str) -> Select[Any]:
-    """The effects of one table that name a refused request.
+def _of_rejected(id_: Column[str], what: str) -> Select[Any]:
+    """The effects of one table that name a rejected request.
 
-    GROUP BY makes a small table with a key of the refused requests. COALESCE keeps each database from turning the outer
-    join into an inner join, which might begin with the requests and read the effects of each.
+    GROUP BY makes a small table with a key of the rejected requests. COALESCE keeps each database from turning the
+    outer join into an inner join, which might begin with the requests and read the effects of each.
     """
-    ids = select(requests.c.id).where(refused()).group_by(requests.c.id).subquery()
+    ids = select(requests.c.id).where(rejected()).group_by(requests.c.id).subquery()
     exists = func.coalesce(ids.c.id, "") != ""
     named: list[ColumnElement[Any]] = [id_.label("id"), literal(what).label("what")]
     effects = select(*named)
@@ -116,13 +116,13 @@ def event_without_cause(conn: Connection, scope: Scope) -> Iterator[Finding]:
         .group_by(both.c.request_id, both.c.event)
         .having(func.sum(both.c.causes) == 0)
     )
-    # the request of a refusal may be purged; if its row exists, it must be a refusal
-    not_refused = (
+    # the request of a rejection may be purged; if its row exists, it must be a rejection
+    not_rejected = (
         select(outbox.c.request_id, outbox.c.kind)
         .join_from(outbox, requests, requests.c.id == outbox.c.request_id, isouter=True)
-        .where(outbox.c.kind == constants.ORDER_REJECTED, func.coalesce(not_(refused_order()), false()))
+        .where(outbox.c.kind == constants.ORDER_REJECTED, func.coalesce(not_(rejected_order()), false()))
     )
-    for id_, kind in [*scope.rows(conn, statement), *scope.rows(conn, not_refused)]:
+    for id_, kind in [*scope.rows(conn, statement), *scope.rows(conn, not_rejected)]:
         yield f"request:{id_} {kind}", "what it tells of", "nothing of it"
 
 
@@ -197,7 +197,7 @@ def _causes_and_events() -> Subquery:
         _literal(constants.ORDER_REJECTED).label("event"),
         requests.c.created_ms.label("at_ms"),
         one("causes"),
-    ).where(refused_order())
+    ).where(rejected_order())
     events = select(outbox.c.request_id, outbox.c.kind.label("event"), one("events"))
     events = events.where(outbox.c.kind != constants.STOCK_CHANGED)  # see `stock_events`
     return stack(placed, rejected, *entries, events)

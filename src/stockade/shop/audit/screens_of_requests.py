@@ -1,4 +1,4 @@
-"""Screens of requests: each is recorded, did nothing if it was refused, and has its events."""
+"""Screens of requests: each is recorded, did nothing if it was rejected, and has its events."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from stockade.shop.audit.screen import Screen, flags
 from stockade.shop.audit.stack import many_groups, one, one_if, stack
 from stockade.shop.model import constants
 from stockade.shop.model.tables import orders, payments
-from stockade.shop.queries.recorded import refused, refused_order
+from stockade.shop.queries.recorded import rejected, rejected_order
 from stockade.store.schema.tables import ledger, outbox, requests
 
 # Each kind of event has a number of 1,001 or more, so that a sum below 2,000 is the number of a single event.
@@ -22,7 +22,7 @@ _NUMBERS = {
 }
 _UNKNOWN = 2 * _ALONE - 1
 _REJECTED = _NUMBERS[constants.ORDER_REJECTED]
-_DONE, _REFUSED = 1, 10  # values of `request`
+_DONE, _IS_REJECTED = 1, 10  # values of `request`
 
 
 def by_request(_dialect: str) -> Select[Any]:
@@ -41,7 +41,7 @@ def by_request(_dialect: str) -> Select[Any]:
     return flags(
         group,
         unknown=and_(group.c.request == 0, group.c.effects > 0),
-        refused=and_(group.c.request == _REFUSED, or_(group.c.effects > 0, group.c.event.not_in((0, _REJECTED)))),
+        refused=and_(group.c.request == _IS_REJECTED, or_(group.c.effects > 0, group.c.event.not_in((0, _REJECTED)))),
         event=not_(sound),
     )
 
@@ -71,12 +71,12 @@ def _effects() -> list[Select[Any]]:
 
 
 def _recorded() -> Select[Any]:
-    rejected = refused_order()
+    order = rejected_order()
     return select(
         requests.c.id.label("request_id"),
-        case((refused(), _REFUSED), else_=_DONE).label("request"),
-        case((rejected, _REJECTED), else_=0).label("cause"),
-        case((rejected, requests.c.created_ms), else_=0).label("at_ms"),
+        case((rejected(), _IS_REJECTED), else_=_DONE).label("request"),
+        case((order, _REJECTED), else_=0).label("cause"),
+        case((order, requests.c.created_ms), else_=0).label("at_ms"),
     )
 
 
@@ -106,5 +106,5 @@ BY_REQUEST = Screen(
         "event": (records.event_once, records.event_without_cause),
     },
 )
-# an event of stock that a refused request made has no change
+# an event of stock that a rejected request made has no change
 BY_STOCK_EVENT = Screen(by_stock_event, {"wrong": (records.stock_events, records.refused_but_done)})

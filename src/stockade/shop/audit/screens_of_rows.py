@@ -62,7 +62,7 @@ def _entries_of_rows() -> Select[Any]:
     paid, cancelled = (func.max(case((ledger.c.note == note, version), else_=0)) for note in (PAID, CANCELLED))
     way = case(
         (ledger.c.kind != ORDER.kind, 0),
-        *((and_(count == 1, func.max(ledger.c.note) == note), _BECAME[note,]) for note in (PAID, CANCELLED, EXPIRED)),
+        *((and_(count == 1, func.max(ledger.c.note) == note), _BECAME[(note,)]) for note in (PAID, CANCELLED, EXPIRED)),
         (and_(count == 2, paid > 0, cancelled > paid), _BECAME[PAID, CANCELLED]),
         else_=_ILLEGAL,
     )
@@ -115,9 +115,9 @@ def by_version(dialect: str) -> Select[Any]:
     if dialect in ("mariadb", "mysql"):
         suspects = counters.out_of_step().subquery()  # a window over the whole ledger takes them minutes
         return flags(suspects, broken=suspects.c.row_id.is_not(null()))
-    place = [ledger.c.kind, ledger.c.row_id]
+    row = [ledger.c.kind, ledger.c.row_id]
     version, amount, held = (
-        func.coalesce(func.lag(column).over(partition_by=place, order_by=ledger.c.version), 0)
+        func.coalesce(func.lag(column).over(partition_by=row, order_by=ledger.c.version), 0)
         for column in (ledger.c.version, ledger.c.amount_after, ledger.c.held_after)
     )
     steps = (

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Key, Rows
-from stockade.shop.commands.refuse import refuse, refuse_invalid, refuse_unknown
+from stockade.shop.commands.reject import reject, reject_invalid, reject_unknown
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_REASON, MAX_STOCK, id_problem, range_problem, text_problem
 from stockade.shop.model.states import StockState
@@ -47,17 +47,17 @@ class AdjustStock:
         """Accepted with the new stock; else SKU_NOT_FOUND, OUT_OF_STOCK or LIMIT_EXCEEDED."""
         problem = self.problem()
         if problem is not None:
-            return refuse_invalid(problem)
+            return reject_invalid(problem)
         key = self.keys[0]
         state = rows[key].state
         if state is None:
-            return refuse_unknown(self.sku_id)
+            return reject_unknown(self.sku_id)
         if state.available + self.delta < 0:
             short = {"sku_id": self.sku_id, "requested": -self.delta, "available": state.available}
-            return refuse(constants.OUT_OF_STOCK, shortages=[short])
+            return reject(constants.OUT_OF_STOCK, shortages=[short])
         on_hand = state.on_hand + self.delta
         if self.delta > 0 and on_hand > MAX_STOCK:
-            return refuse(constants.LIMIT_EXCEEDED, limit=MAX_STOCK, on_hand=state.on_hand)
+            return reject(constants.LIMIT_EXCEEDED, limit=MAX_STOCK, on_hand=state.on_hand)
         after = StockState(state.product_id, state.price, on_hand, state.reserved)
         data = {
             "entry_id": self.request_id,

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
 from stockade.shop.commands.lines import RELEASE_HELD, RESTORE_SOLD, lines_as_json, move, stock_keys
-from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_REASON, id_problem, text_problem
 from stockade.shop.model.states import LineState, OrderState, PaymentState, PointsState
@@ -45,11 +45,11 @@ class CancelOrder:
         """Accepted with the refunds made; else ORDER_NOT_FOUND or STATE_CONFLICT."""
         problem = self.problem()
         if problem is not None:
-            return refuse_invalid(problem)
+            return reject_invalid(problem)
         order_key, lines_key = self.keys
         order = rows[order_key].state
         if order is None or (self.user_id is not None and self.user_id != order.user_id):
-            return refuse(constants.ORDER_NOT_FOUND, order_id=self.order_id)
+            return reject(constants.ORDER_NOT_FOUND, order_id=self.order_id)
         if order.status not in (constants.RESERVED, constants.PAID):
             return self._conflict(order)
         paid = order.status == constants.PAID
@@ -76,7 +76,7 @@ class CancelOrder:
         return self._accept(order, lines, changes, refunds)
 
     def _conflict(self, order: OrderState) -> Decision:
-        return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+        return reject(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
 
     def _refund(self, points: PointsState, amount: int) -> Change:
         # no upper limit: a refund is owed, whatever the balance is

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Key, Rows
-from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_AMOUNT, amount_problem, id_problem
 from stockade.shop.model.states import PointsState
@@ -15,7 +15,7 @@ class ChargePoints:
     """Adds points. Requests with one id are one charge; each other id is another charge.
 
     Attributes:
-        amount: won, 1 to MAX_AMOUNT; a charge that would raise the balance above MAX_AMOUNT is refused.
+        amount: won, 1 to MAX_AMOUNT; a charge that would raise the balance above MAX_AMOUNT is rejected.
     """
 
     name: ClassVar[str] = "charge_points"
@@ -39,13 +39,13 @@ class ChargePoints:
         """Accepted with the charge and the new balance; else LIMIT_EXCEEDED."""
         problem = self.problem()
         if problem is not None:
-            return refuse_invalid(problem)
+            return reject_invalid(problem)
         key = self.keys[0]
         balance, held = rows[key].state or (0, 0)
         amount = self.amount
         after = balance + amount
         if after > MAX_AMOUNT:
-            return refuse(constants.LIMIT_EXCEEDED, limit=MAX_AMOUNT, balance=balance)
+            return reject(constants.LIMIT_EXCEEDED, limit=MAX_AMOUNT, balance=balance)
         data = {"charge_id": self.request_id, "status": constants.APPROVED, "amount": amount, "balance": after}
         return Decision(
             Accepted(data),

@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 from stockade.core import Accepted, Change, Decision, Insert, JsonValue, Key, Rows
 from stockade.core.case_folding import folded
-from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import (
     MAX_CATEGORY,
@@ -76,11 +76,11 @@ class CreateProduct:
         """Accepted with the product and its SKUs; else PRODUCT_CONFLICT naming the SKU ids in use."""
         problem = self.problem()
         if problem is not None:
-            return refuse_invalid(problem)
+            return reject_invalid(problem)
         used = [key.id for key in self.keys if rows[key].state is not None]
         product_id = self.product_id or self.request_id
         if used:
-            return refuse(constants.PRODUCT_CONFLICT, product_id=product_id, sku_ids=used)
+            return reject(constants.PRODUCT_CONFLICT, product_id=product_id, sku_ids=used)
         product = {
             "id": product_id,
             "name": self.product_name,

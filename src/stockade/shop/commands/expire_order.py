@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
 from stockade.shop.commands.lines import RELEASE_HELD, lines_as_json, move, stock_keys
-from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.ids import derived_id
 from stockade.shop.model.limits import id_problem
@@ -48,20 +48,20 @@ class ExpireOrder:
         """Accepted with state EXPIRED; else ORDER_NOT_FOUND or STATE_CONFLICT (paid, cancelled, expired, not due)."""
         problem = self.problem()
         if problem is not None:
-            return refuse_invalid(problem)
+            return reject_invalid(problem)
         order_key, lines_key = self.keys
         order = rows[order_key].state
         if order is None:
-            return refuse(constants.ORDER_NOT_FOUND, order_id=self.order_id)
+            return reject(constants.ORDER_NOT_FOUND, order_id=self.order_id)
         if order.status != constants.RESERVED or self.now_ms < order.reserved_until_ms:
-            return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+            return reject(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         lines = rows[lines_key].state or ()
         needed = stock_keys(lines)
         if any(key not in rows for key in needed):
             return Decision(need_keys=needed)
         changes = move(self.order_id, lines, rows, RELEASE_HELD)
         if not changes:
-            return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+            return reject(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         changes[order_key] = Change(_expired(order), note=constants.EXPIRED, ref=self.request_id)
         data: dict[str, JsonValue] = {"order_id": self.order_id, "status": constants.EXPIRED}
         body = {**data, "user_id": order.user_id, "lines": lines_as_json(lines)}

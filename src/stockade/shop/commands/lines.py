@@ -34,7 +34,7 @@ def stock_keys(lines: Sequence[OrderLine | LineState]) -> list[Key]:
 
 
 def take(order_id: str, lines: Sequence[OrderLine], keys: Sequence[Key], rows: Rows, reserve: bool) -> Taken | Rejected:
-    """Take every line at its current price, or refuse and name everything that is missing.
+    """Take every line at its current price, or reject and name everything that is missing.
 
     Args:
         order_id: of the order that takes them.

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Insert, JsonValue, Key, Rows
 from stockade.shop.commands.lines import DEDUCT_HELD, lines_as_json, move, stock_keys
-from stockade.shop.commands.refuse import refuse, refuse_invalid
+from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import id_problem
 from stockade.shop.model.states import LineState, OrderState, PointsState
@@ -41,38 +41,38 @@ class PayOrder:
         STATE_CONFLICT or INSUFFICIENT_POINTS."""
         problem = self.problem()
         if problem is not None:
-            return refuse_invalid(problem)
+            return reject_invalid(problem)
         order_key, lines_key, points_key = self.keys
         order = rows[order_key].state
         if order is None or order.user_id != self.user_id:
-            return refuse(constants.ORDER_NOT_FOUND, order_id=self.order_id)
-        refused = self._refuse_state(order)
-        if refused is not None:
-            return refused
+            return reject(constants.ORDER_NOT_FOUND, order_id=self.order_id)
+        rejected = self._reject_state(order)
+        if rejected is not None:
+            return rejected
         lines = rows[lines_key].state or ()
         needed = stock_keys(lines)
         if any(key not in rows for key in needed):
             return Decision(need_keys=needed)
         points = rows[points_key].state or PointsState(0, 0)
         if points.available < order.total:
-            return refuse(constants.INSUFFICIENT_POINTS, required=order.total, available=points.available)
+            return reject(constants.INSUFFICIENT_POINTS, required=order.total, available=points.available)
         changes = move(self.order_id, lines, rows, DEDUCT_HELD)
         if changes is None or not changes:
-            return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+            return reject(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         if order.total:
             after = PointsState(points.balance - order.total, points.held)
             changes[points_key] = Change(after, -order.total, 0, constants.USE, self.order_id)
         changes[order_key] = Change(self._paid(order), note=constants.PAID, ref=self.request_id)
         return self._accept(order, lines, changes, points.balance - order.total)
 
-    def _refuse_state(self, order: OrderState) -> Decision | None:
+    def _reject_state(self, order: OrderState) -> Decision | None:
         if order.status == constants.PAID:
-            return refuse(constants.ALREADY_PAID, order_id=self.order_id, payment_id=order.payment_id)
+            return reject(constants.ALREADY_PAID, order_id=self.order_id, payment_id=order.payment_id)
         late = order.status == constants.RESERVED and self.now_ms >= order.reserved_until_ms
         if late or order.status == constants.EXPIRED:
-            return refuse(constants.RESERVATION_EXPIRED, order_id=self.order_id)
+            return reject(constants.RESERVATION_EXPIRED, order_id=self.order_id)
         if order.status != constants.RESERVED:
-            return refuse(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
+            return reject(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         return None
 
     def _paid(self, order: OrderState) -> OrderState:

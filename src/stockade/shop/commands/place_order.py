@@ -17,12 +17,12 @@ class PlaceOrder:
     """All lines or none, at current prices; the ordered SKUs are removed from the buyer's cart.
 
     Attributes:
-        lines: distinct SKUs; the same SKU twice is refused (INVALID_REQUEST), never merged.
+        lines: distinct SKUs; the same SKU twice is rejected (INVALID_REQUEST), never merged.
         pay: POINTS takes the points now, LATER reserves the stock for `reserve_ms`.
         reserve_ms: how long a reservation lasts, in milliseconds.
 
-    The data of a refusal has `order_id`, `user_id` and `lines`. A refusal leaves only its request row, from which the
-    owner sees a REJECTED order, and an event.
+    The data of a rejection has `order_id`, `user_id` and `lines`. A rejected order leaves only its request row, from
+    which the owner sees a REJECTED order, and an event.
     """
 
     name: ClassVar[str] = "place_order"
@@ -57,11 +57,11 @@ class PlaceOrder:
         """Accepted with the order's id, state, total and lines; Rejected as in the class's description."""
         problem = self.problem()
         if problem is not None:
-            return Decision(self._refusal(constants.INVALID_REQUEST, {"detail": problem}))
+            return Decision(self._rejected(constants.INVALID_REQUEST, {"detail": problem}))
         later = self.pay == constants.LATER
         taken = take(self.request_id, self.lines, self.keys, rows, later)
         if isinstance(taken, Rejected):
-            return self._refuse(taken)
+            return self._reject(taken)
         return self._reserved(taken) if later else self._paid(taken, rows)
 
     def _reserved(self, taken: Taken) -> Decision:
@@ -76,7 +76,7 @@ class PlaceOrder:
         key = self.keys[-1]
         balance, held = rows[key].state or (0, 0)
         if balance - held < total:
-            return self._refuse(
+            return self._reject(
                 Rejected(constants.INSUFFICIENT_POINTS, {"required": total, "available": balance - held})
             )
         if total:  # an order of 0 won moves no points and opens no account
@@ -123,12 +123,12 @@ class PlaceOrder:
             },
         )
 
-    def _refuse(self, why: Rejected) -> Decision:
-        """A refusal with an event, for callers that did not wait and for consumers that count orders."""
-        refusal = self._refusal(why.code, why.data)
-        event = Event(constants.ORDER_REJECTED, min(self.keys[: len(self.lines)]), {**refusal.data, "code": why.code})
-        return Decision(refusal, events=(event,))
+    def _reject(self, why: Rejected) -> Decision:
+        """Reject, and add an event for callers that did not wait and for consumers that count orders."""
+        rejected = self._rejected(why.code, why.data)
+        event = Event(constants.ORDER_REJECTED, min(self.keys[: len(self.lines)]), {**rejected.data, "code": why.code})
+        return Decision(rejected, events=(event,))
 
-    def _refusal(self, code: str, why: Mapping[str, JsonValue]) -> Rejected:
+    def _rejected(self, code: str, why: Mapping[str, JsonValue]) -> Rejected:
         lines: list[JsonValue] = [{"sku_id": line.sku_id, "quantity": line.quantity} for line in self.lines]
         return Rejected(code, {"order_id": self.request_id, "user_id": self.user_id, **why, "lines": lines})

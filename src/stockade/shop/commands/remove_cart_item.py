@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Decision, Delete, Key, Rows
-from stockade.shop.commands.refuse import refuse_invalid
+from stockade.shop.commands.reject import reject_invalid
 from stockade.shop.model.limits import id_problem
 
 
@@ -30,6 +30,6 @@ class RemoveCartItem:
         """Accepted, with no data."""
         problem = self.problem()
         if problem is not None:
-            return refuse_invalid(problem)
+            return reject_invalid(problem)
         item = {"user_id": self.user_id, "sku_id": self.sku_id}
         return Decision(Accepted({}), deletes=(Delete("cart_items", item),))

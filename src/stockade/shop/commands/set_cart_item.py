@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Decision, Insert, Key, Rows
-from stockade.shop.commands.refuse import refuse_invalid, refuse_unknown
+from stockade.shop.commands.reject import reject_invalid, reject_unknown
 from stockade.shop.model.limits import id_problem, quantity_problem
 
 
@@ -38,10 +38,10 @@ class SetCartItem:
         """Accepted with the item as a cart shows it; else SKU_NOT_FOUND."""
         problem = self.problem()
         if problem is not None:
-            return refuse_invalid(problem)
+            return reject_invalid(problem)
         state = rows[self.keys[0]].state
         if state is None:
-            return refuse_unknown(self.sku_id)
+            return reject_unknown(self.sku_id)
         item = {"user_id": self.user_id, "sku_id": self.sku_id, "quantity": self.quantity}
         data = {
             "sku_id": self.sku_id,

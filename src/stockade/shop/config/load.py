@@ -1,7 +1,7 @@
 """Reads `Settings` from flags, the environment and a TOML file, in this order of precedence.
 
 `strategy` sets every `strategy_…` that the same source does not name, so a flag `--strategy` wins over an environment
-variable for one resource. Neighbours: `settings` defines them; the command line calls `load_settings`.
+variable for one group. Neighbours: `settings` defines them; the command line calls `load_settings`.
 """
 
 import difflib
@@ -70,7 +70,7 @@ def _names() -> tuple[str, ...]:
 
 
 def _expanded(given: Mapping[str, object], where: Where) -> dict[str, tuple[object, str]]:
-    """Each value and how it was written; `strategy` spelled out for each resource.
+    """Each value and how it was written; `strategy` written out for each group.
 
     Raises:
         BadSetting: a name that is no setting.

@@ -1,4 +1,4 @@
-"""Which strategy each resource runs under, and whether the settings fit; checked without opening a database.
+"""Which strategy each group of commands runs under, and whether the settings fit; checked without opening a database.
 
 Neighbours: `bootstrap` creates the strategies; the command line checks here before it starts a process.
 """
@@ -11,12 +11,12 @@ from stockade.strategies import registry
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.lock_based import LockBased
 
-RESOURCES = ("stock", "points")
+STRATEGY_GROUPS = ("stock", "points")
 
 
-def chosen_strategy(settings: Settings, resource: str) -> str:
-    """The name of a resource's strategy."""
-    return str(getattr(settings, f"strategy_{resource}"))
+def chosen_strategy(settings: Settings, group: str) -> str:
+    """The name of the strategy of a group: the value of `strategy_GROUP`."""
+    return str(getattr(settings, f"strategy_{group}"))
 
 
 def check(settings: Settings) -> None:
@@ -26,10 +26,10 @@ def check(settings: Settings) -> None:
         BadSetting: an unknown strategy, one that oversells without `allow_overselling`, or more processes than a
             strategy or database can be right in; or as `brokers_of`.
     """
-    for resource in RESOURCES:
-        name = chosen_strategy(settings, resource)
+    for group in STRATEGY_GROUPS:
+        name = chosen_strategy(settings, group)
         if name not in registry.names():
-            chosen = settings.with_value(**{f"strategy_{resource}": name})
+            chosen = settings.with_value(**{f"strategy_{group}": name})
             raise BadSetting(f"{chosen}: must be one of {', '.join(registry.names())}")
         if registry.guarantees(name).processes == "one" and settings.workers > 1:
             raise BadSetting(
@@ -54,7 +54,7 @@ def check_servers(settings: Settings) -> None:
         read_url(settings.database_url)
     except ValueError as error:
         raise BadSetting(f"{settings.with_source('database')}: {error}") from None
-    chosen = [registry.find(chosen_strategy(settings, resource)) for resource in RESOURCES]
+    chosen = [registry.find(chosen_strategy(settings, group)) for group in STRATEGY_GROUPS]
     check_redis(settings)
     check_quorum(settings, [each for each in chosen if issubclass(each, LockBased)])
     if not settings.kafka_bootstrap and Kafka in chosen:
@@ -65,14 +65,14 @@ def check_servers(settings: Settings) -> None:
 
 def overselling(settings: Settings) -> str:
     """Why the strategies of these settings sell units more than once; empty when they do not."""
-    for resource in RESOURCES:
-        name = chosen_strategy(settings, resource)
+    for group in STRATEGY_GROUPS:
+        name = chosen_strategy(settings, group)
         if registry.guarantees(name).may_oversell:
-            chosen = settings.with_value(**{f"strategy_{resource}": name})
+            chosen = settings.with_value(**{f"strategy_{group}": name})
             return f"{chosen} is a negative control: it sells units more than once"
         if settings.lock_guard == "none" and issubclass(registry.find(name), LockBased):
             why = "after a pause or a failover a lock alone sells units more than once"
-            chosen = settings.with_value(**{f"strategy_{resource}": name})
+            chosen = settings.with_value(**{f"strategy_{group}": name})
             return f"{settings.with_value(lock_guard='none')} with {chosen}: {why}"
     return ""
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from stockade.core.case_folding import folded
-from stockade.store.schema.migrations.versions.v0003_texts import TextColumn, convert_texts
+from stockade.store.schema.convert_texts import TextColumn, convert_texts
 from stockade.store.schema.types import text
 
 revision = "0003"

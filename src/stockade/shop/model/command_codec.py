@@ -2,7 +2,8 @@
 
 A message is [version, name, [field, …], reply-to, correlation id]. The last two, the service instance of the caller
 and its number for the caller, may be missing. New fields go to the end of a command and have a default; then old
-messages are still read. Anything else is a new version here. Neighbours: `shop.bootstrap` hands the codec to `kafka`.
+messages are still read. Anything else is a new version here.
+Neighbours: `shop.config.strategy_options` hands the codec to `kafka`.
 """
 
 from dataclasses import MISSING, fields

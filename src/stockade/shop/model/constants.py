@@ -1,4 +1,4 @@
-"""Constants of the shop as they are stored and shown: states, refusal codes, ledger notes, event kinds.
+"""Constants of the shop as they are stored and shown: states, codes of rejections, ledger notes, event kinds.
 
 Commands write them; queries and the audit read them.
 """
@@ -21,7 +21,7 @@ ACTIVE: Final = "ACTIVE"
 POINTS: Final = "POINTS"
 LATER: Final = "LATER"
 
-# Codes of refusals.
+# Codes of rejections.
 INVALID_REQUEST: Final = "INVALID_REQUEST"
 SKU_NOT_FOUND: Final = "SKU_NOT_FOUND"
 OUT_OF_STOCK: Final = "OUT_OF_STOCK"

@@ -13,7 +13,7 @@ from stockade.core import StockadeError
 from stockade.kafka.backlog import Backlog
 from stockade.shop.config.kafka_brokers import brokers_of
 from stockade.shop.config.settings import Settings
-from stockade.shop.config.strategy_choice import RESOURCES, chosen_strategy
+from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, chosen_strategy
 from stockade.shop.operations.metrics import Metrics
 from stockade.shop.relay.service import KEEP
 from stockade.store import Database
@@ -63,7 +63,7 @@ class BacklogMetrics:
         await asyncio.gather(*queries)
 
     def _uses_kafka(self) -> bool:
-        names = {chosen_strategy(self._settings, resource) for resource in RESOURCES}
+        names = {chosen_strategy(self._settings, group) for group in STRATEGY_GROUPS}
         return any("kafka" in registry.guarantees(name).needs for name in names)
 
     async def _refresh_events(self) -> None:

@@ -4,7 +4,7 @@ Every process may run both. Two sweepers send the same request for an order, and
 purges delete the same row once. Neighbours: `queries.due` finds orders, `commands.ExpireOrder` decides, `bootstrap`
 starts and stops the jobs.
 
-What the purge deletes: the store answers a repeated idempotency key from its request row, and a refused order is
+What the purge deletes: the store answers a repeated idempotency key from its request row, and a rejected order is
 nothing but its request row. Both are promised for `kept_ms` (24 hours by default). The purge never deletes a request
 that changed stock, points or an order: no other row would say that the request was carried out, so a repetition would
 be carried out again.
@@ -19,12 +19,12 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, delete, or_, select
 
-from stockade.core import Accepted, Command, Rejected, StockadeError
+from stockade.core import Command, Outcome, Rejected, StockadeError
 from stockade.core.stopping import stopped_within
 from stockade.shop.commands import ExpireOrder
 from stockade.shop.queries.due import START, Due, due
 from stockade.shop.queries.page import after
-from stockade.shop.queries.recorded import moved_nothing, refused
+from stockade.shop.queries.recorded import moved_nothing, rejected
 from stockade.store.index_order import in_index_order
 from stockade.store.schema.tables import requests
 
@@ -35,14 +35,14 @@ STOP_ROUND_S = 2.0  # how long a stopping process waits for the rounds that are 
 Counts = dict[str, int]
 
 
-class Place(NamedTuple):
+class RequestCursor(NamedTuple):
     """The sort key of a request: its time, then its id."""
 
     created_ms: int
     id: str
 
 
-BEGINNING = Place(-1, "")
+BEGINNING = RequestCursor(-1, "")
 
 
 class Read(Protocol):
@@ -57,7 +57,7 @@ class Transaction(Protocol):
     def __call__(self, body: Callable[[Connection], Any], /, *, deadline: float) -> Awaitable[Any]: ...
 
 
-Execute = Callable[[Command], Awaitable[Accepted | Rejected]]
+Execute = Callable[[Command], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,36 +135,36 @@ class Purge:
     batch: int = 1_000
     max_batches: int = 100
     wait_s: float = 5.0
-    _behind: Place = field(default=BEGINNING, init=False)
+    _cursor: RequestCursor = field(default=BEGINNING, init=False)
 
     async def once(self) -> Counts:
         """One round; returns how many were `deleted`."""
         before_ms = self.now_ms() - self.kept_ms
         deleted = 0
         for _ in range(self.max_batches):
-            step = partial(forget, before_ms=before_ms, behind=self._behind, limit=self.batch)
+            step = partial(forget, before_ms=before_ms, cursor=self._cursor, limit=self.batch)
             deadline = time.monotonic() + self.wait_s
-            place, gone = await self.transaction(step, deadline=deadline)
+            cursor, gone = await self.transaction(step, deadline=deadline)
             deleted += gone
-            if place is None:
+            if cursor is None:
                 break
-            self._behind = place
+            self._cursor = cursor
         return {"deleted": deleted}
 
 
-def forget(conn: Connection, before_ms: int, behind: Place, limit: int) -> tuple[Place | None, int]:
+def forget(conn: Connection, before_ms: int, cursor: RequestCursor, limit: int) -> tuple[RequestCursor | None, int]:
     """Read the next `limit` requests made before `before_ms`, and delete those that changed nothing.
 
     Returns:
-        The place to go on from, None at the end, and how many rows this call deleted: another purge may be running.
+        The cursor to go on from, None at the end, and how many rows this call deleted: another purge may be running.
     """
     order = (requests.c.created_ms, requests.c.id)
-    old = select(*order, or_(refused(), moved_nothing()).label("idle")).where(requests.c.created_ms < before_ms)
+    old = select(*order, or_(rejected(), moved_nothing()).label("idle")).where(requests.c.created_ms < before_ms)
     with in_index_order(conn):
-        rows = conn.execute(old.where(after(order, behind)).order_by(*order).limit(limit)).all()
+        rows = conn.execute(old.where(after(order, cursor)).order_by(*order).limit(limit)).all()
     ids = sorted(row.id for row in rows if row.idle)
     gone = conn.execute(delete(requests).where(requests.c.id.in_(ids))).rowcount if ids else 0
-    return (Place(rows[-1].created_ms, rows[-1].id) if rows else None), gone
+    return (RequestCursor(rows[-1].created_ms, rows[-1].id) if rows else None), gone
 
 
 @dataclass(frozen=True, slots=True)

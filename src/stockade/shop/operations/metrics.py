@@ -43,7 +43,7 @@ class Metrics:
         )
         self._waiting = Gauge(
             "stockade_waiting",
-            "Waiting now: requests at work, callers queued for a connection.",
+            "Waiting now: requests at work, commands queued in a strategy, callers queued for a connection.",
             ("where",),
             registry=self._own,
             multiprocess_mode="livesum",
@@ -91,7 +91,7 @@ class Metrics:
         self._seen = Stats(**stats.as_dict())
 
     def waiting(self, where: str, count: int) -> None:
-        """Set how many wait at a place."""
+        """Set how many wait; `where` is the label."""
         self._waiting.labels(where).set(count)
 
     def events(self, waiting: float, dead: float, oldest_s: float) -> None:

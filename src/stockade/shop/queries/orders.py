@@ -1,6 +1,6 @@
 """Orders as their owner sees them, with lines and history.
 
-A refused order is only its request row. Its owner sees it until the purge deletes that row, which is as long as the
+A rejected order is only its request row. Its owner sees it until the purge deletes that row, which is as long as the
 idempotency key may be repeated (24 hours by default). Lists show accepted orders only.
 """
 
@@ -16,8 +16,8 @@ from stockade.shop.model.tables import order_lines
 from stockade.shop.model.tables import orders as order_table
 from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.page import Page, after, check_limit, decode_cursor, page
+from stockade.store.outcome_codec import decode_outcome
 from stockade.store.schema.tables import ledger, requests
-from stockade.store.transaction.codec import decode_outcome
 
 _SCOPE = "orders"
 
@@ -78,7 +78,7 @@ _STEPS = select(ledger.c.row_id, ledger.c.note, ledger.c.at_ms).order_by(ledger.
 
 
 def order(conn: Connection, order_id: str, user_id: str | None) -> Order | None:
-    """One order, made or refused; None when there is none or it is someone else's.
+    """One order, made or rejected; None when there is none or it is someone else's.
 
     Args:
         conn: a connection to read on.
@@ -87,7 +87,7 @@ def order(conn: Connection, order_id: str, user_id: str | None) -> Order | None:
     """
     row = conn.execute(_ONE, {"id": order_id}).one_or_none()
     if row is None:
-        return _refused(conn, order_id, user_id)
+        return _rejected(conn, order_id, user_id)
     if user_id is not None and row.user_id != user_id:
         return None
     return _complete(conn, [row])[0]
@@ -153,8 +153,8 @@ def _complete(conn: Connection, rows: Sequence[Any]) -> list[Order]:
     ]
 
 
-def _refused(conn: Connection, order_id: str, user_id: str | None) -> Order | None:
-    """A refused order from its request row; None for rows of other requests and of other users."""
+def _rejected(conn: Connection, order_id: str, user_id: str | None) -> Order | None:
+    """A rejected order from its request row; None for rows of other requests and of other users."""
     row = conn.execute(_REQUEST, {"id": order_id}).one_or_none()
     outcome = decode_outcome(bytes(row.outcome)) if row is not None else None
     if row is None or not isinstance(outcome, Rejected) or outcome.data.get("order_id") != order_id:

@@ -1,4 +1,4 @@
-"""SQL conditions on recorded outcomes, by the bytes that `store.transaction.codec` writes; a test compares the two."""
+"""SQL conditions on recorded outcomes, by the bytes that `store.outcome_codec` writes; a test compares the two."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ REFUSED = b'{"code":'
 MOVED_NOTHING = b'"versions":{}}'
 
 
-def refused() -> ColumnElement[bool]:
-    """The request was refused."""
+def rejected() -> ColumnElement[bool]:
+    """The request was rejected."""
     return _part(1, len(REFUSED)) == literal(REFUSED, LargeBinary)
 
 
-def refused_order() -> ColumnElement[bool]:
-    """The request was an order, refused because of stock or points, not because of wrong content."""
+def rejected_order() -> ColumnElement[bool]:
+    """The request was an order, rejected because of stock or points, not because of wrong content."""
     starts = [REFUSED + f'"{code}","data":{{"order_id":'.encode() for code in constants.ORDER_REFUSALS]
     return or_(*(_part(1, len(start)) == literal(start, LargeBinary) for start in starts))
 

@@ -19,7 +19,7 @@ from stockade.store.engine.pools import Pool
 T = TypeVar("T")
 
 
-class CommitLost(Exception):
+class CommitUnconfirmed(Exception):
     """The connection broke while committing: the transaction may or may not be durable."""
 
 
@@ -66,7 +66,7 @@ class DatabaseBackend(Protocol):
 def run_in_transaction(
     connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: TransactionRun
 ) -> T:
-    """Prepare the session, begin, body, commit; a connection lost during the commit is CommitLost."""
+    """Prepare the session, begin, body, commit; a connection lost during the commit is CommitUnconfirmed."""
     dialect.before_begin(connection, run.left_s)
     with dialect.holding(connection, run.advisory, run.left_s):
         transaction = connection.begin()
@@ -82,20 +82,20 @@ def run_in_transaction(
         except BaseException as error:
             _roll_back(connection, error)
             if classify(error) is Failure.LOST and not refused_whole(error):
-                raise CommitLost(describe(error)) from error
+                raise CommitUnconfirmed(describe(error)) from error
             raise
     return result
 
 
 def run_autocommit(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: TransactionRun) -> T:
-    """Body, without a transaction around it; a connection lost while it writes is CommitLost."""
+    """Body, without a transaction around it; a connection lost while it writes is CommitUnconfirmed."""
     dialect.before_begin(connection, run.left_s)
     try:
         return body(connection)
     except BaseException as error:
         _roll_back(connection, error)
         if run.committing and classify(error) is Failure.LOST and not refused_whole(error):
-            raise CommitLost(describe(error)) from error
+            raise CommitUnconfirmed(describe(error)) from error
         raise
 
 

@@ -146,7 +146,7 @@ class Database:
 
         Raises:
             Busy: no connection before the deadline.
-            CommitLost: the commit was sent, its reply never came.
+            CommitUnconfirmed: the commit was sent, its reply never came.
             TimeoutError: the server overran the deadline; the transaction may or may not be durable.
         """
         return await self._write(body, TransactionRun(deadline, isolation, tuple(advisory)))
@@ -160,7 +160,7 @@ class Database:
                 bounded by the connection's own settings.
 
         Raises:
-            Busy, CommitLost, TimeoutError: as `transaction`.
+            Busy, CommitUnconfirmed, TimeoutError: as `transaction`.
         """
         run = TransactionRun(deadline, None, (), autocommit=True)
         return await self._write(lambda connection: body(connection, run), run)
@@ -185,8 +185,8 @@ class Database:
             self._writers.release()
 
     @asynccontextmanager
-    async def place(self, deadline: float) -> AsyncIterator[None]:
-        """Hold one of `pool_size` places for a read and for the write that depends on it.
+    async def reserve_slot(self, deadline: float) -> AsyncIterator[None]:
+        """Hold one of `pool_size` slots for a read and for the write that depends on it.
 
         Where reads stand apart from writes, nothing else bounds how many decide at once on a row that only one of
         them can still write; 500 callers would each lose to 499 others until their deadlines.
@@ -195,7 +195,7 @@ class Database:
             deadline: on the monotonic clock, in seconds.
 
         Raises:
-            Busy: no place before the deadline (POOL_EXHAUSTED).
+            Busy: no slot before the deadline (POOL_EXHAUSTED).
         """
         await self._enter(self._places, deadline)
         try:

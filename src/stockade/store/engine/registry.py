@@ -7,8 +7,8 @@ from sqlalchemy.engine import URL
 
 from stockade.core import NotSupported
 from stockade.core.secrets import hide_password
+from stockade.store.engine.address import DatabaseAddress
 from stockade.store.engine.backends import DatabaseBackend
-from stockade.store.engine.place import Place
 from stockade.store.mysql import connect as mysql
 from stockade.store.mysql import url as mysql_url
 from stockade.store.postgres import connect as postgres
@@ -22,13 +22,13 @@ class DatabaseKind(NamedTuple):
 
     Attributes:
         read_url: reads its URLs.
-        connect: opens its connections, given the place, the connections for transactions, and the longest wait for one
-            row lock in seconds; returns the URL, which may name another kind, and the connections.
+        connect: opens its connections, given the address, how many are for transactions, and the longest wait for a row
+            lock in seconds; returns the URL, which may name another kind, and the connections.
         extra: of this package, which brings its driver.
     """
 
-    read_url: Callable[[str], Place]
-    connect: Callable[[Place, int, float], Awaitable[tuple[URL, DatabaseBackend]]]
+    read_url: Callable[[str], DatabaseAddress]
+    connect: Callable[[DatabaseAddress, int, float], Awaitable[tuple[URL, DatabaseBackend]]]
     extra: str
 
 
@@ -44,7 +44,7 @@ DATABASES: dict[str, DatabaseKind] = {
 }
 
 
-def read_url(text: str) -> Place:
+def read_url(text: str) -> DatabaseAddress:
     """Read the URL of a database.
 
     Args:
@@ -70,11 +70,11 @@ async def connect(text: str, pool_size: int, wait_s: float) -> tuple[URL, Databa
         NotSupported: its driver is not installed.
     """
     kind = _kind_of(text)
-    place = kind.read_url(text)
+    target = kind.read_url(text)
     try:
-        return await kind.connect(place, pool_size, wait_s)
+        return await kind.connect(target, pool_size, wait_s)
     except ModuleNotFoundError as error:
-        name = place.url.get_backend_name()
+        name = target.url.get_backend_name()
         raise NotSupported(f"the driver for {name} is missing: pip install 'stockade[{kind.extra}]'") from error
 
 

@@ -9,8 +9,8 @@ from sqlalchemy.engine import URL
 
 from stockade.drivers.failures import reaching
 from stockade.drivers.mysql import MySQLAddress, abort
+from stockade.store.engine.address import DatabaseAddress
 from stockade.store.engine.backends import AsyncBackend, DatabaseBackend
-from stockade.store.engine.place import Place
 from stockade.store.engine.pools import Link, Pool
 from stockade.store.mysql.dialect import MariaDialect, MysqlDialect
 
@@ -36,9 +36,9 @@ def _pool(url: URL, address: MySQLAddress, size: int, isolation: str) -> Pool:
     return Pool(url, link, size, isolation_level=isolation, pool_reset_on_return=None)
 
 
-async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
+async def connect(target: DatabaseAddress, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
     """Two pools; a `mysql://` URL that leads to a MariaDB server gets the dialect of MariaDB."""
-    url, address = place
+    url, address = target
     assert isinstance(address, MySQLAddress)
     # its notes (a skipped duplicate, the name of a primary key) say nothing that an operator could use
     logging.getLogger("asyncmy").setLevel(logging.ERROR)
@@ -51,7 +51,7 @@ async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Dat
         raise
     if url.get_backend_name() == "mysql" and getattr(writers.engine.dialect, "is_mariadb", False):
         await writers.close()
-        return await connect(Place(url.set(drivername="mariadb+asyncmy"), address), pool_size, wait_s)
+        return await connect(DatabaseAddress(url.set(drivername="mariadb+asyncmy"), address), pool_size, wait_s)
     sql = writers.engine.dialect
     dialect = MariaDialect(sql) if url.get_backend_name() == "mariadb" else MysqlDialect(sql)
     reader_count = max(2, min(pool_size, 8))

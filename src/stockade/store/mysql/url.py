@@ -2,10 +2,10 @@
 
 from stockade.core.secrets import hide_password
 from stockade.drivers.mysql import MySQLAddress
-from stockade.store.engine.place import Place, place_of
+from stockade.store.engine.address import DatabaseAddress, database_address
 
 
-def read_url(text: str) -> Place:
+def read_url(text: str) -> DatabaseAddress:
     """Read `mariadb://…` or `mysql://…`; the parameters that work: `stockade.drivers.mysql`.
 
     Raises:
@@ -15,4 +15,4 @@ def read_url(text: str) -> Place:
     address = MySQLAddress.parse(text)
     if address.database is None:
         raise ValueError(f"{hide_password(text)!r} names no database: write {family}://user@host/name")
-    return place_of(f"{family}+asyncmy", address, address.host, address.port)
+    return database_address(f"{family}+asyncmy", address, address.host, address.port)

@@ -12,8 +12,8 @@ from sqlalchemy.engine import URL
 from stockade.core import NotSupported
 from stockade.drivers.failures import reaching
 from stockade.drivers.postgres import PostgresAddress, behind_pooler
+from stockade.store.engine.address import DatabaseAddress
 from stockade.store.engine.backends import AsyncBackend, DatabaseBackend
-from stockade.store.engine.place import Place
 from stockade.store.engine.pools import Link, Pool
 from stockade.store.postgres.dialect import POINT_LOOKUPS, STATEMENT_GRACE_MS, PooledPostgresDialect, PostgresDialect
 
@@ -24,9 +24,9 @@ WITHOUT_NAMES: Mapping[str, Any] = {
 }
 
 
-async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
+async def connect(target: DatabaseAddress, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
     """Two pools: one for transactions with plans pinned to point lookups, one for queries."""
-    address = place.address
+    address = target.address
     assert isinstance(address, PostgresAddress)
     ms = max(1, int(wait_s * 1000))
     bounds = {
@@ -39,12 +39,12 @@ async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Dat
     reader_count = max(2, min(pool_size, 8))
     # last in, first out: few connections are busy, and a statement has to be prepared on each
     if pooled:
-        writers = _pool(place.url, address, pool_size, None, isolation_level="READ COMMITTED", pool_use_lifo=True)
-        readers = _pool(place.url, address, reader_count, None, isolation_level="READ COMMITTED")
+        writers = _pool(target.url, address, pool_size, None, isolation_level="READ COMMITTED", pool_use_lifo=True)
+        readers = _pool(target.url, address, reader_count, None, isolation_level="READ COMMITTED")
         _bound_readers(readers, bounds)
     else:
-        writers = _pool(place.url, address, pool_size, {**bounds, **isolation, **POINT_LOOKUPS}, pool_use_lifo=True)
-        readers = _pool(place.url, address, reader_count, {**bounds, "jit": "off"}, isolation_level="AUTOCOMMIT")
+        writers = _pool(target.url, address, pool_size, {**bounds, **isolation, **POINT_LOOKUPS}, pool_use_lifo=True)
+        readers = _pool(target.url, address, reader_count, {**bounds, "jit": "off"}, isolation_level="AUTOCOMMIT")
     try:
         async with (
             reaching("PostgreSQL", address.place, address.connect_timeout_s),
@@ -55,7 +55,7 @@ async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, Dat
         await writers.close()
         raise
     dialect = (PooledPostgresDialect if pooled else PostgresDialect)(writers.engine.dialect, wait_s)
-    return place.url, AsyncBackend(dialect, writers, readers, reader_count)
+    return target.url, AsyncBackend(dialect, writers, readers, reader_count)
 
 
 def _pool(url: URL, address: PostgresAddress, size: int, settings: Mapping[str, str] | None, **options: Any) -> Pool:

@@ -1,10 +1,10 @@
 """URLs of PostgreSQL servers."""
 
 from stockade.drivers.postgres import PostgresAddress
-from stockade.store.engine.place import Place, place_of
+from stockade.store.engine.address import DatabaseAddress, database_address
 
 
-def read_url(text: str) -> Place:
+def read_url(text: str) -> DatabaseAddress:
     """Read `postgresql://…`; the parameters that work: `stockade.drivers.postgres`.
 
     Raises:
@@ -12,4 +12,4 @@ def read_url(text: str) -> Place:
     """
     address = PostgresAddress.parse(text)
     host, port = address.hosts[0] if address.hosts else (None, None)
-    return place_of("postgresql+asyncpg", address, host, port)
+    return database_address("postgresql+asyncpg", address, host, port)

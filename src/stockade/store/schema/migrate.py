@@ -1,6 +1,6 @@
 """The tables of a database and the histories of migrations that make them.
 
-A history belongs to one owner: the store has one, the shop another, a project with own tables may add its own.
+Each owner of tables has one history: the store, the shop, and a project with tables of its own.
 Each has its own folder of Alembic migrations and its own version table (docs/adr/0016).
 Neighbours: `stockade.shop.migrations` is the schema of a shop; `migrations/env.py` is Alembic's entry.
 """

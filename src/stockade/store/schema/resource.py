@@ -47,14 +47,12 @@ class Resource:
     parent: str = "id"
     change_event: Callable[[Row, Row], Event] | None = None
     written: tuple[str, ...] = field(init=False)
-    totals: Callable[[Any], tuple[int, int]] = field(
-        init=False, repr=False
-    )  # of a state: both counters, 0 where there is none
+    # of a state: both counters, 0 where there is none
+    totals: Callable[[Any], tuple[int, int]] = field(init=False, repr=False)
     others: Callable[[Any], Any] = field(init=False, repr=False)  # of a state: the fields that are no counters
     constants: Callable[[Any], Any] = field(init=False, repr=False)  # of a state: the fixed fields
-    changed: type[Any] | None = field(
-        init=False, repr=False
-    )  # type of the state that a change sets; None: rows are never changed
+    # type of the state that a change sets; None: rows are never changed
+    changed: type[Any] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for problem in (_kind_problem(self.kind), self._state_problem(), self._table_problem()):

@@ -1,6 +1,6 @@
 """The rights that a database user lacks, so that a process reports them at its start and not at the first order.
 
-Neighbour: `shop.schema` calls this at the start of every process that writes.
+Neighbour: `shop.database_checks` calls this at the start of every process that writes.
 """
 
 from collections.abc import Sequence

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
+from stockade.store.engine.address import DatabaseAddress
 from stockade.store.engine.backends import DatabaseBackend, ThreadBackend
-from stockade.store.engine.place import Place
 from stockade.store.sqlite.dialect import SqliteDialect
 
 OPEN_WAIT_S = 5.0  # how long the first use of a file waits for others that have it, whatever its own deadline
@@ -54,9 +54,9 @@ def _switch_to_wal(driver: Any) -> None:
         time.sleep(_PAUSE_S)
 
 
-async def connect(place: Place, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
+async def connect(target: DatabaseAddress, pool_size: int, wait_s: float) -> tuple[URL, DatabaseBackend]:
     """A file, or memory when the URL names none (then one process and one connection)."""
-    url = place.url
+    url = target.url
     writer = make_engine(url, "BEGIN IMMEDIATE")
     in_memory = url.database in (None, "", ":memory:")
     reader = writer if in_memory else make_engine(url, "BEGIN")

@@ -4,10 +4,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from stockade.core.secrets import hide_password
-from stockade.store.engine.place import Place
+from stockade.store.engine.address import DatabaseAddress
 
 
-def read_url(text: str) -> Place:
+def read_url(text: str) -> DatabaseAddress:
     """Read `sqlite://` (memory, one process) or `sqlite:///file`.
 
     Raises:
@@ -21,4 +21,4 @@ def read_url(text: str) -> Place:
         raise ValueError(f"unknown URL parameter {next(iter(url.query))!r}: the URL of a SQLite file takes none")
     if url.host or url.username:
         raise ValueError(f"{hide_password(text)!r} names a host: a file is sqlite:///file, or sqlite:////folder/file")
-    return Place(url.set(drivername="sqlite"), None)
+    return DatabaseAddress(url.set(drivername="sqlite"), None)

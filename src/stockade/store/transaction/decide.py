@@ -7,15 +7,15 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from stockade.core import Accepted, Change, Command, Decision, IdempotencyKeyReused, Key, Rejected, Row, Rows
+from stockade.core.decision import MAX_EXTRA_KEY_ROUNDS
+from stockade.store.outcome_codec import decode_outcome, encode_outcome
 from stockade.store.schema.known_tables import KnownTables, Unfit
 from stockade.store.schema.resource import Resource
-from stockade.store.transaction.codec import decode_outcome, encode_outcome
 from stockade.store.transaction.json_checks import check_json, encoded
 from stockade.store.transaction.outbox_events import add_change_events, add_command_events
 from stockade.store.transaction.validation import change_problem, keys_problem, outcome_problem
-from stockade.store.transaction.write_set import Answer, MissingKeys, Overwrite, RowUpdate, WriteSet
+from stockade.store.transaction.write_set import NEXT_TRANSACTION, Answer, MissingKeys, Overwrite, RowUpdate, WriteSet
 
-MAX_NEEDS = 3  # how often one command may ask for more rows
 FEW_KEYS = 8  # up to this many keys a linear search is faster than building a set
 
 CheckedChange: TypeAlias = tuple[Row, Change, int, int]  # a row, its change, and both of its counters afterwards
@@ -58,7 +58,7 @@ class BatchDecider:
                 answer = self._replay(command, recorded, seen, write_set)
                 if answer is None and not write_set.inserted_keys.isdisjoint(command.keys):
                     # One statement cannot insert and change the same row: the command needs the next transaction.
-                    answer = MissingKeys(())
+                    answer = NEXT_TRANSACTION
                 elif answer is None:
                     answer = self._decide_one(command, rows, write_set, single)
                     seen[command.request_id] = (command.fingerprint, answer)
@@ -85,7 +85,7 @@ class BatchDecider:
                 answer = answer._replace(replayed=True)
             elif fingerprint != command.fingerprint:
                 # The earlier command claims no id, so only its own transaction will show which of the two came first.
-                return MissingKeys(())
+                return NEXT_TRANSACTION
         else:
             return None
         if fingerprint != command.fingerprint:
@@ -232,7 +232,7 @@ def _named_and_needed(command: Command, rows: Rows) -> frozenset[Key]:
     """
     keys = frozenset(command.keys)
     try:
-        for _ in range(MAX_NEEDS):
+        for _ in range(MAX_EXTRA_KEY_ROUNDS):
             decision = command.decide({key: rows[key] for key in keys if key in rows})
             if keys.issuperset(decision.need_keys):
                 break

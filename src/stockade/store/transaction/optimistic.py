@@ -8,7 +8,7 @@ import time
 from sqlalchemy import Connection
 
 from stockade.core import Guard, GuardKind
-from stockade.store.transaction.attempt import BatchAttempt
+from stockade.store.transaction.pending_batch import PendingBatch
 from stockade.store.transaction.steps import Steps
 from stockade.store.transaction.write_set import WriteSet
 
@@ -25,34 +25,34 @@ class OptimisticExecutor:
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
 
-    async def run(self, attempt: BatchAttempt, guard: Guard, deadline: float) -> WriteSet:
+    async def run(self, batch: PendingBatch, guard: Guard, deadline: float) -> WriteSet:
         """Load and decide, then compare and write: in one transaction, or on SQLite in two.
 
         Args:
-            attempt: of the batch.
+            batch: to carry out.
             guard: its kind is in `OPTIMISTIC`.
             deadline: on the monotonic clock, in seconds.
         """
-        if self._steps.database.dialect.reads_apart:
-            return await self._run_apart(attempt, guard, deadline)
+        if self._steps.database.dialect.reads_outside_transaction:
+            return await self._run_apart(batch, guard, deadline)
 
         def body(connection: Connection) -> WriteSet:
-            rows, recorded = self._steps.load(connection, attempt, guard)
-            write_set = self._steps.decide(attempt, guard, rows, recorded)
+            rows, recorded = self._steps.load(connection, batch, guard)
+            write_set = self._steps.decide(batch, guard, rows, recorded)
             if not write_set.replaces_records:
-                attempt.report_decided()
-            return self._steps.write(connection, attempt, write_set, guard)
+                batch.report_decided()
+            return self._steps.write(connection, batch, write_set, guard)
 
         return await self._steps.database.transaction(body, deadline=deadline)
 
-    async def _run_apart(self, attempt: BatchAttempt, guard: Guard, deadline: float) -> WriteSet:
+    async def _run_apart(self, batch: PendingBatch, guard: Guard, deadline: float) -> WriteSet:
         database = self._steps.database
-        async with database.place(deadline):
+        async with database.reserve_slot(deadline):
             left_s = max(0.001, deadline - time.monotonic())
-            rows, recorded = await database.read(lambda c: self._steps.load(c, attempt, guard), timeout_s=left_s)
-            write_set = self._steps.decide(attempt, guard, rows, recorded)
-            if not write_set.requests and attempt.offsets is None:
+            rows, recorded = await database.read(lambda c: self._steps.load(c, batch, guard), timeout_s=left_s)
+            write_set = self._steps.decide(batch, guard, rows, recorded)
+            if not write_set.requests and batch.offsets is None:
                 return write_set
             return await database.transaction(
-                lambda c: self._steps.write(c, attempt, write_set, guard), deadline=deadline
+                lambda c: self._steps.write(c, batch, write_set, guard), deadline=deadline
             )

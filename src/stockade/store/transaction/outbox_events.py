@@ -8,9 +8,9 @@ from typing import Any
 from zlib import crc32
 
 from stockade.core import Command, Event, Key
+from stockade.store.outcome_codec import encode_body
 from stockade.store.schema.known_tables import Unfit
 from stockade.store.schema.resource import Resource
-from stockade.store.transaction.codec import encode_body
 from stockade.store.transaction.json_checks import encoded
 from stockade.store.transaction.validation import MAX_EVENT_KEY, MAX_EVENT_KIND
 from stockade.store.transaction.write_set import WriteSet

@@ -1,8 +1,11 @@
 """Write what a batch decided, under its guard.
 
-Rows that were locked at the load (ROW) are written in bulk. Under every other guard the request ids and records are
-written first and each changed row follows in key order, with the guard in its WHERE clause, so two transactions meet on
-rows in one order only. Neighbours: `steps` calls it, the dialect of the database has the statements.
+- ROW: the rows were locked at the load; records and rows are written in bulk.
+- DELTA: the rows come first, in key order, each counter moved by a conditional UPDATE; the records follow.
+- Other guards: the records come first; each row follows in key order, with the guard in its WHERE clause.
+
+So two transactions meet on rows in one order only.
+Neighbours: `steps` calls it, the dialect of the database has the statements.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,8 +30,8 @@ class RowChanged(Exception):
         self.key = key
 
 
-class MissingRows(Exception):
-    """Rows that the batch changes do not exist yet, and their resource has a `zero` to insert."""
+class RowsToInsert(Exception):
+    """Rows that the batch changes do not exist: `ensure_rows` must insert the `zero` of their resources first."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         super().__init__(", ".join(str(key) for key in keys))
@@ -54,7 +57,7 @@ class Saver:
         for a points row while it holds the stock row.
 
         Raises:
-            MissingRows: with the keys of those rows.
+            RowsToInsert: with the keys of those rows.
         """
         keys = [
             key
@@ -62,7 +65,7 @@ class Saver:
             if update.before.state is None and self._resources[key.kind].zero is not None
         ]
         if keys:
-            raise MissingRows(keys)
+            raise RowsToInsert(keys)
 
     def ensure_rows(self, connection: Connection, keys: Sequence[Key]) -> None:
         """Insert zero rows at version 0, in key order, and skip those that exist."""

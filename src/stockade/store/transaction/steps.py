@@ -1,6 +1,6 @@
 """The steps that every transaction of the store consists of: load, decide, write.
 
-Neighbours: `locked` and `optimistic` call them in this order; `store.registration` is the permission to write.
+Neighbours: `one_transaction` and `optimistic` call them in this order; `store.registration` is the permission to write.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,9 +15,9 @@ from stockade.store.engine.database import Database
 from stockade.store.engine.dialect import Dialect
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.resource import Resource
-from stockade.store.transaction.attempt import BatchAttempt
 from stockade.store.transaction.decide import BatchDecider, Recorded
 from stockade.store.transaction.load import install_fences, load_in_request_order, load_rows, recorded_requests
+from stockade.store.transaction.pending_batch import PendingBatch
 from stockade.store.transaction.save import Saver
 from stockade.store.transaction.write_set import WriteSet
 
@@ -65,33 +65,33 @@ class Steps:
     permit: WritePermit | None
     checkpoint: Callable[[str], None] | None
 
-    def load(self, connection: Connection, attempt: BatchAttempt, guard: Guard) -> tuple[dict[Key, Row], Recorded]:
+    def load(self, connection: Connection, batch: PendingBatch, guard: Guard) -> tuple[dict[Key, Row], Recorded]:
         """The rows of a batch, locked under ROW, and those of its requests that are recorded."""
-        dialect, commands = self.database.dialect, attempt.commands
+        dialect, commands = self.database.dialect, batch.commands
         if guard.kind is GuardKind.FENCE:
             install_fences(connection, dialect, self.resources, guard)
         if guard.keep_request_order:
             rows = load_in_request_order(connection, dialect, self.resources, commands)
         else:
-            keys = merged_keys(commands, attempt.extra_keys)
+            keys = merged_keys(commands, batch.extra_keys)
             rows = load_rows(connection, dialect, self.resources, keys, lock=guard.kind is GuardKind.ROW)
         # After the locks: a repeated request has waited there for the commit of the first one.
-        recorded = recorded_requests(connection, dialect, commands) if attempt.looks_up_ids else {}
+        recorded = recorded_requests(connection, dialect, commands) if batch.looks_up_ids else {}
         self.reach("loaded")
         return rows, recorded
 
-    def decide(self, attempt: BatchAttempt, guard: Guard, rows: dict[Key, Row], recorded: Recorded) -> WriteSet:
+    def decide(self, batch: PendingBatch, guard: Guard, rows: dict[Key, Row], recorded: Recorded) -> WriteSet:
         """Decide the batch; `rows` are updated in place.
 
         Raises:
-            MissingRows: rows that it changes have to be inserted first.
+            RowsToInsert: rows that it changes have to be inserted first.
         """
         decider = BatchDecider(self.resources, self.tables, guard.bare_clock)
-        write_set = decider.decide(attempt.commands, rows, recorded)
+        write_set = decider.decide(batch.commands, rows, recorded)
         self.saver.check_rows_exist(write_set)
         return write_set
 
-    def write(self, connection: Connection, attempt: BatchAttempt, write_set: WriteSet, guard: Guard) -> WriteSet:
+    def write(self, connection: Connection, batch: PendingBatch, write_set: WriteSet, guard: Guard) -> WriteSet:
         """Move the offsets and write everything, in a transaction; the write set as it was written.
 
         Raises:
@@ -99,9 +99,9 @@ class Steps:
             RowChanged: another writer changed a row after it was read.
             Busy: this process may not write any more.
         """
-        if attempt.offsets is not None:
-            move = attempt.may_commit_offsets(write_set.answers)
-            move_offsets(connection, attempt.offsets.commits, move=move)
+        if batch.offsets is not None:
+            move = batch.may_commit_offsets(write_set.answers)
+            move_offsets(connection, batch.offsets.commits, move=move)
         if self.permit is not None:
             self.permit.lock_row(connection, self.database.dialect)
         if write_set.requests:

@@ -2,45 +2,41 @@
 
 It chooses an executor for each attempt and repeats the attempt until every command has its answer. A request id is
 claimed by inserting it together with its outcome, so a new one costs no statement and a recorded one a second attempt
-(docs/adr/0003). Neighbours: `locked`, `optimistic` and `single_statement` carry out an attempt, `attempt` holds its
-state, `retry` decides what follows an error.
+(docs/adr/0003). Neighbours: `one_transaction`, `optimistic` and `single_statement` carry out an attempt;
+`pending_batch` is the batch and its state, `retry` decides what follows an error.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TypeAlias
 
 from stockade.core import (
-    Accepted,
     Busy,
     Command,
+    CommandResult,
     Guard,
     GuardKind,
     Key,
     MoreKeys,
     NotSupported,
     OffsetCommit,
-    Rejected,
     StaleOffset,
     Stats,
 )
+from stockade.core.decision import MAX_EXTRA_KEY_ROUNDS
 from stockade.store.consumer_offsets import move_offsets
 from stockade.store.engine.database import Database
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.resource import Resource, by_kind
 from stockade.store.schema.tables import metadata
-from stockade.store.transaction.attempt import AttemptState, BatchAttempt, ConsumedOffsets
-from stockade.store.transaction.decide import MAX_NEEDS
-from stockade.store.transaction.locked import LockedExecutor
+from stockade.store.transaction.one_transaction import OneTransactionExecutor
 from stockade.store.transaction.optimistic import OPTIMISTIC, OptimisticExecutor
+from stockade.store.transaction.pending_batch import BatchState, ConsumedOffsets, PendingBatch
 from stockade.store.transaction.retry import MAX_ATTEMPTS, Retry
 from stockade.store.transaction.save import Saver
 from stockade.store.transaction.single_statement.executor import SingleStatement
 from stockade.store.transaction.steps import Steps, WritePermit
 from stockade.store.transaction.validation import problems
 from stockade.store.transaction.write_set import Answer, MissingKeys, WriteSet
-
-Result: TypeAlias = Accepted | Rejected | Exception
 
 
 class SqlStore:
@@ -79,7 +75,7 @@ class SqlStore:
         self._steps = Steps(database, self._resources, self._tables, self._saver, permit, checkpoint)
         use = single_statement and checkpoint is None and database.dialect.supports_single_statement
         self._single_statement = SingleStatement(self._steps) if use else None
-        self._locked = LockedExecutor(self._steps, self._single_statement)
+        self._one_transaction = OneTransactionExecutor(self._steps, self._single_statement)
         self._optimistic = OptimisticExecutor(self._steps)
         self._retry = Retry(self.stats)
 
@@ -100,7 +96,7 @@ class SqlStore:
         deadline: float,
         offsets: Sequence[OffsetCommit] = (),
         on_decided: Callable[[], None] | None = None,
-    ) -> list[Result]:
+    ) -> list[CommandResult]:
         """See `stockade.core.Store.transact`."""
         if self._permit is not None:
             try:
@@ -126,15 +122,15 @@ class SqlStore:
         deadline: float,
         offsets: Sequence[OffsetCommit],
         on_decided: Callable[[], None] | None,
-    ) -> list[Result]:
+    ) -> list[CommandResult]:
         """Carry out commands that can be loaded; those that need more rows run again, one after the other."""
         self.stats.commands += len(commands)
         consumed = ConsumedOffsets(tuple(offsets)) if offsets else None
         # SQLite's bodies run in a thread, where a callback for the event loop must not be called.
         callback = on_decided if self.supports_pipelining else None
-        attempt = BatchAttempt(list(commands), offsets=consumed, on_decided=callback)
-        with self._single_statement.tracking(attempt) if self._single_statement else nullcontext():
-            answers = await self._carry_out(attempt, guard, deadline)
+        batch = PendingBatch(list(commands), offsets=consumed, on_decided=callback)
+        with self._single_statement.tracking(batch) if self._single_statement else nullcontext():
+            answers = await self._carry_out(batch, guard, deadline)
         results = [
             await self._with_extra_keys(command, answer, consumed, guard, deadline)
             for command, answer in zip(commands, answers, strict=True)
@@ -144,68 +140,70 @@ class SqlStore:
         self.stats.replays += sum(1 for each in results if isinstance(each, tuple) and each.replayed)
         return results
 
-    async def _carry_out(self, attempt: BatchAttempt, guard: Guard, deadline: float) -> list[Answer]:
+    async def _carry_out(self, batch: PendingBatch, guard: Guard, deadline: float) -> list[Answer]:
         """Attempt a batch until it has its answers; an attempt after the deadline ends as Busy."""
         for _ in range(MAX_ATTEMPTS):
             try:
-                await self._ensure_rows(attempt, deadline)
-                write_set = await self._attempt(attempt, guard, deadline)
-                self._committed(attempt, write_set)
+                await self._ensure_rows(batch, deadline)
+                write_set = await self._attempt(batch, guard, deadline)
+                self._committed(batch, write_set)
             except Exception as error:  # noqa: BLE001 - classified there, and returned to its command
-                await self._retry.resolve(error, attempt, deadline)
-            if attempt.state is AttemptState.SPLIT:
-                attempt.answer([(await self._carry_out(part, guard, deadline))[0] for part in attempt.parts])
-            if attempt.state is AttemptState.ANSWERED:
-                return attempt.answers
-        attempt.give_up(Busy(f"not carried out in {MAX_ATTEMPTS} attempts"))
-        return attempt.answers
+                await self._retry.resolve(error, batch, deadline)
+            if batch.state is BatchState.SPLIT:
+                batch.answer([(await self._carry_out(part, guard, deadline))[0] for part in batch.parts])
+            if batch.state is BatchState.ANSWERED:
+                return batch.answers
+        batch.give_up(Busy(f"not carried out in {MAX_ATTEMPTS} attempts"))
+        return batch.answers
 
-    async def _ensure_rows(self, attempt: BatchAttempt, deadline: float) -> None:
+    async def _ensure_rows(self, batch: PendingBatch, deadline: float) -> None:
         """Insert rows that the batch is going to change, in a transaction of their own.
 
         They stay whatever becomes of the batch. After a rollback InnoDB would answer the next insert with a deadlock.
         """
-        if attempt.missing_rows:
-            keys, attempt.missing_rows = attempt.missing_rows, ()
+        if batch.missing_rows:
+            keys, batch.missing_rows = batch.missing_rows, ()
             await self.database.transaction(lambda c: self._saver.ensure_rows(c, keys), deadline=deadline)
 
-    async def _attempt(self, attempt: BatchAttempt, guard: Guard, deadline: float) -> WriteSet:
+    async def _attempt(self, batch: PendingBatch, guard: Guard, deadline: float) -> WriteSet:
         """Choose the executor of one attempt, and run it."""
         self.stats.transactions += 1
         self._steps.reach("begin")
         if guard.kind in OPTIMISTIC:
-            return await self._optimistic.run(attempt, guard, deadline)
-        if self._single_statement is not None:
-            write_set = await self._single_statement.run(attempt, guard, deadline)
+            return await self._optimistic.run(batch, guard, deadline)
+        if guard.kind is GuardKind.ROW and self._single_statement is not None:
+            write_set = await self._single_statement.run(batch, guard, deadline)
             if write_set is not None:
                 self.stats.foreseen += 1
                 return write_set
-        return await self._locked.run(attempt, guard, deadline)
+        return await self._one_transaction.run(batch, guard, deadline)
 
-    def _committed(self, attempt: BatchAttempt, write_set: WriteSet) -> None:
+    def _committed(self, batch: PendingBatch, write_set: WriteSet) -> None:
         self.stats.commits += 1
-        if attempt.offsets is not None and attempt.may_commit_offsets(write_set.answers):
-            attempt.offsets.committed = True
-        attempt.answer(write_set.answers)
+        if batch.offsets is not None and batch.may_commit_offsets(write_set.answers):
+            batch.offsets.committed = True
+        batch.answer(write_set.answers)
 
     async def _with_extra_keys(
         self, command: Command, answer: Answer, offsets: ConsumedOffsets | None, guard: Guard, deadline: float
-    ) -> Result:
+    ) -> CommandResult:
         """Run a command that needs more rows again, alone, with all the rows that it needs."""
         extra: tuple[Key, ...] = ()
-        for _ in range(MAX_NEEDS):
+        for _ in range(MAX_EXTRA_KEY_ROUNDS):
             if not isinstance(answer, MissingKeys):
                 return answer
             if guard.fail_on_extra_keys:
                 return MoreKeys(answer.keys)
             extra = (*extra, *answer.keys)
-            attempt = BatchAttempt([command], extra, offsets, owns_offsets=False)
-            (answer,) = await self._carry_out(attempt, guard, deadline)
+            batch = PendingBatch([command], extra, offsets, owns_offsets=False)
+            (answer,) = await self._carry_out(batch, guard, deadline)
         if isinstance(answer, MissingKeys):
-            return ValueError(f"{command.name} asked for more rows more than {MAX_NEEDS} times")
+            return ValueError(f"{command.name} asked for more rows more than {MAX_EXTRA_KEY_ROUNDS} times")
         return answer
 
-    async def _commit_offsets(self, offsets: ConsumedOffsets, results: list[Result], deadline: float) -> list[Result]:
+    async def _commit_offsets(
+        self, offsets: ConsumedOffsets, results: list[CommandResult], deadline: float
+    ) -> list[CommandResult]:
         """Move the offsets of a batch that took several transactions, once every command has its outcome."""
         stale = next((each for each in results if isinstance(each, StaleOffset)), None)
         if stale is not None:

@@ -5,7 +5,7 @@ Neighbours: `decide` makes it, `save` and `single_statement` write it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from stockade.core import Command, Key, Outcome, Row
 
@@ -15,11 +15,14 @@ class MissingKeys:
     """The answer of a command that cannot be decided in this batch: it runs again, in a transaction of its own.
 
     Attributes:
-        keys: rows to load as well; empty when it only has to wait for what this batch writes.
+        keys: rows to load as well; empty in NEXT_TRANSACTION.
     """
 
     keys: tuple[Key, ...]
 
+
+# No row is missing: the command waits for what this batch writes, and the next transaction decides it.
+NEXT_TRANSACTION: Final = MissingKeys(())
 
 Answer: TypeAlias = Outcome | Exception | MissingKeys
 
@@ -89,6 +92,6 @@ class WriteSet:
 
     @property
     def replaces_records(self) -> bool:
-        """Whether a record replaces another one. The next batch must then begin after the commit: its DELETE acts on
-        what was committed when its statement began, and would miss the new record."""
+        """Whether a record replaces another one. Then the next batch must begin after the commit: its DELETE sees only
+        what was committed when the statement began, and would miss the new record."""
         return any(each.replaces for each in self.overwrites)

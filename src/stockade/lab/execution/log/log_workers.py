@@ -1,7 +1,7 @@
 """The log workers of a run, and the topics that they read.
 
 Each run of the strategy has its own topic and consumer group, so that it reads nothing of an earlier run. Both topics
-are deleted at its end. Neighbours: `log_worker.py` runs in each process, `log_meter.py` reads their progress.
+are deleted at its end. Neighbours: `log_worker.py` runs in each process, `log_repeats.py` reads their progress.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any
 
-from stockade.drivers.resolve import Place, places_async
+from stockade.drivers.resolve import SocketAddress, places_async
 from stockade.locks.errors import LockUnavailable, ProviderClosed
 from stockade.locks.redis.transport.address import Address, load_hiredis
 from stockade.locks.redis.transport.connection import Connection, Resend
@@ -201,7 +201,7 @@ class MultiplexedTransport:
         self._connections.add(made := Connection(self._hiredis, on_push, resend))
         return made
 
-    async def _open_at(self, place: Place, factory: Callable[[], Connection]) -> Connection:
+    async def _open_at(self, place: SocketAddress, factory: Callable[[], Connection]) -> Connection:
         address, loop = self._address, asyncio.get_running_loop()
         _, connection = await loop.create_connection(
             factory,

@@ -51,7 +51,7 @@ _PROBLEM = {
     },
 }
 _QUEUED = {
-    "description": "Queued, not decided yet (only where the service runs under a queue strategy)",
+    "description": "Queued, not decided yet (only where the service runs under the strategy `kafka`)",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Queued"}}},
     "headers": {
         "Location": {"schema": {"type": "string"}, "description": "Of an order: where to look."},
@@ -63,7 +63,7 @@ _PREFER = {
     "name": "Prefer",
     "in": "header",
     "required": False,
-    "description": "`respond-async` (RFC 7240): under a queue strategy, 202 as soon as the command is safe in the log.",
+    "description": "`respond-async` (RFC 7240): under the strategy `kafka`, 202 once the command is safe in the log.",
     "schema": {"type": "string"},
 }
 _KEY = {

@@ -95,7 +95,7 @@ class Route:
         read: runs the query; None as result means `missing`.
         missing: the error code for what is not there.
         cached: whether the response may be kept for the setting `cache_s`.
-        queued: under a queue strategy a command may be answered with 202 before it is decided: the member of that
+        queued: under the strategy `kafka` a command may be answered with 202 before it is decided: the member of that
             response with the id of what the command will make, e.g. `order_id`; empty for none.
         pending: of a read: makes the response while the command is queued, from the time at which it was queued.
         links: to other routes, for the OpenAPI document.

@@ -20,13 +20,13 @@ import uvloop
 
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
+from stockade.shop.database_checks import ensure_schema
 from stockade.shop.http.routing.app import create_app
 from stockade.shop.http.routing.app_state import AppState
 from stockade.shop.http.server.connection_limits import ConnectionLimits, LimitedProtocol
 from stockade.shop.http.server.open_files import connection_limit
 from stockade.shop.http.server.sockets import BACKLOG, bind
 from stockade.shop.operations import logs
-from stockade.shop.schema import ensure_schema
 from stockade.shop.shop import Shop
 
 _TICKS_PER_REFRESH = 10  # uvicorn ticks ten times a second

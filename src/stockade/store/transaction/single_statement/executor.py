@@ -4,7 +4,8 @@ The rows are read without locks and decided on; then the statement locks them, c
 
 Between the lock of a hot row and its commit no message goes to the client and back, and the next batch's statement
 already waits for the row in the database. Where a batch cannot run this way, or a row proves to be another, nothing is
-written and the batch runs under locks (docs/adr/0011). Neighbours: `transact` calls `run`, `locked` calls `observe`.
+written and the batch runs in one transaction under locks (docs/adr/0011). Neighbours: `transact` calls `tracking` and
+`run`, `one_transaction` calls `observe`.
 """
 
 import time
@@ -16,20 +17,21 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from stockade.core import Guard, GuardKind, Key, OffsetCommit, Row, merged_keys
+from stockade.core import Guard, Key, OffsetCommit, Row, merged_keys
 from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.backends import TransactionRun
 from stockade.store.engine.statement import ExpectedRows
 from stockade.store.schema.tables import consumer_offsets
-from stockade.store.transaction.attempt import AttemptState, BatchAttempt
 from stockade.store.transaction.decide import BatchDecider
+from stockade.store.transaction.in_flight import wait_until_ended
 from stockade.store.transaction.load import load_rows
+from stockade.store.transaction.pending_batch import BatchState, PendingBatch
 from stockade.store.transaction.single_statement.duplicate_lookup import DuplicateLookup
-from stockade.store.transaction.single_statement.speculation import Speculation, wait_until_ended
+from stockade.store.transaction.single_statement.speculation import Speculation
 from stockade.store.transaction.steps import Steps
 from stockade.store.transaction.write_set import WriteSet
 
-RESENDS = 2  # of a statement that came before the batch ahead of it: at once, to queue behind it; then once that ended
+RESENDS = 2  # of a statement that overtook an earlier batch: one at once, one after that batch has ended
 
 
 class Decided(NamedTuple):
@@ -53,40 +55,38 @@ class SingleStatement:
         self._request_ids: set[str] = set()  # of batches that have not ended
 
     @contextmanager
-    def tracking(self, attempt: BatchAttempt) -> Iterator[None]:
-        """Keep a batch's request ids, and its place, until it has its answers."""
-        ids = {command.request_id for command in attempt.commands}
+    def tracking(self, batch: PendingBatch) -> Iterator[None]:
+        """Keep a batch's request ids, and its order among the batches in flight, until it has its answers."""
+        ids = {command.request_id for command in batch.commands}
         if not ids.isdisjoint(self._request_ids):
             # Another batch claims the same id, so this one can only look it up once that batch has committed.
-            attempt.become(AttemptState.LOOK_UP_IDS)
+            batch.become(BatchState.LOOK_UP_IDS)
         own = ids - self._request_ids
         self._request_ids |= own
         try:
             yield
         finally:
             self._request_ids -= own
-            self._speculation.complete(attempt.in_flight)
+            self._speculation.complete(batch.in_flight)
 
-    async def run(self, attempt: BatchAttempt, guard: Guard, deadline: float) -> WriteSet | None:
+    async def run(self, batch: PendingBatch, guard: Guard, deadline: float) -> WriteSet | None:
         """Carry the batch out, if that is possible.
 
         Args:
-            attempt: of the batch.
-            guard: of the batch; only ROW can be carried out.
+            batch: to carry out.
+            guard: its kind is ROW.
             deadline: on the monotonic clock, in seconds.
 
         Returns:
-            What was written; None: nothing is written, and every batch that this one must not overtake has ended.
+            What was written. None: nothing was written, and the batches before this one on the same rows have ended.
 
         Raises:
-            CommitLost, TimeoutError: the batch may be written or not.
+            CommitUnconfirmed, TimeoutError: the batch may be written or not.
         """
-        if guard.kind is not GuardKind.ROW:
-            return None
-        last_keys = _last_kind(merged_keys(attempt.commands, attempt.extra_keys))
-        if self._is_possible(attempt, guard, last_keys, deadline):
+        last_keys = _keys_locked_last(merged_keys(batch.commands, batch.extra_keys))
+        if self._is_possible(batch, guard, last_keys, deadline):
             try:
-                write_set = await self._run(attempt, guard, last_keys, deadline)
+                write_set = await self._run(batch, guard, last_keys, deadline)
             except Exception as error:
                 if classify(error) is Failure.DUPLICATE:
                     self._duplicates.saw_duplicate()
@@ -94,20 +94,20 @@ class SingleStatement:
             if write_set is not None:
                 return write_set
         if self._speculation.any_in_flight:
-            await wait_until_ended(self._speculation.earlier_than(attempt.in_flight, last_keys), deadline)
+            await wait_until_ended(self._speculation.earlier_than(batch.in_flight, last_keys), deadline)
         return None
 
     def observe(self, rows: Mapping[Key, Row], write_set: WriteSet) -> None:
         """Learn from a batch that was decided on rows under their locks."""
-        self._speculation.compare(_last_kind(sorted(rows)), rows)
+        self._speculation.compare(_keys_locked_last(sorted(rows)), rows)
         self._speculation.record(write_set)
         if write_set.replays:
             self._duplicates.saw_duplicate()
 
-    def _is_possible(self, attempt: BatchAttempt, guard: Guard, last_keys: Sequence[Key], deadline: float) -> bool:
+    def _is_possible(self, batch: PendingBatch, guard: Guard, last_keys: Sequence[Key], deadline: float) -> bool:
         return (
-            attempt.state is AttemptState.NEW
-            and attempt.owns_offsets
+            batch.state is BatchState.NEW
+            and batch.owns_offsets
             and not guard.keep_request_order
             and self._in_time(deadline)
             and bool(last_keys)
@@ -118,54 +118,54 @@ class SingleStatement:
         return self._database.dialect.bounds_waits_within(deadline - time.monotonic())
 
     async def _run(
-        self, attempt: BatchAttempt, guard: Guard, last_keys: Sequence[Key], deadline: float
+        self, batch: PendingBatch, guard: Guard, last_keys: Sequence[Key], deadline: float
     ) -> WriteSet | None:
         def body(connection: Connection, run: TransactionRun) -> tuple[Decided | None, bool]:
-            decided = self._decide(connection, attempt, guard, last_keys)
-            return decided, decided is not None and self._write(connection, run, attempt, decided)
+            decided = self._decide(connection, batch, guard, last_keys)
+            return decided, decided is not None and self._write(connection, run, batch, decided)
 
         decided, written = None, False
         try:
             decided, written = await self._database.autocommit(body, deadline=deadline)
             if decided is not None and not written:
-                written = await self._send_again(attempt, decided, deadline)
+                written = await self._send_again(batch, decided, deadline)
         finally:
-            if attempt.in_flight.registered:
+            if batch.in_flight.registered:
                 self._speculation.trust(written)
                 if not written:
-                    self._speculation.roll_back(attempt.in_flight)
+                    self._speculation.forget_pending_rows(batch.in_flight)
         return decided.write_set if decided is not None and written else None
 
     def _decide(
-        self, connection: Connection, attempt: BatchAttempt, guard: Guard, last_keys: Sequence[Key]
+        self, connection: Connection, batch: PendingBatch, guard: Guard, last_keys: Sequence[Key]
     ) -> Decided | None:
         """Decide on the rows as they are, or are about to be; None: this batch needs more than one statement."""
-        keys = merged_keys(attempt.commands)
+        keys = merged_keys(batch.commands)
         pending = self._speculation.pending_rows(keys)  # before the read, in which a batch may end
         cold_keys = keys[: len(keys) - len(last_keys)]
         read = load_rows(connection, self._database.dialect, self._steps.resources, cold_keys, lock=False)
-        recorded = self._duplicates.recorded(connection, attempt.commands)
+        recorded = self._duplicates.recorded(connection, batch.commands)
         expected = self._speculation.expected_rows(last_keys)
         if expected is None:
             return None
         rows = {key: max(row, pending.get(key, row), key=attrgetter("version")) for key, row in read.items()}
         rows.update(expected)
         decider = BatchDecider(self._steps.resources, self._steps.tables, guard.bare_clock)
-        write_set = decider.decide(attempt.commands, dict(rows), recorded)
+        write_set = decider.decide(batch.commands, dict(rows), recorded)
         if not fits_single_statement(write_set, rows):
             return None
-        if attempt.offsets is not None and not attempt.may_commit_offsets(write_set.answers):
+        if batch.offsets is not None and not batch.may_commit_offsets(write_set.answers):
             return None
-        self._speculation.register(attempt.in_flight, write_set, last_keys)
-        attempt.report_decided()
+        self._speculation.register(batch.in_flight, write_set, last_keys)
+        batch.report_decided()
         return Decided(write_set, rows)
 
-    def _write(self, connection: Connection, run: TransactionRun, attempt: BatchAttempt, decided: Decided) -> bool:
+    def _write(self, connection: Connection, run: TransactionRun, batch: PendingBatch, decided: Decided) -> bool:
         """Send the statement; False: a row is another than expected, and nothing is written."""
         if self._steps.permit is not None:
             self._steps.permit.check_lease()
         run.committing = True
-        commits = () if attempt.offsets is None else sorted(attempt.offsets.commits)
+        commits = () if batch.offsets is None else sorted(batch.offsets.commits)
         expected = [*self._expected(decided), *map(_expected_offset, commits)]
         writes = self._steps.saver.writes(decided.write_set)
         return self._database.dialect.write_if_unchanged(connection, expected, writes)
@@ -180,15 +180,15 @@ class SingleStatement:
                 changes = [self._steps.saver.row_values(updates[key].after) for key in keys if key in updates]
                 yield ExpectedRows(resource.table, [as_read(decided.rows[key]) for key in keys], changes)
 
-    async def _send_again(self, attempt: BatchAttempt, decided: Decided, deadline: float) -> bool:
-        """Send a statement again that may have come before the batch ahead of it; whether it was written."""
+    async def _send_again(self, batch: PendingBatch, decided: Decided, deadline: float) -> bool:
+        """Send a statement again that may have overtaken an earlier batch; whether it was written."""
         for number in range(RESENDS):
-            earlier = attempt.in_flight.earlier
+            earlier = batch.in_flight.earlier
             if not earlier or (number == RESENDS - 1 and not await wait_until_ended(earlier, deadline)):
                 return False
             if not self._in_time(deadline):
                 return False
-            if await self._database.autocommit(lambda c, run: self._write(c, run, attempt, decided), deadline=deadline):
+            if await self._database.autocommit(lambda c, run: self._write(c, run, batch, decided), deadline=deadline):
                 return True
         return False
 
@@ -204,8 +204,8 @@ def as_read(row: Row) -> dict[str, Any]:
     return {"id_": row.key.id, **row.state._asdict(), "version": row.version, "stamp": row.stamp}
 
 
-def _last_kind(keys: Sequence[Key]) -> list[Key]:
-    """Those of these keys, which are in order, whose rows are locked last, all by one statement."""
+def _keys_locked_last(keys: Sequence[Key]) -> list[Key]:
+    """The keys of the last kind. Their rows are locked last, all by one statement, so batches meet at these rows."""
     return [key for key in keys if key.kind == keys[-1].kind]
 
 

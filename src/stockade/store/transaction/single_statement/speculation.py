@@ -6,47 +6,14 @@ Source: speculative execution with validation, as in Kung and Robinson, "On opti
 (1981).
 """
 
-import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from stockade.core import Key, Row
+from stockade.store.transaction.in_flight import InFlightBatch
 from stockade.store.transaction.write_set import WriteSet
 
 MAX_ROWS = 1_024  # hot rows that are remembered
-
-
-class InFlightBatch:
-    """The place of a batch among those that are sent and not ended.
-
-    Attributes:
-        earlier: batches on the same last rows that were in flight when this one was registered.
-        ended: set when the batch has its answers.
-        registered: whether it was decided on expected rows, and is sent.
-        rows: rows that it changes, as it leaves them.
-    """
-
-    __slots__ = ("earlier", "ended", "registered", "rows")
-
-    def __init__(self) -> None:
-        self.earlier: Sequence[InFlightBatch] = ()
-        self.ended = asyncio.Event()
-        self.registered = False
-        self.rows: Mapping[Key, Row] = {}
-
-
-async def wait_until_ended(batches: Sequence[InFlightBatch], deadline: float) -> bool:
-    """Wait for batches; False if there are none, or if they have not ended at the deadline (monotonic clock)."""
-    if not batches:
-        return False
-    try:
-        async with asyncio.timeout(deadline - time.monotonic()):
-            for each in batches:
-                await each.ended.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 class Speculation:
@@ -92,19 +59,19 @@ class Speculation:
         self.record(write_set)
         batch.rows = {key: update.after for key, update in write_set.updates.items()}
         self._pending_rows.update(batch.rows)
-        if not batch.registered:  # decided again, it keeps its place before those that came later
+        if not batch.registered:  # decided again, it stays before those that came later
             batch.earlier, batch.registered = self.earlier_than(batch, last_keys), True
             self._newest.update((key, batch) for key in last_keys)
 
-    def roll_back(self, batch: InFlightBatch) -> None:
-        """The rows of a batch will not be as it was decided."""
+    def forget_pending_rows(self, batch: InFlightBatch) -> None:
+        """A batch will not be written as it was decided: no later batch may expect its rows."""
         self._pending_rows = {key: row for key, row in self._pending_rows.items() if batch.rows.get(key) is not row}
 
     def complete(self, batch: InFlightBatch) -> None:
         """A batch has ended, well or not."""
         batch.ended.set()
         if batch.registered:
-            self.roll_back(batch)
+            self.forget_pending_rows(batch)
             self._newest = {key: newest for key, newest in self._newest.items() if newest is not batch}
 
     @property

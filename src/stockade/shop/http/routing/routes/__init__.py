@@ -1,4 +1,4 @@
-"""Every route of the API, by subject. Neighbours: `endpoint` walks them, `openapi` documents them."""
+"""Every route of the API, by subject. Neighbours: `app` makes an endpoint of each, `openapi` documents them."""
 
 from stockade.shop.http.routing.route import Route
 from stockade.shop.http.routing.routes.audit import AUDIT

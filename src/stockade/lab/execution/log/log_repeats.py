@@ -20,7 +20,7 @@ from stockade.lab.targets.target_database import TargetDatabase
 from stockade.store.schema.tables import requests
 
 
-class LogMeter:
+class LogRepeats:
     """Runs both kinds of repeats of one run.
 
     Args:

@@ -15,7 +15,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
     return _encode({"code": outcome.code, "data": outcome.data, "versions": outcome.versions})
 
 
-def decode_outcome(blob: bytes) -> Accepted | Rejected:
+def decode_outcome(blob: bytes) -> Outcome:
     """The recorded outcome, marked as replayed."""
     stored = _decode(blob)
     if "code" in stored:

@@ -1,11 +1,11 @@
-"""A refusal as a decision: only an outcome, so that it leaves nothing but its request row."""
+"""A rejection as a decision: an outcome and no change."""
 
 from stockade.core import Decision, JsonValue, Rejected
 from stockade.shop.model import constants
 
 
-def refuse(code: str, **data: JsonValue) -> Decision:
-    """Refuse with a code.
+def reject(code: str, **data: JsonValue) -> Decision:
+    """Reject with a code.
 
     Args:
         code: a code of `model.constants`.
@@ -14,11 +14,11 @@ def refuse(code: str, **data: JsonValue) -> Decision:
     return Decision(Rejected(code, data))
 
 
-def refuse_invalid(problem: str, **data: JsonValue) -> Decision:
-    """Refuse wrong content. HTTP refuses such requests before they become commands."""
+def reject_invalid(problem: str, **data: JsonValue) -> Decision:
+    """Reject wrong content. HTTP checks `problem()` before it executes a command; other callers need not."""
     return Decision(Rejected(constants.INVALID_REQUEST, {**data, "detail": problem}))
 
 
-def refuse_unknown(*sku_ids: str) -> Decision:
-    """Refuse unknown SKUs."""
+def reject_unknown(*sku_ids: str) -> Decision:
+    """Reject unknown SKUs."""
     return Decision(Rejected(constants.SKU_NOT_FOUND, {"sku_ids": sku_ids}))

@@ -10,7 +10,7 @@ from stockade.drivers.postgres import PostgresAddress
 Address = PostgresAddress | MySQLAddress
 
 
-class Place(NamedTuple):
+class DatabaseAddress(NamedTuple):
     """Where a database is.
 
     Attributes:
@@ -22,12 +22,14 @@ class Place(NamedTuple):
     address: Address | None
 
 
-def place_of(drivername: str, address: Address, host: str | None, port: int | None) -> Place:
-    """The place of a server.
+def database_address(drivername: str, address: Address, host: str | None, port: int | None) -> DatabaseAddress:
+    """The address of a database on a server.
 
     Args:
         drivername: of SQLAlchemy.
         address: as its driver reads it.
         host, port: where the URL names one.
     """
-    return Place(URL.create(drivername, address.user, address.password, host, port, address.database), address)
+    return DatabaseAddress(
+        URL.create(drivername, address.user, address.password, host, port, address.database), address
+    )

@@ -1,19 +1,20 @@
-"""The executor of a batch in one transaction: its rows are locked, or the whole transaction is guarded.
+"""The executor of a batch in one transaction that loads, decides and writes.
 
-ROW locks the rows; FENCE and ADVISORY hold a lock around them, SERIALIZABLE leaves it to the database, and these three
-compare every row once more at the write. Neighbours: `transact` chooses it, `steps` has the steps.
+Under ROW it locks the rows first. FENCE and ADVISORY hold a lock around them, SERIALIZABLE leaves isolation to the
+database; these three compare every row once more at the write.
+Neighbours: `transact` chooses it, `steps` has the steps.
 """
 
 from sqlalchemy import Connection
 
 from stockade.core import Guard, GuardKind, merged_keys
-from stockade.store.transaction.attempt import BatchAttempt
+from stockade.store.transaction.pending_batch import PendingBatch
 from stockade.store.transaction.single_statement.executor import SingleStatement
 from stockade.store.transaction.steps import Steps
 from stockade.store.transaction.write_set import WriteSet
 
 
-class LockedExecutor:
+class OneTransactionExecutor:
     """Carries out batches under ROW, FENCE, ADVISORY and SERIALIZABLE.
 
     Args:
@@ -24,27 +25,27 @@ class LockedExecutor:
     def __init__(self, steps: Steps, single_statement: SingleStatement | None) -> None:
         self._steps, self._single_statement = steps, single_statement
 
-    async def run(self, attempt: BatchAttempt, guard: Guard, deadline: float) -> WriteSet:
+    async def run(self, batch: PendingBatch, guard: Guard, deadline: float) -> WriteSet:
         """Load, decide and write in one transaction.
 
         Args:
-            attempt: of the batch.
+            batch: to carry out.
             guard: its kind is one of the four.
             deadline: on the monotonic clock, in seconds.
         """
 
         def body(connection: Connection) -> WriteSet:
-            rows, recorded = self._steps.load(connection, attempt, guard)
+            rows, recorded = self._steps.load(connection, batch, guard)
             loaded = dict(rows)
-            write_set = self._steps.decide(attempt, guard, rows, recorded)
+            write_set = self._steps.decide(batch, guard, rows, recorded)
             if self._single_statement is not None and guard.kind is GuardKind.ROW:
                 self._single_statement.observe(loaded, write_set)
             if not write_set.replaces_records:
-                attempt.report_decided()
-            return self._steps.write(connection, attempt, write_set, guard)
+                batch.report_decided()
+            return self._steps.write(connection, batch, write_set, guard)
 
         isolation = "SERIALIZABLE" if guard.kind is GuardKind.SERIALIZABLE else None
-        keys = merged_keys(attempt.commands, attempt.extra_keys) if guard.kind is GuardKind.ADVISORY else ()
+        keys = merged_keys(batch.commands, batch.extra_keys) if guard.kind is GuardKind.ADVISORY else ()
         advisory = sorted(map(str, keys))
         database = self._steps.database
         return await database.transaction(body, deadline=deadline, isolation=isolation, advisory=advisory)
