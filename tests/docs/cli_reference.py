@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "reference" / "cli.md"
 HEAD = """\
 # Command line
 
-Every command of `stockade`, with its options. `stockade COMMAND --help` prints the same. In a checkout, `./stockade
+Every command of `stockade`, with its options. `stockade COMMAND --help` prints them too. In a checkout, `./stockade
 COMMAND` sets up what is missing first.
 
 This page is made from the program: `python -m tests.docs.cli_reference` writes it again.
@@ -27,13 +27,13 @@ def page():
     for name, command in _commands("stockade", get_command(app)):
         arguments = [each for each in command.params if each.param_type_name == "argument"]
         options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
-        usage = " ".join([name, *(f"{each.name.upper()}" for each in arguments)])
+        usage = " ".join([name, *(_argument(each) for each in arguments)])
         parts += [
             f"\n## `{name}`\n",
             *_paragraphs(command.help or ""),
             f"    {usage}{' [OPTION…]' if options else ''}\n",
         ]
-        rows = [(f"`{each.name.upper()}`", each) for each in arguments]
+        rows = [(f"`{_argument(each)}`", each) for each in arguments]
         rows += [(_option(each), each) for each in options]
         if rows:
             parts += ["| | |", "|---|---|", *(f"| {shown} | {_cell(each)} |" for shown, each in rows), ""]
@@ -52,6 +52,11 @@ def _paragraphs(text):
     """The paragraphs of a docstring, wrapped."""
     for each in textwrap.dedent(text).split("\n\n"):
         yield textwrap.fill(" ".join(each.split()), 120, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def _argument(argument):
+    """An argument as it is written, e.g. `USER`, or `[NAME]…` where it may be left out."""
+    return argument.metavar or argument.name.upper()
 
 
 def _option(option):

@@ -54,7 +54,8 @@ def django_page(redis_url, monkeypatch, tmp_path):
             DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         )
         django.setup()
-    page = program("how-to/lock-in-django.md", name="django_page")
+    program("how-to/lock-in-django.md", name="shop.locks", only=[0])
+    page = program("how-to/lock-in-django.md", name="django_page", only=[1])
     with connection.schema_editor() as editor:
         editor.create_model(page.Invoice)
     page.Invoice.objects.create(pk=1)
@@ -127,6 +128,24 @@ def test_the_settings_of_the_server_page_are_accepted(tmp_path):
     assert "stockade serve --config" in unit
     assert float(re.search(r"TimeoutStopSec=(\d+)", unit)[1]) > settings.drain_s + settings.stop_wait_s + 3
     assert int(re.search(r"LimitNOFILE=(\d+)", unit)[1]) > settings.max_connections + 200
+
+
+async def test_a_sink_of_your_own_receives_the_events(tmp_path, capsys):
+    """The relay of docs/events.md hands every event of the outbox to its function, and ends when it is stopped."""
+    seats, page = program("how-to/own-tables.md", name="own_tables_page"), program("events.md", name="events", only=[0])
+    url = f"sqlite:///{tmp_path / 'seats.db'}"
+    await seats.main(url)
+    stop = asyncio.Event()
+    delivered = []
+
+    async def deliver(event):
+        delivered.append(event.kind)
+        if len(delivered) == 5:
+            stop.set()
+
+    page.deliver = deliver
+    await asyncio.wait_for(page.relay(url, stop), 20)
+    assert delivered == ["seat.booked"] * 5
 
 
 def test_the_first_lock_runs(capsys):

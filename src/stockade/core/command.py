@@ -16,7 +16,7 @@ class Command(Protocol):
         name: the operation, e.g. `place_order`; part of the outbox and the metrics.
         strategy_group: commands of one group run under one strategy; the shop has `stock` and `points`.
         request_id: 32 hex digits; a command with the same id is carried out once. Public ids derive from it.
-        fingerprint: hash of the canonical content; the same id with another fingerprint is refused.
+        fingerprint: hash of the canonical content, 1 to 32 characters; the same id with another one is refused.
         now_ms: the caller's wall clock in milliseconds since 1970, so that `decide` needs no clock.
         keys: the rows to load, in any order and possibly repeated (the store sorts and deduplicates).
     """
