@@ -1,8 +1,14 @@
 """docs/how-to/own-tables.md: its program runs, prints what the page says, and holds under the strategies it names."""
 
+from uuid import uuid4
+
 import pytest
 
+from stockade.store import STORE_SCHEMA, Database, SqlStore
+from stockade.strategies import registry
+from stockade.strategies.options import Options
 from tests.docs.blocks import blocks, program
+from tests.store.conftest import soon
 
 PAGE = "how-to/own-tables.md"
 
@@ -12,6 +18,22 @@ async def test_the_program_prints_what_the_page_says(capsys):
     module = program(PAGE, name="own_tables_page")
     await module.main()
     assert capsys.readouterr().out == blocks(PAGE, "text")[0]
+
+
+async def test_the_program_takes_ids_of_every_length(database_url):
+    """A booking with long ids is accepted: its fingerprint stays within the limit of the store."""
+    module = program(PAGE, name="own_tables_page")
+    database = await Database.open(database_url)
+    try:
+        await STORE_SCHEMA.migrate(database)
+        await database.transaction(module.own.create_all, deadline=soon(20))
+        booking = module.BookSeat(uuid4().hex, "hamlet-in-the-large-hall-on-monday", "a-user-with-a-long-name", 1)
+        strategy = registry.create("pessimistic", SqlStore(database, [module.SEATS]), Options(wait_s=5))
+        await strategy.start()
+        assert (await strategy.execute(booking)).accepted
+        await strategy.stop()
+    finally:
+        await database.close()
 
 
 @pytest.mark.parametrize("strategy", ["conditional", "pessimistic", "optimistic", "in-process", "serializable"])
