@@ -10,7 +10,7 @@ class Held:
         self.under = shop.strategies[resource]
         self.name, self.guarantees = self.under.name, self.under.guarantees
         self.arrived, self.go = asyncio.Event(), asyncio.Event()
-        self.executed = 0
+        self.executed = self.depth = 0
         shop.strategies[resource] = self
 
     async def execute(self, command):
@@ -24,7 +24,7 @@ class Failing:
     """Answers every command with an exception."""
 
     def __init__(self, shop, error, resource="stock"):
-        self.name, self.error = "failing", error
+        self.name, self.error, self.depth = "failing", error, 0
         shop.strategies[resource] = self
 
     async def execute(self, command):

@@ -125,7 +125,7 @@ async def test_settings_of_one_client_reach_no_other(servers):
     pooler = servers.pgbouncer(server, default_pool_size=1)
     async with opened(pooler.url) as database, opened(pooler.url) as other:
         before = await other.transaction(kept, deadline=soon())
-        body = partial(forget, before_ms=2**42, behind=BEGINNING, limit=10)
+        body = partial(forget, before_ms=2**42, cursor=BEGINNING, limit=10)
         for work in (
             database.read(partial(due, now_ms=2**42)),
             database.transaction(body, deadline=soon()),
