@@ -51,7 +51,7 @@ def second_page(query, *args, **named):
 
 def forgetting(database):
     """One batch of the purge of requests."""
-    body = partial(jobs.forget, before_ms=LATER_MS, behind=jobs.BEGINNING, limit=100)
+    body = partial(jobs.forget, before_ms=LATER_MS, cursor=jobs.BEGINNING, limit=100)
     return database.transaction(body, deadline=time.monotonic() + WAIT_S)
 
 
