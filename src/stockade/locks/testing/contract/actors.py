@@ -1,6 +1,7 @@
 """Callers for tests: a task or a thread of its own, so that each one owns only what it acquired."""
 
 import asyncio
+import contextlib
 import inspect
 import queue
 import threading
@@ -54,7 +55,8 @@ class ThreadActor:
                 result, error = function(*args, **kwargs), None
             except Exception as raised:  # noqa: BLE001 - the caller gets it
                 result, error = None, raised
-            loop.call_soon_threadsafe(_settle, future, result, error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the test has ended
+                loop.call_soon_threadsafe(_settle, future, result, error)
 
     def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
         loop = asyncio.get_running_loop()
