@@ -33,7 +33,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on, default 127.0.0.1; 0.0.0.0 for all.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on, default 8000; 0 takes a free one.")] = None,
     allow_overselling: Annotated[
-        bool, typer.Option("--allow-overselling", help="Start a control that sells units more than once.")
+        bool, typer.Option("--allow-overselling", help="Start a strategy that sells units more than once.")
     ] = False,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -65,7 +65,7 @@ def _serve(settings: "Settings") -> None:
     logs.configure(settings)
     token_secret(settings)  # made here once, before several workers need it
     if settings.allow_overselling == "yes":
-        others = "processes whose control sells units more than once may run beside this one"
+        others = "processes whose strategy sells units more than once may run beside this one"
         logs.logger().warning("overselling is allowed", reason=overselling(settings) or others)
     if settings.workers == 1:
         _serve_here(settings)

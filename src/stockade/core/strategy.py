@@ -17,7 +17,7 @@ class Guarantees:
         databases: names of the databases it runs on.
         faults: names of faults it stays right under (`crash`, `pause`, `failover`, …).
         order: who is served first among waiters: "none", "fifo" (per key), "database".
-        may_oversell: True for controls that must be seen to fail.
+        may_oversell: True for negative controls, which must be seen to fail.
         may_undersell: True where a request that could succeed may be given up (no or few retries).
         needs: what must run beside the database, e.g. `redis`; empty for nothing.
     """

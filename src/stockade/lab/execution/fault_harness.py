@@ -21,7 +21,7 @@ from stockade.lab.targets.redis_node import RedisNode
 
 POINT_WAIT_S = 10.0  # until the victim has reached its fault point
 BLOCKED_AFTER_S = 1.0  # a buyer without a response by then is blocked by the stopped process
-UNSAFE_BLOCKED_AFTER_S = 10.0  # the same for a control that must be seen to fail: it gets all the time it needs
+UNSAFE_BLOCKED_AFTER_S = 10.0  # the same for a contender that must be seen to fail: it gets all the time it needs
 RETRIES = 3  # how often a buyer without a decision sends the request again
 
 

@@ -86,7 +86,7 @@ class LogRepeats:
         def decided(connection: Connection) -> int:
             return int(connection.execute(count).scalar_one())
 
-        return len(ids) - await self._target.control.read(decided)
+        return len(ids) - await self._target.admin_database.read(decided)
 
     def summary(self) -> LogSummary:
         """What was measured."""
