@@ -14,7 +14,7 @@ from stockade.core import Command, Stats, Unknown
 from stockade.lab.errors import LabError
 from stockade.lab.execution.child_main import ExecuteCommands, OpenShop, SignalAtPoint
 from stockade.lab.execution.child_processes import ChildProcess, ChildProcessEnded, ProcessGroup
-from stockade.lab.execution.executors import ExecutorConfig
+from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.model.repeat_result import FAILED, Response
 from stockade.lab.model.workload import Workload
 from stockade.lab.targets.redis_node import RedisNode
@@ -44,9 +44,9 @@ class FaultHarness(ProcessGroup):
         self.blocked_after_s = BLOCKED_AFTER_S
         self.nodes: Sequence[RedisNode] = ()
         self.stats = Stats()
-        self._config: ExecutorConfig | None = None
+        self._config: SenderConfig | None = None
 
-    async def prepare(self, config: ExecutorConfig, nodes: Sequence[RedisNode]) -> None:
+    async def prepare(self, config: SenderConfig, nodes: Sequence[RedisNode]) -> None:
         """Let both processes open this shop.
 
         Raises:

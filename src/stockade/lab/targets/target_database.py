@@ -35,7 +35,7 @@ class TargetDatabase:
     """An open database.
 
     Attributes:
-        url: for the executors.
+        url: for the order senders.
         admin_database: the runner's own connections, to prepare and to read; no order uses them.
         private: whether the lab created it, so that it contains nothing else.
     """
@@ -56,7 +56,7 @@ async def open_target_database(database: str, connections: int) -> AsyncIterator
 
     Args:
         database: `sqlite`, `postgres`, `mariadb`, or a URL.
-        connections: how many the executors will open in total.
+        connections: how many the order senders will open in total.
 
     Raises:
         LabError: it cannot be opened; the message says why.
