@@ -1,8 +1,8 @@
 """Runs the application in this process: uvicorn on a socket that is bound already, until SIGINT or SIGTERM.
 
 The order of a stop: /readyz answers 503; after `drain_s` no new connections; requests at work are finished within
-`stop_wait_s`; jobs and strategies end; the connections to the database close. Neighbours: `worker` runs it in each of
-several processes; the command line runs it alone.
+`stop_wait_s`; jobs and strategies end; the connections to the database close. Neighbours: `serving_process` runs it in
+each of several processes; the command line runs it alone.
 """
 
 import asyncio
@@ -142,10 +142,10 @@ def run(settings: Settings, ready: Callable[[socket.socket], None]) -> None:
 
 
 def try_settings(settings: Settings) -> None:
-    """Open the shop and close it again: several workers would find a wrong setting only after the port is bound.
+    """Open the shop and close it again: several processes would find a wrong setting only after the port is bound.
 
-    The registration of the guard is removed again. Another process may register before the workers do; then they are
-    refused, with a message.
+    The registration of the guard is removed again. Another process may register before these do; then they are refused,
+    with a message.
 
     Raises:
         BadSetting, Busy, NotSupported: it cannot be opened.
