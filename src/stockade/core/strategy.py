@@ -44,7 +44,7 @@ class Strategy(Protocol):
 
     @property
     def depth(self) -> int:
-        """Commands that wait in its own queue; 0 where it has none."""
+        """Commands that wait in its own queue or in the log; 0 where it has none."""
         ...
 
     async def start(self) -> None: ...
@@ -71,6 +71,6 @@ class SupportsSubmit(Protocol):
 
         Raises:
             Unknown: that was not confirmed in time; send the same request id again.
-            Busy: too much is under way, or the log cannot be reached; nothing happened.
+            Busy: too much is in flight, or the log cannot be reached; nothing happened.
         """
         ...

@@ -73,7 +73,7 @@ class PartitionProcessor:
         self._random = random.Random()
 
     @property
-    def depth(self) -> int:
+    def waiting(self) -> int:
         """Messages that wait."""
         return len(self._queue)
 
