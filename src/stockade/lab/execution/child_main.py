@@ -20,7 +20,7 @@ import uvloop
 
 from stockade.core import Command
 from stockade.lab.execution.log.log_worker import LogWorker, LogWorkerProgress, run_log_worker
-from stockade.lab.execution.order_senders import ExecutionResult, LocalSender, SenderConfig, open_sender
+from stockade.lab.execution.order_senders import LocalSender, SenderConfig, SendResult, open_sender
 from stockade.shop.config.settings import Settings
 
 BARRIER_WAIT_S = 30.0
@@ -48,8 +48,8 @@ class SignalAtPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class ExecuteCommands:
-    """Wait at the barrier if there is one, then send the commands (`submit`: queue them). Answer: ExecutionResult."""
+class SendCommands:
+    """Wait at the barrier if there is one, then send the commands (`submit`: queue them). Answer: SendResult."""
 
     commands: tuple[Command, ...]
     submit: bool = False
@@ -84,8 +84,8 @@ class Failed:
     text: str
 
 
-Message = OpenShop | SignalAtPoint | ExecuteCommands | StartLogWorker | QueryLogWorker | StopLogWorker
-Answer = Done | Failed | ExecutionResult | LogWorkerProgress
+Message = OpenShop | SignalAtPoint | SendCommands | StartLogWorker | QueryLogWorker | StopLogWorker
+Answer = Done | Failed | SendResult | LogWorkerProgress
 
 
 def main(pipe: "Connection[Any, Any]", barrier: ProcessBarrier | None) -> None:
@@ -140,8 +140,8 @@ class _MessageHandler:
             case QueryLogWorker():
                 assert self._log_worker is not None, "QueryLogWorker before StartLogWorker"
                 return self._log_worker.progress()
-            case ExecuteCommands():
-                assert self._sender is not None, "ExecuteCommands before OpenShop"
+            case SendCommands():
+                assert self._sender is not None, "SendCommands before OpenShop"
                 barrier = self._wait_for_others if self._barrier else None
                 return await self._sender.send(message.commands, submit=message.submit, barrier=barrier)
         return Done()

@@ -18,8 +18,8 @@ from typing import Any, Self
 
 from stockade.core import Command, Stats
 from stockade.lab.errors import LabError
-from stockade.lab.execution.child_main import ExecuteCommands, Failed, Message, OpenShop, main
-from stockade.lab.execution.order_senders import ExecutionResult, SenderConfig
+from stockade.lab.execution.child_main import Failed, Message, OpenShop, SendCommands, main
+from stockade.lab.execution.order_senders import SenderConfig, SendResult
 
 ANSWER_WAIT_S = 120.0
 END_WAIT_S = 10.0
@@ -177,7 +177,7 @@ class ProcessSender(ProcessGroup):
         """
         await self.request_all(OpenShop(config))
 
-    async def send(self, commands: Sequence[Command], *, submit: bool = False) -> ExecutionResult:
+    async def send(self, commands: Sequence[Command], *, submit: bool = False) -> SendResult:
         """Distribute the commands and let all processes send theirs together.
 
         Args:
@@ -188,10 +188,10 @@ class ProcessSender(ProcessGroup):
             LabError: a process failed, ended or did not answer.
         """
         size = len(self._processes)
-        shares = [ExecuteCommands(tuple(commands[number::size]), submit) for number in range(size)]
+        shares = [SendCommands(tuple(commands[number::size]), submit) for number in range(size)]
         answers = [process.request(share) for process, share in zip(self._processes, shares, strict=True)]
-        results: list[ExecutionResult] = await asyncio.gather(*answers)
+        results: list[SendResult] = await asyncio.gather(*answers)
         stats = Stats()
         for result in results:
             stats.add(result.stats)
-        return ExecutionResult([response for result in results for response in result.responses], stats)
+        return SendResult([response for result in results for response in result.responses], stats)

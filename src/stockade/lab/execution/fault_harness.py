@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from stockade.core import Command, Stats, Unknown
 from stockade.lab.errors import LabError
-from stockade.lab.execution.child_main import ExecuteCommands, OpenShop, SignalAtPoint
+from stockade.lab.execution.child_main import OpenShop, SendCommands, SignalAtPoint
 from stockade.lab.execution.child_processes import ChildProcess, ChildProcessEnded, ProcessGroup
 from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.model.repeat_result import FAILED, Response
@@ -69,7 +69,7 @@ class FaultHarness(ProcessGroup):
     async def _send(self, process: ChildProcess, commands: tuple[Command, ...]) -> list[Response]:
         began_ns = time.monotonic_ns()
         try:
-            result = await process.request(ExecuteCommands(commands))
+            result = await process.request(SendCommands(commands))
         except ChildProcessEnded:
             ended_ns = time.monotonic_ns()
             return [

@@ -35,7 +35,7 @@ class SenderConfig:
     pool_size: int = 4
 
 
-class ExecutionResult(NamedTuple):
+class SendResult(NamedTuple):
     """The responses of one repeat, and the store's counters for it."""
 
     responses: list[Response]
@@ -45,7 +45,7 @@ class ExecutionResult(NamedTuple):
 class OrderSender(Protocol):
     """Sends the buyers' commands, all at once; with `submit` it only queues them and waits for no decision."""
 
-    async def send(self, commands: Sequence[Command], *, submit: bool = False) -> ExecutionResult: ...
+    async def send(self, commands: Sequence[Command], *, submit: bool = False) -> SendResult: ...
 
 
 class LocalSender:
@@ -56,12 +56,12 @@ class LocalSender:
 
     async def send(
         self, commands: Sequence[Command], *, submit: bool = False, barrier: Barrier | None = None
-    ) -> ExecutionResult:
+    ) -> SendResult:
         """Send all commands at once, after the barrier if there is one."""
         stats = self._shop.store.stats
         before = Stats(**stats.as_dict())
         responses = await send_all(self._shop.submit if submit else self._shop.execute, commands, barrier)
-        return ExecutionResult(responses, stats_since(before, stats))
+        return SendResult(responses, stats_since(before, stats))
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from stockade.core import Command, Stats
 from stockade.lab.errors import LabError
 from stockade.lab.execution.log.log_worker import LogWorkerProgress
 from stockade.lab.execution.log.log_workers import LogWorkers
-from stockade.lab.execution.order_senders import ExecutionResult, OrderSender, stats_since
+from stockade.lab.execution.order_senders import OrderSender, SendResult, stats_since
 from stockade.lab.model.repeat_result import QUEUED
 from stockade.lab.reporting.summary import LogSummary, percentile
 from stockade.lab.targets.target_database import TargetDatabase
@@ -38,7 +38,7 @@ class LogRepeats:
         self._lags: list[int] = []
         self._decided = self._batches = 0
 
-    async def decide(self, commands: Sequence[Command]) -> ExecutionResult:
+    async def decide(self, commands: Sequence[Command]) -> SendResult:
         """A repeat in which buyers wait for the decision.
 
         Raises:
@@ -52,9 +52,9 @@ class LogRepeats:
             self._batches += sum(each.batches for each in after) - sum(each.batches for each in before)
         stats = _stats_between(before, after)
         stats.add(result.stats)
-        return ExecutionResult(result.responses, stats)
+        return SendResult(result.responses, stats)
 
-    async def accept(self, commands: Sequence[Command]) -> ExecutionResult:
+    async def accept(self, commands: Sequence[Command]) -> SendResult:
         """A repeat in which buyers wait until the log has the command; querying the decision is not timed.
 
         Raises:
@@ -77,7 +77,7 @@ class LogRepeats:
         result = await self._sender.send(commands)
         stats = _stats_between(before, await self._log_workers.progress())
         # only deadlocks: the second request of each buyer takes transactions too, which are no attempts
-        return ExecutionResult(result.responses, Stats(deadlocks=stats.deadlocks))
+        return SendResult(result.responses, Stats(deadlocks=stats.deadlocks))
 
     async def _undecided(self, commands: Sequence[Command]) -> int:
         ids = {command.request_id for command in commands}
