@@ -125,7 +125,7 @@ async def measure(kind: str, orders: int) -> None:
         unknown, unknown_s, before = await audited(database, server)
         await database.transaction(partial(run_all, analysing(kind)), deadline=deadline)
         analysed, analysed_s, after = await audited(database, server)
-        print("| pass | no statistics, s | analysed, s |\n|---|---:|---:|")
+        print("| step | no statistics, s | analysed, s |\n|---|---:|---:|")
         for name in unknown:
             print(f"| {name.replace('_', '-')} | {unknown[name]:.2f} | {analysed[name]:.2f} |")
         print(f"| all, on the clock | {unknown_s:.1f} | {analysed_s:.1f} |")

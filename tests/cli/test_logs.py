@@ -18,7 +18,7 @@ def lines(capsys):
 
 def test_a_line_carries_the_ids_and_the_run(lines):
     """What is logged can be found by the run, the worker, the request and the order."""
-    logs.configure(Settings(run_id="run-7"), worker=2)
+    logs.configure(Settings(run_id="run-7"), 2)
     logs.logger().info("placed", request_id="r", order_id="o")
     (line,) = lines()
     assert (line["event"], line["run_id"], line["worker"], line["request_id"], line["order_id"]) == (

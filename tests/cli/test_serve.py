@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stockade.shop.config.settings import Settings
-from stockade.shop.http.server.supervisor import MAX_RESTARTS, Supervisor, WorkersFailed
+from stockade.shop.http.server.supervisor import MAX_RESTARTS, ServingFailed, Supervisor
 from tests.cli import service as services
 from tests.cli.service import Service, audited, prepared, stockade, token
 from tests.waiting import eventually, eventually_async
@@ -176,7 +176,7 @@ def test_workers_that_crash_again_and_again_end_the_service():
     supervisor = Supervisor(Settings(), None, lambda: None)
     for _ in range(MAX_RESTARTS):
         supervisor._count_crash()
-    with pytest.raises(WorkersFailed, match=f"more than {MAX_RESTARTS} times"):
+    with pytest.raises(ServingFailed, match=f"more than {MAX_RESTARTS} times"):
         supervisor._count_crash()
     supervisor.close()
 

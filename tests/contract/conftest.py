@@ -1,4 +1,4 @@
-"""One shop for each strategy and database: what every control is held to, written once."""
+"""One shop for each strategy and database: what every strategy is held to, written once."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Defects of the systems before this one that concern the controls, by number, each with what would show it."""
+"""Defects of the systems before this one that concern the strategies, by number, each with what would show it."""
 
 import asyncio
 import time

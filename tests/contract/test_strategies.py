@@ -1,4 +1,4 @@
-"""Every strategy on every database: what it promises, and `unprotected` as the control that must fail."""
+"""Every strategy on every database: what it promises, and `unprotected` as the negative control."""
 
 import asyncio
 from collections import Counter

@@ -100,7 +100,7 @@ async def test_too_many_at_work_are_refused(start):
         (sku,) = await client.product()
         held = Held(client.state.shop)
         inside = [asyncio.create_task(client.order(sku, 1, pay="LATER")) for _ in range(2)]
-        while client.state.concurrency.at_work < 2:
+        while client.state.concurrency.in_flight < 2:
             await asyncio.sleep(0)
         refused = await client.order(sku, 1, pay="LATER")
         assert_problem(refused, 429, "TOO_MANY_REQUESTS")

@@ -104,7 +104,7 @@ async def test_a_duplicate_in_flight_waits_for_the_first(client):
     first = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
     await held.arrived.wait()
     second = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
-    while client.state.concurrency.at_work < 2:
+    while client.state.concurrency.in_flight < 2:
         await asyncio.sleep(0)
     other = await client.post("/v1/users/ann/point-charges", charge_body(7), key="k")
     assert (other.status_code, other.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
@@ -136,7 +136,7 @@ async def test_a_duplicate_shares_the_first_ones_failure(client):
     first = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
     await held.arrived.wait()
     second = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
-    while client.state.concurrency.at_work < 2:
+    while client.state.concurrency.in_flight < 2:
         await asyncio.sleep(0)
     held.go.set()
     answers = await asyncio.gather(first, second)

@@ -45,7 +45,7 @@ async def test_a_request_that_outlives_the_stop(client, stopping):
         assert (answer.json()["outcome"], answer.json()["retryable"]) == ("unknown", True)
     else:
         assert isinstance(answer, asyncio.CancelledError)
-    assert client.state.concurrency.at_work == 0
+    assert client.state.concurrency.in_flight == 0
 
 
 async def test_an_old_schema_is_not_ready(client):

@@ -6,8 +6,8 @@ import pytest
 
 from stockade.lab import faults as folder
 from stockade.lab.errors import LabError
-from stockade.lab.execution.executors import ExecutorConfig
 from stockade.lab.execution.fault_harness import FaultHarness
+from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.faults import faults, find
 from stockade.lab.faults.pause import FAULT as PAUSE
 from stockade.lab.model.workload import RepeatNames
@@ -104,7 +104,7 @@ async def prepared():
 async def test_a_fault_that_misses_is_an_error(prepared):
     """No order reaches a fault point that does not exist: the run fails instead of passing."""
     target, orders, harness = prepared
-    await harness.prepare(ExecutorConfig(target.url, "pessimistic"), [])
+    await harness.prepare(SenderConfig(target.url, "pessimistic"), [])
     harness.point = "nowhere"
     with pytest.raises(LabError, match="the fault missed: no order reached the fault point 'nowhere'"):
         await PAUSE.run(harness, orders)
@@ -115,7 +115,7 @@ async def test_a_fault_that_misses_is_an_error(prepared):
 async def test_responses_of_a_killed_process_are_unknown_and_retried(prepared):
     """Its buyers get no response; each gets a decision when it repeats the request at the other process."""
     target, orders, harness = prepared
-    await harness.prepare(ExecutorConfig(target.url, "pessimistic"), [])
+    await harness.prepare(SenderConfig(target.url, "pessimistic"), [])
     harness.victim._process.kill()
     responses = await harness.send(harness.victim, orders.orders)
     assert [(response.status, response.code, response.unknown) for response in responses] == [

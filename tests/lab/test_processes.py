@@ -1,4 +1,4 @@
-"""Worker processes: they share the work, start together, and their end is noticed."""
+"""Order processes: they share the work, start together, and their end is noticed."""
 
 import asyncio
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stockade.lab.errors import LabError
-from stockade.lab.execution.child_processes import ProcessExecutor
-from stockade.lab.execution.executors import ExecutorConfig
+from stockade.lab.execution.child_processes import ProcessSender
+from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.model.workload import RepeatNames
 from stockade.lab.presets.reference import workload
 from stockade.lab.runs.repeats import create_rows
@@ -28,18 +28,18 @@ async def target():
 
 
 @pytest.fixture
-def executor():
+def sender():
     """Two processes."""
-    with ProcessExecutor(2) as processes:
+    with ProcessSender(2) as processes:
         yield processes
 
 
-async def test_processes_share_the_buyers_and_start_together(target, executor):
+async def test_processes_share_the_buyers_and_start_together(target, sender):
     """30 answers from both processes, whose first orders begin before any of the other's end is far away."""
     orders = workload(RepeatNames("together", 0, 30, 20, now_ms=1))
     await create_rows(target, [orders])
-    await executor.prepare(ExecutorConfig(target.url, "sequencer"))
-    responses, stats = await executor.execute(orders.orders)
+    await sender.prepare(SenderConfig(target.url, "sequencer"))
+    responses, stats = await sender.send(orders.orders)
     assert {response.request_id for response in responses} == {order.request_id for order in orders.orders}
     assert sum(response.status == "accepted" for response in responses) == 20
     assert stats.commands == 30
@@ -48,49 +48,49 @@ async def test_processes_share_the_buyers_and_start_together(target, executor):
     assert max(begins) < min(ends), "the processes must overlap, else a mutex would look safe"
 
 
-async def test_a_killed_worker_ends_the_run_with_a_message(target, executor):
+async def test_a_killed_order_process_ends_the_run_with_a_message(target, sender):
     """The run does not wait for a process that has ended."""
-    await executor.prepare(ExecutorConfig(target.url, "pessimistic"))
-    executor._processes[1]._process.kill()
-    executor._processes[1]._process.join(10)
-    with pytest.raises(LabError, match=f"worker process 1 ended .exit code {-signal.SIGKILL}"):
-        await executor.prepare(ExecutorConfig(target.url, "pessimistic"))
+    await sender.prepare(SenderConfig(target.url, "pessimistic"))
+    sender._processes[1]._process.kill()
+    sender._processes[1]._process.join(10)
+    with pytest.raises(LabError, match=f"order process 1 ended .exit code {-signal.SIGKILL}"):
+        await sender.prepare(SenderConfig(target.url, "pessimistic"))
 
 
-async def test_what_a_worker_cannot_do_is_its_message(target, executor):
-    """A strategy that does not run on this database is refused in the worker, and the reason comes back."""
+async def test_what_an_order_process_cannot_do_is_its_message(target, sender):
+    """A strategy that does not run on this database is refused in the process, and the reason comes back."""
     with pytest.raises(LabError, match="advisory"):
-        await executor.prepare(ExecutorConfig(target.url, "advisory"))
+        await sender.prepare(SenderConfig(target.url, "advisory"))
 
 
-def test_processes_end_with_the_executor():
+def test_processes_end_with_the_sender():
     """Leaving the context leaves no process behind."""
-    with ProcessExecutor(1) as processes:
-        (worker,) = processes._processes
-        assert worker.alive
-    assert worker._process.exitcode == 0
+    with ProcessSender(1) as processes:
+        (process,) = processes._processes
+        assert process.alive
+    assert process._process.exitcode == 0
 
 
-def test_a_stopped_process_ends_with_the_executor():
+def test_a_stopped_process_ends_with_the_sender():
     """A fault that was interrupted leaves a process that cannot look at its pipe: it is resumed, and ends."""
-    with ProcessExecutor(1) as processes:
-        (worker,) = processes._processes
-        os.kill(worker._process.pid, signal.SIGSTOP)
-        assert asyncio.run(worker.stopped(wait_s=10))
-    assert worker._process.exitcode == 0
+    with ProcessSender(1) as processes:
+        (process,) = processes._processes
+        os.kill(process._process.pid, signal.SIGSTOP)
+        assert asyncio.run(process.stopped(wait_s=10))
+    assert process._process.exitcode == 0
 
 
-def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
+def test_a_stopped_process_ends_with_its_killed_parent(tmp_path):
     """No process is left to resume it: the kernel ends it."""
     code = """
         import asyncio, os, signal
         from stockade.lab.execution.child_processes import ChildProcess
         from stockade.lab.execution.child_main import SignalAtPoint
         if __name__ == "__main__":
-            worker = ChildProcess("w")
-            asyncio.run(worker.request(SignalAtPoint("nowhere", 0)))
-            os.kill(worker._process.pid, signal.SIGSTOP)
-            print(worker._process.pid, flush=True)
+            process = ChildProcess("w")
+            asyncio.run(process.request(SignalAtPoint("nowhere", 0)))
+            os.kill(process._process.pid, signal.SIGSTOP)
+            print(process._process.pid, flush=True)
             signal.pause()
     """
     script = tmp_path / "parent.py"
@@ -112,7 +112,7 @@ def test_a_stopped_worker_ends_with_its_killed_parent(tmp_path):
     ],
 )
 def test_a_lab_that_is_stopped_leaves_nothing_behind(tmp_path, sent, code, options):
-    """Stopped in the middle it ends its workers, one that a fault has stopped too, and removes its database."""
+    """Stopped in the middle it ends its processes, one that a fault has stopped too, and removes its database."""
     command = [sys.executable, "-m", "stockade", "lab", "--processes", "2", "--repeats", "5000"]
     run = subprocess.Popen(
         [*command, *options],

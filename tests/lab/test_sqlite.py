@@ -28,7 +28,7 @@ def test_without_a_preset_it_is_the_reference_test(lab):
     [("last-unit", 0), ("charge", 400), ("use", 700), ("double-tap:ten-keys", 100_000), ("cart:sorted", 2910)],
 )
 def test_preset(lab, preset, left):
-    """Strong controls leave the right amount; the control without protection is seen to fail."""
+    """Strong strategies leave the right amount; the one without protection is seen to fail."""
     code, document, output = lab(
         "--preset", preset, "--repeats", "8", "--strategies", "unprotected,pessimistic,sequencer"
     )
@@ -39,7 +39,7 @@ def test_preset(lab, preset, left):
 
 
 def test_one_key_is_charged_once_under_every_strategy(lab):
-    """Ten times the same request: ten times yes, one charge, whatever the control."""
+    """Ten times the same request: ten times yes, one charge, whatever the strategy."""
     code, document, output = lab("--preset", "double-tap:one-key", "--repeats", "2")
     assert code == 0, output
     assert {(run["accepted"], run["left"]) for run in document["runs"]} == {(10, 10_000)}

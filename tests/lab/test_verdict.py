@@ -12,13 +12,13 @@ CLEAN = {"processes": 1, "repeats": 30, "broken": 0, "short": 0, "deadlocks": 0}
 USUAL = {"must_fail_unprotected": True, "wanted_deadlocks": "any"}
 
 CASES = [
-    ("a strong control that holds", STRONG, {}, AS_PROMISED, True),
-    ("a strong control that breaks once", STRONG, {"broken": 1}, BROKEN, False),
-    ("a strong control that sells too few", STRONG, {"short": 1}, NOT_AS_PROMISED, False),
-    ("a control that may sell too few", LAZY, {"short": 1}, AS_PROMISED, True),
-    ("a control that may sell too few, breaks", LAZY, {"broken": 1}, BROKEN, False),
-    ("the control that must fail, fails", UNSAFE, {"broken": 1}, BROKEN, True),
-    ("the control that must fail, does not", UNSAFE, {}, NOT_AS_PROMISED, False),
+    ("a strong strategy that holds", STRONG, {}, AS_PROMISED, True),
+    ("a strong strategy that breaks once", STRONG, {"broken": 1}, BROKEN, False),
+    ("a strong strategy that sells too few", STRONG, {"short": 1}, NOT_AS_PROMISED, False),
+    ("a strategy that may sell too few", LAZY, {"short": 1}, AS_PROMISED, True),
+    ("a strategy that may sell too few, breaks", LAZY, {"broken": 1}, BROKEN, False),
+    ("the contender that must fail, fails", UNSAFE, {"broken": 1}, BROKEN, True),
+    ("the contender that must fail, does not", UNSAFE, {}, NOT_AS_PROMISED, False),
     ("where nothing can be seen it need not fail", UNSAFE, {"must_fail_unprotected": False}, AS_PROMISED, True),
     ("where nothing can be seen it may fail", UNSAFE, {"must_fail_unprotected": False, "broken": 2}, BROKEN, True),
     ("a mutex in one process holds", LOCAL, {}, AS_PROMISED, True),

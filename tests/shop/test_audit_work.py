@@ -64,7 +64,7 @@ async def relaying(database):
 
 WORK = {
     **{rule.id: (reading(lambda conn, r=rule: list(r(conn, Scope()))), PASS) for rule in RULES},
-    **{screen.statement.__name__: (reading(screen.look), PASS) for screen in SCREENS},
+    **{screen.name: (reading(screen.look), PASS) for screen in SCREENS},
     "audit": (reading(audit), PASS),
     "summary": (reading(summary), PASS),
     "popular": (reading(queries.popular, now_ms=Size.of(2 * ORDERS).ends_ms, days=30), PASS),

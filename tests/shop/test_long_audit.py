@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from stockade.cli import app
 from stockade.core import Busy
 from stockade.shop.audit import RULES, LongAudit
-from stockade.shop.audit import run as module
+from stockade.shop.audit import long_audit as module
 from stockade.shop.audit.rules import SCREENS
 from stockade.shop.audit.session import bounded
 from tests.shop.lived_in import lived_in

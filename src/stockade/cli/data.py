@@ -104,7 +104,7 @@ def audit(
         typer.Option(help="Share of the time in which it works, above 0 and up to 1: 0.25 works 1 s and rests 3 s."),
     ] = 1.0,
     progress: Annotated[
-        bool, typer.Option("--progress", help="A line for each pass on stderr, also when it is no terminal.")
+        bool, typer.Option("--progress", help="A line for each step on stderr, also when it is no terminal.")
     ] = False,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -117,7 +117,7 @@ def audit(
 
     from stockade.cli.report import print_audit, showing
     from stockade.shop.audit import LongAudit
-    from stockade.shop.audit.run import MAX_WAIT_S
+    from stockade.shop.audit.long_audit import MAX_WAIT_S
 
     if not 0 < pace <= 1:
         raise fail(f"--pace must be above 0 and at most 1, not {pace:g}")

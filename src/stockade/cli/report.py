@@ -8,12 +8,12 @@ from rich.table import Table
 
 from stockade.cli.common import console
 from stockade.shop.audit import RULES, Summary, Violation
-from stockade.shop.audit.run import Progress
+from stockade.shop.audit.long_audit import Progress
 
 
 @contextmanager
 def showing(lines: bool) -> Iterator[Progress]:
-    """Shows the progress of an audit on stderr: one line that changes, or with `lines` a line for each pass."""
+    """Shows the progress of an audit on stderr: one line that changes, or with `lines` a line for each step."""
     stderr = Console(stderr=True)
     with stderr.status("summing up") as status:
 

@@ -33,7 +33,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on, default 127.0.0.1; 0.0.0.0 for all.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on, default 8000; 0 takes a free one.")] = None,
     allow_overselling: Annotated[
-        bool, typer.Option("--allow-overselling", help="Start a control that sells units more than once.")
+        bool, typer.Option("--allow-overselling", help="Start a strategy that sells units more than once.")
     ] = False,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -61,16 +61,16 @@ def _serve(settings: "Settings") -> None:
 
     check(settings)
     check_servers(settings)
-    settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all workers
+    settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all serving processes
     logs.configure(settings)
-    token_secret(settings)  # made here once, before several workers need it
+    token_secret(settings)  # made here once, before several processes need it
     if settings.allow_overselling == "yes":
-        others = "processes whose control sells units more than once may run beside this one"
+        others = "processes whose strategy sells units more than once may run beside this one"
         logs.logger().warning("overselling is allowed", reason=overselling(settings) or others)
     if settings.workers == 1:
         _serve_here(settings)
     else:
-        _serve_with_workers(settings)
+        _serve_in_processes(settings)
 
 
 def _serve_here(settings: "Settings") -> None:
@@ -85,17 +85,17 @@ def _serve_here(settings: "Settings") -> None:
     run(settings, ready)
 
 
-def _serve_with_workers(settings: "Settings") -> None:
+def _serve_in_processes(settings: "Settings") -> None:
     import asyncio
 
     from stockade.cli.ready import Announce
     from stockade.shop.http.server.server import try_settings
     from stockade.shop.http.server.sockets import bind
-    from stockade.shop.http.server.supervisor import WorkersFailed, supervise
+    from stockade.shop.http.server.supervisor import ServingFailed, supervise
 
     try_settings(settings)  # before the port is bound
     with bind(settings) as listening:
         try:
             asyncio.run(supervise(settings, listening, Announce(settings, listening)))
-        except WorkersFailed as failed:
+        except ServingFailed as failed:
             raise fail(str(failed), UNUSABLE if failed.unusable else FAILED) from None

@@ -19,7 +19,7 @@ class Busy(StockadeError):
     """The command waited until its deadline, or a bounded queue is full. Nothing happened.
 
     `code` names the wait: LOCK_TIMEOUT, POOL_EXHAUSTED, TOO_MANY_REQUESTS (a full queue),
-    DEPENDENCY_DOWN (a server could not be reached), NOT_READY (another control may be in use on this database).
+    DEPENDENCY_DOWN (a server could not be reached), NOT_READY (another strategy may be in use on this database).
     """
 
     retryable = True

@@ -42,15 +42,15 @@ Batch = Callable[[Handover], Awaitable[None]]
 
 
 class Pipeline:
-    """At most `depth` batches are in flight, and each begins only after the one before it is decided.
+    """At most `max_in_flight` batches are in flight, and each begins only after the one before it is decided.
 
     Args:
-        depth: batches in flight at most; 1 runs them one after another.
+        max_in_flight: batches in flight at most; 1 runs them one after another.
         name: of the tasks, for debuggers.
     """
 
-    def __init__(self, depth: int, name: str) -> None:
-        self._depth, self._name = depth, name
+    def __init__(self, max_in_flight: int, name: str) -> None:
+        self._max_in_flight, self._name = max_in_flight, name
         self._turn = asyncio.Lock()  # held from the choice of a batch until it is decided
         self._newest: Handover | None = None
         self._changed = asyncio.Event()
@@ -70,7 +70,7 @@ class Pipeline:
         Raises:
             Exception: what a batch raised; of two, the first.
         """
-        tasks = [asyncio.create_task(self._run_batches(take), name=self._name) for _ in range(self._depth)]
+        tasks = [asyncio.create_task(self._run_batches(take), name=self._name) for _ in range(self._max_in_flight)]
         try:
             await asyncio.wait(tasks)
         except BaseException as error:

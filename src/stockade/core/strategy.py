@@ -17,7 +17,7 @@ class Guarantees:
         databases: names of the databases it runs on.
         faults: names of faults it stays right under (`crash`, `pause`, `failover`, …).
         order: who is served first among waiters: "none", "fifo" (per key), "database".
-        may_oversell: True for controls that must be seen to fail.
+        may_oversell: True for negative controls, which must be seen to fail.
         may_undersell: True where a request that could succeed may be given up (no or few retries).
         needs: what must run beside the database, e.g. `redis`; empty for nothing.
     """
@@ -44,7 +44,7 @@ class Strategy(Protocol):
 
     @property
     def depth(self) -> int:
-        """Commands that wait in its own queue; 0 where it has none."""
+        """Commands that wait in its own queue or in the log; 0 where it has none."""
         ...
 
     async def start(self) -> None: ...
@@ -71,6 +71,6 @@ class SupportsSubmit(Protocol):
 
         Raises:
             Unknown: that was not confirmed in time; send the same request id again.
-            Busy: too much is under way, or the log cannot be reached; nothing happened.
+            Busy: too much is in flight, or the log cannot be reached; nothing happened.
         """
         ...

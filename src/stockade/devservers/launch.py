@@ -62,15 +62,15 @@ class Launch:
     user: User | None
 
 
-def raise_open_files(wanted: int = OPEN_FILES) -> int:
+def raise_open_files() -> int:
     """Raise this process's own limit of open files as far as possible, for a lab with a thousand connections.
 
     Returns:
         The new limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        soft = min(wanted, hard)
+    if soft < OPEN_FILES:
+        soft = min(OPEN_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return soft
 

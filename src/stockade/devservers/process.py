@@ -21,6 +21,7 @@ from stockade.devservers.launch import Launch, Program, User, launch
 
 HOST = "127.0.0.1"
 _POLL_S = 0.01
+_STATE_WAIT_S = 5.0  # until a process that was sent a signal has ended or stopped
 _FIRST_PORT = 15_000
 _PORT_TRIES = 200
 
@@ -84,12 +85,10 @@ class Server:
         url: for clients; it names no driver.
         port: on 127.0.0.1; a restart keeps it.
         folder: data and log; removed with its group of servers.
-        start_s: seconds that the last start took.
     """
 
     def __init__(self, spec: ServerSpec, folder: Path, user: User | None) -> None:
         self.kind, self.url, self.port, self.folder = spec.kind, spec.url, spec.port, folder
-        self.start_s = 0.0
         self._spec, self._user = spec, user
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -136,7 +135,6 @@ class Server:
         while time.monotonic() - began < spec.start_limit_s:
             output = self._log.read_bytes()[skip:].decode(errors="replace")
             if re.search(spec.ready, output):
-                self.start_s = time.monotonic() - began
                 return
             if self._process.poll() is not None:
                 break
@@ -223,11 +221,11 @@ def _send(pid: int, what: signal.Signals) -> None:
         return  # it has just ended by itself: no caller needs it any more
 
 
-def _wait_until(done: Callable[[], bool], what: str, limit_s: float = 5.0) -> None:
-    end = time.monotonic() + limit_s
+def _wait_until(done: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + _STATE_WAIT_S
     while not done():
         if time.monotonic() > end:
-            raise ServerFailed(f"waited {limit_s} s for {what}")
+            raise ServerFailed(f"waited {_STATE_WAIT_S} s for {what}")
         time.sleep(0.001)
 
 

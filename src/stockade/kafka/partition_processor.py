@@ -73,7 +73,7 @@ class PartitionProcessor:
         self._random = random.Random()
 
     @property
-    def depth(self) -> int:
+    def waiting(self) -> int:
         """Messages that wait."""
         return len(self._queue)
 
@@ -108,10 +108,9 @@ class PartitionProcessor:
         """Take all messages that wait, at most `max_batch`; of many only half while no two batches overlap.
 
         Else many callers who get their answers together would send their next commands together, and all would be one
-        batch for ever: worker and database would take turns (128 callers of one product: 15 % more orders with two
-        halves, for 15 to 25 % more processor time). Behind batches that overlap nothing is halved: smaller batches
-        would only cost more (256 callers, two groups by themselves: 3 to 10 % fewer orders). Few messages are not
-        halved either, because a batch costs the brokers and the database something whatever its size.
+        batch for ever: worker and database would take turns. Behind batches that overlap nothing is halved: smaller
+        batches would only cost more. Few messages are not halved either, because a batch costs the brokers and the
+        database something whatever its size. docs/adr/0018 has the figures.
         """
         size = len(self._queue)
         overlaps = self._pipeline.in_flight > 0

@@ -47,8 +47,7 @@ class Producer:
         delivery_timeout_s: after how long the client stops sending a message; None: never, so that the messages that
             have arrived are always a prefix of those that were sent to a partition.
         linger_ms: how long a message waits for others before it is sent. A batch of `enqueue` does not wait: a thread
-            flushes it, because the client can end a linger only by `flush`, which blocks (saves 1 to 2 ms, 6 % of a
-            round of 128 callers).
+            flushes it, because the client can end a linger only by `flush`, which blocks (docs/adr/0019).
         batch_interval_s: least time between two batches of `enqueue`; the first after a pause is sent at once.
     """
 

@@ -183,7 +183,7 @@ class KafkaWorker:
             if not processor.seek_done or record.offset < processor.next_offset:
                 continue  # from before the seek
             processor.add(record)
-            if processor.depth >= MAX_QUEUED_BATCHES * self._max_batch and not processor.paused:
+            if processor.waiting >= MAX_QUEUED_BATCHES * self._max_batch and not processor.paused:
                 processor.paused = True
                 self._consumer.pause(record.partition)
 
@@ -206,7 +206,7 @@ class KafkaWorker:
         assert self._consumer is not None
         self._consumer.store_offset(partition, offset)
         running = self._running.get(partition)
-        if running is not None and running.processor.paused and running.processor.depth <= self._max_batch:
+        if running is not None and running.processor.paused and running.processor.waiting <= self._max_batch:
             running.processor.paused = False
             self._consumer.resume(partition)
 

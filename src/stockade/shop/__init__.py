@@ -1,1 +1,1 @@
-"""The shop: an order service whose concurrency control is a setting. Neighbours: `strategies` and `store` below."""
+"""The shop: an order service whose strategy is a setting. Neighbours: `strategies` and `store` below."""

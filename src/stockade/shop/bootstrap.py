@@ -170,7 +170,7 @@ async def _start(strategy: Strategy, settings: Settings) -> None:
 
 @asynccontextmanager
 async def _run_jobs(shop: Shop) -> AsyncIterator[None]:
-    """Sweep, purge and relay in the background; at the end the rounds under way are finished."""
+    """Sweep, purge and relay in the background; at the end the rounds that have begun are finished."""
     settings, stop, report = shop.settings, asyncio.Event(), JobLog()
     sweeper = Sweeper(shop.read, shop.execute, now_ms)
     purge = Purge(shop.database.transaction, now_ms, settings.keep_ms)

@@ -79,7 +79,7 @@ async def _carry_out(
     async def work() -> None:
         nonlocal there, done
         for command in todo:
-            was_there = await _there(execute, command)  # before `there` is read: other workers change it meanwhile
+            was_there = await _there(execute, command)  # before `there` is read: other tasks change it meanwhile
             there += was_there
             done += 1
             if progress is not None:

@@ -184,7 +184,7 @@ def refuse_beside(use: Use, live: Sequence[Row[Any]], now_ms: int) -> None:
         return
     first, *others = sorted(in_the_way, key=lambda each: (each.started_ms, each.id))
     since = datetime.fromtimestamp(first.started_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    processes = sorted({row.process for row in others} - {first.process})  # the workers of one service are one
+    processes = sorted({row.process for row in others} - {first.process})  # one service is one
     host, _, pid = first.process.rpartition(":")
     left_s = max(0, *(-(-(row.renewed_ms + row.lease_ms - now_ms) // 1000) for row in in_the_way))
     raise GuardRefused(

@@ -7,7 +7,7 @@ from stockade.strategies.base import Retrying
 
 
 class Conditional(Retrying):
-    """UPDATE … SET n = n - d WHERE n >= d: the simplest control that never oversells.
+    """UPDATE … SET n = n - d WHERE n >= d: the simplest strategy that never oversells.
 
     Only writers that compete for the last units decide again. The other rows of the command compare versions.
     """

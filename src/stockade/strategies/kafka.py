@@ -100,7 +100,7 @@ class Kafka(Base):
 
     @property
     def depth(self) -> int:
-        """Commands in flight."""
+        """Commands that this process waits for."""
         return len(self._calls)
 
     async def start(self) -> None:

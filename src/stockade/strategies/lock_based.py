@@ -27,7 +27,6 @@ class LockBased(Retrying):
     Attributes:
         lost: leases that ended before their transaction did; the guard decided whether it was committed.
         refused: fencing tokens that a row refused; the command waited for its locks again.
-        unreleased: locks that could not be released in time; the provider goes on trying, or their lease ends.
     """
 
     lease_s: ClassVar[float]  # how long a lock outlives a holder that died, in seconds
@@ -40,7 +39,6 @@ class LockBased(Retrying):
         self._monitor: LockServerMonitor | None = None
         self.lost = 0
         self.refused = 0
-        self.unreleased = 0
 
     @abstractmethod
     def connect(self) -> Provider:
@@ -153,7 +151,6 @@ class LockBased(Retrying):
             async with asyncio.timeout(_left_s(deadline)):
                 await lease.release()
         except TimeoutError:
-            self.unreleased += 1
             if self._monitor is not None:
                 self._monitor.report_failure(
                     LockUnavailable("a lock was not released in time; its release goes on in the background")
@@ -162,7 +159,6 @@ class LockBased(Retrying):
             self.lost += 1
             log.warning("lock lost before its transaction ended: %s", error)
         except LockError as error:  # it cannot be reached, or it refuses
-            self.unreleased += 1
             if self._monitor is not None:
                 self._monitor.report_failure(error)
 

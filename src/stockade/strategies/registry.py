@@ -92,7 +92,7 @@ def stands_beside(name: str) -> str:
     """Which processes may run beside one under this strategy, with its default guard, in a few words."""
     kind = find(name)
     if kind.guarantees.may_oversell:
-        return "controls like it, all started with --allow-overselling"
+        return "strategies like it, all started with --allow-overselling"
     if kind.guarantees.processes == "one":
         return "nothing, not even itself"
     if _composes(name):

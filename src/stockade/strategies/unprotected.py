@@ -1,4 +1,4 @@
-"""`unprotected`: the control that must fail."""
+"""`unprotected`: the contender that must fail."""
 
 from typing import ClassVar
 

@@ -131,7 +131,7 @@ async def test_the_lease_of_a_dead_process_ends(url):
 
 
 async def test_a_live_process_keeps_its_row(url):
-    """Heartbeats renew the lease: long after its first end the other control is still refused."""
+    """Heartbeats renew the lease: long after its first end the other strategy is still refused."""
     async with process(url, ALONE, LEASE_S) as alive:
         began = alive._valid_until_s
         async with asyncio.timeout(20):
@@ -186,7 +186,7 @@ async def test_without_taking_turns_both_start(server_database, monkeypatch):
 
 @dataclass
 class Paused:
-    """A process that registered, then slept beyond its lease while another control started."""
+    """A process that registered, then slept beyond its lease while another strategy started."""
 
     store: SqlStore
     clock: Clock = field(default_factory=Clock)
@@ -218,7 +218,7 @@ async def sell(store, guard, number=1):
 
 @pytest.mark.parametrize(("use", "guard"), [(ALONE, Guard.NONE), (ROWS, Guard.ROW)], ids=["in-process", "sequencer"])
 async def test_who_was_overtaken_writes_no_more(database_url, use, guard):
-    """Awake again, it asks before its first command, finds another control, and answers 503; the newcomer goes on."""
+    """Awake again, it asks before its first command, finds another strategy, and answers 503; the newcomer goes on."""
     async with overtaken(database_url, use, unguarded=use is ALONE) as paused:
         paused.clock.now_s += 10
         for number in range(2):
@@ -238,7 +238,7 @@ async def test_a_transaction_that_was_overtaken_is_not_committed(database_url):
 
 
 async def test_without_holding_the_row_it_is(database_url):
-    """The control: the same transaction commits under the old control when nothing looks at the row."""
+    """The control: the same transaction commits under the old strategy when nothing looks at the row."""
     async with overtaken(database_url, ALONE, unguarded=False) as paused:
         assert (await sell(paused.store, Guard.NONE)).accepted
 
@@ -265,18 +265,18 @@ async def newcomer_meets_a_transaction(url, *, unguarded):
 
 
 async def test_a_newcomer_waits_for_writers(server_database):
-    """A transaction that has begun to write ends before another control starts, or the start is given up."""
+    """A transaction that has begun to write ends before another strategy starts, or the start is given up."""
     assert isinstance(await newcomer_meets_a_transaction(server_database, unguarded=True), Busy)
 
 
 async def test_without_waiting_for_them_it_starts_beside_them(server_database, monkeypatch):
-    """The control: with neither lock the newcomer starts while the old control can still commit."""
+    """The control: with neither lock the newcomer starts while the old strategy can still commit."""
     monkeypatch.setattr(guards_in_use.GuardsInUse, "_wait_for_writers", lambda self, connection: None)
     assert await newcomer_meets_a_transaction(server_database, unguarded=False) is None
 
 
 async def starts(url):
-    """Start another control: what it is refused with once the lease is over, None when it starts."""
+    """Start another strategy: what it is refused with once the lease is over, None when it starts."""
     while True:
         try:
             async with process(url, ROWS, lease_s=1.0):

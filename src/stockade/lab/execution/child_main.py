@@ -19,8 +19,8 @@ from typing import Any
 import uvloop
 
 from stockade.core import Command
-from stockade.lab.execution.executors import ExecutionResult, ExecutorConfig, LocalExecutor, open_executor
 from stockade.lab.execution.log.log_worker import LogWorker, LogWorkerProgress, run_log_worker
+from stockade.lab.execution.order_senders import LocalSender, SenderConfig, SendResult, open_sender
 from stockade.shop.config.settings import Settings
 
 BARRIER_WAIT_S = 30.0
@@ -31,7 +31,7 @@ PR_SET_PDEATHSIG = 1
 class OpenShop:
     """Close what is open, then open this. Answer: Done."""
 
-    config: ExecutorConfig
+    config: SenderConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class SignalAtPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class ExecuteCommands:
-    """Wait at the barrier if there is one, then send the commands (`submit`: queue them). Answer: ExecutionResult."""
+class SendCommands:
+    """Wait at the barrier if there is one, then send the commands (`submit`: queue them). Answer: SendResult."""
 
     commands: tuple[Command, ...]
     submit: bool = False
@@ -84,8 +84,8 @@ class Failed:
     text: str
 
 
-Message = OpenShop | SignalAtPoint | ExecuteCommands | StartLogWorker | QueryLogWorker | StopLogWorker
-Answer = Done | Failed | ExecutionResult | LogWorkerProgress
+Message = OpenShop | SignalAtPoint | SendCommands | StartLogWorker | QueryLogWorker | StopLogWorker
+Answer = Done | Failed | SendResult | LogWorkerProgress
 
 
 def main(pipe: "Connection[Any, Any]", barrier: ProcessBarrier | None) -> None:
@@ -112,7 +112,7 @@ async def _serve(pipe: "Connection[Any, Any]", barrier: ProcessBarrier | None) -
 class _MessageHandler:
     def __init__(self, stack: AsyncExitStack, barrier: ProcessBarrier | None) -> None:
         self._stack, self._barrier = stack, barrier
-        self._executor: LocalExecutor | None = None
+        self._sender: LocalSender | None = None
         self._signal: SignalAtPoint | None = None
         self._log_worker: LogWorker | None = None
 
@@ -128,8 +128,8 @@ class _MessageHandler:
         match message:
             case OpenShop():
                 await self._stack.aclose()
-                opening = open_executor(message.config, self._reach_point)
-                self._executor = await self._stack.enter_async_context(opening)
+                opening = open_sender(message.config, self._reach_point)
+                self._sender = await self._stack.enter_async_context(opening)
             case StartLogWorker():
                 await self._stack.aclose()
                 self._log_worker = await self._stack.enter_async_context(run_log_worker(message.settings))
@@ -140,10 +140,10 @@ class _MessageHandler:
             case QueryLogWorker():
                 assert self._log_worker is not None, "QueryLogWorker before StartLogWorker"
                 return self._log_worker.progress()
-            case ExecuteCommands():
-                assert self._executor is not None, "ExecuteCommands before OpenShop"
+            case SendCommands():
+                assert self._sender is not None, "SendCommands before OpenShop"
                 barrier = self._wait_for_others if self._barrier else None
-                return await self._executor.execute(message.commands, submit=message.submit, barrier=barrier)
+                return await self._sender.send(message.commands, submit=message.submit, barrier=barrier)
         return Done()
 
     def _wait_for_others(self) -> None:

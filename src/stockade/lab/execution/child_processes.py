@@ -1,7 +1,7 @@
 """Child processes of the lab: real processes that execute orders on the same rows at the same moment.
 
 They are spawned, not forked. They live for a whole lab run and open one strategy after the other. Neighbours:
-`child_main.py` is what runs in each, `runs/runner.py` uses a `ProcessExecutor`, `fault_harness.py` single processes.
+`child_main.py` is what runs in each, `runs/runner.py` uses a `ProcessSender`, `fault_harness.py` single processes.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from typing import Any, Self
 
 from stockade.core import Command, Stats
 from stockade.lab.errors import LabError
-from stockade.lab.execution.child_main import ExecuteCommands, Failed, Message, OpenShop, main
-from stockade.lab.execution.executors import ExecutionResult, ExecutorConfig
+from stockade.lab.execution.child_main import Failed, Message, OpenShop, SendCommands, main
+from stockade.lab.execution.order_senders import SenderConfig, SendResult
 
 ANSWER_WAIT_S = 120.0
 END_WAIT_S = 10.0
@@ -35,7 +35,7 @@ class ChildProcess:
 
     Args:
         name: shown in process lists and errors.
-        barrier: at which the processes of an executor start together.
+        barrier: at which the processes of an order sender start together.
     """
 
     def __init__(self, name: str, barrier: Barrier | None = None) -> None:
@@ -154,8 +154,8 @@ class ProcessGroup:
         return await asyncio.gather(*(process.request(message) for process in self._processes))
 
 
-class ProcessExecutor(ProcessGroup):
-    """An executor that is a fixed number of processes.
+class ProcessSender(ProcessGroup):
+    """An order sender that is a fixed number of processes.
 
     Args:
         processes: how many.
@@ -167,9 +167,9 @@ class ProcessExecutor(ProcessGroup):
         # and an in-process lock would look safe. Kept as a member: without a reference it is removed before they start.
         self._barrier = multiprocessing.get_context("spawn").Barrier(processes)
         for number in range(processes):
-            self.start(f"worker process {number}", self._barrier)
+            self.start(f"order process {number}", self._barrier)
 
-    async def prepare(self, config: ExecutorConfig) -> None:
+    async def prepare(self, config: SenderConfig) -> None:
         """Let every process open this database and strategy.
 
         Raises:
@@ -177,7 +177,7 @@ class ProcessExecutor(ProcessGroup):
         """
         await self.request_all(OpenShop(config))
 
-    async def execute(self, commands: Sequence[Command], *, submit: bool = False) -> ExecutionResult:
+    async def send(self, commands: Sequence[Command], *, submit: bool = False) -> SendResult:
         """Distribute the commands and let all processes send theirs together.
 
         Args:
@@ -188,10 +188,10 @@ class ProcessExecutor(ProcessGroup):
             LabError: a process failed, ended or did not answer.
         """
         size = len(self._processes)
-        shares = [ExecuteCommands(tuple(commands[number::size]), submit) for number in range(size)]
+        shares = [SendCommands(tuple(commands[number::size]), submit) for number in range(size)]
         answers = [process.request(share) for process, share in zip(self._processes, shares, strict=True)]
-        results: list[ExecutionResult] = await asyncio.gather(*answers)
+        results: list[SendResult] = await asyncio.gather(*answers)
         stats = Stats()
         for result in results:
             stats.add(result.stats)
-        return ExecutionResult([response for result in results for response in result.responses], stats)
+        return SendResult([response for result in results for response in result.responses], stats)

@@ -12,16 +12,16 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from stockade.core import Command, Stats, Unknown
 from stockade.lab.errors import LabError
-from stockade.lab.execution.child_main import ExecuteCommands, OpenShop, SignalAtPoint
+from stockade.lab.execution.child_main import OpenShop, SendCommands, SignalAtPoint
 from stockade.lab.execution.child_processes import ChildProcess, ChildProcessEnded, ProcessGroup
-from stockade.lab.execution.executors import ExecutorConfig
+from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.model.repeat_result import FAILED, Response
 from stockade.lab.model.workload import Workload
 from stockade.lab.targets.redis_node import RedisNode
 
 POINT_WAIT_S = 10.0  # until the victim has reached its fault point
 BLOCKED_AFTER_S = 1.0  # a buyer without a response by then is blocked by the stopped process
-UNSAFE_BLOCKED_AFTER_S = 10.0  # the same for a control that must be seen to fail: it gets all the time it needs
+UNSAFE_BLOCKED_AFTER_S = 10.0  # the same for a contender that must be seen to fail: it gets all the time it needs
 RETRIES = 3  # how often a buyer without a decision sends the request again
 
 
@@ -44,9 +44,9 @@ class FaultHarness(ProcessGroup):
         self.blocked_after_s = BLOCKED_AFTER_S
         self.nodes: Sequence[RedisNode] = ()
         self.stats = Stats()
-        self._config: ExecutorConfig | None = None
+        self._config: SenderConfig | None = None
 
-    async def prepare(self, config: ExecutorConfig, nodes: Sequence[RedisNode]) -> None:
+    async def prepare(self, config: SenderConfig, nodes: Sequence[RedisNode]) -> None:
         """Let both processes open this shop.
 
         Raises:
@@ -69,7 +69,7 @@ class FaultHarness(ProcessGroup):
     async def _send(self, process: ChildProcess, commands: tuple[Command, ...]) -> list[Response]:
         began_ns = time.monotonic_ns()
         try:
-            result = await process.request(ExecuteCommands(commands))
+            result = await process.request(SendCommands(commands))
         except ChildProcessEnded:
             ended_ns = time.monotonic_ns()
             return [

@@ -1,6 +1,6 @@
 """The load: every buyer sends one command, all at the same moment, and waits for the response.
 
-Neighbours: `executors.py` sends in this process, `child_main.py` in others.
+Neighbours: `order_senders.py` sends in this process, `child_main.py` in others.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ ANSWER_WAIT_S = 5.0
 async def describe(target: TargetDatabase) -> dict[str, JsonValue]:
     """Versions, machine, database, isolation and date of a run."""
     deadline = time.monotonic() + ANSWER_WAIT_S
-    database_version, isolation = await target.control.transaction(_database, deadline=deadline)
+    database_version, isolation = await target.admin_database.transaction(_database, deadline=deadline)
     return {
         "stockade": _own_version(),
         "python": platform.python_version(),

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from stockade.devservers import Servers
 from stockade.lab.errors import LabError
-from stockade.lab.execution.executors import ExecutorConfig
 from stockade.lab.execution.fault import Fault
 from stockade.lab.execution.fault_harness import BLOCKED_AFTER_S, UNSAFE_BLOCKED_AFTER_S, FaultHarness
+from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.model.contender import Contender, all_contenders
 from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
@@ -98,11 +98,11 @@ class FaultRunner:
         labels = RunLabels(name, contender.name, self._target.name, PROCESSES, buyers, stock, fault.name)
         return summarise(labels, checked, harness.stats, judge(contender.guarantees, counts))
 
-    def _config(self, fault: Fault, contender: Contender, nodes: Sequence[RedisNode]) -> ExecutorConfig:
+    def _config(self, fault: Fault, contender: Contender, nodes: Sequence[RedisNode]) -> SenderConfig:
         options = contender.options(Options(wait_s=self._plan.wait_s, lease_s=fault.lease_s))
         if nodes:
             options = replace(options, redis=tuple(node.url for node in nodes))
-        return ExecutorConfig(self._target.url, contender.strategy, options, self._plan.pool_size)
+        return SenderConfig(self._target.url, contender.strategy, options, self._plan.pool_size)
 
     @asynccontextmanager
     async def _open_nodes(self, count: int) -> AsyncIterator[list[RedisNode]]:

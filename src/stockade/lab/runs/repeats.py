@@ -46,7 +46,7 @@ async def create_rows(target: TargetDatabase, workloads: Sequence[Workload]) -> 
     Raises:
         LabError: they cannot be created.
     """
-    store = SqlStore(target.control, SHOP_RESOURCES)
+    store = SqlStore(target.admin_database, SHOP_RESOURCES)
     commands: list[Command] = [command for workload in workloads for command in workload.setup]
     for at in range(0, len(commands), SETUP_BATCH):
         deadline = time.monotonic() + SETUP_WAIT_S
@@ -61,7 +61,7 @@ async def check_repeat(
     target: TargetDatabase, variant: Variant, workload: Workload, responses: Sequence[Response], *, timed: bool
 ) -> CheckedRepeat:
     """Compare the responses of a repeat with what the database contains."""
-    snapshot = await target.control.read(partial(read_snapshot, workload=workload))
+    snapshot = await target.admin_database.read(partial(read_snapshot, workload=workload))
     result = RepeatResult(workload, variant.allowed_rejection, tuple(responses), snapshot)
     return CheckedRepeat.of(result, violations(result), timed=timed)
 

@@ -13,14 +13,14 @@ from stockade.lab.targets.target_database import TargetDatabase
 from stockade.shop.audit import audit
 
 AUDIT_WAIT_S = 60.0
-LIMIT = 100_000  # violations of each rule: those of the controls must not use up the room for those of this run
+LIMIT = 100_000  # violations of each rule: those of negative controls must leave room for those of this run
 
 
 async def audit_run(target: TargetDatabase, workloads: Sequence[Workload]) -> list[Violation]:
     """The violations that concern rows or requests of these workloads."""
     ids = {key.id for each in workloads for key in (*each.counted_rows, *each.other_rows)}
     ids |= {command.request_id for each in workloads for command in (*each.setup, *each.orders)}
-    found = await target.control.read(partial(audit, limit=LIMIT), timeout_s=AUDIT_WAIT_S)
+    found = await target.admin_database.read(partial(audit, limit=LIMIT), timeout_s=AUDIT_WAIT_S)
     return [Violation(each.rule, each.detail) for each in found if not ids.isdisjoint(_ids(each.subject))]
 
 

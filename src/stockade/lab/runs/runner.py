@@ -1,8 +1,8 @@
 """Runs a plan without faults: for each variant and contender the repeats, their checks, and one row of the report.
 
-Data flows one way: preset, workload, executor, responses, snapshot, checks and audit, verdict, summary, table.
-Neighbours: `plan.py` says what to run, `targets/` on what, `execution/executors.py` and `execution/child_processes.py`
-send the orders, `repeats.py` has the steps of a repeat, `reporting/` shows the rows.
+Data flows one way: preset, workload, order sender, responses, snapshot, checks and audit, verdict, summary, table.
+Neighbours: `plan.py` says what to run, `targets/` on what, `execution/order_senders.py` sends the orders,
+`repeats.py` has the steps of a repeat, `reporting/` shows the rows.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from stockade.core import Stats
 from stockade.kafka.options import KafkaOptions
-from stockade.lab.execution.child_processes import ProcessExecutor
-from stockade.lab.execution.executors import Executor, ExecutorConfig, open_executor
+from stockade.lab.execution.child_processes import ProcessSender
 from stockade.lab.execution.log.log_repeats import LogRepeats
 from stockade.lab.execution.log.log_workers import LogWorkers
+from stockade.lab.execution.order_senders import OrderSender, SenderConfig, open_sender
 from stockade.lab.model.contender import Contender
 from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
@@ -59,7 +59,7 @@ class Runner:
         """
         plan, rows = self._plan, list[RunSummary]()
         async with AsyncExitStack() as stack:
-            processes = stack.enter_context(ProcessExecutor(plan.processes)) if plan.processes > 1 else None
+            processes = stack.enter_context(ProcessSender(plan.processes)) if plan.processes > 1 else None
             log_workers = stack.enter_context(LogWorkers(plan.workers, plan.partitions))
             for name, variant in plan.variants:
                 self._table.variant(name, variant, self._target)
@@ -69,10 +69,10 @@ class Runner:
                 for contender in choice.run:
                     async with (
                         self._open_log(contender, log_workers) as log,
-                        _open_executor(processes, self._config(variant, contender, log)) as executor,
+                        _open_sender(processes, self._config(variant, contender, log)) as sender,
                     ):
-                        meter = LogRepeats(executor, log_workers, self._target, WARM_UPS) if log else None
-                        rows.append(await self._run(name, variant, contender, executor, meter))
+                        meter = LogRepeats(sender, log_workers, self._target, WARM_UPS) if log else None
+                        rows.append(await self._run(name, variant, contender, sender, meter))
                     self._table.row(rows[-1])
         return rows
 
@@ -83,20 +83,20 @@ class Runner:
             return nullcontext()
         return log_workers.open_log(self._target.url, self._kafka.bootstrap, self._plan.pool_size)
 
-    def _config(self, variant: Variant, contender: Contender, log: KafkaOptions | None) -> ExecutorConfig:
+    def _config(self, variant: Variant, contender: Contender, log: KafkaOptions | None) -> SenderConfig:
         options = contender.options(
             Options(wait_s=self._plan.wait_s, keep_request_order=variant.keep_request_order, kafka=log)
         )
         if contender.redis_servers:
             options = replace(options, redis=self._redis.urls_for(contender))
-        return ExecutorConfig(self._target.url, contender.strategy, options, self._plan.pool_size)
+        return SenderConfig(self._target.url, contender.strategy, options, self._plan.pool_size)
 
     async def _run(
-        self, name: str, variant: Variant, contender: Contender, executor: Executor, meter: LogRepeats | None
+        self, name: str, variant: Variant, contender: Contender, sender: OrderSender, meter: LogRepeats | None
     ) -> RunSummary:
         plan = self._plan
         # kinds of repeats, executed in turn; only the first kind is timed
-        kinds = [meter.decide, meter.accept] if meter else [executor.execute]
+        kinds = [meter.decide, meter.accept] if meter else [sender.send]
         buyers, stock = or_default(plan.buyers, variant.buyers), or_default(plan.stock, variant.stock)
         repeats = WARM_UPS + or_default(plan.repeats, variant.repeats)
         workloads = make_workloads(variant, buyers, stock, len(kinds) * repeats)
@@ -123,13 +123,13 @@ class Runner:
 
 
 @asynccontextmanager
-async def _open_executor(processes: ProcessExecutor | None, config: ExecutorConfig) -> AsyncIterator[Executor]:
+async def _open_sender(processes: ProcessSender | None, config: SenderConfig) -> AsyncIterator[OrderSender]:
     if processes:
         await processes.prepare(config)
         yield processes
     else:
-        async with open_executor(config) as executor:
-            yield executor
+        async with open_sender(config) as sender:
+            yield sender
 
 
 def _run_counts(

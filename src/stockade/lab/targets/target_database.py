@@ -24,7 +24,7 @@ from stockade.store import Database
 from stockade.store.engine.registry import read_url
 
 SQLITE, PRIVATE = "sqlite", ("postgres", "mariadb")
-CONTROL_POOL = 2
+ADMIN_POOL = 2
 CREATE_WAIT_S = 60.0
 RAM_FOLDER = Path("/dev/shm")  # noqa: S108 - the folder made in it is private
 FREE_BYTES = 500_000_000
@@ -35,19 +35,19 @@ class TargetDatabase:
     """An open database.
 
     Attributes:
-        url: for the executors.
-        control: the runner's own connections, to prepare and to read; no order uses them.
+        url: for the order senders.
+        admin_database: the runner's own connections, to prepare and to read; no order uses them.
         private: whether the lab created it, so that it contains nothing else.
     """
 
     url: str
-    control: Database
+    admin_database: Database
     private: bool
 
     @property
     def name(self) -> str:
         """`sqlite`, `postgres`, `mariadb` or `mysql`."""
-        return self.control.dialect.name
+        return self.admin_database.dialect.name
 
 
 @asynccontextmanager
@@ -56,7 +56,7 @@ async def open_target_database(database: str, connections: int) -> AsyncIterator
 
     Args:
         database: `sqlite`, `postgres`, `mariadb`, or a URL.
-        connections: how many the executors will open in total.
+        connections: how many the order senders will open in total.
 
     Raises:
         LabError: it cannot be opened; the message says why.
@@ -89,7 +89,7 @@ def sqlite_base() -> Path:
 
 
 def _start(servers: Servers, kind: str, connections: int) -> str:
-    limit = connections + CONTROL_POOL * 2 + 20  # some for the server's own use and for readers
+    limit = connections + ADMIN_POOL * 2 + 20  # some for the server's own use and for readers
     try:
         start = servers.postgres if kind == "postgres" else servers.mariadb
         return start(durable=True, max_connections=limit).url
@@ -109,14 +109,14 @@ def _check_url(text: str) -> None:
 @asynccontextmanager
 async def _opened(url: str, *, private: bool) -> AsyncIterator[TargetDatabase]:
     try:
-        control = await Database.open(url, pool_size=CONTROL_POOL)
+        admin = await Database.open(url, pool_size=ADMIN_POOL)
     except (NotSupported, StockadeError, AccessRefused) as error:
         raise LabError(f"the database cannot be opened: {error}") from error
     try:
         if private:
-            await control.transaction(SCHEMA.create, deadline=time.monotonic() + CREATE_WAIT_S)
-        elif not await SCHEMA.is_current(control):
-            await SCHEMA.migrate(control)
-        yield TargetDatabase(url, control, private)
+            await admin.transaction(SCHEMA.create, deadline=time.monotonic() + CREATE_WAIT_S)
+        elif not await SCHEMA.is_current(admin):
+            await SCHEMA.migrate(admin)
+        yield TargetDatabase(url, admin, private)
     finally:
-        await control.close()
+        await admin.close()

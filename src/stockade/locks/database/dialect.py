@@ -61,7 +61,7 @@ class LockDialect(Protocol):
         ...
 
     def abort(self, connection: Any) -> None:
-        """Close it at once, whatever it is doing; statements under way fail."""
+        """Close it at once, whatever it is doing; statements in flight fail."""
         ...
 
     async def try_acquire(self, connection: Any, request: LockRequest) -> int | None:

@@ -40,7 +40,7 @@ class WaitQueue:
         holder: the holder in this process.
         requester: the task that queries the server, or hands the lock over to the next caller here.
         elsewhere: the server's last answer was that another session has it.
-        answer_due: monotonic second until which the server must have answered; None while no statement is under way.
+        answer_due: monotonic second until which the server must have answered; None while no statement is in flight.
         answered_at: monotonic second of the server's last answer, or of the last release here.
         patience_end: monotonic second at which a server without an answer counts as silent.
     """
@@ -64,7 +64,7 @@ class WaitQueue:
 
     @property
     def taken(self) -> bool:
-        """Whether it is known that the lock is held, and no answer under way may change that."""
+        """Whether it is known that the lock is held, and no statement in flight may change that."""
         if self.holder is not None:
             return True
         return self.elsewhere and (self.answer_due is None or self.answer_due > time.monotonic() + GRACE_S)

@@ -7,9 +7,9 @@ Neighbours: the command line, HTTP and the lab report the violations.
 
 from sqlalchemy import Connection
 
+from stockade.shop.audit.long_audit import LongAudit
 from stockade.shop.audit.rule import Scope, Violation
-from stockade.shop.audit.rules import RULES, SCREENS, UNSCREENED
-from stockade.shop.audit.run import LongAudit
+from stockade.shop.audit.rules import RULES, SCREENS, rules_to_run
 from stockade.shop.audit.summary import Summary, summary
 
 
@@ -24,8 +24,8 @@ def audit(conn: Connection, *, limit: int = 20) -> list[Violation]:
         The violations; empty in a sound shop.
     """
     scope = Scope(limit)
-    suspects = {rule for screen in SCREENS for rule in screen.look(conn)} | set(UNSCREENED)
-    return [violation for rule in RULES if rule in suspects for violation in rule(conn, scope)]
+    rules = rules_to_run(screen.look(conn) for screen in SCREENS)
+    return [violation for rule in rules for violation in rule(conn, scope)]
 
 
 __all__ = ["RULES", "LongAudit", "Summary", "Violation", "audit", "summary"]

@@ -1,7 +1,9 @@
 """All rules of the audit in the order in which they are shown, and the screens that come first.
 
-Neighbours: `audit` runs the screens and rules one after the other, `run` some at the same time.
+Neighbours: `audit` runs the screens and rules one after the other, `long_audit` some at the same time.
 """
+
+from collections.abc import Iterable
 
 from stockade.shop.audit import counters, orders, payments, records
 from stockade.shop.audit.rule import Rule
@@ -42,3 +44,9 @@ RULES: tuple[Rule, ...] = (
     records.event_without_cause,
     records.stock_events,
 )
+
+
+def rules_to_run(suspects: Iterable[set[Rule]]) -> list[Rule]:
+    """The rules that the screens suspect, and those that no screen covers, in the order in which they are shown."""
+    wanted = set(UNSCREENED).union(*suspects)
+    return [rule for rule in RULES if rule in wanted]

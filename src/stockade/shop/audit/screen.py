@@ -17,10 +17,12 @@ class Screen(NamedTuple):
     """One statement for several rules.
 
     Attributes:
+        name: stands in the list of steps of a long audit.
         statement: makes the statement for a dialect; its one row has 1 in the columns that found something.
         suspects: the rules to run for each column.
     """
 
+    name: str
     statement: Callable[[str], Select[Any]]
     suspects: Mapping[str, tuple[Rule, ...]]
 

@@ -136,6 +136,7 @@ def _payments_and_moves() -> Subquery:
 _EFFECTS = (records.request_missing, records.refused_but_done)
 
 BY_LINE = Screen(
+    "by_line",
     by_line,
     {
         "stray": (orders.stray_movement, *_EFFECTS),
@@ -143,6 +144,7 @@ BY_LINE = Screen(
     },
 )
 BY_PAYMENT = Screen(
+    "by_payment",
     by_payment,
     {
         "stray": (payments.stray_points, *_EFFECTS),

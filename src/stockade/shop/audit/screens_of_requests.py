@@ -99,6 +99,7 @@ def by_stock_event(_dialect: str) -> Select[Any]:
 
 
 BY_REQUEST = Screen(
+    "by_request",
     by_request,
     {
         "unknown": (records.request_missing,),
@@ -107,4 +108,4 @@ BY_REQUEST = Screen(
     },
 )
 # an event of stock that a rejected request made has no change
-BY_STOCK_EVENT = Screen(by_stock_event, {"wrong": (records.stock_events, records.refused_but_done)})
+BY_STOCK_EVENT = Screen("by_stock_event", by_stock_event, {"wrong": (records.stock_events, records.refused_but_done)})

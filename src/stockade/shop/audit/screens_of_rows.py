@@ -135,6 +135,7 @@ def by_version(dialect: str) -> Select[Any]:
 _ORDER_STATES = (orders.order_status, orders.illegal_step)
 
 BY_ROW = Screen(
+    "by_row",
     by_row,
     {
         "alone": (counters.row_missing, counters.ledger_sum, counters.version_gap, *_ORDER_STATES),
@@ -146,4 +147,6 @@ BY_ROW = Screen(
         "way": _ORDER_STATES,
     },
 )
-BY_VERSION = Screen(by_version, {"broken": (counters.repeated_version, counters.ledger_chain, counters.version_gap)})
+BY_VERSION = Screen(
+    "by_version", by_version, {"broken": (counters.repeated_version, counters.ledger_chain, counters.version_gap)}
+)

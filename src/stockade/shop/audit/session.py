@@ -1,6 +1,6 @@
 """Settings of the connection during an audit: a time limit, and memory to sort and group in.
 
-The settings are restored, because the connection may belong to a pool. Neighbour: `run`.
+The settings are restored, because the connection may belong to a pool. Neighbour: `long_audit`.
 """
 
 from collections.abc import Iterator

@@ -145,7 +145,7 @@ class Settings:
     duplicate_wait_s: float = _setting(
         2.0, "How long a repeated request waits for the first one in this process before 409.", low=0, high=30
     )
-    max_in_flight: int = _setting(4_096, "Requests at work per process before 429.", low=1, high=1_000_000)
+    max_in_flight: int = _setting(4_096, "Requests in flight per process before 429.", low=1, high=1_000_000)
     max_connections: int = _setting(
         10_000, "Open connections per process; a further one gets 503 and is closed.", low=1, high=1_000_000
     )
@@ -161,7 +161,7 @@ class Settings:
     body_wait_s: float = _setting(10.0, "Longest time a request body may take to arrive.", low=0.1, high=300)
     cache_s: float = _setting(5.0, "How long the popular products are kept; stock never is.", low=0, high=300)
     drain_s: float = _setting(0.0, "How long a stopping server still answers while /readyz says 503.", low=0, high=300)
-    stop_wait_s: float = _setting(10.0, "How long a stopping server waits for requests at work.", low=0.1, high=300)
+    stop_wait_s: float = _setting(10.0, "How long a stopping server waits for requests in flight.", low=0.1, high=300)
     log_level: str = _setting("info", "Least level that is logged.", choices=("debug", "info", "warning", "error"))
     access_log: float = _setting(0.0, "Share of the requests written to the access log.", low=0, high=1)
     run_id: str = _setting("", "Written into every log line; empty: a random one per start.")

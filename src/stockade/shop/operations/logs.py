@@ -17,12 +17,12 @@ from stockade.shop.config.settings import Settings
 _WAIT_MS = 50  # for a reader that is slow for a moment; 0 after a line was lost
 
 
-def configure(settings: Settings, worker: int = 0) -> None:
+def configure(settings: Settings, number: int = 0) -> None:
     """Set up logging for this process.
 
     Args:
         settings: the level and the run's id.
-        worker: number of this worker process, written into every line when it is not 0.
+        number: of this serving process, written into every line as `worker` when it is not 0.
     """
     level = getattr(logging, settings.log_level.upper())
     structlog.configure(
@@ -39,8 +39,8 @@ def configure(settings: Settings, worker: int = 0) -> None:
     )
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(run_id=settings.run_id or new_run_id())
-    if worker:
-        structlog.contextvars.bind_contextvars(worker=worker)
+    if number:
+        structlog.contextvars.bind_contextvars(worker=number)
     _forward_standard_logging(level)
 
 

@@ -1,8 +1,8 @@
 """Prometheus metrics: requests, outcomes of commands, counters of the store, and what waits.
 
-One process keeps them in memory. With several workers the supervisor sets PROMETHEUS_MULTIPROC_DIR before they start,
-and any worker answers /metrics with the sum of all (prometheus_client's multiprocess mode). Neighbours: `http` counts
-requests, `Shop` outcomes, `backlog` what waits.
+One process keeps them in memory. With several serving processes the supervisor sets PROMETHEUS_MULTIPROC_DIR before
+they start, and any of them answers /metrics with the sum of all (prometheus_client's multiprocess mode). Neighbours:
+`http` counts requests, `Shop` outcomes, `backlog` what waits.
 """
 
 import os
@@ -48,7 +48,7 @@ class Metrics:
             registry=self._own,
             multiprocess_mode="livesum",
         )
-        # all workers see the same database and topic: the newest figure is shown, not the sum
+        # all processes see the same database and topic: the newest figure is shown, not the sum
         self._events = self._newest(
             "stockade_events",
             "Events of the outbox: waiting for the sink, and dead letters; at most 100,000 are counted.",
@@ -105,7 +105,7 @@ class Metrics:
         self._log.labels(str(part)).set(count)
 
     def exposition(self) -> bytes:
-        """The text that Prometheus reads: of all workers where there are several."""
+        """The text that Prometheus reads: of all serving processes where there are several."""
         folder = os.environ.get(MULTIPROCESS_DIR)
         if not folder:
             return generate_latest(self._own)
@@ -114,6 +114,6 @@ class Metrics:
         return generate_latest(together)
 
 
-def worker_ended(folder: Path, pid: int) -> None:
-    """Forget the gauges of a worker process that is gone; its counters stay."""
+def process_ended(folder: Path, pid: int) -> None:
+    """Forget the gauges of a serving process that is gone; its counters stay."""
     multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

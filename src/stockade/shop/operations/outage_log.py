@@ -22,7 +22,7 @@ class _Outage:
 
 
 class OutageLog:
-    """The outages that are under way, by operation: one right that is missing refuses one kind of command only.
+    """Outages that have not ended, by operation: one right that is missing refuses one kind of command only.
 
     Args:
         clock: monotonic, in seconds.

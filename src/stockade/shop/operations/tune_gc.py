@@ -7,8 +7,8 @@ def tune_gc() -> None:
     """Collect garbage now, and rarely afterwards.
 
     A batch keeps tens of containers per order until its commit, none of them in a cycle. With the default thresholds
-    the collector traverses them repeatedly, a fifth of an order's CPU time (measured). Objects from the start of the
-    process live as long as the process and are not traversed at all.
+    the collector traverses them repeatedly. Objects from the start of the process live as long as the process and are
+    not traversed at all.
     """
     gc.collect()
     gc.freeze()

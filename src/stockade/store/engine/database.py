@@ -51,7 +51,7 @@ class Database:
         Args:
             url: see `stockade.store.engine.registry.read_url`.
             pool_size: connections for transactions. Two for each core of the database server is a good start: few
-                connections and a fair queue in front beat one connection for each caller 1.8 to 3 times.
+                connections and a fair queue in front are faster than one connection for each caller.
             wait_s: the longest wait for one row lock in seconds, when the deadline leaves more (PostgreSQL; elsewhere
                 the deadline alone bounds it).
 

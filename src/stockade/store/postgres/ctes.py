@@ -1,8 +1,8 @@
 """The text of a batch's statement: `WITH` one part for each table, checks first, then `SELECT 1`.
 
-SQLAlchemy's compiler would block the event loop for 10 to 20 ms at the first batch of every new shape; this takes
-0.2 ms. SQLAlchemy's dialect quotes the names and names the types; every value is a parameter.
-Neighbour: `batch_statement` chooses the parts and the parameters.
+SQLAlchemy's compiler would block the event loop at the first batch of every new shape (docs/adr/0002). SQLAlchemy's
+dialect quotes the names and names the types; every value is a parameter. Neighbour: `batch_statement` chooses the parts
+and the parameters.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -40,7 +40,7 @@ def make_engine(url: URL, begin: str) -> Engine:
 
 def _switch_to_wal(driver: Any) -> None:
     """Write ahead from now on. While another is writing SQLite refuses that at once, whatever the `busy_timeout`:
-    workers that open a new file together would fail. For readers, and for a commit under way, it does wait."""
+    processes that open a new file together would fail. For readers, and for a commit in flight, it does wait."""
     deadline = time.monotonic() + OPEN_WAIT_S
     while True:
         left_s = max(0.0, deadline - time.monotonic())

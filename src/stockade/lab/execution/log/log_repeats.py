@@ -11,9 +11,9 @@ from sqlalchemy import Connection, func, select
 
 from stockade.core import Command, Stats
 from stockade.lab.errors import LabError
-from stockade.lab.execution.executors import ExecutionResult, Executor, stats_since
 from stockade.lab.execution.log.log_worker import LogWorkerProgress
 from stockade.lab.execution.log.log_workers import LogWorkers
+from stockade.lab.execution.order_senders import OrderSender, SendResult, stats_since
 from stockade.lab.model.repeat_result import QUEUED
 from stockade.lab.reporting.summary import LogSummary, percentile
 from stockade.lab.targets.target_database import TargetDatabase
@@ -24,44 +24,44 @@ class LogRepeats:
     """Runs both kinds of repeats of one run.
 
     Args:
-        executor: sends the orders.
+        sender: sends the orders.
         log_workers: decide them.
         target: the database.
         warm_ups: repeats of each kind that do not count.
     """
 
-    def __init__(self, executor: Executor, log_workers: LogWorkers, target: TargetDatabase, warm_ups: int) -> None:
-        self._executor, self._log_workers, self._target = executor, log_workers, target
+    def __init__(self, sender: OrderSender, log_workers: LogWorkers, target: TargetDatabase, warm_ups: int) -> None:
+        self._sender, self._log_workers, self._target = sender, log_workers, target
         self._warm_ups_left = warm_ups
         self._accepted_wall_ms: list[float] = []
         self._accepted_ms: list[float] = []
         self._lags: list[int] = []
         self._decided = self._batches = 0
 
-    async def decide(self, commands: Sequence[Command]) -> ExecutionResult:
+    async def decide(self, commands: Sequence[Command]) -> SendResult:
         """A repeat in which buyers wait for the decision.
 
         Raises:
             LabError: a log worker ended.
         """
         before = await self._log_workers.progress()
-        result = await self._executor.execute(commands)
+        result = await self._sender.send(commands)
         after = await self._log_workers.progress()
         if not self._warm_ups_left:
             self._decided += sum(each.decided for each in after) - sum(each.decided for each in before)
             self._batches += sum(each.batches for each in after) - sum(each.batches for each in before)
         stats = _stats_between(before, after)
         stats.add(result.stats)
-        return ExecutionResult(result.responses, stats)
+        return SendResult(result.responses, stats)
 
-    async def accept(self, commands: Sequence[Command]) -> ExecutionResult:
+    async def accept(self, commands: Sequence[Command]) -> SendResult:
         """A repeat in which buyers wait until the log has the command; querying the decision is not timed.
 
         Raises:
             LabError: a log worker ended, or the log did not accept a command.
         """
         before = await self._log_workers.progress()
-        queued = (await self._executor.execute(commands, submit=True)).responses
+        queued = (await self._sender.send(commands, submit=True)).responses
         lag = await self._undecided(commands)
         refused = [response for response in queued if response.status != QUEUED]
         if refused:
@@ -74,10 +74,10 @@ class LogRepeats:
             self._accepted_wall_ms.append((ended_ns - began_ns) / 1e6)
             self._accepted_ms += [(each.ended_ns - each.began_ns) / 1e6 for each in queued]
             self._lags.append(lag)
-        result = await self._executor.execute(commands)
+        result = await self._sender.send(commands)
         stats = _stats_between(before, await self._log_workers.progress())
         # only deadlocks: the second request of each buyer takes transactions too, which are no attempts
-        return ExecutionResult(result.responses, Stats(deadlocks=stats.deadlocks))
+        return SendResult(result.responses, Stats(deadlocks=stats.deadlocks))
 
     async def _undecided(self, commands: Sequence[Command]) -> int:
         ids = {command.request_id for command in commands}
@@ -86,7 +86,7 @@ class LogRepeats:
         def decided(connection: Connection) -> int:
             return int(connection.execute(count).scalar_one())
 
-        return len(ids) - await self._target.control.read(decided)
+        return len(ids) - await self._target.admin_database.read(decided)
 
     def summary(self) -> LogSummary:
         """What was measured."""

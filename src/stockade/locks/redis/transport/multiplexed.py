@@ -1,9 +1,8 @@
 """One asyncio connection for all tasks: commands that come while the server works are sent together.
 
-Why our own: redis-py's asyncio pool spends some 150 µs of client time per lock and takes one socket per call in
-flight; the pipelining clients found (asyncio-redis, unmaintained since 2020; coredis, measured at half of redis-py's
-speed on one task) are no faster. Multiplexing lifts 50 tasks from 6 k to over 50 k pairs/s, and gives the order that a
-withdrawal needs: a cancelled call was sent before any later one. Neighbour: `connection.py`.
+Why our own: redis-py's asyncio pool takes one socket for each call in flight, and the pipelining clients that exist are
+not faster (figures: docs/locks.md, Speed). Multiplexing also gives the order that a withdrawal needs: a cancelled call
+was sent before any later one. Neighbour: `connection.py`.
 """
 
 import asyncio

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-_END_S = 5.0  # how long `close` waits for a call that is under way
+_END_S = 5.0  # how long `close` waits for a call that is in flight
 
 
 class TaskActor:

@@ -32,7 +32,7 @@ class MutexContract(ContractBase):
 
     @contract_test
     async def test_lost_update_needs_the_lock(self, world: World) -> None:
-        """Ten actors count without losing a step; the same without the lock loses some (the control)."""
+        """Ten actors count without losing a step; the same without the lock loses some (the negative control)."""
         locks = world.provider()
         counter = {"with": 0, "without": 0}
         actors = [world.actor() for _ in range(5)]

@@ -78,7 +78,7 @@ async def eventually(condition: Callable[[], Any], within_s: float = 5.0) -> Non
 
 
 async def waiting(call: "asyncio.Future[Any]", for_s: float = 0.03) -> bool:
-    """Whether the call is still under way `for_s` seconds later."""
+    """Whether the call is still in flight `for_s` seconds later."""
     done, _ = await asyncio.wait([call], timeout=for_s)
     return not done
 

@@ -43,7 +43,7 @@ def _invalid() -> ProblemError:
 
 
 class InFlightRequests:
-    """Requests at work in this process, by request id; never more than the concurrency limit lets in.
+    """Requests in flight in this process, by request id; never more than the concurrency limit lets in.
 
     Args:
         wait_s: the longest time that a duplicate waits for the first request, in seconds.
@@ -57,10 +57,10 @@ class InFlightRequests:
         return len(self._running)
 
     async def run(self, command: Command, execute: Callable[[Command], Awaitable[Outcome]]) -> Outcome:
-        """Execute the command; or, where the same request is at work already, return its outcome as a replay.
+        """Execute the command; or, where the same request is in flight already, return its outcome as a replay.
 
         Raises:
-            IdempotencyKeyReused: the request at work has other content.
+            IdempotencyKeyReused: the request in flight has other content.
             ProblemError: IDEMPOTENCY_IN_PROGRESS, it did not end within `wait_s`.
             Exception: what `execute` raises; the duplicates that wait raise the same.
         """

@@ -20,8 +20,8 @@ class AppState:
         shop: open from the application's start to its end.
         settings: those in force.
         tokens: checks bearer tokens.
-        concurrency: bounds the requests at work.
-        in_flight: requests at work by request id.
+        concurrency: bounds the requests in flight.
+        in_flight: requests with an Idempotency-Key, by request id.
         metrics: counts requests and outcomes.
         backlog: how far relays and workers are behind, for the metrics.
     """
@@ -37,7 +37,7 @@ class AppState:
     def refresh_metrics(self) -> None:
         """Bring the metrics up to date that are not counted as they happen."""
         self.metrics.store(self.shop.store.stats)
-        self.metrics.waiting("at_work", self.concurrency.at_work)
+        self.metrics.waiting("at_work", self.concurrency.in_flight)
         self.metrics.waiting("strategy", self.shop.queued)
         self.metrics.waiting("connection", self.shop.database.waiting)
 

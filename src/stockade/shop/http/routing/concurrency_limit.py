@@ -8,17 +8,17 @@ from stockade.shop.http.responses.problems import ProblemError, retry_after
 
 
 class ConcurrencyLimit:
-    """Counts the requests at work and refuses those above `limit`.
+    """Counts the requests in flight and refuses those above `limit`.
 
     Attributes:
-        at_work: requests at work now.
+        in_flight: requests in flight now.
         stopping: set once, when the process begins to stop.
     """
 
-    __slots__ = ("_limit", "at_work", "stopping")
+    __slots__ = ("_limit", "in_flight", "stopping")
 
     def __init__(self, limit: int) -> None:
-        self.at_work = 0
+        self.in_flight = 0
         self.stopping = False
         self._limit = limit
 
@@ -26,12 +26,12 @@ class ConcurrencyLimit:
         """Count a request in.
 
         Raises:
-            ProblemError: TOO_MANY_REQUESTS, `limit` requests are at work.
+            ProblemError: TOO_MANY_REQUESTS, `limit` requests are in flight.
         """
-        if self.at_work >= self._limit:
+        if self.in_flight >= self._limit:
             raise ProblemError("TOO_MANY_REQUESTS", "too many requests are at work", retry_after(1))
-        self.at_work += 1
+        self.in_flight += 1
 
     def leave(self) -> None:
         """Count a request out."""
-        self.at_work -= 1
+        self.in_flight -= 1

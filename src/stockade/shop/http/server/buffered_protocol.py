@@ -1,7 +1,7 @@
 """uvicorn's protocol, with one write for the head and the body of a response.
 
 uvicorn writes them one after the other, and uvloop passes each write to the kernel at once: two packets, which wake
-the client twice. One write saves 7 % of the CPU time of a request (without a store). Neighbour: `connection_limits`.
+the client twice. Neighbour: `connection_limits`.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Runs the application in this process: uvicorn on a socket that is bound already, until SIGINT or SIGTERM.
 
-The order of a stop: /readyz answers 503; after `drain_s` no new connections; requests at work are finished within
-`stop_wait_s`; jobs and strategies end; the connections to the database close. Neighbours: `worker` runs it in each of
-several processes; the command line runs it alone.
+The order of a stop: /readyz answers 503; after `drain_s` no new connections; requests in flight are finished within
+`stop_wait_s`; jobs and strategies end; the connections to the database close. Neighbours: `serving_process` runs it in
+each of several processes; the command line runs it alone.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class ShopServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._state.concurrency.stopping = True
-        logs.logger().info("stopping", at_work=self._state.concurrency.at_work)
+        logs.logger().info("stopping", at_work=self._state.concurrency.in_flight)
         if self._state.settings.drain_s and not self.force_exit:
             await asyncio.sleep(self._state.settings.drain_s)
         await super().shutdown(sockets)
@@ -142,10 +142,10 @@ def run(settings: Settings, ready: Callable[[socket.socket], None]) -> None:
 
 
 def try_settings(settings: Settings) -> None:
-    """Open the shop and close it again: several workers would find a wrong setting only after the port is bound.
+    """Open the shop and close it again: several processes would find a wrong setting only after the port is bound.
 
-    The registration of the guard is removed again. Another process may register before the workers do; then they are
-    refused, with a message.
+    The registration of the guard is removed again. Another process may register before these do; then they are refused,
+    with a message.
 
     Raises:
         BadSetting, Busy, NotSupported: it cannot be opened.

@@ -1,4 +1,4 @@
-"""The listening socket, bound before any worker starts, so that a port in use is one clear line.
+"""The listening socket, bound before any serving process starts, so that a port in use is one clear line.
 
 Neighbours: the command line binds it; `server` and `supervisor` use it; `port_holder` finds who uses the port.
 """

@@ -16,11 +16,11 @@ from stockade.locks.redis.transport.redis_py.errors import BAD_REPLY
 from stockade.locks.redis.transport.sockets import HangUpProbe, SocketTimeout
 from stockade.locks.runtime import leftover
 
-NO_CALL_S = 0.5  # how long a connection waits where no call is under way, e.g. while it is closed
+NO_CALL_S = 0.5  # how long a connection waits where no call is in flight, e.g. while it is closed
 
 
 class _Bounded:
-    """The time limits of a connection, as the call that is under way has them."""
+    """The time limits of a connection, as the call that is in flight has them."""
 
     deadline_share = 1.0
     bounded_outside = False

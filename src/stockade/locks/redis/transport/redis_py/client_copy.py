@@ -60,7 +60,7 @@ def pools_of(client: Any) -> list[Any]:
 
 
 def disconnect_pools(client: Any, *, in_use: bool = True) -> None:
-    """Close the connections of a copy for threads; `in_use`: also those of calls under way."""
+    """Close the connections of a copy for threads; `in_use`: also those of calls in flight."""
     for pool in pools_of(client):
         with contextlib.suppress(load_redis().exceptions.RedisError, OSError):  # they are given up in any case
             pool.disconnect(inuse_connections=in_use)

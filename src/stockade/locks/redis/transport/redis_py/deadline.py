@@ -1,4 +1,4 @@
-"""The deadline of the call that is under way in this thread or task. Every connection of a copied client reads it."""
+"""The deadline of the call that is in flight in this thread or task. Every connection of a copied client reads it."""
 
 import time
 from contextvars import ContextVar

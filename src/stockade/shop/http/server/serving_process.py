@@ -1,9 +1,9 @@
-"""One worker process, started by `supervisor`.
+"""One serving process of several, started by `supervisor`.
 
-`python -m stockade.shop.http.server.worker LISTEN_FD LIFE_FD READY_FD NUMBER`.
+`python -m stockade.shop.http.server.serving_process LISTEN_FD LIFE_FD READY_FD NUMBER`.
 
 The settings come as JSON on standard input, because they may contain secrets. LIFE_FD is the reading end of a pipe of
-the supervisor: when the supervisor ends, also by SIGKILL, the pipe is closed and the worker stops. The worker writes
+the supervisor: when the supervisor ends, also by SIGKILL, the pipe is closed and the process stops. The process writes
 one byte to READY_FD when it accepts connections, or a line of text with the reason why it cannot start.
 """
 
@@ -19,7 +19,7 @@ import uvloop
 from stockade.core import Busy, NotSupported
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.http.server.server import serve
-from stockade.shop.http.server.worker_protocol import READY
+from stockade.shop.http.server.serving_protocol import READY
 from stockade.shop.operations import logs
 from stockade.shop.operations.metrics import MULTIPROCESS_DIR
 from stockade.shop.operations.tune_gc import tune_gc
@@ -45,7 +45,7 @@ async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) 
         tune_gc()
         _report(ready_fd, READY)
 
-    # a message to stop `process` must name the supervisor, which would replace a stopped worker
+    # a message to stop `process` must name the supervisor, which would replace a stopped serving process
     await serve(settings, lambda: socket.socket(fileno=listen_fd), ready, stop, process=process_name(os.getppid()))
     if stop.is_set():  # the supervisor can no longer remove it
         shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Two services on one database under controls that do not compose: the second is refused, or units are sold twice."""
+"""Two services on one database under strategies that do not compose: the second is refused, or units are sold twice."""
 
 import asyncio
 import json
@@ -142,7 +142,7 @@ def test_a_killed_process_is_forgotten_after_its_lease(tmp_path):
 
 
 async def test_who_was_paused_beyond_its_lease_takes_no_more_orders(tmp_path):
-    """SIGSTOP, another control starts, SIGCONT: 503 NOT_READY for every order, /readyz says who is in the way."""
+    """SIGSTOP, another strategy starts, SIGCONT: 503 NOT_READY for every order, /readyz says who is in the way."""
     url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
     await prepared(url)
     with Service(tmp_path, "--strategy", "in-process", database=url, **SHORT) as first:
@@ -180,7 +180,7 @@ def started(stack, folder, url):
 
 
 def test_a_rolling_change_between_guards_that_compose_is_allowed(tmp_path):
-    """Row locks, versions and a second process of the same control start beside each other."""
+    """Row locks, versions and a second process of the same strategy start beside each other."""
     url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
     asyncio.run(prepared(url))
     with ExitStack() as stack:

@@ -1,6 +1,6 @@
-"""An executor sends the buyers' commands to an open shop that uses the strategy under test.
+"""An order sender sends the buyers' commands to an open shop that uses the strategy under test.
 
-`LocalExecutor` does so in this process, `ProcessExecutor` in several (`child_processes.py`). An executor has its own
+`LocalSender` does so in this process, `ProcessSender` in several (`child_processes.py`). An order sender has its own
 connections, so that what the runner prepares and reads takes none of them.
 """
 
@@ -19,8 +19,8 @@ from stockade.strategies.options import Options
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutorConfig:
-    """Everything a process needs to execute orders.
+class SenderConfig:
+    """Everything a process needs to open a shop and send orders to it.
 
     Attributes:
         url: of the database.
@@ -35,39 +35,39 @@ class ExecutorConfig:
     pool_size: int = 4
 
 
-class ExecutionResult(NamedTuple):
+class SendResult(NamedTuple):
     """The responses of one repeat, and the store's counters for it."""
 
     responses: list[Response]
     stats: Stats
 
 
-class Executor(Protocol):
-    """Executes the buyers' commands, all at once; with `submit` it only queues them and waits for no decision."""
+class OrderSender(Protocol):
+    """Sends the buyers' commands, all at once; with `submit` it only queues them and waits for no decision."""
 
-    async def execute(self, commands: Sequence[Command], *, submit: bool = False) -> ExecutionResult: ...
+    async def send(self, commands: Sequence[Command], *, submit: bool = False) -> SendResult: ...
 
 
-class LocalExecutor:
-    """Executes commands in this process."""
+class LocalSender:
+    """Sends commands to a shop in this process."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
 
-    async def execute(
+    async def send(
         self, commands: Sequence[Command], *, submit: bool = False, barrier: Barrier | None = None
-    ) -> ExecutionResult:
+    ) -> SendResult:
         """Send all commands at once, after the barrier if there is one."""
         stats = self._shop.store.stats
         before = Stats(**stats.as_dict())
         responses = await send_all(self._shop.submit if submit else self._shop.execute, commands, barrier)
-        return ExecutionResult(responses, stats_since(before, stats))
+        return SendResult(responses, stats_since(before, stats))
 
 
 @asynccontextmanager
-async def open_executor(
-    config: ExecutorConfig, checkpoint: Callable[[str], None] | None = None
-) -> AsyncIterator[LocalExecutor]:
+async def open_sender(
+    config: SenderConfig, checkpoint: Callable[[str], None] | None = None
+) -> AsyncIterator[LocalSender]:
     """Open a shop without its background jobs; stop and close it again.
 
     Args:
@@ -83,7 +83,7 @@ async def open_executor(
         allow_overselling="yes",  # the negative controls must be able to fail
     )
     async with open_shop(settings, options=config.options, jobs=False, checkpoint=checkpoint) as shop:
-        yield LocalExecutor(shop)
+        yield LocalSender(shop)
 
 
 def stats_since(before: Stats, now: Stats) -> Stats:

@@ -1,12 +1,11 @@
 """The audit of a large database in steps, with progress, pauses and a time limit.
 
-Each step is a read of its own, so no snapshot stays open for longer than one step. Neighbours: the command line and
-`benchmarks.audit` run it; `audit` checks everything on one connection.
+A step is the summary, one screen or one rule. Each is a read of its own, so no snapshot stays open for longer.
+Neighbours: the command line and `benchmarks.audit` run it; `audit` checks everything on one connection.
 """
 
-import asyncio
 import time
-from asyncio import sleep
+from asyncio import Semaphore, create_task, gather, sleep
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -15,7 +14,7 @@ from sqlalchemy import Connection
 
 from stockade.core import Busy
 from stockade.shop.audit.rule import Rule, Scope, Violation
-from stockade.shop.audit.rules import RULES, SCREENS, UNSCREENED
+from stockade.shop.audit.rules import RULES, SCREENS, rules_to_run
 from stockade.shop.audit.screen import Screen
 from stockade.shop.audit.session import bounded
 from stockade.shop.audit.summary import Summary, summary
@@ -24,6 +23,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 AT_ONCE = 2  # steps at the same time, without a pace: each uses one core of the server
 MAX_WAIT_S = 600.0  # of work, without the pauses
+SUMMARY = "summary"  # the name of the first step; the others are those of the screens and the ids of the rules
 
 
 class Read(Protocol):
@@ -39,7 +39,7 @@ def _quiet(rule: str, done: int, of: int) -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LongAudit:
     """How to audit a large database, once.
 
@@ -74,14 +74,14 @@ class LongAudit:
         if not 0 < self.pace <= 1:
             raise ValueError(f"pace must be above 0 and at most 1, not {self.pace}")
         of = len(RULES) + 1
-        self.progress(summary.__name__, 0, of)
-        figures = await self._step(summary.__name__, summary)
+        self.progress(SUMMARY, 0, of)
+        figures = await self._step(SUMMARY, summary)
         await self._rest()
         decided: set[Rule] = set()
 
         async def look(screen: Screen) -> set[Rule]:
             self.progress(", ".join(each.id for each in screen.rules), 1 + len(decided), of)
-            answer = await self._step(screen.statement.__name__, screen.look)
+            answer = await self._step(screen.name, screen.look)
             decided.update(screen.rules)
             return answer
 
@@ -89,13 +89,12 @@ class LongAudit:
             self.progress(rule.id, of - 1, of)
             return await self._step(rule.id, lambda conn: list(rule(conn, Scope(self.limit))))
 
-        suspects = set(UNSCREENED).union(*await self._each(look, SCREENS))
-        found = await self._each(check, sorted(suspects, key=RULES.index))
+        found = await self._each(check, rules_to_run(await self._each(look, SCREENS)))
         return figures, [violation for each in found for violation in each]
 
     async def _each(self, work: Callable[[S], Awaitable[T]], things: Sequence[S]) -> list[T]:
         """The results for all things: `AT_ONCE` at a time; with a pace, one at a time and a pause after each."""
-        slots = asyncio.Semaphore(AT_ONCE if self.pace == 1 else 1)
+        slots = Semaphore(AT_ONCE if self.pace == 1 else 1)
 
         async def one(thing: S) -> T:
             async with slots:
@@ -103,9 +102,9 @@ class LongAudit:
                 await self._rest()
                 return answer
 
-        tasks = [asyncio.create_task(one(thing)) for thing in things]
+        tasks = [create_task(one(thing)) for thing in things]
         try:
-            return await asyncio.gather(*tasks)
+            return await gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
