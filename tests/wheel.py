@@ -1,4 +1,4 @@
-"""The wheel as users get it, and fresh environments to install it in. Neighbour: fixtures `wheel`, `environment` use it.
+"""The wheel as users get it, and fresh environments to install it in. Neighbour: `tests/conftest.py` has the fixtures.
 
 Hatchling, the build backend of `pyproject.toml`, runs here without a network; environments come from uv.
 """
