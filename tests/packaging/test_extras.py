@@ -17,7 +17,7 @@ def bare(wheel, tmp_path_factory):
     """An environment with the wheel and nothing else."""
     from tests.wheel import Environment
 
-    made = Environment(tmp_path_factory.mktemp("bare") / "environment")
+    made = Environment(tmp_path_factory.mktemp("bare") / "environment").make()
     made.install(wheel)
     return made
 
