@@ -29,9 +29,13 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class OpenShop:
-    """Close what is open, then open this. Answer: Done."""
+    """Close what is open, then open this. Answer: Done.
+
+    With `fault_points` the store stops at its fault points, so it never writes a batch as a single statement.
+    """
 
     config: SenderConfig
+    fault_points: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ class _MessageHandler:
         match message:
             case OpenShop():
                 await self._stack.aclose()
-                opening = open_sender(message.config, self._reach_point)
+                opening = open_sender(message.config, self._reach_point if message.fault_points else None)
                 self._sender = await self._stack.enter_async_context(opening)
             case StartLogWorker():
                 await self._stack.aclose()

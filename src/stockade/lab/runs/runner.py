@@ -114,12 +114,10 @@ class Runner:
         await check_run(self._target, workloads, checked)
         judgement = judge(contender.guarantees, _run_counts(plan, variant, contender, checked, stats.deadlocks))
         labels = RunLabels(name, contender.name, self._target.name, plan.processes, buyers, stock)
-        run = summarise(labels, checked, stats, judgement, variant.published_ms.get(contender.name))
-        if meter is None:
-            return run
-        # only one kind of repeats counts its transactions, but `summarise` divides them by the orders of both
-        attempts = run.attempts_per_order * len(kinds)
-        return replace(run, log=meter.summary(), attempts_per_order=attempts)
+        counted = len(checked) // len(kinds)  # of the kinds of repeats, only the first counts its transactions
+        published_ms = variant.published_ms.get(contender.name)
+        run = summarise(labels, checked, stats, judgement, published_ms, counted_repeats=counted)
+        return replace(run, log=meter.summary()) if meter else run
 
 
 @asynccontextmanager
