@@ -19,7 +19,7 @@ from typing import Any
 import uvloop
 
 from stockade.core import Command
-from stockade.lab.execution.log.log_worker import LogWorker, LogWorkerProgress, run_log_worker
+from stockade.lab.execution.command_log.log_worker import LogWorker, LogWorkerProgress, run_log_worker
 from stockade.lab.execution.order_senders import LocalSender, SenderConfig, SendResult, open_sender
 from stockade.shop.config.settings import Settings
 
