@@ -97,7 +97,7 @@ STATES = {
 
 @given(COMMANDS, st.data())
 def test_decide_is_total_and_keeps_its_bounds(command, data):
-    """It never raises, needs two passes at most, a refusal writes only that it was, and no counter leaves its bounds."""
+    """It never raises, needs two passes at most, a refusal changes no row, and no counter leaves its bounds."""
     rows = {key: Row(key, data.draw(STATES[key.kind]), 1) for key in command.keys}
     for _ in range(3):
         decision = command.decide(rows)
