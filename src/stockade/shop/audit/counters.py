@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, func, literal, o
 
 from stockade.shop.audit.rule import Finding, Scope, rule
 from stockade.shop.audit.stack import many_groups, one, stack
-from stockade.shop.model.resources import ORDER, PAYMENT, POINTS, STOCK
+from stockade.shop.model.resources import ORDER, PAYMENT, POINTS, PRODUCT, STOCK
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import ledger
 
@@ -24,7 +24,13 @@ class Followed(NamedTuple):
     first: int
 
 
-FOLLOWED = (Followed(STOCK, 1), Followed(POINTS, 1), Followed(ORDER, 2), Followed(PAYMENT, 2))
+FOLLOWED = (
+    Followed(STOCK, 1),
+    Followed(POINTS, 1),
+    Followed(ORDER, 2),
+    Followed(PAYMENT, 2),
+    Followed(PRODUCT, 2),
+)
 
 
 @rule("oversold")
@@ -195,6 +201,18 @@ def out_of_step() -> Select[Any]:
         select(both.c.row_id).group_by(both.c.kind, both.c.row_id, both.c.version).having(total["own"] > 0, suspect)
     ).subquery()
     return select(found.c.row_id).distinct()
+
+
+def repeated_versions(kind: str) -> Select[Any]:
+    """Rows of a kind with two entries of one version; for a kind that changes rarely."""
+    found = (
+        select(ledger.c.row_id)
+        .where(ledger.c.kind == kind)
+        .group_by(ledger.c.row_id, ledger.c.version)
+        .having(func.count() > 1)
+        .subquery()
+    )
+    return select(found.c.row_id)
 
 
 def _before(column: ColumnElement[int]) -> ColumnElement[int]:
