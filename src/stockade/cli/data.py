@@ -76,8 +76,8 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
     from rich.console import Console
     from rich.progress import Progress
 
+    from stockade.core.clock import now_ms
     from stockade.shop.bootstrap import open_shop
-    from stockade.shop.clock import now_ms
     from stockade.shop.database_checks import ensure_schema
     from stockade.shop.demo import create_demo
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, String, and_, case, false, func, literal_column, null, or_, select
 
+from stockade.service.audit.stack import many_groups, one_if, stack
 from stockade.shop.audit import counters, orders
 from stockade.shop.audit.counters import COUNTED, FOLLOWED, impossible
 from stockade.shop.audit.orders import FIRST
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.audit.stack import many_groups, one_if, stack
 from stockade.shop.model.constants import CANCELLED, EXPIRED, PAID, RESERVED
 from stockade.shop.model.resources import ORDER
 from stockade.shop.model.tables import orders as orders_

@@ -6,6 +6,7 @@ from stockade.shop.config.kafka_brokers import brokers_of
 from stockade.shop.config.redis_servers import redis_urls
 from stockade.shop.config.settings import Settings
 from stockade.shop.model.command_codec import COMMAND_CODEC
+from stockade.shop.model.resources import STOCK
 from stockade.strategies.options import Options
 
 
@@ -46,4 +47,5 @@ def kafka_options(settings: Settings) -> KafkaOptions:
         group=settings.kafka_group,
         protocol=settings.kafka_protocol,
         session_ms=int(settings.kafka_session_s * 1000),
+        partition_kind=STOCK.kind,
     )
