@@ -30,7 +30,7 @@ def rules_of(resources: Sequence[Resource]) -> tuple[Rule, ...]:
 
 
 def audit(
-    resources: Sequence[Resource], rules: Sequence[Rule], connection: Connection, *, limit: int = 20
+    connection: Connection, resources: Sequence[Resource], rules: Sequence[Rule] = (), *, limit: int = 20
 ) -> list[Violation]:
     """Check the general rules and those of the application.
 
