@@ -6,16 +6,20 @@ point in the group `stockade.applications`. Neighbours: `service` opens it.
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from stockade.kafka.command_codec import CommandCodec
-from stockade.service.audit.rule import Rule
+from stockade.service.audit.general import audit
+from stockade.service.audit.rule import Rule, Violation
 from stockade.store import STORE_SCHEMA, Resource, Schema
 
+Check = Callable[..., list[Violation]]
 GROUP = "stockade.applications"
 
 
@@ -34,6 +38,8 @@ class Application:
         schema: its tables with the store's: `Schema(STORE, History(…))`. Needed by the lab and `stockade migrate`.
         partition_kind: kind of the keys by which `kafka` distributes commands; empty: the smallest key of each command.
         rules: of the audit, beside those that hold for every resource (`stockade.service.audit`).
+        check: replaces the audit by the application's own: called with a connection and `limit`, the most violations
+            that one rule reports. None: the general rules and `rules`.
         presets: where the lab finds its presets, `MODULE:ATTRIBUTE`; empty: it has none. A text, so that a program that
             serves does not import the lab.
     """
@@ -44,6 +50,7 @@ class Application:
     schema: Schema = STORE_SCHEMA
     partition_kind: str = ""
     rules: Sequence[Rule] = ()
+    check: Check | None = None
     presets: str = ""
 
     def __post_init__(self) -> None:
@@ -53,6 +60,20 @@ class Application:
         if self.partition_kind and self.partition_kind not in kinds:
             known = ", ".join(kinds)
             raise ValueError(f"{self.name}: partition_kind {self.partition_kind!r} is no kind; there are: {known}")
+
+    def audit(self, connection: Connection, *, limit: int = 20) -> list[Violation]:
+        """Check that the database is sound.
+
+        Args:
+            connection: to read on.
+            limit: the most violations that one rule reports.
+
+        Returns:
+            The violations; empty where all rules hold.
+        """
+        if self.check is not None:
+            return self.check(connection, limit=limit)
+        return audit(connection, self.resources, self.rules, limit=limit)
 
 
 def find_application(text: str) -> Application:

@@ -10,13 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from stockade.core import Strategy
 from stockade.kafka.worker import KafkaWorker
 from stockade.locks import LockError
-from stockade.service import Background, JobLog, Unsuitable
+from stockade.service import Application, Background, JobLog, Unsuitable
 from stockade.service.strategy_groups import create_strategies, register
+from stockade.shop.application import APPLICATION
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, check, check_servers, chosen_strategy, in_memory
 from stockade.shop.config.strategy_options import kafka_options, options_of
 from stockade.shop.database import open_database
-from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.operations.jobs import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.shop import Shop
@@ -78,7 +78,11 @@ async def open_shop(
 
 @asynccontextmanager
 async def open_worker(
-    settings: Settings, report: Callable[..., None], *, before: Before | None = None
+    settings: Settings,
+    report: Callable[..., None],
+    *,
+    before: Before | None = None,
+    application: Application = APPLICATION,
 ) -> AsyncIterator[KafkaWorker]:
     """A worker of the topic of commands over the database of the settings; `KafkaWorker.run` starts the work.
 
@@ -86,16 +90,17 @@ async def open_worker(
         settings: see `Settings`.
         report: called with what an operator should know: an event and its fields.
         before: called with the open database before anything else.
+        application: whose commands it decides.
 
     Raises:
         BadSetting, Busy, NotSupported: as `open_shop`.
     """
     async with AsyncExitStack() as stack:
         database, registration = await _open_database(settings, stack, before)
-        store = _create_store(settings, database, registration)
+        store = _create_store(settings, database, registration, application=application)
         if registration is not None:
             await _register(registration, settings, [registry.create(Kafka.name, store, options_of(settings))])
-        kafka, max_batch = kafka_options(settings), settings.kafka_batch
+        kafka, max_batch = kafka_options(settings, application), settings.kafka_batch
         yield KafkaWorker(store, kafka, max_batch=max_batch, wait_s=settings.wait_s, report=report)
 
 
@@ -117,10 +122,14 @@ async def _open_database(
 
 
 def _create_store(
-    settings: Settings, database: Database, registration: Registration | None, checkpoint: Checkpoint | None = None
+    settings: Settings,
+    database: Database,
+    registration: Registration | None,
+    checkpoint: Checkpoint | None = None,
+    application: Application = APPLICATION,
 ) -> SqlStore:
     single_statement = settings.single_statement == "yes"
-    return SqlStore(database, SHOP_RESOURCES, checkpoint, permit=registration, single_statement=single_statement)
+    return SqlStore(database, application.resources, checkpoint, permit=registration, single_statement=single_statement)
 
 
 def _create_strategies(settings: Settings, store: SqlStore, options: Options) -> dict[str, Strategy]:
