@@ -3,11 +3,11 @@
 import asyncio
 
 from sqlalchemy import select
+from stockade.shop.model.ids import derived_id
 
 from stockade.core import Accepted
 from stockade.shop.audit import audit
 from stockade.shop.commands import OrderLine, PlaceOrder, SkuPrice, UpdateProduct
-from stockade.shop.model.ids import derived_id
 from stockade.shop.model.tables import skus
 from tests.contract.conftest import NOW_MS
 from tests.contract.test_strategies import _all, _protects

@@ -3,9 +3,9 @@
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from stockade.core.timestamps import rfc3339
 from stockade.shop.model import constants
 from stockade.shop.model.tables import order_lines, orders, products
-from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.page import BadQuery
 
 MAX_DAYS = 30
