@@ -21,6 +21,7 @@ from stockade.shop.operations.job_log import JobLog
 from stockade.shop.operations.jobs import Purge, Sweeper, ended, repeat
 from stockade.shop.register_guards import register
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
+from stockade.shop.sales import SalesJob
 from stockade.shop.shop import Shop
 from stockade.store import Database, SqlStore
 from stockade.store.registration import Registration
@@ -174,9 +175,11 @@ async def _run_jobs(shop: Shop) -> AsyncIterator[None]:
     settings, stop, report = shop.settings, asyncio.Event(), JobLog()
     sweeper = Sweeper(shop.read, shop.execute, now_ms)
     purge = Purge(shop.database.transaction, now_ms, settings.keep_ms)
+    sales = SalesJob(shop.database, now_ms)
     tasks = [
         asyncio.create_task(repeat("sweep", sweeper.once, settings.sweep_s, stop, report)),
         asyncio.create_task(repeat("purge", purge.once, settings.purge_s, stop, report)),
+        asyncio.create_task(repeat("sales", sales.once, settings.sales_s, stop, report)),
     ]
     async with AsyncExitStack() as stack:
         sink = sink_of(settings)
