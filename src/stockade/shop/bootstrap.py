@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from stockade.core import Strategy
+from stockade.core.clock import now_ms
 from stockade.kafka.worker import KafkaWorker
 from stockade.locks import LockError
 from stockade.service import Application, Background, JobLog, Unsuitable
+from stockade.service.jobs import Job
 from stockade.service.strategy_groups import create_strategies, register
 from stockade.shop.application import APPLICATION
 from stockade.shop.config.settings import BadSetting, Settings
@@ -19,6 +21,7 @@ from stockade.shop.config.strategy_options import kafka_options, options_of
 from stockade.shop.database import open_database
 from stockade.shop.operations.jobs import expired_reservations
 from stockade.shop.operations.logs import logger
+from stockade.shop.sales import SalesJob
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
 from stockade.store import Database, SqlStore
@@ -72,7 +75,7 @@ async def open_shop(
             await _start(strategy, settings)
         shop = Shop(settings, database, store, strategies, registration)
         if jobs:
-            await stack.enter_async_context(_background(settings).run(database, shop.execute))
+            await stack.enter_async_context(_background(settings, database).run(database, shop.execute))
         yield shop
 
 
@@ -172,11 +175,12 @@ async def _start(strategy: Strategy, settings: Settings) -> None:
         raise BadSetting(f"{settings.with_source('redis')}: {error}") from None
 
 
-def _background(settings: Settings) -> Background:
+def _background(settings: Settings, database: Database) -> Background:
     """What runs beside the store of a shop."""
     return Background(
         sink=sink_of(settings),
         sweeps=[expired_reservations(settings.sweep_s)],
+        jobs=[Job("sales", SalesJob(database, now_ms).once, settings.sales_s)],
         keep_ms=settings.keep_ms,
         keep_events_ms=settings.events_keep_ms,
         purge_s=settings.purge_s,
