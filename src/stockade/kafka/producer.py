@@ -201,13 +201,17 @@ class Producer:
         if error is not None:
             raise unavailable(error) from error
 
-    def fetch_metadata(self, topic: str) -> None:
+    def fetch_metadata(self, topic: str, wait_s: float = CALL_TIMEOUT_S) -> None:
         """Learn a topic's leaders now, so that the first message does not wait for it. Blocks.
+
+        Args:
+            topic: its name.
+            wait_s: the longest that it may take, in seconds.
 
         Raises:
             Busy: the brokers cannot be reached.
         """
-        topic_metadata(self._client, self._reports, topic, CALL_TIMEOUT_S)
+        topic_metadata(self._client, self._reports, topic, wait_s)
 
     def _poll_soon(self) -> None:
         if not self._polls:

@@ -22,6 +22,7 @@ BATCH_INTERVAL_S = 0.005  # between two requests of a busy service; a worker nee
 # At 0 the client sends the first message of a batch alone. A message that has waited for longer than this behind a
 # request of the same partition makes the client spin until the answer (librdkafka 2.16). The producer ends the linger.
 LINGER_MS = 1.0
+PROBE_WAIT_S = 2.0  # for the brokers, when somebody asks whether this strategy is ready
 REPLIES = {"cleanup.policy": "delete", "retention.ms": "600000"}
 
 
@@ -81,6 +82,7 @@ class Kafka(Base):
         self._has_timer = False
         self._producer: Producer | None = None
         self._replies: ReplyReader | None = None
+        self._probe: asyncio.Task[None] | None = None  # the last question whether the brokers answer
 
     @property
     def guard(self) -> Guard:
@@ -206,6 +208,24 @@ class Kafka(Base):
                 raise
             raise _not_confirmed(command) from error
         return time.monotonic() - began_s
+
+    async def missing_server(self, wait_s: float) -> str:
+        """See `stockade.core.SupportsReadiness`. Callers at the same time share one question to the brokers."""
+        producer = self._producer
+        if producer is None:
+            return "the strategy kafka is not running"
+        if self._probe is None or self._probe.done():
+            look = asyncio.to_thread(producer.fetch_metadata, self.kafka_options.topic, min(wait_s, PROBE_WAIT_S))
+            self._probe = asyncio.create_task(look, name="stockade-kafka-probe")
+        done, _ = await asyncio.wait([self._probe], timeout=wait_s)
+        if not done:
+            return "Kafka did not answer in time"
+        error = self._probe.exception()
+        if isinstance(error, Busy):
+            return f"Kafka cannot be used: {error.code}"
+        if error is not None:
+            raise error
+        return ""
 
     def _require_producer(self) -> Producer:
         if self._producer is None:
