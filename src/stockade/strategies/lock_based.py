@@ -40,6 +40,11 @@ class LockBased(Retrying):
         self.lost = 0
         self.refused = 0
 
+    @property
+    def locks(self) -> Provider | None:
+        """The provider of the locks, for metrics and traces; None while the strategy does not run."""
+        return self._locks
+
     @abstractmethod
     def connect(self) -> Provider:
         """The provider of the locks."""
