@@ -4,7 +4,7 @@ Values only. The bytes of a command are the application's: `CommandCodec` is inj
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Key
 
@@ -47,6 +47,21 @@ class CommandCodec(NamedTuple):
 
     encode: Callable[[Command, bytes, int], bytes]
     decode: Callable[[bytes], CommandMessage]
+
+
+class ContextCarrier(Protocol):
+    """Carries something of the caller to the worker beside each command, e.g. a trace, in the headers of its message.
+
+    It is called on the event loop, must be quick and must not fail.
+    """
+
+    def headers(self, command: Command) -> Mapping[str, bytes]:
+        """The headers of a command that is written now."""
+        ...
+
+    def received(self, command: Command, headers: Mapping[str, bytes]) -> None:
+        """A worker has read this command and is going to decide it."""
+        ...
 
 
 def message_key(command: Command) -> Key | None:

@@ -7,6 +7,7 @@ worker here.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from stockade.core import Strategy
 from stockade.kafka.worker import KafkaWorker
@@ -19,6 +20,7 @@ from stockade.shop.database import open_database
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.operations.job_log import JobLog
 from stockade.shop.operations.jobs import Purge, Sweeper, ended, repeat
+from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
 from stockade.shop.register_guards import register
 from stockade.shop.relay.service import EventPurge, relaying, sink_of
 from stockade.shop.shop import Shop
@@ -61,16 +63,21 @@ async def open_shop(
     if options is None:
         check_servers(settings)
     async with AsyncExitStack() as stack:
+        tracing = tracing_of(settings)
         database, registration = await _open_database(settings, stack, before, process)
-        store = _create_store(settings, database, registration, checkpoint)
-        strategies = _create_strategies(settings, store, options or options_of(settings))
+        store = _create_store(settings, database, registration, checkpoint, tracing)
+        strategies = _create_strategies(settings, store, _carrying(options or options_of(settings), tracing))
         distinct = tuple(set(strategies.values()))
         if registration is not None:
             await register(registration, settings, distinct)
         for strategy in distinct:
             stack.push_async_callback(strategy.stop)
             await _start(strategy, settings)
-        shop = Shop(settings, database, store, strategies, registration)
+            if tracing is not None:
+                tracing.locks(strategy)
+        kind = Shop if tracing is None else TracedShop
+        shop = kind(settings, database, store, strategies, registration)
+        shop.tracing = tracing
         if jobs:
             await stack.enter_async_context(_run_jobs(shop))
         yield shop
@@ -91,11 +98,14 @@ async def open_worker(
         BadSetting, Busy, NotSupported: as `open_shop`.
     """
     async with AsyncExitStack() as stack:
+        tracing = tracing_of(settings)
         database, registration = await _open_database(settings, stack, before)
-        store = _create_store(settings, database, registration)
+        store = _create_store(settings, database, registration, tracing=tracing)
+        if isinstance(store, TracedStore):
+            store.in_worker = True
         if registration is not None:
             await register(registration, settings, [registry.create(Kafka.name, store, options_of(settings))])
-        kafka, max_batch = kafka_options(settings), settings.kafka_batch
+        kafka, max_batch = replace(kafka_options(settings), context=tracing), settings.kafka_batch
         yield KafkaWorker(store, kafka, max_batch=max_batch, wait_s=settings.wait_s, report=report)
 
 
@@ -117,10 +127,25 @@ async def _open_database(
 
 
 def _create_store(
-    settings: Settings, database: Database, registration: Registration | None, checkpoint: Checkpoint | None = None
+    settings: Settings,
+    database: Database,
+    registration: Registration | None,
+    checkpoint: Checkpoint | None = None,
+    tracing: Tracing | None = None,
 ) -> SqlStore:
+    kind = SqlStore if tracing is None else TracedStore
     single_statement = settings.single_statement == "yes"
-    return SqlStore(database, SHOP_RESOURCES, checkpoint, permit=registration, single_statement=single_statement)
+    store = kind(database, SHOP_RESOURCES, checkpoint, permit=registration, single_statement=single_statement)
+    if isinstance(store, TracedStore) and tracing is not None:
+        store.tracing = tracing
+    return store
+
+
+def _carrying(options: Options, tracing: Tracing | None) -> Options:
+    """The options, with a Kafka topic whose messages carry traces."""
+    if tracing is None or options.kafka is None:
+        return options
+    return replace(options, kafka=replace(options.kafka, context=tracing))
 
 
 def _create_strategies(settings: Settings, store: SqlStore, options: Options) -> dict[str, Strategy]:

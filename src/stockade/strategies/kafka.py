@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import uuid4
@@ -159,7 +160,13 @@ class Kafka(Base):
         correlation_id, loop = next(self._correlation_ids), asyncio.get_running_loop()
         value = self.kafka_options.codec.encode(command, self._reply_to, correlation_id)
         call = PendingCall(command, loop.create_future(), loop.time() + self.options.wait_s)
-        producer.enqueue(self.kafka_options.topic, value, key=_key(command), on_delivery=call.on_delivery)
+        producer.enqueue(
+            self.kafka_options.topic,
+            value,
+            key=_key(command),
+            on_delivery=call.on_delivery,
+            headers=_headers(self.kafka_options, command),
+        )
         self._calls[correlation_id] = call
         if not self._has_timer:
             self._has_timer = True
@@ -200,7 +207,8 @@ class Kafka(Base):
         kafka = self.kafka_options
         value = kafka.codec.encode(command, b"", 0)
         try:
-            await producer.deliver(kafka.topic, value, key=_key(command), headers={}, wait_s=self.options.wait_s)
+            headers = _headers(kafka, command) or {}
+            await producer.deliver(kafka.topic, value, key=_key(command), headers=headers, wait_s=self.options.wait_s)
         except MessageRefused as error:
             raise ValueError(f"{command.name} cannot be queued: {error}") from error
         except Busy as error:
@@ -236,6 +244,10 @@ class Kafka(Base):
 def _key(command: Command) -> bytes | None:
     key = message_key(command)
     return None if key is None else str(key).encode()
+
+
+def _headers(kafka: KafkaOptions, command: Command) -> Mapping[str, bytes] | None:
+    return None if kafka.context is None else kafka.context.headers(command)
 
 
 def _not_confirmed(command: Command) -> Unknown:

@@ -35,7 +35,10 @@ def create_app(shop: Shop, *, metrics_port: int | None = None) -> tuple[ASGIApp,
     state = make_app_state(shop)
     handlers: dict[str, dict[str, Handler]] = {}
     for route in ROUTES:
-        handlers.setdefault(route.path, {})[route.method] = Endpoint(route, state).answer
+        answer: Handler = Endpoint(route, state).answer
+        if shop.tracing is not None:
+            answer = shop.tracing.request(f"{route.method} {route.path}", answer)
+        handlers.setdefault(route.path, {})[route.method] = answer
     for path, handler in service_handlers(state, openapi_document(ROUTES)).items():
         handlers[path] = {"GET": handler}
     # the router takes the first path that matches: `/v1/products/popular` must stand before `/v1/products/{product_id}`
