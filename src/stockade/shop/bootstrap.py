@@ -109,6 +109,30 @@ async def open_worker(
         yield KafkaWorker(store, kafka, max_batch=max_batch, wait_s=settings.wait_s, report=report)
 
 
+@asynccontextmanager
+async def open_registered(settings: Settings, *, before: Before | None = None) -> AsyncIterator[Database]:
+    """The database for a command of an operator that changes protected rows itself.
+
+    The process is registered under the strategies of the settings, so that it does not run beside a process that would
+    not notice. None of the strategies is started: no Redis or Kafka is needed.
+
+    Args:
+        settings: see `Settings`.
+        before: called with the open database before anything else.
+
+    Raises:
+        BadSetting, Busy, NotSupported: as `open_shop`.
+    """
+    check(settings)
+    async with AsyncExitStack() as stack:
+        database, registration = await _open_database(settings, stack, before)
+        store = _create_store(settings, database, registration)
+        strategies = _create_strategies(settings, store, options_of(settings))
+        if registration is not None:
+            await register(registration, settings, tuple(set(strategies.values())))
+        yield database
+
+
 async def _open_database(
     settings: Settings, stack: AsyncExitStack, before: Before | None, process: str | None = None
 ) -> tuple[Database, Registration | None]:
