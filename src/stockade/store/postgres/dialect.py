@@ -75,7 +75,7 @@ class PostgresDialect(Dialect):
             statement = select_rows(resource).where(wanted)
             return self.locking(statement, resource.table) if lock else statement
 
-        return self.prepared(("load", resource.kind, lock), build).rows(connection, {"ids": list(ids)})
+        return self.prepared(("load", resource, lock), build).rows(connection, {"ids": list(ids)})
 
     def known_requests(self, connection: Connection, table: Table, ids: Sequence[str]) -> list[Any]:
         def build() -> Any:
