@@ -136,6 +136,8 @@ class Database:
         except TimeoutError as error:
             self._backend.lost()
             raise Busy(f"the database did not answer within {timeout_s} s", "DEPENDENCY_DOWN") from error
+        except Busy:
+            raise  # complete, whatever caused it
         except Exception as error:
             self._refuse_without_tables(error)
             match classify(error):
@@ -215,6 +217,8 @@ class Database:
             if run.committing:
                 raise
             raise Busy("the transaction was given up at its deadline, before its commit") from error
+        except Busy:
+            raise  # complete, whatever caused it
         except Exception as error:
             self._refuse_without_tables(error)
             if classify(error) is Failure.REFUSED:
