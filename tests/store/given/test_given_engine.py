@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from sqlalchemy import event, select, text, update
+from sqlalchemy import AsyncAdaptedQueuePool, event, select, text, update
 from sqlalchemy.util import await_only
 
 from stockade.core import Busy, Guard
@@ -70,7 +70,7 @@ async def state_of_session(engine, driver):
 
 async def test_a_connection_is_given_back_as_it_was(place):
     """After reads, transactions of every guard and a failed one, the only connection has every setting as before."""
-    async with engine_of(*place, pool_size=1, max_overflow=0) as engine:
+    async with engine_of(*place, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0) as engine:
         before = await state_of_session(engine, place[1])
         store = await over(engine, pool_size=1)
         for number, guard in enumerate((Guard.ROW, Guard.VERSION, Guard.DELTA, Guard.SERIALIZABLE)):
@@ -124,7 +124,9 @@ async def test_a_wait_for_a_row_ends_at_the_deadline(place):
 
 async def test_a_pool_that_others_have_emptied(place):
     """No connection in time is Busy with advice, and not an error of SQLAlchemy."""
-    async with engine_of(*place, pool_size=1, max_overflow=0, pool_timeout=0.05) as engine:
+    async with engine_of(
+        *place, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0, pool_timeout=0.05
+    ) as engine:
         database = await Database.from_engine(engine)
         async with engine.connect():
             for call in (database.read, lambda body: database.transaction(body, deadline=soon())):
