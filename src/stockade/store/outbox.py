@@ -4,7 +4,7 @@ The transaction of a command inserts its events, each with the partition of its 
 time, so one relay sends the events of a key, in order. A relay takes a partition over when its `beat`, the generation
 of the lease, has not changed for `ttl_s` of that relay's own monotonic clock: no two clocks are compared. The lease
 only saves work: two relays on one partition send duplicates, each in order.
-Neighbours: `shop.relay` sends. Source: transactional outbox (Richardson, "Microservices Patterns", 2018, 3.3.7).
+Neighbours: `service.relay` sends. Source: transactional outbox (Richardson, "Microservices Patterns", 2018, 3.3.7).
 """
 
 import time

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Table
 
 from stockade.core import Guard, GuardKind, Key, Row
 from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.expressions import steady_fields
 from stockade.store.engine.statement import Values, Writes
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import StoreTables
@@ -196,6 +197,7 @@ class Saver:
             "d1": update.held,
             "count": update.count,
             "stamp": update.after.stamp,
+            **{f"{name}_": getattr(base.state, name) for name in steady_fields(resource)},
         }
         after = self._dialect.update_delta(connection, resource, values)
         if after is None:
