@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, insert, literal, select, update
 
-from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, skus
+from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, products, skus
 from stockade.store.schema.tables import ledger, outbox, requests
 
 
@@ -72,6 +72,11 @@ def breakages(ids):
     yield Breakage("version-gap", "points:u", [update(point_accounts).values(version=point_accounts.c.version + 1)])
     yield Breakage("version-gap", f"order:{later}", [delete(ledger).where(of("order", later))])
     yield Breakage("version-gap", f"payment:{cancelled}", [update(payments).values(version=7)])
+    yield Breakage("version-gap", "product:p-b", [delete(ledger).where(of("product", "p-b") & (ledger.c.version == 3))])
+    yield Breakage("version-gap", "product:p-gift", [update(products).values(version=3)])
+    later_version = update(ledger).where(of("product", "p-b") & (ledger.c.version == 2)).values(version=3)
+    yield Breakage("repeated-version", "product:p-b version 3", [later_version])
+    yield Breakage("row-missing", "product:ghost", [entry("product", "ghost")])
     yield Breakage(
         "ledger-chain",
         "stock:b version 2",

@@ -70,7 +70,7 @@ class Kafka(Base):
     """
 
     name: ClassVar[str] = "kafka"
-    guarantees: ClassVar[Guarantees] = Guarantees(faults=("crash", "pause", "broker"), order="fifo", needs=("kafka",))
+    guarantees: ClassVar[Guarantees] = Guarantees(order="fifo", needs=("kafka",))
 
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)

@@ -19,7 +19,12 @@ from typing import Any
 import uvloop
 
 from stockade.core import Command
-from stockade.lab.execution.log.log_worker import LogWorker, LogWorkerConfig, LogWorkerProgress, run_log_worker
+from stockade.lab.execution.command_log.log_worker import (
+    LogWorker,
+    LogWorkerConfig,
+    LogWorkerProgress,
+    run_log_worker,
+)
 from stockade.lab.execution.order_senders import LocalSender, SenderConfig, SendResult, open_sender
 
 BARRIER_WAIT_S = 30.0
@@ -28,9 +33,13 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class OpenShop:
-    """Close what is open, then open this. Answer: Done."""
+    """Close what is open, then open this. Answer: Done.
+
+    With `fault_points` the store stops at its fault points, so it never writes a batch as a single statement.
+    """
 
     config: SenderConfig
+    fault_points: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +136,7 @@ class _MessageHandler:
         match message:
             case OpenShop():
                 await self._stack.aclose()
-                opening = open_sender(message.config, self._reach_point)
+                opening = open_sender(message.config, self._reach_point if message.fault_points else None)
                 self._sender = await self._stack.enter_async_context(opening)
             case StartLogWorker():
                 await self._stack.aclose()

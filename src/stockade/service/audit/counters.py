@@ -236,6 +236,18 @@ def out_of_step(counted: Sequence[Resource]) -> Select[Any]:
     return select(found.c.row_id).distinct()
 
 
+def repeated_versions(kind: str) -> Select[Any]:
+    """Rows of a kind with two entries of one version; for a kind that changes rarely."""
+    found = (
+        select(ledger.c.row_id)
+        .where(ledger.c.kind == kind)
+        .group_by(ledger.c.row_id, ledger.c.version)
+        .having(func.count() > 1)
+        .subquery()
+    )
+    return select(found.c.row_id)
+
+
 def _before(column: ColumnElement[int]) -> ColumnElement[int]:
     """The value of the entry before; 0 before the first."""
     before = func.lag(column).over(

@@ -6,15 +6,22 @@ from sqlalchemy import Select
 
 from stockade.service.audit import counters
 from stockade.service.audit.counters import Followed, impossible
-from stockade.shop.model.resources import ORDER, PAYMENT, POINTS, STOCK
+from stockade.shop.model.resources import ORDER, PAYMENT, POINTS, PRODUCT, STOCK
 
 COUNTED = (STOCK, POINTS)
-FOLLOWED = (Followed(STOCK, 1), Followed(POINTS, 1), Followed(ORDER, 2), Followed(PAYMENT, 2))
+FOLLOWED = (
+    Followed(STOCK, 1),
+    Followed(POINTS, 1),
+    Followed(ORDER, 2),
+    Followed(PAYMENT, 2),
+    Followed(PRODUCT, 2),
+)
 
 oversold = counters.more_out_than_in("oversold", STOCK)
 overspent = counters.more_out_than_in("overspent", POINTS)
 ledger_sum = counters.ledger_sum(COUNTED)
 repeated_version = counters.repeated_version
+repeated_versions = counters.repeated_versions
 version_gap = counters.version_gap(FOLLOWED)
 ledger_chain = counters.ledger_chain(COUNTED)
 below_zero = counters.below_zero(COUNTED)
@@ -31,6 +38,7 @@ __all__ = [
     "oversold",
     "overspent",
     "repeated_version",
+    "repeated_versions",
     "row_missing",
     "version_gap",
 ]

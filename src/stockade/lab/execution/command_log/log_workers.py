@@ -14,7 +14,7 @@ from stockade.kafka.options import KafkaOptions
 from stockade.lab.errors import LabError
 from stockade.lab.execution.child_main import QueryLogWorker, StartLogWorker, StopLogWorker
 from stockade.lab.execution.child_processes import ProcessGroup
-from stockade.lab.execution.log.log_worker import LogAddress, LogWorkerConfig, LogWorkerProgress
+from stockade.lab.execution.command_log.log_worker import LogAddress, LogWorkerConfig, LogWorkerProgress
 
 ASSIGNMENT_WAIT_S = 30.0
 POLL_S = 0.02

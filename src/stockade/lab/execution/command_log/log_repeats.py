@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, select
 
 from stockade.core import Command, Stats
 from stockade.lab.errors import LabError
-from stockade.lab.execution.log.log_worker import LogWorkerProgress
-from stockade.lab.execution.log.log_workers import LogWorkers
+from stockade.lab.execution.command_log.log_worker import LogWorkerProgress
+from stockade.lab.execution.command_log.log_workers import LogWorkers
 from stockade.lab.execution.order_senders import OrderSender, SendResult, stats_since
 from stockade.lab.model.repeat_result import QUEUED
 from stockade.lab.reporting.summary import LogSummary, percentile
