@@ -12,8 +12,9 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, select
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from coupons.application import APPLICATION, ENDED_CAMPAIGNS, SCHEMA
+from coupons.application import APPLICATION, ENDED_CAMPAIGNS, SCHEMA, TABLES
 from coupons.commands import CreateCampaign, GiveCoupon
 from coupons.config import Config
 from coupons.tables import campaigns, coupons
@@ -68,8 +69,9 @@ def create_app(config: Config | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = await Database.open(chosen.database_url)
+        engine = create_async_engine(chosen.database_url)  # the project's own; its reads and the store share it
         try:
+            database = await Database.from_engine(engine, tables=TABLES)
             await SCHEMA.migrate(database)
             kafka = KafkaOptions(APPLICATION.codec, chosen.kafka, topic="coupons.commands") if chosen.kafka else None
             background = Background(sink=Handlers(publish), sweeps=[ENDED_CAMPAIGNS])
@@ -79,7 +81,7 @@ def create_app(config: Config | None = None) -> FastAPI:
                 app.state.service = service
                 yield
         finally:
-            await database.close()
+            await engine.dispose()
 
     app = FastAPI(title="coupons", lifespan=lifespan)
     app.add_exception_handler(StockadeError, _stockade_error)
