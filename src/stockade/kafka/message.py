@@ -1,10 +1,10 @@
 """A message of the commands' topic: as it is read, as a command, and the key that chooses its partition.
 
-Values only. `command_codec` writes and reads the bytes of a command.
+Values only. The bytes of a command are the application's: a `Codec` is injected with the options.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Key
 
@@ -35,6 +35,22 @@ class CommandMessage(NamedTuple):
 
 class BadMessage(ValueError):
     """These bytes are not a command that this program knows; the message says why."""
+
+
+class Codec(Protocol):
+    """Writes and reads the commands of an application; `stockade.service.CommandCodec` is one."""
+
+    def encode(self, command: Command, reply_to: bytes = b"", correlation_id: int = 0, /) -> bytes:
+        """The bytes of a `CommandMessage`, from its three fields."""
+        ...
+
+    def decode(self, message: bytes, /) -> CommandMessage:
+        """Read them.
+
+        Raises:
+            BadMessage: not a command that this program knows.
+        """
+        ...
 
 
 def message_key(command: Command, partition_kind: str = "") -> Key | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stockade.core import Guard
-from stockade.kafka.command_codec import CommandCodec
+from stockade.kafka.message import Codec
 from stockade.kafka.security import KafkaBrokers, KafkaSecurity
 
 PROTOCOLS = ("classic", "consumer")
@@ -32,7 +32,7 @@ class KafkaOptions:
         partition_kind: the kind of the keys that choose the partition, see `message_key`; empty: the smallest key.
     """
 
-    codec: CommandCodec
+    codec: Codec
     bootstrap: str = "127.0.0.1:9092"
     topic: str = "stockade.commands"
     partitions: int = 3

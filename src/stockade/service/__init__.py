@@ -3,9 +3,9 @@
 `open_service` puts them together. Neighbours: `store`, `strategies` and `kafka` below; the shop is one application.
 """
 
-from stockade.kafka.command_codec import CommandCodec
 from stockade.service.application import Application, find_application
 from stockade.service.background import Background
+from stockade.service.command_codec import CommandCodec
 from stockade.service.ids import derived_id, fingerprint_of, new_request_id
 from stockade.service.job_log import JobLog
 from stockade.service.jobs import Job, Round

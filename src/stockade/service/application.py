@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from stockade.kafka.command_codec import CommandCodec
 from stockade.service.audit.general import audit
 from stockade.service.audit.rule import Rule, Violation
+from stockade.service.command_codec import CommandCodec
 from stockade.store import STORE_SCHEMA, Resource, Schema, StoreTables
 from stockade.store.schema.tables import DEFAULT
 

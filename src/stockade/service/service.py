@@ -141,9 +141,7 @@ async def open_service(
     checkpoint: Callable[[str], None] | None = None,
     process: str | None = None,
 ) -> AsyncIterator[Service]:
-    """Open an application: its store, its strategies, the registration of its guards, and what runs beside them.
-
-    Everything is stopped in the opposite order at the end of the block.
+    """Open an application: store, strategies, registration of guards, background work; stop all at the end.
 
     Args:
         application: see `Application`.
@@ -159,9 +157,7 @@ async def open_service(
     Raises:
         Unsuitable: the strategy does not exist, does not run on this database, or may oversell.
         GuardRefused: an incompatible process is running on this database.
-        Busy: the database or a server of the strategy cannot be reached (code DEPENDENCY_DOWN).
-        NotSupported: a driver is missing; the message names the extra.
-        ValueError: an unusable URL or option.
+        Busy, NotSupported, ValueError: as `Database.open`, or of a server of the strategy.
     """
     chosen = {"": strategy} if isinstance(strategy, str) else dict(strategy)
     if not chosen:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from coupons.application import APPLICATION
 from coupons.commands import CloseCampaign, GiveCoupon
-from stockade.kafka.command_codec import CommandCodec, UnknownCommand
 from stockade.kafka.message import BadMessage, message_key
+from stockade.service.command_codec import CommandCodec, UnknownCommand
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 
