@@ -18,12 +18,18 @@ from coupons.application import APPLICATION, ENDED_CAMPAIGNS, SCHEMA, TABLES
 from coupons.commands import CreateCampaign, GiveCoupon
 from coupons.config import Config
 from coupons.tables import campaigns, coupons
-from stockade.core import Command, StockadeError
-from stockade.core.clock import now_ms
-from stockade.kafka.options import KafkaOptions
-from stockade.service import Background, Handlers, Service, derived_id, new_request_id, open_service
+from stockade.core import Command, StockadeError, now_ms
+from stockade.service import (
+    Background,
+    Handlers,
+    KafkaOptions,
+    OutboxEvent,
+    Service,
+    derived_id,
+    new_request_id,
+    open_service,
+)
 from stockade.store import Database
-from stockade.store.outbox import OutboxEvent
 from stockade.strategies.options import Options
 
 STATUS = {"CAMPAIGN_NOT_FOUND": 404, "INVALID_SIZE": 422}  # of a refusal; every other one is 409
