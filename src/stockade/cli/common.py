@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from stockade.service import Application
     from stockade.shop.config.settings import Settings
-    from stockade.store import Database, Schema
+    from stockade.store import Database, Schema, StoreTables
 
 T = TypeVar("T")
 
@@ -156,6 +156,7 @@ def with_database(
     *,
     wait_s: float | None = None,
     schema: "Schema | None" = None,
+    tables: "StoreTables | None" = None,
 ) -> "T":
     """Call `work` with the database of the settings, opened and of the present schema.
 
@@ -164,6 +165,7 @@ def with_database(
         work: what to do.
         wait_s: longest time of a statement in seconds, instead of the setting.
         schema: that it must have; None: the shop's.
+        tables: the names of the store's tables; None: without a prefix.
 
     Raises:
         BadSetting, Busy, NotSupported: it cannot be opened.
@@ -172,9 +174,10 @@ def with_database(
 
     from stockade.shop.database import open_database
     from stockade.shop.database_checks import require_schema
+    from stockade.store.schema.tables import DEFAULT
 
     async def run() -> "T":
-        opened = await open_database(settings, wait_s=wait_s)
+        opened = await open_database(settings, wait_s=wait_s, tables=tables or DEFAULT)
         try:
             await require_schema(settings, opened, schema)
             return await work(opened)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from stockade.service import Application
     from stockade.shop.config.settings import Settings
     from stockade.shop.demo import DemoResult
-    from stockade.store import Schema
 
 
 def migrate(
@@ -32,18 +31,19 @@ def migrate(
 
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
-        before, now = asyncio.run(_migrate(chosen, application_of(app).schema))
+        before, now = asyncio.run(_migrate(chosen, application_of(app)))
         typer.echo(f"schema {now}: already current" if before == now else f"schema {before} -> {now}")
 
 
-async def _migrate(settings: "Settings", schema: "Schema") -> tuple[str, str]:
+async def _migrate(settings: "Settings", application: "Application") -> tuple[str, str]:
     from stockade.shop.database import open_database
     from stockade.shop.database_checks import check_file, make_folder, require_known
     from stockade.store.schema.migrate import shown
 
     make_folder(settings)
     check_file(settings, may_make=True)
-    opened = await open_database(settings)
+    schema = application.schema
+    opened = await open_database(settings, tables=application.tables)
     try:
         await require_known(settings, opened, schema)
         return shown(await schema.migrate(opened)), shown(schema.newest())
@@ -167,6 +167,7 @@ def _audit_of(application: "Application", settings: "Settings", *, as_json: bool
         lambda opened: opened.read(application.audit, timeout_s=MAX_WAIT_S),
         wait_s=MAX_WAIT_S,
         schema=application.schema,
+        tables=application.tables,
     )
     if as_json:
         document = {"ok": not found, "violations": [each._asdict() for each in found]}

@@ -110,11 +110,10 @@ def lab(
     with _one_line_errors():
         _check_target(json_to)
         faults, processes = _faults(fault, redis, processes)
-        path = PATH if app is None else app
         wanted = preset or ("reference" if app is None else "all")
         plan = Plan(
             variants=find(wanted, presets_of(application_of(app))),
-            app=path,
+            app=app or PATH,
             contenders=_contenders(strategies),
             database=database,
             redis=redis,

@@ -90,10 +90,11 @@ class Background:
             Job(each.name, Sweeper(each, database.read, execute, self.now_ms).once, each.pause_s)
             for each in self.sweeps
         ]
-        jobs.append(Job("purge", Purge(database.transaction, self.now_ms, self.keep_ms).once, self.purge_s))
+        purge = Purge(database.transaction, self.now_ms, self.keep_ms, tables=database.tables)
+        jobs.append(Job("purge", purge.once, self.purge_s))
         if self.sink is not None:
-            purge = EventPurge(database, self.now_ms, self.keep_events_ms)
-            jobs.append(Job("purge events", purge.once, self.purge_s))
+            events = EventPurge(database, self.now_ms, self.keep_events_ms)
+            jobs.append(Job("purge events", events.once, self.purge_s))
         return [*jobs, *self.jobs]
 
 

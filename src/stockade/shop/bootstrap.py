@@ -26,9 +26,10 @@ from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, t
 from stockade.shop.sales import SalesJob
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
-from stockade.store import Database, SqlStore
+from stockade.store import Database, SqlStore, StoreTables
 from stockade.store.guards_in_use import GuardRefused
 from stockade.store.registration import Registration
+from stockade.store.schema.tables import DEFAULT
 from stockade.strategies import registry
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
@@ -107,7 +108,7 @@ async def open_worker(
     """
     async with AsyncExitStack() as stack:
         tracing = tracing_of(settings)
-        database, registration = await _open_database(settings, stack, before)
+        database, registration = await _open_database(settings, stack, before, tables=application.tables)
         store = _create_store(settings, database, registration, application=application, tracing=tracing)
         if isinstance(store, TracedStore):
             store.in_worker = True
@@ -142,16 +143,20 @@ async def open_registered(settings: Settings, *, before: Before | None = None) -
 
 
 async def _open_database(
-    settings: Settings, stack: AsyncExitStack, before: Before | None, process: str | None = None
+    settings: Settings,
+    stack: AsyncExitStack,
+    before: Before | None,
+    process: str | None = None,
+    tables: StoreTables = DEFAULT,
 ) -> tuple[Database, Registration | None]:
     """The database, and the registration of this process, which is not made yet; both are closed by the stack."""
-    database = await open_database(settings)
+    database = await open_database(settings, tables=tables)
     stack.push_async_callback(database.close)
     if before is not None:
         await before(database)
     if in_memory(settings):  # no other process can use it
         return database, None
-    own = await open_database(settings, pool_size=1)  # its heartbeat must not wait behind orders
+    own = await open_database(settings, pool_size=1, tables=tables)  # its heartbeat must not wait behind orders
     stack.push_async_callback(own.close)
     registration = Registration(own, settings.guard_lease_s, process=process)
     stack.push_async_callback(registration.close)

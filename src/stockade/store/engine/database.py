@@ -20,6 +20,7 @@ from stockade.drivers.failures import AccessRefused, ConnectFailed, Failure, cla
 from stockade.store.engine.adopt import adopt
 from stockade.store.engine.backends import DatabaseBackend, TransactionRun
 from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.given import GivenBackend
 from stockade.store.engine.registry import connect
 from stockade.store.schema.tables import DEFAULT, StoreTables
 
@@ -36,6 +37,7 @@ class Database:
         pool_size: connections for transactions.
         tables: the store's tables in this database.
         waiting: callers queued for a connection now.
+        owns_connections: whether it opened them itself; False over an engine of the caller.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Database:
         self.dialect: Dialect = backend.dialect
         self.pool_size = pool_size
         self.tables = tables
+        self.owns_connections = not isinstance(backend, GivenBackend)
         self.waiting = 0
         self._backend = backend
         self._loop = asyncio.get_running_loop()  # to which the connections belong
