@@ -33,7 +33,7 @@ def locks(
     broken: Annotated[
         list[str] | None, typer.Option("--break", metavar="NAME", help="Take this lock from whoever holds it.")
     ] = None,
-    prefix: Annotated[str, typer.Option(help="Prefix of the names, as in RedisTuning.")] = "",
+    prefix: Annotated[str, typer.Option(help="Prefix of the names, as in RedisTuning.")] = "stockade:",
     cluster: Annotated[bool, typer.Option("--cluster", help="The URL names a node of a Redis Cluster.")] = False,
     max_keys: Annotated[int, typer.Option(min=1, help="Look at no more keys of the server.")] = 1_000_000,
 ) -> None:

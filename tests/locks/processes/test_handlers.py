@@ -229,7 +229,7 @@ def test_the_interpreter_ends(request, where, what):
     assert "Traceback" not in ended.stderr
     if where == "redis" and "releases" in what:
         with redis.Redis.from_url(url) as server:
-            assert server.get("held") is None or not server.get("held").endswith(b".0")
+            assert server.get("stockade:held") is None or not server.get("stockade:held").endswith(b".0")
 
 
 def test_no_thread_can_be_started_any_more(monkeypatch):

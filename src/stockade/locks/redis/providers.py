@@ -5,6 +5,7 @@ Neighbours: `backend.py` (one server), `cluster.py`, `quorum.py` (independent se
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from stockade.locks import async_api, sync_api
@@ -53,6 +54,7 @@ class RedisLocks(sync_api.Provider):
         fair: default of the `fair` option: first come, first served; False spins.
         lease_s: default lease in seconds.
         cluster: whether it is a Redis Cluster: then every lock lives on the master that serves the slot of its name.
+        prefix: instead of the one of `tuning`, `stockade:`. "" keeps the names of version 0.1 and before.
 
     Raises:
         MissingExtra: hiredis or redis is not installed.
@@ -67,7 +69,9 @@ class RedisLocks(sync_api.Provider):
         fair: bool = True,
         lease_s: float = 30.0,
         cluster: bool = False,
+        prefix: str | None = None,
     ) -> None:
+        tuning = _tuned(tuning, prefix)
         runtime = SyncRuntime()
         self._redis = _backend(runtime, where, tuning, cluster, _Parts(ThreadedTransport, ClientTransport, _in_turn))
         super().__init__(runtime, self._redis, sync_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
@@ -91,7 +95,9 @@ class AioRedisLocks(async_api.Provider):
         fair: bool = True,
         lease_s: float = 30.0,
         cluster: bool = False,
+        prefix: str | None = None,
     ) -> None:
+        tuning = _tuned(tuning, prefix)
         runtime = AsyncRuntime()
         self._redis = _backend(
             runtime, where, tuning, cluster, _Parts(MultiplexedTransport, AsyncClientTransport, _at_once)
@@ -110,9 +116,18 @@ class QuorumLocks(sync_api.Provider):
         urls: an odd number of servers, three or more.
         tuning: times and prefix; `call_s` bounds what one dead server costs.
         lease_s: default lease in seconds.
+        prefix: see `RedisLocks`.
     """
 
-    def __init__(self, urls: Sequence[str], tuning: RedisTuning = _QUORUM, *, lease_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        tuning: RedisTuning = _QUORUM,
+        *,
+        lease_s: float = 30.0,
+        prefix: str | None = None,
+    ) -> None:
+        tuning = _tuned(tuning, prefix)
         runtime = SyncRuntime()
         servers, background = ([ThreadedTransport(url) for url in urls] for _ in range(2))
         backend = QuorumBackend(runtime, servers, tuning, _in_turn, background=background)
@@ -125,10 +140,24 @@ class AioQuorumLocks(async_api.Provider):
     Arguments are those of `QuorumLocks`.
     """
 
-    def __init__(self, urls: Sequence[str], tuning: RedisTuning = _QUORUM, *, lease_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        tuning: RedisTuning = _QUORUM,
+        *,
+        lease_s: float = 30.0,
+        prefix: str | None = None,
+    ) -> None:
+        tuning = _tuned(tuning, prefix)
         runtime = AsyncRuntime()
         backend = QuorumBackend(runtime, [MultiplexedTransport(url) for url in urls], tuning, _at_once)
         super().__init__(runtime, backend, async_api.Lease, LockOptions(fair=False, lease_s=lease_s))
+
+
+def _tuned(tuning: RedisTuning, prefix: str | None) -> RedisTuning:
+    if not isinstance(tuning, RedisTuning):
+        raise TypeError(f"tuning is a RedisTuning, such as RedisTuning(poll_s=2); got {type(tuning).__name__}")
+    return tuning if prefix is None else replace(tuning, prefix=prefix)
 
 
 def _backend(
