@@ -293,7 +293,7 @@ def keys_left(sites: list[Site]) -> set[str]:
     left: set[str] = set()
     for site in sites:
         with redis.Redis.from_url(site.server.url, decode_responses=True) as admin:
-            left |= {name for name in ASKED_FOR if admin.get(name) not in (None, "somebody.1")}
+            left |= {name for name in ASKED_FOR if admin.get(f"stockade:{name}") not in (None, "feedfeedfeedfeed.1")}
     return left
 
 
