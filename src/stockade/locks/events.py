@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
-from stockade.locks.checks import function
-
 log = logging.getLogger("stockade.locks")
 
 WaitEnd: TypeAlias = Literal["acquired", "timeout", "cancelled", "failed"]
@@ -43,7 +41,6 @@ class Events:
 
     def add(self, listener: Listener) -> None:
         """Call `listener` with every event, in the task or thread where it happens; it must be quick."""
-        function("listener", listener)
         self.listeners = (*self.listeners, listener)
 
     def emit(self, event: LockEvent) -> None:

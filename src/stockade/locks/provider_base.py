@@ -9,7 +9,7 @@ from collections.abc import Callable
 from string import Formatter
 from typing import Any, Generic, NoReturn, TypeVar, Unpack, cast
 
-from stockade.locks.checks import count, seconds, text
+from stockade.locks.checks import count, function, seconds, text
 from stockade.locks.engine.held_leases import LeaseT
 from stockade.locks.engine.lock_request import NO_LEASE_S, RW_CAPACITY, Backend, Kind, LockOptions, Spec
 from stockade.locks.engine.manager import LockManager
@@ -104,7 +104,12 @@ class ProviderBase(Generic[LeaseT, LockT, RWLockT, MultiLockT]):
             raise TypeError(f"a lock has no option {wrong}, only {', '.join(LockOptions.__annotations__)}") from None
 
     def on_event(self, listener: Listener) -> None:
-        """Call `listener(event)` with everything that happens to locks of this provider; it must be quick."""
+        """Call `listener(event)` with everything that happens to locks of this provider; it must be quick.
+
+        Raises:
+            TypeError: it cannot be called.
+        """
+        function("listener", listener)
         self.manager.events.add(listener)
 
     def _check_synchronized(self, template: str, timeout: float | None, options: LockOptions) -> None:
