@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from stockade.service.ids import new_request_id
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.commands import OrderLine, PlaceOrder
 from stockade.shop.config.settings import Settings
-from stockade.shop.model.ids import new_request_id
 from tests.cli.service import Service, audited, prepared, stockade
 from tests.cli.test_serve import place
 

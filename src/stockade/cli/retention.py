@@ -98,7 +98,7 @@ def _before_ms(text: str) -> int:
     Raises:
         BadSetting: it is no date, or too late.
     """
-    from stockade.shop.clock import now_ms
+    from stockade.core.clock import now_ms
     from stockade.shop.config.settings import BadSetting
     from stockade.shop.retention.archive import MIN_AGE_DAYS
 

@@ -64,7 +64,7 @@ class PendingCall:
 
 
 class Kafka(Base):
-    """A command is a message of a Kafka topic, keyed by its smallest stock key; workers decide whole batches.
+    """A command is a message of a Kafka topic, keyed by its smallest key; workers decide whole batches.
 
     Orders of one product are in one partition, and one worker decides it, so batches of one hot row never compete. The
     consumed offset is committed in the same transaction as the orders, so nothing is decided twice or lost. This
@@ -163,7 +163,7 @@ class Kafka(Base):
         producer.enqueue(
             self.kafka_options.topic,
             value,
-            key=_key(command),
+            key=self._key(command),
             on_delivery=call.on_delivery,
             headers=_headers(self.kafka_options, command),
         )
@@ -208,7 +208,9 @@ class Kafka(Base):
         value = kafka.codec.encode(command, b"", 0)
         try:
             headers = _headers(kafka, command) or {}
-            await producer.deliver(kafka.topic, value, key=_key(command), headers=headers, wait_s=self.options.wait_s)
+            await producer.deliver(
+                kafka.topic, value, key=self._key(command), headers=headers, wait_s=self.options.wait_s
+            )
         except MessageRefused as error:
             raise ValueError(f"{command.name} cannot be queued: {error}") from error
         except Busy as error:
@@ -234,6 +236,10 @@ class Kafka(Base):
         if error is not None:
             raise error
         return ""
+
+    def _key(self, command: Command) -> bytes | None:
+        key = message_key(command, self.kafka_options.partition_kind)
+        return None if key is None else str(key).encode()
 
     def _require_producer(self) -> Producer:
         if self._producer is None:

@@ -19,9 +19,13 @@ from typing import Any
 import uvloop
 
 from stockade.core import Command
-from stockade.lab.execution.command_log.log_worker import LogWorker, LogWorkerProgress, run_log_worker
+from stockade.lab.execution.command_log.log_worker import (
+    LogWorker,
+    LogWorkerConfig,
+    LogWorkerProgress,
+    run_log_worker,
+)
 from stockade.lab.execution.order_senders import LocalSender, SenderConfig, SendResult, open_sender
-from stockade.shop.config.settings import Settings
 
 BARRIER_WAIT_S = 30.0
 PR_SET_PDEATHSIG = 1
@@ -61,9 +65,9 @@ class SendCommands:
 
 @dataclass(frozen=True, slots=True)
 class StartLogWorker:
-    """Close what is open, then decide the log that these settings name. Answer: Done."""
+    """Close what is open, then decide this log. Answer: Done."""
 
-    settings: Settings
+    config: LogWorkerConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ class _MessageHandler:
                 self._sender = await self._stack.enter_async_context(opening)
             case StartLogWorker():
                 await self._stack.aclose()
-                self._log_worker = await self._stack.enter_async_context(run_log_worker(message.settings))
+                self._log_worker = await self._stack.enter_async_context(run_log_worker(message.config))
             case StopLogWorker():
                 await self._stack.aclose()
             case SignalAtPoint():

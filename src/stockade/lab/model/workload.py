@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stockade.core import Command, Key
+from stockade.service.ids import derived_id
 from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder
-from stockade.shop.model.ids import derived_id
 
 PREFIX = "lab-"
 

@@ -81,7 +81,7 @@ class Runner:
     ) -> AbstractAsyncContextManager[KafkaOptions | None]:
         if not contender.needs_kafka:
             return nullcontext()
-        return log_workers.open_log(self._target.url, self._kafka.bootstrap, self._plan.pool_size)
+        return log_workers.open_log(self._plan.app, self._target.url, self._kafka.bootstrap, self._plan.pool_size)
 
     def _config(self, variant: Variant, contender: Contender, log: KafkaOptions | None) -> SenderConfig:
         options = contender.options(
@@ -89,7 +89,7 @@ class Runner:
         )
         if contender.redis_servers:
             options = replace(options, redis=self._redis.urls_for(contender))
-        return SenderConfig(self._target.url, contender.strategy, options, self._plan.pool_size)
+        return SenderConfig(self._target.url, contender.strategy, options, self._plan.pool_size, self._plan.app)
 
     async def _run(
         self, name: str, variant: Variant, contender: Contender, sender: OrderSender, log_repeats: LogRepeats | None

@@ -1,17 +1,28 @@
 """A log worker in a child process: it decides the commands in a log, with the code of `stockade worker`.
 
-Neighbours: `execution/child_main.py` is the process, `log_workers.py` the lab's side, `shop/bootstrap.py` opens it.
+Neighbours: `execution/child_main.py` is the process, `log_workers.py` the lab's side, `service` opens it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from stockade.core import Stats
+from stockade.kafka.options import KafkaOptions
 from stockade.kafka.worker import KafkaWorker
-from stockade.shop.bootstrap import open_worker
-from stockade.shop.config.settings import Settings
+from stockade.service import find_application, open_worker
+from stockade.store import Database
+
+
+class LogAddress(NamedTuple):
+    """A log: brokers, topic, group of the workers, and partitions of a topic that is created now."""
+
+    bootstrap: str
+    topic: str
+    group: str
+    partitions: int
 
 
 class LogWorkerProgress(NamedTuple):
@@ -53,18 +64,45 @@ class LogWorker:
         return LogWorkerProgress(self._worker.partitions, done.decided, done.batches, store_stats)
 
 
+@dataclass(frozen=True, slots=True)
+class LogWorkerConfig:
+    """Everything a process needs to decide the commands in a log.
+
+    Attributes:
+        url: of the database.
+        log: its brokers, topic and group.
+        pool_size: connections of each process.
+        app: where the process finds the application, `MODULE:ATTRIBUTE`.
+    """
+
+    url: str
+    log: LogAddress
+    pool_size: int
+    app: str
+
+    @property
+    def kafka(self) -> KafkaOptions:
+        """The log as options of the worker."""
+        application = find_application(self.app)
+        return KafkaOptions(application.codec, partition_kind=application.partition_kind, **self.log._asdict())
+
+
 @asynccontextmanager
-async def run_log_worker(settings: Settings) -> AsyncIterator[LogWorker]:
-    """Run a worker until this context is left; it then finishes its batches and leaves its consumer group."""
-    async with open_worker(settings, _ignore_event) as worker:
-        stop = asyncio.Event()
-        task = asyncio.create_task(worker.run(stop), name="stockade-worker")
-        try:
-            yield LogWorker(worker, task)
-        finally:
-            stop.set()
-            await asyncio.wait([task])  # `progress` has raised the exception that it may have ended with
+async def run_log_worker(config: LogWorkerConfig) -> AsyncIterator[LogWorker]:
+    """Run a worker until this context is left; it then finishes its batches and leaves its consumer group.
 
-
-def _ignore_event(event: str, **fields: object) -> None:
-    """What a worker reports while it runs is visible in the responses, the checks and the summary."""
+    What it reports while it runs is visible in the responses, the checks and the summary.
+    """
+    database = await Database.open(config.url, pool_size=config.pool_size)
+    try:
+        # a negative control that a fault has killed may still be registered
+        async with open_worker(find_application(config.app), database, config.kafka, allow_overselling=True) as worker:
+            stop = asyncio.Event()
+            task = asyncio.create_task(worker.run(stop), name="stockade-worker")
+            try:
+                yield LogWorker(worker, task)
+            finally:
+                stop.set()
+                await asyncio.wait([task])  # `progress` has raised the exception that it may have ended with
+    finally:
+        await database.close()

@@ -14,9 +14,7 @@ from stockade.kafka.options import KafkaOptions
 from stockade.lab.errors import LabError
 from stockade.lab.execution.child_main import QueryLogWorker, StartLogWorker, StopLogWorker
 from stockade.lab.execution.child_processes import ProcessGroup
-from stockade.lab.execution.command_log.log_worker import LogWorkerProgress
-from stockade.shop.config.settings import Settings
-from stockade.shop.config.strategy_options import kafka_options
+from stockade.lab.execution.command_log.log_worker import LogAddress, LogWorkerConfig, LogWorkerProgress
 
 ASSIGNMENT_WAIT_S = 30.0
 POLL_S = 0.02
@@ -35,10 +33,11 @@ class LogWorkers(ProcessGroup):
         self.workers, self.partitions = workers, partitions
 
     @asynccontextmanager
-    async def open_log(self, url: str, bootstrap: str, pool_size: int) -> AsyncIterator[KafkaOptions]:
+    async def open_log(self, app: str, url: str, bootstrap: str, pool_size: int) -> AsyncIterator[KafkaOptions]:
         """Create a topic and let all processes decide it; ready when each partition is assigned to one of them.
 
         Args:
+            app: where the processes find the application.
             url: of the database.
             bootstrap: Kafka's bootstrap servers.
             pool_size: connections of each process.
@@ -47,20 +46,12 @@ class LogWorkers(ProcessGroup):
             LabError: a process failed, or the partitions were not all assigned in time.
         """
         name = f"stockade-lab-{secrets.token_hex(6)}"
-        settings = Settings(
-            database=url,
-            pool_size=pool_size,
-            kafka_bootstrap=bootstrap,
-            kafka_topic=name,
-            kafka_group=name,
-            kafka_partitions=self.partitions,
-            allow_overselling="yes",  # a negative control that a fault has killed may still be registered
-        )
-        log = kafka_options(settings)
+        config = LogWorkerConfig(url, LogAddress(bootstrap, name, name, self.partitions), pool_size, app)
+        log = config.kafka
         for number in range(len(self._processes), self.workers):
             self.start(f"log worker {number}")
         try:
-            await self.request_all(StartLogWorker(settings))
+            await self.request_all(StartLogWorker(config))
             await self._wait_for_assignment()
             yield log
             await self.request_all(StopLogWorker())

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, Select, select
 
-from stockade.shop.audit.stack import many_groups
+from stockade.service.audit.stack import many_groups
 
 Finding: TypeAlias = tuple[str, int | str, int | str]
 """Where a rule is broken, what should be there, and what is there."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stockade.core.stopping import stopped_within
-from stockade.shop.relay.sinks import Receipt, Sink
+from stockade.service.relay.sinks import Receipt, Sink
 from stockade.store.outbox import DeliveryReport, LeasedPartition, Outbox, OutboxEvent, RefusedEvent
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from stockade.core import Busy
+from stockade.core.timestamps import rfc3339
 from stockade.kafka.admin import Admin
 from stockade.kafka.producer import MessageRefused, Producer
 from stockade.kafka.security import Brokers
-from stockade.shop.model.timestamps import rfc3339
-from stockade.shop.relay.sinks import CONFIRMED, HELD, Receipt, SinkDown
+from stockade.service.relay.sinks import CONFIRMED, HELD, Receipt, SinkDown
 from stockade.store.outbox import OutboxEvent
 
 EVENTS = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3_600_000)}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, and_, delete, insert, select
 
-from stockade.store.schema.tables import inbox
+from stockade.store.schema.tables import DEFAULT, StoreTables
 
 FORGOTTEN_AT_ONCE = 1_000  # rows that one transaction deletes
 
@@ -18,10 +18,12 @@ class Inbox:
 
     Args:
         consumer: its name; each consumer of one database processes every event once.
+        tables: the store's tables in that database.
     """
 
-    def __init__(self, consumer: str) -> None:
+    def __init__(self, consumer: str, tables: StoreTables = DEFAULT) -> None:
         self._consumer = consumer
+        self._table = tables.inbox
 
     def fresh(self, connection: Connection, event_ids: Sequence[str], now_ms: int) -> list[str]:
         """Record events as processed, and return the ids that were not recorded before: each once, in the given order.
@@ -35,12 +37,12 @@ class Inbox:
             now_ms: the wall clock, milliseconds since 1970, for `forget`.
         """
         ids = list(dict.fromkeys(event_ids))
-        mine = and_(inbox.c.consumer == self._consumer, inbox.c.event_id.in_(ids))
-        known = set(connection.execute(select(inbox.c.event_id).where(mine)).scalars())
+        mine = and_(self._table.c.consumer == self._consumer, self._table.c.event_id.in_(ids))
+        known = set(connection.execute(select(self._table.c.event_id).where(mine)).scalars())
         new = [id_ for id_ in ids if id_ not in known]
         if new:
             rows = [{"consumer": self._consumer, "event_id": id_, "at_ms": now_ms} for id_ in sorted(new)]
-            connection.execute(insert(inbox), rows)
+            connection.execute(insert(self._table), rows)
         return new
 
     def forget(self, connection: Connection, before_ms: int, limit: int = FORGOTTEN_AT_ONCE) -> int:
@@ -56,10 +58,10 @@ class Inbox:
         Returns:
             How many were deleted.
         """
-        old = and_(inbox.c.consumer == self._consumer, inbox.c.at_ms < before_ms)
-        oldest = select(inbox.c.event_id).where(old).order_by(inbox.c.at_ms).limit(limit)
+        old = and_(self._table.c.consumer == self._consumer, self._table.c.at_ms < before_ms)
+        oldest = select(self._table.c.event_id).where(old).order_by(self._table.c.at_ms).limit(limit)
         ids = sorted(connection.execute(oldest).scalars())
         if not ids:
             return 0
-        mine = and_(inbox.c.consumer == self._consumer, inbox.c.event_id.in_(ids))
-        return connection.execute(delete(inbox).where(mine)).rowcount
+        mine = and_(self._table.c.consumer == self._consumer, self._table.c.event_id.in_(ids))
+        return connection.execute(delete(self._table).where(mine)).rowcount

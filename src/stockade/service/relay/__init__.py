@@ -4,9 +4,9 @@
 Neighbours: `store.outbox` below; `service` starts relays.
 """
 
-from stockade.shop.relay.inbox import Inbox
-from stockade.shop.relay.kafka_sink import KafkaSink
-from stockade.shop.relay.relay import Policy, Relay
-from stockade.shop.relay.sinks import CONFIRMED, HELD, Handlers, Receipt, Sink, SinkDown
+from stockade.service.relay.inbox import Inbox
+from stockade.service.relay.kafka_sink import KafkaSink
+from stockade.service.relay.relay import Policy, Relay
+from stockade.service.relay.sinks import CONFIRMED, HELD, Handlers, Receipt, Sink, SinkDown
 
 __all__ = ["CONFIRMED", "HELD", "Handlers", "Inbox", "KafkaSink", "Policy", "Receipt", "Relay", "Sink", "SinkDown"]
