@@ -168,13 +168,13 @@ def _create_store(
     database: Database,
     registration: Registration | None,
     checkpoint: Checkpoint | None = None,
-    application: Application = APPLICATION,
+    *,
     tracing: Tracing | None = None,
+    application: Application = APPLICATION,
 ) -> SqlStore:
     kind = SqlStore if tracing is None else TracedStore
     single_statement = settings.single_statement == "yes"
-    resources = application.resources
-    store = kind(database, resources, checkpoint, permit=registration, single_statement=single_statement)
+    store = kind(database, application.resources, checkpoint, permit=registration, single_statement=single_statement)
     if isinstance(store, TracedStore) and tracing is not None:
         store.tracing = tracing
     return store
