@@ -5,9 +5,9 @@ purges delete the same row once. Neighbours: `queries.due` finds orders, `comman
 starts and stops the jobs.
 
 What the purge deletes: the store answers a repeated idempotency key from its request row, and a rejected order is
-nothing but its request row. Both are promised for `kept_ms` (24 hours by default). The purge never deletes a request
-that changed stock, points or an order: no other row would say that the request was carried out, so a repetition would
-be carried out again.
+nothing but its request row and the row by which lists find it. All are promised for `kept_ms` (24 hours by default).
+The purge never deletes a request that changed stock, points or an order: no other row would say that the request was
+carried out, so a repetition would be carried out again.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from sqlalchemy import Connection, delete, or_, select
 from stockade.core import Command, Outcome, Rejected, StockadeError
 from stockade.core.stopping import stopped_within
 from stockade.shop.commands import ExpireOrder
+from stockade.shop.model.tables import refused_orders
 from stockade.shop.queries.due import START, Due, due
 from stockade.shop.queries.page import after
 from stockade.shop.queries.recorded import moved_nothing, rejected
@@ -164,6 +165,8 @@ def forget(conn: Connection, before_ms: int, cursor: RequestCursor, limit: int) 
         rows = conn.execute(old.where(after(order, cursor)).order_by(*order).limit(limit)).all()
     ids = sorted(row.id for row in rows if row.idle)
     gone = conn.execute(delete(requests).where(requests.c.id.in_(ids))).rowcount if ids else 0
+    if ids:
+        conn.execute(delete(refused_orders).where(refused_orders.c.id.in_(ids)))
     return (RequestCursor(rows[-1].created_ms, rows[-1].id) if rows else None), gone
 
 

@@ -1,5 +1,7 @@
 """A user's cart, with today's prices and what is available now."""
 
+from typing import Any
+
 import msgspec
 from sqlalchemy import Connection, select
 
@@ -8,19 +10,23 @@ from stockade.shop.queries.page import Page, check_limit, decode_cursor, page
 
 _SCOPE = "cart"
 _ITEMS = (
-    select(cart_items.c.sku_id, cart_items.c.quantity, skus.c.price, skus.c.on_hand, skus.c.reserved)
+    select(cart_items.c.sku_id, cart_items.c.quantity, skus.c.price, skus.c.on_hand, skus.c.reserved, skus.c.hidden)
     .join_from(cart_items, skus, skus.c.id == cart_items.c.sku_id)
     .order_by(cart_items.c.sku_id)
 )
 
 
 class CartItem(msgspec.Struct, frozen=True):
-    """One SKU in a cart; `price` is of one unit, in won."""
+    """One SKU in a cart; `price` is of one unit, in won.
+
+    A hidden product stays in the cart, with `on_sale` false and nothing available: an order of it is refused.
+    """
 
     sku_id: str
     quantity: int
     price: int
     available: int
+    on_sale: bool
 
 
 def cart(conn: Connection, user_id: str, *, limit: int = 100, cursor: str | None = None) -> Page[CartItem]:
@@ -38,7 +44,12 @@ def cart(conn: Connection, user_id: str, *, limit: int = 100, cursor: str | None
     return page(
         rows,
         limit,
-        lambda row: CartItem(row.sku_id, row.quantity, row.price, row.on_hand - row.reserved),
+        _item,
         _SCOPE,
         lambda row: (row.sku_id,),
     )
+
+
+def _item(row: Any) -> CartItem:
+    available = 0 if row.hidden else row.on_hand - row.reserved
+    return CartItem(row.sku_id, row.quantity, row.price, available, not row.hidden)
