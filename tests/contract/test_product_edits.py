@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from stockade.core import Accepted, Conflict, Guard
+from stockade.service.ids import derived_id
 from stockade.shop.audit import audit
 from stockade.shop.commands import OrderLine, PlaceOrder, SkuPrice, UpdateProduct
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.model.ids import derived_id
 from stockade.shop.model.tables import skus
 from stockade.store import Database
 from stockade.store.engine import expressions

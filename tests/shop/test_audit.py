@@ -9,12 +9,12 @@ from sqlalchemy import and_, create_engine, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from stockade.core import Accepted, Rejected
+from stockade.service.audit.rule import Scope
+from stockade.service.recorded import moved_nothing, rejected
 from stockade.shop.audit import RULES, Violation, audit, summary
-from stockade.shop.audit.rule import Scope
 from stockade.shop.audit.rules import SCREENS, UNSCREENED
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, products, skus
-from stockade.shop.queries.recorded import moved_nothing, rejected
 from stockade.store import Database
 from stockade.store.outbox import PURGED
 from stockade.store.outcome_codec import encode_outcome

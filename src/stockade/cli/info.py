@@ -38,7 +38,6 @@ def strategies() -> None:
         words = ["one process" if guarantees.processes == "one" else "many processes"]
         words += [f"survives {', '.join(guarantees.faults)}"] if guarantees.faults else []
         words += [f"order: {guarantees.order}"] if guarantees.order != "none" else []
-        words += ["may give up what could succeed"] if guarantees.may_undersell else []
         return "; ".join(words)
 
     table = Table("strategy", "what it does", "promise", "stands beside", "databases", "needs")

@@ -18,7 +18,6 @@ class Guarantees:
         faults: names of faults it stays right under (`crash`, `pause`, `failover`, …).
         order: who is served first among waiters: "none", "fifo" (per key), "database".
         may_oversell: True for negative controls, which must be seen to fail.
-        may_undersell: True where a request that could succeed may be given up (no or few retries).
         needs: what must run beside the database, e.g. `redis`; empty for nothing.
     """
 
@@ -27,7 +26,6 @@ class Guarantees:
     faults: tuple[str, ...] = ("crash", "pause")
     order: str = "none"
     may_oversell: bool = False
-    may_undersell: bool = False
     needs: tuple[str, ...] = ()
 
 

@@ -145,8 +145,8 @@ class PartitionProcessor:
         ]
         await self._write_dead_letters(poison)
         if not committed:
-            positions = self._context.positions
-            await self._until_done("position waits", lambda: positions.advance([commit]), Exception)
+            offsets = self._context.offsets
+            await self._until_done("position waits", lambda: offsets.advance([commit]), Exception)
         self._context.stats.batches += 1
         self._context.stats.decided += len(messages) - len(poison)
         self._reply(messages, answers)

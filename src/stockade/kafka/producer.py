@@ -1,7 +1,7 @@
 """Writes to Kafka: an idempotent producer on an event loop.
 
 Neighbours: the strategy `kafka` writes commands, `partition_processor` replies, `dead_letters` dead letters,
-`shop.relay` events.
+`service.relay` events.
 """
 
 import asyncio

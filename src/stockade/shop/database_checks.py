@@ -11,7 +11,7 @@ from stockade.core.secrets import hide_password
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import in_memory
 from stockade.shop.migrations import SCHEMA
-from stockade.store import Database
+from stockade.store import Database, Schema
 from stockade.store.engine.registry import read_url
 from stockade.store.schema.migrate import Revisions, shown
 from stockade.store.schema.rights import missing_rights
@@ -34,50 +34,53 @@ def make_folder(settings: Settings) -> None:
         raise BadSetting(f"{settings.with_source('state_dir')}: {text}") from None
 
 
-async def require_schema(settings: Settings, database: Database) -> None:
+async def require_schema(settings: Settings, database: Database, schema: Schema | None = None) -> None:
     """Refuse a database whose schema is not current, and a missing SQLite file, which an open would create.
 
     Raises:
         BadSetting: the message names the command to run.
     """
     check_file(settings)
-    revisions, wanted = await SCHEMA.revisions(database), SCHEMA.newest()
+    schema = schema or SCHEMA
+    revisions, wanted = await schema.revisions(database), schema.newest()
     if revisions == wanted:
         return
-    _refuse_newer(settings, revisions)
+    _refuse_newer(settings, schema, revisions)
     found, unseen = f"schema {shown(revisions)}", ""
     if not any(revisions.values()):
         found = "no schema"
         unseen = " (if that was done: this user may not see its tables, or another schema is searched)"
     url = hide_password(settings.database_url)
-    to_make = f"run: stockade migrate{_option(settings)}"
+    to_make = f"run: stockade migrate{_option(settings)}{'' if schema is SCHEMA else ' --app …'}"
     raise BadSetting(f"{settings.with_source('database')}: {url} has {found}, not {shown(wanted)}; {to_make}{unseen}")
 
 
-async def require_writable(settings: Settings, database: Database) -> None:
+async def require_writable(settings: Settings, database: Database, schema: Schema | None = None) -> None:
     """Refuse a database whose schema is not current, or on which this user lacks a right that orders need.
 
     Raises:
         BadSetting: the message names the command to run, or the missing right.
     """
-    await require_schema(settings, database)
-    missing = await database.read(partial(missing_rights, tables=SCHEMA.tables), timeout_s=settings.wait_s)
+    await require_schema(settings, database, schema)
+    tables = (schema or SCHEMA).tables
+    missing = await database.read(partial(missing_rights, tables=tables), timeout_s=settings.wait_s)
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise BadSetting(f"{settings.with_source('database')}: {missing[0]}{more}")
 
 
-async def require_known(settings: Settings, database: Database) -> None:
+async def require_known(settings: Settings, database: Database, schema: Schema | None = None) -> None:
     """Refuse a schema that a newer program has made.
 
     Raises:
         BadSetting: the schema is newer.
     """
-    _refuse_newer(settings, await SCHEMA.revisions(database))
+    schema = schema or SCHEMA
+    _refuse_newer(settings, schema, await schema.revisions(database))
 
 
-def _refuse_newer(settings: Settings, revisions: Revisions) -> None:
-    for name, revision in SCHEMA.unknown(revisions).items():
+def _refuse_newer(settings: Settings, schema: Schema, revisions: Revisions) -> None:
+    for name, revision in schema.unknown(revisions).items():
         url = hide_password(settings.database_url)
         raise BadSetting(f"{settings.with_source('database')}: {url} has {name} schema {revision}, {_NEWER}")
 

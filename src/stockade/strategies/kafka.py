@@ -62,7 +62,7 @@ class PendingCall:
 
 
 class Kafka(Base):
-    """A command is a message of a Kafka topic, keyed by its smallest stock key; workers decide whole batches.
+    """A command is a message of a Kafka topic, keyed by its smallest key; workers decide whole batches.
 
     Orders of one product are in one partition, and one worker decides it, so batches of one hot row never compete. The
     consumed offset is committed in the same transaction as the orders, so nothing is decided twice or lost. This
@@ -70,7 +70,7 @@ class Kafka(Base):
     """
 
     name: ClassVar[str] = "kafka"
-    guarantees: ClassVar[Guarantees] = Guarantees(faults=("crash", "pause", "broker"), order="fifo", needs=("kafka",))
+    guarantees: ClassVar[Guarantees] = Guarantees(order="fifo", needs=("kafka",))
 
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)
@@ -157,7 +157,7 @@ class Kafka(Base):
         correlation_id, loop = next(self._correlation_ids), asyncio.get_running_loop()
         value = self.kafka_options.codec.encode(command, self._reply_to, correlation_id)
         call = PendingCall(command, loop.create_future(), loop.time() + self.options.wait_s)
-        producer.enqueue(self.kafka_options.topic, value, key=_key(command), on_delivery=call.on_delivery)
+        producer.enqueue(self.kafka_options.topic, value, key=self._key(command), on_delivery=call.on_delivery)
         self._calls[correlation_id] = call
         if not self._has_timer:
             self._has_timer = True
@@ -198,7 +198,7 @@ class Kafka(Base):
         kafka = self.kafka_options
         value = kafka.codec.encode(command, b"", 0)
         try:
-            await producer.deliver(kafka.topic, value, key=_key(command), headers={}, wait_s=self.options.wait_s)
+            await producer.deliver(kafka.topic, value, key=self._key(command), headers={}, wait_s=self.options.wait_s)
         except MessageRefused as error:
             raise ValueError(f"{command.name} cannot be queued: {error}") from error
         except Busy as error:
@@ -207,15 +207,14 @@ class Kafka(Base):
             raise _not_confirmed(command) from error
         return time.monotonic() - began_s
 
+    def _key(self, command: Command) -> bytes | None:
+        key = message_key(command, self.kafka_options.partition_kind)
+        return None if key is None else str(key).encode()
+
     def _require_producer(self) -> Producer:
         if self._producer is None:
             raise Busy("the strategy kafka is not running", "DEPENDENCY_DOWN")
         return self._producer
-
-
-def _key(command: Command) -> bytes | None:
-    key = message_key(command)
-    return None if key is None else str(key).encode()
 
 
 def _not_confirmed(command: Command) -> Unknown:

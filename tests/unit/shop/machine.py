@@ -9,6 +9,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
+from stockade.service.ids import derived_id
 from stockade.shop.commands import (
     AdjustStock,
     CancelOrder,
@@ -22,7 +23,6 @@ from stockade.shop.commands import (
     SkuPrice,
     UpdateProduct,
 )
-from stockade.shop.model.ids import derived_id
 from tests.unit.shop.memory import NOW_MS, order_lines
 from tests.unit.shop.model import Model
 

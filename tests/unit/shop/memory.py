@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from stockade.core import Key, Row
+from stockade.service.ids import derived_id
 from stockade.shop.commands import (
     AdjustStock,
     CancelOrder,
@@ -23,7 +24,6 @@ from stockade.shop.commands import (
     UpdateProduct,
 )
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.model.ids import derived_id
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.states import SkuOfProduct
 from stockade.store.schema.known_tables import KnownTables

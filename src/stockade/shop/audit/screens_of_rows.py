@@ -17,11 +17,11 @@ from sqlalchemy import (
     union_all,
 )
 
+from stockade.service.audit.stack import many_groups, one_if, stack
 from stockade.shop.audit import counters, orders
 from stockade.shop.audit.counters import COUNTED, FOLLOWED, impossible
 from stockade.shop.audit.orders import FIRST
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.audit.stack import many_groups, one_if, stack
 from stockade.shop.model.constants import CANCELLED, EXPIRED, PAID, RESERVED
 from stockade.shop.model.resources import ORDER, PAYMENT, PRODUCT
 from stockade.shop.model.tables import orders as orders_

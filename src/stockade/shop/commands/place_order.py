@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from stockade.core import Accepted, Change, Decision, Delete, Event, Insert, JsonValue, Key, Rejected, Rows
+from stockade.core.timestamps import rfc3339
 from stockade.shop.commands.lines import OrderLine, Taken, stock_keys, take
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_AMOUNT, MAX_RESERVE_MS, id_problem, lines_problem, range_problem
 from stockade.shop.model.states import PointsState
-from stockade.shop.model.timestamps import rfc3339
 
 ANY_TOTAL: Final = -1
 

@@ -134,6 +134,7 @@ class Settings:
         24.0, "How long a refused request and its Idempotency-Key are remembered.", low=0.01, high=24 * 365
     )
     purge_s: float = _setting(60.0, "Pause between two removals of requests past that time.", low=0.05, high=86_400)
+    sales_s: float = _setting(1.0, "Pause between two advances of the sums of popular products.", low=0.05, high=3_600)
     host: str = _setting("127.0.0.1", "Address that `serve` listens on.")
     port: int = _setting(8000, "Port that `serve` listens on; 0 takes a free one.", low=0, high=65_535)
     workers: int = _setting(1, "Processes that share the listening socket.", low=1, high=64)

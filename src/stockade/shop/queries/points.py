@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, bindparam, select
 
+from stockade.core.timestamps import rfc3339
 from stockade.shop.model.tables import point_accounts
-from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.page import Page, after, check_limit, decode_cursor, page
 from stockade.store.schema.tables import ledger
 

@@ -13,7 +13,7 @@ from stockade.store.schema.known_tables import KnownTables, Unfit
 from stockade.store.schema.resource import Resource
 from stockade.store.transaction.json_checks import check_json, encoded
 from stockade.store.transaction.outbox_events import add_change_events, add_command_events
-from stockade.store.transaction.validation import change_problem, keys_problem, outcome_problem
+from stockade.store.transaction.validation import change_problem, decide_problem, keys_problem, outcome_problem
 from stockade.store.transaction.write_set import NEXT_TRANSACTION, Answer, MissingKeys, Overwrite, RowUpdate, WriteSet
 
 FEW_KEYS = 8  # up to this many keys a linear search is faster than building a set
@@ -109,7 +109,7 @@ class BatchDecider:
                 return ValueError(f"{command.name} decided nothing: neither an outcome nor keys that it lacks")
             changes = outcome_problem(outcome) or self._check_changes(command, decision.changes, rows, single)
         except Exception as error:  # noqa: BLE001 - `decide` is total by contract; a broken one must not fail its neighbours
-            return error
+            return decide_problem(command.name, error)
         if isinstance(changes, str):
             return ValueError(f"{command.name} {changes}")
         if outcome.accepted:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stockade.shop.clock import now_ms
+from stockade.core.clock import now_ms
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.idempotency import InFlightRequests
 from stockade.shop.http.routing.concurrency_limit import ConcurrencyLimit
