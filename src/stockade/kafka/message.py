@@ -4,7 +4,7 @@ Values only. `command_codec` writes and reads the bytes of a command.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Key
 
@@ -35,6 +35,21 @@ class CommandMessage(NamedTuple):
 
 class BadMessage(ValueError):
     """These bytes are not a command that this program knows; the message says why."""
+
+
+class ContextCarrier(Protocol):
+    """Carries something of the caller to the worker beside each command, e.g. a trace, in the headers of its message.
+
+    It is called on the event loop, must be quick and must not fail.
+    """
+
+    def headers(self, command: Command) -> Mapping[str, bytes]:
+        """The headers of a command that is written now."""
+        ...
+
+    def received(self, command: Command, headers: Mapping[str, bytes]) -> None:
+        """A worker has read this command and is going to decide it."""
+        ...
 
 
 def message_key(command: Command, partition_kind: str = "") -> Key | None:
