@@ -1,10 +1,12 @@
 """A user's cart, with today's prices and what is available now."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import Connection, select
 
+from stockade.shop.model.fields import Available, Price, Quantity, SkuId
 from stockade.shop.model.tables import cart_items, skus
 from stockade.shop.queries.page import Page, check_limit, decode_cursor, page
 
@@ -22,11 +24,11 @@ class CartItem(msgspec.Struct, frozen=True):
     A hidden product stays in the cart, with `on_sale` false and nothing available: an order of it is refused.
     """
 
-    sku_id: str
-    quantity: int
-    price: int
-    available: int
-    on_sale: bool
+    sku_id: SkuId
+    quantity: Quantity
+    price: Price
+    available: Available
+    on_sale: Annotated[bool, Meta(description="False while the product is hidden.", examples=[True])]
 
 
 def cart(conn: Connection, user_id: str, *, limit: int = 100, cursor: str | None = None) -> Page[CartItem]:

@@ -5,14 +5,29 @@ which is as long as the idempotency key may be repeated (24 hours by default). N
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import Connection, bindparam, select
 
 from stockade.core import JsonValue, Rejected
 from stockade.core.timestamps import rfc3339
 from stockade.shop.model import constants
+from stockade.shop.model.fields import (
+    OrderId,
+    OrderStatus,
+    PaidWith,
+    PaymentId,
+    Price,
+    ProductId,
+    Quantity,
+    RefusalCode,
+    SkuId,
+    Time,
+    Total,
+    UserId,
+)
 from stockade.shop.model.tables import order_lines
 from stockade.shop.model.tables import orders as order_table
 from stockade.store.outcome_codec import decode_outcome
@@ -22,25 +37,25 @@ from stockade.store.schema.tables import ledger, requests
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line; product and price (of one unit, at order time) are absent if the order was refused."""
 
-    sku_id: str
-    quantity: int
-    product_id: str | None = None
-    price: int | None = None
+    sku_id: SkuId
+    quantity: Quantity
+    product_id: ProductId | None = None
+    price: Price | None = None
 
 
 class Step(msgspec.Struct, frozen=True):
     """When an order or payment came into a state."""
 
-    status: str
-    at: str
+    status: Annotated[str, Meta(description="The state it came into.", examples=["PAID"])]
+    at: Time
 
 
 class Shortage(msgspec.Struct, frozen=True):
     """A line of a refused order whose SKU had too little stock."""
 
-    sku_id: str
-    requested: int
-    available: int
+    sku_id: SkuId
+    requested: Annotated[int, Meta(description="Units of the line.", examples=[5])]
+    available: Annotated[int, Meta(description="Units that there were.", examples=[3])]
 
 
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -53,18 +68,18 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         shortages: of an order refused with OUT_OF_STOCK.
     """
 
-    order_id: str
-    user_id: str
-    status: str
-    lines: list[Line]
-    history: list[Step]
-    created_at: str
-    total: int | None = None
-    pay: str | None = None
-    reason: str | None = None
-    reserved_until: str | None = None
-    payment_id: str | None = None
-    shortages: list[Shortage] | None = None
+    order_id: OrderId
+    user_id: UserId
+    status: OrderStatus
+    lines: Annotated[list[Line], Meta(description="What was ordered; empty while the order is queued.")]
+    history: Annotated[list[Step], Meta(description="Its states, the first one first.")]
+    created_at: Time
+    total: Total | None = None
+    pay: PaidWith | None = None
+    reason: RefusalCode | None = None
+    reserved_until: Time | None = None
+    payment_id: PaymentId | None = None
+    shortages: Annotated[list[Shortage] | None, Meta(description="Of an order refused with OUT_OF_STOCK.")] = None
 
 
 _ONE = select(order_table).where(order_table.c.id == bindparam("id"))

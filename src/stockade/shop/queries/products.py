@@ -1,13 +1,26 @@
 """Products with their SKUs, and the stock of one SKU. Stock is never cached."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select
 
 from stockade.core.case_folding import folded
 from stockade.shop.model import constants
+from stockade.shop.model.fields import (
+    Available,
+    Category,
+    Name,
+    OnHand,
+    Price,
+    ProductId,
+    ProductStatus,
+    Reserved,
+    SkuId,
+    Version,
+)
 from stockade.shop.model.limits import is_text
 from stockade.shop.model.tables import products as product_table
 from stockade.shop.model.tables import skus as sku_table
@@ -19,29 +32,29 @@ MAX_SEARCH = 200  # characters
 class Sku(msgspec.Struct, frozen=True):
     """A SKU as a list of products shows it."""
 
-    id: str
-    price: int
-    available: int
+    id: SkuId
+    price: Price
+    available: Available
 
 
 class Product(msgspec.Struct, frozen=True):
     """A product with its SKUs in id order; `version` counts its edits."""
 
-    id: str
-    name: str
-    category: str
-    status: str
-    version: int
-    skus: list[Sku]
+    id: ProductId
+    name: Name
+    category: Category
+    status: ProductStatus
+    version: Version
+    skus: Annotated[list[Sku], Meta(description="Its SKUs, in the order of their ids.")]
 
 
 class Stock(msgspec.Struct, frozen=True):
     """The stock of one SKU. available = on_hand - reserved."""
 
-    sku_id: str
-    on_hand: int
-    reserved: int
-    available: int
+    sku_id: SkuId
+    on_hand: OnHand
+    reserved: Reserved
+    available: Available
 
 
 _PRODUCT = select(
