@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from stockade.shop.model.ids import new_request_id
 
 from stockade.service.ids import new_request_id
 from stockade.shop.bootstrap import open_shop

@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import Table
+
 from stockade.core.clock import now_ms
 from stockade.service.job_log import JobLog
 from stockade.service.jobs import Counts, Job, Round, ended, repeat
@@ -36,6 +38,7 @@ class Background:
         keep_events_ms: how long confirmed events stay in the outbox, in milliseconds; deleted only where there is a
             sink.
         purge_s: seconds between two purges.
+        refusals: tables of the application with a record for each refused request, under its id: purged with it.
         policy: how often the relay tries; None: the defaults of `Policy`.
         now_ms: the wall clock, milliseconds since 1970.
         report: called after every round of every job; None: `JobLog`, which writes to the standard library's logging.
@@ -47,6 +50,7 @@ class Background:
     keep_ms: int = DAY_MS
     keep_events_ms: int = 7 * DAY_MS
     purge_s: float = 60.0
+    refusals: Sequence[Table] = ()
     policy: Policy | None = None
     now_ms: Callable[[], int] = field(default=now_ms)
     report: Report | None = None
@@ -90,7 +94,7 @@ class Background:
             Job(each.name, Sweeper(each, database.read, execute, self.now_ms).once, each.pause_s)
             for each in self.sweeps
         ]
-        purge = Purge(database.transaction, self.now_ms, self.keep_ms, tables=database.tables)
+        purge = Purge(database.transaction, self.now_ms, self.keep_ms, tables=database.tables, refusals=self.refusals)
         jobs.append(Job("purge", purge.once, self.purge_s))
         if self.sink is not None:
             events = EventPurge(database, self.now_ms, self.keep_events_ms)

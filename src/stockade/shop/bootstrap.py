@@ -20,6 +20,7 @@ from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, check, check_servers, chosen_strategy, in_memory
 from stockade.shop.config.strategy_options import kafka_options, options_of
 from stockade.shop.database import open_database
+from stockade.shop.model.tables import refused_orders
 from stockade.shop.operations.jobs import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
@@ -236,5 +237,6 @@ def _background(settings: Settings, database: Database) -> Background:
         keep_ms=settings.keep_ms,
         keep_events_ms=settings.events_keep_ms,
         purge_s=settings.purge_s,
+        refusals=[refused_orders],
         report=JobLog(logger()),
     )
