@@ -76,14 +76,14 @@ def popular(conn: Connection, *, now_ms: int, days: int = 3, limit: int = 5, by:
     from_ms = window_start(now_ms, days)
     progress = progress_of(conn)
     if progress is None or progress.counted_from_ms > from_ms:
-        return _answer(conn, _best(_of_orders(from_ms), by, limit), days, from_ms, now_ms, now_ms)
+        return _answer(conn, _best(_of_orders(from_ms), by, limit), _window(days, from_ms, now_ms), now_ms, now_ms)
     as_of_ms = _as_of(conn, progress, now_ms)  # before the sums: they hold at least that much
     kept = select(sales_windows.c.from_ms).where(sales_windows.c.days == days, sales_windows.c.to_ms == FOREVER_MS)
     kept_from_ms = conn.execute(kept).scalar()
     if kept_from_ms is None:
-        return _answer(conn, _best(_of_hours(from_ms), by, limit), days, from_ms, now_ms, as_of_ms)
+        return _answer(conn, _best(_of_hours(from_ms), by, limit), _window(days, from_ms, now_ms), now_ms, as_of_ms)
     # in the hour in which the job has not taken the oldest hour out yet, the window is that much longer
-    return _answer(conn, _best_kept(days, by, limit), days, kept_from_ms, now_ms, as_of_ms)
+    return _answer(conn, _best_kept(days, by, limit), _window(days, kept_from_ms, now_ms), now_ms, as_of_ms)
 
 
 def _as_of(conn: Connection, progress: Progress, now_ms: int) -> int:
@@ -93,12 +93,14 @@ def _as_of(conn: Connection, progress: Progress, now_ms: int) -> int:
     return min(now_ms, now_ms if waiting_since_ms is None else max(progress.as_of_ms, waiting_since_ms))
 
 
-def _answer(conn: Connection, best: Select[Any], days: int, from_ms: int, now_ms: int, as_of_ms: int) -> Popular:
+def _window(days: int, from_ms: int, now_ms: int) -> Window:
+    return Window(days, rfc3339(from_ms), rfc3339(now_ms), (hour_of(now_ms) - from_ms) // HOUR_MS + 1)
+
+
+def _answer(conn: Connection, best: Select[Any], window: Window, now_ms: int, as_of_ms: int) -> Popular:
     items = [
         PopularProduct(row.product_id, row.name, int(row.quantity), int(row.revenue)) for row in conn.execute(best)
     ]
-    hours = (hour_of(now_ms) - from_ms) // HOUR_MS + 1
-    window = Window(days, rfc3339(from_ms), rfc3339(now_ms), hours)
     return Popular(items, window, rfc3339(as_of_ms), (now_ms - as_of_ms) / 1000)
 
 

@@ -15,6 +15,7 @@ from stockade.shop.operations.logs import logger
 from stockade.shop.relay.kafka_sink import KafkaSink
 from stockade.shop.relay.relay import Counts, Relay
 from stockade.shop.relay.sinks import Handlers, Sink
+from stockade.shop.sales.progress import progress_of
 from stockade.store import Database
 from stockade.store.outbox import Outbox, OutboxEvent
 
@@ -66,11 +67,17 @@ def _report(result: Counts | Exception) -> None:
 
 
 class EventPurge:
-    """Deletes confirmed events that are older than `kept_ms`."""
+    """Deletes confirmed events that are older than `kept_ms`, and that the sums of sales hold.
+
+    The last event that they hold stays: SQLite gives the id of the newest row again once that row is deleted.
+    """
 
     def __init__(self, database: Database, now_ms: Callable[[], int], kept_ms: int) -> None:
-        self._outbox, self._now_ms, self._kept_ms = Outbox(database), now_ms, kept_ms
+        self._database, self._outbox = database, Outbox(database)
+        self._now_ms, self._kept_ms = now_ms, kept_ms
 
     async def once(self) -> dict[str, Any]:
         """One round; returns how many were `deleted`."""
-        return {"deleted": await self._outbox.purge(self._now_ms() - self._kept_ms)}
+        progress = await self._database.read(progress_of)
+        before_id = None if progress is None else progress.position
+        return {"deleted": await self._outbox.purge(self._now_ms() - self._kept_ms, before_id=before_id)}

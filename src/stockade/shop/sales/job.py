@@ -66,7 +66,7 @@ class SalesJob:
 
         Raises:
             Busy, CommitUnconfirmed, TimeoutError: as `Database.transaction`.
-            msgspec.MsgspecError: the body of an event is not one of an order.
+            ValueError: the body of an event is not one of an order.
         """
         done = {"added_up": 0, "purged": 0}
         progress = await self._database.read(progress_of)

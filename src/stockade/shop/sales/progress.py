@@ -46,11 +46,7 @@ def claim(connection: Connection) -> Progress | None:
 
 
 def begin(connection: Connection, settled: Settled) -> None:
-    """Begin at a settled position with no orders counted.
-
-    Raises:
-        sqlalchemy.exc.IntegrityError: another process has begun.
-    """
+    """Begin at a settled position with no orders counted; a unique key refuses it where another process has begun."""
     row = {"name": NAME, "position": settled.id, "counted_from_ms": FOREVER_MS, "as_of_ms": settled.at_ms}
     connection.execute(insert(sales_progress), row)
 
