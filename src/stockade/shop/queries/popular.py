@@ -108,7 +108,10 @@ def _of_orders(from_ms: int) -> Select[Any]:
     quantity, revenue = order_lines.c.quantity, order_lines.c.quantity * order_lines.c.price
     lines = select(order_lines.c.product_id, quantity.label("quantity"), revenue.label("revenue"))
     lines = lines.join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
-    return lines.where(orders.c.status == constants.PAID, orders.c.created_ms >= from_ms)
+    # with an end, because SQLite takes a range without one for most of the table, and reads all lines
+    return lines.where(
+        orders.c.status == constants.PAID, orders.c.created_ms >= from_ms, orders.c.created_ms < FOREVER_MS
+    )
 
 
 def _of_hours(from_ms: int) -> Select[Any]:
@@ -132,7 +135,8 @@ def _best(sales: Select[Any], by: str, limit: int) -> Select[Any]:
 def _best_kept(days: int, by: str, limit: int) -> Select[Any]:
     """The best products of a kept window: the first entries of its index."""
     best = select(window_sales.c.product_id, window_sales.c.quantity, window_sales.c.revenue)
-    best = best.where(window_sales.c.days == days, window_sales.c.quantity > 0)
+    sold = window_sales.c.quantity + 0 > 0  # an expression: else SQLite takes the index of units for revenue too
+    best = best.where(window_sales.c.days == days, sold)
     return _named(best.order_by(window_sales.c[by].desc(), window_sales.c.product_id).limit(limit), by)
 
 
