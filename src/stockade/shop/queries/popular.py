@@ -10,11 +10,19 @@ import msgspec
 from sqlalchemy import BigInteger, Connection, Select, cast, func, select
 
 from stockade.shop.model import constants
-from stockade.shop.model.tables import order_lines, orders, product_sales, products, sales_windows, window_sales
+from stockade.shop.model.tables import (
+    order_lines,
+    orders,
+    product_sales,
+    products,
+    sales_progress,
+    sales_windows,
+    window_sales,
+)
 from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.page import BadQuery
 from stockade.shop.sales.hours import FOREVER_MS, HOUR_MS, MAX_DAYS, hour_of, window_start
-from stockade.shop.sales.progress import Progress, progress_of
+from stockade.shop.sales.progress import PROGRESS
 from stockade.store.schema.tables import outbox
 
 MAX_POPULAR = 100
@@ -74,23 +82,30 @@ def popular(conn: Connection, *, now_ms: int, days: int = 3, limit: int = 5, by:
     if by not in ("quantity", "revenue"):
         raise BadQuery(f"by must be quantity or revenue, not {by!r}")
     from_ms = window_start(now_ms, days)
-    progress = progress_of(conn)
-    if progress is None or progress.counted_from_ms > from_ms:
+    state = _state(conn, days)
+    if state is None or state.counted_from_ms > from_ms:
         return _answer(conn, _best(_of_orders(from_ms), by, limit), _window(days, from_ms, now_ms), now_ms, now_ms)
-    as_of_ms = _as_of(conn, progress, now_ms)  # before the sums: they hold at least that much
-    kept = select(sales_windows.c.from_ms).where(sales_windows.c.days == days, sales_windows.c.to_ms == FOREVER_MS)
-    kept_from_ms = conn.execute(kept).scalar()
-    if kept_from_ms is None:
+    as_of_ms = now_ms if state.waiting_since_ms is None else max(state.as_of_ms, state.waiting_since_ms)
+    as_of_ms = min(now_ms, as_of_ms)
+    if state.kept_from_ms is None:
         return _answer(conn, _best(_of_hours(from_ms), by, limit), _window(days, from_ms, now_ms), now_ms, as_of_ms)
     # in the hour in which the job has not taken the oldest hour out yet, the window is that much longer
-    return _answer(conn, _best_kept(days, by, limit), _window(days, kept_from_ms, now_ms), now_ms, as_of_ms)
+    window = _window(days, state.kept_from_ms, now_ms)
+    return _answer(conn, _best_kept(days, by, limit), window, now_ms, as_of_ms)
 
 
-def _as_of(conn: Connection, progress: Progress, now_ms: int) -> int:
-    """The time up to which everything is counted: the present, unless an event waits to be counted."""
-    oldest = select(outbox.c.created_ms).where(outbox.c.id > progress.position).order_by(outbox.c.id).limit(1)
-    waiting_since_ms = conn.execute(oldest).scalar()
-    return min(now_ms, now_ms if waiting_since_ms is None else max(progress.as_of_ms, waiting_since_ms))
+def _state(conn: Connection, days: int) -> Any:
+    """The progress of the sums, the time of the first event that waits to be counted, and the start of a kept window.
+
+    They are read before the sums, which then hold at least as much as these say.
+    """
+    waiting = select(outbox.c.created_ms).where(outbox.c.id > sales_progress.c.position).order_by(outbox.c.id).limit(1)
+    kept = select(sales_windows.c.from_ms).where(sales_windows.c.days == days, sales_windows.c.to_ms == FOREVER_MS)
+    return conn.execute(
+        PROGRESS.add_columns(
+            waiting.scalar_subquery().label("waiting_since_ms"), kept.scalar_subquery().label("kept_from_ms")
+        )
+    ).one_or_none()
 
 
 def _window(days: int, from_ms: int, now_ms: int) -> Window:
