@@ -20,6 +20,8 @@ from statistics import median, quantiles
 
 import uvloop
 from sqlalchemy import Connection, text
+from stockade.shop.audit.rule import Scope
+from stockade.shop.clock import now_ms
 
 from benchmarks.audit import analysing, run_all
 from benchmarks.big_shop import SPELLINGS, Size, fill
@@ -29,9 +31,7 @@ from benchmarks.ours import strategy_on
 from benchmarks.target import SERVER_SETTINGS, open_target
 from stockade.devservers import Servers
 from stockade.shop import queries
-from stockade.shop.audit.rule import Scope
 from stockade.shop.audit.sales import sales_sum
-from stockade.shop.clock import now_ms
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.sales import SalesJob
 from stockade.shop.sales.hours import HOUR_MS, hour_of

@@ -10,6 +10,7 @@ from stockade.shop.model.tables import (
     payments,
     point_accounts,
     product_sales,
+    products,
     sales_progress,
     sales_windows,
     skus,
@@ -82,6 +83,11 @@ def breakages(ids):
     yield Breakage("version-gap", "points:u", [update(point_accounts).values(version=point_accounts.c.version + 1)])
     yield Breakage("version-gap", f"order:{later}", [delete(ledger).where(of("order", later))])
     yield Breakage("version-gap", f"payment:{cancelled}", [update(payments).values(version=7)])
+    yield Breakage("version-gap", "product:p-b", [delete(ledger).where(of("product", "p-b") & (ledger.c.version == 3))])
+    yield Breakage("version-gap", "product:p-gift", [update(products).values(version=3)])
+    later_version = update(ledger).where(of("product", "p-b") & (ledger.c.version == 2)).values(version=3)
+    yield Breakage("repeated-version", "product:p-b version 3", [later_version])
+    yield Breakage("row-missing", "product:ghost", [entry("product", "ghost")])
     yield Breakage(
         "ledger-chain",
         "stock:b version 2",

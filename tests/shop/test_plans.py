@@ -73,7 +73,7 @@ def test_every_query_searches_an_index(engine, name):
 def test_popular_starts_at_the_window(engine):
     """Without sums the orders of the window are found by their time, their lines by their key."""
     lines = plans(engine, QUERIES["popular"])
-    assert any("ix_orders_created_ms (created_ms>? AND created_ms<?)" in line for line in lines)
+    assert any("ix_orders_" in line and "created_ms>? AND created_ms<?)" in line for line in lines)
     assert any("SEARCH order_lines" in line and "(order_id=?)" in line for line in lines)
 
 

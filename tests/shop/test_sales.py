@@ -4,6 +4,7 @@ from random import Random
 
 from sqlalchemy import delete, func, insert, select, update
 
+from stockade.service.background import EventPurge
 from stockade.shop import queries
 from stockade.shop.audit import audit
 from stockade.shop.model.tables import (
@@ -11,7 +12,7 @@ from stockade.shop.model.tables import (
     sales_progress,
     window_sales,
 )
-from stockade.shop.relay.service import EventPurge
+from stockade.shop.sales import position_of
 from stockade.shop.sales.changes import COUNTED_KINDS
 from stockade.shop.sales.hours import HOUR_MS, KEPT_DAYS, hour_of, window_start
 from stockade.shop.sales.progress import progress_of
@@ -172,7 +173,7 @@ async def test_events_stay_until_they_are_counted(database):
     await caught_up(runner, once)
     await buy(runner, ("s0", 1))
     await database.transaction(lambda c: c.execute(update(outbox).values(state="CONFIRMED")), deadline=soon())
-    purge = EventPurge(database, lambda: runner.now_ms + DAY_MS, DAY_MS // 2)
+    purge = EventPurge(database, lambda: runner.now_ms + DAY_MS, DAY_MS // 2, position_of)
     await purge.once()
     assert await database.read(lambda c: c.execute(select(func.count()).select_from(outbox)).scalar_one()) == 1 + 2
     await caught_up(runner, once)

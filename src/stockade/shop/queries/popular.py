@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import BigInteger, Connection, Select, cast, func, select
 
+from stockade.core.timestamps import rfc3339
 from stockade.shop.model import constants
 from stockade.shop.model.tables import (
     order_lines,
@@ -19,7 +20,6 @@ from stockade.shop.model.tables import (
     sales_windows,
     window_sales,
 )
-from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.page import BadQuery
 from stockade.shop.sales.hours import FOREVER_MS, HOUR_MS, MAX_DAYS, hour_of, window_start
 from stockade.shop.sales.progress import PROGRESS
