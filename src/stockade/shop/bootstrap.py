@@ -24,7 +24,7 @@ from stockade.shop.model.tables import refused_orders
 from stockade.shop.operations.jobs import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
-from stockade.shop.sales import SalesJob
+from stockade.shop.sales import SalesJob, position_of
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
 from stockade.store import Database, SqlStore, StoreTables
@@ -236,6 +236,7 @@ def _background(settings: Settings, database: Database) -> Background:
         jobs=[Job("sales", SalesJob(database, now_ms).once, settings.sales_s)],
         keep_ms=settings.keep_ms,
         keep_events_ms=settings.events_keep_ms,
+        keep_events_from=position_of,
         purge_s=settings.purge_s,
         refusals=[refused_orders],
         report=JobLog(logger()),
