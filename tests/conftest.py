@@ -3,7 +3,8 @@
 Fixtures: `postgres_url`, `mariadb_url`, `mysql_url` and `kafka_bootstrap` are servers that the whole run shares.
 `redis_url` is one for each worker, empty at the start of each test. `database_url` runs a test on a fresh database of
 every kind, `postgres_database` and `mariadb_database` on one kind. `servers` and `redis_server` start servers for one
-test, to be killed and paused. Markers follow from the fixtures. `--require NAME,…|all` fails if a server is left out.
+test, to be killed and paused. `wheel` is the built package, `environment` makes fresh environments to install it in.
+Markers follow from the fixtures. `--require NAME,…|all` fails if a server is left out.
 """
 
 import functools
@@ -153,6 +154,25 @@ def servers():
 def redis_server(servers):
     """Function that starts a Redis for this test: `redis_server(replica_of=…, durable=…)`."""
     return servers.redis
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """Path of the wheel of this checkout, built once for each worker."""
+    from tests.wheel import build_wheel
+
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Function that makes a fresh virtual environment: `environment(python="3.12", pip=True)`."""
+    from tests.wheel import Environment
+
+    def make(name="environment", **options):
+        return Environment(tmp_path / name, **options)
+
+    return make
 
 
 DATABASES = [

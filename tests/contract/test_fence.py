@@ -8,11 +8,11 @@ from sqlalchemy import select
 
 from stockade.core import Accepted, Backoff, Busy, FenceRefused, Rejected
 from stockade.locks import RedisLocks
+from stockade.service.ids import derived_id
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.commands.charge_points import ChargePoints
 from stockade.shop.config.settings import Settings
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.model.ids import derived_id
 from stockade.shop.model.tables import skus
 from stockade.strategies import registry
 from stockade.strategies.options import Options

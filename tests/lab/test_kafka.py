@@ -13,7 +13,7 @@ import pytest
 
 from stockade.kafka.admin import Admin
 from stockade.lab.errors import LabError
-from stockade.lab.execution.log.log_workers import LogWorkers
+from stockade.lab.execution.command_log.log_workers import LogWorkers
 from stockade.lab.presets import find
 from stockade.lab.targets import kafka_servers
 from stockade.lab.targets.kafka_servers import NOT_REQUESTED, KafkaServers

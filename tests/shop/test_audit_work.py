@@ -14,13 +14,13 @@ from sqlalchemy import func, select, text
 
 from benchmarks.big_shop import Size, fill
 from stockade.devservers import drop_database, fresh_database
+from stockade.service.audit.rule import Scope
+from stockade.service.relay import Inbox
 from stockade.shop import queries
 from stockade.shop.audit import RULES, audit, summary
-from stockade.shop.audit.rule import Scope
 from stockade.shop.audit.rules import SCREENS
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.operations import jobs
-from stockade.shop.relay import Inbox
 from stockade.store import Database
 from stockade.store.consumer_offsets import ConsumerOffsets
 from stockade.store.outbox import Outbox

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from stockade.cli.common import ConfigOption, SetOption, console, fail, one_line_errors, read_settings
+from stockade.cli.common import (
+    ConfigOption,
+    SetOption,
+    console,
+    fail,
+    one_line_errors,
+    read_settings,
+    telling_a_new_secret,
+)
 
 
 def token(
@@ -18,7 +26,8 @@ def token(
 
     with one_line_errors():
         chosen = read_settings(config, settings)
-        tokens = issuer_of(chosen)
+        with telling_a_new_secret(chosen, lambda line: typer.echo(f"warning: {line}", err=True)):
+            tokens = issuer_of(chosen)
         try:
             typer.echo(tokens.issue(user, valid_s=chosen.token_hours * 3_600, admin=admin))
         except ValueError as error:
@@ -38,7 +47,6 @@ def strategies() -> None:
         words = ["one process" if guarantees.processes == "one" else "many processes"]
         words += [f"survives {', '.join(guarantees.faults)}"] if guarantees.faults else []
         words += [f"order: {guarantees.order}"] if guarantees.order != "none" else []
-        words += ["may give up what could succeed"] if guarantees.may_undersell else []
         return "; ".join(words)
 
     table = Table("strategy", "what it does", "promise", "stands beside", "databases", "needs")

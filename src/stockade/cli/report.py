@@ -36,8 +36,14 @@ def print_audit(figures: Summary, found: Sequence[Violation]) -> None:
     )
     stdout.print(f"orders  {orders}", highlight=False)
     stdout.print(f"points  {figures.balance:,} in {figures.accounts:,} accounts", highlight=False)
+    print_violations(found, f"[green]ok[/]: {len(RULES)} rules hold")
+
+
+def print_violations(found: Sequence[Violation], sound: str) -> None:
+    """Print the violations, or a line that there are none."""
+    stdout = console(pipe_width=140)
     if not found:
-        stdout.print(f"[green]ok[/]: {len(RULES)} rules hold", highlight=False)
+        stdout.print(sound, highlight=False)
         return
     table = Table("rule", "subject", "expected", "found", title=f"{len(found)} violations", title_style="red")
     for each in found:

@@ -144,7 +144,8 @@ def classify(error: BaseException) -> Failure:
 def _by_code(error: BaseException) -> Failure | None:
     """By the number, the SQLSTATE or the name that a driver gives; None where it gives none."""
     first = error.args[0] if error.args else None
-    if _module(error) == "asyncmy" and isinstance(first, int) and first in _MYSQL:
+    from_mysql = _module(error) == "asyncmy" or getattr(error, "mysql_errno", None) is not None
+    if from_mysql and isinstance(first, int) and first in _MYSQL:
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             return Failure.REFUSED
         return _MYSQL[first]  # before the SQLSTATE, which asyncmy has too, and coarser

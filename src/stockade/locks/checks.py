@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 MAX_NAME_BYTES = 4096
+PREFIX = "stockade:"  # of every name, unless a provider is given another one
 
 
 def seconds(name: str, value: Any, *, zero: bool = False, endless: bool = False) -> None:

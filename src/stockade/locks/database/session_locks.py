@@ -137,6 +137,10 @@ class SessionLocks:
             await asyncio.wait({waiter.future}, timeout=left_s)
 
     def _no_answer(self, within_s: float, name: str = "") -> LockUnavailable:
+        if self._dialect.given and not self.pool.sessions:
+            error = self._dialect.no_connection(self._dialect.kind, within_s)
+            error.lock_name = name
+            return error
         return LockUnavailable(f"{self._dialect.kind}: no answer within {within_s:.1f} s", name)
 
     def _left(self, queue: WaitQueue, waiter: SessionWaiter) -> None:

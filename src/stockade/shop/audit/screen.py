@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, Subquery, func, or_, select
 
-from stockade.shop.audit.rule import Rule
-from stockade.shop.audit.stack import one_if
+from stockade.service.audit.rule import Rule
+from stockade.service.audit.stack import one_if
 
 
 class Screen(NamedTuple):

@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, not_, or_, select
 
+from stockade.service.audit.stack import many_groups, one, one_if, stack
 from stockade.shop.audit import orders, payments, records
 from stockade.shop.audit.orders import MOVES, OVER
 from stockade.shop.audit.payments import EXPECTED, NONE
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.audit.stack import many_groups, one, one_if, stack
 from stockade.shop.model.constants import (
     CANCELLED,
     DEDUCT,

@@ -4,13 +4,14 @@ from typing import Any
 
 from sqlalchemy import Integer, Select, and_, case, func, literal_column, not_, or_, select
 
+from stockade.service.audit.stack import many_groups, one, one_if, stack
+from stockade.service.recorded import rejected
 from stockade.shop.audit import records
 from stockade.shop.audit.orders import MOVES
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.audit.stack import many_groups, one, one_if, stack
 from stockade.shop.model import constants
 from stockade.shop.model.tables import orders, payments
-from stockade.shop.queries.recorded import rejected, rejected_order
+from stockade.shop.queries.recorded import rejected_order
 from stockade.store.schema.tables import ledger, outbox, requests
 
 # Each kind of event has a number of 1,001 or more, so that a sum below 2,000 is the number of a single event.

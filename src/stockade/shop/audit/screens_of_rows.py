@@ -2,19 +2,33 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, case, false, func, literal_column, null, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    case,
+    false,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+)
 
+from stockade.service.audit.stack import many_groups, one_if, stack
 from stockade.shop.audit import counters, orders
 from stockade.shop.audit.counters import COUNTED, FOLLOWED, impossible
 from stockade.shop.audit.orders import FIRST
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.audit.stack import many_groups, one_if, stack
 from stockade.shop.model.constants import CANCELLED, EXPIRED, PAID, RESERVED
-from stockade.shop.model.resources import ORDER
+from stockade.shop.model.resources import ORDER, PAYMENT, PRODUCT
 from stockade.shop.model.tables import orders as orders_
 from stockade.store.schema.tables import ledger
 
 _COUNTED = tuple(resource.kind for resource in COUNTED)
+_FEW_STEPS = (ORDER.kind, PAYMENT.kind)
 _ENTRIES, _ROW = 1, 10  # summed up in `there`: the ledger has entries of the row, and the row exists
 
 # What happened to an order is the sum of three codes, each with a decimal place of its own: in which state the order
@@ -66,8 +80,8 @@ def _entries_of_rows() -> Select[Any]:
         (and_(count == 2, paid > 0, cancelled > paid), _BECAME[PAID, CANCELLED]),
         else_=_ILLEGAL,
     )
-    # `by_version` looks for repeated versions of stock and points. An order has at most two entries, a payment one.
-    twice = and_(ledger.c.kind.not_in(_COUNTED), count > 1, way != _BECAME[PAID, CANCELLED])
+    # `by_version` looks for repeated versions of the others. An order has at most two entries, a payment one.
+    twice = and_(ledger.c.kind.in_(_FEW_STEPS), count > 1, way != _BECAME[PAID, CANCELLED])
     return select(
         ledger.c.kind,
         ledger.c.row_id.label("id"),
@@ -111,25 +125,25 @@ def _rows(resource: Any, first: int) -> Select[Any]:
 
 
 def by_version(dialect: str) -> Select[Any]:
-    """Each entry of stock and points beside the one with the version before it."""
-    if dialect in ("mariadb", "mysql"):
-        suspects = counters.out_of_step().subquery()  # a window over the whole ledger takes them minutes
+    """Each entry of stock and points beside the one with the version before it, and repeated versions of products."""
+    repeated = counters.repeated_versions(PRODUCT.kind)
+    if dialect in ("mariadb", "mysql"):  # a window over the whole ledger takes them minutes
+        suspects = union_all(counters.out_of_step(), repeated).subquery()
         return flags(suspects, broken=suspects.c.row_id.is_not(null()))
     row = [ledger.c.kind, ledger.c.row_id]
     version, amount, held = (
         func.coalesce(func.lag(column).over(partition_by=row, order_by=ledger.c.version), 0)
         for column in (ledger.c.version, ledger.c.amount_after, ledger.c.held_after)
     )
-    steps = (
-        select(
-            (ledger.c.version - version).label("step"),
-            (amount + ledger.c.delta - ledger.c.amount_after).label("amount"),
-            (held + ledger.c.held - ledger.c.held_after).label("held"),
-        )
-        .where(ledger.c.kind.in_(_COUNTED))
-        .subquery()
-    )
-    return flags(steps, broken=or_(steps.c.step != 1, steps.c.amount != 0, steps.c.held != 0))
+    steps = select(
+        (ledger.c.version - version).label("step"),
+        (amount + ledger.c.delta - ledger.c.amount_after).label("amount"),
+        (held + ledger.c.held - ledger.c.held_after).label("held"),
+    ).where(ledger.c.kind.in_(_COUNTED))
+    zero: ColumnElement[Any] = literal_column("0")
+    wrong = select(zero.label("step"), zero.label("amount"), zero.label("held")).select_from(repeated.subquery())
+    found = union_all(steps, wrong).subquery()
+    return flags(found, broken=or_(found.c.step != 1, found.c.amount != 0, found.c.held != 0))
 
 
 _ORDER_STATES = (orders.order_status, orders.illegal_step)

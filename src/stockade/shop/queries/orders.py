@@ -11,10 +11,10 @@ import msgspec
 from sqlalchemy import Connection, bindparam, select
 
 from stockade.core import JsonValue, Rejected
+from stockade.core.timestamps import rfc3339
 from stockade.shop.model import constants
 from stockade.shop.model.tables import order_lines
 from stockade.shop.model.tables import orders as order_table
-from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.page import Page, after, check_limit, decode_cursor, page
 from stockade.store.outcome_codec import decode_outcome
 from stockade.store.schema.tables import ledger, requests

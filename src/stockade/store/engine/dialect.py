@@ -39,7 +39,6 @@ from stockade.store.engine.statement import (
     compile_sql,
 )
 from stockade.store.schema.resource import Resource
-from stockade.store.schema.tables import requests
 
 MAX_PREPARED = 1_000  # statements kept compiled; far more than the shapes that commands have
 
@@ -84,7 +83,7 @@ class Dialect:
         """Hold advisory locks around the whole transaction, where they belong to the session."""
         yield
 
-    def check_writable(self, connection: Connection) -> None:
+    def check_writable(self, connection: Connection, requests: Table) -> None:
         """Write nothing, which a server that takes no writes refuses as it refuses any other write."""
         connection.execute(update(requests).where(false()).values(id=requests.c.id))
 
@@ -130,21 +129,21 @@ class Dialect:
             names: list[Any] = [bindparam(f"i{n}") for n in range(size)]
             return select(table.c.id, table.c.fingerprint, table.c.outcome).where(table.c.id.in_(names))
 
-        statement = self.prepared(("known", table.name, size), build)
+        statement = self.prepared(("known", table.key, size), build)
         return statement.rows(connection, {f"i{n}": id_ for n, id_ in enumerate(ids)})
 
     def insert_all(self, connection: Connection, batches: Mapping[Table, Sequence[Values]]) -> None:
         """Insert into several tables, parents first; a taken unique key raises."""
         for table, rows in batches.items():
             columns = tuple(rows[0])
-            self.prepared(("insert", table.name, columns), lambda t=table, c=columns: insert_one(t, c)).many(
+            self.prepared(("insert", table.key, columns), lambda t=table, c=columns: insert_one(t, c)).many(
                 connection, rows
             )
 
     def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         """Insert rows, skipping those that exist."""
         columns = tuple(rows[0])
-        self.prepared(("missing", table.name, columns), lambda: self.insert_ignore(table, columns)).many(
+        self.prepared(("missing", table.key, columns), lambda: self.insert_ignore(table, columns)).many(
             connection, rows
         )
 
@@ -164,7 +163,7 @@ class Dialect:
         def build() -> Delete:
             return delete(table).where(equal(table, columns))
 
-        self.prepared(("delete", table.name, columns), build).many(connection, rows)
+        self.prepared(("delete", table.key, columns), build).many(connection, rows)
 
     def update_locked(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
         """Write rows that this transaction has locked: no guard needed, any order."""

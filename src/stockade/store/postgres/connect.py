@@ -50,7 +50,7 @@ async def connect(target: DatabaseAddress, pool_size: int, wait_s: float) -> tup
             reaching("PostgreSQL", address.place, address.connect_timeout_s),
             writers.engine.connect() as connection,
         ):
-            _check_encoding(await connection.get_raw_connection())
+            check_encoding(await connection.get_raw_connection())
     except BaseException:
         await writers.close()
         raise
@@ -89,7 +89,7 @@ def _bound_readers(readers: Pool, bounds: Mapping[str, str]) -> None:
         connection.exec_driver_sql(f"SELECT {calls}")
 
 
-def _check_encoding(connection: Any) -> None:
+def check_encoding(connection: Any) -> None:
     """Refuse a database that cannot hold every text, before a text is lost in it.
 
     Raises:

@@ -82,7 +82,7 @@ class PostgresDialect(Dialect):
             wanted = table.c.id == func.any(bindparam("ids", type_=_array(table, "id")))
             return select(table.c.id, table.c.fingerprint, table.c.outcome).where(wanted)
 
-        return self.prepared(("known", table.name), build).rows(connection, {"ids": list(ids)})
+        return self.prepared(("known", table.key), build).rows(connection, {"ids": list(ids)})
 
     def insert_all(self, connection: Connection, batches: Mapping[Table, Sequence[Values]]) -> None:
         self.write_all(connection, Writes(batches))

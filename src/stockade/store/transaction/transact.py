@@ -27,7 +27,6 @@ from stockade.store.consumer_offsets import move_offsets
 from stockade.store.engine.database import Database
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.resource import Resource, by_kind
-from stockade.store.schema.tables import metadata
 from stockade.store.transaction.one_transaction import OneTransactionExecutor
 from stockade.store.transaction.optimistic import OPTIMISTIC, OptimisticExecutor
 from stockade.store.transaction.pending_batch import BatchState, ConsumedOffsets, PendingBatch
@@ -67,10 +66,9 @@ class SqlStore:
         self.database = database
         self.stats = Stats()
         self._resources: Mapping[str, Resource] = by_kind(resources)
-        own = [each.table.metadata for each in resources if each.table.metadata is not metadata]
-        everywhere = [metadata, *dict.fromkeys(own)]
-        self._tables = KnownTables(everywhere, resources)
-        self._saver = Saver(database.dialect, self._resources, everywhere)
+        theirs = dict.fromkeys(each.table.metadata for each in resources)
+        self._tables = KnownTables(theirs, resources, database.tables)
+        self._saver = Saver(database.dialect, self._resources, database.tables, self._tables.in_order)
         self._permit = permit
         self._steps = Steps(database, self._resources, self._tables, self._saver, permit, checkpoint)
         use = single_statement and checkpoint is None and database.dialect.supports_single_statement
@@ -211,7 +209,9 @@ class SqlStore:
         if any(isinstance(each, Exception) for each in results):
             return results
         try:
-            await self.database.transaction(lambda c: move_offsets(c, offsets.commits, move=True), deadline=deadline)
+            await self.database.transaction(
+                lambda c: move_offsets(c, self.database.tables, offsets.commits, move=True), deadline=deadline
+            )
         except Exception as error:  # noqa: BLE001 - the outcomes stand; that the offsets do not is the answer
             return [error for _ in results]
         return results

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stockade.shop.clock import now_ms
+from stockade.core.clock import now_ms
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.idempotency import InFlightRequests
 from stockade.shop.http.routing.concurrency_limit import ConcurrencyLimit
@@ -10,6 +10,8 @@ from stockade.shop.operations.backlog import BacklogMetrics
 from stockade.shop.operations.metrics import Metrics
 from stockade.shop.shop import Shop
 from stockade.shop.tokens import Tokens, tokens_of
+from stockade.strategies.in_process import InProcess
+from stockade.strategies.lock_based import LockBased
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ def make_app_state(shop: Shop) -> AppState:
     tokens = tokens_of(settings)
     tokens.begin()
     shop.count = metrics.command
+    for strategy in set(shop.strategies.values()):
+        if isinstance(strategy, LockBased | InProcess) and strategy.locks is not None:
+            metrics.locks.observe(strategy.locks, strategy.name)
     return AppState(
         shop,
         settings,

@@ -13,8 +13,9 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from stockade.core import Accepted, Outcome, Pending
+from stockade.core.clock import now_ms
 from stockade.identity import Identity
-from stockade.shop.clock import now_ms
+from stockade.service.ids import fingerprint_of, new_request_id, request_id_of
 from stockade.shop.http.requests.authorization import authenticate, checked_ids
 from stockade.shop.http.requests.idempotency import read_key
 from stockade.shop.http.requests.request_parsing import (
@@ -39,7 +40,6 @@ from stockade.shop.http.responses.response_cache import ResponseCache
 from stockade.shop.http.routing.app_state import AppState
 from stockade.shop.http.routing.route import RequestContext, Route
 from stockade.shop.model.constants import PENDING
-from stockade.shop.model.ids import fingerprint_of, new_request_id, request_id_of
 from stockade.shop.operations.logs import logger
 
 _REQUEST_ID = "stockade.request_id"  # in the ASGI scope, for the log
@@ -166,8 +166,10 @@ class Endpoint:
             response = Response(route.status, b"", b"")
         else:
             response = Response(route.status, _encode(outcome.data), JSON)
+            if route.location:
+                response.headers = ((b"location", route.location.format_map(outcome.data).encode()),)
         if outcome.replayed and route.keyed:
-            response.headers = _REPLAYED
+            response.headers = (*response.headers, *_REPLAYED)
         return response
 
     async def _read(self, request: RequestContext) -> Response:

@@ -5,13 +5,13 @@ Payments through an outside gateway have routes of their own (confirm, webhooks)
 
 from sqlalchemy import Connection
 
+from stockade.core.timestamps import rfc3339
 from stockade.shop import queries
 from stockade.shop.commands import CancelOrder, OrderLine, PayOrder, PlaceOrder
 from stockade.shop.http.requests.request_schemas import CancelBody, OrderBody, OrderQuery, PageQuery, PaymentBody
 from stockade.shop.http.responses.response_schemas import Cancelled, Ordered, Paid
 from stockade.shop.http.routing.route import Link, RequestContext, Route
 from stockade.shop.model import constants
-from stockade.shop.model.timestamps import rfc3339
 from stockade.shop.queries.orders import Step
 
 
@@ -66,6 +66,7 @@ ORDERS = (
         command=_place,
         codes=("SKU_NOT_FOUND", "OUT_OF_STOCK", "INSUFFICIENT_POINTS", "LIMIT_EXCEEDED"),
         queued="order_id",
+        location="/v1/orders/{order_id}",
         links=(
             Link("GET", "/v1/orders/{order_id}", "order_id", "order_id"),
             Link("POST", "/v1/orders/{order_id}/payments", "order_id", "order_id"),
