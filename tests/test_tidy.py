@@ -25,7 +25,7 @@ WALL_CLOCK = {  # files that may ask what time it is, and why a monotonic clock 
     "src/stockade/lab/runs/repeats.py": "orders carry the time they were placed",
     "src/stockade/identity/testing.py": "tokens expire at a date",
     "src/stockade/identity/verifier.py": "tokens expire at a date",
-    "src/stockade/shop/tokens.py": "tokens expire at a date",
+    "src/stockade/shop/tokens/token_issuer.py": "tokens expire at a date",
     "src/stockade/core/clock.py": "orders carry the time they were placed, reservations expire at a date",
 }
 FOUND = ("migrations", "presets", "faults")  # folders whose modules are found by being there

@@ -66,14 +66,14 @@ def _serve(settings: "Settings") -> None:
     """
     from stockade.shop.config.strategy_choice import check, check_servers, overselling
     from stockade.shop.operations import logs
-    from stockade.shop.tokens import token_secret
+    from stockade.shop.tokens import tokens_of
 
     check(settings)
     check_servers(settings)
     settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all serving processes
     logs.configure(settings)
     with telling_a_new_secret(settings, logs.logger().warning):
-        token_secret(settings)  # made here once, before several processes need it
+        tokens_of(settings)  # makes the secret here once, before several processes need it
     if settings.allow_overselling == "yes":
         others = "processes whose strategy sells units more than once may run beside this one"
         logs.logger().warning("overselling is allowed", reason=overselling(settings) or others)
