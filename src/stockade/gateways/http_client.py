@@ -55,7 +55,13 @@ class Reply:
 
 
 async def call(
-    client: httpx.AsyncClient, limits: Limits, method: str, path: str, headers: Mapping[str, str], content: bytes | None
+    client: httpx.AsyncClient,
+    limits: Limits,
+    method: str,
+    path: str,
+    *,
+    headers: Mapping[str, str],
+    content: bytes | None,
 ) -> Reply | Unknown:
     """Send one request, once.
 

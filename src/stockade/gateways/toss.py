@@ -131,7 +131,7 @@ class Toss:
     ) -> Reply | Unknown:
         headers = {**self._headers, "idempotency-key": key} if key else self._headers
         content = None if body is None else json.dumps(body).encode()
-        return await call(self._client, self._limits, method, path, headers, content)
+        return await call(self._client, self._limits, method, path, headers=headers, content=content)
 
 
 def _payment(reply: Reply, reference: str, definite: frozenset[str]) -> LookUpAnswer:
