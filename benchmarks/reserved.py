@@ -9,8 +9,8 @@ from typing import Any
 from benchmarks.baselines import ADD_EVENT, ADD_LINE, ADD_REQUEST, EMPTY_CART, KNOWN, LOCKED, PART, READ_SKU
 from benchmarks.target import FINGERPRINT, HOT, Buy
 from stockade.core import Accepted, JsonValue
+from stockade.core.timestamps import rfc3339
 from stockade.shop.model import constants
-from stockade.shop.model.timestamps import rfc3339
 from stockade.store.outcome_codec import encode_body, encode_outcome
 
 RESERVE_MS = 600_000  # as PlaceOrder's default

@@ -14,10 +14,10 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, func, select, text, true
 
 from stockade.devservers import Server, Servers
+from stockade.service.ids import TIME_DIGITS, new_request_id
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model import tables
 from stockade.shop.model.constants import ORDER_PLACED, POINTS
-from stockade.shop.model.ids import TIME_DIGITS, new_request_id
 from stockade.store import Database
 from stockade.store.postgres.dialect import POINT_LOOKUPS
 from stockade.store.schema import tables as store_tables

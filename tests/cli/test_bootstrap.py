@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from stockade.service.ids import derived_id
 from stockade.shop import queries
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.commands import CreateProduct, NewSku, OrderLine, PlaceOrder
@@ -12,7 +13,6 @@ from stockade.shop.config.redis_servers import redis_urls
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import check, check_servers
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.model.ids import derived_id
 from tests.waiting import eventually_async
 
 SERVERS = [f"redis://{name}:1/0" for name in ("one", "two", "three", "four")]

@@ -8,12 +8,12 @@ from redis import Redis
 
 from stockade.core import Backoff, Guard
 from stockade.devservers import Servers
+from stockade.service.ids import derived_id
 from stockade.shop.commands.charge_points import ChargePoints
 from stockade.shop.commands.create_product import CreateProduct, NewSku
 from stockade.shop.commands.lines import OrderLine
 from stockade.shop.commands.place_order import PlaceOrder
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.model.ids import derived_id
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
 from stockade.strategies import registry

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import func, select
 
 from stockade.core import Accepted, Busy, Conflict, IdempotencyKeyReused, NotSupported, Rejected
+from stockade.service.ids import derived_id
 from stockade.shop.audit import audit
 from stockade.shop.commands import PayOrder
 from stockade.shop.commands.cancel_order import CancelOrder
-from stockade.shop.model.ids import derived_id
 from stockade.shop.model.limits import MAX_AMOUNT
 from stockade.shop.model.tables import order_lines, orders, point_accounts, skus
 from stockade.store.schema.tables import ledger

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from stockade.core import Busy, Conflict, IdempotencyKeyReused, LockInTransaction, LockLost, Unknown
+from stockade.service.ids import TIME_DIGITS, request_id_of
 from stockade.shop.http.responses.error_codes import ERROR_CODES
 from stockade.shop.http.responses.problems import error_response, retry_after
-from stockade.shop.model.ids import TIME_DIGITS, request_id_of
 from stockade.shop.operations import logs
 from tests.http.stand_ins import Failing, Held
 from tests.http.test_bad_input import assert_problem

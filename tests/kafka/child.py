@@ -64,7 +64,7 @@ async def main(given):
     database = await Database.open(given["url"])
     store = HurtStore(database, SHOP_RESOURCES, hurt)
     store.hurt = hurt
-    log = KafkaOptions(COMMAND_CODEC, **given["log"])
+    log = KafkaOptions(COMMAND_CODEC, partition_kind="stock", **given["log"])
     if given.get("offset_first"):
         store.offset_first = ConsumerOffsets(database, log.topic)
     stop = asyncio.Event()

@@ -16,10 +16,10 @@ from stockade.core import Accepted, Guard
 from stockade.kafka.admin import Admin
 from stockade.kafka.options import KafkaOptions
 from stockade.kafka.worker import KafkaWorker
+from stockade.service.ids import derived_id
 from stockade.shop.audit import audit
 from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder
 from stockade.shop.model.command_codec import COMMAND_CODEC
-from stockade.shop.model.ids import derived_id
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import orders, skus
 from stockade.store import SqlStore
@@ -201,6 +201,7 @@ async def rigged(url, bootstrap, *, protocol="classic", parts=3):
         partitions=parts,
         protocol=protocol,
         session_ms=SESSION_MS,
+        partition_kind="stock",
     )
     async with opened(url) as database:
         rig = Rig(database, url, log)

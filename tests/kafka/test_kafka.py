@@ -7,8 +7,8 @@ import pytest
 
 from stockade.core import Accepted, Busy, IdempotencyKeyReused, NotSupported, Pending, Rejected
 from stockade.kafka import replies
+from stockade.service.ids import derived_id
 from stockade.shop.commands import CancelOrder
-from stockade.shop.model.ids import derived_id
 from stockade.strategies.kafka import Kafka
 from tests.kafka.harness import NOW_MS, accepted, rigged
 from tests.store.stock_events import levels

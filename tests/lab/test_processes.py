@@ -1,6 +1,7 @@
 """Order processes: they share the work, start together, and their end is noticed."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stockade.lab.errors import LabError
+from stockade.lab.execution import child_main
 from stockade.lab.execution.child_processes import ProcessSender
 from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.model.workload import RepeatNames
@@ -135,3 +137,20 @@ def test_a_lab_that_is_stopped_leaves_nothing_behind(tmp_path, sent, code, optio
     assert run.returncode == code
     assert "Traceback" not in errors
     assert not list(tmp_path.glob("stockade-*"))
+
+
+@pytest.mark.parametrize("fault_points", [False, True])
+async def test_only_a_fault_needs_fault_points(monkeypatch, fault_points):
+    """Order processes without a fault run the store as in one process: fault points switch the single statement off."""
+    checkpoints = []
+
+    @contextlib.asynccontextmanager
+    async def opening(config, checkpoint):
+        checkpoints.append(checkpoint)
+        yield
+
+    monkeypatch.setattr(child_main, "open_sender", opening)
+    async with contextlib.AsyncExitStack() as stack:
+        handler = child_main._MessageHandler(stack, None)
+        await handler.answer(child_main.OpenShop(SenderConfig("sqlite://", "sequencer"), fault_points=fault_points))
+    assert [each is not None for each in checkpoints] == [fault_points]

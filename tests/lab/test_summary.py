@@ -68,3 +68,10 @@ def test_what_is_kept_of_a_repeat():
     assert (checked.accepted, checked.rejected, checked.failed, checked.left) == (2, 1, 0, 0)
     assert checked.expected_accepted == 2
     assert checked.wall_ms == 1.0
+
+
+def test_transactions_are_divided_by_the_orders_of_the_repeats_that_counted_them():
+    """Of two kinds of repeats one only fills the log: its orders are not in the statistics."""
+    stats = Stats(transactions=60)
+    assert summarise(LABELS, [repeat(), repeat()], stats, GOOD, counted_repeats=1).attempts_per_order == 2
+    assert summarise(LABELS, [repeat(), repeat()], stats, GOOD).attempts_per_order == 1

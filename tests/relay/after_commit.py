@@ -1,7 +1,7 @@
 """A negative control for events: commit first, then publish, and keep no record of what is still to be published.
 
 An AFTER_COMMIT listener works like this. If the process dies in between, or the send fails, the event is lost.
-Neighbour: `shop/relay/` publishes from the outbox and loses none.
+Neighbour: `service/relay/` publishes from the outbox and loses none.
 """
 
 from stockade.core import Accepted

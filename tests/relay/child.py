@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from stockade.core import Guard
+from stockade.service.relay import Handlers, Policy, Relay
 from stockade.shop.model.resources import SHOP_RESOURCES
-from stockade.shop.relay import Handlers, Policy, Relay
 from stockade.store import Database, SqlStore
 from stockade.store.outbox import Outbox
 from tests.relay.after_commit import AfterCommit

@@ -6,7 +6,7 @@ import pytest
 
 from stockade.core import Guard
 from stockade.devservers import drop_database, fresh_database
-from stockade.shop.relay import CONFIRMED, HELD, Policy, Receipt, Relay, SinkDown
+from stockade.service.relay import CONFIRMED, HELD, Policy, Receipt, Relay, SinkDown
 from stockade.store.outbox import Outbox
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, stocked

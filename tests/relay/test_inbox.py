@@ -8,10 +8,10 @@ from sqlalchemy.exc import DBAPIError
 
 from stockade.core import Guard
 from stockade.drivers.failures import Failure, classify
+from stockade.service.relay import Inbox
 from stockade.shop.audit import audit
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import point_accounts
-from stockade.shop.relay import Inbox
 from stockade.store import SqlStore
 from stockade.store.outbox import Outbox
 from stockade.store.schema.tables import outbox, watermarks

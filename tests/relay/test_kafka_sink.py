@@ -8,7 +8,7 @@ import pytest
 from stockade.core import Guard
 from stockade.devservers.process import free_port
 from stockade.kafka.admin import Admin, read_topic
-from stockade.shop.relay import KafkaSink, SinkDown
+from stockade.service.relay import KafkaSink, SinkDown
 from stockade.store.outbox import Outbox
 from tests.relay.conftest import SKUS, buy, drain, events_of, ids_of, relay_over
 from tests.store.commands import Take, rid

@@ -6,7 +6,7 @@ from collections import defaultdict
 import pytest
 from sqlalchemy import delete, insert, select
 
-from stockade.shop.relay import Handlers, SinkDown
+from stockade.service.relay import Handlers, SinkDown
 from stockade.store.outbox import Outbox
 from stockade.store.schema.tables import outbox
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS

@@ -2,13 +2,14 @@
 
 import json
 
+from stockade.service import Handlers
+from stockade.service.background import EventPurge, relaying
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.commands import ChargePoints
 from stockade.shop.config.settings import Settings
 from stockade.shop.database_checks import ensure_schema
 from stockade.shop.operations import logs
-from stockade.shop.relay import Handlers
-from stockade.shop.relay.service import EventPurge, relaying, sink_of
+from stockade.shop.sinks import sink_of
 from stockade.store.outbox import Outbox
 from tests.relay.conftest import NOW_MS, Clock, buy
 from tests.store.commands import rid

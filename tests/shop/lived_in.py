@@ -27,6 +27,19 @@ def lived_in():
     orders["too_dear"] = shop.place("v", ("a", 50)).data["order_id"]
     shop.now_ms += 600_000
     shop.expire(orders["expired"])
+    shop.edit("b", 1, price=350)
+    shop.edit("b", 2, price=350, status="HIDDEN")
+    shop.edit("b", 3, price=300)
+    orders["not_on_sale"] = _while_hidden(shop)
     orders["free"] = shop.buy("w", ("gift", 1))
     orders["reserved"] = shop.reserve("v", ("b", 4))
     return shop, orders
+
+
+def _while_hidden(shop):
+    """The id of an order that was refused because its product was hidden; then it is on sale again."""
+    shop.edit("a", 1, status="HIDDEN")
+    refused = shop.place("u", ("a", 1))
+    assert refused.code == "NOT_ON_SALE", refused
+    shop.edit("a", 2)
+    return refused.data["order_id"]

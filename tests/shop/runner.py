@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from stockade.core import Conflict, Guard
-from stockade.shop.model.ids import derived_id
+from stockade.service.ids import derived_id
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
 

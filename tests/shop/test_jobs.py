@@ -6,12 +6,15 @@ import pytest
 from sqlalchemy import func, select
 
 from stockade.core import Busy
+from stockade.service.jobs import Round, repeat
+from stockade.service.purge import DAY_MS, Purge
+from stockade.service.sweeper import Sweeper
 from stockade.shop import queries
 from stockade.shop.audit import audit, summary
 from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder, SetCartItem
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.tables import order_lines
-from stockade.shop.operations.jobs import DAY_MS, Purge, Round, Sweeper, repeat
+from stockade.shop.operations.jobs import expired_reservations
 from stockade.store import Database
 from stockade.store.schema.tables import requests
 from tests.shop.conftest import soon
@@ -46,7 +49,8 @@ async def reserved(database, count):
 
 def sweeper(runner, execute=None, **options):
     """A sweeper over a runner's database and clock."""
-    return Sweeper(runner.database.read, execute or runner.execute, lambda: runner.now_ms, **options)
+    sweep = expired_reservations(pause_s=1)
+    return Sweeper(sweep, runner.database.read, execute or runner.execute, lambda: runner.now_ms, **options)
 
 
 async def test_two_sweepers_end_each_reservation_once(database):

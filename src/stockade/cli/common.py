@@ -14,8 +14,9 @@ from stockade.cli.exit_codes import FAILED, UNUSABLE
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from stockade.service import Application
     from stockade.shop.config.settings import Settings
-    from stockade.store import Database
+    from stockade.store import Database, Schema, StoreTables
 
 T = TypeVar("T")
 
@@ -34,6 +35,15 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting (docs/settings.md).")
 ]
 
+AppOption = Annotated[
+    str | None,
+    typer.Option(
+        "--app",
+        metavar="MODULE:ATTRIBUTE",
+        help="An application of your own, also by the name of an entry point; default: the shop.",
+    ),
+]
+
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
@@ -43,11 +53,12 @@ def one_line_errors() -> Iterator[None]:
     from stockade.cli.advice import advice
     from stockade.core import Busy, NotSupported, StockadeError
     from stockade.drivers.failures import describe
+    from stockade.service.application import UnknownApplication
     from stockade.shop.config.settings import BadSetting
 
     try:
         yield
-    except (BadSetting, NotSupported) as error:
+    except (BadSetting, NotSupported, UnknownApplication) as error:
         raise fail(f"{error}{advice(str(error))}") from None
     except Busy as error:
         raise fail(f"{error.code}: {error}{advice(str(error))}") from None
@@ -96,6 +107,24 @@ def read_settings(config: str | None, pairs: list[str] | None, **flags: object) 
     return load_settings(values, os.environ, config, written=written)
 
 
+@contextmanager
+def telling_a_new_secret(settings: "Settings", tell: "Callable[[str], None]") -> Iterator[None]:
+    """Say it when the token secret of the state folder is made inside: tokens of before are void, and no process with
+    another state folder takes the tokens that it signs.
+
+    Args:
+        settings: those in force.
+        tell: called with one line.
+    """
+    from stockade.shop.tokens import SECRET_FILE
+
+    path = settings.state_path / SECRET_FILE
+    was_there = path.exists()
+    yield
+    if not was_there and path.exists():
+        tell(f"a new token secret was made: {path}; only processes with this state_dir take what it signs")
+
+
 def require_brokers(settings: "Settings") -> None:
     """For commands that read the topic of commands.
 
@@ -109,8 +138,25 @@ def require_brokers(settings: "Settings") -> None:
         raise BadSetting(f"kafka_bootstrap is empty: must be the brokers to ask first, {HOW_TO_NAME_BROKERS}")
 
 
+def application_of(app: str | None) -> "Application":
+    """The application that `--app` names; the shop without it.
+
+    Raises:
+        UnknownApplication: it cannot be imported.
+    """
+    from stockade.service import find_application
+    from stockade.shop.application import APPLICATION
+
+    return APPLICATION if app is None else find_application(app)
+
+
 def with_database(
-    settings: "Settings", work: "Callable[[Database], Awaitable[T]]", *, wait_s: float | None = None
+    settings: "Settings",
+    work: "Callable[[Database], Awaitable[T]]",
+    *,
+    wait_s: float | None = None,
+    schema: "Schema | None" = None,
+    tables: "StoreTables | None" = None,
 ) -> "T":
     """Call `work` with the database of the settings, opened and of the present schema.
 
@@ -118,6 +164,8 @@ def with_database(
         settings: those in force.
         work: what to do.
         wait_s: longest time of a statement in seconds, instead of the setting.
+        schema: that it must have; None: the shop's.
+        tables: the names of the store's tables; None: without a prefix.
 
     Raises:
         BadSetting, Busy, NotSupported: it cannot be opened.
@@ -126,11 +174,12 @@ def with_database(
 
     from stockade.shop.database import open_database
     from stockade.shop.database_checks import require_schema
+    from stockade.store.schema.tables import DEFAULT
 
     async def run() -> "T":
-        opened = await open_database(settings, wait_s=wait_s)
+        opened = await open_database(settings, wait_s=wait_s, tables=tables or DEFAULT)
         try:
-            await require_schema(settings, opened)
+            await require_schema(settings, opened, schema)
             return await work(opened)
         finally:
             await opened.close()

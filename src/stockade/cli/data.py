@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stockade.cli.common import (
+    AppOption,
     ConfigOption,
     DatabaseOption,
     SetOption,
+    application_of,
     fail,
     one_line_errors,
     read_settings,
@@ -16,32 +18,35 @@ from stockade.cli.common import (
 from stockade.cli.exit_codes import FAILED
 
 if TYPE_CHECKING:
+    from stockade.service import Application
     from stockade.shop.config.settings import Settings
     from stockade.shop.demo import DemoResult
 
 
-def migrate(database: DatabaseOption = None, config: ConfigOption = None, settings: SetOption = None) -> None:
+def migrate(
+    database: DatabaseOption = None, app: AppOption = None, config: ConfigOption = None, settings: SetOption = None
+) -> None:
     """Bring a database to the present schema; nothing happens when it is there already."""
     import asyncio
 
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
-        before, now = asyncio.run(_migrate(chosen))
+        before, now = asyncio.run(_migrate(chosen, application_of(app)))
         typer.echo(f"schema {now}: already current" if before == now else f"schema {before} -> {now}")
 
 
-async def _migrate(settings: "Settings") -> tuple[str, str]:
+async def _migrate(settings: "Settings", application: "Application") -> tuple[str, str]:
     from stockade.shop.database import open_database
     from stockade.shop.database_checks import check_file, make_folder, require_known
-    from stockade.shop.migrations import SCHEMA
     from stockade.store.schema.migrate import shown
 
     make_folder(settings)
     check_file(settings, may_make=True)
-    opened = await open_database(settings)
+    schema = application.schema
+    opened = await open_database(settings, tables=application.tables)
     try:
-        await require_known(settings, opened)
-        return shown(await SCHEMA.migrate(opened)), shown(SCHEMA.newest())
+        await require_known(settings, opened, schema)
+        return shown(await schema.migrate(opened)), shown(schema.newest())
     finally:
         await opened.close()
 
@@ -82,8 +87,8 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
     from rich.console import Console
     from rich.progress import Progress
 
+    from stockade.core.clock import now_ms
     from stockade.shop.bootstrap import open_shop
-    from stockade.shop.clock import now_ms
     from stockade.shop.database_checks import ensure_schema
     from stockade.shop.demo import create_demo
 
@@ -104,6 +109,7 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
 def audit(
     *,
     database: DatabaseOption = None,
+    app: AppOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     pace: Annotated[
         float,
@@ -125,6 +131,7 @@ def audit(
     import msgspec
 
     from stockade.cli.output.report import print_audit, showing
+    from stockade.shop.application import APPLICATION
     from stockade.shop.audit import LongAudit
     from stockade.shop.audit.long_audit import MAX_WAIT_S
 
@@ -132,6 +139,9 @@ def audit(
         raise fail(f"--pace must be above 0 and at most 1, not {pace:g}")
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
+        application = application_of(app)
+        if application is not APPLICATION:
+            raise typer.Exit(_audit_of(application, chosen, as_json=as_json))
         with showing(progress) as show:
             figures, found = with_database(
                 chosen, lambda opened: LongAudit(opened.read, pace=pace, progress=show).run(), wait_s=MAX_WAIT_S
@@ -143,3 +153,25 @@ def audit(
         else:
             print_audit(figures, found)
     raise typer.Exit(FAILED if found else 0)
+
+
+def _audit_of(application: "Application", settings: "Settings", *, as_json: bool) -> int:
+    """Audit an application of a user's own; the exit code."""
+    import msgspec
+
+    from stockade.cli.output.report import print_violations
+    from stockade.shop.audit.long_audit import MAX_WAIT_S
+
+    found = with_database(
+        settings,
+        lambda opened: opened.read(application.audit, timeout_s=MAX_WAIT_S),
+        wait_s=MAX_WAIT_S,
+        schema=application.schema,
+        tables=application.tables,
+    )
+    if as_json:
+        document = {"ok": not found, "violations": [each._asdict() for each in found]}
+        typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    else:
+        print_violations(found, f"ok: the rules of {application.name} hold")
+    return FAILED if found else 0

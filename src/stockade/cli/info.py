@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stockade.cli.common import ConfigOption, SetOption, fail, one_line_errors, read_settings
+from stockade.cli.common import ConfigOption, SetOption, fail, one_line_errors, read_settings, telling_a_new_secret
 from stockade.cli.output.table import render, screen_width
 
 HEADS = ("strategy", "what it does", "promise", "stands beside", "databases", "needs")
@@ -12,17 +12,18 @@ PIPE_WIDTH = 100  # a table of all columns is three times as wide, which nobody 
 
 
 def token(
-    user: Annotated[str, typer.Argument(metavar="USER", help="User id: 1 to 64 letters, digits and any of . _ : -")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="The user, as an identity provider would name it.")],
     admin: Annotated[bool, typer.Option("--admin", help="May act for anyone and use every route.")] = False,
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Print a development bearer token for a user."""
-    from stockade.shop.tokens import Tokens, token_secret
+    from stockade.shop.tokens import issuer_of
 
     with one_line_errors():
         chosen = read_settings(config, settings)
-        tokens = Tokens(token_secret(chosen))
+        with telling_a_new_secret(chosen, lambda line: typer.echo(f"warning: {line}", err=True)):
+            tokens = issuer_of(chosen)
         try:
             typer.echo(tokens.issue(user, valid_s=chosen.token_hours * 3_600, admin=admin))
         except ValueError as error:
@@ -40,7 +41,6 @@ def strategies() -> None:
         words = ["one process" if guarantees.processes == "one" else "many processes"]
         words += [f"survives {', '.join(guarantees.faults)}"] if guarantees.faults else []
         words += [f"order: {guarantees.order}"] if guarantees.order != "none" else []
-        words += ["may give up what could succeed"] if guarantees.may_undersell else []
         return "; ".join(words)
 
     rows = []

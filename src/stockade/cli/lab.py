@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from stockade.cli.common import AppOption, application_of
 from stockade.cli.exit_codes import FAILED, OK, TERMINATED, UNUSABLE
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 140  # columns of the table where there is no terminal to ask
 
 Preset = Annotated[
-    str, typer.Option(metavar="NAME,…", help="Preset names separated by commas, NAME:VARIANT for one variant, or all.")
+    str,
+    typer.Option(
+        metavar="NAME,…",
+        help="Presets: names with commas, NAME:VARIANT for one variant, or all; empty: reference, or all of --app.",
+    ),
 ]
 Strategies = Annotated[
     str,
@@ -73,7 +78,8 @@ Json = Annotated[
 
 def lab(
     *,
-    preset: Preset = "reference",
+    preset: Preset = "",
+    app: AppOption = None,
     strategies: Strategies = "",
     database: Database = "sqlite",
     redis: Redis = "",
@@ -96,15 +102,18 @@ def lab(
     Exit code 0: every strategy behaved as it promises, `unprotected` included,
     which must oversell. 1: one did not. 2: the lab could not run.
     """
-    from stockade.lab.presets import find
+    from stockade.lab.presets import find, presets_of
     from stockade.lab.runs.plan import Plan
+    from stockade.shop.application import PATH
 
     console = _console(to_stderr=json_to == "-")
     with _one_line_errors():
         _check_target(json_to)
         faults, processes = _faults(fault, redis, processes)
+        wanted = preset or ("reference" if app is None else "all")
         plan = Plan(
-            variants=find(preset),
+            variants=find(wanted, presets_of(application_of(app))),
+            app=app or PATH,
             contenders=_contenders(strategies),
             database=database,
             redis=redis,
@@ -158,7 +167,7 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with LiveTable(console, plan.processes, plan.longest_name) as table:
         table.waiting_for(f"opening {plan.database.partition(':')[0]}")
-        async with open_target_database(plan.database, plan.connections) as target:
+        async with open_target_database(plan.database, plan.connections, plan.application) as target:
             environment = await describe(target)
             runs = await _execute(plan, target, table)
     if not runs:

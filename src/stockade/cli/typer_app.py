@@ -10,6 +10,7 @@ from stockade.cli import locks as of_locks
 from stockade.cli.data import audit, demo, migrate
 from stockade.cli.info import strategies, token
 from stockade.cli.lab import lab
+from stockade.cli.retention import archive, erase_user
 from stockade.cli.serve import serve
 from stockade.cli.worker import worker
 
@@ -44,7 +45,7 @@ def locks(words: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…")
     raise typer.Exit(of_locks.main(words or []))
 
 
-for command in (serve, worker, migrate, token, demo, audit, strategies, lab):
+for command in (serve, worker, migrate, token, demo, audit, erase_user, archive, strategies, lab):
     app.command()(command)
 app.command(help=of_locks.ABOUT, add_help_option=False, context_settings={"ignore_unknown_options": True})(locks)
 for group in (dead_letters.app, positions.app):

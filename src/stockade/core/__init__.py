@@ -3,6 +3,7 @@
 Standard library only. Neighbours: `locks` and `store` build on this; nothing here imports another layer.
 """
 
+from stockade.core.clock import now_ms
 from stockade.core.command import Command, Rows, WithExtraKeys, merged_keys
 from stockade.core.decision import (
     Accepted,
@@ -37,7 +38,7 @@ from stockade.core.open_transaction import in_transaction, refuse_in_transaction
 from stockade.core.retry import Backoff
 from stockade.core.stats import Stats
 from stockade.core.store import Store
-from stockade.core.strategy import Guarantees, Strategy, SupportsSubmit
+from stockade.core.strategy import Guarantees, Strategy, SupportsReadiness, SupportsSubmit
 
 __all__ = [
     "Accepted",
@@ -73,10 +74,12 @@ __all__ = [
     "StockadeError",
     "Store",
     "Strategy",
+    "SupportsReadiness",
     "SupportsSubmit",
     "Unknown",
     "WithExtraKeys",
     "in_transaction",
     "merged_keys",
+    "now_ms",
     "refuse_in_transaction",
 ]

@@ -84,7 +84,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The whole answer of `Command.decide`. Of one that rejects, only the outcome and the events are written.
+    """The whole answer of `Command.decide`. Of one that rejects, only outcome, inserts and events are written.
 
     Either `outcome` is set, or `need_keys` names rows that must be loaded too, and the command is decided anew
     with the union (at most MAX_EXTRA_KEY_ROUNDS times).

@@ -11,7 +11,7 @@ from stockade.core.key import Key
 class GuardKind(Enum):
     """How a transaction makes sure that the rows it decided on are still the rows it writes."""
 
-    NONE = "none"  # not at all: the negative control
+    NONE = "none"  # not at all: right only under a lock that every writer takes, else the negative control
     ROW = "row"  # SELECT … FOR UPDATE, all keys in one order
     VERSION = "version"  # UPDATE … WHERE version = the one read
     TIMESTAMP = "timestamp"  # the same with the time of the last change (the Java project's report)

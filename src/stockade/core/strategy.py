@@ -18,7 +18,6 @@ class Guarantees:
         faults: names of faults it stays right under (`crash`, `pause`, `failover`, …).
         order: who is served first among waiters: "none", "fifo" (per key), "database".
         may_oversell: True for negative controls, which must be seen to fail.
-        may_undersell: True where a request that could succeed may be given up (no or few retries).
         needs: what must run beside the database, e.g. `redis`; empty for nothing.
     """
 
@@ -27,7 +26,6 @@ class Guarantees:
     faults: tuple[str, ...] = ("crash", "pause")
     order: str = "none"
     may_oversell: bool = False
-    may_undersell: bool = False
     needs: tuple[str, ...] = ()
 
 
@@ -72,5 +70,18 @@ class SupportsSubmit(Protocol):
         Raises:
             Unknown: that was not confirmed in time; send the same request id again.
             Busy: too much is in flight, or the log cannot be reached; nothing happened.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsReadiness(Protocol):
+    """What a strategy can besides that needs another server than the database: say whether it can be used now."""
+
+    async def missing_server(self, wait_s: float) -> str:
+        """Why its server cannot be used now, in words without names of hosts; empty where it can.
+
+        Args:
+            wait_s: the longest that it may take, in seconds.
         """
         ...

@@ -1,10 +1,10 @@
 """A message of the commands' topic: as it is read, as a command, and the key that chooses its partition.
 
-Values only. The bytes of a command are the application's: `CommandCodec` is injected with the options.
+Values only. The bytes of a command are the application's: a `Codec` is injected with the options.
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Key
 
@@ -37,23 +37,46 @@ class BadMessage(ValueError):
     """These bytes are not a command that this program knows; the message says why."""
 
 
-class CommandCodec(NamedTuple):
-    """Writes and reads the commands of an application.
+class ContextCarrier(Protocol):
+    """Carries something of the caller to the worker beside each command, e.g. a trace, in the headers of its message.
 
-    Attributes:
-        encode: makes the bytes of a `CommandMessage`, from its three fields.
-        decode: reads them, or raises `BadMessage`.
+    It is called on the event loop, must be quick and must not fail.
     """
 
-    encode: Callable[[Command, bytes, int], bytes]
-    decode: Callable[[bytes], CommandMessage]
+    def headers(self, command: Command) -> Mapping[str, bytes]:
+        """The headers of a command that is written now."""
+        ...
+
+    def received(self, command: Command, headers: Mapping[str, bytes]) -> None:
+        """A worker has read this command and is going to decide it."""
+        ...
 
 
-def message_key(command: Command) -> Key | None:
-    """The key that chooses the partition: the smallest stock key, else the smallest key; None: any partition.
+class Codec(Protocol):
+    """Writes and reads the commands of an application; `stockade.service.CommandCodec` is one."""
 
-    One worker decides all orders that share their smallest SKU, in the order of the topic. Row locks protect the other
-    SKUs of an order, not the partition.
+    def encode(self, command: Command, reply_to: bytes = b"", correlation_id: int = 0, /) -> bytes:
+        """The bytes of a `CommandMessage`, from its three fields."""
+        ...
+
+    def decode(self, message: bytes, /) -> CommandMessage:
+        """Read them.
+
+        Raises:
+            BadMessage: not a command that this program knows.
+        """
+        ...
+
+
+def message_key(command: Command, partition_kind: str = "") -> Key | None:
+    """The key that chooses the partition; None: any partition.
+
+    One worker decides all commands that share this key, in the order of the topic. Row locks protect the other rows of
+    a command, not the partition. So it should be the key of the hot row.
+
+    Args:
+        command: of the application.
+        partition_kind: the smallest key of this kind is taken, if the command has one; else the smallest of all.
     """
     keys = command.keys
-    return min((key for key in keys if key.kind == "stock"), default=None) or min(keys, default=None)
+    return min((key for key in keys if key.kind == partition_kind), default=None) or min(keys, default=None)

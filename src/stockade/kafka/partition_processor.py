@@ -145,8 +145,8 @@ class PartitionProcessor:
         ]
         await self._write_dead_letters(poison)
         if not committed:
-            positions = self._context.positions
-            await self._until_done("position waits", lambda: positions.advance([commit]), Exception)
+            offsets = self._context.offsets
+            await self._until_done("position waits", lambda: offsets.advance([commit]), Exception)
         self._context.stats.batches += 1
         self._context.stats.decided += len(messages) - len(poison)
         self._reply(messages, answers)
@@ -160,9 +160,13 @@ class PartitionProcessor:
         unreadable: list[tuple[Record, str]] = []
         for record in records:
             try:
-                decoded.append((record, self._context.options.codec.decode(record.value or b"")))
+                message = self._context.options.codec.decode(record.value or b"")
             except BadMessage as bad:
                 unreadable.append((record, str(bad)))
+                continue
+            decoded.append((record, message))
+            if self._context.options.context is not None:
+                self._context.options.context.received(message.command, record.headers)
         return decoded, unreadable
 
     async def _decide(

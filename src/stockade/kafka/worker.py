@@ -61,7 +61,7 @@ class KafkaWorker:
     ) -> None:
         self._store, self._options, self._report = store, options, report
         self._max_batch, self._wait_s = max_batch, wait_s
-        self._positions = ConsumerOffsets(store.database, options.topic, wait_s)
+        self._offsets = ConsumerOffsets(store.database, options.topic, wait_s)
         self._assigned: set[int] = set()
         self._running: dict[int, _Running] = {}
         self._taking: set[asyncio.Task[None]] = set()
@@ -95,7 +95,7 @@ class KafkaWorker:
         producer = Producer(self._options.brokers)
         self._context = WorkerContext(
             self._store,
-            self._positions,
+            self._offsets,
             producer,
             self._options,
             max_batch=self._max_batch,
@@ -134,7 +134,7 @@ class KafkaWorker:
         assert self._context is not None
         await self._end([partition])
         try:
-            taken = await self._positions.take(partition, first)
+            taken = await self._offsets.take(partition, first)
         except Exception as error:  # noqa: BLE001 - reported, and tried again while the partition is assigned
             self._report("partition waits", part=partition, error=repr(error))
             await self._take_again(partition)

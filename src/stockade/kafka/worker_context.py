@@ -36,7 +36,7 @@ class WorkerContext:
 
     Attributes:
         store: decides.
-        positions: of the topic.
+        offsets: of the topic, in the database.
         producer: of replies and dead letters.
         options: the codec and the names of the topics.
         max_batch: messages in one transaction.
@@ -46,7 +46,7 @@ class WorkerContext:
     """
 
     store: SqlStore
-    positions: ConsumerOffsets
+    offsets: ConsumerOffsets
     producer: Producer
     options: KafkaOptions
     max_batch: int

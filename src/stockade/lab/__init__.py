@@ -4,3 +4,8 @@ Its folders, each of which imports only those below it: `runs/` executes a plan;
 fault; `execution/` executes the orders of one repeat; `checks/` and `reporting/` judge and show; `presets/` has one
 workload each, `targets/` the servers; `model/` has the values that all of them use.
 """
+
+from stockade.lab.model.preset import Preset, Variant
+from stockade.lab.model.workload import RepeatNames, Workload
+
+__all__ = ["Preset", "RepeatNames", "Variant", "Workload"]

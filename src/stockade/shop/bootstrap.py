@@ -4,26 +4,33 @@ The one place that sees every layer below. Neighbours: HTTP, the command line an
 worker here.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from stockade.core import Strategy
+from stockade.core.clock import now_ms
 from stockade.kafka.worker import KafkaWorker
 from stockade.locks import LockError
-from stockade.shop.clock import now_ms
+from stockade.service import Application, Background, JobLog, Unsuitable
+from stockade.service.jobs import Job
+from stockade.service.strategy_groups import create_strategies, register
+from stockade.shop.application import APPLICATION
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, check, check_servers, chosen_strategy, in_memory
 from stockade.shop.config.strategy_options import kafka_options, options_of
 from stockade.shop.database import open_database
-from stockade.shop.model.resources import SHOP_RESOURCES
-from stockade.shop.operations.job_log import JobLog
-from stockade.shop.operations.jobs import Purge, Sweeper, ended, repeat
-from stockade.shop.register_guards import register
-from stockade.shop.relay.service import EventPurge, relaying, sink_of
+from stockade.shop.model.tables import refused_orders
+from stockade.shop.operations.jobs import expired_reservations
+from stockade.shop.operations.logs import logger
+from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
+from stockade.shop.sales import SalesJob, position_of
 from stockade.shop.shop import Shop
-from stockade.store import Database, SqlStore
+from stockade.shop.sinks import sink_of
+from stockade.store import Database, SqlStore, StoreTables
+from stockade.store.guards_in_use import GuardRefused
 from stockade.store.registration import Registration
+from stockade.store.schema.tables import DEFAULT
 from stockade.strategies import registry
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
@@ -61,24 +68,33 @@ async def open_shop(
     if options is None:
         check_servers(settings)
     async with AsyncExitStack() as stack:
+        tracing = tracing_of(settings)
         database, registration = await _open_database(settings, stack, before, process)
-        store = _create_store(settings, database, registration, checkpoint)
-        strategies = _create_strategies(settings, store, options or options_of(settings))
+        store = _create_store(settings, database, registration, checkpoint, tracing=tracing)
+        strategies = _create_strategies(settings, store, _carrying(options or options_of(settings), tracing))
         distinct = tuple(set(strategies.values()))
         if registration is not None:
-            await register(registration, settings, distinct)
+            await _register(registration, settings, distinct)
         for strategy in distinct:
             stack.push_async_callback(strategy.stop)
             await _start(strategy, settings)
-        shop = Shop(settings, database, store, strategies, registration)
+            if tracing is not None:
+                tracing.locks(strategy)
+        kind = Shop if tracing is None else TracedShop
+        shop = kind(settings, database, store, strategies, registration)
+        shop.tracing = tracing
         if jobs:
-            await stack.enter_async_context(_run_jobs(shop))
+            await stack.enter_async_context(_background(settings, database).run(database, shop.execute))
         yield shop
 
 
 @asynccontextmanager
 async def open_worker(
-    settings: Settings, report: Callable[..., None], *, before: Before | None = None
+    settings: Settings,
+    report: Callable[..., None],
+    *,
+    before: Before | None = None,
+    application: Application = APPLICATION,
 ) -> AsyncIterator[KafkaWorker]:
     """A worker of the topic of commands over the database of the settings; `KafkaWorker.run` starts the work.
 
@@ -86,30 +102,62 @@ async def open_worker(
         settings: see `Settings`.
         report: called with what an operator should know: an event and its fields.
         before: called with the open database before anything else.
+        application: whose commands it decides.
 
     Raises:
         BadSetting, Busy, NotSupported: as `open_shop`.
     """
     async with AsyncExitStack() as stack:
-        database, registration = await _open_database(settings, stack, before)
-        store = _create_store(settings, database, registration)
+        tracing = tracing_of(settings)
+        database, registration = await _open_database(settings, stack, before, tables=application.tables)
+        store = _create_store(settings, database, registration, application=application, tracing=tracing)
+        if isinstance(store, TracedStore):
+            store.in_worker = True
         if registration is not None:
-            await register(registration, settings, [registry.create(Kafka.name, store, options_of(settings))])
-        kafka, max_batch = kafka_options(settings), settings.kafka_batch
+            await _register(registration, settings, [registry.create(Kafka.name, store, options_of(settings))])
+        kafka, max_batch = replace(kafka_options(settings, application), context=tracing), settings.kafka_batch
         yield KafkaWorker(store, kafka, max_batch=max_batch, wait_s=settings.wait_s, report=report)
 
 
+@asynccontextmanager
+async def open_registered(settings: Settings, *, before: Before | None = None) -> AsyncIterator[Database]:
+    """The database for a command of an operator that changes protected rows itself.
+
+    The process is registered under the strategies of the settings, so that it does not run beside a process that would
+    not notice. None of the strategies is started: no Redis or Kafka is needed.
+
+    Args:
+        settings: see `Settings`.
+        before: called with the open database before anything else.
+
+    Raises:
+        BadSetting, Busy, NotSupported: as `open_shop`.
+    """
+    check(settings)
+    async with AsyncExitStack() as stack:
+        database, registration = await _open_database(settings, stack, before)
+        store = _create_store(settings, database, registration)
+        strategies = _create_strategies(settings, store, options_of(settings))
+        if registration is not None:
+            await _register(registration, settings, tuple(set(strategies.values())))
+        yield database
+
+
 async def _open_database(
-    settings: Settings, stack: AsyncExitStack, before: Before | None, process: str | None = None
+    settings: Settings,
+    stack: AsyncExitStack,
+    before: Before | None,
+    process: str | None = None,
+    tables: StoreTables = DEFAULT,
 ) -> tuple[Database, Registration | None]:
     """The database, and the registration of this process, which is not made yet; both are closed by the stack."""
-    database = await open_database(settings)
+    database = await open_database(settings, tables=tables)
     stack.push_async_callback(database.close)
     if before is not None:
         await before(database)
     if in_memory(settings):  # no other process can use it
         return database, None
-    own = await open_database(settings, pool_size=1)  # its heartbeat must not wait behind orders
+    own = await open_database(settings, pool_size=1, tables=tables)  # its heartbeat must not wait behind orders
     stack.push_async_callback(own.close)
     registration = Registration(own, settings.guard_lease_s, process=process)
     stack.push_async_callback(registration.close)
@@ -117,41 +165,53 @@ async def _open_database(
 
 
 def _create_store(
-    settings: Settings, database: Database, registration: Registration | None, checkpoint: Checkpoint | None = None
+    settings: Settings,
+    database: Database,
+    registration: Registration | None,
+    checkpoint: Checkpoint | None = None,
+    *,
+    tracing: Tracing | None = None,
+    application: Application = APPLICATION,
 ) -> SqlStore:
+    kind = SqlStore if tracing is None else TracedStore
     single_statement = settings.single_statement == "yes"
-    return SqlStore(database, SHOP_RESOURCES, checkpoint, permit=registration, single_statement=single_statement)
+    store = kind(database, application.resources, checkpoint, permit=registration, single_statement=single_statement)
+    if isinstance(store, TracedStore) and tracing is not None:
+        store.tracing = tracing
+    return store
+
+
+def _carrying(options: Options, tracing: Tracing | None) -> Options:
+    """The options, with a Kafka topic whose messages carry traces."""
+    if tracing is None or options.kafka is None:
+        return options
+    return replace(options, kafka=replace(options.kafka, context=tracing))
 
 
 def _create_strategies(settings: Settings, store: SqlStore, options: Options) -> dict[str, Strategy]:
-    """The strategy of each group, checked against the database and against each other; one object per name.
+    """The strategy of each group; see `create_strategies`.
 
     Raises:
         BadSetting: a strategy cannot run on this database, or would not be right beside another one.
     """
-    by_name: dict[str, Strategy] = {}
-    by_group: dict[str, Strategy] = {}
-    kind = store.database.dialect.name
-    for group in STRATEGY_GROUPS:
-        name = chosen_strategy(settings, group)
-        if name not in by_name:
-            by_name[name] = registry.create(name, store, options)
-        strategy = by_group[group] = by_name[name]
-        databases, chosen = strategy.guarantees.databases, settings.with_value(**{f"strategy_{group}": name})
-        runs_here = kind in databases or (kind == "mysql" and "mariadb" in databases)
-        if not runs_here or not store.supports(strategy.guard.kind):
-            raise BadSetting(f"{chosen}: does not run on {kind}, only on {', '.join(databases)}")
-        if registry.oversells(strategy) and settings.allow_overselling == "no":
-            raise BadSetting(f"{chosen} without a guard sells units more than once")
-    if len(by_name) > 1:
-        for group, strategy in by_group.items():
-            if not strategy.guard.composes:
-                chosen = settings.with_value(**{f"strategy_{group}": strategy.name})
-                raise BadSetting(
-                    f"{chosen}: its guard {strategy.guard.kind.name} does not protect "
-                    "rows from other strategies, so every group must use the same one"
-                )
-    return by_group
+    chosen = {group: chosen_strategy(settings, group) for group in STRATEGY_GROUPS}
+    try:
+        return create_strategies(store, chosen, options, allow_overselling=settings.allow_overselling == "yes")
+    except Unsuitable as error:
+        setting = settings.with_value(**{f"strategy_{error.group}": chosen[error.group]})
+        raise BadSetting(f"{setting}{error.reason}") from None
+
+
+async def _register(registration: Registration, settings: Settings, strategies: Iterable[Strategy]) -> None:
+    """Register the guards of this process; see `register`.
+
+    Raises:
+        BadSetting: an incompatible process is running; the message names it.
+    """
+    try:
+        await register(registration, strategies, allow_overselling=settings.allow_overselling == "yes")
+    except GuardRefused as refused:
+        raise BadSetting(str(refused)) from None
 
 
 async def _start(strategy: Strategy, settings: Settings) -> None:
@@ -168,24 +228,16 @@ async def _start(strategy: Strategy, settings: Settings) -> None:
         raise BadSetting(f"{settings.with_source('redis')}: {error}") from None
 
 
-@asynccontextmanager
-async def _run_jobs(shop: Shop) -> AsyncIterator[None]:
-    """Sweep, purge and relay in the background; at the end the rounds that have begun are finished."""
-    settings, stop, report = shop.settings, asyncio.Event(), JobLog()
-    sweeper = Sweeper(shop.read, shop.execute, now_ms)
-    purge = Purge(shop.database.transaction, now_ms, settings.keep_ms)
-    tasks = [
-        asyncio.create_task(repeat("sweep", sweeper.once, settings.sweep_s, stop, report)),
-        asyncio.create_task(repeat("purge", purge.once, settings.purge_s, stop, report)),
-    ]
-    async with AsyncExitStack() as stack:
-        sink = sink_of(settings)
-        if sink is not None:
-            events = EventPurge(shop.database, now_ms, settings.events_keep_ms)
-            tasks.append(asyncio.create_task(repeat("purge events", events.once, settings.purge_s, stop, report)))
-            await stack.enter_async_context(relaying(shop.database, sink, now_ms))
-        try:
-            yield
-        finally:
-            stop.set()
-            await ended(tasks)
+def _background(settings: Settings, database: Database) -> Background:
+    """What runs beside the store of a shop."""
+    return Background(
+        sink=sink_of(settings),
+        sweeps=[expired_reservations(settings.sweep_s)],
+        jobs=[Job("sales", SalesJob(database, now_ms).once, settings.sales_s)],
+        keep_ms=settings.keep_ms,
+        keep_events_ms=settings.events_keep_ms,
+        keep_events_from=position_of,
+        purge_s=settings.purge_s,
+        refusals=[refused_orders],
+        report=JobLog(logger()),
+    )

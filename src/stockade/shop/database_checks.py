@@ -4,6 +4,8 @@ Only a database that stockade alone uses (the default file, or one in memory) is
 Neighbours: `shop.migrations` is the schema; `store.schema.rights` knows the rights.
 """
 
+import contextlib
+import os
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from stockade.core.secrets import hide_password
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import in_memory
 from stockade.shop.migrations import SCHEMA
-from stockade.store import Database
+from stockade.store import Database, Schema
 from stockade.store.engine.registry import read_url
 from stockade.store.schema.migrate import Revisions, shown
 from stockade.store.schema.rights import missing_rights
@@ -20,64 +22,72 @@ _NEWER = "which a newer version of stockade has made: use that version or a late
 
 
 def make_folder(settings: Settings) -> None:
-    """Create the folder of the default SQLite file.
+    """Create the folder of the default SQLite file, and the file: both for their owner only.
+
+    SQLite gives the files that it makes beside it the same rights.
 
     Raises:
-        BadSetting: it cannot be created.
+        BadSetting: one of them cannot be created.
     """
     if not settings.uses_default_database:
         return
+    path = Path(read_url(settings.database_url).url.database or "")
     try:
         settings.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(FileExistsError):  # closing a file that was there would release the locks of SQLite
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
-        text = f"cannot make the folder {settings.state_path}: {error.strerror}"
+        text = f"cannot make {path}: {error.strerror}"
         raise BadSetting(f"{settings.with_source('state_dir')}: {text}") from None
 
 
-async def require_schema(settings: Settings, database: Database) -> None:
+async def require_schema(settings: Settings, database: Database, schema: Schema | None = None) -> None:
     """Refuse a database whose schema is not current, and a missing SQLite file, which an open would create.
 
     Raises:
         BadSetting: the message names the command to run.
     """
     check_file(settings)
-    revisions, wanted = await SCHEMA.revisions(database), SCHEMA.newest()
+    schema = schema or SCHEMA
+    revisions, wanted = await schema.revisions(database), schema.newest()
     if revisions == wanted:
         return
-    _refuse_newer(settings, revisions)
+    _refuse_newer(settings, schema, revisions)
     found, unseen = f"schema {shown(revisions)}", ""
     if not any(revisions.values()):
         found = "no schema"
         unseen = " (if that was done: this user may not see its tables, or another schema is searched)"
     url = hide_password(settings.database_url)
-    to_make = f"run: stockade migrate{_option(settings)}"
+    to_make = f"run: stockade migrate{_option(settings)}{'' if schema is SCHEMA else ' --app …'}"
     raise BadSetting(f"{settings.with_source('database')}: {url} has {found}, not {shown(wanted)}; {to_make}{unseen}")
 
 
-async def require_writable(settings: Settings, database: Database) -> None:
+async def require_writable(settings: Settings, database: Database, schema: Schema | None = None) -> None:
     """Refuse a database whose schema is not current, or on which this user lacks a right that orders need.
 
     Raises:
         BadSetting: the message names the command to run, or the missing right.
     """
-    await require_schema(settings, database)
-    missing = await database.read(partial(missing_rights, tables=SCHEMA.tables), timeout_s=settings.wait_s)
+    await require_schema(settings, database, schema)
+    tables = (schema or SCHEMA).tables
+    missing = await database.read(partial(missing_rights, tables=tables), timeout_s=settings.wait_s)
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise BadSetting(f"{settings.with_source('database')}: {missing[0]}{more}")
 
 
-async def require_known(settings: Settings, database: Database) -> None:
+async def require_known(settings: Settings, database: Database, schema: Schema | None = None) -> None:
     """Refuse a schema that a newer program has made.
 
     Raises:
         BadSetting: the schema is newer.
     """
-    _refuse_newer(settings, await SCHEMA.revisions(database))
+    schema = schema or SCHEMA
+    _refuse_newer(settings, schema, await schema.revisions(database))
 
 
-def _refuse_newer(settings: Settings, revisions: Revisions) -> None:
-    for name, revision in SCHEMA.unknown(revisions).items():
+def _refuse_newer(settings: Settings, schema: Schema, revisions: Revisions) -> None:
+    for name, revision in schema.unknown(revisions).items():
         url = hide_password(settings.database_url)
         raise BadSetting(f"{settings.with_source('database')}: {url} has {name} schema {revision}, {_NEWER}")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from stockade.core import Command, IdempotencyKeyReused, Outcome, Rejected
+from stockade.service.ids import derived_id
 from stockade.shop.commands import ChargePoints, CreateProduct, NewSku
 from stockade.shop.model import constants
-from stockade.shop.model.ids import derived_id
 
 Execute = Callable[[Command], Awaitable[Outcome]]
 Progress = Callable[[int, int], None]

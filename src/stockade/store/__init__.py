@@ -8,7 +8,7 @@ require("sqlalchemy", "alembic", "msgspec")
 from stockade.store.engine.database import Database
 from stockade.store.schema.migrate import STORE, STORE_SCHEMA, History, Schema
 from stockade.store.schema.resource import Resource
-from stockade.store.schema.tables import guarded
+from stockade.store.schema.tables import StoreTables, guarded
 from stockade.store.schema.types import text, text_id
 from stockade.store.transaction.transact import SqlStore
 
@@ -20,6 +20,7 @@ __all__ = [
     "Resource",
     "Schema",
     "SqlStore",
+    "StoreTables",
     "guarded",
     "text",
     "text_id",

@@ -6,45 +6,58 @@ Source of the fence by epoch: Burrows, "The Chubby lock service" (OSDI 2006), 2.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Select, Update, and_, bindparam, insert, or_, select, update
 
 from stockade.core import OffsetCommit, StaleOffset
 from stockade.store.engine.database import Database
 from stockade.store.engine.insert_race import repeat_if_taken
-from stockade.store.schema.tables import consumer_offsets
+from stockade.store.schema.tables import StoreTables
 
 T = TypeVar("T")
 
-_HELD = and_(
-    consumer_offsets.c.topic == bindparam("topic_"),
-    consumer_offsets.c.part == bindparam("part_"),
-    consumer_offsets.c.epoch == bindparam("epoch_"),
-    # `new` too: a commit whose reply was lost has moved it already, and no other reader has this epoch
-    or_(consumer_offsets.c.position == bindparam("old_"), consumer_offsets.c.position == bindparam("new_")),
-)
-_MOVE = update(consumer_offsets).where(_HELD).values(position=bindparam("new_"))
-_HOLD = update(consumer_offsets).where(_HELD).values(position=consumer_offsets.c.position)
 
-_WAIT = (
-    select(consumer_offsets.c.position)
-    .where(consumer_offsets.c.topic == bindparam("topic_"), consumer_offsets.c.part == bindparam("part_"))
-    .with_for_update()
-)
+class _Statements(NamedTuple):
+    """What moves the offset of a partition, what only compares it, and what waits for the transaction that has it."""
+
+    move: Update
+    hold: Update
+    wait: Select[Any]
 
 
-def move_offsets(connection: Connection, moves: Sequence[OffsetCommit], *, move: bool) -> None:
+@lru_cache(maxsize=16)
+def _statements(tables: StoreTables) -> _Statements:
+    offsets = tables.consumer_offsets.c
+    here = and_(offsets.topic == bindparam("topic_"), offsets.part == bindparam("part_"))
+    held = and_(
+        here,
+        offsets.epoch == bindparam("epoch_"),
+        # `new` too: a commit whose reply was lost has moved it already, and no other reader has this epoch
+        or_(offsets.position == bindparam("old_"), offsets.position == bindparam("new_")),
+    )
+    change = update(tables.consumer_offsets).where(held)
+    return _Statements(
+        change.values(position=bindparam("new_")),
+        change.values(position=offsets.position),
+        select(offsets.position).where(here).with_for_update(),
+    )
+
+
+def move_offsets(connection: Connection, tables: StoreTables, moves: Sequence[OffsetCommit], *, move: bool) -> None:
     """Compare and set all offsets, in one order of locks.
 
     Args:
         connection: in the transaction of the commands that were read.
+        tables: of the store.
         moves: the offsets.
         move: False: only compare, and lock the rows until the commit.
 
     Raises:
         StaleOffset: an offset is not at `old`, or another reader has its partition.
     """
+    statements = _statements(tables)
     for each in sorted(moves):
         values = {
             "topic_": each.topic,
@@ -53,11 +66,11 @@ def move_offsets(connection: Connection, moves: Sequence[OffsetCommit], *, move:
             "old_": each.old,
             "new_": each.new,
         }
-        statement = _MOVE if move else _HOLD
+        statement = statements.move if move else statements.hold
         if connection.execute(statement, values).rowcount == 1:
             continue
         # The transaction of the batch before may be open and about to set it to `old`: wait for its end, then compare.
-        connection.execute(_WAIT, {"topic_": each.topic, "part_": each.part})
+        connection.execute(statements.wait, {"topic_": each.topic, "part_": each.part})
         if connection.execute(statement, values).rowcount != 1:
             raise StaleOffset(
                 f"{each.topic}/{each.part} is not at {each.old} under epoch {each.epoch}: another reader has it"
@@ -75,6 +88,7 @@ class ConsumerOffsets:
 
     def __init__(self, database: Database, topic: str, wait_s: float = 5.0) -> None:
         self._database = database
+        self._table = database.tables.consumer_offsets
         self._topic = topic
         self._wait_s = wait_s
 
@@ -91,12 +105,12 @@ class ConsumerOffsets:
         return await repeat_if_taken(lambda: self._transaction(lambda c: self._take(c, partition, first)))
 
     def _take(self, connection: Connection, partition: int, first: int) -> OffsetCommit:
-        here = and_(consumer_offsets.c.topic == self._topic, consumer_offsets.c.part == partition)
-        raised = update(consumer_offsets).where(here).values(epoch=consumer_offsets.c.epoch + 1)
+        here = and_(self._table.c.topic == self._topic, self._table.c.part == partition)
+        raised = update(self._table).where(here).values(epoch=self._table.c.epoch + 1)
         if connection.execute(raised).rowcount == 0:
             row = {"topic": self._topic, "part": partition, "position": first, "epoch": 1}
-            connection.execute(insert(consumer_offsets), row)
-        found = connection.execute(select(consumer_offsets.c.position, consumer_offsets.c.epoch).where(here)).one()
+            connection.execute(insert(self._table), row)
+        found = connection.execute(select(self._table.c.position, self._table.c.epoch).where(here)).one()
         return OffsetCommit(self._topic, partition, found.position, found.position, found.epoch)
 
     async def advance(self, moves: Sequence[OffsetCommit]) -> None:
@@ -105,13 +119,11 @@ class ConsumerOffsets:
         Raises:
             StaleOffset: another reader has a partition.
         """
-        await self._transaction(lambda c: move_offsets(c, moves, move=True))
+        await self._transaction(lambda c: move_offsets(c, self._database.tables, moves, move=True))
 
     async def read(self) -> Mapping[int, int]:
         """The next offset to read of every partition that was ever read."""
-        wanted = select(consumer_offsets.c.part, consumer_offsets.c.position).where(
-            consumer_offsets.c.topic == self._topic
-        )
+        wanted = select(self._table.c.part, self._table.c.position).where(self._table.c.topic == self._topic)
         return await self._database.read(lambda c: {row.part: row.position for row in c.execute(wanted)})
 
     async def rewind(self, partition: int, position: int) -> None:
@@ -119,8 +131,8 @@ class ConsumerOffsets:
 
         A replay is safe while the request ids of the replayed commands are kept: each gives its recorded outcome.
         """
-        here = and_(consumer_offsets.c.topic == self._topic, consumer_offsets.c.part == partition)
-        there = update(consumer_offsets).where(here).values(position=position, epoch=consumer_offsets.c.epoch + 1)
+        here = and_(self._table.c.topic == self._topic, self._table.c.part == partition)
+        there = update(self._table).where(here).values(position=position, epoch=self._table.c.epoch + 1)
         await self._transaction(lambda c: c.execute(there))
 
     async def _transaction(self, body: Callable[[Connection], T]) -> T:

@@ -13,12 +13,23 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from stockade.core import StockadeError
 from stockade.store.engine.database import Database
 from stockade.store.engine.dialect import Dialect
-from stockade.store.schema.tables import guards_in_use, requests
 
 T = TypeVar("T")
 
@@ -83,6 +94,7 @@ class GuardsInUse:
 
     def __init__(self, database: Database, lease_s: float, wait_s: float) -> None:
         self._database, self._lease_s, self._wait_s = database, lease_s, wait_s
+        self._table = database.tables.guards_in_use
         self._now: ColumnElement[int] = literal_column(database.dialect.now_ms)
 
     async def register(self, id_: str, use: Use, process: str) -> None:
@@ -102,7 +114,7 @@ class GuardsInUse:
 
         def body(connection: Connection) -> None:
             now_ms = int(connection.execute(select(self._now)).scalar_one())
-            rows = connection.execute(select(guards_in_use).where(guards_in_use.c.id != id_)).all()
+            rows = connection.execute(select(self._table).where(self._table.c.id != id_)).all()
             live = [row for row in rows if row.renewed_ms + row.lease_ms > now_ms]
             refuse_beside(use, live, now_ms)
             over = [row for row in rows if row not in live]
@@ -110,10 +122,10 @@ class GuardsInUse:
                 self._wait_for_writers(connection)
             # waits for transactions that have locked a row, see `is_registered`
             for deleted in (*sorted(row.id for row in over), id_):
-                connection.execute(delete(guards_in_use).where(guards_in_use.c.id == deleted))
+                connection.execute(delete(self._table).where(self._table.c.id == deleted))
             times = {"started_ms": now_ms, "renewed_ms": now_ms, "lease_ms": int(self._lease_s * 1000)}
             row = {"id": id_, "process": process, **use._asdict(), "overselling": int(use.overselling), **times}
-            connection.execute(insert(guards_in_use), row)
+            connection.execute(insert(self._table), row)
 
         await self._transaction(body)
 
@@ -127,7 +139,7 @@ class GuardsInUse:
         Raises:
             Busy, CommitUnconfirmed, TimeoutError: as `Database.transaction`.
         """
-        mine = update(guards_in_use).where(guards_in_use.c.id == id_).values(renewed_ms=self._now)
+        mine = update(self._table).where(self._table.c.id == id_).values(renewed_ms=self._now)
         return await self._transaction(lambda connection: connection.execute(mine).rowcount == 1, wait_s)
 
     async def remove(self, id_: str) -> None:
@@ -136,7 +148,7 @@ class GuardsInUse:
         Raises:
             Busy, CommitUnconfirmed, TimeoutError: as `Database.transaction`.
         """
-        mine = delete(guards_in_use).where(guards_in_use.c.id == id_)
+        mine = delete(self._table).where(self._table.c.id == id_)
         await self._transaction(lambda connection: connection.execute(mine))
 
     def _wait_for_writers(self, connection: Connection) -> None:
@@ -146,7 +158,8 @@ class GuardsInUse:
         with further rights, so there each transaction locks the row of its own process (`is_registered`).
         """
         if self._database.dialect.name == "postgres":
-            connection.exec_driver_sql(f"LOCK TABLE {requests.name} IN SHARE MODE")
+            requests = connection.dialect.identifier_preparer.format_table(self._database.tables.requests)
+            connection.exec_driver_sql(f"LOCK TABLE {requests} IN SHARE MODE")
 
     async def _transaction(self, body: Callable[[Connection], T], wait_s: float | None = None) -> T:
         # SQLite has no advisory locks and needs none: it has one writer at a time
@@ -156,17 +169,17 @@ class GuardsInUse:
         )
 
 
-def is_registered(connection: Connection, dialect: Dialect, id_: str) -> bool:
+def is_registered(connection: Connection, dialect: Dialect, table: Table, id_: str) -> bool:
     """Whether the row exists; if it does, lock it until the end of this transaction.
 
     While the row is locked, no other process can delete it, so no incompatible process can start.
     """
 
     def build() -> Select[Any]:
-        mine = guards_in_use.c.id == bindparam("id_", type_=guards_in_use.c.id.type)
-        return select(guards_in_use.c.id).where(mine).with_for_update(read=True)
+        mine = table.c.id == bindparam("id_", type_=table.c.id.type)
+        return select(table.c.id).where(mine).with_for_update(read=True)
 
-    return bool(dialect.prepared("registered", build).rows(connection, {"id_": id_}))
+    return bool(dialect.prepared(("registered", table.key), build).rows(connection, {"id_": id_}))
 
 
 def _use(row: Row[Any]) -> Use:

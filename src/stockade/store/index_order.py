@@ -1,7 +1,7 @@
 """Read rows in the order of an index, even if the planner has no statistics of the table.
 
 Without statistics PostgreSQL expects few rows after a sort key, so it would read all of them and sort, for every batch.
-Neighbours: the sweeper and the purge in `shop.operations.jobs` read in batches.
+Neighbours: the shop's sweeper and the purge of `service` read in batches.
 """
 
 from collections.abc import Iterator

@@ -4,7 +4,7 @@ The transaction of a command inserts its events, each with the partition of its 
 time, so one relay sends the events of a key, in order. A relay takes a partition over when its `beat`, the generation
 of the lease, has not changed for `ttl_s` of that relay's own monotonic clock: no two clocks are compared. The lease
 only saves work: two relays on one partition send duplicates, each in order.
-Neighbours: `shop.relay` sends. Source: transactional outbox (Richardson, "Microservices Patterns", 2018, 3.3.7).
+Neighbours: `service.relay` sends. Source: transactional outbox (Richardson, "Microservices Patterns", 2018, 3.3.7).
 """
 
 import time
@@ -16,6 +16,7 @@ from uuid import uuid4
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Table,
     Update,
     and_,
     delete,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 
 from stockade.store.engine.database import Database
 from stockade.store.engine.insert_race import repeat_if_taken
-from stockade.store.schema.tables import outbox, relay_partitions, watermarks
+from stockade.store.schema.tables import StoreTables
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
 T = TypeVar("T")
@@ -38,10 +39,6 @@ PURGED = "outbox.purged"  # name of the watermark before which confirmed events 
 MAX_ERROR = 200
 MAX_COUNTED = 100_000
 READ_TRIES = 4  # queries that skip keys whose oldest event waits for another try
-
-# Both conditions as literals: SQLite uses a partial index only where the query repeats the condition of the index.
-_NEW = and_(outbox.c.state == literal_column(f"'{NEW}'"), outbox.c.state != literal_column(f"'{CONFIRMED}'"))
-_DEAD = and_(outbox.c.state == literal_column(f"'{DEAD}'"), outbox.c.state != literal_column(f"'{CONFIRMED}'"))
 
 
 class OutboxEvent(NamedTuple):
@@ -112,9 +109,6 @@ class Lag(NamedTuple):
     dead: int
 
 
-_EVENT_COLUMNS = tuple(outbox.c[name] for name in OutboxEvent._fields)
-
-
 class Outbox:
     """One relay's access to the outbox.
 
@@ -135,6 +129,9 @@ class Outbox:
     ) -> None:
         self.owner = uuid4().hex
         self._database = database
+        self._events, self._partitions = database.tables.outbox, database.tables.relay_partitions
+        self._columns = tuple(self._events.c[name] for name in OutboxEvent._fields)
+        self._new, self._dead = (_in_state(self._events, state) for state in (NEW, DEAD))
         self._ttl_s = ttl_s
         self._wait_s = wait_s
         self._clock = clock
@@ -143,7 +140,7 @@ class Outbox:
 
     async def open(self) -> None:
         """Insert the rows of the partitions that do not exist yet."""
-        await repeat_if_taken(lambda: self._transaction(_insert_partitions))
+        await repeat_if_taken(lambda: self._transaction(partial(_insert_partitions, table=self._partitions)))
 
     async def exchange(self, report: DeliveryReport | None, limit: int, now_ms: int) -> LeasedPartition | None:
         """Record a report and end its lease, then lease the next partition: one transaction.
@@ -171,36 +168,37 @@ class Outbox:
         # An event that has a final state keeps it.
         if report.confirmed:
             ids = sorted(report.confirmed)
-            connection.execute(_by_id(outbox.c.id.in_(ids)).values(state=CONFIRMED, error=""))
+            connection.execute(self._by_id(self._events.c.id.in_(ids)).values(state=CONFIRMED, error=""))
         for each in sorted(report.refused):
             values = {
                 "state": DEAD if each.dead else NEW,
-                "attempts": outbox.c.attempts + 1,
+                "attempts": self._events.c.attempts + 1,
                 "next_ms": each.next_ms,
                 "error": each.reason[:MAX_ERROR],
             }
-            connection.execute(_by_id(outbox.c.id == each.id).values(values))
-        leased = _row(report.leased.partition, report.leased.generation)
-        connection.execute(update(relay_partitions).where(leased).values(owner="", beat=report.leased.generation + 1))
+            connection.execute(self._by_id(self._events.c.id == each.id).values(values))
+        leased = self._row(report.leased.partition, report.leased.generation)
+        connection.execute(update(self._partitions).where(leased).values(owner="", beat=report.leased.generation + 1))
 
     def _lease(self, connection: Connection, limit: int, now_ms: int) -> LeasedPartition | None:
         """The next partition, after the last leased one, that is free or whose lease is over."""
         # A scalar subquery with a limit looks up one event of each partition; some planners turn EXISTS into a join
         # with all events.
-        same = outbox.c.part == relay_partitions.c.part
-        first = select(outbox.c.id).where(_NEW, same).limit(1).scalar_subquery()
-        columns = (relay_partitions.c.part, relay_partitions.c.owner, relay_partitions.c.beat)
-        found = connection.execute(select(*columns).where(first.is_not(None)).order_by(relay_partitions.c.part)).all()
+        partitions = self._partitions.c
+        same = self._events.c.part == partitions.part
+        first = select(self._events.c.id).where(self._new, same).limit(1).scalar_subquery()
+        columns = (partitions.part, partitions.owner, partitions.beat)
+        found = connection.execute(select(*columns).where(first.is_not(None)).order_by(partitions.part)).all()
         for partition, owner, generation in sorted(
             found, key=lambda row: (row.part - self._last - 1) % OUTBOX_PARTITIONS
         ):
             if owner and not self._is_over(partition, generation):
                 continue
-            free = _row(partition, generation)
+            free = self._row(partition, generation)
             # SKIP LOCKED: a relay never waits for a partition, so two relays cannot wait for each other
-            locked = select(relay_partitions.c.part).where(free).with_for_update(skip_locked=True)
+            locked = select(partitions.part).where(free).with_for_update(skip_locked=True)
             if connection.execute(locked).first():
-                connection.execute(update(relay_partitions).where(free).values(owner=self.owner, beat=generation + 1))
+                connection.execute(update(self._partitions).where(free).values(owner=self.owner, beat=generation + 1))
                 self._last = partition
                 return LeasedPartition(partition, generation + 1, self._due(connection, partition, limit, now_ms))
         return None
@@ -214,19 +212,17 @@ class Outbox:
             return False
         return now - since >= self._ttl_s
 
-    @staticmethod
-    def _due(connection: Connection, partition: int, limit: int, now_ms: int) -> tuple[OutboxEvent, ...]:
+    def _due(self, connection: Connection, partition: int, limit: int, now_ms: int) -> tuple[OutboxEvent, ...]:
         """The oldest events, without those behind an event of the same key that waits for another try."""
+        column = self._events.c
         events: list[OutboxEvent] = []
         waiting: set[str] = set()
         behind = 0
         for _ in range(READ_TRIES):
-            wanted = and_(_NEW, outbox.c.part == partition, outbox.c.id > behind)
+            wanted = and_(self._new, column.part == partition, column.id > behind)
             if waiting:
-                wanted = and_(wanted, outbox.c.key.not_in(sorted(waiting)))
-            query = (
-                select(outbox.c.next_ms, *_EVENT_COLUMNS).where(wanted).order_by(outbox.c.id).limit(limit - len(events))
-            )
+                wanted = and_(wanted, column.key.not_in(sorted(waiting)))
+            query = select(column.next_ms, *self._columns).where(wanted).order_by(column.id).limit(limit - len(events))
             rows = connection.execute(query).all()
             for next_ms, *values in rows:
                 event = OutboxEvent(*values)
@@ -246,7 +242,9 @@ class Outbox:
             most: the most events of each kind to read; where there are more, the count is `most` and the oldest is one
                 of those that were read.
         """
-        new, dead_ = (select(outbox.c.created_ms).where(each).limit(most).subquery() for each in (_NEW, _DEAD))
+        new, dead_ = (
+            select(self._events.c.created_ms).where(each).limit(most).subquery() for each in (self._new, self._dead)
+        )
         how_many, oldest = func.count(), func.min(new.c.created_ms)
 
         def body(connection: Connection) -> Lag:
@@ -258,17 +256,26 @@ class Outbox:
 
     async def dead(self, limit: int = 100) -> list[tuple[OutboxEvent, str]]:
         """The oldest dead letters, each with the reason of its last refusal."""
-        query = select(outbox.c.error, *_EVENT_COLUMNS).where(_DEAD).order_by(outbox.c.id).limit(limit)
+        query = select(self._events.c.error, *self._columns).where(self._dead).order_by(self._events.c.id).limit(limit)
         rows = await self._database.read(lambda c: c.execute(query).all())
         return [(OutboxEvent(*values)._replace(body=bytes(values[5])), error) for error, *values in rows]
 
     async def requeue(self, ids: Collection[int]) -> int:
         """Send dead letters again, after events of their key that were sent meanwhile; returns how many."""
-        again = update(outbox).where(outbox.c.id.in_(sorted(ids)), _DEAD).values(state=NEW, attempts=0, next_ms=0)
+        again = update(self._events).where(self._events.c.id.in_(sorted(ids)), self._dead)
+        again = again.values(state=NEW, attempts=0, next_ms=0)
         return await self._transaction(lambda c: c.execute(again).rowcount)
 
-    async def purge(self, before_ms: int, batch: int = 1_000, max_batches: int = 100) -> int:
+    async def purge(
+        self, before_ms: int, batch: int = 1_000, max_batches: int = 100, *, before_id: int | None = None
+    ) -> int:
         """Delete confirmed events made before `before_ms`, oldest first; returns how many.
+
+        Args:
+            before_ms: milliseconds since 1970.
+            batch: the most events that one transaction reads.
+            max_batches: the most transactions.
+            before_id: events from this id on stay, because a reader has yet to read them; None: no reader has.
 
         The transaction that deletes the first of them raises the watermark, so the audit never reports a purged event
         as lost.
@@ -276,7 +283,14 @@ class Outbox:
         deleted = behind = 0
         for _ in range(max_batches):
             count, behind, more = await self._transaction(
-                partial(_purge, before_ms=before_ms, behind=behind, batch=batch)
+                partial(
+                    _purge,
+                    tables=self._database.tables,
+                    before_ms=before_ms,
+                    before_id=before_id,
+                    behind=behind,
+                    batch=batch,
+                )
             )
             deleted += count
             if not more:
@@ -286,42 +300,52 @@ class Outbox:
     async def _transaction(self, body: Callable[[Connection], T]) -> T:
         return await self._database.transaction(body, deadline=time.monotonic() + self._wait_s)
 
+    def _by_id(self, which: ColumnElement[bool]) -> Update:
+        """An update of waiting events by id. InnoDB locks every row that it reads, so it must read by the primary
+        key."""
+        statement = update(self._events).where(which, self._new)
+        for name in ("mysql", "mariadb"):
+            statement = statement.with_hint("FORCE INDEX (PRIMARY)", dialect_name=name)
+        return statement
 
-def _by_id(which: ColumnElement[bool]) -> Update:
-    """An update of waiting events by id. InnoDB locks every row that it reads, so it must read by the primary key."""
-    statement = update(outbox).where(which, _NEW)
-    for name in ("mysql", "mariadb"):
-        statement = statement.with_hint("FORCE INDEX (PRIMARY)", dialect_name=name)
-    return statement
+    def _row(self, partition: int, generation: int) -> ColumnElement[bool]:
+        """The row of a partition, if its lease has not changed hands since."""
+        return and_(self._partitions.c.part == partition, self._partitions.c.beat == generation)
 
 
-def _row(partition: int, generation: int) -> ColumnElement[bool]:
-    """The row of a partition, if its lease has not changed hands since."""
-    return and_(relay_partitions.c.part == partition, relay_partitions.c.beat == generation)
+def _in_state(outbox: Table, state: str) -> ColumnElement[bool]:
+    """Both conditions as literals: SQLite uses a partial index only where the query repeats the condition of the
+    index."""
+    return and_(outbox.c.state == literal_column(f"'{state}'"), outbox.c.state != literal_column(f"'{CONFIRMED}'"))
 
 
-def _insert_partitions(connection: Connection) -> None:
-    known = set(connection.execute(select(relay_partitions.c.part)).scalars())
+def _insert_partitions(connection: Connection, table: Table) -> None:
+    known = set(connection.execute(select(table.c.part)).scalars())
     rows = [{"part": each, "owner": "", "beat": 0} for each in range(OUTBOX_PARTITIONS) if each not in known]
     if rows:
-        connection.execute(insert(relay_partitions), rows)
+        connection.execute(insert(table), rows)
 
 
-def _purge(connection: Connection, before_ms: int, behind: int, batch: int) -> tuple[int, int, bool]:
+def _purge(
+    connection: Connection, *, tables: StoreTables, before_ms: int, before_id: int | None, behind: int, batch: int
+) -> tuple[int, int, bool]:
     """One batch: rows deleted, the last id that was read, and whether there may be more."""
+    outbox = tables.outbox
     query = select(outbox.c.id, outbox.c.state, outbox.c.created_ms).where(outbox.c.id > behind)
+    if before_id is not None:
+        query = query.where(outbox.c.id < before_id)
     rows = connection.execute(query.order_by(outbox.c.id).limit(batch)).all()
     old = [row for row in rows if row.created_ms < before_ms]
     ids = [row.id for row in old if row.state == CONFIRMED]
     if ids:
-        _raise_watermark(connection, before_ms)
+        _raise_watermark(connection, tables.watermarks, before_ms)
         connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
     # ids follow time, except for clocks that differ and long transactions: the first batch with a young event is the
     # last
     return len(ids), rows[-1].id if rows else behind, len(old) == len(rows) == batch
 
 
-def _raise_watermark(connection: Connection, at_ms: int) -> None:
+def _raise_watermark(connection: Connection, watermarks: Table, at_ms: int) -> None:
     here = watermarks.c.name == PURGED
     found: ColumnElement[int] = watermarks.c.at_ms
     known = connection.execute(select(found).where(here).with_for_update()).scalar()

@@ -164,9 +164,12 @@ class Registration:
         Raises:
             Busy: the row was deleted (NOT_READY); nothing may be written.
         """
-        if self._unguarded and dialect.name != "postgres" and not is_registered(connection, dialect, self._id):
+        if self._unguarded and dialect.name != "postgres" and not self._is_registered(connection, dialect):
             self._valid_until_s = 0.0
         self.check_lease()
+
+    def _is_registered(self, connection: Connection, dialect: Dialect) -> bool:
+        return is_registered(connection, dialect, self._database.tables.guards_in_use, self._id)
 
     def check_lease(self) -> None:
         """Refuse to go on when the lease may be over.

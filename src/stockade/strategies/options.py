@@ -15,13 +15,14 @@ class Options:
         backoff: retries after a conflict, for the optimistic strategies.
         queue_size: commands in the queue of a process, above which it raises Busy.
         max_batch: commands in one transaction of a sequencer. Above 128 to 256 only the latency grows.
-        timestamp: `optimistic` compares the time of the last change instead of the version.
+        timestamp: `optimistic` compares the time of the last change instead of the version (setting `stamp`).
         redis: URLs of the Redis servers that hold locks; one, or an odd number of independent ones for `redlock`.
         lease_s: how long a lock outlives its holder, in seconds; 0: the strategy's own.
         renew: keep a lease alive while its holder lives (Redisson's watchdog).
         fence: guard by fencing tokens instead of row versions.
         kafka: the topic of the strategy `kafka`; None: it cannot be used.
-        bare: run without the guard that protects the rows; the lab's negative control.
+        bare: the lab's negative control (setting `lock_guard = none`): a lock strategy runs without the guard that
+            protects the rows, `optimistic` with `timestamp` under the plain clock (`Guard.bare_clock`).
         keep_request_order: `pessimistic` locks in the order of the request; the lab's deadlock experiment.
     """
 

@@ -152,7 +152,7 @@ class Sequencer(Base):
 
 
 def _answer_one(queued: QueuedCommand, answer: CommandResult, deadline: float, again: list[QueuedCommand]) -> None:
-    """CommandResult one caller; a command that has time left and failed only on the batch's deadline joins `again`."""
+    """Answer one caller; a command that has time left and failed only on the batch's deadline joins `again`."""
     if queued.future.done():
         return
     if isinstance(answer, Busy) and deadline < queued.deadline:

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import func, select
 
 from stockade.core import Busy, Guard, GuardKind
+from stockade.service.purge import BEGINNING, forget
 from stockade.shop.audit import LongAudit
 from stockade.shop.model.tables import skus
-from stockade.shop.operations.jobs import BEGINNING, forget
 from stockade.shop.queries import due
 from stockade.store import Database
 from stockade.store.engine.database import GRACE_S

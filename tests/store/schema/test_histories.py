@@ -128,7 +128,7 @@ async def test_the_revision_is_taken_over_when_its_row_was_lost(database_url):
     database = await Database.open(database_url)
     await made_before(database, "0004")
     await run(database, f"CREATE TABLE {STORE.version_table} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
-    assert await SCHEMA.is_current(database)
+    assert await STORE_SCHEMA.is_current(database)
     await SCHEMA.migrate(database)
     rows = await database.read(lambda c: c.execute(text(f"SELECT * FROM {STORE.version_table}")).all())
     assert rows == [("0004",)]

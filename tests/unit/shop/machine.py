@@ -9,6 +9,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
+from stockade.service.ids import derived_id
 from stockade.shop.commands import (
     AdjustStock,
     CancelOrder,
@@ -19,8 +20,9 @@ from stockade.shop.commands import (
     PayOrder,
     PlaceOrder,
     SetCartItem,
+    SkuPrice,
+    UpdateProduct,
 )
-from stockade.shop.model.ids import derived_id
 from tests.unit.shop.memory import NOW_MS, order_lines
 from tests.unit.shop.model import Model
 
@@ -48,7 +50,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.model = Model(PRICES)
+        self.model = Model(dict(PRICES))
         self.now_ms = NOW_MS
         self.done = []
         self.seen = defaultdict(lambda: None)
@@ -58,7 +60,8 @@ class ShopMachine(RuleBasedStateMachine):
     def open(self):
         """Three SKUs on sale."""
         for sku, price in PRICES.items():
-            self.carry_out(CreateProduct(*self.head(), sku, "things", (NewSku(price, 10, sku),)), "ACCEPTED")
+            made = CreateProduct(*self.head(), sku, "things", (NewSku(price, 10, sku),), f"p-{sku}")
+            self.carry_out(made, "ACCEPTED")
             self.model.supplied[sku] = 10
 
     def head(self):
@@ -76,12 +79,14 @@ class ShopMachine(RuleBasedStateMachine):
         self.done.append((command, answer))
         return answer
 
-    @rule(target=orders, user=USERS, lines=LINES, later=st.booleans())
-    def place(self, user, lines, later):
+    @rule(target=orders, user=USERS, lines=LINES, later=st.booleans(), total=st.none() | st.just(1000))
+    def place(self, user, lines, later, total):
         """An order; only those that are made can be used by later steps."""
-        command = PlaceOrder(*self.head(), user, order_lines(*lines), "LATER" if later else "POINTS", RESERVE_MS)
+        pay = "LATER" if later else "POINTS"
+        told = () if total is None else (total,)
+        command = PlaceOrder(*self.head(), user, order_lines(*lines), pay, RESERVE_MS, *told)
         until_ms = self.now_ms + RESERVE_MS if later else None
-        expected = self.model.place(command.request_id, user, lines, until_ms)
+        expected = self.model.place(command.request_id, user, lines, until_ms, total)
         self.carry_out(command, expected)
         return command.request_id if expected == "ACCEPTED" else multiple()
 
@@ -113,8 +118,18 @@ class ShopMachine(RuleBasedStateMachine):
     @rule(user=USERS, sku=SKUS)
     def put_into_cart(self, user, sku):
         """A wish."""
-        self.carry_out(SetCartItem(*self.head(), user, sku, 1), "ACCEPTED")
-        self.model.cart.add((user, sku))
+        hidden = sku in self.model.hidden
+        self.carry_out(SetCartItem(*self.head(), user, sku, 1), "NOT_ON_SALE" if hidden else "ACCEPTED")
+        if not hidden:
+            self.model.cart.add((user, sku))
+
+    @rule(sku=SKUS, price=st.sampled_from([0, 300, 1000]), hidden=st.booleans(), late=st.sampled_from([0, 0, 0, 1]))
+    def edit(self, sku, price, hidden, late):
+        """A price, hidden or not; sometimes by an editor who has not seen the newest version."""
+        version = self.model.versions[sku] + 1 - late
+        status = "HIDDEN" if hidden else "ACTIVE"
+        command = UpdateProduct(*self.head(), f"p-{sku}", version, sku, "things", status, (SkuPrice(sku, price),))
+        self.carry_out(command, self.model.edit(sku, version, price, hidden))
 
     @rule(ms=st.sampled_from([1, RESERVE_MS // 2, RESERVE_MS]))
     def wait(self, ms):

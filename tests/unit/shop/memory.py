@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from stockade.core import Key, Row
+from stockade.service.ids import derived_id
 from stockade.shop.commands import (
     AdjustStock,
     CancelOrder,
@@ -19,16 +20,18 @@ from stockade.shop.commands import (
     OrderLine,
     PayOrder,
     PlaceOrder,
+    SkuPrice,
+    UpdateProduct,
 )
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.model.ids import derived_id
 from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.shop.model.states import SkuOfProduct
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.transaction.decide import BatchDecider
 from stockade.store.transaction.write_set import MissingKeys
 
 RESOURCES = {resource.kind: resource for resource in SHOP_RESOURCES}
-MADE_BY_INSERT = {"orders": "order", "payments": "payment"}
+MADE_BY_INSERT = {"orders": "order", "payments": "payment", "products": "product"}
 NOW_MS = 1_700_000_000_000
 
 
@@ -49,7 +52,7 @@ class MemoryShop:
         self.rows = {}
         self.lines = defaultdict(list)
         self.cart = {}
-        self.products = []
+        self.refused = []
         self.known = {}
         self.requests = []
         self.ledger = []
@@ -77,6 +80,9 @@ class MemoryShop:
         if key.kind == "lines":
             lines = self.lines.get(key.id)
             return Row(key, tuple(lines), 1) if lines else Row(key, None, 0)
+        if key.kind == "skus":
+            found = sorted(k.id for k, row in self.rows.items() if k.kind == "stock" and row.state.product_id == key.id)
+            return Row(key, tuple(SkuOfProduct(id_) for id_ in found), 1) if found else Row(key, None, 0)
         return self.rows.get(key, Row(key, None, 0))
 
     def state(self, kind, id_):
@@ -107,8 +113,8 @@ class MemoryShop:
         if table == "order_lines":
             state = RESOURCES["lines"].state
             self.lines[values["order_id"]].append(state(*(values[name] for name in state._fields)))
-        elif table == "products":
-            self.products.append(values)
+        elif table == "refused_orders":
+            self.refused.append(values)
         else:
             kind = MADE_BY_INSERT[table]
             state = RESOURCES[kind].state
@@ -120,16 +126,18 @@ class MemoryShop:
     def fill(self, connection):
         """Copy everything into an empty database."""
         records = defaultdict(list)
-        records["products"] = self.products
         for key, row in self.rows.items():
             values = {"id": key.id, **row.state._asdict(), "version": row.version, "stamp": row.stamp}
             records[RESOURCES[key.kind].table.name].append(values)
         for order_id, lines in self.lines.items():
             for number, line in enumerate(lines, 1):
-                records["order_lines"].append({"order_id": order_id, "line": number, **line._asdict()})
+                at_ms = self.state("order", order_id).created_ms
+                record = {"order_id": order_id, "line": number, **line._asdict(), "created_ms": at_ms}
+                records["order_lines"].append(record)
         for (user_id, sku_id), quantity in self.cart.items():
             records["cart_items"].append({"user_id": user_id, "sku_id": sku_id, "quantity": quantity})
         records |= {"requests": self.requests, "ledger": self.ledger, "outbox": self.outbox}
+        records["refused_orders"] = self.refused
         for table in SCHEMA.tables:
             if records[table.name]:
                 connection.execute(table.insert(), records[table.name])
@@ -146,6 +154,12 @@ class MemoryShop:
         """A product `p-SKU` with one SKU."""
         skus = (NewSku(price, stock, sku_id),)
         return self.execute(CreateProduct(*self.next_id(), f"Name of {sku_id}", "things", skus, f"p-{sku_id}"))
+
+    def edit(self, sku_id, version, price=1000, status="ACTIVE", name=None):
+        """Edit the product `p-SKU`."""
+        skus = (SkuPrice(sku_id, price),)
+        name = name or f"Name of {sku_id}"
+        return self.execute(UpdateProduct(*self.next_id(), f"p-{sku_id}", version, name, "things", status, skus))
 
     def charge(self, user_id, amount):
         """Points for a user."""

@@ -27,6 +27,8 @@ class Model:
     charged: Counter = field(default_factory=Counter)
     orders: dict = field(default_factory=dict)
     cart: set = field(default_factory=set)
+    hidden: set = field(default_factory=set)
+    versions: Counter = field(default_factory=Counter)
 
     def reserved(self, sku):
         """Units that unpaid orders speak for."""
@@ -41,13 +43,17 @@ class Model:
         spent = sum(order.total for order in self.orders.values() if order.user == user and order.status == "PAID")
         return self.charged[user] - spent
 
-    def place(self, order_id, user, lines, later_until_ms):
+    def place(self, order_id, user, lines, later_until_ms, expected_total=None):
         """Place an order; `later_until_ms` is None to pay with points."""
         if any(sku not in self.prices for sku, _ in lines):
             return "SKU_NOT_FOUND"
+        if any(sku in self.hidden for sku, _ in lines):
+            return "NOT_ON_SALE"
         if any(quantity > self.on_hand(sku) - self.reserved(sku) for sku, quantity in lines):
             return "OUT_OF_STOCK"
         total = sum(self.prices[sku] * quantity for sku, quantity in lines)
+        if expected_total not in (None, total):
+            return "PRICE_CHANGED"
         later = later_until_ms is not None
         if not later and total > self.balance(user):
             return "INSUFFICIENT_POINTS"
@@ -99,6 +105,15 @@ class Model:
         if self.on_hand(sku) - self.reserved(sku) + delta < 0:
             return "OUT_OF_STOCK"
         self.supplied[sku] += delta
+        return "ACCEPTED"
+
+    def edit(self, sku, version, price, hidden):
+        """Set a price, and hide or show; `version` counts the edits that were seen, from 1."""
+        if version != self.versions[sku] + 1:
+            return "VERSION_CONFLICT"
+        self.versions[sku] += 1
+        self.prices[sku] = price
+        (self.hidden.add if hidden else self.hidden.discard)(sku)
         return "ACCEPTED"
 
     def _units(self, sku, status):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stockade.core.timestamps import rfc3339
+from stockade.service.ids import TIME_DIGITS, derived_id, fingerprint_of, new_request_id, request_id_of
 from stockade.shop.model import limits
-from stockade.shop.model.ids import TIME_DIGITS, derived_id, fingerprint_of, new_request_id, request_id_of
-from stockade.shop.model.timestamps import rfc3339
 
 ID = re.compile(r"[0-9a-f]{32}\Z")
 KEY = "019e8a5b-3c7d-7000-8000-0123456789ab"  # a version-7 UUID

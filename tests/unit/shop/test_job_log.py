@@ -2,13 +2,13 @@
 
 from structlog.testing import capture_logs
 
-from stockade.shop.operations.job_log import JobLog
-from stockade.shop.operations.jobs import Round
+from stockade.service import JobLog, Round
+from stockade.shop.operations.logs import logger
 
 
 def test_an_outage_is_two_lines():
     """Ten rounds that fail alike are one line, another reason another one, the end one; a round that did work one."""
-    log, away = JobLog(), ConnectionError("away")
+    log, away = JobLog(logger()), ConnectionError("away")
     with capture_logs() as lines:
         for _ in range(10):
             log(Round("sweep", {}, away))

@@ -35,8 +35,13 @@ def print_audit(figures: Summary, found: Sequence[Violation]) -> None:
     typer.echo(f"stock   {figures.sold:,} sold, {figures.left:,} left, {figures.reserved:,} reserved")
     typer.echo(f"orders  {orders}")
     typer.echo(f"points  {figures.balance:,} in {figures.accounts:,} accounts")
+    print_violations(found, f"ok: {len(RULES)} rules hold")
+
+
+def print_violations(found: Sequence[Violation], sound: str) -> None:
+    """Print the violations, or a line that there are none."""
     if not found:
-        typer.secho(f"ok: {len(RULES)} rules hold", fg="green")
+        typer.secho(sound, fg="green")
         return
     rows = [(each.rule, each.subject, str(each.expected), str(each.actual)) for each in found]
     typer.secho(f"{len(found)} violations", fg="red")

@@ -19,9 +19,13 @@ from typing import Any
 import uvloop
 
 from stockade.core import Command
-from stockade.lab.execution.log.log_worker import LogWorker, LogWorkerProgress, run_log_worker
+from stockade.lab.execution.command_log.log_worker import (
+    LogWorker,
+    LogWorkerConfig,
+    LogWorkerProgress,
+    run_log_worker,
+)
 from stockade.lab.execution.order_senders import LocalSender, SenderConfig, SendResult, open_sender
-from stockade.shop.config.settings import Settings
 
 BARRIER_WAIT_S = 30.0
 PR_SET_PDEATHSIG = 1
@@ -29,9 +33,13 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class OpenShop:
-    """Close what is open, then open this. Answer: Done."""
+    """Close what is open, then open this. Answer: Done.
+
+    With `fault_points` the store stops at its fault points, so it never writes a batch as a single statement.
+    """
 
     config: SenderConfig
+    fault_points: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +65,9 @@ class SendCommands:
 
 @dataclass(frozen=True, slots=True)
 class StartLogWorker:
-    """Close what is open, then decide the log that these settings name. Answer: Done."""
+    """Close what is open, then decide this log. Answer: Done."""
 
-    settings: Settings
+    config: LogWorkerConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +136,11 @@ class _MessageHandler:
         match message:
             case OpenShop():
                 await self._stack.aclose()
-                opening = open_sender(message.config, self._reach_point)
+                opening = open_sender(message.config, self._reach_point if message.fault_points else None)
                 self._sender = await self._stack.enter_async_context(opening)
             case StartLogWorker():
                 await self._stack.aclose()
-                self._log_worker = await self._stack.enter_async_context(run_log_worker(message.settings))
+                self._log_worker = await self._stack.enter_async_context(run_log_worker(message.config))
             case StopLogWorker():
                 await self._stack.aclose()
             case SignalAtPoint():

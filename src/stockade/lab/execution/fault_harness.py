@@ -53,7 +53,8 @@ class FaultHarness(ProcessGroup):
             LabError: a process could not.
         """
         self._config, self.nodes, self.stats = config, nodes, Stats()
-        await asyncio.gather(self.victim.request(OpenShop(config)), self.other.request(OpenShop(config)))
+        opening = OpenShop(config, fault_points=True)
+        await asyncio.gather(self.victim.request(opening), self.other.request(opening))
 
     async def signal_at_point(self, what: signal.Signals) -> None:
         """Send the victim this signal when its store next reaches the fault point."""
@@ -88,7 +89,7 @@ class FaultHarness(ProcessGroup):
         if self.victim.alive or self._config is None:
             raise self._missed()
         self.victim = self.start("the victim")
-        await self.victim.request(OpenShop(self._config))
+        await self.victim.request(OpenShop(self._config, fault_points=True))
 
     async def suspend_holder(self, workload: Workload, meanwhile: Callable[[], Awaitable[None]]) -> list[Response]:
         """Stop the victim while it holds the first buyer's lock, execute the other orders, then resume it.

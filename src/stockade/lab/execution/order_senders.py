@@ -1,4 +1,4 @@
-"""An order sender sends the buyers' commands to an open shop that uses the strategy under test.
+"""An order sender sends the buyers' commands to an open application that uses the strategy under test.
 
 `LocalSender` does so in this process, `ProcessSender` in several (`child_processes.py`). An order sender has its own
 connections, so that what the runner prepares and reads takes none of them.
@@ -12,27 +12,29 @@ from typing import NamedTuple, Protocol
 from stockade.core import Command, Stats
 from stockade.lab.execution.load import Barrier, send_all
 from stockade.lab.model.repeat_result import Response
-from stockade.shop.bootstrap import open_shop
-from stockade.shop.config.settings import Settings
-from stockade.shop.shop import Shop
+from stockade.service import Service, find_application, open_service
+from stockade.shop.application import PATH
+from stockade.store import Database
 from stockade.strategies.options import Options
 
 
 @dataclass(frozen=True, slots=True)
 class SenderConfig:
-    """Everything a process needs to open a shop and send orders to it.
+    """Everything a process needs to open an application and send orders to it.
 
     Attributes:
         url: of the database.
         strategy: its name in the registry.
         options: its parameters.
         pool_size: connections of each process.
+        app: where the process finds the application, `MODULE:ATTRIBUTE`.
     """
 
     url: str
     strategy: str
     options: Options = field(default_factory=Options)
     pool_size: int = 4
+    app: str = PATH
 
 
 class SendResult(NamedTuple):
@@ -49,18 +51,18 @@ class OrderSender(Protocol):
 
 
 class LocalSender:
-    """Sends commands to a shop in this process."""
+    """Sends commands to an application in this process."""
 
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
+    def __init__(self, service: Service) -> None:
+        self._service = service
 
     async def send(
         self, commands: Sequence[Command], *, submit: bool = False, barrier: Barrier | None = None
     ) -> SendResult:
         """Send all commands at once, after the barrier if there is one."""
-        stats = self._shop.store.stats
+        stats = self._service.store.stats
         before = Stats(**stats.as_dict())
-        responses = await send_all(self._shop.submit if submit else self._shop.execute, commands, barrier)
+        responses = await send_all(self._service.submit if submit else self._service.execute, commands, barrier)
         return SendResult(responses, stats_since(before, stats))
 
 
@@ -68,22 +70,28 @@ class LocalSender:
 async def open_sender(
     config: SenderConfig, checkpoint: Callable[[str], None] | None = None
 ) -> AsyncIterator[LocalSender]:
-    """Open a shop without its background jobs; stop and close it again.
+    """Open an application without its background work; stop and close it again.
 
     Args:
         config: what to open.
         checkpoint: called at each fault point of the store.
     """
-    settings = Settings(
-        database=config.url,
-        strategy_stock=config.strategy,
-        strategy_points=config.strategy,
-        pool_size=config.pool_size,
-        wait_s=config.options.wait_s,
-        allow_overselling="yes",  # the negative controls must be able to fail
+    application = find_application(config.app)
+    database = await Database.open(
+        config.url, pool_size=config.pool_size, wait_s=config.options.wait_s, tables=application.tables
     )
-    async with open_shop(settings, options=config.options, jobs=False, checkpoint=checkpoint) as shop:
-        yield LocalSender(shop)
+    try:
+        async with open_service(
+            application,
+            database,
+            config.strategy,
+            config.options,
+            allow_overselling=True,  # the negative controls must be able to fail
+            checkpoint=checkpoint,
+        ) as service:
+            yield LocalSender(service)
+    finally:
+        await database.close()
 
 
 def stats_since(before: Stats, now: Stats) -> Stats:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stockade.core import Command, Key
+from stockade.service.ids import derived_id
 from stockade.shop.commands import ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder
-from stockade.shop.model.ids import derived_id
 
 PREFIX = "lab-"
 
@@ -85,7 +85,7 @@ class RepeatNames:
     def order(self, buyer: int, user: str, stock: tuple[Key, ...], pay: str) -> PlaceOrder:
         """An order of one unit of each of these; `pay` is POINTS (at once) or LATER (a reservation)."""
         lines = tuple(OrderLine(key.id, 1) for key in stock)
-        return PlaceOrder(*self.request("order", buyer), user, lines, "POINTS" if pay == "POINTS" else "LATER")
+        return PlaceOrder(*self.request("order", buyer), user, lines, pay)
 
     def charge(self, what: object, user: str, amount: int) -> ChargePoints:
         """Points for a user; the same `what` is the same request."""

@@ -91,12 +91,23 @@ def summarise(
     stats: Stats,
     judgement: Judgement,
     published_ms: float | None = None,
+    *,
+    counted_repeats: int = 0,
 ) -> RunSummary:
-    """One row from all repeats, of which at least one is timed."""
+    """One row from all repeats, of which at least one is timed.
+
+    Args:
+        labels: what was run.
+        repeats: their results.
+        stats: the transactions of the repeats.
+        judgement: of the run.
+        published_ms: what a report published for this strategy, in ms.
+        counted_repeats: how many repeats `stats` counts; 0: all.
+    """
     worst = max(repeats, key=_badness)
     timed = [repeat for repeat in repeats if repeat.timed]
     latencies = sorted(ms for repeat in timed for ms in repeat.latencies_ms)
-    orders = labels.buyers * len(repeats)
+    orders = labels.buyers * (counted_repeats or len(repeats))
     return RunSummary(
         **asdict(labels),
         accepted=worst.accepted,

@@ -80,7 +80,7 @@ def judge(guarantees: Guarantees, counts: RunCounts) -> Judgement:
         return Judgement(BROKEN, unsafe, f"{times}, as it must be" if unsafe else times)
     if unsafe and counts.must_fail_unprotected:
         return Judgement(NOT_AS_PROMISED, False, f"must be seen to fail, and did not in {counts.repeats} repeats")
-    if counts.short and not (unsafe or guarantees.may_undersell or counts.wanted_deadlocks == "some"):
+    if counts.short and not (unsafe or counts.wanted_deadlocks == "some"):
         times = f"in {counts.short} of {counts.repeats} repeats"
         return Judgement(NOT_AS_PROMISED, False, f"gave up requests that could have succeeded {times}")
     if counts.wanted_deadlocks == "none" and counts.deadlocks:

@@ -102,7 +102,7 @@ class FaultRunner:
         options = contender.options(Options(wait_s=self._plan.wait_s, lease_s=fault.lease_s))
         if nodes:
             options = replace(options, redis=tuple(node.url for node in nodes))
-        return SenderConfig(self._target.url, contender.strategy, options, self._plan.pool_size)
+        return SenderConfig(self._target.url, contender.strategy, options, self._plan.pool_size, self._plan.app)
 
     @asynccontextmanager
     async def _open_nodes(self, count: int) -> AsyncIterator[list[RedisNode]]:

@@ -9,6 +9,8 @@ from stockade.lab.model.contender import Contender, all_contenders
 from stockade.lab.model.preset import Variant
 from stockade.lab.targets.kafka_servers import KafkaServers
 from stockade.lab.targets.redis_servers import RedisServers
+from stockade.service import Application, find_application
+from stockade.shop.application import PATH
 
 WARM_UPS = 2
 
@@ -32,6 +34,7 @@ class Plan:
         pool_size: connections of each process.
         wait_s: longest time that one command may wait for its locks, in seconds.
         faults: one run for each; none for a run without faults.
+        app: where child processes find the application, `MODULE:ATTRIBUTE`.
     """
 
     variants: Sequence[tuple[str, Variant]]
@@ -48,6 +51,16 @@ class Plan:
     pool_size: int = 4
     wait_s: float = 5.0
     faults: Sequence[Fault] = ()
+    app: str = PATH
+
+    @property
+    def application(self) -> Application:
+        """The application whose commands are run.
+
+        Raises:
+            UnknownApplication: it cannot be imported.
+        """
+        return find_application(self.app)
 
     @property
     def longest_name(self) -> int:

@@ -19,7 +19,6 @@ from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.runs.run_audit import audit_run
 from stockade.lab.runs.snapshot import read_snapshot
 from stockade.lab.targets.target_database import TargetDatabase
-from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore
 
 SETUP_BATCH = 200
@@ -46,7 +45,7 @@ async def create_rows(target: TargetDatabase, workloads: Sequence[Workload]) -> 
     Raises:
         LabError: they cannot be created.
     """
-    store = SqlStore(target.admin_database, SHOP_RESOURCES)
+    store = SqlStore(target.admin_database, target.application.resources)
     commands: list[Command] = [command for workload in workloads for command in workload.setup]
     for at in range(0, len(commands), SETUP_BATCH):
         deadline = time.monotonic() + SETUP_WAIT_S
@@ -61,7 +60,9 @@ async def check_repeat(
     target: TargetDatabase, variant: Variant, workload: Workload, responses: Sequence[Response], *, timed: bool
 ) -> CheckedRepeat:
     """Compare the responses of a repeat with what the database contains."""
-    snapshot = await target.admin_database.read(partial(read_snapshot, workload=workload))
+    snapshot = await target.admin_database.read(
+        partial(read_snapshot, workload=workload, application=target.application)
+    )
     result = RepeatResult(workload, variant.allowed_rejection, tuple(responses), snapshot)
     return CheckedRepeat.of(result, violations(result), timed=timed)
 

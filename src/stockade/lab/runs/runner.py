@@ -12,8 +12,8 @@ from dataclasses import replace
 from stockade.core import Stats
 from stockade.kafka.options import KafkaOptions
 from stockade.lab.execution.child_processes import ProcessSender
-from stockade.lab.execution.log.log_repeats import LogRepeats
-from stockade.lab.execution.log.log_workers import LogWorkers
+from stockade.lab.execution.command_log.log_repeats import LogRepeats
+from stockade.lab.execution.command_log.log_workers import LogWorkers
 from stockade.lab.execution.order_senders import OrderSender, SenderConfig, open_sender
 from stockade.lab.model.contender import Contender
 from stockade.lab.model.preset import Variant
@@ -71,8 +71,8 @@ class Runner:
                         self._open_log(contender, log_workers) as log,
                         _open_sender(processes, self._config(variant, contender, log)) as sender,
                     ):
-                        meter = LogRepeats(sender, log_workers, self._target, WARM_UPS) if log else None
-                        rows.append(await self._run(name, variant, contender, sender, meter))
+                        log_repeats = LogRepeats(sender, log_workers, self._target, WARM_UPS) if log else None
+                        rows.append(await self._run(name, variant, contender, sender, log_repeats))
                     self._table.row(rows[-1])
         return rows
 
@@ -81,7 +81,7 @@ class Runner:
     ) -> AbstractAsyncContextManager[KafkaOptions | None]:
         if not contender.needs_kafka:
             return nullcontext()
-        return log_workers.open_log(self._target.url, self._kafka.bootstrap, self._plan.pool_size)
+        return log_workers.open_log(self._plan.app, self._target.url, self._kafka.bootstrap, self._plan.pool_size)
 
     def _config(self, variant: Variant, contender: Contender, log: KafkaOptions | None) -> SenderConfig:
         options = contender.options(
@@ -89,14 +89,14 @@ class Runner:
         )
         if contender.redis_servers:
             options = replace(options, redis=self._redis.urls_for(contender))
-        return SenderConfig(self._target.url, contender.strategy, options, self._plan.pool_size)
+        return SenderConfig(self._target.url, contender.strategy, options, self._plan.pool_size, self._plan.app)
 
     async def _run(
-        self, name: str, variant: Variant, contender: Contender, sender: OrderSender, meter: LogRepeats | None
+        self, name: str, variant: Variant, contender: Contender, sender: OrderSender, log_repeats: LogRepeats | None
     ) -> RunSummary:
         plan = self._plan
         # kinds of repeats, executed in turn; only the first kind is timed
-        kinds = [meter.decide, meter.accept] if meter else [sender.send]
+        kinds = [log_repeats.decide, log_repeats.accept] if log_repeats else [sender.send]
         buyers, stock = or_default(plan.buyers, variant.buyers), or_default(plan.stock, variant.stock)
         repeats = WARM_UPS + or_default(plan.repeats, variant.repeats)
         workloads = make_workloads(variant, buyers, stock, len(kinds) * repeats)
@@ -114,12 +114,10 @@ class Runner:
         await check_run(self._target, workloads, checked)
         judgement = judge(contender.guarantees, _run_counts(plan, variant, contender, checked, stats.deadlocks))
         labels = RunLabels(name, contender.name, self._target.name, plan.processes, buyers, stock)
-        run = summarise(labels, checked, stats, judgement, variant.published_ms.get(contender.name))
-        if meter is None:
-            return run
-        # only one kind of repeats counts its transactions, but `summarise` divides them by the orders of both
-        attempts = run.attempts_per_order * len(kinds)
-        return replace(run, log=meter.summary(), attempts_per_order=attempts)
+        counted = len(checked) // len(kinds)  # of the kinds of repeats, only the first counts its transactions
+        published_ms = variant.published_ms.get(contender.name)
+        run = summarise(labels, checked, stats, judgement, published_ms, counted_repeats=counted)
+        return replace(run, log=log_repeats.summary()) if log_repeats else run
 
 
 @asynccontextmanager

@@ -8,7 +8,6 @@ import asyncio
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,13 +18,13 @@ from stockade.devservers import ServerFailed, Servers, ServerUnavailable
 from stockade.devservers.workdir import WorkDir
 from stockade.drivers.failures import AccessRefused
 from stockade.lab.errors import LabError
-from stockade.shop.migrations import SCHEMA
+from stockade.service import Application
+from stockade.shop.application import APPLICATION
 from stockade.store import Database
 from stockade.store.engine.registry import read_url
 
 SQLITE, PRIVATE = "sqlite", ("postgres", "mariadb")
 ADMIN_POOL = 2
-CREATE_WAIT_S = 60.0
 RAM_FOLDER = Path("/dev/shm")  # noqa: S108 - the folder made in it is private
 FREE_BYTES = 500_000_000
 
@@ -38,11 +37,13 @@ class TargetDatabase:
         url: for the order senders.
         admin_database: the runner's own connections, to prepare and to read; no order uses them.
         private: whether the lab created it, so that it contains nothing else.
+        application: whose tables it has.
     """
 
     url: str
     admin_database: Database
     private: bool
+    application: Application = APPLICATION
 
     @property
     def name(self) -> str:
@@ -51,12 +52,15 @@ class TargetDatabase:
 
 
 @asynccontextmanager
-async def open_target_database(database: str, connections: int) -> AsyncIterator[TargetDatabase]:
+async def open_target_database(
+    database: str, connections: int, application: Application = APPLICATION
+) -> AsyncIterator[TargetDatabase]:
     """Open the database that a name or a URL means; what was created for it is removed at the end.
 
     Args:
         database: `sqlite`, `postgres`, `mariadb`, or a URL.
         connections: how many the order senders will open in total.
+        application: whose tables it gets.
 
     Raises:
         LabError: it cannot be opened; the message says why.
@@ -64,18 +68,18 @@ async def open_target_database(database: str, connections: int) -> AsyncIterator
     if database == SQLITE:
         workdir = WorkDir(sqlite_base())
         try:
-            async with _opened(f"sqlite:///{workdir.path / 'lab.db'}", private=True) as target:
+            async with _opened(f"sqlite:///{workdir.path / 'lab.db'}", application, private=True) as target:
                 yield target
         finally:
             workdir.close()
     elif database in PRIVATE:
         with Servers() as servers:
             url = await asyncio.to_thread(_start, servers, database, connections)
-            async with _opened(url, private=True) as target:
+            async with _opened(url, application, private=True) as target:
                 yield target
     else:
         _check_url(database)
-        async with _opened(database, private=False) as target:
+        async with _opened(database, application, private=False) as target:
             yield target
 
 
@@ -107,16 +111,16 @@ def _check_url(text: str) -> None:
 
 
 @asynccontextmanager
-async def _opened(url: str, *, private: bool) -> AsyncIterator[TargetDatabase]:
+async def _opened(url: str, application: Application, *, private: bool) -> AsyncIterator[TargetDatabase]:
     try:
-        admin = await Database.open(url, pool_size=ADMIN_POOL)
+        admin = await Database.open(url, pool_size=ADMIN_POOL, tables=application.tables)
     except (NotSupported, StockadeError, AccessRefused) as error:
         raise LabError(f"the database cannot be opened: {error}") from error
     try:
         if private:
-            await admin.transaction(SCHEMA.create, deadline=time.monotonic() + CREATE_WAIT_S)
-        elif not await SCHEMA.is_current(admin):
-            await SCHEMA.migrate(admin)
-        yield TargetDatabase(url, admin, private)
+            await application.schema.create_all(admin)
+        elif not await application.schema.is_current(admin):
+            await application.schema.migrate(admin)
+        yield TargetDatabase(url, admin, private, application)
     finally:
         await admin.close()

@@ -11,7 +11,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol
 
 from stockade.drivers.failures import ConnectFailed
+from stockade.locks.database.sources.source import Source, exhausted
 from stockade.locks.engine.lock_request import LockRequest
+from stockade.locks.errors import LockUnavailable
 
 _ABORTED_S = 1.0  # how long a statement may take to end after its connection was aborted
 
@@ -34,14 +36,72 @@ class ListedSession(NamedTuple):
     metadata: str = ""
 
 
+class SourceOwner:
+    """The part of a dialect that concerns connections, whatever the kind of database.
+
+    Args:
+        source: of the connections.
+        patience_s: a connection is made within so many seconds.
+    """
+
+    def __init__(self, source: Source, patience_s: float) -> None:
+        self._source = source
+        self._patience_s = patience_s
+        self.given = source.given
+
+    @property
+    def where(self) -> str:
+        """See `LockDialect`."""
+        return self._source.place
+
+    async def connected(self, timeout_s: float | None) -> tuple[Any, float]:
+        """A connection, and the seconds that are left for its first statements."""
+        limit_s = self._patience_s if timeout_s is None else timeout_s
+        began = asyncio.get_running_loop().time()
+        connection = await self._source.connect(limit_s)
+        used_s = asyncio.get_running_loop().time() - began
+        return connection, limit_s if self.given else max(limit_s - used_s, 0.0)
+
+    async def give_back(self, connection: Any) -> None:
+        """See `LockDialect`."""
+        await self._source.give_back(connection)
+
+    def abort(self, connection: Any) -> None:
+        """See `LockDialect`."""
+        self._source.discard(connection)
+
+    def no_connection(self, within_s: float) -> LockUnavailable:
+        """See `LockDialect`."""
+        if self.given:
+            return exhausted(self._source.size, within_s)
+        return LockUnavailable(f"{self._source.place}: no connection in time")
+
+
 class LockDialect(Protocol):
-    """The statements of one kind of database, through one driver."""
+    """The statements of one kind of database, through one driver.
+
+    Attributes:
+        given: whether the connections belong to the caller: they go back, clean, when they are not needed.
+    """
 
     kind: str
+    given: bool
 
     @property
     def where(self) -> str:
         """Hosts and ports, for messages."""
+        ...
+
+    def no_connection(self, within_s: float) -> LockUnavailable:
+        """The error when there is no connection after so many seconds."""
+        ...
+
+    async def clean(self, connection: Any, ended: Callable[[Any], None]) -> None:
+        """Release every lock of the session, and undo what `connect` has changed; then `give_back` may follow."""
+        ...
+
+    async def give_back(self, connection: Any) -> None:
+        """Return it to its owner."""
         ...
 
     async def connect(self, ended: Callable[[Any], None], timeout_s: float | None = None) -> Any:

@@ -4,16 +4,17 @@ The table `stockade_fences` is made when it is missing; it also names the last o
 hold several locks since MySQL 5.7 and MariaDB 10.0.2. Neighbour: `dialect.py`.
 """
 
-import asyncio
+import weakref
 from collections.abc import Callable
 from typing import Any, Unpack
 
 from stockade.core import NotSupported
 from stockade.drivers.failures import Failure, classify, describe
-from stockade.drivers.mysql import MySQLAddress, abort
-from stockade.locks.database.backend import PATIENCE_S
-from stockade.locks.database.dialect import ListedSession, hashed, run_first_statements
+from stockade.locks.database.dialect import ListedSession, SourceOwner, hashed, run_first_statements
 from stockade.locks.database.providers import AsyncSessionProvider, SessionOptions, SyncSessionProvider
+from stockade.locks.database.sources.choose import Database
+from stockade.locks.database.sources.source import Source
+from stockade.locks.database.sources.url import MySQLUrl
 from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import missing
 
@@ -39,51 +40,58 @@ _COUNT_UP = """
     ON DUPLICATE KEY UPDATE token = LAST_INSERT_ID(token + 1), owner = VALUES(owner), metadata = VALUES(metadata)"""
 
 
-class MySQLLockDialect:
-    """The statements, through asyncmy.
+def _from_url(url: str, patience_s: float) -> Source:
+    try:
+        import asyncmy  # noqa: F401 - whether it is there
+    except ImportError as error:
+        raise missing("mysql", "asyncmy") from error
+    return MySQLUrl(url, patience_s)
+
+
+DATABASE = Database("MySQL", "MySQLLocks", _from_url, ("mysql", "mariadb"), "asyncmy", ("pymysql", "mysqldb"))
+
+
+class MySQLLockDialect(SourceOwner):
+    """The statements, over connections with the methods of asyncmy's.
 
     Args:
-        url: of the database.
+        source: of the connections.
         prefix: put before every name.
-        patience_s: a connection is made within so many seconds, unless the URL's `connect_timeout` is less.
-
-    Raises:
-        MissingExtra: asyncmy is not installed.
-        ValueError: the URL cannot be used.
+        patience_s: a connection is made within so many seconds.
     """
 
     kind = "MySQL"
 
-    def __init__(self, url: str, prefix: str, patience_s: float = PATIENCE_S) -> None:
-        try:
-            import asyncmy
-        except ImportError as error:
-            raise missing("mysql", "asyncmy") from error
-        self._error = asyncmy.errors.MySQLError
-        self._address = MySQLAddress.parse(url, connect_wait_s=patience_s)
+    def __init__(self, source: Source, prefix: str, patience_s: float) -> None:
+        super().__init__(source, patience_s)
         self._prefix = prefix
-        self._patience_s = patience_s
         self._table_is_there = False
         self._all_letters = True  # the table's texts hold every letter
-
-    @property
-    def where(self) -> str:
-        return self._address.place
+        self._settings: weakref.WeakKeyDictionary[Any, tuple[Any, ...]] = weakref.WeakKeyDictionary()  # of the caller
 
     async def connect(self, ended: Callable[[Any], None], timeout_s: float | None = None) -> Any:
-        limit_s = self._patience_s if timeout_s is None else timeout_s
-        end = asyncio.get_running_loop().time() + limit_s
-        connection = await self._address.connect(timeout_s=limit_s, autocommit=True)
-        left_s = max(end - asyncio.get_running_loop().time(), 0.0)
+        connection, left_s = await self.connected(timeout_s)
         await run_first_statements(connection, self._prepare(connection), left_s, self.abort)
         return connection  # asyncmy does not report an end: the pool checks `gone`
 
     async def _prepare(self, connection: Any) -> None:
-        longest = "max_statement_time" if _is_mariadb(connection) else "max_execution_time"
+        longest = _longest(connection)
+        if self.given:
+            before = await self._fetch(connection, f"SELECT @@autocommit, @@wait_timeout, @@{longest}")
+            self._settings[connection] = before[0]
+            await self._fetch(connection, "SET SESSION autocommit = 1")
         await self._fetch(connection, f"SET SESSION wait_timeout = {_IDLE_S}, SESSION {longest} = 0")
         if not self._table_is_there:
             await self._need_table(connection)
             self._table_is_there = True
+
+    async def clean(self, connection: Any, ended: Callable[[Any], None]) -> None:
+        await self._fetch(connection, "SELECT RELEASE_ALL_LOCKS()")
+        settings = self._settings.pop(connection, None)
+        if settings is not None:
+            names = ("autocommit", "wait_timeout", _longest(connection))
+            again = ", ".join(f"SESSION {name} = %s" for name in names)
+            await self._fetch(connection, f"SET {again}", *settings)
 
     async def _need_table(self, connection: Any) -> None:
         """Make the counter table unless it is there, so that a user without the right to make one can use it.
@@ -97,7 +105,7 @@ class MySQLLockDialect:
                 await self._fetch(connection, _TABLE)
             elif found[0][0] != "utf8mb4":
                 await self._widen(connection)
-        except self._error as error:
+        except Exception as error:
             if classify(error) is not Failure.REFUSED:
                 raise
             raise NotSupported(
@@ -109,7 +117,7 @@ class MySQLLockDialect:
         """A table of an earlier version has the character set of its server's default."""
         try:
             await self._fetch(connection, _ALL_LETTERS)
-        except self._error as error:
+        except Exception as error:
             if classify(error) is not Failure.REFUSED:
                 raise
             self._all_letters = False  # no right: owners and metadata are written with escapes
@@ -118,7 +126,9 @@ class MySQLLockDialect:
     async def _fetch(connection: Any, sql: str, *args: Any) -> Any:
         async with connection.cursor() as cursor:
             await cursor.execute(sql, args or None)
-            return await cursor.fetchall()
+            rows = await cursor.fetchall()
+        # a pool of the caller may make dictionaries
+        return [tuple(row.values()) if isinstance(row, dict) else row for row in rows]
 
     def number(self, connection: Any) -> int:
         return int(connection.thread_id())
@@ -128,9 +138,6 @@ class MySQLLockDialect:
 
     def gone(self, connection: Any) -> bool:
         return bool(connection._stream_broken)  # noqa: SLF001 - the same
-
-    def abort(self, connection: Any) -> None:
-        abort(connection)
 
     def _key(self, name: str) -> str:
         return f"stockade:{hashed(self._prefix, name).hex()}"
@@ -151,8 +158,8 @@ class MySQLLockDialect:
             wait_s = int(wait_s)  # MySQL waits whole seconds only, and would round up
         try:
             return await self._get(connection, request, wait_s)
-        except self._error as error:
-            if classify(error) is not Failure.TIMEOUT and error.args[0] != _DEADLOCK:
+        except Exception as error:
+            if classify(error) is not Failure.TIMEOUT and _code(error) != _DEADLOCK:
                 raise
             await self._fetch(connection, "SELECT RELEASE_LOCK(%s)", self._key(request.spec.name))
             return False
@@ -165,8 +172,8 @@ class MySQLLockDialect:
         )
         try:
             return await self._count_up(connection, *words)
-        except self._error as error:
-            if error.args[0] != _TABLE_MISSING:
+        except Exception as error:
+            if _code(error) != _TABLE_MISSING:
                 raise
             await self._need_table(connection)  # it was dropped meanwhile
             return await self._count_up(connection, *words)
@@ -183,8 +190,8 @@ class MySQLLockDialect:
     async def ping(self, connection: Any) -> bool:
         try:
             return bool((await self._fetch(connection, "SELECT CONNECTION_ID()"))[0][0] == self.number(connection))
-        except self._error as error:
-            if error.args[0] != _INTERRUPTED:  # an interrupt that came after the end of its statement
+        except Exception as error:
+            if _code(error) != _INTERRUPTED:  # an interrupt that came after the end of its statement
                 raise
             return True
 
@@ -208,6 +215,16 @@ class MySQLLockDialect:
         await self._fetch(connection, f"KILL {session}")
 
 
+def _code(error: Exception) -> Any:
+    """The number that the server gave to an error."""
+    return error.args[0] if error.args else None
+
+
+def _longest(connection: Any) -> str:
+    """The setting that limits the time of a statement."""
+    return "max_statement_time" if _is_mariadb(connection) else "max_execution_time"
+
+
 def _is_mariadb(connection: Any) -> bool:
     return "mariadb" in str(connection.get_server_info()).lower()
 
@@ -216,24 +233,37 @@ class MySQLLocks(SyncSessionProvider):
     """User locks of one MariaDB or MySQL server, for threads.
 
     Args:
-        url: `mysql://user:password@host:3306/database` or `mariadb://…`.
+        where: `mysql://user:password@host:3306/database` or `mariadb://…`, or what the caller has already: an `Engine`
+            of SQLAlchemy over PyMySQL or mysqlclient, or a function that makes connections of either.
         **options: see `SessionOptions`.
 
     Raises:
-        MissingExtra: asyncmy is not installed.
+        MissingExtra: asyncmy is not installed, and `where` is a URL.
         NotSupported: (when a lock is taken) the table `stockade_fences` is missing and may not be made.
-        ValueError: the URL or a number cannot be used.
+        TypeError: `where` is none of these, or an option is of another type.
+        ValueError: the URL, the engine or a number cannot be used.
     """
 
-    def __init__(self, url: str, **options: Unpack[SessionOptions]) -> None:
-        super().__init__(MySQLLockDialect, url, options)
+    _database = DATABASE
+    _dialect = MySQLLockDialect
+
+    def __init__(self, where: Any, **options: Unpack[SessionOptions]) -> None:
+        super().__init__(where, options)
 
 
 class AioMySQLLocks(AsyncSessionProvider):
     """User locks of one MariaDB or MySQL server, for asyncio; exported as `stockade.locks.aio.MySQLLocks`.
 
-    Arguments and errors are those of `MySQLLocks`.
+    Args:
+        where: a URL, or what the caller has already: an `AsyncEngine` of SQLAlchemy over asyncmy, a `Pool` of asyncmy,
+            or an async function that makes connections of asyncmy.
+        **options: see `SessionOptions`.
+
+    Errors are those of `MySQLLocks`.
     """
 
-    def __init__(self, url: str, **options: Unpack[SessionOptions]) -> None:
-        super().__init__(MySQLLockDialect, url, options)
+    _database = DATABASE
+    _dialect = MySQLLockDialect
+
+    def __init__(self, where: Any, **options: Unpack[SessionOptions]) -> None:
+        super().__init__(where, options)

@@ -16,10 +16,12 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from stockade.drivers.failures import describe
 from stockade.locks.database import fork
 from stockade.locks.database.dialect import LockDialect
 from stockade.locks.database.session import Session, unavailable
 from stockade.locks.errors import LockUnavailable, ProviderClosed
+from stockade.locks.events import log
 from stockade.locks.runtime import leftover
 from stockade.locks.runtime.identity import reset_after_fork
 
@@ -29,6 +31,7 @@ MAX_POLL_S = 2.0
 _BUSY = 3  # so many statements pending at a shared session: one more session is opened
 _CLOSE_S = 0.3  # how long connections that are being made may take to end
 _CHECK_S = 1.0  # how often sessions are checked, for drivers that do not report an end
+_IDLE_S = 0.25  # after which a session of the caller's pool goes back to it
 
 
 class SessionPool:
@@ -58,6 +61,8 @@ class SessionPool:
         self._openings: set[asyncio.Task[Session]] = set()
         self._requests: dict[Hashable, asyncio.Future[Session]] = {}
         self._check_timer: asyncio.TimerHandle | None = None
+        self._check_s = _IDLE_S if dialect.given else _CHECK_S
+        self._going_back: set[asyncio.Task[None]] = set()
 
     @property
     def sessions(self) -> list[Session]:
@@ -86,8 +91,12 @@ class SessionPool:
         opening = self._opening or self._open_shared()
         await asyncio.wait({opening}, timeout=max(end - time.monotonic(), 0.0))
         if not opening.done():
-            raise LockUnavailable(f"{self.dialect.kind}: no connection in time")
+            raise self.no_connection()
         return opening.result()
+
+    def no_connection(self) -> LockUnavailable:
+        """The error of a call for which there was no connection."""
+        return self.dialect.no_connection(self._patience_s)
 
     def _open_shared(self) -> "asyncio.Task[Session]":
         self._opening = self._start_to_open(self._shared_sessions)
@@ -122,7 +131,7 @@ class SessionPool:
         reset_after_fork(session)
         part.append(session)
         if self._check_timer is None:
-            self._check_timer = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
+            self._check_timer = asyncio.get_running_loop().call_later(self._check_s, self._check)
         return session
 
     def free_waiting_session(self) -> Session | None:
@@ -147,7 +156,13 @@ class SessionPool:
         if opening.done():
             return opening.result()
         opening.add_done_callback(self._return_late)
-        raise LockUnavailable(f"{self.dialect.kind}: no connection in time")
+        raise self.no_connection()
+
+    def await_waiting_session(self) -> None:
+        """One more waiting session, assigned like one that was returned, whenever the caller's pool gives it."""
+        opening = self._start_to_open(self._waiting_sessions)
+        self._opening_waiting += 1
+        opening.add_done_callback(self._return_late)
 
     def _return_late(self, task: "asyncio.Task[Session]") -> None:
         if not task.cancelled() and task.exception() is None:
@@ -193,17 +208,50 @@ class SessionPool:
         for session in self.sessions:
             if session.gone:
                 self.drop(session, "its database session ended")
+        if self.dialect.given:
+            self._return_idle()
         if self.sessions and not self.closed:
-            self._check_timer = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
+            self._check_timer = asyncio.get_running_loop().call_later(self._check_s, self._check)
+
+    def _return_idle(self) -> None:
+        """Give unused sessions back. One shared session stays while another one waits on the server: it carries the
+        interrupt that ends such a wait."""
+        for session in [*self._free]:
+            if session.idle_s >= _IDLE_S:
+                self._give_back(session)
+        waits = any(session.pending for session in self._waiting_sessions)
+        for session in self._shared_sessions[1:] if waits else [*self._shared_sessions]:
+            if session.idle_s >= _IDLE_S:
+                self._give_back(session)
+
+    def _give_back(self, session: Session) -> None:
+        self._take_out(session)
+        task = asyncio.get_running_loop().create_task(self._clean(session))
+        self._going_back.add(task)
+        task.add_done_callback(self._going_back.discard)
+
+    async def _clean(self, session: Session) -> None:
+        """Give the connection back as it came; one that cannot be cleaned is closed."""
+        try:
+            await session.start(self.dialect.clean, self._patience_s, self._ended)
+            session.ended = True
+            await self.dialect.give_back(session.connection)
+        except Exception as error:  # noqa: BLE001 - whatever it was: its owner must not get it as it is
+            log.warning("%s: a connection of the given pool was closed: %s", self.dialect.kind, describe(error))
+            session.ended = True
+            self.dialect.abort(session.connection)
+
+    def _take_out(self, session: Session) -> None:
+        for part in (self._shared_sessions, self._waiting_sessions, self._free):
+            if session in part:
+                part.remove(session)
 
     def drop(self, session: Session, reason: str) -> None:
         """End a session at once, and report the locks that it held as lost."""
         if session.ended:
             return
         session.ended = True
-        for part in (self._shared_sessions, self._waiting_sessions, self._free):
-            if session in part:
-                part.remove(session)
+        self._take_out(session)
         self.dialect.abort(session.connection)
         owner_ids = list(session.holds)
         session.holds.clear()
@@ -216,9 +264,17 @@ class SessionPool:
         if self._check_timer is not None:
             self._check_timer.cancel()
         for session in self.sessions:
-            self.drop(session, "the provider was closed")
+            if self.dialect.given and not session.pending and not session.gone:
+                owner_ids = list(session.holds)
+                session.holds.clear()
+                self._give_back(session)
+                self._on_lost(owner_ids, "the provider was closed")
+            else:
+                self.drop(session, "the provider was closed")
         for opening in self._openings:
             opening.cancel()
+        if self._going_back:
+            await asyncio.wait({*self._going_back}, timeout=_CLOSE_S)
         if self._openings:
             await asyncio.wait({*self._openings}, timeout=_CLOSE_S)
         await asyncio.sleep(0)  # the loop closes aborted sockets in its next tick

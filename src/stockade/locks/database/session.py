@@ -13,6 +13,7 @@ from stockade.core import StockadeError
 from stockade.drivers.failures import AccessRefused, Failure, classify, describe
 from stockade.locks.database import fork
 from stockade.locks.database.dialect import LockDialect
+from stockade.locks.database.sources.blocking_connection import DbApiError
 from stockade.locks.errors import LockError, LockUnavailable
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Session:
         self.fresh = True  # no statement was sent yet, so it cannot have been closed while idle
         self.ended = False
         self.pending = 0
+        self.opened_at = time.monotonic()
         self.answered_at = -math.inf  # monotonic second of the last answer
         self.ping: asyncio.Task[bool] | None = None
         self._drop = drop
@@ -77,6 +79,13 @@ class Session:
         if not self._is_copy:
             self._is_copy = True
             fork.let_go(self.transport)
+
+    @property
+    def idle_s(self) -> float:
+        """For how many seconds it has held nothing and answered nothing; 0: it is in use."""
+        if self.holds or self.pending:
+            return 0.0
+        return time.monotonic() - max(self.opened_at, self.answered_at)
 
     @property
     def gone(self) -> bool:
@@ -156,7 +165,8 @@ class Session:
             return lost
         if what is Failure.REFUSED:
             return LockError(f"{self.dialect.kind}: {describe(error)}")
-        if what is Failure.OTHER and type(error).__module__.partition(".")[0] not in _DRIVERS:
+        known = isinstance(error, DbApiError) or type(error).__module__.partition(".")[0] in _DRIVERS
+        if what is Failure.OTHER and not known:
             return error
         return LockUnavailable(f"{self.dialect.kind}: {describe(error)}")
 

@@ -17,8 +17,8 @@ from sqlalchemy import (
     select,
 )
 
-from stockade.shop.audit.rule import Finding, Scope, rule
-from stockade.shop.audit.stack import one, one_if, stack
+from stockade.service.audit.rule import Finding, Scope, rule
+from stockade.service.audit.stack import one, one_if, stack
 from stockade.shop.model import constants
 from stockade.shop.model.tables import order_lines, orders
 from stockade.store.schema.tables import ledger

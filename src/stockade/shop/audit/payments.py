@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
+from stockade.service.audit.rule import Finding, Scope, rule
+from stockade.service.audit.stack import one, one_if, stack
 from stockade.shop.audit.orders import moves, with_note
-from stockade.shop.audit.rule import Finding, Scope, rule
-from stockade.shop.audit.stack import one, one_if, stack
 from stockade.shop.model import constants
 from stockade.shop.model.tables import orders, payments
 from stockade.store.schema.tables import ledger

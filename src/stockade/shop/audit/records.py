@@ -22,11 +22,12 @@ from sqlalchemy import (
     union_all,
 )
 
-from stockade.shop.audit.rule import Finding, Scope, rule
-from stockade.shop.audit.stack import many_groups, one, stack
+from stockade.service.audit.rule import Finding, Scope, rule
+from stockade.service.audit.stack import many_groups, one, stack
+from stockade.service.recorded import rejected
 from stockade.shop.model import constants
 from stockade.shop.model.tables import orders, payments
-from stockade.shop.queries.recorded import rejected, rejected_order
+from stockade.shop.queries.recorded import rejected_order
 from stockade.store.outbox import PURGED
 from stockade.store.schema.tables import ledger, outbox, requests, watermarks
 

@@ -15,6 +15,7 @@ from stockade.shop.commands.pay_order import PayOrder
 from stockade.shop.commands.place_order import PlaceOrder
 from stockade.shop.commands.remove_cart_item import RemoveCartItem
 from stockade.shop.commands.set_cart_item import SetCartItem
+from stockade.shop.commands.update_product import SkuPrice, UpdateProduct
 
 __all__ = [
     "AdjustStock",
@@ -28,4 +29,6 @@ __all__ = [
     "PlaceOrder",
     "RemoveCartItem",
     "SetCartItem",
+    "SkuPrice",
+    "UpdateProduct",
 ]

@@ -58,7 +58,7 @@ class AdjustStock:
         on_hand = state.on_hand + self.delta
         if self.delta > 0 and on_hand > MAX_STOCK:
             return reject(constants.LIMIT_EXCEEDED, limit=MAX_STOCK, on_hand=state.on_hand)
-        after = StockState(state.product_id, state.price, on_hand, state.reserved)
+        after = StockState(state.product_id, state.price, on_hand, state.reserved, state.hidden)
         data = {
             "entry_id": self.request_id,
             "sku_id": self.sku_id,

@@ -92,7 +92,7 @@ class CreateProduct:
         changes: dict[Key, Change] = {}
         skus: list[JsonValue] = []
         for sku, key in zip(self.skus, self.keys, strict=True):
-            state = StockState(product_id, sku.price, sku.stock, 0)
+            state = StockState(product_id, sku.price, sku.stock, 0, 0)
             changes[key] = Change(state, sku.stock, 0, constants.CREATE, product_id)
             skus.append({"id": key.id, "price": sku.price, "available": sku.stock})
         data: dict[str, JsonValue] = {
@@ -100,6 +100,7 @@ class CreateProduct:
             "name": self.product_name,
             "category": self.category,
             "status": constants.ACTIVE,
+            "version": 1,
             "skus": skus,
         }
         return Decision(Accepted(data), changes=changes, inserts=(Insert("products", product),))

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
+from stockade.service.ids import derived_id
 from stockade.shop.commands.lines import RELEASE_HELD, lines_as_json, move, stock_keys
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
-from stockade.shop.model.ids import derived_id
 from stockade.shop.model.limits import id_problem
 from stockade.shop.model.states import OrderState
 

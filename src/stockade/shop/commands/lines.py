@@ -33,7 +33,9 @@ def stock_keys(lines: Sequence[OrderLine | LineState]) -> list[Key]:
     return [Key("stock", line.sku_id) for line in lines]
 
 
-def take(order_id: str, lines: Sequence[OrderLine], keys: Sequence[Key], rows: Rows, reserve: bool) -> Taken | Rejected:
+def take(
+    order_id: str, lines: Sequence[OrderLine], keys: Sequence[Key], rows: Rows, *, reserve: bool, now_ms: int
+) -> Taken | Rejected:
     """Take every line at its current price, or reject and name everything that is missing.
 
     Args:
@@ -42,15 +44,17 @@ def take(order_id: str, lines: Sequence[OrderLine], keys: Sequence[Key], rows: R
         keys: the stock row of each line, in line order; further keys are ignored.
         rows: with all those rows.
         reserve: reserve the units instead of deducting them.
+        now_ms: time of the order, in milliseconds since 1970.
 
     Returns:
-        `Taken`, or Rejected with SKU_NOT_FOUND and all unknown SKUs, OUT_OF_STOCK and all short lines, or
-        LIMIT_EXCEEDED; the caller completes its data.
+        `Taken`, or Rejected with SKU_NOT_FOUND and all unknown SKUs, NOT_ON_SALE and all hidden ones, OUT_OF_STOCK and
+        all short lines, or LIMIT_EXCEEDED; the caller completes its data.
     """
     changes: dict[Key, Change] = {}
     inserts: list[Insert] = []
     as_json: list[JsonValue] = []
     unknown: list[str] = []
+    hidden: list[str] = []
     shortages: list[JsonValue] = []
     total = 0
     for number, ((sku_id, quantity), key) in enumerate(zip(lines, keys, strict=False), 1):
@@ -58,22 +62,27 @@ def take(order_id: str, lines: Sequence[OrderLine], keys: Sequence[Key], rows: R
         if state is None:
             unknown.append(sku_id)
             continue
-        product_id, price, on_hand, reserved = state
+        product_id, price, on_hand, reserved, is_hidden = state
+        if is_hidden:
+            hidden.append(sku_id)
+            continue
         if on_hand - reserved < quantity:
             shortages.append({"sku_id": sku_id, "requested": quantity, "available": on_hand - reserved})
             continue
         total += price * quantity
         if reserve:
-            after = StockState(product_id, price, on_hand, reserved + quantity)
+            after = StockState(product_id, price, on_hand, reserved + quantity, 0)
             changes[key] = Change(after, 0, quantity, constants.RESERVE, order_id)
         else:
-            after = StockState(product_id, price, on_hand - quantity, reserved)
+            after = StockState(product_id, price, on_hand - quantity, reserved, 0)
             changes[key] = Change(after, -quantity, 0, constants.DEDUCT, order_id)
         line = {"sku_id": sku_id, "product_id": product_id, "quantity": quantity, "price": price}
         as_json.append(line)
-        inserts.append(Insert("order_lines", {"order_id": order_id, "line": number, **line}))
+        inserts.append(Insert("order_lines", {"order_id": order_id, "line": number, **line, "created_ms": now_ms}))
     if unknown:
         return Rejected(constants.SKU_NOT_FOUND, {"sku_ids": unknown})
+    if hidden:
+        return Rejected(constants.NOT_ON_SALE, {"sku_ids": hidden})
     if shortages:
         return Rejected(constants.OUT_OF_STOCK, {"shortages": shortages})
     if total > MAX_AMOUNT:
@@ -109,7 +118,7 @@ def move(order_id: str, lines: Sequence[LineState], rows: Rows, how: Move) -> di
             return None
         delta = how.on_hand * line.quantity
         held = how.reserved * line.quantity
-        after = StockState(state.product_id, state.price, state.on_hand + delta, state.reserved + held)
+        after = StockState(state.product_id, state.price, state.on_hand + delta, state.reserved + held, state.hidden)
         if not 0 <= after.reserved <= after.on_hand:
             return None
         changes[key] = Change(after, delta, held, how.note, order_id)

@@ -1,15 +1,17 @@
 """Place an order of several lines, paid with points in the same step or reserved to be paid later."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from stockade.core import Accepted, Change, Decision, Delete, Event, Insert, JsonValue, Key, Rejected, Rows
+from stockade.core.timestamps import rfc3339
 from stockade.shop.commands.lines import OrderLine, Taken, stock_keys, take
 from stockade.shop.model import constants
-from stockade.shop.model.limits import MAX_RESERVE_MS, id_problem, lines_problem, range_problem
+from stockade.shop.model.limits import MAX_AMOUNT, MAX_RESERVE_MS, id_problem, lines_problem, range_problem
 from stockade.shop.model.states import PointsState
-from stockade.shop.model.timestamps import rfc3339
+
+ANY_TOTAL: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +22,11 @@ class PlaceOrder:
         lines: distinct SKUs; the same SKU twice is rejected (INVALID_REQUEST), never merged.
         pay: POINTS takes the points now, LATER reserves the stock for `reserve_ms`.
         reserve_ms: how long a reservation lasts, in milliseconds.
+        expected_total: what the buyer was told that the lines cost, in won: another total is rejected (PRICE_CHANGED).
+            ANY_TOTAL: the prices at the time of the decision are taken whatever they are.
 
     The data of a rejection has `order_id`, `user_id` and `lines`. A rejected order leaves only its request row, from
-    which the owner sees a REJECTED order, and an event.
+    which the owner sees a REJECTED order, a row in `refused_orders`, by which lists find it, and an event.
     """
 
     name: ClassVar[str] = "place_order"
@@ -35,6 +39,7 @@ class PlaceOrder:
     lines: tuple[OrderLine, ...]
     pay: str
     reserve_ms: int = 600_000
+    expected_total: int = ANY_TOTAL
     keys: tuple[Key, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +56,7 @@ class PlaceOrder:
             lines_problem(self.lines)
             or id_problem("user_id", self.user_id)
             or range_problem("reserve_ms", self.reserve_ms, 1, MAX_RESERVE_MS)
+            or range_problem("expected_total", self.expected_total, ANY_TOTAL, MAX_AMOUNT)
         )
 
     def decide(self, rows: Rows) -> Decision:
@@ -59,9 +65,13 @@ class PlaceOrder:
         if problem is not None:
             return Decision(self._rejected(constants.INVALID_REQUEST, {"detail": problem}))
         later = self.pay == constants.LATER
-        taken = take(self.request_id, self.lines, self.keys, rows, later)
+        taken = take(self.request_id, self.lines, self.keys, rows, reserve=later, now_ms=self.now_ms)
         if isinstance(taken, Rejected):
             return self._reject(taken)
+        if self.expected_total not in (ANY_TOTAL, taken.total):
+            prices = [{"sku_id": line.sku_id, "price": rows[key].state.price} for line, key in self._with_keys()]
+            total = {"expected_total": self.expected_total, "total": taken.total}
+            return self._reject(Rejected(constants.PRICE_CHANGED, {**total, "prices": prices}))
         return self._reserved(taken) if later else self._paid(taken, rows)
 
     def _reserved(self, taken: Taken) -> Decision:
@@ -127,7 +137,11 @@ class PlaceOrder:
         """Reject, and add an event for callers that did not wait and for consumers that count orders."""
         rejected = self._rejected(why.code, why.data)
         event = Event(constants.ORDER_REJECTED, min(self.keys[: len(self.lines)]), {**rejected.data, "code": why.code})
-        return Decision(rejected, events=(event,))
+        listed = {"id": self.request_id, "user_id": self.user_id, "created_ms": self.now_ms}
+        return Decision(rejected, inserts=(Insert("refused_orders", listed),), events=(event,))
+
+    def _with_keys(self) -> Iterator[tuple[OrderLine, Key]]:
+        return zip(self.lines, self.keys, strict=False)
 
     def _rejected(self, code: str, why: Mapping[str, JsonValue]) -> Rejected:
         lines: list[JsonValue] = [{"sku_id": line.sku_id, "quantity": line.quantity} for line in self.lines]

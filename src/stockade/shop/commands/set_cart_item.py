@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Decision, Insert, Key, Rows
-from stockade.shop.commands.reject import reject_invalid, reject_unknown
+from stockade.shop.commands.reject import reject, reject_invalid, reject_unknown
+from stockade.shop.model import constants
 from stockade.shop.model.limits import id_problem, quantity_problem
 
 
@@ -35,13 +36,15 @@ class SetCartItem:
         )
 
     def decide(self, rows: Rows) -> Decision:
-        """Accepted with the item as a cart shows it; else SKU_NOT_FOUND."""
+        """Accepted with the item as a cart shows it; else SKU_NOT_FOUND or NOT_ON_SALE."""
         problem = self.problem()
         if problem is not None:
             return reject_invalid(problem)
         state = rows[self.keys[0]].state
         if state is None:
             return reject_unknown(self.sku_id)
+        if state.hidden:
+            return reject(constants.NOT_ON_SALE, sku_ids=[self.sku_id])
         item = {"user_id": self.user_id, "sku_id": self.sku_id, "quantity": self.quantity}
         data = {
             "sku_id": self.sku_id,

@@ -135,12 +135,47 @@ class Settings:
         24.0, "How long a refused request and its Idempotency-Key are remembered.", low=0.01, high=24 * 365
     )
     purge_s: float = _setting(60.0, "Pause between two removals of requests past that time.", low=0.05, high=86_400)
+    sales_s: float = _setting(1.0, "Pause between two advances of the sums of popular products.", low=0.05, high=3_600)
     host: str = _setting("127.0.0.1", "Address that `serve` listens on.")
     port: int = _setting(8000, "Port that `serve` listens on; 0 takes a free one.", low=0, high=65_535)
     workers: int = _setting(1, "Processes that share the listening socket.", low=1, high=64)
+    metrics_address: str = _setting(
+        "", "host:port on which alone /metrics is served; empty: on the address of the API."
+    )
+    cors_origins: str = _setting(
+        "", "Origins of web pages that may call the API, separated by commas, e.g. https://shop.example; empty: none."
+    )
+    tracing: str = _setting(
+        "no", "Whether OpenTelemetry spans are made (extra `otel`; docs/deploy.md).", choices=("no", "yes")
+    )
     state_dir: str = _setting(".stockade", "Folder of the default SQLite file and of the token secret.")
     token_secret: str = _setting(
         "", "Signs tokens; empty: a random one kept in `state_dir`, readable by its owner only.", secret=True
+    )
+    token_secrets: str = _setting(
+        "", "Secrets of tokens by name, NAME=SECRET separated by commas; the first one signs.", secret=True
+    )
+    token_secrets_file: str = _setting(
+        "", "File of such secrets, NAME = SECRET on each line; a change of it needs no restart."
+    )
+    token_jwks: str = _setting(
+        "", "Public keys of an identity provider instead of secrets: an https URL, a file, or discover."
+    )
+    token_algorithms: str = _setting(
+        "", "Algorithms of tokens, separated by commas; empty: HS256 with secrets, RS256 and ES256 with `token_jwks`."
+    )
+    token_issuer: str = _setting("", "The only iss of tokens; empty accepts any, which only secrets allow.")
+    token_audience: str = _setting("", "The aud of this service; several are separated by commas.")
+    token_user_claim: str = _setting("sub", "Claim of tokens that names the user; a.b is the member b of a.")
+    token_admin_claim: str = _setting(
+        "", "Claim that makes an administrator, e.g. realm_access.roles; empty: adm with secrets, else none."
+    )
+    token_admin_value: str = _setting("true", "What that claim must be or contain.")
+    token_leeway_s: float = _setting(10.0, "By how much clocks may differ, for exp, nbf and iat.", low=0, high=300)
+    token_refresh_s: float = _setting(300.0, "Age at which the keys of a provider are read again.", low=1, high=86_400)
+    token_retry_s: float = _setting(10.0, "Least time between two readings of those keys.", low=0.1, high=3_600)
+    token_keep_hours: float = _setting(
+        24.0, "How long those keys are used while they cannot be read again.", low=0.01, high=24 * 30
     )
     token_hours: float = _setting(12.0, "How long a token from `stockade token` is valid.", low=0.001, high=24 * 365)
     duplicate_wait_s: float = _setting(

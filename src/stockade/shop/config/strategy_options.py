@@ -2,10 +2,11 @@
 
 from stockade.core import Backoff
 from stockade.kafka.options import KafkaOptions
+from stockade.service import Application
+from stockade.shop.application import APPLICATION
 from stockade.shop.config.kafka_brokers import brokers_of
 from stockade.shop.config.redis_servers import redis_urls
 from stockade.shop.config.settings import Settings
-from stockade.shop.model.command_codec import COMMAND_CODEC
 from stockade.strategies.options import Options
 
 
@@ -29,15 +30,19 @@ def options_of(settings: Settings) -> Options:
     )
 
 
-def kafka_options(settings: Settings) -> KafkaOptions:
+def kafka_options(settings: Settings, application: Application = APPLICATION) -> KafkaOptions:
     """Topic, group and brokers of the strategy `kafka` and its workers.
+
+    Args:
+        settings: those in force.
+        application: whose commands are in the topic.
 
     Raises:
         BadSetting: as `brokers_of`.
     """
     brokers = brokers_of(settings)
     return KafkaOptions(
-        COMMAND_CODEC,
+        application.codec,
         bootstrap=brokers.bootstrap,
         security=brokers.security,
         topic=settings.kafka_topic,
@@ -46,4 +51,5 @@ def kafka_options(settings: Settings) -> KafkaOptions:
         group=settings.kafka_group,
         protocol=settings.kafka_protocol,
         session_ms=int(settings.kafka_session_s * 1000),
+        partition_kind=application.partition_kind,
     )

@@ -14,8 +14,9 @@ EXPIRED: Final = "EXPIRED"
 REJECTED: Final = "REJECTED"
 # States of a payment; CANCELLED is the third.
 APPROVED: Final = "APPROVED"
-# The state of a product.
+# States of a product.
 ACTIVE: Final = "ACTIVE"
+HIDDEN: Final = "HIDDEN"
 
 # How an order is paid, and the method of a payment.
 POINTS: Final = "POINTS"
@@ -32,12 +33,24 @@ ALREADY_PAID: Final = "ALREADY_PAID"
 RESERVATION_EXPIRED: Final = "RESERVATION_EXPIRED"
 STATE_CONFLICT: Final = "STATE_CONFLICT"
 PRODUCT_CONFLICT: Final = "PRODUCT_CONFLICT"
-# Refusals of orders because of stock or points, not because of wrong content: these have an event.
-ORDER_REFUSALS: Final = (SKU_NOT_FOUND, OUT_OF_STOCK, INSUFFICIENT_POINTS, LIMIT_EXCEEDED)
+PRODUCT_NOT_FOUND: Final = "PRODUCT_NOT_FOUND"
+VERSION_CONFLICT: Final = "VERSION_CONFLICT"
+NOT_ON_SALE: Final = "NOT_ON_SALE"
+PRICE_CHANGED: Final = "PRICE_CHANGED"
+# Refusals of orders for what the shop has, not because of wrong content: these have an event, and stand in the lists.
+ORDER_REFUSALS: Final = (
+    SKU_NOT_FOUND,
+    OUT_OF_STOCK,
+    INSUFFICIENT_POINTS,
+    LIMIT_EXCEEDED,
+    NOT_ON_SALE,
+    PRICE_CHANGED,
+)
 
 # Notes of ledger entries on stock: (on hand, reserved) move by …
 CREATE: Final = "create"  # (+n, 0)
 ADJUST: Final = "adjust"  # (±n, 0)
+EDIT: Final = "edit"  # (0, 0): the price changed, or the product was hidden or shown; of products too
 RESERVE: Final = "reserve"  # (0, +q)
 DEDUCT: Final = "deduct"  # (-q, 0), or (-q, -q) when it was reserved before
 RELEASE: Final = "release"  # (0, -q)
@@ -46,6 +59,8 @@ RESTORE: Final = "restore"  # (+q, 0)
 CHARGE: Final = "charge"  # (+n, 0)
 USE: Final = "use"  # (-n, 0)
 REFUND: Final = "refund"  # (+n, 0)
+# Before the note of an entry on stock or points whose order is in an archive: the audit looks for no order then.
+ARCHIVED: Final = "archived "
 
 # Kinds of events. `order.placed` carries the state: PAID when the points were taken in the same step.
 ORDER_PLACED: Final = "order.placed"

@@ -2,7 +2,15 @@
 
 from stockade.core import Event, JsonValue, Row
 from stockade.shop.model import constants, tables
-from stockade.shop.model.states import LineState, OrderState, PaymentState, PointsState, StockState
+from stockade.shop.model.states import (
+    LineState,
+    OrderState,
+    PaymentState,
+    PointsState,
+    ProductState,
+    SkuOfProduct,
+    StockState,
+)
 from stockade.store.schema.resource import Resource
 
 
@@ -34,5 +42,7 @@ LINES = Resource("lines", tables.order_lines, LineState, many=True, parent="orde
 PAYMENT = Resource(
     "payment", tables.payments, PaymentState, fixed=("order_id", "user_id", "method", "amount", "created_ms")
 )
+PRODUCT = Resource("product", tables.products, ProductState, fixed=("created_ms",))
+SKUS_OF_PRODUCT = Resource("skus", tables.skus, SkuOfProduct, many=True, parent="product_id")
 
-SHOP_RESOURCES = (STOCK, POINTS, ORDER, LINES, PAYMENT)
+SHOP_RESOURCES = (STOCK, POINTS, ORDER, LINES, PAYMENT, PRODUCT, SKUS_OF_PRODUCT)

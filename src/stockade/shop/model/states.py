@@ -4,16 +4,36 @@ from typing import NamedTuple
 
 
 class StockState(NamedTuple):
-    """One SKU (product detail): its price and its stock. available = on_hand - reserved."""
+    """One SKU (product detail): its price and its stock. available = on_hand - reserved.
+
+    `hidden` is 1 while its product is hidden, else 0. It stands here because an order locks or compares this row.
+    """
 
     product_id: str
     price: int
     on_hand: int
     reserved: int
+    hidden: int = 0
 
     @property
     def available(self) -> int:
         return self.on_hand - self.reserved
+
+
+class ProductState(NamedTuple):
+    """A product as people see it; `folded_name` is the name as a search compares it."""
+
+    name: str
+    category: str
+    status: str
+    created_ms: int
+    folded_name: str
+
+
+class SkuOfProduct(NamedTuple):
+    """One of the SKUs of a product, which has the same SKUs for ever."""
+
+    id: str
 
 
 class PointsState(NamedTuple):

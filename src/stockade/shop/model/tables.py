@@ -36,6 +36,12 @@ products = Table(
     Column("status", text(16), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("folded_name", text(200 * MAX_GROWTH), nullable=False, server_default=""),  # what a search compares
+    # `guarded()`, with defaults for the processes of a version before revision 0007
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    Column("stamp", BigInteger, nullable=False, server_default="0"),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("fence_owner", text_id(), nullable=False, server_default=""),
+    Index(None, "status", "id"),
 )
 
 skus = Table(
@@ -47,6 +53,7 @@ skus = Table(
     Column("on_hand", BigInteger, nullable=False),
     Column("reserved", BigInteger, nullable=False),
     *guarded(),
+    Column("hidden", BigInteger, nullable=False, server_default="0"),  # 1 while the product is hidden
     Index(None, "price", "product_id"),
     CheckConstraint("price >= 0", name="price"),
     CheckConstraint("on_hand >= 0", name="on_hand"),
@@ -90,6 +97,7 @@ orders = Table(
     CheckConstraint("total >= 0", name="total"),
     Index(None, "user_id", "created_ms"),
     Index(None, "created_ms"),
+    Index(None, "status", "created_ms"),
 )
 # Room for hot updates on the same page. A table's option of PostgreSQL would say it too, but only since SQLAlchemy 2.1.
 for _table, _percent in ((skus, 50), (point_accounts, 80)):
@@ -113,8 +121,22 @@ order_lines = Table(
     Column("product_id", text_id(), nullable=False),
     Column("quantity", BigInteger, nullable=False),
     Column("price", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False, server_default="0"),  # of the order; 0: written before 0007
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("price >= 0", name="price"),
+    Index(None, "product_id", "created_ms"),
+)
+
+# Orders that were refused because of stock, points or prices, for the lists. What else there is to know stands in the
+# row of the request, and the purge deletes both.
+refused_orders = Table(
+    "refused_orders",
+    metadata,
+    Column("id", text_id(32), primary_key=True),
+    Column("user_id", text_id(), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index(None, "user_id", "created_ms"),
+    Index(None, "created_ms"),
 )
 
 payments = Table(
@@ -130,4 +152,45 @@ payments = Table(
     *guarded(),
     UniqueConstraint("order_id"),  # one payment per order, whatever the code above does
     CheckConstraint("amount >= 0", name="amount"),
+)
+
+# Sales of products in whole hours, by the time of the order: what PAID orders hold. The job in `shop.sales` advances
+# these four tables from the outbox, never an order (docs/adr/0021).
+product_sales = Table(
+    "product_sales",
+    metadata,
+    Column("hour_ms", BigInteger, primary_key=True, autoincrement=False),  # when the hour began
+    Column("product_id", text_id(), primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
+    Column("revenue", BigInteger, nullable=False),
+)
+
+# The windows whose sums are kept in `window_sales`, and the hours that those sums hold: from `from_ms`, before `to_ms`.
+sales_windows = Table(
+    "sales_windows",
+    metadata,
+    Column("days", Integer, primary_key=True, autoincrement=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger, nullable=False),
+)
+
+window_sales = Table(
+    "window_sales",
+    metadata,
+    Column("days", Integer, primary_key=True, autoincrement=False),
+    Column("product_id", text_id(), primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
+    Column("revenue", BigInteger, nullable=False),
+)
+# The best products of a window stand first in its index; equal ones in the order of their ids.
+Index("ix_window_sales_quantity", window_sales.c.days, window_sales.c.quantity.desc(), window_sales.c.product_id)
+Index("ix_window_sales_revenue", window_sales.c.days, window_sales.c.revenue.desc(), window_sales.c.product_id)
+
+sales_progress = Table(
+    "sales_progress",
+    metadata,
+    Column("name", text_id(), primary_key=True),
+    Column("position", BigInteger, nullable=False),  # the last event of the outbox that the sums hold
+    Column("counted_from_ms", BigInteger, nullable=False),  # orders before that time are not in the sums
+    Column("as_of_ms", BigInteger, nullable=False),  # what was committed before that time is in the sums
 )

@@ -15,7 +15,7 @@ from stockade.shop.config.kafka_brokers import brokers_of
 from stockade.shop.config.settings import Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, chosen_strategy
 from stockade.shop.operations.metrics import Metrics
-from stockade.shop.relay.service import KEEP
+from stockade.shop.sinks import KEEP
 from stockade.store import Database
 from stockade.store.outbox import Outbox
 from stockade.strategies import registry

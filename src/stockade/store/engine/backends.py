@@ -99,7 +99,7 @@ def run_autocommit(connection: Connection, dialect: Dialect, body: Callable[[Con
         raise
 
 
-def _read(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], limit_s: float) -> T:
+def run_read(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], limit_s: float) -> T:
     """Body, bounded on the server; a connection that broke meanwhile is thrown away."""
     try:
         with dialect.reading(connection, limit_s):
@@ -146,7 +146,7 @@ class AsyncBackend:
     async def read(self, body: Callable[[Connection], T], limit_s: float) -> T:
         try:
             async with self._read.connect() as connection:
-                return await connection.run_sync(lambda c: _read(c, self.dialect, body, limit_s))
+                return await connection.run_sync(lambda c: run_read(c, self.dialect, body, limit_s))
         except Exception as error:
             self._learn(error)
             raise

@@ -7,18 +7,22 @@ costs one thread switch instead of one for each statement.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stockade.core import Busy, in_transaction
-from stockade.drivers.failures import AccessRefused, ConnectFailed, Failure, classify, describe
+from stockade.core import Busy, NotSupported, in_transaction
+from stockade.drivers.failures import AccessRefused, ConnectFailed, Failure, classify, describe, missing_table
+from stockade.store.engine.adopt import adopt
 from stockade.store.engine.backends import DatabaseBackend, TransactionRun
 from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.given import GivenBackend
 from stockade.store.engine.registry import connect
+from stockade.store.schema.tables import DEFAULT, StoreTables
 
 T = TypeVar("T")
 GRACE_S = 0.8  # how long the server may overrun a deadline before the client gives the connection up
@@ -31,21 +35,37 @@ class Database:
         url: with driver and password.
         dialect: what is special about this database.
         pool_size: connections for transactions.
+        tables: the store's tables in this database.
         waiting: callers queued for a connection now.
+        owns_connections: whether it opened them itself; False over an engine of the caller.
     """
 
-    def __init__(self, url: URL, backend: DatabaseBackend, pool_size: int) -> None:
+    def __init__(
+        self,
+        url: URL,
+        backend: DatabaseBackend,
+        pool_size: int,
+        tables: StoreTables = DEFAULT,
+        writers: int | None = None,
+    ) -> None:
+        if tables.schema is not None and backend.dialect.name == "sqlite":
+            raise ValueError(f"SQLite has no schema {tables.schema!r}: give the store's tables a prefix instead")
         self.url = url
         self.dialect: Dialect = backend.dialect
         self.pool_size = pool_size
+        self.tables = tables
+        self.owns_connections = not isinstance(backend, GivenBackend)
         self.waiting = 0
         self._backend = backend
-        self._writers = asyncio.Semaphore(pool_size)
+        self._loop = asyncio.get_running_loop()  # to which the connections belong
+        self._writers = asyncio.Semaphore(writers or pool_size)
         self._readers = asyncio.Semaphore(backend.readers)
         self._places = asyncio.Semaphore(pool_size)
 
     @classmethod
-    async def open(cls, url: str, *, pool_size: int = 8, wait_s: float = 5.0) -> "Database":
+    async def open(
+        cls, url: str, *, pool_size: int = 8, wait_s: float = 5.0, tables: StoreTables = DEFAULT
+    ) -> "Database":
         """Connect to a database.
 
         Args:
@@ -54,6 +74,7 @@ class Database:
                 connections and a fair queue in front are faster than one connection for each caller.
             wait_s: the longest wait for one row lock in seconds, when the deadline leaves more (PostgreSQL; elsewhere
                 the deadline alone bounds it).
+            tables: the names of the store's tables in this database.
 
         Raises:
             ValueError: an unusable URL or pool size.
@@ -63,18 +84,38 @@ class Database:
         """
         if pool_size < 1:
             raise ValueError(f"pool_size must be at least 1, not {pool_size}")
-        try:
+        with _connecting():
             parsed, backend = await connect(url, pool_size, wait_s)
-        except ValueError:
-            raise
-        except Exception as error:
-            match classify(error):
-                case Failure.LOST:
-                    raise Busy(describe(error), "DEPENDENCY_DOWN") from error
-                case Failure.REFUSED:
-                    raise AccessRefused(describe(error)) from error
-            raise
-        return cls(parsed, backend, pool_size)
+        return cls(parsed, backend, pool_size, tables)
+
+    @classmethod
+    async def from_engine(
+        cls, engine: AsyncEngine, *, pool_size: int | None = None, wait_s: float = 5.0, tables: StoreTables = DEFAULT
+    ) -> "Database":
+        """Use the connections of an engine that your program has anyway.
+
+        The engine stays yours: `close` does not close it. A connection is given back as it was: what the store needs is
+        set for one transaction, or set back after it (docs/reference/store.md). PostgreSQL carries out no batch as one
+        statement on such a connection; `open` is faster there.
+
+        Args:
+            engine: over asyncpg, asyncmy, aiomysql or aiosqlite (a file).
+            pool_size: most connections for transactions at the same time, and as many again for queries; None: as many
+                as the engine's pool keeps, but at most 8. SQLite has one writer.
+            wait_s: as for `open`.
+            tables: the names of the store's tables in this database.
+
+        Raises:
+            TypeError: it is no AsyncEngine.
+            ValueError: an unusable pool size.
+            NotSupported: its driver, its pool or its sessions do not fit; the message says what does.
+            Busy, AccessRefused: as `open`.
+        """
+        if pool_size is not None and pool_size < 1:
+            raise ValueError(f"pool_size must be at least 1, not {pool_size}")
+        with _connecting():
+            url, backend, size, writers = await adopt(engine, pool_size, wait_s)
+        return cls(url, backend, size, tables, writers)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -98,7 +139,10 @@ class Database:
         except TimeoutError as error:
             self._backend.lost()
             raise Busy(f"the database did not answer within {timeout_s} s", "DEPENDENCY_DOWN") from error
+        except Busy:
+            raise  # complete, whatever caused it
         except Exception as error:
+            self._refuse_without_tables(error)
             match classify(error):
                 case Failure.LOST | Failure.REFUSED:
                     raise Busy(f"the database cannot be used: {describe(error)}", "DEPENDENCY_DOWN") from error
@@ -126,7 +170,7 @@ class Database:
         Raises:
             Busy: it takes none (code DEPENDENCY_DOWN), or as `read`.
         """
-        await self.read(self.dialect.check_writable, timeout_s=timeout_s)
+        await self.read(lambda c: self.dialect.check_writable(c, self.tables.requests), timeout_s=timeout_s)
 
     async def transaction(
         self,
@@ -176,7 +220,10 @@ class Database:
             if run.committing:
                 raise
             raise Busy("the transaction was given up at its deadline, before its commit") from error
+        except Busy:
+            raise  # complete, whatever caused it
         except Exception as error:
+            self._refuse_without_tables(error)
             if classify(error) is Failure.REFUSED:
                 raise Busy(f"the database refuses this: {describe(error)}", "DEPENDENCY_DOWN") from error
             raise
@@ -203,7 +250,30 @@ class Database:
         finally:
             self._places.release()
 
+    def _refuse_without_tables(self, error: Exception) -> None:
+        """Say in one line that the schema was never migrated.
+
+        Raises:
+            NotSupported: that is what the error means.
+        """
+        name = missing_table(error)
+        if name in self.tables.names:
+            raise NotSupported(
+                f"the store's table {name} is not in this database: run `await STORE_SCHEMA.migrate(database)` first"
+                f" ({describe(error)})"
+            ) from None
+
+    def _check_loop(self) -> None:
+        """Refuse another event loop than that in which the Database was made.
+
+        Raises:
+            RuntimeError: this is another one.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("this Database belongs to another event loop: open one in each loop (and each process)")
+
     async def _enter(self, queue: asyncio.Semaphore, deadline: float) -> None:
+        self._check_loop()
         left_s = deadline - time.monotonic()
         if left_s <= 0:  # here every attempt passes, so here every retry ends
             raise Busy("the deadline was over before a transaction began")
@@ -219,3 +289,19 @@ class Database:
             raise Busy(text, "POOL_EXHAUSTED") from error
         finally:
             self.waiting -= 1
+
+
+@contextmanager
+def _connecting() -> Iterator[None]:
+    """What the first connection meets, as `Database.open` raises it."""
+    try:
+        yield
+    except (ValueError, TypeError):
+        raise
+    except Exception as error:
+        match classify(error):
+            case Failure.LOST:
+                raise Busy(describe(error), "DEPENDENCY_DOWN") from error
+            case Failure.REFUSED:
+                raise AccessRefused(describe(error)) from error
+        raise

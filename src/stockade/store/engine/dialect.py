@@ -39,7 +39,6 @@ from stockade.store.engine.statement import (
     compile_sql,
 )
 from stockade.store.schema.resource import Resource
-from stockade.store.schema.tables import requests
 
 MAX_PREPARED = 1_000  # statements kept compiled; far more than the shapes that commands have
 
@@ -84,7 +83,7 @@ class Dialect:
         """Hold advisory locks around the whole transaction, where they belong to the session."""
         yield
 
-    def check_writable(self, connection: Connection) -> None:
+    def check_writable(self, connection: Connection, requests: Table) -> None:
         """Write nothing, which a server that takes no writes refuses as it refuses any other write."""
         connection.execute(update(requests).where(false()).values(id=requests.c.id))
 
@@ -114,7 +113,7 @@ class Dialect:
             statement = select_rows(resource).where(resource.table.c[resource.parent].in_(names))
             return self.locking(statement, resource.table) if lock else statement
 
-        statement = self.prepared(("load", resource.kind, size, lock), build)
+        statement = self.prepared(("load", resource, size, lock), build)
         return statement.rows(connection, {f"i{n}": id_ for n, id_ in enumerate(ids)})
 
     def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
@@ -130,21 +129,21 @@ class Dialect:
             names: list[Any] = [bindparam(f"i{n}") for n in range(size)]
             return select(table.c.id, table.c.fingerprint, table.c.outcome).where(table.c.id.in_(names))
 
-        statement = self.prepared(("known", table.name, size), build)
+        statement = self.prepared(("known", table.key, size), build)
         return statement.rows(connection, {f"i{n}": id_ for n, id_ in enumerate(ids)})
 
     def insert_all(self, connection: Connection, batches: Mapping[Table, Sequence[Values]]) -> None:
         """Insert into several tables, parents first; a taken unique key raises."""
         for table, rows in batches.items():
             columns = tuple(rows[0])
-            self.prepared(("insert", table.name, columns), lambda t=table, c=columns: insert_one(t, c)).many(
+            self.prepared(("insert", table.key, columns), lambda t=table, c=columns: insert_one(t, c)).many(
                 connection, rows
             )
 
     def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         """Insert rows, skipping those that exist."""
         columns = tuple(rows[0])
-        self.prepared(("missing", table.name, columns), lambda: self.insert_ignore(table, columns)).many(
+        self.prepared(("missing", table.key, columns), lambda: self.insert_ignore(table, columns)).many(
             connection, rows
         )
 
@@ -164,11 +163,11 @@ class Dialect:
         def build() -> Delete:
             return delete(table).where(equal(table, columns))
 
-        self.prepared(("delete", table.name, columns), build).many(connection, rows)
+        self.prepared(("delete", table.key, columns), build).many(connection, rows)
 
     def update_locked(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
         """Write rows that this transaction has locked: no guard needed, any order."""
-        self.prepared(("locked", resource.kind), lambda: update_one(resource)).many(connection, rows)
+        self.prepared(("locked", resource), lambda: update_one(resource)).many(connection, rows)
 
     def write_all(self, connection: Connection, writes: Writes) -> None:
         """Insert, then delete, then write locked rows; in as few statements as the database can."""
@@ -191,26 +190,26 @@ class Dialect:
 
     def update_guarded(self, connection: Connection, resource: Resource, guard: GuardKind, values: Values) -> int:
         """Write one row if its version (or stamp) is still the one loaded; how many rows matched."""
-        statement = self.prepared(("guarded", resource.kind, guard), lambda: update_one(resource, guard))
+        statement = self.prepared(("guarded", resource, guard), lambda: update_one(resource, guard))
         return statement.count(connection, values)
 
     def install_fence(self, connection: Connection, resource: Resource, values: Values) -> int | None:
         """Make (token, owner) the row's newest holder; the stored token if the row refuses, else None."""
-        statement = self.prepared(("fence", resource.kind), lambda: update_fence(resource))
+        statement = self.prepared(("fence", resource), lambda: update_fence(resource))
         if statement.count(connection, values):
             return None
-        stored = self.prepared(("fenced", resource.kind), lambda: select_fence(resource)).rows(connection, values)
+        stored = self.prepared(("fenced", resource), lambda: select_fence(resource)).rows(connection, values)
         return int(stored[0][0]) if stored else None  # a row that does not exist refuses no holder
 
     def update_delta(self, connection: Connection, resource: Resource, values: Values) -> Any | None:
         """Move the counters of one row if they stay in range; (version, counters…) afterwards, or None."""
-        statement = self.prepared(("delta", resource.kind), lambda: update_counters(resource, self.returning))
+        statement = self.prepared(("delta", resource), lambda: update_counters(resource, self.returning))
         if self.returning:
             rows = statement.rows(connection, values)
             return rows[0] if rows else None
         if statement.count(connection, values) == 0:
             return None
-        after = self.prepared(("after", resource.kind), lambda: select_counters(resource))
+        after = self.prepared(("after", resource), lambda: select_counters(resource))
         return after.rows(connection, values)[0]
 
 

@@ -55,8 +55,16 @@ def update_one(resource: Resource, guard: GuardKind = GuardKind.NONE) -> Update:
     return statement.values({name: bindparam(name) for name in (*resource.written, "version", "stamp")})
 
 
+def steady_fields(resource: Resource) -> list[str]:
+    """The fields that a change of the counters leaves as they are, and that another change may set: a price."""
+    return [name for name in resource.written if name not in resource.counters]
+
+
 def update_counters(resource: Resource, returning: bool) -> Update:
-    """Conditional UPDATE: both counters stay >= 0 and the second one within the first."""
+    """Conditional UPDATE: both counters stay >= 0 and the second one within the first, and no other field has changed.
+
+    The parameters of the other fields are their names with `_`.
+    """
     table = resource.table
     after = [table.c[name] + bindparam(f"d{n}", type_=table.c[name].type) for n, name in enumerate(resource.counters)]
     statement = update(table).where(table.c.id == bindparam("id_"))
@@ -64,6 +72,10 @@ def update_counters(resource: Resource, returning: bool) -> Update:
         statement = statement.where(value >= literal_column("0"))
     if len(after) == 2:
         statement = statement.where(after[0] >= after[1])
+    for name in steady_fields(resource):
+        column = table.c[name]
+        read = bindparam(f"{name}_", type_=column.type)
+        statement = statement.where(column.is_not_distinct_from(read) if column.nullable else column == read)
     moves = dict(zip(resource.counters, after, strict=True))
     statement = statement.values(
         **moves, version=table.c.version + bindparam("count", type_=table.c.version.type), stamp=bindparam("stamp")

@@ -64,10 +64,15 @@ def compound(writes: Writes) -> str | None:
     return text if len(text) <= MOST else None
 
 
+def quoted(table: Table) -> str:
+    """The name of a table in a statement, with the database that its `schema` is."""
+    return f"`{table.schema}`.`{table.name}`" if table.schema else f"`{table.name}`"
+
+
 def _inserts(inserts: Mapping[Table, Sequence[Values]]) -> Iterator[str]:
     for table, rows in inserts.items():
         names = tuple(rows[0])
-        into = f"`{table.name}` ({', '.join([f'`{name}`' for name in names])})"
+        into = f"{quoted(table)} ({', '.join([f'`{name}`' for name in names])})"
         columns = [_column([row[name] for row in rows]) for name in names]
         values = "), (".join(map(", ".join, zip(*columns, strict=True)))
         yield f"INSERT INTO {into} VALUES ({values})"  # noqa: S608 - names of our own tables, and literals
@@ -86,14 +91,14 @@ def _column(values: Sequence[Any]) -> list[str]:
 def _deletes(deletes: Mapping[Table, Sequence[Values]]) -> Iterator[str]:
     for table, rows in deletes.items():
         for row in rows:
-            yield f"DELETE FROM `{table.name}` WHERE {_equal(row.items(), ' AND ')}"  # noqa: S608 - as above
+            yield f"DELETE FROM {quoted(table)} WHERE {_equal(row.items(), ' AND ')}"  # noqa: S608 - as above
 
 
 def _updates(updates: Mapping[Resource, Sequence[Values]]) -> Iterator[str]:
     for resource, rows in updates.items():
         for row in rows:
             moves = _equal([each for each in row.items() if each[0] != "id_"], ", ")
-            yield f"UPDATE `{resource.table.name}` SET {moves} WHERE id = {literal(row['id_'])}"  # noqa: S608 - as above
+            yield f"UPDATE {quoted(resource.table)} SET {moves} WHERE id = {literal(row['id_'])}"  # noqa: S608 - as above
 
 
 def _equal(values: Any, between: str) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
 from stockade.core import Busy
 from stockade.store.engine.dialect import Dialect
 from stockade.store.engine.statement import Values, Writes
-from stockade.store.mysql.compound import compound
+from stockade.store.mysql.compound import compound, quoted
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.types import MARIADB_COLLATION, MYSQL_COLLATION
 
@@ -83,7 +83,8 @@ class MysqlDialect(Dialect):
         if not held or connection.invalidated:
             return
         try:
-            connection.exec_driver_sql("SELECT RELEASE_ALL_LOCKS()")
+            calls = ", ".join(["RELEASE_LOCK(%s)"] * len(held))  # not all locks: the session may have others
+            connection.exec_driver_sql(f"SELECT {calls}", tuple(held))
             connection.rollback()
         except Exception:  # noqa: BLE001 - whatever it was, this connection is of no more use
             connection.invalidate()
@@ -110,7 +111,7 @@ class MysqlDialect(Dialect):
         moves = ", ".join(f"t.`{name}` = v.`{name}`" for name in names if name != "id_")
         return (
             f"UPDATE JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS v "  # noqa: S608 - names of our own tables
-            f"STRAIGHT_JOIN `{table.name}` AS t ON t.id = v.id_ COLLATE {self.collation} SET {moves}"
+            f"STRAIGHT_JOIN {quoted(table)} AS t ON t.id = v.id_ COLLATE {self.collation} SET {moves}"
         )
 
     def _type(self, table: Table, name: str) -> str:

@@ -21,14 +21,14 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     String,
+    Table,
     Time,
 )
 
-from stockade.store.schema import tables as own
 from stockade.store.schema.resource import Resource
+from stockade.store.schema.tables import DEFAULT, StoreTables
 
 MAX_SHAPES = 1_000  # in the cache; commands have far fewer
-_STORES_OWN = frozenset(own.metadata.tables) - {own.inbox.name}  # consumers write into the inbox
 _SET_BY_STORE = frozenset({"version", "stamp"})
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})  # exactly: asyncmy writes others as their `str()`
@@ -44,23 +44,36 @@ class Unfit(ValueError):
 
 
 class KnownTables:
-    """The tables of a store.
+    """The tables of a store, and those that commands write.
 
     Args:
-        metadata: the tables; of two tables with one name the later one counts.
+        metadata: the tables of commands; of two tables with one name the later one counts.
         resources: their tables must be in `metadata`.
+        own: the store's own tables. Commands write none of them but the inbox.
+
+    Attributes:
+        in_order: the tables that commands write, each after those that it refers to.
+        versioned: the names of those whose rows have versions.
 
     Raises:
         ValueError: two tables that the store needs have one name.
     """
 
-    def __init__(self, metadata: Sequence[MetaData], resources: Iterable[Resource]) -> None:
-        self._tables = {table.name: table for each in metadata for table in each.tables.values()}
-        needed = [own.metadata.tables[name] for name in _STORES_OWN] + [resource.table for resource in resources]
-        taken = [table.name for table in needed if self._tables.get(table.name) is not table]
+    def __init__(self, metadata: Iterable[MetaData], resources: Iterable[Resource], own: StoreTables = DEFAULT) -> None:
+        theirs = [table for each in metadata if each is not own.metadata for table in each.sorted_tables]
+        both = sorted(table.fullname for table in theirs if table.key in own.metadata.tables)
+        if both:
+            raise ValueError(
+                f"two tables are named {', '.join(both)}, yours and the store's: give the store's tables a prefix, "
+                "Database.open(url, tables=StoreTables(prefix='stockade_')), or yours other names"
+            )
+        self._tables: dict[str, Table] = {own.inbox.name: own.inbox, **{table.name: table for table in theirs}}
+        taken = sorted(each.table.name for each in resources if self._tables.get(each.table.name) is not each.table)
         if taken:
-            raise ValueError(f"two tables are named {', '.join(sorted(taken))}: give yours other names")
-        self.versioned = frozenset(name for name, table in self._tables.items() if "version" in table.c) - _STORES_OWN
+            raise ValueError(f"two tables are named {', '.join(taken)}: give one of them another name")
+        self.in_order = list(self._tables.values())
+        self._stores_own = own.names - self._tables.keys()
+        self.versioned = frozenset(name for name, table in self._tables.items() if "version" in table.c)
         self._examined: set[tuple[str, str, tuple[str, ...]]] = set()
 
     def check_inserts(self, inserts: Mapping[str, Sequence[Record]], doing: str = "inserts into") -> None:
@@ -125,14 +138,14 @@ class KnownTables:
 
     def _problem(self, doing: str, name: str, names: tuple[str, ...]) -> str:
         """What is wrong with records of these columns; empty if nothing is."""
+        if name in self._stores_own:
+            return f"{name}, which only the store itself writes"
         table = self._tables.get(name)
         if table is None:
-            known = ", ".join(sorted(self._tables.keys() - _STORES_OWN))
+            known = ", ".join(sorted(self._tables))
             return (
                 f"{name!r}, a table that this store does not know: {known}, and those in the MetaData of a resource's"
             )
-        if name in _STORES_OWN:
-            return f"{name}, which only the store itself writes"
         if unknown := [each for each in names if each not in table.c]:
             return f"{name} by {_listed(unknown)}, of which it has no column"
         key = {column.name for column in table.primary_key}

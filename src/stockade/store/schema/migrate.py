@@ -6,16 +6,17 @@ Neighbours: `stockade.shop.migrations` is the schema of a shop; `migrations/env.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, MetaData, Table, inspect, text
+from sqlalchemy import Connection, MetaData, String, Table, column, inspect, select, table, text
 
 from stockade.core import NotSupported
 from stockade.store.engine.database import Database
-from stockade.store.schema import tables
+from stockade.store.schema.collisions import refuse_collisions
+from stockade.store.schema.tables import DEFAULT, StoreTables
 
 if TYPE_CHECKING:  # Alembic takes a third of a second to import, and only some commands need it
     from alembic.config import Config
@@ -45,16 +46,32 @@ class History:
         metadata: the tables as they are after the last migration.
         folder: Alembic migrations, one file each, in one line without branches.
         version_table: where the revision of a database is kept.
+        own: the names of the store's tables, in the store's own history; None in every other one.
     """
 
     name: str
     metadata: MetaData
     folder: Path
     version_table: str
+    own: StoreTables | None = None
+
+    def under(self, names: StoreTables) -> "History":
+        """The store's own history for tables of these names; every other history as it is."""
+        if self.own is None or self.own == names:
+            return self
+        return replace(self, metadata=names.metadata, version_table=names.version_table, own=names)
+
+    @property
+    def schema(self) -> str | None:
+        """The schema that has the version table; None: the one that the connection uses."""
+        return None if self.own is None else self.own.schema
 
 
-STORE = History("store", tables.metadata, _ENVIRONMENT / "versions", "stockade_store_schema")
-"""The store's tables: requests, ledger, outbox, inbox and those that processes coordinate by."""
+STORE = History("store", DEFAULT.metadata, _ENVIRONMENT / "versions", DEFAULT.version_table, DEFAULT)
+"""The store's tables: requests, ledger, outbox, inbox and those that processes coordinate by.
+
+In a database that was opened with other names of these tables, this history makes them by those names.
+"""
 
 
 class Schema:
@@ -77,10 +94,19 @@ class Schema:
         """All tables, each after those that it refers to."""
         return [table for each in self.metadata for table in each.sorted_tables]
 
-    def create(self, connection: Connection) -> None:
-        """Create the tables without migrations: for tests and throw-away databases."""
-        for each in self.metadata:
-            each.create_all(connection)
+    def create(self, connection: Connection, names: StoreTables = DEFAULT) -> None:
+        """Create the tables without migrations: for tests and throw-away databases.
+
+        Args:
+            connection: in a transaction.
+            names: of the store's tables.
+
+        Raises:
+            NotSupported: a table of such a name exists and has other columns.
+        """
+        for each in self._under(names):
+            refuse_collisions(connection, each.name, each.metadata, each.own, may_exist=True)
+            each.metadata.create_all(connection)
 
     def newest(self) -> Revisions:
         """The revision of each history that this version of the program needs."""
@@ -102,7 +128,9 @@ class Schema:
             database: to look at.
             timeout_s: as for `Database.read`, whose errors it raises.
         """
-        return await database.read(self._revisions, timeout_s=timeout_s)
+        return await database.read(
+            lambda c: {each.name: _revision(c, each) for each in self._under(database.tables)}, timeout_s=timeout_s
+        )
 
     async def is_current(self, database: Database) -> bool:
         """Whether the schema is the one this program needs."""
@@ -120,13 +148,13 @@ class Schema:
 
         Raises:
             Busy: another migration did not end within `MIGRATE_WAIT_S`.
-            NotSupported: the schema of the database, or `revision`, is unknown to this program.
+            NotSupported: the schema of the database, or `revision`, is unknown to this program; or a table exists by
+                the name of one of these. The message says what to do.
         """
-
         before = await self.revisions(database)  # which fails soon where the database cannot be reached
 
         def body(connection: Connection) -> None:
-            for history in self.histories:
+            for history in self._under(database.tables):
                 _upgrade(connection, history, revision)
 
         advisory = () if database.dialect.name == "sqlite" else ("stockade:migrate",)
@@ -134,11 +162,13 @@ class Schema:
         return before
 
     async def create_all(self, database: Database) -> None:
-        """`create` in a transaction of its own."""
-        await database.transaction(self.create, deadline=time.monotonic() + MIGRATE_WAIT_S)
+        """`create` in a transaction of its own, with the names of the database's `tables`."""
+        await database.transaction(
+            lambda c: self.create(c, database.tables), deadline=time.monotonic() + MIGRATE_WAIT_S
+        )
 
-    def _revisions(self, connection: Connection) -> Revisions:
-        return {each.name: _revision(connection, each) for each in self.histories}
+    def _under(self, names: StoreTables) -> Sequence[History]:
+        return [each.under(names) for each in self.histories]
 
 
 STORE_SCHEMA = Schema(STORE)
@@ -174,7 +204,9 @@ def _upgrade(connection: Connection, history: History, revision: str) -> None:
 
     before = _revision(connection, history)
     config = _config(history)
-    config.attributes.update(connection=connection, history=history)
+    config.attributes.update(connection=connection, history=history, stockade_tables=history.own)
+    if before is None:
+        refuse_collisions(connection, history.name, history.metadata, history.own)
     try:
         if before and _stored(connection, history.version_table) is None:  # made by the common history
             command.stamp(config, before)
@@ -195,16 +227,17 @@ def _copy_readers(connection: Connection, version_table: str) -> None:
 
 
 def _revision(connection: Connection, history: History) -> str | None:
-    found = _stored(connection, history.version_table)
+    found = _stored(connection, history.version_table, history.schema)
     if found is None and history is STORE:
         common = _stored(connection, _COMMON_TABLE)
         return common if common in _COMMON_REVISIONS else None
     return found
 
 
-def _stored(connection: Connection, version_table: str) -> str | None:
+def _stored(connection: Connection, version_table: str, schema: str | None = None) -> str | None:
     """The revision in a version table, None where there is no row: MariaDB may keep the table and lose the row."""
-    if not inspect(connection).has_table(version_table):
+    if not inspect(connection).has_table(version_table, schema):
         return None
-    found: str | None = connection.execute(text(f"SELECT version_num FROM {version_table}")).scalar_one_or_none()  # noqa: S608 - a name of this program
+    stored = table(version_table, column("version_num", String), schema=schema)
+    found: str | None = connection.execute(select(stored.c.version_num)).scalar_one_or_none()
     return found

@@ -106,11 +106,12 @@ def by_kind(resources: Sequence[Resource]) -> dict[str, Resource]:
     """The resources of one store by their kinds.
 
     Raises:
-        ValueError: two have one kind or one table: then two keys would lock the same row.
+        ValueError: two have one kind or one table: then two keys would lock the same row. Children are never locked, so
+            a resource with `many` may read the table of another one.
     """
     for what, names in (
         ("kind", [each.kind for each in resources]),
-        ("table", [each.table.name for each in resources]),
+        ("table", [each.table.name for each in resources if not each.many]),
     ):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

@@ -9,16 +9,17 @@ from sqlalchemy import Connection, Executable, Table, delete, false, insert, sel
 from sqlalchemy.exc import DBAPIError
 
 from stockade.drivers.failures import Failure, classify, describe
-from stockade.store.schema.tables import ledger
+from stockade.store.schema.tables import ONLY_INSERTED
 
 # Sequences of serial columns need a right; that of an identity column belongs to its table and needs none.
 _MISSING = """
 WITH ours AS (
-    SELECT t.oid, t.relname, t.relnamespace FROM unnest($1::text[]) AS n JOIN pg_class t ON t.oid = to_regclass(n)
+    SELECT t.oid, t.relname, t.relnamespace, n.only_inserted
+    FROM unnest($1::text[], $2::boolean[]) AS n (name, only_inserted) JOIN pg_class t ON t.oid = to_regclass(n.name)
 ), missing AS (
     SELECT 'table' AS kind, o.relname, o.relnamespace, r AS wanted
     FROM ours o CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
-    WHERE NOT has_table_privilege(o.oid, r) AND NOT (o.relname = 'ledger' AND r IN ('UPDATE', 'DELETE'))
+    WHERE NOT has_table_privilege(o.oid, r) AND NOT (o.only_inserted AND r IN ('UPDATE', 'DELETE'))
     UNION ALL
     SELECT 'sequence', s.relname, s.relnamespace, 'USAGE'
     FROM ours o
@@ -42,7 +43,9 @@ def missing_rights(connection: Connection, tables: Sequence[Table]) -> list[str]
         case "sqlite":  # no users
             return []
         case "postgresql":
-            rows = connection.exec_driver_sql(_MISSING, ([each.name for each in tables],)).all()
+            name = connection.dialect.identifier_preparer.format_table
+            given = [name(each) for each in tables], [ONLY_INSERTED in each.info for each in tables]
+            rows = connection.exec_driver_sql(_MISSING, given).all()
             return [
                 f"permission denied for {kind} {name} in schema {place} for user {user}: {wanted} is missing"
                 for kind, name, place, user, wanted in rows
@@ -58,7 +61,7 @@ def _writes(table: Table) -> tuple[Executable, ...]:
     column = next(iter(table.primary_key))
     rows = select(table).where(false())
     add = insert(table).from_select(list(table.c), rows, include_defaults=False)
-    if table is ledger:
+    if ONLY_INSERTED in table.info:
         return (add,)
     return add, update(table).where(false()).values({column: column}), delete(table).where(false())
 

@@ -11,7 +11,7 @@ from stockade.core import GuardKind
 from stockade.store.engine.dialect import Dialect
 from stockade.store.engine.expressions import insert_one
 
-_STEPS = 100_000  # of SQLite's own machine between two looks at the clock: about a millisecond
+STEPS = 100_000  # of SQLite's own machine between two looks at the clock: about a millisecond
 
 
 class SqliteDialect(Dialect):
@@ -36,13 +36,13 @@ class SqliteDialect(Dialect):
         """Here all statements together: the one thread of the readers is then free for the next."""
         driver: Any = connection.connection.driver_connection
         end = time.monotonic() + limit_s
-        driver.set_progress_handler(lambda: int(time.monotonic() > end), _STEPS)
+        driver.set_progress_handler(lambda: int(time.monotonic() > end), STEPS)
         try:
             yield
         finally:
             driver.set_progress_handler(None, 0)
 
-    def check_writable(self, connection: Connection) -> None:
+    def check_writable(self, connection: Connection, requests: Table) -> None:
         return None  # a file has no replica, and a write would wait for the other writers
 
     def insert_ignore(self, table: Table, columns: Sequence[str]) -> Insert:

@@ -6,14 +6,14 @@ Neighbours: `load` reads the rows, `write_set` is the result, `save` writes it.
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from stockade.core import Accepted, Change, Command, Decision, IdempotencyKeyReused, Key, Rejected, Row, Rows
+from stockade.core import Accepted, Change, Command, Decision, IdempotencyKeyReused, Insert, Key, Rejected, Row, Rows
 from stockade.core.decision import MAX_EXTRA_KEY_ROUNDS
 from stockade.store.outcome_codec import decode_outcome, encode_outcome
 from stockade.store.schema.known_tables import KnownTables, Unfit
 from stockade.store.schema.resource import Resource
 from stockade.store.transaction.json_checks import check_json, encoded
 from stockade.store.transaction.outbox_events import add_change_events, add_command_events
-from stockade.store.transaction.validation import change_problem, keys_problem, outcome_problem
+from stockade.store.transaction.validation import change_problem, decide_problem, keys_problem, outcome_problem
 from stockade.store.transaction.write_set import NEXT_TRANSACTION, Answer, MissingKeys, Overwrite, RowUpdate, WriteSet
 
 FEW_KEYS = 8  # up to this many keys a linear search is faster than building a set
@@ -35,7 +35,9 @@ class BatchDecider:
         self._resources = resources
         self._tables = tables
         self._bare_clock = bare_clock
-        self._by_table = {resource.table.name: resource for resource in resources.values()}
+        # of a table that children are read from too, the resource whose rows are locked
+        children_first = sorted(resources.values(), key=lambda each: not each.many)
+        self._by_table = {resource.table.name: resource for resource in children_first}
 
     def decide(self, commands: Sequence[Command], rows: dict[Key, Row], recorded: Recorded) -> WriteSet:
         """Decide the commands in order; each one sees what the earlier ones changed.
@@ -107,7 +109,7 @@ class BatchDecider:
                 return ValueError(f"{command.name} decided nothing: neither an outcome nor keys that it lacks")
             changes = outcome_problem(outcome) or self._check_changes(command, decision.changes, rows, single)
         except Exception as error:  # noqa: BLE001 - `decide` is total by contract; a broken one must not fail its neighbours
-            return error
+            return decide_problem(command.name, error)
         if isinstance(changes, str):
             return ValueError(f"{command.name} {changes}")
         if outcome.accepted:
@@ -115,6 +117,7 @@ class BatchDecider:
             self._add_records(command, decision, write_set)
         else:
             versions = _versions_seen(command.keys, rows)
+            self._add_inserts(command, decision.inserts, write_set)
         add_command_events(command, decision.events, write_set)
         if isinstance(outcome, Accepted):
             outcome = Accepted(outcome.data, versions)
@@ -210,7 +213,12 @@ class BatchDecider:
         return versions
 
     def _add_records(self, command: Command, decision: Decision, write_set: WriteSet) -> None:
-        for insert in decision.inserts:
+        self._add_inserts(command, decision.inserts, write_set)
+        for delete in decision.deletes:
+            write_set.overwrites.append(Overwrite(delete.table, delete.values, False))
+
+    def _add_inserts(self, command: Command, inserts: Iterable[Insert], write_set: WriteSet) -> None:
+        for insert in inserts:
             if insert.replace:
                 write_set.overwrites.append(Overwrite(insert.table, insert.values, True))
                 continue
@@ -221,8 +229,6 @@ class BatchDecider:
             resource = self._by_table.get(insert.table)
             if resource is not None and resource.parent in values:  # a record without it is refused by `check_inserts`
                 write_set.inserted_keys.add((resource.kind, values[resource.parent]))
-        for delete in decision.deletes:
-            write_set.overwrites.append(Overwrite(delete.table, delete.values, False))
 
 
 def _named_and_needed(command: Command, rows: Rows) -> frozenset[Key]:

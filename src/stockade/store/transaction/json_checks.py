@@ -1,7 +1,7 @@
 """Checks that the data of outcomes and the bodies of events are JSON.
 
 The encoder would turn a time into a text, a set into a list and NaN into null, so a replay would return something else
-than the first answer. Neighbours: `decide` collects the values, `codec` encodes them.
+than the first answer. Neighbours: `decide` collects the values, `outcome_codec` encodes them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ def encoded(encode: Callable[[T], bytes], value: T) -> bytes:
     """The value as JSON.
 
     Args:
-        encode: of `codec`.
+        encode: of `outcome_codec`.
         value: to encode.
 
     Raises:

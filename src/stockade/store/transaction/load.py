@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from stockade.core import Command, FenceRefused, Guard, GuardKind, Key, NotSupported, Row
 from stockade.store.engine.dialect import Dialect
 from stockade.store.schema.resource import Resource
-from stockade.store.schema.tables import requests
 from stockade.store.transaction.validation import UnknownKind
 
 
@@ -55,9 +54,9 @@ def load_in_request_order(
 
 
 def recorded_requests(
-    connection: Connection, dialect: Dialect, commands: Sequence[Command]
+    connection: Connection, dialect: Dialect, requests: Table, commands: Sequence[Command]
 ) -> dict[str, tuple[str, bytes]]:
-    """The request ids of a batch that are recorded: request id -> (fingerprint, encoded outcome)."""
+    """The request ids of a batch that are recorded in this table: request id -> (fingerprint, encoded outcome)."""
     found = dialect.known_requests(connection, requests, sorted({command.request_id for command in commands}))
     return {id_: (fingerprint, outcome) for id_, fingerprint, outcome in found}
 

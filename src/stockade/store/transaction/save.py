@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy import Connection, Table
 
 from stockade.core import Guard, GuardKind, Key, Row
 from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.expressions import steady_fields
 from stockade.store.engine.statement import Values, Writes
 from stockade.store.schema.resource import Resource
-from stockade.store.schema.tables import ledger, outbox, requests
+from stockade.store.schema.tables import StoreTables
 from stockade.store.transaction.write_set import RowUpdate, WriteSet
 
 
@@ -39,13 +40,22 @@ class RowsToInsert(Exception):
 
 
 class Saver:
-    """Writes batches. One for a store."""
+    """Writes batches. One for a store.
 
-    def __init__(self, dialect: Dialect, resources: Mapping[str, Resource], metadata: Sequence[MetaData]) -> None:
+    Args:
+        dialect: of its database.
+        resources: by kind.
+        own: the store's own tables.
+        tables: those that commands write, parents before children, so that a foreign key finds its row.
+    """
+
+    def __init__(
+        self, dialect: Dialect, resources: Mapping[str, Resource], own: StoreTables, tables: Sequence[Table]
+    ) -> None:
         self._dialect = dialect
         self._resources = resources
-        # parents before children, so that a foreign key finds its row
-        self._tables: dict[str, Table] = {table.name: table for each in metadata for table in each.sorted_tables}
+        self._own = own
+        self._tables = {table.name: table for table in tables}
         self._primary_keys = {
             name: [column.name for column in table.primary_key] for name, table in self._tables.items()
         }
@@ -187,6 +197,7 @@ class Saver:
             "d1": update.held,
             "count": update.count,
             "stamp": update.after.stamp,
+            **{f"{name}_": getattr(base.state, name) for name in steady_fields(resource)},
         }
         after = self._dialect.update_delta(connection, resource, values)
         if after is None:
@@ -197,15 +208,15 @@ class Saver:
 
     def _inserts(self, write_set: WriteSet) -> dict[Table, Sequence[Values]]:
         """New records by table: the request ids first and in order, then parents before children, ledger and outbox."""
-        found: dict[Table, Sequence[Values]] = {requests: sorted(write_set.requests, key=itemgetter("id"))}
+        found: dict[Table, Sequence[Values]] = {self._own.requests: sorted(write_set.requests, key=itemgetter("id"))}
         new_rows = self._new_rows(write_set)
         for name, table in self._tables.items():
             rows = [*write_set.inserts.get(name, ()), *new_rows.get(name, ())]
             if rows:
                 found[table] = self._in_key_order(name, rows)
         # request ids and entries in key order: of two batches that share requests, one waits for the other, never both
-        found[ledger] = sorted(write_set.ledger, key=itemgetter("kind", "row_id", "request_id"))
-        found[outbox] = write_set.outbox
+        found[self._own.ledger] = sorted(write_set.ledger, key=itemgetter("kind", "row_id", "request_id"))
+        found[self._own.outbox] = write_set.outbox
         return {table: rows for table, rows in found.items() if rows}
 
     def _in_key_order(self, name: str, rows: list[Values]) -> list[Values]:

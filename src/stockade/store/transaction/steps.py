@@ -76,7 +76,11 @@ class Steps:
             keys = merged_keys(commands, batch.extra_keys)
             rows = load_rows(connection, dialect, self.resources, keys, lock=guard.kind is GuardKind.ROW)
         # After the locks: a repeated request has waited there for the commit of the first one.
-        recorded = recorded_requests(connection, dialect, commands) if batch.looks_up_ids else {}
+        recorded = (
+            recorded_requests(connection, dialect, self.database.tables.requests, commands)
+            if batch.looks_up_ids
+            else {}
+        )
         self.reach("loaded")
         return rows, recorded
 
@@ -101,7 +105,7 @@ class Steps:
         """
         if batch.offsets is not None:
             move = batch.may_commit_offsets(write_set.answers)
-            move_offsets(connection, batch.offsets.commits, move=move)
+            move_offsets(connection, self.database.tables, batch.offsets.commits, move=move)
         if self.permit is not None:
             self.permit.lock_row(connection, self.database.dialect)
         if write_set.requests:

@@ -23,11 +23,11 @@ from stockade.core import (
     Stats,
 )
 from stockade.core.decision import MAX_EXTRA_KEY_ROUNDS
+from stockade.drivers.failures import describe, missing_table
 from stockade.store.consumer_offsets import move_offsets
 from stockade.store.engine.database import Database
 from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.resource import Resource, by_kind
-from stockade.store.schema.tables import metadata
 from stockade.store.transaction.one_transaction import OneTransactionExecutor
 from stockade.store.transaction.optimistic import OPTIMISTIC, OptimisticExecutor
 from stockade.store.transaction.pending_batch import BatchState, ConsumedOffsets, PendingBatch
@@ -67,10 +67,9 @@ class SqlStore:
         self.database = database
         self.stats = Stats()
         self._resources: Mapping[str, Resource] = by_kind(resources)
-        own = [each.table.metadata for each in resources if each.table.metadata is not metadata]
-        everywhere = [metadata, *dict.fromkeys(own)]
-        self._tables = KnownTables(everywhere, resources)
-        self._saver = Saver(database.dialect, self._resources, everywhere)
+        theirs = dict.fromkeys(each.table.metadata for each in resources)
+        self._tables = KnownTables(theirs, resources, database.tables)
+        self._saver = Saver(database.dialect, self._resources, database.tables, self._tables.in_order)
         self._permit = permit
         self._steps = Steps(database, self._resources, self._tables, self._saver, permit, checkpoint)
         use = single_statement and checkpoint is None and database.dialect.supports_single_statement
@@ -148,13 +147,24 @@ class SqlStore:
                 write_set = await self._attempt(batch, guard, deadline)
                 self._committed(batch, write_set)
             except Exception as error:  # noqa: BLE001 - classified there, and returned to its command
-                await self._retry.resolve(error, batch, deadline)
+                await self._retry.resolve(self._explained(error), batch, deadline)
             if batch.state is BatchState.SPLIT:
                 batch.answer([(await self._carry_out(part, guard, deadline))[0] for part in batch.parts])
             if batch.state is BatchState.ANSWERED:
                 return batch.answers
         batch.give_up(Busy(f"not carried out in {MAX_ATTEMPTS} attempts"))
         return batch.answers
+
+    def _explained(self, error: Exception) -> Exception:
+        """The error; if it says that the table of a resource is missing, one that says what to do."""
+        name = missing_table(error)
+        for kind, resource in self._resources.items():
+            if resource.table.name == name:
+                return NotSupported(
+                    f"the table {resource.table.fullname} of the resource {kind!r} is not in this database: make it by"
+                    f" your own migrations first ({describe(error)})"
+                )
+        return error
 
     async def _ensure_rows(self, batch: PendingBatch, deadline: float) -> None:
         """Insert rows that the batch is going to change, in a transaction of their own.
@@ -211,7 +221,9 @@ class SqlStore:
         if any(isinstance(each, Exception) for each in results):
             return results
         try:
-            await self.database.transaction(lambda c: move_offsets(c, offsets.commits, move=True), deadline=deadline)
+            await self.database.transaction(
+                lambda c: move_offsets(c, self.database.tables, offsets.commits, move=True), deadline=deadline
+            )
         except Exception as error:  # noqa: BLE001 - the outcomes stand; that the offsets do not is the answer
             return [error for _ in results]
         return results

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from stockade.core import Command
+from stockade.identity import Identity
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.authorization import Access
-from stockade.shop.tokens import Caller
 
 
 class RequestContext(NamedTuple):
@@ -30,7 +30,7 @@ class RequestContext(NamedTuple):
         settings: those in force.
     """
 
-    caller: Caller | None
+    caller: Identity | None
     path_ids: dict[str, str]
     body: Any
     query: Any
@@ -84,6 +84,7 @@ class Route:
         method: of HTTP.
         path: with `{name}` for each id in it.
         summary: one line for the OpenAPI document.
+        about: what the summary leaves open, for the OpenAPI document.
         access: who may call it.
         status: of the response to an accepted request.
         response: type of that response's body; None for no body.
@@ -99,12 +100,15 @@ class Route:
             response with the id of what the command will make, e.g. `order_id`; empty for none.
         pending: of a read: makes the response while the command is queued, from the time at which it was queued.
         links: to other routes, for the OpenAPI document.
+        location: path of what a 201 has made, with `{member}` for members of its body; the header Location. Empty: what
+            it has made has no path of its own.
         read_wait_s: the longest the read may take, in seconds; the setting `wait_s` when None.
     """
 
     method: str
     path: str
     summary: str
+    about: str
     response: Any
     access: Access = Access.USER
     status: int = 200
@@ -119,6 +123,7 @@ class Route:
     queued: str = ""
     pending: Callable[[RequestContext, int], object] | None = None
     links: tuple[Link, ...] = ()
+    location: str = ""
     read_wait_s: float | None = None
 
     @property

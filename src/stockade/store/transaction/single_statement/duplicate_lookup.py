@@ -7,7 +7,7 @@ Neighbour: `executor`.
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from stockade.core import Command
 from stockade.store.engine.dialect import Dialect
@@ -21,10 +21,11 @@ class DuplicateLookup:
 
     Args:
         dialect: of its database.
+        requests: the table of recorded requests.
     """
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
+    def __init__(self, dialect: Dialect, requests: Table) -> None:
+        self._dialect, self._requests = dialect, requests
         self._left = 0  # look-ups that are still to be made
 
     def saw_duplicate(self) -> None:
@@ -36,7 +37,7 @@ class DuplicateLookup:
         if not self._left:
             return {}
         self._left -= 1
-        recorded = recorded_requests(connection, self._dialect, commands)
+        recorded = recorded_requests(connection, self._dialect, self._requests, commands)
         if recorded:
             self.saw_duplicate()
         return recorded

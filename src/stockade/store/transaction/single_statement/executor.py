@@ -21,7 +21,6 @@ from stockade.core import Guard, Key, OffsetCommit, Row, merged_keys
 from stockade.drivers.failures import Failure, classify
 from stockade.store.engine.backends import TransactionRun
 from stockade.store.engine.statement import ExpectedRows
-from stockade.store.schema.tables import consumer_offsets
 from stockade.store.transaction.decide import BatchDecider
 from stockade.store.transaction.in_flight import wait_until_ended
 from stockade.store.transaction.load import load_rows
@@ -51,7 +50,7 @@ class SingleStatement:
     def __init__(self, steps: Steps) -> None:
         self._steps, self._database = steps, steps.database
         self._speculation = Speculation()
-        self._duplicates = DuplicateLookup(steps.database.dialect)
+        self._duplicates = DuplicateLookup(steps.database.dialect, steps.database.tables.requests)
         self._request_ids: set[str] = set()  # of batches that have not ended
 
     @contextmanager
@@ -166,7 +165,7 @@ class SingleStatement:
             self._steps.permit.check_lease()
         run.committing = True
         commits = () if batch.offsets is None else sorted(batch.offsets.commits)
-        expected = [*self._expected(decided), *map(_expected_offset, commits)]
+        expected = [*self._expected(decided), *(self._expected_offset(commit) for commit in commits)]
         writes = self._steps.saver.writes(decided.write_set)
         return self._database.dialect.write_if_unchanged(connection, expected, writes)
 
@@ -179,6 +178,11 @@ class SingleStatement:
                 keys = list(group)
                 changes = [self._steps.saver.row_values(updates[key].after) for key in keys if key in updates]
                 yield ExpectedRows(resource.table, [as_read(decided.rows[key]) for key in keys], changes)
+
+    def _expected_offset(self, commit: OffsetCommit) -> ExpectedRows:
+        key = {"topic_": commit.topic, "part_": commit.part}
+        expected = {**key, "epoch": commit.epoch, "position": commit.old}
+        return ExpectedRows(self._database.tables.consumer_offsets, [expected], [{**key, "position": commit.new}])
 
     async def _send_again(self, batch: PendingBatch, decided: Decided, deadline: float) -> bool:
         """Send a statement again that may have overtaken an earlier batch; whether it was written."""
@@ -207,9 +211,3 @@ def as_read(row: Row) -> dict[str, Any]:
 def _keys_locked_last(keys: Sequence[Key]) -> list[Key]:
     """The keys of the last kind. Their rows are locked last, all by one statement, so batches meet at these rows."""
     return [key for key in keys if key.kind == keys[-1].kind]
-
-
-def _expected_offset(commit: OffsetCommit) -> ExpectedRows:
-    key = {"topic_": commit.topic, "part_": commit.part}
-    expected = {**key, "epoch": commit.epoch, "position": commit.old}
-    return ExpectedRows(consumer_offsets, [expected], [{**key, "position": commit.new}])

@@ -3,25 +3,30 @@
 import sqlalchemy as sa
 from alembic import op
 
+from stockade.store.schema.migrations.names import tables_to_migrate
 from stockade.store.schema.types import serial, text_id
 
 revision = "0001"
 down_revision = None
+branch_labels = ("stockade_store",)  # where another project's environment runs these migrations beside its own
 
 
 def upgrade() -> None:
     """Create the tables."""
+    names = tables_to_migrate()
+    prefix, schema = names.prefix, names.schema
     op.create_table(
-        "requests",
+        f"{prefix}requests",
         sa.Column("id", text_id(32), nullable=False),
         sa.Column("fingerprint", sa.String(32), nullable=False),
         sa.Column("outcome", sa.LargeBinary, nullable=False),
         sa.Column("created_ms", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_requests"),
+        sa.PrimaryKeyConstraint("id", name=f"pk_{prefix}requests"),
+        schema=schema,
     )
-    op.create_index("ix_requests_created_ms", "requests", ["created_ms"])
+    op.create_index(f"ix_{prefix}requests_created_ms", f"{prefix}requests", ["created_ms"], schema=schema)
     op.create_table(
-        "ledger",
+        f"{prefix}ledger",
         sa.Column("kind", text_id(16), nullable=False),
         sa.Column("row_id", text_id(), nullable=False),
         sa.Column("request_id", text_id(32), nullable=False),
@@ -33,10 +38,11 @@ def upgrade() -> None:
         sa.Column("note", sa.String(32), nullable=False),
         sa.Column("ref", text_id(), nullable=False),
         sa.Column("at_ms", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("kind", "row_id", "request_id", name="pk_ledger"),
+        sa.PrimaryKeyConstraint("kind", "row_id", "request_id", name=f"pk_{prefix}ledger"),
+        schema=schema,
     )
     op.create_table(
-        "outbox",
+        f"{prefix}outbox",
         sa.Column("id", serial(), autoincrement=True, nullable=False),
         sa.Column("request_id", text_id(32), nullable=False),
         sa.Column("seq", sa.Integer, nullable=False),
@@ -44,5 +50,6 @@ def upgrade() -> None:
         sa.Column("key", text_id(81), nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("created_ms", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_outbox"),
+        sa.PrimaryKeyConstraint("id", name=f"pk_{prefix}outbox"),
+        schema=schema,
     )

@@ -6,6 +6,7 @@ their own character set.
 """
 
 from stockade.store.schema.convert_texts import TextColumn, convert_texts
+from stockade.store.schema.migrations.names import tables_to_migrate
 
 revision = "0003"
 down_revision = "0002"
@@ -19,4 +20,5 @@ _TEXTS: dict[str, tuple[TextColumn, ...]] = {
 
 def upgrade() -> None:
     """Convert what is there."""
-    convert_texts(_TEXTS)
+    names = tables_to_migrate()
+    convert_texts({names.prefix + name: texts for name, texts in _TEXTS.items()}, names.schema)

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from stockade.store.schema.migrations.names import tables_to_migrate
 from stockade.store.schema.types import text_id
 
 revision = "0004"
@@ -11,8 +12,10 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Add the table."""
+    names = tables_to_migrate()
+    prefix, schema = names.prefix, names.schema
     op.create_table(
-        "guards_in_use",
+        f"{prefix}guards_in_use",
         sa.Column("id", text_id(32), nullable=False),
         sa.Column("process", text_id(255), nullable=False),
         sa.Column("strategy", text_id(255), nullable=False),
@@ -22,6 +25,7 @@ def upgrade() -> None:
         sa.Column("started_ms", sa.BigInteger, nullable=False),
         sa.Column("renewed_ms", sa.BigInteger, nullable=False),
         sa.Column("lease_ms", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_guards_in_use"),
+        sa.PrimaryKeyConstraint("id", name=f"pk_{prefix}guards_in_use"),
+        schema=schema,
         if_not_exists=True,  # MariaDB and MySQL keep it when the migration is interrupted right after this statement
     )

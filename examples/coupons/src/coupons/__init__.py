@@ -1,0 +1,1 @@
+"""The first 100 users get a coupon, one each."""

@@ -1,0 +1,165 @@
+"""What must run beside a store: the purge of old requests, sweepers, the relay of events, and the application's jobs.
+
+Every process may run all of it; the processes share the work and never do it twice. A stop lets the rounds that have
+begun end, for `STOP_ROUND_S` seconds at most. An error is reported and the job goes on: the next round finds everything
+as it was. Neighbours: `service` runs it, `jobs` repeats rounds, `relay` sends events.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Table
+
+from stockade.core.clock import now_ms
+from stockade.service.job_log import JobLog
+from stockade.service.jobs import Counts, Job, Round, ended, repeat
+from stockade.service.purge import DAY_MS, Purge
+from stockade.service.relay.relay import Policy, Relay
+from stockade.service.relay.sinks import Sink
+from stockade.service.sweeper import Execute, Sweep, Sweeper
+from stockade.store import Database
+from stockade.store.outbox import Outbox
+
+Report = Callable[[Round], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What a process runs beside its store.
+
+    Attributes:
+        sink: receives the events of the outbox; None: they stay there until a process with a sink sends them.
+        sweeps: rows that become due, see `Sweep`.
+        jobs: further jobs of the application.
+        keep_ms: how long a request that changed nothing can be repeated with the same answer, in milliseconds.
+        keep_events_ms: how long confirmed events stay in the outbox, in milliseconds; deleted only where there is a
+            sink.
+        keep_events_from: reads the id of an event: it and later ones stay in the outbox, because a job of the
+            application has yet to read what follows; None, or None as its answer: there is no such job.
+        purge_s: seconds between two purges.
+        refusals: tables of the application with a record for each refused request, under its id: purged with it.
+        policy: how often the relay tries; None: the defaults of `Policy`.
+        now_ms: the wall clock, milliseconds since 1970.
+        report: called after every round of every job; None: `JobLog`, which writes to the standard library's logging.
+    """
+
+    sink: Sink | None = None
+    sweeps: Sequence[Sweep[Any]] = ()
+    jobs: Sequence[Job] = ()
+    keep_ms: int = DAY_MS
+    keep_events_ms: int = 7 * DAY_MS
+    keep_events_from: Callable[[Connection], int | None] | None = None
+    purge_s: float = 60.0
+    refusals: Sequence[Table] = ()
+    policy: Policy | None = None
+    now_ms: Callable[[], int] = field(default=now_ms)
+    report: Report | None = None
+
+    def __post_init__(self) -> None:
+        if self.keep_ms < 0 or self.keep_events_ms < 0:
+            raise ValueError("keep_ms and keep_events_ms must be 0 or more milliseconds")
+        names = [*(each.name for each in self.sweeps), *(each.name for each in self.jobs)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two jobs are named {', '.join(twice)}: give each a name of its own")
+
+    @asynccontextmanager
+    async def run(self, database: Database, execute: Execute) -> AsyncIterator[None]:
+        """Run everything inside the block; its end ends the rounds that have begun, then the relay and its sink.
+
+        Args:
+            database: of the store.
+            execute: carries out a command, e.g. `Service.execute` or the `execute` of a strategy.
+
+        Raises:
+            Busy: the database cannot be reached at the start.
+        """
+        report, stop = self.report or JobLog(), asyncio.Event()
+        tasks: list[asyncio.Task[None]] = []
+        async with AsyncExitStack() as stack:
+            if self.sink is not None:
+                await stack.enter_async_context(
+                    relaying(database, self.sink, self.now_ms, report=report, policy=self.policy)
+                )
+            try:
+                for job in self._all_jobs(database, execute):
+                    work = repeat(job.name, job.once, job.pause_s, stop, report)
+                    tasks.append(asyncio.create_task(work, name=f"stockade-{job.name}"))
+                yield
+            finally:
+                stop.set()
+                await ended(tasks)
+
+    def _all_jobs(self, database: Database, execute: Execute) -> list[Job]:
+        jobs = [
+            Job(each.name, Sweeper(each, database.read, execute, self.now_ms).once, each.pause_s)
+            for each in self.sweeps
+        ]
+        purge = Purge(database.transaction, self.now_ms, self.keep_ms, tables=database.tables, refusals=self.refusals)
+        jobs.append(Job("purge", purge.once, self.purge_s))
+        if self.sink is not None:
+            events = EventPurge(database, self.now_ms, self.keep_events_ms, self.keep_events_from)
+            jobs.append(Job("purge events", events.once, self.purge_s))
+        return [*jobs, *self.jobs]
+
+
+@asynccontextmanager
+async def relaying(
+    database: Database,
+    sink: Sink,
+    now_ms: Callable[[], int],
+    *,
+    report: Report | None = None,
+    policy: Policy | None = None,
+) -> AsyncIterator[Relay]:
+    """Relay in the background; at the end the relay records its last round.
+
+    Args:
+        database: with the outbox.
+        sink: receives the events.
+        now_ms: the wall clock, milliseconds since 1970.
+        report: called with every error, and with rounds in which the sink refused something.
+        policy: how often it tries.
+    """
+    outbox, reported = Outbox(database), report or JobLog()
+    await outbox.open()
+    relay, stop = Relay(outbox, sink, now_ms, policy), asyncio.Event()
+
+    def say(result: Counts | Exception) -> None:
+        if isinstance(result, Exception):
+            reported(Round("relay", {}, result))
+        else:  # what was sent is the normal course, and metrics count it
+            reported(Round("relay", {name: count for name, count in result.items() if name != "sent"}))
+
+    task = asyncio.create_task(relay.run(stop, say), name="stockade-relay")
+    try:
+        yield relay
+    finally:
+        stop.set()
+        await ended([task])
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            say(error)  # the last round is not recorded: a relay sends its events again
+
+
+class EventPurge:
+    """Deletes confirmed events that are older than `kept_ms` and that no job has yet to read.
+
+    The last event that a job has read stays: SQLite gives the id of the newest row again once that row is deleted.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        now_ms: Callable[[], int],
+        kept_ms: int,
+        keep_from: Callable[[Connection], int | None] | None = None,
+    ) -> None:
+        self._database, self._outbox = database, Outbox(database)
+        self._now_ms, self._kept_ms, self._keep_from = now_ms, kept_ms, keep_from
+
+    async def once(self) -> Counts:
+        """One round; returns how many were `deleted`."""
+        before_id = None if self._keep_from is None else await self._database.read(self._keep_from)
+        return {"deleted": await self._outbox.purge(self._now_ms() - self._kept_ms, before_id=before_id)}

@@ -1,0 +1,86 @@
+"""Background jobs: rounds that repeat until the process stops, and reports of what each round did.
+
+Neighbours: `purge`, `sweeper` and `relay` have the rounds, `background` runs them, `job_log` logs them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from stockade.core.stopping import stopped_within
+
+STOP_ROUND_S = 2.0  # how long a stopping process waits for the rounds that are running
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that a process repeats.
+
+    Attributes:
+        name: in logs and reports.
+        once: one round; returns what it did, by name. It must be safe beside the same job in other processes.
+        pause_s: seconds between two rounds.
+    """
+
+    name: str
+    once: Callable[[], Awaitable[Counts]]
+    pause_s: float
+
+    def __post_init__(self) -> None:
+        if self.pause_s <= 0:
+            raise ValueError(f"job {self.name}: pause_s must be more than 0 seconds, not {self.pause_s}")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round of a job did.
+
+    Attributes:
+        job: its name.
+        counts: what it did, by name; empty when it failed.
+        error: why it failed; None when it did not.
+    """
+
+    job: str
+    counts: Counts
+    error: Exception | None = None
+
+
+async def repeat(
+    job: str,
+    once: Callable[[], Awaitable[Counts]],
+    pause_s: float,
+    stop: asyncio.Event,
+    report: Callable[[Round], None],
+) -> None:
+    """Run a job again and again until `stop` is set.
+
+    Args:
+        job: its name, for the report.
+        once: one round.
+        pause_s: seconds between two rounds; cut short by `stop`.
+        stop: ends the job after the current round.
+        report: called after every round, also after one that failed: the job goes on, because the database may be
+            available again at the next round.
+    """
+    while not stop.is_set():
+        try:
+            done = Round(job, await once())
+        except Exception as error:  # noqa: BLE001  reported
+            done = Round(job, {}, error)
+        report(done)
+        await stopped_within(stop, pause_s)
+
+
+async def ended(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Wait for the current rounds after their `stop` was set; cancel those that take longer than `STOP_ROUND_S`.
+
+    The transaction of a cancelled round is rolled back, and the next process repeats the round.
+    """
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=STOP_ROUND_S)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)

@@ -1,0 +1,12 @@
+"""Helpers for the tests of an application: databases, races, one decision, a meeting of two transactions.
+
+Nothing here needs pytest; `stockade.testing.fixtures` has fixtures for those who use it. Neighbours: `service` and
+`devservers` below; `stockade.locks.testing` has the helpers for locks.
+"""
+
+from stockade.testing.databases import fresh_database
+from stockade.testing.decisions import WrongCommand, decide
+from stockade.testing.races import race, request_ids
+from stockade.testing.rendezvous import Rendezvous
+
+__all__ = ["Rendezvous", "WrongCommand", "decide", "fresh_database", "race", "request_ids"]
