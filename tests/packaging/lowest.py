@@ -49,7 +49,8 @@ TESTS = (
     "tests/http/test_idempotency.py",
     "tests/http/test_operations.py",
 )
-# Without what is slow or counts on a quiet machine. Of the contract of locks: one provider for each driver, and the
+# Without what is slow, or counts transactions of a quiet machine. Of the contract of locks: one provider of each driver,
+# and the calls that its version could change.
 DRIVERS = "redisclient or redis- or postgres or mysql"
 CALLS = "excludes or first_come or try_and_timeout or inspect or detach or readers_share or every_later"
 ONLY = f"not (cpythons_own or in_flight_twice) and (not test_contract or (({DRIVERS}) and ({CALLS})))"
