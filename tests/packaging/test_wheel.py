@@ -1,12 +1,15 @@
 """What is in the wheel, and what its metadata say."""
 
 import re
+import tomllib
 import zipfile
 from email.parser import HeaderParser
 from importlib.metadata import version
 from pathlib import PurePosixPath
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 import stockade
 from tests.test_tidy import ROOT, tracked
@@ -74,3 +77,32 @@ def test_installs_with_plain_pip(wheel, environment):
     seeded = {"pip", "setuptools", "wheel", "packaging", "async-timeout"}
     assert {name.lower() for name in there.packages()} - seeded == {"stockade", "redis", "hiredis"}
     there.run("python", "-W", "error", "-c", "from stockade.locks.aio import RedisLocks; from stockade.locks import *")
+
+
+def test_the_page_has_the_bounds_of_the_project():
+    """The table of oldest versions in docs/start/install.md is what pyproject.toml says, and so are the extras."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    page = (ROOT / "docs" / "start" / "install.md").read_text()
+    bounds = {}
+    for line in {line for lines in extras.values() for line in lines if not line.startswith("stockade[")}:
+        found = Requirement(line)
+        (least,) = [each.version for each in found.specifier if each.operator == ">="]
+        assert len(found.specifier) == 1, f"{line}: no upper bound without a reason"
+        bounds.setdefault(found.name, set()).add(least)
+    table = page.partition("<!-- bounds -->")[2].partition("<!-- /bounds -->")[0]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.strip().splitlines()[2:]]
+    written = {row[0]: set(re.findall(r"[\d.]+", re.sub(r"Python [\d.]+", "", row[1]))) for row in rows}
+    assert written == bounds
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(extras)
+
+
+def test_the_changelog_has_versions():
+    """Sections are versions in order, the newest first; the first is this version, released or not."""
+    heads = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    versions = [Version(found[0]) for head in heads if (found := re.match(r"\d+\.\d+\.\d+", head))]
+    assert all(
+        head == "Unreleased" or re.match(r"\d+\.\d+\.\d+ \((\d{4}-\d\d-\d\d|not released yet)\)$", head)
+        for head in heads
+    )
+    assert versions == sorted(versions, reverse=True)
+    assert versions[:1] in ([], [Version(stockade.__version__)])
