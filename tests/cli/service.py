@@ -13,7 +13,7 @@ from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
 from stockade.shop.demo import create_demo
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.tokens import Tokens
+from stockade.shop.tokens import TokenIssuer
 from stockade.store import Database
 
 READY_LIMIT_S = 60
@@ -52,7 +52,7 @@ async def audited(url):
 
 def token(user, admin=False):
     """A token that the service of these tests takes."""
-    return Tokens(SECRET.encode()).issue(user, valid_s=3600, admin=admin)
+    return TokenIssuer(SECRET.encode()).issue(user, valid_s=3600, admin=admin)
 
 
 class Service:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stockade.core import Guard
-from stockade.kafka.command_codec import CommandCodec
-from stockade.kafka.message import ContextCarrier
+from stockade.kafka.message import Codec, ContextCarrier
 from stockade.kafka.security import KafkaBrokers, KafkaSecurity
 
 PROTOCOLS = ("classic", "consumer")
@@ -30,11 +29,11 @@ class KafkaOptions:
         protocol: how the group assigns partitions: `classic` (cooperative-sticky) or `consumer` (KIP-848).
         session_ms: classic only: the partitions of a worker without a heartbeat for so long go to other workers.
         security: encryption and login of every client.
-        context: carries traces from the callers to the workers; None: messages have no headers.
         partition_kind: the kind of the keys that choose the partition, see `message_key`; empty: the smallest key.
+        context: carries traces from the callers to the workers; None: messages have no headers.
     """
 
-    codec: CommandCodec
+    codec: Codec
     bootstrap: str = "127.0.0.1:9092"
     topic: str = "stockade.commands"
     partitions: int = 3
@@ -43,8 +42,8 @@ class KafkaOptions:
     protocol: str = "classic"
     session_ms: int = 10_000
     security: KafkaSecurity = field(default_factory=KafkaSecurity)
-    context: ContextCarrier | None = None
     partition_kind: str = ""
+    context: ContextCarrier | None = None
 
     def __post_init__(self) -> None:
         if not self.bootstrap or not self.topic or not self.group:

@@ -219,6 +219,10 @@ class Kafka(Base):
             raise _not_confirmed(command) from error
         return time.monotonic() - began_s
 
+    def _key(self, command: Command) -> bytes | None:
+        key = message_key(command, self.kafka_options.partition_kind)
+        return None if key is None else str(key).encode()
+
     async def missing_server(self, wait_s: float) -> str:
         """See `stockade.core.SupportsReadiness`. Callers at the same time share one question to the brokers."""
         producer = self._producer
@@ -237,19 +241,10 @@ class Kafka(Base):
             raise error
         return ""
 
-    def _key(self, command: Command) -> bytes | None:
-        key = message_key(command, self.kafka_options.partition_kind)
-        return None if key is None else str(key).encode()
-
     def _require_producer(self) -> Producer:
         if self._producer is None:
             raise Busy("the strategy kafka is not running", "DEPENDENCY_DOWN")
         return self._producer
-
-
-def _key(command: Command) -> bytes | None:
-    key = message_key(command)
-    return None if key is None else str(key).encode()
 
 
 def _headers(kafka: KafkaOptions, command: Command) -> Mapping[str, bytes] | None:
