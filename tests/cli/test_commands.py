@@ -146,10 +146,11 @@ def test_the_module_runs_as_a_command(tmp_path):
 
 
 def test_a_bare_install_names_the_extra(tmp_path):
-    """Without Typer the command says which extra brings it."""
+    """Without Typer one line says which extra brings it."""
     (tmp_path / "typer.py").write_text("raise ModuleNotFoundError('No module named typer', name='typer')")
     code = "import sys; sys.path.insert(0, sys.argv.pop()); from stockade.__main__ import main; main()"
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 1
-    assert done.stderr.strip() == "stockade: the command line needs the extra `shop`; install stockade[shop]"
+    assert done.returncode == 2
+    said = "error: typer is not installed: pip install 'stockade[shop]' (`stockade locks` works without it)"
+    assert done.stderr.strip() == said

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stockade.cli.common import (
-    FAILED,
-    UNUSABLE,
     ConfigOption,
     DatabaseOption,
     SetOption,
@@ -17,6 +15,7 @@ from stockade.cli.common import (
     read_settings,
     telling_a_new_secret,
 )
+from stockade.cli.exit_codes import FAILED, UNUSABLE
 
 if TYPE_CHECKING:
     import socket
@@ -29,11 +28,19 @@ def serve(
     database: DatabaseOption = None,
     strategy: Annotated[
         str | None,
-        typer.Option(help="Strategy of every command group, default sequencer; see `stockade strategies`."),
+        typer.Option(
+            metavar="NAME", help="Strategy of every command group, default sequencer; see `stockade strategies`."
+        ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that share the socket, default 1.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on, default 127.0.0.1; 0.0.0.0 for all.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on, default 8000; 0 takes a free one.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="COUNT", help="Processes that share the socket, default 1.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, default 127.0.0.1; 0.0.0.0 for all.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Port to listen on, default 8000; 0 takes a free one.")
+    ] = None,
     allow_overselling: Annotated[
         bool, typer.Option("--allow-overselling", help="Start a strategy that sells units more than once.")
     ] = False,

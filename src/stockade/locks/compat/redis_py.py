@@ -16,6 +16,10 @@ import asyncio
 import time
 from typing import Any, Literal
 
+from stockade.core.extras import require
+
+require("redis")
+
 from redis import Redis
 from redis.asyncio.lock import Lock as TheirAsyncLock
 from redis.exceptions import LockNotOwnedError, RedisError

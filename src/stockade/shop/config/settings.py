@@ -16,6 +16,7 @@ _MINUTE_MS = 60_000
 _MAX_URL_LENGTH = 2_000
 _MIN_SECRET_LENGTH = 16
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_YES_OR_NO = {"yes": "yes", "true": "yes", "on": "yes", "1": "yes", "no": "no", "false": "no", "off": "no", "0": "no"}
 
 
 class BadSetting(ValueError):
@@ -277,6 +278,8 @@ def _checked(item: Field[Any], value: Any) -> Any:
         BadSetting: it is not one, or outside the bounds.
     """
     number = value
+    if set(item.metadata["choices"]) == {"yes", "no"}:
+        number = _YES_OR_NO.get(str(value).lower(), value)
     if item.type is not str and isinstance(value, str):
         try:
             number = int(value) if item.type is int else float(value)

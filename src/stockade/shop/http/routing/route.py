@@ -84,6 +84,7 @@ class Route:
         method: of HTTP.
         path: with `{name}` for each id in it.
         summary: one line for the OpenAPI document.
+        about: what the summary leaves open, for the OpenAPI document.
         access: who may call it.
         status: of the response to an accepted request.
         response: type of that response's body; None for no body.
@@ -107,6 +108,7 @@ class Route:
     method: str
     path: str
     summary: str
+    about: str
     response: Any
     access: Access = Access.USER
     status: int = 200
