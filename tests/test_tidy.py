@@ -264,19 +264,19 @@ def test_every_strategy_has_its_page():
 
 
 def test_every_dependency_is_pinned():
-    """What pyproject.toml asks for is pinned, in a version it allows; dev.txt holds all of run.txt."""
+    """What pyproject.toml asks for is pinned, in a version it allows; dev.txt holds all of run.txt, run.txt all of base.txt."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras, groups = project["project"]["optional-dependencies"], project["dependency-groups"]
     asked = [*project["project"]["dependencies"]]
     asked += [line for lines in extras.values() for line in lines if not line.startswith("stockade[")]
     contenders = groups.pop("contenders")
     asked += [line for lines in groups.values() for line in lines if isinstance(line, str)]
-    dev, run = pinned("dev"), pinned("run")
+    dev, run, base = pinned("dev"), pinned("run"), pinned("base")
     wrong = [line for line in asked if not _allows(Requirement(line), dev)]
     wrong += [line for line in contenders if not _allows(Requirement(line), pinned("contenders"))]
     wrong += [line for line in extras["store"] if not _allows(Requirement(line), run)]
     assert not wrong, "not pinned in an allowed version; run ./stockade pins"
-    assert run.items() <= dev.items()
+    assert base.items() <= run.items() <= dev.items()
 
 
 def test_no_file_names_a_registry():
