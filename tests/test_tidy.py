@@ -264,7 +264,7 @@ def test_every_strategy_has_its_page():
 
 
 def test_every_dependency_is_pinned():
-    """What pyproject.toml asks for is pinned, in a version it allows; dev.txt holds all of run.txt, run.txt all of base.txt."""
+    """What pyproject.toml asks for is pinned in a version it allows; dev.txt holds run.txt, which holds base.txt."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras, groups = project["project"]["optional-dependencies"], project["dependency-groups"]
     asked = [*project["project"]["dependencies"]]

@@ -115,6 +115,31 @@ def test_the_script_names_its_own_words(tmp_path):
     assert all(f"#   ./stockade {word} " in text for word in words)
 
 
+@pytest.mark.parametrize(
+    ("words", "variables", "packages"),
+    [
+        ("lab --repeats 2", {}, "base"),
+        ("serve --strategy pessimistic", {}, "base"),
+        ("lab --database postgres", {}, "run"),
+        ("serve --database mariadb://u@h/d", {}, "run"),
+        ("lab --strategies kafka", {}, "run"),
+        ("worker", {}, "run"),
+        ("serve --set pool_size=3", {}, "run"),
+        ("serve", {"STOCKADE_DATABASE": "x"}, "run"),
+    ],
+)
+def test_the_script_installs_drivers_where_a_server_may_be_named(tmp_path, words, variables, packages):
+    """Words, variables or a file that may name a server bring its driver; the default set has none."""
+    text = (ROOT / "stockade").read_text()
+    function = text[text.index("needed() {") :].partition("\n}\n")[0] + "\n}\n"
+    script = f"set -eu\n{function}needed {words}\n"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STOCKADE_")}
+    options = {"cwd": tmp_path, "env": kept | variables, "text": True}
+    assert subprocess.check_output(["sh", "-c", script], **options).strip() == packages
+    (tmp_path / "stockade.toml").touch()
+    assert subprocess.check_output(["sh", "-c", script], **options).strip() == "run"
+
+
 def test_a_reader_that_goes_away(tmp_path):
     """`stockade strategies | head -1` ends without a message."""
     reading, writing = os.pipe()
