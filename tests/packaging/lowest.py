@@ -48,12 +48,11 @@ TESTS = (
     "tests/http/test_errors.py",
     "tests/http/test_idempotency.py",
     "tests/http/test_operations.py",
-    "tests/identity/test_claims.py",
 )
 # Without what is slow, or counts transactions of a quiet machine. Of the contract of locks: a provider of each driver,
 # and the calls that its version could change.
 DRIVERS = "redisclient or redis- or postgres or mysql"
-CALLS = "excludes or first_come or try_and_timeout or inspect or detach or readers_share or every_later"
+CALLS = "excludes or first_come or try_and_timeout or inspect or detach or readers_share"
 ONLY = f"not (cpythons_own or in_flight_twice) and (not test_contract or (({DRIVERS}) and ({CALLS})))"
 
 
