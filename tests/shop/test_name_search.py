@@ -84,7 +84,7 @@ async def test_the_index_follows_changes(database):
     await write(database, (delete(products).where(products.c.id == "p0002"), {}))
     assert await found(database, "pl") == []
     left = await database.read(lambda c: c.execute(select(product_name_parts.c.part)).scalars().all())
-    assert sorted(left) == ["", "ar", "ea", "pe", "r"]
+    assert sorted(left) == ["", "ar", "ear", "pea", "r"]
 
 
 async def test_what_an_old_process_wrote_is_found(database):
@@ -101,8 +101,9 @@ async def test_a_text_that_many_names_have_is_read_from_the_list(database, monke
     await write(database, (insert(products), [row(number, name) for number, name in enumerate(names)]))
     asked = ["a", "ab", "abc", "한", "a한b", "cab"]
     expected = {q: [name for name in names if q in name] for q in asked}
-    for most in (1, 5, 20, 2_000):
+    for most, read in ((1, 2), (1, 50), (5, 20), (20, 20), (2_000, 10_000)):
         monkeypatch.setattr(name_search, "MAX_FOUND", most)
+        monkeypatch.setattr(name_search, "MAX_READ", read)
         for q in asked:
             assert await found(database, q) == expected[q]
             assert await found(database, q, descending=True) == expected[q][::-1]

@@ -17,7 +17,7 @@ def upgrade() -> None:
     """Add the table, the triggers, and the parts of the names that are there."""
     op.create_table(
         "product_name_parts",
-        sa.Column("part", text_id(2), nullable=False),
+        sa.Column("part", text_id(3), nullable=False),
         sa.Column("product_id", text_id(), nullable=False),
         sa.PrimaryKeyConstraint("part", "product_id", name="pk_product_name_parts"),
         if_not_exists=True,

@@ -1,7 +1,8 @@
-"""The index of product names: which two letters stand beside each other, kept by triggers of the database.
+"""The index of product names: every three letters that follow each other, kept by triggers of the database.
 
-No database of the three has an index of its own that finds any two letters of any alphabet inside a name: MariaDB none
-at all, PostgreSQL (pg_trgm) and SQLite (FTS5) one of three letters and more, and many Korean words have two.
+A shorter text is the beginning of such parts, so it is found too; the last parts of a name are shorter. No database has
+an index of its own that finds any letters of any alphabet inside a name: MariaDB none at all, PostgreSQL (pg_trgm) and
+SQLite (FTS5) only three letters and more, and many Korean words have two.
 Neighbours: `model.tables` has the table, revision 0008 fills it, `queries.name_search` reads it.
 """
 
@@ -10,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+PART_LENGTH: Final = 3
 MAX_NAME: Final = 600  # letters of a folded name
 KEPT: Final = ("", "")  # the row that says that the triggers are there
 
@@ -33,7 +35,7 @@ class Triggers(NamedTuple):
 
 def _parts(name: str, length: str) -> str:
     """The parts of a name as a subquery without its numbers; an empty name has the empty part."""
-    return f"SELECT DISTINCT substr({name}, n, 2) AS part FROM c WHERE n <= {length}({name}) OR n = 1"  # noqa: S608 - names of ours
+    return f"SELECT DISTINCT substr({name}, n, {PART_LENGTH}) AS part FROM c WHERE n <= {length}({name}) OR n = 1"  # noqa: S608 - names of ours
 
 
 def _add(row: str, length: str) -> str:
@@ -49,9 +51,10 @@ def _remove(row: str, length: str) -> str:
 
 
 def _fill(insert: str, length: str, after: str = "") -> str:
+    numbers = f"{_NUMBERS.format(last=MAX_NAME)} SELECT n FROM c"  # noqa: S608 - as above
     return (
         f"{insert} INTO product_name_parts (part, product_id) "  # noqa: S608 - as above
-        f"SELECT substr(folded_name, n, 2), id FROM products JOIN ({_NUMBERS.format(last=MAX_NAME)} SELECT n FROM c) "
+        f"SELECT substr(folded_name, n, {PART_LENGTH}), id FROM products JOIN ({numbers}) "
         f"AS numbers ON n <= {length}(folded_name) OR n = 1{after}"
     )
 

@@ -192,12 +192,12 @@ sales_progress = Table(
     Column("as_of_ms", BigInteger, nullable=False),  # what was committed before that time is in the sums
 )
 
-# The index of names for the search: each two letters that follow each other in the folded name of a product, and its
-# last letter. Triggers keep it (`shop.model.name_parts`), so a process of any version may write products.
+# The index of names for the search: every three letters that follow each other in the folded name of a product.
+# Triggers keep it (`shop.model.name_parts`), so a process of any version may write products.
 product_name_parts = Table(
     "product_name_parts",
     metadata,
-    Column("part", text_id(2), primary_key=True),
+    Column("part", text_id(3), primary_key=True),
     Column("product_id", text_id(), primary_key=True),
 )
 event.listen(metadata, "after_create", keep_name_parts)

@@ -1,6 +1,7 @@
 """Products with their SKUs, and the stock of one SKU. Stock is never cached."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from stockade.shop.model.tables import products as product_table
 from stockade.shop.model.tables import skus as sku_table
 from stockade.shop.queries.name_search import candidates
 from stockade.shop.queries.page import BadQuery, Page, after, check_limit, decode_cursor, page
+from stockade.store.index_order import in_index_order
 
 MAX_SEARCH = 200  # characters
 
@@ -87,11 +89,14 @@ def products(
     elif behind is not None:
         column = columns[0]
         statement = statement.where(column < behind[0] if descending else column > behind[0])
+    reads_on = False  # through the list, until the page is full
     if q:
         found = candidates(conn, folded(q))
+        reads_on = found is None and sort == "id"
         statement = statement.where(_named(q) if found is None else and_(product_table.c.id.in_(found), _named(q)))
     order = [column.desc() if descending else column for column in columns]
-    rows = conn.execute(statement.order_by(*order).limit(limit + 1)).all()
+    with in_index_order(conn) if reads_on else nullcontext():
+        rows = conn.execute(statement.order_by(*order).limit(limit + 1)).all()
     skus = _skus_of(conn, [row.id for row in rows[:limit]])
 
     def key(row: Any) -> Sequence[str | int]:
