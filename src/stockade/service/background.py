@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from stockade.core.clock import now_ms
 from stockade.service.job_log import JobLog
@@ -40,6 +40,7 @@ class Background:
         keep_events_from: reads the id of an event: it and later ones stay in the outbox, because a job of the
             application has yet to read what follows; None, or None as its answer: there is no such job.
         purge_s: seconds between two purges.
+        refusals: tables of the application with a record for each refused request, under its id: purged with it.
         policy: how often the relay tries; None: the defaults of `Policy`.
         now_ms: the wall clock, milliseconds since 1970.
         report: called after every round of every job; None: `JobLog`, which writes to the standard library's logging.
@@ -52,6 +53,7 @@ class Background:
     keep_events_ms: int = 7 * DAY_MS
     keep_events_from: Callable[[Connection], int | None] | None = None
     purge_s: float = 60.0
+    refusals: Sequence[Table] = ()
     policy: Policy | None = None
     now_ms: Callable[[], int] = field(default=now_ms)
     report: Report | None = None
@@ -95,10 +97,11 @@ class Background:
             Job(each.name, Sweeper(each, database.read, execute, self.now_ms).once, each.pause_s)
             for each in self.sweeps
         ]
-        jobs.append(Job("purge", Purge(database.transaction, self.now_ms, self.keep_ms).once, self.purge_s))
+        purge = Purge(database.transaction, self.now_ms, self.keep_ms, tables=database.tables, refusals=self.refusals)
+        jobs.append(Job("purge", purge.once, self.purge_s))
         if self.sink is not None:
-            purge = EventPurge(database, self.now_ms, self.keep_events_ms, self.keep_events_from)
-            jobs.append(Job("purge events", purge.once, self.purge_s))
+            events = EventPurge(database, self.now_ms, self.keep_events_ms, self.keep_events_from)
+            jobs.append(Job("purge events", events.once, self.purge_s))
         return [*jobs, *self.jobs]
 
 

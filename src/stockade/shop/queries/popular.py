@@ -4,13 +4,15 @@ The answer comes from the sums that the job in `shop.sales` keeps. Where they do
 upgrade or without the job, it comes from the orders themselves.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import BigInteger, Connection, Select, cast, func, select
 
 from stockade.core.timestamps import rfc3339
 from stockade.shop.model import constants
+from stockade.shop.model.fields import Name, ProductId, Time
 from stockade.shop.model.tables import (
     order_lines,
     orders,
@@ -31,19 +33,19 @@ MAX_POPULAR = 100
 class PopularProduct(msgspec.Struct, frozen=True):
     """A product, and its sales within the window; revenue in won."""
 
-    product_id: str
-    name: str
-    quantity: int
-    revenue: int
+    product_id: ProductId
+    name: Name
+    quantity: Annotated[int, Meta(description="Units sold.", examples=[120])]
+    revenue: Annotated[int, Meta(description="Won.", examples=[120000])]
 
 
 class Window(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     """The time whose orders count, by the time of the order: `window_hours` whole hours, the last one not over yet."""
 
-    days: int
-    from_: str
-    to: str
-    window_hours: int
+    days: Annotated[int, Meta(description="As asked for.", examples=[3])]
+    from_: Time
+    to: Time
+    window_hours: Annotated[int, Meta(description="Whole hours that are counted.", examples=[72])]
 
 
 class Popular(msgspec.Struct, frozen=True):
@@ -56,10 +58,10 @@ class Popular(msgspec.Struct, frozen=True):
         behind_s: how long ago that was, in seconds.
     """
 
-    items: list[PopularProduct]
-    window: Window
-    as_of: str
-    behind_s: float
+    items: Annotated[list[PopularProduct], Meta(description="The best one first.")]
+    window: Annotated[Window, Meta(description="The time whose orders count.")]
+    as_of: Time
+    behind_s: Annotated[float, Meta(description="Seconds since `as_of`.", examples=[0.0])]
 
 
 def popular(conn: Connection, *, now_ms: int, days: int = 3, limit: int = 5, by: str = "quantity") -> Popular:
