@@ -28,9 +28,9 @@ class SessionOptions(TypedDict, total=False):
         connections: at most so many to the server, for all holders and waiters together. Default 8; of an engine or a
             pool of the caller 2, and 1 where it has only two.
         patience_s: a call that has no time limit of its own ends after so many seconds without an answer. Default 5.
-        token_ttl_s: (MySQLLocks) how long the row of a lock that nobody uses is kept, 1 or more. Default 600. Tokens are
-            microseconds of the server's clock, so a forgotten one is a lower number than the next, unless the clock is
-            set back by more than this.
+        token_ttl_s: (MySQLLocks) how long the row of a lock that nobody uses is kept, 1 or more. Default 600. Tokens
+            are microseconds of the server's clock, so a forgotten one is a lower number than the next, unless the clock
+            is set back by more than this.
     """
 
     prefix: str
