@@ -11,6 +11,8 @@ from tests.cli.service import stockade
 KAFKA = ("--set", "kafka_bootstrap=127.0.0.1:1")
 COMMANDS = [
     ("audit",),
+    ("erase-user", "ann"),
+    ("archive", "--before", "2024-01-01", "--to", "/dev/null"),
     ("serve", "--port", "0"),
     ("serve", "--port", "0", "--workers", "2"),
     ("demo",),

@@ -50,11 +50,12 @@ async def test_an_outage_is_two_lines(strategy, redis_server, tmp_path):
 
 @pytest.mark.redis
 async def test_a_redis_that_was_never_there(redis_server, tmp_path):
-    """Stopped before the service starts: the log says so without an order, and the first one after it is back works."""
+    """Stopped before the service starts: it listens, says what it lacks, and takes orders once that is back."""
     url, server = f"sqlite:///{tmp_path / 'shop.sqlite'}", redis_server()
     await prepared(url)
     server.stop()
-    with Service(tmp_path, "--strategy", "redis-pubsub", database=url, redis=server.url, wait_s=1) as service:
+    redis_pubsub = ("--strategy", "redis-pubsub")
+    with Service(tmp_path, *redis_pubsub, may_wait=True, database=url, redis=server.url, wait_s=1) as service:
         await asyncio.to_thread(eventually, lambda: said(service, "is away"))
         server.start()
         await asyncio.to_thread(eventually, lambda: said(service, "is back after"))
@@ -65,6 +66,8 @@ async def test_a_redis_that_was_never_there(redis_server, tmp_path):
 
             await eventually_async(taken)
         assert len(said(service, "lock")) == 2
+        assert said(service, "not ready yet")
+        await asyncio.to_thread(eventually, lambda: said(service, "serving"))
 
 
 @pytest.mark.redis

@@ -3,9 +3,9 @@
 import asyncio
 
 from sqlalchemy import select
-from stockade.shop.model.ids import derived_id
 
 from stockade.core import Accepted
+from stockade.service.ids import derived_id
 from stockade.shop.audit import audit
 from stockade.shop.commands import OrderLine, PlaceOrder, SkuPrice, UpdateProduct
 from stockade.shop.model.tables import skus

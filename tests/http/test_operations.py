@@ -148,3 +148,19 @@ async def test_popular_is_kept_and_stock_is_not(start):
         assert (await client.get(f"/v1/skus/{sku}/stock")).json()["available"] == 3
         (product,) = (await client.get("/v1/products")).json()["items"]
         assert product["skus"][0]["available"] == 3
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("strategy", ["redis-pubsub", "in-process", "sequencer"])
+async def test_metrics_of_locks(start, redis_url, strategy):
+    """Under a strategy with locks, waits and holds are counted under its name; under another one there are none."""
+    async with start(strategy_stock=strategy, strategy_points=strategy, redis=redis_url) as client:
+        (sku,) = await client.product(stock=2)
+        await client.order(sku, 1, pay="LATER")
+        found = await samples(client)
+        waits = [value for name, value in found.items() if name[0] == "stockade_lock_wait_seconds_count" and value]
+        if strategy == "sequencer":
+            assert waits == []
+        else:
+            assert found["stockade_lock_wait_seconds_count", "acquired", strategy] >= 1
+            assert found["stockade_lock_hold_seconds_count", "released", strategy] >= 1

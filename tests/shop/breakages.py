@@ -4,7 +4,18 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, insert, literal, select, update
 
-from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, products, skus
+from stockade.shop.model.tables import (
+    order_lines,
+    orders,
+    payments,
+    point_accounts,
+    product_sales,
+    products,
+    sales_progress,
+    sales_windows,
+    skus,
+    window_sales,
+)
 from stockade.store.schema.tables import ledger, outbox, requests
 
 
@@ -100,6 +111,7 @@ def breakages(ids):
     yield from order_breakages(paid, later, cancelled, unpaid, expired, reserved)
     yield from payment_breakages(ids)
     yield from record_breakages(ids)
+    yield from sales_breakages()
 
 
 def order_breakages(paid, later, cancelled, unpaid, expired, reserved):
@@ -198,3 +210,18 @@ def stock_told_breakages(paid, reserved):
     older = changed & (outbox.c.request_id == paid) & (outbox.c.key == "stock:a")
     yield Breakage(rule, f"stock:gift request:{paid}", [copied_row(outbox, older, key="stock:gift")])
     yield Breakage(rule, "stock:a version 3", [copied_row(outbox, older, seq=7)])
+
+
+def sales_breakages():
+    """Sums that have caught up, it is said, and hold nothing, another hour or another product; a window of nothing."""
+    rule, hour_ms = "sales-sum", 1_699_999_200_000
+    caught_up = insert(sales_progress).values(name="popular", position=2**40, counted_from_ms=0, as_of_ms=0)
+    yield Breakage(rule, f"product:p-a hour {hour_ms}", [caught_up])
+    wrong = insert(product_sales).values(hour_ms=hour_ms, product_id="p-b", quantity=2, revenue=601)
+    yield Breakage(rule, f"product:p-b hour {hour_ms}", [caught_up, wrong])
+    ghost = insert(product_sales).values(hour_ms=0, product_id="ghost", quantity=1, revenue=0)
+    yield Breakage(rule, "product:ghost hour 0", [caught_up, ghost])
+    window = insert(sales_windows).values(days=3, from_ms=0, to_ms=2**62)
+    yield Breakage(rule, "product:ghost window of 3 days", [window, ghost])
+    kept = insert(window_sales).values(days=3, product_id="ghost", quantity=1, revenue=1)
+    yield Breakage(rule, "product:ghost window of 3 days", [kept])

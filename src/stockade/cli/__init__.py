@@ -13,6 +13,7 @@ from stockade.cli.data import audit, demo, migrate
 from stockade.cli.info import strategies, token
 from stockade.cli.lab import lab
 from stockade.cli.locks import locks
+from stockade.cli.retention import archive, erase_user
 from stockade.cli.serve import serve
 from stockade.cli.worker import worker
 
@@ -40,7 +41,7 @@ def options(
     """Take orders under concurrency, exactly right, at full speed, and prove it."""
 
 
-for command in (serve, worker, migrate, token, demo, audit, strategies, locks, lab):
+for command in (serve, worker, migrate, token, demo, audit, erase_user, archive, strategies, locks, lab):
     app.command()(command)
 for group in (dead_letters.app, positions.app):
     app.add_typer(group)

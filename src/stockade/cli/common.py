@@ -110,6 +110,24 @@ def read_settings(config: str | None, pairs: list[str] | None, **flags: object) 
     return load_settings(values, os.environ, config, written=written)
 
 
+@contextmanager
+def telling_a_new_secret(settings: "Settings", tell: "Callable[[str], None]") -> Iterator[None]:
+    """Say it when the token secret of the state folder is made inside: tokens of before are void, and no process with
+    another state folder takes the tokens that it signs.
+
+    Args:
+        settings: those in force.
+        tell: called with one line.
+    """
+    from stockade.shop.tokens import SECRET_FILE
+
+    path = settings.state_path / SECRET_FILE
+    was_there = path.exists()
+    yield
+    if not was_there and path.exists():
+        tell(f"a new token secret was made: {path}; only processes with this state_dir take what it signs")
+
+
 def require_brokers(settings: "Settings") -> None:
     """For commands that read the topic of commands.
 

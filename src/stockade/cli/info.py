@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from stockade.cli.common import ConfigOption, SetOption, console, fail, one_line_errors, read_settings
+from stockade.cli.common import (
+    ConfigOption,
+    SetOption,
+    console,
+    fail,
+    one_line_errors,
+    read_settings,
+    telling_a_new_secret,
+)
 
 
 def token(
@@ -18,7 +26,8 @@ def token(
 
     with one_line_errors():
         chosen = read_settings(config, settings)
-        tokens = Tokens(token_secret(chosen))
+        with telling_a_new_secret(chosen, lambda line: typer.echo(f"warning: {line}", err=True)):
+            tokens = Tokens(token_secret(chosen))
         try:
             typer.echo(tokens.issue(user, valid_s=chosen.token_hours * 3_600, admin=admin))
         except ValueError as error:

@@ -1,25 +1,30 @@
-"""Prints the address of the service once /readyz answers 200. Neighbour: `serve`."""
+"""Says where the service answers, and once /readyz answers 200 that it is ready. Neighbour: `serve`."""
 
 import asyncio
 import contextlib
+import json
 import socket
 import time
+from typing import NamedTuple
 
 import typer
 
+from stockade import __version__
 from stockade.core.secrets import hide_password
 from stockade.shop.config.settings import Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, chosen_strategy
 from stockade.shop.operations.logs import logger
 from stockade.store.guards_in_use import process_name
 
-WAIT_S = 30.0
+WAIT_S = 30.0  # for the process to be ready; after that it serves on, and no line comes any more
+PATIENCE_S = 2.0  # before it is said what a process that listens still lacks
 _PAUSE_S = 0.05
+_MAX_ANSWER_BYTES = 65_536
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # addresses for our own client
 
 
 class Announce:
-    """To be called when connections are accepted: requests /readyz in the background and prints one line.
+    """To be called when connections are accepted: requests /readyz in the background and prints a line or two.
 
     Args:
         settings: the host.
@@ -35,37 +40,70 @@ class Announce:
         self._task = asyncio.get_running_loop().create_task(self._announce())
 
     async def _announce(self) -> None:
-        shown = f"[{self._host}]" if ":" in self._host else self._host
-        answer = await wait_ready(_ANYWHERE.get(self._host, self._host), self._port)
-        if " 200 " in answer:
-            chosen = {name: chosen_strategy(self._settings, name) for name in STRATEGY_GROUPS}
-            place = hide_password(self._settings.database_url)
-            logger().info("serving", process=process_name(), workers=self._settings.workers, database=place, **chosen)
-            with contextlib.suppress(OSError):  # stdout is closed; the log has the line too
-                typer.echo(f"ready on http://{shown}:{self._port}")
+        host = _ANYWHERE.get(self._host, self._host)
+        answer = await wait_ready(host, self._port, PATIENCE_S)
+        if not answer.ready:
+            logger().warning("not ready yet", waited_s=PATIENCE_S, reason=answer.reason)
+            self._print("listening on", f", not ready: {answer.reason}")
+            answer = await wait_ready(host, self._port, WAIT_S - PATIENCE_S)
+        if answer.ready:
+            logger().info("serving", **self._described())
+            self._print("ready on")
         else:
-            logger().warning("not ready", waited_s=WAIT_S, reason=answer or "no answer")
+            logger().warning("not ready", waited_s=WAIT_S, reason=answer.reason, **self._described())
+
+    def _described(self) -> dict[str, object]:
+        settings = self._settings
+        return {
+            "version": __version__,
+            "process": process_name(),
+            "workers": settings.workers,
+            "pool_size": settings.pool_size,
+            "database": hide_password(settings.database_url),
+            **{name: chosen_strategy(settings, name) for name in STRATEGY_GROUPS},
+        }
+
+    def _print(self, words: str, behind: str = "") -> None:
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        with contextlib.suppress(OSError):  # stdout is closed; the log has the line too
+            typer.echo(f"{words} http://{shown}:{self._port}{behind}")
 
 
-async def wait_ready(host: str, port: int) -> str:
-    """The status line of /readyz: as soon as it is 200, else the last one within `WAIT_S`."""
-    status = ""
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline and " 200 " not in status:
+class Answer(NamedTuple):
+    """What /readyz answered: whether it was 200, and else why."""
+
+    ready: bool
+    reason: str = ""
+
+
+async def wait_ready(host: str, port: int, wait_s: float) -> Answer:
+    """The answer of /readyz: as soon as it is 200, else the last one within `wait_s` seconds."""
+    answer = Answer(False, "no answer")
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline and not answer.ready:
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                status = await _status(host, port)
-        except (OSError, TimeoutError) as error:
-            status = str(error)
-        if " 200 " not in status:
+                answer = await _ask(host, port)
+        except TimeoutError:  # what was answered before says more
+            continue
+        except OSError as error:
+            answer = Answer(False, str(error))
+        if not answer.ready:
             await asyncio.sleep(_PAUSE_S)
-    return status
+    return answer
 
 
-async def _status(host: str, port: int) -> str:
+async def _ask(host: str, port: int) -> Answer:
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(b"GET /readyz HTTP/1.1\r\nHost: stockade\r\nConnection: close\r\n\r\n")
-        return (await reader.readline()).decode("latin-1").strip()
+        head, _, body = (await reader.read(_MAX_ANSWER_BYTES)).partition(b"\r\n\r\n")
     finally:
         writer.close()
+    status = head.partition(b"\r\n")[0].decode("latin-1")
+    if " 200 " in status:
+        return Answer(True)
+    try:
+        return Answer(False, str(json.loads(body)["detail"]))
+    except (ValueError, KeyError, TypeError):  # no problem body, or a part of one
+        return Answer(False, status or "no answer")

@@ -1,5 +1,6 @@
 """`stockade serve`: run the shop over HTTP, in this process or in several."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from stockade.cli.common import (
     fail,
     one_line_errors,
     read_settings,
+    telling_a_new_secret,
 )
 
 if TYPE_CHECKING:
@@ -63,7 +65,8 @@ def _serve(settings: "Settings") -> None:
     check_servers(settings)
     settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all serving processes
     logs.configure(settings)
-    token_secret(settings)  # made here once, before several processes need it
+    with telling_a_new_secret(settings, logs.logger().warning):
+        token_secret(settings)  # made here once, before several processes need it
     if settings.allow_overselling == "yes":
         others = "processes whose strategy sells units more than once may run beside this one"
         logs.logger().warning("overselling is allowed", reason=overselling(settings) or others)
@@ -90,12 +93,13 @@ def _serve_in_processes(settings: "Settings") -> None:
 
     from stockade.cli.ready import Announce
     from stockade.shop.http.server.server import try_settings
-    from stockade.shop.http.server.sockets import bind
+    from stockade.shop.http.server.sockets import bind_all
     from stockade.shop.http.server.supervisor import ServingFailed, supervise
 
     try_settings(settings)  # before the port is bound
-    with bind(settings) as listening:
+    with ExitStack() as stack:
+        listening = [stack.enter_context(each) for each in bind_all(settings)]
         try:
-            asyncio.run(supervise(settings, listening, Announce(settings, listening)))
+            asyncio.run(supervise(settings, listening, Announce(settings, listening[0])))
         except ServingFailed as failed:
             raise fail(str(failed), UNUSABLE if failed.unusable else FAILED) from None

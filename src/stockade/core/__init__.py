@@ -38,7 +38,7 @@ from stockade.core.open_transaction import in_transaction, refuse_in_transaction
 from stockade.core.retry import Backoff
 from stockade.core.stats import Stats
 from stockade.core.store import Store
-from stockade.core.strategy import Guarantees, Strategy, SupportsSubmit
+from stockade.core.strategy import Guarantees, Strategy, SupportsReadiness, SupportsSubmit
 
 __all__ = [
     "Accepted",
@@ -74,6 +74,7 @@ __all__ = [
     "StockadeError",
     "Store",
     "Strategy",
+    "SupportsReadiness",
     "SupportsSubmit",
     "Unknown",
     "WithExtraKeys",

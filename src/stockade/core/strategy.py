@@ -72,3 +72,16 @@ class SupportsSubmit(Protocol):
             Busy: too much is in flight, or the log cannot be reached; nothing happened.
         """
         ...
+
+
+@runtime_checkable
+class SupportsReadiness(Protocol):
+    """What a strategy can besides that needs another server than the database: say whether it can be used now."""
+
+    async def missing_server(self, wait_s: float) -> str:
+        """Why its server cannot be used now, in words without names of hosts; empty where it can.
+
+        Args:
+            wait_s: the longest that it may take, in seconds.
+        """
+        ...

@@ -53,6 +53,21 @@ class Codec(Protocol):
         ...
 
 
+class ContextCarrier(Protocol):
+    """Carries something of the caller to the worker beside each command, e.g. a trace, in the headers of its message.
+
+    It is called on the event loop, must be quick and must not fail.
+    """
+
+    def headers(self, command: Command) -> Mapping[str, bytes]:
+        """The headers of a command that is written now."""
+        ...
+
+    def received(self, command: Command, headers: Mapping[str, bytes]) -> None:
+        """A worker has read this command and is going to decide it."""
+        ...
+
+
 def message_key(command: Command, partition_kind: str = "") -> Key | None:
     """The key that chooses the partition; None: any partition.
 

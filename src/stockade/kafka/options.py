@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stockade.core import Guard
-from stockade.kafka.message import Codec
+from stockade.kafka.message import Codec, ContextCarrier
 from stockade.kafka.security import KafkaBrokers, KafkaSecurity
 
 PROTOCOLS = ("classic", "consumer")
@@ -30,6 +30,7 @@ class KafkaOptions:
         session_ms: classic only: the partitions of a worker without a heartbeat for so long go to other workers.
         security: encryption and login of every client.
         partition_kind: the kind of the keys that choose the partition, see `message_key`; empty: the smallest key.
+        context: carries traces from the callers to the workers; None: messages have no headers.
     """
 
     codec: Codec
@@ -42,6 +43,7 @@ class KafkaOptions:
     session_ms: int = 10_000
     security: KafkaSecurity = field(default_factory=KafkaSecurity)
     partition_kind: str = ""
+    context: ContextCarrier | None = None
 
     def __post_init__(self) -> None:
         if not self.bootstrap or not self.topic or not self.group:

@@ -160,9 +160,13 @@ class PartitionProcessor:
         unreadable: list[tuple[Record, str]] = []
         for record in records:
             try:
-                decoded.append((record, self._context.options.codec.decode(record.value or b"")))
+                message = self._context.options.codec.decode(record.value or b"")
             except BadMessage as bad:
                 unreadable.append((record, str(bad)))
+                continue
+            decoded.append((record, message))
+            if self._context.options.context is not None:
+                self._context.options.context.received(message.command, record.headers)
         return decoded, unreadable
 
     async def _decide(

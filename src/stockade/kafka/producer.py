@@ -7,7 +7,7 @@ Neighbours: the strategy `kafka` writes commands, `partition_processor` replies,
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from stockade.core import Busy
 from stockade.kafka.client import (
@@ -33,6 +33,16 @@ class MessageRefused(Exception):
 
 
 OnDelivery = Callable[[Exception | None], None]
+
+
+class _WithHeaders(NamedTuple):
+    """A message of the next batch that has headers."""
+
+    topic: str
+    value: bytes
+    key: bytes | None
+    headers: list[tuple[str, bytes]]
+    on_delivery: OnDelivery
 
 
 class Producer:
@@ -77,6 +87,7 @@ class Producer:
             },
         )
         self._enqueued: dict[str, list[dict[str, Any]]] = {}  # by topic
+        self._with_headers: list[_WithHeaders] = []
         self._batch_interval_s = batch_interval_s
         self._next_batch_s = 0.0  # on the loop's clock
         self._awaited: set[_AwaitedReport] = set()
@@ -132,28 +143,45 @@ class Producer:
         except self._kafka_error as error:
             raise _not_taken(error.args[0]) from error
 
-    def enqueue(self, topic: str, value: bytes, *, key: bytes | None, on_delivery: OnDelivery) -> None:
+    def enqueue(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None,
+        on_delivery: OnDelivery,
+        headers: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Add a message to the next batch: the messages of one pass of the event loop, or of one batch interval.
 
         A batch travels in one request, and its reader gets it in one answer: requests cost more than messages. The
         parameters are those of `send`; `on_delivery` also gets the errors that `send` would raise. Delivery reports
-        arrive when something else is sent or flushed, or with `poll`.
+        arrive when something else is sent or flushed, or with `poll`. The client takes those with headers one by one.
         """
-        if not self._enqueued:
+        if not self._enqueued and not self._with_headers:
             self._loop.call_at(max(self._next_batch_s, self._loop.time()), self.send_batch)
+        if headers:
+            self._with_headers.append(_WithHeaders(topic, value, key, list(headers.items()), on_delivery))
+            return
         message = {"value": value, "key": key, "callback": _report(on_delivery), "_on_delivery": on_delivery}
         self._enqueued.setdefault(topic, []).append(message)
 
     def send_batch(self) -> None:
         """Send the next batch now."""
         batch, self._enqueued = self._enqueued, {}
+        single, self._with_headers = self._with_headers, []
         self._next_batch_s = self._loop.time() + self._batch_interval_s
         for topic, messages in batch.items():
             if self._client.produce_batch(topic, messages) < len(messages):
                 for message in messages:
                     if error := message.get("_error"):
                         message["_on_delivery"](_not_taken(error))
-        if batch and self._flusher is not None and not self._closed:
+        for each in single:
+            try:
+                self._produce(each.topic, each.value, each.key, each.headers, _report(each.on_delivery))
+            except (Busy, MessageRefused) as error:
+                each.on_delivery(error)
+        if (batch or single) and self._flusher is not None and not self._closed:
             self._flush(self._flusher)
         self.poll()
 
@@ -201,13 +229,17 @@ class Producer:
         if error is not None:
             raise unavailable(error) from error
 
-    def fetch_metadata(self, topic: str) -> None:
+    def fetch_metadata(self, topic: str, wait_s: float = CALL_TIMEOUT_S) -> None:
         """Learn a topic's leaders now, so that the first message does not wait for it. Blocks.
+
+        Args:
+            topic: its name.
+            wait_s: the longest that it may take, in seconds.
 
         Raises:
             Busy: the brokers cannot be reached.
         """
-        topic_metadata(self._client, self._reports, topic, CALL_TIMEOUT_S)
+        topic_metadata(self._client, self._reports, topic, wait_s)
 
     def _poll_soon(self) -> None:
         if not self._polls:

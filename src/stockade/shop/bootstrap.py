@@ -6,11 +6,14 @@ worker here.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from stockade.core import Strategy
+from stockade.core.clock import now_ms
 from stockade.kafka.worker import KafkaWorker
 from stockade.locks import LockError
 from stockade.service import Application, Background, JobLog, Unsuitable
+from stockade.service.jobs import Job
 from stockade.service.strategy_groups import create_strategies, register
 from stockade.shop.application import APPLICATION
 from stockade.shop.config.settings import BadSetting, Settings
@@ -19,6 +22,8 @@ from stockade.shop.config.strategy_options import kafka_options, options_of
 from stockade.shop.database import open_database
 from stockade.shop.operations.jobs import expired_reservations
 from stockade.shop.operations.logs import logger
+from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
+from stockade.shop.sales import SalesJob
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
 from stockade.store import Database, SqlStore, StoreTables
@@ -62,18 +67,23 @@ async def open_shop(
     if options is None:
         check_servers(settings)
     async with AsyncExitStack() as stack:
+        tracing = tracing_of(settings)
         database, registration = await _open_database(settings, stack, before, process)
-        store = _create_store(settings, database, registration, checkpoint)
-        strategies = _create_strategies(settings, store, options or options_of(settings))
+        store = _create_store(settings, database, registration, checkpoint, tracing=tracing)
+        strategies = _create_strategies(settings, store, _carrying(options or options_of(settings), tracing))
         distinct = tuple(set(strategies.values()))
         if registration is not None:
             await _register(registration, settings, distinct)
         for strategy in distinct:
             stack.push_async_callback(strategy.stop)
             await _start(strategy, settings)
-        shop = Shop(settings, database, store, strategies, registration)
+            if tracing is not None:
+                tracing.locks(strategy)
+        kind = Shop if tracing is None else TracedShop
+        shop = kind(settings, database, store, strategies, registration)
+        shop.tracing = tracing
         if jobs:
-            await stack.enter_async_context(_background(settings).run(database, shop.execute))
+            await stack.enter_async_context(_background(settings, database).run(database, shop.execute))
         yield shop
 
 
@@ -97,12 +107,39 @@ async def open_worker(
         BadSetting, Busy, NotSupported: as `open_shop`.
     """
     async with AsyncExitStack() as stack:
+        tracing = tracing_of(settings)
         database, registration = await _open_database(settings, stack, before, tables=application.tables)
-        store = _create_store(settings, database, registration, application=application)
+        store = _create_store(settings, database, registration, application=application, tracing=tracing)
+        if isinstance(store, TracedStore):
+            store.in_worker = True
         if registration is not None:
             await _register(registration, settings, [registry.create(Kafka.name, store, options_of(settings))])
-        kafka, max_batch = kafka_options(settings, application), settings.kafka_batch
+        kafka, max_batch = replace(kafka_options(settings, application), context=tracing), settings.kafka_batch
         yield KafkaWorker(store, kafka, max_batch=max_batch, wait_s=settings.wait_s, report=report)
+
+
+@asynccontextmanager
+async def open_registered(settings: Settings, *, before: Before | None = None) -> AsyncIterator[Database]:
+    """The database for a command of an operator that changes protected rows itself.
+
+    The process is registered under the strategies of the settings, so that it does not run beside a process that would
+    not notice. None of the strategies is started: no Redis or Kafka is needed.
+
+    Args:
+        settings: see `Settings`.
+        before: called with the open database before anything else.
+
+    Raises:
+        BadSetting, Busy, NotSupported: as `open_shop`.
+    """
+    check(settings)
+    async with AsyncExitStack() as stack:
+        database, registration = await _open_database(settings, stack, before)
+        store = _create_store(settings, database, registration)
+        strategies = _create_strategies(settings, store, options_of(settings))
+        if registration is not None:
+            await _register(registration, settings, tuple(set(strategies.values())))
+        yield database
 
 
 async def _open_database(
@@ -132,9 +169,22 @@ def _create_store(
     registration: Registration | None,
     checkpoint: Checkpoint | None = None,
     application: Application = APPLICATION,
+    tracing: Tracing | None = None,
 ) -> SqlStore:
+    kind = SqlStore if tracing is None else TracedStore
     single_statement = settings.single_statement == "yes"
-    return SqlStore(database, application.resources, checkpoint, permit=registration, single_statement=single_statement)
+    resources = application.resources
+    store = kind(database, resources, checkpoint, permit=registration, single_statement=single_statement)
+    if isinstance(store, TracedStore) and tracing is not None:
+        store.tracing = tracing
+    return store
+
+
+def _carrying(options: Options, tracing: Tracing | None) -> Options:
+    """The options, with a Kafka topic whose messages carry traces."""
+    if tracing is None or options.kafka is None:
+        return options
+    return replace(options, kafka=replace(options.kafka, context=tracing))
 
 
 def _create_strategies(settings: Settings, store: SqlStore, options: Options) -> dict[str, Strategy]:
@@ -177,11 +227,12 @@ async def _start(strategy: Strategy, settings: Settings) -> None:
         raise BadSetting(f"{settings.with_source('redis')}: {error}") from None
 
 
-def _background(settings: Settings) -> Background:
+def _background(settings: Settings, database: Database) -> Background:
     """What runs beside the store of a shop."""
     return Background(
         sink=sink_of(settings),
         sweeps=[expired_reservations(settings.sweep_s)],
+        jobs=[Job("sales", SalesJob(database, now_ms).once, settings.sales_s)],
         keep_ms=settings.keep_ms,
         keep_events_ms=settings.events_keep_ms,
         purge_s=settings.purge_s,

@@ -4,6 +4,8 @@ Only a database that stockade alone uses (the default file, or one in memory) is
 Neighbours: `shop.migrations` is the schema; `store.schema.rights` knows the rights.
 """
 
+import contextlib
+import os
 from functools import partial
 from pathlib import Path
 
@@ -20,17 +22,22 @@ _NEWER = "which a newer version of stockade has made: use that version or a late
 
 
 def make_folder(settings: Settings) -> None:
-    """Create the folder of the default SQLite file.
+    """Create the folder of the default SQLite file, and the file: both for their owner only.
+
+    SQLite gives the files that it makes beside it the same rights.
 
     Raises:
-        BadSetting: it cannot be created.
+        BadSetting: one of them cannot be created.
     """
     if not settings.uses_default_database:
         return
+    path = Path(read_url(settings.database_url).url.database or "")
     try:
         settings.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(FileExistsError):  # closing a file that was there would release the locks of SQLite
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
-        text = f"cannot make the folder {settings.state_path}: {error.strerror}"
+        text = f"cannot make {path}: {error.strerror}"
         raise BadSetting(f"{settings.with_source('state_dir')}: {text}") from None
 
 

@@ -4,7 +4,7 @@ Neighbours: `bootstrap` opens it; HTTP, the command line and the lab's processes
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
 
@@ -15,6 +15,9 @@ from stockade.shop.database import open_database
 from stockade.shop.operations.outage_log import OutageLog
 from stockade.store import Database, SqlStore
 from stockade.store.registration import Registration
+
+if TYPE_CHECKING:
+    from stockade.shop.operations.tracing import Tracing
 
 T = TypeVar("T")
 Count = Callable[[str, str, str], None]
@@ -31,7 +34,10 @@ class Shop:
         registration: of its guards; None for a database in memory, which no other process can use.
         count: called with (command, strategy, code) after every command; code is ACCEPTED, REPLAYED, QUEUED, or the
             error code.
+        tracing: makes spans of requests; None: none are made.
     """
+
+    tracing: "Tracing | None" = None
 
     def __init__(
         self,

@@ -37,6 +37,11 @@ class InProcess(Base):
         self._locks = MemoryLocks()
 
     @property
+    def locks(self) -> MemoryLocks:
+        """The provider of the mutexes, for metrics and traces."""
+        return self._locks
+
+    @property
     def guard(self) -> Guard:
         return Guard(GuardKind.NONE, fail_on_extra_keys=True)  # only the mutexes protect the rows
 

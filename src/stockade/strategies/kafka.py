@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import uuid4
@@ -22,6 +23,7 @@ BATCH_INTERVAL_S = 0.005  # between two requests of a busy service; a worker nee
 # At 0 the client sends the first message of a batch alone. A message that has waited for longer than this behind a
 # request of the same partition makes the client spin until the answer (librdkafka 2.16). The producer ends the linger.
 LINGER_MS = 1.0
+PROBE_WAIT_S = 2.0  # for the brokers, when somebody asks whether this strategy is ready
 REPLIES = {"cleanup.policy": "delete", "retention.ms": "600000"}
 
 
@@ -81,6 +83,7 @@ class Kafka(Base):
         self._has_timer = False
         self._producer: Producer | None = None
         self._replies: ReplyReader | None = None
+        self._probe: asyncio.Task[None] | None = None  # the last question whether the brokers answer
 
     @property
     def guard(self) -> Guard:
@@ -157,7 +160,13 @@ class Kafka(Base):
         correlation_id, loop = next(self._correlation_ids), asyncio.get_running_loop()
         value = self.kafka_options.codec.encode(command, self._reply_to, correlation_id)
         call = PendingCall(command, loop.create_future(), loop.time() + self.options.wait_s)
-        producer.enqueue(self.kafka_options.topic, value, key=self._key(command), on_delivery=call.on_delivery)
+        producer.enqueue(
+            self.kafka_options.topic,
+            value,
+            key=self._key(command),
+            on_delivery=call.on_delivery,
+            headers=_headers(self.kafka_options, command),
+        )
         self._calls[correlation_id] = call
         if not self._has_timer:
             self._has_timer = True
@@ -198,7 +207,10 @@ class Kafka(Base):
         kafka = self.kafka_options
         value = kafka.codec.encode(command, b"", 0)
         try:
-            await producer.deliver(kafka.topic, value, key=self._key(command), headers={}, wait_s=self.options.wait_s)
+            headers = _headers(kafka, command) or {}
+            await producer.deliver(
+                kafka.topic, value, key=self._key(command), headers=headers, wait_s=self.options.wait_s
+            )
         except MessageRefused as error:
             raise ValueError(f"{command.name} cannot be queued: {error}") from error
         except Busy as error:
@@ -211,10 +223,32 @@ class Kafka(Base):
         key = message_key(command, self.kafka_options.partition_kind)
         return None if key is None else str(key).encode()
 
+    async def missing_server(self, wait_s: float) -> str:
+        """See `stockade.core.SupportsReadiness`. Callers at the same time share one question to the brokers."""
+        producer = self._producer
+        if producer is None:
+            return "the strategy kafka is not running"
+        if self._probe is None or self._probe.done():
+            look = asyncio.to_thread(producer.fetch_metadata, self.kafka_options.topic, min(wait_s, PROBE_WAIT_S))
+            self._probe = asyncio.create_task(look, name="stockade-kafka-probe")
+        done, _ = await asyncio.wait([self._probe], timeout=wait_s)
+        if not done:
+            return "Kafka did not answer in time"
+        error = self._probe.exception()
+        if isinstance(error, Busy):
+            return f"Kafka cannot be used: {error.code}"
+        if error is not None:
+            raise error
+        return ""
+
     def _require_producer(self) -> Producer:
         if self._producer is None:
             raise Busy("the strategy kafka is not running", "DEPENDENCY_DOWN")
         return self._producer
+
+
+def _headers(kafka: KafkaOptions, command: Command) -> Mapping[str, bytes] | None:
+    return None if kafka.context is None else kafka.context.headers(command)
 
 
 def _not_confirmed(command: Command) -> Unknown:

@@ -14,7 +14,7 @@ from stockade.core import Busy, Command, FenceRefused, Guard, GuardKind, Key, Lo
 from stockade.locks import LockError, LockTimeout, LockUnavailable, ProviderClosed
 from stockade.locks.aio import MultiLease, Provider
 from stockade.strategies.base import Retrying
-from stockade.strategies.lock_server_monitor import LockServerMonitor
+from stockade.strategies.lock_server_monitor import PROBE_LOCK, LockServerMonitor
 from stockade.strategies.options import Options
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,11 @@ class LockBased(Retrying):
         self._monitor: LockServerMonitor | None = None
         self.lost = 0
         self.refused = 0
+
+    @property
+    def locks(self) -> Provider | None:
+        """The provider of the locks, for metrics and traces; None while the strategy does not run."""
+        return self._locks
 
     @abstractmethod
     def connect(self) -> Provider:
@@ -103,6 +108,20 @@ class LockBased(Retrying):
             raise Busy("the lock server did not answer in time", "DEPENDENCY_DOWN") from error
         except LockError as error:  # it cannot be reached, or it refuses: a password was changed, a right taken away
             raise self._unusable(error) from error
+
+    async def missing_server(self, wait_s: float) -> str:
+        """See `stockade.core.SupportsReadiness`; an outage that is found here is logged as one that orders meet."""
+        if self._locks is None or self._monitor is None:
+            return f"{self.name} is not running"
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._locks.inspect(PROBE_LOCK)
+        except TimeoutError:
+            return f"the lock server of {self.name} did not answer in time"
+        except LockError as error:  # it cannot be reached, or it refuses
+            self._monitor.report_failure(error)
+            return f"the lock server of {self.name} cannot be used: {error.code}"
+        return ""
 
     def _unusable(self, error: LockError) -> Busy:
         if self._monitor is not None and not isinstance(error, ProviderClosed):

@@ -5,8 +5,8 @@ Neighbours: `audit` runs the screens and rules one after the other, `long_audit`
 
 from collections.abc import Iterable
 
-from stockade.service.audit.rule import Rule
-from stockade.shop.audit import counters, orders, payments, records
+from stockade.service.audit.rule_types import Rule
+from stockade.shop.audit import counters, orders, payments, records, sales
 from stockade.shop.audit.screen import Screen
 from stockade.shop.audit.screens_of_orders import BY_LINE, BY_PAYMENT
 from stockade.shop.audit.screens_of_requests import BY_REQUEST, BY_STOCK_EVENT
@@ -15,7 +15,7 @@ from stockade.shop.audit.screens_of_rows import BY_ROW, BY_VERSION
 # Beside running orders the screen of requests must come first: what it leaves out, the screens of lines and payments
 # look at later, and everything that it has seen is there by then.
 SCREENS: tuple[Screen, ...] = (BY_REQUEST, BY_STOCK_EVENT, BY_ROW, BY_VERSION, BY_LINE, BY_PAYMENT)
-UNSCREENED: tuple[Rule, ...] = (orders.order_total,)  # no other rule reads what it reads
+UNSCREENED: tuple[Rule, ...] = (orders.order_total, sales.sales_sum)  # no other rule reads what they read
 
 # What a shop owner would notice first comes first.
 RULES: tuple[Rule, ...] = (
@@ -43,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     records.event_once,
     records.event_without_cause,
     records.stock_events,
+    sales.sales_sum,
 )
 
 

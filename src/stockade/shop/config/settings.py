@@ -134,9 +134,19 @@ class Settings:
         24.0, "How long a refused request and its Idempotency-Key are remembered.", low=0.01, high=24 * 365
     )
     purge_s: float = _setting(60.0, "Pause between two removals of requests past that time.", low=0.05, high=86_400)
+    sales_s: float = _setting(1.0, "Pause between two advances of the sums of popular products.", low=0.05, high=3_600)
     host: str = _setting("127.0.0.1", "Address that `serve` listens on.")
     port: int = _setting(8000, "Port that `serve` listens on; 0 takes a free one.", low=0, high=65_535)
     workers: int = _setting(1, "Processes that share the listening socket.", low=1, high=64)
+    metrics_address: str = _setting(
+        "", "host:port on which alone /metrics is served; empty: on the address of the API."
+    )
+    cors_origins: str = _setting(
+        "", "Origins of web pages that may call the API, separated by commas, e.g. https://shop.example; empty: none."
+    )
+    tracing: str = _setting(
+        "no", "Whether OpenTelemetry spans are made (extra `otel`; docs/deploy.md).", choices=("no", "yes")
+    )
     state_dir: str = _setting(".stockade", "Folder of the default SQLite file and of the token secret.")
     token_secret: str = _setting(
         "", "Signs tokens; empty: a random one kept in `state_dir`, readable by its owner only.", secret=True

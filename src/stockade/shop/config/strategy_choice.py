@@ -3,6 +3,7 @@
 Neighbours: `bootstrap` creates the strategies; the command line checks here before it starts a process.
 """
 
+from stockade.shop.config.addresses import allowed_origins, metrics_address
 from stockade.shop.config.kafka_brokers import brokers_of
 from stockade.shop.config.redis_servers import check_quorum, check_redis
 from stockade.shop.config.settings import BadSetting, Settings
@@ -24,7 +25,7 @@ def check(settings: Settings) -> None:
 
     Raises:
         BadSetting: an unknown strategy, one that oversells without `allow_overselling`, or more processes than a
-            strategy or database can be right in; or as `brokers_of`.
+            strategy or database can be right in; or as `brokers_of`, `allowed_origins` and `metrics_address`.
     """
     for group in STRATEGY_GROUPS:
         name = chosen_strategy(settings, group)
@@ -39,6 +40,8 @@ def check(settings: Settings) -> None:
     if settings.allow_overselling == "no" and (why := overselling(settings)):
         raise BadSetting(f"{why}; start it with --allow-overselling (allow_overselling = yes) if that is wanted")
     brokers_of(settings)
+    allowed_origins(settings)
+    metrics_address(settings)
     if settings.workers > 1 and in_memory(settings):
         text = "a database in memory can be used by one process only"
         raise BadSetting(f"{settings.with_value(workers=settings.workers)}: {text}")

@@ -12,7 +12,7 @@ from alembic import op
 from stockade.store.schema.types import text_id
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0006"
 
 FILLED_AT_ONCE = 5_000  # orders
 

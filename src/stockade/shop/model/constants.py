@@ -59,6 +59,8 @@ RESTORE: Final = "restore"  # (+q, 0)
 CHARGE: Final = "charge"  # (+n, 0)
 USE: Final = "use"  # (-n, 0)
 REFUND: Final = "refund"  # (+n, 0)
+# Before the note of an entry on stock or points whose order is in an archive: the audit looks for no order then.
+ARCHIVED: Final = "archived "
 
 # Kinds of events. `order.placed` carries the state: PAID when the points were taken in the same step.
 ORDER_PLACED: Final = "order.placed"

@@ -148,3 +148,44 @@ payments = Table(
     UniqueConstraint("order_id"),  # one payment per order, whatever the code above does
     CheckConstraint("amount >= 0", name="amount"),
 )
+
+# Sales of products in whole hours, by the time of the order: what PAID orders hold. The job in `shop.sales` advances
+# these four tables from the outbox, never an order (docs/adr/0021).
+product_sales = Table(
+    "product_sales",
+    metadata,
+    Column("hour_ms", BigInteger, primary_key=True, autoincrement=False),  # when the hour began
+    Column("product_id", text_id(), primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
+    Column("revenue", BigInteger, nullable=False),
+)
+
+# The windows whose sums are kept in `window_sales`, and the hours that those sums hold: from `from_ms`, before `to_ms`.
+sales_windows = Table(
+    "sales_windows",
+    metadata,
+    Column("days", Integer, primary_key=True, autoincrement=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger, nullable=False),
+)
+
+window_sales = Table(
+    "window_sales",
+    metadata,
+    Column("days", Integer, primary_key=True, autoincrement=False),
+    Column("product_id", text_id(), primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
+    Column("revenue", BigInteger, nullable=False),
+)
+# The best products of a window stand first in its index; equal ones in the order of their ids.
+Index("ix_window_sales_quantity", window_sales.c.days, window_sales.c.quantity.desc(), window_sales.c.product_id)
+Index("ix_window_sales_revenue", window_sales.c.days, window_sales.c.revenue.desc(), window_sales.c.product_id)
+
+sales_progress = Table(
+    "sales_progress",
+    metadata,
+    Column("name", text_id(), primary_key=True),
+    Column("position", BigInteger, nullable=False),  # the last event of the outbox that the sums hold
+    Column("counted_from_ms", BigInteger, nullable=False),  # orders before that time are not in the sums
+    Column("as_of_ms", BigInteger, nullable=False),  # what was committed before that time is in the sums
+)

@@ -11,6 +11,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 from stockade.core import Stats
+from stockade.locks.telemetry import LockMetrics
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -18,7 +19,11 @@ _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 
 
 class Metrics:
-    """All metrics of one process. The child of each label is kept, so that the hot path only adds."""
+    """All metrics of one process. The child of each label is kept, so that the hot path only adds.
+
+    Attributes:
+        locks: of the strategies that lock.
+    """
 
     def __init__(self) -> None:
         self._own = CollectorRegistry(auto_describe=True)
@@ -62,6 +67,7 @@ class Metrics:
         self._log = self._newest(
             "stockade_log_behind", "Commands in the log that no worker has decided yet, by partition.", "partition"
         )
+        self.locks = LockMetrics(self._own)
         self._request_children: dict[tuple[str, int], Histogram] = {}
         self._command_children: dict[tuple[str, str, str], Counter] = {}
         self._seen = Stats()

@@ -10,8 +10,9 @@ from stockade.shop.queries.orders import Order, order, orders
 from stockade.shop.queries.page import MAX_LIMIT, BadQuery, Page
 from stockade.shop.queries.payments import Payment, payment
 from stockade.shop.queries.points import PointEntry, Points, point_entries, points
-from stockade.shop.queries.popular import MAX_DAYS, MAX_POPULAR, Popular, PopularProduct, popular
+from stockade.shop.queries.popular import MAX_POPULAR, Popular, PopularProduct, popular
 from stockade.shop.queries.products import Product, Sku, Stock, product, products, stock
+from stockade.shop.sales.hours import MAX_DAYS
 
 __all__ = [
     "MAX_DAYS",

@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, select
 
 from stockade.core.timestamps import rfc3339
+from stockade.shop.model import constants
 from stockade.shop.model.tables import point_accounts
 from stockade.shop.queries.page import Page, after, check_limit, decode_cursor, page
 from stockade.store.schema.tables import ledger
@@ -86,4 +87,11 @@ def point_entries(
 
 
 def _entry(row: Any) -> PointEntry:
-    return PointEntry(str(row.version), row.note.upper(), row.delta, row.amount_after, row.ref, rfc3339(row.at_ms))
+    return PointEntry(
+        str(row.version),
+        row.note.removeprefix(constants.ARCHIVED).upper(),
+        row.delta,
+        row.amount_after,
+        row.ref,
+        rfc3339(row.at_ms),
+    )

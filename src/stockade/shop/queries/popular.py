@@ -1,16 +1,23 @@
-"""Popular products: those sold most in the last days, by units or by revenue."""
+"""Popular products: those sold most in the last days, by units or by revenue.
+
+The answer comes from the sums that the job in `shop.sales` keeps. Where they do not reach back far enough yet, after an
+upgrade or without the job, it comes from the orders themselves.
+"""
+
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, Select, cast, func, select
 
 from stockade.core.timestamps import rfc3339
 from stockade.shop.model import constants
-from stockade.shop.model.tables import order_lines, orders, products
+from stockade.shop.model.tables import order_lines, orders, product_sales, products, sales_windows, window_sales
 from stockade.shop.queries.page import BadQuery
+from stockade.shop.sales.hours import FOREVER_MS, HOUR_MS, MAX_DAYS, hour_of, window_start
+from stockade.shop.sales.progress import Progress, progress_of
+from stockade.store.schema.tables import outbox
 
-MAX_DAYS = 30
 MAX_POPULAR = 100
-DAY_MS = 24 * 3_600_000
 
 
 class PopularProduct(msgspec.Struct, frozen=True):
@@ -23,26 +30,36 @@ class PopularProduct(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """The time whose orders count, by the time of the order."""
+    """The time whose orders count, by the time of the order: `window_hours` whole hours, the last one not over yet."""
 
     days: int
     from_: str
     to: str
+    window_hours: int
 
 
 class Popular(msgspec.Struct, frozen=True):
-    """The most popular products, best first; products with the same figure stand in id order."""
+    """The most popular products, best first; products with the same figure stand in id order.
+
+    Attributes:
+        items: the products.
+        window: the time whose orders count.
+        as_of: everything that was committed before that time is counted.
+        behind_s: how long ago that was, in seconds.
+    """
 
     items: list[PopularProduct]
     window: Window
+    as_of: str
+    behind_s: float
 
 
 def popular(conn: Connection, *, now_ms: int, days: int = 3, limit: int = 5, by: str = "quantity") -> Popular:
-    """Sum the lines of the PAID orders of the window. Reads only that window.
+    """The products with the most units, or the highest revenue, in PAID orders of the window.
 
     Args:
         conn: a connection to read on.
-        now_ms: the end of the window, in milliseconds since 1970.
+        now_ms: the present, in milliseconds since 1970; the hour that it belongs to is the last one of the window.
         days: length of the window, 1 to MAX_DAYS times 24 hours.
         limit: products, 1 to MAX_POPULAR.
         by: `quantity` or `revenue`.
@@ -56,24 +73,71 @@ def popular(conn: Connection, *, now_ms: int, days: int = 3, limit: int = 5, by:
         raise BadQuery(f"limit must be 1 to {MAX_POPULAR}, not {limit}")
     if by not in ("quantity", "revenue"):
         raise BadQuery(f"by must be quantity or revenue, not {by!r}")
-    since_ms = now_ms - days * DAY_MS
-    quantity = func.sum(order_lines.c.quantity).label("quantity")
-    revenue = func.sum(order_lines.c.quantity * order_lines.c.price).label("revenue")
-    sums = (
-        select(order_lines.c.product_id, quantity, revenue)
-        .join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
-        .where(orders.c.status == constants.PAID, orders.c.created_ms > since_ms, orders.c.created_ms <= now_ms)
-        .group_by(order_lines.c.product_id)
-        .order_by((quantity if by == "quantity" else revenue).desc(), order_lines.c.product_id)
-        .limit(limit)
-        .subquery()
-    )
-    best = (
-        select(sums, products.c.name)
-        .join_from(sums, products, products.c.id == sums.c.product_id)
-        .order_by(sums.c[by].desc(), sums.c.product_id)
-    )
+    from_ms = window_start(now_ms, days)
+    progress = progress_of(conn)
+    if progress is None or progress.counted_from_ms > from_ms:
+        return _answer(conn, _best(_of_orders(from_ms), by, limit), days, from_ms, now_ms, now_ms)
+    as_of_ms = _as_of(conn, progress, now_ms)  # before the sums: they hold at least that much
+    kept = select(sales_windows.c.from_ms).where(sales_windows.c.days == days, sales_windows.c.to_ms == FOREVER_MS)
+    kept_from_ms = conn.execute(kept).scalar()
+    if kept_from_ms is None:
+        return _answer(conn, _best(_of_hours(from_ms), by, limit), days, from_ms, now_ms, as_of_ms)
+    # in the hour in which the job has not taken the oldest hour out yet, the window is that much longer
+    return _answer(conn, _best_kept(days, by, limit), days, kept_from_ms, now_ms, as_of_ms)
+
+
+def _as_of(conn: Connection, progress: Progress, now_ms: int) -> int:
+    """The time up to which everything is counted: the present, unless an event waits to be counted."""
+    oldest = select(outbox.c.created_ms).where(outbox.c.id > progress.position).order_by(outbox.c.id).limit(1)
+    waiting_since_ms = conn.execute(oldest).scalar()
+    return min(now_ms, now_ms if waiting_since_ms is None else max(progress.as_of_ms, waiting_since_ms))
+
+
+def _answer(conn: Connection, best: Select[Any], days: int, from_ms: int, now_ms: int, as_of_ms: int) -> Popular:
     items = [
         PopularProduct(row.product_id, row.name, int(row.quantity), int(row.revenue)) for row in conn.execute(best)
     ]
-    return Popular(items, Window(days, rfc3339(since_ms), rfc3339(now_ms)))
+    hours = (hour_of(now_ms) - from_ms) // HOUR_MS + 1
+    window = Window(days, rfc3339(from_ms), rfc3339(now_ms), hours)
+    return Popular(items, window, rfc3339(as_of_ms), (now_ms - as_of_ms) / 1000)
+
+
+def _of_orders(from_ms: int) -> Select[Any]:
+    quantity, revenue = order_lines.c.quantity, order_lines.c.quantity * order_lines.c.price
+    lines = select(order_lines.c.product_id, quantity.label("quantity"), revenue.label("revenue"))
+    lines = lines.join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
+    return lines.where(orders.c.status == constants.PAID, orders.c.created_ms >= from_ms)
+
+
+def _of_hours(from_ms: int) -> Select[Any]:
+    return select(product_sales).where(product_sales.c.hour_ms >= from_ms)
+
+
+def _best(sales: Select[Any], by: str, limit: int) -> Select[Any]:
+    """The best products of sales that have yet to be summed up."""
+    each = sales.subquery()
+    sums = {name: cast(func.sum(each.c[name]), BigInteger).label(name) for name in ("quantity", "revenue")}
+    best = (
+        select(each.c.product_id, *sums.values())
+        .group_by(each.c.product_id)
+        .having(func.sum(each.c.quantity) > 0)
+        .order_by(sums[by].desc(), each.c.product_id)
+        .limit(limit)
+    )
+    return _named(best, by)
+
+
+def _best_kept(days: int, by: str, limit: int) -> Select[Any]:
+    """The best products of a kept window: the first entries of its index."""
+    best = select(window_sales.c.product_id, window_sales.c.quantity, window_sales.c.revenue)
+    best = best.where(window_sales.c.days == days, window_sales.c.quantity > 0)
+    return _named(best.order_by(window_sales.c[by].desc(), window_sales.c.product_id).limit(limit), by)
+
+
+def _named(best: Select[Any], by: str) -> Select[Any]:
+    few = best.subquery()
+    return (
+        select(few, products.c.name)
+        .join_from(few, products, products.c.id == few.c.product_id)
+        .order_by(few.c[by].desc(), few.c.product_id)
+    )

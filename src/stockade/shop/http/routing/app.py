@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stockade.shop.config.addresses import allowed_origins
 from stockade.shop.http.responses.problems import problem
 from stockade.shop.http.responses.response import Handler, Headers, Response, without_body
 from stockade.shop.http.routing.app_state import AppState, make_app_state
+from stockade.shop.http.routing.cors import Cors
 from stockade.shop.http.routing.endpoint import Endpoint
+from stockade.shop.http.routing.metrics_address import MetricsAddress
 from stockade.shop.http.routing.openapi import openapi_document
 from stockade.shop.http.routing.routes import ROUTES
 from stockade.shop.http.routing.service_routes import service_handlers
@@ -22,22 +25,31 @@ from stockade.shop.shop import Shop
 _SLASHES = re.compile("/+")
 
 
-def create_app(shop: Shop) -> tuple[ASGIApp, AppState]:
+def create_app(shop: Shop, *, metrics_port: int | None = None) -> tuple[ASGIApp, AppState]:
     """The application, and the state that its endpoints share.
 
     Args:
         shop: open; it must stay open until the last request is answered.
+        metrics_port: the only port by which `/metrics` is answered; None: by every port.
     """
     state = make_app_state(shop)
     handlers: dict[str, dict[str, Handler]] = {}
     for route in ROUTES:
-        handlers.setdefault(route.path, {})[route.method] = Endpoint(route, state).answer
+        answer: Handler = Endpoint(route, state).answer
+        if shop.tracing is not None:
+            answer = shop.tracing.request(f"{route.method} {route.path}", answer)
+        handlers.setdefault(route.path, {})[route.method] = answer
     for path, handler in service_handlers(state, openapi_document(ROUTES)).items():
         handlers[path] = {"GET": handler}
     # the router takes the first path that matches: `/v1/products/popular` must stand before `/v1/products/{product_id}`
     paths = sorted(handlers, key=lambda path: "{" in path)
     routes = [_route(path, MethodRouter(handlers[path])) for path in paths]
-    return _ignore_extra_slashes(Router(routes, redirect_slashes=False, default=_not_found)), state
+    app: ASGIApp = Router(routes, redirect_slashes=False, default=_not_found)
+    if metrics_port is not None:
+        app = MetricsAddress(app, metrics_port)
+    if origins := allowed_origins(shop.settings):
+        app = Cors(app, origins)
+    return _ignore_extra_slashes(app), state
 
 
 class MethodRouter:

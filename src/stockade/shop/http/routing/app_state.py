@@ -10,6 +10,8 @@ from stockade.shop.operations.backlog import BacklogMetrics
 from stockade.shop.operations.metrics import Metrics
 from stockade.shop.shop import Shop
 from stockade.shop.tokens import Tokens, token_secret
+from stockade.strategies.in_process import InProcess
+from stockade.strategies.lock_based import LockBased
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ def make_app_state(shop: Shop) -> AppState:
     """
     settings, metrics = shop.settings, Metrics()
     shop.count = metrics.command
+    for strategy in set(shop.strategies.values()):
+        if isinstance(strategy, LockBased | InProcess) and strategy.locks is not None:
+            metrics.locks.observe(strategy.locks, strategy.name)
     return AppState(
         shop,
         settings,

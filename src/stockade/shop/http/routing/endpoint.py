@@ -167,8 +167,10 @@ class Endpoint:
             response = Response(route.status, b"", b"")
         else:
             response = Response(route.status, _encode(outcome.data), JSON)
+            if route.location:
+                response.headers = ((b"location", route.location.format_map(outcome.data).encode()),)
         if outcome.replayed and route.keyed:
-            response.headers = _REPLAYED
+            response.headers = (*response.headers, *_REPLAYED)
         return response
 
     async def _read(self, request: RequestContext) -> Response:

@@ -174,6 +174,9 @@ def _accepted(route: Route, found: dict[str, Any]) -> dict[str, Any]:
     if route.keyed:
         shown = {"schema": {"const": "true"}, "description": "The answer is a replay of the first one to this key."}
         response["headers"] = {"Idempotent-Replayed": shown}
+    if route.location:
+        where = {"schema": {"type": "string"}, "description": "The path of what was made."}
+        response["headers"] = {**response.get("headers", {}), "Location": where}
     return response
 
 

@@ -99,6 +99,8 @@ class Route:
             response with the id of what the command will make, e.g. `order_id`; empty for none.
         pending: of a read: makes the response while the command is queued, from the time at which it was queued.
         links: to other routes, for the OpenAPI document.
+        location: path of what a 201 has made, with `{member}` for members of its body; the header Location. Empty: what
+            it has made has no path of its own.
         read_wait_s: the longest the read may take, in seconds; the setting `wait_s` when None.
     """
 
@@ -119,6 +121,7 @@ class Route:
     queued: str = ""
     pending: Callable[[RequestContext, int], object] | None = None
     links: tuple[Link, ...] = ()
+    location: str = ""
     read_wait_s: float | None = None
 
     @property

@@ -3,19 +3,16 @@
 Neighbours: `app` mounts them beside the routes of the API; `openapi` shows `SERVICE_OPERATIONS`.
 """
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.types import Receive, Scope
 
-from stockade.core import Busy
 from stockade.shop.http.responses.problems import problem, unexpected
 from stockade.shop.http.responses.response import Handler, Response
 from stockade.shop.http.routing.app_state import AppState
-from stockade.shop.migrations import SCHEMA
+from stockade.shop.http.routing.readiness import readiness_problems
 from stockade.shop.operations.metrics import CONTENT_TYPE
-from stockade.store.schema.migrate import shown
 
 _OK = b'{"status":"ok"}'
 _HEALTH = {
@@ -42,29 +39,6 @@ SERVICE_OPERATIONS["/readyz"]["responses"]["503"] = {
     "description": "NOT_READY",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
-
-
-async def readiness_problems(state: AppState) -> list[str]:
-    """Why the process cannot take orders now; empty when it can. Takes at most the setting `wait_s`."""
-    if state.concurrency.stopping:
-        return ["the process is stopping"]
-    registration = state.shop.registration
-    if registration is not None and registration.refused:
-        return [registration.refused]
-    wait_s = state.settings.wait_s
-    end = time.monotonic() + wait_s
-    try:
-        revisions = await SCHEMA.revisions(state.shop.database, timeout_s=wait_s)
-        await state.shop.database.check_writable(timeout_s=max(end - time.monotonic(), 0.0))
-    except Busy as busy:
-        return [f"the database cannot be used: {busy.code}"]
-    wanted = SCHEMA.newest()
-    # A newer version has migrated already: its schema serves the processes of this version until they are replaced.
-    newer = SCHEMA.unknown(revisions) if revisions != wanted else {}
-    if all(revisions[name] == revision or name in newer for name, revision in wanted.items()):
-        return []
-    found = shown(revisions) if any(revisions.values()) else "missing"
-    return [f"the schema is {found}, not {shown(wanted)}: run stockade migrate"]
 
 
 def service_handlers(state: AppState, document: bytes) -> dict[str, Handler]:

@@ -10,7 +10,7 @@ import math
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from functools import partial
 from types import FrameType
@@ -25,7 +25,7 @@ from stockade.shop.http.routing.app import create_app
 from stockade.shop.http.routing.app_state import AppState
 from stockade.shop.http.server.connection_limits import ConnectionLimits, LimitedProtocol
 from stockade.shop.http.server.open_files import connection_limit
-from stockade.shop.http.server.sockets import BACKLOG, bind
+from stockade.shop.http.server.sockets import BACKLOG, bind_all
 from stockade.shop.operations import logs
 from stockade.shop.shop import Shop
 
@@ -82,7 +82,7 @@ class ShopServer(uvicorn.Server):
 
 async def serve(
     settings: Settings,
-    listen: Callable[[], socket.socket],
+    listen: Callable[[], Sequence[socket.socket]],
     ready: Callable[[socket.socket], None],
     stop: asyncio.Event | None = None,
     *,
@@ -92,9 +92,10 @@ async def serve(
 
     Args:
         settings: those in force.
-        listen: returns a bound socket, which is closed at the end. Called after the shop is open: a wrong setting is
-            reported before a port is bound.
-        ready: called once with that socket, when connections are accepted.
+        listen: returns the bound socket of the API, and behind it that of the metrics where they have an address of
+            their own; both are closed at the end. Called after the shop is open: a wrong setting is reported before a
+            port is bound.
+        ready: called once with the socket of the API, when connections are accepted.
         stop: ends the serving from inside the process.
         process: name of the process in messages to others, see `Registration`.
 
@@ -102,8 +103,8 @@ async def serve(
         BadSetting, Busy, NotSupported: the shop cannot be opened, or the port cannot be bound.
     """
     async with _shop(settings, process=process) as shop, AsyncExitStack() as stack:
-        listening = stack.enter_context(listen())
-        app, state = create_app(shop)
+        listening = [stack.enter_context(each) for each in listen()]
+        app, state = create_app(shop, metrics_port=listening[1].getsockname()[1] if listening[1:] else None)
         config = uvicorn.Config(
             app,
             http=partial(LimitedProtocol, limits=_limits(settings, connection_limit(settings))),  # type: ignore[arg-type]  # it is only called
@@ -117,10 +118,10 @@ async def serve(
             backlog=BACKLOG,
             timeout_graceful_shutdown=math.ceil(settings.stop_wait_s),
         )
-        server = ShopServer(config, state, lambda: ready(listening))
+        server = ShopServer(config, state, lambda: ready(listening[0]))
         watch = asyncio.create_task(_watch(stop, server)) if stop is not None else None
         try:
-            await server.serve([listening])
+            await server.serve(listening)
         finally:
             if watch is not None:
                 watch.cancel()
@@ -138,7 +139,7 @@ def _shop(settings: Settings, *, jobs: bool = True, process: str | None = None) 
 def run(settings: Settings, ready: Callable[[socket.socket], None]) -> None:
     """`serve` at the settings' host and port, on a new uvloop event loop. Raises what `serve` raises."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, lambda: bind(settings), ready))
+        runner.run(serve(settings, lambda: bind_all(settings), ready))
 
 
 def try_settings(settings: Settings) -> None:

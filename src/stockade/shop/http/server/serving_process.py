@@ -1,6 +1,7 @@
 """One serving process of several, started by `supervisor`.
 
-`python -m stockade.shop.http.server.serving_process LISTEN_FD LIFE_FD READY_FD NUMBER`.
+`python -m stockade.shop.http.server.serving_process LIFE_FD READY_FD NUMBER LISTEN_FD…`. The first LISTEN_FD is that of
+the API, a second one that of the metrics.
 
 The settings come as JSON on standard input, because they may contain secrets. LIFE_FD is the reading end of a pipe of
 the supervisor: when the supervisor ends, also by SIGKILL, the pipe is closed and the process stops. The process writes
@@ -12,6 +13,7 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Sequence
 
 import msgspec
 import uvloop
@@ -26,7 +28,7 @@ from stockade.shop.operations.tune_gc import tune_gc
 from stockade.store.guards_in_use import process_name
 
 
-async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) -> None:
+async def work(settings: Settings, listen_fds: Sequence[int], life_fd: int, ready_fd: int) -> None:
     """Serve until SIGTERM, or until the supervisor has ended.
 
     Raises:
@@ -46,19 +48,20 @@ async def work(settings: Settings, listen_fd: int, life_fd: int, ready_fd: int) 
         _report(ready_fd, READY)
 
     # a message to stop `process` must name the supervisor, which would replace a stopped serving process
-    await serve(settings, lambda: socket.socket(fileno=listen_fd), ready, stop, process=process_name(os.getppid()))
+    supervisor = process_name(os.getppid())
+    await serve(settings, lambda: [socket.socket(fileno=fd) for fd in listen_fds], ready, stop, process=supervisor)
     if stop.is_set():  # the supervisor can no longer remove it
         shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)
 
 
 def main() -> int:
     """Read the settings, serve, and return the exit code."""
-    listen_fd, life_fd, ready_fd, number = map(int, sys.argv[1:])
+    life_fd, ready_fd, number, *listen_fds = map(int, sys.argv[1:])
     settings = Settings(**msgspec.json.decode(sys.stdin.buffer.read()))
     logs.configure(settings, number)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(work(settings, listen_fd, life_fd, ready_fd))
+            runner.run(work(settings, listen_fds, life_fd, ready_fd))
     except (BadSetting, Busy, NotSupported) as error:
         _report(ready_fd, str(error).encode())
         return 1

@@ -7,8 +7,10 @@ import errno
 import os
 import socket
 
+from stockade.shop.config.addresses import Address, metrics_address
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.http.server.port_holder import port_holder
+from stockade.shop.operations.logs import logger
 
 BACKLOG = 4_096
 
@@ -20,18 +22,40 @@ def bind(settings: Settings) -> socket.socket:
         BadSetting: the address cannot be bound; the message says which process uses it, or what else is wrong, and what
             to do.
     """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    chosen = settings.with_value(host=settings.host, port=settings.port)
+    return _bind(Address(settings.host, settings.port), chosen)
+
+
+def bind_all(settings: Settings) -> list[socket.socket]:
+    """The listening socket of the API, and behind it that of the metrics where it has an address of its own.
+
+    Raises:
+        BadSetting: as `bind`.
+    """
+    listening = [bind(settings)]
+    address = metrics_address(settings)
+    if address is not None:
+        try:
+            listening.append(_bind(address, settings.with_value(metrics_address=settings.metrics_address)))
+        except BadSetting:
+            listening[0].close()
+            raise
+        logger().info("metrics", host=address.host, port=listening[1].getsockname()[1])
+    return listening
+
+
+def _bind(address: Address, chosen: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+        return socket.create_server(address, family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
-        chosen = settings.with_value(host=settings.host, port=settings.port)
-        raise BadSetting(f"{chosen}: cannot listen there: {_why(error, settings)}") from None
+        raise BadSetting(f"{chosen}: cannot listen there: {_why(error, address.port)}") from None
 
 
-def _why(error: Exception, settings: Settings) -> str:
+def _why(error: Exception, port: int) -> str:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EADDRINUSE:
-        who = port_holder(settings.port)
+        who = port_holder(port)
         used = who or "another process (of another user, or just ending)"
         return f"the port is in use by {used}; stop it, or choose another port with --port (0 takes a free one)"
     if number in (errno.EACCES, errno.EPERM):

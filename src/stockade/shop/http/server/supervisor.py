@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -49,11 +49,11 @@ class Supervisor:
 
     Args:
         settings: of every serving process.
-        listening: the bound socket that they share.
+        listening: the bound sockets that they share.
         ready: called once when every serving process accepts connections.
     """
 
-    def __init__(self, settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, listening: Sequence[socket.socket], ready: Callable[[], None]) -> None:
         self._settings = settings
         self._listening = listening
         self._ready = ready
@@ -90,8 +90,9 @@ class Supervisor:
 
     def _stop(self) -> None:
         self._stopping.set()
-        # while a process has it open, the kernel queues connections that no process will ever accept
-        self._listening.close()
+        # while a process has one open, the kernel queues connections that no process will ever accept
+        for each in self._listening:
+            each.close()
 
     def close(self) -> None:
         """Close the pipe, which stops any process that is left, and remove the folder of the metrics."""
@@ -136,11 +137,12 @@ class Supervisor:
             ServingFailed: it does not within `READY_WAIT_S`; with the process's own message.
         """
         ready_read, ready_write = os.pipe()
-        fds = (self._listening.fileno(), self._life_read, ready_write)
+        listening = [each.fileno() for each in self._listening]
+        words = (self._life_read, ready_write, number, *listening)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "stockade.shop.http.server.serving_process", *map(str, fds), str(number)),
+            *(sys.executable, "-m", "stockade.shop.http.server.serving_process", *map(str, words)),
             stdin=asyncio.subprocess.PIPE,
-            pass_fds=fds,
+            pass_fds=(self._life_read, ready_write, *listening),
             env={**os.environ, MULTIPROCESS_DIR: str(self._metrics)},
             start_new_session=True,  # Ctrl-C must reach the supervisor only, which stops the serving processes
         )
@@ -200,16 +202,17 @@ async def _read_message(ready_read: int) -> bytes:
         os.close(ready_read)
 
 
-async def supervise(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
+async def supervise(settings: Settings, listening: Sequence[socket.socket], ready: Callable[[], None]) -> None:
     """Serve with `settings.workers` processes until SIGINT or SIGTERM.
 
     Args:
         settings: those in force.
-        listening: a bound socket.
+        listening: bound sockets, that of the API first.
         ready: called once when every serving process accepts connections.
 
     Raises:
         ServingFailed: see `Supervisor.run`.
     """
-    listening.set_inheritable(True)
+    for each in listening:
+        each.set_inheritable(True)
     await Supervisor(settings, listening, ready).run()

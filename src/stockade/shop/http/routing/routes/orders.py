@@ -66,6 +66,7 @@ ORDERS = (
         command=_place,
         codes=("SKU_NOT_FOUND", "OUT_OF_STOCK", "INSUFFICIENT_POINTS", "LIMIT_EXCEEDED"),
         queued="order_id",
+        location="/v1/orders/{order_id}",
         links=(
             Link("GET", "/v1/orders/{order_id}", "order_id", "order_id"),
             Link("POST", "/v1/orders/{order_id}/payments", "order_id", "order_id"),

@@ -96,6 +96,7 @@ PRODUCTS = (
         response=CreatedProduct,
         command=_create,
         codes=("PRODUCT_CONFLICT",),
+        location="/v1/products/{id}",
         links=(
             Link("GET", "/v1/products/{product_id}", "product_id", "id"),
             Link("GET", "/v1/skus/{sku_id}/stock", "sku_id", "skus/0/id"),

@@ -1,0 +1,207 @@
+"""Moves old orders out of the database into a file, without breaking a sum.
+
+Of an order that is over, the file gets the order, its lines, its payment and their ledger entries. The rows of the
+order, the lines, the payment and their own entries are then deleted. The entries of stock and points stay, because each
+is a link of a chain that ends in the present amount. Their note is marked instead, so that the audit no longer looks
+for the order that they belong to. Requests stay too: a repeated Idempotency-Key must never be carried out again.
+
+The file is written and synced before the rows are deleted, so a crash between leaves an order in both: run it again,
+and take one of two lines with the same id. Neighbours: `attempts` repeats a transaction; the command line calls it.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
+
+from stockade.shop.model.constants import ARCHIVED, CANCELLED, EXPIRED, PAID, STOCK_CHANGED
+from stockade.shop.model.tables import order_lines, orders, payments
+from stockade.shop.queries.page import after
+from stockade.shop.retention.attempts import transaction
+from stockade.store import Database
+from stockade.store.index_order import in_index_order
+from stockade.store.schema.tables import ledger, outbox
+
+BATCH = 500  # orders of one transaction
+MIN_AGE_DAYS = 31  # popular products look 30 days back
+OVER = (PAID, CANCELLED, EXPIRED)
+READ_WAIT_S = 60.0
+
+
+class Archived(NamedTuple):
+    """What went into the file: orders, their units and total in won, of PAID orders alone `sold` and `revenue`."""
+
+    orders: int = 0
+    units: int = 0
+    total: int = 0
+    sold: int = 0
+    revenue: int = 0
+
+    def __add__(self, other: "tuple[Any, ...]") -> "Archived":
+        return Archived(*(own + more for own, more in zip(self, other, strict=True)))
+
+
+class _Cursor(NamedTuple):
+    created_ms: int
+    id: str
+
+
+class ArchiveFile:
+    """A file of JSON lines that only its owner may read; it is appended to.
+
+    Args:
+        path: of the file; it may exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def __enter__(self) -> "ArchiveFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._fd)
+
+    def write(self, records: Iterable[object]) -> None:
+        """Append a line for each record, and wait until the disk has them."""
+        left = memoryview(b"".join(msgspec.json.encode(each) + b"\n" for each in records))
+        while left:
+            left = left[os.write(self._fd, left) :]
+        os.fsync(self._fd)
+
+
+async def archive(database: Database, before_ms: int, file: ArchiveFile) -> tuple[Archived, int]:
+    """Archive the orders that are over and older than a time, one batch after the other.
+
+    Args:
+        database: of the shop; the caller has registered this process.
+        before_ms: milliseconds since 1970; the order and its last step must be older.
+        file: gets the orders.
+
+    Returns:
+        What was archived, and the time in force: an order whose events may still be in the outbox stays, so it is the
+        time of the oldest event where that is earlier.
+
+    Raises:
+        Busy: orders won every attempt, or the database cannot be used. What was archived before stays archived.
+        OSError: the file cannot be written.
+    """
+    oldest_ms = await database.read(_oldest_event_ms, timeout_s=READ_WAIT_S)
+    limit_ms = before_ms if oldest_ms is None else min(before_ms, oldest_ms)
+    done, cursor = Archived(), _Cursor(-1, "")
+    while True:  # each batch ends behind the one before
+        batch = await transaction(database, partial(_archive_batch, limit_ms=limit_ms, cursor=cursor, file=file))
+        if batch is None:
+            return done, limit_ms
+        cursor, archived = batch
+        done += archived
+
+
+def _oldest_event_ms(conn: Connection) -> int | None:
+    """When the oldest event was made that the audit compares with an order."""
+    oldest: int | None = conn.execute(
+        select(func.min(outbox.c.created_ms)).where(outbox.c.kind != STOCK_CHANGED)
+    ).scalar()
+    return oldest
+
+
+def _archive_batch(
+    conn: Connection, limit_ms: int, cursor: _Cursor, file: ArchiveFile
+) -> tuple[_Cursor, Archived] | None:
+    """Archive the next orders; where they end, or None where there are no more."""
+    key = (orders.c.created_ms, orders.c.id)
+    wanted = select(*key).where(orders.c.created_ms < limit_ms, orders.c.status.in_(OVER), after(key, cursor))
+    with in_index_order(conn):
+        found = conn.execute(wanted.order_by(*key).limit(BATCH)).all()
+    if not found:
+        return None
+    records = _records(conn, sorted(row.id for row in found), limit_ms)
+    if records:
+        file.write(records)
+        _remove(conn, records)
+    return _Cursor(*found[-1]), sum((_figures(each) for each in records), Archived())
+
+
+def _records(conn: Connection, ids: Sequence[str], limit_ms: int) -> list[dict[str, Any]]:
+    """Everything about these orders, without those that have changed too late or are not over any more."""
+    locked = select(orders).where(orders.c.id.in_(ids), orders.c.status.in_(OVER)).order_by(orders.c.id)
+    found = {row.id: row._asdict() for row in conn.execute(locked.with_for_update())}
+    steps = _by(_rows(conn, ledger, ledger.c.kind == "order", ledger.c.row_id.in_(found)), "row_id")
+    recent = {id_ for id_, entries in steps.items() if any(each["at_ms"] >= limit_ms for each in entries)}
+    kept = [id_ for id_ in found if id_ not in recent]
+    lines = _by(_rows(conn, order_lines, order_lines.c.order_id.in_(kept)), "order_id")
+    paid = _by(_rows(conn, payments, payments.c.order_id.in_(kept)), "order_id")
+    of_payments = ledger.c.row_id.in_([each["id"] for some in paid.values() for each in some])
+    payment_steps = _by(_rows(conn, ledger, ledger.c.kind == "payment", of_payments), "row_id")
+    records = []
+    for id_ in kept:
+        requests = sorted({id_, *(entry["request_id"] for entry in steps.get(id_, ()))})
+        record: dict[str, Any] = {"order": found[id_], "lines": lines.get(id_, []), "payments": paid.get(id_, [])}
+        record["steps"] = [
+            *steps.get(id_, ()),
+            *(s for p in record["payments"] for s in payment_steps.get(p["id"], ())),
+        ]
+        record["moves"] = _moves(conn, record, requests)
+        records.append(record)
+    return records
+
+
+def _moves(conn: Connection, record: Mapping[str, Any], requests: Sequence[str]) -> list[dict[str, Any]]:
+    """The entries by which an order moved stock and points, by the key of the ledger: it has no index on the order."""
+    skus = sorted({line["sku_id"] for line in record["lines"]})
+    user_id, order_id = record["order"]["user_id"], record["order"]["id"]
+    by_request = (ledger.c.request_id.in_(requests), ledger.c.ref == order_id)
+    return [
+        *_rows(conn, ledger, ledger.c.kind == "points", ledger.c.row_id == user_id, *by_request),
+        *_rows(conn, ledger, ledger.c.kind == "stock", ledger.c.row_id.in_(skus), *by_request),
+    ]
+
+
+def _remove(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
+    marked = [
+        {
+            "kind_": each["kind"],
+            "row_": each["row_id"],
+            "request_": each["request_id"],
+            "note_": ARCHIVED + each["note"],
+        }
+        for record in records
+        for each in record["moves"]
+    ]
+    mark = update(ledger).values(note=bindparam("note_"))
+    mark = mark.where(ledger.c.kind == bindparam("kind_"), ledger.c.row_id == bindparam("row_"))
+    if marked:
+        conn.execute(mark.where(ledger.c.request_id == bindparam("request_")), marked)
+    ids = [record["order"]["id"] for record in records]
+    payment_ids = [each["id"] for record in records for each in record["payments"]]
+    conn.execute(delete(ledger).where(ledger.c.kind == "order", ledger.c.row_id.in_(ids)))
+    conn.execute(delete(ledger).where(ledger.c.kind == "payment", ledger.c.row_id.in_(payment_ids)))
+    conn.execute(delete(order_lines).where(order_lines.c.order_id.in_(ids)))
+    conn.execute(delete(payments).where(payments.c.id.in_(payment_ids)))
+    conn.execute(delete(orders).where(orders.c.id.in_(ids)))
+
+
+def _figures(record: Mapping[str, Any]) -> Archived:
+    order, units = record["order"], sum(line["quantity"] for line in record["lines"])
+    paid = order["status"] == PAID
+    return Archived(1, units, order["total"], units if paid else 0, order["total"] if paid else 0)
+
+
+def _rows(conn: Connection, table: Table, *conditions: Any) -> list[dict[str, Any]]:
+    """Records in the order of their key."""
+    found = conn.execute(select(table).where(*conditions).order_by(*table.primary_key))
+    return [row._asdict() for row in found]
+
+
+def _by(rows: Iterable[dict[str, Any]], name: str) -> dict[str, list[dict[str, Any]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row[name], []).append(row)
+    return groups

@@ -1,0 +1,167 @@
+"""The job that advances the sums of sales. Every process may run it: the first to claim the progress does the work."""
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection
+
+from stockade.drivers.failures import Failure, classify
+from stockade.shop.sales.backfill import Backfilled, backfill
+from stockade.shop.sales.changes import COUNTED_EVENTS, changes_of
+from stockade.shop.sales.hours import hour_of, oldest_kept
+from stockade.shop.sales.progress import Progress, begin, claim, move, progress_of
+from stockade.shop.sales.sums import add, delete_hour
+from stockade.shop.sales.windows import keep_windows
+from stockade.store import Database
+from stockade.store.schema.tables import outbox
+from stockade.store.settled_events import Settled, SettledEvents, settled_events
+
+T = TypeVar("T")
+
+
+class _Counted(NamedTuple):
+    """One batch of events, and whether there are more up to the settled id."""
+
+    events: int
+    more: bool
+
+
+class SalesJob:
+    """Counts new events of orders, adds up old orders, and drops the hours that no window needs any more.
+
+    Args:
+        database: of the shop.
+        now_ms: the wall clock, milliseconds since 1970.
+        settled: finds the events that may be counted; None: as this database needs it.
+        batch: the most events of one transaction, and the most old orders.
+        max_batches: the most transactions of one kind in one round; the next round goes on.
+        max_backfills: the same for old orders: new events must not wait for them.
+        wait_s: the longest that one transaction may take, in seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        now_ms: Callable[[], int],
+        *,
+        settled: SettledEvents | None = None,
+        batch: int = 2_000,
+        max_batches: int = 50,
+        max_backfills: int = 10,
+        wait_s: float = 5.0,
+    ) -> None:
+        self._database, self._now_ms = database, now_ms
+        self._settled = settled or settled_events(database, now_ms)
+        self._batch, self._max_batches, self._max_backfills = batch, max_batches, max_backfills
+        self._wait_s = wait_s
+        self._kept_hour_ms: int | None = None  # the hour in which this process has found nothing more to take out
+
+    async def once(self) -> dict[str, int]:
+        """One round.
+
+        Returns:
+            `added_up`: old orders looked through, at most; `purged`: sums deleted. New events are not reported.
+
+        Raises:
+            Busy, CommitUnconfirmed, TimeoutError: as `Database.transaction`.
+            msgspec.MsgspecError: the body of an event is not one of an order.
+        """
+        done = {"added_up": 0, "purged": 0}
+        progress = await self._database.read(progress_of)
+        settled = await self._settled.up_to(progress.position if progress else None)
+        if settled is None:
+            return done
+        if progress is None:
+            await self._begin(settled)
+        if progress is None or progress.position < settled.id:
+            counting = partial(count_events, settled=settled, batch=self._batch)
+            if await self._repeated(self._max_batches, lambda: self._count(counting)):
+                return done  # new events first
+        now_ms = self._now_ms()
+        if hour_of(now_ms) != self._kept_hour_ms:
+            keeping = partial(_keep, now_ms=now_ms)
+            if await self._repeated(self._max_batches, lambda: self._transaction(keeping)):
+                return done  # a window needs its oldest hours until they are taken out of it
+            done["purged"] = await self._transaction(partial(_purge, now_ms=now_ms))
+            self._kept_hour_ms = hour_of(now_ms) if not done["purged"] else None
+        if progress is None or progress.counted_from_ms > oldest_kept(now_ms):
+            for _ in range(self._max_backfills):
+                step = await self._backfill(now_ms)
+                done["added_up"] += step.orders
+                if not step.more:
+                    break
+        return done
+
+    @staticmethod
+    async def _repeated(times: int, step: Callable[[], Awaitable[bool]]) -> bool:
+        """Repeat a step while there is more to do; whether there still is after so many."""
+        for _ in range(times):
+            if not await step():
+                return False
+        return True
+
+    async def _count(self, counting: Callable[[Connection], _Counted]) -> bool:
+        return (await self._transaction(counting)).more
+
+    async def _begin(self, settled: Settled) -> None:
+        try:
+            await self._transaction(partial(begin, settled=settled))
+        except Exception as error:
+            if classify(error) is not Failure.DUPLICATE:  # else another process has begun
+                raise
+
+    async def _backfill(self, now_ms: int) -> Backfilled:
+        body = partial(backfill, now_ms=now_ms, batch=self._batch)
+        isolation = None if self._database.dialect.name == "sqlite" else "REPEATABLE READ"
+        try:
+            return await self._transaction(body, isolation)
+        except Exception as error:
+            if classify(error) is not Failure.CONFLICT:  # else another process has moved the progress meanwhile
+                raise
+            return Backfilled(0, False)
+
+    async def _transaction(self, body: Callable[[Connection], T], isolation: str | None = None) -> T:
+        deadline = time.monotonic() + self._wait_s
+        return await self._database.transaction(body, deadline=deadline, isolation=isolation)
+
+
+def _keep(connection: Connection, now_ms: int) -> bool:
+    return claim(connection) is not None and keep_windows(connection, now_ms)
+
+
+def _purge(connection: Connection, now_ms: int) -> int:
+    progress, oldest_ms = claim(connection), oldest_kept(now_ms)
+    if progress is None:
+        return 0
+    if progress.counted_from_ms < oldest_ms:
+        move(connection, counted_from_ms=oldest_ms)
+    return delete_hour(connection, oldest_ms)
+
+
+def count_events(
+    connection: Connection,
+    settled: Settled,
+    batch: int,
+    claimed: Callable[[Connection], Progress | None] = claim,
+) -> _Counted:
+    """Count the next events up to a settled id, and move the position with the sums.
+
+    Args:
+        connection: inside a transaction.
+        settled: up to where events may be counted.
+        batch: the most events.
+        claimed: reads and locks the progress; tests show what happens without the lock.
+    """
+    progress = claimed(connection)
+    if progress is None or progress.position >= settled.id:
+        return _Counted(0, False)
+    wanted = COUNTED_EVENTS.where(outbox.c.id > progress.position, outbox.c.id <= settled.id)
+    events: list[Any] = list(connection.execute(wanted.order_by(outbox.c.id).limit(batch)).all())
+    add(connection, changes_of(connection, events, from_ms=progress.counted_from_ms))
+    if len(events) == batch:
+        move(connection, position=events[-1].id)
+        return _Counted(batch, True)
+    move(connection, position=settled.id, as_of_ms=max(settled.at_ms, progress.as_of_ms))
+    return _Counted(len(events), False)

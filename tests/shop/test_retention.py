@@ -1,0 +1,203 @@
+"""Erasing a person and archiving old orders: nothing of them is left, and every sum is as right as before."""
+
+import asyncio
+import json
+import stat
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import delete, func, select, update
+
+from stockade.core import Accepted, Guard
+from stockade.shop.audit import audit, summary
+from stockade.shop.commands import CancelOrder, ChargePoints, OrderLine, PlaceOrder
+from stockade.shop.migrations import SCHEMA
+from stockade.shop.model import constants
+from stockade.shop.model.tables import order_lines, orders, payments, point_accounts
+from stockade.shop.queries.points import point_entries
+from stockade.shop.retention.archive import Archived, ArchiveFile, archive
+from stockade.shop.retention.erase import EraseRefused, erase_user, new_alias
+from stockade.store.schema.tables import ledger, outbox, requests
+from tests.shop.conftest import soon
+from tests.shop.lived_in import lived_in
+from tests.shop.runner import GUARDS, Runner
+from tests.unit.shop.memory import NOW_MS
+
+LATER_MS = NOW_MS + 10_000_000  # after everything in `lived_in`
+
+
+async def checked(database):
+    """The violations, and the sums of points and stock."""
+    return await database.read(lambda conn: (audit(conn), summary(conn)), timeout_s=20)
+
+
+async def texts(database):
+    """Every text and every JSON of every table, except the names of the tables' own tags."""
+
+    def read(conn):
+        for table in SCHEMA.tables:
+            for row in conn.execute(select(table)):
+                for value in row:
+                    yield bytes(value).decode() if isinstance(value, bytes | memoryview) else str(value)
+
+    return await database.read(lambda conn: list(read(conn)), timeout_s=20)
+
+
+def names_user(text, user):
+    """Whether a text is the user's id, or JSON that holds it as a value or in the name of a row."""
+    return text == user or f'"{user}"' in text or f"points:{user}" in text
+
+
+@pytest.fixture
+async def shop(keep):
+    """The shop in which everything has happened, without the order of `v` that is still reserved."""
+    shop, ids = lived_in()
+    shop.cancel(ids["reserved"], "v", "v lives at Main Street 1")
+    await keep(shop)
+    return ids
+
+
+async def test_nothing_of_a_person_is_left(database, shop):
+    """After the erasing no row has the id or the free text of the person; the audit and every sum are as before."""
+    before = (await checked(database))[1]
+    erased = await erase_user(database, "v")
+    assert erased.orders > 0 < erased.payments
+    assert erased.entries > 0 < erased.events
+    left = [text for text in await texts(database) if names_user(text, "v") or "Main Street" in text]
+    refused = [text for text in left if text.startswith('{"code":')]  # gone with the purge after keep_hours
+    assert left == refused
+    assert [text for text in await texts(database) if names_user(text, "u")]  # the control: another person is all there
+    assert await checked(database) == ([], before)
+    entries = await database.read(lambda conn: point_entries(conn, erased.alias, limit=100))
+    assert len(entries.items) == erased.entries
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        lambda alias: update(point_accounts).where(point_accounts.c.id == "v").values(id=alias),
+        lambda alias: update(payments).where(payments.c.user_id == "v").values(user_id=alias),
+        lambda alias: update(ledger).where(ledger.c.row_id == "v").values(row_id=alias),
+        lambda alias: delete(point_accounts).where(point_accounts.c.id == "v"),
+    ],
+    ids=["account", "payments", "entries", "deleted"],
+)
+async def test_half_of_it_would_be_found(database, shop, half):
+    """The control: a rename that leaves out tables, and the row deleted, are seen by the audit."""
+    await database.transaction(lambda conn: conn.execute(half(new_alias())), deadline=soon())
+    assert (await checked(database))[0]
+
+
+async def test_an_unpaid_order_and_an_unknown_user_are_refused(database, keep):
+    """The message names the order; a mistyped id is no success; and nothing is changed by either."""
+    shop, ids = lived_in()
+    await keep(shop)
+    with pytest.raises(EraseRefused, match=ids["reserved"]):
+        await erase_user(database, "v")
+    with pytest.raises(EraseRefused, match="no row has the user id 'V'"):
+        await erase_user(database, "V")
+    assert [text for text in await texts(database) if names_user(text, "v")]
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda each: each.kind.value)
+async def test_orders_go_on_while_a_person_is_erased(database, keep, guard):
+    """Whatever the guard: orders, charges and cancels of the same person at the same time leave a sound database."""
+    if guard.kind in database.dialect.unsupported:
+        pytest.skip("this database has no such guard")
+    await keep(lived_in()[0])
+    runner = Runner(database, guard, LATER_MS)
+    placed = await runner.all(PlaceOrder(*runner.head(), "u", (OrderLine("a", 1),), constants.POINTS) for _ in range(6))
+    paid = [answer.data["order_id"] for answer in placed if isinstance(answer, Accepted)]
+    assert len(paid) == 6
+
+    async def meanwhile():
+        commands = [CancelOrder(*runner.head(), order_id, "u", "") for order_id in paid]
+        commands += [ChargePoints(*runner.head(), "u", 7) for _ in range(6)]
+        commands += [PlaceOrder(*runner.head(), "u", (OrderLine("b", 1),), constants.POINTS) for _ in range(6)]
+        await runner.all(commands)
+
+    erased, _ = await asyncio.gather(erase_user(database, "u"), meanwhile())
+    assert (await checked(database))[0] == []
+    with suppress(EraseRefused):  # where nothing was written since
+        await erase_user(database, "u")
+    assert (await checked(database))[0] == []
+    assert erased.orders >= 6
+
+
+async def test_old_orders_leave_without_a_trace_in_the_sums(database, shop, tmp_path):
+    """What is over is in the file, with lines, payment and entries; the audit is green and the stock is what it was."""
+    before = (await checked(database))[1]
+    await database.transaction(lambda conn: conn.execute(delete(outbox)), deadline=soon())
+    await purged(database)
+    path = tmp_path / "orders.jsonl"
+    with ArchiveFile(path) as file:
+        archived, limit_ms = await archive(database, LATER_MS, file)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert archived.orders == len(lines) == sum(before.orders.values())
+    assert (archived.sold, archived.revenue, limit_ms) == (before.sold, before.revenue, LATER_MS)
+    (paid,) = [line for line in lines if line["order"]["id"] == shop["paid"]]
+    assert sum(each["quantity"] * each["price"] for each in paid["lines"]) == paid["payments"][0]["amount"]
+    assert {each["kind"] for each in paid["moves"]} == {"stock", "points"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    found, after = await checked(database)
+    assert found == []
+    same = ("on_hand", "reserved", "left", "balance", "accounts", "skus")
+    assert [getattr(after, name) for name in same] == [getattr(before, name) for name in same]
+    for table in (orders, order_lines, payments):
+        assert await database.read(lambda conn, table=table: conn.execute(select(func.count(table.c[0]))).scalar()) == 0
+    entries = await database.read(lambda conn: point_entries(conn, "u", limit=100))
+    assert {each.kind for each in entries.items} <= {"USE", "REFUND", "CHARGE"}
+
+
+async def purged(database):
+    """Tell the audit that events up to now were purged, as the purge does."""
+    from stockade.store.outbox import PURGED
+    from stockade.store.schema.tables import watermarks
+
+    row = {"name": PURGED, "at_ms": LATER_MS + 1}
+    await database.transaction(lambda conn: conn.execute(watermarks.insert(), row), deadline=soon())
+
+
+async def test_the_archived_keys_are_never_carried_out_again(database, keep, tmp_path):
+    """A repetition of an archived order returns its outcome; its stock is not taken a second time."""
+    await keep(lived_in()[0])
+    runner = Runner(database, Guard.ROW, LATER_MS)
+    order = PlaceOrder(*runner.head(), "u", (OrderLine("a", 1),), constants.POINTS)
+    first = await runner.execute(order)
+    await database.transaction(lambda conn: conn.execute(delete(outbox)), deadline=soon())
+    await purged(database)
+    with ArchiveFile(tmp_path / "orders.jsonl") as file:
+        await archive(database, LATER_MS + 1, file)
+    again = await runner.execute(order)
+    assert (again.replayed, again.data) == (True, first.data)
+    cancel = await runner.execute(CancelOrder(*runner.head(), first.data["order_id"], "u", ""))
+    assert cancel.code == "ORDER_NOT_FOUND"
+    assert (await checked(database))[0] == []
+
+
+async def test_orders_whose_events_wait_stay(database, shop, tmp_path):
+    """An event that the sink has not got may not lose its order: nothing since the oldest event is archived."""
+    with ArchiveFile(tmp_path / "orders.jsonl") as file:
+        archived, limit_ms = await archive(database, LATER_MS, file)
+    assert (archived, limit_ms) == (Archived(), NOW_MS)
+    assert (await checked(database))[0] == []
+
+
+@pytest.mark.parametrize("table", [orders, order_lines, payments], ids=lambda table: table.name)
+async def test_rows_that_were_only_deleted_would_be_found(database, shop, table):
+    """The control: deleting the rows of old orders without marking what they moved breaks the audit."""
+    await database.transaction(lambda conn: conn.execute(delete(table)), deadline=soon())
+    assert (await checked(database))[0]
+
+
+async def test_an_unmarked_entry_would_be_found(database, shop, tmp_path):
+    """The control: after an archive, an entry that keeps its mark away is a movement without an order."""
+    await database.transaction(lambda conn: conn.execute(delete(outbox)), deadline=soon())
+    await purged(database)
+    with ArchiveFile(tmp_path / "orders.jsonl") as file:
+        await archive(database, LATER_MS, file)
+    deduct = update(ledger).where(ledger.c.note == "archived deduct").values(note="deduct")
+    await database.transaction(lambda conn: conn.execute(deduct), deadline=soon())
+    assert "stray-movement" in {each.rule for each in (await checked(database))[0]}
+    known = await database.read(lambda conn: conn.execute(select(func.count(requests.c.id))).scalar())
+    assert known > 0
