@@ -147,6 +147,7 @@ def statements(spelling: Spelling, size: Size) -> Iterator[str]:
     yield from _stock_entries(words)
     yield from _other_entries(words)
     yield from _requests(words)
+    yield _refused(words)
     yield from _events(words)
 
 
@@ -191,8 +192,8 @@ def _orders(w: _Words) -> Iterator[str]:
     )
     product = w.sku.replace("'sku-'", "'product-'")
     yield (
-        "INSERT INTO order_lines (order_id, line, sku_id, product_id, quantity, price) "
-        f"SELECT {w.order}, 1, {w.sku}, {product}, 1, {PRICE} FROM {orders}"
+        "INSERT INTO order_lines (order_id, line, sku_id, product_id, quantity, price, created_ms) "
+        f"SELECT {w.order}, 1, {w.sku}, {product}, 1, {PRICE}, {w.at_ms} FROM {orders}"
     )
     yield (
         "INSERT INTO payments (id, order_id, user_id, status, method, amount, created_ms, version, stamp) "
@@ -264,6 +265,14 @@ def _requests(w: _Words) -> Iterator[str]:
             f"INSERT INTO requests (id, fingerprint, outcome, created_ms) SELECT {id_}, '{'0' * 32}', {outcome}, "
             f"{w.at_ms} FROM {w.of_each(count)} WHERE {where}"
         )
+
+
+def _refused(w: _Words) -> str:
+    few = max(1, w.size.orders // REFUSED_EVERY)
+    return (
+        "INSERT INTO refused_orders (id, user_id, created_ms) "
+        f"SELECT {w.id('e')}, {w.user}, {w.at_ms} FROM {w.of_each(few)}"
+    )
 
 
 def _events(w: _Words) -> Iterator[str]:

@@ -1,15 +1,24 @@
 """Prices that change and products that are hidden while orders run: every order is before or after each edit."""
 
 import asyncio
+import sqlite3
+import time
+from contextlib import closing
 
+import pytest
 from sqlalchemy import select
 
-from stockade.core import Accepted
+from stockade.core import Accepted, Conflict, Guard
 from stockade.service.ids import derived_id
 from stockade.shop.audit import audit
 from stockade.shop.commands import OrderLine, PlaceOrder, SkuPrice, UpdateProduct
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.tables import skus
-from tests.contract.conftest import NOW_MS
+from stockade.store import Database
+from stockade.store.engine import expressions
+from stockade.store.transaction import save
+from stockade.strategies.options import Options
+from tests.contract.conftest import NOW_MS, Bench
 from tests.contract.test_strategies import _all, _protects
 
 PRODUCT = derived_id("product", "s", "t")
@@ -92,3 +101,30 @@ async def one_of_five_editors(bench):
     again = await _all(bench, [edit(("racing", n), seen, 2000 + n) for n in range(5)])
     assert [(each.replayed, each.data) for each in again] == [(True, each.data) for each in outcomes]
     assert await bench.database.read(audit) == []
+
+
+@pytest.mark.parametrize("compared", [True, False], ids=["compared", "control"])
+async def test_a_price_that_changes_between_read_and_update(tmp_path, monkeypatch, compared):
+    """A conditional UPDATE of the stock meets the new price and fails; without the comparison (control) it does not."""
+    if not compared:
+        for module in (expressions, save):
+            monkeypatch.setattr(module, "steady_fields", lambda resource: [])
+    file = tmp_path / "shop.sqlite"
+    database = await Database.open(f"sqlite:///{file}")
+    await SCHEMA.migrate(database)
+    bench = Bench("conditional", database, Options())
+    await bench.product("s", "t")
+
+    def change_the_price(point):
+        if point == "loaded":
+            bench.store._steps.checkpoint = None
+            with closing(sqlite3.connect(file)) as editor, editor:
+                editor.execute("UPDATE skus SET price = 2000, version = version + 1 WHERE id = 's'")
+
+    bench.store._steps.checkpoint = change_the_price
+    (outcome,) = await bench.store.transact([order(1)], Guard.DELTA, deadline=time.monotonic() + 10)
+    if compared:
+        assert isinstance(outcome, Conflict)
+        (outcome,) = await bench.store.transact([order(1)], Guard.DELTA, deadline=time.monotonic() + 10)
+    assert outcome.data["total"] == (3000 if compared else 2000)
+    await database.close()

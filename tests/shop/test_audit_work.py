@@ -14,13 +14,13 @@ from sqlalchemy import func, select, text
 
 from benchmarks.big_shop import Size, fill
 from stockade.devservers import drop_database, fresh_database
+from stockade.service import purge
 from stockade.service.audit.rule_types import Scope
 from stockade.service.relay import Inbox
 from stockade.shop import queries
 from stockade.shop.audit import RULES, audit, summary
 from stockade.shop.audit.rules import SCREENS
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.operations import jobs
 from stockade.store import Database
 from stockade.store.consumer_offsets import ConsumerOffsets
 from stockade.store.outbox import Outbox
@@ -51,7 +51,7 @@ def second_page(query, *args, **named):
 
 def forgetting(database):
     """One batch of the purge of requests."""
-    body = partial(jobs.forget, before_ms=LATER_MS, cursor=jobs.BEGINNING, limit=100)
+    body = partial(purge.forget, before_ms=LATER_MS, cursor=purge.BEGINNING, limit=100)
     return database.transaction(body, deadline=time.monotonic() + WAIT_S)
 
 
@@ -72,6 +72,19 @@ WORK = {
     "lag": (lambda database: Outbox(database).lag(), PASS),
     "due": (reading(queries.due, now_ms=LATER_MS, limit=10), PAGE),
     "orders": (second_page(queries.orders, BUYER), PAGE),
+    "all orders": (second_page(queries.all_orders, queries.OrderFilter()), PAGE),
+    "orders in a state": (second_page(queries.all_orders, queries.OrderFilter(status="CANCELLED")), PAGE),
+    "orders of a product": (second_page(queries.all_orders, queries.OrderFilter(product_id="product-4")), PAGE),
+    "orders of a product in a state": (
+        second_page(queries.all_orders, queries.OrderFilter(product_id="product-4", status="PAID")),
+        PAGE,
+    ),
+    "orders of a user in a state": (
+        second_page(queries.all_orders, queries.OrderFilter(user_id=BUYER, status="PAID")),
+        PAGE,
+    ),
+    "refused orders": (second_page(queries.all_orders, queries.OrderFilter(status="REJECTED")), PAGE),
+    "orders of a time": (second_page(queries.all_orders, queries.OrderFilter(until_ms=LATER_MS)), PAGE),
     "entries": (second_page(queries.point_entries, BUYER), PAGE),
     "cart": (reading(queries.cart, BUYER), PAGE),
     "products": (second_page(queries.products), PAGE),

@@ -35,6 +35,7 @@ async def test_one_product_and_its_stock(lived):
         "name": "Name of a",
         "category": "things",
         "status": "ACTIVE",
+        "version": 3,
         "skus": [{"id": "a", "price": 1000, "available": available}],
     }
     assert plain(await read(lambda c: queries.stock(c, "b"))) == {
@@ -77,7 +78,7 @@ async def test_a_cart_has_todays_prices(lived):
     read, _, _ = lived
     page = await read(lambda c: queries.cart(c, "v"))
     assert plain(page) == {
-        "items": [{"sku_id": "gift", "quantity": 1, "price": 0, "available": 4}],
+        "items": [{"sku_id": "gift", "quantity": 1, "price": 0, "available": 4, "on_sale": True}],
         "next_cursor": None,
     }
     assert (await read(lambda c: queries.cart(c, "u"))).items == []
@@ -114,6 +115,7 @@ async def test_how_orders_ended(lived):
         "expired": ["RESERVED", "EXPIRED"],
         "refused": ["REJECTED"],
         "too_dear": ["REJECTED"],
+        "not_on_sale": ["REJECTED"],
         "free": ["PAID"],
         "reserved": ["RESERVED"],
     }
@@ -207,8 +209,9 @@ async def test_popular_products(database, keep):
     ]
     assert plain(by_units.window) == {
         "days": 3,
-        "from": "2023-11-14T22:13:20.000Z",
+        "from": "2023-11-14T23:00:00.000Z",
         "to": "2023-11-17T22:13:20.000Z",
+        "window_hours": 72,
     }
     best = await database.read(lambda c: queries.popular(c, now_ms=shop.now_ms, limit=1, by="revenue"))
     assert [(p.product_id, p.name) for p in best.items] == [("p-dear", "Name of dear")]
@@ -242,7 +245,7 @@ async def test_products_are_found_by_name(database, keep):
     shop = MemoryShop()
     for name in ("Red 100%", "red_shoe", "Blue"):
         shop.sku(name)
-        shop.products[-1]["name"] = name
+        shop.edit(name, 1, name=name)
     await keep(shop)
 
     async def names(q):

@@ -3,7 +3,6 @@
 import os
 
 from coupons.application import APPLICATION
-
 from stockade.testing.fixtures import database_fixture
 
 STRATEGIES = ("sequencer", "pessimistic", "optimistic")

@@ -37,6 +37,21 @@ class BadMessage(ValueError):
     """These bytes are not a command that this program knows; the message says why."""
 
 
+class ContextCarrier(Protocol):
+    """Carries something of the caller to the worker beside each command, e.g. a trace, in the headers of its message.
+
+    It is called on the event loop, must be quick and must not fail.
+    """
+
+    def headers(self, command: Command) -> Mapping[str, bytes]:
+        """The headers of a command that is written now."""
+        ...
+
+    def received(self, command: Command, headers: Mapping[str, bytes]) -> None:
+        """A worker has read this command and is going to decide it."""
+        ...
+
+
 class Codec(Protocol):
     """Writes and reads the commands of an application; `stockade.service.CommandCodec` is one."""
 
@@ -50,21 +65,6 @@ class Codec(Protocol):
         Raises:
             BadMessage: not a command that this program knows.
         """
-        ...
-
-
-class ContextCarrier(Protocol):
-    """Carries something of the caller to the worker beside each command, e.g. a trace, in the headers of its message.
-
-    It is called on the event loop, must be quick and must not fail.
-    """
-
-    def headers(self, command: Command) -> Mapping[str, bytes]:
-        """The headers of a command that is written now."""
-        ...
-
-    def received(self, command: Command, headers: Mapping[str, bytes]) -> None:
-        """A worker has read this command and is going to decide it."""
         ...
 
 

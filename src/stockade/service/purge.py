@@ -6,12 +6,12 @@ so a repetition would be carried out again. Neighbours: `background` repeats it,
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, or_, select
 
 from stockade.service.jobs import Counts
 from stockade.service.recorded import moved_nothing, rejected
@@ -52,6 +52,7 @@ class Purge:
         max_batches: the most transactions of one round; the next round goes on.
         wait_s: the longest that one transaction may take, in seconds.
         tables: the store's tables in this database.
+        refusals: records of the application whose `id` is that of a refused request; they go with it.
     """
 
     transaction: Transaction
@@ -61,6 +62,7 @@ class Purge:
     max_batches: int = 100
     wait_s: float = 5.0
     tables: StoreTables = DEFAULT
+    refusals: Sequence[Table] = ()
     _cursor: RequestCursor = field(default=BEGINNING, init=False)
 
     async def once(self) -> Counts:
@@ -68,7 +70,14 @@ class Purge:
         before_ms = self.now_ms() - self.kept_ms
         deleted = 0
         for _ in range(self.max_batches):
-            step = partial(forget, before_ms=before_ms, cursor=self._cursor, limit=self.batch, tables=self.tables)
+            step = partial(
+                forget,
+                before_ms=before_ms,
+                cursor=self._cursor,
+                limit=self.batch,
+                tables=self.tables,
+                refusals=self.refusals,
+            )
             deadline = time.monotonic() + self.wait_s
             cursor, gone = await self.transaction(step, deadline=deadline)
             deleted += gone
@@ -79,9 +88,22 @@ class Purge:
 
 
 def forget(
-    conn: Connection, before_ms: int, cursor: RequestCursor, limit: int, tables: StoreTables = DEFAULT
+    conn: Connection,
+    before_ms: int,
+    cursor: RequestCursor,
+    limit: int,
+    *,
+    tables: StoreTables = DEFAULT,
+    refusals: Sequence[Table] = (),
 ) -> tuple[RequestCursor | None, int]:
     """Read the next `limit` requests made before `before_ms`, and delete those that changed nothing.
+
+    Args:
+        conn: in a transaction.
+        before_ms: milliseconds since 1970.
+        cursor: the request behind which to go on.
+        limit: the most requests that are read.
+        tables: see `Purge`.
 
     Returns:
         The cursor to go on from, None at the end, and how many rows this call deleted: another purge may be running.
@@ -95,6 +117,8 @@ def forget(
         rows = conn.execute(old.where(_after(order, cursor)).order_by(*order).limit(limit)).all()
     ids = sorted(row.id for row in rows if row.idle)
     gone = conn.execute(delete(requests).where(requests.c.id.in_(ids))).rowcount if ids else 0
+    for table in refusals if ids else ():
+        conn.execute(delete(table).where(table.c.id.in_(ids)))
     return (RequestCursor(rows[-1].created_ms, rows[-1].id) if rows else None), gone
 
 

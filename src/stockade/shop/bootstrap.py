@@ -20,10 +20,11 @@ from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, check, check_servers, chosen_strategy, in_memory
 from stockade.shop.config.strategy_options import kafka_options, options_of
 from stockade.shop.database import open_database
+from stockade.shop.model.tables import refused_orders
 from stockade.shop.operations.jobs import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
-from stockade.shop.sales import SalesJob
+from stockade.shop.sales import SalesJob, position_of
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
 from stockade.store import Database, SqlStore, StoreTables
@@ -169,13 +170,13 @@ def _create_store(
     registration: Registration | None,
     *,
     checkpoint: Checkpoint | None = None,
-    application: Application = APPLICATION,
+    *,
     tracing: Tracing | None = None,
+    application: Application = APPLICATION,
 ) -> SqlStore:
     kind = SqlStore if tracing is None else TracedStore
     single_statement = settings.single_statement == "yes"
-    resources = application.resources
-    store = kind(database, resources, checkpoint, permit=registration, single_statement=single_statement)
+    store = kind(database, application.resources, checkpoint, permit=registration, single_statement=single_statement)
     if isinstance(store, TracedStore) and tracing is not None:
         store.tracing = tracing
     return store
@@ -236,6 +237,8 @@ def _background(settings: Settings, database: Database) -> Background:
         jobs=[Job("sales", SalesJob(database, now_ms).once, settings.sales_s)],
         keep_ms=settings.keep_ms,
         keep_events_ms=settings.events_keep_ms,
+        keep_events_from=position_of,
         purge_s=settings.purge_s,
+        refusals=[refused_orders],
         report=JobLog(logger()),
     )

@@ -6,7 +6,8 @@ raises BadQuery for a parameter that is not allowed. Neighbours: `model.tables` 
 
 from stockade.shop.queries.cart import CartItem, cart
 from stockade.shop.queries.due import Due, due
-from stockade.shop.queries.orders import Order, order, orders
+from stockade.shop.queries.order_lists import ORDER_STATES, OrderFilter, all_orders, orders
+from stockade.shop.queries.orders import Order, order
 from stockade.shop.queries.page import MAX_LIMIT, BadQuery, Page
 from stockade.shop.queries.payments import Payment, payment
 from stockade.shop.queries.points import PointEntry, Points, point_entries, points
@@ -18,10 +19,12 @@ __all__ = [
     "MAX_DAYS",
     "MAX_LIMIT",
     "MAX_POPULAR",
+    "ORDER_STATES",
     "BadQuery",
     "CartItem",
     "Due",
     "Order",
+    "OrderFilter",
     "Page",
     "Payment",
     "PointEntry",
@@ -31,6 +34,7 @@ __all__ = [
     "Product",
     "Sku",
     "Stock",
+    "all_orders",
     "cart",
     "due",
     "order",

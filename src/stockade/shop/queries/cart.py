@@ -1,26 +1,34 @@
 """A user's cart, with today's prices and what is available now."""
 
+from typing import Annotated, Any
+
 import msgspec
+from msgspec import Meta
 from sqlalchemy import Connection, select
 
+from stockade.shop.model.fields import Available, Price, Quantity, SkuId
 from stockade.shop.model.tables import cart_items, skus
 from stockade.shop.queries.page import Page, check_limit, decode_cursor, page
 
 _SCOPE = "cart"
 _ITEMS = (
-    select(cart_items.c.sku_id, cart_items.c.quantity, skus.c.price, skus.c.on_hand, skus.c.reserved)
+    select(cart_items.c.sku_id, cart_items.c.quantity, skus.c.price, skus.c.on_hand, skus.c.reserved, skus.c.hidden)
     .join_from(cart_items, skus, skus.c.id == cart_items.c.sku_id)
     .order_by(cart_items.c.sku_id)
 )
 
 
 class CartItem(msgspec.Struct, frozen=True):
-    """One SKU in a cart; `price` is of one unit, in won."""
+    """One SKU in a cart; `price` is of one unit, in won.
 
-    sku_id: str
-    quantity: int
-    price: int
-    available: int
+    A hidden product stays in the cart, with `on_sale` false and nothing available: an order of it is refused.
+    """
+
+    sku_id: SkuId
+    quantity: Quantity
+    price: Price
+    available: Available
+    on_sale: Annotated[bool, Meta(description="False while the product is hidden.", examples=[True])]
 
 
 def cart(conn: Connection, user_id: str, *, limit: int = 100, cursor: str | None = None) -> Page[CartItem]:
@@ -38,7 +46,12 @@ def cart(conn: Connection, user_id: str, *, limit: int = 100, cursor: str | None
     return page(
         rows,
         limit,
-        lambda row: CartItem(row.sku_id, row.quantity, row.price, row.on_hand - row.reserved),
+        _item,
         _SCOPE,
         lambda row: (row.sku_id,),
     )
+
+
+def _item(row: Any) -> CartItem:
+    available = 0 if row.hidden else row.on_hand - row.reserved
+    return CartItem(row.sku_id, row.quantity, row.price, available, not row.hidden)

@@ -1,49 +1,61 @@
 """Orders as their owner sees them, with lines and history.
 
-A rejected order is only its request row. Its owner sees it until the purge deletes that row, which is as long as the
-idempotency key may be repeated (24 hours by default). Lists show accepted orders only.
+A rejected order is its request row, and a row by which lists find it. Its owner sees it until the purge deletes both,
+which is as long as the idempotency key may be repeated (24 hours by default). Neighbour: `order_lists`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import Connection, bindparam, select
 
 from stockade.core import JsonValue, Rejected
 from stockade.core.timestamps import rfc3339
 from stockade.shop.model import constants
+from stockade.shop.model.fields import (
+    OrderId,
+    OrderStatus,
+    PaidWith,
+    PaymentId,
+    Price,
+    ProductId,
+    Quantity,
+    RefusalCode,
+    SkuId,
+    Time,
+    Total,
+    UserId,
+)
 from stockade.shop.model.tables import order_lines
 from stockade.shop.model.tables import orders as order_table
-from stockade.shop.queries.page import Page, after, check_limit, decode_cursor, page
 from stockade.store.outcome_codec import decode_outcome
 from stockade.store.schema.tables import ledger, requests
-
-_SCOPE = "orders"
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line; product and price (of one unit, at order time) are absent if the order was refused."""
 
-    sku_id: str
-    quantity: int
-    product_id: str | None = None
-    price: int | None = None
+    sku_id: SkuId
+    quantity: Quantity
+    product_id: ProductId | None = None
+    price: Price | None = None
 
 
 class Step(msgspec.Struct, frozen=True):
     """When an order or payment came into a state."""
 
-    status: str
-    at: str
+    status: Annotated[str, Meta(description="The state it came into.", examples=["PAID"])]
+    at: Time
 
 
 class Shortage(msgspec.Struct, frozen=True):
     """A line of a refused order whose SKU had too little stock."""
 
-    sku_id: str
-    requested: int
-    available: int
+    sku_id: SkuId
+    requested: Annotated[int, Meta(description="Units of the line.", examples=[5])]
+    available: Annotated[int, Meta(description="Units that there were.", examples=[3])]
 
 
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,23 +68,22 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         shortages: of an order refused with OUT_OF_STOCK.
     """
 
-    order_id: str
-    user_id: str
-    status: str
-    lines: list[Line]
-    history: list[Step]
-    created_at: str
-    total: int | None = None
-    pay: str | None = None
-    reason: str | None = None
-    reserved_until: str | None = None
-    payment_id: str | None = None
-    shortages: list[Shortage] | None = None
+    order_id: OrderId
+    user_id: UserId
+    status: OrderStatus
+    lines: Annotated[list[Line], Meta(description="What was ordered; empty while the order is queued.")]
+    history: Annotated[list[Step], Meta(description="Its states, the first one first.")]
+    created_at: Time
+    total: Total | None = None
+    pay: PaidWith | None = None
+    reason: RefusalCode | None = None
+    reserved_until: Time | None = None
+    payment_id: PaymentId | None = None
+    shortages: Annotated[list[Shortage] | None, Meta(description="Of an order refused with OUT_OF_STOCK.")] = None
 
 
-_ORDERS = select(order_table)
-_ONE = _ORDERS.where(order_table.c.id == bindparam("id"))
-_REQUEST = select(requests.c.outcome, requests.c.created_ms).where(requests.c.id == bindparam("id"))
+_ONE = select(order_table).where(order_table.c.id == bindparam("id"))
+_REQUESTS = select(requests.c.id, requests.c.outcome, requests.c.created_ms)
 _LINES = select(order_lines).order_by(order_lines.c.order_id, order_lines.c.line)
 _STEPS = select(ledger.c.row_id, ledger.c.note, ledger.c.at_ms).order_by(ledger.c.row_id, ledger.c.version)
 
@@ -87,27 +98,11 @@ def order(conn: Connection, order_id: str, user_id: str | None) -> Order | None:
     """
     row = conn.execute(_ONE, {"id": order_id}).one_or_none()
     if row is None:
-        return _rejected(conn, order_id, user_id)
+        found = refused_orders(conn, [order_id]).get(order_id)
+        return None if found is None or user_id not in (None, found.user_id) else found
     if user_id is not None and row.user_id != user_id:
         return None
-    return _complete(conn, [row])[0]
-
-
-def orders(conn: Connection, user_id: str, *, limit: int = 20, cursor: str | None = None) -> Page[Order]:
-    """A page of a user's orders, newest first.
-
-    Raises:
-        BadQuery: limit or cursor is not allowed.
-    """
-    check_limit(limit)
-    behind = decode_cursor(cursor, _SCOPE, int, str)
-    columns = [order_table.c.created_ms, order_table.c.id]
-    statement = _ORDERS.where(order_table.c.user_id == user_id)
-    if behind is not None:
-        statement = statement.where(after(columns, behind, descending=True))
-    rows = conn.execute(statement.order_by(*(column.desc() for column in columns)).limit(limit + 1)).all()
-    made = {each.order_id: each for each in _complete(conn, rows[:limit])}
-    return page(rows, limit, lambda row: made[row.id], _SCOPE, lambda row: (row.created_ms, row.id))
+    return complete(conn, [row])[0]
 
 
 def history(conn: Connection, kind: str, first: Mapping[str, tuple[str, int]]) -> dict[str, list[Step]]:
@@ -125,7 +120,7 @@ def history(conn: Connection, kind: str, first: Mapping[str, tuple[str, int]]) -
     return steps
 
 
-def _complete(conn: Connection, rows: Sequence[Any]) -> list[Order]:
+def complete(conn: Connection, rows: Sequence[Any]) -> list[Order]:
     """Rows with their lines and history, in two further statements."""
     lines: dict[str, list[Line]] = {row.id: [] for row in rows}
     if lines:
@@ -153,19 +148,22 @@ def _complete(conn: Connection, rows: Sequence[Any]) -> list[Order]:
     ]
 
 
-def _rejected(conn: Connection, order_id: str, user_id: str | None) -> Order | None:
-    """A rejected order from its request row; None for rows of other requests and of other users."""
-    row = conn.execute(_REQUEST, {"id": order_id}).one_or_none()
-    outcome = decode_outcome(bytes(row.outcome)) if row is not None else None
-    if row is None or not isinstance(outcome, Rejected) or outcome.data.get("order_id") != order_id:
-        return None
-    owner = str(outcome.data.get("user_id"))
-    if user_id is not None and owner != user_id:
-        return None
-    at = rfc3339(row.created_ms)
+def refused_orders(conn: Connection, ids: Sequence[str]) -> dict[str, Order]:
+    """Rejected orders by their ids, from their request rows; rows of other requests are left out."""
+    found: dict[str, Order] = {}
+    if not ids:
+        return found
+    for row in conn.execute(_REQUESTS.where(requests.c.id.in_(ids))):
+        outcome = decode_outcome(bytes(row.outcome))
+        if isinstance(outcome, Rejected) and outcome.data.get("order_id") == row.id:
+            found[row.id] = _refused(row.id, outcome, rfc3339(row.created_ms))
+    return found
+
+
+def _refused(order_id: str, outcome: Rejected, at: str) -> Order:
     return Order(
         order_id,
-        owner,
+        str(outcome.data.get("user_id")),
         constants.REJECTED,
         msgspec.convert(outcome.data.get("lines", []), list[Line]),
         [Step(constants.REJECTED, at)],

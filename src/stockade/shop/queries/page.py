@@ -6,10 +6,13 @@ do not shift the pages (keyset pagination: Winand, "SQL Performance Explained", 
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import ColumnElement, and_, or_
+
+from stockade.shop.model.fields import NextCursor
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,8 +29,8 @@ class BadQuery(ValueError):
 class Page(msgspec.Struct, Generic[T], frozen=True):
     """Items of one page; `next_cursor` is None on the last one."""
 
-    items: list[T]
-    next_cursor: str | None = None
+    items: Annotated[list[T], Meta(description="At most `limit` items, in the order of the list.")]
+    next_cursor: NextCursor = None
 
 
 def check_limit(limit: int) -> None:
@@ -59,7 +62,7 @@ def decode_cursor(cursor: str | None, scope: str, *types: type[str | int]) -> tu
         raise wrong
     try:
         found, *key = msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[str | int])
-    except ValueError as error:  # not base64, not JSON, not such a list, or an empty one
+    except (ValueError, msgspec.MsgspecError) as error:  # not base64, not JSON, not such a list, or an empty one
         raise wrong from error
     if found != scope or len(key) != len(types):
         raise wrong

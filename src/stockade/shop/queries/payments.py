@@ -1,9 +1,13 @@
 """Payments as their owner sees them."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 from sqlalchemy import Connection, bindparam, select
 
 from stockade.shop.model import constants
+from stockade.shop.model.fields import Amount, Method, OrderId, PaymentId, PaymentStatus
 from stockade.shop.model.tables import payments as payment_table
 from stockade.shop.queries.orders import Step, history
 
@@ -13,13 +17,13 @@ _ONE = select(payment_table).where(payment_table.c.id == bindparam("id"))
 class Payment(msgspec.Struct, frozen=True):
     """The payment of an order; `amount` in won, `approvals` says how often the money was taken."""
 
-    payment_id: str
-    order_id: str
-    status: str
-    method: str
-    amount: int
-    approvals: int
-    history: list[Step]
+    payment_id: PaymentId
+    order_id: OrderId
+    status: PaymentStatus
+    method: Method
+    amount: Amount
+    approvals: Annotated[int, Meta(description="How often the money was taken: 1.", examples=[1])]
+    history: Annotated[list[Step], Meta(description="Its states, the first one first.")]
 
 
 def payment(conn: Connection, payment_id: str, user_id: str | None) -> Payment | None:

@@ -1,12 +1,14 @@
 """A user's points: the account and its entries, straight from the ledger."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import Connection, bindparam, select
 
 from stockade.core.timestamps import rfc3339
 from stockade.shop.model import constants
+from stockade.shop.model.fields import Balance, EntryKind, FreePoints, Held, Time
 from stockade.shop.model.tables import point_accounts
 from stockade.shop.queries.page import Page, after, check_limit, decode_cursor, page
 from stockade.store.schema.tables import ledger
@@ -17,9 +19,9 @@ _SCOPE = "entries"
 class Points(msgspec.Struct, frozen=True):
     """A points account. available = balance - held."""
 
-    balance: int
-    held: int
-    available: int
+    balance: Balance
+    held: Held
+    available: FreePoints
 
 
 class PointEntry(msgspec.Struct, frozen=True):
@@ -34,12 +36,16 @@ class PointEntry(msgspec.Struct, frozen=True):
         at: RFC 3339, UTC.
     """
 
-    id: str
-    kind: str
-    amount: int
-    balance_after: int
-    ref: str
-    at: str
+    id: Annotated[str, Meta(description="Number of the entry within the account.", examples=["2"])]
+    kind: EntryKind
+    amount: Annotated[
+        int, Meta(description="Won; negative when used.", examples=[-2000], extra_json_schema={"format": "int64"})
+    ]
+    balance_after: Balance
+    ref: Annotated[
+        str, Meta(description="Id of the charge or of the order.", examples=["019a5c3e7c00b0c1d2e3f40516273849"])
+    ]
+    at: Time
 
 
 # version 0: the store inserted the row for a first charge that was never committed

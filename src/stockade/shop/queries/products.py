@@ -1,12 +1,26 @@
 """Products with their SKUs, and the stock of one SKU. Stock is never cached."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select
 
 from stockade.core.case_folding import folded
+from stockade.shop.model import constants
+from stockade.shop.model.fields import (
+    Available,
+    Category,
+    Name,
+    OnHand,
+    Price,
+    ProductId,
+    ProductStatus,
+    Reserved,
+    SkuId,
+    Version,
+)
 from stockade.shop.model.limits import is_text
 from stockade.shop.model.tables import products as product_table
 from stockade.shop.model.tables import skus as sku_table
@@ -18,31 +32,38 @@ MAX_SEARCH = 200  # characters
 class Sku(msgspec.Struct, frozen=True):
     """A SKU as a list of products shows it."""
 
-    id: str
-    price: int
-    available: int
+    id: SkuId
+    price: Price
+    available: Available
 
 
 class Product(msgspec.Struct, frozen=True):
-    """A product with its SKUs in id order."""
+    """A product with its SKUs in id order; `version` counts its edits."""
 
-    id: str
-    name: str
-    category: str
-    status: str
-    skus: list[Sku]
+    id: ProductId
+    name: Name
+    category: Category
+    status: ProductStatus
+    version: Version
+    skus: Annotated[list[Sku], Meta(description="Its SKUs, in the order of their ids.")]
 
 
 class Stock(msgspec.Struct, frozen=True):
     """The stock of one SKU. available = on_hand - reserved."""
 
-    sku_id: str
-    on_hand: int
-    reserved: int
-    available: int
+    sku_id: SkuId
+    on_hand: OnHand
+    reserved: Reserved
+    available: Available
 
 
-_PRODUCT = select(product_table.c.id, product_table.c.name, product_table.c.category, product_table.c.status)
+_PRODUCT = select(
+    product_table.c.id,
+    product_table.c.name,
+    product_table.c.category,
+    product_table.c.status,
+    product_table.c.version,
+)
 _ONE = _PRODUCT.where(product_table.c.id == bindparam("id"))
 _SKUS = select(
     sku_table.c.product_id, sku_table.c.id, sku_table.c.price, sku_table.c.on_hand, sku_table.c.reserved
@@ -56,6 +77,7 @@ def products(
     q: str = "",
     sort: str = "id",
     descending: bool = False,
+    status: str = constants.ACTIVE,
     limit: int = 20,
     cursor: str | None = None,
 ) -> Page[Product]:
@@ -66,6 +88,7 @@ def products(
         q: a part of the name, in any case; empty for all. A search reads the list until the page is full.
         sort: `id`, or `price`: the price of the product's cheapest SKU, then its id.
         descending: the other way round.
+        status: ACTIVE or HIDDEN.
         limit: items, 1 to MAX_LIMIT.
         cursor: of the page before.
 
@@ -77,8 +100,11 @@ def products(
         raise BadQuery(f"sort must be id or price, not {sort!r}")
     if len(q) > MAX_SEARCH or not is_text(q):
         raise BadQuery(f"q must have at most {MAX_SEARCH} printable characters")
+    if status not in (constants.ACTIVE, constants.HIDDEN):
+        raise BadQuery(f"status must be {constants.ACTIVE} or {constants.HIDDEN}, not {status!r:.40}")
     scope = f"products:{sort}:{'desc' if descending else 'asc'}"
     columns, statement = _by_price() if sort == "price" else ([product_table.c.id], _PRODUCT)
+    statement = statement.where(product_table.c.status == status)
     behind = decode_cursor(cursor, scope, *((int, str) if sort == "price" else (str,)))
     if behind is not None and sort == "price":
         statement = statement.where(after(columns, behind, descending=descending))
@@ -108,10 +134,18 @@ def _named(q: str) -> ColumnElement[bool]:
     return or_(folded_name.contains(folded(q), autoescape=True), and_(folded_name == "", as_given))
 
 
-def product(conn: Connection, product_id: str) -> Product | None:
-    """One product, or None."""
+def product(conn: Connection, product_id: str, *, hidden: bool = False) -> Product | None:
+    """One product, or None.
+
+    Args:
+        conn: a connection to read on.
+        product_id: of the product.
+        hidden: whether a hidden product is there too.
+    """
     row = conn.execute(_ONE, {"id": product_id}).one_or_none()
-    return None if row is None else _product(row, _skus_of(conn, [product_id]))
+    if row is None or (row.status == constants.HIDDEN and not hidden):
+        return None
+    return _product(row, _skus_of(conn, [product_id]))
 
 
 def stock(conn: Connection, sku_id: str) -> Stock | None:
@@ -144,4 +178,4 @@ def _skus_of(conn: Connection, product_ids: Sequence[str]) -> dict[str, list[Sku
 
 
 def _product(row: Any, skus: dict[str, list[Sku]]) -> Product:
-    return Product(row.id, row.name, row.category, row.status, skus[row.id])
+    return Product(row.id, row.name, row.category, row.status, row.version, skus[row.id])

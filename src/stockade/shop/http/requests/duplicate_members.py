@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 
 def repeated_member(raw: bytes, body: msgspec.Struct) -> str | None:
@@ -15,7 +16,7 @@ def repeated_member(raw: bytes, body: msgspec.Struct) -> str | None:
 
     Args:
         raw: the body as it came; it has been decoded.
-        body: what it was decoded to, whose members are all required.
+        body: what it was decoded to. A member that may be absent is UNSET then, or it could not be counted.
     """
     # Every member has one colon. Only a repeated member or a text with a colon makes more of them.
     if raw.count(b":") == _members(body):
@@ -33,8 +34,8 @@ def repeated_member(raw: bytes, body: msgspec.Struct) -> str | None:
 
 def _members(value: msgspec.Struct) -> int:
     """How many members a value was decoded from."""
-    names, nested = _fields(type(value))
-    count = len(names)
+    names, nested, optional = _fields(type(value))
+    count = len(names) - sum(getattr(value, name) is UNSET for name in optional)
     for name in nested:
         inner = getattr(value, name)
         if inner:
@@ -43,12 +44,14 @@ def _members(value: msgspec.Struct) -> int:
 
 
 @cache
-def _fields(type_: type[msgspec.Struct]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of all members, and of those that are lists of objects."""
+def _fields(type_: type[msgspec.Struct]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The names of all members, of those that are lists of objects, and of those that may be absent."""
     fields = msgspec.structs.fields(type_)
-    assert all(field.required for field in fields), f"{type_.__name__}: a member that may be absent cannot be counted"
+    optional = [field.encode_name for field in fields if not field.required]
+    absent = {field.encode_name for field in fields if field.default is UNSET}
+    assert absent.issuperset(optional), f"{type_.__name__}: a member that may be absent must be UNSET then"
     lists = [field.encode_name for field in fields if isinstance(_plain(field.type), msgspec.inspect.ListType)]
-    return tuple(field.encode_name for field in fields), tuple(lists)
+    return tuple(field.encode_name for field in fields), tuple(lists), tuple(optional)
 
 
 def _plain(type_: Any) -> Any:

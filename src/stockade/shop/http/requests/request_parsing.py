@@ -5,7 +5,7 @@ Neighbour: `endpoint` calls these, the cheapest check first.
 
 import asyncio
 import re
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -147,8 +147,9 @@ def _allowed_words(error: str, shape: Any) -> str:
     wrong = re.fullmatch(r"Invalid enum value .* - at `\$\.(\w+)`", error, re.DOTALL)
     if wrong is None:
         return ""
-    allowed = get_args(get_type_hints(shape)[wrong[1]])
-    return f"; available: {', '.join(map(str, allowed))}"
+    hint = get_type_hints(shape)[wrong[1]]
+    found = [each for each in (hint, *get_args(hint)) if get_origin(each) is Literal]
+    return "".join(f"; available: {', '.join(map(str, get_args(each)))}" for each in found)
 
 
 def read_query(raw: bytes, shape: Any) -> Any:
@@ -164,4 +165,5 @@ def read_query(raw: bytes, shape: Any) -> Any:
             raise ProblemError("INVALID_REQUEST", "a parameter stands twice in the query string")
         return msgspec.convert(values, shape, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
-        raise ProblemError("INVALID_REQUEST", f"query string: {error}") from None
+        detail = f"query string: {error}{_allowed_words(str(error), shape)}"
+        raise ProblemError("INVALID_REQUEST", detail) from None

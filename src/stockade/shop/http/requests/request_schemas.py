@@ -4,11 +4,13 @@ Unknown members are refused, numbers must be JSON integers. Neighbours: `model.l
 the types with commands and queries; `openapi` documents them.
 """
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
+from stockade.identity.user_ids import MAX_SUBJECT
 from stockade.shop.model.limits import (
     MAX_AMOUNT,
     MAX_CATEGORY,
@@ -24,12 +26,48 @@ from stockade.shop.queries import MAX_DAYS, MAX_LIMIT, MAX_POPULAR
 # \Z, not $: Python's $ would let a trailing line feed through. The OpenAPI document has the usual form.
 ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
 
-Id = Annotated[str, Meta(pattern=ID_PATTERN, description="1 to 64 letters, digits and any of . _ : -")]
-Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
-Money = Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Won.")]
-Reason = Annotated[str, Meta(max_length=MAX_REASON)]
-Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="Items on a page.")]
-Cursor = Annotated[str, Meta(max_length=400, description="`next_cursor` of the page before.")]
+_INT64 = {"format": "int64"}
+
+
+def _id(what: str, example: str) -> Meta:
+    return Meta(
+        pattern=ID_PATTERN, description=f"{what}: 1 to 64 letters, digits and any of . _ : -", examples=[example]
+    )
+
+
+UserId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_SUBJECT,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]+\Z",
+        description="Orders of this user: the `user_id` that the service shows, or the name at the identity provider.",
+        examples=["user-1"],
+    ),
+]
+SkuId = Annotated[str, _id("Id of a SKU", "sku-1")]
+Quantity = Annotated[
+    int, Meta(ge=1, le=MAX_QUANTITY, description="Number of units.", examples=[2], extra_json_schema=_INT64)
+]
+Price = Annotated[
+    int,
+    Meta(ge=0, le=MAX_AMOUNT, description="Price of one unit, in won.", examples=[1000], extra_json_schema=_INT64),
+]
+Name = Annotated[
+    str, Meta(min_length=1, max_length=MAX_NAME, description="Name of the product.", examples=["Product 1"])
+]
+Category = Annotated[
+    str, Meta(min_length=1, max_length=MAX_CATEGORY, description="Category of the product.", examples=["clothes"])
+]
+Reason = Annotated[
+    str, Meta(max_length=MAX_REASON, description="Why; a text for people, may be empty.", examples=["counted again"])
+]
+Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="Most items on the page.", examples=[20])]
+Cursor = Annotated[
+    str,
+    Meta(max_length=400, description="`next_cursor` of the page before; empty for the first page.", examples=[""]),
+]
+Moment = Annotated[datetime, Meta(tz=True, description="Time (RFC 3339).", examples=["2026-03-01T00:00:00Z"])]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,21 +77,41 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LineBody(Body, frozen=True):
     """A number of units of one SKU."""
 
-    sku_id: Id
+    sku_id: SkuId
     quantity: Quantity
 
 
 class OrderBody(Body, frozen=True):
     """An order: distinct SKUs, paid with points at once or reserved to be paid later."""
 
-    lines: Annotated[list[LineBody], Meta(min_length=1, max_length=MAX_LINES)]
-    pay: Literal["POINTS", "LATER"]
+    lines: Annotated[
+        list[LineBody],
+        Meta(min_length=1, max_length=MAX_LINES, description="What is ordered; each SKU in one line only."),
+    ]
+    pay: Annotated[
+        Literal["POINTS", "LATER"],
+        Meta(description="POINTS: take the points now. LATER: reserve, to be paid later.", examples=["LATER"]),
+    ]
+    expected_total: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=MAX_AMOUNT,
+                description="What the buyer was told that all lines cost, in won. Another total is refused with "
+                "PRICE_CHANGED; without this member the prices of the decision are taken.",
+                examples=[2000],
+                extra_json_schema=_INT64,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class PaymentBody(Body, frozen=True):
     """How to pay; only `POINTS` so far."""
 
-    method: Literal["POINTS"]
+    method: Annotated[Literal["POINTS"], Meta(description="How to pay.", examples=["POINTS"])]
 
 
 class CancelBody(Body, frozen=True):
@@ -65,8 +123,10 @@ class CancelBody(Body, frozen=True):
 class ChargeBody(Body, frozen=True):
     """How many points to add, and how they are paid for; only `INSTANT` so far."""
 
-    amount: Annotated[int, Meta(ge=1, le=MAX_AMOUNT, description="Won.")]
-    method: Literal["INSTANT"]
+    amount: Annotated[
+        int, Meta(ge=1, le=MAX_AMOUNT, description="Points to add, in won.", examples=[5000], extra_json_schema=_INT64)
+    ]
+    method: Annotated[Literal["INSTANT"], Meta(description="How they are paid for.", examples=["INSTANT"])]
 
 
 class CartItemBody(Body, frozen=True):
@@ -78,22 +138,68 @@ class CartItemBody(Body, frozen=True):
 class SkuBody(Body, frozen=True):
     """A new SKU: its price and its first stock."""
 
-    price: Money
-    stock: Annotated[int, Meta(ge=0, le=MAX_STOCK)]
+    price: Price
+    stock: Annotated[
+        int, Meta(ge=0, le=MAX_STOCK, description="Units in stock.", examples=[100], extra_json_schema=_INT64)
+    ]
 
 
 class ProductBody(Body, frozen=True):
     """A new product with its SKUs."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
-    category: Annotated[str, Meta(min_length=1, max_length=MAX_CATEGORY)]
-    skus: Annotated[list[SkuBody], Meta(min_length=1, max_length=MAX_SKUS)]
+    name: Name
+    category: Category
+    skus: Annotated[
+        list[SkuBody],
+        Meta(min_length=1, max_length=MAX_SKUS, description="Its SKUs; a product has the same SKUs for ever."),
+    ]
+
+
+class EditedSkuBody(Body, frozen=True):
+    """A SKU of the product, and its price from now on."""
+
+    id: SkuId
+    price: Price
+
+
+class EditedProductBody(Body, frozen=True):
+    """Everything of a product that can be edited; all of it is replaced."""
+
+    version: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=2**53,
+            description="Version of the product that was read; another one is refused with VERSION_CONFLICT.",
+            examples=[1],
+            extra_json_schema=_INT64,
+        ),
+    ]
+    name: Name
+    category: Category
+    status: Annotated[
+        Literal["ACTIVE", "HIDDEN"],
+        Meta(description="HIDDEN: not listed, and no order of it is accepted.", examples=["ACTIVE"]),
+    ]
+    skus: Annotated[
+        list[EditedSkuBody],
+        Meta(min_length=1, max_length=MAX_SKUS, description="Every SKU of the product once, with its price."),
+    ]
 
 
 class AdjustmentBody(Body, frozen=True):
     """By how much the stock on hand moves, and why."""
 
-    delta: Annotated[int, Meta(ge=-MAX_STOCK, le=MAX_STOCK, extra_json_schema={"not": {"const": 0}})]
+    delta: Annotated[
+        int,
+        Meta(
+            ge=-MAX_STOCK,
+            le=MAX_STOCK,
+            description="Units to add or, if negative, to remove; not 0.",
+            examples=[5],
+            extra_json_schema={"not": {"const": 0}, **_INT64},
+        ),
+    ]
     reason: Reason
 
 
@@ -107,15 +213,54 @@ class PageQuery(Body, frozen=True):
 class OrderQuery(Body, frozen=True):
     """The signed proof that an order was queued, from its Location."""
 
-    pending: Annotated[str, Meta(max_length=100, description="From the Location of a 202.")] = ""
+    pending: Annotated[
+        str, Meta(max_length=100, description="From the Location of a 202; empty otherwise.", examples=[""])
+    ] = ""
 
 
 class ProductsQuery(Body, frozen=True):
     """Which products, in which order."""
 
-    q: Annotated[str, Meta(max_length=200, description="A part of the name, in any case.")] = ""
-    sort: Literal["id", "price"] = "id"
-    dir: Literal["asc", "desc"] = "asc"
+    q: Annotated[
+        str, Meta(max_length=200, description="A part of the name, in any case; empty for all.", examples=["product"])
+    ] = ""
+    sort: Annotated[
+        Literal["id", "price"], Meta(description="By id, or by the price of the cheapest SKU.", examples=["price"])
+    ] = "id"
+    dir: Annotated[Literal["asc", "desc"], Meta(description="Ascending or descending.", examples=["asc"])] = "asc"
+    limit: Limit = 20
+    cursor: Cursor = ""
+
+
+class AllProductsQuery(ProductsQuery, frozen=True):
+    """Which products, in which order, for administrators."""
+
+    status: Annotated[
+        Literal["ACTIVE", "HIDDEN"], Meta(description="Those on sale, or the hidden ones.", examples=["HIDDEN"])
+    ] = "ACTIVE"
+
+
+class AllOrdersQuery(Body, frozen=True):
+    """Which orders of all users; the filters are combined."""
+
+    user_id: UserId | UnsetType = UNSET
+    status: (
+        Annotated[
+            Literal["RESERVED", "PAID", "CANCELLED", "EXPIRED", "REJECTED"],
+            Meta(description="Orders in this state.", examples=["PAID"]),
+        ]
+        | UnsetType
+    ) = UNSET
+    product_id: (
+        Annotated[str, _id("Orders with a line of this product; not together with REJECTED", "product-1")] | UnsetType
+    ) = UNSET
+    since: Annotated[Moment, Meta(description="Orders made at or after this time (RFC 3339).")] | UnsetType = UNSET
+    until: (
+        Annotated[
+            Moment, Meta(description="Orders made before this time (RFC 3339).", examples=["2027-03-01T00:00:00Z"])
+        ]
+        | UnsetType
+    ) = UNSET
     limit: Limit = 20
     cursor: Cursor = ""
 
@@ -123,6 +268,10 @@ class ProductsQuery(Body, frozen=True):
 class PopularQuery(Body, frozen=True):
     """Which days, how many products, and what counts."""
 
-    days: Annotated[int, Meta(ge=1, le=MAX_DAYS)] = 3
-    limit: Annotated[int, Meta(ge=1, le=MAX_POPULAR)] = 5
-    by: Literal["quantity", "revenue"] = "quantity"
+    days: Annotated[
+        int, Meta(ge=1, le=MAX_DAYS, description="Length of the window in days of 24 hours.", examples=[3])
+    ] = 3
+    limit: Annotated[int, Meta(ge=1, le=MAX_POPULAR, description="Most products.", examples=[5])] = 5
+    by: Annotated[Literal["quantity", "revenue"], Meta(description="Units, or won.", examples=["quantity"])] = (
+        "quantity"
+    )

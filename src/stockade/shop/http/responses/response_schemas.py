@@ -3,106 +3,133 @@
 A test compares each type with the body that its command makes. The types of reads are in `queries`.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
+
+from stockade.shop.model.fields import (
+    Amount,
+    Approved,
+    Available,
+    Balance,
+    Category,
+    Method,
+    Name,
+    OnHand,
+    OrderId,
+    PaymentId,
+    Price,
+    ProductId,
+    ProductStatus,
+    Quantity,
+    Reserved,
+    SkuId,
+    Time,
+    Total,
+    Version,
+)
+
+_ID = "019a5c3e7e20b0c1d2e3f40516273849"
+ChargeId = Annotated[str, Meta(description="Id of the charge.", examples=[_ID])]
 
 
 class OrderedLine(msgspec.Struct):
     """A line of a new order, with the price that was copied."""
 
-    sku_id: str
-    product_id: str
-    quantity: int
-    price: int
+    sku_id: SkuId
+    product_id: ProductId
+    quantity: Quantity
+    price: Price
 
 
 class Ordered(msgspec.Struct, omit_defaults=True):
     """A new order; `reserved_until` while it waits to be paid."""
 
-    order_id: str
-    status: Literal["PAID", "RESERVED"]
-    total: int
-    lines: list[OrderedLine]
-    reserved_until: str | msgspec.UnsetType = msgspec.UNSET
+    order_id: OrderId
+    status: Annotated[Literal["PAID", "RESERVED"], Meta(description="RESERVED until it is paid.", examples=["PAID"])]
+    total: Total
+    lines: Annotated[list[OrderedLine], Meta(description="What was ordered, at the prices of the decision.")]
+    reserved_until: Time | msgspec.UnsetType = msgspec.UNSET
 
 
 class Paid(msgspec.Struct):
     """A payment, and the balance after it."""
 
-    payment_id: str
-    order_id: str
-    status: Literal["APPROVED"]
-    amount: int
-    balance: int
+    payment_id: PaymentId
+    order_id: OrderId
+    status: Approved
+    amount: Amount
+    balance: Balance
 
 
 class Refund(msgspec.Struct):
     """The part of one payment that was returned."""
 
-    payment_id: str
-    method: str
-    amount: int
+    payment_id: PaymentId
+    method: Method
+    amount: Amount
 
 
 class Cancelled(msgspec.Struct):
     """A cancelled order; `refunds` is empty where nothing was paid."""
 
-    order_id: str
-    status: Literal["CANCELLED"]
-    refunds: list[Refund]
+    order_id: OrderId
+    status: Annotated[Literal["CANCELLED"], Meta(description="It was cancelled.", examples=["CANCELLED"])]
+    refunds: Annotated[list[Refund], Meta(description="What was returned; empty where nothing was paid.")]
 
 
 class Charged(msgspec.Struct):
     """A charge, and the balance after it."""
 
-    charge_id: str
-    status: Literal["APPROVED"]
-    amount: int
-    balance: int
+    charge_id: ChargeId
+    status: Approved
+    amount: Amount
+    balance: Balance
 
 
 class Adjusted(msgspec.Struct):
     """A stock adjustment, and the stock after it."""
 
-    entry_id: str
-    sku_id: str
-    on_hand: int
-    reserved: int
-    available: int
+    entry_id: Annotated[str, Meta(description="Id of the adjustment.", examples=[_ID])]
+    sku_id: SkuId
+    on_hand: OnHand
+    reserved: Reserved
+    available: Available
 
 
 class InCart(msgspec.Struct):
     """A SKU in the cart, with its price and what is available now."""
 
-    sku_id: str
-    quantity: int
-    price: int
-    available: int
+    sku_id: SkuId
+    quantity: Quantity
+    price: Price
+    available: Available
 
 
 class CreatedSku(msgspec.Struct):
-    """A new SKU."""
+    """A SKU of the product."""
 
-    id: str
-    price: int
-    available: int
+    id: SkuId
+    price: Price
+    available: Available
 
 
 class CreatedProduct(msgspec.Struct):
-    """A new product."""
+    """A product as it was made or edited."""
 
-    id: str
-    name: str
-    category: str
-    status: Literal["ACTIVE"]
-    skus: list[CreatedSku]
+    id: ProductId
+    name: Name
+    category: Category
+    status: ProductStatus
+    version: Version
+    skus: Annotated[list[CreatedSku], Meta(description="Its SKUs, in the order of the request.")]
 
 
 class Queued(msgspec.Struct, omit_defaults=True):
     """A command that is queued and not decided yet; one of the ids, of what it will make."""
 
-    status: Literal["PENDING"]
-    order_id: str | msgspec.UnsetType = msgspec.UNSET
-    payment_id: str | msgspec.UnsetType = msgspec.UNSET
-    charge_id: str | msgspec.UnsetType = msgspec.UNSET
+    status: Annotated[Literal["PENDING"], Meta(description="It is not decided yet.", examples=["PENDING"])]
+    order_id: OrderId | msgspec.UnsetType = msgspec.UNSET
+    payment_id: PaymentId | msgspec.UnsetType = msgspec.UNSET
+    charge_id: ChargeId | msgspec.UnsetType = msgspec.UNSET

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from stockade import __version__
+from stockade.identity.user_ids import MAX_SUBJECT
 from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.requests.idempotency import MAX_KEY_LENGTH
 from stockade.shop.http.requests.request_schemas import ID_PATTERN
@@ -21,6 +22,13 @@ from stockade.shop.http.routing.service_routes import SERVICE_OPERATIONS
 
 _REF = "#/components/schemas/{name}"
 _ID = {"type": "string", "pattern": ID_PATTERN.replace(r"\Z", "$")}
+_USER_ID = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_SUBJECT,
+    "pattern": r"^[^/\x00-\x1f\x7f-\x9f]+$",
+    "description": "The `user_id` that the service shows, or the user's name at the identity provider.",
+}
 _WAITS = (429, 503, 504)
 _PROBLEM = {
     "title": "Problem",
@@ -131,7 +139,8 @@ def _problem_response(status: int, codes: list[str]) -> dict[str, Any]:
 
 def _operation(route: Route, found: dict[str, Any], queries: dict[str, Any]) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": _ID} for name in re.findall(r"{(\w+)}", route.path)
+        {"name": name, "in": "path", "required": True, "schema": _USER_ID if name == "user_id" else _ID}
+        for name in re.findall(r"{(\w+)}", route.path)
     ]
     if route.query is not None:
         properties = queries[route.query.__name__]["properties"]

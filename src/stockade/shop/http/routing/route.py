@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from stockade.core import Command
+from stockade.identity import Identity
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.authorization import Access
-from stockade.shop.tokens import Caller
 
 
 class RequestContext(NamedTuple):
@@ -30,7 +30,7 @@ class RequestContext(NamedTuple):
         settings: those in force.
     """
 
-    caller: Caller | None
+    caller: Identity | None
     path_ids: dict[str, str]
     body: Any
     query: Any
@@ -84,6 +84,7 @@ class Route:
         method: of HTTP.
         path: with `{name}` for each id in it.
         summary: one line for the OpenAPI document.
+        about: what the summary leaves open, for the OpenAPI document.
         access: who may call it.
         status: of the response to an accepted request.
         response: type of that response's body; None for no body.
@@ -107,6 +108,7 @@ class Route:
     method: str
     path: str
     summary: str
+    about: str
     response: Any
     access: Access = Access.USER
     status: int = 200

@@ -3,15 +3,18 @@
 Payments through an outside gateway have routes of their own (confirm, webhooks) that are not part of this service yet.
 """
 
+from msgspec import UnsetType
 from sqlalchemy import Connection
 
 from stockade.core.timestamps import rfc3339
 from stockade.shop import queries
 from stockade.shop.commands import CancelOrder, OrderLine, PayOrder, PlaceOrder
+from stockade.shop.commands.place_order import ANY_TOTAL
 from stockade.shop.http.requests.request_schemas import CancelBody, OrderBody, OrderQuery, PageQuery, PaymentBody
 from stockade.shop.http.responses.response_schemas import Cancelled, Ordered, Paid
 from stockade.shop.http.routing.route import Link, RequestContext, Route
 from stockade.shop.model import constants
+from stockade.shop.model.constants import ORDER_REFUSALS
 from stockade.shop.queries.orders import Step
 
 
@@ -19,7 +22,8 @@ def _place(request: RequestContext) -> PlaceOrder:
     body: OrderBody = request.body
     lines = tuple([OrderLine(line.sku_id, line.quantity) for line in body.lines])
     reserve_ms = request.settings.reserve_ms
-    return PlaceOrder(*request.command_args, request.user_id, lines, body.pay, reserve_ms)
+    expected_total = ANY_TOTAL if isinstance(body.expected_total, UnsetType) else body.expected_total
+    return PlaceOrder(*request.command_args, request.user_id, lines, body.pay, reserve_ms, expected_total)
 
 
 def _pay(request: RequestContext) -> PayOrder:
@@ -59,12 +63,16 @@ ORDERS = (
         method="POST",
         path="/v1/orders",
         summary="Place an order of several lines: all or nothing",
+        about=(
+            "Takes every line or none, at the prices of the moment of the decision. With `expected_total` "
+            "another total is refused."
+        ),
         keyed=True,
         body=OrderBody,
         status=201,
         response=Ordered,
         command=_place,
-        codes=("SKU_NOT_FOUND", "OUT_OF_STOCK", "INSUFFICIENT_POINTS", "LIMIT_EXCEEDED"),
+        codes=ORDER_REFUSALS,
         queued="order_id",
         location="/v1/orders/{order_id}",
         links=(
@@ -77,6 +85,7 @@ ORDERS = (
         method="GET",
         path="/v1/orders/{order_id}",
         summary="One order; a refused one is shown while its request is remembered",
+        about="The order with its lines, its states and its payment, for its buyer and for administrators.",
         query=OrderQuery,
         response=queries.Order,
         read=_order,
@@ -87,6 +96,7 @@ ORDERS = (
         method="GET",
         path="/v1/users/{user_id}/orders",
         summary="A user's orders, newest first",
+        about="Made orders, and orders that were refused within the time for which a key is kept.",
         query=PageQuery,
         response=queries.Page[queries.Order],
         read=_orders,
@@ -95,6 +105,7 @@ ORDERS = (
         method="POST",
         path="/v1/orders/{order_id}/payments",
         summary="Pay a reserved order with points",
+        about="Takes the points of a RESERVED order, and its stock is sold. The price is the one of the order.",
         keyed=True,
         body=PaymentBody,
         response=Paid,
@@ -107,6 +118,7 @@ ORDERS = (
         method="POST",
         path="/v1/orders/{order_id}/cancel",
         summary="Cancel an order: its stock and its points come back",
+        about="Cancels a RESERVED or PAID order. The order stays readable.",
         keyed=True,
         body=CancelBody,
         response=Cancelled,
@@ -117,6 +129,7 @@ ORDERS = (
         method="GET",
         path="/v1/payments/{payment_id}",
         summary="One payment with its history",
+        about="The payment of an order, for its buyer and for administrators.",
         response=queries.Payment,
         read=_payment,
         missing="PAYMENT_NOT_FOUND",
