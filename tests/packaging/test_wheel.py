@@ -93,7 +93,7 @@ def test_the_page_has_the_bounds_of_the_project():
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.strip().splitlines()[2:]]
     written = {row[0]: set(re.findall(r"[\d.]+", re.sub(r"Python [\d.]+", "", row[1]))) for row in rows}
     assert written == bounds
-    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(extras)
+    assert set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)) == set(extras)
 
 
 def test_the_changelog_has_versions():

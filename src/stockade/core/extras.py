@@ -23,6 +23,7 @@ EXTRAS = {
     "redis": "redis",
     "hiredis": "redis",
     "confluent_kafka": "kafka",
+    "flask_swagger_ui": "docs-page",
     "jwt": "jwt",
     "cryptography": "jwt",
     "httpx": "payments",
