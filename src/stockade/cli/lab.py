@@ -105,7 +105,6 @@ def lab(
     from stockade.lab.presets import find, presets_of
     from stockade.lab.runs.plan import Plan
 
-    console = _console(to_stderr=json_to == "-")
     with _one_line_errors():
         _check_target(json_to)
         faults, processes = _faults(fault, redis, processes)
@@ -125,7 +124,7 @@ def lab(
             pool_size=pool,
             faults=faults,
         )
-        kept = _run_loop(_run(plan, console, json_to))
+        kept = _run_loop(_run(plan, _console(to_stderr=json_to == "-"), json_to))
     raise typer.Exit(OK if kept else FAILED)
 
 
