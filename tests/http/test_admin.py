@@ -87,7 +87,7 @@ async def test_a_hidden_product(client):
 
 
 async def test_lists_show_refused_orders(client):
-    """The buyer sees the refusal among the orders, an administrator finds it by state, user and time; others may not."""
+    """The buyer sees the refusal among the orders, an administrator finds it by state, user and time."""
     admin = client.as_user("root", admin=True)
     (sku,) = await client.product(stock=1)
     made = (await client.order(sku, 1, pay="LATER")).json()["order_id"]
