@@ -21,7 +21,7 @@ from benchmarks import processor
 from benchmarks.harness import Pace, Sample
 from benchmarks.target import HOT, BenchmarkDatabase, user_id
 from stockade.devservers.process import HOST, free_port
-from stockade.shop.tokens import Tokens
+from stockade.shop.tokens import TokenIssuer
 
 SCRIPT = Path(__file__).with_name("orders.lua")
 ROUTE = "/v1/orders"
@@ -150,7 +150,7 @@ class Running:
 
 
 def _tokens(secret: bytes, count: int) -> str:
-    issuer = Tokens(secret)
+    issuer = TokenIssuer(secret)
     return "".join(f"{issuer.issue(user_id(number), valid_s=86_400)}\n" for number in range(count))
 
 

@@ -170,7 +170,7 @@ def environment(tmp_path):
     from tests.wheel import Environment
 
     def make(name="environment", **options):
-        return Environment(tmp_path / name, **options)
+        return Environment(tmp_path / name).make(**options)
 
     return make
 

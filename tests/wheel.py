@@ -46,16 +46,23 @@ class Environment:
     """A virtual environment.
 
     Args:
-        folder: where it is made; must not be there yet.
-        python: path or version for uv; default: the Python that runs the tests.
-        pip: install pip too.
+        folder: where it is, or will be after `make`.
     """
 
-    def __init__(self, folder, python=sys.executable, *, pip=False):
+    def __init__(self, folder):
         self.folder = Path(folder)
         self.bin = self.folder / "bin"
         self.python = self.bin / "python"
+
+    def make(self, python=sys.executable, *, pip=False):
+        """Make it, where nothing is yet; itself.
+
+        Args:
+            python: path or version for uv; default: the Python that runs the tests.
+            pip: install pip too.
+        """
         uv("venv", "-q", "--python", python, *(["--seed"] if pip else []), self.folder)
+        return self
 
     def install(self, *words):
         """Install packages with uv; words go to `uv pip install`."""

@@ -62,7 +62,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 async def queue_length(server: Any, number: int) -> None:
     """Wait until so many wait for the lock `a`."""
-    await until(lambda: server.llen("{a}:q") == number)
+    await until(lambda: server.llen("stockade:{stockade:a}:q") == number)
 
 
 async def granted_after(waiter: "asyncio.Task[Any]", since: float) -> float:

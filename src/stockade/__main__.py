@@ -1,20 +1,52 @@
-"""The command `stockade`. It needs Typer, so a bare install is told which extra brings it."""
+"""The command `stockade`. What needs no package answers without one; the rest is told which extra brings it."""
 
+import os
 import sys
+
+from stockade import __version__
+
+_OF_THE_COMMAND_LINE = ("typer", "click", "rich")
 
 
 def main() -> None:
-    """Run the command line; exits with its code."""
+    """Run the command line; exits with its code (docs/reference/cli.md)."""
+    from stockade.cli.exit_codes import FAILED
+
+    try:
+        code = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe went away, as `head` does: nobody is there to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    except OSError as error:  # e.g. the disk that the output goes to is full
+        sys.stderr.write(f"error: {error.strerror or error}\n")
+        code = FAILED
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    """Run a command; its exit code, which the command line of the extra `shop` passes by SystemExit."""
+    if words == ["--version"]:
+        sys.stdout.write(f"stockade {__version__}\n")
+        return 0
+    if words[:1] == ["locks"]:
+        from stockade.cli.locks import main as locks
+
+        return locks(words[1:])
+    from stockade.cli.exit_codes import UNUSABLE
+    from stockade.core.extras import advice
+
     try:
         from stockade.cli import app
-    except ModuleNotFoundError as missing:
-        if missing.name not in ("typer", "rich", "click"):
-            raise
-        sys.exit("stockade: the command line needs the extra `shop`; install stockade[shop]")
-    try:
+
         app(prog_name="stockade")
-    except OSError as error:  # e.g. the disk that the output goes to is full
-        sys.exit(f"error: {error.strerror or error}")
+    except ModuleNotFoundError as missing:
+        if not (what := advice(missing.name)):
+            raise
+        rest = " (`stockade locks` works without it)" if missing.name in _OF_THE_COMMAND_LINE else ""
+        sys.stderr.write(f"error: {what}{rest}\n")
+        return UNUSABLE
+    return 0
 
 
 if __name__ == "__main__":

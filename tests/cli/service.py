@@ -13,7 +13,7 @@ from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
 from stockade.shop.demo import create_demo
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.tokens import Tokens
+from stockade.shop.tokens import TokenIssuer
 from stockade.store import Database
 
 READY_LIMIT_S = 60
@@ -52,7 +52,7 @@ async def audited(url):
 
 def token(user, admin=False):
     """A token that the service of these tests takes."""
-    return Tokens(SECRET.encode()).issue(user, valid_s=3600, admin=admin)
+    return TokenIssuer(SECRET.encode()).issue(user, valid_s=3600, admin=admin)
 
 
 class Service:
@@ -62,6 +62,7 @@ class Service:
         folder: its working directory.
         words: further options of `serve`.
         may_wait: whether it may be listening and not ready.
+        program: what Python runs.
         settings: of its environment.
 
     Attributes:
@@ -70,10 +71,10 @@ class Service:
         log: what it wrote to standard error.
     """
 
-    def __init__(self, folder, *words, may_wait=False, **settings):
+    def __init__(self, folder, *words, may_wait=False, program=("-m", "stockade"), **settings):
         self.may_wait = may_wait
         self.log = folder / "serve.log"
-        command = [sys.executable, "-m", "stockade", "serve", "--port", "0", *map(str, words)]
+        command = [sys.executable, *program, "serve", "--port", "0", *map(str, words)]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=folder, env=environment(**settings), stdout=subprocess.PIPE, stderr=log, text=True

@@ -1,5 +1,6 @@
 """The commands as users type them: what they print, their exit codes, and one line instead of a traceback."""
 
+import asyncio
 import json
 import socket
 import sqlite3
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from stockade import __version__
 from stockade.cli import app
 from stockade.shop.config.settings import Settings
-from stockade.shop.tokens import Tokens, token_secret
+from stockade.shop.tokens import tokens_of
 from stockade.strategies import registry
 from tests.cli.service import stockade
 
@@ -51,9 +52,9 @@ def test_version_is_quick():
 def test_token_prints_a_token_that_the_service_takes(run, tmp_path):
     """The token is signed with the secret of the state folder and carries user and flag."""
     token = run("token", "ann", "--admin").stdout.strip()
-    tokens = Tokens(token_secret(Settings(state_dir=str(tmp_path / ".stockade"))))
-    assert tokens.caller(token.encode())[:2] == ("ann", True)
-    assert_one_line(run("token", "a b"), "user id 'a b'", "1 to 64")
+    verifier = tokens_of(Settings(state_dir=str(tmp_path / ".stockade"))).verifier
+    assert asyncio.run(verifier.verify(token))[:2] == ("ann", True)
+    assert_one_line(run("token", "a\nb"), "user 'a\\nb'", "control character")
 
 
 def test_strategies_lists_every_strategy(run):
@@ -145,10 +146,11 @@ def test_the_module_runs_as_a_command(tmp_path):
 
 
 def test_a_bare_install_names_the_extra(tmp_path):
-    """Without Typer the command says which extra brings it."""
+    """Without Typer one line says which extra brings it."""
     (tmp_path / "typer.py").write_text("raise ModuleNotFoundError('No module named typer', name='typer')")
     code = "import sys; sys.path.insert(0, sys.argv.pop()); from stockade.__main__ import main; main()"
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 1
-    assert done.stderr.strip() == "stockade: the command line needs the extra `shop`; install stockade[shop]"
+    assert done.returncode == 2
+    said = "error: typer is not installed: pip install 'stockade[shop]' (`stockade locks` works without it)"
+    assert done.stderr.strip() == said

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from stockade.shop.model.ids import new_request_id
 
+from stockade.service.ids import new_request_id
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.commands import OrderLine, PlaceOrder
 from stockade.shop.config.settings import Settings

@@ -72,7 +72,7 @@ def test_each_source(name, refused):
 
 def test_a_default_has_no_source(refused):
     """The control: what nobody wrote is named without a source."""
-    assert refused(own={"events": "kafka"}).endswith("kafka_bootstrap must name the brokers")
+    assert refused(own={"events": "kafka"}).endswith("by --set kafka_bootstrap=HOST:PORT or STOCKADE_KAFKA_BOOTSTRAP")
 
 
 def test_a_port_that_is_taken(refused):

@@ -1,7 +1,5 @@
-"""Tokens: whose they are, when they end, and that nobody else can make one."""
+"""The secret of the state folder: made once, shared, and readable by its owner only."""
 
-import base64
-import json
 import os
 import stat
 import subprocess
@@ -10,81 +8,7 @@ import sys
 import pytest
 
 from stockade.shop.config.settings import BadSetting, Settings
-from stockade.shop.tokens import SECRET_FILE, BadToken, Tokens, token_secret
-
-SECRET = b"sixteen bytes or more"
-
-
-class Clock:
-    """A wall clock that a test moves."""
-
-    now_s = 1_000_000.0
-
-    def __call__(self):
-        return self.now_s
-
-
-def part(value):
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
-
-
-def test_a_token_speaks_for_its_user_until_its_end():
-    """User and flag are read back, also from the cache, and the end is the end there too."""
-    clock = Clock()
-    tokens = Tokens(SECRET, clock)
-    token = tokens.issue("ann", valid_s=10, admin=True).encode()
-    for _ in range(2):
-        assert tokens.caller(token)[:2] == ("ann", True)
-    clock.now_s += 10
-    for _ in range(2):
-        with pytest.raises(BadToken, match="expired"):
-            tokens.caller(token)
-    assert not tokens.caller(tokens.issue("ann", valid_s=10).encode()).admin
-
-
-def test_a_token_of_another_secret_is_refused():
-    """Only the holder of the secret can make tokens."""
-    stranger = Tokens(b"another secret of some length")
-    with pytest.raises(BadToken, match="signature"):
-        Tokens(SECRET).caller(stranger.issue("ann", valid_s=10).encode())
-
-
-def test_changed_claims_and_other_algorithms_are_refused():
-    """A token with other claims, without a signature, or that names its own algorithm is not one of ours."""
-    tokens = Tokens(SECRET)
-    header, claims, signature = tokens.issue("ann", valid_s=10).encode().split(b".")
-    admin = part({"sub": "ann", "exp": 9_999_999_999, "adm": True})
-    none = part({"alg": "none", "typ": "JWT"})
-    forged = [
-        header + b"." + admin + b"." + signature,
-        none + b"." + admin + b".",
-        none + b"." + claims + b"." + signature,
-        header + b"." + claims + b".",
-        header + b"." + claims,
-        b"",
-        b"." * 5,
-        b"\xff" * 30,
-        b"x" * 5_000,
-    ]
-    for token in forged:
-        with pytest.raises(BadToken):
-            tokens.caller(token)
-
-
-def test_the_cache_is_bounded():
-    """Many tokens do not grow the memory, and a forgotten one is simply checked again."""
-    tokens = Tokens(SECRET, cache_size=3)
-    issued = [tokens.issue(f"user-{number}", valid_s=10).encode() for number in range(10)]
-    for _ in range(2):
-        assert [tokens.caller(token).user_id for token in issued] == [f"user-{number}" for number in range(10)]
-        assert len(tokens._known) == 3
-
-
-@pytest.mark.parametrize("user", ["", "a b", "x" * 65, "é", "a\n", "a/b"])
-def test_a_user_id_that_cannot_be_one(user):
-    """The issuer refuses what the API would refuse."""
-    with pytest.raises(ValueError, match="allowed are 1 to 64"):
-        Tokens(SECRET).issue(user, valid_s=10)
+from stockade.shop.tokens import SECRET_FILE, token_secret
 
 
 def test_the_secret_is_made_once_and_for_the_owner_only(tmp_path):

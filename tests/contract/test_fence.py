@@ -41,6 +41,9 @@ async def fenced(request, database, fresh_redis):
         await bench.strategy.stop()
 
 
+AHEAD = 4 * 10**15  # the microseconds of a clock that is ahead: of the server that is lost
+
+
 async def _fence(bench):
     return await bench.database.read(lambda c: c.execute(select(skus.c.fence).where(skus.c.id == "s")).scalar_one())
 
@@ -49,7 +52,7 @@ def _set_counters(bench, value):
     """What a failover to a replica that lags behind, or a restored server, leaves."""
     for url in bench.strategy.options.redis:
         with Redis.from_url(url) as server:
-            server.set("{stock:s}:f", value)
+            server.set("stockade:{stockade:stock:s}:f", value)
 
 
 async def test_reference_20_of_30(fenced):
@@ -65,6 +68,7 @@ async def test_reference_20_of_30(fenced):
 async def test_a_lost_counter_is_raised_above_what_the_row_has_seen(fenced, short):
     """The row refuses the first token after the loss; the server raises its counter, the same order is carried out."""
     bench = await fenced()
+    _set_counters(bench, AHEAD)
     assert isinstance(await bench.strategy.execute(bench.order(1)), Accepted)
     seen = await _fence(bench)
     _set_counters(bench, seen - short)
@@ -76,6 +80,7 @@ async def test_a_lost_counter_is_raised_above_what_the_row_has_seen(fenced, shor
 async def test_without_raising_it_nobody_gets_through(fenced):
     """The control: with no retry the counter stays where it is, and order after order is refused, nothing happening."""
     bench = await fenced(backoff=Backoff(retries=0))
+    _set_counters(bench, AHEAD)
     assert isinstance(await bench.strategy.execute(bench.order(1)), Accepted)
     seen = await _fence(bench)
     _set_counters(bench, seen - 1_000)
@@ -95,7 +100,7 @@ async def test_the_settings_reach_the_strategy(redis_url, guard, kind):
     def look(point):
         if point == "saved":
             with Redis.from_url(redis_url) as server:
-                held_ms.append(server.pttl("points:u1"))
+                held_ms.append(server.pttl("stockade:points:u1"))
 
     async with open_shop(settings, jobs=False, before=SCHEMA.create_all, checkpoint=look) as shop:
         assert shop.strategies["points"].guard.kind.name == kind

@@ -3,12 +3,14 @@
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from stockade.store import STORE_SCHEMA, Database, SqlStore
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.docs.blocks import blocks, program
 from tests.store.conftest import soon
+from tests.store.given.engines import engine_of
 
 PAGE = "how-to/own-tables.md"
 
@@ -34,6 +36,23 @@ async def test_the_program_takes_ids_of_every_length(database_url):
         await strategy.stop()
     finally:
         await database.close()
+
+
+async def test_the_program_over_an_engine(database_url):
+    """The page's store over an engine: its tables have the prefix, and the engine works after it was closed."""
+    module = program(PAGE, name="own_tables_page")
+    async with engine_of(database_url) as engine:
+        store = await module.store_over(engine)
+        async with engine.begin() as connection:
+            await connection.run_sync(module.own.create_all)
+        strategy = registry.create("sequencer", store, Options(wait_s=5))
+        await strategy.start()
+        assert (await strategy.execute(module.BookSeat(uuid4().hex, "hamlet", "u", 1))).accepted
+        await strategy.stop()
+        await store.database.close()
+        async with engine.connect() as connection:
+            count = await connection.execute(text("SELECT count(*) FROM stockade_requests"))
+            assert count.scalar_one() == 1
 
 
 @pytest.mark.parametrize("strategy", ["conditional", "pessimistic", "optimistic", "in-process", "serializable"])

@@ -21,7 +21,7 @@ class Client:
 
     def __init__(self, http, state, user="ann", admin=False):
         self.http, self.state, self.user = http, state, user
-        self.token = state.tokens.issue(user, valid_s=3600, admin=admin)
+        self.token = state.tokens.issuer.issue(user, valid_s=3600, admin=admin)
         self._keys = 0
 
     def as_user(self, user, admin=False):
@@ -78,14 +78,14 @@ def migrated(tmp_path_factory):
 
 
 @asynccontextmanager
-async def application(url, tmp_path, options=None, **settings):
-    """An open shop and a client of its application."""
+async def application(url, tmp_path, options=None, *, client=None, **settings):
+    """An open shop and a client of its application; `client` makes another one than `Client`."""
     chosen = Settings(database=url, state_dir=str(tmp_path), token_secret=SECRET, **settings)
     async with open_shop(chosen, options=options, jobs=False) as shop:
         app, state = create_app(shop)
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://shop") as http:
-            yield Client(http, state)
+            yield (client or Client)(http, state)
 
 
 @pytest.fixture

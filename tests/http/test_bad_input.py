@@ -133,7 +133,7 @@ async def test_only_json_is_taken(client, kind):
 async def test_every_closed_route_needs_a_token(client, route):
     """No token, a forged one, another scheme, and an expired one end in 401 on every route that is not open."""
     path = filled(route.path)
-    expired = client.state.tokens.issue("ann", valid_s=-1)
+    expired = client.state.tokens.issuer.issue("ann", valid_s=-60)
     forged = client.token[:-4] + ("AAAA" if client.token[-4:] != "AAAA" else "BBBB")
     for token in ("", expired, forged, "x", "a.b.c", client.token + "x"):
         answer = await client.send(route.method, path, token=token or "", key="k")
@@ -190,8 +190,15 @@ async def test_what_is_not_there(client, path, code):
 @pytest.mark.parametrize("id_", ["a%20b", "%00", "%C3%A9", "x" * 65, "a%0A", "a,b"])
 async def test_a_malformed_id_in_the_path(client, id_):
     """An id that cannot be one is a bad request."""
-    for path in (f"/v1/products/{id_}", f"/v1/skus/{id_}/stock", f"/v1/orders/{id_}", f"/v1/users/{id_}/cart"):
+    for path in (f"/v1/products/{id_}", f"/v1/skus/{id_}/stock", f"/v1/orders/{id_}"):
         assert_problem(await client.get(path), 400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("id_", ["%00", "a%0A", "%1F", "x" * 256])
+async def test_a_malformed_user_in_the_path(client, id_):
+    """A name that no provider can give is a bad request, also of an administrator."""
+    for caller in (client, client.as_user("root", admin=True)):
+        assert_problem(await caller.get(f"/v1/users/{id_}/cart"), 400, "INVALID_REQUEST")
 
 
 QUERIES = ["limit=0", "limit=101", "limit=x", "limit=1.5", "limit=", "cursor=nonsense", "x=1", "limit=1&limit=2"]

@@ -58,12 +58,10 @@ async def test_the_proof_ends_with_the_memory_of_requests(client, queued):
     _, answer = queued
     order_id = answer.json()["order_id"]
     day_ms = 24 * 3_600_000
-    taken_ms = client.state.tokens.pending_since_ms(
-        answer.headers["location"].partition("pending=")[2], order_id, "ann"
-    )
-    old = client.state.tokens.sign_pending(order_id, "ann", taken_ms - day_ms)
+    taken_ms = client.state.tokens.proofs.since_ms(answer.headers["location"].partition("pending=")[2], order_id, "ann")
+    old = client.state.tokens.proofs.sign(order_id, "ann", taken_ms - day_ms)
     assert_problem(await client.get(f"/v1/orders/{order_id}?pending={old}"), 404, "ORDER_NOT_FOUND")
-    young = client.state.tokens.sign_pending(order_id, "ann", taken_ms - day_ms + 60_000)
+    young = client.state.tokens.proofs.sign(order_id, "ann", taken_ms - day_ms + 60_000)
     assert (await client.get(f"/v1/orders/{order_id}?pending={young}")).json()["status"] == "PENDING"
 
 

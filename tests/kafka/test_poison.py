@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 
 from stockade.core import StockadeError
-from stockade.kafka import command_codec
 from stockade.kafka.admin import Admin
 from stockade.kafka.dead_letters import dead_letters, send_again
 from stockade.kafka.message import BadMessage
 from stockade.kafka.producer import Producer
+from stockade.service import command_codec
 from stockade.shop.model.command_codec import decode_command, encode_command
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import SqlStore

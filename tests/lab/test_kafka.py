@@ -18,6 +18,7 @@ from stockade.lab.presets import find
 from stockade.lab.targets import kafka_servers
 from stockade.lab.targets.kafka_servers import NOT_REQUESTED, KafkaServers
 from stockade.lab.targets.target_database import open_target_database
+from stockade.shop.application import PATH
 from tests.lab.conftest import by_strategy
 from tests.lab.test_document import PAGE
 from tests.waiting import eventually
@@ -131,7 +132,7 @@ async def test_a_worker_that_ends_ends_the_run(kafka_bootstrap):
     """The run does not wait for a worker that has ended; its topics are removed nevertheless."""
 
     async def interrupted(target, log_workers):
-        async with log_workers.open_log(target.url, kafka_bootstrap, 2):
+        async with log_workers.open_log(PATH, target.url, kafka_bootstrap, 2):
             assert [each.partitions for each in await log_workers.progress()] == [(0, 1)]
             log_workers._processes[0]._process.kill()
             await log_workers.progress()

@@ -1,10 +1,11 @@
 """No query reads more than it must: SQLite says for each statement whether it searches an index or scans a table."""
 
 import pytest
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, insert
 
 from stockade.shop import queries
 from stockade.shop.migrations import SCHEMA
+from stockade.shop.model.tables import sales_progress, sales_windows
 from tests.shop.lived_in import lived_in
 
 SHOP, IDS = lived_in()
@@ -54,20 +55,25 @@ def engine():
 
 def plans(engine, query):
     """The plan lines of every statement that a query sends."""
+    with engine.connect() as conn:
+        return sent_plans(conn, query)
+
+
+def sent_plans(conn, query):
+    """The same on an open connection."""
     sent = []
 
     def remember(conn, cursor, statement, parameters, context, many):
         sent.append((statement, parameters))
 
-    with engine.connect() as conn:
-        event.listen(conn, "before_cursor_execute", remember)
-        query(conn)
-        event.remove(conn, "before_cursor_execute", remember)
-        return [
-            row[3]
-            for statement, parameters in sent
-            for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        ]
+    event.listen(conn, "before_cursor_execute", remember)
+    query(conn)
+    event.remove(conn, "before_cursor_execute", remember)
+    return [
+        row[3]
+        for statement, parameters in sent
+        for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    ]
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -79,10 +85,23 @@ def test_every_query_searches_an_index(engine, name):
 
 
 def test_popular_starts_at_the_window(engine):
-    """The orders of the window are found by their time, their lines by their key."""
+    """Without sums the orders of the window are found by their time, their lines by their key."""
     lines = plans(engine, QUERIES["popular"])
-    assert any("ix_orders_status_created_ms (status=? AND created_ms>?)" in line for line in lines)
+    assert any("ix_orders_" in line and "created_ms>? AND created_ms<?)" in line for line in lines)
     assert any("SEARCH order_lines" in line and "(order_id=?)" in line for line in lines)
+
+
+@pytest.mark.parametrize("by", ["quantity", "revenue"])
+def test_popular_reads_the_best_of_a_window_in_order(engine, by):
+    """The sums of a kept window are read in the order of an index, and only as many as are asked for."""
+    with engine.connect() as conn, conn.begin() as undone:
+        conn.execute(insert(sales_progress).values(name="popular", position=2**40, counted_from_ms=0, as_of_ms=0))
+        conn.execute(insert(sales_windows).values(days=3, from_ms=0, to_ms=2**62))
+        lines = sent_plans(conn, lambda c: queries.popular(c, now_ms=SHOP.now_ms, by=by))
+        undone.rollback()
+    (best,) = (line for line in lines if "window_sales" in line)
+    assert best.startswith(f"SEARCH window_sales USING INDEX ix_window_sales_{by} (days=?")
+    assert sum("TEMP B-TREE" in line for line in lines) == 1, "the few that were found, with their names"
 
 
 def test_due_uses_the_index_of_reservations(engine):

@@ -209,8 +209,9 @@ async def test_popular_products(database, keep):
     ]
     assert plain(by_units.window) == {
         "days": 3,
-        "from": "2023-11-14T22:13:20.000Z",
+        "from": "2023-11-14T23:00:00.000Z",
         "to": "2023-11-17T22:13:20.000Z",
+        "window_hours": 72,
     }
     best = await database.read(lambda c: queries.popular(c, now_ms=shop.now_ms, limit=1, by="revenue"))
     assert [(p.product_id, p.name) for p in best.items] == [("p-dear", "Name of dear")]

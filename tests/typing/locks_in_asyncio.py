@@ -3,7 +3,18 @@
 from collections.abc import Awaitable, Callable
 from typing import assert_type
 
-from stockade.locks.aio import Lease, Lock, LockInfo, MemoryLocks, MultiLease, Provider, RedisLocks
+from stockade.locks.aio import (
+    Kind,
+    Lease,
+    Listener,
+    Lock,
+    LockInfo,
+    LockOptions,
+    MemoryLocks,
+    MultiLease,
+    Provider,
+    RedisLocks,
+)
 
 
 async def one_lock(locks: Provider) -> bool:
@@ -44,3 +55,19 @@ def decorated(locks: Provider) -> Callable[[str], Awaitable[int]]:
         return len(order_id)
 
     return pay
+
+
+async def named_in_types(locks: Provider, options: LockOptions, listener: Listener, kind: Kind) -> None:
+    """Options, listeners, callbacks and kinds that a user's own functions take."""
+    locks.lock("order:42", **options)
+    locks.on_event(listener)
+    assert_type(await locks.inspect("order:42", kind), LockInfo)
+
+
+def told(lease: Lease) -> None:
+    """A callback may name the lease that it is given."""
+
+    def callback(lost: Lease) -> None:
+        assert_type(lost.token, str)
+
+    lease.on_lost(callback)

@@ -5,11 +5,14 @@ from typing import assert_type
 from stockade.locks import (
     Detached,
     Holder,
+    Kind,
     Lease,
+    Listener,
     Lock,
     LockEvent,
     LockInfo,
     LockLost,
+    LockOptions,
     LockTimeout,
     MemoryLocks,
     MultiLease,
@@ -127,3 +130,19 @@ def dropped_in(locks: Provider) -> bool:
     with lock as taken:
         assert_type(taken, bool)
     return lock.acquire(timeout=1)
+
+
+def named_in_types(locks: Provider, options: LockOptions, listener: Listener, kind: Kind) -> None:
+    """Options, listeners, callbacks and kinds that a user's own functions take."""
+    locks.lock("order:42", **options)
+    locks.on_event(listener)
+    locks.inspect("order:42", kind)
+
+
+def told(lease: Lease) -> None:
+    """A callback may name the lease that it is given."""
+
+    def callback(lost: Lease) -> None:
+        assert_type(lost.token, str)
+
+    lease.on_lost(callback)

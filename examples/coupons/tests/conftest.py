@@ -15,5 +15,5 @@ URLS = ("sqlite", *filter(None, [os.environ.get("COUPONS_TEST_POSTGRES_URL")]))
 async def database(request, tmp_path):
     """An empty database with the schema of this project."""
     url = f"sqlite:///{tmp_path / 'coupons.db'}" if request.param == "sqlite" else request.param
-    async with fresh_database(APPLICATION.schema, url) as opened:
+    async with fresh_database(APPLICATION, url) as opened:
         yield opened

@@ -12,7 +12,9 @@ from coupons.config import Config
 @pytest.fixture
 async def client(database):
     """A client of the started application."""
-    app = create_app(Config(database.url.render_as_string(hide_password=False)))
+    driver = {"sqlite": "sqlite+aiosqlite", "postgres": "postgresql+asyncpg"}[database.dialect.name]
+    url = database.url.set(drivername=driver).render_as_string(hide_password=False)
+    app = create_app(Config(url))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://coupons") as client,

@@ -7,7 +7,6 @@ from coupons.application import APPLICATION
 from coupons.commands import CreateCampaign, GiveCoupon
 from stockade.core import Accepted
 from stockade.service import open_service
-from stockade.service.audit import audit
 from stockade.testing import race, request_ids
 
 NOW_MS = 1_700_000_000_000
@@ -20,7 +19,7 @@ async def run(database, strategy, *, allow_overselling=False):
     async with open_service(APPLICATION, database, strategy, allow_overselling=allow_overselling) as service:
         await service.execute(CreateCampaign(next(ids), "spring", 100, NOW_MS + 60_000, NOW_MS))
         results = await race(service.execute, asks)
-    found = await database.read(lambda connection: audit(connection, APPLICATION.resources, APPLICATION.rules))
+    found = await database.read(APPLICATION.audit)
     return [each for each in results if isinstance(each, Accepted)], found
 
 

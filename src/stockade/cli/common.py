@@ -1,4 +1,4 @@
-"""What the commands share: options, settings, one-line errors instead of tracebacks, the console.
+"""What the commands share: options, settings, one-line errors instead of tracebacks.
 
 Neighbour: `shop.config.load` reads the other sources of settings.
 """
@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from stockade.cli.exit_codes import FAILED, UNUSABLE
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from rich.console import Console
-
     from stockade.service import Application
     from stockade.shop.config.settings import Settings
-    from stockade.store import Database, Schema
+    from stockade.store import Database, Schema, StoreTables
 
 T = TypeVar("T")
-
-UNUSABLE = 2  # exit code: an option or a setting cannot be used
-FAILED = 1
 
 DatabaseOption = Annotated[
     str | None,
@@ -134,11 +131,11 @@ def require_brokers(settings: "Settings") -> None:
     Raises:
         BadSetting: no brokers are named.
     """
+    from stockade.shop.config.kafka_brokers import HOW_TO_NAME_BROKERS
     from stockade.shop.config.settings import BadSetting
 
     if not settings.kafka_bootstrap:
-        where = "--set kafka_bootstrap=HOST:PORT or STOCKADE_KAFKA_BOOTSTRAP"
-        raise BadSetting(f"kafka_bootstrap is empty: must be the brokers to ask first, by {where}")
+        raise BadSetting(f"kafka_bootstrap is empty: must be the brokers to ask first, {HOW_TO_NAME_BROKERS}")
 
 
 def application_of(app: str | None) -> "Application":
@@ -159,6 +156,7 @@ def with_database(
     *,
     wait_s: float | None = None,
     schema: "Schema | None" = None,
+    tables: "StoreTables | None" = None,
 ) -> "T":
     """Call `work` with the database of the settings, opened and of the present schema.
 
@@ -167,6 +165,7 @@ def with_database(
         work: what to do.
         wait_s: longest time of a statement in seconds, instead of the setting.
         schema: that it must have; None: the shop's.
+        tables: the names of the store's tables; None: without a prefix.
 
     Raises:
         BadSetting, Busy, NotSupported: it cannot be opened.
@@ -175,9 +174,10 @@ def with_database(
 
     from stockade.shop.database import open_database
     from stockade.shop.database_checks import require_schema
+    from stockade.store.schema.tables import DEFAULT
 
     async def run() -> "T":
-        opened = await open_database(settings, wait_s=wait_s)
+        opened = await open_database(settings, wait_s=wait_s, tables=tables or DEFAULT)
         try:
             await require_schema(settings, opened, schema)
             return await work(opened)
@@ -185,11 +185,3 @@ def with_database(
             await opened.close()
 
     return asyncio.run(run())
-
-
-def console(pipe_width: int = 160) -> "Console":
-    """Standard output for tables; where it is no terminal, they are `pipe_width` columns wide."""
-    from rich.console import Console
-
-    stdout = Console()
-    return stdout if stdout.is_terminal else Console(width=pipe_width)

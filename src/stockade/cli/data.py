@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stockade.cli.common import (
-    FAILED,
     AppOption,
     ConfigOption,
     DatabaseOption,
@@ -16,12 +15,12 @@ from stockade.cli.common import (
     read_settings,
     with_database,
 )
+from stockade.cli.exit_codes import FAILED
 
 if TYPE_CHECKING:
     from stockade.service import Application
     from stockade.shop.config.settings import Settings
     from stockade.shop.demo import DemoResult
-    from stockade.store import Schema
 
 
 def migrate(
@@ -32,18 +31,19 @@ def migrate(
 
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
-        before, now = asyncio.run(_migrate(chosen, application_of(app).schema))
+        before, now = asyncio.run(_migrate(chosen, application_of(app)))
         typer.echo(f"schema {now}: already current" if before == now else f"schema {before} -> {now}")
 
 
-async def _migrate(settings: "Settings", schema: "Schema") -> tuple[str, str]:
+async def _migrate(settings: "Settings", application: "Application") -> tuple[str, str]:
     from stockade.shop.database import open_database
     from stockade.shop.database_checks import check_file, make_folder, require_known
     from stockade.store.schema.migrate import shown
 
     make_folder(settings)
     check_file(settings, may_make=True)
-    opened = await open_database(settings)
+    schema = application.schema
+    opened = await open_database(settings, tables=application.tables)
     try:
         await require_known(settings, opened, schema)
         return shown(await schema.migrate(opened)), shown(schema.newest())
@@ -54,10 +54,16 @@ async def _migrate(settings: "Settings", schema: "Schema") -> tuple[str, str]:
 def demo(
     *,
     database: DatabaseOption = None,
-    users: Annotated[int, typer.Option(min=0, max=1_000_000, help="user-1, user-2, … each with points.")] = 10,
-    products: Annotated[int, typer.Option(min=0, max=1_000_000, help="product-1, … each with one SKU: sku-1, …")] = 10,
-    stock: Annotated[int, typer.Option(min=0, max=1_000_000_000, help="Units of every SKU.")] = 100,
-    points: Annotated[int, typer.Option(min=0, max=1_000_000_000_000, help="Points of every user.")] = 1_000_000,
+    users: Annotated[
+        int, typer.Option(metavar="COUNT", min=0, max=1_000_000, help="user-1, user-2, … each with points.")
+    ] = 10,
+    products: Annotated[
+        int, typer.Option(metavar="COUNT", min=0, max=1_000_000, help="product-1, … each with one SKU: sku-1, …")
+    ] = 10,
+    stock: Annotated[int, typer.Option(metavar="COUNT", min=0, max=1_000_000_000, help="Units of every SKU.")] = 100,
+    points: Annotated[
+        int, typer.Option(metavar="COUNT", min=0, max=1_000_000_000_000, help="Points of every user.")
+    ] = 1_000_000,
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
@@ -107,7 +113,10 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     pace: Annotated[
         float,
-        typer.Option(help="Share of the time in which it works, above 0 and up to 1: 0.25 works 1 s and rests 3 s."),
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the time in which it works, above 0 and up to 1: 0.25 works 1 s and rests 3 s.",
+        ),
     ] = 1.0,
     progress: Annotated[
         bool, typer.Option("--progress", help="A line for each step on stderr, also when it is no terminal.")
@@ -121,7 +130,7 @@ def audit(
     """
     import msgspec
 
-    from stockade.cli.report import print_audit, showing
+    from stockade.cli.output.report import print_audit, showing
     from stockade.shop.application import APPLICATION
     from stockade.shop.audit import LongAudit
     from stockade.shop.audit.long_audit import MAX_WAIT_S
@@ -150,7 +159,7 @@ def _audit_of(application: "Application", settings: "Settings", *, as_json: bool
     """Audit an application of a user's own; the exit code."""
     import msgspec
 
-    from stockade.cli.report import print_violations
+    from stockade.cli.output.report import print_violations
     from stockade.shop.audit.long_audit import MAX_WAIT_S
 
     found = with_database(
@@ -158,10 +167,11 @@ def _audit_of(application: "Application", settings: "Settings", *, as_json: bool
         lambda opened: opened.read(application.audit, timeout_s=MAX_WAIT_S),
         wait_s=MAX_WAIT_S,
         schema=application.schema,
+        tables=application.tables,
     )
     if as_json:
         document = {"ok": not found, "violations": [each._asdict() for each in found]}
         typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
     else:
-        print_violations(found, f"[green]ok[/]: the rules of {application.name} hold")
+        print_violations(found, f"ok: the rules of {application.name} hold")
     return FAILED if found else 0

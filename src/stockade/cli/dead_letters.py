@@ -13,12 +13,12 @@ from stockade.cli.common import (
     ConfigOption,
     DatabaseOption,
     SetOption,
-    console,
     fail,
     one_line_errors,
     read_settings,
     with_database,
 )
+from stockade.cli.output.table import render, screen_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
@@ -32,13 +32,17 @@ if TYPE_CHECKING:
 EVENTS, LOG = "events", "log"
 OPEN, DECIDED, CUT = "open", "decided", "cut"
 MAX_SHOWN_BYTES = 10_000
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Look at so many of each place, the oldest first.")]
+HEADS = ("name", "kind", "key", "state", "was at", "reason")
+Limit = Annotated[
+    int, typer.Option(metavar="COUNT", min=1, max=100_000, help="Look at so many of each place, the oldest first.")
+]
 Json = Annotated[bool, typer.Option("--json", help="A document instead of a table.")]
 
 app = typer.Typer(
     name="dead-letters",
     help="Events that a sink refused and commands that no worker could carry out: list, show, send again.",
     no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -87,7 +91,7 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="events:N or log:N, as listed.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="events:N or log:N, as listed.")],
     database: DatabaseOption = None,
     limit: Limit = 1_000,
     config: ConfigOption = None,
@@ -198,13 +202,8 @@ def _text(raw: bytes) -> str:
 
 
 def _print(letters: "Sequence[DeadLetterRow]") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     if not letters:
-        console().print("no dead letters")
+        typer.echo("no dead letters")
         return
-    table = Table("name", "kind", "key", "state", "was at", "reason")
-    for each in letters:
-        table.add_row(*map(Text, (each.name, each.kind, each.key, each.state, each.origin, each.reason)))
-    console().print(table)
+    rows = [(each.name, each.kind, each.key, each.state, each.origin, each.reason) for each in letters]
+    typer.echo(render(HEADS, rows, width=screen_width()))

@@ -5,6 +5,7 @@ The lab's modules are imported when it runs, so that `stockade --version` starts
 
 import asyncio
 import json
+import os
 import signal
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console
 
 from stockade.cli.common import AppOption, application_of
+from stockade.cli.exit_codes import FAILED, OK, TERMINATED, UNUSABLE
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Sequence
@@ -25,33 +27,53 @@ if TYPE_CHECKING:
     from stockade.lab.runs.plan import Plan
     from stockade.lab.targets.target_database import TargetDatabase
 
-KEPT, NOT_KEPT, UNUSABLE, TERMINATED = 0, 1, 2, 143  # exit codes
 PIPE_WIDTH = 140  # columns of the table where there is no terminal to ask
 
 Preset = Annotated[
     str,
     typer.Option(
-        help="Preset names separated by commas, NAME:VARIANT for one, or all; empty: reference, or all of --app."
+        metavar="NAME,…",
+        help="Presets: names with commas, NAME:VARIANT for one variant, or all; empty: reference, or all of --app.",
     ),
 ]
 Strategies = Annotated[
     str,
     typer.Option(
-        help="Names separated by commas, NAME:fence and NAME:bare for forms of locks; empty: all that can run here."
+        metavar="NAME,…",
+        help="Names separated by commas, NAME:fence and NAME:bare for forms of locks; empty: all that can run here.",
     ),
 ]
-Database = Annotated[str, typer.Option(help="sqlite, postgres or mariadb (a private server is started), or a URL.")]
-Redis = Annotated[str, typer.Option(help="Redis URLs separated by commas; empty: private servers, when needed.")]
-Kafka = Annotated[str, typer.Option(help="Kafka brokers, host:port,…; empty: a private one, for the strategy kafka.")]
-Partitions = Annotated[int, typer.Option(min=1, max=64, help="Partitions of the topic, under kafka.")]
-Workers = Annotated[int, typer.Option(min=1, max=16, help="Processes that decide what is in the topic, under kafka.")]
-Processes = Annotated[int, typer.Option(min=1, max=64, help="Real processes that take orders.")]
-Faults = Annotated[str, typer.Option(help="Faults separated by commas, or all: hurt one of two processes, or Redis.")]
-Buyers = Annotated[int | None, typer.Option(min=1, max=10_000, help="Buyers at once; default: the preset's.")]
-Stock = Annotated[int | None, typer.Option(min=0, max=1_000_000, help="Units (or points) at the start.")]
-Repeats = Annotated[int | None, typer.Option(min=1, max=10_000, help="Timed repeats of each run.")]
-Pool = Annotated[int, typer.Option(min=1, max=1_000, help="Database connections of each process.")]
-Json = Annotated[str, typer.Option("--json", help="Write the JSON document to this file; - is standard output.")]
+Database = Annotated[
+    str, typer.Option(metavar="URL", help="sqlite, postgres or mariadb (a private server is started), or a URL.")
+]
+Redis = Annotated[
+    str, typer.Option(metavar="URL,…", help="Redis URLs separated by commas; empty: private servers, when needed.")
+]
+Kafka = Annotated[
+    str,
+    typer.Option(
+        metavar="HOST:PORT,…", help="Kafka brokers, host:port,…; empty: a private one, for the strategy kafka."
+    ),
+]
+Partitions = Annotated[int, typer.Option(metavar="COUNT", min=1, max=64, help="Partitions of the topic, under kafka.")]
+Workers = Annotated[
+    int, typer.Option(metavar="COUNT", min=1, max=16, help="Processes that decide what is in the topic, under kafka.")
+]
+Processes = Annotated[int, typer.Option(metavar="COUNT", min=1, max=64, help="Real processes that take orders.")]
+Faults = Annotated[
+    str, typer.Option(metavar="NAME,…", help="Faults separated by commas, or all: hurt one of two processes, or Redis.")
+]
+Buyers = Annotated[
+    int | None, typer.Option(metavar="COUNT", min=1, max=10_000, help="Buyers at once; default: the preset's.")
+]
+Stock = Annotated[
+    int | None, typer.Option(metavar="COUNT", min=0, max=1_000_000, help="Units (or points) at the start.")
+]
+Repeats = Annotated[int | None, typer.Option(metavar="COUNT", min=1, max=10_000, help="Timed repeats of each run.")]
+Pool = Annotated[int, typer.Option(metavar="COUNT", min=1, max=1_000, help="Database connections of each process.")]
+Json = Annotated[
+    str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
+]
 
 
 def lab(
@@ -86,12 +108,12 @@ def lab(
 
     console = _console(to_stderr=json_to == "-")
     with _one_line_errors():
+        _check_target(json_to)
         faults, processes = _faults(fault, redis, processes)
-        path = PATH if app is None else app
         wanted = preset or ("reference" if app is None else "all")
         plan = Plan(
             variants=find(wanted, presets_of(application_of(app))),
-            app=path,
+            app=app or PATH,
             contenders=_contenders(strategies),
             database=database,
             redis=redis,
@@ -106,7 +128,7 @@ def lab(
             faults=faults,
         )
         kept = _run_loop(_run(plan, console, json_to))
-    raise typer.Exit(KEPT if kept else NOT_KEPT)
+    raise typer.Exit(OK if kept else FAILED)
 
 
 @contextmanager
@@ -205,6 +227,25 @@ def _contenders(text: str) -> "list[Contender] | None":
 def _console(*, to_stderr: bool) -> Console:
     console = Console(stderr=to_stderr)
     return console if console.is_terminal else Console(stderr=to_stderr, width=PIPE_WIDTH)
+
+
+def _check_target(target: str) -> None:
+    """Find out before the run whether the document can be written after it.
+
+    Raises:
+        LabError: it cannot.
+    """
+    from stockade.lab.errors import LabError
+
+    if target in ("", "-"):
+        return
+    file = Path(target)
+    if file.is_dir():
+        raise LabError(f"--json {target}: is a folder, must be a file")
+    if not file.parent.is_dir():
+        raise LabError(f"--json {target}: there is no folder {file.parent}")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise LabError(f"--json {target}: this user may not write there")
 
 
 def _write(target: str, text: str) -> None:

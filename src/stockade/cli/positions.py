@@ -13,12 +13,12 @@ from stockade.cli.common import (
     ConfigOption,
     DatabaseOption,
     SetOption,
-    console,
     one_line_errors,
     read_settings,
     require_brokers,
     with_database,
 )
+from stockade.cli.output.table import render, screen_width
 
 if TYPE_CHECKING:
     from stockade.kafka.admin import Admin
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from stockade.store import Database
 
 FIRST, END = "first", "end"
+HEADS = ("partition", "first message", "position", "end", "behind")
 
 app = typer.Typer(
     name="positions",
     help="How far the log of commands was decided, by partition; set it by hand.",
     no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -63,8 +65,11 @@ def list_(
 
 @app.command()
 def rewind(
-    partition: Annotated[int, typer.Argument(min=0, help="Number of the partition.")],
-    to: Annotated[str, typer.Argument(help="An offset, `first` (the oldest message there is) or `end` (skip all).")],
+    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0, help="Number of the partition.")],
+    to: Annotated[
+        str,
+        typer.Argument(metavar="OFFSET", help="A number, `first` (the oldest message) or `end` (skip all)."),
+    ],
     database: DatabaseOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -144,14 +149,8 @@ async def _rewind(settings: "Settings", opened: "Database", part: int, to: str) 
 
 
 def _print(rows: list[PartitionRow]) -> None:
-    from rich.table import Table
-
     if not rows:
-        console().print("there is no such topic, and nothing of it was ever read")
+        typer.echo("there is no such topic, and nothing of it was ever read")
         return
-    table = Table()
-    for head in ("partition", "first message", "position", "end", "behind"):
-        table.add_column(head, justify="right")
-    for row in rows:
-        table.add_row(*("-" if value is None else str(value) for value in row))
-    console().print(table)
+    cells = [["-" if value is None else str(value) for value in row] for row in rows]
+    typer.echo(render(HEADS, cells, width=screen_width(), right=HEADS))

@@ -22,6 +22,7 @@ StrategyOption = Annotated[
 
 def erase_user(
     user: Annotated[str, typer.Argument(help="User id, as the tokens have it.")],
+    *,
     database: DatabaseOption = None,
     strategy: StrategyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -34,12 +35,17 @@ def erase_user(
     """
     import asyncio
 
+    from stockade.identity.user_ids import addressed_user_id
     from stockade.shop.retention.erase import EraseRefused
 
+    try:
+        user_id = addressed_user_id(user)
+    except ValueError as error:
+        raise fail(str(error)) from None
     with one_line_errors():
         chosen = read_settings(config, settings, database=database, strategy=strategy)
         try:
-            erased = asyncio.run(_erase(chosen, user))
+            erased = asyncio.run(_erase(chosen, user_id))
         except EraseRefused as refused:
             raise fail(str(refused)) from None
     counts = {name: count for name, count in erased._asdict().items() if name != "alias"}
@@ -61,6 +67,7 @@ async def _erase(settings: "Settings", user: str) -> "Erased":
 
 
 def archive(
+    *,
     before: Annotated[str, typer.Option(metavar="DATE", help="Orders of that day (UTC) and later stay: 2026-01-31.")],
     to: Annotated[Path, typer.Option(metavar="FILE", help="Gets one line of JSON for each order; appended to.")],
     database: DatabaseOption = None,
@@ -96,10 +103,11 @@ def _before_ms(text: str) -> int:
     Raises:
         BadSetting: it is no date, or too late.
     """
+    from stockade.core.clock import now_ms
     from stockade.shop.config.settings import BadSetting
     from stockade.shop.retention.archive import MIN_AGE_DAYS
 
-    latest = datetime.now(UTC) - timedelta(days=MIN_AGE_DAYS)
+    latest = datetime.fromtimestamp(now_ms() / 1000, UTC) - timedelta(days=MIN_AGE_DAYS)
     try:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:

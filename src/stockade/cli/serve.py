@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stockade.cli.common import (
-    FAILED,
-    UNUSABLE,
     ConfigOption,
     DatabaseOption,
     SetOption,
@@ -17,6 +15,7 @@ from stockade.cli.common import (
     read_settings,
     telling_a_new_secret,
 )
+from stockade.cli.exit_codes import FAILED, UNUSABLE
 
 if TYPE_CHECKING:
     import socket
@@ -29,11 +28,19 @@ def serve(
     database: DatabaseOption = None,
     strategy: Annotated[
         str | None,
-        typer.Option(help="Strategy of every command group, default sequencer; see `stockade strategies`."),
+        typer.Option(
+            metavar="NAME", help="Strategy of every command group, default sequencer; see `stockade strategies`."
+        ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that share the socket, default 1.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on, default 127.0.0.1; 0.0.0.0 for all.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on, default 8000; 0 takes a free one.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="COUNT", help="Processes that share the socket, default 1.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, default 127.0.0.1; 0.0.0.0 for all.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Port to listen on, default 8000; 0 takes a free one.")
+    ] = None,
     allow_overselling: Annotated[
         bool, typer.Option("--allow-overselling", help="Start a strategy that sells units more than once.")
     ] = False,
@@ -59,14 +66,14 @@ def _serve(settings: "Settings") -> None:
     """
     from stockade.shop.config.strategy_choice import check, check_servers, overselling
     from stockade.shop.operations import logs
-    from stockade.shop.tokens import token_secret
+    from stockade.shop.tokens import tokens_of
 
     check(settings)
     check_servers(settings)
     settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all serving processes
     logs.configure(settings)
     with telling_a_new_secret(settings, logs.logger().warning):
-        token_secret(settings)  # made here once, before several processes need it
+        tokens_of(settings)  # makes the secret here once, before several processes need it
     if settings.allow_overselling == "yes":
         others = "processes whose strategy sells units more than once may run beside this one"
         logs.logger().warning("overselling is allowed", reason=overselling(settings) or others)

@@ -3,6 +3,7 @@
 Standard library only. Neighbours: `locks` and `store` build on this; nothing here imports another layer.
 """
 
+from stockade.core.clock import now_ms
 from stockade.core.command import Command, Rows, WithExtraKeys, merged_keys
 from stockade.core.decision import (
     Accepted,
@@ -79,5 +80,6 @@ __all__ = [
     "WithExtraKeys",
     "in_transaction",
     "merged_keys",
+    "now_ms",
     "refuse_in_transaction",
 ]

@@ -21,7 +21,7 @@ from threading import RLock
 from types import TracebackType
 from typing import TypeVar
 
-from stockade.devservers import kafka, mariadb, pgbouncer, postgres, redis
+from stockade.devservers import gateway, kafka, mariadb, pgbouncer, postgres, redis
 from stockade.devservers.databases import drop_database, fresh_database
 from stockade.devservers.errors import PortTaken, ServerFailed, ServerUnavailable
 from stockade.devservers.existing import existing_url
@@ -182,6 +182,18 @@ class Servers:
             lambda port: redis.spec(program, folder, port, durable=durable, replica_of=replica_of, settings=settings),
         )
 
+    def gateway(self, **options: object) -> Server:
+        """Start a payment gateway to test against; `gateway.GatewayClient` asks it for its count.
+
+        Args:
+            options: how it behaves, see `gateway.behaviour.Behaviour`.
+
+        Raises:
+            ServerFailed: it did not start, e.g. because an option is not known; the message carries its log.
+        """
+        folder = self._workdir.new_folder(gateway.KIND)
+        return self._start(folder, lambda port: gateway.spec(port, options), as_user=False)
+
     def pgbouncer(self, database: Server, **settings: object) -> Server:
         """Start a PgBouncer for a PostgreSQL, in transaction mode unless the settings say otherwise.
 
@@ -230,9 +242,9 @@ class Servers:
 
         return _start_on_free_ports(create)
 
-    def _start(self, folder: Path, spec: Callable[[int], ServerSpec]) -> Server:
+    def _start(self, folder: Path, spec: Callable[[int], ServerSpec], *, as_user: bool = True) -> Server:
         def create() -> Server:
-            server = Server(spec(free_port()), folder, self._workdir.user)
+            server = Server(spec(free_port()), folder, self._workdir.user if as_user else None)
             self._running.append(server)
             return server
 

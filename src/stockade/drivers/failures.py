@@ -117,7 +117,11 @@ _SQLITE = {
     "SQLITE_AUTH": Failure.REFUSED,
 }
 
-_DRIVERS = ("asyncpg", "asyncmy", "sqlalchemy", "sqlite3")
+_MYSQL_DRIVERS = ("asyncmy", "aiomysql", "pymysql")
+_DRIVERS = (*_MYSQL_DRIVERS, "asyncpg", "aiosqlite", "sqlalchemy", "sqlite3")
+_NO_TABLE = ("42P01", 1146)  # PostgreSQL, MariaDB and MySQL
+# the name is all that is common: relation "schema.name", Table 'database.name', no such table: schema.name
+_TABLE_NAME = re.compile(r"(?:relation |Table |no such table: )[\"']?(?:[^\"'\s]*\.)?([^\"'.\s]+)")
 # RuntimeError: what uvloop and asyncmy say of a transport that was closed a moment ago
 _CLOSED = re.compile(r"unable to perform operation on|handler is closed|Transport does not expose|Event loop is closed")
 
@@ -144,7 +148,7 @@ def classify(error: BaseException) -> Failure:
 def _by_code(error: BaseException) -> Failure | None:
     """By the number, the SQLSTATE or the name that a driver gives; None where it gives none."""
     first = error.args[0] if error.args else None
-    from_mysql = _module(error) == "asyncmy" or getattr(error, "mysql_errno", None) is not None
+    from_mysql = _module(error) in _MYSQL_DRIVERS or getattr(error, "mysql_errno", None) is not None
     if from_mysql and isinstance(first, int) and first in _MYSQL:
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             return Failure.REFUSED
@@ -191,6 +195,20 @@ def refused_whole(error: BaseException) -> bool:
     if isinstance(wrapped, BaseException):
         return refused_whole(wrapped)
     return getattr(error, "sqlstate", None) in _DID_NOTHING or bool(error.args and error.args[0] in _READ_ONLY)
+
+
+def missing_table(error: BaseException) -> str:
+    """The name of the table that a statement did not find, without its schema; empty for every other error."""
+    wrapped = getattr(error, "orig", None)
+    if isinstance(wrapped, BaseException):
+        return missing_table(wrapped)
+    first = error.args[0] if error.args else None
+    if getattr(error, "sqlstate", None) not in _NO_TABLE and first not in _NO_TABLE:
+        cause = error.__cause__
+        if _module(error) != "sqlite3" or not str(error).startswith("no such table"):
+            return "" if cause is None or cause is error else missing_table(cause)
+    found = _TABLE_NAME.search(str(error))
+    return found[1] if found else ""
 
 
 def describe(error: BaseException) -> str:

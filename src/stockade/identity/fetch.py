@@ -74,27 +74,36 @@ def _file(path: Path, max_bytes: int) -> bytes:
 
 
 def _get(url: SplitResult, max_bytes: int, wait_s: float) -> bytes:
-    connection = _connection(url, wait_s)
+    connection, late = _connection(url, wait_s), threading.Event()
     # the time-out of a socket is for one read; a server that sends byte after byte is ended by this
-    watchdog = threading.Timer(wait_s, _end, [connection])
+    watchdog = threading.Timer(wait_s, _end, [connection, late])
     watchdog.daemon = True
     watchdog.start()
     try:
-        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        connection.request("GET", target, headers={"Accept": "application/json", "User-Agent": "stockade"})
-        response = connection.getresponse()
-        if response.status != _OK:
-            raise BadKeys(f"{url.hostname} answered {response.status} instead of 200")
-        length = response.length
-        content = response.read(max_bytes + 1)
-        if length is not None and len(content) < min(length, max_bytes):
-            raise OSError(f"{url.hostname} closed the connection before the document's end")
-    except HTTPException as error:
-        raise OSError(f"{url.hostname} sent no HTTP response: {type(error).__name__}") from None
+        content = _answer(url, connection, max_bytes)
+    except (OSError, HTTPException) as error:
+        if late.is_set():
+            raise TimeoutError(f"{url.hostname} did not answer within {wait_s:g} seconds") from None
+        raise OSError(f"{url.hostname} cannot be read: {str(error) or type(error).__name__}") from error
     finally:
         watchdog.cancel()
         connection.close()
+    if late.is_set():  # then the end of the document may be the end of the connection
+        raise TimeoutError(f"{url.hostname} did not answer within {wait_s:g} seconds")
     return _checked(content, max_bytes)
+
+
+def _answer(url: SplitResult, connection: HTTPConnection, max_bytes: int) -> bytes:
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    connection.request("GET", target, headers={"Accept": "application/json", "User-Agent": "stockade"})
+    response = connection.getresponse()
+    if response.status != _OK:
+        raise BadKeys(f"{url.hostname} answered {response.status} instead of 200")
+    length = response.length
+    content = response.read(max_bytes + 1)
+    if length is not None and len(content) < min(length, max_bytes):
+        raise ConnectionError("the connection was closed before the end of the document")
+    return content
 
 
 def _checked(content: bytes, max_bytes: int) -> bytes:
@@ -119,7 +128,8 @@ def _connection(url: SplitResult, wait_s: float) -> HTTPConnection:
     return connection
 
 
-def _end(connection: HTTPConnection) -> None:
+def _end(connection: HTTPConnection, late: threading.Event) -> None:
+    late.set()
     opened: socket.socket | None = connection.sock
     if opened is None:
         return  # it still connects, which has the time-out of the socket

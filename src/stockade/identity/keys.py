@@ -4,7 +4,7 @@ Neighbours: `secret_keys` and `jwks_keys` are the two kinds of sources; `verifie
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Protocol
@@ -47,8 +47,8 @@ class Keys:
     def __contains__(self, key: Key) -> bool:
         return key in self._all
 
-    def __len__(self) -> int:
-        return len(self._all)
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._by_name.values())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Keys) and self._all == other._all

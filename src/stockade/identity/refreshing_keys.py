@@ -55,6 +55,7 @@ class RefreshingKeys:
         load: returns the keys; it runs in a thread and may block.
         refresh: how often.
         report: called in that thread with the reason when loading begins to fail, and with None when it works again.
+        first: keys that were loaded just now.
         clock: monotonic, in seconds.
     """
 
@@ -63,6 +64,8 @@ class RefreshingKeys:
         load: Callable[[], Iterable[Key]],
         refresh: Refresh,
         report: Report | None = None,
+        *,
+        first: Keys | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
@@ -70,8 +73,8 @@ class RefreshingKeys:
         self._report = report
         self._clock = clock
         self._lock = threading.Lock()  # of all that follows
-        self._keys: Keys | None = None
-        self._loaded_s = self._tried_s = -math.inf
+        self._keys = first
+        self._loaded_s = self._tried_s = -math.inf if first is None else clock()
         self._running = False
         self._failing = False
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []

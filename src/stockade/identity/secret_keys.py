@@ -73,8 +73,12 @@ class SecretFileKeys(RefreshingKeys):
         def read() -> Iterator[Key]:
             return _keys(read_secrets(path), without_name)
 
-        list(read())  # what is wrong is told here and not to the first client
-        super().__init__(read, refresh, report)
+        first = Keys(read())  # what is wrong is told here and not to the first client
+        super().__init__(read, refresh, report, first=first)
+
+    def secrets(self) -> list[bytes]:
+        """The secrets that were read last, in the order of the file."""
+        return [key.material for key in self._keys or ()]
 
 
 def parse_secrets(text: str, separator: str = ",") -> dict[str, str]:

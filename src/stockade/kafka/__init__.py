@@ -4,3 +4,7 @@ A command's way: the strategy `kafka` writes it with `producer`; `consumer` read
 `partition_processor` of its partition; the outcome returns through `replies` and `reply_reader`. `client`, `security`,
 `options` and `message` serve all of them; `admin`, `backlog` and `dead_letters` serve operators.
 """
+
+from stockade.core.extras import require
+
+require("msgspec")

@@ -17,7 +17,6 @@ from stockade.kafka.message import BadMessage, Record
 from stockade.kafka.options import KafkaOptions
 from stockade.kafka.producer import MessageRefused, Producer
 from stockade.store import Database
-from stockade.store.schema.tables import requests
 
 MAX_REASON = 1_000  # characters
 MAX_CUT_BYTES = 1_000
@@ -96,6 +95,7 @@ def _dead_letter(options: KafkaOptions, record: Record) -> DeadLetter:
 
 async def decided(database: Database, letters: Sequence[DeadLetter]) -> frozenset[str]:
     """The request ids of those letters whose commands have an outcome by now, e.g. because they were sent again."""
+    requests = database.tables.requests
     ids = sorted({letter.command.request_id for letter in letters if letter.command is not None})
 
     def known(connection: Connection) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """A message of the commands' topic: as it is read, as a command, and the key that chooses its partition.
 
-Values only. `command_codec` writes and reads the bytes of a command.
+Values only. The bytes of a command are the application's: a `Codec` is injected with the options.
 """
 
 from collections.abc import Mapping
@@ -49,6 +49,22 @@ class ContextCarrier(Protocol):
 
     def received(self, command: Command, headers: Mapping[str, bytes]) -> None:
         """A worker has read this command and is going to decide it."""
+        ...
+
+
+class Codec(Protocol):
+    """Writes and reads the commands of an application; `stockade.service.CommandCodec` is one."""
+
+    def encode(self, command: Command, reply_to: bytes = b"", correlation_id: int = 0, /) -> bytes:
+        """The bytes of a `CommandMessage`, from its three fields."""
+        ...
+
+    def decode(self, message: bytes, /) -> CommandMessage:
+        """Read them.
+
+        Raises:
+            BadMessage: not a command that this program knows.
+        """
         ...
 
 

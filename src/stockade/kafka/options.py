@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stockade.core import Guard
-from stockade.kafka.command_codec import CommandCodec
-from stockade.kafka.message import ContextCarrier
+from stockade.kafka.message import Codec, ContextCarrier
 from stockade.kafka.security import KafkaBrokers, KafkaSecurity
 
 PROTOCOLS = ("classic", "consumer")
@@ -34,7 +33,7 @@ class KafkaOptions:
         context: carries traces from the callers to the workers; None: messages have no headers.
     """
 
-    codec: CommandCodec
+    codec: Codec
     bootstrap: str = "127.0.0.1:9092"
     topic: str = "stockade.commands"
     partitions: int = 3

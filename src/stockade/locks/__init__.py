@@ -11,7 +11,8 @@ third-party driver that it needs.
 
 from stockade.locks.database.mysql import MySQLLocks
 from stockade.locks.database.postgres import PostgresLocks
-from stockade.locks.engine.lock_request import Holder, LockInfo
+from stockade.locks.database.providers import SessionOptions
+from stockade.locks.engine.lock_request import Holder, Kind, LockInfo, LockOptions, OnLost
 from stockade.locks.errors import (
     LockError,
     LockLost,
@@ -23,30 +24,37 @@ from stockade.locks.errors import (
     ProviderClosed,
     WrongLoop,
 )
-from stockade.locks.events import LockEvent
+from stockade.locks.events import EventKind, Listener, LockEvent
 from stockade.locks.lock_base import Detached
 from stockade.locks.redis.providers import QuorumLocks, RedisLocks
+from stockade.locks.redis.scan import LocksInUse
 from stockade.locks.redis.tuning import RedisTuning
 from stockade.locks.sync_api import Lease, Lock, MemoryLocks, MultiLease, MultiLock, Provider, RWLock
 
 __all__ = [
     "Detached",
+    "EventKind",
     "Holder",
+    "Kind",
     "Lease",
+    "Listener",
     "Lock",
     "LockError",
     "LockEvent",
     "LockInfo",
     "LockLost",
     "LockNotOwned",
+    "LockOptions",
     "LockReentry",
     "LockTimeout",
     "LockUnavailable",
+    "LocksInUse",
     "MemoryLocks",
     "MissingExtra",
     "MultiLease",
     "MultiLock",
     "MySQLLocks",
+    "OnLost",
     "PostgresLocks",
     "Provider",
     "ProviderClosed",
@@ -54,5 +62,6 @@ __all__ = [
     "RWLock",
     "RedisLocks",
     "RedisTuning",
+    "SessionOptions",
     "WrongLoop",
 ]

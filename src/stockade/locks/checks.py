@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 MAX_NAME_BYTES = 4096
+MAX_TOKEN = 2**53 - 1_000_000  # a lock server counts in floating point
 PREFIX = "stockade:"  # of every name, unless a provider is given another one
 
 
@@ -32,6 +33,26 @@ def count(name: str, value: Any, least: int) -> None:
     _number(name, value, int, f"a whole number, {least} or more")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False. Errors as for `seconds`."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False; got {type(value).__name__}")
+
+
+def function(name: str, value: Any) -> None:
+    """Refuse what cannot be called. Errors as for `seconds`."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function; got {type(value).__name__}")
+
+
+def fence(name: str, at_least: Any) -> None:
+    """Refuse what is no name and number for `raise_fence`. Errors as for `seconds`."""
+    text("the name of a lock", name)
+    count("at_least", at_least, 0)
+    if at_least > MAX_TOKEN:
+        raise ValueError(f"at_least must be at most {MAX_TOKEN}, the microseconds of the year 2255; got {at_least}")
 
 
 def _number(name: str, value: Any, kind: Any, wanted: str) -> None:

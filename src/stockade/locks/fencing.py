@@ -112,7 +112,7 @@ def install_statement(table: Any, key: Mapping[str, Any], fence: Fenced) -> Any:
     try:
         import sqlalchemy as sa
     except ImportError as error:
-        raise missing("shop", "sqlalchemy") from error
+        raise missing("store", "sqlalchemy") from error
     if lacks := [name for name in ("fence_token", "fence_owner") if name not in table.c]:
         raise ValueError(
             f"the table {table.name} lacks {' and '.join(lacks)}: fence_token is a 64-bit integer, 0 at first, "

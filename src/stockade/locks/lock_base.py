@@ -86,6 +86,19 @@ class LockBase(Generic[LeaseT]):
         lease = self.manager.held.of_caller(self.spec)
         return lease is not None and lease.alive
 
+    def _detached(self, detached: Detached) -> tuple[str, int]:
+        """Owner id and fencing token of what `adopt` was given.
+
+        Raises:
+            TypeError: it did not come from `lease.detach()`.
+            ValueError: it is a lease of another lock.
+        """
+        if not isinstance(detached, Detached):
+            raise TypeError(f"adopt takes the Detached of lease.detach(); got {type(detached).__name__}")
+        if detached.name != self.name:
+            raise ValueError(f"lock {self.name!r} cannot adopt a lease of {detached.name!r}")
+        return detached.token, detached.fencing_token
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.spec.kind} {self.name!r}>"
 

@@ -9,15 +9,16 @@ from collections.abc import Callable
 from string import Formatter
 from typing import Any, Generic, NoReturn, TypeVar, Unpack, cast
 
-from stockade.locks.checks import count, seconds, text
+from stockade.locks.checks import count, function, seconds, text
 from stockade.locks.engine.held_leases import LeaseT
 from stockade.locks.engine.lock_request import NO_LEASE_S, RW_CAPACITY, Backend, Kind, LockOptions, Spec
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.events import Listener
-from stockade.locks.lock_base import LockT, MultiLockT, RWLockBase
+from stockade.locks.lock_base import LockBase, LockT, MultiLockT, RWLockBase
 from stockade.locks.multi_lock import in_order
 from stockade.locks.runtime.runtime import Runtime
 
+_NEEDS_LEASE = "this provider needs a lease_s: nothing else would tell it that a holder is gone"
 RWLockT = TypeVar("RWLockT", bound=RWLockBase[Any])
 
 
@@ -42,8 +43,10 @@ class ProviderBase(Generic[LeaseT, LockT, RWLockT, MultiLockT]):
         self.backend = backend
         self.manager: LockManager[LeaseT] = LockManager(runtime, backend, lease_type)
         self._defaults = defaults or LockOptions()
-        if (lease_s := self._defaults.get("lease_s")) is not None:
-            seconds("lease_s", lease_s, endless=not backend.needs_lease)
+        if (lease_s := self._defaults.get("lease_s", NO_LEASE_S)) is not None:
+            seconds("lease_s", lease_s, endless=not backend.needs_lease or "lease_s" not in self._defaults)
+        elif backend.needs_lease:
+            raise ValueError(_NEEDS_LEASE)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -69,9 +72,13 @@ class ProviderBase(Generic[LeaseT, LockT, RWLockT, MultiLockT]):
         """Several locks as one, in any order and possibly repeated. Options apply to those given by name.
 
         Raises:
+            TypeError: an argument is neither a name nor a lock.
             ValueError: nothing was named, or a lock belongs to another provider.
         """
         locks = [self.lock(each, **options) if isinstance(each, str) else each for each in names_or_locks]
+        for each in locks:
+            if not isinstance(each, LockBase):
+                raise TypeError(f"several locks are given by name, or as locks; got {type(each).__name__}")
         if any(lock.manager is not self.manager for lock in locks):
             raise ValueError("locks of several providers have no common order")
         return self._multi_lock_type(self.manager, in_order(lock.spec for lock in locks))
@@ -87,7 +94,7 @@ class ProviderBase(Generic[LeaseT, LockT, RWLockT, MultiLockT]):
         if merged.get("lease_s") is None:
             merged["lease_s"] = NO_LEASE_S
         if merged["lease_s"] == NO_LEASE_S and self.backend.needs_lease:
-            raise ValueError("this provider needs a lease_s: nothing else would tell it that a holder is gone")
+            raise ValueError(_NEEDS_LEASE)
         try:
             return Spec(name, kind, capacity, weight, **merged)
         except TypeError:
@@ -97,17 +104,25 @@ class ProviderBase(Generic[LeaseT, LockT, RWLockT, MultiLockT]):
             raise TypeError(f"a lock has no option {wrong}, only {', '.join(LockOptions.__annotations__)}") from None
 
     def on_event(self, listener: Listener) -> None:
-        """Call `listener(event)` with everything that happens to locks of this provider; it must be quick."""
+        """Call `listener(event)` with everything that happens to locks of this provider; it must be quick.
+
+        Raises:
+            TypeError: it cannot be called.
+        """
+        function("listener", listener)
         self.manager.events.add(listener)
 
-    def _name_of_call(
-        self, template: str, function: Callable[..., Any], timeout: float | None, options: LockOptions
-    ) -> Callable[..., str]:
-        """Check the arguments of `synchronized` before the first call; returns what names the lock of each call."""
-        name_of = name_from_call(template, function)
+    def _check_synchronized(self, template: str, timeout: float | None, options: LockOptions) -> None:
+        """Check the arguments of `synchronized` where it is written.
+
+        Raises:
+            TypeError, ValueError: there is no template, or a wrong option or time limit.
+        """
+        if callable(template):
+            raise TypeError('synchronized needs the name of the lock: @locks.synchronized("order:{order_id}")')
+        text("the template", template)
         timeout_of(True, timeout)
         self.lock(template, **options)
-        return name_of
 
 
 def timeout_of(blocking: bool, timeout: float | None) -> float | None:
@@ -115,8 +130,10 @@ def timeout_of(blocking: bool, timeout: float | None) -> float | None:
 
     Raises:
         TypeError, ValueError: a time limit for a call that does not wait, or one that is no number of seconds, 0 or
-            more, or -1.
+            more, or -1; or `blocking` is neither True nor False.
     """
+    if blocking not in (True, False):
+        raise TypeError(f"blocking is True or False, got {blocking!r}; a time limit is timeout=2.5")
     if not blocking:
         if timeout is not None and timeout != -1:
             raise ValueError("a call that does not block takes no timeout")

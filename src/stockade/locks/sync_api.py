@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
-from stockade.locks.checks import lock_and_kind
+from stockade.locks.checks import fence, lock_and_kind
 from stockade.locks.engine.lock_request import Kind, LockInfo, LockOptions
 from stockade.locks.errors import LockTimeout
 from stockade.locks.lock_base import (
@@ -25,7 +25,7 @@ from stockade.locks.lock_base import (
 )
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.multi_lock import acquire_all, exit_all, release_all
-from stockade.locks.provider_base import ProviderBase, timeout_of
+from stockade.locks.provider_base import ProviderBase, name_from_call, timeout_of
 from stockade.locks.runtime.sync_runtime import SyncRuntime, run
 
 P = ParamSpec("P")
@@ -107,7 +107,7 @@ class Lock(LockBase[Lease]):
 
     def hold(self, timeout: float | None = None) -> _Hold[Lease]:
         """`with lock.hold(timeout=2) as lease`; raises LockTimeout after `timeout` seconds."""
-        return _Hold(self, (self.spec,), timeout)
+        return _Hold(self, (self.spec,), timeout_of(True, timeout))
 
     def release(self) -> None:
         """Release what this thread holds.
@@ -133,7 +133,7 @@ class Lock(LockBase[Lease]):
         Raises:
             LockNotOwned: it has ended meanwhile.
         """
-        return run(self.manager.adopt(self.spec, detached.token, detached.fencing_token))
+        return run(self.manager.adopt(self.spec, *self._detached(detached)))
 
     def __enter__(self) -> Lease:
         lease = run(self.manager.acquire(self.spec, None))
@@ -190,7 +190,7 @@ class MultiLock(MultiLockBase[Lease]):
 
     def hold(self, timeout: float | None = None) -> _Hold[MultiLease]:
         """`with multi.hold(timeout=2) as leases`; raises LockTimeout after `timeout` seconds."""
-        return _Hold(self, self.specs, timeout)
+        return _Hold(self, self.specs, timeout_of(True, timeout))
 
 
 async def _exit_one(lease: Lease, error: BaseException | None, *, silent: bool) -> bool:
@@ -209,10 +209,16 @@ class Provider(ProviderBase[Lease, Lock, RWLock, MultiLock]):
     def synchronized(
         self, template: str, *, timeout: float | None = None, **options: Unpack[LockOptions]
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Decorator: run each call under the lock that `template` names, e.g. `"order:{order_id}"`."""
+        """Decorator: run each call under the lock that `template` names, e.g. `"order:{order_id}"`.
+
+        Raises:
+            TypeError, ValueError: (when the function is defined) the template names what the function does not take,
+                or an option or time limit makes no sense.
+        """
+        self._check_synchronized(template, timeout, options)
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            name_of = self._name_of_call(template, function, timeout, options)
+            name_of = name_from_call(template, function)
             return _decorated(
                 function, lambda *args, **kwargs: self.lock(name_of(*args, **kwargs), **options).hold(timeout)
             )
@@ -238,7 +244,9 @@ class Provider(ProviderBase[Lease, Lock, RWLock, MultiLock]):
         Raises:
             LockUnavailable: the server, or the majority of the servers, did not answer.
             NotSupported: the provider's tokens live in a database and are never lost.
+            TypeError, ValueError: `at_least` is no whole number from 0 to the microseconds of the year 2255.
         """
+        fence(name, at_least)
         run(self.manager.calls.run(self.backend.raise_fence(name, at_least)))
 
     def close(self) -> None:

@@ -14,10 +14,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from stockade.kafka.command_codec import CommandCodec
 from stockade.service.audit.general import audit
 from stockade.service.audit.rule import Rule, Violation
-from stockade.store import STORE_SCHEMA, Resource, Schema
+from stockade.service.command_codec import CommandCodec
+from stockade.store import STORE_SCHEMA, Resource, Schema, StoreTables
+from stockade.store.schema.tables import DEFAULT
 
 Check = Callable[..., list[Violation]]
 GROUP = "stockade.applications"
@@ -35,6 +36,7 @@ class Application:
         name: in messages.
         resources: what each kind of key means in SQL.
         codec: writes and reads its commands for the log; only the strategy `kafka`, its workers and the lab need it.
+        tables: the names of the store's tables in its database, where they have a prefix or a schema.
         schema: its tables with the store's: `Schema(STORE, History(…))`. Needed by the lab and `stockade migrate`.
         partition_kind: kind of the keys by which `kafka` distributes commands; empty: the smallest key of each command.
         rules: of the audit, beside those that hold for every resource (`stockade.service.audit`).
@@ -48,6 +50,7 @@ class Application:
     resources: Sequence[Resource]
     codec: CommandCodec = field(default_factory=CommandCodec)
     schema: Schema = STORE_SCHEMA
+    tables: StoreTables = DEFAULT
     partition_kind: str = ""
     rules: Sequence[Rule] = ()
     check: Check | None = None
@@ -73,7 +76,7 @@ class Application:
         """
         if self.check is not None:
             return self.check(connection, limit=limit)
-        return audit(connection, self.resources, self.rules, limit=limit)
+        return audit(connection, self.resources, self.rules, limit=limit, tables=self.tables)
 
 
 def find_application(text: str) -> Application:

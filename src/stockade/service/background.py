@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
 
 from stockade.core.clock import now_ms
 from stockade.service.job_log import JobLog
@@ -37,6 +37,8 @@ class Background:
         keep_ms: how long a request that changed nothing can be repeated with the same answer, in milliseconds.
         keep_events_ms: how long confirmed events stay in the outbox, in milliseconds; deleted only where there is a
             sink.
+        keep_events_from: reads the id of an event: it and later ones stay in the outbox, because a job of the
+            application has yet to read what follows; None, or None as its answer: there is no such job.
         purge_s: seconds between two purges.
         refusals: tables of the application with a record for each refused request, under its id: purged with it.
         policy: how often the relay tries; None: the defaults of `Policy`.
@@ -49,6 +51,7 @@ class Background:
     jobs: Sequence[Job] = ()
     keep_ms: int = DAY_MS
     keep_events_ms: int = 7 * DAY_MS
+    keep_events_from: Callable[[Connection], int | None] | None = None
     purge_s: float = 60.0
     refusals: Sequence[Table] = ()
     policy: Policy | None = None
@@ -94,13 +97,10 @@ class Background:
             Job(each.name, Sweeper(each, database.read, execute, self.now_ms).once, each.pause_s)
             for each in self.sweeps
         ]
-        jobs.append(
-            Job(
-                "purge", Purge(database.transaction, self.now_ms, self.keep_ms, tables=self.refusals).once, self.purge_s
-            )
-        )
+        purge = Purge(database.transaction, self.now_ms, self.keep_ms, tables=database.tables, refusals=self.refusals)
+        jobs.append(Job("purge", purge.once, self.purge_s))
         if self.sink is not None:
-            events = EventPurge(database, self.now_ms, self.keep_events_ms)
+            events = EventPurge(database, self.now_ms, self.keep_events_ms, self.keep_events_from)
             jobs.append(Job("purge events", events.once, self.purge_s))
         return [*jobs, *self.jobs]
 
@@ -144,11 +144,22 @@ async def relaying(
 
 
 class EventPurge:
-    """Deletes confirmed events that are older than `kept_ms`."""
+    """Deletes confirmed events that are older than `kept_ms` and that no job has yet to read.
 
-    def __init__(self, database: Database, now_ms: Callable[[], int], kept_ms: int) -> None:
-        self._outbox, self._now_ms, self._kept_ms = Outbox(database), now_ms, kept_ms
+    The last event that a job has read stays: SQLite gives the id of the newest row again once that row is deleted.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        now_ms: Callable[[], int],
+        kept_ms: int,
+        keep_from: Callable[[Connection], int | None] | None = None,
+    ) -> None:
+        self._database, self._outbox = database, Outbox(database)
+        self._now_ms, self._kept_ms, self._keep_from = now_ms, kept_ms, keep_from
 
     async def once(self) -> Counts:
         """One round; returns how many were `deleted`."""
-        return {"deleted": await self._outbox.purge(self._now_ms() - self._kept_ms)}
+        before_id = None if self._keep_from is None else await self._database.read(self._keep_from)
+        return {"deleted": await self._outbox.purge(self._now_ms() - self._kept_ms, before_id=before_id)}

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, or_, sele
 from stockade.service.jobs import Counts
 from stockade.service.recorded import moved_nothing, rejected
 from stockade.store.index_order import in_index_order
-from stockade.store.schema.tables import requests
+from stockade.store.schema.tables import DEFAULT, StoreTables
 
 DAY_MS = 24 * 3_600_000
 
@@ -51,7 +51,8 @@ class Purge:
         batch: the most rows that one transaction reads.
         max_batches: the most transactions of one round; the next round goes on.
         wait_s: the longest that one transaction may take, in seconds.
-        tables: records of the application whose `id` is that of a refused request; they go with it.
+        tables: the store's tables in this database.
+        refusals: records of the application whose `id` is that of a refused request; they go with it.
     """
 
     transaction: Transaction
@@ -60,7 +61,8 @@ class Purge:
     batch: int = 1_000
     max_batches: int = 100
     wait_s: float = 5.0
-    tables: Sequence[Table] = ()
+    tables: StoreTables = DEFAULT
+    refusals: Sequence[Table] = ()
     _cursor: RequestCursor = field(default=BEGINNING, init=False)
 
     async def once(self) -> Counts:
@@ -68,7 +70,14 @@ class Purge:
         before_ms = self.now_ms() - self.kept_ms
         deleted = 0
         for _ in range(self.max_batches):
-            step = partial(forget, before_ms=before_ms, cursor=self._cursor, limit=self.batch, tables=self.tables)
+            step = partial(
+                forget,
+                before_ms=before_ms,
+                cursor=self._cursor,
+                limit=self.batch,
+                tables=self.tables,
+                refusals=self.refusals,
+            )
             deadline = time.monotonic() + self.wait_s
             cursor, gone = await self.transaction(step, deadline=deadline)
             deleted += gone
@@ -79,7 +88,13 @@ class Purge:
 
 
 def forget(
-    conn: Connection, before_ms: int, cursor: RequestCursor, limit: int, tables: Sequence[Table] = ()
+    conn: Connection,
+    before_ms: int,
+    cursor: RequestCursor,
+    limit: int,
+    *,
+    tables: StoreTables = DEFAULT,
+    refusals: Sequence[Table] = (),
 ) -> tuple[RequestCursor | None, int]:
     """Read the next `limit` requests made before `before_ms`, and delete those that changed nothing.
 
@@ -93,18 +108,21 @@ def forget(
     Returns:
         The cursor to go on from, None at the end, and how many rows this call deleted: another purge may be running.
     """
+    requests = tables.requests
     order = (requests.c.created_ms, requests.c.id)
-    old = select(*order, or_(rejected(), moved_nothing()).label("idle")).where(requests.c.created_ms < before_ms)
+    old = select(*order, or_(rejected(requests), moved_nothing(requests)).label("idle")).where(
+        requests.c.created_ms < before_ms
+    )
     with in_index_order(conn):
-        rows = conn.execute(old.where(_after(cursor)).order_by(*order).limit(limit)).all()
+        rows = conn.execute(old.where(_after(order, cursor)).order_by(*order).limit(limit)).all()
     ids = sorted(row.id for row in rows if row.idle)
     gone = conn.execute(delete(requests).where(requests.c.id.in_(ids))).rowcount if ids else 0
-    for table in tables if ids else ():
+    for table in refusals if ids else ():
         conn.execute(delete(table).where(table.c.id.in_(ids)))
     return (RequestCursor(rows[-1].created_ms, rows[-1].id) if rows else None), gone
 
 
-def _after(cursor: RequestCursor) -> ColumnElement[bool]:
+def _after(order: tuple[ColumnElement[int], ColumnElement[str]], cursor: RequestCursor) -> ColumnElement[bool]:
     """Every optimizer turns the first condition into a range of the index."""
-    at_ms, id_ = requests.c.created_ms, requests.c.id
+    at_ms, id_ = order
     return and_(at_ms >= cursor.created_ms, or_(at_ms > cursor.created_ms, id_ > cursor.id))

@@ -7,25 +7,25 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, LargeBinary, Table, func, literal
 
-from stockade.store.schema.tables import requests as default_requests
+from stockade.store.schema.tables import DEFAULT
 
 REFUSED = b'{"code":'
 MOVED_NOTHING = b'"versions":{}}'
 
 
-def rejected(requests: Table = default_requests) -> ColumnElement[bool]:
+def rejected(requests: Table = DEFAULT.requests) -> ColumnElement[bool]:
     """The request was rejected."""
     return begins_with(REFUSED, requests)
 
 
-def moved_nothing(requests: Table = default_requests) -> ColumnElement[bool]:
+def moved_nothing(requests: Table = DEFAULT.requests) -> ColumnElement[bool]:
     """The request was accepted and changed no protected row, e.g. a change of a cart."""
     size = len(MOVED_NOTHING)
     end = _part(requests, func.length(requests.c.outcome) - size + 1, size)
     return end == literal(MOVED_NOTHING, LargeBinary)
 
 
-def begins_with(start: bytes, requests: Table = default_requests) -> ColumnElement[bool]:
+def begins_with(start: bytes, requests: Table = DEFAULT.requests) -> ColumnElement[bool]:
     """The recorded outcome begins with these bytes."""
     return _part(requests, 1, len(start)) == literal(start, LargeBinary)
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from stockade.core import Accepted, Command, NotSupported, Outcome, StockadeError, Strategy, SupportsSubmit
+from stockade.core import Accepted, Command, Outcome, StockadeError, Strategy, SupportsSubmit
 from stockade.kafka.options import KafkaOptions
 from stockade.kafka.worker import KafkaWorker
 from stockade.service.application import Application
@@ -141,9 +141,7 @@ async def open_service(
     checkpoint: Callable[[str], None] | None = None,
     process: str | None = None,
 ) -> AsyncIterator[Service]:
-    """Open an application: its store, its strategies, the registration of its guards, and what runs beside them.
-
-    Everything is stopped in the opposite order at the end of the block.
+    """Open an application: store, strategies, registration of guards, background work; stop all at the end.
 
     Args:
         application: see `Application`.
@@ -159,16 +157,14 @@ async def open_service(
     Raises:
         Unsuitable: the strategy does not exist, does not run on this database, or may oversell.
         GuardRefused: an incompatible process is running on this database.
-        Busy: the database or a server of the strategy cannot be reached (code DEPENDENCY_DOWN).
-        NotSupported: a driver is missing; the message names the extra.
-        ValueError: an unusable URL or option.
+        Busy, NotSupported, ValueError: as `Database.open`, or of a server of the strategy.
     """
     chosen = {"": strategy} if isinstance(strategy, str) else dict(strategy)
     if not chosen:
         raise ValueError("strategy names no strategy: give one name, or a mapping from groups to names")
     options = with_application(options or Options(), application)
     async with AsyncExitStack() as stack:
-        opened = await _opened(database, options, stack)
+        opened = await _opened(application, database, options, stack)
         registration = await _registration(opened, guard_lease_s, process, stack)
         store = SqlStore(opened, application.resources, checkpoint, permit=registration)
         strategies = create_strategies(store, chosen, options, allow_overselling=allow_overselling)
@@ -212,7 +208,7 @@ async def open_worker(
     options = with_application(Options(wait_s=wait_s, kafka=kafka), application)
     assert options.kafka is not None
     async with AsyncExitStack() as stack:
-        opened = await _opened(database, options, stack)
+        opened = await _opened(application, database, options, stack)
         registration = await _registration(opened, LEASE_S, None, stack)
         store = SqlStore(opened, application.resources, permit=registration)
         if registration is not None:
@@ -228,10 +224,15 @@ def with_application(options: Options, application: Application) -> Options:
     return replace(options, kafka=kafka)
 
 
-async def _opened(database: Database | str, options: Options, stack: AsyncExitStack) -> Database:
+async def _opened(
+    application: Application, database: Database | str, options: Options, stack: AsyncExitStack
+) -> Database:
     if isinstance(database, Database):
+        if database.tables != application.tables:
+            text = f"has the store's tables {database.tables}, the application {application.name} {application.tables}"
+            raise ValueError(f"the database {text}: pass the same `tables` to both")
         return database
-    opened = await Database.open(database, wait_s=options.wait_s)
+    opened = await Database.open(database, wait_s=options.wait_s, tables=application.tables)
     stack.push_async_callback(opened.close)
     return opened
 
@@ -239,15 +240,17 @@ async def _opened(database: Database | str, options: Options, stack: AsyncExitSt
 async def _registration(
     database: Database, lease_s: float, process: str | None, stack: AsyncExitStack
 ) -> Registration | None:
-    """A registration over a connection of its own, because its heartbeat must not wait behind commands."""
+    """A registration over a connection of its own, because its heartbeat must not wait behind commands.
+
+    Over an engine of the caller it uses that engine: only the caller knows how to connect.
+    """
     if database.url.get_backend_name() == "sqlite" and database.url.database in (None, "", ":memory:"):
         return None  # no other process can use it
-    url = database.url.render_as_string(hide_password=False)
-    try:
-        own = await Database.open(url, pool_size=1)
-    except ValueError as error:
-        raise NotSupported(f"the database of the registration cannot be opened: {error}") from error
-    stack.push_async_callback(own.close)
+    own = database
+    if database.owns_connections:
+        url = database.url.render_as_string(hide_password=False)
+        own = await Database.open(url, pool_size=1, tables=database.tables)
+        stack.push_async_callback(own.close)
     registration = Registration(own, lease_s, process=process)
     stack.push_async_callback(registration.close)
     return registration

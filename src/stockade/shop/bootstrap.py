@@ -24,12 +24,13 @@ from stockade.shop.model.tables import refused_orders
 from stockade.shop.operations.jobs import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
-from stockade.shop.sales import SalesJob
+from stockade.shop.sales import SalesJob, position_of
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
-from stockade.store import Database, SqlStore
+from stockade.store import Database, SqlStore, StoreTables
 from stockade.store.guards_in_use import GuardRefused
 from stockade.store.registration import Registration
+from stockade.store.schema.tables import DEFAULT
 from stockade.strategies import registry
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
@@ -108,7 +109,7 @@ async def open_worker(
     """
     async with AsyncExitStack() as stack:
         tracing = tracing_of(settings)
-        database, registration = await _open_database(settings, stack, before)
+        database, registration = await _open_database(settings, stack, before, tables=application.tables)
         store = _create_store(settings, database, registration, application=application, tracing=tracing)
         if isinstance(store, TracedStore):
             store.in_worker = True
@@ -143,16 +144,20 @@ async def open_registered(settings: Settings, *, before: Before | None = None) -
 
 
 async def _open_database(
-    settings: Settings, stack: AsyncExitStack, before: Before | None, process: str | None = None
+    settings: Settings,
+    stack: AsyncExitStack,
+    before: Before | None,
+    process: str | None = None,
+    tables: StoreTables = DEFAULT,
 ) -> tuple[Database, Registration | None]:
     """The database, and the registration of this process, which is not made yet; both are closed by the stack."""
-    database = await open_database(settings)
+    database = await open_database(settings, tables=tables)
     stack.push_async_callback(database.close)
     if before is not None:
         await before(database)
     if in_memory(settings):  # no other process can use it
         return database, None
-    own = await open_database(settings, pool_size=1)  # its heartbeat must not wait behind orders
+    own = await open_database(settings, pool_size=1, tables=tables)  # its heartbeat must not wait behind orders
     stack.push_async_callback(own.close)
     registration = Registration(own, settings.guard_lease_s, process=process)
     stack.push_async_callback(registration.close)
@@ -164,13 +169,13 @@ def _create_store(
     database: Database,
     registration: Registration | None,
     checkpoint: Checkpoint | None = None,
-    application: Application = APPLICATION,
+    *,
     tracing: Tracing | None = None,
+    application: Application = APPLICATION,
 ) -> SqlStore:
     kind = SqlStore if tracing is None else TracedStore
     single_statement = settings.single_statement == "yes"
-    resources = application.resources
-    store = kind(database, resources, checkpoint, permit=registration, single_statement=single_statement)
+    store = kind(database, application.resources, checkpoint, permit=registration, single_statement=single_statement)
     if isinstance(store, TracedStore) and tracing is not None:
         store.tracing = tracing
     return store
@@ -231,6 +236,7 @@ def _background(settings: Settings, database: Database) -> Background:
         jobs=[Job("sales", SalesJob(database, now_ms).once, settings.sales_s)],
         keep_ms=settings.keep_ms,
         keep_events_ms=settings.events_keep_ms,
+        keep_events_from=position_of,
         purge_s=settings.purge_s,
         refusals=[refused_orders],
         report=JobLog(logger()),

@@ -1,5 +1,10 @@
 """The store: tables, their migrations, and the one transaction. Neighbours: `core` below, `strategies` above."""
 
+from stockade.core.extras import require
+
+require("sqlalchemy", "alembic", "msgspec")
+
+
 from stockade.store.engine.database import Database
 from stockade.store.schema.migrate import STORE, STORE_SCHEMA, History, Schema
 from stockade.store.schema.resource import Resource

@@ -266,8 +266,16 @@ class Outbox:
         again = again.values(state=NEW, attempts=0, next_ms=0)
         return await self._transaction(lambda c: c.execute(again).rowcount)
 
-    async def purge(self, before_ms: int, batch: int = 1_000, max_batches: int = 100) -> int:
+    async def purge(
+        self, before_ms: int, batch: int = 1_000, max_batches: int = 100, *, before_id: int | None = None
+    ) -> int:
         """Delete confirmed events made before `before_ms`, oldest first; returns how many.
+
+        Args:
+            before_ms: milliseconds since 1970.
+            batch: the most events that one transaction reads.
+            max_batches: the most transactions.
+            before_id: events from this id on stay, because a reader has yet to read them; None: no reader has.
 
         The transaction that deletes the first of them raises the watermark, so the audit never reports a purged event
         as lost.
@@ -275,7 +283,14 @@ class Outbox:
         deleted = behind = 0
         for _ in range(max_batches):
             count, behind, more = await self._transaction(
-                partial(_purge, tables=self._database.tables, before_ms=before_ms, behind=behind, batch=batch)
+                partial(
+                    _purge,
+                    tables=self._database.tables,
+                    before_ms=before_ms,
+                    before_id=before_id,
+                    behind=behind,
+                    batch=batch,
+                )
             )
             deleted += count
             if not more:
@@ -312,11 +327,13 @@ def _insert_partitions(connection: Connection, table: Table) -> None:
 
 
 def _purge(
-    connection: Connection, tables: StoreTables, before_ms: int, behind: int, batch: int
+    connection: Connection, *, tables: StoreTables, before_ms: int, before_id: int | None, behind: int, batch: int
 ) -> tuple[int, int, bool]:
     """One batch: rows deleted, the last id that was read, and whether there may be more."""
     outbox = tables.outbox
     query = select(outbox.c.id, outbox.c.state, outbox.c.created_ms).where(outbox.c.id > behind)
+    if before_id is not None:
+        query = query.where(outbox.c.id < before_id)
     rows = connection.execute(query.order_by(outbox.c.id).limit(batch)).all()
     old = [row for row in rows if row.created_ms < before_ms]
     ids = [row.id for row in old if row.state == CONFIRMED]

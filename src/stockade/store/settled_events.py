@@ -14,14 +14,12 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Connection, func, select, text
 
 from stockade.store.engine.database import Database
-from stockade.store.schema.tables import outbox
+from stockade.store.schema.tables import StoreTables
 
 PAUSE_S = 0.02  # between two looks at the writers
 MAX_LOOKS = 25  # in one call; the next call goes on
 INSERTED_WITHIN_S = 2.0  # MariaDB, MySQL: from the id to the row, inside one statement of the server
 FIRST_LOOK_BACK = 1_000_000  # MariaDB, MySQL: events that a first call looks through for rows without a commit
-
-_NEWEST = select(func.coalesce(func.max(outbox.c.id), 0))
 
 # A transaction has this lock from before it takes its first id until its end is visible to others.
 _WRITERS = text(
@@ -34,7 +32,6 @@ _INSERTING = text(
     "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
     " AND COMMAND IN ('Query', 'Execute') AND TIME >= :seconds AND INFO LIKE :insert"
 )
-_INSERT = f"%INSERT INTO%{outbox.name}%"
 
 
 class Settled(NamedTuple):
@@ -82,8 +79,8 @@ def settled_events(
 
 
 async def _newest(database: Database, now_ms: Callable[[], int]) -> Settled:
-    at_ms = now_ms()
-    return Settled(await database.read(lambda c: c.execute(_NEWEST).scalar_one()), at_ms)
+    at_ms, newest = now_ms(), select(func.coalesce(func.max(database.tables.outbox.c.id), 0))
+    return Settled(await database.read(lambda c: c.execute(newest).scalar_one()), at_ms)
 
 
 class _OneWriter:
@@ -113,9 +110,9 @@ class _ByLocks:
         for _ in range(MAX_LOOKS):
             if self._next is None:
                 newest = await _newest(self._database, self._now_ms)  # before the writers: see above
-                self._next = newest, await self._database.read(_writers)
+                self._next = newest, await self._database.read(self._writers)
             newest, writers = self._next
-            left = writers & await self._database.read(_writers) if writers else writers
+            left = writers & await self._database.read(self._writers) if writers else writers
             if not left:
                 self._settled, self._next = newest, None
                 break
@@ -123,9 +120,9 @@ class _ByLocks:
             await asyncio.sleep(PAUSE_S)
         return self._settled
 
-
-def _writers(connection: Connection) -> frozenset[str]:
-    return frozenset(connection.execute(_WRITERS, {"name": outbox.name}).scalars())
+    def _writers(self, connection: Connection) -> frozenset[str]:
+        table = connection.dialect.identifier_preparer.format_table(self._database.tables.outbox)
+        return frozenset(connection.execute(_WRITERS, {"name": table}).scalars())
 
 
 class _ByRows:
@@ -148,9 +145,10 @@ class _ByRows:
             return self._settled
         known = max([newest.id - FIRST_LOOK_BACK, after or 0, self._settled.id if self._settled else 0])
         deadline = time.monotonic() + 5.0
-        count = select(func.count()).where(outbox.c.id > known, outbox.c.id <= newest.id)
+        tables = self._database.tables
+        count = select(func.count()).where(tables.outbox.c.id > known, tables.outbox.c.id <= newest.id)
         dirty = await self._database.transaction(
-            lambda c: _rows_and_inserts(c, count), deadline=deadline, isolation="READ UNCOMMITTED"
+            lambda c: _rows_and_inserts(c, tables, count), deadline=deadline, isolation="READ UNCOMMITTED"
         )
         committed = await self._database.read(lambda c: c.execute(count).scalar_one())
         if dirty == (committed, 0):
@@ -158,7 +156,8 @@ class _ByRows:
         return self._settled
 
 
-def _rows_and_inserts(connection: Connection, count: Any) -> tuple[int, int]:
-    """How many rows there are, and how many statements have been inserting for too long; in this order."""
-    inserting = connection.execute(_INSERTING, {"seconds": INSERTED_WITHIN_S, "insert": _INSERT}).scalar_one()
+def _rows_and_inserts(connection: Connection, tables: StoreTables, count: Any) -> tuple[int, int]:
+    """How many rows there are, and before that, how many statements had been inserting for too long."""
+    insert = f"%INSERT INTO%{tables.outbox.name}%"
+    inserting = connection.execute(_INSERTING, {"seconds": INSERTED_WITHIN_S, "insert": insert}).scalar_one()
     return connection.execute(count).scalar_one(), inserting

@@ -2,3 +2,7 @@
 
 Neighbours: `core`, `locks` and `kafka` below; `shop` chooses one by configuration.
 """
+
+from stockade.core.extras import require
+
+require("msgspec")

@@ -5,17 +5,18 @@ from contextlib import asynccontextmanager
 
 from stockade.devservers import drop_database
 from stockade.devservers import fresh_database as create_database
-from stockade.store import STORE_SCHEMA, Database, Schema
+from stockade.service import Application
+from stockade.store import Database
 
 
 @asynccontextmanager
 async def fresh_database(
-    schema: Schema = STORE_SCHEMA, url: str = "sqlite://", *, pool_size: int = 8
+    application: Application, url: str = "sqlite://", *, pool_size: int = 8
 ) -> AsyncIterator[Database]:
-    """An open database with the tables of a schema, made by its migrations; closed and removed at the end.
+    """An open database with the tables of an application, made by its migrations; closed and removed at the end.
 
     Args:
-        schema: of the application.
+        application: whose `schema` and `tables` it gets.
         url: `sqlite://` is a database in memory, `sqlite:///FILE` a file that stays. The URL of a PostgreSQL, MariaDB
             or MySQL server makes a new database there; its user must be allowed to create databases.
         pool_size: connections for transactions.
@@ -27,9 +28,9 @@ async def fresh_database(
     own = not url.startswith("sqlite")
     made = await create_database(url) if own else url
     try:
-        database = await Database.open(made, pool_size=pool_size)
+        database = await Database.open(made, pool_size=pool_size, tables=application.tables)
         try:
-            await schema.migrate(database)
+            await application.schema.migrate(database)
             yield database
         finally:
             await database.close()

@@ -43,25 +43,25 @@ def repeats(request, monkeypatch):
 def held_keys(server):
     """Keys that hold a lock."""
     with redis.Redis.from_url(server.url, decode_responses=True) as client:
-        return {key for key in client.scan_iter() if not key.startswith("{")}
+        return {key for key in client.scan_iter() if "{" not in key}
 
 
 async def see_what_becomes_of_a(server, locks, repeats):
     """The key of lock "a" goes; in the control it is still there after another lock was had."""
     if repeats:
-        await eventually(lambda: "a" not in held_keys(server))
+        await eventually(lambda: "stockade:a" not in held_keys(server))
     else:
         async with locks.lock("c"):
-            assert "a" in held_keys(server)
+            assert "stockade:a" in held_keys(server)
 
 
 def see_what_becomes_of_a_sync(server, locks, repeats):
     """The same for threads."""
     if repeats:
-        eventually_sync(lambda: "a" not in held_keys(server))
+        eventually_sync(lambda: "stockade:a" not in held_keys(server))
     else:
         with locks.lock("c"):
-            assert "a" in held_keys(server)
+            assert "stockade:a" in held_keys(server)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ async def test_a_repeated_release_tells_no_loss(server):
         with pytest.raises(LockUnavailable):
             await lease.release()
         server.resume()
-        await eventually(lambda: "a" not in held_keys(server))  # it was sent, and carried out late
+        await eventually(lambda: "stockade:a" not in held_keys(server))  # it was sent, and carried out late
         await lease.release()
         assert not lease.lost_reason
 
@@ -169,6 +169,6 @@ async def test_an_owner_that_asks_again_keeps_its_new_grant(server):
         server.resume()
         again = await locks.lock("a").acquire(token="job-7")
         await eventually(lambda: "stockade-lock-release-retry" not in {task.get_name() for task in asyncio.all_tasks()})
-        assert "a" in held_keys(server)
+        assert "stockade:a" in held_keys(server)
         await again.release()
-        assert "a" not in held_keys(server)
+        assert "stockade:a" not in held_keys(server)

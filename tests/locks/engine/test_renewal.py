@@ -69,15 +69,15 @@ async def test_a_refused_lease_costs_the_others_nothing(redis_url, actor, apart)
     locks = actor.face.RedisLocks(redis_url, lease_s=LEASE_S)
     good, bad = await held(actor, locks, "good"), await held(actor, locks, "bad")
     with redis.Redis.from_url(redis_url) as server:
-        server.delete("bad")
-        server.rpush("bad", "x")
+        server.delete("stockade:bad")
+        server.rpush("stockade:bad", "x")
         for lease in (good, bad):  # in one batch
             set_due(locks.manager.renewer, lease, locks.runtime.now())
         await work_for(LONG_S)
         kept, lost = good.alive, not bad.alive
         assert kept is apart
         assert lost
-        server.delete("bad")
+        server.delete("stockade:bad")
     if apart:
         later = await held(actor, locks, "later")
         await work_for(LONG_S)

@@ -268,7 +268,7 @@ def run_all(make: Callable[[], Any], broken: list[Site], fault: str, phases: Any
     on, off = threading.Event(), threading.Event()
     for site in broken:
         with redis.Redis.from_url(site.server.url) as admin:
-            admin.set("taken", "somebody.1")
+            admin.set("stockade:taken", "feedfeedfeedfeed.1")
     runs = [(phase, Run(make(), on, off)) for phase in phases]
     threads = [threading.Thread(target=play, args=(run, phase), daemon=True) for phase, run in runs]
     for thread in threads:
@@ -293,7 +293,7 @@ def keys_left(sites: list[Site]) -> set[str]:
     left: set[str] = set()
     for site in sites:
         with redis.Redis.from_url(site.server.url, decode_responses=True) as admin:
-            left |= {name for name in ASKED_FOR if admin.get(name) not in (None, "somebody.1")}
+            left |= {name for name in ASKED_FOR if admin.get(f"stockade:{name}") not in (None, "feedfeedfeedfeed.1")}
     return left
 
 

@@ -159,7 +159,7 @@ async def test_mutant_that_times_out_without_withdrawing_is_caught(redis_url, mo
         arm = await make_arm("redis", [redis_url], stack, sync)
         with arm.locks, arm.locks.lock("k0").hold():
             assert await asyncio.to_thread(arm.locks.lock("k0").acquire, timeout=0.01) is None
-            assert any(left.startswith("key: {k0}:q") for left in await arm.left_behind())
+            assert any(left.startswith("key: stockade:{stockade:k0}:q") for left in await arm.left_behind())
 
 
 def test_more_than_ten_thousand_points():

@@ -53,7 +53,7 @@ def test_interrupted_acquire_leaves_nothing(redis_url, interrupt_after, contende
                 give_back(locks, "a")
                 if held is not None:
                     held.release()
-            assert server.llen("{a}:q") == 0
+            assert server.llen("stockade:{stockade:a}:q") == 0
         assert interrupted == INTERRUPTS
         final = other.lock("a").acquire(timeout=2)
         final.release()

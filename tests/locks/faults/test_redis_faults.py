@@ -53,10 +53,10 @@ async def test_killed_holder_is_followed_at_once(redis_url, server):
             holder = child(redis_url, HOLD)
             assert await said(holder) == "held"
             waiter = asyncio.create_task(locks.lock("a").acquire())
-            await eventually(lambda: server.llen("{a}:q") == 1)
+            await eventually(lambda: server.llen("stockade:{stockade:a}:q") == 1)
             holder.kill()
             holder.communicate()
-            ends = time.monotonic() + max(server.pttl("a"), 0) / 1000
+            ends = time.monotonic() + max(server.pttl("stockade:a"), 0) / 1000
             lease = await waiter
             late_ms.append(round((time.monotonic() - ends) * 1000, 1))
             await lease.release()
@@ -111,17 +111,19 @@ async def test_dead_waiter_at_the_head_is_skipped(redis_url, server, fault):
         )
         dead = subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True)
         assert await said(dead) == "waiting"
-        await eventually(lambda: server.llen("{a}:q") == 1)
+        await eventually(lambda: server.llen("stockade:{stockade:a}:q") == 1)
         second = asyncio.create_task(locks.lock("a").acquire())
-        await eventually(lambda: server.llen("{a}:q") == 2)  # before the third, which keeps the lock for so long
+        await eventually(
+            lambda: server.llen("stockade:{stockade:a}:q") == 2
+        )  # before the third, which keeps the lock for so long
         other = aio.RedisLocks(redis_url, tuning)
         third = asyncio.create_task(other.lock("a").acquire())
-        await eventually(lambda: server.llen("{a}:q") == 3)
+        await eventually(lambda: server.llen("stockade:{stockade:a}:q") == 3)
         dead.send_signal(fault)
         if fault == signal.SIGKILL:
             dead.wait()
         else:
-            await eventually(lambda: sum(1 for key in server.scan_iter("{a}:a:*")) == 1)
+            await eventually(lambda: sum(1 for key in server.scan_iter("stockade:{stockade:a}:a:*")) == 1)
         started = time.monotonic()
         await held.release()
         lease = await second
@@ -139,7 +141,7 @@ async def test_lost_notice_costs_one_poll(redis_url, server):
         lock = locks.lock("a")
         held = await lock.acquire()
         waiter = asyncio.create_task(lock.acquire())
-        await eventually(lambda: server.llen("{a}:q") == 1)
+        await eventually(lambda: server.llen("stockade:{stockade:a}:q") == 1)
         locks.backend._waiters._waiters.clear()  # the notice finds nobody
         started = time.monotonic()
         await held.release()
@@ -187,8 +189,8 @@ async def test_killed_subscription_neither_wedges_nor_storms(redis_url, server):
             server.client_kill_filter(_type="pubsub")
         await asyncio.wait_for(run, 10)
         assert commands(server) - before <= 2 * quiet
-    assert server.llen("{hot}:q") == 0
-    assert not server.exists("hot")
+    assert server.llen("stockade:{stockade:hot}:q") == 0
+    assert not server.exists("stockade:hot")
 
 
 @pytest.mark.parametrize("face", ["aio", "sync"])
@@ -205,7 +207,7 @@ async def test_killed_connection_is_opened_again(redis_url, server, face):
     other = await do(locks.lock("b").acquire())
     await do(other.release())
     await do(lease.release())
-    assert not server.exists("a")
+    assert not server.exists("stockade:a")
     await do(locks.close())
 
 
@@ -232,7 +234,7 @@ async def test_flushed_server_tells_the_holder(redis_url, server):
         with pytest.raises(LockLost, match="no longer knew"):
             async with locks.lock("a") as lease:
                 waiter = asyncio.create_task(locks.lock("a").acquire())
-                await eventually(lambda: server.llen("{a}:q") == 1)
+                await eventually(lambda: server.llen("stockade:{stockade:a}:q") == 1)
                 server.flushall()
                 await work_for_ever()
         follower = await waiter
@@ -245,7 +247,7 @@ async def test_flushed_server_does_not_hang_fair_waiters(redis_url, server):
     async with aio.RedisLocks(redis_url, RedisTuning(poll_s=0.1), lease_s=LONG_S) as locks:
         run = asyncio.create_task(contended(locks, workers=5, turns=1))
         holder = await locks.lock("hot").acquire()
-        await eventually(lambda: server.llen("{hot}:q") >= 1)
+        await eventually(lambda: server.llen("stockade:{stockade:hot}:q") >= 1)
         server.flushall()
         await asyncio.wait_for(run, 5)
         with pytest.raises(LockLost):
@@ -263,7 +265,7 @@ async def test_restarted_server(redis_server, face):
     held = await alice(locks.lock("a", on_lost="raise").acquire)
     waiter = bob(locks.lock("a").acquire)
     with redis.Redis.from_url(server.url) as onlooker:
-        await eventually(lambda: onlooker.llen("{a}:q") == 1)
+        await eventually(lambda: onlooker.llen("stockade:{stockade:a}:q") == 1)
     await asyncio.to_thread(server.kill)
     await asyncio.to_thread(server.restart)
     lease = await asyncio.wait_for(waiter, 4)
@@ -295,8 +297,8 @@ async def test_slow_replies(redis_url, server):
             pass
         server.client_pause(500, all=True)
         async with locks.lock("a"):
-            assert server.get("a")
-        assert not server.exists("a", "{a}:q")
+            assert server.get("stockade:a")
+        assert not server.exists("stockade:a", "stockade:{stockade:a}:q")
 
 
 @pytest.mark.parametrize("late_s", [0.03, 0.4])
@@ -310,7 +312,7 @@ async def test_late_replies(redis_url, server, late_s):
             else:
                 with pytest.raises(LockUnavailable):
                     await locks.lock("hot").acquire()
-    await eventually(lambda: not server.exists("hot", "{hot}:q"))
+    await eventually(lambda: not server.exists("stockade:hot", "stockade:{stockade:hot}:q"))
     async with aio.RedisLocks(redis_url) as locks:
         assert await locks.lock("hot").try_acquire()
 
@@ -327,7 +329,7 @@ async def test_a_cancelled_reply_is_withdrawn_under_pause(redis_url, server):
         with pytest.raises(asyncio.CancelledError):
             await task
         await locks.runtime.drain(5)
-        assert not server.exists("a")
+        assert not server.exists("stockade:a")
 
 
 async def test_no_key_without_an_end(redis_url, server):
@@ -337,7 +339,8 @@ async def test_no_key_without_an_end(redis_url, server):
         waiter = asyncio.create_task(locks.lock("a", metadata="you").acquire())
         share = await locks.semaphore("s", 1).acquire()
         sharer = asyncio.create_task(locks.semaphore("s", 1).acquire())
-        await eventually(lambda: server.llen("{a}:q") == 1 and server.llen("{s}:semaphore:q") == 1)
+        await eventually(lambda: server.llen("stockade:{stockade:a}:q") == 1)
+        await eventually(lambda: server.llen("stockade:{stockade:s}:semaphore:q") == 1)
         keys = list(server.scan_iter())
         assert len(keys) >= 9
         assert all(server.pttl(key) > 0 for key in keys)

@@ -10,7 +10,8 @@ import pytest
 SIZE = 4
 
 
-def _engine_url(url: str, driver: str) -> str:
+def engine_url(url: str, driver: str) -> str:
+    """The URL for SQLAlchemy with this driver."""
     scheme, rest = url.split("://", 1)
     return f"{'postgresql' if scheme.startswith('postgres') else 'mysql'}+{driver}://{rest}"
 
@@ -19,7 +20,7 @@ def _engine_url(url: str, driver: str) -> str:
 async def _async_engine(url: str, driver: str, size: int) -> AsyncIterator[Any]:
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    engine = create_async_engine(_engine_url(url, driver), pool_size=size, max_overflow=0, pool_timeout=1)
+    engine = create_async_engine(engine_url(url, driver), pool_size=size, max_overflow=0, pool_timeout=1)
     try:
         yield engine
     finally:
@@ -65,7 +66,7 @@ def _engine(url: str, driver: str, size: int) -> Iterator[Any]:
     pytest.importorskip(driver)
     from sqlalchemy import create_engine
 
-    engine = create_engine(_engine_url(url, driver), pool_size=size, max_overflow=0, pool_timeout=1)
+    engine = create_engine(engine_url(url, driver), pool_size=size, max_overflow=0, pool_timeout=1)
     try:
         yield engine
     finally:
@@ -84,7 +85,7 @@ def _psycopg2_pool(url: str, size: int) -> Iterator[Any]:
     pytest.importorskip("psycopg2")
     from psycopg2.pool import ThreadedConnectionPool
 
-    pool = ThreadedConnectionPool(1, size, url)
+    pool = ThreadedConnectionPool(size, size, url)  # it closes what exceeds the first number
     try:
         yield pool
     finally:
@@ -133,3 +134,74 @@ MYSQL_THREADS = {
     "Engine-pymysql": lambda url, size=SIZE: _engine(url, "pymysql", size),
     "pymysql.connect": lambda url, size=SIZE: _pymysql_connect(url, size),
 }
+
+
+class AsyncBorrower:
+    """What the application does with its pool of asyncio: borrow every connection at once, and run a statement."""
+
+    def __init__(self, pool: Any) -> None:
+        self.pool = pool
+        self.held: list[Any] = []
+
+    async def borrow(self, number: int) -> None:
+        """Borrow so many more connections."""
+        for _ in range(number):
+            take = self.pool.connect if hasattr(self.pool, "connect") else self.pool.acquire
+            self.held.append(await take())
+
+    async def each(self, sql: str) -> list[tuple[Any, ...]]:
+        """The first row of the statement on each borrowed connection."""
+        return [await self._run(connection, sql) for connection in self.held]
+
+    async def _run(self, connection: Any, sql: str) -> tuple[Any, ...]:
+        if hasattr(connection, "exec_driver_sql"):
+            result = await connection.exec_driver_sql(sql)
+            rows = result.all() if result.returns_rows else []
+            await connection.commit()
+        elif hasattr(connection, "fetch"):
+            rows = await connection.fetch(sql)
+        else:
+            async with connection.cursor() as cursor:
+                await cursor.execute(sql)
+                rows = await cursor.fetchall()
+        return tuple(rows[0]) if rows else ()
+
+    async def give_back(self) -> None:
+        """Give all of them back."""
+        while self.held:
+            connection = self.held.pop()
+            await (connection.close() if hasattr(self.pool, "connect") else self.pool.release(connection))
+
+
+class Borrower:
+    """The same with a pool for threads."""
+
+    def __init__(self, pool: Any) -> None:
+        self.pool = pool
+        self.held: list[Any] = []
+
+    def borrow(self, number: int) -> None:
+        """Borrow so many more connections."""
+        for _ in range(number):
+            take = self.pool.getconn if hasattr(self.pool, "getconn") else self.pool.raw_connection
+            self.held.append(take())
+
+    def each(self, sql: str) -> list[tuple[Any, ...]]:
+        """The first row of the statement on each borrowed connection."""
+        rows = []
+        for connection in self.held:
+            cursor = connection.cursor()
+            cursor.execute(sql)
+            rows.append(tuple(cursor.fetchone()) if cursor.description else ())
+            cursor.close()
+            connection.commit()
+        return rows
+
+    def give_back(self) -> None:
+        """Give all of them back."""
+        while self.held:
+            connection = self.held.pop()
+            if hasattr(self.pool, "putconn"):
+                self.pool.putconn(connection)
+            else:
+                connection.close()

@@ -305,7 +305,7 @@ def test_refused_while_the_first_loop_is_in_use(request, kind, what):
                 second.run(held.release())
         if kind != "memory":
             with redis.Redis.from_url(request.getfixturevalue("redis_url")) as server:
-                assert not server.exists("b")
+                assert not server.exists("stockade:b")
         first.run(end(held))
         second.run(use())
         second.run(locks.close())

@@ -122,7 +122,7 @@ async def test_locks_over_a_unix_socket(redis_server, face):
         lease = locks.lock("a").acquire()
         lease = await lease if face == "aio" else lease
         with redis.Redis.from_url(server.url[:-1] + "2", decode_responses=True) as other:
-            assert other.get("a") == lease.token
+            assert other.get("stockade:a") == lease.token
         ended = locks.close()
         if face == "aio":
             await ended

@@ -25,11 +25,16 @@ pytestmark = pytest.mark.redis
 BRACES = ["x}y", "a}b{c", "{}x"]  # no hash tag can be made of these
 
 
+def lock_slot(name):
+    """The slot of a lock under the usual prefix."""
+    return slot_of(f"stockade:{name}")
+
+
 def name_at(urls, number):
     """A name whose lock lives on that master."""
     with redis.Redis.from_url(urls[number], decode_responses=True) as client:
         mine = [row[0:2] for row in slots(client) if row[2] == int(urls[number].rpartition(":")[2].split("/")[0])]
-    return next(name for name in map("lock{}".format, range(1_000)) if any(a <= slot_of(name) <= b for a, b in mine))
+    return next(name for name in map("lock{}".format, range(1_000)) if any(a <= lock_slot(name) <= b for a, b in mine))
 
 
 def slots(client):
@@ -194,13 +199,13 @@ async def test_a_slot_that_moves_is_followed(servers):
         first = await locks.lock(name).acquire()
         await first.release()
         clients = [redis.Redis.from_url(url, decode_responses=True) for url in urls]
-        for key in clients[0].execute_command("CLUSTER GETKEYSINSLOT", slot_of(name), 100):
+        for key in clients[0].execute_command("CLUSTER GETKEYSINSLOT", lock_slot(name), 100):
             clients[0].delete(key)
         owner = clients[2].execute_command("CLUSTER MYID")
         for client in (clients[2], clients[0], clients[1]):
-            client.execute_command("CLUSTER SETSLOT", slot_of(name), "NODE", owner)
+            client.execute_command("CLUSTER SETSLOT", lock_slot(name), "NODE", owner)
         lease = await locks.lock(name).acquire(timeout=5)
-        assert clients[2].get(name) == lease.token
+        assert clients[2].get(f"stockade:{name}") == lease.token
         assert lease.fencing_token > first.fencing_token
         await lease.release()
         for client in clients:
@@ -230,14 +235,14 @@ async def test_a_slot_on_its_way_is_unavailable_not_taken(servers):
     here, there = (redis.Redis.from_url(url, decode_responses=True) for url in (urls[0], urls[1]))
     with here, there:
         here_id, there_id = here.execute_command("CLUSTER MYID"), there.execute_command("CLUSTER MYID")
-        there.execute_command("CLUSTER SETSLOT", slot_of(name), "IMPORTING", here_id)
-        here.execute_command("CLUSTER SETSLOT", slot_of(name), "MIGRATING", there_id)
+        there.execute_command("CLUSTER SETSLOT", lock_slot(name), "IMPORTING", here_id)
+        here.execute_command("CLUSTER SETSLOT", lock_slot(name), "MIGRATING", there_id)
         async with aio.RedisLocks(urls[0], RedisTuning(patience_s=0.2), cluster=True) as locks:
             with pytest.raises(LockUnavailable, match="being moved"):
                 await locks.lock(name).acquire()
             await locks.lock(name_at(urls, 1)).acquire()
             for client in (here, there):
-                client.execute_command("CLUSTER SETSLOT", slot_of(name), "STABLE")
+                client.execute_command("CLUSTER SETSLOT", lock_slot(name), "STABLE")
             assert await locks.lock(name).try_acquire()
 
 
@@ -264,7 +269,8 @@ async def test_a_dead_master_is_followed_by_its_replica(servers):
         with redis.Redis.from_url(urls[3]) as replica:
             await eventually(lambda: replica.info("replication")["master_link_status"] == "up")
             replica.execute_command("READONLY")
-            await eventually(lambda: replica.get(mine) and replica.exists(f"{{{mine}}}:q"))
+            owner, queue = names_of("stockade:", mine, "lock").keys[:2]
+            await eventually(lambda: replica.get(owner) and replica.exists(queue))
         await asyncio.to_thread(nodes[0].kill)
         before = beside.deadline
         await eventually(lambda: beside.deadline > before + 1.0)  # renewed while that master was away

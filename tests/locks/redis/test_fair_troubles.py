@@ -79,9 +79,9 @@ async def test_1104_2099_short_tries_do_not_move_any_deadline(redis_url, server)
         for _ in range(30):
             tries = [locks.lock("a").acquire(timeout=rng.random() * 0.02) for _ in range(10)]
             assert await asyncio.gather(*tries) == [None] * 10
-            ttls = {key: server.pttl(key) for key in server.scan_iter("{a}:[qa]*")}
+            ttls = {key: server.pttl(key) for key in server.scan_iter("stockade:{stockade:a}:[qa]*")}
             assert all(0 < ttl <= LINE_MS for ttl in ttls.values())
-            assert server.llen("{a}:q") == 1
+            assert server.llen("stockade:{stockade:a}:q") == 1
         started = time.monotonic()
         await held.release()
         await (await patient).release()
@@ -103,7 +103,7 @@ async def test_2278_2883_2960_many_waiters_all_get_in(redis_url, server, waiters
 
         held = await locks.lock("a").acquire()
         works = [asyncio.create_task(work(number)) for number in range(waiters)]
-        await eventually(lambda: server.llen("{a}:q") == waiters)
+        await eventually(lambda: server.llen("stockade:{stockade:a}:q") == waiters)
         await held.release()
         await asyncio.gather(*works)
     assert len(entered) == waiters * turns
@@ -122,10 +122,10 @@ async def test_3004_5503_a_wait_longer_than_the_sign_of_life_ends_well(redis_url
                 pass
 
         waits = [asyncio.create_task(turn(each)) for each in (others, locks, others)]
-        await eventually(lambda: server.llen("{a}:q") == 3)
+        await eventually(lambda: server.llen("stockade:{stockade:a}:q") == 3)
         first = held.deadline
         await eventually(lambda: held.deadline > first + 0.6)
-        assert server.llen("{a}:q") == 3
+        assert server.llen("stockade:{stockade:a}:q") == 3
         started = time.monotonic()
         await held.release()
         await asyncio.wait_for(asyncio.gather(*waits), 5)
@@ -168,12 +168,12 @@ async def test_4478_4595_4661_6150_a_killed_application_and_its_line_stop_nobody
     application = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert (await asyncio.to_thread(application.stdout.readline)).strip() == "held"
-        await eventually(lambda: server.llen("{a}:q") == 9)
+        await eventually(lambda: server.llen("stockade:{stockade:a}:q") == 9)
     finally:
         application.kill()
         application.communicate()
     async with aio.RedisLocks(redis_url) as locks:
-        ends = time.monotonic() + server.pttl("a") / 1000
+        ends = time.monotonic() + server.pttl("stockade:a") / 1000
         lease = await locks.lock("a").acquire(timeout=10)
         assert time.monotonic() - ends < 0.5
         await lease.release()
@@ -222,7 +222,7 @@ async def test_one_lost_notice_does_not_stop_thirty_waiters(redis_url, server):
                 pass
 
         turns = [asyncio.create_task(turn()) for _ in range(30)]
-        await eventually(lambda: server.llen("{a}:q") == 30)
+        await eventually(lambda: server.llen("stockade:{stockade:a}:q") == 30)
         waits = locks.backend._waiters._waiters
         first = next(iter(waits))
         waits.pop(first)  # its notice finds nobody

@@ -64,10 +64,10 @@ async def test_tokens_grow_over_different_majorities(quorum_urls):
     async with aio.QuorumLocks(quorum_urls, TUNING) as locks:
         for turn in range(6):
             blocked = clients[turn % 3]
-            blocked.set("a", "foreign", px=60_000)
+            blocked.set("stockade:a", "feedfeedfeedfeed.1", px=60_000)
             async with locks.lock("a") as lease:
                 tokens.append(lease.fencing_token)
-            blocked.delete("a")
+            blocked.delete("stockade:a")
     for client in clients:
         client.close()
     assert tokens == sorted(set(tokens))
@@ -77,10 +77,10 @@ async def test_minority_grants_nothing_and_keeps_nothing(quorum_urls):
     """Two of three keys foreign: not granted, and the one that was taken is given back."""
     clients = [redis.Redis.from_url(url) for url in quorum_urls]
     for client in clients[:2]:
-        client.set("a", "foreign", px=60_000)
+        client.set("stockade:a", "feedfeedfeedfeed.1", px=60_000)
     async with aio.QuorumLocks(quorum_urls, TUNING) as locks:
         assert await locks.lock("a").acquire(timeout=0.05) is None
-        assert not clients[2].exists("a")
+        assert not clients[2].exists("stockade:a")
     for client in clients:
         client.close()
 

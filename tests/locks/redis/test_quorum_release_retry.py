@@ -63,7 +63,7 @@ def keys(servers):
     found = []
     for server in servers:
         with redis.Redis.from_url(server.url, decode_responses=True) as client:
-            found.append({key for key in client.scan_iter() if not key.startswith("{")})
+            found.append({key.removeprefix("stockade:") for key in client.scan_iter() if "{" not in key})
     return found
 
 

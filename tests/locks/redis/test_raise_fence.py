@@ -33,13 +33,24 @@ async def test_tokens_go_on_above_what_was_seen(world, subject):
 
 
 @pytest.mark.redis
-async def test_a_counter_set_back_stays_back_without_it(redis_url):
-    """The control: a server restored to an old counter gives tokens that every resource refuses, one by one."""
+async def test_a_fence_that_was_set_back_goes_on_by_the_clock(redis_url):
+    """A server restored to an old fence, or to none, gives greater tokens than before all the same."""
     async with aio.RedisLocks(redis_url) as locks:
-        async with locks.lock("a") as lease:
-            seen = lease.fencing_token
-        with redis.Redis.from_url(redis_url) as server:
-            server.set("{a}:f", seen - 1_000)
+        for back_to in (lambda seen: seen - 1_000, lambda seen: 1):
+            async with locks.lock("a") as lease:
+                seen = lease.fencing_token
+            with redis.Redis.from_url(redis_url) as server:
+                server.set("stockade:{stockade:a}:f", back_to(seen))
+            async with locks.lock("a") as lease:
+                assert lease.fencing_token > seen
+
+
+@pytest.mark.redis
+async def test_a_clock_that_is_behind_needs_it(redis_url):
+    """The control: a resource has seen the tokens of a server whose clock was ahead; it refuses this one's, until the
+    fence is raised."""
+    seen = FAR
+    async with aio.RedisLocks(redis_url) as locks:
         async with locks.lock("a") as lease:
             assert lease.fencing_token < seen
         await locks.raise_fence("a", seen)

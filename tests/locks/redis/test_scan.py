@@ -181,7 +181,7 @@ def test_no_server_is_one_clear_line(url, says):
     """A server that is not there, and a URL that is none: exit code 2 and one line that names it."""
     shown = stockade("--redis", url)
     assert shown.exit_code == 2
-    assert shown.stderr.startswith("error: locks: ")
+    assert shown.stderr.startswith("error: ")
     assert says in shown.stderr
     assert len(shown.stderr.strip().splitlines()) == 1
 

@@ -72,7 +72,11 @@ async def test_locks_go_on_at_the_promoted_replica(watched, provider):
     alice, bob = provider.actor(), provider.actor()
     held = await alice(locks.lock("a").acquire)
     waiter = bob(others.lock("a").acquire)
-    await eventually(lambda: seen(replica, lambda copy: copy.get("a") == held.token and copy.llen("{a}:q") == 1))
+    await eventually(
+        lambda: seen(
+            replica, lambda copy: copy.get("stockade:a") == held.token and copy.llen("stockade:{stockade:a}:q") == 1
+        )
+    )
     await asyncio.to_thread(master.kill)
     await eventually(lambda: seen(replica, lambda copy: copy.info("replication")["role"] == "master"), 20)
 
@@ -85,10 +89,10 @@ async def test_locks_go_on_at_the_promoted_replica(watched, provider):
 
     await eventually(given_back, 20)
     lease = await asyncio.wait_for(waiter, 20)
-    await eventually(lambda: seen(replica, lambda copy: copy.get("a") == lease.token))
+    await eventually(lambda: seen(replica, lambda copy: copy.get("stockade:a") == lease.token))
     assert lease.fencing_token > held.fencing_token
     await bob(lease.release)
-    await eventually(lambda: seen(replica, lambda copy: not copy.exists("a")))
+    await eventually(lambda: seen(replica, lambda copy: not copy.exists("stockade:a")))
     await alice(locks.close)
     await bob(others.close)
     await alice.close()
@@ -111,13 +115,13 @@ async def test_a_master_that_was_replaced_is_left(watched, provider, monkeypatch
     monkeypatch.setattr(sentinel, "_PERIOD_S", 0.0 if watching else 60.0)
     locks, alice = provider(asked.port), provider.actor()
     held = await alice(locks.lock("a").acquire)
-    await eventually(lambda: seen(replica, lambda copy: copy.get("a") == held.token))
+    await eventually(lambda: seen(replica, lambda copy: copy.get("stockade:a") == held.token))
     with redis.Redis.from_url(asked.url, decode_responses=True) as client:
         await eventually(lambda: begun(client), 20)
         await eventually(lambda: int(master_state(client)["port"]) == replica.port, 20)
     lease = await alice(locks.lock("b").acquire)
-    assert seen(replica, lambda copy: copy.exists("b")) == watching
-    assert seen(master, lambda copy: copy.exists("b")) != watching
+    assert seen(replica, lambda copy: copy.exists("stockade:b")) == watching
+    assert seen(master, lambda copy: copy.exists("stockade:b")) != watching
     await alice(lease.release)
     if watching:
         await alice(held.release)

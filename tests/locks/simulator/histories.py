@@ -193,7 +193,7 @@ class History:
             raise Broken("two clients believed to hold at once")
         server = self.network.server
         server.now_ms = self.sim.now * 1000
-        if server.owner("a"):
+        if server.owner("stockade:a"):
             raise Broken(f"still held by {server.owner('a')}")
-        if self.strict and server.queues.get("a"):
+        if self.strict and server.queues.get("stockade:a"):
             raise Broken(f"still in line: {server.queues['a']}")

@@ -211,7 +211,7 @@ def waited_behind_a_stopped_one():
     runtimes[1].home.paused_until = 20.0
     sim.run(4.0)
     sim.start(runtimes[0].home, managers[0].releaser.release(first.result))
-    while not network.server.owner("a").startswith("p2"):
+    while not network.server.owner("stockade:a").startswith("p2"):
         sim.run(sim.now + 0.01)
         network.server.now_ms = sim.now * 1000
     waited_s = sim.now - 4.0

@@ -250,7 +250,7 @@ def test_an_owner_that_asks_again_keeps_its_new_grant(monkeypatch):
         second = sim.start(runtime.home, manager.acquire(spec, 0.0, owner_word="job-7"))
         sim.run(sim.now + 3.0)
         assert second.result is not None
-        return sum(network.server.owner("a") == "p.job-7" for network in networks)
+        return sum(network.server.owner("stockade:a") == "p.job-7" for network in networks)
 
     assert held(forget=True) == 3
     assert held(forget=False) == 1

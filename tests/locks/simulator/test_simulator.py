@@ -169,7 +169,7 @@ def test_mutant_acquire_that_is_not_safe_to_repeat(monkeypatch):
     acquire = SimRedis._acquire
 
     def twice(self, key, args):
-        return acquire(self, key, [*args[:6], "0", *args[7:]])
+        return acquire(self, key, [*args[:7], "0", *args[8:]])
 
     monkeypatch.setattr(SimRedis, "_acquire", twice)
     assert broken(Kind(weather=Weather(lose_notice=0.5), clients=4))
@@ -193,13 +193,13 @@ def test_the_model_answers_as_the_scripts_do(redis_url):
         tokens = {}
         for _ in range(2000):
             name = rng.choice(("mutex_acquire", "mutex_acquire", "mutex_release", "mutex_renew", "raise_fence"))
-            owner = f"p{rng.randrange(3)}.{rng.randrange(4)}"
+            owner = f"{rng.randrange(3):016x}.{rng.randrange(4)}"
             if name == "raise_fence":
-                keys, args = ["{a}:f"], ["1"]  # below all tokens: theirs are microseconds, ours are not
+                keys, args = ["{a}:f"], ["1", "600000"]  # below all tokens: theirs are microseconds, ours are not
             elif name == "mutex_renew":
-                keys, args = ["a", "{a}:m"], [owner, "600000"]
+                keys, args = ["a", "{a}:m", "{a}:f"], ["600000", owner, "600000"]
             else:
-                keys, args = ["a", "{a}:q", "{a}:f", "{a}:m"], [owner, "600000", "", "n:", "{a}:a:"]
+                keys, args = ["a", "{a}:q", "{a}:f", "{a}:m"], [owner, "600000", "", "n:", "{a}:a:", "600000"]
                 flags = ["1", "1", "900000", "60000"] if rng.random() < 0.7 else ["0", "0", "0", "60000"]
                 args += flags if name == "mutex_acquire" else [str(rng.randrange(2)), str(int(rng.random() < 0.05))]
             ours = model.run(scripts[name].sha, keys, args)

@@ -4,14 +4,14 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import create_async_engine
 
-DRIVERS = {"sqlite": ["aiosqlite"], "postgresql": ["asyncpg"], "mariadb": ["asyncmy", "aiomysql"]}
+DRIVERS = {"sqlite": "aiosqlite", "postgresql": "asyncpg", "mariadb": "asyncmy", "mysql": "asyncmy"}
 
 
 def engine_url(url, driver=None):
     """The URL of a test database with SQLAlchemy's driver."""
     family, _, rest = url.partition("://")
-    family = family.partition("+")[0].replace("postgres", "postgresql").replace("postgresqlql", "postgresql")
-    return f"{family}+{driver or DRIVERS[family][0]}://{rest}"
+    family = "postgresql" if family.startswith("postgres") else family.partition("+")[0]
+    return f"{family}+{driver or DRIVERS[family]}://{rest}"
 
 
 @asynccontextmanager

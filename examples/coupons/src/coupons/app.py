@@ -12,17 +12,24 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, select
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from coupons.application import APPLICATION, ENDED_CAMPAIGNS, SCHEMA
+from coupons.application import APPLICATION, ENDED_CAMPAIGNS, SCHEMA, TABLES
 from coupons.commands import CreateCampaign, GiveCoupon
 from coupons.config import Config
 from coupons.tables import campaigns, coupons
-from stockade.core import Command, StockadeError
-from stockade.core.clock import now_ms
-from stockade.kafka.options import KafkaOptions
-from stockade.service import Background, Handlers, Service, derived_id, new_request_id, open_service
+from stockade.core import Command, StockadeError, now_ms
+from stockade.service import (
+    Background,
+    Handlers,
+    KafkaOptions,
+    OutboxEvent,
+    Service,
+    derived_id,
+    new_request_id,
+    open_service,
+)
 from stockade.store import Database
-from stockade.store.outbox import OutboxEvent
 from stockade.strategies.options import Options
 
 STATUS = {"CAMPAIGN_NOT_FOUND": 404, "INVALID_SIZE": 422}  # of a refusal; every other one is 409
@@ -68,8 +75,9 @@ def create_app(config: Config | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = await Database.open(chosen.database_url)
+        engine = create_async_engine(chosen.database_url)  # the project's own; its reads and the store share it
         try:
+            database = await Database.from_engine(engine, tables=TABLES)
             await SCHEMA.migrate(database)
             kafka = KafkaOptions(APPLICATION.codec, chosen.kafka, topic="coupons.commands") if chosen.kafka else None
             background = Background(sink=Handlers(publish), sweeps=[ENDED_CAMPAIGNS])
@@ -79,7 +87,7 @@ def create_app(config: Config | None = None) -> FastAPI:
                 app.state.service = service
                 yield
         finally:
-            await database.close()
+            await engine.dispose()
 
     app = FastAPI(title="coupons", lifespan=lifespan)
     app.add_exception_handler(StockadeError, _stockade_error)

@@ -10,16 +10,18 @@ from coupons.commands import CloseCampaign, CreateCampaign, GiveCoupon
 from coupons.tables import CAMPAIGN, COUPON, OPEN, campaigns, metadata
 from stockade.core import Command
 from stockade.service import Application, CommandCodec, Sweep
-from stockade.store import STORE, History, Schema
+from stockade.store import STORE, History, Schema, StoreTables
 
 HISTORY = History("coupons", metadata, Path(__file__).parent / "migrations", "coupons_schema")
 SCHEMA = Schema(STORE, HISTORY)
+TABLES = StoreTables(prefix="stockade_")  # this project may have tables named requests or outbox one day
 
 APPLICATION = Application(
     name="coupons",
     resources=(CAMPAIGN, COUPON),
     codec=CommandCodec(CreateCampaign, GiveCoupon, CloseCampaign),
     schema=SCHEMA,
+    tables=TABLES,
     partition_kind="campaign",
     rules=RULES,
     presets="coupons.lab:PRESETS",

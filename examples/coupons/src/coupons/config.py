@@ -10,12 +10,12 @@ class Config:
     """The settings of this project.
 
     Attributes:
-        database_url: see `stockade.store.Database.open`.
+        database_url: as SQLAlchemy reads it, with an asynchronous driver.
         strategy: where commands wait; see `stockade strategies`.
         kafka: brokers, `host:port,…`; only the strategy `kafka` needs them.
     """
 
-    database_url: str = "sqlite:///coupons.db"
+    database_url: str = "sqlite+aiosqlite:///coupons.db"
     strategy: str = "sequencer"
     kafka: str = field(default="")
 

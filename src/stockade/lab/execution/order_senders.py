@@ -76,10 +76,13 @@ async def open_sender(
         config: what to open.
         checkpoint: called at each fault point of the store.
     """
-    database = await Database.open(config.url, pool_size=config.pool_size, wait_s=config.options.wait_s)
+    application = find_application(config.app)
+    database = await Database.open(
+        config.url, pool_size=config.pool_size, wait_s=config.options.wait_s, tables=application.tables
+    )
     try:
         async with open_service(
-            find_application(config.app),
+            application,
             database,
             config.strategy,
             config.options,

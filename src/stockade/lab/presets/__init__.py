@@ -57,6 +57,8 @@ def find(text: str, known: Mapping[str, Preset] | None = None) -> list[tuple[str
         preset = known.get(name.partition(":")[0])
         variants = [(preset.variant_name(each), each) for each in preset.variants] if preset else []
         wanted = [(full, each) for full, each in variants if preset and name in (preset.name, full)]
+        if not wanted and preset:
+            raise ValueError(f"unknown variant {name!r}; there are: {', '.join(full for full, _ in variants)}")
         if not wanted:
             raise ValueError(f"unknown preset {name!r}; there are: {', '.join(known)}, all")
         chosen += [each for each in wanted if each not in chosen]

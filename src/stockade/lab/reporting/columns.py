@@ -11,6 +11,7 @@ from stockade.lab.reporting.summary import RunSummary
 from stockade.lab.reporting.verdict import AS_PROMISED
 
 WIDE = 123  # characters of a terminal that shows every column in full
+NARROW = 80  # below, only what the verdict rests on is shown
 NAME_WIDTH = 12  # characters of the longest name of a strategy in its usual form
 Cell = str | Text
 
@@ -33,7 +34,7 @@ class Column:
 
 
 def columns(variant: Variant, width: int, name_width: int = NAME_WIDTH) -> list[Column]:
-    """The columns for a variant in a terminal of this width; the short form needs 80 characters.
+    """The columns for a variant in a terminal of this width; the shortest form needs 60 characters.
 
     Args:
         variant: some have further columns.
@@ -41,6 +42,15 @@ def columns(variant: Variant, width: int, name_width: int = NAME_WIDTH) -> list[
         name_width: characters of the longest strategy name.
     """
     wide, name_width = width >= WIDE, max(name_width, NAME_WIDTH)
+    if width < NARROW:
+        return [
+            Column("strategy", name_width, lambda run: run.strategy, left=True),
+            Column("acc", 4, lambda run: str(run.accepted)),
+            Column("rej", 4, lambda run: str(run.rejected)),
+            Column("viol", 4, lambda run: str(len(run.violations))),
+            Column("wall ms", 7, lambda run: short(statistics.median(run.wall_ms))),
+            Column("verdict", 15, verdict, left=True),
+        ]
     chosen = [
         Column("strategy", name_width, lambda run: run.strategy, left=True),
         Column(*(("accepted", 8) if wide else ("acc", 4)), lambda run: str(run.accepted)),

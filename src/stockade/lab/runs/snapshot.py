@@ -19,7 +19,7 @@ from stockade.shop.application import APPLICATION
 from stockade.shop.model.tables import orders
 from stockade.store.outcome_codec import decode_outcome
 from stockade.store.schema.resource import Resource
-from stockade.store.schema.tables import ledger, requests
+from stockade.store.schema.tables import StoreTables
 
 CHUNK = 500  # ids in one statement: below the smallest limit of any database
 
@@ -34,9 +34,10 @@ def read_snapshot(connection: Connection, workload: Workload, application: Appli
     for kind, group in groupby(keys, key=lambda key: key.kind):
         row_ids = [key.id for key in group]
         rows.update(_rows(connection, resources[kind], row_ids))
-        entries += _entries(connection, kind, row_ids)
+        entries += _entries(connection, application.tables, kind, row_ids)
     has_orders = orders in application.schema.tables
     found = _in_chunks(connection, select(orders.c.id), orders.c.id, ids) if has_orders else ()
+    requests = application.tables.requests
     recorded = _in_chunks(connection, select(requests.c.id, requests.c.outcome), requests.c.id, ids)
     outcomes = {row.id: decode_outcome(bytes(row.outcome)) for row in recorded}
     ordered = tuple(sorted(entries, key=lambda entry: (entry.key, entry.version)))
@@ -51,7 +52,8 @@ def _rows(connection: Connection, resource: Resource, ids: Sequence[str]) -> Ite
         yield Key(resource.kind, row.id), RowAmounts(row.amount, row.held, row.version)
 
 
-def _entries(connection: Connection, kind: str, ids: Sequence[str]) -> Iterator[LedgerEntry]:
+def _entries(connection: Connection, tables: StoreTables, kind: str, ids: Sequence[str]) -> Iterator[LedgerEntry]:
+    ledger = tables.ledger
     for row in _in_chunks(connection, select(ledger).where(ledger.c.kind == kind), ledger.c.row_id, ids):
         yield LedgerEntry(
             Key(kind, row.row_id),

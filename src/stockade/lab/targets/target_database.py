@@ -8,7 +8,6 @@ import asyncio
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from stockade.store.engine.registry import read_url
 
 SQLITE, PRIVATE = "sqlite", ("postgres", "mariadb")
 ADMIN_POOL = 2
-CREATE_WAIT_S = 60.0
 RAM_FOLDER = Path("/dev/shm")  # noqa: S108 - the folder made in it is private
 FREE_BYTES = 500_000_000
 
@@ -115,12 +113,12 @@ def _check_url(text: str) -> None:
 @asynccontextmanager
 async def _opened(url: str, application: Application, *, private: bool) -> AsyncIterator[TargetDatabase]:
     try:
-        admin = await Database.open(url, pool_size=ADMIN_POOL)
+        admin = await Database.open(url, pool_size=ADMIN_POOL, tables=application.tables)
     except (NotSupported, StockadeError, AccessRefused) as error:
         raise LabError(f"the database cannot be opened: {error}") from error
     try:
         if private:
-            await admin.transaction(application.schema.create, deadline=time.monotonic() + CREATE_WAIT_S)
+            await application.schema.create_all(admin)
         elif not await application.schema.is_current(admin):
             await application.schema.migrate(admin)
         yield TargetDatabase(url, admin, private, application)

@@ -70,11 +70,11 @@ class SourceOwner:
         """See `LockDialect`."""
         self._source.discard(connection)
 
-    def no_connection(self, kind: str, within_s: float) -> LockUnavailable:
+    def no_connection(self, within_s: float) -> LockUnavailable:
         """See `LockDialect`."""
         if self.given:
             return exhausted(self._source.size, within_s)
-        return LockUnavailable(f"{kind}: no connection in time")
+        return LockUnavailable(f"{self._source.place}: no connection in time")
 
 
 class LockDialect(Protocol):
@@ -92,7 +92,7 @@ class LockDialect(Protocol):
         """Hosts and ports, for messages."""
         ...
 
-    def no_connection(self, kind: str, within_s: float) -> LockUnavailable:
+    def no_connection(self, within_s: float) -> LockUnavailable:
         """The error when there is no connection after so many seconds."""
         ...
 

@@ -96,7 +96,7 @@ class SessionPool:
 
     def no_connection(self) -> LockUnavailable:
         """The error of a call for which there was no connection."""
-        return self.dialect.no_connection(self.dialect.kind, self._patience_s)
+        return self.dialect.no_connection(self._patience_s)
 
     def _open_shared(self) -> "asyncio.Task[Session]":
         self._opening = self._start_to_open(self._shared_sessions)

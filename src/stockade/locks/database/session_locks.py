@@ -2,10 +2,8 @@
 
 Each wanted name has one task, its requester, which works for the first caller. It tries over a shared session, then
 waits at the server over a waiting session, or tries again in intervals while none is free. It goes on when that caller
-leaves while others stay.
-When the last one leaves, its statement on the server is interrupted, and a grant without a caller is released.
-
-Neighbours: `wait_queue.py` (the callers), `acquirer.py` (the statements), `pool.py` (the sessions).
+leaves while others stay. When the last one leaves, its statement on the server is interrupted, and a grant without a
+caller is released. Neighbours: `wait_queue.py` (callers), `acquirer.py` (statements), `pool.py` (sessions).
 """
 
 import asyncio
@@ -138,9 +136,7 @@ class SessionLocks:
 
     def _no_answer(self, within_s: float, name: str = "") -> LockUnavailable:
         if self._dialect.given and not self.pool.sessions:
-            error = self._dialect.no_connection(self._dialect.kind, within_s)
-            error.lock_name = name
-            return error
+            return self._dialect.no_connection(within_s)
         return LockUnavailable(f"{self._dialect.kind}: no answer within {within_s:.1f} s", name)
 
     def _left(self, queue: WaitQueue, waiter: SessionWaiter) -> None:

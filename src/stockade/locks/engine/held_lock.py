@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Self
 
-from stockade.locks.checks import seconds
+from stockade.locks.checks import function, seconds
 from stockade.locks.engine.lock_request import Grant, LockRequest
 from stockade.locks.engine.reporter import Reporter
 from stockade.locks.errors import LockLost
@@ -73,7 +73,7 @@ class HeldLock:
         self.block_task: object = None  # to cancel on a loss
         self.block_cancelling = 0  # how often others had cancelled that task before
         self.interrupted = False  # the loss has cancelled that task
-        self._callbacks: tuple[Callable[[HeldLock], None], ...] = ()
+        self._callbacks: tuple[Callable[[Any], None], ...] = ()
         self._loss_wakeups: dict[Any, None] = {}  # of `wait_lost`; each operation on it is atomic in Python
 
     @property
@@ -111,11 +111,15 @@ class HeldLock:
         if not self.alive:
             raise self.lost_error()
 
-    def on_lost(self, callback: Callable[["HeldLock"], None]) -> None:
+    def on_lost(self, callback: Callable[[Self], None]) -> None:
         """Call `callback(lease)` once when the lease is lost; at once if it is lost already.
 
         It runs where the loss is noticed: in the loop, or in the renewal thread.
+
+        Raises:
+            TypeError: it cannot be called.
         """
+        function("callback", callback)
         self._callbacks = (*self._callbacks, callback)
         if self.lost_reason:
             self._notify_lost()

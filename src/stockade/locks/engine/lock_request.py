@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias, TypedDict, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypedDict, runtime_checkable
 
-from stockade.locks.checks import MAX_NAME_BYTES, seconds, text
+from stockade.locks.checks import MAX_NAME_BYTES, flag, seconds, text
 
 OnLost: TypeAlias = Literal["cancel", "raise", "ignore"]
 Kind: TypeAlias = Literal["lock", "rw", "semaphore"]
@@ -63,6 +63,10 @@ class Spec:
             seconds("lease_s", lease_s, endless=True)
         if not 0 < self.weight <= self.capacity:
             raise ValueError(f"a semaphore needs at least 1 permit, got {self.capacity}")
+        flags: tuple[Any, ...] = (type(self.renew), type(self.fair), type(self.reentrant))
+        if flags != (bool, bool, bool):
+            for option in ("renew", "fair", "reentrant"):
+                flag(option, getattr(self, option))
         if self.on_lost not in ("cancel", "raise", "ignore"):
             raise ValueError(f"on_lost is cancel, raise or ignore, got {self.on_lost!r}")
 

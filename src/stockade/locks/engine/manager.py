@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Generic, cast
 
 from stockade.core import in_transaction, refuse_in_transaction
+from stockade.locks.checks import text
 from stockade.locks.engine.calls import BackendCalls
 from stockade.locks.engine.held_leases import HeldLeases, LeaseT
 from stockade.locks.engine.held_lock import HeldLock
@@ -109,6 +110,7 @@ class LockManager(Generic[LeaseT]):
 
     def _owner_id(self, word: str) -> str:
         """An owner id that ends in the caller's word; it starts with the process id, which the server notifies."""
+        text("token", word)
         if not _WORD.fullmatch(word):
             raise ValueError(f"a token is a word of at most 32 characters without dots, got {word!r}")
         return f"{self.runtime.process()}.{word}"

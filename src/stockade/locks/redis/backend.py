@@ -24,7 +24,7 @@ from stockade.locks.engine.lock_request import (
 from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 from stockade.locks.events import Events, log
-from stockade.locks.redis.calls import AcquireReply, Query, Verb, channel_of, prepared
+from stockade.locks.redis.calls import AcquireReply, Query, Space, Verb, channel_of, prepared
 from stockade.locks.redis.key_names import lease_ms, names_of
 from stockade.locks.redis.scan import LocksInUse, info_of, scan
 from stockade.locks.redis.script import refuse, script, translated
@@ -56,6 +56,7 @@ class RedisBackend:
         self.where: str = getattr(transport, "where", "")  # the simulator's has none
         self.events = Events()
         self._call_s = min(tuning.call_s, tuning.bound_s)
+        self._space = Space(tuning.prefix, tuning.token_ttl_ms)
         self._waiters = NoticeWaiters(runtime, transport, channel_of(tuning.prefix), self.events)
         self._release_retry = ReleaseRetry(runtime, self._release, _in_order)
 
@@ -220,7 +221,7 @@ class RedisBackend:
         self, request: LockRequest, verb: Verb, flags: tuple[int, ...], timeout_s: float
     ) -> Coroutine[Any, Any, Any]:
         """Run a script of one lock."""
-        return prepared(self._tuning.prefix, request.spec, verb, flags).run(self._server, request.owner_id, timeout_s)
+        return prepared(self._space, request.spec, verb, flags).run(self._server, request.owner_id, timeout_s)
 
     async def _server_of(self, name: str, timeout_s: float) -> Server:
         """The server of this lock; found within `timeout_s` seconds."""
@@ -288,8 +289,9 @@ class RedisBackend:
         kept: dict[str, bool | None] = {}
         if mutexes:
             names = [names_of(self._tuning.prefix, request.spec.name, "lock").keys for request in mutexes]
-            keys = tuple(key for four in names for key in (four[0], four[3]))
-            args = tuple(part for request in mutexes for part in (request.owner_id, lease_ms(request.spec.lease_s)))
+            keys = tuple(key for four in names for key in (four[0], four[3], four[2]))
+            leases = (part for request in mutexes for part in (request.owner_id, lease_ms(request.spec.lease_s)))
+            args = (self._space.token_ttl_ms, *leases)
             answers = await script("mutex_renew").run(self._server, keys, args, timeout_s)
             if len(answers) != len(mutexes):
                 await refuse(self._server, answers)
@@ -300,7 +302,7 @@ class RedisBackend:
         return [kept[request.owner_id] for request in requests]
 
     async def _extend_share(self, request: LockRequest, timeout_s: float) -> bool:
-        call = prepared(self._tuning.prefix, request.spec, "renew", ())
+        call = prepared(self._space, request.spec, "renew", ())
         return int(await call.run(self._server, request.owner_id, timeout_s)) == 1
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:
@@ -319,7 +321,7 @@ class RedisBackend:
 
     async def raise_fence(self, name: str, at_least: int) -> None:
         fence = names_of(self._tuning.prefix, name, "lock").keys[2]
-        await script("raise_fence").run(self._server, (fence,), (at_least,), self._call_s)
+        await script("raise_fence").run(self._server, (fence,), (at_least, self._space.token_ttl_ms), self._call_s)
 
     def change_loop(self) -> None:
         """In another event loop: forget the waiters and connections of the old one."""

@@ -6,6 +6,7 @@ Neighbours: `backend.py` (which makes the calls), `key_names.py` (keys and first
 import functools
 from typing import Literal, NamedTuple, TypeAlias
 
+from stockade.locks.checks import PREFIX
 from stockade.locks.engine.lock_request import LockRequest, Spec
 from stockade.locks.redis.key_names import head_args, names_of
 from stockade.locks.redis.script import Prepared, Script, script
@@ -48,25 +49,38 @@ class Query(NamedTuple):
     heartbeat: bool
 
 
+class Space(NamedTuple):
+    """Where the locks of a provider live.
+
+    Attributes:
+        prefix: of every key and channel.
+        token_ttl_ms: for how many milliseconds a fence outlives its lock.
+    """
+
+    prefix: str
+    token_ttl_ms: int
+
+
 def channel_of(prefix: str) -> str:
-    """The beginning of the notice channels of all processes."""
-    return f"{prefix}stockade:n:"
+    """The beginning of the notice channels of all processes; without a prefix and with the usual one it is the same."""
+    return f"{'' if prefix == PREFIX else prefix}stockade:n:"
 
 
-def prepared(prefix: str, spec: Spec, verb: Verb, flags: tuple[int, ...]) -> Prepared:
+def prepared(space: Space, spec: Spec, verb: Verb, flags: tuple[int, ...]) -> Prepared:
     """The call for this lock; `Prepared.run` adds the owner."""
     if spec.kind == "lock":
-        return _mutex(prefix, spec.name, spec.lease_s, spec.metadata, (verb, flags))
-    return _made(prefix, spec, verb, flags)
+        return _mutex(space, spec.name, spec.lease_s, spec.metadata, (verb, flags))
+    return _made(space, spec, verb, flags)
 
 
 @functools.lru_cache(maxsize=4096)
-def _mutex(prefix: str, name: str, lease_s: float, metadata: str, what: tuple[Verb, tuple[int, ...]]) -> Prepared:
+def _mutex(space: Space, name: str, lease_s: float, metadata: str, what: tuple[Verb, tuple[int, ...]]) -> Prepared:
     """Cached: making the call costs a tenth of what the client spends on a lock."""
-    return _made(prefix, Spec(name, lease_s=lease_s, metadata=metadata), *what)
+    return _made(space, Spec(name, lease_s=lease_s, metadata=metadata), *what)
 
 
-def _made(prefix: str, spec: Spec, verb: Verb, flags: tuple[int, ...]) -> Prepared:
-    names = names_of(prefix, spec.name, spec.kind)
-    args = (*head_args(LockRequest(spec, ""), channel_of(prefix), names.alive)[1:], *flags)
+def _made(space: Space, spec: Spec, verb: Verb, flags: tuple[int, ...]) -> Prepared:
+    names = names_of(space.prefix, spec.name, spec.kind)
+    head = head_args(LockRequest(spec, ""), channel_of(space.prefix), names.alive, space.token_ttl_ms)
+    args = (*head[1:], *flags)
     return Prepared((_MUTEX if spec.kind == "lock" else _SHARED)[verb], names.keys, args)

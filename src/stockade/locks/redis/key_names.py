@@ -37,8 +37,8 @@ def lease_ms(lease_s: float) -> int:
     return 0 if lease_s == math.inf else max(1, round(lease_s * 1000))
 
 
-def head_args(request: LockRequest, channel: str, alive: str) -> tuple[str | int, ...]:
+def head_args(request: LockRequest, channel: str, alive: str, token_ttl_ms: int) -> tuple[str | int, ...]:
     """The arguments that every script of this kind begins with."""
     spec = request.spec
-    head = (request.owner_id, lease_ms(spec.lease_s), spec.metadata, channel, alive)
+    head = (request.owner_id, lease_ms(spec.lease_s), spec.metadata, channel, alive, token_ttl_ms)
     return head if spec.kind == "lock" else (*head, spec.weight, spec.capacity)

@@ -5,9 +5,11 @@ Neighbours: `backend.py` (one server), `cluster.py`, `quorum.py` (independent se
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from stockade.locks import async_api, sync_api
+from stockade.locks.checks import count, flag
 from stockade.locks.engine.lock_request import LockOptions
 from stockade.locks.engine.release_retry import Together
 from stockade.locks.redis.backend import RedisBackend
@@ -53,6 +55,7 @@ class RedisLocks(sync_api.Provider):
         fair: default of the `fair` option: first come, first served; False spins.
         lease_s: default lease in seconds.
         cluster: whether it is a Redis Cluster: then every lock lives on the master that serves the slot of its name.
+        prefix: instead of the one of `tuning`, `stockade:`. "" keeps the names of version 0.1 and before.
 
     Raises:
         MissingExtra: hiredis or redis is not installed.
@@ -67,13 +70,16 @@ class RedisLocks(sync_api.Provider):
         fair: bool = True,
         lease_s: float = 30.0,
         cluster: bool = False,
+        prefix: str | None = None,
     ) -> None:
+        tuning = _tuned(tuning, prefix, fair)
         runtime = SyncRuntime()
         self._redis = _backend(runtime, where, tuning, cluster, _Parts(ThreadedTransport, ClientTransport, _in_turn))
         super().__init__(runtime, self._redis, sync_api.Lease, LockOptions(fair=fair, lease_s=lease_s))
 
     def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
+        count("max_keys", max_keys, 1)
         return run(self.manager.calls.run(self._redis.scan(max_keys)))
 
 
@@ -91,7 +97,9 @@ class AioRedisLocks(async_api.Provider):
         fair: bool = True,
         lease_s: float = 30.0,
         cluster: bool = False,
+        prefix: str | None = None,
     ) -> None:
+        tuning = _tuned(tuning, prefix, fair)
         runtime = AsyncRuntime()
         self._redis = _backend(
             runtime, where, tuning, cluster, _Parts(MultiplexedTransport, AsyncClientTransport, _at_once)
@@ -100,6 +108,7 @@ class AioRedisLocks(async_api.Provider):
 
     async def scan(self, max_keys: int = 1_000_000) -> LocksInUse:
         """Kind and name of every lock of this prefix that is in use; ends after `max_keys` keys of the server."""
+        count("max_keys", max_keys, 1)
         return await self.manager.calls.run(self._redis.scan(max_keys))
 
 
@@ -110,11 +119,20 @@ class QuorumLocks(sync_api.Provider):
         urls: an odd number of servers, three or more.
         tuning: times and prefix; `call_s` bounds what one dead server costs.
         lease_s: default lease in seconds.
+        prefix: see `RedisLocks`.
     """
 
-    def __init__(self, urls: Sequence[str], tuning: RedisTuning = _QUORUM, *, lease_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        tuning: RedisTuning = _QUORUM,
+        *,
+        lease_s: float = 30.0,
+        prefix: str | None = None,
+    ) -> None:
+        tuning = _tuned(tuning, prefix)
         runtime = SyncRuntime()
-        servers, background = ([ThreadedTransport(url) for url in urls] for _ in range(2))
+        servers, background = ([ThreadedTransport(url) for url in _servers(urls)] for _ in range(2))
         backend = QuorumBackend(runtime, servers, tuning, _in_turn, background=background)
         super().__init__(runtime, backend, sync_api.Lease, LockOptions(fair=False, lease_s=lease_s))
 
@@ -125,10 +143,25 @@ class AioQuorumLocks(async_api.Provider):
     Arguments are those of `QuorumLocks`.
     """
 
-    def __init__(self, urls: Sequence[str], tuning: RedisTuning = _QUORUM, *, lease_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        tuning: RedisTuning = _QUORUM,
+        *,
+        lease_s: float = 30.0,
+        prefix: str | None = None,
+    ) -> None:
+        tuning = _tuned(tuning, prefix)
         runtime = AsyncRuntime()
-        backend = QuorumBackend(runtime, [MultiplexedTransport(url) for url in urls], tuning, _at_once)
+        backend = QuorumBackend(runtime, [MultiplexedTransport(url) for url in _servers(urls)], tuning, _at_once)
         super().__init__(runtime, backend, async_api.Lease, LockOptions(fair=False, lease_s=lease_s))
+
+
+def _tuned(tuning: RedisTuning, prefix: str | None, fair: bool = False) -> RedisTuning:
+    flag("fair", fair)
+    if not isinstance(tuning, RedisTuning):
+        raise TypeError(f"tuning is a RedisTuning, such as RedisTuning(poll_s=2); got {type(tuning).__name__}")
+    return tuning if prefix is None else replace(tuning, prefix=prefix)
 
 
 def _backend(
@@ -138,10 +171,23 @@ def _backend(
     cluster: bool,
     parts: _Parts,
 ) -> RedisBackend:
+    flag("cluster", cluster)
     if cluster:
         return ClusterBackend(runtime, ClusterTransport(_urls(where), parts.by_url), tuning, parts.together)
+    if isinstance(where, list | tuple):
+        raise TypeError("several URLs are for RedisLocks(urls, cluster=True), or for QuorumLocks(urls)")
     transport = parts.by_url(where) if isinstance(where, str) else parts.by_client(where)
     return RedisBackend(runtime, transport, tuning)
+
+
+def _servers(urls: Sequence[str]) -> Sequence[str]:
+    """The servers of a quorum that the caller named."""
+    if not isinstance(urls, list | tuple) or not all(isinstance(url, str) for url in urls):
+        kind = "a list of others" if isinstance(urls, list | tuple) else type(urls).__name__
+        raise TypeError(f"a quorum needs a list of URLs, three or more; got {kind}")
+    if len({*urls}) < len(urls):
+        raise ValueError("a quorum needs independent servers, and a URL is named twice")
+    return urls
 
 
 def _urls(where: Any) -> Sequence[str]:

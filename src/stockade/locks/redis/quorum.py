@@ -95,7 +95,7 @@ class QuorumBackend:
     ) -> Any:
         """The answer of one server to the script made of `files`."""
         names = names_of(self._tuning.prefix, request.spec.name, "lock")
-        args = (*head_args(_with_drift(request), "-", names.alive), *flags)
+        args = (*head_args(_with_drift(request), "-", names.alive, self._tuning.token_ttl_ms), *flags)
         return await script(*files).run(server, names.keys, args, self._limit(end))
 
     def _limit(self, end: float) -> float:
@@ -191,7 +191,8 @@ class QuorumBackend:
         return self._errors_to_none(await self._together(works)).count(1)
 
     async def _raise_fence_at(self, server: Server, fence: str, fencing_token: int, end: float) -> Any:
-        return await script("raise_fence").run(server, (fence,), (fencing_token,), self._limit(end))
+        args = (fencing_token, self._tuning.token_ttl_ms)
+        return await script("raise_fence").run(server, (fence,), args, self._limit(end))
 
     async def raise_fence(self, name: str, at_least: int) -> None:
         if await self._raise_fence_everywhere(name, at_least, self._end()) < self._majority:
@@ -244,7 +245,8 @@ class QuorumBackend:
 
     async def _extend_one(self, server: Server, request: LockRequest, end: float) -> Any:
         names = names_of(self._tuning.prefix, request.spec.name, "lock")
-        keys, args = (names.keys[0], names.keys[3]), (request.owner_id, lease_ms(_with_drift(request).spec.lease_s))
+        keys = (names.keys[0], names.keys[3], names.keys[2])
+        args = (self._tuning.token_ttl_ms, request.owner_id, lease_ms(_with_drift(request).spec.lease_s))
         return await script("mutex_renew").run(server, keys, args, self._limit(end))
 
     async def inspect(self, name: str, kind: Kind) -> LockInfo:

@@ -1,7 +1,7 @@
 """What `inspect` and `scan` show of a Redis server: holders and waiters of a lock, and the locks in use.
 
-The search is bounded (SCAN, never KEYS). Every lock leaves a counter key (`…:f`) for a week and, while callers wait, a
-queue (`…:q`). These keys are searched, and the locks in use are kept. Neighbours: `key_names.py`, `cli/locks.py`.
+The search is bounded (SCAN, never KEYS). Every lock leaves its fence (`…:f`) for `token_ttl_s`; callers that wait make
+a queue (`…:q`). These keys are searched, and the locks in use are kept. Neighbours: `key_names.py`, `cli/locks.py`.
 """
 
 import math
@@ -46,7 +46,7 @@ def holder_of(row: Sequence[Any]) -> Holder:
 
 
 def lock_of(key: str, prefix: str) -> tuple[Kind, str] | None:
-    """Kind and name of the lock that a counter or a queue belongs to; None: it has another prefix.
+    """Kind and name of the lock that a fence or a queue belongs to; None: it has another prefix.
 
     A name with a `{tag}` of its own that ends in `:rw` or `:semaphore` is read as that kind.
     """

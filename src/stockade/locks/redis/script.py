@@ -9,7 +9,9 @@ from stockade.locks.errors import LockError, LockUnavailable
 from stockade.locks.redis.transport.replies import may_heal
 from stockade.locks.redis.transport.transport import Server, ServerError
 
-_REPLY_LISTS = frozenset(("mutex_renew", "mutex_inspect", "shared_inspect", "existing"))
+_REPLY_LISTS = frozenset(("mutex_renew", "mutex_inspect", "shared_inspect", "existing", "types"))
+_LOCK_TYPES = ("string", "list", "string", "string")  # of a lock's keys, in the order of `key_names.Names`
+_SHARED_TYPES = ("zset", "list", "string", "hash")
 
 
 class Script:
@@ -24,6 +26,8 @@ class Script:
         self.text = "\n".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in files)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         self.reply_type: type = list if files[-1] in _REPLY_LISTS else int
+        self._types = _SHARED_TYPES if files[0] == "shared_common" else _LOCK_TYPES
+        self._only_texts = files[0] in ("mutex_renew", "raise_fence")
 
     async def run(self, server: Server, keys: tuple[str, ...], args: tuple[str | int, ...], timeout_s: float) -> Any:
         """Run it with these keys and arguments.
@@ -36,12 +40,24 @@ class Script:
             reply = await server.call("EVALSHA", self.sha, len(keys), *keys, *args, timeout_s=timeout_s)
         except ServerError as error:
             if not str(error).startswith("NOSCRIPT"):
-                raise translated(error) from error
+                raise await self.refusal(server, keys, error, timeout_s) from error
             try:
                 reply = await server.call("EVAL", self.text, len(keys), *keys, *args, timeout_s=timeout_s)
             except ServerError as again:
-                raise translated(again) from again
+                raise await self.refusal(server, keys, again, timeout_s) from again
         return reply if type(reply) is self.reply_type else await refuse(server, reply)
+
+    async def refusal(self, server: Server, keys: tuple[str, ...], error: ServerError, timeout_s: float) -> LockError:
+        """The error that the caller gets: it names the key, and its type, where another program uses the key."""
+        said = str(error)
+        if said.startswith("FOREIGN "):
+            return LockError(_foreign(said.removeprefix("FOREIGN "), "string"))
+        if "WRONGTYPE" in said:
+            types = await script("types").run(server, keys, (), timeout_s)
+            for number, (key, found) in enumerate(zip(keys, map(_text, types), strict=True)):
+                if found not in ("none", "string" if self._only_texts else self._types[number]):
+                    return LockError(_foreign(key, found))
+        return translated(error)
 
 
 class Prepared:
@@ -71,9 +87,20 @@ class Prepared:
             reply = await send(b"%b$%d\r\n%b\r\n%b" % (self._before, len(name), name, self._after), timeout_s)
         except ServerError as error:
             if not str(error).startswith("NOSCRIPT"):
-                raise translated(error) from error
+                raise await self._script.refusal(server, self._keys, error, timeout_s) from error
             return await self._script.run(server, self._keys, (owner, *self._args), timeout_s)
         return reply if type(reply) is self._script.reply_type else await refuse(server, reply)
+
+
+def _foreign(key: str, found: str) -> str:
+    return (
+        f"the key {key!r} holds a {found} that is no lock: another program uses it. Choose another name, or another "
+        "prefix for all locks"
+    )
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _packed(part: str | int) -> bytes:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stockade.locks.errors import LockUnavailable
-from stockade.locks.redis.key_names import names_of
 from stockade.locks.redis.script import script
 from stockade.locks.redis.transport.transport import OnMessage, OnReconnect
 from stockade.locks.testing.simulator import SimRuntime
@@ -33,17 +32,18 @@ class SimRedis:
     listeners: dict[str, Callable[[bytes], None]] = field(default_factory=dict)
     checks_owner: bool = True
     renews_on_repeat: bool = True
+    fence_keys: dict[str, str] = field(default_factory=dict)
 
     def run(self, sha: str, keys: list[str], args: list[str]) -> Any:
         """The reply of the script with this hash."""
         name = _NAMES[sha]
         if name == "mutex_renew":
-            return [self._renew(keys[2 * i], args[2 * i], int(args[2 * i + 1])) for i in range(len(keys) // 2)]
-        if name == "mutex_acquire":
-            return self._acquire(keys[0], args)
+            each = range(len(keys) // 3)
+            return [self._renew(keys[3 * i], args[2 * i + 1], int(args[2 * i + 2])) for i in each]
         if name == "raise_fence":
             return self._raise_fence(keys[0], int(args[0]))
-        return self._release(keys[0], args)
+        self.fence_keys[keys[0]] = keys[2]
+        return self._acquire(keys[0], args) if name == "mutex_acquire" else self._release(keys[0], args)
 
     def owner(self, key: str) -> str:
         """The present owner id, or an empty text."""
@@ -54,7 +54,7 @@ class SimRedis:
         return owner
 
     def _own(self, key: str, owner: str, lease_ms: int) -> int:
-        fence = _fence_of(key)
+        fence = self.fence_keys[key]
         self.fences[fence] = self.fences.get(fence, 1000) + 1
         self.owners[key] = (owner, self.now_ms + lease_ms)
         return self.fences[fence]
@@ -76,12 +76,12 @@ class SimRedis:
         return None
 
     def _acquire(self, key: str, args: list[str]) -> int:
-        owner, lease_ms, _, channel, alive, queue, again, beat_ms, _ = args
+        owner, lease_ms, _, channel, alive, _, queue, again, beat_ms, _ = args
         holder = self.owner(key)
         if holder == owner:
             if self.renews_on_repeat:
                 self.owners[key] = (owner, self.now_ms + int(lease_ms))
-            return self.fences[_fence_of(key)]
+            return self.fences[self.fence_keys[key]]
         waiting = self.queues.setdefault(key, [])
         if not holder and not waiting:
             return self._own(key, owner, int(lease_ms))
@@ -99,7 +99,7 @@ class SimRedis:
         return 0 if beat_ms == "0" else -int(self.owners[key][1] - self.now_ms)
 
     def _release(self, key: str, args: list[str]) -> int:
-        owner, lease_ms, _, channel, alive, leave, force = args
+        owner, lease_ms, _, channel, alive, _, leave, force = args
         holder = self.owner(key)
         if holder != owner and self.checks_owner and not (holder and force == "1"):
             waiting = self.queues.get(key, [])
@@ -123,11 +123,9 @@ class SimRedis:
     def snapshot(self) -> "SimRedis":
         """A replica as of now: the data without the connections."""
         data = copy.deepcopy((self.owners, self.queues, self.fences, self.alive))
-        return SimRedis(self.now_ms, *data, checks_owner=self.checks_owner, renews_on_repeat=self.renews_on_repeat)
-
-
-def _fence_of(key: str) -> str:
-    return names_of("", key, "lock").keys[2]
+        made = SimRedis(self.now_ms, *data, checks_owner=self.checks_owner, renews_on_repeat=self.renews_on_repeat)
+        made.fence_keys = {**self.fence_keys}
+        return made
 
 
 _NAMES = {

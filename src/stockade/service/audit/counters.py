@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     Select,
+    Table,
     case,
     func,
     literal,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from stockade.service.audit.rule import Finding, Rule, Scope, rule
 from stockade.service.audit.stack import many_groups, one, stack
 from stockade.store.schema.resource import Resource
-from stockade.store.schema.tables import ledger
+from stockade.store.schema.tables import DEFAULT
 
 CHUNK = 500  # ids in one statement
 MAX_SUSPECTS = 10_000  # rows of which every entry is compared
@@ -38,12 +39,12 @@ class Followed(NamedTuple):
     first: int
 
 
-def more_out_than_in(id_: str, resource: Resource) -> Rule:
+def more_out_than_in(id_: str, resource: Resource, ledger: Table = DEFAULT.ledger) -> Rule:
     """Of no row more went out than came in."""
-    return rule(id_)(lambda conn, scope: _more_out_than_in(conn, scope, resource))
+    return rule(id_)(lambda conn, scope: _more_out_than_in(conn, scope, resource, ledger))
 
 
-def ledger_sum(counted: Sequence[Resource]) -> Rule:
+def ledger_sum(counted: Sequence[Resource], ledger: Table = DEFAULT.ledger) -> Rule:
     """Both counters of each row are the sums of its ledger entries."""
 
     @rule("ledger-sum")
@@ -51,7 +52,10 @@ def ledger_sum(counted: Sequence[Resource]) -> Rule:
         for resource in counted:
             amount, held = counter_columns(resource)
             entries = _of_rows(
-                resource.kind, func.sum(ledger.c.delta).label("delta"), func.sum(ledger.c.held).label("held_delta")
+                ledger,
+                resource.kind,
+                func.sum(ledger.c.delta).label("delta"),
+                func.sum(ledger.c.held).label("held_delta"),
             )
             rows = select(resource.table.c.id, amount.label("amount"), held.label("held"), one("rows_"))
             both = stack(rows, entries)
@@ -67,25 +71,30 @@ def ledger_sum(counted: Sequence[Resource]) -> Rule:
     return check
 
 
-@rule("repeated-version")
-def repeated_version(conn: Connection, scope: Scope) -> Iterator[Finding]:
+def repeated_version(ledger: Table = DEFAULT.ledger) -> Rule:
     """No version of a row was written twice: then two writers read the same version, and one update is lost."""
-    statement = (
-        select(ledger.c.row_id, ledger.c.kind, ledger.c.version, func.count())
-        .group_by(ledger.c.kind, ledger.c.row_id, ledger.c.version)
-        .having(func.count() > 1)
-    )
-    for id_, kind, version, times in scope.rows(conn, statement):
-        yield f"{kind}:{id_} version {version}", "1 entry", f"{times} entries"
+
+    @rule("repeated-version")
+    def check(conn: Connection, scope: Scope) -> Iterator[Finding]:
+        statement = (
+            select(ledger.c.row_id, ledger.c.kind, ledger.c.version, func.count())
+            .group_by(ledger.c.kind, ledger.c.row_id, ledger.c.version)
+            .having(func.count() > 1)
+        )
+        for id_, kind, version, times in scope.rows(conn, statement):
+            yield f"{kind}:{id_} version {version}", "1 entry", f"{times} entries"
+
+    return check
 
 
-def version_gap(followed: Sequence[Followed]) -> Rule:
+def version_gap(followed: Sequence[Followed], ledger: Table = DEFAULT.ledger) -> Rule:
     """The ledger has every version of each row up to the row's own."""
 
     @rule("version-gap")
     def check(conn: Connection, scope: Scope) -> Iterator[Finding]:
         for resource, first in followed:
             entries = _of_rows(
+                ledger,
                 resource.kind,
                 func.count(ledger.c.version.distinct()).label("entries"),
                 func.max(ledger.c.version).label("newest"),
@@ -105,15 +114,15 @@ def version_gap(followed: Sequence[Followed]) -> Rule:
     return check
 
 
-def ledger_chain(counted: Sequence[Resource]) -> Rule:
+def ledger_chain(counted: Sequence[Resource], ledger: Table = DEFAULT.ledger) -> Rule:
     """The amounts after an entry are those after the entry before it, plus its own differences."""
 
     @rule("ledger-chain")
     def check(conn: Connection, scope: Scope) -> Iterator[Finding]:
         # a suspect may have no broken link, so the limit of the findings does not bound the suspects
-        suspects = [row.row_id for row in Scope(MAX_SUSPECTS).rows(conn, out_of_step(counted))]
+        suspects = [row.row_id for row in Scope(MAX_SUSPECTS).rows(conn, out_of_step(counted, ledger))]
         chunks = (suspects[at : at + CHUNK] for at in range(0, len(suspects), CHUNK))
-        found = (row for chunk in chunks for row in scope.rows(conn, _unlinked(counted, chunk)))
+        found = (row for chunk in chunks for row in scope.rows(conn, _unlinked(counted, ledger, chunk)))
         for row in islice(found, scope.limit):
             yield (
                 f"{row.kind}:{row.row_id} version {row.version}",
@@ -124,7 +133,7 @@ def ledger_chain(counted: Sequence[Resource]) -> Rule:
     return check
 
 
-def below_zero(counted: Sequence[Resource]) -> Rule:
+def below_zero(counted: Sequence[Resource], ledger: Table = DEFAULT.ledger) -> Rule:
     """No entry and no row has a negative counter, or more held than there is."""
 
     @rule("below-zero")
@@ -149,14 +158,15 @@ def below_zero(counted: Sequence[Resource]) -> Rule:
     return check
 
 
-def row_missing(followed: Sequence[Followed]) -> Rule:
+def row_missing(followed: Sequence[Followed], ledger: Table = DEFAULT.ledger) -> Rule:
     """Every row with ledger entries exists."""
 
     @rule("row-missing")
     def check(conn: Connection, scope: Scope) -> Iterator[Finding]:
         for resource, _ in followed:
             both = stack(
-                select(resource.table.c.id, one("rows_")), _of_rows(resource.kind, func.count().label("entries"))
+                select(resource.table.c.id, one("rows_")),
+                _of_rows(ledger, resource.kind, func.count().label("entries")),
             )
             entries = func.sum(both.c.entries)
             statement = select(both.c.id, entries).group_by(both.c.id).having(func.sum(both.c.rows_) == 0)
@@ -173,7 +183,7 @@ def counter_columns(resource: Resource) -> tuple[ColumnElement[int], ColumnEleme
     return columns[0], columns[1]
 
 
-def _more_out_than_in(conn: Connection, scope: Scope, resource: Resource) -> Iterator[Finding]:
+def _more_out_than_in(conn: Connection, scope: Scope, resource: Resource, ledger: Table) -> Iterator[Finding]:
     came = func.sum(case((ledger.c.delta > 0, ledger.c.delta), else_=0))
     went = func.sum(case((ledger.c.delta < 0, -ledger.c.delta), else_=0))
     statement = (
@@ -186,15 +196,15 @@ def _more_out_than_in(conn: Connection, scope: Scope, resource: Resource) -> Ite
         yield f"{resource.kind}:{id_}", f"at most {came_in} out", f"{went_out} out"
 
 
-def _unlinked(counted: Sequence[Resource], row_ids: Sequence[str]) -> Select[Any]:
+def _unlinked(counted: Sequence[Resource], ledger: Table, row_ids: Sequence[str]) -> Select[Any]:
     """The entries of some rows that do not follow from the entry before them."""
     linked = (
         select(
             ledger.c.row_id,
             ledger.c.kind,
             ledger.c.version,
-            (_before(ledger.c.amount_after) + ledger.c.delta).label("amount"),
-            (_before(ledger.c.held_after) + ledger.c.held).label("held"),
+            (_before(ledger, ledger.c.amount_after) + ledger.c.delta).label("amount"),
+            (_before(ledger, ledger.c.held_after) + ledger.c.held).label("held"),
             ledger.c.amount_after,
             ledger.c.held_after,
         )
@@ -204,7 +214,7 @@ def _unlinked(counted: Sequence[Resource], row_ids: Sequence[str]) -> Select[Any
     return select(linked).where(or_(linked.c.amount != linked.c.amount_after, linked.c.held != linked.c.held_after))
 
 
-def out_of_step(counted: Sequence[Resource]) -> Select[Any]:
+def out_of_step(counted: Sequence[Resource], ledger: Table = DEFAULT.ledger) -> Select[Any]:
     """Rows with an entry that does not follow from the version before it, lacks that version, or has its version twice.
 
     Each entry is stacked twice: under its own version, and as the one before under the next version. A window function
@@ -236,7 +246,7 @@ def out_of_step(counted: Sequence[Resource]) -> Select[Any]:
     return select(found.c.row_id).distinct()
 
 
-def repeated_versions(kind: str) -> Select[Any]:
+def repeated_versions(kind: str, ledger: Table = DEFAULT.ledger) -> Select[Any]:
     """Rows of a kind with two entries of one version; for a kind that changes rarely."""
     found = (
         select(ledger.c.row_id)
@@ -248,7 +258,7 @@ def repeated_versions(kind: str) -> Select[Any]:
     return select(found.c.row_id)
 
 
-def _before(column: ColumnElement[int]) -> ColumnElement[int]:
+def _before(ledger: Table, column: ColumnElement[int]) -> ColumnElement[int]:
     """The value of the entry before; 0 before the first."""
     before = func.lag(column).over(
         partition_by=[ledger.c.kind, ledger.c.row_id], order_by=[ledger.c.version, ledger.c.request_id]
@@ -256,7 +266,7 @@ def _before(column: ColumnElement[int]) -> ColumnElement[int]:
     return func.coalesce(before, 0)
 
 
-def _of_rows(kind: str, *sums: ColumnElement[int]) -> Select[Any]:
+def _of_rows(ledger: Table, kind: str, *sums: ColumnElement[int]) -> Select[Any]:
     """Sums over the entries of each row of a kind, read in the order of the ledger's key."""
     return select(ledger.c.row_id.label("id"), *sums).where(ledger.c.kind == kind).group_by(ledger.c.row_id)
 

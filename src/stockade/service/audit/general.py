@@ -11,26 +11,38 @@ from stockade.service.audit import counters
 from stockade.service.audit.counters import Followed
 from stockade.service.audit.rule import Rule, Scope, Violation
 from stockade.store.schema.resource import Resource
+from stockade.store.schema.tables import DEFAULT, StoreTables
 
 
-def rules_of(resources: Sequence[Resource]) -> tuple[Rule, ...]:
+def rules_of(resources: Sequence[Resource], tables: StoreTables = DEFAULT) -> tuple[Rule, ...]:
     """The general rules for these resources.
 
     Each row exists that the ledger names, and no version of a row was written twice. Of rows with counters, moreover,
     no amount is below zero, each is the sum of its ledger, and no version is missing.
+
+    Args:
+        resources: of the application.
+        tables: the store's tables in its database.
     """
+    ledger = tables.ledger
     kept = [each for each in resources if not each.many]
     counted = [each for each in kept if each.counters]
     followed = [Followed(each, 1) for each in kept]
     of_counters: tuple[Rule, ...] = ()
     if counted:
-        gaps = counters.version_gap([each for each in followed if each.resource.counters])
-        of_counters = (counters.below_zero(counted), counters.ledger_sum(counted), gaps, counters.ledger_chain(counted))
-    return (*of_counters, counters.repeated_version, counters.row_missing(followed))
+        followed_counted = [each for each in followed if each.resource.counters]
+        made = [make(counted, ledger) for make in (counters.below_zero, counters.ledger_sum, counters.ledger_chain)]
+        of_counters = (*made, counters.version_gap(followed_counted, ledger))
+    return (*of_counters, counters.repeated_version(ledger), counters.row_missing(followed, ledger))
 
 
 def audit(
-    connection: Connection, resources: Sequence[Resource], rules: Sequence[Rule] = (), *, limit: int = 20
+    connection: Connection,
+    resources: Sequence[Resource],
+    rules: Sequence[Rule] = (),
+    *,
+    limit: int = 20,
+    tables: StoreTables = DEFAULT,
 ) -> list[Violation]:
     """Check the general rules and those of the application.
 
@@ -39,9 +51,10 @@ def audit(
         resources: of the application.
         rules: of its own.
         limit: the most violations that one rule reports.
+        tables: the store's tables in this database.
 
     Returns:
         The violations; empty where all rules hold.
     """
     scope = Scope(limit)
-    return [violation for each in (*rules, *rules_of(resources)) for violation in each(connection, scope)]
+    return [violation for each in (*rules, *rules_of(resources, tables)) for violation in each(connection, scope)]

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from stockade.service.audit.rule import Rule
 from stockade.shop.audit import counters, orders, payments, records, sales
 from stockade.shop.audit.screen import Screen
-from stockade.shop.audit.screens_of_orders import BY_LINE, BY_PAYMENT
-from stockade.shop.audit.screens_of_requests import BY_REQUEST, BY_STOCK_EVENT
-from stockade.shop.audit.screens_of_rows import BY_ROW, BY_VERSION
+from stockade.shop.audit.screens.orders import BY_LINE, BY_PAYMENT
+from stockade.shop.audit.screens.requests import BY_REQUEST, BY_STOCK_EVENT
+from stockade.shop.audit.screens.rows import BY_ROW, BY_VERSION
 
 # Beside running orders the screen of requests must come first: what it leaves out, the screens of lines and payments
 # look at later, and everything that it has seen is there by then.

@@ -1,7 +1,7 @@
 """A screen: one statement that reads the tables once for several rules, and says which of these rules to run.
 
 In a sound shop only the screens run. A screen may name a rule that then finds nothing; it never omits a rule that would
-find something. Neighbours: `screens_of_rows`, `screens_of_orders` and `screens_of_requests`; `rules` lists them.
+find something. Neighbour: `rules` lists them; each is a module of the folder `screens`.
 """
 
 from collections.abc import Callable, Mapping

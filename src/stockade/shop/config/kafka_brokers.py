@@ -9,6 +9,7 @@ import re
 from stockade.kafka.security import KafkaBrokers, KafkaSecurity
 from stockade.shop.config.settings import BadSetting, Settings
 
+HOW_TO_NAME_BROKERS = "by --set kafka_bootstrap=HOST:PORT or STOCKADE_KAFKA_BOOTSTRAP"
 _BROKER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s/@:\[\]]+)(:\d{1,5})?")
 
 

@@ -18,6 +18,7 @@ DEFAULT_FILE = "stockade.toml"
 _CONFIG = "STOCKADE_CONFIG"
 _ALL = "strategy"
 _MAX_FILE_BYTES = 1_000_000
+_SECRETS = "token_secrets"
 Where = Callable[[str], str]  # name of a setting -> how a source writes it
 
 
@@ -114,8 +115,23 @@ def _from_file(path: str | None, folder: Path) -> dict[str, Any]:
             raw = opened.read(_MAX_FILE_BYTES + 1)
         if len(raw) > _MAX_FILE_BYTES:
             raise BadSetting(f"{file} is larger than {_MAX_FILE_BYTES:,} bytes")
-        return tomllib.loads(raw.decode())
+        return _with_secrets_as_text(tomllib.loads(raw.decode()))
     except OSError as error:
         raise BadSetting(f"cannot read {file}: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadSetting(f"{file} is not valid TOML: {error}") from None
+
+
+def _with_secrets_as_text(values: dict[str, Any]) -> dict[str, Any]:
+    """The table `[token_secrets]` in the form that the other sources have.
+
+    Raises:
+        BadSetting: a secret cannot be written in it. The message quotes none.
+    """
+    table = values.get(_SECRETS)
+    if not isinstance(table, dict):
+        return values
+    for name, secret in table.items():
+        if not isinstance(secret, str) or "," in secret or "=" in name:
+            raise BadSetting(f"{_SECRETS}: {name!r} must be a text without a comma, and its name without =")
+    return {**values, _SECRETS: ",".join(f"{name}={secret}" for name, secret in table.items())}

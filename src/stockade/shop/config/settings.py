@@ -16,6 +16,7 @@ _MINUTE_MS = 60_000
 _MAX_URL_LENGTH = 2_000
 _MIN_SECRET_LENGTH = 16
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_YES_OR_NO = {"yes": "yes", "true": "yes", "on": "yes", "1": "yes", "no": "no", "false": "no", "off": "no", "0": "no"}
 
 
 class BadSetting(ValueError):
@@ -151,6 +152,31 @@ class Settings:
     token_secret: str = _setting(
         "", "Signs tokens; empty: a random one kept in `state_dir`, readable by its owner only.", secret=True
     )
+    token_secrets: str = _setting(
+        "", "Secrets of tokens by name, NAME=SECRET separated by commas; the first one signs.", secret=True
+    )
+    token_secrets_file: str = _setting(
+        "", "File of such secrets, NAME = SECRET on each line; a change of it needs no restart."
+    )
+    token_jwks: str = _setting(
+        "", "Public keys of an identity provider instead of secrets: an https URL, a file, or discover."
+    )
+    token_algorithms: str = _setting(
+        "", "Algorithms of tokens, separated by commas; empty: HS256 with secrets, RS256 and ES256 with `token_jwks`."
+    )
+    token_issuer: str = _setting("", "The only iss of tokens; empty accepts any, which only secrets allow.")
+    token_audience: str = _setting("", "The aud of this service; several are separated by commas.")
+    token_user_claim: str = _setting("sub", "Claim of tokens that names the user; a.b is the member b of a.")
+    token_admin_claim: str = _setting(
+        "", "Claim that makes an administrator, e.g. realm_access.roles; empty: adm with secrets, else none."
+    )
+    token_admin_value: str = _setting("true", "What that claim must be or contain.")
+    token_leeway_s: float = _setting(10.0, "By how much clocks may differ, for exp, nbf and iat.", low=0, high=300)
+    token_refresh_s: float = _setting(300.0, "Age at which the keys of a provider are read again.", low=1, high=86_400)
+    token_retry_s: float = _setting(10.0, "Least time between two readings of those keys.", low=0.1, high=3_600)
+    token_keep_hours: float = _setting(
+        24.0, "How long those keys are used while they cannot be read again.", low=0.01, high=24 * 30
+    )
     token_hours: float = _setting(12.0, "How long a token from `stockade token` is valid.", low=0.001, high=24 * 365)
     duplicate_wait_s: float = _setting(
         2.0, "How long a repeated request waits for the first one in this process before 409.", low=0, high=30
@@ -255,6 +281,8 @@ def _checked(item: Field[Any], value: Any) -> Any:
         BadSetting: it is not one, or outside the bounds.
     """
     number = value
+    if set(item.metadata["choices"]) == {"yes", "no"}:
+        number = _YES_OR_NO.get(str(value).lower(), value)
     if item.type is not str and isinstance(value, str):
         try:
             number = int(value) if item.type is int else float(value)

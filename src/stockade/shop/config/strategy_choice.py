@@ -4,7 +4,7 @@ Neighbours: `bootstrap` creates the strategies; the command line checks here bef
 """
 
 from stockade.shop.config.addresses import allowed_origins, metrics_address
-from stockade.shop.config.kafka_brokers import brokers_of
+from stockade.shop.config.kafka_brokers import HOW_TO_NAME_BROKERS, brokers_of
 from stockade.shop.config.redis_servers import check_quorum, check_redis
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.store.engine.registry import read_url
@@ -61,9 +61,11 @@ def check_servers(settings: Settings) -> None:
     check_redis(settings)
     check_quorum(settings, [each for each in chosen if issubclass(each, LockBased)])
     if not settings.kafka_bootstrap and Kafka in chosen:
-        raise BadSetting(f"the strategy kafka: {settings.with_source('kafka_bootstrap')} must name the brokers")
+        named = settings.with_source("kafka_bootstrap")
+        raise BadSetting(f"the strategy kafka: {named} must name the brokers, {HOW_TO_NAME_BROKERS}")
     if not settings.kafka_bootstrap and settings.events == "kafka":
-        raise BadSetting(f"{settings.with_value(events='kafka')}: kafka_bootstrap must name the brokers")
+        wanted = settings.with_value(events="kafka")
+        raise BadSetting(f"{wanted}: kafka_bootstrap must name the brokers, {HOW_TO_NAME_BROKERS}")
 
 
 def overselling(settings: Settings) -> str:

@@ -14,6 +14,7 @@ down_revision = None
 def upgrade() -> None:
     """Create the tables."""
     _catalogue()
+    _leave_room()
     _orders()
 
 
@@ -49,7 +50,6 @@ def _catalogue() -> None:
         sa.CheckConstraint("reserved >= 0 AND reserved <= on_hand", name=op.f("ck_skus_reserved")),
         sa.ForeignKeyConstraint(["product_id"], ["products.id"], name="fk_skus_products"),
         sa.PrimaryKeyConstraint("id", name="pk_skus"),
-        postgresql_with={"fillfactor": 50},
     )
     op.create_index("ix_skus_product_id", "skus", ["product_id"])
     op.create_index("ix_skus_price_product_id", "skus", ["price", "product_id"])
@@ -62,7 +62,6 @@ def _catalogue() -> None:
         sa.CheckConstraint("balance >= 0", name=op.f("ck_point_accounts_balance")),
         sa.CheckConstraint("held >= 0 AND held <= balance", name=op.f("ck_point_accounts_held")),
         sa.PrimaryKeyConstraint("id", name="pk_point_accounts"),
-        postgresql_with={"fillfactor": 80},
     )
     op.create_table(
         "cart_items",
@@ -72,6 +71,13 @@ def _catalogue() -> None:
         sa.CheckConstraint("quantity > 0", name=op.f("ck_cart_items_quantity")),
         sa.PrimaryKeyConstraint("user_id", "sku_id", name="pk_cart_items"),
     )
+
+
+def _leave_room() -> None:
+    """Room for hot updates on the same page."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE skus SET (fillfactor = 50)")
+        op.execute("ALTER TABLE point_accounts SET (fillfactor = 80)")
 
 
 def _orders() -> None:

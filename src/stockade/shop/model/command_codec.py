@@ -1,6 +1,6 @@
 """The codec of the shop's commands. Neighbours: `shop.config.strategy_options` hands it to `kafka`."""
 
-from stockade.kafka.command_codec import CommandCodec
+from stockade.service.command_codec import CommandCodec
 from stockade.shop import commands
 
 COMMAND_CODEC = CommandCodec(

@@ -8,6 +8,7 @@ audit counts orphans (docs/adr/0006).
 """
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     CheckConstraint,
     Column,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    event,
 )
 
 from stockade.core.case_folding import MAX_GROWTH
@@ -56,7 +58,6 @@ skus = Table(
     CheckConstraint("price >= 0", name="price"),
     CheckConstraint("on_hand >= 0", name="on_hand"),
     CheckConstraint("reserved >= 0 AND reserved <= on_hand", name="reserved"),
-    postgresql_with={"fillfactor": 50},  # room for hot updates on the same page
 )
 
 point_accounts = Table(
@@ -68,7 +69,6 @@ point_accounts = Table(
     *guarded(),
     CheckConstraint("balance >= 0", name="balance"),
     CheckConstraint("held >= 0 AND held <= balance", name="held"),
-    postgresql_with={"fillfactor": 80},
 )
 
 cart_items = Table(
@@ -99,6 +99,11 @@ orders = Table(
     Index(None, "created_ms"),
     Index(None, "status", "created_ms"),
 )
+# Room for hot updates on the same page. A table's option of PostgreSQL would say it too, but only since SQLAlchemy 2.1.
+for _table, _percent in ((skus, 50), (point_accounts, 80)):
+    _fill = DDL(f"ALTER TABLE {_table.name} SET (fillfactor = {_percent})").execute_if(dialect="postgresql")  # type: ignore[no-untyped-call]
+    event.listen(_table, "after_create", _fill)
+
 # The sweeper's index; an order paid at once never enters it where partial indexes exist.
 Index(
     "ix_orders_reserved_until_ms",

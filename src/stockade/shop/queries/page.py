@@ -62,7 +62,7 @@ def decode_cursor(cursor: str | None, scope: str, *types: type[str | int]) -> tu
         raise wrong
     try:
         found, *key = msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[str | int])
-    except ValueError as error:  # not base64, not JSON, not such a list, or an empty one
+    except (ValueError, msgspec.MsgspecError) as error:  # not base64, not JSON, not such a list, or an empty one
         raise wrong from error
     if found != scope or len(key) != len(types):
         raise wrong

@@ -13,10 +13,18 @@ from sqlalchemy import BigInteger, Connection, Select, cast, func, select
 from stockade.core.timestamps import rfc3339
 from stockade.shop.model import constants
 from stockade.shop.model.fields import Name, ProductId, Time
-from stockade.shop.model.tables import order_lines, orders, product_sales, products, sales_windows, window_sales
+from stockade.shop.model.tables import (
+    order_lines,
+    orders,
+    product_sales,
+    products,
+    sales_progress,
+    sales_windows,
+    window_sales,
+)
 from stockade.shop.queries.page import BadQuery
 from stockade.shop.sales.hours import FOREVER_MS, HOUR_MS, MAX_DAYS, hour_of, window_start
-from stockade.shop.sales.progress import Progress, progress_of
+from stockade.shop.sales.progress import PROGRESS
 from stockade.store.schema.tables import outbox
 
 MAX_POPULAR = 100
@@ -76,31 +84,40 @@ def popular(conn: Connection, *, now_ms: int, days: int = 3, limit: int = 5, by:
     if by not in ("quantity", "revenue"):
         raise BadQuery(f"by must be quantity or revenue, not {by!r}")
     from_ms = window_start(now_ms, days)
-    progress = progress_of(conn)
-    if progress is None or progress.counted_from_ms > from_ms:
-        return _answer(conn, _best(_of_orders(from_ms), by, limit), days, from_ms, now_ms, now_ms)
-    as_of_ms = _as_of(conn, progress, now_ms)  # before the sums: they hold at least that much
-    kept = select(sales_windows.c.from_ms).where(sales_windows.c.days == days, sales_windows.c.to_ms == FOREVER_MS)
-    kept_from_ms = conn.execute(kept).scalar()
-    if kept_from_ms is None:
-        return _answer(conn, _best(_of_hours(from_ms), by, limit), days, from_ms, now_ms, as_of_ms)
+    state = _state(conn, days)
+    if state is None or state.counted_from_ms > from_ms:
+        return _answer(conn, _best(_of_orders(from_ms), by, limit), _window(days, from_ms, now_ms), now_ms, now_ms)
+    as_of_ms = now_ms if state.waiting_since_ms is None else max(state.as_of_ms, state.waiting_since_ms)
+    as_of_ms = min(now_ms, as_of_ms)
+    if state.kept_from_ms is None:
+        return _answer(conn, _best(_of_hours(from_ms), by, limit), _window(days, from_ms, now_ms), now_ms, as_of_ms)
     # in the hour in which the job has not taken the oldest hour out yet, the window is that much longer
-    return _answer(conn, _best_kept(days, by, limit), days, kept_from_ms, now_ms, as_of_ms)
+    window = _window(days, state.kept_from_ms, now_ms)
+    return _answer(conn, _best_kept(days, by, limit), window, now_ms, as_of_ms)
 
 
-def _as_of(conn: Connection, progress: Progress, now_ms: int) -> int:
-    """The time up to which everything is counted: the present, unless an event waits to be counted."""
-    oldest = select(outbox.c.created_ms).where(outbox.c.id > progress.position).order_by(outbox.c.id).limit(1)
-    waiting_since_ms = conn.execute(oldest).scalar()
-    return min(now_ms, now_ms if waiting_since_ms is None else max(progress.as_of_ms, waiting_since_ms))
+def _state(conn: Connection, days: int) -> Any:
+    """The progress of the sums, the time of the first event that waits to be counted, and the start of a kept window.
+
+    They are read before the sums, which then hold at least as much as these say.
+    """
+    waiting = select(outbox.c.created_ms).where(outbox.c.id > sales_progress.c.position).order_by(outbox.c.id).limit(1)
+    kept = select(sales_windows.c.from_ms).where(sales_windows.c.days == days, sales_windows.c.to_ms == FOREVER_MS)
+    return conn.execute(
+        PROGRESS.add_columns(
+            waiting.scalar_subquery().label("waiting_since_ms"), kept.scalar_subquery().label("kept_from_ms")
+        )
+    ).one_or_none()
 
 
-def _answer(conn: Connection, best: Select[Any], days: int, from_ms: int, now_ms: int, as_of_ms: int) -> Popular:
+def _window(days: int, from_ms: int, now_ms: int) -> Window:
+    return Window(days, rfc3339(from_ms), rfc3339(now_ms), (hour_of(now_ms) - from_ms) // HOUR_MS + 1)
+
+
+def _answer(conn: Connection, best: Select[Any], window: Window, now_ms: int, as_of_ms: int) -> Popular:
     items = [
         PopularProduct(row.product_id, row.name, int(row.quantity), int(row.revenue)) for row in conn.execute(best)
     ]
-    hours = (hour_of(now_ms) - from_ms) // HOUR_MS + 1
-    window = Window(days, rfc3339(from_ms), rfc3339(now_ms), hours)
     return Popular(items, window, rfc3339(as_of_ms), (now_ms - as_of_ms) / 1000)
 
 
@@ -108,7 +125,10 @@ def _of_orders(from_ms: int) -> Select[Any]:
     quantity, revenue = order_lines.c.quantity, order_lines.c.quantity * order_lines.c.price
     lines = select(order_lines.c.product_id, quantity.label("quantity"), revenue.label("revenue"))
     lines = lines.join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
-    return lines.where(orders.c.status == constants.PAID, orders.c.created_ms >= from_ms)
+    # with an end, because SQLite takes a range without one for most of the table, and reads all lines
+    return lines.where(
+        orders.c.status == constants.PAID, orders.c.created_ms >= from_ms, orders.c.created_ms < FOREVER_MS
+    )
 
 
 def _of_hours(from_ms: int) -> Select[Any]:
@@ -132,7 +152,8 @@ def _best(sales: Select[Any], by: str, limit: int) -> Select[Any]:
 def _best_kept(days: int, by: str, limit: int) -> Select[Any]:
     """The best products of a kept window: the first entries of its index."""
     best = select(window_sales.c.product_id, window_sales.c.quantity, window_sales.c.revenue)
-    best = best.where(window_sales.c.days == days, window_sales.c.quantity > 0)
+    sold = window_sales.c.quantity + 0 > 0  # an expression: else SQLite takes the index of units for revenue too
+    best = best.where(window_sales.c.days == days, sold)
     return _named(best.order_by(window_sales.c[by].desc(), window_sales.c.product_id).limit(limit), by)
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Table, Update, bindparam, delete, func, select, update
 
 from stockade.shop.model.constants import RESERVED
-from stockade.shop.model.tables import cart_items, orders, payments, point_accounts
+from stockade.shop.model.tables import cart_items, orders, payments, point_accounts, refused_orders
 from stockade.shop.retention.attempts import transaction
 from stockade.shop.retention.outcomes import without_user
 from stockade.store import Database
@@ -39,6 +39,7 @@ class Erased(NamedTuple):
 
     alias: str
     orders: int
+    refused_orders: int
     payments: int
     entries: int
     requests: int
@@ -72,8 +73,8 @@ async def erase_user(database: Database, user_id: str, *, alias: str = "") -> Er
     return erased
 
 
-def _erase_rows(conn: Connection, user_id: str, alias: str) -> tuple[int, int, int, int, int]:
-    """One transaction; how many orders, payments, ledger entries, requests and basket items."""
+def _erase_rows(conn: Connection, user_id: str, alias: str) -> tuple[int, int, int, int, int, int]:
+    """One transaction; how many orders, refused orders, payments, ledger entries, requests and basket items."""
     _lock_orders(conn, user_id)
     conn.execute(select(point_accounts.c.id).where(point_accounts.c.id == user_id).with_for_update())
     # An order that took points while this transaction waited for the account is committed now, and no further one can
@@ -87,7 +88,9 @@ def _erase_rows(conn: Connection, user_id: str, alias: str) -> tuple[int, int, i
         raise EraseRefused(f"order {unpaid[0]}{more} of {user_id!r} is reserved: cancel it, or wait until it expires")
     order_ids = [row.id for row in found]
     of_user = (ledger.c.kind == "points", ledger.c.row_id == user_id)
-    request_ids = {*order_ids, *conn.execute(select(ledger.c.request_id).where(*of_user)).scalars()}
+    refused = conn.execute(select(refused_orders.c.id).where(refused_orders.c.user_id == user_id)).scalars().all()
+    conn.execute(update(refused_orders).where(refused_orders.c.user_id == user_id).values(user_id=alias))
+    request_ids = {*order_ids, *refused, *conn.execute(select(ledger.c.request_id).where(*of_user)).scalars()}
     changed_payments = 0
     for ids in _chunks(order_ids):
         steps = select(ledger.c.request_id).where(ledger.c.kind == "order", ledger.c.row_id.in_(ids))
@@ -102,7 +105,7 @@ def _erase_rows(conn: Connection, user_id: str, alias: str) -> tuple[int, int, i
     entries = conn.execute(update(ledger).where(*of_user).values(row_id=alias)).rowcount
     rewritten = _rewrite_outcomes(conn, request_ids, user_id, alias)
     items = conn.execute(delete(cart_items).where(cart_items.c.user_id == user_id)).rowcount
-    return len(order_ids), changed_payments, entries, rewritten, items
+    return len(order_ids), len(refused), changed_payments, entries, rewritten, items
 
 
 def _lock_orders(conn: Connection, user_id: str) -> Sequence[Any]:

@@ -7,5 +7,6 @@ Neighbours: `queries.popular` reads the sums, `audit.sales` compares them with t
 """
 
 from stockade.shop.sales.job import SalesJob
+from stockade.shop.sales.progress import position_of
 
-__all__ = ["SalesJob"]
+__all__ = ["SalesJob", "position_of"]

@@ -79,7 +79,7 @@ def changes_of(
         before_ms: milliseconds since 1970; orders placed then or later are left out.
 
     Raises:
-        msgspec.MsgspecError: the body of an event is not one of an order.
+        ValueError: the body of an event is not one of an order.
     """
     steps = [step for event in events if (step := _step(event)) is not None]
     placed = _placed(connection, sorted({step.order.order_id for step in steps if step.placed_ms is None}))
@@ -96,7 +96,10 @@ def changes_of(
 
 
 def _step(event: Any) -> _Step | None:
-    body = _decode(bytes(event.body))
+    try:
+        body = _decode(bytes(event.body))
+    except msgspec.DecodeError as error:
+        raise ValueError(f"event {event.id} of kind {event.kind} is none of an order: {error}") from error
     if event.kind == constants.ORDER_PLACED:
         return _Step(1, body, event.created_ms) if body.status == constants.PAID else None
     if event.kind == constants.ORDER_PAID:

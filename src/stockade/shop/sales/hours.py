@@ -8,7 +8,7 @@ HOUR_MS: Final = 3_600_000
 FOREVER_MS: Final = 2**62  # after every hour
 MAX_DAYS: Final = 30
 KEPT_DAYS: Final = (1, 3, 7, 14, 30)  # windows whose sums are kept; others are summed over their hours
-_KEPT_LONGER_HOURS: Final = 24  # sums outlive the longest window, so that clocks may differ
+_KEPT_LONGER_HOURS: Final = 12  # clocks may differ; archived orders are older than that (`retention.archive`)
 
 
 def hour_of(at_ms: int) -> int:

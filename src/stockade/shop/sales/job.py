@@ -19,6 +19,7 @@ from stockade.store.schema.tables import outbox
 from stockade.store.settled_events import Settled, SettledEvents, settled_events
 
 T = TypeVar("T")
+MAX_STEPS = 10_000  # transactions of one kind in one round
 
 
 class _Counted(NamedTuple):
@@ -36,8 +37,8 @@ class SalesJob:
         now_ms: the wall clock, milliseconds since 1970.
         settled: finds the events that may be counted; None: as this database needs it.
         batch: the most events of one transaction, and the most old orders.
-        max_batches: the most transactions of one kind in one round; the next round goes on.
-        max_backfills: the same for old orders: new events must not wait for them.
+        busy_s: how long a round goes on with one kind of work, in seconds, and the transaction that it then is in: new
+            events must not wait for old orders.
         wait_s: the longest that one transaction may take, in seconds.
     """
 
@@ -48,14 +49,12 @@ class SalesJob:
         *,
         settled: SettledEvents | None = None,
         batch: int = 2_000,
-        max_batches: int = 50,
-        max_backfills: int = 10,
+        busy_s: float = 1.0,
         wait_s: float = 5.0,
     ) -> None:
         self._database, self._now_ms = database, now_ms
         self._settled = settled or settled_events(database, now_ms)
-        self._batch, self._max_batches, self._max_backfills = batch, max_batches, max_backfills
-        self._wait_s = wait_s
+        self._batch, self._busy_s, self._wait_s = batch, busy_s, wait_s
         self._kept_hour_ms: int | None = None  # the hour in which this process has found nothing more to take out
 
     async def once(self) -> dict[str, int]:
@@ -66,7 +65,7 @@ class SalesJob:
 
         Raises:
             Busy, CommitUnconfirmed, TimeoutError: as `Database.transaction`.
-            msgspec.MsgspecError: the body of an event is not one of an order.
+            ValueError: the body of an event is not one of an order.
         """
         done = {"added_up": 0, "purged": 0}
         progress = await self._database.read(progress_of)
@@ -77,29 +76,33 @@ class SalesJob:
             await self._begin(settled)
         if progress is None or progress.position < settled.id:
             counting = partial(count_events, settled=settled, batch=self._batch)
-            if await self._repeated(self._max_batches, lambda: self._count(counting)):
+            if await self._repeated(lambda: self._count(counting)):
                 return done  # new events first
         now_ms = self._now_ms()
         if hour_of(now_ms) != self._kept_hour_ms:
             keeping = partial(_keep, now_ms=now_ms)
-            if await self._repeated(self._max_batches, lambda: self._transaction(keeping)):
+            if await self._repeated(lambda: self._transaction(keeping)):
                 return done  # a window needs its oldest hours until they are taken out of it
             done["purged"] = await self._transaction(partial(_purge, now_ms=now_ms))
             self._kept_hour_ms = hour_of(now_ms) if not done["purged"] else None
         if progress is None or progress.counted_from_ms > oldest_kept(now_ms):
-            for _ in range(self._max_backfills):
+
+            async def add_up() -> bool:
                 step = await self._backfill(now_ms)
                 done["added_up"] += step.orders
-                if not step.more:
-                    break
+                return step.more
+
+            await self._repeated(add_up)
         return done
 
-    @staticmethod
-    async def _repeated(times: int, step: Callable[[], Awaitable[bool]]) -> bool:
-        """Repeat a step while there is more to do; whether there still is after so many."""
-        for _ in range(times):
+    async def _repeated(self, step: Callable[[], Awaitable[bool]]) -> bool:
+        """Repeat a step for `busy_s` while there is more to do; whether there still is."""
+        end_s = time.monotonic() + self._busy_s
+        for _ in range(MAX_STEPS):
             if not await step():
                 return False
+            if time.monotonic() >= end_s:
+                break
         return True
 
     async def _count(self, counting: Callable[[Connection], _Counted]) -> bool:

@@ -39,6 +39,12 @@ def progress_of(connection: Connection) -> Progress | None:
     return None if row is None else Progress(*row)
 
 
+def position_of(connection: Connection) -> int | None:
+    """The last event that the sums hold; None before the first round of any process."""
+    progress = progress_of(connection)
+    return None if progress is None else progress.position
+
+
 def claim(connection: Connection) -> Progress | None:
     """The progress, locked until the end of the transaction; None if another process has it."""
     row = connection.execute(_CLAIM).one_or_none()
@@ -46,11 +52,7 @@ def claim(connection: Connection) -> Progress | None:
 
 
 def begin(connection: Connection, settled: Settled) -> None:
-    """Begin at a settled position with no orders counted.
-
-    Raises:
-        sqlalchemy.exc.IntegrityError: another process has begun.
-    """
+    """Begin at a settled position with no orders counted; a unique key refuses it where another process has begun."""
     row = {"name": NAME, "position": settled.id, "counted_from_ms": FOREVER_MS, "as_of_ms": settled.at_ms}
     connection.execute(insert(sales_progress), row)
 

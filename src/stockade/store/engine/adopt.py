@@ -3,7 +3,7 @@
 Neighbours: `database` calls it; each folder of a database has the dialect for its given engines.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from sqlalchemy import Engine
@@ -32,14 +32,14 @@ class GivenKind(NamedTuple):
         check: refuses engines whose connections cannot be used.
         dialect: from a connection and the longest wait for a lock in seconds; refuses servers and sessions likewise.
         writers: most transactions at the same time; None: as many as the caller says.
-        options: execution options of the connections.
+        isolation: see `GivenBackend`.
     """
 
     label: str
     check: Callable[[AsyncEngine], None]
     dialect: Callable[[AsyncConnection, float], Awaitable[Dialect]]
     writers: int | None = None
-    options: Mapping[str, str] = {}
+    isolation: str | None = None
 
 
 def _no_check(_engine: AsyncEngine) -> None:
@@ -48,7 +48,7 @@ def _no_check(_engine: AsyncEngine) -> None:
 
 _MYSQL = GivenKind("MariaDB or MySQL", _no_check, mysql.dialect_of)
 _KINDS = {
-    "asyncpg": GivenKind("PostgreSQL", _no_check, postgres.dialect_of, options={"isolation_level": "READ COMMITTED"}),
+    "asyncpg": GivenKind("PostgreSQL", _no_check, postgres.dialect_of, isolation="READ COMMITTED"),
     "asyncmy": _MYSQL,
     "aiomysql": _MYSQL,
     "aiosqlite": GivenKind("SQLite", sqlite.check_engine, sqlite.dialect_of, writers=1),
@@ -90,7 +90,7 @@ async def adopt(engine: object, pool_size: int | None, wait_s: float) -> Adopted
     async with reaching(kind.label, place, FIRST_WAIT_S), engine.connect() as connection:
         dialect = await kind.dialect(connection, wait_s)
     size = pool_size or _kept(engine)
-    backend = GivenBackend(dialect, engine, max(1, min(size, MOST_BY_DEFAULT)), dict(kind.options))
+    backend = GivenBackend(dialect, engine, max(1, min(size, MOST_BY_DEFAULT)), kind.isolation)
     return Adopted(engine.url, backend, size, kind.writers or size)
 
 

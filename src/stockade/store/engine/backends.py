@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from stockade.core import Busy
 from stockade.drivers.failures import ConnectFailed, Failure, classify, describe, refused_whole
 from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.pools import Pool
 
 T = TypeVar("T")
 
@@ -63,21 +63,6 @@ class DatabaseBackend(Protocol):
     async def close(self) -> None: ...
 
 
-class Connections(Protocol):
-    """Connections of one kind to one server: `pools.Pool`, or those of an engine of the caller."""
-
-    engine: AsyncEngine
-
-    def lost(self) -> None:
-        """A connection broke: the others are probably broken too."""
-
-    def end_all(self) -> None:
-        """Begin to end every connection."""
-
-    async def close(self) -> None:
-        """End every connection, within a bound."""
-
-
 def run_in_transaction(
     connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: TransactionRun
 ) -> T:
@@ -114,7 +99,7 @@ def run_autocommit(connection: Connection, dialect: Dialect, body: Callable[[Con
         raise
 
 
-def _read(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], limit_s: float) -> T:
+def run_read(connection: Connection, dialect: Dialect, body: Callable[[Connection], T], limit_s: float) -> T:
     """Body, bounded on the server; a connection that broke meanwhile is thrown away."""
     try:
         with dialect.reading(connection, limit_s):
@@ -150,7 +135,7 @@ def _roll_back(connection: Connection, why: BaseException) -> None:
 class AsyncBackend:
     """asyncpg and asyncmy: bodies run in a greenlet, each statement suspends the task."""
 
-    def __init__(self, dialect: Dialect, writers: Connections, readers: Connections, reader_count: int) -> None:
+    def __init__(self, dialect: Dialect, writers: Pool, readers: Pool, reader_count: int) -> None:
         self.dialect = dialect
         self.readers = reader_count
         self._writers, self._readers = writers, readers
@@ -161,7 +146,7 @@ class AsyncBackend:
     async def read(self, body: Callable[[Connection], T], limit_s: float) -> T:
         try:
             async with self._read.connect() as connection:
-                return await connection.run_sync(lambda c: _read(c, self.dialect, body, limit_s))
+                return await connection.run_sync(lambda c: run_read(c, self.dialect, body, limit_s))
         except Exception as error:
             self._learn(error)
             raise

@@ -15,11 +15,12 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stockade.core import Busy, in_transaction
-from stockade.drivers.failures import AccessRefused, ConnectFailed, Failure, classify, describe
+from stockade.core import Busy, NotSupported, in_transaction
+from stockade.drivers.failures import AccessRefused, ConnectFailed, Failure, classify, describe, missing_table
 from stockade.store.engine.adopt import adopt
 from stockade.store.engine.backends import DatabaseBackend, TransactionRun
 from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.given import GivenBackend
 from stockade.store.engine.registry import connect
 from stockade.store.schema.tables import DEFAULT, StoreTables
 
@@ -36,6 +37,7 @@ class Database:
         pool_size: connections for transactions.
         tables: the store's tables in this database.
         waiting: callers queued for a connection now.
+        owns_connections: whether it opened them itself; False over an engine of the caller.
     """
 
     def __init__(
@@ -46,12 +48,16 @@ class Database:
         tables: StoreTables = DEFAULT,
         writers: int | None = None,
     ) -> None:
+        if tables.schema is not None and backend.dialect.name == "sqlite":
+            raise ValueError(f"SQLite has no schema {tables.schema!r}: give the store's tables a prefix instead")
         self.url = url
         self.dialect: Dialect = backend.dialect
         self.pool_size = pool_size
         self.tables = tables
+        self.owns_connections = not isinstance(backend, GivenBackend)
         self.waiting = 0
         self._backend = backend
+        self._loop = asyncio.get_running_loop()  # to which the connections belong
         self._writers = asyncio.Semaphore(writers or pool_size)
         self._readers = asyncio.Semaphore(backend.readers)
         self._places = asyncio.Semaphore(pool_size)
@@ -133,7 +139,10 @@ class Database:
         except TimeoutError as error:
             self._backend.lost()
             raise Busy(f"the database did not answer within {timeout_s} s", "DEPENDENCY_DOWN") from error
+        except Busy:
+            raise  # complete, whatever caused it
         except Exception as error:
+            self._refuse_without_tables(error)
             match classify(error):
                 case Failure.LOST | Failure.REFUSED:
                     raise Busy(f"the database cannot be used: {describe(error)}", "DEPENDENCY_DOWN") from error
@@ -211,7 +220,10 @@ class Database:
             if run.committing:
                 raise
             raise Busy("the transaction was given up at its deadline, before its commit") from error
+        except Busy:
+            raise  # complete, whatever caused it
         except Exception as error:
+            self._refuse_without_tables(error)
             if classify(error) is Failure.REFUSED:
                 raise Busy(f"the database refuses this: {describe(error)}", "DEPENDENCY_DOWN") from error
             raise
@@ -238,7 +250,30 @@ class Database:
         finally:
             self._places.release()
 
+    def _refuse_without_tables(self, error: Exception) -> None:
+        """Say in one line that the schema was never migrated.
+
+        Raises:
+            NotSupported: that is what the error means.
+        """
+        name = missing_table(error)
+        if name in self.tables.names:
+            raise NotSupported(
+                f"the store's table {name} is not in this database: run `await STORE_SCHEMA.migrate(database)` first"
+                f" ({describe(error)})"
+            ) from None
+
+    def _check_loop(self) -> None:
+        """Refuse another event loop than that in which the Database was made.
+
+        Raises:
+            RuntimeError: this is another one.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("this Database belongs to another event loop: open one in each loop (and each process)")
+
     async def _enter(self, queue: asyncio.Semaphore, deadline: float) -> None:
+        self._check_loop()
         left_s = deadline - time.monotonic()
         if left_s <= 0:  # here every attempt passes, so here every retry ends
             raise Busy("the deadline was over before a transaction began")

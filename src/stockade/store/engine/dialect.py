@@ -113,7 +113,7 @@ class Dialect:
             statement = select_rows(resource).where(resource.table.c[resource.parent].in_(names))
             return self.locking(statement, resource.table) if lock else statement
 
-        statement = self.prepared(("load", resource.kind, size, lock), build)
+        statement = self.prepared(("load", resource, size, lock), build)
         return statement.rows(connection, {f"i{n}": id_ for n, id_ in enumerate(ids)})
 
     def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
@@ -167,7 +167,7 @@ class Dialect:
 
     def update_locked(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
         """Write rows that this transaction has locked: no guard needed, any order."""
-        self.prepared(("locked", resource.kind), lambda: update_one(resource)).many(connection, rows)
+        self.prepared(("locked", resource), lambda: update_one(resource)).many(connection, rows)
 
     def write_all(self, connection: Connection, writes: Writes) -> None:
         """Insert, then delete, then write locked rows; in as few statements as the database can."""
@@ -190,26 +190,26 @@ class Dialect:
 
     def update_guarded(self, connection: Connection, resource: Resource, guard: GuardKind, values: Values) -> int:
         """Write one row if its version (or stamp) is still the one loaded; how many rows matched."""
-        statement = self.prepared(("guarded", resource.kind, guard), lambda: update_one(resource, guard))
+        statement = self.prepared(("guarded", resource, guard), lambda: update_one(resource, guard))
         return statement.count(connection, values)
 
     def install_fence(self, connection: Connection, resource: Resource, values: Values) -> int | None:
         """Make (token, owner) the row's newest holder; the stored token if the row refuses, else None."""
-        statement = self.prepared(("fence", resource.kind), lambda: update_fence(resource))
+        statement = self.prepared(("fence", resource), lambda: update_fence(resource))
         if statement.count(connection, values):
             return None
-        stored = self.prepared(("fenced", resource.kind), lambda: select_fence(resource)).rows(connection, values)
+        stored = self.prepared(("fenced", resource), lambda: select_fence(resource)).rows(connection, values)
         return int(stored[0][0]) if stored else None  # a row that does not exist refuses no holder
 
     def update_delta(self, connection: Connection, resource: Resource, values: Values) -> Any | None:
         """Move the counters of one row if they stay in range; (version, counters…) afterwards, or None."""
-        statement = self.prepared(("delta", resource.kind), lambda: update_counters(resource, self.returning))
+        statement = self.prepared(("delta", resource), lambda: update_counters(resource, self.returning))
         if self.returning:
             rows = statement.rows(connection, values)
             return rows[0] if rows else None
         if statement.count(connection, values) == 0:
             return None
-        after = self.prepared(("after", resource.kind), lambda: select_counters(resource))
+        after = self.prepared(("after", resource), lambda: select_counters(resource))
         return after.rows(connection, values)[0]
 
 

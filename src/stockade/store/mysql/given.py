@@ -99,6 +99,12 @@ async def dialect_of(connection: AsyncConnection, wait_s: float) -> Dialect:
     maria = bool(getattr(sql, "is_mariadb", False))
     if maria and sql.name != "mariadb":  # it names other collations
         raise NotSupported(f"the server is MariaDB: make the engine with mariadb+{sql.driver}://")
+    try:
+        await connection.execute(text("SELECT :sent"), {"sent": b"\x00"})
+    except TypeError as error:  # aiomysql 0.3 takes the place of bytes from PyMySQL, which has moved it
+        raise NotSupported(
+            f"{sql.driver} cannot send bytes here ({error}): install 'pymysql<1.2', or use asyncmy"
+        ) from None
     autocommit, mode, charset = (await connection.execute(_SESSION)).one()
     if autocommit:
         raise NotSupported("each statement of the engine commits by itself: make it without AUTOCOMMIT")

@@ -15,7 +15,13 @@ from stockade.drivers.postgres import PostgresAddress, behind_pooler
 from stockade.store.engine.address import DatabaseAddress
 from stockade.store.engine.backends import AsyncBackend, DatabaseBackend
 from stockade.store.engine.pools import Link, Pool
-from stockade.store.postgres.dialect import POINT_LOOKUPS, STATEMENT_GRACE_MS, PooledPostgresDialect, PostgresDialect
+from stockade.store.postgres.dialect import (
+    NO_JIT,
+    POINT_LOOKUPS,
+    STATEMENT_GRACE_MS,
+    PooledPostgresDialect,
+    PostgresDialect,
+)
 
 # SQLAlchemy's arguments: nothing kept prepared, and the one statement at a time without a name
 WITHOUT_NAMES: Mapping[str, Any] = {
@@ -82,7 +88,7 @@ async def _nothing(_connection: Any) -> None:
 
 def _bound_readers(readers: Pool, bounds: Mapping[str, str]) -> None:
     """Through a pooler the bounds of a query are set where its transaction begins."""
-    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in {**bounds, "jit": "off"}.items())
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in {**bounds, **NO_JIT}.items())
 
     @event.listens_for(readers.engine.sync_engine, "begin")
     def on_begin(connection: Connection) -> None:

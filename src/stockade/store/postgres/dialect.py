@@ -27,6 +27,9 @@ POINT_LOOKUPS = {
     "plan_cache_mode": "force_generic_plan",
 }
 
+# The same for one transaction. asyncpg reads `jit` when it looks types up, and sets what it has read for the session.
+NO_JIT = {"jit_above_cost": "-1"}
+LOCAL_LOOKUPS = {name: value for name, value in POINT_LOOKUPS.items() if name != "jit"} | NO_JIT
 
 BOUNDS = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)"
 STATEMENT_GRACE_MS = 200  # a statement may take that much longer than a wait for a lock
@@ -75,7 +78,7 @@ class PostgresDialect(Dialect):
             statement = select_rows(resource).where(wanted)
             return self.locking(statement, resource.table) if lock else statement
 
-        return self.prepared(("load", resource.kind, lock), build).rows(connection, {"ids": list(ids)})
+        return self.prepared(("load", resource, lock), build).rows(connection, {"ids": list(ids)})
 
     def known_requests(self, connection: Connection, table: Table, ids: Sequence[str]) -> list[Any]:
         def build() -> Any:
@@ -156,7 +159,7 @@ class PooledPostgresDialect(PostgresDialect):
 
     def __init__(self, sql: Any, wait_s: float) -> None:
         super().__init__(sql, wait_s)
-        lookups = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in POINT_LOOKUPS.items())
+        lookups = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in LOCAL_LOOKUPS.items())
         self._settings = f"{BOUNDS}, {lookups}"
 
     def bound(self, connection: Connection, left_s: float) -> None:

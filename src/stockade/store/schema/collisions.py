@@ -48,7 +48,7 @@ def _missing_columns(inspector: Inspector, table: Table) -> list[str]:
 def _why_not_ours(owner: str, missing: list[str]) -> str:
     if missing:
         return f"and is not the {owner}'s: it has no column {', '.join(missing)}"
-    return f"and no migration of the {owner} made it: create_all did, or a migration that was interrupted"
+    return f"and no migration of the {owner} is recorded: create_all made it, an own history, or one that broke off"
 
 
 def _advice(owner: str, names: StoreTables | None) -> str:

@@ -23,6 +23,7 @@ from stockade.core import (
     Stats,
 )
 from stockade.core.decision import MAX_EXTRA_KEY_ROUNDS
+from stockade.drivers.failures import describe, missing_table
 from stockade.store.consumer_offsets import move_offsets
 from stockade.store.engine.database import Database
 from stockade.store.schema.known_tables import KnownTables
@@ -146,13 +147,24 @@ class SqlStore:
                 write_set = await self._attempt(batch, guard, deadline)
                 self._committed(batch, write_set)
             except Exception as error:  # noqa: BLE001 - classified there, and returned to its command
-                await self._retry.resolve(error, batch, deadline)
+                await self._retry.resolve(self._explained(error), batch, deadline)
             if batch.state is BatchState.SPLIT:
                 batch.answer([(await self._carry_out(part, guard, deadline))[0] for part in batch.parts])
             if batch.state is BatchState.ANSWERED:
                 return batch.answers
         batch.give_up(Busy(f"not carried out in {MAX_ATTEMPTS} attempts"))
         return batch.answers
+
+    def _explained(self, error: Exception) -> Exception:
+        """The error; if it says that the table of a resource is missing, one that says what to do."""
+        name = missing_table(error)
+        for kind, resource in self._resources.items():
+            if resource.table.name == name:
+                return NotSupported(
+                    f"the table {resource.table.fullname} of the resource {kind!r} is not in this database: make it by"
+                    f" your own migrations first ({describe(error)})"
+                )
+        return error
 
     async def _ensure_rows(self, batch: PendingBatch, deadline: float) -> None:
         """Insert rows that the batch is going to change, in a transaction of their own.

@@ -17,7 +17,6 @@ from stockade.lab.execution.order_senders import OrderSender, SendResult, stats_
 from stockade.lab.model.repeat_result import QUEUED
 from stockade.lab.reporting.summary import LogSummary, percentile
 from stockade.lab.targets.target_database import TargetDatabase
-from stockade.store.schema.tables import requests
 
 
 class LogRepeats:
@@ -81,6 +80,7 @@ class LogRepeats:
 
     async def _undecided(self, commands: Sequence[Command]) -> int:
         ids = {command.request_id for command in commands}
+        requests = self._target.application.tables.requests
         count = select(func.count()).select_from(requests).where(requests.c.id.in_(ids))
 
         def decided(connection: Connection) -> int:

@@ -93,10 +93,11 @@ async def run_log_worker(config: LogWorkerConfig) -> AsyncIterator[LogWorker]:
 
     What it reports while it runs is visible in the responses, the checks and the summary.
     """
-    database = await Database.open(config.url, pool_size=config.pool_size)
+    application = find_application(config.app)
+    database = await Database.open(config.url, pool_size=config.pool_size, tables=application.tables)
     try:
         # a negative control that a fault has killed may still be registered
-        async with open_worker(find_application(config.app), database, config.kafka, allow_overselling=True) as worker:
+        async with open_worker(application, database, config.kafka, allow_overselling=True) as worker:
             stop = asyncio.Event()
             task = asyncio.create_task(worker.run(stop), name="stockade-worker")
             try:

@@ -106,7 +106,7 @@ class _Loan:
             raw.rollback()
             _set_autocommit(raw, True)
         except BaseException:
-            self.pool.discard(handle)
+            self.discard()
             raise
         return raw
 
@@ -122,7 +122,7 @@ class _Loan:
         try:
             _set_autocommit(raw, self.autocommit)
         except BaseException:
-            self.pool.discard(self.handle)
+            self.discard()
             raise
         self.pool.give_back(self.handle)
 

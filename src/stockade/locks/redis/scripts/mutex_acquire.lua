@@ -1,14 +1,18 @@
 -- Take the lock, or join the queue. Safe to repeat: the owner gets its token again, a waiter keeps its place.
--- ARGV 6: 1 = join the queue; 7: 1 = sent before (it may be in the queue already); 8: heartbeat: ms for which this
--- process counts as alive, 0 = none; 9: ms after which an unused queue is deleted.
+-- ARGV 7: 1 = join the queue; 8: 1 = sent before (it may be in the queue already); 9: heartbeat: ms for which this
+-- process counts as alive, 0 = none; 10: ms after which an unused queue is deleted.
 -- Returns the token (> 0), or minus the owner's remaining ms (0: unknown, or no heartbeat was sent).
-local QUEUE, AGAIN, HEARTBEAT_MS, QUEUE_TTL_MS = ARGV[6] == '1', ARGV[7] == '1', ARGV[8], ARGV[9]
+local QUEUE, AGAIN, HEARTBEAT_MS, QUEUE_TTL_MS = ARGV[7] == '1', ARGV[8] == '1', ARGV[9], ARGV[10]
 local holder = redis.call('get', KEYS[1])
 if holder == OWNER then -- the caller counts its lease from this call, so the lease must begin anew
   redis.call('pexpire', KEYS[1], LEASE_MS)
   if META ~= '' then redis.call('pexpire', KEYS[4], LEASE_MS) end
-  return tonumber(redis.call('get', KEYS[3]) or '1')
+  local fence = redis.call('get', KEYS[3])
+  if not fence then return next_fence(LEASE_MS) end
+  keep_fence(LEASE_MS)
+  return tonumber(fence)
 end
+if holder and not is_owner(holder) then return redis.error_reply('FOREIGN ' .. KEYS[1]) end
 if not holder and redis.call('exists', KEYS[2]) == 0 then return own(OWNER, LEASE_MS, META) end
 if QUEUE and HEARTBEAT_MS ~= '0' then redis.call('set', ALIVE .. MINE, '1', 'px', HEARTBEAT_MS) end
 if QUEUE then

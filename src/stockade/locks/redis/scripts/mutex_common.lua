@@ -1,27 +1,36 @@
 -- Shared head of the mutex scripts. KEYS: 1 owner (plain string, with TTL), 2 queue (list), 3 fence, 4 metadata.
--- ARGV: 1 owner id "<process>.<n>", 2 lease in ms, 3 metadata, 4 channel prefix, 5 alive-key prefix; more per script.
--- The fence's TTL begins anew with each grant, so it also shows since when the lock is held, for one more command.
+-- ARGV: 1 owner id "<process>.<n>", 2 lease in ms, 3 metadata, 4 channel prefix, 5 alive-key prefix, 6 ms for which the
+-- fence outlives the lock; more per script.
 -- A queue entry is "<owner> <lease ms> <metadata>". Nothing here lives without a TTL.
-local OWNER, LEASE_MS, META, CHANNEL, ALIVE = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local FENCE_TTL_MS = 604800000
+local OWNER, LEASE_MS, META, CHANNEL, ALIVE, TOKEN_TTL_MS = unpack(ARGV, 1, 6)
 local MINE = string.match(OWNER, '^(.*)%.')
 
--- The next fencing token. A counter that is new or was forgotten (flush, restart, expiry) starts at the server's
--- microseconds, which is above every token it gave before: one grant takes far more than a microsecond.
-local function next_fence()
-  local fence = redis.call('incr', KEYS[3])
-  if fence == 1 then
-    local t = redis.call('time')
-    local text = string.format('%.0f', t[1] * 1000000 + t[2])
-    redis.call('set', KEYS[3], text, 'px', FENCE_TTL_MS)
-    return tonumber(text)
-  end
-  redis.call('pexpire', KEYS[3], FENCE_TTL_MS)
+-- Whether a text at KEYS[1] can be an owner: "<16 hex digits>.<word>", or the 32 hex digits of redis-py's locks.
+local function is_owner(text)
+  return string.find(text, '^%x+%.[^%s.]+$') == 1 and string.sub(text, 17, 17) == '.'
+    or #text == 32 and string.find(text, '^%x+$') == 1
+end
+
+-- The next fencing token: the server's microseconds, or one more than the last token where that is ahead of them. So a
+-- fence that was forgotten (expiry, flush, restart) goes on above every token it gave before. It is kept for the lease,
+-- for as long as it is ahead of the clock, and TOKEN_TTL_MS more, in which the clock may be set back.
+local function next_fence(lease_ms)
+  local clock = redis.call('time')
+  local now_us = clock[1] * 1000000 + clock[2]
+  local fence = math.max((tonumber(redis.call('get', KEYS[3])) or 0) + 1, now_us)
+  local ttl_ms = lease_ms + TOKEN_TTL_MS + math.ceil((fence - now_us) / 1000)
+  redis.call('set', KEYS[3], string.format('%.0f', fence), 'px', string.format('%.0f', ttl_ms))
   return fence
 end
 
+-- The lease begins anew, so the fence must live longer.
+local function keep_fence(lease_ms)
+  local ttl_ms = lease_ms + TOKEN_TTL_MS
+  if redis.call('pttl', KEYS[3]) < ttl_ms then redis.call('pexpire', KEYS[3], ttl_ms) end
+end
+
 local function own(owner, lease_ms, meta)
-  local fence = next_fence()
+  local fence = next_fence(lease_ms)
   redis.call('set', KEYS[1], owner, 'px', lease_ms)
   if meta ~= '' then redis.call('set', KEYS[4], owner .. ' ' .. meta, 'px', lease_ms) end
   return fence

@@ -1,7 +1,7 @@
--- Take a share, or join the queue; safe to repeat. ARGV 8: 1 = join the queue; 9: 1 = sent before; 10: heartbeat: ms for
--- which this process counts as alive, 0 = none; 11: ms after which an unused queue is deleted.
+-- Take a share, or join the queue; safe to repeat. ARGV 9: 1 = join the queue; 10: 1 = sent before; 11: heartbeat: ms
+-- for which this process counts as alive, 0 = none; 12: ms after which an unused queue is deleted.
 -- Returns the token (> 0), or minus the ms until the first lease ends (0: unknown, or no heartbeat was sent).
-local QUEUE, AGAIN, HEARTBEAT_MS, QUEUE_TTL_MS = ARGV[8] == '1', ARGV[9] == '1', ARGV[10], ARGV[11]
+local QUEUE, AGAIN, HEARTBEAT_MS, QUEUE_TTL_MS = ARGV[9] == '1', ARGV[10] == '1', ARGV[11], ARGV[12]
 drop_expired()
 if redis.call('zscore', KEYS[1], OWNER) then -- the caller counts its lease from this call
   redis.call('zadd', KEYS[1], NOW_MS + LEASE_MS, OWNER)

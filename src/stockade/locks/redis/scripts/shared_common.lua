@@ -1,29 +1,32 @@
 -- Shared head of the read/write and semaphore scripts. KEYS: 1 holders (sorted set, score = end of lease in ms by the
 -- server's clock), 2 queue (list), 3 fence, 4 token, weight, ms of the grant and
 -- metadata per holder (hash).
--- ARGV: 1 owner id, 2 lease in ms, 3 metadata, 4 channel prefix, 5 alive-key prefix, 6 weight, 7 capacity; more per script.
+-- ARGV: 1 owner id, 2 lease in ms, 3 metadata, 4 channel prefix, 5 alive-key prefix, 6 ms for which the fence outlives
+-- the lock, 7 weight, 8 capacity; more per script.
 -- A queue entry is "<owner> <lease ms> <weight> <capacity> <metadata>". A holder's weight is 1 or the whole capacity.
-local OWNER, LEASE_MS, META, CHANNEL, ALIVE, WEIGHT, CAPACITY = unpack(ARGV, 1, 7)
-local FENCE_TTL_MS = 604800000
+local OWNER, LEASE_MS, META, CHANNEL, ALIVE, TOKEN_TTL_MS, WEIGHT, CAPACITY = unpack(ARGV, 1, 8)
 local clock = redis.call('time')
 local NOW_MS = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local function next_fence()
-  local fence = redis.call('incr', KEYS[3])
-  if fence == 1 then
-    local text = string.format('%.0f', clock[1] * 1000000 + clock[2])
-    redis.call('set', KEYS[3], text, 'px', FENCE_TTL_MS)
-    fence = tonumber(text)
-  end
+-- As in `mutex_common.lua`.
+local function next_fence(lease_ms)
+  local now_us = clock[1] * 1000000 + clock[2]
+  local fence = math.max((tonumber(redis.call('get', KEYS[3])) or 0) + 1, now_us)
+  local ttl_ms = math.max(redis.call('pttl', KEYS[3]), lease_ms + TOKEN_TTL_MS + math.ceil((fence - now_us) / 1000))
+  redis.call('set', KEYS[3], string.format('%.0f', fence), 'px', string.format('%.0f', ttl_ms))
   return fence
 end
 
--- Both keys live exactly as long as the longest lease.
+-- Holders and their data live exactly as long as the longest lease, the fence longer.
 local function keep_until_last()
   local last = redis.call('zrange', KEYS[1], -1, -1, 'withscores')
   if last[2] then
-    redis.call('pexpire', KEYS[1], math.max(last[2] - NOW_MS, 1))
-    redis.call('pexpire', KEYS[4], math.max(last[2] - NOW_MS, 1))
+    local left_ms = math.max(last[2] - NOW_MS, 1)
+    redis.call('pexpire', KEYS[1], left_ms)
+    redis.call('pexpire', KEYS[4], left_ms)
+    if redis.call('pttl', KEYS[3]) < left_ms + TOKEN_TTL_MS then
+      redis.call('pexpire', KEYS[3], string.format('%.0f', left_ms + TOKEN_TTL_MS))
+    end
   else
     redis.call('del', KEYS[4])
   end
@@ -38,7 +41,7 @@ local function drop_expired()
 end
 
 local function own(owner, lease_ms, weight, capacity, meta)
-  local fence = next_fence()
+  local fence = next_fence(lease_ms)
   redis.call('zadd', KEYS[1], NOW_MS + lease_ms, owner)
   redis.call('hset', KEYS[4], owner, string.format('%.0f', fence) .. ' ' .. weight .. ' ' .. string.format('%.0f', NOW_MS) .. ' ' .. meta)
   keep_until_last()

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from stockade.identity.user_ids import MAX_SUBJECT
 from stockade.shop.model.limits import (
     MAX_AMOUNT,
     MAX_CATEGORY,
@@ -33,6 +34,16 @@ def _id(what: str, example: str) -> Meta:
     )
 
 
+UserId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_SUBJECT,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]+\Z",
+        description="Orders of this user: the `user_id` that the service shows, or the name at the identity provider.",
+        examples=["user-1"],
+    ),
+]
 SkuId = Annotated[str, _id("Id of a SKU", "sku-1")]
 Quantity = Annotated[
     int, Meta(ge=1, le=MAX_QUANTITY, description="Number of units.", examples=[2], extra_json_schema=_INT64)
@@ -232,7 +243,7 @@ class AllProductsQuery(ProductsQuery, frozen=True):
 class AllOrdersQuery(Body, frozen=True):
     """Which orders of all users; the filters are combined."""
 
-    user_id: Annotated[str, _id("Orders of this user", "user-1")] | UnsetType = UNSET
+    user_id: UserId | UnsetType = UNSET
     status: (
         Annotated[
             Literal["RESERVED", "PAID", "CANCELLED", "EXPIRED", "REJECTED"],

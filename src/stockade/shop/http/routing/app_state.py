@@ -9,7 +9,7 @@ from stockade.shop.http.routing.concurrency_limit import ConcurrencyLimit
 from stockade.shop.operations.backlog import BacklogMetrics
 from stockade.shop.operations.metrics import Metrics
 from stockade.shop.shop import Shop
-from stockade.shop.tokens import Tokens, token_secret
+from stockade.shop.tokens import Tokens, tokens_of
 from stockade.strategies.in_process import InProcess
 from stockade.strategies.lock_based import LockBased
 
@@ -21,7 +21,7 @@ class AppState:
     Attributes:
         shop: open from the application's start to its end.
         settings: those in force.
-        tokens: checks bearer tokens.
+        tokens: verifies bearer tokens, and signs the Locations of queued orders.
         concurrency: bounds the requests in flight.
         in_flight: requests with an Idempotency-Key, by request id.
         metrics: counts requests and outcomes.
@@ -48,9 +48,11 @@ def make_app_state(shop: Shop) -> AppState:
     """The state of an application over an open shop.
 
     Raises:
-        BadSetting: the token secret cannot be read or made.
+        BadSetting: as `tokens_of`.
     """
     settings, metrics = shop.settings, Metrics()
+    tokens = tokens_of(settings)
+    tokens.begin()
     shop.count = metrics.command
     for strategy in set(shop.strategies.values()):
         if isinstance(strategy, LockBased | InProcess) and strategy.locks is not None:
@@ -58,7 +60,7 @@ def make_app_state(shop: Shop) -> AppState:
     return AppState(
         shop,
         settings,
-        Tokens(token_secret(settings)),
+        tokens,
         ConcurrencyLimit(settings.max_in_flight),
         InFlightRequests(settings.duplicate_wait_s),
         metrics,

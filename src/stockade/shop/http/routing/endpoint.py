@@ -14,8 +14,9 @@ from starlette.types import Receive, Scope
 
 from stockade.core import Accepted, Outcome, Pending
 from stockade.core.clock import now_ms
+from stockade.identity import Identity
 from stockade.service.ids import fingerprint_of, new_request_id, request_id_of
-from stockade.shop.http.requests.authorization import authenticate, check_path_ids
+from stockade.shop.http.requests.authorization import authenticate, checked_ids
 from stockade.shop.http.requests.idempotency import read_key
 from stockade.shop.http.requests.request_parsing import (
     ClientDisconnected,
@@ -40,7 +41,6 @@ from stockade.shop.http.routing.app_state import AppState
 from stockade.shop.http.routing.route import RequestContext, Route
 from stockade.shop.model.constants import PENDING
 from stockade.shop.operations.logs import logger
-from stockade.shop.tokens import Caller
 
 _REQUEST_ID = "stockade.request_id"  # in the ASGI scope, for the log
 _REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
@@ -102,9 +102,8 @@ class Endpoint:
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         route, settings = self.route, self._state.settings
         headers = read_headers(scope)
-        caller = authenticate(headers, self._state.tokens, route.access)
-        path_ids = scope["path_params"]
-        check_path_ids(path_ids, caller)
+        caller = await authenticate(headers, self._state.tokens.verifier, route.access)
+        path_ids = checked_ids(scope["path_params"], caller)
         query = read_query(scope["query_string"], route.query) if route.query is not None else None
         if route.read is not None:
             return await self._read(RequestContext(caller, path_ids, None, query, "", "", now_ms(), settings))
@@ -114,7 +113,7 @@ class Endpoint:
         request = RequestContext(caller, path_ids, body, query, request_id, fingerprint, now_ms(), settings)
         return await self._command(request, headers.respond_async)
 
-    def _request_id(self, headers: RequestHeaders, caller: Caller | None) -> str:
+    def _request_id(self, headers: RequestHeaders, caller: Identity | None) -> str:
         if not self.route.keyed or caller is None:
             return new_request_id(now_ms())
         if headers.repeated == b"idempotency-key":
@@ -154,7 +153,7 @@ class Endpoint:
         if self.route.queued:
             body[self.route.queued] = request.request_id
         if self.route.queued == "order_id":
-            proof = self._state.tokens.sign_pending(request.request_id, request.user_id, request.now_ms)
+            proof = self._state.tokens.proofs.sign(request.request_id, request.user_id, request.now_ms)
             headers += ((b"location", f"/v1/orders/{request.request_id}?pending={proof}".encode()),)
         return Response(202, _encode(body), JSON, headers)
 
@@ -193,7 +192,7 @@ class Endpoint:
         """An order that is queued and not decided, while the proof in its Location is valid; else None."""
         pending = self.route.pending
         tokens, settings = self._state.tokens, self._state.settings
-        since_ms = tokens.pending_since_ms(request.query.pending, request.path_ids["order_id"], request.user_id)
+        since_ms = tokens.proofs.since_ms(request.query.pending, request.path_ids["order_id"], request.user_id)
         if pending is None or since_ms is None or request.now_ms >= since_ms + settings.keep_ms:
             return None
         return pending(request, since_ms)

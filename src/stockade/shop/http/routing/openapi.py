@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from stockade import __version__
+from stockade.identity.user_ids import MAX_SUBJECT
 from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.requests.idempotency import MAX_KEY_LENGTH
 from stockade.shop.http.requests.request_schemas import ID_PATTERN
@@ -23,6 +24,12 @@ from stockade.shop.http.routing.service_routes import SERVICE_OPERATIONS
 
 _REF = "#/components/schemas/{name}"
 _ID = {"type": "string", "pattern": ID_PATTERN.replace(r"\Z", "$")}
+_USER_ID = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_SUBJECT,
+    "pattern": r"^[^/\x00-\x1f\x7f-\x9f]+$",
+}
 _WAITS = (429, 503, 504)
 _RETRY_AFTER = {
     "schema": {"type": "integer", "format": "int32"},
@@ -32,7 +39,7 @@ _RETRY_AFTER = {
 _IDS = {
     "product_id": ("Id of the product.", "product-1"),
     "sku_id": ("Id of the SKU.", "sku-1"),
-    "user_id": ("Id of the user: the caller's own, or any user's for an administrator.", "user-1"),
+    "user_id": ("The `user_id` that the service shows, or the user's name at the identity provider.", "user-1"),
     "order_id": ("Id of the order.", "019a5c3e7c00b0c1d2e3f40516273849"),
     "payment_id": ("Id of the payment.", "019a5c3e7d10b0c1d2e3f40516273849"),
 }
@@ -182,7 +189,8 @@ def _operation(
 
 def _id_parameter(name: str) -> dict[str, Any]:
     about, example = _IDS[name]
-    return {"name": name, "in": "path", "required": True, "description": about, "example": example, "schema": _ID}
+    schema = _USER_ID if name == "user_id" else _ID
+    return {"name": name, "in": "path", "required": True, "description": about, "example": example, "schema": schema}
 
 
 def _accepted(route: Route, found: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from stockade.core import Command
+from stockade.identity import Identity
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.authorization import Access
-from stockade.shop.tokens import Caller
 
 
 class RequestContext(NamedTuple):
@@ -30,7 +30,7 @@ class RequestContext(NamedTuple):
         settings: those in force.
     """
 
-    caller: Caller | None
+    caller: Identity | None
     path_ids: dict[str, str]
     body: Any
     query: Any

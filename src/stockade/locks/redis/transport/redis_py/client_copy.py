@@ -39,7 +39,10 @@ def own_copy(client: Any, *, asyncio: bool) -> Any:
     pool = getattr(client, "connection_pool", None)
     if not isinstance(client, wanted) or not isinstance(getattr(pool, "connection_class", None), type):
         name = "redis.asyncio.Redis" if asyncio else "redis.Redis"
-        raise TypeError(f"expected a URL or a {name}, got {type(client).__module__}.{type(client).__name__}")
+        said = f"expected a URL or a {name}, got {type(client).__module__}.{type(client).__name__}"
+        if isinstance(client, redis.Redis if asyncio else redis.asyncio.Redis):
+            said += f", which is for stockade.locks{'' if asyncio else '.aio'}"
+        raise TypeError(said)
     return wanted(connection_pool=_pool_like(pool, 1.0, asyncio=asyncio))
 
 

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, UnsetType
 from sqlalchemy import Connection
 
+from stockade.identity.user_ids import addressed_user_id
 from stockade.shop import queries
 from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.requests.request_schemas import AllOrdersQuery, AllProductsQuery
@@ -18,7 +19,7 @@ _Time = Annotated[datetime, Meta(tz=True)]
 def _orders(connection: Connection, request: RequestContext) -> queries.Page[queries.Order]:
     query: AllOrdersQuery = request.query
     which = queries.OrderFilter(
-        user_id=query.user_id or None,
+        user_id=None if isinstance(query.user_id, UnsetType) else addressed_user_id(query.user_id),
         status=query.status or None,
         product_id=query.product_id or None,
         since_ms=_ms("since", query.since),

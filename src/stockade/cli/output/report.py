@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
-from rich.table import Table
 
-from stockade.cli.common import console
+from stockade.cli.output.table import render, screen_width
 from stockade.shop.audit import RULES, Summary, Violation
 from stockade.shop.audit.long_audit import Progress
+
+HEADS = ("rule", "subject", "expected", "found")
 
 
 @contextmanager
@@ -29,23 +31,18 @@ def showing(lines: bool) -> Iterator[Progress]:
 
 def print_audit(figures: Summary, found: Sequence[Violation]) -> None:
     """Print the figures, and the violations or that there are none."""
-    stdout = console(pipe_width=140)
     orders = ", ".join(f"{count:,} {status}" for status, count in figures.orders.items()) or "none"
-    stdout.print(
-        f"stock   {figures.sold:,} sold, {figures.left:,} left, {figures.reserved:,} reserved", highlight=False
-    )
-    stdout.print(f"orders  {orders}", highlight=False)
-    stdout.print(f"points  {figures.balance:,} in {figures.accounts:,} accounts", highlight=False)
-    print_violations(found, f"[green]ok[/]: {len(RULES)} rules hold")
+    typer.echo(f"stock   {figures.sold:,} sold, {figures.left:,} left, {figures.reserved:,} reserved")
+    typer.echo(f"orders  {orders}")
+    typer.echo(f"points  {figures.balance:,} in {figures.accounts:,} accounts")
+    print_violations(found, f"ok: {len(RULES)} rules hold")
 
 
 def print_violations(found: Sequence[Violation], sound: str) -> None:
     """Print the violations, or a line that there are none."""
-    stdout = console(pipe_width=140)
     if not found:
-        stdout.print(sound, highlight=False)
+        typer.secho(sound, fg="green")
         return
-    table = Table("rule", "subject", "expected", "found", title=f"{len(found)} violations", title_style="red")
-    for each in found:
-        table.add_row(each.rule, each.subject, str(each.expected), str(each.actual))
-    stdout.print(table, markup=False)
+    rows = [(each.rule, each.subject, str(each.expected), str(each.actual)) for each in found]
+    typer.secho(f"{len(found)} violations", fg="red")
+    typer.echo(render(HEADS, rows, width=screen_width()))

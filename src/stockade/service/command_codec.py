@@ -43,8 +43,8 @@ class UnknownCommand(ValueError):
 class _Form:
     """How one command is written and read."""
 
-    def __init__(self, kind: type[Any], wire_name: str) -> None:
-        self.kind, self.wire_name = kind, wire_name
+    def __init__(self, kind: type[Any], message_name: str) -> None:
+        self.kind, self.message_name = kind, message_name
         hints = get_type_hints(kind)
         names = [item for item in fields(kind) if item.init]
         described = [(item.name, hints[item.name], *_default(item)) for item in names]
@@ -85,20 +85,20 @@ class CommandCodec:
         """
         if not (is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
             raise TypeError(f"{kind.__name__} must be a frozen dataclass: decorate it with @dataclass(frozen=True)")
-        wire_name = _wire_name(kind, name or _own_name(kind), version)
-        known = self._by_name.get(wire_name)
+        message_name = _message_name(kind, name or _own_name(kind), version)
+        known = self._by_name.get(message_name)
         if known is not None:
             raise ValueError(
-                f"two commands are registered as {wire_name}: {known.kind.__qualname__} and {kind.__qualname__}; "
+                f"two commands are registered as {message_name}: {known.kind.__qualname__} and {kind.__qualname__}; "
                 "give one another name, or another version"
             )
         if kind in self._by_type:
-            raise ValueError(f"{kind.__name__} is registered already, as {self._by_type[kind].wire_name}")
+            raise ValueError(f"{kind.__name__} is registered already, as {self._by_type[kind].message_name}")
         try:
-            form = _Form(kind, wire_name)
+            form = _Form(kind, message_name)
         except (TypeError, NameError) as error:
             raise TypeError(f"{kind.__name__} has a field that cannot be read from a message: {error}") from error
-        self._by_type[kind] = self._by_name[wire_name] = form
+        self._by_type[kind] = self._by_name[message_name] = form
         return kind
 
     @property
@@ -117,7 +117,7 @@ class CommandCodec:
         if form is None:
             kind = type(command).__name__
             raise UnknownCommand(f"{kind} is not registered with the codec: call codec.register({kind}) at the start")
-        return _encode((FORMAT, form.wire_name, form.values(command), reply_to, correlation_id))
+        return _encode((FORMAT, form.message_name, form.values(command), reply_to, correlation_id))
 
     def decode(self, message: bytes) -> CommandMessage:
         """The command in these bytes.
@@ -161,7 +161,7 @@ def _own_name(kind: type[Any]) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _wire_name(kind: type[Any], name: str, version: int) -> str:
+def _message_name(kind: type[Any], name: str, version: int) -> str:
     if not 0 < len(name) <= MAX_NAME or "@" in name:
         text = f"needs a name of 1 to {MAX_NAME} characters without @, not {name!r:.100}"
         raise ValueError(f"{kind.__name__} {text}: write `name: ClassVar[str] = …`, or pass `name`")

@@ -1,0 +1,1 @@
+"""How the commands show things to people. Neighbours: the commands; `table` needs the standard library only."""

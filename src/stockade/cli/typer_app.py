@@ -1,0 +1,52 @@
+"""The whole command line, as a Typer app. Neighbour: `stockade.__main__` runs it."""
+
+from typing import Annotated
+
+import typer
+
+from stockade import __version__
+from stockade.cli import dead_letters, positions
+from stockade.cli import locks as of_locks
+from stockade.cli.data import audit, demo, migrate
+from stockade.cli.info import strategies, token
+from stockade.cli.lab import lab
+from stockade.cli.retention import archive, erase_user
+from stockade.cli.serve import serve
+from stockade.cli.worker import worker
+
+app = typer.Typer(
+    name="stockade",
+    help="Take orders under concurrency, exactly right, at full speed, and prove it.",
+    epilog="Exit codes: 0 done, 1 the answer is no, 2 it cannot be done. Documents: docs/reference/cli.md.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # plain help keeps whole words in a narrow terminal
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stockade {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take orders under concurrency, exactly right, at full speed, and prove it."""
+
+
+def locks(words: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…")] = None) -> None:
+    """Hand the words to the parser of `stockade locks`, which needs no Typer."""
+    raise typer.Exit(of_locks.main(words or []))
+
+
+for command in (serve, worker, migrate, token, demo, audit, erase_user, archive, strategies, lab):
+    app.command()(command)
+app.command(help=of_locks.ABOUT, add_help_option=False, context_settings={"ignore_unknown_options": True})(locks)
+for group in (dead_letters.app, positions.app):
+    app.add_typer(group)

@@ -1,0 +1,197 @@
+"""The interface of a payment gateway: approve, look up, refund, and read a notification.
+
+An answer is a value. `Declined` is definite: this request was not and will not be charged. Whatever is not definite is
+`Unknown`: no reply, a time-out, an error of the gateway, a reply that cannot be read. An adapter never raises for what
+a gateway or the network does. Neighbours: `registry` names the adapters, `http_client` bounds their calls.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from stockade.gateways.money import Money
+
+
+class BadNotification(ValueError):
+    """A notification is not from the gateway, too old, or cannot be read; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a gateway can do; the reconciler chooses by it.
+
+    Attributes:
+        key_valid_s: for how many seconds a repeated request with the same idempotency key gets the first answer; 0:
+            the gateway takes no key, so asking again may charge again.
+        look_up: a payment can be looked up by our reference, and the answer is definite.
+        partial_refunds: a part of a payment can be refunded.
+        signed_notifications: a notification proves by a signature that the gateway sent it. Without, it is a hint.
+    """
+
+    key_valid_s: float
+    look_up: bool
+    partial_refunds: bool
+    signed_notifications: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A request to charge a buyer.
+
+    Attributes:
+        reference: our name of this payment attempt, 6 to 64 letters, digits, - and _; the gateway stores it.
+        key: the idempotency key; the same over retries, processes and restarts, another one after a definite decline.
+        payment_key: what the buyer's page received from the gateway: a payment key or a payment method.
+        money: what is to be charged.
+        order_name: what the buyer reads on a bill, at most 100 characters.
+    """
+
+    reference: str
+    key: str
+    payment_key: str
+    money: Money
+    order_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A request to give money back.
+
+    Attributes:
+        gateway_id: the gateway's name of the payment.
+        reference: our name of this refund, as `Approval.reference`.
+        key: the idempotency key of this refund.
+        money: what is to be given back, at most what is left of the payment.
+        reason: for the gateway's records, at most 100 characters.
+    """
+
+    gateway_id: str
+    reference: str
+    key: str
+    money: Money
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """The buyer was charged.
+
+    Attributes:
+        gateway_id: the gateway's name of the payment, for refunds.
+        money: what was charged; the caller compares it with what it asked for.
+        refunded: how much of it was given back, in the same unit.
+    """
+
+    gateway_id: str
+    money: Money
+    refunded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """The money was given back. `gateway_id` is the gateway's name of the refund."""
+
+    gateway_id: str
+    money: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Definite: nothing was charged or refunded by this request, and nothing will be.
+
+    Attributes:
+        code: the gateway's own code.
+        message: for a person; it may be shown to the buyer.
+    """
+
+    code: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It may or may not have happened.
+
+    Attributes:
+        reason: for the log, without secrets.
+        sent: False: the request certainly never left this machine.
+    """
+
+    reason: str
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The gateway knows no payment of this reference now. A request that is still on its way may yet arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a gateway reports by itself.
+
+    Attributes:
+        event_id: the same for every delivery of one event.
+        reference: our reference; empty where the gateway does not repeat it.
+        gateway_id: the gateway's name of the payment.
+        answer: what it says about the payment; None: look it up.
+        sent_ms: when the gateway made the event, milliseconds since 1970.
+    """
+
+    event_id: str
+    reference: str
+    gateway_id: str
+    answer: "Approved | Declined | None"
+    sent_ms: int
+
+
+ApprovalAnswer: TypeAlias = Approved | Declined | Unknown
+LookUpAnswer: TypeAlias = Approved | Declined | NotFound | Unknown
+RefundAnswer: TypeAlias = Refunded | Declined | Unknown
+
+
+class Gateway(Protocol):
+    """One gateway. Every call ends within the adapter's own time limit.
+
+    Attributes:
+        name: in settings, tables and URLs.
+        capabilities: what it can do.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def approve(self, approval: Approval) -> ApprovalAnswer:
+        """Charge the buyer. Call it with no transaction, lock or connection held."""
+        ...
+
+    async def look_up(self, reference: str, gateway_id: str = "") -> LookUpAnswer:
+        """What became of a payment.
+
+        Args:
+            reference: ours.
+            gateway_id: the gateway's, if it is known; some gateways find a payment by it only.
+        """
+        ...
+
+    async def refund(self, refund: Refund) -> RefundAnswer:
+        """Give money back."""
+        ...
+
+    def read_notification(self, headers: Mapping[str, str], body: bytes) -> Notification:
+        """Check and read a notification.
+
+        Args:
+            headers: of the request, with names in lower case.
+            body: exactly as it was received.
+
+        Raises:
+            BadNotification: see there.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...

@@ -1,0 +1,1 @@
+"""The screens: what they read together, and which rules they suspect."""
