@@ -79,15 +79,20 @@ def take(
         line = {"sku_id": sku_id, "product_id": product_id, "quantity": quantity, "price": price}
         as_json.append(line)
         inserts.append(Insert("order_lines", {"order_id": order_id, "line": number, **line, "created_ms": now_ms}))
+    if unknown or hidden or shortages or total > MAX_AMOUNT:
+        return _refused(unknown, hidden, shortages, total)
+    return Taken(changes, inserts, as_json, total)
+
+
+def _refused(unknown: list[str], hidden: list[str], shortages: list[JsonValue], total: int) -> Rejected:
+    """The first reason of these, with everything that it is about."""
     if unknown:
         return Rejected(constants.SKU_NOT_FOUND, {"sku_ids": unknown})
     if hidden:
         return Rejected(constants.NOT_ON_SALE, {"sku_ids": hidden})
     if shortages:
         return Rejected(constants.OUT_OF_STOCK, {"shortages": shortages})
-    if total > MAX_AMOUNT:
-        return Rejected(constants.LIMIT_EXCEEDED, {"limit": MAX_AMOUNT, "total": total})
-    return Taken(changes, inserts, as_json, total)
+    return Rejected(constants.LIMIT_EXCEEDED, {"limit": MAX_AMOUNT, "total": total})
 
 
 class Move(NamedTuple):

@@ -100,12 +100,7 @@ def products(
         BadQuery: a parameter is not allowed.
     """
     check_limit(limit)
-    if sort not in ("id", "price"):
-        raise BadQuery(f"sort must be id or price, not {sort!r}")
-    if len(q) > MAX_SEARCH or not is_text(q):
-        raise BadQuery(f"q must have at most {MAX_SEARCH} printable characters")
-    if status not in (constants.ACTIVE, constants.HIDDEN):
-        raise BadQuery(f"status must be {constants.ACTIVE} or {constants.HIDDEN}, not {status!r:.40}")
+    _check(q, sort, status)
     scope = f"products:{sort}:{'desc' if descending else 'asc'}"
     columns, statement = _by_price() if sort == "price" else ([product_table.c.id], _PRODUCT)
     statement = statement.where(product_table.c.status == status)
@@ -129,6 +124,15 @@ def products(
         return (row.cheapest, row.id) if sort == "price" else (row.id,)
 
     return page(rows, limit, lambda row: _product(row, skus), scope, key)
+
+
+def _check(q: str, sort: str, status: str) -> None:
+    if sort not in ("id", "price"):
+        raise BadQuery(f"sort must be id or price, not {sort!r}")
+    if len(q) > MAX_SEARCH or not is_text(q):
+        raise BadQuery(f"q must have at most {MAX_SEARCH} printable characters")
+    if status not in (constants.ACTIVE, constants.HIDDEN):
+        raise BadQuery(f"status must be {constants.ACTIVE} or {constants.HIDDEN}, not {status!r:.40}")
 
 
 def _named(q: str) -> ColumnElement[bool]:

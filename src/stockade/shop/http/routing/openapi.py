@@ -29,7 +29,6 @@ _USER_ID = {
     "minLength": 1,
     "maxLength": MAX_SUBJECT,
     "pattern": r"^[^/\x00-\x1f\x7f-\x9f]+$",
-    "description": "The `user_id` that the service shows, or the user's name at the identity provider.",
 }
 _WAITS = (429, 503, 504)
 _RETRY_AFTER = {
@@ -40,7 +39,7 @@ _RETRY_AFTER = {
 _IDS = {
     "product_id": ("Id of the product.", "product-1"),
     "sku_id": ("Id of the SKU.", "sku-1"),
-    "user_id": ("Id of the user: the caller's own, or any user's for an administrator.", "user-1"),
+    "user_id": ("The `user_id` that the service shows, or the user's name at the identity provider.", "user-1"),
     "order_id": ("Id of the order.", "019a5c3e7c00b0c1d2e3f40516273849"),
     "payment_id": ("Id of the payment.", "019a5c3e7d10b0c1d2e3f40516273849"),
 }
