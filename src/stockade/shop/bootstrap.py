@@ -170,7 +170,6 @@ def _create_store(
     registration: Registration | None,
     *,
     checkpoint: Checkpoint | None = None,
-    *,
     tracing: Tracing | None = None,
     application: Application = APPLICATION,
 ) -> SqlStore:
