@@ -62,6 +62,7 @@ class Service:
         folder: its working directory.
         words: further options of `serve`.
         may_wait: whether it may be listening and not ready.
+        program: what Python runs.
         settings: of its environment.
 
     Attributes:
@@ -70,10 +71,10 @@ class Service:
         log: what it wrote to standard error.
     """
 
-    def __init__(self, folder, *words, may_wait=False, **settings):
+    def __init__(self, folder, *words, may_wait=False, program=("-m", "stockade"), **settings):
         self.may_wait = may_wait
         self.log = folder / "serve.log"
-        command = [sys.executable, "-m", "stockade", "serve", "--port", "0", *map(str, words)]
+        command = [sys.executable, *program, "serve", "--port", "0", *map(str, words)]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=folder, env=environment(**settings), stdout=subprocess.PIPE, stderr=log, text=True

@@ -109,9 +109,15 @@ async def test_every_subject_is_a_user_on_every_route(served):
         points = (await admin.get(f"/v1/users/{user_id}/points")).json()
         assert points["balance"] == 15_000 - 1_000
         assert len((await user.get(f"/v1/users/{user_id}/orders")).json()["items"]) == 2
+        for name in (subject, user_id):
+            listed = (await admin.get("/v1/admin/orders", params={"user_id": name})).json()["items"]
+            assert {order["user_id"] for order in listed} == {user_id}
+            assert len(listed) == 2
         stranger = served.as_user(subject + "!" if len(subject) < 255 else "y" * 255)
         assert (await stranger.get(f"/v1/users/{user_id}/points")).status_code == 403
         assert (await stranger.get(f"/v1/orders/{order_id}")).status_code == 404
+    for wrong in ("", "x" * 256, "a\x00"):
+        assert (await admin.get("/v1/admin/orders", params={"user_id": wrong})).status_code == 400
     assert not await served.state.shop.read(audit, wait_s=30)
 
 

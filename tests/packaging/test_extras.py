@@ -35,15 +35,15 @@ def fails(environment, program, *words):
 def test_the_table_is_that_of_the_project():
     """Each package of an extra has its module in `core.extras`, with the extra that names it."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    listed = {
-        canonicalize_name(Requirement(line).name): extra
-        for extra, lines in extras.items()
-        for line in lines
-        if not line.startswith("stockade[")
-    }
+    listed = {}
+    for extra, lines in extras.items():
+        for line in lines:
+            if not line.startswith("stockade["):
+                listed.setdefault(canonicalize_name(Requirement(line).name), set()).add(extra)
     installed = packages_distributions()
-    named = {canonicalize_name(name): EXTRAS.get(module) for module in EXTRAS for name in installed.get(module, ())}
-    assert {name: named.get(name) for name in listed} == listed
+    named = {canonicalize_name(name): EXTRAS[module] for module in EXTRAS for name in installed.get(module, ())}
+    assert not {name: extra for name, extra in listed.items() if named.get(name) not in extra}
+    assert set(EXTRAS.values()) == set(extras) - {"all"}
 
 
 @pytest.mark.parametrize("module", ["stockade.locks", "stockade.locks.aio", "stockade.locks.testing", "stockade.core"])

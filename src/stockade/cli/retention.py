@@ -35,12 +35,17 @@ def erase_user(
     """
     import asyncio
 
+    from stockade.identity.user_ids import addressed_user_id
     from stockade.shop.retention.erase import EraseRefused
 
+    try:
+        user_id = addressed_user_id(user)
+    except ValueError as error:
+        raise fail(str(error)) from None
     with one_line_errors():
         chosen = read_settings(config, settings, database=database, strategy=strategy)
         try:
-            erased = asyncio.run(_erase(chosen, user))
+            erased = asyncio.run(_erase(chosen, user_id))
         except EraseRefused as refused:
             raise fail(str(refused)) from None
     counts = {name: count for name, count in erased._asdict().items() if name != "alias"}

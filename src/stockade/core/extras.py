@@ -23,6 +23,10 @@ EXTRAS = {
     "redis": "redis",
     "hiredis": "redis",
     "confluent_kafka": "kafka",
+    "jwt": "jwt",
+    "cryptography": "jwt",
+    "httpx": "payments",
+    "stripe": "payments",
     "opentelemetry": "otel",
 }
 

@@ -5,7 +5,8 @@ uses too: PyJWT reads a clock of its own. Neighbours: `verifier`, `jwk_set`, `se
 """
 
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from stockade.identity.errors import BadKeys, BadToken
 from stockade.identity.keys import Key
@@ -18,6 +19,9 @@ except ModuleNotFoundError as error:
 
 SYMMETRIC = "HS256"
 PUBLIC = ("RS256", "ES256")
+_HEADERS = 128  # different headers that are remembered
+_NOTHING_SIGNED = b".e30.AA"  # an empty payload and some signature: PyJWT reads headers of whole tokens only
+_NO_TOKEN = "this is no JSON Web Token"  # noqa: S105  # a message
 
 
 class _Hmac(HMACAlgorithm):
@@ -37,16 +41,37 @@ def _make_jws() -> jwt.PyJWS:
 _jws = _make_jws()
 
 
-def header_of(raw: bytes) -> dict[str, Any]:
-    """The header of a token, which proves nothing.
+class Header(NamedTuple):
+    """What the verifier reads of a token's header, which proves nothing.
+
+    Attributes:
+        algorithm: `alg`, of any type.
+        kid: name of the key, or None.
+        kind: `typ`, of any type; `JWT` when it is not there.
+        critical: whether it has `crit`.
+    """
+
+    algorithm: Any
+    kid: str | None
+    kind: Any
+    critical: bool
+
+
+@lru_cache(maxsize=_HEADERS)
+def header_of(segment: bytes) -> Header:
+    """The header of a token. All tokens of one key have the same, so it is read once.
+
+    Args:
+        segment: the token before its first dot.
 
     Raises:
         BadToken: it cannot be read.
     """
     try:
-        return _jws.get_unverified_header(raw)
+        found = _jws.get_unverified_header(segment + _NOTHING_SIGNED)
     except (jwt.PyJWTError, ValueError, RecursionError):
-        raise BadToken("this is no JSON Web Token") from None
+        raise BadToken(_NO_TOKEN) from None
+    return Header(found.get("alg"), found.get("kid"), found.get("typ", "JWT"), "crit" in found)
 
 
 def signed_payload(raw: bytes, key: Key) -> bytes:
@@ -61,8 +86,10 @@ def signed_payload(raw: bytes, key: Key) -> bytes:
     """
     try:
         payload: bytes = _jws.decode_complete(raw, key.material, algorithms=[key.algorithm])["payload"]
-    except (jwt.PyJWTError, ValueError, RecursionError):
+    except jwt.InvalidSignatureError:
         raise BadToken("the token's signature is wrong") from None
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise BadToken(_NO_TOKEN) from None
     return payload
 
 

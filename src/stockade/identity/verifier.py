@@ -125,11 +125,10 @@ class TokenVerifier:
         return identity
 
     async def _key_of(self, raw: bytes, keys: Keys) -> Key:
-        header = header_of(raw)
-        algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
-        if algorithm not in self._source.algorithms:
+        algorithm, kid, kind, critical = header_of(raw.partition(b".")[0])
+        if not isinstance(algorithm, str) or algorithm not in self._source.algorithms:
             raise BadToken(f"the token's algorithm is not {' or '.join(sorted(self._source.algorithms))}")
-        if "crit" in header:
+        if critical:
             raise BadToken("the token has a critical header that is not known (crit)")
         if not isinstance(kind, str) or kind.lower() not in _TYPES:
             raise BadToken("this is no access token (typ)")

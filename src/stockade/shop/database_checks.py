@@ -41,8 +41,16 @@ def make_folder(settings: Settings) -> None:
         raise BadSetting(f"{settings.with_source('state_dir')}: {text}") from None
 
 
-async def require_schema(settings: Settings, database: Database, schema: Schema | None = None) -> None:
+async def require_schema(
+    settings: Settings, database: Database, schema: Schema | None = None, *, newer_ok: bool = False
+) -> None:
     """Refuse a database whose schema is not current, and a missing SQLite file, which an open would create.
+
+    Args:
+        settings: those in force.
+        database: open.
+        schema: of the application; default: the shop's.
+        newer_ok: a schema that a newer version has made will do: the process replaces one that runs already.
 
     Raises:
         BadSetting: the message names the command to run.
@@ -50,7 +58,7 @@ async def require_schema(settings: Settings, database: Database, schema: Schema 
     check_file(settings)
     schema = schema or SCHEMA
     revisions, wanted = await schema.revisions(database), schema.newest()
-    if revisions == wanted:
+    if revisions == wanted or (newer_ok and schema.can_serve(revisions)):
         return
     _refuse_newer(settings, schema, revisions)
     found, unseen = f"schema {shown(revisions)}", ""
@@ -62,13 +70,17 @@ async def require_schema(settings: Settings, database: Database, schema: Schema 
     raise BadSetting(f"{settings.with_source('database')}: {url} has {found}, not {shown(wanted)}; {to_make}{unseen}")
 
 
-async def require_writable(settings: Settings, database: Database, schema: Schema | None = None) -> None:
+async def require_writable(
+    settings: Settings, database: Database, schema: Schema | None = None, *, newer_ok: bool = False
+) -> None:
     """Refuse a database whose schema is not current, or on which this user lacks a right that orders need.
+
+    The parameters are those of `require_schema`.
 
     Raises:
         BadSetting: the message names the command to run, or the missing right.
     """
-    await require_schema(settings, database, schema)
+    await require_schema(settings, database, schema, newer_ok=newer_ok)
     tables = (schema or SCHEMA).tables
     missing = await database.read(partial(missing_rights, tables=tables), timeout_s=settings.wait_s)
     if missing:
@@ -131,16 +143,21 @@ def _option(settings: Settings) -> str:
     return " --database URL" if settings.database else ""
 
 
-async def ensure_schema(settings: Settings, database: Database) -> None:
+async def ensure_schema(settings: Settings, database: Database, *, newer_ok: bool = False) -> None:
     """Migrate the default file or a database in memory; refuse any other database that is not ready.
 
     Several processes may do this at the same time: one migrates, the others wait and find nothing to do.
+
+    Args:
+        settings: those in force.
+        database: open.
+        newer_ok: see `require_schema`.
 
     Raises:
         BadSetting: as `require_writable`.
     """
     make_folder(settings)
     own = settings.uses_default_database or in_memory(settings)
-    if own and not await SCHEMA.is_current(database):
+    if own and not (newer_ok or await SCHEMA.is_current(database)):
         await SCHEMA.migrate(database)
-    await require_writable(settings, database)
+    await require_writable(settings, database, newer_ok=newer_ok)

@@ -1,11 +1,15 @@
 """A redis-py client of the caller's: abandoned calls, and the calls that come after them."""
 
 import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from stockade.locks.redis.transport.redis_py.asyncio_client import AsyncClientTransport
+from stockade.locks.redis.transport.redis_py.bounded_connection import _Bounded, _BoundedSocket
+from stockade.locks.redis.transport.redis_py.deadline import CallDeadline
 from tests.locks.harness import eventually
 
 
@@ -69,3 +73,18 @@ async def test_a_withdrawal_comes_after_every_abandoned_call(client, transport, 
     assert await withdrawal == 1
     assert client.done == [first, second, "withdraw"]
     assert not transport._abandoned
+
+
+def test_a_look_that_may_not_wait_does_not():
+    """redis-py before 8 looks into a pooled connection with a timeout of 0; inside a call that returns at once too."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, CallDeadline.after(5):
+        bounded = _BoundedSocket(ours, _Bounded())
+        bounded.settimeout(0)
+        begun_s = time.monotonic()
+        with pytest.raises(BlockingIOError):
+            bounded.recv_into(bytearray(1))
+        assert time.monotonic() - begun_s < 1
+        bounded.settimeout(None)
+        theirs.sendall(b"x")
+        assert bounded.recv(1) == b"x"

@@ -68,7 +68,9 @@ def _extend_call(lock: Any, additional_time: float, replace_ttl: bool) -> tuple[
 def _owned_or_raise(lock: Any, answer: Any, doing: str) -> Literal[True]:
     if int(answer) != 1:
         name = lock.name if isinstance(lock.name, str) else bytes(lock.name).decode()
-        raise LockNotOwnedError(f"Cannot {doing} a lock that's no longer owned", lock_name=name)
+        error = LockNotOwnedError(f"Cannot {doing} a lock that's no longer owned")
+        error.lock_name = name  # not a parameter in redis-py 5.0.0
+        raise error
     return True
 
 
@@ -287,6 +289,19 @@ class AsyncLock(TheirAsyncLock):
     async def locked(self) -> bool:
         """Whether anybody holds it."""
         return await self._call(("GET", self.name)) is not None
+
+    async def release(self) -> None:
+        """Release; the token is kept until the server has answered, as in the newest redis-py."""
+        token = self.local.token
+        if token is None:
+            await super().release()  # raises its own error
+            return
+        try:
+            await self.do_release(token)
+        except LockNotOwnedError:
+            self.local.token = None
+            raise
+        self.local.token = None
 
     async def do_release(self, expected_token: Any) -> None:
         """Release by token."""

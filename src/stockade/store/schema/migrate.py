@@ -121,6 +121,17 @@ class Schema:
             and revision not in {script.revision for script in _script(each).walk_revisions()}
         }
 
+    def can_serve(self, revisions: Revisions) -> bool:
+        """Whether running processes of this version may go on: a newer version migrates first, and its schema serves
+        them until they are replaced.
+
+        Args:
+            revisions: of the database.
+        """
+        wanted = self.newest()
+        newer = self.unknown(revisions) if revisions != wanted else {}
+        return all(revisions[name] == revision or name in newer for name, revision in wanted.items())
+
     async def revisions(self, database: Database, *, timeout_s: float = 5.0) -> Revisions:
         """The revision of each history in the database, None where it has no tables of it.
 

@@ -4,12 +4,12 @@ Unknown members are refused, numbers must be JSON integers. Neighbours: `model.l
 the types with commands and queries; `openapi` documents them.
 """
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from stockade.identity.user_ids import MAX_SUBJECT
 from stockade.shop.model.limits import (
     MAX_AMOUNT,
     MAX_CATEGORY,
@@ -34,6 +34,16 @@ def _id(what: str, example: str) -> Meta:
     )
 
 
+UserId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_SUBJECT,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]+\Z",
+        description="Orders of this user: the `user_id` that the service shows, or the name at the identity provider.",
+        examples=["user-1"],
+    ),
+]
 SkuId = Annotated[str, _id("Id of a SKU", "sku-1")]
 Quantity = Annotated[
     int, Meta(ge=1, le=MAX_QUANTITY, description="Number of units.", examples=[2], extra_json_schema=_INT64)
@@ -56,7 +66,8 @@ Cursor = Annotated[
     str,
     Meta(max_length=400, description="`next_cursor` of the page before; empty for the first page.", examples=[""]),
 ]
-Moment = Annotated[datetime, Meta(tz=True, description="Time (RFC 3339).", examples=["2026-03-01T00:00:00Z"])]
+# a text: as a time, a query string would also be read as a number of seconds
+Moment = Annotated[str, Meta(examples=["2026-03-01T00:00:00Z"], extra_json_schema={"format": "date-time"})]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -232,7 +243,7 @@ class AllProductsQuery(ProductsQuery, frozen=True):
 class AllOrdersQuery(Body, frozen=True):
     """Which orders of all users; the filters are combined."""
 
-    user_id: Annotated[str, _id("Orders of this user", "user-1")] | UnsetType = UNSET
+    user_id: UserId | UnsetType = UNSET
     status: (
         Annotated[
             Literal["RESERVED", "PAID", "CANCELLED", "EXPIRED", "REJECTED"],

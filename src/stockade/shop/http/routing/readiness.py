@@ -36,10 +36,7 @@ async def _database(state: AppState, wait_s: float) -> str:
         await state.shop.database.check_writable(timeout_s=max(end - time.monotonic(), 0.0))
     except Busy as busy:
         return f"the database cannot be used: {busy.code}"
-    wanted = SCHEMA.newest()
-    # A newer version has migrated already: its schema serves the processes of this version until they are replaced.
-    newer = SCHEMA.unknown(revisions) if revisions != wanted else {}
-    if all(revisions[name] == revision or name in newer for name, revision in wanted.items()):
+    if SCHEMA.can_serve(revisions):
         return ""
     found = shown(revisions) if any(revisions.values()) else "missing"
-    return f"the schema is {found}, not {shown(wanted)}: run stockade migrate"
+    return f"the schema is {found}, not {shown(SCHEMA.newest())}: run stockade migrate"

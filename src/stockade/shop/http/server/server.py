@@ -133,7 +133,10 @@ def _limits(settings: Settings, connections: int) -> ConnectionLimits:
 
 
 def _shop(settings: Settings, *, jobs: bool = True, process: str | None = None) -> AbstractAsyncContextManager[Shop]:
-    return open_shop(settings, jobs=jobs, before=partial(ensure_schema, settings), process=process)
+    # The supervisor has checked the schema before it starts processes. One that replaces a crashed one may meet the
+    # schema that a newer version has made meanwhile.
+    before = partial(ensure_schema, settings, newer_ok=process is not None)
+    return open_shop(settings, jobs=jobs, before=before, process=process)
 
 
 def run(settings: Settings, ready: Callable[[socket.socket], None]) -> None:

@@ -105,6 +105,8 @@ class _BoundedSocket:
         self._real.settimeout(seconds)
 
     def _bound(self) -> None:
+        if self._wanted_s == 0:  # redis-py before 8 asks so, before each call, whether a pooled connection was closed
+            return
         call = current_deadline.get()
         if call is not None:
             left_s = (call.end - time.monotonic()) * self._share
