@@ -97,11 +97,12 @@ async def test_an_interrupted_migration_is_done_again(database_url, monkeypatch)
     assert (await SCHEMA.revisions(database))["shop"] == "0002"
     assert ("folded_name" in await database.read(columns_of_products)) == keeps
     await SCHEMA.migrate(database, "0003")
-    assert [each.name for each in (await database.read(lambda c: products(c, q="é-ä"))).items] == ["É-Ä"]
+    assert await database.read(lambda c: c.execute(text("SELECT folded_name FROM products")).scalars().all()) == ["é-ä"]
     if keeps:
         await run(database, "CREATE TABLE guards_in_use (id VARCHAR(32) PRIMARY KEY)")
     await SCHEMA.migrate(database)
     assert await SCHEMA.is_current(database)
+    assert [each.name for each in (await database.read(lambda c: products(c, q="é-ä"))).items] == ["É-Ä"]
     await database.close()
 
 
