@@ -29,7 +29,7 @@ from benchmarks.ours import strategy_on
 from benchmarks.target import SERVER_SETTINGS, open_target
 from stockade.core.clock import now_ms
 from stockade.devservers import Servers
-from stockade.service.audit.rule import Scope
+from stockade.service.audit.rule_types import Scope
 from stockade.shop import queries
 from stockade.shop.audit.sales import sales_sum
 from stockade.shop.migrations import SCHEMA

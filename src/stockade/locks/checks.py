@@ -4,6 +4,8 @@ import math
 from typing import Any
 
 MAX_NAME_BYTES = 4096
+TOKEN_TTL_S = 600.0  # for how long the last token of a released lock is remembered
+_LEAST_TOKEN_TTL_S = 1
 MAX_TOKEN = 2**53 - 1_000_000  # a lock server counts in floating point
 PREFIX = "stockade:"  # of every name, unless a provider is given another one
 
@@ -53,6 +55,13 @@ def fence(name: str, at_least: Any) -> None:
     count("at_least", at_least, 0)
     if at_least > MAX_TOKEN:
         raise ValueError(f"at_least must be at most {MAX_TOKEN}, the microseconds of the year 2255; got {at_least}")
+
+
+def token_lifetime(value: Any) -> None:
+    """Refuse what is no time for which a token can be remembered. Errors as for `seconds`."""
+    seconds("token_ttl_s", value)
+    if value < _LEAST_TOKEN_TTL_S:
+        raise ValueError(f"token_ttl_s must be at least {_LEAST_TOKEN_TTL_S} second, got {value}")
 
 
 def _number(name: str, value: Any, kind: Any, wanted: str) -> None:

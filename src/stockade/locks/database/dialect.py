@@ -62,6 +62,13 @@ class SourceOwner:
         used_s = asyncio.get_running_loop().time() - began
         return connection, limit_s if self.given else max(limit_s - used_s, 0.0)
 
+    def work_is_due(self) -> bool:
+        """See `LockDialect`."""
+        return False
+
+    async def work(self, connection: Any) -> None:
+        """See `LockDialect`."""
+
     async def give_back(self, connection: Any) -> None:
         """See `LockDialect`."""
         await self._source.give_back(connection)
@@ -94,6 +101,14 @@ class LockDialect(Protocol):
 
     def no_connection(self, within_s: float) -> LockUnavailable:
         """The error when there is no connection after so many seconds."""
+        ...
+
+    def work_is_due(self) -> bool:
+        """Whether it is time for `work`."""
+        ...
+
+    async def work(self, connection: Any) -> None:
+        """What is done from time to time over a connection without other work."""
         ...
 
     async def clean(self, connection: Any, ended: Callable[[Any], None]) -> None:

@@ -1,9 +1,13 @@
 """MariaDB and MySQL user locks (`GET_LOCK`), held by a few sessions of their own, with tokens from a counter table.
 
-The table `stockade_fences` is made when it is missing; it also names the last owner of each lock. A session may
-hold several locks since MySQL 5.7 and MariaDB 10.0.2. Neighbour: `dialect.py`.
+The table `stockade_fences` is made when it is missing; it also names the last owner of each lock. A token is the
+server's microseconds, or one more than the last token where that is ahead of them. So the row of a lock that nobody
+uses can be deleted after a while. A session may hold several locks since MySQL 5.7 and MariaDB 10.0.2. Neighbour:
+`dialect.py`.
 """
 
+import math
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, Unpack
@@ -17,6 +21,7 @@ from stockade.locks.database.sources.source import Source
 from stockade.locks.database.sources.url import MySQLUrl
 from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import missing
+from stockade.locks.events import log
 
 _INTERRUPTED = 1317  # the answer to a statement that KILL QUERY has ended
 _IDLE_S = 2_147_483  # the longest `wait_timeout` that every system takes: a session that holds a lock may be idle
@@ -35,9 +40,13 @@ _OWNER_CHARS = 64
 _CHARSET = """
     SELECT character_set_name FROM information_schema.columns
     WHERE table_schema = DATABASE() AND table_name = 'stockade_fences' AND column_name = 'metadata'"""
-_COUNT_UP = """
-    INSERT INTO stockade_fences (name, token, owner, metadata) VALUES (%s, LAST_INSERT_ID(1), %s, %s)
-    ON DUPLICATE KEY UPDATE token = LAST_INSERT_ID(token + 1), owner = VALUES(owner), metadata = VALUES(metadata)"""
+_NOW_US = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
+_NEXT_TOKEN = f"""
+    INSERT INTO stockade_fences (name, token, owner, metadata) VALUES (%s, LAST_INSERT_ID({_NOW_US}), %s, %s)
+    ON DUPLICATE KEY UPDATE token = LAST_INSERT_ID(GREATEST(token + 1, {_NOW_US})), owner = VALUES(owner),
+    metadata = VALUES(metadata)"""  # noqa: S608 - a constant
+_LEAST_CLOCK = 10**15  # tokens below are of version 0.1, which counts from 1: their rows stay
+_FORGET_AT_ONCE = 1000  # rows at most in one statement
 
 
 def _from_url(url: str, patience_s: float) -> Source:
@@ -58,13 +67,16 @@ class MySQLLockDialect(SourceOwner):
         source: of the connections.
         prefix: put before every name.
         patience_s: a connection is made within so many seconds.
+        token_ttl_s: see `SessionOptions`.
     """
 
     kind = "MySQL"
 
-    def __init__(self, source: Source, prefix: str, patience_s: float) -> None:
+    def __init__(self, source: Source, prefix: str, patience_s: float, token_ttl_s: float) -> None:
         super().__init__(source, patience_s)
         self._prefix = prefix
+        self._token_ttl_s = token_ttl_s
+        self._forget_at = time.monotonic() + token_ttl_s
         self._table_is_there = False
         self._all_letters = True  # the table's texts hold every letter
         self._settings: weakref.WeakKeyDictionary[Any, tuple[Any, ...]] = weakref.WeakKeyDictionary()  # of the caller
@@ -181,8 +193,33 @@ class MySQLLockDialect(SourceOwner):
     @staticmethod
     async def _count_up(connection: Any, *words: str) -> int:
         async with connection.cursor() as cursor:
-            await cursor.execute(_COUNT_UP, words)
+            await cursor.execute(_NEXT_TOKEN, words)
             return int(cursor.lastrowid)  # the argument of LAST_INSERT_ID
+
+    def work_is_due(self) -> bool:
+        return time.monotonic() >= self._forget_at
+
+    async def work(self, connection: Any) -> None:
+        """Delete the rows of locks that nobody has used for `token_ttl_s`; without the right to delete they stay."""
+        self._forget_at = time.monotonic() + self._token_ttl_s / 2
+        old = f"token BETWEEN {_LEAST_CLOCK} AND {_NOW_US} - %s"
+        ttl_us = round(self._token_ttl_s * 1_000_000)
+        select = f"SELECT name FROM stockade_fences WHERE {old} LIMIT {_FORGET_AT_ONCE}"  # noqa: S608 - constants
+        names = [row[0] for row in await self._fetch(connection, select, ttl_us)]  # reads without locks
+        if not names:
+            return
+        marks = ", ".join(["%s"] * len(names))
+        delete = f"DELETE FROM stockade_fences WHERE name IN ({marks}) AND {old} AND IS_FREE_LOCK(name) = 1"  # noqa: S608
+        try:
+            await self._fetch(connection, delete, *names, ttl_us)
+        except Exception as error:
+            if classify(error) is not Failure.REFUSED:
+                raise
+            self._forget_at = math.inf
+            log.info("old rows of stockade_fences stay: %s", describe(error))
+            return
+        if len(names) == _FORGET_AT_ONCE:
+            self._forget_at = time.monotonic()
 
     async def release(self, connection: Any, name: str, last: bool) -> bool:
         return bool((await self._fetch(connection, "SELECT RELEASE_LOCK(%s)", self._key(name)))[0][0] == 1)

@@ -208,6 +208,10 @@ class SessionPool:
         for session in self.sessions:
             if session.gone:
                 self.drop(session, "its database session ended")
+        if self.dialect.work_is_due():
+            unused = [session for session in self._shared_sessions if not session.pending]
+            for session in unused[:1]:
+                session.start(self.dialect.work, self._patience_s)
         if self.dialect.given:
             self._return_idle()
         if self.sessions and not self.closed:

@@ -66,11 +66,12 @@ class PostgresLockDialect(SourceOwner):
         source: of the connections.
         prefix: put before every name.
         patience_s: a connection is made within so many seconds.
+        token_ttl_s: without effect: a transaction number needs no memory.
     """
 
     kind = "PostgreSQL"
 
-    def __init__(self, source: Source, prefix: str, patience_s: float) -> None:
+    def __init__(self, source: Source, prefix: str, patience_s: float, token_ttl_s: float = 0.0) -> None:
         super().__init__(source, patience_s)
         self._prefix = prefix
         self._application = (source.application or _APPLICATION)[:_APPLICATION_CHARS]

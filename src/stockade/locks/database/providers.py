@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypedDict
 
 from stockade.locks import async_api, sync_api
-from stockade.locks.checks import PREFIX, count, seconds, text
+from stockade.locks.checks import PREFIX, TOKEN_TTL_S, count, seconds, text, token_lifetime
 from stockade.locks.database.backend import CONNECTIONS, PATIENCE_S, SessionBackend
 from stockade.locks.database.dialect import LockDialect
 from stockade.locks.database.runner import AwaitingRunner, LoopThreadRunner, Runner
@@ -28,18 +28,22 @@ class SessionOptions(TypedDict, total=False):
         connections: at most so many to the server, for all holders and waiters together. Default 8; of an engine or a
             pool of the caller 2, and 1 where it has only two.
         patience_s: a call that has no time limit of its own ends after so many seconds without an answer. Default 5.
+        token_ttl_s: (MySQLLocks) how long the row of a lock that nobody uses is kept, 1 or more. Default 600. Tokens
+            are microseconds of the server's clock, so a forgotten one is a lower number than the next, unless the clock
+            is set back by more than this.
     """
 
     prefix: str
     lease_s: float
     connections: int
     patience_s: float
+    token_ttl_s: float
 
 
 class MakesDialect(Protocol):
     """The class of a dialect."""
 
-    def __call__(self, source: Source, prefix: str, patience_s: float) -> LockDialect:
+    def __call__(self, source: Source, prefix: str, patience_s: float, token_ttl_s: float) -> LockDialect:
         """See `PostgresLockDialect`."""
         ...
 
@@ -96,11 +100,13 @@ def _checked(
     patience_s, prefix = options.get("patience_s", PATIENCE_S), options.get("prefix", PREFIX)
     seconds("patience_s", patience_s)
     text("prefix", prefix)
+    token_ttl_s = options.get("token_ttl_s", TOKEN_TTL_S)
+    token_lifetime(token_ttl_s)
     if (wanted := options.get("connections")) is not None:
         count("connections", wanted, 1)
     source = source_for(where, provider._database, patience_s, for_asyncio=for_asyncio)  # noqa: SLF001 - a subclass
     return _Made(
-        provider._dialect(source, prefix, patience_s),  # noqa: SLF001 - the same
+        provider._dialect(source, prefix, patience_s, token_ttl_s),  # noqa: SLF001 - the same
         connections_of(source, wanted, CONNECTIONS),
     )
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from stockade.locks.checks import PREFIX, count, seconds, text
+from stockade.locks.checks import PREFIX, TOKEN_TTL_S, count, seconds, text, token_lifetime
 
-_LEAST_TOKEN_TTL_S = 1
 _LEAST_BOUND_S = 0.4  # of a call without a time limit of its own, also when `patience_s` is less
 
 
@@ -31,7 +30,7 @@ class RedisTuning:
     call_s: float = 2.0
     patience_s: float = 3.0
     wait_replicas: int = 0
-    token_ttl_s: float = 600.0
+    token_ttl_s: float = TOKEN_TTL_S
 
     def __post_init__(self) -> None:
         text("prefix", self.prefix)
@@ -39,9 +38,7 @@ class RedisTuning:
             seconds(name, getattr(self, name))
         seconds("patience_s", self.patience_s, zero=True)
         count("wait_replicas", self.wait_replicas, 0)
-        seconds("token_ttl_s", self.token_ttl_s)
-        if self.token_ttl_s < _LEAST_TOKEN_TTL_S:
-            raise ValueError(f"token_ttl_s must be at least {_LEAST_TOKEN_TTL_S}, got {self.token_ttl_s}")
+        token_lifetime(self.token_ttl_s)
 
     @property
     def token_ttl_ms(self) -> int:

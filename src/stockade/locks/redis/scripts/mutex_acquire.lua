@@ -9,7 +9,9 @@ if holder == OWNER then -- the caller counts its lease from this call, so the le
   if META ~= '' then redis.call('pexpire', KEYS[4], LEASE_MS) end
   local fence = redis.call('get', KEYS[3])
   if not fence then return next_fence(LEASE_MS) end
-  keep_fence(LEASE_MS)
+  if redis.call('pttl', KEYS[3]) < LEASE_MS + TOKEN_TTL_MS then
+    redis.call('pexpire', KEYS[3], LEASE_MS + TOKEN_TTL_MS) -- the fence of a lock lives longer than its lease
+  end
   return tonumber(fence)
 end
 if holder and not is_owner(holder) then return redis.error_reply('FOREIGN ' .. KEYS[1]) end

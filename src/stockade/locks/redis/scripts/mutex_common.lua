@@ -16,17 +16,11 @@ end
 -- for as long as it is ahead of the clock, and TOKEN_TTL_MS more, in which the clock may be set back.
 local function next_fence(lease_ms)
   local clock = redis.call('time')
-  local now_us = clock[1] * 1000000 + clock[2]
-  local fence = math.max((tonumber(redis.call('get', KEYS[3])) or 0) + 1, now_us)
-  local ttl_ms = lease_ms + TOKEN_TTL_MS + math.ceil((fence - now_us) / 1000)
-  redis.call('set', KEYS[3], string.format('%.0f', fence), 'px', string.format('%.0f', ttl_ms))
-  return fence
-end
-
--- The lease begins anew, so the fence must live longer.
-local function keep_fence(lease_ms)
-  local ttl_ms = lease_ms + TOKEN_TTL_MS
-  if redis.call('pttl', KEYS[3]) < ttl_ms then redis.call('pexpire', KEYS[3], ttl_ms) end
+  local now_us, ttl_ms = clock[1] * 1000000 + clock[2], lease_ms + TOKEN_TTL_MS
+  local last = tonumber(redis.call('set', KEYS[3], now_us, 'px', ttl_ms, 'get') or 0)
+  if last < now_us then return now_us end
+  redis.call('set', KEYS[3], last + 1, 'px', ttl_ms + math.ceil((last + 1 - now_us) / 1000))
+  return last + 1
 end
 
 local function own(owner, lease_ms, meta)

@@ -6,6 +6,6 @@ if not last or tonumber(last) < tonumber(ARGV[1]) then
   local clock = redis.call('time')
   local ahead_ms = math.ceil(math.max(ARGV[1] / 1000 - clock[1] * 1000 - clock[2] / 1000, 0))
   local ttl_ms = math.max(redis.call('pttl', KEYS[1]), ARGV[2] + ahead_ms)
-  redis.call('set', KEYS[1], ARGV[1], 'px', string.format('%.0f', ttl_ms))
+  redis.call('set', KEYS[1], ARGV[1], 'px', ttl_ms)
 end
 return 1

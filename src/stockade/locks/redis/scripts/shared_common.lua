@@ -13,7 +13,7 @@ local function next_fence(lease_ms)
   local now_us = clock[1] * 1000000 + clock[2]
   local fence = math.max((tonumber(redis.call('get', KEYS[3])) or 0) + 1, now_us)
   local ttl_ms = math.max(redis.call('pttl', KEYS[3]), lease_ms + TOKEN_TTL_MS + math.ceil((fence - now_us) / 1000))
-  redis.call('set', KEYS[3], string.format('%.0f', fence), 'px', string.format('%.0f', ttl_ms))
+  redis.call('set', KEYS[3], fence, 'px', ttl_ms)
   return fence
 end
 
@@ -25,7 +25,7 @@ local function keep_until_last()
     redis.call('pexpire', KEYS[1], left_ms)
     redis.call('pexpire', KEYS[4], left_ms)
     if redis.call('pttl', KEYS[3]) < left_ms + TOKEN_TTL_MS then
-      redis.call('pexpire', KEYS[3], string.format('%.0f', left_ms + TOKEN_TTL_MS))
+      redis.call('pexpire', KEYS[3], left_ms + TOKEN_TTL_MS)
     end
   else
     redis.call('del', KEYS[4])

@@ -20,7 +20,7 @@ _CALLS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "acquire with limit": lambda locks, lock, lease: lock.acquire(timeout=5),
     "try": lambda locks, lock, lease: lock.try_acquire(),
     "multi": lambda locks, lock, lease: locks.multi("b", "c").acquire(timeout=5),
-    "adopt": lambda locks, lock, lease: lock.adopt(lease),
+    "adopt": lambda locks, lock, lease: locks.lock(lease.name).adopt(lease),
     "inspect": lambda locks, lock, lease: locks.inspect("a"),
     "break": lambda locks, lock, lease: locks.break_("a"),
 }
