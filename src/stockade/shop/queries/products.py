@@ -110,14 +110,8 @@ def products(
     elif behind is not None:
         column = columns[0]
         statement = statement.where(column < behind[0] if descending else column > behind[0])
-    reads_on = False  # through the list, until the page is full
-    if q:
-        found = candidates(conn, folded(q))
-        reads_on = found is None and sort == "id"
-        statement = statement.where(_named(q) if found is None else and_(product_table.c.id.in_(found), _named(q)))
     order = [column.desc() if descending else column for column in columns]
-    with in_index_order(conn) if reads_on else nullcontext():
-        rows = conn.execute(statement.order_by(*order).limit(limit + 1)).all()
+    rows = _found(conn, statement.order_by(*order).limit(limit + 1), q, in_order_of_id=sort == "id")
     skus = _skus_of(conn, [row.id for row in rows[:limit]])
 
     def key(row: Any) -> Sequence[str | int]:
@@ -133,6 +127,20 @@ def _check(q: str, sort: str, status: str) -> None:
         raise BadQuery(f"q must have at most {MAX_SEARCH} printable characters")
     if status not in (constants.ACTIVE, constants.HIDDEN):
         raise BadQuery(f"status must be {constants.ACTIVE} or {constants.HIDDEN}, not {status!r:.40}")
+
+
+def _found(conn: Connection, statement: Any, q: str, *, in_order_of_id: bool) -> Sequence[Any]:
+    """The rows of a page: of those that an index finds, or of the list, which is read until the page is full."""
+    if not q:
+        return _rows(conn, statement)
+    few = candidates(conn, folded(q))
+    statement = statement.where(_named(q)) if few is None else statement.where(product_table.c.id.in_(few), _named(q))
+    with in_index_order(conn) if few is None and in_order_of_id else nullcontext():
+        return _rows(conn, statement)
+
+
+def _rows(conn: Connection, statement: Any) -> Sequence[Any]:
+    return conn.execute(statement).all()
 
 
 def _named(q: str) -> ColumnElement[bool]:
