@@ -20,8 +20,6 @@ from statistics import median, quantiles
 
 import uvloop
 from sqlalchemy import Connection, text
-from stockade.shop.audit.rule import Scope
-from stockade.shop.clock import now_ms
 
 from benchmarks.audit import analysing, run_all
 from benchmarks.big_shop import SPELLINGS, Size, fill
@@ -29,7 +27,9 @@ from benchmarks.grown import FilledDatabase
 from benchmarks.harness import Loop, Pace
 from benchmarks.ours import strategy_on
 from benchmarks.target import SERVER_SETTINGS, open_target
+from stockade.core.clock import now_ms
 from stockade.devservers import Servers
+from stockade.service.audit.rule_types import Scope
 from stockade.shop import queries
 from stockade.shop.audit.sales import sales_sum
 from stockade.shop.migrations import SCHEMA

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from types import SimpleNamespace
+from types import ModuleType
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
@@ -10,6 +10,7 @@ from httpx2 import ASGITransport, AsyncClient
 from stockade.service import BlockingService
 from stockade.store import STORE_SCHEMA, Database
 from tests.docs.blocks import program
+from tests.docs.django_settings import configure
 from tests.store.conftest import soon
 
 PAGE = "how-to/commands-in-frameworks.md"
@@ -46,16 +47,14 @@ async def test_fastapi_books_five_seats(seats):
         assert (await book(client, f"user-{first}", "1")).json() == answers[first].json()
 
 
-async def test_django_opens_the_service_with_the_server(seats):
+async def test_django_opens_the_service_with_the_server(seats, tmp_path):
     """The ASGI wrapper opens and closes; the asynchronous view books and refuses."""
-    from django.conf import settings
     from django.urls import path
 
-    if not settings.configured:
-        settings.configure()
+    settings = configure(tmp_path)
     page = program(PAGE, name="frameworks_django", only=[DJANGO])
-    settings.ROOT_URLCONF = SimpleNamespace(urlpatterns=[path("shows/<str:show>/seats", page.book)])
-    settings.ALLOWED_HOSTS = ["*"]
+    urls = settings.ROOT_URLCONF = ModuleType("frameworks_urls")
+    urls.urlpatterns = [path("shows/<str:show>/seats", page.book)]
     messages, sent = asyncio.Queue(), asyncio.Queue()
     serving = asyncio.create_task(page.application({"type": "lifespan"}, messages.get, sent.put))
     await messages.put({"type": "lifespan.startup"})

@@ -15,6 +15,7 @@ from stockade.shop.config.load import load_settings
 from stockade.store import STORE_SCHEMA, Database, SqlStore
 from stockade.strategies.options import Options
 from tests.docs.blocks import blocks, program
+from tests.docs.django_settings import configure
 from tests.store.conftest import soon
 
 
@@ -43,17 +44,10 @@ async def test_fastapi_answers_409_while_another_request_holds_the_lock(fastapi_
 @pytest.fixture
 def django_page(redis_url, monkeypatch, tmp_path):
     """The page's model and view over a SQLite file with one invoice."""
-    import django
-    from django.conf import settings
     from django.db import connection
 
     monkeypatch.setenv("REDIS_URL", redis_url)
-    if not settings.configured:
-        settings.configure(
-            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "django.sqlite"}},
-            DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        )
-        django.setup()
+    configure(tmp_path)
     program("how-to/lock-in-django.md", name="shop.locks", only=[0])
     page = program("how-to/lock-in-django.md", name="django_page", only=[1])
     with connection.schema_editor() as editor:

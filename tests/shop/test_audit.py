@@ -9,7 +9,7 @@ from sqlalchemy import and_, create_engine, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from stockade.core import Accepted, Rejected
-from stockade.service.audit.rule import Scope
+from stockade.service.audit.rule_types import Scope
 from stockade.service.recorded import moved_nothing, rejected
 from stockade.shop.audit import RULES, Violation, audit, summary
 from stockade.shop.audit.rules import SCREENS, UNSCREENED

@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text
 from benchmarks.big_shop import Size, fill
 from stockade.devservers import drop_database, fresh_database
 from stockade.service import purge
-from stockade.service.audit.rule import Scope
+from stockade.service.audit.rule_types import Scope
 from stockade.service.relay import Inbox
 from stockade.shop import queries
 from stockade.shop.audit import RULES, audit, summary

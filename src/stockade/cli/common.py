@@ -145,9 +145,15 @@ def application_of(app: str | None) -> "Application":
         UnknownApplication: it cannot be imported.
     """
     from stockade.service import find_application
-    from stockade.shop.application import APPLICATION
 
-    return APPLICATION if app is None else find_application(app)
+    return find_application(app_path(app))
+
+
+def app_path(app: str | None) -> str:
+    """What `--app` says, or where the shop is."""
+    from stockade.shop.application import PATH
+
+    return PATH if app is None else app
 
 
 def with_database(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from stockade.cli.common import AppOption, application_of
+from stockade.cli.common import AppOption, app_path, application_of
 from stockade.cli.exit_codes import FAILED, OK, TERMINATED, UNUSABLE
 
 if TYPE_CHECKING:
@@ -104,16 +104,14 @@ def lab(
     """
     from stockade.lab.presets import find, presets_of
     from stockade.lab.runs.plan import Plan
-    from stockade.shop.application import PATH
 
     console = _console(to_stderr=json_to == "-")
     with _one_line_errors():
         _check_target(json_to)
         faults, processes = _faults(fault, redis, processes)
-        wanted = preset or ("reference" if app is None else "all")
         plan = Plan(
-            variants=find(wanted, presets_of(application_of(app))),
-            app=app or PATH,
+            variants=find(preset or ("all" if app else "reference"), presets_of(application_of(app))),
+            app=app_path(app),
             contenders=_contenders(strategies),
             database=database,
             redis=redis,

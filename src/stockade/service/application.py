@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from stockade.service.audit.general import audit
-from stockade.service.audit.rule import Rule, Violation
+from stockade.service.audit.rule_types import Rule, Violation
 from stockade.service.command_codec import CommandCodec
 from stockade.store import STORE_SCHEMA, Resource, Schema, StoreTables
 from stockade.store.schema.tables import DEFAULT

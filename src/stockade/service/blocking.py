@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -52,8 +53,14 @@ class BlockingService:
         allow_overselling: bool = False,
     ) -> None:
         self._options = options or Options()
-        self._open = lambda: open_service(
-            application, database, strategy, self._options, background=background, allow_overselling=allow_overselling
+        self._open = partial(
+            open_service,
+            application,
+            database,
+            strategy,
+            self._options,
+            background=background,
+            allow_overselling=allow_overselling,
         )
         self._pid = 0
         self._thread: threading.Thread | None = None

@@ -70,7 +70,7 @@ async def open_shop(
     async with AsyncExitStack() as stack:
         tracing = tracing_of(settings)
         database, registration = await _open_database(settings, stack, before, process)
-        store = _create_store(settings, database, registration, checkpoint, tracing=tracing)
+        store = _create_store(settings, database, registration, checkpoint=checkpoint, tracing=tracing)
         strategies = _create_strategies(settings, store, _carrying(options or options_of(settings), tracing))
         distinct = tuple(set(strategies.values()))
         if registration is not None:
@@ -168,8 +168,8 @@ def _create_store(
     settings: Settings,
     database: Database,
     registration: Registration | None,
-    checkpoint: Checkpoint | None = None,
     *,
+    checkpoint: Checkpoint | None = None,
     tracing: Tracing | None = None,
     application: Application = APPLICATION,
 ) -> SqlStore:

@@ -69,25 +69,31 @@ def request_id(user: str, key: str | None) -> str:
     return derived_id("request", user, key) if key else new_request_id(now_ms())
 
 
+@asynccontextmanager
+async def open_coupons(config: Config) -> AsyncIterator[Service]:
+    """The open service, over the engine of this project."""
+    engine = create_async_engine(config.database_url)
+    try:
+        database = await Database.from_engine(engine, tables=TABLES)
+        await SCHEMA.migrate(database)
+        kafka = KafkaOptions(APPLICATION.codec, config.kafka, topic="coupons.commands") if config.kafka else None
+        options = Options(wait_s=5, kafka=kafka)
+        background = Background(sink=Handlers(publish), sweeps=[ENDED_CAMPAIGNS])
+        async with open_service(APPLICATION, database, config.strategy, options, background=background) as service:
+            yield service
+    finally:
+        await engine.dispose()
+
+
 def create_app(config: Config | None = None) -> FastAPI:
-    """The application; its lifespan opens the database and the service."""
+    """The application; its lifespan opens the service."""
     chosen = config or Config.from_environment()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = create_async_engine(chosen.database_url)  # the project's own; its reads and the store share it
-        try:
-            database = await Database.from_engine(engine, tables=TABLES)
-            await SCHEMA.migrate(database)
-            kafka = KafkaOptions(APPLICATION.codec, chosen.kafka, topic="coupons.commands") if chosen.kafka else None
-            background = Background(sink=Handlers(publish), sweeps=[ENDED_CAMPAIGNS])
-            async with open_service(
-                APPLICATION, database, chosen.strategy, Options(wait_s=5, kafka=kafka), background=background
-            ) as service:
-                app.state.service = service
-                yield
-        finally:
-            await engine.dispose()
+        async with open_coupons(chosen) as service:
+            app.state.service = service
+            yield
 
     app = FastAPI(title="coupons", lifespan=lifespan)
     app.add_exception_handler(StockadeError, _stockade_error)

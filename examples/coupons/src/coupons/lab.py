@@ -26,34 +26,23 @@ def _workload(names: RepeatNames, users: list[str]) -> Workload:
     return Workload((create,), orders, (Key("campaign", campaign),), initial=names.stock, change=-1, other_rows=coupons)
 
 
-PRESETS = (
-    Preset(
-        "first-100",
-        (
-            Variant(
-                label="",
-                summary="100 coupons, 150 users at once: 100 accepted, 50 refused, 0 left",
-                workload=each_once,
-                buyers=150,
-                stock=100,
-                allowed_rejection="SOLD_OUT",
-                repeats=3,
-            ),
-        ),
-    ),
-    Preset(
-        "one-each",
-        (
-            Variant(
-                label="",
-                summary="40 users ask twice at once: 40 accepted, 40 refused",
-                workload=twice,
-                buyers=80,
-                stock=40,
-                allowed_rejection="ALREADY_GIVEN",
-                must_fail_unprotected=False,
-                repeats=3,
-            ),
-        ),
-    ),
+FIRST_100 = Variant(
+    label="",
+    summary="100 coupons, 150 users at once: 100 accepted, 50 refused, 0 left",
+    workload=each_once,
+    buyers=150,
+    stock=100,
+    allowed_rejection="SOLD_OUT",
+    repeats=3,
 )
+ONE_EACH = Variant(
+    label="",
+    summary="40 users ask twice at once: 40 accepted, 40 refused",
+    workload=twice,
+    buyers=80,
+    stock=40,
+    allowed_rejection="ALREADY_GIVEN",
+    must_fail_unprotected=False,
+    repeats=3,
+)
+PRESETS = (Preset("first-100", (FIRST_100,)), Preset("one-each", (ONE_EACH,)))

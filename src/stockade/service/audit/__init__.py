@@ -5,6 +5,6 @@ Neighbours: `stockade audit --app` and the lab run `audit`; the shop has an audi
 """
 
 from stockade.service.audit.general import audit, rules_of
-from stockade.service.audit.rule import Finding, Rule, Scope, Violation, rule
+from stockade.service.audit.rule_types import Finding, Rule, Scope, Violation, rule
 
 __all__ = ["Finding", "Rule", "Scope", "Violation", "audit", "rule", "rules_of"]

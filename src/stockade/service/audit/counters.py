@@ -23,7 +23,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from stockade.service.audit.rule import Finding, Rule, Scope, rule
+from stockade.service.audit.rule_types import Finding, Rule, Scope, rule
 from stockade.service.audit.stack import many_groups, one, stack
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import DEFAULT

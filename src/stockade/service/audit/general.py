@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from stockade.service.audit import counters
 from stockade.service.audit.counters import Followed
-from stockade.service.audit.rule import Rule, Scope, Violation
+from stockade.service.audit.rule_types import Rule, Scope, Violation
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import DEFAULT, StoreTables
 

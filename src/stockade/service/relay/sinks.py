@@ -22,6 +22,7 @@ class Receipt(NamedTuple):
 
 
 CONFIRMED = Receipt(True)
+"""The sink has stored the event."""
 HELD = Receipt(False)
 """Not sent, because the sink refused an earlier event of the same key."""
 

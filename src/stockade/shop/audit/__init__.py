@@ -7,7 +7,7 @@ Neighbours: the command line, HTTP and the lab report the violations.
 
 from sqlalchemy import Connection
 
-from stockade.service.audit.rule import Scope, Violation
+from stockade.service.audit.rule_types import Scope, Violation
 from stockade.shop.audit.long_audit import LongAudit
 from stockade.shop.audit.rules import RULES, SCREENS, rules_to_run
 from stockade.shop.audit.summary import Summary, summary

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from stockade.core import Busy
-from stockade.service.audit.rule import Rule, Scope, Violation
+from stockade.service.audit.rule_types import Rule, Scope, Violation
 from stockade.shop.audit.rules import RULES, SCREENS, rules_to_run
 from stockade.shop.audit.screen import Screen
 from stockade.shop.audit.session import bounded

@@ -17,7 +17,7 @@ from sqlalchemy import (
     select,
 )
 
-from stockade.service.audit.rule import Finding, Scope, rule
+from stockade.service.audit.rule_types import Finding, Scope, rule
 from stockade.service.audit.stack import one, one_if, stack
 from stockade.shop.model import constants
 from stockade.shop.model.tables import order_lines, orders

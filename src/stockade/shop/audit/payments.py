@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
-from stockade.service.audit.rule import Finding, Scope, rule
+from stockade.service.audit.rule_types import Finding, Scope, rule
 from stockade.service.audit.stack import one, one_if, stack
 from stockade.shop.audit.orders import moves, with_note
 from stockade.shop.model import constants

@@ -22,7 +22,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from stockade.service.audit.rule import Finding, Scope, rule
+from stockade.service.audit.rule_types import Finding, Scope, rule
 from stockade.service.audit.stack import many_groups, one, stack
 from stockade.service.recorded import rejected
 from stockade.shop.model import constants

@@ -5,7 +5,7 @@ Neighbours: `audit` runs the screens and rules one after the other, `long_audit`
 
 from collections.abc import Iterable
 
-from stockade.service.audit.rule import Rule
+from stockade.service.audit.rule_types import Rule
 from stockade.shop.audit import counters, orders, payments, records, sales
 from stockade.shop.audit.screen import Screen
 from stockade.shop.audit.screens.orders import BY_LINE, BY_PAYMENT

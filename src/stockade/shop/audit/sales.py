@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, not_, or_, select
 
-from stockade.service.audit.rule import Finding, Scope, rule
+from stockade.service.audit.rule_types import Finding, Scope, rule
 from stockade.service.audit.stack import many_groups, stack
 from stockade.shop.model.constants import PAID
 from stockade.shop.model.tables import order_lines, orders, product_sales, sales_progress, sales_windows, window_sales

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, Subquery, func, or_, select
 
-from stockade.service.audit.rule import Rule
+from stockade.service.audit.rule_types import Rule
 from stockade.service.audit.stack import one_if
 
 

@@ -198,6 +198,9 @@ class Settings:
     cache_s: float = _setting(5.0, "How long the popular products are kept; stock never is.", low=0, high=300)
     drain_s: float = _setting(0.0, "How long a stopping server still answers while /readyz says 503.", low=0, high=300)
     stop_wait_s: float = _setting(10.0, "How long a stopping server waits for requests in flight.", low=0.1, high=300)
+    docs_page: str = _setting(
+        "yes", "Whether `/docs` shows the API to people; needs `stockade[docs-page]`.", choices=("yes", "no")
+    )
     log_level: str = _setting("info", "Least level that is logged.", choices=("debug", "info", "warning", "error"))
     access_log: float = _setting(0.0, "Share of the requests written to the access log.", low=0, high=1)
     run_id: str = _setting("", "Written into every log line; empty: a random one per start.")

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from stockade.core.case_folding import MAX_GROWTH
+from stockade.shop.model.name_parts import keep_name_parts
 from stockade.store.schema.tables import NAMING_CONVENTION, guarded
 from stockade.store.schema.types import text, text_id
 
@@ -194,3 +195,13 @@ sales_progress = Table(
     Column("counted_from_ms", BigInteger, nullable=False),  # orders before that time are not in the sums
     Column("as_of_ms", BigInteger, nullable=False),  # what was committed before that time is in the sums
 )
+
+# The index of names for the search: every three letters that follow each other in the folded name of a product.
+# Triggers keep it (`shop.model.name_parts`), so a process of any version may write products.
+product_name_parts = Table(
+    "product_name_parts",
+    metadata,
+    Column("part", text_id(3), primary_key=True),
+    Column("product_id", text_id(), primary_key=True),
+)
+event.listen(metadata, "after_create", keep_name_parts)

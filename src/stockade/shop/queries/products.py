@@ -1,6 +1,7 @@
 """Products with their SKUs, and the stock of one SKU. Stock is never cached."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import msgspec
@@ -24,7 +25,9 @@ from stockade.shop.model.fields import (
 from stockade.shop.model.limits import is_text
 from stockade.shop.model.tables import products as product_table
 from stockade.shop.model.tables import skus as sku_table
+from stockade.shop.queries.name_search import candidates
 from stockade.shop.queries.page import BadQuery, Page, after, check_limit, decode_cursor, page
+from stockade.store.index_order import in_index_order
 
 MAX_SEARCH = 200  # characters
 
@@ -85,7 +88,8 @@ def products(
 
     Args:
         conn: a connection to read on.
-        q: a part of the name, in any case; empty for all. A search reads the list until the page is full.
+        q: a part of the name, in any case; empty for all. A text that few names have is found by an index; for one that
+            many have the list is read until the page is full.
         sort: `id`, or `price`: the price of the product's cheapest SKU, then its id.
         descending: the other way round.
         status: ACTIVE or HIDDEN.
@@ -111,10 +115,14 @@ def products(
     elif behind is not None:
         column = columns[0]
         statement = statement.where(column < behind[0] if descending else column > behind[0])
+    reads_on = False  # through the list, until the page is full
     if q:
-        statement = statement.where(_named(q))
+        found = candidates(conn, folded(q))
+        reads_on = found is None and sort == "id"
+        statement = statement.where(_named(q) if found is None else and_(product_table.c.id.in_(found), _named(q)))
     order = [column.desc() if descending else column for column in columns]
-    rows = conn.execute(statement.order_by(*order).limit(limit + 1)).all()
+    with in_index_order(conn) if reads_on else nullcontext():
+        rows = conn.execute(statement.order_by(*order).limit(limit + 1)).all()
     skus = _skus_of(conn, [row.id for row in rows[:limit]])
 
     def key(row: Any) -> Sequence[str | int]:

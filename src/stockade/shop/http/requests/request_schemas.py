@@ -4,7 +4,6 @@ Unknown members are refused, numbers must be JSON integers. Neighbours: `model.l
 the types with commands and queries; `openapi` documents them.
 """
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -67,7 +66,8 @@ Cursor = Annotated[
     str,
     Meta(max_length=400, description="`next_cursor` of the page before; empty for the first page.", examples=[""]),
 ]
-Moment = Annotated[datetime, Meta(tz=True, description="Time (RFC 3339).", examples=["2026-03-01T00:00:00Z"])]
+# a text: as a time, a query string would also be read as a number of seconds
+Moment = Annotated[str, Meta(examples=["2026-03-01T00:00:00Z"], extra_json_schema={"format": "date-time"})]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from stockade.shop.http.responses.problems import problem
 from stockade.shop.http.responses.response import Handler, Headers, Response, without_body
 from stockade.shop.http.routing.app_state import AppState, make_app_state
 from stockade.shop.http.routing.cors import Cors
+from stockade.shop.http.routing.docs_page import docs_handlers
 from stockade.shop.http.routing.endpoint import Endpoint
 from stockade.shop.http.routing.metrics_address import MetricsAddress
 from stockade.shop.http.routing.openapi import openapi_document
@@ -40,6 +41,8 @@ def create_app(shop: Shop, *, metrics_port: int | None = None) -> tuple[ASGIApp,
             answer = shop.tracing.request(f"{route.method} {route.path}", answer)
         handlers.setdefault(route.path, {})[route.method] = answer
     for path, handler in service_handlers(state, openapi_document(ROUTES)).items():
+        handlers[path] = {"GET": handler}
+    for path, handler in docs_handlers(shop.settings.docs_page == "yes").items():
         handlers[path] = {"GET": handler}
     # the router takes the first path that matches: `/v1/products/popular` must stand before `/v1/products/{product_id}`
     paths = sorted(handlers, key=lambda path: "{" in path)

@@ -17,6 +17,8 @@ from stockade.shop.http.requests.idempotency import MAX_KEY_LENGTH
 from stockade.shop.http.requests.request_schemas import ID_PATTERN
 from stockade.shop.http.responses.error_codes import ERROR_CODES
 from stockade.shop.http.responses.response_schemas import Queued
+from stockade.shop.http.routing.openapi_examples import complete, example_of
+from stockade.shop.http.routing.problem_schema import PROBLEM, problem_examples
 from stockade.shop.http.routing.route import Route
 from stockade.shop.http.routing.service_routes import SERVICE_OPERATIONS
 
@@ -30,41 +32,43 @@ _USER_ID = {
     "description": "The `user_id` that the service shows, or the user's name at the identity provider.",
 }
 _WAITS = (429, 503, 504)
-_PROBLEM = {
-    "title": "Problem",
-    "description": "RFC 9457. `code` is the one to act on; further members depend on it.",
-    "type": "object",
-    "required": ["type", "title", "status", "code", "detail", "retryable", "outcome"],
-    "properties": {
-        "type": {"type": "string", "description": "urn:stockade:problem:CODE"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string", "enum": sorted(ERROR_CODES)},
-        "detail": {"type": "string", "description": "What is particular about this occurrence."},
-        "retryable": {"type": "boolean", "description": "Whether the same request, same key, may be sent again."},
-        "outcome": {"enum": ["none", "unknown"], "description": "What is known about the effect."},
-        "shortages": {
-            "type": "array",
-            "description": "OUT_OF_STOCK: every short line.",
-            "items": {
-                "type": "object",
-                "required": ["sku_id", "requested", "available"],
-                "properties": {
-                    "sku_id": {"type": "string"},
-                    "requested": {"type": "integer"},
-                    "available": {"type": "integer"},
-                },
-            },
-        },
-    },
+_RETRY_AFTER = {
+    "schema": {"type": "integer", "format": "int32"},
+    "description": "Seconds until the request may be sent again.",
+    "example": 1,
+}
+_IDS = {
+    "product_id": ("Id of the product.", "product-1"),
+    "sku_id": ("Id of the SKU.", "sku-1"),
+    "user_id": ("Id of the user: the caller's own, or any user's for an administrator.", "user-1"),
+    "order_id": ("Id of the order.", "019a5c3e7c00b0c1d2e3f40516273849"),
+    "payment_id": ("Id of the payment.", "019a5c3e7d10b0c1d2e3f40516273849"),
+}
+_TAGS = {
+    "products": "Products and their SKUs.",
+    "skus": "The stock of a SKU.",
+    "users": "What belongs to one user: points, cart, orders.",
+    "orders": "Orders: place, read, pay, cancel.",
+    "payments": "Payments of orders.",
+    "admin": "Lists for administrators.",
+    "audit": "The proof that nothing was sold or charged twice.",
+    "service": "The service itself: health, metrics, this document.",
 }
 _QUEUED = {
     "description": "Queued, not decided yet (only where the service runs under the strategy `kafka`)",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Queued"}}},
     "headers": {
-        "Location": {"schema": {"type": "string"}, "description": "Of an order: where to look."},
-        "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."},
-        "Preference-Applied": {"schema": {"const": "respond-async"}, "description": "It was preferred, and done."},
+        "Location": {
+            "schema": {"type": "string", "format": "uri-reference"},
+            "description": "Of an order: where its outcome will be.",
+            "example": "/v1/orders/019a5c3e7c00b0c1d2e3f40516273849?pending=1772357400000.c2lnbmF0dXJl",
+        },
+        "Retry-After": _RETRY_AFTER,
+        "Preference-Applied": {
+            "schema": {"const": "respond-async"},
+            "description": "The client preferred not to wait, and the service did not.",
+            "example": "respond-async",
+        },
     },
 }
 _PREFER = {
@@ -73,6 +77,7 @@ _PREFER = {
     "required": False,
     "description": "`respond-async` (RFC 7240): under the strategy `kafka`, 202 once the command is safe in the log.",
     "schema": {"type": "string"},
+    "example": "respond-async",
 }
 _KEY = {
     "name": "Idempotency-Key",
@@ -80,6 +85,7 @@ _KEY = {
     "required": True,
     "description": "Unique to what you mean: the same key does it once, another key does it again. Bare or quoted.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": "^[!#-~]+$"},
+    "example": "019a5c3e-7c00-7abc-8def-0123456789ab",
 }
 
 
@@ -93,11 +99,12 @@ def openapi_document(routes: Iterable[Route]) -> bytes:
     types = [each for route in all_routes for each in (route.response, route.body, route.query) if each is not None]
     types.append(Queued)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    complete(components)
     found = dict(zip(map(repr, types), schemas, strict=True))
     queries = {route.query.__name__: components[route.query.__name__] for route in all_routes if route.query}
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for route in all_routes:
-        paths[route.path][route.method.lower()] = _operation(route, found, queries)
+        paths[route.path][route.method.lower()] = _operation(route, found, queries, components)
     for path, operation in SERVICE_OPERATIONS.items():
         paths[path]["get"] = operation
     body = {
@@ -106,11 +113,22 @@ def openapi_document(routes: Iterable[Route]) -> bytes:
             "title": "stockade",
             "version": __version__,
             "description": "An order service whose stock and points stay right under concurrency.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/", "description": "This service."}],
+        "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": {"Problem": _PROBLEM, **{k: v for k, v in components.items() if k not in queries}},
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "schemas": {"Problem": PROBLEM, **{k: v for k, v in components.items() if k not in queries}},
+            "examples": problem_examples(),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A JSON Web Token that names the user; `stockade token` prints one for development.",
+                }
+            },
         },
     }
     return msgspec.json.format(msgspec.json.encode(body).replace(rb"\\Z", b"$"), indent=1)
@@ -126,32 +144,34 @@ def problem_responses(codes: Iterable[str]) -> dict[str, Any]:
 
 def _problem_response(status: int, codes: list[str]) -> dict[str, Any]:
     narrowed = {"allOf": [{"$ref": _REF.format(name="Problem")}, {"properties": {"code": {"enum": codes}}}]}
+    examples = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
     response: dict[str, Any] = {
         "description": "; ".join(f"{code}: {ERROR_CODES[code].title}" for code in codes),
-        "content": {"application/problem+json": {"schema": narrowed}},
+        "content": {"application/problem+json": {"schema": narrowed, "examples": examples}},
     }
     if status in _WAITS:
-        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+        response["headers"] = {"Retry-After": _RETRY_AFTER}
     if status == 401:
-        response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+        challenge = {"schema": {"type": "string"}, "description": "How to authenticate.", "example": "Bearer"}
+        response["headers"] = {"WWW-Authenticate": challenge}
     return response
 
 
-def _operation(route: Route, found: dict[str, Any], queries: dict[str, Any]) -> dict[str, Any]:
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": _USER_ID if name == "user_id" else _ID}
-        for name in re.findall(r"{(\w+)}", route.path)
-    ]
+def _operation(
+    route: Route, found: dict[str, Any], queries: dict[str, Any], components: dict[str, Any]
+) -> dict[str, Any]:
+    parameters = [_id_parameter(name) for name in re.findall(r"{(\w+)}", route.path)]
     if route.query is not None:
-        properties = queries[route.query.__name__]["properties"]
-        parameters += [
-            {"name": name, "in": "query", "required": False, "schema": schema} for name, schema in properties.items()
-        ]
+        for name, schema in queries[route.query.__name__]["properties"].items():
+            plain = {word: value for word, value in schema.items() if word not in ("description", "examples")}
+            described = {"description": schema.get("description"), "example": schema["examples"][0], "schema": plain}
+            parameters.append({"name": name, "in": "query", "required": False, **described})
     if route.keyed:
         parameters += [_KEY, _PREFER]
     operation: dict[str, Any] = {
         "operationId": _operation_id(route.method, route.path),
         "summary": route.summary,
+        "description": route.about + (" For administrators." if route.access is Access.ADMIN else ""),
         "tags": [route.path.split("/")[2]],
         "parameters": parameters,
         "responses": {str(route.status): _accepted(route, found), **problem_responses(route.all_codes)},
@@ -159,13 +179,19 @@ def _operation(route: Route, found: dict[str, Any], queries: dict[str, Any]) -> 
     if route.command is not None:
         operation["responses"]["202"] = _QUEUED
     if route.body is not None:
-        content = {"application/json": {"schema": found[repr(route.body)]}}
-        operation["requestBody"] = {"required": True, "content": content}
+        schema = found[repr(route.body)]
+        content = {"application/json": {"schema": schema, "example": example_of(schema, components)}}
+        about = components[route.body.__name__]["description"]
+        operation["requestBody"] = {"required": True, "description": about, "content": content}
     if route.access is not Access.ANYONE:
         operation["security"] = [{"bearer": []}]
-    if route.access is Access.ADMIN:
-        operation["description"] = "For administrators."
     return operation
+
+
+def _id_parameter(name: str) -> dict[str, Any]:
+    about, example = _IDS[name]
+    schema = _USER_ID if name == "user_id" else _ID
+    return {"name": name, "in": "path", "required": True, "description": about, "example": example, "schema": schema}
 
 
 def _accepted(route: Route, found: dict[str, Any]) -> dict[str, Any]:
@@ -181,10 +207,15 @@ def _accepted(route: Route, found: dict[str, Any]) -> dict[str, Any]:
             for number, link in enumerate(route.links, 1)
         }
     if route.keyed:
-        shown = {"schema": {"const": "true"}, "description": "The answer is a replay of the first one to this key."}
+        about = "The answer is a replay of the first one to this key."
+        shown = {"schema": {"const": "true"}, "description": about, "example": "true"}
         response["headers"] = {"Idempotent-Replayed": shown}
     if route.location:
-        where = {"schema": {"type": "string"}, "description": "The path of what was made."}
+        where = {
+            "schema": {"type": "string", "format": "uri-reference"},
+            "description": "The path of what was made.",
+            "example": "/v1/orders/019a5c3e7c00b0c1d2e3f40516273849",
+        }
         response["headers"] = {**response.get("headers", {}), "Location": where}
     return response
 

@@ -18,22 +18,35 @@ _OK = b'{"status":"ok"}'
 _HEALTH = {
     "type": "object",
     "required": ["status"],
-    "properties": {"status": {"const": "ok"}},
+    "properties": {"status": {"const": "ok", "description": "Always ok.", "examples": ["ok"]}},
     "additionalProperties": False,
 }
 
 
-def _operation(id_: str, summary: str, media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _operation(id_: str, summary: str, about: str, media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     content = {media_type: {"schema": schema}}
     responses: dict[str, Any] = {"200": {"description": "Done", "content": content}}
-    return {"operationId": id_, "summary": summary, "tags": ["service"], "responses": responses}
+    words = {"operationId": id_, "summary": summary, "description": about, "tags": ["service"]}
+    return {**words, "responses": responses}
 
 
 SERVICE_OPERATIONS: dict[str, dict[str, Any]] = {
-    "/healthz": _operation("healthz", "Whether the process answers", "application/json", _HEALTH),
-    "/readyz": _operation("readyz", "Whether orders can be taken now", "application/json", _HEALTH),
-    "/metrics": _operation("metrics", "Metrics for Prometheus", "text/plain", {"type": "string"}),
-    "/openapi.json": _operation("openapi", "This document", "application/json", {"type": "object"}),
+    "/healthz": _operation(
+        "healthz", "Whether the process answers", "Reads nothing: for a supervisor.", "application/json", _HEALTH
+    ),
+    "/readyz": _operation(
+        "readyz",
+        "Whether orders can be taken now",
+        "Asks the database and the servers of the strategies: for a load balancer.",
+        "application/json",
+        _HEALTH,
+    ),
+    "/metrics": _operation(
+        "metrics", "Metrics for Prometheus", "Of all serving processes together.", "text/plain", {"type": "string"}
+    ),
+    "/openapi.json": _operation(
+        "openapi", "This document", "OpenAPI 3.1; `/docs` shows it.", "application/json", {"type": "object"}
+    ),
 }
 SERVICE_OPERATIONS["/readyz"]["responses"]["503"] = {
     "description": "NOT_READY",

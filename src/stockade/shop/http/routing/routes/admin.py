@@ -1,8 +1,10 @@
 """What only administrators list: the orders of all users, and hidden products. Neighbour: `queries.order_lists`."""
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import UnsetType
+import msgspec
+from msgspec import Meta, UnsetType
 from sqlalchemy import Connection
 
 from stockade.identity.user_ids import addressed_user_id
@@ -11,6 +13,8 @@ from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.requests.request_schemas import AllOrdersQuery, AllProductsQuery
 from stockade.shop.http.routing.route import RequestContext, Route
 
+_Time = Annotated[datetime, Meta(tz=True)]
+
 
 def _orders(connection: Connection, request: RequestContext) -> queries.Page[queries.Order]:
     query: AllOrdersQuery = request.query
@@ -18,14 +22,20 @@ def _orders(connection: Connection, request: RequestContext) -> queries.Page[que
         user_id=None if isinstance(query.user_id, UnsetType) else addressed_user_id(query.user_id),
         status=query.status or None,
         product_id=query.product_id or None,
-        since_ms=_ms(query.since),
-        until_ms=_ms(query.until),
+        since_ms=_ms("since", query.since),
+        until_ms=_ms("until", query.until),
     )
     return queries.all_orders(connection, which, limit=query.limit, cursor=query.cursor or None)
 
 
-def _ms(at: datetime | UnsetType) -> int | None:
-    return None if isinstance(at, UnsetType) else int(at.timestamp() * 1000)
+def _ms(name: str, text: str | UnsetType) -> int | None:
+    if isinstance(text, UnsetType):
+        return None
+    try:
+        at = msgspec.convert(text, _Time)
+    except msgspec.ValidationError:
+        raise queries.BadQuery(f"{name} must be a time with its offset, e.g. 2026-03-01T00:00:00Z") from None
+    return int(at.timestamp() * 1000)
 
 
 def _products(connection: Connection, request: RequestContext) -> queries.Page[queries.Product]:
