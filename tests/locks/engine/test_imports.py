@@ -57,7 +57,7 @@ def test_a_forked_child_is_somebody_else(redis_url):
         ("hiredis", "redis", "stockade.locks.RedisLocks('redis://127.0.0.1:1')"),
         ("asyncpg", "postgres", "stockade.locks.PostgresLocks('postgresql://127.0.0.1:1/x')"),
         ("asyncmy", "mysql", "stockade.locks.MySQLLocks('mysql://127.0.0.1:1/x')"),
-        ("sqlalchemy", "shop", "stockade.locks.fencing.install_statement(None, {}, None)"),
+        ("sqlalchemy", "store", "stockade.locks.fencing.install_statement(None, {}, None)"),
         ("opentelemetry", "otel", "stockade.locks.telemetry.trace(stockade.locks.MemoryLocks())"),
     ],
 )
