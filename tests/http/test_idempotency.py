@@ -112,7 +112,7 @@ async def test_a_duplicate_in_flight_waits_for_the_first(client):
     answers = await asyncio.gather(first, second)
     assert held.executed == 1
     assert answers[0].content == answers[1].content
-    assert len(client.state.in_flight) == 0
+    assert len(client.state.duplicates) == 0
 
 
 async def test_a_duplicate_waits_only_so_long(start):

@@ -47,7 +47,11 @@ class BackendCalls:
         self._runtime.enter_loop()
 
     def explain(self, error: Exception, lock_name: str = "") -> None:
-        """Make a LockUnavailable name its server; one that `close` caused becomes ProviderClosed."""
+        """Make a LockUnavailable name its server.
+
+        Raises:
+            ProviderClosed: `close` caused the error.
+        """
         if isinstance(error, LockUnavailable):
             if self.closed:
                 raise ProviderClosed(lock_name=lock_name) from error

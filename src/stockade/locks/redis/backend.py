@@ -36,6 +36,10 @@ from stockade.locks.runtime.runtime import Runtime
 _QUEUE_TTL_MS = 60_000  # after which the server forgets a queue that nobody uses
 _CALL_LEAST_S = 0.15  # what a call gets although its deadline is near: a healthy server answers in that time
 _WITHDRAW_S = 0.25  # for how long a caller waits for a withdrawal; then it is repeated in the background
+_AFTER_LEASE_S = 0.002  # after the end of another's lease; rounding must not make the query early
+_OTHERS_ASK = 4.0  # who is not first in line asks only every so many poll intervals: to stay in the line
+_PAUSE_LEAST = 0.25  # of a poll interval: the shortest sleep, so that a late query is no busy loop
+_QUERIES_MISSED = 3.0  # an entry of the line is dropped after so many poll intervals without a query
 _POLL_S = 0.1  # mean pause between two queries of a waiter that no notice can reach
 _RETRY_PAUSE_S = 0.05  # mean pause before an unreachable server is tried again
 _HOLDER_ONLY = (0, 0)  # flags of the release script: release what the owner holds
@@ -167,7 +171,7 @@ class RedisBackend:
         while True:
             if heartbeat:
                 queue.record_heartbeat(sent)
-            query_at = sent + (min(poll_s, reply.wait_ms / 1000 + 0.002) if reply.wait_ms else poll_s)
+            query_at = sent + (min(poll_s, reply.wait_ms / 1000 + _AFTER_LEASE_S) if reply.wait_ms else poll_s)
             while True:
                 self._raise_if_closed(request)
                 now = self._runtime.now()
@@ -179,10 +183,10 @@ class RedisBackend:
                     break
                 if now >= deadline:
                     return None
-                if waiter.recheck or (now >= query_at and (waiter.is_first or now >= sent + 4 * poll_s)):
+                if waiter.recheck or (now >= query_at and (waiter.is_first or now >= sent + _OTHERS_ASK * poll_s)):
                     waiter.recheck = False
                     break
-                await waiter.sleep(min(deadline, max(query_at, now + 0.25 * poll_s)) - now)
+                await waiter.sleep(min(deadline, max(query_at, now + _PAUSE_LEAST * poll_s)) - now)
             sent, heartbeat = self._runtime.now(), True
             reply = await self._acquire_or_retry(request, sent, deadline, queue=True, again=True, heartbeat=True)
             if reply.fencing_token:
@@ -201,7 +205,7 @@ class RedisBackend:
         """Run the acquire script, again while the server is out of reach; it is safe to repeat."""
         give_up = min(deadline, sent + self._tuning.patience_s)
         end = min(deadline, sent + self._tuning.bound_s) if request.blocking else math.inf
-        heartbeat_ms = round(3000 * self._tuning.poll_s) if heartbeat else 0
+        heartbeat_ms = round(1_000 * _QUERIES_MISSED * self._tuning.poll_s) if heartbeat else 0
         now = sent
         while True:
             try:

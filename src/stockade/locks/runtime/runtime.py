@@ -70,7 +70,7 @@ class Runtime(Protocol):
         ...
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Call `action` after so many seconds, if the surroundings still exist by then."""
+        """Call `action` after so many seconds, if the surroundings still exist by then; threads call it at once."""
         ...
 
     async def join(self, job: Any, timeout_s: float) -> None:

@@ -56,7 +56,8 @@ class PendingBatch:
         commands: in the order of their answers.
         extra_keys: rows to load beside those that the commands name.
         offsets: of the call, if its commands come from a log.
-        owns_offsets: whether the batch is the whole call; only then may its transaction commit the offsets.
+        is_whole_call: whether the batch is the whole call, not a command that runs alone after it failed; only then may its
+            transaction commit the offsets.
         on_decided: see `Store.transact`; None once it was called.
         in_flight: the batch as later ones see it; the single-statement executor registers it.
         state: see `BatchState`; changed by `become`.
@@ -70,7 +71,7 @@ class PendingBatch:
     commands: list[Command]
     extra_keys: tuple[Key, ...] = ()
     offsets: ConsumedOffsets | None = None
-    owns_offsets: bool = True
+    is_whole_call: bool = True
     on_decided: Callable[[], None] | None = None
     in_flight: InFlightBatch = field(default_factory=InFlightBatch)
     state: BatchState = BatchState.NEW
@@ -103,7 +104,7 @@ class PendingBatch:
         state = BatchState.COMMIT_IN_DOUBT if in_doubt else BatchState.LOOK_UP_IDS
         for command in self.commands:
             part = PendingBatch(
-                [command], offsets=self.offsets, owns_offsets=False, in_flight=self.in_flight, state=state
+                [command], offsets=self.offsets, is_whole_call=False, in_flight=self.in_flight, state=state
             )
             self.parts.append(part)
         self.become(BatchState.SPLIT)
@@ -116,7 +117,7 @@ class PendingBatch:
 
     def may_commit_offsets(self, answers: Iterable[Answer]) -> bool:
         """Whether a transaction with these answers leaves no command of the call without an outcome."""
-        return self.owns_offsets and all(isinstance(answer, tuple) for answer in answers)
+        return self.is_whole_call and all(isinstance(answer, tuple) for answer in answers)
 
     def report_decided(self) -> None:
         """Call `on_decided`, once."""

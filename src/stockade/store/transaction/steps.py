@@ -1,6 +1,7 @@
 """The steps that every transaction of the store consists of: load, decide, write.
 
-Neighbours: `one_transaction` and `optimistic` call them in this order; `store.registration` is the permission to write.
+Neighbours: `one_transaction` and `optimistic` call them in this order, `single_statement` uses the parts;
+`store.registration` is the permission to write.
 """
 
 from collections.abc import Callable, Mapping

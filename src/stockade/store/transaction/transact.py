@@ -205,7 +205,7 @@ class SqlStore:
             if guard.fail_on_extra_keys:
                 return MoreKeys(answer.keys)
             extra = (*extra, *answer.keys)
-            batch = PendingBatch([command], extra, offsets, owns_offsets=False)
+            batch = PendingBatch([command], extra, offsets, is_whole_call=False)
             (answer,) = await self._carry_out(batch, guard, deadline)
         if isinstance(answer, MissingKeys):
             return ValueError(f"{command.name} asked for more rows more than {MAX_EXTRA_KEY_ROUNDS} times")

@@ -23,7 +23,7 @@ class AppState:
         settings: those in force.
         tokens: verifies bearer tokens, and signs the Locations of queued orders.
         concurrency: bounds the requests in flight.
-        in_flight: requests with an Idempotency-Key, by request id.
+        duplicates: joins requests with one Idempotency-Key that are in flight at the same time.
         metrics: counts requests and outcomes.
         backlog: how far relays and workers are behind, for the metrics.
     """
@@ -32,7 +32,7 @@ class AppState:
     settings: Settings
     tokens: Tokens
     concurrency: ConcurrencyLimit
-    in_flight: InFlightRequests
+    duplicates: InFlightRequests
     metrics: Metrics
     backlog: BacklogMetrics
 

@@ -139,7 +139,7 @@ class Endpoint:
             return self._queued(request, _APPLIED)
         try:
             if route.keyed:
-                outcome = await state.in_flight.run(command, state.shop.execute)
+                outcome = await state.duplicates.run(command, state.shop.execute)
             else:
                 outcome = await state.shop.execute(command)
         except Pending:
@@ -150,11 +150,12 @@ class Endpoint:
         """202: the command will be decided. Of an order, Location says where the outcome will be."""
         body = {"status": PENDING}
         headers = retry_after(1) + further
-        if self.route.queued:
-            body[self.route.queued] = request.request_id
-        if self.route.queued == "order_id":
+        if self.route.queued_member:
+            body[self.route.queued_member] = request.request_id
+        if self.route.queued_location:
             proof = self._state.tokens.proofs.sign(request.request_id, request.user_id, request.now_ms)
-            headers += ((b"location", f"/v1/orders/{request.request_id}?pending={proof}".encode()),)
+            path = self.route.queued_location.format(id=request.request_id, proof=proof)
+            headers += ((b"location", path.encode()),)
         return Response(202, _encode(body), JSON, headers)
 
     def _decided(self, outcome: Outcome) -> Response:

@@ -96,8 +96,10 @@ class Route:
         read: runs the query; None as result means `missing`.
         missing: the error code for what is not there.
         cached: whether the response may be kept for the setting `cache_s`.
-        queued: under the strategy `kafka` a command may be answered with 202 before it is decided: the member of that
-            response with the id of what the command will make, e.g. `order_id`; empty for none.
+        queued_member: under the strategy `kafka` a command may be answered with 202 before it is decided: the member of
+            that response with the id of what the command will make, e.g. `order_id`; empty for none.
+        queued_location: path at which the outcome will be, with `{id}` and `{proof}`; the header Location of that
+            response. Empty: none.
         pending: of a read: makes the response while the command is queued, from the time at which it was queued.
         links: to other routes, for the OpenAPI document.
         location: path of what a 201 has made, with `{member}` for members of its body; the header Location. Empty: what
@@ -120,7 +122,8 @@ class Route:
     read: Callable[[Connection, RequestContext], object] | None = None
     missing: str = ""
     cached: bool = False
-    queued: str = ""
+    queued_member: str = ""
+    queued_location: str = ""
     pending: Callable[[RequestContext, int], object] | None = None
     links: tuple[Link, ...] = ()
     location: str = ""

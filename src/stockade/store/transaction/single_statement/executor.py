@@ -106,7 +106,7 @@ class SingleStatement:
     def _is_possible(self, batch: PendingBatch, guard: Guard, last_keys: Sequence[Key], deadline: float) -> bool:
         return (
             batch.state is BatchState.NEW
-            and batch.owns_offsets
+            and batch.is_whole_call
             and not guard.keep_request_order
             and self._in_time(deadline)
             and bool(last_keys)

@@ -73,7 +73,8 @@ ORDERS = (
         response=Ordered,
         command=_place,
         codes=ORDER_REFUSALS,
-        queued="order_id",
+        queued_member="order_id",
+        queued_location="/v1/orders/{id}?pending={proof}",
         location="/v1/orders/{order_id}",
         links=(
             Link("GET", "/v1/orders/{order_id}", "order_id", "order_id"),
@@ -111,7 +112,7 @@ ORDERS = (
         response=Paid,
         command=_pay,
         codes=("ORDER_NOT_FOUND", "ALREADY_PAID", "RESERVATION_EXPIRED", "INSUFFICIENT_POINTS", "STATE_CONFLICT"),
-        queued="payment_id",
+        queued_member="payment_id",
         links=(_PAYMENT,),
     ),
     Route(

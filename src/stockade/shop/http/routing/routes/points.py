@@ -56,6 +56,6 @@ POINTS = (
         response=Charged,
         command=_charge,
         codes=("LIMIT_EXCEEDED",),
-        queued="charge_id",
+        queued_member="charge_id",
     ),
 )
