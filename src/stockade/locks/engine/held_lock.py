@@ -88,8 +88,10 @@ class HeldLock:
 
     @property
     def lost(self) -> bool:
-        """Whether the lock may already belong to somebody else. No I/O; the first reading after the lease has run out marks
-        it lost, which calls `on_lost`."""
+        """Whether the lock may already belong to somebody else. No I/O.
+
+        The first reading after the lease has run out marks it lost, which calls `on_lost`.
+        """
         if not self.lost_reason and not self.released and self.runtime.now() >= self.deadline:
             self.mark_lost("the lease ran out")
         return bool(self.lost_reason)

@@ -1,6 +1,6 @@
 """The executor of a batch whose rows are read without locks and compared at the write.
 
-It serves every guard that reads without locks, so the strategies `optimistic`, `conditional`, `unprotected`,
+It serves NONE, VERSION, TIMESTAMP and DELTA: the strategies `optimistic`, `conditional`, `unprotected`,
 `in-process` and those with a lock server. Neighbours: `transact` chooses it, `steps` has the steps, `save` compares.
 """
 

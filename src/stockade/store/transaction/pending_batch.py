@@ -56,8 +56,8 @@ class PendingBatch:
         commands: in the order of their answers.
         extra_keys: rows to load beside those that the commands name.
         offsets: of the call, if its commands come from a log.
-        is_whole_call: whether the batch is the whole call, not a command that runs alone after it failed; only then may its
-            transaction commit the offsets.
+        is_whole_call: whether the batch is the whole call, and not a command that runs alone after it failed; only
+            then may its transaction commit the offsets.
         on_decided: see `Store.transact`; None once it was called.
         in_flight: the batch as later ones see it; the single-statement executor registers it.
         state: see `BatchState`; changed by `become`.
