@@ -88,7 +88,7 @@ MADE = {
     "threads": sync.RedisLocks,
     "asyncio": aio.RedisLocks,
     "cluster": lambda url: sync.RedisLocks(url, cluster=True),
-    "quorum": lambda url: sync.QuorumLocks([url] * 3),
+    "quorum": lambda url: sync.QuorumLocks([url, "redis://b", "redis://c"]),
 }
 
 
