@@ -186,6 +186,18 @@ async def test_parts_are_refunded_once_each(gateway, judge, approval):
         assert (await gateway.look_up(wanted.reference)).refunded == 300
 
 
+async def test_a_refund_that_is_there_already_is_found(gateway, judge, approval):
+    """After its key has expired, a repeated refund of all is refused; where refunds can be seen, ours is found."""
+    wanted = approval()
+    made = await gateway.approve(wanted)
+    everything = Refund(made.gateway_id, f"r1-{wanted.reference}", f"r1-{wanted.reference}", Money(1_000), "all")
+    assert isinstance(await gateway.refund(everything), Refunded)
+    judge.behave(keyed=False)
+    again = await gateway.refund(everything)
+    assert isinstance(again, Refunded if gateway.name == "toss" else Declined)
+    assert judge.count().refunded[wanted.reference] == [1_000]
+
+
 async def test_the_control_refunds_twice_without_keys(gateway, judge, approval):
     """Without keys the same refund twice gives back twice."""
     judge.behave(keyed=False)
@@ -261,6 +273,11 @@ async def test_a_forged_notification_is_refused(gateway, judge, approval, inbox)
         gateway._clock = lambda moved_s=moved_s: moved_s + int(headers["stripe-signature"][2:].partition(",")[0])
         with pytest.raises(BadNotification, match="last 300 s"):
             gateway.read_notification(headers, body)
+    signature = headers["stripe-signature"]
+    gateway._clock = lambda: 10**10
+    for evaded in (f"at={10**10},{signature}", f"at=x,{signature}", f"{signature},t={10**10}"):
+        with pytest.raises(BadNotification):
+            gateway.read_notification({**headers, "stripe-signature": evaded}, body)
     gateway._secrets = ("another",)
     with pytest.raises(BadNotification, match="not Stripe's"):
         gateway.read_notification(headers, body)
@@ -296,6 +313,8 @@ REAL_TOSS = {
             {"status": "ABORTED", "failure": {"code": "COMMON_ERROR", "message": "later"}},
             Declined("COMMON_ERROR", "later"),
         ),
+        (200, {"status": "ABORTED", "failure": "no"}, Declined("ABORTED")),
+        (200, {"totalAmount": float("inf")}, Unknown("an answer without amounts")),
         (200, {"status": "IN_PROGRESS"}, Unknown("the payment is IN_PROGRESS")),
         (200, {"status": "WAITING_FOR_DEPOSIT"}, Unknown("the payment is WAITING_FOR_DEPOSIT")),
         (200, {"orderId": "another"}, Unknown("an answer about another order")),

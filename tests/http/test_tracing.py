@@ -13,11 +13,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from stockade.core import Guard
 from stockade.shop.bootstrap import open_shop, open_worker
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.routing.app import create_app
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing
+from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
 from stockade.shop.shop import Shop
 from stockade.store import SqlStore
 from tests.http.conftest import SECRET, Client
@@ -189,3 +190,14 @@ def test_spans_that_are_never_decided_are_bounded(spans, monkeypatch):
     for number in range(5):
         tracing.received(Command(number), {})
     assert [each.attributes["stockade.request_id"] for each in spans("process stand_in")] == ["0", "1"]
+
+
+def test_a_failed_transaction_leaves_no_text_of_its_error(spans, tmp_path):
+    """A driver's error has the statement's parameters in its text: the span has the code only."""
+    tracing = tracing_of(Settings(state_dir=str(tmp_path), tracing="yes"))
+    with pytest.raises(RuntimeError), tracing.transaction([], Guard.ROW):
+        raise RuntimeError("[parameters: ann@example.com]")
+    (span,) = spans("transaction")
+    assert span.attributes["stockade.outcome"] == "INTERNAL_ERROR"
+    assert not span.events
+    assert "ann@example.com" not in span.to_json()

@@ -55,6 +55,7 @@ def one_line_errors() -> Iterator[None]:
     from stockade.drivers.failures import describe
     from stockade.service.application import UnknownApplication
     from stockade.shop.config.settings import BadSetting
+    from stockade.store.engine.backends import CommitUnconfirmed
 
     try:
         yield
@@ -64,6 +65,10 @@ def one_line_errors() -> Iterator[None]:
         raise fail(f"{error.code}: {error}{advice(str(error))}") from None
     except StockadeError as error:
         raise fail(f"{error.code}: {error}", FAILED) from None
+    except CommitUnconfirmed:
+        raise fail(
+            "the database did not confirm the commit: it may be done or not; run it again, which is safe"
+        ) from None
     except DBAPIError as error:  # of a kind that `drivers.failures` does not classify
         text = describe(error)
         raise fail(f"the database refuses this: {text}{advice(text)}") from None

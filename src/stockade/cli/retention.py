@@ -86,6 +86,8 @@ def archive(
         before_ms = _before_ms(before)
         try:
             archived, limit_ms = asyncio.run(_archive(chosen, before_ms, to))
+        except (TimeoutError, ConnectionError):
+            raise fail("the database did not answer in time; run it again, which is safe") from None
         except OSError as error:
             raise fail(f"cannot write {to}: {error.strerror}") from None
     typer.echo(

@@ -1,5 +1,7 @@
 """Payment gateways: one narrow interface, an adapter in a file for each gateway, and their registry.
 
+Provisional: the shop does not use them yet.
+
 Neighbours: the layers above ask through `Gateway` and never see HTTP; `devservers.gateway` is the server to test with.
 """
 

@@ -18,7 +18,7 @@ class BadNotification(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a gateway can do; the reconciler chooses by it.
+    """What a gateway can do: how an unknown outcome can be resolved depends on it.
 
     Attributes:
         key_valid_s: for how many seconds a repeated request with the same idempotency key gets the first answer; 0:

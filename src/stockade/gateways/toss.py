@@ -7,8 +7,9 @@ signature: it is a hint to look the payment up. (Toss Payments, core API referen
 
 import base64
 import json
+import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote
 
@@ -54,6 +55,7 @@ _REFUND_CODES = """
 _DEFINITE = frozenset(_DEFINITE_CODES.split())
 _REFUND_DEFINITE = frozenset(_REFUND_CODES.split())
 _CHARGED = ("DONE", "CANCELED", "PARTIAL_CANCELED")
+_KOREA = timezone(timedelta(hours=9))  # of times that name no offset
 _NEVER_CHARGED = ("ABORTED", "EXPIRED")
 
 
@@ -104,11 +106,13 @@ class Toss:
         if isinstance(reply, Unknown):
             return reply
         answer = _refund(reply, refund)
-        if isinstance(answer, Unknown):  # it may be there already, by an earlier try of ours
-            looked = await self._call("GET", path)
-            found = looked if isinstance(looked, Unknown) else _refund(looked, refund)
-            return found if isinstance(found, Refunded) else answer
-        return answer
+        if isinstance(answer, Refunded):
+            return answer
+        looked = await self._call("GET", path)  # it may be there already, by an earlier try of ours
+        found = looked if isinstance(looked, Unknown) else _refund(looked, refund)
+        if isinstance(found, Refunded):
+            return found
+        return Unknown("refused, and not looked up") if isinstance(looked, Unknown) else answer
 
     def read_notification(self, headers: Mapping[str, str], body: bytes) -> Notification:
         """See `Gateway.read_notification`. It proves nothing: look the payment up."""
@@ -150,8 +154,9 @@ def _payment(reply: Reply, reference: str, definite: frozenset[str]) -> LookUpAn
             return Unknown("an answer without amounts")
         return Approved(key, money, money.amount - left.amount)
     if status in _NEVER_CHARGED:
-        failure = read.get("failure") or {}
-        return Declined(str(failure.get("code") or status), str(failure.get("message") or ""))
+        failure = read.get("failure")
+        failure_of = failure if isinstance(failure, dict) else {}
+        return Declined(str(failure_of.get("code") or status), str(failure_of.get("message") or ""))
     return Unknown(f"the payment is {status}")
 
 
@@ -189,7 +194,7 @@ def _amount(money: Money) -> int | float:
 def _money(amount: object, currency: object) -> Money | None:
     if not isinstance(amount, int | float) or isinstance(amount, bool) or not isinstance(currency, str):
         return None
-    if currency not in DECIMALS or amount < 0:
+    if currency not in DECIMALS or not math.isfinite(amount) or amount < 0:
         return None
     return Money(round(amount * 10 ** DECIMALS[currency]), currency)
 
@@ -204,6 +209,7 @@ def _json(body: bytes) -> dict[str, Any] | None:
 
 def _milliseconds(text: object) -> int:
     try:
-        return round(datetime.fromisoformat(str(text)).timestamp() * 1_000)
+        made = datetime.fromisoformat(str(text))
+        return round((made if made.tzinfo else made.replace(tzinfo=_KOREA)).timestamp() * 1_000)
     except ValueError:
         return 0

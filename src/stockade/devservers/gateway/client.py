@@ -1,4 +1,4 @@
-"""Asks the test gateway for its count, and changes its behaviour. Used by tests, the lab and the demo."""
+"""Asks the test gateway for its count, and changes its behaviour. Used by tests."""
 
 import json
 from dataclasses import dataclass

@@ -103,10 +103,23 @@ class Tracing:
         context = None if first is None else self._api.set_span_in_context(first)
         links = [self._api.Link(each.get_span_context()) for each in others]
         attributes = {"stockade.commands": len(commands), "stockade.guard": guard.kind.value}
-        with self._tracer.start_as_current_span("transaction", context, attributes=attributes, links=links) as span:
+        # not recorded: a driver's error has the parameters of its statement in its text
+        with self._tracer.start_as_current_span(
+            "transaction",
+            context,
+            attributes=attributes,
+            links=links,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
             for each in others:
                 each.add_link(span.get_span_context())
-            yield
+            try:
+                yield
+            except Exception as error:
+                span.set_attribute("stockade.outcome", getattr(error, "code", "INTERNAL_ERROR"))
+                span.set_status(self._api.StatusCode.ERROR)
+                raise
 
     def headers(self, command: Command) -> Mapping[str, bytes]:
         """The headers of the command's message: the trace that is current where it is written."""
