@@ -66,14 +66,11 @@ def _serve(settings: "Settings") -> None:
     """
     from stockade.shop.config.strategy_choice import check, check_servers, overselling
     from stockade.shop.operations import logs
-    from stockade.shop.tokens import tokens_of
 
     check(settings)
     check_servers(settings)
     settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all serving processes
     logs.configure(settings)
-    with telling_a_new_secret(settings, logs.logger().warning):
-        tokens_of(settings)  # makes the secret here once, before several processes need it
     if settings.allow_overselling == "yes":
         others = "processes whose strategy sells units more than once may run beside this one"
         logs.logger().warning("overselling is allowed", reason=overselling(settings) or others)
@@ -86,13 +83,18 @@ def _serve(settings: "Settings") -> None:
 def _serve_here(settings: "Settings") -> None:
     from stockade.cli.ready import Announce
     from stockade.shop.http.server.server import run
+    from stockade.shop.operations import logs
     from stockade.shop.operations.tune_gc import tune_gc
 
-    def ready(listening: "socket.socket") -> None:
-        tune_gc()
-        Announce(settings, listening)()
+    with ExitStack() as making:  # a start that is refused tells nothing but why
+        making.enter_context(telling_a_new_secret(settings, logs.logger().warning))
 
-    run(settings, ready)
+        def ready(listening: "socket.socket") -> None:
+            making.close()
+            tune_gc()
+            Announce(settings, listening)()
+
+        run(settings, ready)
 
 
 def _serve_in_processes(settings: "Settings") -> None:
@@ -102,10 +104,14 @@ def _serve_in_processes(settings: "Settings") -> None:
     from stockade.shop.http.server.server import try_settings
     from stockade.shop.http.server.sockets import bind_all
     from stockade.shop.http.server.supervisor import ServingFailed, supervise
+    from stockade.shop.operations import logs
+    from stockade.shop.tokens import tokens_of
 
     try_settings(settings)  # before the port is bound
     with ExitStack() as stack:
         listening = [stack.enter_context(each) for each in bind_all(settings)]
+        with telling_a_new_secret(settings, logs.logger().warning):
+            tokens_of(settings)  # makes the secret here once, before several processes need it
         try:
             asyncio.run(supervise(settings, listening, Announce(settings, listening[0])))
         except ServingFailed as failed:
