@@ -39,10 +39,13 @@ def user(request: Request, identity: Annotated[Identity, Depends(caller)]) -> st
 
 def create_app(config: Config | None = None, *, jwks: str = "", issuer: str = "") -> FastAPI:
     """The application of `coupons.app`, with users from tokens instead of a header."""
+    jwks, issuer = jwks or os.environ.get("COUPONS_JWKS", ""), issuer or os.environ.get("COUPONS_ISSUER", "")
+    if not jwks or not issuer:
+        raise SystemExit("COUPONS_JWKS and COUPONS_ISSUER must name the keys and the issuer of the tokens")
     app = unprotected.create_app(config)
     app.state.verifier = TokenVerifier(
-        JwksKeys(jwks or os.environ["COUPONS_JWKS"]),
-        issuer=issuer or os.environ["COUPONS_ISSUER"],
+        JwksKeys(jwks),
+        issuer=issuer,
         audience=AUDIENCE,
         admin_claim=ADMIN_CLAIM,
         admin_value=ADMIN_VALUE,

@@ -36,7 +36,9 @@ def bind_all(settings: Settings) -> list[socket.socket]:
     address = metrics_address(settings)
     if address is not None:
         try:
-            listening.append(_bind(address, settings.with_value(metrics_address=settings.metrics_address)))
+            listening.append(
+                _bind(address, settings.with_value(metrics_address=settings.metrics_address), "metrics_address")
+            )
         except BadSetting:
             listening[0].close()
             raise
@@ -44,22 +46,22 @@ def bind_all(settings: Settings) -> list[socket.socket]:
     return listening
 
 
-def _bind(address: Address, chosen: str) -> socket.socket:
+def _bind(address: Address, chosen: str, setting: str = "--port") -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
         return socket.create_server(address, family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
-        raise BadSetting(f"{chosen}: cannot listen there: {_why(error, address.port)}") from None
+        raise BadSetting(f"{chosen}: cannot listen there: {_why(error, address.port, setting)}") from None
 
 
-def _why(error: Exception, port: int) -> str:
+def _why(error: Exception, port: int, setting: str) -> str:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EADDRINUSE:
         who = port_holder(port)
         used = who or "another process (of another user, or just ending)"
-        return f"the port is in use by {used}; stop it, or choose another port with --port (0 takes a free one)"
+        return f"the port is in use by {used}; stop it, or choose another port with {setting} (0 takes a free one)"
     if number in (errno.EACCES, errno.EPERM):
-        return "only root may listen below port 1024; choose a higher one with --port"
+        return f"only root may listen below port 1024; choose a higher one with {setting}"
     if number == errno.EADDRNOTAVAIL:
         return "this machine has no such address; with --host choose one of its own, or 0.0.0.0 for all of them"
     if number is None or number < 0:  # a name that could not be looked up; `create_server` wraps the error
