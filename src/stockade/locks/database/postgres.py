@@ -97,8 +97,9 @@ class PostgresLockDialect(SourceOwner):
             self._settings[connection] = {
                 name: value for name, value in zip(_CHANGED, found, strict=True) if value is not None
             }
+        greeted = connection.get_server_pid()  # before the statement: a driver forgets it when the connection ends
         number = await self._read_number(connection)
-        if number != connection.get_server_pid() and not self._keeps_sessions:  # only poolers invent a number
+        if number != greeted and not self._keeps_sessions:  # only poolers invent a number
             await self._probe(connection, number)
             self._keeps_sessions = True
         self._numbers[connection] = number
