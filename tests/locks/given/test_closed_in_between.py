@@ -28,13 +28,17 @@ def source_over(given, pool, *, for_asyncio):
     return source_for(pool, kind.DATABASE, PATIENCE_S, for_asyncio=for_asyncio)
 
 
+def dialect_over(given, pool, *, for_asyncio):
+    """The statements of the locks over this pool."""
+    make = postgres.PostgresLockDialect if given.url.startswith("postgres") else mysql.MySQLLockDialect
+    return make(source_over(given, pool, for_asyncio=for_asyncio), given.prefix, PATIENCE_S, 3600.0)
+
+
 class Closing:
     """The locks of one loan, which are closed at the step with this number."""
 
     def __init__(self, given, pool, step, *, for_asyncio):
-        source = source_over(given, pool, for_asyncio=for_asyncio)
-        make = postgres.PostgresLockDialect if given.url.startswith("postgres") else mysql.MySQLLockDialect
-        dialect = make(source, given.prefix, PATIENCE_S, 3600.0)
+        dialect = dialect_over(given, pool, for_asyncio=for_asyncio)
         self.locks = SessionLocks(dialect, 2, PATIENCE_S, lambda owners, reason: None)
         self.left, self.close = step, None
 
@@ -228,3 +232,42 @@ async def test_a_pool_of_asyncio_that_does_not_take_a_connection_back(given_aio,
             await source.give_back(connection)
         source.discard(connection)
         assert len(await states(pool, given_aio.state)) == 1
+
+
+@over("given", "pg-Engine-psycopg", "pg-psycopg2.pool", "my-Engine-pymysql")
+async def test_a_connection_that_went_back_is_not_closed_any_more(given):
+    """A late order to discard it comes to nothing: it belongs to the application again."""
+    with given.pool() as pool:
+        source = source_over(given, pool, for_asyncio=False)
+        connection = await source.connect(PATIENCE_S)
+        number = (await read_number(connection))[0]
+        await source.give_back(connection)
+        source.discard(connection)
+        app = Borrower(pool)
+        app.borrow(SIZE)
+        assert number in [row[0] for row in app.each(given.state)]
+        app.give_back()
+
+
+async def read_number(connection):
+    """Of the session."""
+    if hasattr(connection, "fetchrow"):
+        return await connection.fetchrow("SELECT pg_backend_pid()")
+    async with connection.cursor() as cursor:
+        await cursor.execute("SELECT CONNECTION_ID()")
+        return (await cursor.fetchall())[0]
+
+
+@over("given", "pg-psycopg2.pool", "my-Engine-pymysql")
+async def test_a_return_that_is_cancelled_leaves_the_pool_whole(given):
+    """As when its event loop ends: the connection is in the pool, with its own settings, or is replaced."""
+    with given.pool() as pool:
+        before = blocking_states(pool, given.state)
+        locks = SessionLocks(dialect_over(given, pool, for_asyncio=False), 2, PATIENCE_S, lambda owners, reason: None)
+        session = await locks.pool.shared_session(time.monotonic() + PATIENCE_S)
+        locks.pool._give_back(session)
+        (going_back,) = locks.pool._going_back
+        going_back.cancel()
+        await asyncio.wait({going_back})
+        await asyncio.to_thread(eventually, lambda: not threads())
+        assert blocking_states(pool, given.state) == before

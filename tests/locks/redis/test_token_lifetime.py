@@ -108,10 +108,12 @@ async def test_a_held_lock_keeps_its_token(redis_url, server):
 
 async def test_a_short_share_does_not_shorten_the_life_of_the_token(redis_url, server):
     """The fence of a semaphore lives for the longest lease that is held, and `token_ttl_s` longer."""
-    tuning = RedisTuning(token_ttl_s=1)
-    async with aio.RedisLocks(redis_url, tuning) as locks, locks.semaphore("a", 2, lease_s=30):
-        async with locks.semaphore("a", 2, lease_s=1):
-            assert server.pttl(SHARED[1]) > 29_000
+    async with (
+        aio.RedisLocks(redis_url, RedisTuning(token_ttl_s=1)) as locks,
+        locks.semaphore("a", 2, lease_s=30),
+        locks.semaphore("a", 2, lease_s=1),
+    ):
+        assert server.pttl(SHARED[1]) > 29_000
 
 
 def test_the_rule_of_the_next_token_is_written_once():

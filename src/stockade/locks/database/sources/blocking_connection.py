@@ -146,6 +146,10 @@ class BlockingConnection:
             self._aborted = True
             _Transport(self._descriptor).abort()
 
+    def let_go(self) -> None:
+        """Never shut its socket down any more: it is its pool's again, or its number is that of another socket."""
+        self._aborted = True
+
     @property
     def _transport(self) -> _Transport | None:
         return None if self._aborted else _Transport(self._descriptor)

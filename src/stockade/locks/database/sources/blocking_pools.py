@@ -172,6 +172,7 @@ class BlockingSource:
 
     async def give_back(self, connection: Any) -> None:
         loan = self._loans.pop(connection)
+        connection.let_go()
         try:
             await loan.thread.call(lambda: loan.give_back(connection.raw))
         finally:
