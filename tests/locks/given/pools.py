@@ -136,6 +136,28 @@ MYSQL_THREADS = {
 }
 
 
+PAIRS_AIO = {
+    "pg-AsyncEngine": pytest.param(("postgres", "AsyncEngine"), marks=pytest.mark.postgres),
+    "pg-asyncpg": pytest.param(("postgres", "asyncpg.Pool"), marks=pytest.mark.postgres),
+    "my-AsyncEngine": pytest.param(("mysql", "AsyncEngine"), marks=pytest.mark.mariadb),
+    "my-asyncmy": pytest.param(("mysql", "asyncmy.Pool"), marks=pytest.mark.mariadb),
+}
+PAIRS = {
+    "pg-Engine-psycopg": pytest.param(("postgres", "Engine-psycopg"), marks=pytest.mark.postgres),
+    "pg-Engine-psycopg2": pytest.param(("postgres", "Engine-psycopg2"), marks=pytest.mark.postgres),
+    "pg-psycopg_pool": pytest.param(("postgres", "psycopg_pool"), marks=pytest.mark.postgres),
+    "pg-psycopg2.pool": pytest.param(("postgres", "psycopg2.pool"), marks=pytest.mark.postgres),
+    "my-Engine-pymysql": pytest.param(("mysql", "Engine-pymysql"), marks=pytest.mark.mariadb),
+}
+
+
+def over(fixture, *kinds):
+    """Run a test over pools of these kinds; none: of every kind."""
+    pairs = PAIRS_AIO if fixture == "given_aio" else PAIRS
+    kinds = kinds or (*pairs,)
+    return pytest.mark.parametrize(fixture, [pairs[kind] for kind in kinds], ids=kinds, indirect=True)
+
+
 class AsyncBorrower:
     """What the application does with its pool of asyncio: borrow every connection at once, and run a statement."""
 

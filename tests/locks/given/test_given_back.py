@@ -2,86 +2,13 @@
 
 import asyncio
 import threading
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 import pytest
 
-from stockade import locks as locks_for_threads
-from stockade.locks import LockLost, LockUnavailable, aio
+from stockade.locks import LockLost, LockUnavailable
 from stockade.locks.database.postgres import PostgresLockDialect
-from tests.locks.given.pools import (
-    MYSQL_AIO,
-    MYSQL_THREADS,
-    POSTGRES_AIO,
-    POSTGRES_THREADS,
-    SIZE,
-    AsyncBorrower,
-    Borrower,
-)
+from tests.locks.given.pools import SIZE, AsyncBorrower, Borrower, over
 from tests.waiting import eventually, eventually_async
-
-MARK = (
-    "SET application_name = 'mine'; SET lock_timeout = '7s'; SET statement_timeout = '9s'",
-    "SET SESSION wait_timeout = 1234",
-)
-STATE = (
-    """SELECT pg_backend_pid(), current_setting('application_name'), current_setting('lock_timeout'),
-        current_setting('statement_timeout'),
-        (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())""",
-    "SELECT CONNECTION_ID(), @@wait_timeout, @@autocommit, IS_USED_LOCK('x')",
-)
-POSTGRES, MYSQL = pytest.mark.postgres, pytest.mark.mariadb
-PAIRS_AIO = {
-    "pg-AsyncEngine": pytest.param(("postgres", "AsyncEngine"), marks=POSTGRES),
-    "pg-asyncpg": pytest.param(("postgres", "asyncpg.Pool"), marks=POSTGRES),
-    "my-AsyncEngine": pytest.param(("mysql", "AsyncEngine"), marks=MYSQL),
-    "my-asyncmy": pytest.param(("mysql", "asyncmy.Pool"), marks=MYSQL),
-}
-PAIRS = {
-    "pg-Engine-psycopg": pytest.param(("postgres", "Engine-psycopg"), marks=POSTGRES),
-    "pg-Engine-psycopg2": pytest.param(("postgres", "Engine-psycopg2"), marks=POSTGRES),
-    "pg-psycopg_pool": pytest.param(("postgres", "psycopg_pool"), marks=POSTGRES),
-    "pg-psycopg2.pool": pytest.param(("postgres", "psycopg2.pool"), marks=POSTGRES),
-    "my-Engine-pymysql": pytest.param(("mysql", "Engine-pymysql"), marks=MYSQL),
-}
-
-
-def over(fixture, *kinds):
-    """Run a test over pools of these kinds; none: of every kind."""
-    pairs = PAIRS_AIO if fixture == "given_aio" else PAIRS
-    kinds = kinds or (*pairs,)
-    return pytest.mark.parametrize(fixture, [pairs[kind] for kind in kinds], ids=kinds, indirect=True)
-
-
-class Given:
-    """A pool of the application, and providers: over it, and over connections of their own."""
-
-    def __init__(self, request, database, kind, *, for_asyncio):
-        self.url = request.getfixturevalue("postgres_url" if database == "postgres" else "mariadb_url")
-        makers = (POSTGRES_AIO, MYSQL_AIO) if for_asyncio else (POSTGRES_THREADS, MYSQL_THREADS)
-        self.make = makers[database == "mysql"][kind]
-        self.prefix = request.node.name
-        name = "PostgresLocks" if database == "postgres" else "MySQLLocks"
-        self.provider_type = getattr(aio if for_asyncio else locks_for_threads, name)
-        self.mark, self.state = MARK[database == "mysql"], STATE[database == "mysql"]
-
-    def pool(self) -> AbstractAsyncContextManager | AbstractContextManager:
-        return self.make(self.url)
-
-    def locks(self, where, **options):
-        return self.provider_type(where, prefix=self.prefix, **options)
-
-
-@pytest.fixture
-def given_aio(request):
-    """Of asyncio."""
-    return Given(request, *request.param, for_asyncio=True)
-
-
-@pytest.fixture
-def given(request):
-    """For threads."""
-    return Given(request, *request.param, for_asyncio=False)
 
 
 async def states_after_use(given_aio):

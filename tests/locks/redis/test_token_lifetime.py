@@ -1,5 +1,7 @@
 """Fencing tokens of a lock that is not used any more are forgotten soon, and the next one is greater all the same."""
 
+from pathlib import Path
+
 import pytest
 import redis
 
@@ -102,6 +104,25 @@ async def test_a_held_lock_keeps_its_token(redis_url, server):
         assert holder.token == lease.fencing_token
         assert 1.5 < holder.held_s < 10
         assert server.pttl(FENCE) > 1_000
+
+
+async def test_a_short_share_does_not_shorten_the_life_of_the_token(redis_url, server):
+    """The fence of a semaphore lives for the longest lease that is held, and `token_ttl_s` longer."""
+    async with (
+        aio.RedisLocks(redis_url, RedisTuning(token_ttl_s=1)) as locks,
+        locks.semaphore("a", 2, lease_s=30),
+        locks.semaphore("a", 2, lease_s=1),
+    ):
+        assert server.pttl(SHARED[1]) > 29_000
+
+
+def test_the_rule_of_the_next_token_is_written_once():
+    """The scripts of mutexes and those of shares have it from the same file."""
+    folder = Path(scripts.__file__).parent / "scripts"
+    files = [each.name for each in folder.glob("*.lua") if "function next_fence" in each.read_text(encoding="utf-8")]
+    assert files == ["next_fence.lua"]
+    for head in ("mutex", "shared"):
+        assert scripts.script(f"{head}_common", f"{head}_acquire").text.count("function next_fence") == 1
 
 
 @pytest.mark.parametrize("value", [0, -1, 0.5, "1", None, float("inf")])

@@ -16,7 +16,7 @@ from stockade.core import NotSupported
 from stockade.drivers.failures import Failure, classify, describe
 from stockade.locks.database.dialect import ListedSession, SourceOwner, hashed, run_first_statements
 from stockade.locks.database.providers import AsyncSessionProvider, SessionOptions, SyncSessionProvider
-from stockade.locks.database.sources.choose import Database
+from stockade.locks.database.sources.choose import DatabaseKind
 from stockade.locks.database.sources.source import Source
 from stockade.locks.database.sources.url import MySQLUrl
 from stockade.locks.engine.lock_request import LockRequest
@@ -57,7 +57,7 @@ def _from_url(url: str, patience_s: float) -> Source:
     return MySQLUrl(url, patience_s)
 
 
-DATABASE = Database("MySQL", "MySQLLocks", _from_url, ("mysql", "mariadb"), "asyncmy", ("pymysql", "mysqldb"))
+DATABASE = DatabaseKind("MySQL", "MySQLLocks", _from_url, ("mysql", "mariadb"), "asyncmy", ("pymysql", "mysqldb"))
 
 
 class MySQLLockDialect(SourceOwner):

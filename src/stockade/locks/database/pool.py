@@ -232,7 +232,14 @@ class SessionPool:
         self._take_out(session)
         task = asyncio.get_running_loop().create_task(self._clean(session))
         self._going_back.add(task)
-        task.add_done_callback(self._going_back.discard)
+        task.add_done_callback(lambda task: self._went_back(session, task))
+
+    def _went_back(self, session: Session, task: "asyncio.Task[None]") -> None:
+        """Its owner must not get it half cleaned, nor never, when the event loop ended meanwhile."""
+        self._going_back.discard(task)
+        if task.cancelled():
+            session.ended = True
+            self.dialect.abort(session.connection)
 
     async def _clean(self, session: Session) -> None:
         """Give the connection back as it came; one that cannot be cleaned is closed."""

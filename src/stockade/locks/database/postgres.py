@@ -16,7 +16,7 @@ from typing import Any, Unpack
 from stockade.core import NotSupported
 from stockade.locks.database.dialect import ListedSession, SourceOwner, hashed, run_first_statements
 from stockade.locks.database.providers import AsyncSessionProvider, SessionOptions, SyncSessionProvider
-from stockade.locks.database.sources.choose import Database
+from stockade.locks.database.sources.choose import DatabaseKind
 from stockade.locks.database.sources.source import Source
 from stockade.locks.database.sources.url import PostgresUrl
 from stockade.locks.engine.lock_request import LockRequest
@@ -56,7 +56,7 @@ def _from_url(url: str, patience_s: float) -> Source:
     return PostgresUrl(url, patience_s)
 
 
-DATABASE = Database("PostgreSQL", "PostgresLocks", _from_url, ("postgresql",), "asyncpg", ("psycopg", "psycopg2"))
+DATABASE = DatabaseKind("PostgreSQL", "PostgresLocks", _from_url, ("postgresql",), "asyncpg", ("psycopg", "psycopg2"))
 
 
 class PostgresLockDialect(SourceOwner):
@@ -97,8 +97,9 @@ class PostgresLockDialect(SourceOwner):
             self._settings[connection] = {
                 name: value for name, value in zip(_CHANGED, found, strict=True) if value is not None
             }
+        greeted = connection.get_server_pid()  # before the statement: a driver forgets it when the connection ends
         number = await self._read_number(connection)
-        if number != connection.get_server_pid() and not self._keeps_sessions:  # only poolers invent a number
+        if number != greeted and not self._keeps_sessions:  # only poolers invent a number
             await self._probe(connection, number)
             self._keeps_sessions = True
         self._numbers[connection] = number

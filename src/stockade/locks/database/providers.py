@@ -8,7 +8,7 @@ from stockade.locks.checks import PREFIX, TOKEN_TTL_S, count, seconds, text, tok
 from stockade.locks.database.backend import CONNECTIONS, PATIENCE_S, SessionBackend
 from stockade.locks.database.dialect import LockDialect
 from stockade.locks.database.runner import AwaitingRunner, LoopThreadRunner, Runner
-from stockade.locks.database.sources.choose import Database, source_for
+from stockade.locks.database.sources.choose import DatabaseKind, source_for
 from stockade.locks.database.sources.source import Source, connections_of
 from stockade.locks.engine.lock_request import LockOptions
 from stockade.locks.runtime.async_runtime import AsyncRuntime
@@ -51,7 +51,7 @@ class MakesDialect(Protocol):
 class SyncSessionProvider(sync_api.Provider):
     """Locks of one database, for threads."""
 
-    _database: Database
+    _database: DatabaseKind
     _dialect: MakesDialect
 
     def __init__(self, where: Any, options: SessionOptions) -> None:
@@ -67,7 +67,7 @@ class SyncSessionProvider(sync_api.Provider):
 class AsyncSessionProvider(async_api.Provider):
     """Locks of one database, for asyncio."""
 
-    _database: Database
+    _database: DatabaseKind
     _dialect: MakesDialect
 
     def __init__(self, where: Any, options: SessionOptions) -> None:

@@ -10,6 +10,7 @@ from stockade.locks.redis.transport.replies import may_heal
 from stockade.locks.redis.transport.transport import Server, ServerError
 
 _REPLY_LISTS = frozenset(("mutex_renew", "mutex_inspect", "shared_inspect", "existing", "types"))
+_FIRST = {"mutex_common": "next_fence", "shared_common": "next_fence"}  # what a shared head needs before it
 _LOCK_TYPES = ("string", "list", "string", "string")  # of a lock's keys, in the order of `key_names.Names`
 _SHARED_TYPES = ("zset", "list", "string", "hash")
 
@@ -23,7 +24,8 @@ class Script:
 
     def __init__(self, *files: str) -> None:
         folder = resources.files("stockade.locks.redis").joinpath("scripts")
-        self.text = "\n".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in files)
+        parts = (_FIRST[files[0]], *files) if files[0] in _FIRST else files
+        self.text = "\n".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in parts)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         self.reply_type: type = list if files[-1] in _REPLY_LISTS else int
         self._types = _SHARED_TYPES if files[0] == "shared_common" else _LOCK_TYPES

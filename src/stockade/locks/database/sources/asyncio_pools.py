@@ -42,7 +42,8 @@ class _AsyncPool:
         return connection
 
     async def give_back(self, connection: Any) -> None:
-        await self._return(self._handles.pop(connection))
+        await self._return(self._handles[connection])
+        del self._handles[connection]  # until then `discard` finds it
 
     def discard(self, connection: Any) -> None:
         _close_now(connection)

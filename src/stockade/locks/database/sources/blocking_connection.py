@@ -42,6 +42,7 @@ class ConnectionThread:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._ending = False
         threading.Thread(target=self._run, name="stockade-lock-connection", daemon=True).start()
 
     def _run(self) -> None:
@@ -49,7 +50,13 @@ class ConnectionThread:
             call()
 
     async def call(self, work: Callable[[], T]) -> T:
-        """The result of `work()`. A caller that is cancelled does not end it."""
+        """The result of `work()`. A caller that is cancelled does not end it.
+
+        Raises:
+            ConnectionError: the thread has ended, or will.
+        """
+        if self._ending:
+            raise ConnectionError("the connection was given up")
         future: asyncio.Future[T] = self._loop.create_future()
 
         def run() -> None:
@@ -77,6 +84,7 @@ class ConnectionThread:
 
     def end(self, *last: Callable[[], None]) -> None:
         """End after the present call, and these."""
+        self._ending = True
         for work in last:
             self._calls.put(work)
         self._calls.put(None)
@@ -137,6 +145,10 @@ class BlockingConnection:
         if not self._aborted:
             self._aborted = True
             _Transport(self._descriptor).abort()
+
+    def let_go(self) -> None:
+        """Never shut its socket down any more: it is its pool's again, or its number is that of another socket."""
+        self._aborted = True
 
     @property
     def _transport(self) -> _Transport | None:

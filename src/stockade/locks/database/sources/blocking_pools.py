@@ -7,7 +7,6 @@ server that is silent holds nobody up. Neighbour: `blocking_connection.py`.
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -79,28 +78,24 @@ def function_pool(connect: Callable[[], Any]) -> Pool:
 
 
 class _Loan:
-    """A connection on its way from the pool, or in use."""
+    """A connection on its way from the pool, or in use. Its settings are changed and set back in its thread alone."""
 
     def __init__(self, pool: Pool, kind: str, thread: ConnectionThread) -> None:
         self.pool = pool
         self.kind = kind
         self.thread = thread
-        self.handle: Any = None
+        self.handle: Any = None  # while the pool counts it as borrowed
         self.autocommit = True  # what it was before
-        self._guard = threading.Lock()
         self._abandoned = False
 
     def borrow(self) -> Any:
         """In the thread: the driver's connection, in autocommit mode."""
-        handle = self.pool.borrow()
-        with self._guard:
-            if not self._abandoned:
-                self.handle = handle
-        if self.handle is None:  # its caller has gone
-            self.pool.give_back(handle)
-            return None
+        self.handle = self.pool.borrow()
         try:
-            raw = self.pool.raw(handle)
+            if self._abandoned:  # nothing was changed yet
+                self._return()
+                return None
+            raw = self.pool.raw(self.handle)
             driver_of(raw, self.kind)
             self.autocommit = _autocommit(raw)
             raw.rollback()
@@ -111,25 +106,29 @@ class _Loan:
         return raw
 
     def abandon(self) -> None:
-        """Nobody waits any more: what was borrowed, or will be, goes back."""
-        with self._guard:
-            self._abandoned = True
-        handle = self.handle
-        self.thread.end(*([] if handle is None else [lambda: self.pool.give_back(handle)]))
+        """Nobody waits any more: what will be borrowed goes back; what was borrowed has other settings, and ends."""
+        self._abandoned = True
+        self.thread.end(self.discard)
 
     def give_back(self, raw: Any) -> None:
-        """In the thread."""
+        """In the thread; a connection that cannot go back as it came is discarded."""
         try:
             _set_autocommit(raw, self.autocommit)
+            self._return()
         except BaseException:
             self.discard()
             raise
+
+    def _return(self) -> None:
         self.pool.give_back(self.handle)
+        self.handle = None
 
     def discard(self) -> None:
-        """In the thread: the connection is of no more use."""
-        with contextlib.suppress(Exception):  # the driver may say once more that the connection has ended
-            self.pool.discard(self.handle)
+        """In the thread: the connection is of no more use. Nothing, when it was given back."""
+        handle, self.handle = self.handle, None
+        if handle is not None:
+            with contextlib.suppress(Exception):  # the driver may say once more that the connection has ended
+                self.pool.discard(handle)
 
 
 class BlockingSource:
@@ -159,7 +158,7 @@ class BlockingSource:
             loan.abandon()
             raise
         except Exception as error:
-            loan.thread.end()
+            loan.thread.end(loan.discard)
             if (translated := refused_loan(error)) is error:
                 raise
             raise translated from error
@@ -173,8 +172,11 @@ class BlockingSource:
 
     async def give_back(self, connection: Any) -> None:
         loan = self._loans.pop(connection)
-        await loan.thread.call(lambda: loan.give_back(connection.raw))
-        loan.thread.end()
+        connection.let_go()
+        try:
+            await loan.thread.call(lambda: loan.give_back(connection.raw))
+        finally:
+            loan.thread.end(loan.discard)
 
     def discard(self, connection: Any) -> None:
         connection.abort()

@@ -24,7 +24,7 @@ from stockade.locks.database.sources.blocking_pools import (
 from stockade.locks.database.sources.source import Source
 
 
-class Database(NamedTuple):
+class DatabaseKind(NamedTuple):
     """What differs between the kinds of database.
 
     Attributes:
@@ -44,7 +44,7 @@ class Database(NamedTuple):
     drivers: tuple[str, ...]
 
 
-def source_for(where: Any, database: Database, patience_s: float, *, for_asyncio: bool) -> Source:
+def source_for(where: Any, database: DatabaseKind, patience_s: float, *, for_asyncio: bool) -> Source:
     """The source behind `where`.
 
     Args:
@@ -65,7 +65,7 @@ def source_for(where: Any, database: Database, patience_s: float, *, for_asyncio
     return found
 
 
-def _for_asyncio(where: Any, database: Database) -> Source | None:
+def _for_asyncio(where: Any, database: DatabaseKind) -> Source | None:
     if _is(where, "sqlalchemy.ext.asyncio", "AsyncEngine"):
         _check_engine(where.sync_engine, database, (database.async_driver,))
         return AsyncEngineSource(where, _size(where.sync_engine.pool), _place(where))
@@ -78,7 +78,7 @@ def _for_asyncio(where: Any, database: Database) -> Source | None:
     return None
 
 
-def _for_threads(where: Any, database: Database) -> Source | None:
+def _for_threads(where: Any, database: DatabaseKind) -> Source | None:
     if _is(where, "sqlalchemy", "Engine"):
         _check_engine(where, database, database.drivers)
         return BlockingSource(engine_pool(where, _size(where.pool), _place(where)), database.kind)
@@ -101,7 +101,7 @@ def _is_function(value: Any) -> bool:
     return callable(value) and not hasattr(value, "fetchval")
 
 
-def _check_engine(engine: Any, database: Database, drivers: tuple[str, ...]) -> None:
+def _check_engine(engine: Any, database: DatabaseKind, drivers: tuple[str, ...]) -> None:
     if engine.dialect.name not in database.dialects:
         raise ValueError(f"{database.provider} over an engine of {engine.dialect.name}: it needs {database.kind}")
     if engine.dialect.driver not in drivers:
@@ -128,7 +128,7 @@ def _either(words: tuple[str, ...]) -> str:
     return " or ".join(words)
 
 
-def _wrong(where: Any, database: Database, for_asyncio: bool) -> str:
+def _wrong(where: Any, database: DatabaseKind, for_asyncio: bool) -> str:
     """What to give instead."""
     name, given = database.provider, type(where)
     if for_asyncio:

@@ -8,15 +8,6 @@ local OWNER, LEASE_MS, META, CHANNEL, ALIVE, TOKEN_TTL_MS, WEIGHT, CAPACITY = un
 local clock = redis.call('time')
 local NOW_MS = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
--- As in `mutex_common.lua`.
-local function next_fence(lease_ms)
-  local now_us = clock[1] * 1000000 + clock[2]
-  local fence = math.max((tonumber(redis.call('get', KEYS[3])) or 0) + 1, now_us)
-  local ttl_ms = math.max(redis.call('pttl', KEYS[3]), lease_ms + TOKEN_TTL_MS + math.ceil((fence - now_us) / 1000))
-  redis.call('set', KEYS[3], fence, 'px', ttl_ms)
-  return fence
-end
-
 -- Holders and their data live exactly as long as the longest lease, the fence longer.
 local function keep_until_last()
   local last = redis.call('zrange', KEYS[1], -1, -1, 'withscores')
