@@ -17,7 +17,7 @@ from stockade.shop.model.tables import (
 )
 from stockade.shop.sales import SalesJob
 from stockade.shop.sales import job as module
-from stockade.shop.sales.hours import hour_of
+from stockade.shop.sales.hours import FOREVER_MS, HOUR_MS, hour_of
 from stockade.shop.sales.job import count_events
 from stockade.shop.sales.progress import claim, progress_of
 from stockade.store import Database
@@ -34,6 +34,7 @@ from tests.shop.sales_shop import (
     orders_summed,
     sold,
     stocked,
+    windows_summed,
 )
 from tests.waiting import eventually_async
 
@@ -183,3 +184,49 @@ def order_by_hand(conn, runner, written, commit):
     conn.execute(insert(outbox), {**event, "created_ms": runner.now_ms})
     written.set()
     await_only(commit.wait())
+
+
+@pytest.mark.parametrize("bounded", [True, False], ids=["bounded", "control"])
+async def test_an_hour_that_a_window_holds_is_not_deleted(database, monkeypatch, bounded):
+    """A process that purges while another one takes hours out of the windows leaves those that a window still holds."""
+    runner = await stocked(database)
+    await job(runner).once()
+    await buy(runner, ("s0", 7))
+    await caught_up(runner)
+    runner.now_ms += 32 * 24 * HOUR_MS
+    with monkeypatch.context() as patch:
+        if not bounded:
+            patch.setattr(module, "first_hour", lambda connection: FOREVER_MS)
+        await database.transaction(lambda c: module._purge(c, runner.now_ms), deadline=soon())
+    for _ in range(20):
+        await job(runner).once()
+    kept, of_hours = await database.read(windows_summed)
+    assert (kept == of_hours) is bounded
+    assert set(map(str, kept.values())) == ({"{}"} if bounded else {"{'p0': (7, 700)}"})
+    assert await database.read(hours_summed) == {}
+
+
+async def test_a_process_without_the_claim_keeps_the_windows_later(database):
+    """A round that finds the progress claimed does not take that for nothing to do: the next one does the work."""
+    if database.dialect.name == "sqlite":
+        pytest.skip("one transaction writes at a time")
+    runner = await stocked(database)
+    once = job(runner)
+    await buy(runner, ("s0", 7))
+    await caught_up(runner, once)
+    runner.now_ms += 40 * HOUR_MS
+    claimed, release = asyncio.Event(), asyncio.Event()
+
+    def holding(conn):
+        assert claim(conn) is not None
+        claimed.set()
+        await_only(release.wait())
+
+    holder = asyncio.create_task(database.transaction(holding, deadline=soon()))
+    await claimed.wait()
+    assert await once.once() == {"added_up": 0, "purged": 0}
+    release.set()
+    await holder
+    await once.once()
+    kept, _ = await database.read(windows_summed)
+    assert (kept[1], kept[3]) == ({}, {"p0": (7, 700)})

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from enum import Enum, auto
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,7 +14,7 @@ from stockade.shop.sales.changes import COUNTED_EVENTS, changes_of
 from stockade.shop.sales.hours import hour_of, oldest_kept
 from stockade.shop.sales.progress import Progress, begin, claim, move, progress_of
 from stockade.shop.sales.sums import add, delete_hour
-from stockade.shop.sales.windows import keep_windows
+from stockade.shop.sales.windows import first_hour, keep_windows
 from stockade.store import Database
 from stockade.store.schema.tables import outbox
 from stockade.store.settled_events import Settled, SettledEvents, settled_events
@@ -29,6 +30,14 @@ class _Counted(NamedTuple):
     more: bool
 
 
+class _Left(Enum):
+    """What a step leaves to do."""
+
+    NOTHING = auto()
+    MORE = auto()
+    UNKNOWN = auto()  # another process has claimed the progress
+
+
 class SalesJob:
     """Counts new events of orders, adds up old orders, and drops the hours that no window needs any more.
 
@@ -37,7 +46,7 @@ class SalesJob:
         now_ms: the wall clock, milliseconds since 1970.
         settled: finds the events that may be counted; None: as this database needs it.
         batch: the most events of one transaction, and the most old orders.
-        busy_s: how long a round goes on with one kind of work, in seconds, and the transaction that it then is in: new
+        busy_s: after so long, in seconds, a round takes no further step of one kind; the step under way ends. New
             events must not wait for old orders.
         wait_s: the longest that one transaction may take, in seconds.
     """
@@ -73,40 +82,43 @@ class SalesJob:
         if settled is None:
             return done
         if progress is None:
+            self._kept_hour_ms = None
             await self._begin(settled)
         if progress is None or progress.position < settled.id:
             counting = partial(count_events, settled=settled, batch=self._batch)
-            if await self._repeated(lambda: self._count(counting)):
+            if await self._repeated(lambda: self._count(counting)) is _Left.MORE:
                 return done  # new events first
         now_ms = self._now_ms()
         if hour_of(now_ms) != self._kept_hour_ms:
             keeping = partial(_keep, now_ms=now_ms)
-            if await self._repeated(lambda: self._transaction(keeping)):
+            if await self._repeated(lambda: self._transaction(keeping)) is not _Left.NOTHING:
                 return done  # a window needs its oldest hours until they are taken out of it
-            done["purged"] = await self._transaction(partial(_purge, now_ms=now_ms))
-            self._kept_hour_ms = hour_of(now_ms) if not done["purged"] else None
+            purged = await self._transaction(partial(_purge, now_ms=now_ms))
+            done["purged"] = purged or 0
+            self._kept_hour_ms = hour_of(now_ms) if purged == 0 else None
         if progress is None or progress.counted_from_ms > oldest_kept(now_ms):
 
-            async def add_up() -> bool:
+            async def add_up() -> _Left:
                 step = await self._backfill(now_ms)
                 done["added_up"] += step.orders
-                return step.more
+                return _Left.MORE if step.more else _Left.NOTHING
 
             await self._repeated(add_up)
         return done
 
-    async def _repeated(self, step: Callable[[], Awaitable[bool]]) -> bool:
-        """Repeat a step for `busy_s` while there is more to do; whether there still is."""
+    async def _repeated(self, step: Callable[[], Awaitable[_Left]]) -> _Left:
+        """Repeat a step for `busy_s` while there is more to do; what the last one left."""
         end_s = time.monotonic() + self._busy_s
         for _ in range(MAX_STEPS):
-            if not await step():
-                return False
+            left = await step()
+            if left is not _Left.MORE:
+                return left
             if time.monotonic() >= end_s:
                 break
-        return True
+        return _Left.MORE
 
-    async def _count(self, counting: Callable[[Connection], _Counted]) -> bool:
-        return (await self._transaction(counting)).more
+    async def _count(self, counting: Callable[[Connection], _Counted]) -> _Left:
+        return _Left.MORE if (await self._transaction(counting)).more else _Left.NOTHING
 
     async def _begin(self, settled: Settled) -> None:
         try:
@@ -130,14 +142,18 @@ class SalesJob:
         return await self._database.transaction(body, deadline=deadline, isolation=isolation)
 
 
-def _keep(connection: Connection, now_ms: int) -> bool:
-    return claim(connection) is not None and keep_windows(connection, now_ms)
+def _keep(connection: Connection, now_ms: int) -> _Left:
+    if claim(connection) is None:
+        return _Left.UNKNOWN
+    return _Left.MORE if keep_windows(connection, now_ms) else _Left.NOTHING
 
 
-def _purge(connection: Connection, now_ms: int) -> int:
-    progress, oldest_ms = claim(connection), oldest_kept(now_ms)
+def _purge(connection: Connection, now_ms: int) -> int | None:
+    """Delete one hour that no window holds any more: how many sums it had; None without the claim."""
+    progress = claim(connection)
     if progress is None:
-        return 0
+        return None
+    oldest_ms = min(oldest_kept(now_ms), first_hour(connection))  # another process may be taking hours out
     if progress.counted_from_ms < oldest_ms:
         move(connection, counted_from_ms=oldest_ms)
     return delete_hour(connection, oldest_ms)
