@@ -1,6 +1,8 @@
 """Sums of sales beside others: counted once by however many processes, and nothing that commits late is lost."""
 
 import asyncio
+import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -26,6 +28,7 @@ from stockade.store.settled_events import settled_events
 from tests.shop.conftest import soon
 from tests.shop.sales_shop import (
     Clock,
+    Fixed,
     Newest,
     buy,
     caught_up,
@@ -230,3 +233,46 @@ async def test_a_process_without_the_claim_keeps_the_windows_later(database):
     await once.once()
     kept, _ = await database.read(windows_summed)
     assert (kept[1], kept[3]) == ({}, {"p0": (7, 700)})
+
+
+@pytest.mark.parametrize("checked", [True, False], ids=["checked", "control"])
+async def test_ids_that_are_given_out_again_are_counted(database, monkeypatch, checked):
+    """A position never moves to an id that this server does not have: a replica that lost it gives it out again."""
+    runner = await stocked(database)
+    settled = Fixed(0, runner)
+    once = job(runner, settled=settled)
+    await caught_up(runner)
+    settled.id = 2 + await position(database)  # what the lost server had said
+    if not checked:
+        monkeypatch.setattr(module, "_has", lambda connection, settled: True)
+    await once.once()
+    await buy(runner, ("s0", 7))
+    for _ in range(3):
+        await job(runner).once()
+    assert await sold(database) == ({"p0": 7} if checked else {})
+
+
+async def test_a_position_beyond_the_newest_event_is_reported(database, caplog):
+    """One line says so, however many rounds see it, and the step of docs/deploy.md counts everything again."""
+    runner = await stocked(database)
+    once = job(runner)
+    await caught_up(runner, once)
+    await database.transaction(lambda c: c.execute(update(sales_progress).values(position=10**6)), deadline=soon())
+    await buy(runner, ("s0", 7))
+    for _ in range(3):
+        await once.once()
+    assert [each.message.partition(":")[0] for each in caplog.records if each.levelname == "ERROR"] == [
+        f"sales are counted up to event {10**6}, but the newest event is {(await Newest(database).up_to(None)).id}"
+    ]
+    assert await sold(database) == {}
+    page = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
+    statements = re.findall(r"DELETE FROM \w+;", page)
+    assert len(statements) == 4
+
+    def forget_all(conn):
+        for statement in statements:
+            conn.exec_driver_sql(statement.rstrip(";"))
+
+    await database.transaction(forget_all, deadline=soon())
+    await caught_up(runner, once)
+    assert await sold(database) == {"p0": 7}

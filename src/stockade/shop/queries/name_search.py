@@ -27,7 +27,7 @@ def candidates(conn: Connection, text: str) -> list[str] | None:
         text: folded, not empty.
 
     Returns:
-        At most MAX_FOUND ids; None if there may be more, or if this database has no such index.
+        At most MAX_FOUND ids with the text, and as many of names that are not in the index; None if there may be more, or if this database has no such index.
     """
     if not conn.execute(_KEPT).scalar_one():
         return None
