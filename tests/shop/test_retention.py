@@ -189,7 +189,7 @@ async def test_orders_whose_events_wait_stay(database, shop, tmp_path):
 
 @pytest.mark.parametrize("bounded", [True, False], ids=["bounded", "control"])
 async def test_orders_that_the_sums_hold_stay(database, shop, tmp_path, monkeypatch, bounded):
-    """Where the sales job has not run for long, the sums hold old hours: their orders stay, or the audit would report."""
+    """Where the sales job has not run for long, the sums hold old hours, and the orders of these stay."""
     runner = Runner(database, Guard.ROW, LATER_MS)
     await caught_up(runner, job(runner))
     counted_from_ms = (await database.read(progress_of)).counted_from_ms

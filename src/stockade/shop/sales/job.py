@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from stockade.drivers.failures import Failure, classify
 from stockade.shop.sales.backfill import Backfilled, backfill
-from stockade.shop.sales.changes import COUNTED_EVENTS, changes_of
+from stockade.shop.sales.changes import COUNTED_EVENTS, changes_of, steps_of
 from stockade.shop.sales.hours import hour_of, oldest_kept
 from stockade.shop.sales.progress import Progress, begin, claim, move, progress_of
 from stockade.shop.sales.sums import add, delete_hour
@@ -26,10 +26,11 @@ MAX_STEPS = 10_000  # transactions of one kind in one round
 
 
 class _Counted(NamedTuple):
-    """One batch of events, and whether there are more up to the settled id."""
+    """One batch of events, whether there are more up to the settled id, and which of them cannot be read."""
 
     events: int
     more: bool
+    unreadable: tuple[str, ...] = ()
 
 
 class _Left(Enum):
@@ -73,13 +74,13 @@ class SalesJob:
         """One round.
 
         Returns:
-            `added_up`: old orders looked through, at most; `purged`: sums deleted. New events are not reported.
+            `added_up`: old orders looked through, at most; `purged`: sums deleted; `unreadable`: events that were left
+            out, because their bodies are none of an order. Other events are not reported.
 
         Raises:
             Busy, CommitUnconfirmed, TimeoutError: as `Database.transaction`.
-            ValueError: the body of an event is not one of an order.
         """
-        done = {"added_up": 0, "purged": 0}
+        done = {"added_up": 0, "purged": 0, "unreadable": 0}
         progress, newest = await self._database.read(lambda c: (progress_of(c), newest_id(c, outbox)))
         if progress is not None and progress.position > newest:
             self._report_position(progress.position, newest)
@@ -91,7 +92,7 @@ class SalesJob:
             await self._begin(settled)
         if progress is None or progress.position < settled.id:
             counting = partial(count_events, settled=settled, batch=self._batch)
-            if await self._repeated(lambda: self._count(counting)) is _Left.MORE:
+            if await self._repeated(lambda: self._count(counting, done)) is _Left.MORE:
                 return done  # new events first
         now_ms = self._now_ms()
         if hour_of(now_ms) != self._kept_hour_ms:
@@ -133,8 +134,12 @@ class SalesJob:
                 break
         return _Left.MORE
 
-    async def _count(self, counting: Callable[[Connection], _Counted]) -> _Left:
-        return _Left.MORE if (await self._transaction(counting)).more else _Left.NOTHING
+    async def _count(self, counting: Callable[[Connection], _Counted], done: dict[str, int]) -> _Left:
+        counted = await self._transaction(counting)
+        for each in counted.unreadable:
+            log.error("sales: %s", each)
+        done["unreadable"] += len(counted.unreadable)
+        return _Left.MORE if counted.more else _Left.NOTHING
 
     async def _begin(self, settled: Settled) -> None:
         try:
@@ -199,9 +204,10 @@ def count_events(
         return _Counted(0, False)
     wanted = COUNTED_EVENTS.where(outbox.c.id > progress.position, outbox.c.id <= settled.id)
     events: list[Any] = list(connection.execute(wanted.order_by(outbox.c.id).limit(batch)).all())
-    add(connection, changes_of(connection, events, from_ms=progress.counted_from_ms))
+    steps, unreadable = steps_of(events)
+    add(connection, changes_of(connection, steps, from_ms=progress.counted_from_ms))
     if len(events) == batch:
         move(connection, position=events[-1].id)
-        return _Counted(batch, True)
+        return _Counted(batch, True, tuple(unreadable))
     move(connection, position=settled.id, as_of_ms=max(settled.at_ms, progress.as_of_ms))
-    return _Counted(len(events), False)
+    return _Counted(len(events), False, tuple(unreadable))
