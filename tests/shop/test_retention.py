@@ -15,12 +15,16 @@ from stockade.shop.migrations import SCHEMA
 from stockade.shop.model import constants
 from stockade.shop.model.tables import order_lines, orders, payments, point_accounts
 from stockade.shop.queries.points import point_entries
-from stockade.shop.retention.archive import Archived, ArchiveFile, archive
+from stockade.shop.retention import archive as archive_module
+from stockade.shop.retention.archive import MIN_AGE_DAYS, Archived, ArchiveFile, archive
 from stockade.shop.retention.erase import EraseRefused, erase_user, new_alias
+from stockade.shop.sales.hours import HOUR_MS, hour_of, oldest_kept
+from stockade.shop.sales.progress import progress_of
 from stockade.store.schema.tables import ledger, outbox, requests
 from tests.shop.conftest import soon
 from tests.shop.lived_in import lived_in
 from tests.shop.runner import GUARDS, Runner
+from tests.shop.sales_shop import caught_up, job
 from tests.unit.shop.memory import NOW_MS
 
 LATER_MS = NOW_MS + 10_000_000  # after everything in `lived_in`
@@ -181,6 +185,28 @@ async def test_orders_whose_events_wait_stay(database, shop, tmp_path):
         archived, limit_ms = await archive(database, LATER_MS, file)
     assert (archived, limit_ms) == (Archived(), NOW_MS)
     assert (await checked(database))[0] == []
+
+
+@pytest.mark.parametrize("bounded", [True, False], ids=["bounded", "control"])
+async def test_orders_that_the_sums_hold_stay(database, shop, tmp_path, monkeypatch, bounded):
+    """Where the sales job has not run for long, the sums hold old hours, and the orders of these stay."""
+    runner = Runner(database, Guard.ROW, LATER_MS)
+    await caught_up(runner, job(runner))
+    counted_from_ms = (await database.read(progress_of)).counted_from_ms
+    await database.transaction(lambda conn: conn.execute(delete(outbox)), deadline=soon())
+    await purged(database)
+    if not bounded:
+        monkeypatch.setattr(archive_module, "_oldest_sum_ms", lambda conn: None)
+    with ArchiveFile(tmp_path / "orders.jsonl") as file:
+        archived, limit_ms = await archive(database, LATER_MS, file)
+    assert limit_ms == (counted_from_ms if bounded else LATER_MS)
+    assert (archived.orders == 0) is bounded
+    assert {each.rule for each in (await checked(database))[0]} == (set() if bounded else {"sales-sum"})
+
+
+def test_what_may_be_archived_is_older_than_every_sum():
+    """The youngest order that the command archives began before the oldest hour whose sums are kept."""
+    assert hour_of(LATER_MS - MIN_AGE_DAYS * 24 * HOUR_MS) < oldest_kept(LATER_MS)
 
 
 @pytest.mark.parametrize("table", [orders, order_lines, payments], ids=lambda table: table.name)

@@ -104,8 +104,7 @@ async def test_what_the_snapshot_shows_beyond_the_position_counts_once(database)
     await database.transaction(start_over, deadline=soon())
     await once.once()
     assert await database.read(hours_summed) == {}, "nothing stands before the position"
-    settled.id = 10**9
-    await caught_up(runner, once)
+    await caught_up(runner)
 
 
 def start_over(conn):
@@ -192,3 +191,24 @@ async def test_other_events_are_no_sales(database):
     await buy(runner, ("s0", 1))
     await caught_up(runner)
     assert "coupon.given" not in COUNTED_KINDS
+
+
+async def test_an_event_that_cannot_be_read_holds_nothing_up(database, caplog):
+    """It is left out, logged once with its id, and later ones are counted; the audit shows what is missing."""
+    runner = await stocked(database)
+    once = job(runner)
+    await caught_up(runner, once)
+    await buy(runner, ("s0", 3))
+    spoil = update(outbox).where(outbox.c.kind == "order.placed").values(body=b'{"order_id": 1}')
+    await database.transaction(lambda c: c.execute(spoil), deadline=soon())
+    (id_,) = await database.read(
+        lambda c: c.execute(select(outbox.c.id).where(outbox.c.kind == "order.placed")).scalars().all()
+    )
+    await buy(runner, ("s1", 2))
+    assert [(await once.once())["unreadable"] for _ in range(3)] == [1, 0, 0]
+    (line,) = [each.message for each in caplog.records if each.levelname == "ERROR"]
+    assert line.startswith(f"sales: event {id_} of kind order.placed cannot be read and is not counted: ")
+    assert await database.read(hours_summed) == {(hour_of(runner.now_ms), "p1"): (2, 202)}
+    assert (await database.read(progress_of)).position > id_, "the purge takes it"
+    found = [each.detail for each in await database.read(audit) if each.rule == "sales-sum"]
+    assert [each.partition(":")[2].split()[0] for each in found] == ["p0"]

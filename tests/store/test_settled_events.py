@@ -4,10 +4,12 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.util import await_only
 
+from stockade.core import Busy
 from stockade.store import Database
+from stockade.store import settled_events as module
 from stockade.store.schema.migrate import STORE_SCHEMA
 from stockade.store.schema.tables import outbox
 from stockade.store.settled_events import settled_events
@@ -148,3 +150,48 @@ async def test_a_young_id_is_not_settled(mariadb_database):
         assert (await found.up_to(None)).id == last
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize("lost", ["rows", "connection", "server", None], ids=lambda lost: lost or "control")
+async def test_what_a_lost_server_said_is_forgotten(database, monkeypatch, lost):
+    """A promoted replica gives lost ids out again: none of them passes for settled, neither known nor waiting ones."""
+    if database.dialect.name == "sqlite":
+        pytest.skip("a file has no replica")
+    clock = Clock()
+    first = await emit(database)
+    found = finder(database, clock)
+    await settles(found, clock, first)
+    async with open_transaction(database):
+        for _ in range(3):
+            last = await emit(database)
+        for _ in range(2):  # it now waits for the open transaction
+            assert (await found.up_to(first)).id == first
+        await replaced(database, found, monkeypatch, lost)
+        clock.s += 10
+        answer = await found.up_to(first)
+        assert (answer is None) is (lost is not None)
+    newest_left = await newest(database)
+    assert (newest_left == last) is (lost != "rows")
+    await settles(found, clock, newest_left)
+
+
+async def replaced(database, found, monkeypatch, lost):
+    """Make it look as if another server answered."""
+    if lost == "rows":
+        ids = await database.read(lambda c: c.execute(select(outbox.c.id)).scalars().all())
+        for id_ in ids:  # by key: InnoDB must not wait for the open transaction
+            await database.transaction(
+                lambda c, i=id_: c.execute(delete(outbox).where(outbox.c.id == i)), deadline=soon()
+            )
+    elif lost == "server":
+        for name in ("_POSTGRES_SERVER", "_MYSQL_SERVER"):
+            monkeypatch.setattr(module, name, text("SELECT 'the promoted one'"))
+    elif lost == "connection":
+
+        async def read(body):
+            raise Busy("gone", "DEPENDENCY_DOWN")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "read", read)
+            with pytest.raises(Busy):
+                await found.up_to(None)

@@ -96,7 +96,10 @@ def archive(
     )
     if limit_ms < before_ms:
         when = datetime.fromtimestamp(limit_ms / 1000, UTC).isoformat(timespec="seconds")
-        typer.echo(f"orders since {when} stay: the outbox still has events of that time (docs/events.md)")
+        typer.echo(
+            f"orders since {when} stay: the outbox still has events of that time (docs/events.md), or the service must "
+            "run first, to take its hours out of the sums of sales (docs/deploy.md)"
+        )
 
 
 def _before_ms(text: str) -> int:

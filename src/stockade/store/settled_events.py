@@ -2,16 +2,18 @@
 
 The ids of the outbox are given out before the commit, so a transaction may commit an id after others have committed
 higher ones. A reader that only remembers the last id it saw would skip that event for ever. This module finds an id up
-to which that cannot happen, without a lock that a writer could wait for (docs/adr/0021).
+to which that cannot happen, without a lock that a writer could wait for (docs/adr/0021). What was learned from a server
+that another one has replaced is forgotten: the new one may lack its newest ids, and gives them out again.
 Neighbours: `store.outbox` sends the same events, by their state and not by a position; `shop.sales` counts them.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Table, func, select, text
 
 from stockade.store.engine.database import Database
 from stockade.store.schema.tables import StoreTables
@@ -32,6 +34,11 @@ _INSERTING = text(
     "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
     " AND COMMAND IN ('Query', 'Execute') AND TIME >= :seconds AND INFO LIKE :insert"
 )
+
+
+# Another server answers: it was promoted, or is the same one after a restart.
+_POSTGRES_SERVER = text("SELECT CAST(pg_postmaster_start_time() AS text)")
+_MYSQL_SERVER = text("SELECT CONCAT_WS(' ', @@server_id, @@hostname, @@port)")
 
 
 class Settled(NamedTuple):
@@ -78,9 +85,10 @@ def settled_events(
     return _ByRows(database, now_ms, clock)
 
 
-async def _newest(database: Database, now_ms: Callable[[], int]) -> Settled:
-    at_ms, newest = now_ms(), select(func.coalesce(func.max(database.tables.outbox.c.id), 0))
-    return Settled(await database.read(lambda c: c.execute(newest).scalar_one()), at_ms)
+def newest_id(connection: Connection, outbox: Table) -> int:
+    """The newest id that is committed; 0 where there is none."""
+    found: int = connection.execute(select(func.coalesce(func.max(outbox.c.id), 0))).scalar_one()
+    return found
 
 
 class _OneWriter:
@@ -90,7 +98,16 @@ class _OneWriter:
         self._database, self._now_ms = database, now_ms
 
     async def up_to(self, after: int | None) -> Settled | None:
-        return await _newest(self._database, self._now_ms)
+        at_ms, tables = self._now_ms(), self._database.tables
+        return Settled(await self._database.read(lambda c: newest_id(c, tables.outbox)), at_ms)
+
+
+class _Seen(NamedTuple):
+    """What one server said in one look: its newest id was read before its writers."""
+
+    server: str
+    newest: Settled
+    writers: frozenset[str]
 
 
 class _ByLocks:
@@ -104,25 +121,38 @@ class _ByLocks:
     def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
         self._database, self._now_ms = database, now_ms
         self._settled: Settled | None = None
-        self._next: tuple[Settled, frozenset[str]] | None = None
+        self._server = ""
+        self._next: _Seen | None = None
 
     async def up_to(self, after: int | None) -> Settled | None:
         for _ in range(MAX_LOOKS):
-            if self._next is None:
-                newest = await _newest(self._database, self._now_ms)  # before the writers: see above
-                self._next = newest, await self._database.read(self._writers)
-            newest, writers = self._next
-            left = writers & await self._database.read(self._writers) if writers else writers
-            if not left:
+            at_ms = self._now_ms()
+            try:
+                seen = await self._database.read(partial(self._look, at_ms=at_ms))
+            except BaseException:
+                self._settled = self._next = None  # the next answer may come from another server
+                raise
+            if not self._is_continued_by(seen):
+                self._settled, self._next, self._server = None, None, seen.server
+            newest, writers = (self._next or seen).newest, (self._next or seen).writers & seen.writers
+            if not writers:
                 self._settled, self._next = newest, None
                 break
-            self._next = newest, left
+            self._next = _Seen(seen.server, newest, writers)
             await asyncio.sleep(PAUSE_S)
         return self._settled
 
-    def _writers(self, connection: Connection) -> frozenset[str]:
+    def _is_continued_by(self, seen: _Seen) -> bool:
+        """Whether the same server answers, and still has every id that is known."""
+        known = [each.id for each in (self._settled, self._next and self._next.newest) if each]
+        return seen.server == self._server and seen.newest.id >= max(known, default=0)
+
+    def _look(self, connection: Connection, at_ms: int) -> _Seen:
+        server = connection.execute(_POSTGRES_SERVER).scalar_one()
+        newest = newest_id(connection, self._database.tables.outbox)  # before the writers: see above
         table = connection.dialect.identifier_preparer.format_table(self._database.tables.outbox)
-        return frozenset(connection.execute(_WRITERS, {"name": table}).scalars())
+        writers = connection.execute(_WRITERS, {"name": table}).scalars()
+        return _Seen(server, Settled(newest, at_ms), frozenset(writers))
 
 
 class _ByRows:
@@ -135,25 +165,45 @@ class _ByRows:
     def __init__(self, database: Database, now_ms: Callable[[], int], clock: Callable[[], float]) -> None:
         self._database, self._now_ms, self._clock = database, now_ms, clock
         self._settled: Settled | None = None
+        self._server = ""
         self._next: tuple[Settled, float] | None = None
 
     async def up_to(self, after: int | None) -> Settled | None:
+        try:
+            return await self._up_to(after)
+        except BaseException:
+            self._settled = self._next = None  # the next answer may come from another server
+            raise
+
+    async def _up_to(self, after: int | None) -> Settled | None:
+        at_ms, tables = self._now_ms(), self._database.tables
+        server, present = await self._database.read(lambda c: _server_and_newest(c, tables))
+        known = [each.id for each in (self._settled, self._next and self._next[0]) if each]
+        if server != self._server or present < max(known, default=0):
+            self._settled, self._next, self._server = None, None, server
         if self._next is None:
-            self._next = await _newest(self._database, self._now_ms), self._clock()
+            self._next = Settled(present, at_ms), self._clock()
         newest, since_s = self._next
         if self._clock() - since_s < INSERTED_WITHIN_S:
             return self._settled
-        known = max([newest.id - FIRST_LOOK_BACK, after or 0, self._settled.id if self._settled else 0])
+        counted = max([newest.id - FIRST_LOOK_BACK, after or 0, self._settled.id if self._settled else 0])
         deadline = time.monotonic() + 5.0
-        tables = self._database.tables
-        count = select(func.count()).where(tables.outbox.c.id > known, tables.outbox.c.id <= newest.id)
+        count = select(func.count()).where(tables.outbox.c.id > counted, tables.outbox.c.id <= newest.id)
         dirty = await self._database.transaction(
             lambda c: _rows_and_inserts(c, tables, count), deadline=deadline, isolation="READ UNCOMMITTED"
         )
-        committed = await self._database.read(lambda c: c.execute(count).scalar_one())
-        if dirty == (committed, 0):
-            self._settled, self._next = newest, (await _newest(self._database, self._now_ms), self._clock())
+        committed, (server_after, present_after) = await self._database.read(
+            lambda c: (c.execute(count).scalar_one(), _server_and_newest(c, tables))
+        )
+        if server_after != server or present_after < newest.id:
+            self._settled = self._next = None
+        elif dirty == (committed, 0):
+            self._settled, self._next = newest, (Settled(present, at_ms), self._clock())
         return self._settled
+
+
+def _server_and_newest(connection: Connection, tables: StoreTables) -> tuple[str, int]:
+    return connection.execute(_MYSQL_SERVER).scalar_one(), newest_id(connection, tables.outbox)
 
 
 def _rows_and_inserts(connection: Connection, tables: StoreTables, count: Any) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, s
 from stockade.shop.model.name_parts import KEPT, PART_LENGTH
 from stockade.shop.model.tables import product_name_parts as parts
 
-MAX_FOUND = 2_000  # products; a text that more names may have fills a page of the list soon
+MAX_FOUND = 2_000  # products of one kind; a text that more names may have fills a page of the list soon
 MAX_READ = 10_000  # entries of the index for one part
 MAX_PARTS = 12  # of a long text that are looked at
 JOINED = 2  # parts beside the rarest, where many have that one too
@@ -27,7 +27,8 @@ def candidates(conn: Connection, text: str) -> list[str] | None:
         text: folded, not empty.
 
     Returns:
-        At most MAX_FOUND ids; None if there may be more, or if this database has no such index.
+        At most MAX_FOUND ids by the index, and as many of products whose names it does not have; None if there may be
+        more, or if this database has no such index.
     """
     if not conn.execute(_KEPT).scalar_one():
         return None

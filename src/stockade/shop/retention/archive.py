@@ -23,12 +23,14 @@ from stockade.shop.model.constants import ARCHIVED, CANCELLED, EXPIRED, PAID, ST
 from stockade.shop.model.tables import order_lines, orders, payments
 from stockade.shop.queries.page import after
 from stockade.shop.retention.attempts import transaction
+from stockade.shop.sales.hours import KEPT_HOURS, hour_of
+from stockade.shop.sales.progress import progress_of
 from stockade.store import Database
 from stockade.store.index_order import in_index_order
 from stockade.store.schema.tables import ledger, outbox
 
 BATCH = 500  # orders of one transaction
-MIN_AGE_DAYS = 31  # popular products look 30 days back
+MIN_AGE_DAYS = KEPT_HOURS // 24 + 1  # popular products need the orders of the hours whose sums are kept
 OVER = (PAID, CANCELLED, EXPIRED)
 READ_WAIT_S = 60.0
 
@@ -86,15 +88,15 @@ async def archive(database: Database, before_ms: int, file: ArchiveFile) -> tupl
         file: gets the orders.
 
     Returns:
-        What was archived, and the time in force: an order whose events may still be in the outbox stays, so it is the
-        time of the oldest event where that is earlier.
+        What was archived, and the time in force: an order stays whose events may still be in the outbox, or that the
+        sums of sales hold, so it is the time of the oldest event or of the oldest sum where that is earlier.
 
     Raises:
         Busy: orders won every attempt, or the database cannot be used. What was archived before stays archived.
         OSError: the file cannot be written.
     """
-    oldest_ms = await database.read(_oldest_event_ms, timeout_s=READ_WAIT_S)
-    limit_ms = before_ms if oldest_ms is None else min(before_ms, oldest_ms)
+    held = await database.read(lambda c: (_oldest_event_ms(c), _oldest_sum_ms(c)), timeout_s=READ_WAIT_S)
+    limit_ms = min([before_ms, *(each for each in held if each is not None)])
     done, cursor = Archived(), _Cursor(-1, "")
     while True:  # each batch ends behind the one before
         batch = await transaction(database, partial(_archive_batch, limit_ms=limit_ms, cursor=cursor, file=file))
@@ -110,6 +112,12 @@ def _oldest_event_ms(conn: Connection) -> int | None:
         select(func.min(outbox.c.created_ms)).where(outbox.c.kind != STOCK_CHANGED)
     ).scalar()
     return oldest
+
+
+def _oldest_sum_ms(conn: Connection) -> int | None:
+    """When the first hour began whose sums the audit compares with the orders; it grows old while no job runs."""
+    progress = progress_of(conn)
+    return None if progress is None else hour_of(progress.counted_from_ms)
 
 
 def _archive_batch(

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Connection, cast, func, select
 
 from stockade.shop.model.constants import PAID
 from stockade.shop.model.tables import order_lines, orders
-from stockade.shop.sales.changes import COUNTED_EVENTS, HourOfProduct, Sales, changes_of
+from stockade.shop.sales.changes import COUNTED_EVENTS, HourOfProduct, Sales, changes_of, steps_of
 from stockade.shop.sales.hours import hour_of_column, oldest_kept
 from stockade.shop.sales.progress import claim, move
 from stockade.shop.sales.sums import add
@@ -47,7 +47,8 @@ def backfill(connection: Connection, now_ms: int, batch: int) -> Backfilled:
     before_ms = progress.counted_from_ms
     from_ms = _start(connection, oldest_ms, before_ms, batch)
     found = _paid(connection, from_ms, before_ms)
-    for key, later in changes_of(connection, behind, from_ms=from_ms, before_ms=before_ms).items():
+    steps, _ = steps_of(behind)  # what cannot be read will not be counted later either
+    for key, later in changes_of(connection, steps, from_ms=from_ms, before_ms=before_ms).items():
         sales = found.get(key, Sales(0, 0))
         found[key] = Sales(sales.quantity - later.quantity, sales.revenue - later.revenue)
     add(connection, found)

@@ -56,7 +56,7 @@ class _Body(msgspec.Struct):
     refunds: list[msgspec.Raw] = []
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
     """An order that became PAID (1), or was PAID and was cancelled (-1)."""
 
     sign: int
@@ -67,21 +67,35 @@ class _Step(NamedTuple):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-def changes_of(
-    connection: Connection, events: Iterable[Any], *, from_ms: int, before_ms: int = FOREVER_MS
-) -> dict[HourOfProduct, Sales]:
-    """The changes by events of orders that were placed from one time on and before another.
+def steps_of(events: Iterable[Any]) -> tuple[list[Step], list[str]]:
+    """What events change, and which of them cannot be read: each with its id and why.
 
     Args:
-        connection: to look up when an order was placed that an event names; that never changes.
         events: rows of `COUNTED_EVENTS`.
+    """
+    steps, unreadable = [], []
+    for event in events:
+        try:
+            step = _step(event)
+        except msgspec.DecodeError as error:  # it would hold up all later ones, and with them the purge of the outbox
+            unreadable.append(f"event {event.id} of kind {event.kind} cannot be read and is not counted: {error}")
+            continue
+        if step is not None:
+            steps.append(step)
+    return steps, unreadable
+
+
+def changes_of(
+    connection: Connection, steps: Sequence[Step], *, from_ms: int, before_ms: int = FOREVER_MS
+) -> dict[HourOfProduct, Sales]:
+    """The changes by steps of orders that were placed from one time on and before another.
+
+    Args:
+        connection: to look up when an order was placed that a step names; that never changes.
+        steps: of `steps_of`.
         from_ms: milliseconds since 1970; orders placed before it are left out.
         before_ms: milliseconds since 1970; orders placed then or later are left out.
-
-    Raises:
-        ValueError: the body of an event is not one of an order.
     """
-    steps = [step for event in events if (step := _step(event)) is not None]
     placed = _placed(connection, sorted({step.order.order_id for step in steps if step.placed_ms is None}))
     changes: dict[HourOfProduct, Sales] = {}
     for sign, order, at_ms in steps:
@@ -95,16 +109,13 @@ def changes_of(
     return changes
 
 
-def _step(event: Any) -> _Step | None:
-    try:
-        body = _decode(bytes(event.body))
-    except msgspec.DecodeError as error:
-        raise ValueError(f"event {event.id} of kind {event.kind} is none of an order: {error}") from error
+def _step(event: Any) -> Step | None:
+    body = _decode(bytes(event.body))
     if event.kind == constants.ORDER_PLACED:
-        return _Step(1, body, event.created_ms) if body.status == constants.PAID else None
+        return Step(1, body, event.created_ms) if body.status == constants.PAID else None
     if event.kind == constants.ORDER_PAID:
-        return _Step(1, body, None)
-    return _Step(-1, body, None) if body.refunds else None  # an order that was never paid has no refund
+        return Step(1, body, None)
+    return Step(-1, body, None) if body.refunds else None  # an order that was never paid has no refund
 
 
 def _placed(connection: Connection, order_ids: Sequence[str]) -> dict[str, int]:

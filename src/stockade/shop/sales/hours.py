@@ -8,7 +8,7 @@ HOUR_MS: Final = 3_600_000
 FOREVER_MS: Final = 2**62  # after every hour
 MAX_DAYS: Final = 30
 KEPT_DAYS: Final = (1, 3, 7, 14, 30)  # windows whose sums are kept; others are summed over their hours
-_KEPT_LONGER_HOURS: Final = 12  # clocks may differ; archived orders are older than that (`retention.archive`)
+KEPT_HOURS: Final = 24 * MAX_DAYS + 12  # whose sums are kept: the longest window, and more, because clocks may differ
 
 
 def hour_of(at_ms: int) -> int:
@@ -28,4 +28,4 @@ def window_start(now_ms: int, days: int) -> int:
 
 def oldest_kept(now_ms: int) -> int:
     """When the oldest hour began whose sums are kept."""
-    return window_start(now_ms, MAX_DAYS) - _KEPT_LONGER_HOURS * HOUR_MS
+    return hour_of(now_ms) - (KEPT_HOURS - 1) * HOUR_MS

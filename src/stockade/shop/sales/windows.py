@@ -4,7 +4,7 @@ A window that is new holds no hour at first. Each step adds its next hour, up to
 change of an hour is one of the window too.
 """
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from stockade.shop.model.tables import sales_windows
 from stockade.shop.sales.hours import FOREVER_MS, HOUR_MS, KEPT_DAYS, window_start
@@ -24,6 +24,12 @@ def keep_windows(connection: Connection, now_ms: int) -> bool:
         Whether there was something to do: then there may be more.
     """
     return any(_keep(connection, days, window_start(now_ms, days)) for days in KEPT_DAYS)
+
+
+def first_hour(connection: Connection) -> int:
+    """When the oldest hour began that a window may still hold, in milliseconds since 1970."""
+    found: int | None = connection.execute(select(func.min(sales_windows.c.from_ms))).scalar_one()
+    return FOREVER_MS if found is None else found
 
 
 def _keep(connection: Connection, days: int, start_ms: int) -> bool:
