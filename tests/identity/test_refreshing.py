@@ -92,7 +92,6 @@ async def test_a_report_that_fails_stops_nothing(error, caplog):
     assert len(calls) == 2
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # that is what it does
 async def test_a_loading_that_ends_its_thread_is_no_end():
     """Whatever ends a loading, who waits is woken and the next loading begins."""
     clock, reports, answers = Clock(), Reports(), [SystemExit("over"), []]
@@ -106,6 +105,6 @@ async def test_a_loading_that_ends_its_thread_is_no_end():
     keys = RefreshingKeys(load, Refresh(retry_s=10, wait_s=20), reports, clock=clock)
     with pytest.raises(KeysUnavailable):
         await keys.load()
-    eventually(lambda: reports == ["loading was ended"])
+    eventually(lambda: reports == ["SystemExit: over"])
     clock.now_s += 10
     assert list(await keys.load()) == []

@@ -142,7 +142,7 @@ class RefreshingKeys:
             keys = Keys(self._load())
         except (OSError, BadKeys) as error:
             reason = str(error) or type(error).__name__
-        except Exception as error:  # noqa: BLE001  # a thread has no caller: the report is how a defect is seen
+        except BaseException as error:  # noqa: BLE001  # a thread has no caller: the report is how a defect is seen
             reason = f"{type(error).__name__}: {error}"
         finally:
             self._finish(began_s, keys, reason)
