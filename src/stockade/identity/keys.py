@@ -1,6 +1,7 @@
 """Keys that verify signatures, and where they come from.
 
-Neighbours: `secret_keys` and `jwks_keys` are the two kinds of sources; `verifier` asks a source for every token.
+`Keys` is an unchangeable set. The classes called …Keys, `SecretKeys`, `SecretFileKeys` and `JwksKeys`, are sources: each
+is a `KeySource` and returns `Keys`, later others than now. Neighbours: `secret_keys` and `jwks_keys` are the two kinds of sources; `verifier` asks a source for every token.
 """
 
 from collections import Counter
