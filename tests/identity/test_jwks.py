@@ -5,10 +5,12 @@ import functools
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from stockade.identity import BadKeys, JwksKeys, KeysUnavailable, Refresh, TokenVerifier
+from stockade.identity.fetch import read
 from stockade.identity.jwk_set import parse
 from tests.identity.parts import AUDIENCE, Clock, Reports, assert_refused
 from tests.waiting import eventually, eventually_async
@@ -296,6 +298,21 @@ async def test_discovery(issuer, verifier_of):
             await refused.verify(issuer.token("ann", audience=AUDIENCE))
         eventually(reports.copy)
         assert reason in reports[0]
+
+
+def test_discovery_and_keys_share_the_time(issuer, monkeypatch):
+    """Where the address is found late, the keys have only the rest of `wait_s`."""
+    clock, waits = Clock(), []
+
+    def slow(address, *, max_bytes, wait_s):
+        waits.append(wait_s)
+        clock.now_s += 3
+        return read(address, max_bytes=max_bytes, wait_s=5)
+
+    monkeypatch.setattr("stockade.identity.jwks_keys.read", slow)
+    monkeypatch.setattr("stockade.identity.jwks_keys.time", SimpleNamespace(monotonic=clock), raising=False)
+    JwksKeys.of_issuer(issuer.url, refresh=Refresh(wait_s=5))._read()
+    assert waits == [5, 2]
 
 
 def test_a_provider_needs_issuer_and_audience(issuer):
