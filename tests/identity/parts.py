@@ -23,6 +23,13 @@ class Clock:
         return self.now_s
 
 
+class Reports(list):
+    """What a source reported."""
+
+    def __call__(self, reason):
+        self.append(reason)
+
+
 def part(value):
     """A part of a token: JSON, or bytes as they are."""
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()

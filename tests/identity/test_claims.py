@@ -132,7 +132,7 @@ async def test_who_is_an_administrator(claim, value, issued, admin):
 
 async def test_the_user_is_any_claim():
     """The user comes from the claim that the settings name, also from a nested one, and from no other."""
-    issued = hs256(claims(email="ann@example.com", ext={"login": "ann-1"}))
+    issued = hs256(claims(email="ann@example.com", email_verified=True, ext={"login": "ann-1"}))
     assert (await verifier(user_claim="email").verify(issued)).user_id == "ann@example.com"
     assert (await verifier(user_claim="ext.login").verify(issued)).user_id == "ann-1"
     await assert_refused(verifier(user_claim="upn"), issued, "names no user")
@@ -145,16 +145,55 @@ async def test_a_subject_that_is_nobody(subject):
 
 
 @pytest.mark.parametrize(
-    ("verified", "accepted"), [(..., True), (True, True), ("true", True), (False, False), (1, True)]
+    ("verified", "accepted"),
+    [
+        (True, True),
+        ("true", True),
+        (1, True),
+        (..., False),
+        (False, False),
+        ("false", False),
+        (None, False),
+        ("", False),
+    ],
 )
-async def test_an_address_is_a_user_only_when_it_was_verified(verified, accepted):
-    """Whoever may write any address into a profile must not become its owner here."""
-    token = hs256(claims(email="ann@example.com", email_verified=verified))
-    checked = verifier(user_claim="email")
+@pytest.mark.parametrize("path", ["email", "profile.email", "profile.of.email"])
+async def test_an_address_is_a_user_only_when_it_was_verified(path, verified, accepted):
+    """Whoever may write any address into a profile must not become its owner here, also where nothing is claimed."""
+    held = {"email": "ann@example.com", **({} if verified is ... else {"email_verified": verified})}
+    for name in reversed(path.split(".")[:-1]):
+        held = {name: held}
+    checked = verifier(user_claim=path)
     if accepted:
-        assert (await checked.verify(token)).user_id == "ann@example.com"
+        assert (await checked.verify(hs256(claims(**held)))).user_id == "ann@example.com"
     else:
-        await assert_refused(checked, token, "not verified")
+        await assert_refused(checked, hs256(claims(**held)), "not verified")
+
+
+@pytest.mark.parametrize(
+    ("issued", "accepted"),
+    [
+        ({"a.email": "ann@example.com", "a.email_verified": True}, True),
+        ({"a": {"email": "ann@example.com", "email_verified": True}}, True),
+        ({"a.email": "ann@example.com", "a": {"email_verified": True}}, False),
+        ({"a": {"email": "ann@example.com"}, "a.email_verified": True}, False),
+        ({"a": {"email": "ann@example.com"}, "email_verified": True}, False),
+    ],
+)
+async def test_only_the_claim_beside_an_address_verifies_it(issued, accepted):
+    """What another object says is about another address."""
+    checked = verifier(user_claim="a.email")
+    if accepted:
+        assert (await checked.verify(hs256(claims(**issued)))).user_id == "ann@example.com"
+    else:
+        await assert_refused(checked, hs256(claims(**issued)), "not verified")
+
+
+async def test_other_claims_need_no_verified_address():
+    """The control: only a claim named `email` needs one beside it."""
+    issued = hs256(claims(login_email="ann@example.com", ext={"upn": "ann@example.com"}))
+    for path in ("login_email", "ext.upn"):
+        assert (await verifier(user_claim=path).verify(issued)).user_id == "ann@example.com"
 
 
 async def test_tokens_of_another_kind_are_refused():

@@ -3,6 +3,8 @@
 import socket
 import threading
 import time
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -58,7 +60,7 @@ def server():
     listening = socket.create_server(("127.0.0.1", 0))
     ended = threading.Event()
 
-    def start(serve):
+    def start(serve, scheme="http"):
         def run():
             connection, _ = listening.accept()
             with connection:
@@ -66,31 +68,40 @@ def server():
                 serve(connection, ended)
 
         threading.Thread(target=run, daemon=True).start()
-        return f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        return f"{scheme}://127.0.0.1:{listening.getsockname()[1]}/"
 
     yield start
     ended.set()
     listening.close()
 
 
+def repeat(connection, ended, piece, times=200):
+    """Send one piece again and again, each after 20 ms, at most so often."""
+    for _ in range(times):
+        if ended.wait(0.02):
+            return
+        try:
+            connection.sendall(piece)
+        except OSError:
+            return
+
+
 def drip(connection, ended):
     """Send one byte of the body again and again."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-    while not ended.wait(0.02):
-        try:
-            connection.sendall(b"x")
-        except OSError:
-            return
+    repeat(connection, ended, b"x")
 
 
 def drip_headers(connection, ended):
     """Send one header again and again."""
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
-    while not ended.wait(0.02):
-        try:
-            connection.sendall(b"a")
-        except OSError:
-            return
+    repeat(connection, ended, b"a")
+
+
+def drip_handshake(connection, ended):
+    """Send one byte of the first record of TLS again and again."""
+    connection.sendall(b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb")
+    repeat(connection, ended, b"\x03")
 
 
 def say_nothing(_connection, ended):
@@ -98,13 +109,78 @@ def say_nothing(_connection, ended):
     ended.wait(30)
 
 
-@pytest.mark.parametrize("serve", [drip, drip_headers, say_nothing])
-def test_a_reading_ends(server, serve):
-    """A server that is silent, or sends byte after byte, is left after `wait_s`."""
+@contextmanager
+def within(limit_s):
+    """What is inside ends in time."""
     begun_s = time.monotonic()
-    with pytest.raises(OSError, match=r"."):
-        read(server(serve), max_bytes=200_000, wait_s=0.3)
-    assert time.monotonic() - begun_s < 5
+    yield
+    assert time.monotonic() - begun_s < limit_s
+
+
+@pytest.mark.parametrize(
+    ("serve", "scheme"),
+    [
+        (drip, "http"),
+        (drip_headers, "http"),
+        (say_nothing, "http"),
+        (say_nothing, "https"),
+        (drip_handshake, "https"),
+    ],
+)
+@pytest.mark.parametrize("silent", [0, 5])
+def test_a_reading_ends(server, addresses, serve, scheme, silent):
+    """A server that is silent, or sends byte after byte, is left in time, also at the last of several addresses."""
+    url = server(serve, scheme)
+    addresses(silent, urlsplit(url).port)
+    with within(0.3 + 1), pytest.raises(TimeoutError, match=r"did not answer within 0\.3 seconds"):
+        read(url, max_bytes=200_000, wait_s=0.3)
+
+
+@pytest.fixture
+def addresses(monkeypatch):
+    """Function: how many silent addresses every name has, and the port of the one after them."""
+    with socket.socket() as full, ExitStack() as held:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(5):  # nobody accepts, so the queue is full and further connections get no answer
+            filling = held.enter_context(socket.socket())
+            filling.setblocking(False)
+            filling.connect_ex(full.getsockname())
+
+        def are(silent, port):
+            places = [*[full.getsockname()] * silent, ("127.0.0.1", port)]
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", place) for place in places]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+        yield are
+
+
+def test_the_next_address_is_read(server, addresses):
+    """The control: silent addresses leave time for one that answers, and what refuses is named."""
+    url = server(lambda connection, _ended: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+    addresses(2, urlsplit(url).port)
+    assert read(url, max_bytes=10, wait_s=1) == b"ok"
+    addresses(0, 1)
+    with pytest.raises(OSError, match="refused"):
+        read(url, max_bytes=10, wait_s=5)
+
+
+def slow_tunnel(connection, ended):
+    """A proxy that opens the tunnel late, and behind it nobody answers."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\na: ")
+    repeat(connection, ended, b"a", times=60)
+    connection.sendall(b"\r\n\r\n")
+    ended.wait(30)
+
+
+@pytest.mark.parametrize(("serve", "wait_s"), [(drip_headers, 0.3), (slow_tunnel, 1.5)])
+def test_a_reading_through_a_proxy_ends(server, monkeypatch, serve, wait_s):
+    """The time of the tunnel and of the handshake behind it is one."""
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", server(serve))
+    with within(wait_s + 1), pytest.raises(TimeoutError, match="did not answer within"):
+        read("https://id.example/jwks.json", max_bytes=1_000, wait_s=wait_s)
 
 
 @pytest.mark.parametrize(

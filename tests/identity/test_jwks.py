@@ -5,21 +5,15 @@ import functools
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from stockade.identity import BadKeys, JwksKeys, KeysUnavailable, Refresh, TokenVerifier
+from stockade.identity.fetch import read
 from stockade.identity.jwk_set import parse
-from stockade.identity.refreshing_keys import RefreshingKeys
-from tests.identity.parts import AUDIENCE, Clock, assert_refused
+from tests.identity.parts import AUDIENCE, Clock, Reports, assert_refused
 from tests.waiting import eventually, eventually_async
-
-
-class Reports(list):
-    """What a source reported."""
-
-    def __call__(self, reason):
-        self.append(reason)
 
 
 def timed(keys, clock):
@@ -125,11 +119,11 @@ async def test_a_provider_that_is_down(issuer, verifier_of):
     with pytest.raises(KeysUnavailable) as down:
         await verifier.verify(token)
     assert (down.value.code, down.value.retry_after_s) == ("DEPENDENCY_DOWN", 10)
-    assert reports == ["127.0.0.1 answered 500 instead of 200"]
+    eventually(lambda: reports == ["127.0.0.1 answered 500 instead of 200"])
     issuer.respond = up
     clock.now_s += 10
     assert (await verifier.verify(token)).user_id == "ann"
-    assert reports[1:] == [None]
+    eventually(lambda: reports[1:] == [None])
 
 
 async def test_a_provider_that_was_never_there(verifier_of):
@@ -217,6 +211,7 @@ async def test_a_document_that_cannot_be_used(issuer, verifier_of, status, body,
     issuer.respond = lambda path: (status, body)
     with pytest.raises(KeysUnavailable):
         await verifier.verify(token)
+    eventually(reports.copy)
     assert reason in reports[0]
     issuer.respond = up
     await eventually_async(lambda: _available(verifier, token))
@@ -301,7 +296,23 @@ async def test_discovery(issuer, verifier_of):
         refused = verifier_of(keys=JwksKeys.of_issuer(issuer.url, report=reports))
         with pytest.raises(KeysUnavailable):
             await refused.verify(issuer.token("ann", audience=AUDIENCE))
+        eventually(reports.copy)
         assert reason in reports[0]
+
+
+def test_discovery_and_keys_share_the_time(issuer, monkeypatch):
+    """Where the address is found late, the keys have only the rest of `wait_s`."""
+    clock, waits = Clock(), []
+
+    def slow(address, *, max_bytes, wait_s):
+        waits.append(wait_s)
+        clock.now_s += 3
+        return read(address, max_bytes=max_bytes, wait_s=5)
+
+    monkeypatch.setattr("stockade.identity.jwks_keys.read", slow)
+    monkeypatch.setattr("stockade.identity.jwks_keys.time", SimpleNamespace(monotonic=clock), raising=False)
+    JwksKeys.of_issuer(issuer.url, refresh=Refresh(wait_s=5))._read()
+    assert waits == [5, 2]
 
 
 def test_a_provider_needs_issuer_and_audience(issuer):
@@ -319,12 +330,3 @@ def test_times_and_algorithms_that_cannot_be(issuer):
     for algorithms in ([], ["HS256"], ["RS256", "none"]):
         with pytest.raises(BadKeys, match="RS256 and ES256"):
             JwksKeys(issuer.jwks_url, algorithms=algorithms)
-
-
-async def test_a_defect_of_a_reader_is_reported():
-    """What a reader raises unexpectedly ends as unavailable keys and a report, not as a dead thread."""
-    reports = Reports()
-    keys = RefreshingKeys(lambda: 1 / 0, Refresh(), reports)
-    with pytest.raises(KeysUnavailable):
-        await keys.load()
-    assert reports == ["ZeroDivisionError: division by zero"]

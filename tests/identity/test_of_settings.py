@@ -27,6 +27,7 @@ CLAIMS = {
     "a path": {"token_admin_claim": "realm_access.roles", "token_admin_value": "shop-admin"},
     "a user claim": {"token_user_claim": "ext.login", "token_admin_claim": "scope", "token_admin_value": "shop:admin"},
     "an address": {"token_user_claim": "email"},
+    "an address in an object": {"token_user_claim": "profile.email"},
 }
 
 

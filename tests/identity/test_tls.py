@@ -5,7 +5,8 @@ import ipaddress
 import socket
 import ssl
 import threading
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 
 import pytest
 from cryptography import x509
@@ -63,6 +64,35 @@ def test_only_a_trusted_certificate_is_accepted(served, monkeypatch):
     assert read(url, max_bytes=100, wait_s=5) == BODY
     with pytest.raises(OSError, match=r"certificate verify failed"):
         read(url.replace("127.0.0.1", "localhost"), max_bytes=100, wait_s=5)
+
+
+def test_a_document_over_tls_that_drips_ends(tmp_path, monkeypatch):
+    """A server that sends byte after byte over TLS is left after `wait_s`."""
+    own, secret = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(own))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own, secret)
+    ended, sent = threading.Event(), []
+
+    def drip():
+        raw, _ = listening.accept()
+        with context.wrap_socket(raw, server_side=True) as connection, suppress(OSError):  # the reader has gone
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while len(sent) < 200 and not ended.wait(0.02):
+                connection.sendall(b"x")
+                sent.append(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = threading.Thread(target=drip)
+        serving.start()
+        begun_s = time.monotonic()
+        with pytest.raises(TimeoutError, match="did not answer within"):
+            read(f"https://127.0.0.1:{listening.getsockname()[1]}/", max_bytes=200_000, wait_s=0.5)
+        assert time.monotonic() - begun_s < 0.5 + 1
+        ended.set()
+        serving.join(10)
+    assert sent
 
 
 class Proxy:

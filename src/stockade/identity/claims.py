@@ -11,6 +11,7 @@ from stockade.identity.user_ids import user_id_of
 
 _VERIFIED = (True, "true")  # some providers write it as a text
 _EMAIL = "email"
+_VERIFIED_SUFFIX = "_verified"
 
 
 class Identity(NamedTuple):
@@ -59,8 +60,9 @@ class ClaimRules:
         subject = claim_at(claims, self.user_claim)
         if not isinstance(subject, str):
             raise BadToken(f"the token names no user ({self.user_claim})")
-        if self.user_claim == _EMAIL and claims.get("email_verified", True) not in _VERIFIED:
-            raise BadToken("the issuer has not verified the user's address (email_verified)")
+        beside = verified_claim(self.user_claim)
+        if beside and _beside(claims, self.user_claim) not in _VERIFIED:  # also where it is not there
+            raise BadToken(f"the issuer has not verified the user's address ({beside})")
         try:
             user_id = user_id_of(subject)
         except ValueError:
@@ -89,13 +91,37 @@ def claim_at(claims: Mapping[str, Any], path: str) -> Any:
         path: the claim's name. Where no claim has it, its dots lead into objects: `realm_access.roles`. The longest
             name that is there is taken, so names with dots need no mark.
     """
+    place = _place_of(claims, path)
+    return None if place is None else place[0][place[1]]
+
+
+def verified_claim(path: str) -> str:
+    """The claim that says whether the address in a claim was verified (OpenID Connect Core 1.0, 5.1).
+
+    Args:
+        path: of a claim, as for `claim_at`.
+
+    Returns:
+        its path, beside the claim; empty where the claim is not `email`, at the top or in an object.
+    """
+    return path + _VERIFIED_SUFFIX if path.rpartition(".")[2] == _EMAIL else ""
+
+
+def _beside(claims: Mapping[str, Any], path: str) -> Any:
+    """What the same object says about the address in a claim."""
+    place = _place_of(claims, path)
+    return None if place is None else place[0].get(place[1] + _VERIFIED_SUFFIX)
+
+
+def _place_of(claims: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str] | None:
+    """The object that has a claim, and the claim's name there."""
     if path in claims:
-        return claims[path]
+        return claims, path
     cut = len(path)
     while (cut := path.rfind(".", 0, cut)) > 0:
         inner = claims.get(path[:cut])
         if isinstance(inner, dict):
-            return claim_at(inner, path[cut + 1 :])
+            return _place_of(inner, path[cut + 1 :])
     return None
 
 

@@ -1,21 +1,20 @@
 """Reads a small document over HTTP or from a file, in the calling thread, within bounds of bytes and time.
 
 https only; http for this machine only, which tests and sidecars use. A redirect is refused: it would replace the
-address that the operator wrote. The proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`) is used for https. Neighbour:
-`jwks_keys`.
+address that the operator wrote. The proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`) is used for https. Neighbours:
+`time_limit` ends what takes too long, `jwks_keys` reads with this.
 """
 
 import base64
 import ipaddress
-import socket
 import ssl
-import threading
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from stockade.identity.errors import BadKeys
+from stockade.identity.time_limit import TimeLimit
 
 _OK = 200
 _LOCAL = "localhost"
@@ -74,22 +73,20 @@ def _file(path: Path, max_bytes: int) -> bytes:
 
 
 def _get(url: SplitResult, max_bytes: int, wait_s: float) -> bytes:
-    connection, late = _connection(url, wait_s), threading.Event()
-    # the time-out of a socket is for one read; a server that sends byte after byte is ended by this
-    watchdog = threading.Timer(wait_s, _end, [connection, late])
-    watchdog.daemon = True
-    watchdog.start()
-    try:
-        content = _answer(url, connection, max_bytes)
-    except (OSError, HTTPException) as error:
-        if late.is_set():
-            raise TimeoutError(f"{url.hostname} did not answer within {wait_s:g} seconds") from None
-        raise OSError(f"{url.hostname} cannot be read: {str(error) or type(error).__name__}") from error
-    finally:
-        watchdog.cancel()
-        connection.close()
-    if late.is_set():  # then the end of the document may be the end of the connection
-        raise TimeoutError(f"{url.hostname} did not answer within {wait_s:g} seconds")
+    connection = _connection(url, wait_s)
+    with TimeLimit(wait_s) as limit:
+        # http.client has no public way to it; tests/identity/test_fetch.py sees when this one is gone
+        connection._create_connection = limit.connect  # type: ignore[attr-defined]  # noqa: SLF001
+        try:
+            content = _answer(url, connection, max_bytes)
+        except (OSError, HTTPException) as error:
+            if limit.is_over():
+                raise TimeoutError(f"{url.hostname} did not answer within {wait_s:g} seconds") from None
+            raise OSError(f"{url.hostname} cannot be read: {str(error) or type(error).__name__}") from error
+        finally:
+            connection.close()
+        if limit.is_over():  # then the end of the document may be the end of the connection
+            raise TimeoutError(f"{url.hostname} did not answer within {wait_s:g} seconds")
     return _checked(content, max_bytes)
 
 
@@ -126,17 +123,6 @@ def _connection(url: SplitResult, wait_s: float) -> HTTPConnection:
     headers = {"Proxy-Authorization": "Basic " + base64.b64encode(login.encode()).decode()} if login else {}
     connection.set_tunnel(url.hostname, url.port, headers)
     return connection
-
-
-def _end(connection: HTTPConnection, late: threading.Event) -> None:
-    late.set()
-    opened: socket.socket | None = connection.sock
-    if opened is None:
-        return  # it still connects, which has the time-out of the socket
-    try:
-        opened.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # it has ended by itself
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,6 +4,7 @@ Neighbours: `fetch` reads the document, `jwk_set` understands it, `refreshing_ke
 """
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from typing import Self
 
@@ -15,6 +16,7 @@ from stockade.identity.refreshing_keys import DEFAULT, Refresh, RefreshingKeys, 
 from stockade.identity.signatures import PUBLIC, require_cryptography
 
 _WELL_KNOWN = "/.well-known/openid-configuration"
+_LEAST_S = 0.001
 
 
 class JwksKeys(RefreshingKeys):
@@ -80,7 +82,9 @@ class JwksKeys(RefreshingKeys):
         return found
 
     def _read(self) -> list[Key]:
-        document = read(self._find_address(), max_bytes=MAX_BYTES, wait_s=self._refresh.wait_s)
+        end_s = time.monotonic() + self._refresh.wait_s  # of both documents, where the address must be found first
+        address = self._find_address()
+        document = read(address, max_bytes=MAX_BYTES, wait_s=max(end_s - time.monotonic(), _LEAST_S))
         return list(with_default(parse(document, self.algorithms)))
 
 

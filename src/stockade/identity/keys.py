@@ -1,6 +1,8 @@
 """Keys that verify signatures, and where they come from.
 
-Neighbours: `secret_keys` and `jwks_keys` are the two kinds of sources; `verifier` asks a source for every token.
+`Keys` is an unchangeable set. `SecretKeys`, `SecretFileKeys` and `JwksKeys` are no sets but sources (`KeySource`): each
+returns the `Keys` of now. Neighbours: `secret_keys` and `jwks_keys` are the two kinds of sources; `verifier` asks a
+source for every token.
 """
 
 from collections import Counter

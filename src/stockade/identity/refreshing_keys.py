@@ -1,10 +1,11 @@
 """Keys that are loaded in the background and again from time to time: rotation without a restart.
 
-A thread of its own loads, so that no event loop waits for a disk, a name server or a provider. At most one thread runs.
-Neighbours: `jwks_keys` and `secret_keys` say what is loaded, `verifier` asks.
+A thread of its own loads, so that no event loop waits for a disk, a name server or a provider. At most one thread
+loads. Neighbours: `jwks_keys` and `secret_keys` say what is loaded, `verifier` asks.
 """
 
 import asyncio
+import logging
 import math
 import threading
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from stockade.identity.errors import BadKeys, KeysUnavailable
 from stockade.identity.keys import Key, Keys
 
+log = logging.getLogger(__name__)
 Report = Callable[[str | None], None]
 _IDLE = 2  # so many times `refresh_s` without a request: the first request waits for new keys
 
@@ -55,6 +57,7 @@ class RefreshingKeys:
         load: returns the keys; it runs in a thread and may block.
         refresh: how often.
         report: called in that thread with the reason when loading begins to fail, and with None when it works again.
+            What it raises is logged.
         first: keys that were loaded just now.
         clock: monotonic, in seconds.
     """
@@ -120,26 +123,39 @@ class RefreshingKeys:
         now_s = self._clock()
         if self._running or now_s - self._tried_s < self._refresh.retry_s:
             return
-        self._running, self._tried_s = True, now_s
+        self._tried_s = now_s
         self.loads += 1
         # a daemon: a process that ends does not wait for a provider
-        threading.Thread(target=self._run, args=(now_s,), name="stockade-keys", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(now_s,), name="stockade-keys", daemon=True)
+        try:
+            thread.start()
+        except (
+            RuntimeError
+        ) as error:  # too many threads: the keys at hand are used, and `retry_s` later it is tried again
+            log.warning("the keys of tokens are not loaded: %s", error)
+            return
+        self._running = True  # only now: what sets it back is the thread, which waits for this lock
 
     def _run(self, began_s: float) -> None:
-        keys, reason = None, None
+        keys, reason = None, "loading was ended"
         try:
             keys = Keys(self._load())
         except (OSError, BadKeys) as error:
             reason = str(error) or type(error).__name__
-        except Exception as error:  # noqa: BLE001  # a thread has no caller: the report is how a defect is seen
+        except BaseException as error:  # noqa: BLE001  # a thread has no caller: the report is how a defect is seen
             reason = f"{type(error).__name__}: {error}"
-        if self._failing != (keys is None) and self._report is not None:
-            self._report(reason)
+        finally:
+            self._finish(began_s, keys, reason)
+
+    def _finish(self, began_s: float, keys: Keys | None, reason: str) -> None:
+        """Wake whoever waits, and report last: a report that hangs or fails holds up nobody."""
+        failing = keys is None
         with self._lock:
+            changed = self._failing != failing
             if keys is not None:
                 self._loaded_s = began_s
                 self._keys = self._keys if keys == self._keys else keys
-            self._failing = keys is None
+            self._failing = failing
             waiters, self._waiters = self._waiters, []
             self._running = False
         for loop, done in waiters:
@@ -147,6 +163,12 @@ class RefreshingKeys:
                 loop.call_soon_threadsafe(_wake, done)
             except RuntimeError:
                 continue  # this loop has ended, and with it whoever waited
+        if not changed or self._report is None:
+            return
+        try:
+            self._report(reason if failing else None)
+        except Exception:  # it is the application's: what it raises must not end the thread unseen
+            log.exception("the report about the keys of tokens failed")
 
 
 def _wake(done: asyncio.Future[None]) -> None:

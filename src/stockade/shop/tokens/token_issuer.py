@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from stockade.identity.claims import verified_claim
 from stockade.identity.signatures import sign
 from stockade.identity.user_ids import user_id_of
 
@@ -43,6 +44,8 @@ class TokenIssuer:
         self._secret = secret
         self._kid = kid
         self._fixed: dict[str, Any] = {name: text for name, text in (("iss", issuer), ("aud", audience)) if text}
+        if beside := verified_claim(user_claim):
+            self._fixed[beside] = True  # an address is the user only with it
         self._user_claim = user_claim
         # the whole path as one name: the verifier looks for that first
         self._admin: dict[str, Any] = {admin_claim: True if admin_value == "true" else [admin_value]}
