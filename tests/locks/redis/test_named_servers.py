@@ -39,7 +39,9 @@ MAKERS = {
     "client": lambda face, port: face.RedisLocks(client_of(face, f"redis://:{PASSWORD}@127.0.0.1:{port}"), TUNING),
     "sentinel": lambda face, port: face.RedisLocks(sentinel_of(face, port), TUNING),
     "cluster": lambda face, port: face.RedisLocks(f"redis://:{PASSWORD}@127.0.0.1:{port}", TUNING, cluster=True),
-    "quorum": lambda face, port: face.QuorumLocks([f"redis://:{PASSWORD}@127.0.0.1:{port}/{n}" for n in range(3)], TUNING),
+    "quorum": lambda face, port: face.QuorumLocks(
+        [f"redis://:{PASSWORD}@127.0.0.1:{port}/{n}" for n in range(3)], TUNING
+    ),
     "postgres": lambda face, port: face.PostgresLocks(f"postgresql://a:{PASSWORD}@127.0.0.1:{port}/a", patience_s=0.2),
     "mysql": lambda face, port: face.MySQLLocks(f"mariadb://a:{PASSWORD}@127.0.0.1:{port}/a", patience_s=0.2),
 }
