@@ -32,7 +32,8 @@ class Background:
         sink: receives the events of the outbox; None: they stay there until a process with a sink sends them.
         sweeps: rows that become due, see `Sweep`.
         jobs: further jobs of the application.
-        keep_ms: how long a request that changed nothing can be repeated with the same answer, in milliseconds.
+        keep_ms: how long a request that changed nothing can be repeated with the same answer, in milliseconds: it was
+            refused, or changed no guarded row, inserted no record and left no event. All others are kept.
         keep_events_ms: how long confirmed events stay in the outbox, in milliseconds; deleted only where there is a
             sink.
         keep_events_from: reads the id of an event: it and later ones stay in the outbox, because a job of the

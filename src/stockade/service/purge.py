@@ -1,8 +1,9 @@
 """Deletes old requests and confirmed events: every process may run it, and two purges delete the same row once.
 
 The store answers a repeated idempotency key from its request row. That is promised for `kept_ms` (24 hours by default).
-The purge never deletes a request that changed a protected row: no other row would say that the request was carried out,
-so a repetition would be carried out again. Neighbours: `background` repeats it, `recorded` reads outcomes.
+The purge never deletes an accepted request that changed a guarded row, inserted a record or left an event: no other row
+would say that the request was carried out, so a repetition would be carried out again.
+Neighbours: `background` repeats it, `recorded` reads outcomes.
 """
 
 import time
