@@ -3,7 +3,8 @@
 import json
 
 from stockade.service import Handlers
-from stockade.service.background import EventPurge, relaying
+from stockade.service.purge import EventPurge
+from stockade.service.relay.relaying import relaying
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.commands import ChargePoints
 from stockade.shop.config.settings import Settings

@@ -4,7 +4,7 @@ from random import Random
 
 from sqlalchemy import delete, func, insert, select, update
 
-from stockade.service.background import EventPurge
+from stockade.service.purge import EventPurge
 from stockade.shop import queries
 from stockade.shop.audit import audit
 from stockade.shop.model.tables import (

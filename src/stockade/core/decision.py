@@ -68,7 +68,10 @@ class Insert(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Remove the record whose columns equal `values` (they name the table's primary key); absent is fine."""
+    """Remove the record whose columns equal `values` (they name the table's primary key); absent is fine.
+
+    The table is not protected by key: a guarded row stays, and a column of its state says that it is over.
+    """
 
     table: str
     values: Mapping[str, Any]

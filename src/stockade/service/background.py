@@ -15,15 +15,13 @@ from sqlalchemy import Connection, Table
 
 from stockade.core.clock import now_ms
 from stockade.service.job_log import JobLog
-from stockade.service.jobs import Counts, Job, Round, ended, repeat
-from stockade.service.purge import DAY_MS, Purge
-from stockade.service.relay.relay import Policy, Relay
+from stockade.service.jobs import Job, Report, ended, repeat
+from stockade.service.purge import DAY_MS, EventPurge, Purge
+from stockade.service.relay.relay import Policy
+from stockade.service.relay.relaying import relaying
 from stockade.service.relay.sinks import Sink
 from stockade.service.sweeper import Execute, Sweep, Sweeper
 from stockade.store import Database
-from stockade.store.outbox import Outbox
-
-Report = Callable[[Round], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,8 @@ class Background:
         sink: receives the events of the outbox; None: they stay there until a process with a sink sends them.
         sweeps: rows that become due, see `Sweep`.
         jobs: further jobs of the application.
-        keep_ms: how long a request that changed nothing can be repeated with the same answer, in milliseconds.
+        keep_ms: how long a request that changed nothing can be repeated with the same answer, in milliseconds: it was
+            refused, or changed no guarded row, inserted no record and left no event. All others are kept.
         keep_events_ms: how long confirmed events stay in the outbox, in milliseconds; deleted only where there is a
             sink.
         keep_events_from: reads the id of an event: it and later ones stay in the outbox, because a job of the
@@ -103,63 +102,3 @@ class Background:
             events = EventPurge(database, self.now_ms, self.keep_events_ms, self.keep_events_from)
             jobs.append(Job("purge events", events.once, self.purge_s))
         return [*jobs, *self.jobs]
-
-
-@asynccontextmanager
-async def relaying(
-    database: Database,
-    sink: Sink,
-    now_ms: Callable[[], int],
-    *,
-    report: Report | None = None,
-    policy: Policy | None = None,
-) -> AsyncIterator[Relay]:
-    """Relay in the background; at the end the relay records its last round.
-
-    Args:
-        database: with the outbox.
-        sink: receives the events.
-        now_ms: the wall clock, milliseconds since 1970.
-        report: called with every error, and with rounds in which the sink refused something.
-        policy: how often it tries.
-    """
-    outbox, reported = Outbox(database), report or JobLog()
-    await outbox.open()
-    relay, stop = Relay(outbox, sink, now_ms, policy), asyncio.Event()
-
-    def say(result: Counts | Exception) -> None:
-        if isinstance(result, Exception):
-            reported(Round("relay", {}, result))
-        else:  # what was sent is the normal course, and metrics count it
-            reported(Round("relay", {name: count for name, count in result.items() if name != "sent"}))
-
-    task = asyncio.create_task(relay.run(stop, say), name="stockade-relay")
-    try:
-        yield relay
-    finally:
-        stop.set()
-        await ended([task])
-        if not task.cancelled() and isinstance(error := task.exception(), Exception):
-            say(error)  # the last round is not recorded: a relay sends its events again
-
-
-class EventPurge:
-    """Deletes confirmed events that are older than `kept_ms` and that no job has yet to read.
-
-    The last event that a job has read stays: SQLite gives the id of the newest row again once that row is deleted.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        now_ms: Callable[[], int],
-        kept_ms: int,
-        keep_from: Callable[[Connection], int | None] | None = None,
-    ) -> None:
-        self._database, self._outbox = database, Outbox(database)
-        self._now_ms, self._kept_ms, self._keep_from = now_ms, kept_ms, keep_from
-
-    async def once(self) -> Counts:
-        """One round; returns how many were `deleted`."""
-        before_id = None if self._keep_from is None else await self._database.read(self._keep_from)
-        return {"deleted": await self._outbox.purge(self._now_ms() - self._kept_ms, before_id=before_id)}

@@ -8,10 +8,10 @@ import concurrent.futures
 import logging
 import os
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import NamedTuple, Self, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
@@ -25,7 +25,18 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 START_WAIT_S = 60.0
 STOP_WAIT_S = 10.0
-GRACE_S = 2.0  # beyond the deadline of a command, which the strategy itself keeps
+GRACE_S = 2.0  # beyond the deadline of a command or query, which the strategy or the database itself keeps
+
+
+class _Opened(NamedTuple):
+    """An application that is open, the loop of its thread, and what ends it."""
+
+    service: Service
+    loop: asyncio.AbstractEventLoop
+    stop: asyncio.Event
+
+
+_Ready: TypeAlias = "concurrent.futures.Future[_Opened]"
 
 
 class BlockingService:
@@ -64,39 +75,40 @@ class BlockingService:
         )
         self._pid = 0
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._service: Service | None = None
-        self._stop: asyncio.Event | None = None
+        self._opened: _Opened | None = None
 
     def start(self) -> None:
-        """Open the application; a second call does nothing.
+        """Open the application; a second call does nothing. After an error it may be called again.
 
         Raises:
-            Busy: it was not open within `START_WAIT_S` seconds (DEPENDENCY_DOWN).
+            Busy: it was not open within `START_WAIT_S` seconds (DEPENDENCY_DOWN). What was opened so far is closed.
             Exception: what `open_service` raises.
         """
         if self._thread is not None:
             return
-        ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        ready: _Ready = concurrent.futures.Future()
         self._pid = os.getpid()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run(ready)), name="stockade-service", daemon=True
+        thread = self._thread = threading.Thread(
+            target=self._serve, args=(ready,), name="stockade-service", daemon=True
         )
-        self._thread.start()
+        thread.start()
         try:
-            ready.result(START_WAIT_S)
-        except TimeoutError as error:
-            raise Busy(f"the application was not open within {START_WAIT_S:.0f} s", "DEPENDENCY_DOWN") from error
+            self._opened = _result(ready, START_WAIT_S)
+        except _NotInTime as error:
+            self._thread = None
+            thread.join(STOP_WAIT_S)
+            raise Busy(f"the application was not open within {START_WAIT_S:g} s", "DEPENDENCY_DOWN") from error
         except BaseException:
             self._thread = None
+            ready.cancel()
             raise
 
     def close(self) -> None:
         """End the background work and close the connections; at most `STOP_WAIT_S` seconds."""
-        thread, self._thread, self._service = self._thread, None, None
-        if thread is None or self._loop is None or self._stop is None or os.getpid() != self._pid:
+        thread, opened, self._thread, self._opened = self._thread, self._opened, None, None
+        if thread is None or opened is None or os.getpid() != self._pid:
             return
-        self._loop.call_soon_threadsafe(self._stop.set)
+        opened.loop.call_soon_threadsafe(opened.stop.set)
         thread.join(STOP_WAIT_S)
 
     def __enter__(self) -> Self:
@@ -115,29 +127,32 @@ class BlockingService:
             Busy, Conflict, Unknown, IdempotencyKeyReused, ValueError, TypeError: as `Service.execute`.
             RuntimeError: it is not started, was made before a fork, or is called on an event loop.
         """
-        service = self._require()
-        return self._wait(service.execute(command), self._options.wait_s + GRACE_S)
+        opened, limit_s = self._require(), self._options.wait_s + GRACE_S
+        future = asyncio.run_coroutine_threadsafe(opened.service.execute(command), opened.loop)
+        try:
+            return _result(future, limit_s)
+        except _NotInTime as error:
+            raise Unknown(f"no outcome within {limit_s:g} s; send the same request id again") from error
 
     def read(self, query: Callable[[Connection], T], *, timeout_s: float = 5.0) -> T:
-        """Run a query, and wait for its result; see `Service.read`, whose errors it raises.
+        """Run a query, and wait for its result; see `Service.read`.
 
         Args:
             query: a synchronous function that only reads; it runs on the thread of the event loop.
-            timeout_s: the longest it may take, in seconds.
+            timeout_s: the longest wait for a connection, and then for the answer, in seconds each.
+
+        Raises:
+            Busy: as `Service.read`; or the event loop did not answer in time (DEPENDENCY_DOWN).
+            RuntimeError: as `execute`.
         """
-        service = self._require()
-        return self._wait(service.read(query, timeout_s=timeout_s), timeout_s + GRACE_S)
-
-    def _wait(self, work: Coroutine[Any, Any, T], limit_s: float) -> T:
-        assert self._loop is not None
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        opened, limit_s = self._require(), 2 * timeout_s + GRACE_S
+        future = asyncio.run_coroutine_threadsafe(opened.service.read(query, timeout_s=timeout_s), opened.loop)
         try:
-            return future.result(limit_s)
-        except concurrent.futures.TimeoutError as error:
-            future.cancel()
-            raise Unknown(f"no outcome within {limit_s:g} s; send the same request id again") from error
+            return _result(future, limit_s)
+        except _NotInTime as error:
+            raise Busy(f"the query had no result within {limit_s:g} s", "DEPENDENCY_DOWN") from error
 
-    def _require(self) -> Service:
+    def _require(self) -> _Opened:
         try:
             asyncio.get_running_loop()
         except RuntimeError:  # as it must be: this thread has no event loop, so it may wait
@@ -146,18 +161,51 @@ class BlockingService:
             raise RuntimeError("BlockingService would block this event loop: use `await` on open_service's Service")
         if self._pid and os.getpid() != self._pid:
             raise RuntimeError("this BlockingService was started before a fork: make and start it in the child process")
-        if self._service is None:
+        if self._opened is None:
             raise RuntimeError("this BlockingService is not started: call start(), or use it in a `with` block")
-        return self._service
+        return self._opened
 
-    async def _run(self, ready: "concurrent.futures.Future[None]") -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+    def _serve(self, ready: _Ready) -> None:
+        """The thread: it opens the application, and ends when `close` or a `start` that gives up says so."""
         try:
-            async with self._open() as self._service:
-                ready.set_result(None)
-                await self._stop.wait()
+            asyncio.run(self._run(ready))
+        except asyncio.CancelledError:  # by `start`, which gave up and raises its own error
+            log.warning("the application was not open in time; what was opened is closed")
+
+    async def _run(self, ready: _Ready) -> None:
+        loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+        assert task is not None
+
+        def give_up(done: _Ready) -> None:
+            if done.cancelled():
+                loop.call_soon_threadsafe(lambda: stop.is_set() or task.cancel())
+
+        ready.add_done_callback(give_up)
+        try:
+            async with self._open() as service:
+                if ready.set_running_or_notify_cancel():  # from here on nobody can cancel it
+                    ready.set_result(_Opened(service, loop, stop))
+                else:
+                    stop.set()  # `start` gave up in this moment: close, and let nothing interrupt that
+                await stop.wait()
         except Exception as error:  # noqa: BLE001 - `start` raises it, or there is nobody left to whom it could be raised
-            if ready.done():
+            if ready.done() or not ready.set_running_or_notify_cancel():
                 log.warning("the application did not close cleanly: %r", error)
             else:
                 ready.set_exception(error)
+
+
+class _NotInTime(Exception):
+    """What was waited for was not done in time, and is cancelled."""
+
+
+def _result(future: "concurrent.futures.Future[T]", limit_s: float) -> T:
+    """The result of a future; a TimeoutError of the work itself is raised as it is.
+
+    Raises:
+        _NotInTime: the limit is over.
+    """
+    concurrent.futures.wait([future], limit_s)
+    if future.cancel():
+        raise _NotInTime
+    return future.result(GRACE_S)  # it is done, or about to be

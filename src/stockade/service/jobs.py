@@ -4,11 +4,15 @@ Neighbours: `purge`, `sweeper` and `relay` have the rounds, `background` runs th
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from stockade.core.stopping import stopped_within
 
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 STOP_ROUND_S = 2.0  # how long a stopping process waits for the rounds that are running
 Counts = dict[str, int]
 
@@ -47,12 +51,23 @@ class Round:
     error: Exception | None = None
 
 
+Report = Callable[[Round], None]
+
+
+def tell(report: Callable[[T], None], what: T) -> None:
+    """Report something; an error of the report is logged, because the job that it tells of goes on."""
+    try:
+        report(what)
+    except Exception:
+        log.exception("the report of a job failed; the job goes on: %r", what)
+
+
 async def repeat(
     job: str,
     once: Callable[[], Awaitable[Counts]],
     pause_s: float,
     stop: asyncio.Event,
-    report: Callable[[Round], None],
+    report: Report,
 ) -> None:
     """Run a job again and again until `stop` is set.
 
@@ -62,14 +77,14 @@ async def repeat(
         pause_s: seconds between two rounds; cut short by `stop`.
         stop: ends the job after the current round.
         report: called after every round, also after one that failed: the job goes on, because the database may be
-            available again at the next round.
+            available again at the next round. An error of the report itself is logged.
     """
     while not stop.is_set():
         try:
             done = Round(job, await once())
         except Exception as error:  # noqa: BLE001  reported
             done = Round(job, {}, error)
-        report(done)
+        tell(report, done)
         await stopped_within(stop, pause_s)
 
 

@@ -1,8 +1,9 @@
-"""Deletes old requests: every process may run it, and two purges delete the same row once.
+"""Deletes old requests and confirmed events: every process may run it, and two purges delete the same row once.
 
 The store answers a repeated idempotency key from its request row. That is promised for `kept_ms` (24 hours by default).
-The purge never deletes a request that changed a protected row: no other row would say that the request was carried out,
-so a repetition would be carried out again. Neighbours: `background` repeats it, `recorded` reads outcomes.
+The purge never deletes an accepted request that changed a guarded row, inserted a record or left an event: no other row
+would say that the request was carried out, so a repetition would be carried out again.
+Neighbours: `background` repeats it, `recorded` reads outcomes.
 """
 
 import time
@@ -15,7 +16,9 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, or_, sele
 
 from stockade.service.jobs import Counts
 from stockade.service.recorded import moved_nothing, rejected
+from stockade.store import Database
 from stockade.store.index_order import in_index_order
+from stockade.store.outbox import Outbox
 from stockade.store.schema.tables import DEFAULT, StoreTables
 
 DAY_MS = 24 * 3_600_000
@@ -85,6 +88,28 @@ class Purge:
                 break
             self._cursor = cursor
         return {"deleted": deleted}
+
+
+class EventPurge:
+    """Deletes confirmed events that are older than `kept_ms` and that no job has yet to read.
+
+    The last event that a job has read stays: SQLite gives the id of the newest row again once that row is deleted.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        now_ms: Callable[[], int],
+        kept_ms: int,
+        keep_from: Callable[[Connection], int | None] | None = None,
+    ) -> None:
+        self._database, self._outbox = database, Outbox(database)
+        self._now_ms, self._kept_ms, self._keep_from = now_ms, kept_ms, keep_from
+
+    async def once(self) -> Counts:
+        """One round; returns how many were `deleted`."""
+        before_id = None if self._keep_from is None else await self._database.read(self._keep_from)
+        return {"deleted": await self._outbox.purge(self._now_ms() - self._kept_ms, before_id=before_id)}
 
 
 def forget(

@@ -19,7 +19,10 @@ def rejected(requests: Table = DEFAULT.requests) -> ColumnElement[bool]:
 
 
 def moved_nothing(requests: Table = DEFAULT.requests) -> ColumnElement[bool]:
-    """The request was accepted and changed no protected row, e.g. a change of a cart."""
+    """The request was accepted, changed no guarded row, inserted no record and left no event, e.g. a change of a cart.
+
+    A replacement or a deletion does not count: it can be repeated.
+    """
     size = len(MOVED_NOTHING)
     end = _part(requests, func.length(requests.c.outcome) - size + 1, size)
     return end == literal(MOVED_NOTHING, LargeBinary)

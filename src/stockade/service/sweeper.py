@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from stockade.core import Command, Outcome, Rejected, StockadeError
+from stockade.core import Command, Outcome, Rejected
 from stockade.service.jobs import Counts
 
 log = logging.getLogger(__name__)
@@ -89,12 +89,13 @@ class Sweeper(Generic[D]):
         behind: D | None = None
         for _ in range(self.max_batches):
             found = await self.read(self._query(now_ms, behind))
-            ends = await asyncio.gather(*(self._end(each, now_ms, slots) for each in found))
-            if (error := next((end for end in ends if isinstance(end, StockadeError)), None)) and not counts["failed"]:
+            # one error, even of a broken command, must not leave the other commands running unawaited
+            ends = await asyncio.gather(*(self._end(each, now_ms, slots) for each in found), return_exceptions=True)
+            if (error := next((end for end in ends if not isinstance(end, str)), None)) and not counts["failed"]:
                 log.warning("%s: a command failed, the next round repeats it: %r", self.sweep.name, error)
             counts["found"] += len(found)
             for end in ends:
-                counts["failed" if isinstance(end, StockadeError) else end] += 1
+                counts[end if isinstance(end, str) else "failed"] += 1
             if len(found) < self.batch:
                 break
             behind = found[-1]  # a row whose command fails must not block the others
@@ -103,12 +104,9 @@ class Sweeper(Generic[D]):
     def _query(self, now_ms: int, behind: D | None) -> Callable[[Connection], Sequence[D]]:
         return lambda connection: self.sweep.find(connection, now_ms=now_ms, behind=behind, limit=self.batch)
 
-    async def _end(self, which: D, now_ms: int, slots: asyncio.Semaphore) -> str | StockadeError:
+    async def _end(self, which: D, now_ms: int, slots: asyncio.Semaphore) -> str:
         async with slots:
-            try:
-                outcome = await self.execute(self.sweep.command(which, now_ms))
-            except StockadeError as error:
-                return error
+            outcome = await self.execute(self.sweep.command(which, now_ms))
         if isinstance(outcome, Rejected):
             return "refused"
         return "elsewhere" if outcome.replayed else self.sweep.done

@@ -21,7 +21,7 @@ from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, check, check_s
 from stockade.shop.config.strategy_options import kafka_options, options_of
 from stockade.shop.database import open_database
 from stockade.shop.model.tables import refused_orders
-from stockade.shop.operations.jobs import expired_reservations
+from stockade.shop.operations.expired_reservations import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
 from stockade.shop.sales import SalesJob, position_of

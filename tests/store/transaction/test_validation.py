@@ -116,6 +116,7 @@ DECISIONS = {
     "an object replaced": (put({**ITEM, "sku_id": object()}, replace=True), "replaces in cart_items a object"),
     "two shapes": (put(PRODUCT, {**PRODUCT, "id": "y", "folded_name": "n"}, table="products"), "the same columns"),
     "a guarded row replaced": (put({"id": "s"}, table="skus", replace=True), "by their keys"),
+    "a guarded row deleted": (accepted(deletes=[Delete("skus", {"id": "s"})]), "change a column of its state instead"),
     "deleted by no key": (accepted(deletes=[Delete("cart_items", {"user_id": "u"})]), "not by its key"),
     "deleted by nothing": (accepted(deletes=[Delete("cart_items", {})]), "not by its key"),
     "a change of another type": (moved(lambda state: state), "must be a Change"),

@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stockade.core.stopping import stopped_within
+from stockade.service.jobs import Counts, tell
 from stockade.service.relay.sinks import Receipt, Sink
 from stockade.store.outbox import DeliveryReport, LeasedPartition, Outbox, OutboxEvent, RefusedEvent
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
-
-Counts = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +105,27 @@ class Relay:
         )
 
     async def run(self, stop: asyncio.Event, report: Callable[[Counts | Exception], None]) -> None:
-        """Relay until `stop` is set; then record the last round.
+        """Relay until `stop` is set; then record the last round, and close the sink.
 
         Args:
             stop: ends it.
             report: called with the counts of every round that did something, and with every error. The relay goes on
                 when the sink or the database is unavailable.
         """
+        try:
+            await self._rounds(stop, report)
+            await self.once(last=True)
+        finally:  # also of a relay that was cancelled during a slow round
+            await self._sink.close()
+
+    async def _rounds(self, stop: asyncio.Event, report: Callable[[Counts | Exception], None]) -> None:
         failures = empty = 0
         while not stop.is_set():
             try:
                 counts = await self.once()
                 failures = 0
                 if counts and any(counts.values()):
-                    report(counts)
+                    tell(report, counts)
                     empty = 0
                     continue
                 empty += 1
@@ -128,11 +134,10 @@ class Relay:
                     continue
                 pause_s = self._policy.idle_s
             except Exception as error:  # noqa: BLE001 - reported; the next round finds everything as it was
-                report(error)
+                tell(report, error)
                 pause_s = min(self._policy.max_down_s, self._policy.down_s * 2 ** min(failures, 20))
                 failures += 1
             await stopped_within(stop, pause_s)
-        await self.finish()
 
     async def finish(self) -> None:
         """Record the last round, and close the sink."""

@@ -1,1 +1,1 @@
-"""Running the shop: jobs, logs, metrics, the backlog."""
+"""Running the shop: the sweep of expired reservations, logs, metrics, the backlog."""

@@ -185,7 +185,8 @@ class Database:
         Args:
             body: a synchronous function over a Connection inside a transaction.
             deadline: on the monotonic clock, in seconds: ends the wait for a connection and for every lock.
-            isolation: "SERIALIZABLE", or None for READ COMMITTED.
+            isolation: "SERIALIZABLE", "REPEATABLE READ", or "READ UNCOMMITTED" (one that the server has); None: READ
+                COMMITTED.
             advisory: names to hold as advisory locks from before the first read until after the commit.
 
         Raises:

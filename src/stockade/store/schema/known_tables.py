@@ -97,7 +97,7 @@ class KnownTables:
                 raise Unfit(f"{doing} {table} records that do not have the same columns")
 
     def check_overwrites(self, overwrites: Sequence[tuple[str, Record, bool]]) -> None:
-        """Refuse replacing records that do not fit, and deletions that do not name a primary key.
+        """Refuse replacing records that do not fit, deletions that do not name a primary key, and both of guarded rows.
 
         Args:
             overwrites: the table, the record, and whether the record replaces another one (True) or deletes it (False).
@@ -149,6 +149,8 @@ class KnownTables:
         if unknown := [each for each in names if each not in table.c]:
             return f"{name} by {_listed(unknown)}, of which it has no column"
         key = {column.name for column in table.primary_key}
+        if doing == "deletes from" and name in self.versioned:
+            return f"{name}, whose rows have versions and ledger entries: change a column of its state instead"
         if doing == "deletes from":
             return "" if key and key == set(names) else f"{name} by {_listed(names)}, not by its key {_listed(key)}"
         if doing == "replaces in" and (name in self.versioned or not key):

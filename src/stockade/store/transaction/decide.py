@@ -4,6 +4,7 @@ Neighbours: `load` reads the rows, `write_set` is the result, `save` writes it.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from stockade.core import Accepted, Change, Command, Decision, IdempotencyKeyReused, Insert, Key, Rejected, Row, Rows
@@ -123,12 +124,13 @@ class BatchDecider:
             outcome = Accepted(outcome.data, versions)
         else:
             outcome = Rejected(outcome.code, outcome.data, versions)
+        wrote = bool(decision.events) or any(not each.replace for each in decision.inserts)
         write_set.json_values.append(outcome.data)
         write_set.requests.append(
             {
                 "id": command.request_id,
                 "fingerprint": command.fingerprint,
-                "outcome": encoded(encode_outcome, outcome),
+                "outcome": encoded(partial(encode_outcome, wrote=wrote), outcome),
                 "created_ms": command.now_ms,
             }
         )
