@@ -25,10 +25,14 @@ IDS = {
     " SELECT n, printf('%032x', n) AS id FROM c",
 }
 ROWS = (
-    "INSERT INTO products (id, name, category, status, created_ms, folded_name)"
-    " SELECT id, 'A name', 'c', 'ACTIVE', 1, 'a name' FROM ({ids}) AS ids WHERE n < 1000",
-    "INSERT INTO orders (id, user_id, status, total, pay, reserved_until_ms, payment_id, reason, created_ms, version,"
-    " stamp) SELECT id, 'u', 'CANCELLED', 2, 'POINTS', 0, '', '', 1000 + n, 1, 0 FROM ({ids}) AS ids",
+    (
+        "INSERT INTO products (id, name, category, status, created_ms, folded_name)"
+        " SELECT id, 'A name', 'c', 'ACTIVE', 1, 'a name' FROM ({ids}) AS ids WHERE n < 1000"
+    ),
+    (
+        "INSERT INTO orders (id, user_id, status, total, pay, reserved_until_ms, payment_id, reason, created_ms,"
+        " version, stamp) SELECT id, 'u', 'CANCELLED', 2, 'POINTS', 0, '', '', 1000 + n, 1, 0 FROM ({ids}) AS ids"
+    ),
     *(
         "INSERT INTO order_lines (order_id, line, sku_id, product_id, quantity, price)"
         f" SELECT id, {line}, 's', 'p', 1, 1 FROM ({{ids}}) AS ids"
@@ -37,8 +41,10 @@ ROWS = (
 )
 ORDER = (
     "UPDATE skus SET on_hand = on_hand - 1, version = version + 1 WHERE id = 's'",
-    "INSERT INTO orders (id, user_id, status, total, pay, reserved_until_ms, payment_id, reason, created_ms, version,"
-    " stamp) VALUES (:id, 'v', 'PAID', 2, 'POINTS', 0, '', '', 5, 1, 0)",
+    (
+        "INSERT INTO orders (id, user_id, status, total, pay, reserved_until_ms, payment_id, reason, created_ms,"
+        " version, stamp) VALUES (:id, 'v', 'PAID', 2, 'POINTS', 0, '', '', 5, 1, 0)"
+    ),
     "INSERT INTO order_lines (order_id, line, sku_id, product_id, quantity, price) VALUES (:id, 0, 's', 'p', 1, 1)",
 )
 
@@ -115,7 +121,7 @@ class Interrupted(Exception):
     """Ends a migration half-way."""
 
 
-@pytest.mark.parametrize("after", [1, 3, 6])
+@pytest.mark.parametrize("after", [1, 3, 5])
 async def test_an_interrupted_fill_is_done_again(database_url, after, monkeypatch):
     """Interrupted between two batches and done again by two processes at once, the schema and the rows are the same."""
     database, second = await old_shop(database_url, 50), await Database.open(database_url)

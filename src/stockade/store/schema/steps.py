@@ -76,14 +76,17 @@ def alter(connection: Connection, statement: Callable[[], object]) -> None:
 
 @contextmanager
 def _short_wait(connection: Connection) -> Iterator[None]:
-    postgres = connection.dialect.name == "postgresql"
-    short = f"lock_timeout = '{LOCK_WAIT_S}s'" if postgres else "lock_wait_timeout = 1"
+    if connection.dialect.name == "postgresql":
+        short, rest = f"lock_timeout = '{LOCK_WAIT_S}s'", "lock_timeout = 0"
+    else:  # the second one for tables that a foreign key joins: InnoDB locks them by itself
+        names = ("lock_wait_timeout", "innodb_lock_wait_timeout")
+        short, rest = (", ".join(f"{name} = {value}" for name in names) for value in ("1", "DEFAULT"))
+        connection.info.pop("lock_wait_s", None)  # what the dialect has set, and sets again for the next transaction
     connection.exec_driver_sql(f"SET SESSION {short}")
     try:
         yield
     finally:
         if not connection.invalidated:
-            rest = "lock_timeout = 0" if postgres else "lock_wait_timeout = DEFAULT"
             connection.exec_driver_sql(f"SET SESSION {rest}")
 
 
