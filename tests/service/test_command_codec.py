@@ -1,8 +1,10 @@
 """The codec of an application: by name and version; what it cannot carry is refused when it is registered."""
 
-from dataclasses import dataclass, field
+from dataclasses import pickle
 from typing import Any, ClassVar, NamedTuple
 
+import dataclass
+import field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,8 @@ from coupons.application import APPLICATION
 from coupons.commands import CloseCampaign, GiveCoupon
 from stockade.kafka.message import BadMessage, message_key
 from stockade.service.command_codec import CommandCodec, UnknownCommand
+from stockade.shop.commands.charge_points import ChargePoints
+from stockade.shop.model.command_codec import COMMAND_CODEC
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 
@@ -144,3 +148,11 @@ def test_the_partition_key_is_the_hot_row():
     assert message_key(command, "campaign") == command.campaign_key
     assert message_key(command, "coupon") == command.coupon_key
     assert message_key(command, "other") == message_key(command) == command.campaign_key
+
+
+def test_a_codec_travels_to_another_process():
+    """Pickled, as the lab does for its processes, it writes the same bytes and reads them."""
+    copied = pickle.loads(pickle.dumps(COMMAND_CODEC))
+    command = ChargePoints("0" * 32, "f", 1, "ann", 5)
+    assert copied.encode(command) == COMMAND_CODEC.encode(command)
+    assert copied.decode(COMMAND_CODEC.encode(command)).command == command

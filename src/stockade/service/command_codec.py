@@ -101,6 +101,13 @@ class CommandCodec:
         self._by_type[kind] = self._by_name[message_name] = form
         return kind
 
+    def __getstate__(self) -> list[tuple[type[Any], str]]:  # a process of its own makes the forms anew
+        return [(form.kind, name) for name, form in self._by_name.items()]
+
+    def __setstate__(self, registered: list[tuple[type[Any], str]]) -> None:
+        self._by_name = {name: _Form(kind, name) for kind, name in registered}
+        self._by_type = {form.kind: form for form in self._by_name.values()}
+
     @property
     def commands(self) -> Mapping[str, type[Any]]:
         """The registered classes by their names in messages."""

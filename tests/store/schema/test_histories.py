@@ -203,7 +203,7 @@ async def test_a_newer_revision_of_either_history_is_unknown(database_url, histo
     await run(database, f"UPDATE {history.version_table} SET version_num = '9999'")
     found = await SCHEMA.revisions(database)
     assert SCHEMA.unknown(found) == {history.name: "9999"}
-    with pytest.raises(NotSupported, match=f"the {history.name}'s schema 9999 cannot be brought to head"):
+    with pytest.raises(NotSupported, match=f"the {history.name}'s schema 9999 cannot be brought to (head|[0-9]+)"):
         await SCHEMA.migrate(database)
     await database.close()
 

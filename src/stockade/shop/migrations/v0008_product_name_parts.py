@@ -11,6 +11,7 @@ from stockade.store.schema.types import text_id
 
 revision = "0008"
 down_revision = "0007"
+in_steps = True
 
 
 def upgrade() -> None:

@@ -6,13 +6,17 @@ SQLite (FTS5) only three letters and more, and many Korean words have two.
 Neighbours: `model.tables` has the table, revision 0008 fills it, `queries.name_search` reads it.
 """
 
+from functools import partial
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
+
+from stockade.store.schema import steps
 
 PART_LENGTH: Final = 3
 MAX_NAME: Final = 600  # letters of a folded name
+FILLED_AT_ONCE: Final = 500  # products
 KEPT: Final = ("", "")  # the row that says that the triggers are there
 
 _NUMBERS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {last})"
@@ -24,7 +28,7 @@ class Triggers(NamedTuple):
 
     Attributes:
         made: statements that create the triggers, or replace them.
-        filled: the statement that adds the parts of all products that are there.
+        filled: the statement that adds the parts of the products that are there, of a range of their ids.
         kept: the statement that adds the row `KEPT`.
     """
 
@@ -50,11 +54,13 @@ def _remove(row: str, length: str) -> str:
     return f"DELETE FROM product_name_parts WHERE product_id = {row}.id AND part IN ({parts})"  # noqa: S608 - as above
 
 
-def _fill(insert: str, length: str, after: str = "") -> str:
+def _fill(insert: str, length: str, lock: str = "", after: str = "") -> str:
+    """Locked: a name that is changed meanwhile would leave its old parts behind."""
+    some = f"SELECT id, folded_name FROM products WHERE id > :after AND id <= :last {lock}"  # noqa: S608 - as above
     numbers = f"{_NUMBERS.format(last=MAX_NAME)} SELECT n FROM c"  # noqa: S608 - as above
     return (
         f"{insert} INTO product_name_parts (part, product_id) "  # noqa: S608 - as above
-        f"SELECT substr(folded_name, n, {PART_LENGTH}), id FROM products JOIN ({numbers}) "
+        f"SELECT substr(folded_name, n, {PART_LENGTH}), id FROM ({some}) AS named JOIN ({numbers}) "
         f"AS numbers ON n <= {length}(folded_name) OR n = 1{after}"
     )
 
@@ -78,10 +84,9 @@ _TRIGGER = (
 _POSTGRES = Triggers(
     (
         _FUNCTION,
-        "DROP TRIGGER IF EXISTS product_name_parts_changed ON products",
-        _TRIGGER,
+        f"DO $$ BEGIN DROP TRIGGER IF EXISTS product_name_parts_changed ON products; {_TRIGGER}; END $$",
     ),
-    _fill("INSERT", "length", " ON CONFLICT DO NOTHING"),
+    _fill("INSERT", "length", "FOR SHARE", " ON CONFLICT DO NOTHING"),
     "INSERT INTO product_name_parts (part, product_id) VALUES ('', '') ON CONFLICT DO NOTHING",
 )
 _SQLITE = Triggers(
@@ -109,7 +114,7 @@ _MYSQL = Triggers(
             f"CREATE TRIGGER product_name_parts_{name} AFTER {when} ON products FOR EACH ROW {_block(what)}",
         )
     ),
-    _fill("INSERT IGNORE", "char_length"),
+    _fill("INSERT IGNORE", "char_length", "LOCK IN SHARE MODE"),
     "INSERT IGNORE INTO product_name_parts (part, product_id) VALUES ('', '')",
 )
 
@@ -122,17 +127,21 @@ def keep_name_parts(target: object, connection: Connection, **_: Any) -> None:
 
     Args:
         target: of the event of SQLAlchemy that calls this after the tables were made; not used.
-        connection: inside the transaction of a migration.
+        connection: of a migration.
+
+    Raises:
+        Busy: other transactions kept the table of products too long.
     """
     triggers = {"postgresql": _POSTGRES, "sqlite": _SQLITE}.get(connection.dialect.name, _MYSQL)
     try:
         for statement in triggers.made:
-            connection.exec_driver_sql(statement)
+            steps.alter(connection, partial(connection.exec_driver_sql, statement))
     except DBAPIError as error:
         if _code(error) == _NO_RIGHT:
             return
         raise
-    connection.exec_driver_sql(triggers.filled)
+    for after, last in steps.key_ranges(connection, "products", FILLED_AT_ONCE):
+        connection.execute(text(triggers.filled), {"after": after, "last": last})
     connection.exec_driver_sql(triggers.kept)
 
 

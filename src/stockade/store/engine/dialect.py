@@ -40,7 +40,12 @@ from stockade.store.engine.statement import (
 )
 from stockade.store.schema.resource import Resource
 
+MIGRATION_LOCK = "stockade:migrate"  # an advisory lock: one process migrates at a time
 MAX_PREPARED = 1_000  # statements kept compiled; far more than the shapes that commands have
+
+
+class MigrationRuns(Exception):
+    """Another process migrates the same database."""
 
 
 class Dialect:
@@ -57,6 +62,7 @@ class Dialect:
     supports_single_statement: ClassVar[bool] = False  # `write_if_unchanged`
     returning: ClassVar[bool] = True  # UPDATE … RETURNING
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset()
+    migrates_in_steps: ClassVar[bool] = False  # a migration may be many transactions under one lock of the session
 
     def __init__(self, sql: SqlDialect) -> None:
         self.sql = sql
@@ -66,6 +72,15 @@ class Dialect:
 
     def before_begin(self, connection: Connection, left_s: float) -> None:
         """Bound lock waits to the time left, in seconds, before the transaction begins."""
+
+    @contextmanager
+    def migrating(self, connection: Connection) -> Iterator[None]:
+        """Keep other processes from migrating while this one does; here its transaction does.
+
+        Raises:
+            MigrationRuns: another process migrates.
+        """
+        yield
 
     def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
         """Bound lock waits, and take advisory locks, as the first statements of the transaction."""

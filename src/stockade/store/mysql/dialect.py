@@ -8,14 +8,14 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Connection, Integer, Select, Table
 from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
 
 from stockade.core import Busy
-from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.dialect import MIGRATION_LOCK, Dialect, MigrationRuns
 from stockade.store.engine.statement import Values, Writes
 from stockade.store.mysql.compound import compound, quoted
 from stockade.store.schema.resource import Resource
@@ -32,6 +32,7 @@ class MysqlDialect(Dialect):
     now_ms: ClassVar[str] = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
     returning: ClassVar[bool] = False
     collation: ClassVar[str] = MYSQL_COLLATION
+    migrates_in_steps: ClassVar[bool] = True
 
     def before_begin(self, connection: Connection, left_s: float) -> None:
         seconds = max(1, math.ceil(left_s))
@@ -56,6 +57,18 @@ class MysqlDialect(Dialect):
     def limit(limit_s: float) -> str:
         """The statement that bounds the queries of a session."""
         return f"SET SESSION max_execution_time = {max(1, math.ceil(limit_s * 1000))}"
+
+    @contextmanager
+    def migrating(self, connection: Connection) -> Iterator[None]:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":  # its transaction has the lock
+            yield
+            return
+        with ExitStack() as held:
+            try:
+                held.enter_context(self.holding(connection, (MIGRATION_LOCK,), 0))
+            except Busy as error:
+                raise MigrationRuns from error
+            yield
 
     @contextmanager
     def holding(self, connection: Connection, advisory: Sequence[str], left_s: float) -> Iterator[None]:

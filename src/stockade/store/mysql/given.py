@@ -7,7 +7,7 @@ Neighbour: `store.engine.adopt`.
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,6 +22,8 @@ _SESSION = text("SELECT @@SESSION.autocommit, @@SESSION.sql_mode, @@SESSION.char
 
 class _GivenSession(MysqlDialect):
     """What both databases have in common."""
+
+    migrates_in_steps: ClassVar[bool] = False  # the session keeps nothing
 
     def before_begin(self, connection: Connection, left_s: float) -> None:
         return None

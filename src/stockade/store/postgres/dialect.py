@@ -4,12 +4,13 @@ Neighbours: `batch_statement` has that statement, `connect` the connections.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from sqlalchemy import ARRAY, Connection, Table, bindparam, func, select
 
-from stockade.store.engine.dialect import Dialect
+from stockade.store.engine.dialect import MIGRATION_LOCK, Dialect, MigrationRuns
 from stockade.store.engine.expressions import select_rows
 from stockade.store.engine.statement import ExpectedRows, Values, Writes
 from stockade.store.postgres.batch_statement import BatchStatement
@@ -41,6 +42,7 @@ class PostgresDialect(Dialect):
     name: ClassVar[str] = "postgres"
     now_ms: ClassVar[str] = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
     supports_single_statement: ClassVar[bool] = True
+    migrates_in_steps: ClassVar[bool] = True
 
     def __init__(self, sql: Any, wait_s: float) -> None:
         super().__init__(sql)
@@ -69,6 +71,20 @@ class PostgresDialect(Dialect):
                 BOUNDS,
                 (str(ms), str(ms + STATEMENT_GRACE_MS)),
             )
+
+    @contextmanager
+    def migrating(self, connection: Connection) -> Iterator[None]:
+        # Nobody waits for the lock on the server: the snapshot of who waits would hold CREATE INDEX CONCURRENTLY up.
+        number = _advisory_number(MIGRATION_LOCK)
+        session = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        if not session:  # a migration may take longer than an order
+            connection.exec_driver_sql("SELECT set_config('statement_timeout', '0', true)")
+        call = "pg_try_advisory_lock" if session else "pg_try_advisory_xact_lock"
+        if not connection.exec_driver_sql(f"SELECT {call}($1)", (number,)).scalar():
+            raise MigrationRuns
+        yield
+        if session:  # after an error the connection is thrown away
+            connection.exec_driver_sql("SELECT pg_advisory_unlock($1)", (number,))
 
     def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
         lock = lock and not resource.many
@@ -156,6 +172,7 @@ class PooledPostgresDialect(PostgresDialect):
     """
 
     supports_single_statement: ClassVar[bool] = False
+    migrates_in_steps: ClassVar[bool] = False  # nothing may belong to the session
 
     def __init__(self, sql: Any, wait_s: float) -> None:
         super().__init__(sql, wait_s)

@@ -5,16 +5,19 @@ Each has its own folder of Alembic migrations and its own version table (docs/ad
 Neighbours: `stockade.shop.migrations` is the schema of a shop; `migrations/env.py` is Alembic's entry.
 """
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, MetaData, String, Table, column, inspect, select, table, text
 
-from stockade.core import NotSupported
+from stockade.core import Busy, NotSupported
+from stockade.store.engine.backends import TransactionRun
 from stockade.store.engine.database import Database
+from stockade.store.engine.dialect import MIGRATION_LOCK, MigrationRuns
 from stockade.store.schema.collisions import refuse_collisions
 from stockade.store.schema.tables import DEFAULT, StoreTables
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:  # Alembic takes a third of a second to import, and only some 
     from alembic.script import ScriptDirectory
 
 MIGRATE_WAIT_S = 3_600.0  # how long one migration may wait for another process's, and then take: it may copy tables
+_LOOK_AGAIN_S = 0.2  # while another process migrates
 _ENVIRONMENT = Path(__file__).parent / "migrations"
 
 # Up to revision 0004 one history made the tables of the store and of the shop. Its version table is the shop's today.
@@ -35,6 +39,7 @@ _READERS = text(
 )
 
 Revisions = Mapping[str, str | None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -163,14 +168,39 @@ class Schema:
                 the name of one of these. The message says what to do.
         """
         before = await self.revisions(database)  # which fails soon where the database cannot be reached
+        deadline = time.monotonic() + MIGRATE_WAIT_S
+        stepwise = database.dialect.migrates_in_steps and any(before.values())  # nobody orders in an empty database
 
-        def body(connection: Connection) -> None:
-            for history in self._under(database.tables):
-                _upgrade(connection, history, revision)
+        def at_once(connection: Connection) -> None:
+            with database.dialect.migrating(connection):
+                for history in self._under(database.tables):
+                    target = _last_at_once(history, revision) if stepwise else revision
+                    if target is not None:
+                        _upgrade(connection, history, target)
 
-        advisory = () if database.dialect.name == "sqlite" else ("stockade:migrate",)
-        await database.transaction(body, deadline=time.monotonic() + MIGRATE_WAIT_S, advisory=advisory)
+        def in_steps(connection: Connection, run: TransactionRun) -> None:
+            from stockade.store.schema.steps import long_statements
+
+            with long_statements(connection), database.dialect.migrating(connection):
+                run.committing = True
+                for history in self._under(database.tables):
+                    _upgrade(connection, history, revision)
+
+        # MariaDB and MySQL wait for the lock on the server; PostgreSQL's migration would wait for who waits there
+        advisory = (MIGRATION_LOCK,) if database.dialect.name in ("mysql", "mariadb") else ()
+        await _in_turn(lambda: database.transaction(at_once, deadline=deadline, advisory=advisory), deadline)
+        if stepwise and await self._is_behind(database, revision):
+            await _in_turn(lambda: database.autocommit(in_steps, deadline=deadline), deadline)
         return before
+
+    async def _is_behind(self, database: Database, revision: str) -> bool:
+        """Whether steps are left: `_last_at_once` of a history is not the revision that is wanted."""
+        found = await self.revisions(database)
+        wanted = {each.name: _wanted(each, revision) for each in self.histories}
+        return any(
+            _last_at_once(each, revision) != revision and found[each.name] != wanted[each.name]
+            for each in self.histories
+        )
 
     async def create_all(self, database: Database) -> None:
         """`create` in a transaction of its own, with the names of the database's `tables`."""
@@ -209,11 +239,44 @@ def _script(history: History) -> "ScriptDirectory":
     return ScriptDirectory.from_config(_config(history))
 
 
+def _wanted(history: History, revision: str) -> str | None:
+    return _script(history).get_current_head() if revision == "head" else revision
+
+
+def _last_at_once(history: History, revision: str) -> str | None:
+    """The last revision on the way to this one before those that go in steps of a transaction each."""
+    line = [*reversed([*_script(history).walk_revisions()])]
+    names = [each.revision for each in line]
+    wanted = _wanted(history, revision)
+    first = next((n for n, each in enumerate(line) if getattr(each.module, "in_steps", False)), len(line))
+    if wanted not in names or names.index(wanted) < first:
+        return revision
+    return names[first - 1] if first else None
+
+
+async def _in_turn(work: Callable[[], Awaitable[T]], deadline: float) -> T:
+    """Begin again and again until no other process migrates.
+
+    Raises:
+        Busy: one did until the deadline.
+    """
+    while True:
+        try:
+            return await work()
+        except MigrationRuns as error:
+            if time.monotonic() >= deadline - _LOOK_AGAIN_S:
+                raise Busy(f"another migration did not end within {MIGRATE_WAIT_S:.0f} s") from error
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
 def _upgrade(connection: Connection, history: History, revision: str) -> None:
     from alembic import command
     from alembic.util import CommandError
 
     before = _revision(connection, history)
+    line = [each.revision for each in _script(history).walk_revisions()]  # the newest first
+    if before in line and revision in line and line.index(before) < line.index(revision):
+        return  # beyond it
     config = _config(history)
     config.attributes.update(connection=connection, history=history, stockade_tables=history.own)
     if before is None:
