@@ -33,10 +33,7 @@ async def test_a_restarted_server_grants_a_held_lock_again(node):
 
 
 async def test_a_failover_gives_one_token_to_two_holders(node):
-    """The replica missed the second grant, and its counter says the same again: only the owners differ.
-
-    A token is the clock's microseconds, or the last one and 1 more where that is ahead, as after a clock was set back.
-    """
+    """The replica missed the second grant; where the counter is ahead of the clock, it says the same again."""
     async with RedisLocks(node.url) as first, RedisLocks(node.url, RedisTuning(patience_s=10)) as second:
         await first.raise_fence("a", AHEAD)
         async with first.lock("a"):

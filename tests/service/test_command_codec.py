@@ -1,10 +1,9 @@
 """The codec of an application: by name and version; what it cannot carry is refused when it is registered."""
 
-from dataclasses import pickle
+import pickle
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
-import dataclass
-import field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
