@@ -66,9 +66,12 @@ def _serve(settings: "Settings") -> None:
     """
     from stockade.shop.config.strategy_choice import check, check_servers, overselling
     from stockade.shop.operations import logs
+    from stockade.shop.tokens import tokens_of
 
     check(settings)
     check_servers(settings)
+    if settings.token_secrets or settings.token_secrets_file or settings.token_jwks:
+        tokens_of(settings)  # refused before anything is opened; it makes no secret then
     settings = replace(settings, run_id=settings.run_id or logs.new_run_id())  # one for all serving processes
     logs.configure(settings)
     if settings.allow_overselling == "yes":
