@@ -42,7 +42,8 @@ class Background:
         refusals: tables of the application with a record for each refused request, under its id: purged with it.
         policy: how often the relay tries; None: the defaults of `Policy`.
         now_ms: the wall clock, milliseconds since 1970.
-        report: called after every round of every job; None: `JobLog`, which writes to the standard library's logging.
+        report: called after every round of every job; of the relay after each that failed, that had events, or that is
+            the first good one after errors. None: `JobLog`, which writes to the standard library's logging.
     """
 
     sink: Sink | None = None
