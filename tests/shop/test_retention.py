@@ -9,17 +9,19 @@ import stat
 from contextlib import suppress
 
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import create_engine, delete, event, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from stockade.core import Accepted, Busy, Guard
+from stockade.service.purge import BEGINNING, forget
 from stockade.shop.audit import audit, summary
 from stockade.shop.commands import CancelOrder, ChargePoints, OrderLine, PlaceOrder
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model import constants
-from stockade.shop.model.tables import order_lines, orders, payments, point_accounts
+from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, refused_orders
 from stockade.shop.queries.points import point_entries
 from stockade.shop.retention import archive as archive_module
+from stockade.shop.retention import erase as erase_module
 from stockade.shop.retention.archive import MIN_AGE_DAYS, Archived, ArchiveFile, archive
 from stockade.shop.retention.attempts import ATTEMPTS
 from stockade.shop.retention.erase import EraseRefused, erase_user, new_alias
@@ -95,6 +97,28 @@ async def test_half_of_it_would_be_found(database, shop, half):
     """The control: a rename that leaves out tables, and the row deleted, are seen by the audit."""
     await database.transaction(lambda conn: conn.execute(half(new_alias())), deadline=soon())
     assert (await checked(database))[0]
+
+
+def test_the_purge_takes_rows_in_the_order_of_the_erasing():
+    """Both change refused orders and then requests, so neither waits for the other while it holds what that wants."""
+    shop, ids = lived_in()
+    shop.cancel(ids["reserved"], "v", "")
+    written = []
+
+    def note(connection, cursor, statement, *_):
+        words = statement.split()
+        if words[0] in ("UPDATE", "DELETE"):
+            written.append(words[2 if words[0] == "DELETE" else 1])
+
+    with create_engine("sqlite://").begin() as conn:
+        SCHEMA.create(conn)
+        shop.fill(conn)
+        event.listen(conn, "before_cursor_execute", note)
+        erase_module._erase_rows(conn, "v", new_alias())
+        erased, written = written, []
+        forget(conn, LATER_MS, BEGINNING, 1_000, refusals=[refused_orders])
+    for tables in (erased, written):
+        assert tables.index(refused_orders.name) < tables.index(requests.name)
 
 
 async def test_an_unpaid_order_and_an_unknown_user_are_refused(database, keep):

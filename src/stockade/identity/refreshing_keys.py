@@ -80,7 +80,7 @@ class RefreshingKeys:
         self._loaded_s = self._tried_s = -math.inf if first is None else clock()
         self._running = False
         self._failing = False
-        self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
         self.loads = 0
 
     def at_hand(self) -> Keys | None:
@@ -107,13 +107,18 @@ class RefreshingKeys:
         """
         loop = asyncio.get_running_loop()
         done = loop.create_future()
+        waiter = loop, done
         with self._lock:
             self._begin()
             if self._running:
-                self._waiters.append((loop, done))
+                self._waiters.add(waiter)
             else:
                 done.set_result(None)
-        await asyncio.wait([done], timeout=self._refresh.wait_s)
+        try:
+            await asyncio.wait([done], timeout=self._refresh.wait_s)
+        finally:
+            with self._lock:
+                self._waiters.discard(waiter)
         keys, age_s = self._keys, self._clock() - self._loaded_s
         if keys is None or age_s >= self._refresh.keep_s:
             raise KeysUnavailable("the keys that verify tokens cannot be loaded", self._refresh.retry_s)
@@ -156,7 +161,7 @@ class RefreshingKeys:
                 self._loaded_s = began_s
                 self._keys = self._keys if keys == self._keys else keys
             self._failing = failing
-            waiters, self._waiters = self._waiters, []
+            waiters, self._waiters = self._waiters, set()
             self._running = False
         for loop, done in waiters:
             try:

@@ -23,6 +23,9 @@ from stockade.service.relay.sinks import Sink
 from stockade.service.sweeper import Execute, Sweep, Sweeper
 from stockade.store import Database
 
+_PURGE, _EVENT_PURGE = "purge", "purge events"
+_OWN_JOBS = ("relay", _PURGE, _EVENT_PURGE)
+
 
 @dataclass(frozen=True, slots=True)
 class Background:
@@ -61,7 +64,7 @@ class Background:
     def __post_init__(self) -> None:
         if self.keep_ms < 0 or self.keep_events_ms < 0:
             raise ValueError("keep_ms and keep_events_ms must be 0 or more milliseconds")
-        names = [*(each.name for each in self.sweeps), *(each.name for each in self.jobs)]
+        names = [*_OWN_JOBS, *(each.name for each in self.sweeps), *(each.name for each in self.jobs)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two jobs are named {', '.join(twice)}: give each a name of its own")
 
@@ -85,7 +88,7 @@ class Background:
                 )
             try:
                 for job in self._all_jobs(database, execute):
-                    work = repeat(job.name, job.once, job.pause_s, stop, report)
+                    work = repeat(job, stop, report)
                     tasks.append(asyncio.create_task(work, name=f"stockade-{job.name}"))
                 yield
             finally:
@@ -98,8 +101,8 @@ class Background:
             for each in self.sweeps
         ]
         purge = Purge(database.transaction, self.now_ms, self.keep_ms, tables=database.tables, refusals=self.refusals)
-        jobs.append(Job("purge", purge.once, self.purge_s))
+        jobs.append(Job(_PURGE, purge.once, self.purge_s))
         if self.sink is not None:
             events = EventPurge(database, self.now_ms, self.keep_events_ms, self.keep_events_from)
-            jobs.append(Job("purge events", events.once, self.purge_s))
+            jobs.append(Job(_EVENT_PURGE, events.once, self.purge_s))
         return [*jobs, *self.jobs]

@@ -196,10 +196,10 @@ class MySQLLockDialect(SourceOwner):
             await cursor.execute(_NEXT_TOKEN, words)
             return int(cursor.lastrowid)  # the argument of LAST_INSERT_ID
 
-    def work_is_due(self) -> bool:
+    def must_forget_tokens(self) -> bool:
         return time.monotonic() >= self._forget_at
 
-    async def work(self, connection: Any) -> None:
+    async def forget_tokens(self, connection: Any) -> None:
         """Delete the rows of locks that nobody has used for `token_ttl_s`; without the right to delete they stay."""
         self._forget_at = time.monotonic() + self._token_ttl_s / 2
         old = f"token BETWEEN {_LEAST_CLOCK} AND {_NOW_US} - %s"

@@ -4,7 +4,8 @@ Deleting the rows would break the sums: stock that was sold, points that were ch
 leads from the alias to the person: it is random and recorded nowhere else. docs/deploy.md lists the columns.
 
 Orders may go on meanwhile. A command that has read the account under its old id finds no such row when it writes, reads
-again, and meets the new state. The rows are locked in the one global order: orders, payments, points.
+again, and meets the new state. The orders are locked first, then the account of points, then refused orders, payments
+and requests: a command that changes a payment has locked its order before, and the purge takes requests last too.
 Neighbours: `attempts` repeats the transaction; `outcomes` rewrites what is JSON.
 """
 
