@@ -81,7 +81,7 @@ async def open_shop(
             if tracing is not None:
                 tracing.locks(strategy)
         kind = Shop if tracing is None else TracedShop
-        shop = kind(settings, database, store, strategies, registration)
+        shop = kind(settings, APPLICATION, store, strategies, registration)
         shop.tracing = tracing
         if jobs:
             await stack.enter_async_context(_background(settings, database).run(database, shop.execute))
