@@ -98,7 +98,8 @@ def paid_deducted_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
 
 @rule("reserved-held-once")
 def reserved_held_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
-    """Of each line of a RESERVED or PAYING order exactly its quantity is reserved, in one entry, and nothing was deducted."""
+    """Of each line of a RESERVED or PAYING order exactly its quantity is reserved, in one entry, and nothing was
+    deducted."""
     lines = Lines(orders.c.status.in_((constants.RESERVED, constants.PAYING)))
     wrong = or_(
         lines.sum("delta") != 0,

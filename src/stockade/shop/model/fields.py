@@ -97,7 +97,8 @@ PaymentStatus = Annotated[
     Meta(
         description=(
             "State of the payment. APPROVING, UNKNOWN: whether the gateway has charged is not known yet. "
-            "UNFULFILLABLE: it charged for what can no longer be delivered, and refunds. CANCELLED: the money was or is returned."
+            "UNFULFILLABLE: it charged for what can no longer be delivered, and refunds. "
+            "CANCELLED: the money was or is returned."
         ),
         examples=["APPROVED"],
     ),
