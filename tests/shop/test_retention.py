@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, delete, event, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from stockade.core import Accepted, Busy, Guard
-from stockade.service.purge import BEGINNING, forget
+from stockade.service.purge import BEGINNING, purge_requests
 from stockade.shop.audit import audit, summary
 from stockade.shop.commands import CancelOrder, ChargePoints, OrderLine, PlaceOrder
 from stockade.shop.migrations import SCHEMA
@@ -116,7 +116,7 @@ def test_the_purge_takes_rows_in_the_order_of_the_erasing():
         event.listen(conn, "before_cursor_execute", note)
         erase_module._erase_rows(conn, "v", new_alias())
         erased, written = written, []
-        forget(conn, LATER_MS, BEGINNING, 1_000, refusals=[refused_orders])
+        purge_requests(conn, LATER_MS, BEGINNING, 1_000, refusals=[refused_orders])
     for tables in (erased, written):
         assert tables.index(refused_orders.name) < tables.index(requests.name)
 

@@ -17,10 +17,10 @@ from stockade.kafka.message import BadMessage, Record
 from stockade.kafka.options import KafkaOptions
 from stockade.kafka.producer import MessageRefused, Producer
 from stockade.store import Database
+from stockade.store.id_chunks import id_chunks
 
 MAX_REASON = 1_000  # characters
 MAX_CUT_BYTES = 1_000
-CHUNK = 500  # ids in one statement: below the smallest limit of any database
 
 # Headers of a dead letter.
 REASON = "reason"
@@ -99,8 +99,7 @@ async def decided(database: Database, letters: Sequence[DeadLetter]) -> frozense
     ids = sorted({letter.command.request_id for letter in letters if letter.command is not None})
 
     def known(connection: Connection) -> frozenset[str]:
-        chunks = [ids[at : at + CHUNK] for at in range(0, len(ids), CHUNK)]
-        rows = [connection.execute(select(requests.c.id).where(requests.c.id.in_(chunk))) for chunk in chunks]
+        rows = [connection.execute(select(requests.c.id).where(requests.c.id.in_(chunk))) for chunk in id_chunks(ids)]
         return frozenset(id_ for row in rows for id_ in row.scalars())
 
     return await database.read(known)

@@ -83,9 +83,11 @@ class Service:
         try:
             outcome = await strategy.execute(command)
             code = "REPLAYED" if outcome.replayed else "ACCEPTED" if isinstance(outcome, Accepted) else outcome.code
+            self._executed(command, None)
             return outcome
         except StockadeError as error:
             code = error.code
+            self._executed(command, error)
             raise
         finally:
             self.count(command.name, strategy.name, code)
@@ -126,6 +128,9 @@ class Service:
     def queued(self) -> int:
         """Commands that wait in the strategies' own queues."""
         return sum(each.depth for each in set(self.strategies.values()))
+
+    def _executed(self, command: Command, error: StockadeError | None) -> None:
+        """Called by `execute` with the error of a command, or None after an outcome; the shop logs outages here."""
 
 
 @asynccontextmanager

@@ -4,10 +4,9 @@ Neighbours: `transaction.steps` moves them before it saves; `kafka.worker` takes
 Source of the fence by epoch: Burrows, "The Chubby lock service" (OSDI 2006), 2.4.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, Update, and_, bindparam, insert, or_, select, update
 
@@ -15,8 +14,6 @@ from stockade.core import OffsetCommit, StaleOffset
 from stockade.store.engine.database import Database
 from stockade.store.engine.insert_race import repeat_if_taken
 from stockade.store.schema.tables import StoreTables
-
-T = TypeVar("T")
 
 
 class _Statements(NamedTuple):
@@ -102,7 +99,9 @@ class ConsumerOffsets:
         Returns:
             An OffsetCommit whose `old` and `new` are the next offset to read, under the new epoch.
         """
-        return await repeat_if_taken(lambda: self._transaction(lambda c: self._take(c, partition, first)))
+        return await repeat_if_taken(
+            lambda: self._database.write(lambda c: self._take(c, partition, first), timeout_s=self._wait_s)
+        )
 
     def _take(self, connection: Connection, partition: int, first: int) -> OffsetCommit:
         here = and_(self._table.c.topic == self._topic, self._table.c.part == partition)
@@ -119,7 +118,9 @@ class ConsumerOffsets:
         Raises:
             StaleOffset: another reader has a partition.
         """
-        await self._transaction(lambda c: move_offsets(c, self._database.tables, moves, move=True))
+        await self._database.write(
+            lambda c: move_offsets(c, self._database.tables, moves, move=True), timeout_s=self._wait_s
+        )
 
     async def read(self) -> Mapping[int, int]:
         """The next offset to read of every partition that was ever read."""
@@ -133,7 +134,4 @@ class ConsumerOffsets:
         """
         here = and_(self._table.c.topic == self._topic, self._table.c.part == partition)
         there = update(self._table).where(here).values(position=position, epoch=self._table.c.epoch + 1)
-        await self._transaction(lambda c: c.execute(there))
-
-    async def _transaction(self, body: Callable[[Connection], T]) -> T:
-        return await self._database.transaction(body, deadline=time.monotonic() + self._wait_s)
+        await self._database.write(lambda c: c.execute(there), timeout_s=self._wait_s)

@@ -8,10 +8,9 @@ Gray and Cheriton, "Leases" (SOSP 1989).
 
 import os
 import socket
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -30,8 +29,6 @@ from sqlalchemy import (
 from stockade.core import StockadeError
 from stockade.store.engine.database import Database
 from stockade.store.engine.dialect import Dialect
-
-T = TypeVar("T")
 
 ADVISORY_LOCK = ("stockade:guards-in-use",)  # one registration or renewal at a time
 MAX_PROCESS = 255
@@ -95,7 +92,9 @@ class GuardsInUse:
     def __init__(self, database: Database, lease_s: float, wait_s: float) -> None:
         self._database, self._lease_s, self._wait_s = database, lease_s, wait_s
         self._table = database.tables.guards_in_use
-        self._now: ColumnElement[int] = literal_column(database.dialect.now_ms)
+        # SQLite has no advisory locks and needs none: it has one writer at a time
+        self._advisory = () if database.dialect.name == "sqlite" else ADVISORY_LOCK
+        self._now: ColumnElement[int] = literal_column(database.dialect.now_ms_sql)
 
     async def register(self, id_: str, use: Use, process: str) -> None:
         """Insert the row of this process unless a live process is incompatible; delete rows whose lease is over.
@@ -127,7 +126,7 @@ class GuardsInUse:
             row = {"id": id_, "process": process, **use._asdict(), "overselling": int(use.overselling), **times}
             connection.execute(insert(self._table), row)
 
-        await self._transaction(body)
+        await self._database.write(body, timeout_s=self._wait_s, advisory=self._advisory)
 
     async def renew(self, id_: str, wait_s: float) -> bool:
         """Renew the lease. False if the row is missing: its lease was over, and another process deleted it.
@@ -140,7 +139,9 @@ class GuardsInUse:
             Busy, CommitUnconfirmed, TimeoutError: as `Database.transaction`.
         """
         mine = update(self._table).where(self._table.c.id == id_).values(renewed_ms=self._now)
-        return await self._transaction(lambda connection: connection.execute(mine).rowcount == 1, wait_s)
+        return await self._database.write(
+            lambda connection: connection.execute(mine).rowcount == 1, timeout_s=wait_s, advisory=self._advisory
+        )
 
     async def remove(self, id_: str) -> None:
         """Delete the row.
@@ -149,7 +150,9 @@ class GuardsInUse:
             Busy, CommitUnconfirmed, TimeoutError: as `Database.transaction`.
         """
         mine = delete(self._table).where(self._table.c.id == id_)
-        await self._transaction(lambda connection: connection.execute(mine))
+        await self._database.write(
+            lambda connection: connection.execute(mine), timeout_s=self._wait_s, advisory=self._advisory
+        )
 
     def _wait_for_writers(self, connection: Connection) -> None:
         """Wait until every transaction that has begun to write has ended, so that none commits under the old strategy.
@@ -160,13 +163,6 @@ class GuardsInUse:
         if self._database.dialect.name == "postgres":
             requests = connection.dialect.identifier_preparer.format_table(self._database.tables.requests)
             connection.exec_driver_sql(f"LOCK TABLE {requests} IN SHARE MODE")
-
-    async def _transaction(self, body: Callable[[Connection], T], wait_s: float | None = None) -> T:
-        # SQLite has no advisory locks and needs none: it has one writer at a time
-        advisory = () if self._database.dialect.name == "sqlite" else ADVISORY_LOCK
-        return await self._database.transaction(
-            body, deadline=time.monotonic() + (wait_s or self._wait_s), advisory=advisory
-        )
 
 
 def is_registered(connection: Connection, dialect: Dialect, table: Table, id_: str) -> bool:

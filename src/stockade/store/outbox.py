@@ -10,7 +10,7 @@ Neighbours: `service.relay` sends. Source: transactional outbox (Richardson, "Mi
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -31,8 +31,6 @@ from stockade.store.engine.database import Database
 from stockade.store.engine.insert_race import repeat_if_taken
 from stockade.store.schema.tables import StoreTables
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
-
-T = TypeVar("T")
 
 NEW, CONFIRMED, DEAD = "NEW", "CONFIRMED", "DEAD"
 PURGED = "outbox.purged"  # name of the watermark before which confirmed events may be deleted
@@ -140,7 +138,8 @@ class Outbox:
 
     async def open(self) -> None:
         """Insert the rows of the partitions that do not exist yet."""
-        await repeat_if_taken(lambda: self._transaction(partial(_insert_partitions, table=self._partitions)))
+        missing = partial(_insert_partitions, table=self._partitions)
+        await repeat_if_taken(lambda: self._database.write(missing, timeout_s=self._wait_s))
 
     async def exchange(self, report: DeliveryReport | None, limit: int, now_ms: int) -> LeasedPartition | None:
         """Record a report and end its lease, then lease the next partition: one transaction.
@@ -154,7 +153,7 @@ class Outbox:
             A partition with the events that are due (none, if all of them wait for another try), or None when no free
             partition has events.
         """
-        return await self._transaction(lambda c: self._exchange(c, report, limit, now_ms))
+        return await self._database.write(lambda c: self._exchange(c, report, limit, now_ms), timeout_s=self._wait_s)
 
     def _exchange(
         self, connection: Connection, report: DeliveryReport | None, limit: int, now_ms: int
@@ -264,7 +263,7 @@ class Outbox:
         """Send dead letters again, after events of their key that were sent meanwhile; returns how many."""
         again = update(self._events).where(self._events.c.id.in_(sorted(ids)), self._dead)
         again = again.values(state=NEW, attempts=0, next_ms=0)
-        return await self._transaction(lambda c: c.execute(again).rowcount)
+        return await self._database.write(lambda c: c.execute(again).rowcount, timeout_s=self._wait_s)
 
     async def purge(
         self, before_ms: int, batch: int = 1_000, max_batches: int = 100, *, before_id: int | None = None
@@ -282,7 +281,7 @@ class Outbox:
         """
         deleted = behind = 0
         for _ in range(max_batches):
-            count, behind, more = await self._transaction(
+            count, behind, more = await self._database.write(
                 partial(
                     _purge,
                     tables=self._database.tables,
@@ -290,15 +289,13 @@ class Outbox:
                     before_id=before_id,
                     behind=behind,
                     batch=batch,
-                )
+                ),
+                timeout_s=self._wait_s,
             )
             deleted += count
             if not more:
                 break
         return deleted
-
-    async def _transaction(self, body: Callable[[Connection], T]) -> T:
-        return await self._database.transaction(body, deadline=time.monotonic() + self._wait_s)
 
     def _by_id(self, which: ColumnElement[bool]) -> Update:
         """An update of waiting events by id. InnoDB locks every row that it reads, so it must read by the primary

@@ -10,12 +10,12 @@ from tests.waiting import eventually_async
 
 
 class Dialect:
-    """Connects and forgets tokens, or raises what a test says."""
+    """Connects and purges tokens, or raises what a test says."""
 
     kind, given = "mysql", False
 
-    def __init__(self, connecting=None, forgetting=None):
-        self.connecting, self.forgetting, self.forgot = connecting, forgetting, 0
+    def __init__(self, connecting=None, purging=None):
+        self.connecting, self.purging, self.purges = connecting, purging, 0
 
     async def connect(self, ended, timeout_s):
         if self.connecting is not None:
@@ -31,13 +31,13 @@ class Dialect:
     def gone(self, connection):
         return False
 
-    def must_forget_tokens(self):
-        return self.forgot < 3
+    def must_purge_tokens(self):
+        return self.purges < 3
 
-    async def forget_tokens(self, connection):
-        self.forgot += 1
-        if self.forgetting is not None:
-            raise self.forgetting
+    async def purge_tokens(self, connection):
+        self.purges += 1
+        if self.purging is not None:
+            raise self.purging
 
     def abort(self, connection):
         """Nothing to abort."""
@@ -55,14 +55,14 @@ async def connected(dialect):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no room for the deletion"), None], ids=["fails", "control"])
-async def test_tokens_that_cannot_be_forgotten_are_logged(error, monkeypatch, caplog):
+async def test_tokens_that_cannot_be_purged_are_logged(error, monkeypatch, caplog):
     """No caller waits for the purge of old fencing tokens: each failure is a line of the log."""
     monkeypatch.setattr(module, "_CHECK_S", 0.001)
-    dialect = Dialect(forgetting=error)
+    dialect = Dialect(purging=error)
     pool = await connected(dialect)
 
     async def all_done():
-        return dialect.forgot == 3 and not any(each.pending for each in pool.sessions)
+        return dialect.purges == 3 and not any(each.pending for each in pool.sessions)
 
     await eventually_async(all_done)
     await pool.close()

@@ -17,11 +17,10 @@ from stockade.service import Application
 from stockade.service.audit.counters import counter_columns
 from stockade.shop.application import APPLICATION
 from stockade.shop.model.tables import orders
+from stockade.store.id_chunks import id_chunks
 from stockade.store.outcome_codec import decode_outcome
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import StoreTables
-
-CHUNK = 500  # ids in one statement: below the smallest limit of any database
 
 
 def read_snapshot(connection: Connection, workload: Workload, application: Application = APPLICATION) -> Snapshot:
@@ -67,5 +66,5 @@ def _entries(connection: Connection, tables: StoreTables, kind: str, ids: Sequen
 
 
 def _in_chunks(connection: Connection, query: Any, column: Any, ids: Sequence[str]) -> Iterable[Any]:
-    for at in range(0, len(ids), CHUNK):
-        yield from connection.execute(query.where(column.in_(ids[at : at + CHUNK])))
+    for chunk in id_chunks(ids):
+        yield from connection.execute(query.where(column.in_(chunk)))

@@ -210,16 +210,16 @@ class SessionPool:
         for session in self.sessions:
             if session.gone:
                 self.drop(session, "its database session ended")
-        if self.dialect.must_forget_tokens():
+        if self.dialect.must_purge_tokens():
             unused = [session for session in self._shared_sessions if not session.pending]
             for session in unused[:1]:
-                session.start(self.dialect.forget_tokens, self._patience_s).add_done_callback(self._forgot)
+                session.start(self.dialect.purge_tokens, self._patience_s).add_done_callback(self._purged)
         if self.dialect.given:
             self._return_idle()
         if self.sessions and not self.closed:
             self._check_timer = asyncio.get_running_loop().call_later(self._check_s, self._check)
 
-    def _forgot(self, task: "asyncio.Task[None]") -> None:
+    def _purged(self, task: "asyncio.Task[None]") -> None:
         """Nobody waits for it, so its error is logged: without it the table grows and nobody knows."""
         if not self.closed and not task.cancelled() and (error := task.exception()) is not None:
             log.warning("%s: old fencing tokens stay, until the next try: %s", self.dialect.kind, describe(error))

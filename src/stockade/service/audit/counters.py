@@ -25,10 +25,10 @@ from sqlalchemy import (
 
 from stockade.service.audit.rule_types import Finding, Rule, Scope, rule
 from stockade.service.audit.stack import many_groups, one, stack
+from stockade.store.id_chunks import id_chunks
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import DEFAULT
 
-CHUNK = 500  # ids in one statement
 MAX_SUSPECTS = 10_000  # rows of which every entry is compared
 
 
@@ -121,8 +121,7 @@ def ledger_chain(counted: Sequence[Resource], ledger: Table = DEFAULT.ledger) ->
     def check(conn: Connection, scope: Scope) -> Iterator[Finding]:
         # a suspect may have no broken link, so the limit of the findings does not bound the suspects
         suspects = [row.row_id for row in Scope(MAX_SUSPECTS).rows(conn, out_of_step(counted, ledger))]
-        chunks = (suspects[at : at + CHUNK] for at in range(0, len(suspects), CHUNK))
-        found = (row for chunk in chunks for row in scope.rows(conn, _unlinked(counted, ledger, chunk)))
+        found = (row for chunk in id_chunks(suspects) for row in scope.rows(conn, _unlinked(counted, ledger, chunk)))
         for row in islice(found, scope.limit):
             yield (
                 f"{row.kind}:{row.row_id} version {row.version}",

@@ -161,7 +161,7 @@ class TracedShop(Shop):
     async def execute(self, command: Command) -> Outcome:
         """See `Shop.execute`."""
         assert self.tracing is not None
-        with self.tracing.command(command, self.strategies[command.strategy_group].name) as ended:
+        with self.tracing.command(command, self.strategy_of(command).name) as ended:
             outcome = await super().execute(command)
             ended(outcome_of(outcome))
             return outcome
@@ -169,7 +169,7 @@ class TracedShop(Shop):
     async def submit(self, command: Command) -> bool:
         """See `Shop.submit`."""
         assert self.tracing is not None
-        with self.tracing.command(command, self.strategies[command.strategy_group].name) as ended:
+        with self.tracing.command(command, self.strategy_of(command).name) as ended:
             queued = await super().submit(command)
             ended("QUEUED" if queued else "NOT_QUEUED")
             return queued

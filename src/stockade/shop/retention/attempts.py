@@ -1,6 +1,5 @@
 """Repeats a transaction that lost against orders: a deadlock or a wait for a lock changes nothing."""
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -26,7 +25,7 @@ async def transaction(database: Database, body: Callable[[Connection], T], *, wa
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return await database.transaction(body, deadline=time.monotonic() + wait_s)
+            return await database.write(body, timeout_s=wait_s)
         except DBAPIError as error:
             if classify(error) not in _LOST_TO_OTHERS:
                 raise

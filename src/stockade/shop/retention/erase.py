@@ -10,9 +10,8 @@ Neighbours: `attempts` repeats the transaction; `outcomes` rewrites what is JSON
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, Update, bindparam, delete, func, select, update
@@ -22,10 +21,10 @@ from stockade.shop.model.tables import cart_items, orders, payments, point_accou
 from stockade.shop.retention.attempts import transaction
 from stockade.shop.retention.outcomes import without_user
 from stockade.store import Database
+from stockade.store.id_chunks import id_chunks
 from stockade.store.schema.tables import ledger, outbox, requests
 
 ALIAS_PREFIX = "erased-"
-CHUNK = 500  # ids in one statement
 EVENTS_AT_ONCE = 1_000
 MAX_ORDERS = 200_000  # of one person: they are one transaction
 READ_WAIT_S = 30.0
@@ -93,12 +92,12 @@ def _erase_rows(conn: Connection, user_id: str, alias: str) -> tuple[int, int, i
     conn.execute(update(refused_orders).where(refused_orders.c.user_id == user_id).values(user_id=alias))
     request_ids = {*order_ids, *refused, *conn.execute(select(ledger.c.request_id).where(*of_user)).scalars()}
     changed_payments = 0
-    for ids in _chunks(order_ids):
+    for ids in id_chunks(order_ids):
         steps = select(ledger.c.request_id).where(ledger.c.kind == "order", ledger.c.row_id.in_(ids))
         request_ids.update(conn.execute(steps).scalars())
         changed = conn.execute(update(orders).where(orders.c.id.in_(ids)).values(user_id=alias, reason=""))
         assert changed.rowcount == len(ids)
-    for ids in _chunks(order_ids):
+    for ids in id_chunks(order_ids):
         changed_payments += conn.execute(
             update(payments).where(payments.c.order_id.in_(ids)).values(user_id=alias)
         ).rowcount
@@ -117,7 +116,7 @@ def _lock_orders(conn: Connection, user_id: str) -> Sequence[Any]:
 def _rewrite_outcomes(conn: Connection, request_ids: Iterable[str], user_id: str, alias: str) -> int:
     """Rewrite the recorded outcomes of these requests where they name the user; how many did."""
     rewritten = 0
-    for ids in _chunks(sorted(request_ids)):
+    for ids in id_chunks(sorted(request_ids)):
         rows = conn.execute(select(requests.c.id, requests.c.outcome).where(requests.c.id.in_(ids))).all()
         changes = [
             {"id_": row.id, "outcome_": new} for row in rows if (new := without_user(row.outcome, user_id, alias))
@@ -161,9 +160,3 @@ def _rewrite_events(conn: Connection, after: int, user_id: str, alias: str) -> t
 def _set(table: Table, *names: str) -> Update:
     values: dict[str, Any] = {name: bindparam(f"{name}_") for name in names}
     return update(table).where(table.c.id == bindparam("id_")).values(values)
-
-
-def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
-    rest = iter(ids)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Select, select
 from stockade.shop.model import constants
 from stockade.shop.model.tables import orders
 from stockade.shop.sales.hours import FOREVER_MS, hour_of
+from stockade.store.id_chunks import id_chunks
 from stockade.store.schema.tables import outbox
 
-IDS_AT_ONCE = 500  # in one statement
 COUNTED_KINDS = (constants.ORDER_PLACED, constants.ORDER_PAID, constants.ORDER_CANCELLED)
 
 COUNTED_EVENTS: Select[Any] = select(outbox.c.id, outbox.c.kind, outbox.c.body, outbox.c.created_ms).where(
@@ -121,7 +121,7 @@ def _step(event: Any) -> Step | None:
 def _placed(connection: Connection, order_ids: Sequence[str]) -> dict[str, int]:
     """When orders were placed."""
     found: dict[str, int] = {}
-    for at in range(0, len(order_ids), IDS_AT_ONCE):
-        wanted = select(orders.c.id, orders.c.created_ms).where(orders.c.id.in_(order_ids[at : at + IDS_AT_ONCE]))
+    for ids in id_chunks(order_ids):
+        wanted = select(orders.c.id, orders.c.created_ms).where(orders.c.id.in_(ids))
         found.update((row.id, row.created_ms) for row in connection.execute(wanted))
     return found

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -21,7 +21,6 @@ from stockade.store.schema.tables import outbox
 from stockade.store.settled_events import Settled, SettledEvents, newest_id, settled_events
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 MAX_STEPS = 10_000  # transactions of one kind in one round
 
 
@@ -46,7 +45,7 @@ class SalesJob:
 
     Args:
         database: of the shop.
-        now_ms: the wall clock, milliseconds since 1970.
+        wall_clock_ms: gives the wall clock, milliseconds since 1970.
         settled: finds the events that may be counted; None: as this database needs it.
         batch: the most events of one transaction, and the most old orders.
         busy_s: after so long, in seconds, a round takes no further step of one kind; the step under way ends. New
@@ -57,15 +56,15 @@ class SalesJob:
     def __init__(
         self,
         database: Database,
-        now_ms: Callable[[], int],
+        wall_clock_ms: Callable[[], int],
         *,
         settled: SettledEvents | None = None,
         batch: int = 2_000,
         busy_s: float = 1.0,
         wait_s: float = 5.0,
     ) -> None:
-        self._database, self._now_ms = database, now_ms
-        self._settled = settled or settled_events(database, now_ms)
+        self._database, self._wall_clock_ms = database, wall_clock_ms
+        self._settled = settled or settled_events(database, wall_clock_ms)
         self._batch, self._busy_s, self._wait_s = batch, busy_s, wait_s
         self._reported_position: int | None = None  # beyond the newest event
         self._kept_hour_ms: int | None = None  # the hour in which this process has found nothing more to take out
@@ -94,12 +93,12 @@ class SalesJob:
             counting = partial(count_events, settled=settled, batch=self._batch)
             if await self._repeated(lambda: self._count(counting, done)) is _Left.MORE:
                 return done  # new events first
-        now_ms = self._now_ms()
+        now_ms = self._wall_clock_ms()
         if hour_of(now_ms) != self._kept_hour_ms:
             keeping = partial(_keep, now_ms=now_ms)
-            if await self._repeated(lambda: self._transaction(keeping)) is not _Left.NOTHING:
+            if await self._repeated(lambda: self._database.write(keeping, timeout_s=self._wait_s)) is not _Left.NOTHING:
                 return done  # a window needs its oldest hours until they are taken out of it
-            purged = await self._transaction(partial(_purge, now_ms=now_ms))
+            purged = await self._database.write(partial(_purge, now_ms=now_ms), timeout_s=self._wait_s)
             done["purged"] = purged or 0
             self._kept_hour_ms = hour_of(now_ms) if purged == 0 else None
         if progress is None or progress.counted_from_ms > oldest_kept(now_ms):
@@ -135,7 +134,7 @@ class SalesJob:
         return _Left.MORE
 
     async def _count(self, counting: Callable[[Connection], _Counted], done: dict[str, int]) -> _Left:
-        counted = await self._transaction(counting)
+        counted = await self._database.write(counting, timeout_s=self._wait_s)
         for each in counted.unreadable:
             log.error("sales: %s", each)
         done["unreadable"] += len(counted.unreadable)
@@ -143,7 +142,9 @@ class SalesJob:
 
     async def _begin(self, settled: Settled) -> None:
         try:
-            await self._transaction(lambda c: begin(c, settled) if _has(c, settled) else None)
+            await self._database.write(
+                lambda c: begin(c, settled) if _has(c, settled) else None, timeout_s=self._wait_s
+            )
         except Exception as error:
             if classify(error) is not Failure.DUPLICATE:  # else another process has begun
                 raise
@@ -152,15 +153,11 @@ class SalesJob:
         body = partial(backfill, now_ms=now_ms, batch=self._batch)
         isolation = None if self._database.dialect.name == "sqlite" else "REPEATABLE READ"
         try:
-            return await self._transaction(body, isolation)
+            return await self._database.write(body, timeout_s=self._wait_s, isolation=isolation)
         except Exception as error:
             if classify(error) is not Failure.CONFLICT:  # else another process has moved the progress meanwhile
                 raise
             return Backfilled(0, False)
-
-    async def _transaction(self, body: Callable[[Connection], T], isolation: str | None = None) -> T:
-        deadline = time.monotonic() + self._wait_s
-        return await self._database.transaction(body, deadline=deadline, isolation=isolation)
 
 
 def _has(connection: Connection, settled: Settled) -> bool:

@@ -196,6 +196,28 @@ class Database:
         """
         return await self._write(body, TransactionRun(deadline, isolation, tuple(advisory)))
 
+    async def write(
+        self,
+        body: Callable[[Connection], T],
+        *,
+        timeout_s: float,
+        isolation: str | None = None,
+        advisory: Sequence[str] = (),
+    ) -> T:
+        """`transaction` with a time limit from now.
+
+        Args:
+            body: as for `transaction`.
+            timeout_s: the longest wait for a connection and for every lock together, in seconds.
+            isolation: as for `transaction`.
+            advisory: as for `transaction`.
+
+        Raises:
+            Busy, CommitUnconfirmed, TimeoutError: as `transaction`.
+        """
+        deadline = time.monotonic() + timeout_s
+        return await self.transaction(body, deadline=deadline, isolation=isolation, advisory=advisory)
+
     async def autocommit(self, body: Callable[[Connection, TransactionRun], T], *, deadline: float) -> T:
         """Run a function each of whose statements is a transaction of its own.
 

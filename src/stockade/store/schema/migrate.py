@@ -204,9 +204,7 @@ class Schema:
 
     async def create_all(self, database: Database) -> None:
         """`create` in a transaction of its own, with the names of the database's `tables`."""
-        await database.transaction(
-            lambda c: self.create(c, database.tables), deadline=time.monotonic() + MIGRATE_WAIT_S
-        )
+        await database.write(lambda c: self.create(c, database.tables), timeout_s=MIGRATE_WAIT_S)
 
     def _under(self, names: StoreTables) -> Sequence[History]:
         return [each.under(names) for each in self.histories]
