@@ -239,7 +239,7 @@ async def reports(sink, *results):
     """What a relay reports of these rounds."""
     stop, told = asyncio.Event(), []
     policy = Policy(idle_s=0.001, down_s=0.001, publish_s=0.01)
-    await Relay(Scripted(stop, *results), sink, Clock().now_ms, policy).run(stop, told.append)
+    await Relay(Scripted(stop, *results), sink, Clock().wall_clock_ms, policy).run(stop, told.append)
     return told
 
 
