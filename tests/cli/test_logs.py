@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_a_line_of_another_thread_carries_the_run(lines):
 def test_lost_lines_are_counted_under_the_run(monkeypatch, tmp_path):
     """Lines that had no room are counted in one line, which has the id of the run too."""
     logs.configure(Settings(run_id="run-7"))
-    with (tmp_path / "log").open("w+") as room, open(os.devnull) as none:
+    with (tmp_path / "log").open("w+") as room, Path(os.devnull).open() as none:
         for stream in (none, room):
             monkeypatch.setattr(sys, "stderr", stream)
             logs.logger().warning("a")
