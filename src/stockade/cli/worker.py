@@ -19,6 +19,9 @@ from stockade.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stockade.kafka.worker import KafkaWorker
     from stockade.service import Application
     from stockade.shop.config.settings import Settings
 
@@ -65,7 +68,6 @@ async def _work(settings: "Settings", application: "Application") -> None:
     from stockade.shop.database_checks import require_writable
     from stockade.shop.http.server.sockets import bind_metrics
     from stockade.shop.operations import logs
-    from stockade.shop.operations.metrics import Metrics
     from stockade.shop.operations.metrics_server import MetricsServer
     from stockade.shop.operations.tune_gc import tune_gc
 
@@ -79,18 +81,25 @@ async def _work(settings: "Settings", application: "Application") -> None:
     async with AsyncExitStack() as stack:
         opening = open_worker(settings, logs.logger().info, before=before, application=application)
         work = await stack.enter_async_context(opening)
-        metrics = Metrics()
-
-        def exposition() -> bytes:
-            metrics.store(work.store_stats)
-            return metrics.exposition()
-
         listening = bind_metrics(settings)
         if listening is not None:
-            await stack.enter_async_context(MetricsServer(exposition).serving(listening))
+            await stack.enter_async_context(MetricsServer(_exposition_of(work)).serving(listening))
         tune_gc()
         _announce(settings, application)
         await work.run(stop)
+
+
+def _exposition_of(work: "KafkaWorker") -> "Callable[[], bytes]":
+    """What returns the metrics of a worker: the counters of its store."""
+    from stockade.shop.operations.metrics import Metrics
+
+    metrics = Metrics()
+
+    def exposition() -> bytes:
+        metrics.store(work.store_stats)
+        return metrics.exposition()
+
+    return exposition
 
 
 def _announce(settings: "Settings", application: "Application") -> None:

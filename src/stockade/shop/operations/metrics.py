@@ -68,10 +68,7 @@ class Metrics:
             "stockade_log_behind", "Commands in the log that no worker has decided yet, by partition.", "partition"
         )
         self._jobs = self._newest(
-            "stockade_job_behind_seconds",
-            "How long the oldest thing waits that a job should have done: sales, the sums of popular products; sweep, "
-            "the end of expired reservations. 0 when nothing waits.",
-            "job",
+            "stockade_job_behind_seconds", "How long the oldest thing has waited that a job should have done.", "job"
         )
         self.locks = LockMetrics(self._own)
         self._request_children: dict[tuple[str, int], Histogram] = {}
