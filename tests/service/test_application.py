@@ -39,6 +39,17 @@ def test_what_cannot_be_found_is_said(text, says):
         find_application(text)
 
 
+def test_what_the_module_itself_lacks_is_said(tmp_path, monkeypatch):
+    """A missing dependency of the project is no missing project, and its own errors are no missing attribute."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lacks_a_dependency.py").write_text("import no_such_dependency\n")
+    (tmp_path / "has_a_mistake.py").write_text("import re\nre.no_such_function\n")
+    with pytest.raises(UnknownApplication, match="'no_such_dependency', which its module imports; install it"):
+        find_application("lacks_a_dependency:APP")
+    with pytest.raises(AttributeError, match="no_such_function"):
+        find_application("has_a_mistake:APP")
+
+
 def test_an_application_that_cannot_be():
     """No resource, or a partition key of a kind that it does not have."""
     with pytest.raises(ValueError, match="needs at least one resource"):

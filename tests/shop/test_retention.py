@@ -2,22 +2,25 @@
 
 import asyncio
 import json
+import re
 import stat
 from contextlib import suppress
+from functools import partial
 
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, event, func, select, update
 
 from stockade.core import Accepted, Guard
+from stockade.service.purge import BEGINNING, forget
 from stockade.shop.audit import audit, summary
 from stockade.shop.commands import CancelOrder, ChargePoints, OrderLine, PlaceOrder
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model import constants
-from stockade.shop.model.tables import order_lines, orders, payments, point_accounts
+from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, refused_orders
 from stockade.shop.queries.points import point_entries
 from stockade.shop.retention import archive as archive_module
 from stockade.shop.retention.archive import MIN_AGE_DAYS, Archived, ArchiveFile, archive
-from stockade.shop.retention.erase import EraseRefused, erase_user, new_alias
+from stockade.shop.retention.erase import EraseRefused, _erase_rows, erase_user, new_alias
 from stockade.shop.sales.hours import HOUR_MS, hour_of, oldest_kept
 from stockade.shop.sales.progress import progress_of
 from stockade.store.schema.tables import ledger, outbox, requests
@@ -90,6 +93,28 @@ async def test_half_of_it_would_be_found(database, shop, half):
     """The control: a rename that leaves out tables, and the row deleted, are seen by the audit."""
     await database.transaction(lambda conn: conn.execute(half(new_alias())), deadline=soon())
     assert (await checked(database))[0]
+
+
+async def test_erasing_and_purging_lock_in_one_order(database, shop):
+    """Both take requests before refused orders, so they cannot wait for each other."""
+
+    def order_of(conn, work):
+        seen = []
+
+        def note(conn, cursor, statement, *rest):
+            seen.extend(re.findall(r"^(?:UPDATE|DELETE FROM) (requests|refused_orders)\b", statement))
+
+        event.listen(conn, "before_cursor_execute", note)
+        work(conn)
+        event.remove(conn, "before_cursor_execute", note)
+        return list(dict.fromkeys(seen))
+
+    def purging(conn):
+        forget(conn, LATER_MS, BEGINNING, 1_000, refusals=[refused_orders])
+
+    works = (lambda conn: _erase_rows(conn, "v", new_alias()), purging)
+    orders_seen = [await database.write(partial(order_of, work=work), timeout_s=20) for work in works]
+    assert orders_seen == [["requests", "refused_orders"]] * 2
 
 
 async def test_an_unpaid_order_and_an_unknown_user_are_refused(database, keep):

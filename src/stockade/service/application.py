@@ -110,9 +110,13 @@ def find_attribute(text: str) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)  # as `python -m` does: a project need not be installed to be tried
     try:
-        return getattr(importlib.import_module(module), attribute)
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
+        if error.name and not f"{module}.".startswith(f"{error.name}."):
+            raise UnknownApplication(f"{text}: {error}, which its module imports; install it") from error
         raise UnknownApplication(f"{text}: {error}; install the project, or start in its folder") from error
+    try:
+        return getattr(imported, attribute)
     except AttributeError as error:
         raise UnknownApplication(f"{text}: {error}") from error
 
