@@ -129,6 +129,7 @@ def forget(
         cursor: the request behind which to go on.
         limit: the most requests that are read.
         tables: see `Purge`.
+        refusals: see `Purge`.
 
     Returns:
         The cursor to go on from, None at the end, and how many rows this call deleted: another purge may be running.
