@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete, event, func, select, update
 
 from stockade.core import Accepted, Guard
-from stockade.service.purge import BEGINNING, forget
+from stockade.service.purge import BEGINNING, purge_requests
 from stockade.shop.audit import audit, summary
 from stockade.shop.commands import CancelOrder, ChargePoints, OrderLine, PlaceOrder
 from stockade.shop.migrations import SCHEMA
@@ -110,7 +110,7 @@ async def test_erasing_and_purging_lock_in_one_order(database, shop):
         return list(dict.fromkeys(seen))
 
     def purging(conn):
-        forget(conn, LATER_MS, BEGINNING, 1_000, refusals=[refused_orders])
+        purge_requests(conn, LATER_MS, BEGINNING, 1_000, refusals=[refused_orders])
 
     works = (lambda conn: _erase_rows(conn, "v", new_alias()), purging)
     orders_seen = [await database.write(partial(order_of, work=work), timeout_s=20) for work in works]

@@ -24,6 +24,7 @@ from stockade.shop.model.tables import refused_orders
 from stockade.shop.operations.expired_reservations import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
+from stockade.shop.payments import Payments, Reconciler, gateway_of
 from stockade.shop.sales import SalesJob, position_of
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
@@ -55,7 +56,7 @@ async def open_shop(
         settings: see `Settings`.
         options: replaces what `options_of` makes; the lab's negative controls need it.
         jobs: whether the background work runs in this process: it expires reservations, purges old requests and events,
-            relays events to the sink, and keeps the sums of sales.
+            relays events to the sink, keeps the sums of sales, and reconciles payments.
         before: called with the open database before anything else, e.g. to migrate it.
         checkpoint: fault point of the store, see `SqlStore`; the lab aims kills and pauses with it.
         process: name of the process in messages to others, see `Registration`.
@@ -84,8 +85,10 @@ async def open_shop(
         kind = Shop if tracing is None else TracedShop
         shop = kind(settings, APPLICATION, store, strategies, registration)
         shop.tracing = tracing
+        reconciling = await _open_payments(shop, stack)
         if jobs:
-            await stack.enter_async_context(_background(settings, database).run(database, shop.execute))
+            background = _background(settings, database, reconciling)
+            await stack.enter_async_context(background.run(database, shop.execute))
         yield shop
 
 
@@ -229,12 +232,31 @@ async def _start(strategy: Strategy, settings: Settings) -> None:
         raise BadSetting(f"{settings.with_source('redis')}: {error}") from None
 
 
-def _background(settings: Settings, database: Database) -> Background:
+async def _open_payments(shop: Shop, stack: AsyncExitStack) -> list[Job]:
+    """Open the gateway of the settings, if they name one.
+
+    Returns:
+        The job that finishes what the gateway left open.
+
+    Raises:
+        BadSetting, NotSupported: as `gateway_of`.
+    """
+    settings = shop.settings
+    gateway = gateway_of(settings)
+    if gateway is None:
+        return []
+    shop.payments = Payments(gateway, shop.execute, shop.read, settings.gateway_call_s)
+    stack.push_async_callback(shop.payments.close, settings.stop_wait_s)
+    reconciler = Reconciler(shop.payments, shop.execute, shop.read)
+    return [Job("payments", reconciler.once, settings.reconcile_s)]
+
+
+def _background(settings: Settings, database: Database, jobs: Iterable[Job]) -> Background:
     """What runs beside the store of a shop."""
     return Background(
         sink=sink_of(settings),
         sweeps=[expired_reservations(settings.sweep_s)],
-        jobs=[Job("sales", SalesJob(database, now_ms).once, settings.sales_s)],
+        jobs=[Job("sales", SalesJob(database, now_ms).once, settings.sales_s), *jobs],
         keep_ms=settings.keep_ms,
         keep_events_ms=settings.events_keep_ms,
         keep_events_from=position_of,

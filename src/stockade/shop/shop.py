@@ -20,6 +20,7 @@ from stockade.store.registration import Registration
 
 if TYPE_CHECKING:
     from stockade.shop.operations.tracing import Tracing
+    from stockade.shop.payments import Payments
 
 T = TypeVar("T")
 MAX_SLOW_READS = 2  # at the same time in one process: each has connections of its own
@@ -31,9 +32,11 @@ class Shop(Service):
     Attributes:
         settings: those in force.
         tracing: makes spans of requests; None: none are made.
+        payments: asks the payment gateway; None: the setting `gateway` is none.
     """
 
     tracing: "Tracing | None" = None
+    payments: "Payments | None" = None
 
     def __init__(
         self,

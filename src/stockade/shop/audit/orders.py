@@ -48,11 +48,16 @@ def order_total(conn: Connection, scope: Scope) -> Iterator[Finding]:
 
 @rule("illegal-step")
 def illegal_step(conn: Connection, scope: Scope) -> Iterator[Finding]:
-    """An order goes from RESERVED to PAID, CANCELLED or EXPIRED, and from PAID to CANCELLED; no other way."""
+    """An order goes from RESERVED to PAYING, PAID, CANCELLED or EXPIRED, from PAYING back to RESERVED, to PAID or
+    CANCELLED, and from PAID to CANCELLED; no other way."""
     steps = _steps()
     before = func.coalesce(steps.c.before, FIRST)
     legal = or_(
-        and_(before == constants.RESERVED, steps.c.note.in_([constants.PAID, *OVER])),
+        and_(before == constants.RESERVED, steps.c.note.in_([constants.PAYING, constants.PAID, *OVER])),
+        and_(
+            before == constants.PAYING,
+            steps.c.note.in_([constants.RESERVED, constants.PAID, constants.CANCELLED]),
+        ),
         and_(before == constants.PAID, steps.c.note == constants.CANCELLED),
     )
     statement = (
@@ -93,8 +98,9 @@ def paid_deducted_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
 
 @rule("reserved-held-once")
 def reserved_held_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
-    """Of each line of a RESERVED order exactly its quantity is reserved, in one entry, and nothing was deducted."""
-    lines = Lines(orders.c.status == constants.RESERVED)
+    """Of each line of a RESERVED or PAYING order exactly its quantity is reserved, in one entry, and nothing was
+    deducted."""
+    lines = Lines(orders.c.status.in_((constants.RESERVED, constants.PAYING)))
     wrong = or_(
         lines.sum("delta") != 0,
         lines.sum("held") != lines.least,

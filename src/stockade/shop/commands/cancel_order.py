@@ -4,17 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
+from stockade.core import Accepted, Change, Decision, Event, Insert, JsonValue, Key, Rows
+from stockade.gateways import Money
+from stockade.service.ids import derived_id
 from stockade.shop.commands.lines import RELEASE_HELD, RESTORE_SOLD, lines_as_json, move, stock_keys
+from stockade.shop.commands.refunding import new_refund
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_REASON, id_problem, text_problem
-from stockade.shop.model.states import LineState, OrderState, PaymentState, PointsState
+from stockade.shop.model.states import AttemptState, LineState, OrderState, PaymentState, PointsState
 
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
     """Releases the stock of a reserved order; restores stock and points of a paid order and cancels its payment.
+
+    While a gateway is asked (PAYING) the order is cancelled too. If the gateway then approves, `SettlePayment` records
+    a refund.
 
     Attributes:
         user_id: the caller, who must be the owner; None: an administrator.
@@ -50,30 +56,41 @@ class CancelOrder:
         order = rows[order_key].state
         if order is None or (self.user_id is not None and self.user_id != order.user_id):
             return reject(constants.ORDER_NOT_FOUND, order_id=self.order_id)
-        if order.status not in (constants.RESERVED, constants.PAID):
+        if order.status not in (constants.RESERVED, constants.PAYING, constants.PAID):
             return self._conflict(order)
         paid = order.status == constants.PAID
         lines = rows[lines_key].state or ()
         needed = stock_keys(lines)
+        payment_key, points_key = Key("payment", order.payment_id), Key("points", order.user_id)
+        attempt_key = Key("attempt", order.payment_id)
         if paid:
-            needed += [Key("payment", order.payment_id), Key("points", order.user_id)]
+            needed += [payment_key, points_key]
+            if order.pay == constants.LATER:  # only then a gateway may have been asked
+                needed.append(attempt_key)
         if any(key not in rows for key in needed):
             return Decision(need_keys=needed)
         changes = move(self.order_id, lines, rows, RESTORE_SOLD if paid else RELEASE_HELD)
         if not changes:
             return self._conflict(order)
         refunds: list[JsonValue] = []
+        inserts: list[Insert] = []
         if paid:
-            payment_key, points_key = needed[-2:]
             payment = rows[payment_key].state
             if payment is None or payment.status != constants.APPROVED:
                 return self._conflict(order)
             changes[payment_key] = Change(_cancelled(payment), note=constants.CANCELLED, ref=self.order_id)
-            if payment.amount:
+            refund: dict[str, JsonValue] = {"payment_id": order.payment_id, "method": payment.method}
+            refund["amount"] = payment.amount
+            if payment.method == constants.PG:
+                attempt: AttemptState = rows[attempt_key].state
+                changes[attempt_key], record = self._refund_by_gateway(order.payment_id, attempt)
+                inserts.append(record)
+                refund |= {"refund_id": record.values["id"], "status": constants.READY}
+            elif payment.amount:
                 changes[points_key] = self._refund(rows[points_key].state or PointsState(0, 0), payment.amount)
-            refunds.append({"payment_id": order.payment_id, "method": payment.method, "amount": payment.amount})
+            refunds.append(refund)
         changes[order_key] = Change(self._after(order), note=constants.CANCELLED, ref=self.request_id)
-        return self._accept(order, lines, changes, refunds)
+        return self._accept(order, lines, changes, inserts, refunds)
 
     def _conflict(self, order: OrderState) -> Decision:
         return reject(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
@@ -82,31 +99,37 @@ class CancelOrder:
         # no upper limit: a refund is owed, whatever the balance is
         return Change(PointsState(points.balance + amount, points.held), amount, 0, constants.REFUND, self.order_id)
 
+    def _refund_by_gateway(self, payment_id: str, attempt: AttemptState) -> tuple[Change, Insert]:
+        """What is left of the payment is owed from now on; `shop.payments` asks the gateway for it after the commit."""
+        left = Money(attempt.charged - attempt.refunds, attempt.currency)
+        refund_id = derived_id("refund", payment_id, self.order_id)
+        record = new_refund(refund_id, payment_id, attempt.user_id, left, constants.CANCELLED, self.now_ms)
+        after = attempt._replace(status=constants.CANCELLED, refunds=attempt.charged)
+        return Change(after, note=constants.CANCELLED, ref=self.order_id), record
+
     def _after(self, order: OrderState) -> OrderState:
-        return OrderState(
-            order.user_id,
-            constants.CANCELLED,
-            order.total,
-            order.pay,
-            0,
-            order.payment_id,
-            self.reason,
-            order.created_ms,
+        payment_id = order.payment_id if order.status == constants.PAID else ""
+        return order._replace(
+            status=constants.CANCELLED, reserved_until_ms=0, payment_id=payment_id, reason=self.reason
         )
 
     def _accept(
-        self, order: OrderState, lines: Sequence[LineState], changes: dict[Key, Change], refunds: list[JsonValue]
+        self,
+        order: OrderState,
+        lines: Sequence[LineState],
+        changes: dict[Key, Change],
+        inserts: Sequence[Insert],
+        refunds: list[JsonValue],
     ) -> Decision:
         data: dict[str, JsonValue] = {"order_id": self.order_id, "status": constants.CANCELLED, "refunds": refunds}
         body = {**data, "user_id": order.user_id, "reason": self.reason, "lines": lines_as_json(lines)}
         return Decision(
             Accepted(data),
             changes=changes,
+            inserts=inserts,
             events=(Event(constants.ORDER_CANCELLED, min(stock_keys(lines)), body),),
         )
 
 
 def _cancelled(payment: PaymentState) -> PaymentState:
-    return PaymentState(
-        payment.order_id, payment.user_id, constants.CANCELLED, payment.method, payment.amount, payment.created_ms
-    )
+    return payment._replace(status=constants.CANCELLED)

@@ -69,13 +69,4 @@ class ExpireOrder:
 
 
 def _expired(order: OrderState) -> OrderState:
-    return OrderState(
-        order.user_id,
-        constants.EXPIRED,
-        order.total,
-        order.pay,
-        0,
-        order.payment_id,
-        constants.RESERVATION_EXPIRED,
-        order.created_ms,
-    )
+    return order._replace(status=constants.EXPIRED, reserved_until_ms=0, reason=constants.RESERVATION_EXPIRED)

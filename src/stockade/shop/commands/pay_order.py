@@ -37,8 +37,8 @@ class PayOrder:
         return id_problem("order_id", self.order_id) or id_problem("user_id", self.user_id)
 
     def decide(self, rows: Rows) -> Decision:
-        """Accepted with the payment and the balance left; else ORDER_NOT_FOUND, ALREADY_PAID, RESERVATION_EXPIRED,
-        STATE_CONFLICT or INSUFFICIENT_POINTS."""
+        """Accepted with the payment and the balance left; else ORDER_NOT_FOUND, ALREADY_PAID, PAYMENT_IN_PROGRESS,
+        RESERVATION_EXPIRED, STATE_CONFLICT or INSUFFICIENT_POINTS."""
         problem = self.problem()
         if problem is not None:
             return reject_invalid(problem)
@@ -68,6 +68,8 @@ class PayOrder:
     def _reject_state(self, order: OrderState) -> Decision | None:
         if order.status == constants.PAID:
             return reject(constants.ALREADY_PAID, order_id=self.order_id, payment_id=order.payment_id)
+        if order.status == constants.PAYING:
+            return reject(constants.PAYMENT_IN_PROGRESS, order_id=self.order_id, payment_id=order.payment_id)
         late = order.status == constants.RESERVED and self.now_ms >= order.reserved_until_ms
         if late or order.status == constants.EXPIRED:
             return reject(constants.RESERVATION_EXPIRED, order_id=self.order_id)
@@ -76,9 +78,7 @@ class PayOrder:
         return None
 
     def _paid(self, order: OrderState) -> OrderState:
-        return OrderState(
-            order.user_id, constants.PAID, order.total, order.pay, 0, self.request_id, order.reason, order.created_ms
-        )
+        return order._replace(status=constants.PAID, reserved_until_ms=0, payment_id=self.request_id)
 
     def _accept(
         self, order: OrderState, lines: tuple[LineState, ...], changes: dict[Key, Change], balance: int

@@ -52,6 +52,7 @@ class Settings:
     )
     strategy_stock: str = _setting("sequencer", "Strategy of orders, cancels, expiry and stock adjustments.")
     strategy_points: str = _setting("sequencer", "Strategy of point charges and of paying an order.")
+    strategy_payment: str = _setting("sequencer", "Strategy of claiming and settling payments by a gateway.")
     pool_size: int = _setting(
         8,
         "Connections for transactions, per process; on a server up to 11 more.",
@@ -120,6 +121,19 @@ class Settings:
         10.0, "How long a silent worker keeps its partitions (classic only).", low=1, high=300
     )
     kafka_batch: int = _setting(1_024, "Most commands that a worker puts into one transaction.", low=1, high=10_000)
+    gateway: str = _setting("none", "Payment gateway that approves payments: none, toss or stripe.")
+    gateway_secret: str = _setting("", "Secret key of the merchant at the gateway.", secret=True)
+    gateway_secret_file: str = _setting("", "File of that key; it wins.")
+    gateway_webhook_secrets: str = _setting(
+        "", "Secrets that sign the gateway's notifications, separated by commas.", secret=True
+    )
+    gateway_url: str = _setting("", "Address of the gateway's API; empty: its own.")
+    gateway_call_s: float = _setting(35.0, "Longest time that one call to the gateway may take.", low=0.1, high=120)
+    gateway_connections: int = _setting(200, "Connections to the gateway, per process.", low=1, high=10_000)
+    currency: str = _setting("KRW", "Currency of all prices and payments, e.g. KRW or EUR.")
+    reconcile_s: float = _setting(
+        5.0, "Pause between two searches for payments that are not settled.", low=0.05, high=3_600
+    )
     events: str = _setting(
         "keep",
         "Where events go: nowhere yet, the log, or a Kafka topic.",

@@ -12,7 +12,7 @@ from stockade.strategies import registry
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.lock_based import LockBased
 
-STRATEGY_GROUPS = ("stock", "points")
+STRATEGY_GROUPS = ("stock", "points", "payment")
 
 
 def chosen_strategy(settings: Settings, group: str) -> str:

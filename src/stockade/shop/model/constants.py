@@ -8,12 +8,28 @@ from typing import Final
 # States of an order. PENDING is never stored: such an order is in a queue, or nothing but its request row.
 PENDING: Final = "PENDING"
 RESERVED: Final = "RESERVED"
+PAYING: Final = "PAYING"  # reserved, and a gateway is asked to approve its payment
 PAID: Final = "PAID"
 CANCELLED: Final = "CANCELLED"
 EXPIRED: Final = "EXPIRED"
 REJECTED: Final = "REJECTED"
-# States of a payment; CANCELLED is the third.
+# States of a payment. One with points is APPROVED at once, and CANCELLED with its order.
 APPROVED: Final = "APPROVED"
+# … of a charge by a gateway, beside those of an attempt …
+READY: Final = "READY"  # nothing was asked yet, or what was asked was declined
+# … and of an attempt to have a gateway approve; CANCELLED with its order.
+APPROVING: Final = "APPROVING"  # claimed: the gateway is, or is about to be, asked
+UNKNOWN: Final = "UNKNOWN"  # the gateway gave no definite answer
+DECLINED: Final = "DECLINED"
+UNFULFILLABLE: Final = "UNFULFILLABLE"  # the buyer was charged for what can no longer be delivered: it is refunded
+# States of a refund: READY, UNKNOWN, and …
+REFUNDED: Final = "REFUNDED"
+REFUSED: Final = "REFUSED"  # the gateway will not: a person has to decide
+NEVER: Final = 0  # of `resolve_at_ms`: no reconciler acts
+
+# What is paid by an attempt: the kinds of its rows.
+ORDER: Final = "order"
+CHARGE_SUBJECT: Final = "charge"
 # States of a product.
 ACTIVE: Final = "ACTIVE"
 HIDDEN: Final = "HIDDEN"
@@ -21,6 +37,8 @@ HIDDEN: Final = "HIDDEN"
 # How an order is paid, and the method of a payment.
 POINTS: Final = "POINTS"
 LATER: Final = "LATER"
+PG: Final = "PG"  # through a payment gateway
+INSTANT: Final = "INSTANT"  # a charge that asks no gateway
 
 # Codes of rejections.
 INVALID_REQUEST: Final = "INVALID_REQUEST"
@@ -32,6 +50,11 @@ ORDER_NOT_FOUND: Final = "ORDER_NOT_FOUND"
 ALREADY_PAID: Final = "ALREADY_PAID"
 RESERVATION_EXPIRED: Final = "RESERVATION_EXPIRED"
 STATE_CONFLICT: Final = "STATE_CONFLICT"
+PAYMENT_IN_PROGRESS: Final = "PAYMENT_IN_PROGRESS"
+PAYMENT_NOT_FOUND: Final = "PAYMENT_NOT_FOUND"
+CHARGE_NOT_FOUND: Final = "CHARGE_NOT_FOUND"
+REFUND_NOT_FOUND: Final = "REFUND_NOT_FOUND"
+AMOUNT_MISMATCH: Final = "AMOUNT_MISMATCH"
 PRODUCT_CONFLICT: Final = "PRODUCT_CONFLICT"
 PRODUCT_NOT_FOUND: Final = "PRODUCT_NOT_FOUND"
 VERSION_CONFLICT: Final = "VERSION_CONFLICT"
@@ -69,5 +92,8 @@ ORDER_PAID: Final = "order.paid"
 ORDER_CANCELLED: Final = "order.cancelled"
 ORDER_EXPIRED: Final = "order.expired"
 POINTS_CHARGED: Final = "points.charged"
+PAYMENT_DECLINED: Final = "payment.declined"
+PAYMENT_UNFULFILLABLE: Final = "payment.unfulfillable"
+PAYMENT_REFUNDED: Final = "payment.refunded"
 STOCK_ADJUSTED: Final = "stock.adjusted"
 STOCK_CHANGED: Final = "stock.changed"

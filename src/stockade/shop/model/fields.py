@@ -62,17 +62,46 @@ PaidWith = Annotated[
     Literal["POINTS", "LATER"],
     Meta(description="POINTS: paid with points at once. LATER: reserved, to be paid later.", examples=["POINTS"]),
 ]
-Method = Annotated[Literal["POINTS"], Meta(description="How it was paid.", examples=["POINTS"])]
-OrderStatus = Annotated[
-    Literal["PENDING", "RESERVED", "PAID", "CANCELLED", "EXPIRED", "REJECTED"],
+ChargeId = Annotated[str, Meta(description="Id of the charge.", examples=["019a5c3e7e20b0c1d2e3f40516273849"])]
+RefundId = Annotated[str, Meta(description="Id of the refund.", examples=["3f40516273849019a5c3e7e20b0c1d2e"])]
+RefundStatus = Annotated[
+    Literal["READY", "UNKNOWN", "REFUNDED", "REFUSED"],
     Meta(
-        description="State of the order. PENDING: queued and not decided yet. REJECTED: refused, see `reason`.",
+        description="READY: owed. UNKNOWN: asked for, no definite answer yet. REFUSED: a person has to decide.",
+        examples=["REFUNDED"],
+    ),
+]
+Currency = Annotated[str, Meta(description="ISO 4217; amounts are in its smallest unit.", examples=["KRW"])]
+PgOrderId = Annotated[
+    str,
+    Meta(
+        description="Open the gateway's page with this order id; a declined attempt is followed by another one.",
+        examples=["019a5c3e7c00b0c1d2e3f40516273849-1"],
+    ),
+]
+Method = Annotated[
+    Literal["POINTS", "PG"], Meta(description="How it was paid: PG is the payment gateway.", examples=["POINTS"])
+]
+OrderStatus = Annotated[
+    Literal["PENDING", "RESERVED", "PAYING", "PAID", "CANCELLED", "EXPIRED", "REJECTED"],
+    Meta(
+        description=(
+            "State of the order. PENDING: queued and not decided yet. PAYING: a gateway is asked to approve its "
+            "payment. REJECTED: refused, see `reason`."
+        ),
         examples=["PAID"],
     ),
 ]
 PaymentStatus = Annotated[
-    Literal["APPROVED", "CANCELLED"],
-    Meta(description="State of the payment. CANCELLED: the points were returned.", examples=["APPROVED"]),
+    Literal["APPROVING", "UNKNOWN", "APPROVED", "DECLINED", "UNFULFILLABLE", "CANCELLED"],
+    Meta(
+        description=(
+            "State of the payment. APPROVING, UNKNOWN: whether the gateway has charged is not known yet. "
+            "UNFULFILLABLE: it charged for what can no longer be delivered, and refunds. "
+            "CANCELLED: the money was or is returned."
+        ),
+        examples=["APPROVED"],
+    ),
 ]
 NextCursor = Annotated[
     str | None,

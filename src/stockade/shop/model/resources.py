@@ -3,11 +3,14 @@
 from stockade.core import Event, JsonValue, Row
 from stockade.shop.model import constants, tables
 from stockade.shop.model.states import (
+    AttemptState,
+    ChargeState,
     LineState,
     OrderState,
     PaymentState,
     PointsState,
     ProductState,
+    RefundState,
     SkuOfProduct,
     StockState,
 )
@@ -44,5 +47,8 @@ PAYMENT = Resource(
 )
 PRODUCT = Resource("product", tables.products, ProductState, fixed=("created_ms",))
 SKUS_OF_PRODUCT = Resource("skus", tables.skus, SkuOfProduct, many=True, parent="product_id")
+CHARGE = Resource("charge", tables.point_charges, ChargeState, fixed=("user_id", "amount", "currency", "created_ms"))
+ATTEMPT = Resource("attempt", tables.payment_attempts, AttemptState, fixed=AttemptState._fields[:10])
+REFUND = Resource("refund", tables.refunds, RefundState, fixed=RefundState._fields[:6])
 
-SHOP_RESOURCES = (STOCK, POINTS, ORDER, LINES, PAYMENT, PRODUCT, SKUS_OF_PRODUCT)
+SHOP_RESOURCES = (STOCK, POINTS, ORDER, LINES, PAYMENT, PRODUCT, SKUS_OF_PRODUCT, CHARGE, ATTEMPT, REFUND)

@@ -48,7 +48,11 @@ class PointsState(NamedTuple):
 
 
 class OrderState(NamedTuple):
-    """An order. `reserved_until_ms` is 0 without a reservation, `payment_id` is empty until paid."""
+    """An order.
+
+    `reserved_until_ms` is 0 without a reservation. `payment_id` is empty until it is paid; while it is PAYING, it names
+    the attempt that is under way. `attempts` counts how often a gateway was to be asked.
+    """
 
     user_id: str
     status: str
@@ -58,6 +62,7 @@ class OrderState(NamedTuple):
     payment_id: str
     reason: str
     created_ms: int
+    attempts: int = 0
 
 
 class LineState(NamedTuple):
@@ -78,3 +83,63 @@ class PaymentState(NamedTuple):
     method: str
     amount: int
     created_ms: int
+
+
+class ChargeState(NamedTuple):
+    """A charge of points that a gateway is to approve.
+
+    `attempts` counts how often the gateway was to be asked, `payment_id` names the last of these attempts.
+    """
+
+    user_id: str
+    amount: int
+    currency: str
+    status: str
+    attempts: int
+    payment_id: str
+    created_ms: int
+
+
+class AttemptState(NamedTuple):
+    """One attempt to have a gateway approve a payment. Its id is the id of the payment.
+
+    `subject` is `order` or `charge`, `subject_id` the id of what is paid. `reference` is our name of the attempt at the
+    gateway, and its idempotency key; `gateway_id` the gateway's name of it, empty until it is known. `amount` and
+    `currency` are what was asked for, `charged` what the gateway took, `refunds` the sum of what was or is to be given
+    back. `resolve_at_ms` is when a
+    reconciler is to act, NEVER when none is; `tries` how often one did.
+    """
+
+    subject: str
+    subject_id: str
+    reference: str
+    user_id: str
+    gateway: str
+    payment_key: str
+    amount: int
+    currency: str
+    fingerprint: str
+    created_ms: int
+    status: str
+    gateway_id: str
+    charged: int
+    refunds: int
+    code: str
+    resolve_at_ms: int
+    tries: int
+
+
+class RefundState(NamedTuple):
+    """A refund of a payment; `resolve_at_ms` and `tries` as of an attempt."""
+
+    payment_id: str
+    user_id: str
+    amount: int
+    currency: str
+    reason: str
+    created_ms: int
+    status: str
+    gateway_id: str
+    code: str
+    resolve_at_ms: int
+    tries: int

@@ -95,6 +95,7 @@ orders = Table(
     Column("reason", text(200), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     *guarded(),
+    Column("attempts", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("total >= 0", name="total"),
     Index(None, "user_id", "created_ms"),
     Index(None, "created_ms"),
@@ -153,6 +154,93 @@ payments = Table(
     *guarded(),
     UniqueConstraint("order_id"),  # one payment per order, whatever the code above does
     CheckConstraint("amount >= 0", name="amount"),
+)
+
+# Charges of points that a payment gateway approves. A charge without a gateway is its ledger entry alone.
+point_charges = Table(
+    "point_charges",
+    metadata,
+    Column("id", text_id(32), primary_key=True),
+    Column("user_id", text_id(), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", text_id(3), nullable=False),
+    Column("status", text(16), nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("payment_id", text_id(32), nullable=False),  # of the last attempt; '': none was made
+    Column("created_ms", BigInteger, nullable=False),
+    *guarded(),
+    CheckConstraint("amount > 0", name="amount"),
+    Index(None, "user_id", "created_ms"),
+)
+
+# What a gateway was asked to approve (docs/adr/0022). The row is committed before the gateway is asked.
+payment_attempts = Table(
+    "payment_attempts",
+    metadata,
+    Column("id", text_id(32), primary_key=True),  # of the payment, and of the request that asked for it
+    Column("subject", text_id(16), nullable=False),
+    Column("subject_id", text_id(32), nullable=False),
+    Column("reference", text_id(), nullable=False),
+    Column("user_id", text_id(), nullable=False),
+    Column("gateway", text_id(16), nullable=False),
+    Column("payment_key", text(200), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", text_id(3), nullable=False),
+    Column("fingerprint", text_id(32), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("status", text(16), nullable=False),
+    Column("gateway_id", text(200), nullable=False),
+    Column("charged", BigInteger, nullable=False),
+    Column("refunds", BigInteger, nullable=False),
+    Column("code", text(100), nullable=False),
+    Column("resolve_at_ms", BigInteger, nullable=False),  # 0: nothing is to be done
+    Column("tries", BigInteger, nullable=False),
+    *guarded(),
+    UniqueConstraint("reference"),
+    CheckConstraint("amount > 0", name="amount"),
+    CheckConstraint("refunds >= 0 AND refunds <= charged", name="refunds"),
+    Index(None, "subject_id"),
+    Index(None, "status", "created_ms"),
+)
+
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("id", text_id(32), primary_key=True),
+    Column("payment_id", text_id(32), nullable=False),
+    Column("user_id", text_id(), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", text_id(3), nullable=False),
+    Column("reason", text(200), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("status", text(16), nullable=False),
+    Column("gateway_id", text(200), nullable=False),
+    Column("code", text(100), nullable=False),
+    Column("resolve_at_ms", BigInteger, nullable=False),  # 0: nothing is to be done
+    Column("tries", BigInteger, nullable=False),
+    *guarded(),
+    CheckConstraint("amount > 0", name="amount"),
+    Index(None, "payment_id"),
+    Index(None, "status", "created_ms"),
+)
+# The reconciler's indexes: what is settled never stays in them where partial indexes exist.
+for _table in (payment_attempts, refunds):
+    Index(
+        f"ix_{_table.name}_resolve_at_ms",
+        _table.c.resolve_at_ms,
+        postgresql_where=_table.c.resolve_at_ms > 0,
+        sqlite_where=_table.c.resolve_at_ms > 0,
+    )
+
+# What gateways reported by themselves, once each.
+gateway_events = Table(
+    "gateway_events",
+    metadata,
+    Column("gateway", text_id(16), primary_key=True),
+    Column("event_id", text_id(200), primary_key=True),
+    Column("reference", text_id(), nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Index(None, "received_ms"),
 )
 
 # Sales of products in whole hours, by the time of the order: what PAID orders hold. The job in `shop.sales` advances

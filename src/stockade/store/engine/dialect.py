@@ -57,7 +57,7 @@ class Dialect:
     """
 
     name: ClassVar[str]
-    now_ms: ClassVar[str]  # milliseconds since 1970 by the database's clock, whatever the time zone of the session
+    now_ms_sql: ClassVar[str]  # milliseconds since 1970 by the database's clock, whatever the time zone of the session
     skipping_taken_keys: ClassVar[str]  # what stands behind INSERT then, for `insert_missing`
     is_async: ClassVar[bool] = True  # a statement lets the event loop do other work
     reads_outside_transaction: ClassVar[bool] = False  # optimistic guards load in a transaction of their own (SQLite)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from stockade.identity.user_ids import MAX_SUBJECT
+from stockade.shop.commands.claim_payment import MAX_PAYMENT_KEY
 from stockade.shop.model.limits import (
     MAX_AMOUNT,
     MAX_CATEGORY,
@@ -108,10 +109,42 @@ class OrderBody(Body, frozen=True):
     ) = UNSET
 
 
-class PaymentBody(Body, frozen=True):
-    """How to pay; only `POINTS` so far."""
+PaymentKey = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_PAYMENT_KEY,
+        description="What the buyer's page has received from the payment gateway.",
+        examples=["tviva20261129173015"],
+    ),
+]
+AgreedAmount = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=MAX_AMOUNT,
+        description="What the buyer agreed to pay, in the smallest unit of the currency.",
+        examples=[5000],
+        extra_json_schema=_INT64,
+    ),
+]
 
-    method: Annotated[Literal["POINTS"], Meta(description="How to pay.", examples=["POINTS"])]
+
+class PaymentBody(Body, frozen=True):
+    """How to pay. PG, through the payment gateway, needs `payment_key` and `amount`."""
+
+    method: Annotated[
+        Literal["POINTS", "PG"], Meta(description="With points, or through the payment gateway.", examples=["POINTS"])
+    ]
+    payment_key: PaymentKey | UnsetType = UNSET
+    amount: AgreedAmount | UnsetType = UNSET
+
+
+class ConfirmBody(Body, frozen=True):
+    """What the buyer's page has received from the payment gateway."""
+
+    payment_key: PaymentKey
+    amount: AgreedAmount
 
 
 class CancelBody(Body, frozen=True):
@@ -121,12 +154,18 @@ class CancelBody(Body, frozen=True):
 
 
 class ChargeBody(Body, frozen=True):
-    """How many points to add, and how they are paid for; only `INSTANT` so far."""
+    """How many points to add, and how they are paid for."""
 
     amount: Annotated[
         int, Meta(ge=1, le=MAX_AMOUNT, description="Points to add, in won.", examples=[5000], extra_json_schema=_INT64)
     ]
-    method: Annotated[Literal["INSTANT"], Meta(description="How they are paid for.", examples=["INSTANT"])]
+    method: Annotated[
+        Literal["INSTANT", "PG"],
+        Meta(
+            description="INSTANT: they are added at once. PG: once the payment gateway has approved.",
+            examples=["INSTANT"],
+        ),
+    ]
 
 
 class CartItemBody(Body, frozen=True):

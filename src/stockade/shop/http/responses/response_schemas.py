@@ -14,15 +14,20 @@ from stockade.shop.model.fields import (
     Available,
     Balance,
     Category,
+    ChargeId,
+    Currency,
     Method,
     Name,
     OnHand,
     OrderId,
     PaymentId,
+    PgOrderId,
     Price,
     ProductId,
     ProductStatus,
     Quantity,
+    RefundId,
+    RefundStatus,
     Reserved,
     SkuId,
     Time,
@@ -31,7 +36,6 @@ from stockade.shop.model.fields import (
 )
 
 _ID = "019a5c3e7e20b0c1d2e3f40516273849"
-ChargeId = Annotated[str, Meta(description="Id of the charge.", examples=[_ID])]
 
 
 class OrderedLine(msgspec.Struct):
@@ -53,22 +57,36 @@ class Ordered(msgspec.Struct, omit_defaults=True):
     reserved_until: Time | msgspec.UnsetType = msgspec.UNSET
 
 
-class Paid(msgspec.Struct):
-    """A payment, and the balance after it."""
+class Paid(msgspec.Struct, omit_defaults=True):
+    """A payment; with points, the balance after it; through a gateway, its currency."""
 
     payment_id: PaymentId
     order_id: OrderId
     status: Approved
     amount: Amount
+    balance: Balance | msgspec.UnsetType = msgspec.UNSET
+    currency: Currency | msgspec.UnsetType = msgspec.UNSET
+
+
+class ChargeConfirmed(msgspec.Struct):
+    """A charge that the gateway has approved, and the balance after it."""
+
+    payment_id: PaymentId
+    charge_id: ChargeId
+    status: Approved
+    amount: Amount
+    currency: Currency
     balance: Balance
 
 
-class Refund(msgspec.Struct):
-    """The part of one payment that was returned."""
+class Refund(msgspec.Struct, omit_defaults=True):
+    """The part of one payment that was returned, or through a gateway is to be returned."""
 
     payment_id: PaymentId
     method: Method
     amount: Amount
+    refund_id: RefundId | msgspec.UnsetType = msgspec.UNSET
+    status: RefundStatus | msgspec.UnsetType = msgspec.UNSET
 
 
 class Cancelled(msgspec.Struct):
@@ -79,13 +97,17 @@ class Cancelled(msgspec.Struct):
     refunds: Annotated[list[Refund], Meta(description="What was returned; empty where nothing was paid.")]
 
 
-class Charged(msgspec.Struct):
-    """A charge, and the balance after it."""
+class Charged(msgspec.Struct, omit_defaults=True):
+    """A charge, and the balance after it; or one that the gateway is to approve."""
 
     charge_id: ChargeId
-    status: Approved
+    status: Annotated[
+        Literal["APPROVED", "READY"], Meta(description="READY until the gateway has approved.", examples=["APPROVED"])
+    ]
     amount: Amount
-    balance: Balance
+    balance: Balance | msgspec.UnsetType = msgspec.UNSET
+    currency: Currency | msgspec.UnsetType = msgspec.UNSET
+    pg_order_id: PgOrderId | msgspec.UnsetType = msgspec.UNSET
 
 
 class Adjusted(msgspec.Struct):

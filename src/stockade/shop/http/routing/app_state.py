@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from stockade.core import Command, Outcome
 from stockade.core.clock import now_ms
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.idempotency import InFlightRequests
@@ -35,6 +36,11 @@ class AppState:
     duplicates: InFlightRequests
     metrics: Metrics
     backlog: BacklogMetrics
+
+    async def execute(self, command: Command) -> Outcome:
+        """Carry out a command, and what it asks of the payment gateway; raises as `Shop.execute`."""
+        shop = self.shop
+        return await (shop.execute(command) if shop.payments is None else shop.payments.execute(command))
 
     def refresh_metrics(self) -> None:
         """Bring the metrics up to date that are not counted as they happen."""

@@ -7,12 +7,13 @@ what each route takes; `requests` reads, `responses` encodes; `Shop.execute` han
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope
 
-from stockade.core import Accepted, Outcome, Pending
+from stockade.core import Accepted, JsonValue, Outcome, Pending
 from stockade.core.clock import now_ms
 from stockade.identity import Identity
 from stockade.service.ids import fingerprint_of, new_request_id, request_id_of
@@ -38,7 +39,7 @@ from stockade.shop.http.responses.problems import (
 from stockade.shop.http.responses.response import JSON, Headers, Response
 from stockade.shop.http.responses.response_cache import ResponseCache
 from stockade.shop.http.routing.app_state import AppState
-from stockade.shop.http.routing.route import RequestContext, Route
+from stockade.shop.http.routing.route import Ending, RequestContext, Route
 from stockade.shop.model.constants import PENDING
 from stockade.shop.operations.logs import logger
 
@@ -139,9 +140,9 @@ class Endpoint:
             return self._queued(request, _APPLIED)
         try:
             if route.keyed:
-                outcome = await state.duplicates.run(command, state.shop.execute)
+                outcome = await state.duplicates.run(command, state.execute)
             else:
-                outcome = await state.shop.execute(command)
+                outcome = await state.execute(command)
         except Pending:
             return self._queued(request)
         return self._decided(outcome)
@@ -165,6 +166,8 @@ class Endpoint:
             response = rejection_response(outcome)
         elif route.response is None:
             response = Response(route.status, b"", b"")
+        elif route.ending is not None and (ending := route.ending(outcome.data)) is not None:
+            response = _ended(ending, outcome.data)
         else:
             response = Response(route.status, _encode(outcome.data), JSON)
             if route.location:
@@ -197,3 +200,11 @@ class Endpoint:
         if pending is None or since_ms is None or request.now_ms >= since_ms + settings.keep_ms:
             return None
         return pending(request, since_ms)
+
+
+def _ended(ending: Ending, data: Mapping[str, JsonValue]) -> Response:
+    """The response to a command that was accepted and has not ended yet, or has ended badly."""
+    if ending.code:
+        return problem(ending.code, extra={name: value for name, value in data.items() if name != "code"})
+    headers = (*retry_after(1), (b"location", ending.location.encode()))
+    return Response(202, _encode(data), JSON, headers)

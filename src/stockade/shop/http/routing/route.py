@@ -4,13 +4,13 @@
 `routes` lists all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
-from stockade.core import Command
+from stockade.core import Command, JsonValue
 from stockade.identity import Identity
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.authorization import Access
@@ -69,6 +69,18 @@ class Link(NamedTuple):
     member: str
 
 
+class Ending(NamedTuple):
+    """Another response to an accepted command than the usual one: it has not ended, or it ended badly.
+
+    Attributes:
+        code: the error code of a problem; empty: the answer is still open, 202.
+        location: where the outcome will be, for 202.
+    """
+
+    code: str = ""
+    location: str = ""
+
+
 class ShopCommand(Command, Protocol):
     """A command of the shop."""
 
@@ -104,6 +116,7 @@ class Route:
         links: to other routes, for the OpenAPI document.
         location: path of what a 201 has made, with `{member}` for members of its body; the header Location. Empty: what
             it has made has no path of its own.
+        ending: of an accepted command, from its data: another response than `status`; None: that one.
         read_wait_s: the longest the read may take, in seconds; the setting `wait_s` when None.
     """
 
@@ -127,6 +140,7 @@ class Route:
     pending: Callable[[RequestContext, int], object] | None = None
     links: tuple[Link, ...] = ()
     location: str = ""
+    ending: Callable[[Mapping[str, JsonValue]], "Ending | None"] | None = None
     read_wait_s: float | None = None
 
     @property

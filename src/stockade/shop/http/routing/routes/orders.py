@@ -1,20 +1,20 @@
-"""Orders and their payments. Neighbours: `queries.orders`, `queries.payments`, and the commands of an order's life.
+"""Orders. Neighbours: `queries.orders`, and the commands of an order's life; `payments` has what pays them."""
 
-Payments through an outside gateway have routes of their own (confirm, webhooks) that are not part of this service yet.
-"""
+from collections.abc import Mapping
 
 from msgspec import UnsetType
 from sqlalchemy import Connection
 
+from stockade.core import JsonValue
 from stockade.core.timestamps import rfc3339
 from stockade.shop import queries
-from stockade.shop.commands import CancelOrder, OrderLine, PayOrder, PlaceOrder
+from stockade.shop.commands import CancelOrder, OrderLine, PlaceOrder
 from stockade.shop.commands.place_order import ANY_TOTAL
-from stockade.shop.http.requests.request_schemas import CancelBody, OrderBody, OrderQuery, PageQuery, PaymentBody
-from stockade.shop.http.responses.response_schemas import Cancelled, Ordered, Paid
-from stockade.shop.http.routing.route import Link, RequestContext, Route
+from stockade.shop.http.requests.request_schemas import CancelBody, OrderBody, OrderQuery, PageQuery
+from stockade.shop.http.responses.response_schemas import Cancelled, Ordered
+from stockade.shop.http.routing.route import Ending, Link, RequestContext, Route
 from stockade.shop.model import constants
-from stockade.shop.model.constants import ORDER_REFUSALS
+from stockade.shop.model.constants import ORDER_REFUSALS, READY, REFUNDED, UNKNOWN
 from stockade.shop.queries.orders import Step
 
 
@@ -26,14 +26,17 @@ def _place(request: RequestContext) -> PlaceOrder:
     return PlaceOrder(*request.command_args, request.user_id, lines, body.pay, reserve_ms, expected_total)
 
 
-def _pay(request: RequestContext) -> PayOrder:
-    return PayOrder(*request.command_args, request.path_ids["order_id"], request.user_id)
-
-
 def _cancel(request: RequestContext) -> CancelOrder:
     body: CancelBody = request.body
     order_id = request.path_ids["order_id"]
     return CancelOrder(*request.command_args, order_id, request.owner, body.reason)
+
+
+def _cancel_ending(data: Mapping[str, JsonValue]) -> Ending | None:
+    refunds = data["refunds"]
+    assert isinstance(refunds, list)
+    is_open = any(each.get("status", REFUNDED) in (READY, UNKNOWN) for each in refunds)
+    return Ending(location=f"/v1/orders/{data['order_id']}") if is_open else None
 
 
 def _order(connection: Connection, request: RequestContext) -> queries.Order | None:
@@ -51,12 +54,6 @@ def _orders(connection: Connection, request: RequestContext) -> queries.Page[que
     query: PageQuery = request.query
     return queries.orders(connection, request.path_ids["user_id"], limit=query.limit, cursor=query.cursor or None)
 
-
-def _payment(connection: Connection, request: RequestContext) -> queries.Payment | None:
-    return queries.payment(connection, request.path_ids["payment_id"], request.owner)
-
-
-_PAYMENT = Link("GET", "/v1/payments/{payment_id}", "payment_id", "payment_id")
 
 ORDERS = (
     Route(
@@ -104,35 +101,17 @@ ORDERS = (
     ),
     Route(
         method="POST",
-        path="/v1/orders/{order_id}/payments",
-        summary="Pay a reserved order with points",
-        about="Takes the points of a RESERVED order, and its stock is sold. The price is the one of the order.",
-        keyed=True,
-        body=PaymentBody,
-        response=Paid,
-        command=_pay,
-        codes=("ORDER_NOT_FOUND", "ALREADY_PAID", "RESERVATION_EXPIRED", "INSUFFICIENT_POINTS", "STATE_CONFLICT"),
-        queued_member="payment_id",
-        links=(_PAYMENT,),
-    ),
-    Route(
-        method="POST",
         path="/v1/orders/{order_id}/cancel",
-        summary="Cancel an order: its stock and its points come back",
-        about="Cancels a RESERVED or PAID order. The order stays readable.",
+        summary="Cancel an order: its stock and its money come back",
+        about=(
+            "Cancels a RESERVED, PAYING or PAID order. The order stays readable. Points come back at once; a refund by "
+            "the payment gateway that is not certain yet is 202."
+        ),
         keyed=True,
         body=CancelBody,
         response=Cancelled,
         command=_cancel,
         codes=("ORDER_NOT_FOUND", "STATE_CONFLICT"),
-    ),
-    Route(
-        method="GET",
-        path="/v1/payments/{payment_id}",
-        summary="One payment with its history",
-        about="The payment of an order, for its buyer and for administrators.",
-        response=queries.Payment,
-        read=_payment,
-        missing="PAYMENT_NOT_FOUND",
+        ending=_cancel_ending,
     ),
 )

@@ -3,10 +3,12 @@
 from sqlalchemy import Connection
 
 from stockade.shop import queries
-from stockade.shop.commands import ChargePoints
+from stockade.shop.commands import ChargePoints, OpenCharge
 from stockade.shop.http.requests.request_schemas import ChargeBody, PageQuery
 from stockade.shop.http.responses.response_schemas import Charged
-from stockade.shop.http.routing.route import RequestContext, Route
+from stockade.shop.http.routing.route import RequestContext, Route, ShopCommand
+from stockade.shop.http.routing.routes.payments import check_gateway
+from stockade.shop.model.constants import PG
 
 
 def _points(connection: Connection, request: RequestContext) -> queries.Points | None:
@@ -20,8 +22,12 @@ def _entries(connection: Connection, request: RequestContext) -> queries.Page[qu
     )
 
 
-def _charge(request: RequestContext) -> ChargePoints:
+def _charge(request: RequestContext) -> ShopCommand:
     body: ChargeBody = request.body
+    if body.method == PG:
+        check_gateway(request.settings)
+        currency = request.settings.currency
+        return OpenCharge(*request.command_args, request.path_ids["user_id"], body.amount, currency)
     return ChargePoints(*request.command_args, request.path_ids["user_id"], body.amount)
 
 
@@ -49,13 +55,16 @@ POINTS = (
         method="POST",
         path="/v1/users/{user_id}/point-charges",
         summary="Charge points; the first charge opens the account",
-        about="Adds points to the account of the user.",
+        about=(
+            "With INSTANT the points are added. With PG the charge is READY: open the gateway's page with "
+            "`pg_order_id`, and confirm with what it returns."
+        ),
         keyed=True,
         body=ChargeBody,
         status=201,
         response=Charged,
         command=_charge,
-        codes=("LIMIT_EXCEEDED",),
+        codes=("LIMIT_EXCEEDED", "GATEWAY_NOT_FOUND"),
         queued_member="charge_id",
     ),
 )

@@ -1,0 +1,115 @@
+"""Attempts and refunds that a gateway left open, and single ones: for the payments room and the command line."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Row, Select, and_, bindparam, select
+from sqlalchemy import Table as SqlTable
+
+from stockade.shop.model.states import AttemptState, RefundState
+from stockade.shop.model.tables import orders, payment_attempts, point_charges, refunds
+
+
+class OpenAttempt(NamedTuple):
+    """An attempt.
+
+    Attributes:
+        id: of the payment.
+        state: as it was read.
+        wanted: whether its order or charge still waits for it.
+    """
+
+    id: str
+    state: AttemptState
+    wanted: bool
+
+
+class OpenRefund(NamedTuple):
+    """A refund, and the attempt that it belongs to."""
+
+    id: str
+    state: RefundState
+    attempt: AttemptState
+
+
+def _columns(table: SqlTable, state: type[AttemptState] | type[RefundState]) -> list[object]:
+    return [table.c[name] for name in state._fields]
+
+
+_WANTED_ORDER = and_(orders.c.id == payment_attempts.c.subject_id, orders.c.payment_id == payment_attempts.c.id)
+_WANTED_CHARGE = and_(
+    point_charges.c.id == payment_attempts.c.subject_id, point_charges.c.payment_id == payment_attempts.c.id
+)
+_ATTEMPTS = (
+    select(
+        payment_attempts.c.id,
+        *(payment_attempts.c[name] for name in AttemptState._fields),
+        orders.c.id.label("order_"),
+        point_charges.c.id.label("charge_"),
+    )
+    .select_from(payment_attempts)
+    .outerjoin(orders, _WANTED_ORDER)
+    .outerjoin(point_charges, _WANTED_CHARGE)
+)
+_REFUNDS = (
+    select(
+        refunds.c.id,
+        *(refunds.c[name] for name in RefundState._fields),
+        *(payment_attempts.c[name].label(f"attempt_{name}") for name in AttemptState._fields),
+    )
+    .select_from(refunds)
+    .join(payment_attempts, payment_attempts.c.id == refunds.c.payment_id)
+)
+_DUE_ATTEMPTS = _ATTEMPTS.where(
+    payment_attempts.c.resolve_at_ms > 0, payment_attempts.c.resolve_at_ms <= bindparam("now_ms")
+).order_by(payment_attempts.c.resolve_at_ms, payment_attempts.c.id)
+_DUE_REFUNDS = _REFUNDS.where(refunds.c.resolve_at_ms > 0, refunds.c.resolve_at_ms <= bindparam("now_ms")).order_by(
+    refunds.c.resolve_at_ms, refunds.c.id
+)
+
+
+def attempt(connection: Connection, payment_id: str) -> OpenAttempt | None:
+    """One attempt by the id of its payment, open or settled; None: there is none."""
+    return _one(connection, _ATTEMPTS.where(payment_attempts.c.id == payment_id))
+
+
+def attempt_of_reference(connection: Connection, reference: str) -> OpenAttempt | None:
+    """One attempt by our reference, open or settled; None: there is none."""
+    return _one(connection, _ATTEMPTS.where(payment_attempts.c.reference == reference))
+
+
+def due_attempts(connection: Connection, *, now_ms: int, limit: int) -> list[OpenAttempt]:
+    """Attempts on which a reconciler is to act, the oldest first.
+
+    Args:
+        connection: to read on.
+        now_ms: wall clock in milliseconds since 1970.
+        limit: the most rows.
+    """
+    rows = connection.execute(_DUE_ATTEMPTS.limit(limit), {"now_ms": now_ms})
+    return [_attempt(row) for row in rows]
+
+
+def refund(connection: Connection, refund_id: str) -> OpenRefund | None:
+    """One refund, open or settled; None: there is none."""
+    row = connection.execute(_REFUNDS.where(refunds.c.id == refund_id)).one_or_none()
+    return None if row is None else _refund(row)
+
+
+def due_refunds(connection: Connection, *, now_ms: int, limit: int) -> list[OpenRefund]:
+    """Refunds on which a reconciler is to act, the oldest first; arguments as of `due_attempts`."""
+    return [_refund(row) for row in connection.execute(_DUE_REFUNDS.limit(limit), {"now_ms": now_ms})]
+
+
+def _one(connection: Connection, statement: Select[*tuple[object, ...]]) -> OpenAttempt | None:
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else _attempt(row)
+
+
+def _attempt(row: Row[*tuple[object, ...]]) -> OpenAttempt:
+    *state, order, charge = row[1:]
+    return OpenAttempt(str(row[0]), AttemptState._make(state), order is not None or charge is not None)
+
+
+def _refund(row: Row[*tuple[object, ...]]) -> OpenRefund:
+    size = 1 + len(RefundState._fields)
+    return OpenRefund(str(row[0]), RefundState._make(row[1:size]), AttemptState._make(row[size:]))
