@@ -4,12 +4,14 @@ import asyncio
 import errno
 import json
 import os
+import re
 import sqlite3
 import stat
 from contextlib import suppress
+from functools import partial
 
 import pytest
-from sqlalchemy import create_engine, delete, event, func, select, update
+from sqlalchemy import delete, event, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from stockade.core import Accepted, Busy, Guard
@@ -21,10 +23,9 @@ from stockade.shop.model import constants
 from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, refused_orders
 from stockade.shop.queries.points import point_entries
 from stockade.shop.retention import archive as archive_module
-from stockade.shop.retention import erase as erase_module
 from stockade.shop.retention.archive import MIN_AGE_DAYS, Archived, ArchiveFile, archive
 from stockade.shop.retention.attempts import ATTEMPTS
-from stockade.shop.retention.erase import EraseRefused, erase_user, new_alias
+from stockade.shop.retention.erase import EraseRefused, _erase_rows, erase_user, new_alias
 from stockade.shop.sales.hours import HOUR_MS, hour_of, oldest_kept
 from stockade.shop.sales.progress import progress_of
 from stockade.store.schema.tables import ledger, outbox, requests
@@ -99,26 +100,26 @@ async def test_half_of_it_would_be_found(database, shop, half):
     assert (await checked(database))[0]
 
 
-def test_the_purge_takes_rows_in_the_order_of_the_erasing():
-    """Both change refused orders and then requests, so neither waits for the other while it holds what that wants."""
-    shop, ids = lived_in()
-    shop.cancel(ids["reserved"], "v", "")
-    written = []
+async def test_erasing_and_purging_lock_in_one_order(database, shop):
+    """Both take requests before refused orders, so they cannot wait for each other."""
 
-    def note(connection, cursor, statement, *_):
-        words = statement.split()
-        if words[0] in ("UPDATE", "DELETE"):
-            written.append(words[2 if words[0] == "DELETE" else 1])
+    def order_of(conn, work):
+        seen = []
 
-    with create_engine("sqlite://").begin() as conn:
-        SCHEMA.create(conn)
-        shop.fill(conn)
+        def note(conn, cursor, statement, *rest):
+            seen.extend(re.findall(r"^(?:UPDATE|DELETE FROM) (requests|refused_orders)\b", statement))
+
         event.listen(conn, "before_cursor_execute", note)
-        erase_module._erase_rows(conn, "v", new_alias())
-        erased, written = written, []
+        work(conn)
+        event.remove(conn, "before_cursor_execute", note)
+        return list(dict.fromkeys(seen))
+
+    def purging(conn):
         purge_requests(conn, LATER_MS, BEGINNING, 1_000, refusals=[refused_orders])
-    for tables in (erased, written):
-        assert tables.index(refused_orders.name) < tables.index(requests.name)
+
+    works = (lambda conn: _erase_rows(conn, "v", new_alias()), purging)
+    orders_seen = [await database.write(partial(order_of, work=work), timeout_s=20) for work in works]
+    assert orders_seen == [["requests", "refused_orders"]] * 2
 
 
 async def test_an_unpaid_order_and_an_unknown_user_are_refused(database, keep):

@@ -17,7 +17,7 @@ from stockade.identity.keys import Key, Keys
 
 log = logging.getLogger(__name__)
 Report = Callable[[str | None], None]
-_IDLE = 2  # so many times `refresh_s` without a request: the first request waits for new keys
+_IDLE_FACTOR = 2  # so many times `refresh_s` without a request: the first request waits for new keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class RefreshingKeys:
         age_s = now_s - self._loaded_s
         if age_s < refresh.refresh_s:
             return self._keys
-        if age_s >= refresh.keep_s or now_s - self._tried_s >= _IDLE * refresh.refresh_s:
+        if age_s >= refresh.keep_s or now_s - self._tried_s >= _IDLE_FACTOR * refresh.refresh_s:
             return None  # nobody asked for long: a key may have been removed meanwhile
         self.begin()
         return self._keys

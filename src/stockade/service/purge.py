@@ -140,9 +140,9 @@ def purge_requests(
     with in_index_order(conn):
         rows = conn.execute(old.where(_after(order, cursor)).order_by(*order).limit(limit)).all()
     ids = sorted(row.id for row in rows if row.idle)
-    for table in refusals if ids else ():  # before the requests: the order in which `erase` takes both
-        conn.execute(delete(table).where(table.c.id.in_(ids)))
     gone = conn.execute(delete(requests).where(requests.c.id.in_(ids))).rowcount if ids else 0
+    for table in refusals if ids else ():  # after the requests: the order in which a command writes both
+        conn.execute(delete(table).where(table.c.id.in_(ids)))
     return (RequestCursor(rows[-1].created_ms, rows[-1].id) if rows else None), gone
 
 
