@@ -12,10 +12,9 @@ from stockade.service.ids import derived_id
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import amount_problem, id_problem, text_problem
-from stockade.shop.model.payment_reference import reference_of
+from stockade.shop.model.payment_reference import MAX_ATTEMPTS, reference_of
 from stockade.shop.model.states import ChargeState, OrderState
 
-MAX_ATTEMPTS: Final = 20  # of one order or charge; each one before the last was declined
 MAX_PAYMENT_KEY: Final = 200  # characters
 
 
