@@ -52,7 +52,7 @@ class Settings:
     )
     strategy_stock: str = _setting("sequencer", "Strategy of orders, cancels, expiry and stock adjustments.")
     strategy_points: str = _setting("sequencer", "Strategy of point charges and of paying an order.")
-    strategy_payment: str = _setting("sequencer", "Strategy of claiming and settling payments by a gateway.")
+    strategy_payment: str = _setting("", "Strategy of payments through a gateway; empty: that of orders.")
     pool_size: int = _setting(
         8,
         "Connections for transactions, per process; on a server up to 11 more.",

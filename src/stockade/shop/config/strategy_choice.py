@@ -18,6 +18,8 @@ STRATEGY_GROUPS = ("stock", "points", "payment")
 
 def chosen_strategy(settings: Settings, group: str) -> str:
     """The name of the strategy of a group: the value of `strategy_GROUP`."""
+    if group == "payment" and not settings.strategy_payment:
+        return settings.strategy_stock
     return str(getattr(settings, f"strategy_{group}"))
 
 
