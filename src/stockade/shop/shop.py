@@ -20,7 +20,7 @@ from stockade.store.registration import Registration
 
 if TYPE_CHECKING:
     from stockade.shop.operations.tracing import Tracing
-    from stockade.shop.payments import Payments
+    from stockade.shop.payments import Notifications, Payments
 
 T = TypeVar("T")
 MAX_SLOW_READS = 2  # at the same time in one process: each has connections of its own
@@ -33,10 +33,12 @@ class Shop(Service):
         settings: those in force.
         tracing: makes spans of requests; None: none are made.
         payments: asks the payment gateway; None: the setting `gateway` is none.
+        notifications: takes what that gateway reports by itself; None as `payments`.
     """
 
     tracing: "Tracing | None" = None
     payments: "Payments | None" = None
+    notifications: "Notifications | None" = None
 
     def __init__(
         self,

@@ -12,10 +12,9 @@ from stockade.service.ids import derived_id
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import amount_problem, id_problem, text_problem
-from stockade.shop.model.payment_reference import reference_of
+from stockade.shop.model.payment_reference import MAX_ATTEMPTS, reference_of
 from stockade.shop.model.states import ChargeState, OrderState
 
-MAX_ATTEMPTS: Final = 20  # of one order or charge; each one before the last was declined
 MAX_PAYMENT_KEY: Final = 200  # characters
 
 
@@ -24,8 +23,8 @@ class ClaimPayment:
     """Begins an attempt. The order must be reserved and the caller's; then it is PAYING, and keeps its stock.
 
     Attributes:
-        request_id: `claim_id(payment_id)`. The request's own id is kept for `SettlePayment`, which records the answer.
-        payment_id: the id of the request that pays; the payment has the same.
+        request_id: of the buyer's request. Another request under the same Idempotency-Key meets it, whatever it asks.
+        payment_id: of the payment; the same id.
         subject: `order` or `charge`.
         subject_id: of the order or the charge.
         payment_key: what the buyer's page received from the gateway.
