@@ -6,7 +6,7 @@ from sqlalchemy import Select
 
 from stockade.service.audit import counters
 from stockade.service.audit.counters import Followed, impossible
-from stockade.shop.model.resources import ORDER, PAYMENT, POINTS, PRODUCT, STOCK
+from stockade.shop.model.resources import ATTEMPT, CHARGE, ORDER, PAYMENT, POINTS, PRODUCT, REFUND, STOCK
 
 COUNTED = (STOCK, POINTS)
 FOLLOWED = (
@@ -15,6 +15,9 @@ FOLLOWED = (
     Followed(ORDER, 2),
     Followed(PAYMENT, 2),
     Followed(PRODUCT, 2),
+    Followed(CHARGE, 2),
+    Followed(ATTEMPT, 2),
+    Followed(REFUND, 2),
 )
 
 oversold = counters.more_out_than_in("oversold", STOCK)
