@@ -52,7 +52,7 @@ class Clock:
     def __init__(self):
         self.ms = NOW_MS
 
-    def now_ms(self):
+    def wall_clock_ms(self):
         return self.ms
 
     def monotonic(self):
@@ -62,7 +62,7 @@ class Clock:
 def relay_over(database, sink, clock=None, ttl_s=10.0, **policy):
     """A relay with its own lease."""
     clock = clock or Clock()
-    return Relay(Outbox(database, ttl_s=ttl_s, clock=clock.monotonic), sink, clock.now_ms, Policy(**policy))
+    return Relay(Outbox(database, ttl_s=ttl_s, clock=clock.monotonic), sink, clock.wall_clock_ms, Policy(**policy))
 
 
 async def drain(relay, rounds=200):

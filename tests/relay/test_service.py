@@ -52,11 +52,11 @@ async def test_confirmed_events_are_forgotten_in_time(store):
     async def confirmed():
         return (await watch.lag()).waiting == 0
 
-    async with relaying(store.database, Handlers(see), clock.now_ms):
+    async with relaying(store.database, Handlers(see), clock.wall_clock_ms):
         await eventually_async(confirmed)
     assert len(seen) == 4 + 10 + 4  # the SKUs made, the orders, and the levels that they left
     clock.ms = NOW_MS + 1004
-    purge = EventPurge(store.database, clock.now_ms, kept_ms=1000)
+    purge = EventPurge(store.database, clock.wall_clock_ms, kept_ms=1000)
     assert await purge.once() == {"deleted": 4 + 4}
 
 

@@ -32,7 +32,7 @@ async def test_due_rows_are_ended_and_events_arrive(database):
     async def see(event):
         seen.append((event.kind, event.key))
 
-    background = Background(sink=Handlers(see), sweeps=[ENDED_CAMPAIGNS], now_ms=lambda: END_MS, report=reports)
+    background = Background(sink=Handlers(see), sweeps=[ENDED_CAMPAIGNS], wall_clock_ms=lambda: END_MS, report=reports)
     async with open_service(APPLICATION, database, "pessimistic", background=background) as service:
         await service.execute(campaign(2))
         await service.execute(give("ann"))
@@ -50,7 +50,7 @@ async def test_due_rows_are_ended_and_events_arrive(database):
 async def test_old_requests_that_changed_nothing_are_forgotten(database):
     """The purge deletes a refusal after its time, and keeps what gave a coupon."""
     requests, reports = APPLICATION.tables.requests, Reports()
-    background = Background(now_ms=lambda: NOW_MS + 1_001, keep_ms=1_000, report=reports)
+    background = Background(wall_clock_ms=lambda: NOW_MS + 1_001, keep_ms=1_000, report=reports)
     async with open_service(APPLICATION, database, "pessimistic", background=background) as service:
         await service.execute(campaign(1))
         await service.execute(give("ann"))

@@ -27,7 +27,7 @@ async def test_a_report_that_raises_ends_no_job(small, caplog):
         seen.append(event.kind)
 
     background = Background(
-        sink=Handlers(see), jobs=[Job("own", work, pause_s=0.01)], now_ms=lambda: NOW_MS, report=broken_report
+        sink=Handlers(see), jobs=[Job("own", work, pause_s=0.01)], wall_clock_ms=lambda: NOW_MS, report=broken_report
     )
     async with open_service(APPLICATION, small, "pessimistic", background=background) as service:
         await service.execute(campaign(2))

@@ -73,7 +73,7 @@ async def store(database_url):
 
 async def purged(store):
     """Purge a day later; returns how many requests are gone."""
-    return (await Purge(store.database.transaction, lambda: NOW_MS + DAY_MS + 1).once())["deleted"]
+    return (await Purge(store.database.write, lambda: NOW_MS + DAY_MS + 1).once())["deleted"]
 
 
 async def noted_twice(store):

@@ -153,7 +153,7 @@ async def test_two_purges_forget_what_changed_nothing(database):
     await runner.execute(PlaceOrder(*runner.head(), "poor", (OrderLine("a", 1),), "POINTS"))
 
     def purge():
-        return Purge(database.transaction, lambda: runner.now_ms, batch=2)
+        return Purge(database.write, lambda: runner.now_ms, batch=2)
 
     assert await purge().once() == {"deleted": 0}, "exactly a day is not over a day"
     runner.now_ms += 1
@@ -168,7 +168,7 @@ async def test_a_purge_round_is_bounded_and_goes_on(small):
     """Steps times their size are looked at, and the next round goes on behind them."""
     runner = await requested(small, "ccccrrc")
     runner.now_ms += DAY_MS + 1
-    purge = Purge(small.transaction, lambda: runner.now_ms, batch=2, max_batches=2)
+    purge = Purge(small.write, lambda: runner.now_ms, batch=2, max_batches=2)
     assert sum([(await purge.once())["deleted"] for _ in range(2)]) == 2
     assert (await purge.once())["deleted"] == 0
     later = PlaceOrder(*runner.head(), "poor", (OrderLine("a", 1),), "POINTS")
@@ -182,7 +182,7 @@ async def test_a_refused_order_is_shown_for_as_long_as_its_key_is_kept(small):
     runner = Runner(small)
     order = PlaceOrder(*runner.head(), "u", (OrderLine("a", 1),), "LATER", RESERVE_MS)
     assert (await runner.execute(order)).code == "SKU_NOT_FOUND"
-    purge = Purge(small.transaction, lambda: runner.now_ms, kept_ms=1000)
+    purge = Purge(small.write, lambda: runner.now_ms, kept_ms=1000)
     runner.now_ms += 1000
     await purge.once()
     assert (await small.read(lambda c: queries.order(c, order.request_id, "u"))).status == "REJECTED"
@@ -200,7 +200,7 @@ async def test_a_request_that_did_something_is_never_forgotten(small):
     order = PlaceOrder(*runner.head(), "u", (OrderLine("a", 1),), "POINTS")
     first = [await runner.execute(command) for command in (charge, order)]
     runner.now_ms += 1000 * DAY_MS
-    assert await Purge(small.transaction, lambda: runner.now_ms).once() == {"deleted": 0}
+    assert await Purge(small.write, lambda: runner.now_ms).once() == {"deleted": 0}
     again = [await runner.execute(command) for command in (charge, order)]
     assert [answer.replayed for answer in again] == [True, True]
     assert [answer.data["balance"] for answer in (first[0], again[0])] == [5000, 5000]

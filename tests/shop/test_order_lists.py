@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import update
 
-from stockade.service.purge import BEGINNING, forget
+from stockade.service.purge import BEGINNING, purge_requests
 from stockade.shop import queries
 from stockade.shop.model.tables import order_lines
 from stockade.shop.model.tables import refused_orders as refused_table
@@ -100,7 +100,9 @@ async def test_the_purge_takes_refused_orders_out_of_the_lists(database, keep):
     """With its request a refused order leaves the lists; a made order stays."""
     shop, ids = lived_in()
     await keep(shop)
-    await database.transaction(lambda c: forget(c, 2**61, BEGINNING, 1000, refusals=[refused_table]), deadline=soon())
+    await database.transaction(
+        lambda c: purge_requests(c, 2**61, BEGINNING, 1000, refusals=[refused_table]), deadline=soon()
+    )
     found = await pages(database.read, lambda c, **page: queries.all_orders(c, OrderFilter(), **page), 100)
     assert {each.order_id for each in found} == {
         ids[name] for name in ids if name not in ("refused", "too_dear", "not_on_sale")

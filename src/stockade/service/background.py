@@ -8,7 +8,7 @@ as it was. Neighbours: `service` runs it, `jobs` repeats rounds, `relay` sends e
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -41,7 +41,7 @@ class Background:
         purge_s: seconds between two purges.
         refusals: tables of the application with a record for each refused request, under its id: purged with it.
         policy: how often the relay tries; None: the defaults of `Policy`.
-        now_ms: the wall clock, milliseconds since 1970.
+        wall_clock_ms: gives the wall clock, milliseconds since 1970.
         report: called after every round of every job; None: `JobLog`, which writes to the standard library's logging.
     """
 
@@ -54,7 +54,7 @@ class Background:
     purge_s: float = 60.0
     refusals: Sequence[Table] = ()
     policy: Policy | None = None
-    now_ms: Callable[[], int] = field(default=now_ms)
+    wall_clock_ms: Callable[[], int] = now_ms
     report: Report | None = None
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class Background:
         async with AsyncExitStack() as stack:
             if self.sink is not None:
                 await stack.enter_async_context(
-                    relaying(database, self.sink, self.now_ms, report=report, policy=self.policy)
+                    relaying(database, self.sink, self.wall_clock_ms, report=report, policy=self.policy)
                 )
             try:
                 for job in self._all_jobs(database, execute):
@@ -93,12 +93,12 @@ class Background:
 
     def _all_jobs(self, database: Database, execute: Execute) -> list[Job]:
         jobs = [
-            Job(each.name, Sweeper(each, database.read, execute, self.now_ms).once, each.pause_s)
+            Job(each.name, Sweeper(each, database.read, execute, self.wall_clock_ms).once, each.pause_s)
             for each in self.sweeps
         ]
-        purge = Purge(database.transaction, self.now_ms, self.keep_ms, tables=database.tables, refusals=self.refusals)
+        purge = Purge(database.write, self.wall_clock_ms, self.keep_ms, tables=database.tables, refusals=self.refusals)
         jobs.append(Job("purge", purge.once, self.purge_s))
         if self.sink is not None:
-            events = EventPurge(database, self.now_ms, self.keep_events_ms, self.keep_events_from)
+            events = EventPurge(database, self.wall_clock_ms, self.keep_events_ms, self.keep_events_from)
             jobs.append(Job("purge events", events.once, self.purge_s))
         return [*jobs, *self.jobs]

@@ -6,7 +6,6 @@ would say that the request was carried out, so a repetition would be carried out
 Neighbours: `background` repeats it, `recorded` reads outcomes.
 """
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,10 +33,10 @@ class RequestCursor(NamedTuple):
 BEGINNING = RequestCursor(-1, "")
 
 
-class Transaction(Protocol):
-    """`Database.transaction`."""
+class Write(Protocol):
+    """`Database.write`."""
 
-    def __call__(self, body: Callable[[Connection], Any], /, *, deadline: float) -> Awaitable[Any]: ...
+    def __call__(self, body: Callable[[Connection], Any], /, *, timeout_s: float) -> Awaitable[Any]: ...
 
 
 @dataclass(slots=True)
@@ -48,8 +47,8 @@ class Purge:
     requests that became old since then. The first round after a start begins at the oldest request.
 
     Attributes:
-        transaction: runs a function in a transaction.
-        now_ms: the wall clock, milliseconds since 1970.
+        write: runs a function in a transaction.
+        wall_clock_ms: gives the wall clock, milliseconds since 1970.
         kept_ms: how long a request is kept, in milliseconds.
         batch: the most rows that one transaction reads.
         max_batches: the most transactions of one round; the next round goes on.
@@ -58,8 +57,8 @@ class Purge:
         refusals: records of the application whose `id` is that of a refused request; they go with it.
     """
 
-    transaction: Transaction
-    now_ms: Callable[[], int]
+    write: Write
+    wall_clock_ms: Callable[[], int]
     kept_ms: int = DAY_MS
     batch: int = 1_000
     max_batches: int = 100
@@ -70,19 +69,18 @@ class Purge:
 
     async def once(self) -> Counts:
         """One round; returns how many were `deleted`."""
-        before_ms = self.now_ms() - self.kept_ms
+        before_ms = self.wall_clock_ms() - self.kept_ms
         deleted = 0
         for _ in range(self.max_batches):
             step = partial(
-                forget,
+                purge_requests,
                 before_ms=before_ms,
                 cursor=self._cursor,
                 limit=self.batch,
                 tables=self.tables,
                 refusals=self.refusals,
             )
-            deadline = time.monotonic() + self.wait_s
-            cursor, gone = await self.transaction(step, deadline=deadline)
+            cursor, gone = await self.write(step, timeout_s=self.wait_s)
             deleted += gone
             if cursor is None:
                 break
@@ -99,20 +97,20 @@ class EventPurge:
     def __init__(
         self,
         database: Database,
-        now_ms: Callable[[], int],
+        wall_clock_ms: Callable[[], int],
         kept_ms: int,
         keep_from: Callable[[Connection], int | None] | None = None,
     ) -> None:
         self._database, self._outbox = database, Outbox(database)
-        self._now_ms, self._kept_ms, self._keep_from = now_ms, kept_ms, keep_from
+        self._wall_clock_ms, self._kept_ms, self._keep_from = wall_clock_ms, kept_ms, keep_from
 
     async def once(self) -> Counts:
         """One round; returns how many were `deleted`."""
         before_id = None if self._keep_from is None else await self._database.read(self._keep_from)
-        return {"deleted": await self._outbox.purge(self._now_ms() - self._kept_ms, before_id=before_id)}
+        return {"deleted": await self._outbox.purge(self._wall_clock_ms() - self._kept_ms, before_id=before_id)}
 
 
-def forget(
+def purge_requests(
     conn: Connection,
     before_ms: int,
     cursor: RequestCursor,

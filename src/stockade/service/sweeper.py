@@ -62,7 +62,7 @@ class Sweeper(Generic[D]):
         sweep: what to look for.
         read: runs a query.
         execute: carries out a command.
-        now_ms: the wall clock, milliseconds since 1970.
+        wall_clock_ms: gives the wall clock, milliseconds since 1970.
         batch: the most rows of one query.
         max_batches: the most queries of one round; the next round goes on.
         at_once: the most commands at the same time.
@@ -71,7 +71,7 @@ class Sweeper(Generic[D]):
     sweep: Sweep[D]
     read: Read
     execute: Execute
-    now_ms: Callable[[], int]
+    wall_clock_ms: Callable[[], int]
     batch: int = 100
     max_batches: int = 50
     at_once: int = 32
@@ -83,7 +83,7 @@ class Sweeper(Generic[D]):
             `found`; of these `done` here (or as the sweep names it), `elsewhere` (another process was first),
             `refused` (the rules say no by now), `failed` (the next round finds them again).
         """
-        now_ms = self.now_ms()
+        now_ms = self.wall_clock_ms()
         counts = {"found": 0, self.sweep.done: 0, "elsewhere": 0, "refused": 0, "failed": 0}
         slots = asyncio.Semaphore(self.at_once)
         behind: D | None = None

@@ -55,7 +55,7 @@ async def open_shop(
     Args:
         settings: see `Settings`.
         options: replaces what `options_of` makes; the lab's negative controls need it.
-        jobs: whether to expire reservations and forget old requests in this process.
+        jobs: whether to expire reservations and purge old requests in this process.
         before: called with the open database before anything else, e.g. to migrate it.
         checkpoint: fault point of the store, see `SqlStore`; the lab aims kills and pauses with it.
         process: name of the process in messages to others, see `Registration`.

@@ -94,7 +94,7 @@ class GuardsInUse:
         self._table = database.tables.guards_in_use
         # SQLite has no advisory locks and needs none: it has one writer at a time
         self._advisory = () if database.dialect.name == "sqlite" else ADVISORY_LOCK
-        self._now: ColumnElement[int] = literal_column(database.dialect.now_ms)
+        self._now: ColumnElement[int] = literal_column(database.dialect.now_ms_sql)
 
     async def register(self, id_: str, use: Use, process: str) -> None:
         """Insert the row of this process unless a live process is incompatible; delete rows whose lease is over.

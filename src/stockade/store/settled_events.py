@@ -68,21 +68,21 @@ class SettledEvents(Protocol):
 
 
 def settled_events(
-    database: Database, now_ms: Callable[[], int], clock: Callable[[], float] = time.monotonic
+    database: Database, wall_clock_ms: Callable[[], int], clock: Callable[[], float] = time.monotonic
 ) -> SettledEvents:
     """The way to find them on this database.
 
     Args:
         database: with the outbox.
-        now_ms: the wall clock, milliseconds since 1970.
+        wall_clock_ms: gives the wall clock, milliseconds since 1970.
         clock: monotonic, in seconds.
     """
     match database.dialect.name:
         case "postgres":
-            return _ByLocks(database, now_ms)
+            return _ByLocks(database, wall_clock_ms)
         case "sqlite":
-            return _OneWriter(database, now_ms)
-    return _ByRows(database, now_ms, clock)
+            return _OneWriter(database, wall_clock_ms)
+    return _ByRows(database, wall_clock_ms, clock)
 
 
 def newest_id(connection: Connection, outbox: Table) -> int:
@@ -94,11 +94,11 @@ def newest_id(connection: Connection, outbox: Table) -> int:
 class _OneWriter:
     """SQLite: transactions that write are one after the other, so ids are committed in their order."""
 
-    def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
-        self._database, self._now_ms = database, now_ms
+    def __init__(self, database: Database, wall_clock_ms: Callable[[], int]) -> None:
+        self._database, self._wall_clock_ms = database, wall_clock_ms
 
     async def up_to(self, after: int | None) -> Settled | None:
-        at_ms, tables = self._now_ms(), self._database.tables
+        at_ms, tables = self._wall_clock_ms(), self._database.tables
         return Settled(await self._database.read(lambda c: newest_id(c, tables.outbox)), at_ms)
 
 
@@ -118,15 +118,15 @@ class _ByLocks:
     releases its locks.
     """
 
-    def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
-        self._database, self._now_ms = database, now_ms
+    def __init__(self, database: Database, wall_clock_ms: Callable[[], int]) -> None:
+        self._database, self._wall_clock_ms = database, wall_clock_ms
         self._settled: Settled | None = None
         self._server = ""
         self._next: _Seen | None = None
 
     async def up_to(self, after: int | None) -> Settled | None:
         for _ in range(MAX_LOOKS):
-            at_ms = self._now_ms()
+            at_ms = self._wall_clock_ms()
             try:
                 seen = await self._database.read(partial(self._look, at_ms=at_ms))
             except BaseException:
@@ -162,8 +162,8 @@ class _ByRows:
     a statement that runs in the server: such a statement is given time, and is looked for in the list of processes.
     """
 
-    def __init__(self, database: Database, now_ms: Callable[[], int], clock: Callable[[], float]) -> None:
-        self._database, self._now_ms, self._clock = database, now_ms, clock
+    def __init__(self, database: Database, wall_clock_ms: Callable[[], int], clock: Callable[[], float]) -> None:
+        self._database, self._wall_clock_ms, self._clock = database, wall_clock_ms, clock
         self._settled: Settled | None = None
         self._server = ""
         self._next: tuple[Settled, float] | None = None
@@ -176,7 +176,7 @@ class _ByRows:
             raise
 
     async def _up_to(self, after: int | None) -> Settled | None:
-        at_ms, tables = self._now_ms(), self._database.tables
+        at_ms, tables = self._wall_clock_ms(), self._database.tables
         server, present = await self._database.read(lambda c: _server_and_newest(c, tables))
         known = [each.id for each in (self._settled, self._next and self._next[0]) if each]
         if server != self._server or present < max(known, default=0):

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from stockade.core import Busy, Guard, GuardKind
-from stockade.service.purge import BEGINNING, forget
+from stockade.service.purge import BEGINNING, purge_requests
 from stockade.shop.audit import LongAudit
 from stockade.shop.model.tables import skus
 from stockade.shop.queries import due
@@ -125,7 +125,7 @@ async def test_settings_of_one_client_reach_no_other(servers):
     pooler = servers.pgbouncer(server, default_pool_size=1)
     async with opened(pooler.url) as database, opened(pooler.url) as other:
         before = await other.transaction(kept, deadline=soon())
-        body = partial(forget, before_ms=2**42, cursor=BEGINNING, limit=10)
+        body = partial(purge_requests, before_ms=2**42, cursor=BEGINNING, limit=10)
         for work in (
             database.read(partial(due, now_ms=2**42)),
             database.transaction(body, deadline=soon()),

@@ -18,12 +18,12 @@ async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
     for node in absent:
         await node.kill()
 
-    async def forget() -> None:
+    async def lose_grant() -> None:
         await forgetful.kill()
         for node in (forgetful, *absent):
             await node.restart()
 
-    return await harness.suspend_holder(workload, forget)
+    return await harness.suspend_holder(workload, lose_grant)
 
 
 FAULT = Fault(

@@ -51,14 +51,16 @@ class Relay:
     Args:
         outbox: where events come from.
         sink: where they go to.
-        now_ms: the wall clock, milliseconds since 1970: refused events wait for a time.
+        wall_clock_ms: gives the wall clock, milliseconds since 1970: refused events wait for a time.
         policy: how often, how many.
     """
 
-    def __init__(self, outbox: Outbox, sink: Sink, now_ms: Callable[[], int], policy: Policy | None = None) -> None:
+    def __init__(
+        self, outbox: Outbox, sink: Sink, wall_clock_ms: Callable[[], int], policy: Policy | None = None
+    ) -> None:
         self._outbox = outbox
         self._sink = sink
-        self._now_ms = now_ms
+        self._wall_clock_ms = wall_clock_ms
         self._policy = policy or Policy()
         self._report: DeliveryReport | None = None
         self.sent = self.refused = self.dead = 0
@@ -76,7 +78,7 @@ class Relay:
             SinkDown: the sink cannot be reached; the events stay.
             Busy: the database cannot.
         """
-        leased = await self._outbox.exchange(self._report, 0 if last else self._policy.batch, self._now_ms())
+        leased = await self._outbox.exchange(self._report, 0 if last else self._policy.batch, self._wall_clock_ms())
         self._report = None
         if leased is None:
             return None
@@ -92,7 +94,7 @@ class Relay:
         return counts
 
     def _report_of(self, leased: LeasedPartition, receipts: Sequence[Receipt]) -> DeliveryReport:
-        now_ms = self._now_ms()
+        now_ms = self._wall_clock_ms()
         pairs = list(zip(leased.events, receipts, strict=True))
         return DeliveryReport(
             leased,

@@ -19,7 +19,7 @@ from stockade.store.outbox import Outbox
 async def relaying(
     database: Database,
     sink: Sink,
-    now_ms: Callable[[], int],
+    wall_clock_ms: Callable[[], int],
     *,
     report: Report | None = None,
     policy: Policy | None = None,
@@ -29,13 +29,13 @@ async def relaying(
     Args:
         database: with the outbox.
         sink: receives the events.
-        now_ms: the wall clock, milliseconds since 1970.
+        wall_clock_ms: gives the wall clock, milliseconds since 1970.
         report: called with every error, and with rounds in which the sink refused something.
         policy: how often it tries.
     """
     outbox, reported = Outbox(database), report or JobLog()
     await outbox.open()
-    relay, stop = Relay(outbox, sink, now_ms, policy), asyncio.Event()
+    relay, stop = Relay(outbox, sink, wall_clock_ms, policy), asyncio.Event()
 
     def say(result: Counts | Exception) -> None:
         if isinstance(result, Exception):

@@ -1,11 +1,7 @@
 """Rules about stock and points, and about every row that the ledger follows. `service.audit.counters` has the SQL."""
 
-from typing import Any
-
-from sqlalchemy import Select
-
 from stockade.service.audit import counters
-from stockade.service.audit.counters import Followed, impossible
+from stockade.service.audit.counters import Followed
 from stockade.shop.model.resources import ATTEMPT, CHARGE, ORDER, PAYMENT, POINTS, PRODUCT, REFUND, STOCK
 
 COUNTED = (STOCK, POINTS)
@@ -24,29 +20,7 @@ oversold = counters.more_out_than_in("oversold", STOCK)
 overspent = counters.more_out_than_in("overspent", POINTS)
 ledger_sum = counters.ledger_sum(COUNTED)
 repeated_version = counters.repeated_version()
-repeated_versions = counters.repeated_versions
 version_gap = counters.version_gap(FOLLOWED)
 ledger_chain = counters.ledger_chain(COUNTED)
 below_zero = counters.below_zero(COUNTED)
 row_missing = counters.row_missing(FOLLOWED)
-
-__all__ = [
-    "COUNTED",
-    "FOLLOWED",
-    "below_zero",
-    "impossible",
-    "ledger_chain",
-    "ledger_sum",
-    "out_of_step",
-    "oversold",
-    "overspent",
-    "repeated_version",
-    "repeated_versions",
-    "row_missing",
-    "version_gap",
-]
-
-
-def out_of_step() -> Select[Any]:
-    """See `service.audit.counters.out_of_step`."""
-    return counters.out_of_step(COUNTED)

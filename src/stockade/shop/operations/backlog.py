@@ -32,7 +32,7 @@ class BacklogMetrics:
         settings: name the sink, and the topic.
         database: with the outbox and the positions.
         metrics: where the figures go; not a number where they are unknown.
-        now_ms: the wall clock, milliseconds since 1970: events carry the time at which they were made.
+        wall_clock_ms: gives the wall clock, milliseconds since 1970: events carry the time at which they were made.
         clock: monotonic, in seconds.
     """
 
@@ -41,11 +41,11 @@ class BacklogMetrics:
         settings: Settings,
         database: Database,
         metrics: Metrics,
-        now_ms: Callable[[], int],
+        wall_clock_ms: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._database, self._metrics = settings, database, metrics
-        self._now_ms, self._clock = now_ms, clock
+        self._wall_clock_ms, self._clock = wall_clock_ms, clock
         self._next_s = clock()
         self._backlog: Backlog | None = None
         self._partitions: set[int] = set()
@@ -73,7 +73,7 @@ class BacklogMetrics:
         except (StockadeError, TimeoutError):
             self._metrics.events(UNKNOWN, UNKNOWN, UNKNOWN)
             return
-        age_s = 0.0 if oldest_ms is None else max(0.0, (self._now_ms() - oldest_ms) / 1000)
+        age_s = 0.0 if oldest_ms is None else max(0.0, (self._wall_clock_ms() - oldest_ms) / 1000)
         self._metrics.events(waiting, dead, age_s)
 
     async def _refresh_commands(self) -> None:

@@ -45,7 +45,7 @@ class SalesJob:
 
     Args:
         database: of the shop.
-        now_ms: the wall clock, milliseconds since 1970.
+        wall_clock_ms: gives the wall clock, milliseconds since 1970.
         settled: finds the events that may be counted; None: as this database needs it.
         batch: the most events of one transaction, and the most old orders.
         busy_s: after so long, in seconds, a round takes no further step of one kind; the step under way ends. New
@@ -56,15 +56,15 @@ class SalesJob:
     def __init__(
         self,
         database: Database,
-        now_ms: Callable[[], int],
+        wall_clock_ms: Callable[[], int],
         *,
         settled: SettledEvents | None = None,
         batch: int = 2_000,
         busy_s: float = 1.0,
         wait_s: float = 5.0,
     ) -> None:
-        self._database, self._now_ms = database, now_ms
-        self._settled = settled or settled_events(database, now_ms)
+        self._database, self._wall_clock_ms = database, wall_clock_ms
+        self._settled = settled or settled_events(database, wall_clock_ms)
         self._batch, self._busy_s, self._wait_s = batch, busy_s, wait_s
         self._reported_position: int | None = None  # beyond the newest event
         self._kept_hour_ms: int | None = None  # the hour in which this process has found nothing more to take out
@@ -93,7 +93,7 @@ class SalesJob:
             counting = partial(count_events, settled=settled, batch=self._batch)
             if await self._repeated(lambda: self._count(counting, done)) is _Left.MORE:
                 return done  # new events first
-        now_ms = self._now_ms()
+        now_ms = self._wall_clock_ms()
         if hour_of(now_ms) != self._kept_hour_ms:
             keeping = partial(_keep, now_ms=now_ms)
             if await self._repeated(lambda: self._database.write(keeping, timeout_s=self._wait_s)) is not _Left.NOTHING:

@@ -56,7 +56,7 @@ class Dialect:
     """
 
     name: ClassVar[str]
-    now_ms: ClassVar[str]  # milliseconds since 1970 by the database's clock, whatever the time zone of the session
+    now_ms_sql: ClassVar[str]  # milliseconds since 1970 by the database's clock, whatever the time zone of the session
     is_async: ClassVar[bool] = True  # a statement lets the event loop do other work
     reads_outside_transaction: ClassVar[bool] = False  # optimistic guards load in a transaction of their own (SQLite)
     supports_single_statement: ClassVar[bool] = False  # `write_if_unchanged`

@@ -29,7 +29,7 @@ class MysqlDialect(Dialect):
     """InnoDB. Lock waits count in whole seconds and belong to the session; advisory locks too (GET_LOCK)."""
 
     name: ClassVar[str] = "mysql"
-    now_ms: ClassVar[str] = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
+    now_ms_sql: ClassVar[str] = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
     returning: ClassVar[bool] = False
     collation: ClassVar[str] = MYSQL_COLLATION
     migrates_in_steps: ClassVar[bool] = True

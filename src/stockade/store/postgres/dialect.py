@@ -40,7 +40,7 @@ class PostgresDialect(Dialect):
     """FOR NO KEY UPDATE row locks, `unnest` arrays, data-modifying CTEs."""
 
     name: ClassVar[str] = "postgres"
-    now_ms: ClassVar[str] = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+    now_ms_sql: ClassVar[str] = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
     supports_single_statement: ClassVar[bool] = True
     migrates_in_steps: ClassVar[bool] = True
 

@@ -22,7 +22,7 @@ class SqliteDialect(Dialect):
     """
 
     name: ClassVar[str] = "sqlite"
-    now_ms: ClassVar[str] = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+    now_ms_sql: ClassVar[str] = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
     is_async: ClassVar[bool] = False
     reads_outside_transaction: ClassVar[bool] = True
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset({GuardKind.ADVISORY})

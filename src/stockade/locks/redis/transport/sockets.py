@@ -67,9 +67,9 @@ class SocketTimeout:
 
     def __init__(self, settimeout: Callable[[float | None], None]) -> None:
         self._settimeout = settimeout
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Somebody else has set the socket's timeout."""
         self._set_s = self._least_s = -math.inf
 

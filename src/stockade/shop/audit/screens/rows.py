@@ -21,9 +21,10 @@ from sqlalchemy import (
     union_all,
 )
 
+from stockade.service.audit.counters import impossible, out_of_step, repeated_versions
 from stockade.service.audit.stack import many_groups, one_if, stack
 from stockade.shop.audit import counters, orders
-from stockade.shop.audit.counters import COUNTED, FOLLOWED, impossible
+from stockade.shop.audit.counters import COUNTED, FOLLOWED
 from stockade.shop.audit.orders import FIRST
 from stockade.shop.audit.screen import Screen, flags
 from stockade.shop.model.constants import CANCELLED, EXPIRED, PAID, PAYING, RESERVED
@@ -182,11 +183,11 @@ def by_version(dialect: str) -> Select[Any]:
     """Each entry of stock and points beside the one with the version before it, and repeated versions of what `by_row`
     leaves out: of products, and of attempts and refunds that were tried often."""
     repeated = [
-        counters.repeated_versions(PRODUCT.kind),
-        *(counters.repeated_versions(each.kind, of=_often(each)) for each in _OFTEN_TRIED),
+        repeated_versions(PRODUCT.kind),
+        *(repeated_versions(each.kind, of=_often(each)) for each in _OFTEN_TRIED),
     ]
     if dialect in ("mariadb", "mysql"):  # a window over the whole ledger takes them minutes
-        suspects = union_all(counters.out_of_step(), *repeated).subquery()
+        suspects = union_all(out_of_step(COUNTED), *repeated).subquery()
         return flags(suspects, broken=suspects.c.row_id.is_not(null()))
     row = [ledger.c.kind, ledger.c.row_id]
     version, amount, held = (

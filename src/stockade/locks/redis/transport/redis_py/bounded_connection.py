@@ -101,7 +101,7 @@ class _BoundedSocket:
 
     def settimeout(self, seconds: float | None) -> None:
         self._wanted_s = seconds
-        self._timeout.forget()
+        self._timeout.reset()
         self._real.settimeout(seconds)
 
     def _bound(self) -> None:
