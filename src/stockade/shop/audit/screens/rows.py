@@ -13,8 +13,8 @@ from sqlalchemy import (
     cast,
     false,
     func,
-    not_,
     literal_column,
+    not_,
     null,
     or_,
     select,
@@ -221,7 +221,7 @@ BY_ROW = Screen(
         "out": (counters.oversold, counters.overspent),
         "moved": (counters.ledger_sum,),
         "gap": (counters.version_gap, counters.repeated_version),
-        "twice": (counters.repeated_version,),
+        "twice": (counters.repeated_version, counters.version_gap),
         "way": _ORDER_STATES,
     },
 )
