@@ -24,8 +24,8 @@ class ClaimPayment:
     """Begins an attempt. The order must be reserved and the caller's; then it is PAYING, and keeps its stock.
 
     Attributes:
-        request_id: `claim_id(payment_id)`. The request's own id is kept for `SettlePayment`, which records the answer.
-        payment_id: the id of the request that pays; the payment has the same.
+        request_id: of the buyer's request. Another request under the same Idempotency-Key meets it, whatever it asks.
+        payment_id: of the payment; the same id.
         subject: `order` or `charge`.
         subject_id: of the order or the charge.
         payment_key: what the buyer's page received from the gateway.

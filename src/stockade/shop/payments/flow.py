@@ -26,7 +26,7 @@ from stockade.gateways import (
 from stockade.gateways import Unknown as NoAnswer
 from stockade.gateways.gateway import ApprovalAnswer, RefundAnswer
 from stockade.shop.commands import CancelOrder, ClaimPayment, Postpone, SettlePayment, SettleRefund
-from stockade.shop.commands.settle_payment import late_id
+from stockade.shop.commands.settle_payment import late_id, settle_id
 from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
 from stockade.shop.payments.next_step import pause_ms
@@ -112,7 +112,7 @@ class Payments:
         approved = isinstance(answer, Approved)
         late = approved and found.status == constants.DECLINED
         settle = SettlePayment(
-            late_id(payment_id) if late else payment_id,
+            late_id(payment_id) if late else settle_id(payment_id),
             payment_id if late else found.fingerprint,
             now_ms(),
             payment_id,
@@ -211,7 +211,8 @@ class Payments:
         if claimed.replayed:  # this request was here before: nobody is asked again
             return await self._as_it_is(claim)
         # the buyer's connection may end: what was claimed is carried on
-        return await asyncio.shield(self._start(self._approve(claim)))
+        # a notification may have recorded the answer first; to the buyer it is not a replay
+        return (await asyncio.shield(self._start(self._approve(claim))))._replace(replayed=False)
 
     async def _approve(self, claim: ClaimPayment) -> Outcome:
         found = await self._read(lambda connection: attempt(connection, claim.payment_id))
@@ -242,7 +243,7 @@ class Payments:
         state = found.state
         if state.status in (constants.APPROVING, constants.UNKNOWN):
             return _open(claim, state.status)._replace(replayed=True)
-        # its outcome was recorded under the payment's id with the request's fingerprint: this replays it
+        # its outcome is recorded: this replays it
         answer: Approved | Declined = Declined(state.code)
         if state.charged:
             answer = Approved(state.gateway_id, Money(state.charged, state.currency))
