@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from stockade.core import JsonValue
 from stockade.shop import queries
 from stockade.shop.commands import ClaimPayment, PayOrder
-from stockade.shop.commands.claim_payment import claim_id
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.request_schemas import ConfirmBody, PaymentBody
 from stockade.shop.http.responses.problems import ProblemError
@@ -57,7 +56,7 @@ def _claim(request: RequestContext, subject: str, subject_id: str, payment_key: 
     check_gateway(settings)
     payment_id = request.request_id
     return ClaimPayment(
-        claim_id(payment_id),
+        payment_id,
         request.fingerprint,
         request.now_ms,
         payment_id,
