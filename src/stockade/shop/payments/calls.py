@@ -85,6 +85,8 @@ class Calls:
         try:
             async with asyncio.timeout(self._call_s):
                 return await call
+        except TimeoutError:
+            return NoAnswer("no reply in time")
         except Exception as error:
             log.exception("%s: the gateway %s failed", about, self.gateway.name)
             return NoAnswer(f"{type(error).__name__}")
