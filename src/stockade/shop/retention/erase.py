@@ -35,6 +35,10 @@ class EraseRefused(Exception):
     """The data cannot be erased now; the message says why and what to do."""
 
 
+class NoSuchUser(EraseRefused):
+    """No row has the user id: all is erased, or it was never there."""
+
+
 class Erased(NamedTuple):
     """What was erased: the new id, and how many rows of each kind had the old one."""
 
@@ -62,7 +66,8 @@ async def erase_user(database: Database, user_id: str, *, alias: str = "") -> Er
         alias: takes its place; default: a new random one.
 
     Raises:
-        EraseRefused: the person has an unpaid order, or too many orders; or no row has this id.
+        EraseRefused: the person has an unpaid order, or too many orders.
+        NoSuchUser: no row has this id.
         Busy: orders of this person won every attempt, or the database cannot be used.
     """
     chosen = alias or new_alias()
@@ -70,7 +75,7 @@ async def erase_user(database: Database, user_id: str, *, alias: str = "") -> Er
     events = await _erase_events(database, user_id, chosen)
     erased = Erased(chosen, *rows, events)
     if not any(erased[1:]):
-        raise EraseRefused(f"no row has the user id {user_id!r}: is it written as the tokens have it?")
+        raise NoSuchUser(f"no row has the user id {user_id!r}: is it written as the tokens have it?")
     return erased
 
 
