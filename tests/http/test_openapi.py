@@ -55,7 +55,7 @@ def test_every_route_and_code_is_documented(shown):
 def test_every_code_of_the_table_is_used(shown):
     """A code that no route and no operation can answer would be a promise without a place."""
     used = {code for route in ROUTES for code in route.all_codes}
-    assert set(ERROR_CODES) - used == {"METHOD_NOT_ALLOWED", "NOT_READY"}  # of the router, and of /readyz
+    assert set(ERROR_CODES) - used == {"METHOD_NOT_ALLOWED"}  # of the router
 
 
 def test_keys_tokens_and_ids_are_documented(shown):

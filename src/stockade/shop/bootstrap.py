@@ -56,9 +56,11 @@ async def open_shop(
     Args:
         settings: see `Settings`.
         options: replaces what `options_of` makes; the lab's negative controls need it.
-        jobs: whether to expire reservations and purge old requests in this process.
+        jobs: whether the background work runs in this process: it expires reservations, purges old requests and events,
+            relays events to the sink, keeps the sums of sales, and reconciles payments.
         before: called with the open database before anything else, e.g. to migrate it.
-        checkpoint: fault point of the store, see `SqlStore`; the lab aims kills and pauses with it.
+        checkpoint: fault point of the store, see `SqlStore`, and of payments, see `Payments`; the lab aims kills and
+            pauses with it.
         process: name of the process in messages to others, see `Registration`.
 
     Raises:
@@ -85,7 +87,7 @@ async def open_shop(
         kind = Shop if tracing is None else TracedShop
         shop = kind(settings, APPLICATION, store, strategies, registration)
         shop.tracing = tracing
-        reconciling = await _open_payments(shop, stack)
+        reconciling = await _open_payments(shop, stack, checkpoint)
         if jobs:
             background = _background(settings, database, reconciling)
             await stack.enter_async_context(background.run(database, shop.execute))
@@ -232,7 +234,7 @@ async def _start(strategy: Strategy, settings: Settings) -> None:
         raise BadSetting(f"{settings.with_source('redis')}: {error}") from None
 
 
-async def _open_payments(shop: Shop, stack: AsyncExitStack) -> list[Job]:
+async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoint | None) -> list[Job]:
     """Open the gateway of the settings, if they name one.
 
     Returns:
@@ -245,11 +247,10 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack) -> list[Job]:
     gateway = gateway_of(settings)
     if gateway is None:
         return []
-    shop.payments = Payments(gateway, shop.execute, shop.read, settings.gateway_call_s)
+    shop.payments = Payments(gateway, shop.execute, shop.read, settings.gateway_call_s, checkpoint=checkpoint)
     shop.notifications = Notifications(shop.payments, shop.read, shop.database)
     stack.push_async_callback(shop.payments.close, settings.stop_wait_s)
-    reconciler = Reconciler(shop.payments, shop.execute, shop.read)
-    return [Job("payments", reconciler.once, settings.reconcile_s)]
+    return [Job("payments", Reconciler(shop.payments).once, settings.reconcile_s)]
 
 
 def _background(settings: Settings, database: Database, jobs: Iterable[Job]) -> Background:

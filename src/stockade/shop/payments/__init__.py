@@ -1,8 +1,9 @@
 """Payments through a gateway: claim, commit, ask, commit (docs/adr/0022).
 
-`flow` carries out one payment or refund, `reconciler` finishes what was left open, `notifications` reads what gateways
-report by themselves, `next_step` says how an open payment can be resolved. No call to a gateway is made while a
-transaction, a lock or a connection of the pool is held. Neighbours: `commands` decides, `queries.open_payments` finds.
+`flow` carries out one payment and `refund_flow` one refund, `calls` has what both need. `reconciler` finishes what was
+left open, `next_step` says how it can be resolved, `notifications` reads what gateways report by themselves. No call to
+a gateway is made while a transaction, a lock or a connection of the pool is held. Neighbours: `commands` decides,
+`queries.open_payments` finds.
 """
 
 from stockade.shop.payments.flow import Payments

@@ -169,7 +169,7 @@ class Route:
     @property
     def all_codes(self) -> tuple[str, ...]:
         """Every error code that this route can answer."""
-        codes = {"TOO_MANY_REQUESTS", "INTERNAL_ERROR", "POOL_EXHAUSTED", "DEPENDENCY_DOWN", *self.codes}
+        codes = {"TOO_MANY_REQUESTS", "INTERNAL_ERROR", "POOL_EXHAUSTED", "DEPENDENCY_DOWN", "NOT_READY", *self.codes}
         codes |= {"HEADERS_TOO_LARGE", "HEADER_TIMEOUT", "TOO_MANY_CONNECTIONS"}  # before it is known which route
         if self.access is not Access.ANYONE:
             codes |= {"UNAUTHENTICATED"}
