@@ -42,14 +42,14 @@ class Checkout:
         judge: the control of the test gateway.
     """
 
-    def __init__(self, shop, judge, url, dialect, call_s, checkpoint=None):
-        self.shop, self.judge, self._url, self._dialect, self._call_s = shop, judge, url, dialect, call_s
+    def __init__(self, shop, judge, url, dialect, checkpoint=None):
+        self.shop, self.judge, self._url, self._dialect = shop, judge, url, dialect
         self.clock, self._made = Clock(), []
         self.payments = self.process(checkpoint)
 
     def process(self, checkpoint=None, *, clock=None, execute=None, **capabilities):
         """The payments of a process: its own clock, its own way to the database, other capabilities of the gateway."""
-        limits = Limits(connections=50, connect_s=self._call_s, reply_s=self._call_s, call_s=self._call_s)
+        limits = Limits(connections=50, connect_s=CALL_S, reply_s=CALL_S, call_s=CALL_S)
         gateway = create(self._dialect, GatewayKeys("sk_test", ("whsec_test",), self._url, limits))
         if capabilities:
             values = {name: getattr(gateway.capabilities, name) for name in gateway.capabilities.__slots__}
@@ -58,7 +58,7 @@ class Checkout:
             gateway,
             execute or self.shop.execute,
             self.shop.read,
-            self._call_s,
+            CALL_S,
             clock_ms=clock or self.clock,
             checkpoint=checkpoint,
         )
@@ -167,14 +167,12 @@ def _of(amounts, subject_id):
 
 
 @asynccontextmanager
-async def open_checkout(
-    url, judge, gateway_url, *, dialect="toss", call_s=CALL_S, new=True, checkpoint=None, **settings
-):
+async def open_checkout(url, judge, gateway_url, *, dialect="toss", new=True, checkpoint=None, **chosen):
     """A shop over a database, and the payments of this process; a `new` one is given its tables and 1,000 units."""
     strategies = dict.fromkeys(("strategy_stock", "strategy_points", "strategy_payment"), "pessimistic")
     settings = Settings(database=url, **{**strategies, **chosen})
     async with open_shop(settings, jobs=False, before=create_schema if new else None, checkpoint=checkpoint) as shop:
-        checkout = Checkout(shop, judge, gateway_url, dialect, call_s, checkpoint)
+        checkout = Checkout(shop, judge, gateway_url, dialect, checkpoint)
         try:
             yield await checkout.stocked() if new else checkout
         finally:
