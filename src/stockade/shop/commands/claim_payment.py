@@ -11,10 +11,9 @@ from stockade.core import Accepted, Change, Decision, Insert, JsonValue, Key, Ro
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import amount_problem, id_problem, text_problem
-from stockade.shop.model.payment_reference import reference_of
+from stockade.shop.model.payment_reference import MAX_ATTEMPTS, reference_of
 from stockade.shop.model.states import AttemptState, ChargeState, OrderState
 
-MAX_ATTEMPTS: Final = 20  # of one order or charge; each one before the last was declined
 MAX_PAYMENT_KEY: Final = 200  # characters
 
 

@@ -7,7 +7,7 @@ a gateway is made while a transaction, a lock or a connection of the pool is hel
 """
 
 from stockade.shop.payments.flow import Payments
-from stockade.shop.payments.gateway_of_settings import gateway_of
+from stockade.shop.payments.notifications import Notifications
 from stockade.shop.payments.reconciler import Reconciler
 
-__all__ = ["Payments", "Reconciler", "gateway_of"]
+__all__ = ["Notifications", "Payments", "Reconciler"]
