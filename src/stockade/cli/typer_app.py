@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from stockade import __version__
-from stockade.cli import dead_letters, positions
+from stockade.cli import dead_letters, payments, positions
 from stockade.cli import locks as of_locks
 from stockade.cli.data import audit, demo, migrate
 from stockade.cli.info import strategies, token
@@ -48,5 +48,5 @@ def locks(words: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…")
 for command in (serve, worker, migrate, token, demo, audit, erase_user, archive, strategies, lab):
     app.command()(command)
 app.command(help=of_locks.ABOUT, add_help_option=False, context_settings={"ignore_unknown_options": True})(locks)
-for group in (dead_letters.app, positions.app):
+for group in (dead_letters.app, positions.app, payments.app):
     app.add_typer(group)
