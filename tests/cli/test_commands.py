@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 from stockade import __version__
 from stockade.cli import app
 from stockade.shop.config.settings import Settings
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.tokens import tokens_of
+from stockade.store import Database
+from stockade.store.schema.migrate import shown
 from stockade.strategies import registry
 from tests.cli.service import stockade
 
@@ -104,13 +107,50 @@ def test_audit_of_a_damaged_database(run, tmp_path):
     assert "sku-3" in found["subject"]
 
 
+def test_audit_of_another_application(run):
+    """Without --app its database is no shop's: the message names --app first; an empty database is to be migrated."""
+    own, at = ("--app", "coupons.application:APPLICATION"), ("--database", "sqlite:///coupons.db")
+    for named, option in ((at, " --database URL"), ((), "")):  # the advice makes its tables, not the shop's
+        none = run("audit", *own, *named)
+        assert none.stderr.strip().endswith(f"To make it run: stockade migrate {' '.join(own)}{option}")
+    assert run("migrate", *own, *at).exit_code == 0
+    assert_one_line(run("audit", *at), "has no tables of the shop, but a store's; name the application", "--app")
+    assert run("audit", *own, *at).exit_code == 0
+    sqlite3.connect("empty.db").close()
+    empty = run("audit", "--database", "sqlite:///empty.db")
+    assert_one_line(empty, "has no schema, not store ", "; run: stockade migrate --database URL")
+    assert "--app" not in empty.stderr
+
+
+def test_audit_of_a_schema_of_before(run):
+    """A database that was migrated halfway is refused with both revisions, and audited once it is migrated."""
+
+    async def halfway():
+        database = await Database.open("sqlite:///old.db")
+        try:
+            await SCHEMA.migrate(database, "0004")
+        finally:
+            await database.close()
+
+    asyncio.run(halfway())
+    at = ("--database", "sqlite:///old.db")
+    now = shown(SCHEMA.newest())
+    assert_one_line(run("audit", *at), f"has schema store 0004, shop 0004, not {now}; run: stockade migrate")
+    assert run("migrate", *at).exit_code == 0
+    assert run("audit", *at).exit_code == 0
+
+
 UNUSABLE = [
     (("serve", "--strategy", "nix"), "strategy_stock = 'nix'", "sequencer"),
     (("serve", "--strategy", "advisory"), "advisory", "does not run on sqlite"),
     (("serve", "--strategy", "in-process", "--workers", "2"), "workers = 2", "one process"),
     (("serve", "--database", "oracle://x"), "database", "supported: sqlite, postgresql"),
     (("serve", "--database", "sqlite:///old.db"), "no such database file", "stockade migrate"),
-    (("serve", "--port", "99999"), "port = 99999", "0 to 65535"),
+    (("serve", "--port", "99999"), "port = '99999'", "0 to 65535"),
+    (("serve", "--port", "abc"), "port = 'abc': must be a whole number from 0 to 65535 (from --port)"),
+    (("audit", "--pace", "abc"), "--pace must be a number above 0 and at most 1, not 'abc'"),
+    (("dead-letters", "show", "foo"), "'foo' names no dead letter: a name is events:N or log:N"),
+    (("dead-letters", "send-again", "events:x"), "'events:x' names no dead letter"),
     (("serve", "--host", "256.1.1.1"), "host = '256.1.1.1'", "cannot listen there"),
     (("serve", "--set", "pool_size=0"), "pool_size = '0'", "1 to 1000"),
     (("serve", "--set", "pool_size"), "--set pool_size", "NAME=VALUE"),
@@ -145,12 +185,20 @@ def test_the_module_runs_as_a_command(tmp_path):
     assert "Traceback" not in wrong.stderr
 
 
-def test_a_bare_install_names_the_extra(tmp_path):
-    """Without Typer one line says which extra brings it."""
+@pytest.mark.parametrize(
+    ("words", "code"), [(["serve"], 2), ([], 2), (["--help"], 0), (["-h"], 0)], ids=["serve", "nothing", "--help", "-h"]
+)
+def test_a_bare_install_names_the_extra(words, code, tmp_path):
+    """Without Typer one line says which extra brings it, and the help has the command that works without."""
     (tmp_path / "typer.py").write_text("raise ModuleNotFoundError('No module named typer', name='typer')")
-    code = "import sys; sys.path.insert(0, sys.argv.pop()); from stockade.__main__ import main; main()"
-    command = [sys.executable, "-c", code, str(tmp_path)]
+    program = "import sys; sys.path.insert(0, sys.argv.pop()); from stockade.__main__ import main; main()"
+    command = [sys.executable, "-c", program, *words, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
-    said = "error: typer is not installed: pip install 'stockade[shop]' (`stockade locks` works without it)"
-    assert done.stderr.strip() == said
+    assert done.returncode == code
+    missing = "typer is not installed: pip install 'stockade[shop]'"
+    if words == ["serve"]:
+        assert done.stderr.strip() == f"error: {missing} (`stockade locks` works without it)"
+    else:
+        assert not done.stderr
+        first, *_, last = done.stdout.splitlines()
+        assert (first[:15], last) == ("stockade locks ", f"All other commands: {missing}")

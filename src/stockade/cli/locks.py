@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from stockade.cli.advice import advice
 from stockade.cli.exit_codes import FAILED, OK, UNUSABLE
+from stockade.cli.output.lines import say
 from stockade.cli.output.table import render, screen_width
 
 if TYPE_CHECKING:
@@ -39,8 +40,13 @@ class Parser(argparse.ArgumentParser):
         """End the program with the reason."""
         self.exit(UNUSABLE, f"error: {message}; `{self.prog} -h` lists what there is\n")
 
+    def options(self) -> dict[str, str]:
+        """The long options, and what each is for."""
+        long = ((name, each.help or "") for each in self._actions for name in each.option_strings)
+        return {name: about for name, about in long if name.startswith("--")}
 
-def parser() -> argparse.ArgumentParser:
+
+def parser() -> Parser:
     """The options."""
     options = Parser("stockade locks", description=ABOUT, epilog=EXITS, allow_abbrev=False)
     options.add_argument("names", nargs="*", metavar="NAME", help="Only these; default: all in use.")
@@ -171,4 +177,4 @@ def _print_table(rows: "list[LockRow]", complete: bool) -> None:
         table.append((info.name, kind, *cells, [*info.waiters]))
     _say(render(HEADS, table, width=screen_width(), right=("token",)) if table else "no lock is held or waited for")
     if not complete:
-        _say("this is not all: the search was ended by its bound; name locks, or raise --max-keys")
+        say("this is not all: the search was ended by its bound; name locks, or raise --max-keys")

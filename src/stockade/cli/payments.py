@@ -213,10 +213,10 @@ async def _resolve(settings: "Settings", id_: str, gateway_id: str | None, *, of
 
 
 async def _compare(settings: "Settings", since_ms: int, until_ms: int, pace: float) -> "Compared":
+    from stockade.shop.config.payment_gateway import gateway_of
     from stockade.shop.config.settings import BadSetting
     from stockade.shop.database import open_database
     from stockade.shop.database_checks import require_schema
-    from stockade.shop.payments import gateway_of
     from stockade.shop.payments.comparison import compare
 
     gateway = gateway_of(settings)
