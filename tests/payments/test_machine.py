@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 
 from stockade.service.ids import derived_id
 from stockade.shop.commands import ClaimPayment, OpenCharge, Postpone, SettlePayment, SettleRefund
-from stockade.shop.commands.settle_payment import late_id, settle_id
+from stockade.shop.commands.payments.settle_payment import late_id, settle_id
 from stockade.shop.model.payment_reference import reference_of
 from tests.unit.shop.memory import MemoryShop
 
@@ -274,7 +274,7 @@ def test_payments_are_as_the_model_says():
 
 def test_the_control_that_forgets_a_late_approval_is_found():
     """The model notices money that was taken and is in no book."""
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="UNFULFILLABLE"):
         run_state_machine_as_test(
             ForgettingMachine, settings=settings(FEW, max_examples=300, report_multiple_bugs=False)
         )
