@@ -85,8 +85,7 @@ async def _work(settings: "Settings", application: "Application", app: str) -> N
         if listening is not None:
             await stack.enter_async_context(MetricsServer(_exposition_of(work)).serving(listening))
         tune_gc()
-        _announce(settings, application)
-        await work.run(stop)
+        await work.run(stop, partial(_announce, settings, application))
 
 
 def _exposition_of(work: "KafkaWorker") -> "Callable[[], bytes]":
@@ -103,7 +102,7 @@ def _exposition_of(work: "KafkaWorker") -> "Callable[[], bytes]":
 
 
 def _announce(settings: "Settings", application: "Application") -> None:
-    """Say what the worker is about to do, in the log and on standard output."""
+    """Say what the worker works on, in the log and on standard output; a refused start has said only why."""
     from stockade.core.secrets import hide_password
     from stockade.shop.operations.logs import logger
     from stockade.store.guards_in_use import process_name
