@@ -14,11 +14,11 @@ from collections import Counter
 from pathlib import Path
 
 import httpx2
+from tests.process.service import client, order, product, serving
 
 from stockade.devservers import Servers, fresh_database
 from stockade.devservers.gateway import GatewayClient
 from tests.payments.checkout import PRICE, open_checkout
-from tests.process.service import client, order, product, serving
 from tests.waiting import eventually
 
 TRIES = 200
