@@ -19,7 +19,7 @@ from stockade.shop.model.states import AttemptState
 from stockade.shop.model.tables import gateway_events
 from stockade.shop.payments import Notifications
 from stockade.shop.payments.notifications import LOOK_UPS, MAX_BYTES
-from stockade.shop.queries.open_payments import OpenAttempt
+from stockade.shop.payments.open_payments import OpenAttempt
 from stockade.store import Database
 from tests.http.test_bad_input import assert_problem
 from tests.http.test_payments import paused, reference
