@@ -138,12 +138,12 @@ async def test_a_database_that_cannot_be_made_is_one_line(postgres_url):
     try:
         await owner.execute(f"CREATE USER {name} PASSWORD 'plain'")
         theirs = make_url(postgres_url).set(username=name, password="plain").render_as_string(hide_password=False)
-        with pytest.raises(NotSupported, match="permission denied to create database; .* the user needs CREATEDB"):
+        with pytest.raises(NotSupported, match=r"permission denied to create database; .* the user needs CREATEDB"):
             await fresh_database(APPLICATION, theirs).__aenter__()
     finally:
         await owner.execute(f"DROP USER {name}")
         await owner.close()
-    with pytest.raises(Busy, match="127.0.0.1"):
+    with pytest.raises(Busy, match=r"127\.0\.0\.1"):
         await fresh_database(APPLICATION, "postgresql://nobody@127.0.0.1:1/x").__aenter__()
 
 
