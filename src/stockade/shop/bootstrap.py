@@ -26,6 +26,7 @@ from stockade.shop.operations.expired_reservations import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
 from stockade.shop.payments import Notifications, Payments, Reconciler
+from stockade.shop.retention.gateway_records import GatewayEventPurge
 from stockade.shop.sales import SalesJob, position_of
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
@@ -238,7 +239,7 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoi
     """Open the gateway of the settings, if they name one.
 
     Returns:
-        The job that finishes what the gateway left open.
+        The jobs that finish what the gateway left open, and that delete what it reported long ago.
 
     Raises:
         BadSetting, NotSupported: as `gateway_of`.
@@ -250,7 +251,11 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoi
     shop.payments = Payments(gateway, shop.execute, shop.read, settings.gateway_call_s, checkpoint=checkpoint)
     shop.notifications = Notifications(shop.payments, shop.read, shop.database)
     stack.push_async_callback(shop.payments.close, settings.stop_wait_s)
-    return [Job("payments", Reconciler(shop.payments).once, settings.reconcile_s)]
+    purge = GatewayEventPurge(shop.database, now_ms, settings.keep_ms)
+    return [
+        Job("payments", Reconciler(shop.payments).once, settings.reconcile_s),
+        Job("purge gateway events", purge.once, settings.purge_s),
+    ]
 
 
 def _background(settings: Settings, database: Database, jobs: Iterable[Job]) -> Background:
