@@ -11,11 +11,11 @@ from stockade.core import Command, Outcome
 from stockade.core.clock import now_ms
 from stockade.core.timestamps import rfc3339
 from stockade.shop.commands import SettlePayment, SettleRefund
-from stockade.shop.commands.settle_payment import settle_id
+from stockade.shop.commands.payments.settle_payment import settle_id
 from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState, RefundState
 from stockade.shop.payments.flow import Read
-from stockade.shop.queries.open_payments import attempt, refund
+from stockade.shop.payments.open_payments import attempt, refund
 
 BY_A_PERSON: Final = "DECIDED_BY_A_PERSON"  # the code of such a decline
 _OPEN_ATTEMPT: Final = (constants.APPROVING, constants.UNKNOWN)

@@ -20,9 +20,9 @@ from stockade.cli.common import (
     read_settings,
     with_database,
 )
+from stockade.cli.database.retention import StrategyOption
 from stockade.cli.exit_codes import FAILED
 from stockade.cli.output.table import render, screen_width
-from stockade.cli.retention import StrategyOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
