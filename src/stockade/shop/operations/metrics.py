@@ -49,7 +49,7 @@ class Metrics:
         )
         self._waiting = Gauge(
             "stockade_waiting",
-            "Waiting now: requests at work, commands in a strategy, callers that queue for a connection, payments at a gateway.",
+            "Waiting now: requests at work, commands in a strategy, callers for a connection, payments at the gateway.",
             ("where",),
             registry=self._own,
             multiprocess_mode="livesum",
