@@ -14,12 +14,12 @@ from collections import Counter
 from pathlib import Path
 
 import httpx2
+from tests.process.service import client, order, product, serving
 
 from stockade.devservers import Servers, fresh_database
 from stockade.devservers.gateway import GatewayClient
 from stockade.shop.model.tables import orders
 from tests.payments.checkout import PRICE, open_checkout
-from tests.process.service import client, order, product, serving
 from tests.waiting import eventually, eventually_async
 
 LIMIT_S, WORKERS = 60, 2
