@@ -18,6 +18,7 @@ from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
 from stockade.strategies import registry
 from stockade.strategies.options import Options
+from tests.databases import CREATED
 
 NOW_MS = 1_700_000_000_000
 
@@ -65,8 +66,8 @@ def strategy_name(request):
 @pytest.fixture
 async def database(database_url):
     """A migrated database of each kind."""
+    await CREATED.migrate(database_url, SCHEMA)
     found = await Database.open(database_url, pool_size=8)
-    await SCHEMA.migrate(found)
     yield found
     await found.close()
 

@@ -1,7 +1,5 @@
 """The real application on a fresh SQLite database, spoken to in process."""
 
-import asyncio
-import shutil
 from contextlib import asynccontextmanager
 
 import httpx2
@@ -11,7 +9,7 @@ from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.routing.app import create_app
 from stockade.shop.migrations import SCHEMA
-from stockade.store import Database
+from tests.databases import CREATED
 
 SECRET = "a secret that is only used by tests"
 
@@ -64,17 +62,7 @@ class Client:
 
 async def make_schema(url):
     """Migrate a database."""
-    database = await Database.open(url)
-    await SCHEMA.migrate(database)
-    await database.close()
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    """A migrated SQLite file, to be copied: cheaper than a migration for each test."""
-    path = tmp_path_factory.mktemp("schema") / "empty.sqlite"
-    asyncio.run(make_schema(f"sqlite:///{path}"))
-    return path
+    await CREATED.migrate(url, SCHEMA)
 
 
 @asynccontextmanager
@@ -89,11 +77,11 @@ async def application(url, tmp_path, options=None, *, client=None, **settings):
 
 
 @pytest.fixture
-def sqlite_url(migrated, tmp_path):
+async def sqlite_url(tmp_path):
     """A fresh migrated SQLite database."""
-    copy = tmp_path / "shop.sqlite"
-    shutil.copy(migrated, copy)
-    return f"sqlite:///{copy}"
+    url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
+    await make_schema(url)
+    return url
 
 
 @pytest.fixture
