@@ -15,7 +15,7 @@ import pytest
 
 from stockade.devservers import Servers, ServerUnavailable, available, existing_url
 from tests.databases import CREATED
-from tests.devservers.pool import Pool, RemotePool
+from tests.devservers.pool import Pool, RemotePool, memory_folder
 
 ALL = ("postgres", "mariadb", "redis", "kafka", "pgbouncer")  # what the suite can start itself
 KINDS = (*ALL, "mysql")
@@ -149,7 +149,7 @@ def redis_url(server_url):
 @pytest.fixture
 def servers():
     """Private servers of one test; mark the test with what it starts."""
-    with Servers() as group:
+    with Servers(memory_folder()) as group:
         yield group
 
 

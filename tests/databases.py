@@ -81,6 +81,7 @@ class Databases:
     def __init__(self):
         self._servers = {}
         self._empty = {}  # URL of a database that nobody has filled -> its server
+        self._migrated = set()  # (URL, schema)
         self._templates = {}  # (server URL or None, schema) -> what a copy is made from
 
     def create(self, server_url):
@@ -98,13 +99,16 @@ class Databases:
         self._servers[server_url].drop(url)
 
     async def migrate(self, url, schema, **options):
-        """Bring a database to the newest revision, as `schema.migrate` does; an empty one becomes a copy.
+        """Bring a database to the newest revision, as `schema.migrate` does; an empty one becomes a copy, once.
 
         Args:
             url: of the database.
             schema: the tables to make.
             options: of `Database.open`, e.g. the names of the store's tables.
         """
+        if (url, schema) in self._migrated:
+            return
+        self._migrated.add((url, schema))
         server, file = self._empty.pop(url, None), Path(url.removeprefix(SQLITE))
         if url.startswith(SQLITE) and file.is_absolute() and not file.exists():
             if (None, schema) not in self._templates:

@@ -19,6 +19,7 @@ from stockade.store import Database, SqlStore
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 from tests.databases import CREATED
+from tests.devservers.pool import memory_folder
 
 NOW_MS = 1_700_000_000_000
 
@@ -75,7 +76,7 @@ async def database(database_url):
 @pytest.fixture(scope="module")
 def more_redis():
     """Function: URLs of so many Redis servers beside the worker's own, started at the first call."""
-    with Servers() as servers:
+    with Servers(memory_folder()) as servers:
         started = []
 
         def urls(count):
