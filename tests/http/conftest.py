@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import re
-import shutil
 from contextlib import asynccontextmanager
 
 import httpx2
@@ -17,8 +16,8 @@ from stockade.shop.config.settings import Settings
 from stockade.shop.http.routing.app import create_app
 from stockade.shop.http.routing.routes import ROUTES
 from stockade.shop.migrations import SCHEMA
-from stockade.store import Database
 from tests.cli.service import Service, audited, prepared
+from tests.databases import CREATED
 
 SECRET = "a secret that is only used by tests"
 
@@ -71,17 +70,7 @@ class Client:
 
 async def make_schema(url):
     """Migrate a database."""
-    database = await Database.open(url)
-    await SCHEMA.migrate(database)
-    await database.close()
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    """A migrated SQLite file, to be copied: cheaper than a migration for each test."""
-    path = tmp_path_factory.mktemp("schema") / "empty.sqlite"
-    asyncio.run(make_schema(f"sqlite:///{path}"))
-    return path
+    await CREATED.migrate(url, SCHEMA)
 
 
 @asynccontextmanager
@@ -96,11 +85,11 @@ async def application(url, tmp_path, options=None, *, client=None, **settings):
 
 
 @pytest.fixture
-def sqlite_url(migrated, tmp_path):
+async def sqlite_url(tmp_path):
     """A fresh migrated SQLite database."""
-    copy = tmp_path / "shop.sqlite"
-    shutil.copy(migrated, copy)
-    return f"sqlite:///{copy}"
+    url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
+    await make_schema(url)
+    return url
 
 
 @pytest.fixture
