@@ -15,7 +15,11 @@ from stockade.shop.audit.screens.rows import BY_ROW, BY_VERSION
 # Beside running orders the screen of requests must come first: what it leaves out, the screens of lines and payments
 # look at later, and everything that it has seen is there by then.
 SCREENS: tuple[Screen, ...] = (BY_REQUEST, BY_STOCK_EVENT, BY_ROW, BY_VERSION, BY_LINE, BY_PAYMENT)
-UNSCREENED: tuple[Rule, ...] = (orders.order_total, sales.sales_sum)  # no other rule reads what they read
+UNSCREENED: tuple[Rule, ...] = (
+    orders.order_total,
+    orders.cancelled_units,
+    sales.sales_sum,
+)  # no other rule reads what they read
 
 # What a shop owner would notice first comes first.
 RULES: tuple[Rule, ...] = (
@@ -28,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     counters.ledger_chain,
     counters.row_missing,
     orders.order_total,
+    orders.cancelled_units,
     orders.order_status,
     orders.illegal_step,
     orders.paid_deducted_once,

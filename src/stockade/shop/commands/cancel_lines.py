@@ -185,9 +185,7 @@ class CancelLines:
         )
         return refund | {"refund_id": refund_id, "status": constants.READY}
 
-    def _records(
-        self, order: OrderState, lines: Sequence[LineState], chosen: Sequence[LineState]
-    ) -> list[Insert]:
+    def _records(self, order: OrderState, lines: Sequence[LineState], chosen: Sequence[LineState]) -> list[Insert]:
         numbers = {line.sku_id: number for number, line in enumerate(lines, 1)}
         payment_id = order.payment_id if order.status == constants.PAID else ""
         return [
@@ -210,6 +208,4 @@ class CancelLines:
 
 def _amounts(lines: Sequence[LineState]) -> list[JsonValue]:
     """What was cancelled, as the response shows it."""
-    return [
-        {"sku_id": line.sku_id, "quantity": line.quantity, "amount": line.price * line.quantity} for line in lines
-    ]
+    return [{"sku_id": line.sku_id, "quantity": line.quantity, "amount": line.price * line.quantity} for line in lines]

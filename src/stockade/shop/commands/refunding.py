@@ -7,13 +7,13 @@ from stockade.shop.model.states import OrderState, PointsState
 
 
 def payment_keys(order: OrderState) -> list[Key]:
-    """What a refund of a paid order needs: its account, its payment, and the attempt if a gateway may have been asked."""
+    """What a refund of a paid order needs: its account and payment, and the attempt if a gateway may be in it."""
     keys = [Key("points", order.user_id), Key("payment", order.payment_id)]
     return [*keys, Key("attempt", order.payment_id)] if order.pay == constants.LATER else keys
 
 
 def points_back(account: PointsState | None, amount: int, order_id: str) -> Change:
-    """The change of an account that gets points back. There is no upper limit: a refund is owed, whatever the balance."""
+    """The change of an account that gets points back. It has no upper limit: a refund is owed, whatever the balance."""
     points = account or PointsState(0, 0)
     return Change(PointsState(points.balance + amount, points.held), amount, 0, constants.REFUND, order_id)
 
