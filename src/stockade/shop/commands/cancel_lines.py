@@ -80,16 +80,17 @@ class CancelLines:
         if order.status not in (constants.RESERVED, constants.PAID):
             return self._conflict(order)
         if unknown := sorted({each.sku_id for each in self.lines} - {line.sku_id for line in lines}):
-            return reject(constants.SKU_NOT_FOUND, order_id=self.order_id, sku_ids=unknown)
+            # not with `order_id` first: that is how the refusal of an order is recorded
+            return reject(constants.SKU_NOT_FOUND, sku_ids=unknown, order_id=self.order_id)
         needed = self._needed(order_row)
         if any(key not in rows for key in needed):
             return Decision(need_keys=needed)
         left = what_is_left(order_row, lines, rows)
         chosen = self._chosen(left)
         if short := self._short(left):
-            return self._conflict(order, lines=short)
+            return self._conflict(order, short=short)
         if left.cancellations + len(chosen) > MAX_CANCELLATIONS:
-            return reject(constants.LIMIT_EXCEEDED, order_id=self.order_id, limit=MAX_CANCELLATIONS)
+            return reject(constants.LIMIT_EXCEEDED, limit=MAX_CANCELLATIONS, order_id=self.order_id)
         if sum(line.quantity for line in chosen) == sum(line.quantity for line in left.lines):
             return self._cancel_order(order, lines, chosen, rows)
         return self._cancel_lines(order, lines, chosen, rows)

@@ -148,7 +148,8 @@ class ClaimPayment:
         return {"payment_id": self.payment_id, f"{self.subject}_id": self.subject_id}
 
     def _reject(self, code: str, **data: JsonValue) -> Decision:
-        return reject(code, **{f"{self.subject}_id": self.subject_id, **data})
+        # the id last: a refusal with a limit and `order_id` first would be recorded as that of an order
+        return reject(code, **{**data, f"{self.subject}_id": self.subject_id})
 
 
 def claim_id(payment_id: str) -> str:

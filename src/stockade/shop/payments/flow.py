@@ -25,7 +25,7 @@ from stockade.gateways import (
 )
 from stockade.gateways import Unknown as NoAnswer
 from stockade.gateways.gateway import ApprovalAnswer, RefundAnswer
-from stockade.shop.commands import CancelOrder, ClaimPayment, Postpone, SettlePayment, SettleRefund
+from stockade.shop.commands import CancelLines, CancelOrder, ClaimPayment, Postpone, SettlePayment, SettleRefund
 from stockade.shop.commands.settle_payment import late_id
 from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
@@ -81,7 +81,7 @@ class Payments:
         if isinstance(command, ClaimPayment):
             return await self._pay(command)
         outcome = await self._execute(command)
-        if isinstance(command, CancelOrder) and isinstance(outcome, Accepted):
+        if isinstance(command, CancelOrder | CancelLines) and isinstance(outcome, Accepted):
             return await self._with_refunds(outcome)
         return outcome
 

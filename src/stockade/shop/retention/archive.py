@@ -1,7 +1,7 @@
 """Moves old orders out of the database into a file, without breaking a sum.
 
-Of an order that is over, the file gets the order, its lines, its payment and their ledger entries. The rows of the
-order, the lines, the payment and their own entries are then deleted. The entries of stock and points stay, because each
+Of an order that is over, the file gets the order, its lines and what was cancelled of them, its payment and their
+ledger entries. These rows and their own entries are then deleted. The entries of stock and points stay, because each
 is a link of a chain that ends in the present amount. Their note is marked instead, so that the audit no longer looks
 for the order that they belong to. Requests stay too: a repeated Idempotency-Key must never be carried out again.
 
@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 
 from stockade.shop.model.constants import ARCHIVED, CANCELLED, EXPIRED, PAID, STOCK_CHANGED
-from stockade.shop.model.tables import order_lines, orders, payments
+from stockade.shop.model.tables import cancelled_lines, order_lines, orders, payments
 from stockade.shop.queries.page import after
 from stockade.shop.retention.attempts import transaction
 from stockade.shop.sales.hours import KEPT_HOURS, hour_of
@@ -36,7 +36,10 @@ READ_WAIT_S = 60.0
 
 
 class Archived(NamedTuple):
-    """What went into the file: orders, their units and total in won, of PAID orders alone `sold` and `revenue`."""
+    """What went into the file: orders, their units and total in won, of PAID orders alone `sold` and `revenue`.
+
+    The last two are without what was cancelled.
+    """
 
     orders: int = 0
     units: int = 0
@@ -145,6 +148,7 @@ def _records(conn: Connection, ids: Sequence[str], limit_ms: int) -> list[dict[s
     recent = {id_ for id_, entries in steps.items() if any(each["at_ms"] >= limit_ms for each in entries)}
     kept = [id_ for id_ in found if id_ not in recent]
     lines = _by(_rows(conn, order_lines, order_lines.c.order_id.in_(kept)), "order_id")
+    less = _by(_rows(conn, cancelled_lines, cancelled_lines.c.order_id.in_(kept)), "order_id")
     paid = _by(_rows(conn, payments, payments.c.order_id.in_(kept)), "order_id")
     of_payments = ledger.c.row_id.in_([each["id"] for some in paid.values() for each in some])
     payment_steps = _by(_rows(conn, ledger, ledger.c.kind == "payment", of_payments), "row_id")
@@ -152,6 +156,7 @@ def _records(conn: Connection, ids: Sequence[str], limit_ms: int) -> list[dict[s
     for id_ in kept:
         requests = sorted({id_, *(entry["request_id"] for entry in steps.get(id_, ()))})
         record: dict[str, Any] = {"order": found[id_], "lines": lines.get(id_, []), "payments": paid.get(id_, [])}
+        record["cancelled_lines"] = less.get(id_, [])
         record["steps"] = [
             *steps.get(id_, ()),
             *(s for p in record["payments"] for s in payment_steps.get(p["id"], ())),
@@ -191,15 +196,22 @@ def _remove(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
     payment_ids = [each["id"] for record in records for each in record["payments"]]
     conn.execute(delete(ledger).where(ledger.c.kind == "order", ledger.c.row_id.in_(ids)))
     conn.execute(delete(ledger).where(ledger.c.kind == "payment", ledger.c.row_id.in_(payment_ids)))
-    conn.execute(delete(order_lines).where(order_lines.c.order_id.in_(ids)))
+    for table in (order_lines, cancelled_lines):
+        conn.execute(delete(table).where(table.c.order_id.in_(ids)))
     conn.execute(delete(payments).where(payments.c.id.in_(payment_ids)))
     conn.execute(delete(orders).where(orders.c.id.in_(ids)))
 
 
 def _figures(record: Mapping[str, Any]) -> Archived:
     order, units = record["order"], sum(line["quantity"] for line in record["lines"])
-    paid = order["status"] == PAID
-    return Archived(1, units, order["total"], units if paid else 0, order["total"] if paid else 0)
+    if order["status"] != PAID:
+        return Archived(1, units, order["total"])
+    less = record["cancelled_lines"]
+    sold, revenue = (
+        units - sum(each["quantity"] for each in less),
+        order["total"] - sum(each["amount"] for each in less),
+    )
+    return Archived(1, units, order["total"], sold, revenue)
 
 
 def _rows(conn: Connection, table: Table, *conditions: Any) -> list[dict[str, Any]]:
