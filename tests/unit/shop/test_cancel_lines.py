@@ -33,7 +33,7 @@ def test_what_is_left_of_a_line_can_be_named_without_a_number(shop):
     shop.cancel_lines(order_id, ("a", 2))
     assert shop.cancel_lines(order_id, ("a", 0)).data["lines"][0]["quantity"] == 3
     again = shop.cancel_lines(order_id, ("a", 0))
-    assert (again.code, again.data["short"]) == ("STATE_CONFLICT", [{"sku_id": "a", "requested": 0, "left": 0}])
+    assert (again.code, again.data["lines_left"]) == ("STATE_CONFLICT", [{"sku_id": "a", "requested": 0, "left": 0}])
     assert shop.cancel_lines(order_id, ("b", 2)).code == "STATE_CONFLICT"
     assert (shop.stock("a"), shop.balance("u")) == ((10, 0), 19_700)
 

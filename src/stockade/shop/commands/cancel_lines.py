@@ -88,7 +88,7 @@ class CancelLines:
         left = what_is_left(order_row, lines, rows)
         chosen = self._chosen(left)
         if short := self._short(left):
-            return self._conflict(order, short=short)
+            return self._conflict(order, lines_left=short)
         if left.cancellations + len(chosen) > MAX_CANCELLATIONS:
             return reject(constants.LIMIT_EXCEEDED, limit=MAX_CANCELLATIONS, order_id=self.order_id)
         if sum(line.quantity for line in chosen) == sum(line.quantity for line in left.lines):

@@ -156,7 +156,7 @@ class CancelLinesBody(Body, frozen=True):
         list[LineToCancelBody],
         Meta(min_length=1, max_length=MAX_LINES, description="Lines of the order; each SKU once."),
     ]
-    reason: Reason = ""
+    reason: Reason
 
 
 class PaymentBody(Body, frozen=True):
