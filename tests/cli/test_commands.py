@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 from stockade import __version__
 from stockade.cli import app
 from stockade.shop.config.settings import Settings
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.tokens import tokens_of
+from stockade.store import Database
+from stockade.store.schema.migrate import shown
 from stockade.strategies import registry
 from tests.cli.service import stockade
 
@@ -102,6 +105,36 @@ def test_audit_of_a_damaged_database(run, tmp_path):
     found = document["violations"][0]
     assert set(found) == {"rule", "subject", "expected", "actual"}
     assert "sku-3" in found["subject"]
+
+
+def test_audit_of_another_application(run):
+    """Without --app its database is no shop's: the message names --app first; an empty database is to be migrated."""
+    own, at = ("--app", "coupons.application:APPLICATION"), ("--database", "sqlite:///coupons.db")
+    assert run("migrate", *own, *at).exit_code == 0
+    assert_one_line(run("audit", *at), "has no tables of the shop, but a store's; name the application", "--app")
+    assert run("audit", *own, *at).exit_code == 0
+    sqlite3.connect("empty.db").close()
+    empty = run("audit", "--database", "sqlite:///empty.db")
+    assert_one_line(empty, "has no schema, not store ", "; run: stockade migrate --database URL")
+    assert "--app" not in empty.stderr
+
+
+def test_audit_of_a_schema_of_before(run):
+    """A database that was migrated halfway is refused with both revisions, and audited once it is migrated."""
+
+    async def halfway():
+        database = await Database.open("sqlite:///old.db")
+        try:
+            await SCHEMA.migrate(database, "0004")
+        finally:
+            await database.close()
+
+    asyncio.run(halfway())
+    at = ("--database", "sqlite:///old.db")
+    now = shown(SCHEMA.newest())
+    assert_one_line(run("audit", *at), f"has schema store 0004, shop 0004, not {now}; run: stockade migrate")
+    assert run("migrate", *at).exit_code == 0
+    assert run("audit", *at).exit_code == 0
 
 
 UNUSABLE = [

@@ -2,11 +2,17 @@
 
 import json
 import logging
+import os
+import sys
+from pathlib import Path
 
 import pytest
 
+from stockade.identity import JwksKeys
 from stockade.shop.config.settings import Settings
 from stockade.shop.operations import logs
+from stockade.shop.tokens.of_settings import _report as report
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -60,3 +66,28 @@ def test_without_a_run_id_one_is_made(lines):
     logs.logger().info("a")
     logs.logger().info("b")
     assert len({line["run_id"] for line in lines()}) == 1
+
+
+def test_a_line_of_another_thread_carries_the_run(lines):
+    """The thread that loads the keys of tokens reports under the id of the run and the number of the process."""
+    logs.configure(Settings(run_id="run-7"), 2)
+    keys = JwksKeys("/no/such/file", report=report)
+    keys.begin()
+    eventually(lambda: keys.loads == 1 and not keys._running)
+    told = []
+    eventually(lambda: told.extend(lines()) or told)
+    assert [(line["event"], line["run_id"], line["worker"]) for line in told] == [
+        ("the keys of tokens cannot be loaded", "run-7", 2)
+    ]
+
+
+def test_lost_lines_are_counted_under_the_run(monkeypatch, tmp_path):
+    """Lines that had no room are counted in one line, which has the id of the run too."""
+    logs.configure(Settings(run_id="run-7"))
+    with (tmp_path / "log").open("w+") as room, Path(os.devnull).open() as none:
+        for stream in (none, room):
+            monkeypatch.setattr(sys, "stderr", stream)
+            logs.logger().warning("a")
+        room.seek(0)
+        lost, line = map(json.loads, room)
+    assert (lost["event"], lost["lost"], lost["run_id"], line["event"]) == ("log lines lost", 1, "run-7", "a")

@@ -1,12 +1,14 @@
 """Orders through HTTP really take the way of the configured queue, decided by a worker process."""
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
 from collections import Counter
 from uuid import uuid4
 
+from stockade import __version__
 from tests.cli.service import Service, audited, environment, prepared
 from tests.cli.test_serve import place
 from tests.waiting import eventually_async
@@ -23,15 +25,23 @@ async def test_http_orders_go_through_the_log(tmp_path, kafka_bootstrap):
             assert {answer.status_code for answer in taken} == {202}
             places = [answer.headers["location"] for answer in taken]
             assert {(await http.get(each)).json()["status"] for each in places} == {"PENDING"}
-            worker = start_worker(tmp_path, log)
+            worker = start_worker(tmp_path, log, "--metrics-address", "127.0.0.1:0")
             try:
                 decided = await eventually_async(lambda: statuses(http, places), 60)
+                lines = {
+                    line["event"]: line for line in map(json.loads, (tmp_path / "worker.log").read_text().splitlines())
+                }
+                metrics = await http.get(f"http://127.0.0.1:{lines['metrics']['port']}/metrics")
             finally:
                 worker.send_signal(signal.SIGTERM)
                 code = worker.wait(30)
         assert service.stop() == 0
     assert Counter(decided) == {"RESERVED": 20, "REJECTED": 10}
     assert code == 0
+    began = lines["working"]
+    assert (began["version"], began["topic"], began["group"]) == (__version__, log["kafka_topic"], "stockade-workers")
+    assert (tmp_path / "worker.out").read_text() == f"working on topic {began['topic']} as group {began['group']}\n"
+    assert 'stockade_store_total{event="commands"} 30.0' in metrics.text
     assert (await audited(url))[1] == []
 
 
@@ -70,8 +80,8 @@ async def statuses(http, places):
     return None if "PENDING" in seen else seen
 
 
-def start_worker(folder, log):
+def start_worker(folder, log, *words):
     """A `stockade worker` process."""
-    command = [sys.executable, "-m", "stockade", "worker"]
-    with (folder / "worker.log").open("w") as log_file:
-        return subprocess.Popen(command, cwd=folder, env=environment(**log), stderr=log_file, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "stockade", "worker", *words]
+    with (folder / "worker.log").open("w") as log_file, (folder / "worker.out").open("w") as out:
+        return subprocess.Popen(command, cwd=folder, env=environment(**log), stderr=log_file, stdout=out)

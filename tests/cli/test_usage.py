@@ -53,7 +53,15 @@ def test_strategies_in_sixty_columns(run):
 
 @pytest.mark.parametrize(
     ("words", "completed"),
-    [("stockade strat", {"strategies"}), ("stockade lo", {"locks"}), ("stockade serve --wo", {"--workers"})],
+    [
+        ("stockade strat", {"strategies"}),
+        ("stockade lo", {"locks"}),
+        ("stockade serve --wo", {"--workers"}),
+        ("stockade locks --", {"--redis", "--json", "--break", "--prefix", "--cluster", "--max-keys", "--help"}),
+        ("stockade locks a --ma", {"--max-keys"}),
+        ("stockade locks a --redis ", set()),
+        ("stockade positions rewind --da", {"--database"}),
+    ],
 )
 def test_the_shell_completes(tmp_path, words, completed):
     """Commands and options."""

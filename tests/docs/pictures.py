@@ -55,21 +55,48 @@ class Message(NamedTuple):
 ORDER = (
     "The states of an order",
     [
-        State("place an order", 0, 1),
-        State("RESERVED", 1, 0),
-        State("PAID", 2, 1),
-        State("CANCELLED", 3, 1, final=True),
-        State("EXPIRED", 3, 0, final=True),
-        State("REJECTED", 1, 2, final=True),
+        State("place an order", 0, 2),
+        State("EXPIRED", 1, 0, final=True),
+        State("RESERVED", 1, 1),
+        State("REJECTED", 1, 3, final=True),
+        State("PAYING", 2, 1),
+        State("CANCELLED", 3, 0, final=True),
+        State("PAID", 3, 2),
     ],
     [
         Arrow("place an order", "RESERVED", "pay: LATER", (0, 0)),
-        Arrow("place an order", "PAID", "pay: POINTS"),
+        Arrow("place an order", "PAID", "pay: POINTS", (-60, 0)),
         Arrow("place an order", "REJECTED", "refused", (0, 8)),
-        Arrow("RESERVED", "PAID", "pay", (0, 6)),
-        Arrow("RESERVED", "EXPIRED", "reserved_until is over: stock free again"),
-        Arrow("RESERVED", "CANCELLED", "cancel", (20, 6)),
-        Arrow("PAID", "CANCELLED", "cancel"),
+        Arrow("RESERVED", "EXPIRED", "time is over", (0, 0)),
+        Arrow("RESERVED", "PAYING", "a gateway is asked"),
+        Arrow("PAYING", "RESERVED", "declined", (0, 22)),
+        Arrow("RESERVED", "PAID", "pay with points", (-10, 22)),
+        Arrow("PAYING", "PAID", "approved", (34, 0)),
+        Arrow("RESERVED", "CANCELLED", "cancel", (-10, 6)),
+        Arrow("PAYING", "CANCELLED", "cancel", (24, 10)),
+        Arrow("PAID", "CANCELLED", "cancel", (0, 0)),
+    ],
+)
+
+PAYMENT = (
+    "The states of an attempt to pay",
+    [
+        State("claim", 0, 1),
+        State("APPROVING", 1, 1),
+        State("UNKNOWN", 2, 1),
+        State("APPROVED", 3, 0),
+        State("DECLINED", 3, 1, final=True),
+        State("UNFULFILLABLE", 3, 2, final=True),
+        State("CANCELLED", 4, 0, final=True),
+    ],
+    [
+        Arrow("claim", "APPROVING", "commit"),
+        Arrow("APPROVING", "UNKNOWN", "no answer"),
+        Arrow("APPROVING", "APPROVED", "approved", (-60, -6)),
+        Arrow("UNKNOWN", "APPROVED", "looked up", (-10, 14)),
+        Arrow("UNKNOWN", "DECLINED", "declined"),
+        Arrow("UNKNOWN", "UNFULFILLABLE", "too late: refund", (-20, 8)),
+        Arrow("APPROVED", "CANCELLED", "cancel: refund"),
     ],
 )
 
@@ -202,7 +229,12 @@ def _svg(title, width, height, parts):
 
 def drawn():
     """Every picture by its file name."""
-    return {"order-states.svg": states(*ORDER), "lease-life.svg": states(*LEASE), "order-walk.svg": walk(*WALK)}
+    return {
+        "order-states.svg": states(*ORDER),
+        "payment-states.svg": states(*PAYMENT),
+        "lease-life.svg": states(*LEASE),
+        "order-walk.svg": walk(*WALK),
+    }
 
 
 if __name__ == "__main__":

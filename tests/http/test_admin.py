@@ -1,5 +1,9 @@
 """What administrators do: edit products, hide them, and look for orders; over HTTP, on the real application."""
 
+import json
+
+from stockade.shop.demo import create_demo
+from tests.docs.blocks import blocks
 from tests.http.test_bad_input import assert_problem
 
 
@@ -109,3 +113,16 @@ async def test_lists_show_refused_orders(client):
     assert_problem(await client.get("/v1/admin/orders"), 403, "FORBIDDEN")
     for query in ("since=2026-13-01T00:00:00Z", "until=0.5", "status=LOST", "status=REJECTED&product_id=p"):
         assert_problem(await admin.get(f"/v1/admin/orders?{query}"), 400, "INVALID_REQUEST")
+
+
+async def test_the_body_in_the_documentation(client):
+    """The edit that docs/api.md shows changes no more than the price of a product of `stockade demo`."""
+    await create_demo(client.state.shop.execute, users=0, products=1, now_ms=1_772_357_400_000)
+    admin = client.as_user("root", admin=True)
+    before = (await admin.get("/v1/products/product-1")).json()
+    (body,) = blocks("api.md", "json")
+    edited = await admin.send("PUT", "/v1/products/product-1", key="k", json=json.loads(body))
+    assert edited.status_code == 200, edited.text
+    after = edited.json()
+    assert {name for name in before if before[name] != after[name]} == {"version", "skus"}
+    assert (before["skus"][0]["price"], after["skus"][0]["price"]) == (1000, 1200)

@@ -5,7 +5,10 @@ import math
 import pytest
 
 from stockade.core import Busy
+from stockade.shop.commands import ExpireOrder
 from stockade.shop.operations.backlog import KEEP_S
+from stockade.shop.queries.due import due
+from stockade.shop.sales import SalesJob
 from stockade.store.outbox import Outbox
 from tests.http.test_operations import Clock, samples
 
@@ -27,6 +30,30 @@ async def test_events_that_wait_are_counted(client):
     found = await samples(client)
     assert (found["stockade_events", "waiting"], found["stockade_events", "dead"]) == (1 + 3 * 2, 0)
     assert 0 <= found["stockade_events_oldest_seconds", "waiting"] < 60
+
+
+async def test_jobs_that_fall_behind_are_timed(client):
+    """An order that nobody counts and a reservation that nobody ends have waited for so long; done, for 0 s."""
+    backlog, shop = client.state.backlog, client.state.shop
+    (sku,) = await client.product(stock=5)
+    sales = SalesJob(shop.database, backlog._now_ms)
+    await sales.once()
+    await client.order(sku, pay="LATER")
+    assert (await behind(client))["sweep"] == 0
+    (reserved,) = await shop.database.read(lambda conn: due(conn, now_ms=2**53))
+    backlog._now_ms = lambda: reserved.reserved_until_ms + 90_000
+    late = await behind(client)
+    assert late["sweep"] == 90
+    assert late["sales"] > 90
+    await shop.execute(ExpireOrder.due(reserved.order_id, reserved.reserved_until_ms, backlog._now_ms()))
+    await sales.once()
+    assert await behind(client) == {"sales": 0, "sweep": 0}
+
+
+async def behind(client):
+    """By job, asked anew."""
+    client.clock.now_s += KEEP_S
+    return {labels[0]: value for (name, *labels), value in (await samples(client)).items() if "job_behind" in name}
 
 
 async def test_the_database_is_queried_once_in_a_while(client, monkeypatch):

@@ -1,8 +1,11 @@
 """Health, readiness and metrics of the service itself."""
 
 import asyncio
+import contextlib
+import socket
 import time
 
+import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
@@ -10,6 +13,7 @@ from sqlalchemy import text
 from stockade.shop.http.responses.response import Response
 from stockade.shop.http.responses.response_cache import ResponseCache
 from stockade.shop.migrations import SCHEMA, SHOP
+from stockade.shop.operations.metrics_server import MAX_CONNECTIONS, MAX_HEAD_BYTES, MetricsServer
 from stockade.store.schema.migrate import shown
 from tests.http.stand_ins import Failing, Held
 
@@ -164,3 +168,40 @@ async def test_metrics_of_locks(start, redis_url, strategy):
         else:
             assert found["stockade_lock_wait_seconds_count", "acquired", strategy] >= 1
             assert found["stockade_lock_hold_seconds_count", "released", strategy] >= 1
+
+
+@pytest.fixture
+async def worker_metrics():
+    """The port at which a process without routes of its own answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        async with MetricsServer(lambda: b"stockade_x 1\n").serving(listening):
+            yield listening.getsockname()[1]
+
+
+async def test_a_worker_answers_for_its_metrics(worker_metrics):
+    """The metrics and whether it is alive, and nothing else."""
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{worker_metrics}") as http:
+        answers = [
+            await http.get("/metrics"),
+            await http.get("/healthz"),
+            await http.get("/"),
+            await http.post("/metrics"),
+        ]
+    assert [each.status_code for each in answers] == [200, 200, 404, 404]
+    assert (answers[0].text, answers[1].json()) == ("stockade_x 1\n", {"status": "ok"})
+    assert answers[0].headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+async def test_a_worker_has_few_connections_for_its_metrics(worker_metrics):
+    """One beyond the bound is closed at once, a request that is too long too; those within it are answered."""
+    streams = [await asyncio.open_connection("127.0.0.1", worker_metrics) for _ in range(MAX_CONNECTIONS + 1)]
+    async with asyncio.timeout(10):
+        assert await streams[-1][0].read() == b""
+        streams[0][1].write(b"GET /" + b"x" * 2 * MAX_HEAD_BYTES)
+        with contextlib.suppress(ConnectionError):
+            assert await streams[0][0].read() == b""
+        for reader, writer in streams[1:-1]:
+            writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
+    for _, writer in streams:
+        writer.close()

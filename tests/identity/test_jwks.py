@@ -5,11 +5,12 @@ import functools
 import json
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from stockade.identity import BadKeys, JwksKeys, KeysUnavailable, Refresh, TokenVerifier
+from stockade.identity import BadKeys, JwksKeys, KeysUnavailable, Refresh, SecretFileKeys, SecretKeys, TokenVerifier
 from stockade.identity.fetch import read
 from stockade.identity.jwk_set import parse
 from tests.identity.parts import AUDIENCE, Clock, Reports, assert_refused
@@ -37,6 +38,20 @@ async def test_a_new_key_needs_no_restart(issuer, verifier_of, algorithm):
     for _ in range(50):
         await verifier.verify(new)
     assert issuer.requests == 2
+
+
+async def test_a_new_key_may_have_to_wait(issuer, verifier_of):
+    """Within `retry_s` of the last reading a token of a new key is refused; from then on it is accepted."""
+    clock = Clock()
+    verifier = verifier_of(keys=timed(JwksKeys(issuer.jwks_url, refresh=Refresh(retry_s=10)), clock))
+    await verifier.verify(issuer.token("ann", audience=AUDIENCE))
+    issuer.rotate("key-2")
+    new = issuer.token("ann", audience=AUDIENCE)
+    clock.now_s += 9.9
+    await assert_refused(verifier, new, "a key that is not known")
+    assert issuer.requests == 1
+    clock.now_s += 0.1
+    assert (await verifier.verify(new)).user_id == "ann"
 
 
 async def _accepted(verifier, token):
@@ -320,6 +335,37 @@ def test_a_provider_needs_issuer_and_audience(issuer):
     for given in ({}, {"issuer": "i"}, {"audience": "a"}, {"issuer": "i", "audience": ["", ""]}):
         with pytest.raises(ValueError, match="need issuer and audience"):
             TokenVerifier(JwksKeys(issuer.jwks_url), **given)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: JwksKeys(None), "the address of the keys must be a text, not None"),
+        (lambda: JwksKeys(Path("keys.json")), "the address of the keys must be a text, not a value"),
+        (lambda: JwksKeys.of_issuer(None), "the issuer must be a text, not None"),
+        (lambda: SecretKeys(None), "the secrets must be a mapping of names to secrets, not None"),
+        (lambda: SecretKeys({"new": None}), "the secret new must be text or bytes, not None"),
+        (
+            lambda: SecretKeys({}, without_name=7),
+            "the secret of tokens without a name must be text or bytes",
+        ),
+        (
+            lambda: SecretFileKeys("secrets"),
+            "the file of the secrets must be a pathlib.Path, not a value of the type str",
+        ),
+        (lambda: Refresh(retry_s=None), "retry_s must be a number of seconds above 0, not None"),
+        (lambda: TokenVerifier("secret"), "keys must be SecretKeys, SecretFileKeys or JwksKeys, not a value"),
+        (lambda: TokenVerifier(SecretKeys({"new": "s" * 32}), issuer=None), "issuer must be a text, not None"),
+        (
+            lambda: TokenVerifier(SecretKeys({"new": "s" * 32}), audience=None),
+            "audience must be a text or several",
+        ),
+    ],
+)
+def test_what_is_no_key_is_said_when_it_is_made(make, says):
+    """A value of another type, such as a variable of the environment that is not set, is named at once."""
+    with pytest.raises(ValueError, match=says):
+        make()
 
 
 def test_times_and_algorithms_that_cannot_be(issuer):

@@ -24,7 +24,7 @@ def test_the_example_as_a_user_installs_it(wheel, environment, project, postgres
     said = there.run("python", "-W", "error", "-m", "pytest", "-q", "--durations=5", cwd=project, env=variables)
     assert " failed" not in said
     assert "skipped" not in said
-    assert "22 passed" in said
+    assert "23 passed" in said
     at = ("--app", "coupons", "--database", f"sqlite:///{there.folder}/c.db")
     assert "coupons 0001" in there.run("stockade", "migrate", *at)
     assert "the rules of coupons hold" in there.run("stockade", "audit", *at)

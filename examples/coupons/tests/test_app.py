@@ -1,6 +1,9 @@
 """The HTTP service, over one database and all that runs beside it."""
 
 import asyncio
+import os
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -54,3 +57,13 @@ async def test_who_is_not_known_gets_nothing(client):
     """Without a user there is no coupon, and without a campaign neither."""
     assert (await client.post("/campaigns/spring/coupons")).status_code == 422
     assert (await ask(client, "ann")).status_code == 404
+
+
+def test_an_unknown_strategy_is_one_line():
+    """The server ends with the names that there are, and without a traceback."""
+    words = [sys.executable, "-m", "uvicorn", "--factory", "coupons.app:create_app", "--port", "0"]
+    wrong = os.environ | {"COUPONS_STRATEGY": "optimist"}
+    ended = subprocess.run(words, env=wrong, capture_output=True, text=True, check=False, timeout=60)
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("COUPONS_STRATEGY = 'optimist': must be one of unprotected, ")
+    assert ended.returncode == 1

@@ -39,8 +39,13 @@ class Parser(argparse.ArgumentParser):
         """End the program with the reason."""
         self.exit(UNUSABLE, f"error: {message}; `{self.prog} -h` lists what there is\n")
 
+    def options(self) -> dict[str, str]:
+        """The long options, and what each is for."""
+        long = ((name, each.help or "") for each in self._actions for name in each.option_strings)
+        return {name: about for name, about in long if name.startswith("--")}
 
-def parser() -> argparse.ArgumentParser:
+
+def parser() -> Parser:
     """The options."""
     options = Parser("stockade locks", description=ABOUT, epilog=EXITS, allow_abbrev=False)
     options.add_argument("names", nargs="*", metavar="NAME", help="Only these; default: all in use.")

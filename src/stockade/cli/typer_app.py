@@ -1,8 +1,9 @@
 """The whole command line, as a Typer app. Neighbour: `stockade.__main__` runs it."""
 
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperCommand
 
 from stockade import __version__
 from stockade.cli import dead_letters, positions
@@ -40,6 +41,23 @@ def options(
     """Take orders under concurrency, exactly right, at full speed, and prove it."""
 
 
+class Completion(NamedTuple):
+    """A word that the shell may put in. Click's own class has another place in every version of Typer."""
+
+    value: str
+    help: str
+    type: str = "plain"
+
+
+class Locks(TyperCommand):
+    """Completes the options of a parser that Typer does not know."""
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The options that begin so; names of locks are not looked up."""
+        known = of_locks.parser().options()
+        return [Completion(name, about) for name, about in known.items() if incomplete and name.startswith(incomplete)]
+
+
 def locks(words: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…")] = None) -> None:
     """Hand the words to the parser of `stockade locks`, which needs no Typer."""
     raise typer.Exit(of_locks.main(words or []))
@@ -47,6 +65,8 @@ def locks(words: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…")
 
 for command in (serve, worker, migrate, token, demo, audit, erase_user, archive, strategies, lab):
     app.command()(command)
-app.command(help=of_locks.ABOUT, add_help_option=False, context_settings={"ignore_unknown_options": True})(locks)
+app.command(cls=Locks, help=of_locks.ABOUT, add_help_option=False, context_settings={"ignore_unknown_options": True})(
+    locks
+)
 for group in (dead_letters.app, positions.app):
     app.add_typer(group)

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from stockade.identity.errors import BadKeys
+from stockade.identity.errors import BadKeys, require_kind
 from stockade.identity.time_limit import TimeLimit
 
 _OK = 200
@@ -26,6 +26,7 @@ def check_address(address: str) -> None:
     Raises:
         BadKeys: it is neither https, nor http on this machine, nor a path; or it has a password or a fragment.
     """
+    require_kind(address, str, "the address of the keys must be a text")
     if "://" not in address:
         if not address:
             raise BadKeys("the address of the keys is empty")

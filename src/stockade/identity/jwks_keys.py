@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from stockade.identity.errors import BadKeys
+from stockade.identity.errors import BadKeys, require_kind
 from stockade.identity.fetch import check_address, read
 from stockade.identity.jwk_set import MAX_BYTES, parse
 from stockade.identity.keys import Key, with_default
@@ -76,6 +76,7 @@ class JwksKeys(RefreshingKeys):
         Raises:
             BadKeys: as of the class.
         """
+        require_kind(issuer, str, "the issuer must be a text")
         well_known = issuer.rstrip("/") + _WELL_KNOWN
         found = cls(well_known, algorithms=algorithms, refresh=refresh, report=report)
         found._find_address = lambda: _discovered(well_known, issuer, refresh.wait_s)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class Keys:
         return hash(self._all)
 
 
+@runtime_checkable
 class KeySource(Protocol):
     """Where the verifier takes its keys from.
 

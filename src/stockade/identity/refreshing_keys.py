@@ -41,8 +41,9 @@ class Refresh:
 
     def __post_init__(self) -> None:
         for name in ("refresh_s", "retry_s", "keep_s", "wait_s"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a number of seconds above 0, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise ValueError(f"{name} must be a number of seconds above 0, not {value}")
         if self.keep_s < self.refresh_s:
             raise ValueError(f"keep_s ({self.keep_s:g}) must not be less than refresh_s ({self.refresh_s:g})")
 

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stockade.identity.errors import BadKeys
+from stockade.identity.errors import BadKeys, require_kind
 from stockade.identity.keys import Key, Keys, digest_of
 from stockade.identity.refreshing_keys import Refresh, RefreshingKeys, Report
 from stockade.identity.signatures import SYMMETRIC
@@ -73,6 +73,7 @@ class SecretFileKeys(RefreshingKeys):
         def read() -> Iterator[Key]:
             return _keys(read_secrets(path), without_name)
 
+        require_kind(path, Path, "the file of the secrets must be a pathlib.Path")
         first = Keys(read())  # what is wrong is told here and not to the first client
         super().__init__(read, refresh, report, first=first)
 
@@ -132,13 +133,16 @@ def read_secrets(path: Path) -> dict[str, str]:
 
 
 def _keys(secrets: Mapping[str, str | bytes], without_name: str | bytes | None) -> Iterator[Key]:
+    require_kind(secrets, Mapping, "the secrets must be a mapping of names to secrets")
     if not secrets and without_name is None:
         raise BadKeys("there is no secret that tokens are signed with")
     if len(secrets) > MAX_SECRETS:
         raise BadKeys(f"there are {len(secrets)} secrets; at most {MAX_SECRETS} are used")
     named: list[tuple[str | None, str | bytes]] = list(secrets.items())
     for name, secret in named if without_name is None else [*named, (None, without_name)]:
+        whose = f"the secret {name or 'of tokens without a name'}"
+        require_kind(secret, (str, bytes), f"{whose} must be text or bytes")
         raw = secret.encode() if isinstance(secret, str) else secret
         if len(raw) < MIN_SECRET:
-            raise BadKeys(f"the secret {name or 'of tokens without a name'} has less than {MIN_SECRET} bytes")
+            raise BadKeys(f"{whose} has less than {MIN_SECRET} bytes")
         yield Key(name, SYMMETRIC, digest_of(raw), raw)

@@ -5,11 +5,11 @@ Neighbours: `keys` says where keys come from, `signatures` checks a signature, `
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 
 from stockade.identity.claims import ClaimRules, Identity
-from stockade.identity.errors import BadToken
+from stockade.identity.errors import BadToken, require_kind
 from stockade.identity.keys import Key, Keys, KeySource
 from stockade.identity.signatures import header_of, signed_payload
 
@@ -43,7 +43,8 @@ class TokenVerifier:
         clock: wall clock in seconds since 1970.
 
     Raises:
-        ValueError: keys of a provider without issuer or audience, or a number outside its bounds.
+        ValueError: a value of another type, keys of a provider without issuer or audience, or a number outside its
+            bounds.
     """
 
     def __init__(
@@ -59,6 +60,9 @@ class TokenVerifier:
         cache_size: int = CACHE_SIZE,
         clock: Callable[[], float] = time.time,  # an end must mean the same time in every process
     ) -> None:
+        require_kind(keys, KeySource, "keys must be SecretKeys, SecretFileKeys or JwksKeys", ValueError)
+        require_kind(issuer, str, "issuer must be a text", ValueError)
+        require_kind(audience, Iterable, "audience must be a text or several", ValueError)
         audiences = frozenset([audience] if isinstance(audience, str) else audience) - {""}
         if keys.public and not (issuer and audiences):
             raise ValueError("keys of a provider need issuer and audience: it signs tokens for other services too")

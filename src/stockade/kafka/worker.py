@@ -6,7 +6,7 @@ that had the partition before (`store.consumer_offsets`). One command passes thr
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from stockade.core import StaleOffset, Stats, StockadeError
@@ -83,8 +83,12 @@ class KafkaWorker:
         """The partitions that this worker reads now."""
         return tuple(sorted(each for each, running in self._running.items() if running.processor.seek_done))
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None] = lambda: None) -> None:
         """Work until `stop` is set; then finish the batches in flight, reply, and leave the group.
+
+        Args:
+            stop: ends the work.
+            ready: called once the brokers have answered.
 
         Raises:
             LogRewound: the topic ends before the position.
@@ -92,6 +96,7 @@ class KafkaWorker:
             NotSupported: no client library.
         """
         await asyncio.to_thread(create_topics, self._options)
+        ready()
         producer = Producer(self._options.brokers)
         self._context = WorkerContext(
             self._store,

@@ -12,10 +12,10 @@ from pathlib import Path
 from stockade.core.secrets import hide_password
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import in_memory
-from stockade.shop.migrations import SCHEMA
+from stockade.shop.migrations import SCHEMA, SHOP
 from stockade.store import Database, Schema
 from stockade.store.engine.registry import read_url
-from stockade.store.schema.migrate import Revisions, shown
+from stockade.store.schema.migrate import Revisions, has_store_tables, shown
 from stockade.store.schema.rights import missing_rights
 
 _NEWER = "which a newer version of stockade has made: use that version or a later one"
@@ -61,13 +61,16 @@ async def require_schema(
     if revisions == wanted or (newer_ok and schema.can_serve(revisions)):
         return
     _refuse_newer(settings, schema, revisions)
-    found, unseen = f"schema {shown(revisions)}", ""
-    if not any(revisions.values()):
-        found = "no schema"
+    found, unseen = f"schema {shown(revisions)}, not {shown(wanted)}", ""
+    to_make = f"run: stockade migrate{_option(settings)}{'' if schema is SCHEMA else ' --app …'}"
+    if schema is SCHEMA and not revisions[SHOP.name] and await database.read(has_store_tables):
+        found = "no tables of the shop, but a store's"
+        to_make = f"name the application that it belongs to with --app; or, to add the shop's tables, {to_make}"
+    elif not any(revisions.values()):
+        found = f"no schema, not {shown(wanted)}"
         unseen = " (if that was done: this user may not see its tables, or another schema is searched)"
     url = hide_password(settings.database_url)
-    to_make = f"run: stockade migrate{_option(settings)}{'' if schema is SCHEMA else ' --app …'}"
-    raise BadSetting(f"{settings.with_source('database')}: {url} has {found}, not {shown(wanted)}; {to_make}{unseen}")
+    raise BadSetting(f"{settings.with_source('database')}: {url} has {found}; {to_make}{unseen}")
 
 
 async def require_writable(

@@ -12,7 +12,7 @@ import redis.asyncio
 from stockade import locks as sync
 from stockade.devservers import Servers
 from stockade.devservers.process import free_port
-from stockade.locks import LockUnavailable, aio
+from stockade.locks import LockError, LockUnavailable, aio
 from stockade.locks.redis.transport import connection, sockets, threaded
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
 from stockade.locks.redis.transport.redis_py import asyncio_client, blocking_client
@@ -192,6 +192,31 @@ async def test_an_unexpected_reply_is_an_outage_that_heals(face, word):
     with pytest.raises(LockUnavailable, match="unexpected reply of type"):
         await done(locks.lock("a", lease_s=60).try_acquire())
     assert (await done(locks.lock("b", lease_s=60).try_acquire())) is not None
+    await done(locks.close())
+    liar.close()
+
+
+OLD_SERVERS = {
+    "6.0": b"ERR Error running script (call to f_ab): @user_script:7: ERR syntax error",
+    "5": b"ERR Error running script (call to f_ab): @user_script: 20: Unknown Redis command called from Lua script",
+    "4": b"ERR Error running script (call to f_ab): @user_script:8: Write commands not allowed after non deterministic "
+    b"commands. Call redis.replicate_commands() at the start of your script",
+    "one without a fault": b"ERR Error running script (call to f_ab): @user_script:7: ERR wrong number of arguments",
+}
+
+
+@pytest.mark.parametrize("version", OLD_SERVERS)
+@pytest.mark.parametrize("face", ["url-threads", "client-aio"])
+async def test_a_server_that_is_too_old_is_named(face, version):
+    """The first call says which Redis the locks need, and what the server said; other errors stay as they are."""
+    said = OLD_SERVERS[version]
+    liar = Liar(b"-NOSCRIPT No matching script. Please use EVAL.\r\n", b"-%b\r\n" % said)
+    locks = MAKERS[face](f"{liar.url}?protocol=2" if "client" in face else liar.url)
+    with pytest.raises(LockError) as refused:
+        await done(locks.lock("a", lease_s=60).try_acquire())
+    assert said.decode().removeprefix("ERR ") in str(refused.value)
+    assert ("too old, the locks need Redis 6.2 or Valkey" in str(refused.value)) == version[0].isdigit()
+    assert not isinstance(refused.value, LockUnavailable)
     await done(locks.close())
     liar.close()
 

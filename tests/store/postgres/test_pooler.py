@@ -11,11 +11,13 @@ from sqlalchemy import func, select
 from stockade.core import Busy, Guard, GuardKind
 from stockade.service.purge import BEGINNING, purge_requests
 from stockade.shop.audit import LongAudit
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.tables import skus
 from stockade.shop.queries import due
 from stockade.store import Database
 from stockade.store.engine.database import GRACE_S
 from stockade.store.postgres.dialect import PooledPostgresDialect
+from stockade.store.schema import steps
 from stockade.store.schema.tables import requests
 from tests.cli.service import Service, prepared
 from tests.store.commands import Take, rid
@@ -141,6 +143,22 @@ async def test_settings_of_one_client_reach_no_other(servers):
             lambda conn: conn.exec_driver_sql("SELECT set_config('enable_sort', 'off', false)").all(), deadline=soon()
         )
         assert await other.transaction(kept, deadline=soon()) != before
+
+
+async def test_an_upgrade_through_it(servers, postgres_database, monkeypatch):
+    """A schema of before is upgraded in one transaction, without CREATE INDEX CONCURRENTLY; directly, in steps."""
+    asked, are_steps = [], steps.are_steps
+    monkeypatch.setattr(steps, "are_steps", lambda connection: asked.append(are_steps(connection)) or asked[-1])
+    for url, in_steps in ((servers.pgbouncer(servers.postgres()).url, {False}), (postgres_database, {True})):
+        database = await Database.open(url)
+        try:
+            await SCHEMA.migrate(database, "0004")
+            asked.clear()
+            await SCHEMA.migrate(database)
+            assert await SCHEMA.is_current(database)
+        finally:
+            await database.close()
+        assert set(asked) == in_steps
 
 
 async def test_statement_mode_is_refused(servers):

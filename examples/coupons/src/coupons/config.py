@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, field
 from typing import Self
 
+from stockade.strategies import registry
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -21,6 +23,10 @@ class Config:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Read COUPONS_DATABASE_URL, COUPONS_STRATEGY and COUPONS_KAFKA."""
+        """Read COUPONS_DATABASE_URL, COUPONS_STRATEGY and COUPONS_KAFKA; an unknown strategy ends the program."""
         names = {"database_url": "COUPONS_DATABASE_URL", "strategy": "COUPONS_STRATEGY", "kafka": "COUPONS_KAFKA"}
-        return cls(**{name: os.environ[variable] for name, variable in names.items() if variable in os.environ})
+        found = cls(**{name: os.environ[variable] for name, variable in names.items() if variable in os.environ})
+        if found.strategy not in registry.names():  # here: a server shows what its lifespan raises as a traceback
+            known = ", ".join(registry.names())
+            raise SystemExit(f"COUPONS_STRATEGY = {found.strategy!r}: must be one of {known}")
+        return found

@@ -10,6 +10,9 @@ from stockade.locks.redis.transport.replies import may_heal
 from stockade.locks.redis.transport.transport import Server, ServerError
 
 _REPLY_LISTS = frozenset(("mutex_renew", "mutex_inspect", "shared_inspect", "existing", "types"))
+_OLDEST = "6.2"  # the first with SET … GET
+# What older ones say to that SET, to LPOS, and to a write after TIME; none of our scripts makes a newer one say so.
+_TOO_OLD = ("syntax error", "Unknown Redis command", "non deterministic commands")
 _FIRST = {"mutex_common": "next_fence", "shared_common": "next_fence"}  # what a shared head needs before it
 _LOCK_TYPES = ("string", "list", "string", "string")  # of a lock's keys, in the order of `key_names.Names`
 _SHARED_TYPES = ("zset", "list", "string", "hash")
@@ -125,6 +128,8 @@ def translated(error: ServerError) -> LockError:
     text = str(error)
     if text.startswith("MOVED "):
         return LockError("lock server: it is a node of a Redis Cluster: RedisLocks(url, cluster=True)")
+    if any(words in text for words in _TOO_OLD):
+        return LockError(f"lock server: it is too old, the locks need Redis {_OLDEST} or Valkey; it says: {text}")
     return LockUnavailable(f"lock server: {text}") if may_heal(text) else LockError(f"lock server: {text}")
 
 

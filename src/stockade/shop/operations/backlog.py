@@ -1,4 +1,4 @@
-"""Keeps the metrics of the backlog: events that wait for the sink, commands that wait in the topic.
+"""Keeps the metrics of the backlog: what waits for the sink, in the topic, and for the jobs of the shop.
 
 The figures come from the database and the brokers. They are kept for a few seconds and their queries have a time limit,
 so that /metrics may be requested as often as anyone likes. Neighbours: `metrics` shows them, `store.outbox` and
@@ -9,12 +9,16 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
+from sqlalchemy import Connection
+
 from stockade.core import StockadeError
 from stockade.kafka.backlog import Backlog
 from stockade.shop.config.kafka_brokers import brokers_of
 from stockade.shop.config.settings import Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, chosen_strategy
 from stockade.shop.operations.metrics import Metrics
+from stockade.shop.queries.due import due
+from stockade.shop.queries.popular import sums_behind_s
 from stockade.shop.sinks import KEEP
 from stockade.store import Database
 from stockade.store.outbox import Outbox
@@ -23,10 +27,23 @@ from stockade.strategies import registry
 KEEP_S = 5.0
 WAIT_S = 2.0
 UNKNOWN = float("nan")
+JOBS = ("sales", "sweep")
+
+
+def jobs_behind_s(conn: Connection, now_ms: int) -> dict[str, float]:
+    """How far each of `JOBS` is behind, in seconds.
+
+    Args:
+        conn: to read on.
+        now_ms: the present, in milliseconds since 1970.
+    """
+    overdue = due(conn, now_ms=now_ms, limit=1)
+    sweep_s = (now_ms - overdue[0].reserved_until_ms) / 1000 if overdue else 0.0
+    return dict(zip(JOBS, (sums_behind_s(conn, now_ms=now_ms), sweep_s), strict=True))
 
 
 class BacklogMetrics:
-    """The metrics of the outbox and of the topic of commands, as far as the settings use them.
+    """The metrics of the jobs, and of the outbox and the topic of commands as far as the settings use them.
 
     Args:
         settings: name the sink, and the topic.
@@ -55,12 +72,21 @@ class BacklogMetrics:
         if self._clock() < self._next_s:
             return
         self._next_s = self._clock() + KEEP_S  # before the queries: a concurrent request gets the last figures
-        queries = []
+        queries = [self._refresh_jobs()]
         if self._settings.events != KEEP:
             queries.append(self._refresh_events())
         if self._uses_kafka():
             queries.append(self._refresh_commands())
         await asyncio.gather(*queries)
+
+    async def _refresh_jobs(self) -> None:
+        now_ms = self._now_ms()
+        try:
+            behind_s = await self._database.read(lambda conn: jobs_behind_s(conn, now_ms), timeout_s=WAIT_S)
+        except (StockadeError, TimeoutError):
+            behind_s = dict.fromkeys(JOBS, UNKNOWN)
+        for job, seconds in behind_s.items():
+            self._metrics.job(job, seconds)
 
     def _uses_kafka(self) -> bool:
         names = {chosen_strategy(self._settings, group) for group in STRATEGY_GROUPS}

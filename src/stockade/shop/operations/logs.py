@@ -3,11 +3,14 @@
 Modules call `logger()` and pass ids (`request_id`, `order_id`) as fields. The level is the setting `log_level`.
 """
 
+import json
 import logging
 import os
 import secrets
 import select
 import sys
+from collections.abc import Mapping, MutableMapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -25,22 +28,21 @@ def configure(settings: Settings, number: int = 0) -> None:
         number: of this serving process, written into every line as `worker` when it is not 0.
     """
     level = getattr(logging, settings.log_level.upper())
+    ids: dict[str, Any] = {"run_id": settings.run_id or new_run_id()}
+    if number:
+        ids["worker"] = number
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            partial(_with_ids, ids),  # of the process, not of a context: threads of libraries and of keys log too
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(sort_keys=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(_StandardError()),  # type: ignore[arg-type]  # writes, no more
+        logger_factory=structlog.WriteLoggerFactory(_StandardError(ids)),  # type: ignore[arg-type]  # writes, no more
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(run_id=settings.run_id or new_run_id())
-    if number:
-        structlog.contextvars.bind_contextvars(worker=number)
     _forward_standard_logging(level)
 
 
@@ -54,6 +56,11 @@ def logger() -> Any:
     return structlog.get_logger("stockade")
 
 
+def _with_ids(ids: Mapping[str, Any], _logger: Any, _method: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    line.update(ids)
+    return line
+
+
 class _StandardError:
     """Standard error at the time when a line is written, not when logging was set up.
 
@@ -61,7 +68,8 @@ class _StandardError:
     closed), it is dropped and counted. The count is written when there is room again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ids: Mapping[str, Any]) -> None:
+        self._ids = ids
         self._lost = 0
 
     def write(self, text: str) -> int:
@@ -72,8 +80,10 @@ class _StandardError:
             if sys.stderr is not None and not sys.stderr.closed:
                 sys.stderr.write(text)
             return len(text)
-        if self._lost and self._put(fd, f'{{"event": "log lines lost", "level": "warning", "lost": {self._lost}}}\n'):
-            self._lost = 0
+        if self._lost:
+            told = json.dumps({"event": "log lines lost", "level": "warning", "lost": self._lost, **self._ids})
+            if self._put(fd, f"{told}\n"):
+                self._lost = 0
         if not self._put(fd, text):
             self._lost += 1
         return len(text)

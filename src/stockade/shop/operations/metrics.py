@@ -67,6 +67,9 @@ class Metrics:
         self._log = self._newest(
             "stockade_log_behind", "Commands in the log that no worker has decided yet, by partition.", "partition"
         )
+        self._jobs = self._newest(
+            "stockade_job_behind_seconds", "How long the oldest thing has waited that a job should have done.", "job"
+        )
         self.locks = LockMetrics(self._own)
         self._request_children: dict[tuple[str, int], Histogram] = {}
         self._command_children: dict[tuple[str, str, str], Counter] = {}
@@ -109,6 +112,10 @@ class Metrics:
     def log(self, part: int, count: float) -> None:
         """Set how many commands of a partition are not decided."""
         self._log.labels(str(part)).set(count)
+
+    def job(self, name: str, behind_s: float) -> None:
+        """Set how far a job is behind, in seconds."""
+        self._jobs.labels(name).set(behind_s)
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads: of all serving processes where there are several."""

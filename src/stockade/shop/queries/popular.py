@@ -28,6 +28,9 @@ from stockade.store.schema.tables import outbox
 
 MAX_POPULAR = 100
 
+_WAITING = select(outbox.c.created_ms).where(outbox.c.id > sales_progress.c.position).order_by(outbox.c.id).limit(1)
+_HOW_FAR = PROGRESS.add_columns(_WAITING.scalar_subquery().label("waiting_since_ms"))
+
 
 class PopularProduct(msgspec.Struct, frozen=True):
     """A product, and its sales within the window; revenue in won."""
@@ -86,8 +89,7 @@ def popular(conn: Connection, *, now_ms: int, days: int = 3, limit: int = 5, by:
     state = _state(conn, days)
     if state is None or state.counted_from_ms > from_ms:
         return _answer(conn, _best(_of_orders(from_ms), by, limit), _window(days, from_ms, now_ms), now_ms, now_ms)
-    as_of_ms = now_ms if state.waiting_since_ms is None else max(state.as_of_ms, state.waiting_since_ms)
-    as_of_ms = min(now_ms, as_of_ms)
+    as_of_ms = _as_of_ms(state, now_ms)
     if state.kept_from_ms is None:
         return _answer(conn, _best(_of_hours(from_ms), by, limit), _window(days, from_ms, now_ms), now_ms, as_of_ms)
     # in the hour in which the job has not taken the oldest hour out yet, the window is that much longer
@@ -95,18 +97,30 @@ def popular(conn: Connection, *, now_ms: int, days: int = 3, limit: int = 5, by:
     return _answer(conn, _best_kept(days, by, limit), window, now_ms, as_of_ms)
 
 
+def sums_behind_s(conn: Connection, *, now_ms: int) -> float:
+    """How far the sums are behind, in seconds; 0 before the job's first round, when the orders answer.
+
+    Args:
+        conn: a connection to read on.
+        now_ms: the present, in milliseconds since 1970.
+    """
+    state = conn.execute(_HOW_FAR).one_or_none()
+    return 0.0 if state is None else (now_ms - _as_of_ms(state, now_ms)) / 1000
+
+
 def _state(conn: Connection, days: int) -> Any:
     """The progress of the sums, the time of the first event that waits to be counted, and the start of a kept window.
 
     They are read before the sums, which then hold at least as much as these say.
     """
-    waiting = select(outbox.c.created_ms).where(outbox.c.id > sales_progress.c.position).order_by(outbox.c.id).limit(1)
     kept = select(sales_windows.c.from_ms).where(sales_windows.c.days == days, sales_windows.c.to_ms == FOREVER_MS)
-    return conn.execute(
-        PROGRESS.add_columns(
-            waiting.scalar_subquery().label("waiting_since_ms"), kept.scalar_subquery().label("kept_from_ms")
-        )
-    ).one_or_none()
+    return conn.execute(_HOW_FAR.add_columns(kept.scalar_subquery().label("kept_from_ms"))).one_or_none()
+
+
+def _as_of_ms(state: Any, now_ms: int) -> int:
+    """The time up to which everything is counted."""
+    as_of_ms: int = now_ms if state.waiting_since_ms is None else max(state.as_of_ms, state.waiting_since_ms)
+    return min(now_ms, as_of_ms)
 
 
 def _window(days: int, from_ms: int, now_ms: int) -> Window:

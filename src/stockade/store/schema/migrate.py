@@ -19,7 +19,7 @@ from stockade.store.engine.backends import TransactionRun
 from stockade.store.engine.database import Database
 from stockade.store.engine.dialect import MIGRATION_LOCK, MigrationRuns
 from stockade.store.schema.collisions import refuse_collisions
-from stockade.store.schema.tables import DEFAULT, StoreTables
+from stockade.store.schema.tables import DEFAULT, StoreTables, is_version_table
 
 if TYPE_CHECKING:  # Alembic takes a third of a second to import, and only some commands need it
     from alembic.config import Config
@@ -219,6 +219,15 @@ def shown(revisions: Revisions) -> str:
     if not any(revisions.values()):
         return "none"
     return ", ".join(f"{name} {revision or 'none'}" for name, revision in revisions.items())
+
+
+def has_store_tables(connection: Connection) -> bool:
+    """Whether a store has its tables in the schema that the connection uses, under any prefix.
+
+    Args:
+        connection: to look with.
+    """
+    return any(map(is_version_table, inspect(connection).get_table_names()))
 
 
 def _config(history: History) -> "Config":

@@ -24,6 +24,8 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(referred_table_name)s",
 }
 
+_PLAIN_VERSION_TABLE = "stockade_store_schema"
+_VERSION_TABLE = "store_version"  # after a prefix
 _PREFIX = re.compile(r"([a-z_][a-z0-9_]*)?")
 
 
@@ -89,12 +91,17 @@ class StoreTables:
     @property
     def version_table(self) -> str:
         """The table in which `Schema.migrate` keeps the revision of these tables."""
-        return f"{self.prefix}store_version" if self.prefix else "stockade_store_schema"
+        return f"{self.prefix}{_VERSION_TABLE}" if self.prefix else _PLAIN_VERSION_TABLE
 
     @property
     def names(self) -> frozenset[str]:
         """The names of all tables, and of the table with their revision; without the schema."""
         return frozenset(table.name for table in self.metadata.tables.values()) | {self.version_table}
+
+
+def is_version_table(name: str) -> bool:
+    """Whether a table is the `version_table` of a store, under any prefix."""
+    return name == _PLAIN_VERSION_TABLE or name.endswith(_VERSION_TABLE)
 
 
 def _prefix_problem(prefix: object) -> str:

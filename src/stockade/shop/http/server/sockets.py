@@ -33,17 +33,26 @@ def bind_all(settings: Settings) -> list[socket.socket]:
         BadSetting: as `bind`.
     """
     listening = [bind(settings)]
+    try:
+        metrics = bind_metrics(settings)
+    except BadSetting:
+        listening[0].close()
+        raise
+    return listening if metrics is None else [*listening, metrics]
+
+
+def bind_metrics(settings: Settings) -> socket.socket | None:
+    """The listening socket of the metrics where they have an address of their own.
+
+    Raises:
+        BadSetting: as `bind`, or `metrics_address` is no host:port.
+    """
     address = metrics_address(settings)
-    if address is not None:
-        try:
-            listening.append(
-                _bind(address, settings.with_value(metrics_address=settings.metrics_address), "metrics_address")
-            )
-        except BadSetting:
-            listening[0].close()
-            raise
-        logger().info("metrics", host=address.host, port=listening[1].getsockname()[1])
-    return listening
+    if address is None:
+        return None
+    bound = _bind(address, settings.with_value(metrics_address=settings.metrics_address), "metrics_address")
+    logger().info("metrics", host=address.host, port=bound.getsockname()[1])
+    return bound
 
 
 def _bind(address: Address, chosen: str, setting: str = "--port") -> socket.socket:
