@@ -70,11 +70,13 @@ async def test_a_gateway_gives_back_exactly_the_lines(start, gateway_url):
         assert (await client.post(f"{path}/payments", pay)).json()["code"] == "AMOUNT_MISMATCH"
         paid = await client.post(f"{path}/payments", {**pay, "amount": 4000})
         assert paid.status_code == 200, paid.text
-        for units, amount in ((1, 1000), (2, 2000), (None, 1000)):
+        for units, amount, fault in ((1, 1000, ""), (2, 2000, "lost-reply"), (None, 1000, "")):
+            gateway.behave(faults={fault: 1.0} if fault else {})
             done = await cancel(client, path, sku, units)
-            assert done.status_code == 200, done.text
+            assert done.status_code == (202 if fault else 200), done.text
             (refund,) = done.json()["refunds"]
-            assert (refund["method"], refund["amount"], refund["status"]) == ("PG", amount, "REFUNDED")
+            status = "UNKNOWN" if fault else "REFUNDED"
+            assert (refund["method"], refund["amount"], refund["status"]) == ("PG", amount, status)
         payment = (await client.get(f"/v1/payments/{paid.json()['payment_id']}")).json()
         assert (payment["status"], payment["approvals"]) == ("CANCELLED", 1)
         assert sorted(each["amount"] for each in payment["refunds"]) == [1000, 1000, 2000]
