@@ -136,7 +136,7 @@ class MemoryShop:
             state = RESOURCES[kind].state
             key = Key(kind, values["id"])
             assert key not in self.rows, "an id is given once"
-            fields = {name: values[name] for name in state._fields if name in values}  # the others have defaults
+            fields = {name: values[name] for name in state._fields if name in values}
             self.rows[key] = Row(key, state(**fields), values["version"], values["stamp"])
 
     def fill(self, connection):

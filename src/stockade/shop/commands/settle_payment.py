@@ -23,13 +23,13 @@ UNSETTLED = (constants.APPROVING, constants.UNKNOWN)
 class SettlePayment:
     """Approved: the order is paid, or the points are added. Declined: the order is reserved again.
 
-    Whoever learns the answer sends it: the request that asked, the reconciler, a notification. All send the id of the
-    payment as the request id, so the first one counts and the idempotency record of the buyer's request is the same.
+    Whoever learns the answer sends it: the request that asked, the reconciler, a notification. All send the same
+    request id, so the first one counts, and its outcome is what a repeated request of the buyer receives.
     Approved although nothing can be delivered any more (cancelled, another amount, a balance above its limit): the
     attempt is UNFULFILLABLE and a refund is recorded, which `shop.payments` then asks for.
 
     Attributes:
-        request_id: the payment's id; `late_id(payment_id)` for an approval that came after a decline was recorded.
+        request_id: `settle_id(payment_id)`; `late_id(payment_id)` for an approval after a recorded decline.
         fingerprint: of the attempt.
         approved: whether the buyer was charged.
         gateway_id: the gateway's name of the payment.
@@ -196,6 +196,11 @@ class SettlePayment:
 
     def _event(self, kind: str, data: dict[str, JsonValue]) -> Event:
         return Event(kind, self.keys[0], data)
+
+
+def settle_id(payment_id: str) -> str:
+    """The request id of the first definite answer. The payment's own id is that of the buyer's request, the claim."""
+    return derived_id("settle", payment_id)
 
 
 def late_id(payment_id: str) -> str:

@@ -160,10 +160,10 @@ class CancelLinesBody(Body, frozen=True):
 
 
 class PaymentBody(Body, frozen=True):
-    """How to pay. PG, through the payment gateway, needs `payment_key` and `amount`."""
+    """How to pay. PG, through the payment gateway, needs `payment_key` and `amount`; POINTS takes neither."""
 
     method: Annotated[
-        Literal["POINTS", "PG"], Meta(description="With points, or through the payment gateway.", examples=["POINTS"])
+        Literal["POINTS", "PG"], Meta(description="With points, or through the payment gateway.", examples=["PG"])
     ]
     payment_key: PaymentKey | UnsetType = UNSET
     amount: AgreedAmount | UnsetType = UNSET
@@ -314,7 +314,7 @@ class AllOrdersQuery(Body, frozen=True):
     user_id: UserId | UnsetType = UNSET
     status: (
         Annotated[
-            Literal["RESERVED", "PAID", "CANCELLED", "EXPIRED", "REJECTED"],
+            Literal["RESERVED", "PAYING", "PAID", "CANCELLED", "EXPIRED", "REJECTED"],
             Meta(description="Orders in this state.", examples=["PAID"]),
         ]
         | UnsetType
