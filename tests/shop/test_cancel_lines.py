@@ -208,7 +208,7 @@ def damaged():
     yield "paid-deducted-once", update(ledger).where(ledger.c.note == "restore").values(note="release")
 
 
-@pytest.mark.parametrize(("rule", "statement"), damaged(), ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(("rule", "statement"), [*damaged()], ids=lambda each: each if isinstance(each, str) else "")
 def test_damage_to_what_was_cancelled_is_found(rule, statement):
     """By its rule, and by the screen that has to send it there."""
     shop = MemoryShop()
