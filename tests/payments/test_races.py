@@ -9,7 +9,7 @@ import pytest
 from stockade.core import Accepted, Change, Decision, Key
 from stockade.gateways import Money
 from stockade.shop.commands import ChargePoints, ExpireOrder, PayOrder
-from stockade.shop.commands.refunding import new_refund
+from stockade.shop.commands.payments.refunding import new_refund
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_AMOUNT
 from stockade.shop.model.tables import orders, payment_attempts, refunds

@@ -2,7 +2,7 @@
 
 from stockade.service.ids import derived_id
 from stockade.shop.commands import ClaimPayment, OpenCharge, Postpone, SettlePayment, SettleRefund
-from stockade.shop.commands.settle_payment import late_id
+from stockade.shop.commands.payments.settle_payment import late_id
 from tests.shop.lived_in import lived_in
 
 LEASE_MS = 45_000

@@ -19,7 +19,7 @@ from stockade.shop import queries
 from stockade.shop.audit import RULES, audit, orders
 from stockade.shop.audit.rules import SCREENS
 from stockade.shop.commands import CancelLines, ClaimPayment, SettlePayment
-from stockade.shop.commands.settle_payment import settle_id
+from stockade.shop.commands.payments.settle_payment import settle_id
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import cancelled_lines, payment_attempts, refunds

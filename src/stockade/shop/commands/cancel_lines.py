@@ -18,7 +18,7 @@ from stockade.shop.commands.lines import (
     move,
     stock_keys,
 )
-from stockade.shop.commands.refunding import new_refund, payment_keys, points_back
+from stockade.shop.commands.payments.refunding import new_refund, payment_keys, points_back
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_REASON, id_problem, lines_problem, text_problem
@@ -182,7 +182,9 @@ class CancelLines:
         refund_id = derived_id("refund", order.payment_id, self.request_id)
         money = Money(amount, attempt.currency)
         inserts.append(
-            new_refund(refund_id, order.payment_id, attempt.user_id, money, constants.CANCELLED, self.now_ms)
+            new_refund(
+                refund_id, order.payment_id, attempt.user_id, money, reason=constants.CANCELLED, now_ms=self.now_ms
+            )
         )
         return refund | {"refund_id": refund_id, "status": constants.READY}
 

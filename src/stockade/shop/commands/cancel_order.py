@@ -9,7 +9,7 @@ from stockade.gateways import Money
 from stockade.service.ids import derived_id
 from stockade.shop.commands.cancelled import Left, cancelled_keys, what_is_left
 from stockade.shop.commands.lines import RELEASE_HELD, RESTORE_SOLD, lines_as_json, move, stock_keys
-from stockade.shop.commands.refunding import new_refund, payment_keys, points_back
+from stockade.shop.commands.payments.refunding import new_refund, payment_keys, points_back
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_REASON, id_problem, text_problem
@@ -120,7 +120,7 @@ class CancelOrder:
         """What is left of the payment is owed from now on; `shop.payments` asks the gateway for it after the commit."""
         left = Money(attempt.charged - attempt.refunds, attempt.currency)
         refund_id = derived_id("refund", payment_id, self.order_id)
-        return new_refund(refund_id, payment_id, attempt.user_id, left, constants.CANCELLED, self.now_ms)
+        return new_refund(refund_id, payment_id, attempt.user_id, left, reason=constants.CANCELLED, now_ms=self.now_ms)
 
     def _after(self, order: OrderState) -> OrderState:
         payment_id = order.payment_id if order.status == constants.PAID else ""

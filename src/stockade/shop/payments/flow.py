@@ -16,7 +16,7 @@ from stockade.gateways import Approval, Approved, Declined, Gateway, Money
 from stockade.gateways import Unknown as NoAnswer
 from stockade.gateways.gateway import ApprovalAnswer
 from stockade.shop.commands import ClaimPayment, Postpone, SettlePayment
-from stockade.shop.commands.settle_payment import late_id, settle_id
+from stockade.shop.commands.payments.settle_payment import late_id, settle_id
 from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
 from stockade.shop.payments.calls import MARGIN_MS, Calls, Read

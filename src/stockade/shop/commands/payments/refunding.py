@@ -18,7 +18,7 @@ def points_back(account: PointsState | None, amount: int, order_id: str) -> Chan
     return Change(PointsState(points.balance + amount, points.held), amount, 0, constants.REFUND, order_id)
 
 
-def new_refund(id_: str, payment_id: str, user_id: str, money: Money, reason: str, now_ms: int) -> Insert:
+def new_refund(id_: str, payment_id: str, user_id: str, money: Money, *, reason: str, now_ms: int) -> Insert:
     """The record of a refund that is owed from now on.
 
     Args:
