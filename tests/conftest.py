@@ -8,7 +8,9 @@ Markers follow from the fixtures. `--require NAME,…|all` fails if a server is 
 """
 
 import functools
+import os
 import re
+import sys
 
 import pytest
 
@@ -28,6 +30,9 @@ NEEDS = {
     "kafka_bootstrap": "kafka",
 }
 POOL = pytest.StashKey()
+# Without bytecode each process that a test starts compiles all modules again, which takes over a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 _why_not = functools.cache(available)
 
 

@@ -24,6 +24,7 @@ def with_gateway():
         "then_points",
         "paying",
         "unknown",
+        "person",
         "late",
         "other_amount",
     ):
@@ -63,6 +64,7 @@ class Buyer:
         self.shop.pay(ids["g_then_points"], "g")
         ids["pay_paying"] = claim(ids["g_paying"])
         ids["pay_unknown"] = self.postpone(claim(ids["g_unknown"]), 2)
+        ids["pay_person"] = self.leave_to_a_person(claim(ids["g_person"]))
         late = settle(claim(ids["g_late"]), approved=False)
         settle(late, late=True)
         settle(claim(ids["g_other_amount"]), amount=999)
@@ -75,7 +77,7 @@ class Buyer:
         settle(claim(ids["charge_retried"], "charge"))
         settle(claim(ids["charge_declined"], "charge"), approved=False)
         refund = settle(claim(ids["charge_refused"], "charge"), amount=1, refund=True)
-        self.refund(refund, refunded=False)
+        ids["refund_refused"] = self.refund(refund, refunded=False)
         self.shop.now_ms += 700_000
         self.shop.expire(ids["g_declined_expired"])
 
@@ -97,6 +99,12 @@ class Buyer:
         for tries in range(times):
             command = Postpone.at(kind, payment_id, tries, now_ms=now_ms, resolve_at_ms=now_ms + LEASE_MS, code="?")
             assert self.shop.execute(command).accepted
+        return payment_id
+
+    def leave_to_a_person(self, payment_id):
+        """No reconciler is to try again."""
+        command = Postpone.at("attempt", payment_id, 0, now_ms=self.shop.now_ms, resolve_at_ms=0, code="NEEDS_DECISION")
+        assert self.shop.execute(command).accepted
         return payment_id
 
     def settle(self, payment_id, *, approved=True, amount=None, late=False, refund=False):

@@ -3,7 +3,7 @@
 `flow` carries out one payment and `refund_flow` one refund, `calls` has what both need. `reconciler` finishes what was
 left open, `next_step` says how it can be resolved, `notifications` reads what gateways report by themselves. No call to
 a gateway is made while a transaction, a lock or a connection of the pool is held. Neighbours: `commands` decides,
-`queries.open_payments` finds.
+`open_payments` finds.
 """
 
 from stockade.shop.payments.flow import Payments

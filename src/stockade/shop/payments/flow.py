@@ -21,8 +21,8 @@ from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
 from stockade.shop.payments.calls import MARGIN_MS, Calls, Read
 from stockade.shop.payments.next_step import OPEN, pause_ms
+from stockade.shop.payments.open_payments import attempt
 from stockade.shop.payments.refund_flow import RefundFlow
-from stockade.shop.queries.open_payments import attempt
 
 __all__ = ["MARGIN_MS", "Payments", "Read"]
 
