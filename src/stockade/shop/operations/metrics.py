@@ -60,13 +60,13 @@ class Metrics:
             ("outcome",),
             registry=self._own,
         )
-        self._database_figures()
+        self._make_backlog()
         self.locks = LockMetrics(self._own)
         self._request_children: dict[tuple[str, int], Histogram] = {}
         self._command_children: dict[tuple[str, str, str], Counter] = {}
         self._seen = Stats()
 
-    def _database_figures(self) -> None:
+    def _make_backlog(self) -> None:
         # all processes see the same database and topic: the newest figure is shown, not the sum
         self._events = self._newest(
             "stockade_events",
