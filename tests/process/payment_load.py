@@ -14,30 +14,26 @@ from collections import Counter
 from pathlib import Path
 
 import httpx2
-from tests.process.service import client, order, product, serving
 
 from stockade.devservers import Servers, fresh_database
 from stockade.devservers.gateway import GatewayClient
 from stockade.shop.model.tables import orders
-from tests.payments.checkout import PRICE, open_checkout
+from tests.cli.service import Service, prepared
+from tests.cli.test_serve import children, place
+from tests.payments.checkout import open_checkout
 from tests.waiting import eventually, eventually_async
 
-LIMIT_S, WORKERS = 60, 2
+LIMIT_S, WORKERS, BUYERS = 60, 2, 32
 FAULTS = {"lost-reply": 0.1, "lost-request": 0.05, "approve-then-error": 0.05, "decline": 0.05}
-SETTINGS = {
-    "STOCKADE_GATEWAY": "toss",
-    "STOCKADE_GATEWAY_SECRET": "test_sk_load",
-    "STOCKADE_GATEWAY_CALL_S": "2",
-    "STOCKADE_RECONCILE_S": "0.5",
-}
+SETTINGS = {"gateway": "toss", "gateway_secret": "test_sk_load", "gateway_call_s": 2, "reconcile_s": 0.5}
 
 
-async def _answer(http, path, status, **request):
+async def _answer(send, status):
     """The answer to a request that is sent again, with the same key, until it has one of these statuses."""
 
     async def answered():
         try:
-            answer = await http.post(path, **request)
+            answer = await send()
         except httpx2.TransportError:
             return None  # its process was killed: the same key again is always safe
         return answer if answer.status_code in status else None
@@ -45,13 +41,13 @@ async def _answer(http, path, status, **request):
     return await eventually_async(answered, LIMIT_S)
 
 
-async def _buy(http, sku, number, ended):
+async def _buy(http, number, ended):
     """Order one unit and pay it."""
-    made = (await _answer(http, "/v1/orders", (201,), **order(sku, number))).json()
-    body = {"method": "PG", "payment_key": f"card-{made['order_id']}", "amount": PRICE}
+    made = (await _answer(lambda: place(http, number), (201,))).json()
+    body = {"method": "PG", "payment_key": f"card-{made['order_id']}", "amount": made["total"]}
     headers = {"Idempotency-Key": f"pay-{number}"}
     path = f"/v1/orders/{made['order_id']}/payments"
-    paid = await _answer(http, path, (200, 201, 202, 402, 409), json=body, headers=headers)
+    paid = await _answer(lambda: http.post(path, json=body, headers=headers), (200, 201, 202, 402, 409))
     ended[made["order_id"]] = paid.status_code
 
 
@@ -60,24 +56,26 @@ async def _kill(service, ended, payments, kills):
     for number in range(1, kills + 1):
         share = number * payments // (kills + 2)
         await asyncio.to_thread(eventually, lambda share=share: len(ended) >= share, LIMIT_S)
-        await asyncio.to_thread(eventually, lambda: len(service.workers()) == WORKERS, LIMIT_S)
-        os.kill(service.workers()[number % WORKERS], signal.SIGKILL)
+        await asyncio.to_thread(eventually, lambda: len(children(service.process.pid)) == WORKERS, LIMIT_S)
+        os.kill(children(service.process.pid)[number % WORKERS], signal.SIGKILL)
 
 
-async def load(database, state, judge, *, payments, kills):
+async def load(database, folder, judge, gateway_url, *, payments, kills):
     """Run it; how the buyers' requests ended, by status."""
-    with serving(database, state, "--workers", str(WORKERS)) as service:
-        async with client(service, service.token("buyer", "--admin"), connections=32) as http:
-            sku = await product(http, payments + 10, PRICE)
+    await prepared(database, products=1, stock=payments)
+    options = {**SETTINGS, "gateway_url": gateway_url}
+    with Service(folder, "--workers", WORKERS, database=database, **options) as service:
+        async with service.client("user-1", limits=httpx2.Limits(max_connections=BUYERS)) as http:
             judge.behave(latency_s=0.03, faults=FAULTS, seed=payments)
-            ended, slots = {}, asyncio.Semaphore(32)
+            ended, slots = {}, asyncio.Semaphore(BUYERS)
 
             async def buy(number):
                 async with slots:
-                    await _buy(http, sku, number, ended)
+                    await _buy(http, number, ended)
 
             await asyncio.gather(_kill(service, ended, payments, kills), *(buy(n) for n in range(payments)))
             judge.behave(faults={}, latency_s=0.0)
+        await asyncio.to_thread(service.stop)
     return Counter(ended.values())
 
 
@@ -91,16 +89,13 @@ async def compare(database, judge, gateway_url):
 
 async def _main(payments, kills, kind):
     with Servers() as servers, tempfile.TemporaryDirectory() as folder:
-        state = Path(folder) / "state"
-        state.mkdir()
         server = servers.gateway()
         judge = GatewayClient(server.url)
-        os.environ |= {**SETTINGS, "STOCKADE_GATEWAY_URL": server.url}
         url = f"sqlite:///{folder}/shop.sqlite"
         if kind != "sqlite":
             url = await fresh_database(getattr(servers, kind)().url)
         began_s = time.monotonic()
-        answers = await load(url, state, judge, payments=payments, kills=kills)
+        answers = await load(url, Path(folder), judge, server.url, payments=payments, kills=kills)
         took_s = time.monotonic() - began_s
         states, differences = await compare(url, judge, server.url)
         count = judge.count()
