@@ -11,11 +11,13 @@ import functools
 import os
 import re
 import sys
+from contextlib import contextmanager
 
 import pytest
 
-from stockade.devservers import Servers, ServerUnavailable, available, drop_database, existing_url, fresh_database
-from tests.devservers.pool import Pool, RemotePool
+from stockade.devservers import Servers, ServerUnavailable, available, existing_url
+from tests.databases import CREATED
+from tests.devservers.pool import Pool, RemotePool, memory_folder
 
 ALL = ("postgres", "mariadb", "redis", "kafka", "pgbouncer")  # what the suite can start itself
 KINDS = (*ALL, "mysql")
@@ -71,6 +73,7 @@ def pytest_configure(config):
 
 def pytest_unconfigure(config):
     if POOL in config.stash:
+        CREATED.close()
         config.stash[POOL].close()
 
 
@@ -176,7 +179,7 @@ def redis_url(server_url):
 @pytest.fixture
 def servers():
     """Private servers of one test; mark the test with what it starts."""
-    with Servers() as group:
+    with Servers(memory_folder()) as group:
         yield group
 
 
@@ -214,32 +217,34 @@ DATABASES = [
 
 
 @pytest.fixture(params=DATABASES)
-async def database_url(request, server_url, tmp_path):
+def database_url(request, server_url, tmp_path):
     """A fresh, empty database of each kind in turn."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'stockade.sqlite'}"
         return
-    async for url in _fresh(server_url(request.param)):
+    with fresh(server_url(request.param)) as url:
         yield url
 
 
 @pytest.fixture
-async def postgres_database(postgres_url):
+def postgres_database(postgres_url):
     """A fresh, empty PostgreSQL database."""
-    async for url in _fresh(postgres_url):
+    with fresh(postgres_url) as url:
         yield url
 
 
 @pytest.fixture
-async def mariadb_database(mariadb_url):
+def mariadb_database(mariadb_url):
     """A fresh, empty MariaDB database."""
-    async for url in _fresh(mariadb_url):
+    with fresh(mariadb_url) as url:
         yield url
 
 
-async def _fresh(server):
-    url = await fresh_database(server)
+@contextmanager
+def fresh(server):
+    """A fresh, empty database on a server, removed at the end."""
+    url = CREATED.create(server)
     try:
         yield url
     finally:
-        await drop_database(server, url)
+        CREATED.drop(server, url)
