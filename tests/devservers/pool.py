@@ -13,7 +13,7 @@ from pathlib import Path
 from stockade.devservers import ServerFailed, Servers, ServerUnavailable, existing_url
 
 ANSWER_LIMIT_S = 110.0
-MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made in it is private
+MEMORY = Path("/dev/shm")
 MEMORY_FREE = 8 * 2**30  # bytes; a whole run needs less than half
 
 
