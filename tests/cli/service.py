@@ -1,16 +1,25 @@
-"""A real `stockade serve` in processes of its own, the command line as users call it, and databases to serve."""
+"""A real `stockade serve` in processes of its own, the command line as users call it, and databases to serve.
 
+A start of the program takes over a second of processor time. A test that needs no process of its own uses `here`,
+`opened` and `refusal`, which do in this process what the commands do.
+"""
+
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
+from subprocess import CompletedProcess
 
 import httpx2
+import pytest
+from typer.testing import CliRunner
 
+from stockade.cli import app
 from stockade.shop.audit import audit, summary
 from stockade.shop.bootstrap import open_shop
-from stockade.shop.config.settings import Settings
+from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.demo import create_demo
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.tokens import TokenIssuer
@@ -33,6 +42,26 @@ def stockade(folder, *words, **settings):
     command = [sys.executable, "-m", "stockade", *map(str, words)]
     options = {"capture_output": True, "text": True, "timeout": READY_LIMIT_S}
     return subprocess.run(command, cwd=folder, env=environment(**settings), check=False, **options)
+
+
+async def here(*words):
+    """Run a command that sets up no logging to its end, in this process: on a thread, it has a loop of its own."""
+    done = await asyncio.to_thread(CliRunner().invoke, app, [str(word) for word in words])
+    return CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
+
+
+def opened(url, strategy="sequencer", **settings):
+    """A shop under one strategy, opened in this process and registered as `serve` does."""
+    chosen = Settings(database=url, strategy_stock=strategy, strategy_points=strategy, **settings)
+    return open_shop(chosen, jobs=False)
+
+
+async def refusal(url, strategy="sequencer", **settings):
+    """Why a shop with these settings is not opened; `serve` prints it."""
+    with pytest.raises(BadSetting) as refused:
+        async with opened(url, strategy, **settings):
+            pass
+    return str(refused.value)
 
 
 async def prepared(url, **figures):

@@ -4,19 +4,36 @@ import asyncio
 import json
 import os
 import stat
-import subprocess
-import sys
 import time
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import httpx2
 import pytest
+from typer.testing import CliRunner
 
 from stockade import __version__
+from stockade.cli import app
+from stockade.shop.config.settings import BadSetting, Settings
+from stockade.shop.config.strategy_choice import check
 from stockade.shop.http.routing.service_routes import READY_KEPT_S
-from tests.cli.service import Service, environment, prepared, stockade
-from tests.cli.test_serve import place
+from tests.cli.service import Service, prepared
+from tests.http.conftest import application
 from tests.waiting import eventually_async
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Function: settings -> a client of the application in this process, on a fresh database."""
+
+    @asynccontextmanager
+    async def started(**settings):
+        url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
+        await prepared(url)
+        async with application(url, tmp_path, **settings) as http:
+            yield http
+
+    return started
 
 
 async def readiness(http):
@@ -37,52 +54,49 @@ async def not_kept():
 
 @pytest.mark.redis
 @pytest.mark.parametrize("strategy", ["redis-pubsub", "sequencer"])
-async def test_a_lock_server_that_is_away(strategy, redis_server, tmp_path):
+async def test_a_lock_server_that_is_away(strategy, redis_server, start):
     """A service whose strategy needs Redis is not ready without it, and says so; the control needs none and stays."""
-    url, server = f"sqlite:///{tmp_path / 'shop.sqlite'}", redis_server()
-    await prepared(url)
-    with Service(tmp_path, "--strategy", strategy, database=url, redis=server.url, wait_s=1) as service:
-        async with service.client() as http:
-            assert await readiness(http) == (200, "")
-            server.stop()
-            await not_kept()
-            status, detail = await readiness(http)
-            if strategy == "sequencer":
-                assert status == 200
-            else:
-                assert (status, "lock server of redis-pubsub" in detail) == (503, True)
-                assert str(server.port) not in detail  # hosts are for the log
-            server.start()
+    server = redis_server()
+    chosen = {"strategy_stock": strategy, "strategy_points": strategy}
+    async with start(redis=server.url, wait_s=1, **chosen) as http:
+        assert await readiness(http) == (200, "")
+        server.stop()
+        await not_kept()
+        status, detail = await readiness(http)
+        if strategy == "sequencer":
+            assert status == 200
+        else:
+            assert (status, "lock server of redis-pubsub" in detail) == (503, True)
+            assert str(server.port) not in detail  # hosts are for the log
+        server.start()
 
-            async def ready():
-                return (await readiness(http))[0] == 200
+        async def ready():
+            return (await readiness(http))[0] == 200
 
-            await eventually_async(ready)
+        await eventually_async(ready)
 
 
 @pytest.mark.redis
-async def test_a_quorum_is_ready_without_one_of_three(redis_server, tmp_path):
+async def test_a_quorum_is_ready_without_one_of_three(redis_server, start):
     """What orders can do without, readiness does not ask for: two of three servers are a quorum, one is none."""
-    url, servers = f"sqlite:///{tmp_path / 'shop.sqlite'}", [redis_server() for _ in range(3)]
-    await prepared(url, products=1, stock=10)
+    servers = [redis_server() for _ in range(3)]
     three = ",".join(each.url for each in servers)
-    with Service(tmp_path, "--strategy", "redlock", database=url, redis=three, wait_s=1) as service:
-        async with service.client("user-1") as http:
-            servers[0].stop()
-            assert await readiness(http) == (200, "")
-            assert (await place(http, 1)).status_code == 201
-            servers[1].stop()
-            await not_kept()
-            assert (await readiness(http))[0] == 503
-            assert (await place(http, 2)).status_code == 503
+    async with start(strategy_stock="redlock", strategy_points="redlock", redis=three, wait_s=1) as http:
+        (sku,) = await http.product()
+        servers[0].stop()
+        assert await readiness(http) == (200, "")
+        assert (await http.order(sku, pay="LATER")).status_code == 201
+        servers[1].stop()
+        await not_kept()
+        assert (await readiness(http))[0] == 503
+        assert (await http.order(sku, pay="LATER")).status_code == 503
 
 
 @pytest.mark.kafka
 async def test_brokers_that_are_away(servers, tmp_path):
     """Under the strategy kafka a service is ready only while the brokers answer; many who ask cost one question."""
-    url, broker = f"sqlite:///{tmp_path / 'shop.sqlite'}", servers.kafka()
-    await prepared(url)
-    log = {"database": url, "kafka_bootstrap": broker.url, "kafka_topic": f"shop-{uuid4().hex}", "wait_s": 1}
+    broker = servers.kafka()
+    log = {"kafka_bootstrap": broker.url, "kafka_topic": f"shop-{uuid4().hex}", "wait_s": 1}
     with Service(tmp_path, "--strategy", "kafka", **log) as service:
         async with service.client() as http:
             assert await readiness(http) == (200, "")
@@ -95,13 +109,17 @@ async def test_brokers_that_are_away(servers, tmp_path):
 
 
 async def test_the_start_says_what_runs(tmp_path):
-    """One line has the version, the database without its password, the strategies, the pool and the processes."""
-    with Service(tmp_path, "--strategy", "pessimistic", pool_size=3) as service:
+    """One line has the version, the database without its password, the strategies, the pool and the processes; another
+    one warns that the service signs with a new secret, which makes tokens of before void."""
+    with Service(tmp_path, "--strategy", "pessimistic", pool_size=3, token_secret="") as service:
+        async with service.client() as api:  # the control of the next test: metrics are with the API
+            assert (await api.get("/metrics")).status_code == 200
         lines = [json.loads(line) for line in service.log.read_text().splitlines()]
     (said,) = [line for line in lines if line["event"] == "serving"]
     assert (said["version"], said["pool_size"], said["workers"]) == (__version__, 3, 1)
     assert (said["stock"], said["points"]) == ("pessimistic", "pessimistic")
     assert said["database"].startswith("sqlite:///")
+    assert any(line["event"].startswith("a new token secret was made") for line in lines)
 
 
 async def test_metrics_have_an_address_of_their_own(tmp_path):
@@ -121,9 +139,6 @@ async def test_metrics_have_an_address_of_their_own(tmp_path):
             ):
                 assert (await http.get(path)).status_code == status, (http.base_url, path)
             assert "stockade_request_seconds" in (await inside.get("/metrics")).text
-    with Service(tmp_path) as service:  # the control: without the setting, metrics are with the API
-        async with service.client() as api:
-            assert (await api.get("/metrics")).status_code == 200
 
 
 def metrics_port(service):
@@ -133,24 +148,25 @@ def metrics_port(service):
 
 
 @pytest.mark.parametrize("wrong", ["9100", "127.0.0.1", "127.0.0.1:99999", "http://127.0.0.1:9100", "127.0.0.1:8000"])
-def test_an_address_that_cannot_be_used(wrong, tmp_path):
-    """It ends the start with one line, before anything is opened."""
-    refused = stockade(tmp_path, "serve", metrics_address=wrong)
-    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
-    assert "metrics_address" in refused.stderr
+def test_an_address_that_cannot_be_used(wrong):
+    """It ends the start before anything is opened."""
+    with pytest.raises(BadSetting, match="metrics_address"):
+        check(Settings(metrics_address=wrong))
 
 
-def test_the_state_is_for_its_owner_only(tmp_path):
+def test_the_state_is_for_its_owner_only(tmp_path, monkeypatch):
     """The folder, the database and the files beside it, and the secret can be read by no other user, whatever the
     umask says; the secret that was made is told, and only then."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STOCKADE_TOKEN_SECRET", raising=False)
     old = os.umask(0o000)
     try:
-        made = stockade(tmp_path, "demo")
-        first = stockade(tmp_path, "token", "ann", token_secret="")
-        second = stockade(tmp_path, "token", "ann", token_secret="")
+        made, first, second = (
+            CliRunner().invoke(app, words) for words in (["demo"], ["token", "ann"], ["token", "ann"])
+        )
     finally:
         os.umask(old)
-    assert made.returncode == first.returncode == second.returncode == 0, made.stderr + first.stderr
+    assert made.exit_code == first.exit_code == second.exit_code == 0, made.stderr + first.stderr
     state = tmp_path / ".stockade"
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     files = {each.name: oct(stat.S_IMODE(each.stat().st_mode)) for each in state.iterdir()}
@@ -158,14 +174,3 @@ def test_the_state_is_for_its_owner_only(tmp_path):
     assert set(files.values()) == {"0o600"}
     assert "warning: a new token secret was made" in first.stderr
     assert second.stderr == ""
-
-
-def test_serve_tells_a_secret_that_it_made(tmp_path):
-    """A service that signs with a new secret logs a warning: tokens of before are void."""
-    words = [sys.executable, "-m", "stockade", "serve", "--port", "0"]
-    settings = environment(token_secret="")
-    with subprocess.Popen(words, cwd=tmp_path, env=settings, stdout=-1, stderr=-1, text=True) as process:
-        assert process.stdout.readline().startswith("ready on")
-        process.terminate()
-        log = process.stderr.read()
-    assert "a new token secret was made" in log

@@ -15,7 +15,7 @@ from stockade.shop.commands import CancelOrder, ClaimPayment, CreateProduct, New
 from stockade.shop.config.settings import Settings
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model import constants
-from stockade.shop.model.tables import orders, payment_attempts, refunds
+from stockade.shop.model.tables import orders, payment_attempts, point_charges, refunds
 from stockade.shop.payments import Payments, Reconciler
 
 PRICE = 1_000
@@ -42,14 +42,14 @@ class Checkout:
         judge: the control of the test gateway.
     """
 
-    def __init__(self, shop, judge, url, dialect, call_s, checkpoint=None):
-        self.shop, self.judge, self._url, self._dialect, self._call_s = shop, judge, url, dialect, call_s
+    def __init__(self, shop, judge, url, dialect, checkpoint=None):
+        self.shop, self.judge, self._url, self._dialect = shop, judge, url, dialect
         self.clock, self._made = Clock(), []
         self.payments = self.process(checkpoint)
 
     def process(self, checkpoint=None, *, clock=None, execute=None, **capabilities):
         """The payments of a process: its own clock, its own way to the database, other capabilities of the gateway."""
-        limits = Limits(connections=50, connect_s=self._call_s, reply_s=self._call_s, call_s=self._call_s)
+        limits = Limits(connections=50, connect_s=CALL_S, reply_s=CALL_S, call_s=CALL_S)
         gateway = create(self._dialect, GatewayKeys("sk_test", ("whsec_test",), self._url, limits))
         if capabilities:
             values = {name: getattr(gateway.capabilities, name) for name in gateway.capabilities.__slots__}
@@ -58,7 +58,7 @@ class Checkout:
             gateway,
             execute or self.shop.execute,
             self.shop.read,
-            self._call_s,
+            CALL_S,
             clock_ms=clock or self.clock,
             checkpoint=checkpoint,
         )
@@ -146,13 +146,15 @@ class Checkout:
 
     async def unequal(self):
         """References whose charges or refunds differ between the gateway and the database, and what the audit finds."""
-        count = self.judge.count()
-        given_back = {}
+        count, given_back = self.judge.count(), {}
+        subjects = {each.id for table in (orders, point_charges) for each in await self.rows(table)}
+        attempts = await self.rows(payment_attempts)
+        unknown = set(count.approved) - {each.reference for each in attempts}
         for each in await self.rows(refunds):
             if each.status == constants.REFUNDED:
                 given_back[each.payment_id] = given_back.get(each.payment_id, 0) + each.amount
-        found = []
-        for each in await self.rows(payment_attempts):
+        found = [(each, "not recorded") for each in unknown if each.partition("-")[0] in subjects]
+        for each in attempts:
             ours = (each.charged if each.status in CHARGED else 0, given_back.get(each.id, 0))
             theirs = (sum(count.approved.get(each.reference, ())), sum(count.refunded.get(each.reference, ())))
             once = len(count.approved.get(each.reference, ())) <= 1
@@ -165,15 +167,14 @@ def _of(amounts, subject_id):
 
 
 @asynccontextmanager
-async def open_checkout(url, judge, gateway_url, *, dialect="toss", call_s=CALL_S, checkpoint=None, **settings):
-    """A shop over a new database, and the payments of this process."""
+async def open_checkout(url, judge, gateway_url, *, dialect="toss", new=True, checkpoint=None, **chosen):
+    """A shop over a database, and the payments of this process; a `new` one is given its tables and 1,000 units."""
     strategies = dict.fromkeys(("strategy_stock", "strategy_points", "strategy_payment"), "pessimistic")
-    async with open_shop(
-        Settings(database=url, **{**strategies, **settings}), jobs=False, before=create_schema
-    ) as shop:
-        checkout = Checkout(shop, judge, gateway_url, dialect, call_s, checkpoint)
+    settings = Settings(database=url, **{**strategies, **chosen})
+    async with open_shop(settings, jobs=False, before=create_schema if new else None, checkpoint=checkpoint) as shop:
+        checkout = Checkout(shop, judge, gateway_url, dialect, checkpoint)
         try:
-            yield await checkout.stocked()
+            yield await checkout.stocked() if new else checkout
         finally:
             await checkout.close()
 

@@ -6,7 +6,7 @@ from stockade.gateways import Approved, Declined, Money
 from stockade.shop.model import constants
 from stockade.shop.payments import Reconciler
 from stockade.shop.payments.next_step import NOT_FOUND_IS_FINAL_MS
-from stockade.shop.queries.open_payments import attempt
+from stockade.shop.payments.open_payments import attempt
 from tests.payments.checkout import FAR_MS, PRICE, status_of
 from tests.waiting import eventually_async
 

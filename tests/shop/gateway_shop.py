@@ -2,7 +2,7 @@
 
 from stockade.service.ids import derived_id
 from stockade.shop.commands import ClaimPayment, OpenCharge, Postpone, SettlePayment, SettleRefund
-from stockade.shop.commands.settle_payment import late_id
+from stockade.shop.commands.payments.settle_payment import late_id
 from tests.shop.lived_in import lived_in
 
 LEASE_MS = 45_000
@@ -24,6 +24,7 @@ def with_gateway():
         "then_points",
         "paying",
         "unknown",
+        "person",
         "late",
         "other_amount",
     ):
@@ -32,6 +33,22 @@ def with_gateway():
         ids[name] = shop.execute(OpenCharge(*shop.next_id(), "g", 3_000, "KRW")).data["charge_id"]
     buyer.orders(ids)
     buyer.charges(ids)
+    return shop, ids
+
+
+def resolved():
+    """The same, once everything of the buyer `g` is resolved, and every order over."""
+    shop, ids = with_gateway()
+    buyer = Buyer(shop)
+    shop.now_ms += 1_000
+    for name in ("pay_paying", "pay_unknown", "pay_person"):
+        buyer.settle(ids[name])
+    settle = SettleRefund.of(ids["refund_refused"], now_ms=shop.now_ms, refunded=True)
+    assert shop.execute(settle).accepted
+    for key in [key for key, row in shop.rows.items() if key.kind == "refund" and row.state.status == "READY"]:
+        buyer.refund(key.id)
+    for key in [key for key, row in shop.rows.items() if key.kind == "order" and row.state.status == "RESERVED"]:
+        shop.cancel(key.id)
     return shop, ids
 
 
@@ -63,6 +80,7 @@ class Buyer:
         self.shop.pay(ids["g_then_points"], "g")
         ids["pay_paying"] = claim(ids["g_paying"])
         ids["pay_unknown"] = self.postpone(claim(ids["g_unknown"]), 2)
+        ids["pay_person"] = self.leave_to_a_person(claim(ids["g_person"]))
         late = settle(claim(ids["g_late"]), approved=False)
         settle(late, late=True)
         settle(claim(ids["g_other_amount"]), amount=999)
@@ -75,7 +93,7 @@ class Buyer:
         settle(claim(ids["charge_retried"], "charge"))
         settle(claim(ids["charge_declined"], "charge"), approved=False)
         refund = settle(claim(ids["charge_refused"], "charge"), amount=1, refund=True)
-        self.refund(refund, refunded=False)
+        ids["refund_refused"] = self.refund(refund, refunded=False)
         self.shop.now_ms += 700_000
         self.shop.expire(ids["g_declined_expired"])
 
@@ -97,6 +115,12 @@ class Buyer:
         for tries in range(times):
             command = Postpone.at(kind, payment_id, tries, now_ms=now_ms, resolve_at_ms=now_ms + LEASE_MS, code="?")
             assert self.shop.execute(command).accepted
+        return payment_id
+
+    def leave_to_a_person(self, payment_id):
+        """No reconciler is to try again."""
+        command = Postpone.at("attempt", payment_id, 0, now_ms=self.shop.now_ms, resolve_at_ms=0, code="NEEDS_DECISION")
+        assert self.shop.execute(command).accepted
         return payment_id
 
     def settle(self, payment_id, *, approved=True, amount=None, late=False, refund=False):

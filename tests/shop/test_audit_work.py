@@ -49,9 +49,9 @@ def second_page(query, *args, **named):
     return lambda database: database.read(pages, timeout_s=WAIT_S)
 
 
-def forgetting(database):
+def purging(database):
     """One batch of the purge of requests."""
-    body = partial(purge.forget, before_ms=LATER_MS, cursor=purge.BEGINNING, limit=100)
+    body = partial(purge.purge_requests, before_ms=LATER_MS, cursor=purge.BEGINNING, limit=100)
     return database.transaction(body, deadline=time.monotonic() + WAIT_S)
 
 
@@ -90,7 +90,7 @@ WORK = {
     "products": (second_page(queries.products), PAGE),
     "products by price": (second_page(queries.products, sort="price"), PAGE),
     "products by price, dear ones first": (second_page(queries.products, sort="price", descending=True), PAGE),
-    "forget requests": (forgetting, PAGE),
+    "purge requests": (purging, PAGE),
     "forget events": (lambda database: Outbox(database).purge(LATER_MS, batch=100, max_batches=2), PAGE),
     "forget what a consumer dealt with": (reading(lambda conn: Inbox("c").forget(conn, LATER_MS)), PAGE),
     "dead letters": (lambda database: Outbox(database).dead(2), PAGE),

@@ -1,17 +1,20 @@
 """`stockade.testing`: each helper does what it says, and catches what it is there to catch."""
 
 import asyncio
+import secrets
 from dataclasses import dataclass
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import asyncpg
 import pytest
+from sqlalchemy import make_url
 
 from coupons.application import APPLICATION
 from coupons.commands import GiveCoupon
 from coupons.tables import OPEN, CampaignState
-from stockade.core import Accepted, Change, Decision, Key
+from stockade.core import Accepted, Busy, Change, Decision, Key, NotSupported
 from stockade.testing import Rendezvous, WrongCommand, decide, fresh_database, race, request_ids
 
 SPRING = Key("campaign", "spring")
@@ -126,6 +129,22 @@ async def test_a_fresh_database_is_removed(postgres_url, tmp_path):
         pass
     assert (tmp_path / "c.db").exists()
     assert name != postgres_url.rpartition("/")[2]
+
+
+async def test_a_database_that_cannot_be_made_is_one_line(postgres_url):
+    """A user who may not create databases, and a server that is not there: what is needed, and no traceback."""
+    name = f"plain_{secrets.token_hex(4)}"
+    owner = await asyncpg.connect(postgres_url)
+    try:
+        await owner.execute(f"CREATE USER {name} PASSWORD 'plain'")
+        theirs = make_url(postgres_url).set(username=name, password="plain").render_as_string(hide_password=False)
+        with pytest.raises(NotSupported, match=r"permission denied to create database; .* the user needs CREATEDB"):
+            await fresh_database(APPLICATION, theirs).__aenter__()
+    finally:
+        await owner.execute(f"DROP USER {name}")
+        await owner.close()
+    with pytest.raises(Busy, match=r"127\.0\.0\.1"):
+        await fresh_database(APPLICATION, "postgresql://nobody@127.0.0.1:1/x").__aenter__()
 
 
 def test_a_meeting_that_cannot_be():

@@ -6,13 +6,13 @@ import typer
 from typer.core import TyperCommand
 
 from stockade import __version__
-from stockade.cli import dead_letters, positions
 from stockade.cli import locks as of_locks
-from stockade.cli.data import audit, demo, migrate
+from stockade.cli.database import dead_letters, payments, positions
+from stockade.cli.database.data import audit, demo, migrate
+from stockade.cli.database.retention import archive, erase_user
 from stockade.cli.info import strategies, token
 from stockade.cli.lab import lab
-from stockade.cli.retention import archive, erase_user
-from stockade.cli.serve import serve
+from stockade.cli.serving.serve import serve
 from stockade.cli.worker import worker
 
 app = typer.Typer(
@@ -68,5 +68,5 @@ for command in (serve, worker, migrate, token, demo, audit, erase_user, archive,
 app.command(cls=Locks, help=of_locks.ABOUT, add_help_option=False, context_settings={"ignore_unknown_options": True})(
     locks
 )
-for group in (dead_letters.app, positions.app):
+for group in (dead_letters.app, positions.app, payments.app):
     app.add_typer(group)

@@ -3,10 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from stockade.core import Busy, NotSupported
+from stockade.core.secrets import hide_password
 from stockade.devservers import drop_database
 from stockade.devservers import fresh_database as create_database
+from stockade.drivers.failures import Failure, classify, describe
 from stockade.service import Application
 from stockade.store import Database
+
+RIGHTS = "the user needs CREATEDB on PostgreSQL, all rights on the server of MariaDB or MySQL"
 
 
 @asynccontextmanager
@@ -23,10 +28,10 @@ async def fresh_database(
 
     Raises:
         Busy: the server cannot be reached.
-        NotSupported: its driver is missing; the message names the extra.
+        NotSupported: its user may not create databases; or its driver is missing, and the message names the extra.
     """
     own = not url.startswith("sqlite")
-    made = await create_database(url) if own else url
+    made = await _created(url) if own else url
     try:
         database = await Database.open(made, pool_size=pool_size, tables=application.tables)
         try:
@@ -37,3 +42,20 @@ async def fresh_database(
     finally:
         if own:
             await drop_database(url, made)
+
+
+async def _created(url: str) -> str:
+    """The URL of a new database on a server.
+
+    Raises:
+        Busy, NotSupported: as `fresh_database`.
+    """
+    try:
+        return await create_database(url)
+    except Exception as error:
+        kind, text = classify(error), f"{hide_password(url)}: {describe(error)}"
+        if kind is Failure.LOST:
+            raise Busy(text, "DEPENDENCY_DOWN") from error
+        if kind is Failure.REFUSED:
+            raise NotSupported(f"{text}; each test makes a database of its own: {RIGHTS}") from error
+        raise

@@ -87,29 +87,25 @@ def approval_recorded(conn: Connection, scope: Scope) -> Iterator[Finding]:
         .join(point_charges, CHARGE_OF, isouter=True)
         .where(APPROVED, or_(and_(OF_ORDER, not_its_payment()), and_(OF_CHARGE, not_its_charge())))
     )
-    for id_, status, charged, found, amount in scope.rows(conn, attempts):
-        yield f"attempt:{id_}", f"{status} {charged} recorded", f"{found} {amount}"
-    for id_, kind in scope.rows(conn, _without_approval()):
-        yield f"{kind}:{id_}", "an approved attempt", "none"
+    for id_, status, taken, found, amount in scope.rows(conn, attempts):
+        yield f"attempt:{id_}", f"{status} {taken} recorded", f"{found} {amount}"
+    paid = select(payments.c.id, payments.c.id.label("own")).where(payments.c.method == constants.PG)
+    charged = select(point_charges.c.payment_id.label("id"), point_charges.c.id.label("own"))
+    charged = charged.where(point_charges.c.status == constants.APPROVED)
+    for kind, subject, made in (
+        ("payment", constants.ORDER, paid),
+        ("charge", constants.CHARGE_SUBJECT, charged),
+    ):
+        for _, id_ in scope.rows(conn, _without_approval(subject, made)):
+            yield f"{kind}:{id_}", "an approved attempt", "none"
 
 
-def _without_approval() -> Select[Any]:
-    """Payments by a gateway, and approved charges, that no approved attempt of theirs made."""
-    own = and_(payment_attempts.c.id == payments.c.id, OF_ORDER, APPROVED)
-    paid = select(payments.c.id, literal("payment").label("kind")).join_from(
-        payments, payment_attempts, own, isouter=True
-    )
-    own = and_(payment_attempts.c.id == point_charges.c.payment_id, OF_CHARGE, APPROVED)
-    charged = select(point_charges.c.id, literal("charge").label("kind")).join_from(
-        point_charges, payment_attempts, own, isouter=True
-    )
-    none = payment_attempts.c.id.is_(None)
-    return select(
-        union_all(
-            paid.where(payments.c.method == constants.PG, none),
-            charged.where(point_charges.c.status == constants.APPROVED, none),
-        ).subquery()
-    )
+def _without_approval(subject: str, made: Select[Any]) -> Select[Any]:
+    """Of payments or charges (`id` of their attempt, and their `own` id), those that no approved attempt made."""
+    approved = select(payment_attempts.c.id, one("attempts")).where(APPROVED, payment_attempts.c.subject == subject)
+    both = stack(made.add_columns(one("made")), approved)
+    found = select(both.c.id, func.max(both.c.own)).group_by(both.c.id)
+    return found.having(func.sum(both.c.made) > 0, func.sum(both.c.attempts) == 0)
 
 
 @rule("attempt-of-nothing")

@@ -20,8 +20,8 @@ from stockade.service.ids import derived_id
 from stockade.shop.model import constants
 from stockade.shop.model.tables import gateway_events
 from stockade.shop.payments.flow import Payments, Read
-from stockade.shop.queries.gateway_events import was_taken
-from stockade.shop.queries.open_payments import OpenAttempt, attempt_of_reference
+from stockade.shop.payments.gateway_events import was_taken
+from stockade.shop.payments.open_payments import OpenAttempt, attempt_of_reference
 from stockade.store import Database
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,8 @@ class Notifications:
         self._looked_up.add(found.id)
         try:
             gateway_id = (signed.gateway_id if signed else "") or found.state.gateway_id
-            return await self._payments.gateway.look_up(found.state.reference, gateway_id)
+            call = self._payments.gateway.look_up(found.state.reference, gateway_id)
+            return await self._payments.calls.bounded(call, f"payment {found.id}")
         finally:
             self._looked_up.discard(found.id)
 

@@ -1,7 +1,7 @@
 """Finishes what was left open: attempts without a definite answer, attempts whose process ended, refunds.
 
 Every process runs it. `Postpone` gives each row to one process at a time, until its next try is due; the pauses grow.
-Neighbours: `next_step` says how, `flow` and `refund_flow` record, `queries.open_payments` finds.
+Neighbours: `next_step` says how, `flow` and `refund_flow` record, `open_payments` finds.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from stockade.shop.model import constants
 from stockade.shop.payments.calls import NEEDS_DECISION
 from stockade.shop.payments.flow import Payments
 from stockade.shop.payments.next_step import NextStep, after_not_found, first_step, pause_ms
-from stockade.shop.queries.open_payments import OpenAttempt, OpenRefund, due_attempts, due_refunds
+from stockade.shop.payments.open_payments import OpenAttempt, OpenRefund, due_attempts, due_refunds
 
 __all__ = ["NEEDS_DECISION", "NEVER_ARRIVED", "Reconciler"]
 

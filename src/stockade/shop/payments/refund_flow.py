@@ -22,7 +22,7 @@ from stockade.shop.payments.next_step import (
     refund_is_shown,
     refund_step,
 )
-from stockade.shop.queries.open_payments import OpenRefund, refund, refunds_of
+from stockade.shop.payments.open_payments import OpenRefund, refund, refunds_of
 
 log = logging.getLogger(__name__)
 ASKING: Final = "asking"

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from stockade.identity.user_ids import MAX_SUBJECT
-from stockade.shop.commands.claim_payment import MAX_PAYMENT_KEY
+from stockade.shop.commands.payments.claim_payment import MAX_PAYMENT_KEY
 from stockade.shop.model.limits import (
     MAX_AMOUNT,
     MAX_CATEGORY,

@@ -7,7 +7,7 @@ from stockade.core import Accepted, Change, Decision, Event, Insert, JsonValue, 
 from stockade.gateways import Money
 from stockade.service.ids import derived_id
 from stockade.shop.commands.lines import DEDUCT_HELD, lines_as_json, move, stock_keys
-from stockade.shop.commands.refunding import new_refund
+from stockade.shop.commands.payments.refunding import new_refund
 from stockade.shop.commands.reject import reject
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_AMOUNT
@@ -168,7 +168,9 @@ class SettlePayment:
             changes[key] = opened
         refund_id = derived_id("refund", self.payment_id, constants.UNFULFILLABLE)
         money = Money(self.amount, self.currency)
-        refund = new_refund(refund_id, self.payment_id, attempt.user_id, money, constants.UNFULFILLABLE, self.now_ms)
+        refund = new_refund(
+            refund_id, self.payment_id, attempt.user_id, money, reason=constants.UNFULFILLABLE, now_ms=self.now_ms
+        )
         data = {**self._data(attempt, constants.UNFULFILLABLE), "refund_id": refund_id}
         event = self._event(constants.PAYMENT_UNFULFILLABLE, data)
         return Decision(Accepted(data), changes=changes, inserts=(refund,), events=(event,))

@@ -41,6 +41,10 @@ def serve(
     port: Annotated[
         str | None, typer.Option(metavar="PORT", help="Port to listen on, default 8000; 0 takes a free one.")
     ] = None,
+    gateway: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Payment gateway: toss, stripe, or test, a private one that charges nobody."),
+    ] = None,
     allow_overselling: Annotated[
         bool, typer.Option("--allow-overselling", help="Start a strategy that sells units more than once.")
     ] = False,
@@ -52,14 +56,19 @@ def serve(
     Without --database: a SQLite file in the state folder, made and migrated when needed. Any other database is never
     changed: run `stockade migrate` first.
     """
-    with one_line_errors():  # the settings read the numbers too
+    from stockade.cli.serving.private_gateway import NAME, private_gateway
+
+    private = gateway == NAME
+    with one_line_errors(), ExitStack() as stack:  # the settings read the numbers too
         flags = {"database": database, "strategy": strategy, "workers": workers, "host": host, "port": port}
+        flags["gateway"] = None if private else gateway
         allowed = "yes" if allow_overselling else None
-        _serve(read_settings(config, settings, **flags, allow_overselling=allowed))
+        read = read_settings(config, settings, **flags, allow_overselling=allowed)
+        _serve(stack.enter_context(private_gateway(read)) if private else read, private=private)
 
 
-def _serve(settings: "Settings") -> None:
-    """Check the settings, then serve.
+def _serve(settings: "Settings", *, private: bool) -> None:
+    """Check the settings, then serve; `private`: with a gateway that this process has started.
 
     Raises:
         BadSetting, Busy, NotSupported: with the reason.
@@ -78,13 +87,13 @@ def _serve(settings: "Settings") -> None:
         others = "processes whose strategy sells units more than once may run beside this one"
         logs.logger().warning("overselling is allowed", reason=overselling(settings) or others)
     if settings.workers == 1:
-        _serve_here(settings)
+        _serve_here(settings, private)
     else:
-        _serve_in_processes(settings)
+        _serve_in_processes(settings, private)
 
 
-def _serve_here(settings: "Settings") -> None:
-    from stockade.cli.ready import Announce
+def _serve_here(settings: "Settings", private: bool) -> None:
+    from stockade.cli.serving.ready import Announce
     from stockade.shop.http.server.server import run
     from stockade.shop.operations import logs
     from stockade.shop.operations.tune_gc import tune_gc
@@ -95,15 +104,15 @@ def _serve_here(settings: "Settings") -> None:
         def ready(listening: "socket.socket") -> None:
             making.close()
             tune_gc()
-            Announce(settings, listening)()
+            Announce(settings, listening, private_gateway=private)()
 
         run(settings, ready)
 
 
-def _serve_in_processes(settings: "Settings") -> None:
+def _serve_in_processes(settings: "Settings", private: bool) -> None:
     import asyncio
 
-    from stockade.cli.ready import Announce
+    from stockade.cli.serving.ready import Announce
     from stockade.shop.http.server.server import try_settings
     from stockade.shop.http.server.sockets import bind_all
     from stockade.shop.http.server.supervisor import ServingFailed, supervise
@@ -116,6 +125,7 @@ def _serve_in_processes(settings: "Settings") -> None:
         with telling_a_new_secret(settings, logs.logger().warning):
             tokens_of(settings)  # makes the secret here once, before several processes need it
         try:
-            asyncio.run(supervise(settings, listening, Announce(settings, listening[0])))
+            announce = Announce(settings, listening[0], private_gateway=private)
+            asyncio.run(supervise(settings, listening, announce))
         except ServingFailed as failed:
             raise fail(str(failed), UNUSABLE if failed.unusable else FAILED) from None

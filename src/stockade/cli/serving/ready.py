@@ -10,6 +10,7 @@ from typing import NamedTuple
 import typer
 
 from stockade import __version__
+from stockade.cli.serving.private_gateway import how_to_pay, report_to
 from stockade.core.secrets import hide_password
 from stockade.shop.config.settings import Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, chosen_strategy
@@ -29,10 +30,12 @@ class Announce:
     Args:
         settings: the host.
         listening: the bound socket; its port may have been chosen by the system.
+        private_gateway: whether a gateway was started beside the service: then it is told where the service is, and the
+            reader how to pay.
     """
 
-    def __init__(self, settings: Settings, listening: socket.socket) -> None:
-        self._settings, self._host = settings, settings.host
+    def __init__(self, settings: Settings, listening: socket.socket, *, private_gateway: bool = False) -> None:
+        self._settings, self._host, self._private_gateway = settings, settings.host, private_gateway
         self._port = int(listening.getsockname()[1])
         self._task: asyncio.Task[None] | None = None
 
@@ -49,6 +52,8 @@ class Announce:
         if answer.ready:
             logger().info("serving", **self._described())
             self._print("ready on")
+            if self._private_gateway:
+                await self._with_gateway()
         else:
             logger().warning("not ready", waited_s=WAIT_S, reason=answer.reason, **self._described())
 
@@ -63,10 +68,18 @@ class Announce:
             **{name: chosen_strategy(settings, name) for name in STRATEGY_GROUPS},
         }
 
+    async def _with_gateway(self) -> None:
+        own = self._url(_ANYWHERE.get(self._host, self._host))
+        await asyncio.to_thread(report_to, self._settings, own)
+        with contextlib.suppress(OSError):
+            typer.echo("\n".join(how_to_pay(own)))
+
     def _print(self, words: str, behind: str = "") -> None:
-        shown = f"[{self._host}]" if ":" in self._host else self._host
         with contextlib.suppress(OSError):  # stdout is closed; the log has the line too
-            typer.echo(f"{words} http://{shown}:{self._port}{behind}")
+            typer.echo(f"{words} {self._url(self._host)}{behind}")
+
+    def _url(self, host: str) -> str:
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
 
 
 class Answer(NamedTuple):

@@ -1,0 +1,167 @@
+"""Compares what we recorded about payments with what the gateway says, payment by payment. It changes nothing.
+
+Only a look-up is asked of the gateway, a bounded number of them in a second. What is open is left out: the reconciler
+is at it. Neighbours: the command line prints the differences; the audit compares our own rows with each other.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from stockade.gateways import Approved, Declined, Gateway, Money, NotFound
+from stockade.gateways import Unknown as NoAnswer
+from stockade.gateways.gateway import LookUpAnswer
+from stockade.shop.model import constants
+from stockade.shop.model.tables import payment_attempts, refunds
+from stockade.shop.payments.flow import Read
+from stockade.shop.queries.page import after
+
+PAGE: Final = 200  # attempts of one query
+AT_ONCE: Final = 8  # look-ups
+SETTLED: Final = (constants.APPROVED, constants.CANCELLED, constants.UNFULFILLABLE, constants.DECLINED)
+_KEY = (payment_attempts.c.created_ms, payment_attempts.c.id)
+
+
+class Difference(NamedTuple):
+    """A payment about which the gateway says something else than our rows."""
+
+    payment_id: str
+    reference: str
+    ours: str
+    theirs: str
+
+
+@dataclass(slots=True)
+class Compared:
+    """What a comparison found.
+
+    Attributes:
+        alike: payments about which both say the same.
+        unanswered: payments about which the gateway gave no answer.
+        not_found_by_reference: payments that this gateway cannot look up, because it never told us its id.
+        differences: payments about which it says something else.
+    """
+
+    alike: int = 0
+    unanswered: int = 0
+    not_found_by_reference: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+    def add(self, row: Any, given_back: tuple[int, int], answer: LookUpAnswer | None) -> None:
+        """Count one payment; the answer is None where the gateway cannot look it up."""
+        if answer is None:
+            self.not_found_by_reference += 1
+        elif isinstance(answer, NoAnswer):
+            self.unanswered += 1
+        elif said := difference(row.status, Money(row.charged, row.currency), given_back, answer):
+            self.differences.append(Difference(row.id, row.reference, *said))
+        else:
+            self.alike += 1
+
+
+async def compare(
+    read: Read,
+    gateway: Gateway,
+    *,
+    since_ms: int,
+    until_ms: int,
+    look_ups_per_s: float,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Compared:
+    """Look up every settled payment that was begun in a window of time.
+
+    Args:
+        read: runs a query.
+        gateway: whose payments are compared.
+        since_ms: the window begins, in milliseconds since 1970.
+        until_ms: it ends; that moment is outside.
+        look_ups_per_s: at most so many in a second.
+        progress: called with how many payments were looked at.
+
+    Raises:
+        Busy: the database cannot be read.
+    """
+    found = Compared()
+    pause_s, began_s, done = 1 / look_ups_per_s, time.monotonic(), 0
+    for status in SETTLED:
+        last: tuple[int, str] = (since_ms - 1, "")
+        while True:  # each page ends behind the one before
+            page = partial(_page, gateway=gateway.name, status=status, until_ms=until_ms, last=last)
+            rows, given_back = await read(page)
+            if not rows:
+                break
+            for group in _groups(rows):
+                answers = await asyncio.gather(*(_ask(gateway, row) for row in group))
+                for row, answer in zip(group, answers, strict=True):
+                    found.add(row, given_back.get(row.id, (0, 0)), answer)
+                done += len(group)
+                progress(done)
+                await asyncio.sleep(max(0.0, began_s + done * pause_s - time.monotonic()))
+            last = rows[-1].created_ms, rows[-1].id
+    return found
+
+
+def _page(
+    conn: Connection, *, gateway: str, status: str, until_ms: int, last: tuple[int, str]
+) -> tuple[list[Any], dict[str, tuple[int, int]]]:
+    """The next attempts of a state, and by id what was given back of them: surely, and perhaps."""
+    wanted = (
+        select(payment_attempts)
+        .where(payment_attempts.c.status == status, payment_attempts.c.gateway == gateway, after(_KEY, last))
+        .where(payment_attempts.c.created_ms < until_ms)
+        .order_by(*_KEY)
+        .limit(PAGE)
+    )
+    rows = list(conn.execute(wanted).all())
+    of = select(refunds.c.payment_id, refunds.c.status, func.sum(refunds.c.amount)).where(
+        refunds.c.payment_id.in_([row.id for row in rows])
+    )
+    found: dict[str, tuple[int, int]] = {}
+    for payment_id, state, amount in conn.execute(of.group_by(refunds.c.payment_id, refunds.c.status)) if rows else ():
+        surely, perhaps = found.get(payment_id, (0, 0))
+        if state == constants.REFUNDED:
+            surely += int(amount)
+        elif state != constants.REFUSED:
+            perhaps += int(amount)
+        found[payment_id] = surely, perhaps
+    return rows, found
+
+
+def _groups(rows: list[Any]) -> Iterable[list[Any]]:
+    return (rows[at : at + AT_ONCE] for at in range(0, len(rows), AT_ONCE))
+
+
+async def _ask(gateway: Gateway, row: Any) -> LookUpAnswer | None:
+    """The gateway's answer; None: it cannot look this payment up."""
+    if not (gateway.capabilities.look_up or row.gateway_id):
+        return None
+    return await gateway.look_up(row.reference, row.gateway_id)
+
+
+def difference(
+    status: str, charged: Money, given_back: tuple[int, int], answer: Approved | Declined | NotFound
+) -> tuple[str, str] | None:
+    """What we and the gateway say about a settled payment, where that differs.
+
+    Args:
+        status: ours.
+        charged: ours; nothing, if it was declined.
+        given_back: the sum of its refunds that are done, and of those that are owed and may be done.
+        answer: of the gateway.
+    """
+    surely, perhaps = given_back
+    kept = charged.amount - surely
+    ours = f"{status}: {charged} charged, {surely:,} given back"
+    if not isinstance(answer, Approved):
+        theirs = f"declined: {answer.code}" if isinstance(answer, Declined) else "not found"
+        return (ours, theirs) if charged.amount else None
+    left = answer.money.amount - answer.refunded
+    # what was given back by hand before it was recorded is in neither of our figures, so what is left is compared
+    if left in (kept, kept - perhaps) and (left == 0 or answer.money.currency == charged.currency):
+        return None
+    return ours, f"{answer.money} charged, {answer.refunded:,} given back"

@@ -1,0 +1,181 @@
+"""Payments and refunds as an operator sees them: what is unresolved, and everything about one of them."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Table, and_, func, not_, select
+
+from stockade.core.timestamps import rfc3339
+from stockade.shop.model import constants
+from stockade.shop.model.tables import payment_attempts, refunds
+from stockade.shop.queries.orders import Step, history
+
+PAYMENT: Final = "payment"
+REFUND: Final = "refund"
+OPEN_ATTEMPT: Final = (constants.APPROVING, constants.UNKNOWN)
+OPEN_REFUND: Final = (constants.READY, constants.UNKNOWN)
+MAX_COUNTED: Final = 100_000
+PERSON: Final = "a person"
+RECONCILER: Final = "the reconciler"
+NOTHING: Final = ""
+
+
+class GatewayRecord(msgspec.Struct, frozen=True):
+    """A payment through a gateway, or a refund of one.
+
+    Attributes:
+        kind: `payment` or `refund`.
+        id: of the payment or the refund.
+        of: what it pays (`order:ID`, `charge:ID`), or what it refunds (`payment:ID`).
+        status: its state.
+        waits_for: `a person`, `the reconciler`, or nothing: it is settled.
+        amount: in the smallest unit of `currency`.
+        charged: what the gateway took; of a refund 0.
+        code: the gateway's, or why nobody can resolve it.
+        created_at: RFC 3339, UTC.
+        resolve_at: when a reconciler acts next; None: none will.
+        tries: how often one did.
+        reference: our name of it at the gateway.
+        gateway_id: the gateway's own name of it; empty until it is known.
+    """
+
+    kind: str
+    id: str
+    of: str
+    status: str
+    waits_for: str
+    amount: int
+    currency: str
+    charged: int
+    code: str
+    created_at: str
+    resolve_at: str | None
+    tries: int
+    gateway: str
+    reference: str
+    gateway_id: str
+
+
+class Unresolved(NamedTuple):
+    """How much is unresolved; each figure counts `MAX_COUNTED` at most.
+
+    Attributes:
+        payments: that a reconciler is to resolve.
+        refunds: that are owed.
+        person: payments and refunds that wait for a person, without the refused ones.
+        refused: refunds that the gateway refused.
+        oldest_ms: by `payments` and `refunds`, when the oldest was begun, in milliseconds since 1970.
+    """
+
+    payments: int
+    refunds: int
+    person: int
+    refused: int
+    oldest_ms: dict[str, int | None]
+
+
+class PaymentDetails(msgspec.Struct, frozen=True):
+    """A payment, its states, and its refunds; or a refund and its states."""
+
+    record: GatewayRecord
+    history: list[Step]
+    refunds: list[GatewayRecord]
+
+
+_ATTEMPTS = select(payment_attempts)
+_REFUNDS = select(refunds, payment_attempts.c.gateway).join_from(
+    refunds, payment_attempts, payment_attempts.c.id == refunds.c.payment_id, isouter=True
+)
+
+
+def unresolved_payments(conn: Connection, *, limit: int) -> list[GatewayRecord]:
+    """Payments without a definite answer, refunds that are not done and those that were refused; the oldest first.
+
+    Args:
+        conn: to read on.
+        limit: the most of each kind.
+    """
+    attempts = _ATTEMPTS.where(payment_attempts.c.status.in_(OPEN_ATTEMPT))
+    owed = _REFUNDS.where(refunds.c.status.in_((*OPEN_REFUND, constants.REFUSED)))
+    rows = conn.execute(attempts.order_by(payment_attempts.c.created_ms, payment_attempts.c.id).limit(limit))
+    more = conn.execute(owed.order_by(refunds.c.created_ms, refunds.c.id).limit(limit))
+    return [*map(_of_attempt, rows), *map(_of_refund, more)]
+
+
+def count_unresolved(conn: Connection) -> Unresolved:
+    """Count what is unresolved, for the metrics."""
+    open_ = {"payments": (payment_attempts, OPEN_ATTEMPT), "refunds": (refunds, OPEN_REFUND)}
+    counts, oldest_ms, person = {}, {}, 0
+    for name, (table, states) in open_.items():
+        undecidable = and_(table.c.status == constants.UNKNOWN, table.c.resolve_at_ms == constants.NEVER)
+        of_reconciler = and_(table.c.status.in_(states), not_(undecidable))
+        counts[name] = _count(conn, table, of_reconciler)
+        person += _count(conn, table, undecidable)
+        oldest_ms[name] = conn.execute(select(func.min(table.c.created_ms)).where(of_reconciler)).scalar()
+    refused = _count(conn, refunds, refunds.c.status == constants.REFUSED)
+    return Unresolved(counts["payments"], counts["refunds"], person, refused, oldest_ms)
+
+
+def _count(conn: Connection, table: Table, which: Any) -> int:
+    few = select(table.c.id).where(which).limit(MAX_COUNTED).subquery()
+    return conn.execute(select(func.count()).select_from(few)).scalar_one()
+
+
+def newest_payments(conn: Connection, *, limit: int) -> list[GatewayRecord]:
+    """Payments through a gateway in any state, the newest first."""
+    newest = (payment_attempts.c.created_ms.desc(), payment_attempts.c.id.desc())
+    return [_of_attempt(row) for row in conn.execute(_ATTEMPTS.order_by(*newest).limit(limit))]
+
+
+def payment_details(conn: Connection, id_: str) -> PaymentDetails | None:
+    """One payment or refund by its id; None: a gateway was asked for no such one."""
+    row = conn.execute(_ATTEMPTS.where(payment_attempts.c.id == id_)).one_or_none()
+    if row is not None:
+        steps = history(conn, "attempt", {id_: (constants.APPROVING, row.created_ms)})[id_]
+        of_payment = _REFUNDS.where(refunds.c.payment_id == id_).order_by(refunds.c.created_ms, refunds.c.id)
+        return PaymentDetails(_of_attempt(row), steps, [*map(_of_refund, conn.execute(of_payment))])
+    refund = conn.execute(_REFUNDS.where(refunds.c.id == id_)).one_or_none()
+    if refund is None:
+        return None
+    steps = history(conn, REFUND, {id_: (constants.READY, refund.created_ms)})[id_]
+    return PaymentDetails(_of_refund(refund), steps, [])
+
+
+def _of_attempt(row: Any) -> GatewayRecord:
+    of = f"{row.subject}:{row.subject_id}"
+    waits_for = _waits_for(row, OPEN_ATTEMPT, ())
+    return _record(row, PAYMENT, of, row.reference, waits_for, row.charged)
+
+
+def _of_refund(row: Any) -> GatewayRecord:
+    waits_for = _waits_for(row, OPEN_REFUND, (constants.REFUSED,))
+    return _record(row, REFUND, f"{PAYMENT}:{row.payment_id}", row.id, waits_for, 0)
+
+
+def _record(row: Any, kind: str, of: str, reference: str, waits_for: str, charged: int) -> GatewayRecord:
+    return GatewayRecord(
+        kind=kind,
+        id=row.id,
+        of=of,
+        status=row.status,
+        waits_for=waits_for,
+        amount=row.amount,
+        currency=row.currency,
+        charged=charged,
+        code=row.code,
+        created_at=rfc3339(row.created_ms),
+        resolve_at=rfc3339(row.resolve_at_ms) if row.resolve_at_ms else None,
+        tries=row.tries,
+        gateway=row.gateway or "",
+        reference=reference,
+        gateway_id=row.gateway_id,
+    )
+
+
+def _waits_for(row: Any, open_: Sequence[str], refused: Sequence[str]) -> str:
+    if row.status in refused:
+        return PERSON
+    if row.status not in open_:
+        return NOTHING
+    return RECONCILER if row.resolve_at_ms else PERSON

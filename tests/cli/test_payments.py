@@ -1,0 +1,178 @@
+"""`stockade payments`: what is unresolved, a person's decision, and the gateway's answers beside ours."""
+
+import asyncio
+import json
+
+import pytest
+from sqlalchemy import update
+from typer.testing import CliRunner
+
+from stockade.cli import app
+from stockade.core.clock import now_ms
+from stockade.devservers import Servers
+from stockade.devservers.gateway import GatewayClient
+from stockade.service.ids import new_request_id
+from stockade.shop.audit import audit
+from stockade.shop.bootstrap import open_shop
+from stockade.shop.commands import CancelOrder, ClaimPayment, OrderLine, PlaceOrder
+from stockade.shop.config.settings import Settings
+from stockade.shop.demo import create_demo
+from stockade.shop.migrations import SCHEMA
+from stockade.shop.model.tables import payment_attempts
+from stockade.store import Database
+from tests.shop.conftest import soon
+from tests.shop.gateway_shop import with_gateway
+
+SHOP, IDS = with_gateway()
+
+
+def said(*words, **env):
+    """The exit code of the command line, and what it prints."""
+    done = CliRunner().invoke(app, ["payments", *words], env={"COLUMNS": "200", **env})
+    return done.exit_code, done.stdout, done.stderr
+
+
+def with_database(url, work):
+    """The result of some work on an opened database."""
+
+    async def run():
+        database = await Database.open(url)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def url(tmp_path, monkeypatch):
+    """A database in which everything has happened to payments."""
+    monkeypatch.chdir(tmp_path)
+
+    async def fill(database):
+        await SCHEMA.migrate(database)
+        await database.transaction(SHOP.fill, deadline=soon())
+
+    url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
+    with_database(url, fill)
+    return url
+
+
+def test_what_is_unresolved_is_listed(url):
+    """Open payments, refunds that are owed, and refused ones; not what is settled. In 60 columns no line is longer."""
+    code, printed, _ = said("list", "--unresolved", "--json", "--database", url)
+    found = {each["id"]: each["waits_for"] for each in json.loads(printed)}
+    reconciler, person = "the reconciler", "a person"
+    expected = {"pay_paying": reconciler, "pay_unknown": reconciler, "pay_person": person, "refund_refused": person}
+    named = {name: found[id_] for name, id_ in IDS.items() if id_ in found}
+    assert (code, named) == (0, {**expected, "refund_open": reconciler})
+    code, printed, _ = said("list", "--unresolved", "--database", url, COLUMNS="60")
+    assert max(map(len, printed.splitlines())) <= 60
+    assert all(id_ in printed for id_ in found)
+    code, printed, _ = said("list", "--limit", "1", "--database", url)
+    assert (code, len(printed.splitlines())) == (0, 3)
+
+
+def test_one_payment_is_shown(url):
+    """Its states in order and its refunds; a refund too; an id that nothing has is refused."""
+    code, printed, _ = said("show", IDS["pay_cancelled"], "--database", url)
+    lines = [line.split() for line in printed.splitlines()]
+    assert code == 0
+    assert [line[2] for line in lines if line[0] == "state"] == ["APPROVING", "APPROVED", "CANCELLED"]
+    assert [line[1:3] for line in lines if line[0] == "refund"] == [[IDS["refund_cancelled"], "REFUNDED"]]
+    code, printed, _ = said("show", IDS["refund_refused"], "--json", "--database", url)
+    assert json.loads(printed)["record"]["waits_for"] == "a person"
+    assert said("show", "ghost", "--database", url)[0] == 2
+
+
+def test_a_person_decides(url):
+    """An approval pays the order, a refund is recorded as done; the audit stays green, and the first answer counts."""
+    payment, refund = IDS["pay_person"], IDS["refund_refused"]
+    at = ("--database", url)
+    assert said("resolve", payment, "--approved", "toss-9", *at)[:2] == (0, f"{payment}: APPROVED\n")
+    code, _, error = said("resolve", payment, "--declined", *at)
+    assert (code, "is APPROVED" in error) == (2, True)
+    assert said("resolve", refund, "--refunded", "by hand", *at)[:2] == (0, f"{refund}: REFUNDED\n")
+    code, _, error = said("resolve", refund, "--refunded", "again", *at)
+    assert (code, "is REFUNDED already" in error) == (2, True)
+    found = with_database(url, lambda database: database.read(audit))
+    assert {each.rule for each in found} == {"payment-overdue"}  # what was open years ago
+    printed = said("list", "--unresolved", *at)[1]
+    assert [id_ for id_ in (payment, refund) if id_ in printed] == []
+
+
+def test_nobody_decides_beside_the_reconciler(url):
+    """What a program can still find out is no matter of opinion; neither is an id of nothing, or two answers."""
+    at = ("--database", url)
+    for id_, answer in (("pay_unknown", "--approved"), ("pay_paying", "--approved"), ("refund_open", "--refunded")):
+        code, _, error = said("resolve", IDS[id_], answer, "toss-9", *at)
+        assert (code, "the reconciler is still at" in error) == (2, True)
+    person = IDS["pay_person"]
+    for words in (("ghost", "--declined"), (person, "--declined", "--approved", "x"), (person,)):
+        assert said("resolve", *words, *at)[0] == 2
+    assert said("resolve", person, "--declined", *at)[1] == f"{person}: DECLINED\n"
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    """A test gateway."""
+    with Servers() as servers:
+        yield servers.gateway()
+
+
+def new():
+    """A request id, twice, and the time: the head of a command."""
+    id_ = new_request_id(now_ms())
+    return id_, id_, now_ms()
+
+
+async def pay(settings):
+    """The ids of three payments: of an order, of one that is cancelled again, and a declined one."""
+    async with open_shop(settings, jobs=False, before=SCHEMA.migrate) as shop:
+        await create_demo(shop.execute, 1, 1, 10, 1, now_ms=now_ms())
+        paid = []
+        for key in ("key-1", "key-2", "fault-decline"):
+            placed = await shop.execute(PlaceOrder(*new(), "u", (OrderLine("sku-1", 1),), "LATER"))
+            head, order_id = new(), placed.data["order_id"]
+            what = ("order", order_id, "u", key, 1_000, "KRW", "toss", now_ms() + 60_000)
+            outcome = await shop.payments.execute(ClaimPayment(*head, head[0], *what))
+            paid.append((head[0], outcome.data["status"]))
+            if key == "key-2":
+                cancelled = await shop.payments.execute(CancelOrder(*new(), order_id, "u", ""))
+                assert cancelled.data["refunds"][0]["status"] == "REFUNDED"
+        assert [status for _, status in paid] == ["APPROVED", "APPROVED", "DECLINED"]
+        return [payment_id for payment_id, _ in paid]
+
+
+def test_the_gateway_is_compared_with_us(tmp_path, monkeypatch, gateway):
+    """Alike: 0. A forgotten charge, a forged amount and an invented payment are found: 1. No answer: 2."""
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
+    given = {"gateway": "toss", "gateway_secret": "test_sk_x", "gateway_url": gateway.url}
+    paid, cancelled, declined = asyncio.run(pay(Settings(database=url, gateway_call_s=5.0, **given)))
+    options = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+    words = ("reconcile", "--report", "--pace", "1000", "--json", "--database", url, *options)
+
+    def compared():
+        code, printed, _ = said(*words)
+        found = json.loads(printed)
+        return code, found["alike"], {each["payment_id"] for each in found["differences"]}
+
+    def change(payment_id, **values):
+        statement = update(payment_attempts).where(payment_attempts.c.id == payment_id).values(**values)
+        with_database(url, lambda db: db.transaction(lambda conn: conn.execute(statement), deadline=soon()))
+
+    assert compared() == (0, 3, set())
+    change(paid, status="DECLINED", charged=0)
+    change(cancelled, charged=2_000)
+    change(declined, status="APPROVED", charged=1_000)
+    assert compared() == (1, 0, {paid, cancelled, declined})
+    for payment_id, status, charged in ((paid, "APPROVED", 1_000), (cancelled, "CANCELLED", 1_000)):
+        change(payment_id, status=status, charged=charged)
+    change(declined, status="DECLINED", charged=0)
+    GatewayClient(gateway.url).behave(outage=True)
+    code, _, error = said(*words)
+    assert (code, "no answer about 3 payments" in error) == (2, True)
+    for wrong in (words[:1], ("reconcile", "--report")):
+        assert said(*wrong, "--database", url)[0] == 2
