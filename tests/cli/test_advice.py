@@ -17,9 +17,14 @@ from typer.testing import CliRunner
 
 from stockade.cli import app
 from stockade.cli.advice import advice
+from stockade.core import Accepted
+from stockade.core.clock import now_ms
+from stockade.service.ids import new_request_id
+from stockade.shop.bootstrap import open_shop
+from stockade.shop.commands import OrderLine, PlaceOrder
 from stockade.shop.config.settings import Settings
 from stockade.shop.database import open_database
-from tests.cli.service import Service, stockade
+from tests.cli.service import stockade
 
 SECRET = "s3cret"
 LIMIT_S = 10
@@ -115,12 +120,13 @@ def documented(place, user):
     return [f"{each} IN SCHEMA {place} TO {user}" for each in found]
 
 
-async def ordered(url, folder):
-    """The status of an order that a service under this URL was sent."""
-    with Service(folder, "--database", url) as service:
-        async with service.client("user-1") as http:
-            body = {"lines": [{"sku_id": "sku-1", "quantity": 1}], "pay": "POINTS"}
-            return (await http.post("/v1/orders", json=body, headers={"Idempotency-Key": "first"})).status_code
+async def ordered(url):
+    """The outcome of an order in a shop under this URL, with everything that runs beside orders."""
+    async with open_shop(Settings(database=url)) as shop:
+        id_ = new_request_id(now_ms())
+        return await shop.execute(
+            PlaceOrder(id_, id_, now_ms(), "user-1", (OrderLine("sku-1", 1),), "POINTS"),
+        )
 
 
 async def test_documented_rights_are_enough_on_postgresql(postgres_database, postgres_user, tmp_path):
@@ -129,7 +135,7 @@ async def test_documented_rights_are_enough_on_postgresql(postgres_database, pos
     await commands((run, "migrate", "--database", postgres_database))
     await execute(postgres_database, *documented("public", postgres_user))
     await commands((run, "demo", "--database", theirs))
-    assert await ordered(theirs, tmp_path) == 201
+    assert isinstance(await ordered(theirs), Accepted)
     for right, thing in (
         *((each, "table orders") for each in RIGHTS),
         ("INSERT", "table inbox"),
@@ -149,7 +155,7 @@ async def test_documented_rights_are_enough_on_postgresql(postgres_database, pos
     await commands((run, "audit", "--database", theirs))
 
 
-async def test_documented_rights_are_enough_on_mariadb(mariadb_database, tmp_path):
+async def test_documented_rights_are_enough_on_mariadb(mariadb_database):
     """With the four rights an order is accepted; with one less, nothing that writes starts."""
     place = make_url(mariadb_database).database
     name = f"w_{place}"[:32]
@@ -164,7 +170,7 @@ async def test_documented_rights_are_enough_on_mariadb(mariadb_database, tmp_pat
         await grant(f"CREATE USER {user} IDENTIFIED BY '{SECRET}'")
         await grant(f"GRANT {', '.join(RIGHTS)} ON {place}.* TO {user}")
         await commands((run, "demo", "--database", theirs))
-        assert await ordered(theirs, tmp_path) == 201
+        assert isinstance(await ordered(theirs), Accepted)
         for right in RIGHTS:
             await grant(f"REVOKE ALL ON {place}.* FROM {user}")
             await grant(f"GRANT {', '.join({*RIGHTS} - {right})} ON {place}.* TO {user}")

@@ -1,12 +1,8 @@
 """A mistyped path of a SQLite file: said in one line, and no empty file is left behind."""
 
-from subprocess import CompletedProcess
-
 import pytest
-from typer.testing import CliRunner
 
-from stockade.cli import app
-from tests.cli.service import stockade
+from tests.cli.service import here, stockade
 
 KAFKA = ("--set", "kafka_bootstrap=127.0.0.1:1")
 COMMANDS = [
@@ -23,34 +19,28 @@ COMMANDS = [
     ("dead-letters", "show", "events:1"),
     ("dead-letters", "send-again", "--all"),
 ]
-NEED_A_NAME = {"serve", "demo"}  # they make the file in the state folder
+NEED_A_NAME = {"demo"}  # it makes the file in the state folder, as `serve` does
 
 
-def run(folder, *words):
-    """In this process, unless the command sets up its logging: that is the tests' own here."""
-    if words[0] in ("serve", "worker"):
-        return stockade(folder, *words)
-    done = CliRunner().invoke(app, words)
-    return CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
+SETS_UP_LOGGING = {"serve", "worker"}  # in a process of its own: logging is the tests' own here
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_no_command_makes_a_file(words, tmp_path, monkeypatch):
+async def test_no_command_makes_a_file(words, tmp_path, monkeypatch):
     """Each command but `migrate` refuses a file that is not there, named or the default one, and makes nothing."""
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "mistyped.db"
-    for named in [("--database", f"sqlite:///{path}")] + [()] * (words[0] not in NEED_A_NAME):
-        done = run(tmp_path, *words, *named)
+    path, own_process = tmp_path / "mistyped.db", words[0] in SETS_UP_LOGGING
+    for named in [("--database", f"sqlite:///{path}")] + [()] * (words[0] not in NEED_A_NAME | SETS_UP_LOGGING):
+        done = stockade(tmp_path, *words, *named) if own_process else await here(*words, *named)
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
         assert "no such database file: " in done.stderr
         assert "stockade migrate" in done.stderr
         assert list(tmp_path.iterdir()) == []
 
 
-def test_migrate_makes_it(tmp_path):
+async def test_migrate_makes_it(tmp_path, monkeypatch):
     """The control: `migrate` makes the file, and a command that found none before finds it then."""
-    url = f"sqlite:///{tmp_path / 'new.db'}"
-    assert stockade(tmp_path, "migrate", "--database", url).returncode == 0
-    assert stockade(tmp_path, "audit", "--database", url).returncode == 0
-    assert stockade(tmp_path, "migrate").returncode == 0
-    assert stockade(tmp_path, "audit").returncode == 0
+    monkeypatch.chdir(tmp_path)
+    for named in (("--database", f"sqlite:///{tmp_path / 'new.db'}"), ()):
+        for command in ("migrate", "audit"):
+            assert (await here(command, *named)).returncode == 0

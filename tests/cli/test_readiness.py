@@ -93,17 +93,19 @@ async def test_a_quorum_is_ready_without_one_of_three(redis_server, start):
 
 
 @pytest.mark.kafka
-async def test_brokers_that_are_away(servers, start):
+async def test_brokers_that_are_away(servers, tmp_path):
     """Under the strategy kafka a service is ready only while the brokers answer; many who ask cost one question."""
     broker = servers.kafka()
     log = {"kafka_bootstrap": broker.url, "kafka_topic": f"shop-{uuid4().hex}", "wait_s": 1}
-    async with start(strategy_stock="kafka", strategy_points="kafka", **log) as http:
-        assert await readiness(http) == (200, "")
-        broker.brokers[0].kill()
-        await not_kept()
-        answers = await asyncio.gather(*(readiness(http) for _ in range(8)))
-        assert {status for status, _ in answers} == {503}
-        assert all("Kafka" in detail for _, detail in answers)
+    with Service(tmp_path, "--strategy", "kafka", **log) as service:
+        async with service.client() as http:
+            assert await readiness(http) == (200, "")
+            broker.brokers[0].kill()
+            await not_kept()
+            answers = await asyncio.gather(*(readiness(http) for _ in range(8)))
+            assert {status for status, _ in answers} == {503}
+            assert all("Kafka" in detail for _, detail in answers)
+            assert service.process.poll() is None
 
 
 async def test_the_start_says_what_runs(tmp_path):

@@ -18,6 +18,8 @@ from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
 from stockade.strategies import registry
 from stockade.strategies.options import Options
+from tests.databases import CREATED
+from tests.devservers.pool import memory_folder
 
 NOW_MS = 1_700_000_000_000
 
@@ -65,8 +67,8 @@ def strategy_name(request):
 @pytest.fixture
 async def database(database_url):
     """A migrated database of each kind."""
+    await CREATED.migrate(database_url, SCHEMA)
     found = await Database.open(database_url, pool_size=8)
-    await SCHEMA.migrate(found)
     yield found
     await found.close()
 
@@ -74,7 +76,7 @@ async def database(database_url):
 @pytest.fixture(scope="module")
 def more_redis():
     """Function: URLs of so many Redis servers beside the worker's own, started at the first call."""
-    with Servers() as servers:
+    with Servers(memory_folder()) as servers:
         started = []
 
         def urls(count):

@@ -20,6 +20,7 @@ from stockade.store.transaction import save
 from stockade.strategies.options import Options
 from tests.contract.conftest import NOW_MS, Bench
 from tests.contract.test_strategies import _all, _protects
+from tests.databases import CREATED
 
 PRODUCT = derived_id("product", "s", "t")
 EDITS = ((1100, "ACTIVE"), (1200, "HIDDEN"), (1300, "ACTIVE"), (1400, "ACTIVE"), (1500, "HIDDEN"), (1600, "ACTIVE"))
@@ -110,8 +111,8 @@ async def test_a_price_that_changes_between_read_and_update(tmp_path, monkeypatc
         for module in (expressions, save):
             monkeypatch.setattr(module, "steady_fields", lambda resource: [])
     file = tmp_path / "shop.sqlite"
+    await CREATED.migrate(f"sqlite:///{file}", SCHEMA)
     database = await Database.open(f"sqlite:///{file}")
-    await SCHEMA.migrate(database)
     bench = Bench("conditional", database, Options())
     await bench.product("s", "t")
 

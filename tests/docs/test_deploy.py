@@ -12,7 +12,7 @@ from stockade.shop.config.settings import Settings, setting_fields
 from stockade.shop.http.responses.error_codes import ERROR_CODES
 from stockade.shop.http.routing.routes import ROUTES
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.operations.backlog import JOBS
+from stockade.shop.operations.backlog import JOBS, OPEN_PAYMENTS, UNRESOLVED
 from stockade.shop.operations.metrics import Metrics
 from tests.docs.site import ROOT
 
@@ -41,8 +41,11 @@ def known_metrics():
 VALUES = {
     ("stockade_store_total", "event"): set(Stats().as_dict()),
     ("stockade_commands_total", "code"): {"ACCEPTED", "REPLAYED", "QUEUED", *ERROR_CODES},
-    ("stockade_waiting", "where"): {"at_work", "strategy", "connection"},
+    ("stockade_waiting", "where"): {"at_work", "strategy", "connection", "gateway"},
     ("stockade_events", "state"): {"waiting", "dead"},
+    ("stockade_payments_total", "outcome"): {"APPROVED", "DECLINED", "UNFULFILLABLE", "UNKNOWN"},
+    ("stockade_payments_unresolved", "what"): set(UNRESOLVED),
+    ("stockade_payments_oldest_seconds", "what"): set(OPEN_PAYMENTS),
     ("stockade_job_behind_seconds", "job"): set(JOBS),
     ("stockade_lock_hold_seconds_count", "outcome"): {"released", "lost", "abandoned"},
     ("stockade_request_seconds_bucket", "route"): {f"{route.method} {route.path}" for route in ROUTES},

@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from stockade.gateways import Approval, Approved, Declined, Money, NotFound, Refund, Refunded, Unknown
+from stockade.gateways.http_client import Reply
 from stockade.gateways.stripe import Stripe
-from stockade.gateways.toss import Toss
+from stockade.gateways.toss import _DEFINITE, Toss, _payment
 
 APPROVAL = Approval("order-0001-1", "order-0001-1", "pm_card_visa", Money(15_000), "three books")
 REFUND = Refund("pi_3MtwBwLkdIwHu7ix28a3tqPa", "refund-0001", "refund-0001", Money(1_000), "too late")
@@ -205,3 +206,63 @@ async def test_refunds_of_toss(replies, expected):
     answer = await gateway.refund(REFUND)
     await gateway.close()
     assert answer == expected if not isinstance(expected, type) else isinstance(answer, expected), answer
+
+
+REAL_KEY = "5zJ4xY7m0kODnyRpQWGrN2xqGlNvLrKwv1M9ENjbeoPaZdL6"
+REAL_TOSS = {
+    "mId": "tosspayments",
+    "lastTransactionKey": "B7103F204998813B889C77C043D09502",
+    "paymentKey": REAL_KEY,
+    "orderId": "a4CWyWY5m89PNh7xJwhk1",
+    "currency": "KRW",
+    "method": "카드",
+    "status": "DONE",
+    "totalAmount": 15_000,
+    "balanceAmount": 15_000,
+    "cancels": None,
+    "failure": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "expected"),
+    [
+        (200, {}, Approved(REAL_TOSS["paymentKey"], Money(15_000))),
+        (
+            200,
+            {"status": "PARTIAL_CANCELED", "balanceAmount": 14_000},
+            Approved(REAL_TOSS["paymentKey"], Money(15_000), 1_000),
+        ),
+        (
+            200,
+            {"status": "ABORTED", "failure": {"code": "COMMON_ERROR", "message": "later"}},
+            Declined("COMMON_ERROR", "later"),
+        ),
+        (200, {"status": "ABORTED", "failure": "no"}, Declined("ABORTED")),
+        (200, {"totalAmount": float("inf")}, Unknown("an answer without amounts")),
+        (200, {"status": "IN_PROGRESS"}, Unknown("the payment is IN_PROGRESS")),
+        (200, {"status": "WAITING_FOR_DEPOSIT"}, Unknown("the payment is WAITING_FOR_DEPOSIT")),
+        (200, {"orderId": "another"}, Unknown("an answer about another order")),
+        (200, {"totalAmount": "15000"}, Unknown("an answer without amounts")),
+        (200, {"totalAmount": True}, Unknown("an answer without amounts")),
+        (200, {"currency": "XXX"}, Unknown("an answer without amounts")),
+        (404, {"code": "NOT_FOUND_PAYMENT"}, NotFound()),
+        (404, {"code": "NOT_FOUND"}, Unknown("HTTP 404 NOT_FOUND")),
+        (401, {"code": "UNAUTHORIZED_KEY"}, Unknown("HTTP 401 UNAUTHORIZED_KEY")),
+        (400, {"code": "PROVIDER_ERROR"}, Unknown("HTTP 400 PROVIDER_ERROR")),
+        (400, {"code": "ALREADY_PROCESSED_PAYMENT"}, Unknown("HTTP 400 ALREADY_PROCESSED_PAYMENT")),
+        (403, {"code": "REJECT_CARD_COMPANY", "message": "no"}, Declined("REJECT_CARD_COMPANY", "no")),
+        (500, {"code": "REJECT_CARD_COMPANY"}, Unknown("HTTP 500 REJECT_CARD_COMPANY")),
+        (400, {"code": "A_NEW_CODE"}, Unknown("HTTP 400 A_NEW_CODE")),
+    ],
+)
+def test_answers_of_toss(status, changes, expected):
+    """Shapes of the real API: only what is known to be definite is an approval or a decline."""
+    read = {**REAL_TOSS, **changes} if status == 200 else changes
+    assert _payment(Reply(status, json.dumps(read).encode()), REAL_TOSS["orderId"], _DEFINITE) == expected
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"null", b"[" * 100_000])
+def test_a_body_that_is_no_object_is_unknown(body):
+    """A proxy's page or half a reply says nothing about the payment."""
+    assert isinstance(_payment(Reply(200, body), "reference", frozenset()), Unknown)

@@ -2,10 +2,11 @@
 
 import asyncio
 import itertools
-import shutil
+import re
 from contextlib import asynccontextmanager
 
 import httpx2
+import msgspec
 import pytest
 
 from stockade.devservers import Servers, drop_database, fresh_database
@@ -13,9 +14,10 @@ from stockade.devservers.gateway import GatewayClient
 from stockade.shop.bootstrap import open_shop
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.routing.app import create_app
+from stockade.shop.http.routing.routes import ROUTES
 from stockade.shop.migrations import SCHEMA
-from stockade.store import Database
 from tests.cli.service import Service, audited, prepared
+from tests.databases import CREATED
 
 SECRET = "a secret that is only used by tests"
 
@@ -68,17 +70,7 @@ class Client:
 
 async def make_schema(url):
     """Migrate a database."""
-    database = await Database.open(url)
-    await SCHEMA.migrate(database)
-    await database.close()
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    """A migrated SQLite file, to be copied: cheaper than a migration for each test."""
-    path = tmp_path_factory.mktemp("schema") / "empty.sqlite"
-    asyncio.run(make_schema(f"sqlite:///{path}"))
-    return path
+    await CREATED.migrate(url, SCHEMA)
 
 
 @asynccontextmanager
@@ -93,11 +85,11 @@ async def application(url, tmp_path, options=None, *, client=None, **settings):
 
 
 @pytest.fixture
-def sqlite_url(migrated, tmp_path):
+async def sqlite_url(tmp_path):
     """A fresh migrated SQLite database."""
-    copy = tmp_path / "shop.sqlite"
-    shutil.copy(migrated, copy)
-    return f"sqlite:///{copy}"
+    url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
+    await make_schema(url)
+    return url
 
 
 @pytest.fixture
@@ -132,7 +124,7 @@ class Payable:
 
 
 class Buyer:
-    """Speaks to a served shop as one user."""
+    """Speaks to a served shop as one user; every accepted answer has exactly the members that the document shows."""
 
     keys = itertools.count()
 
@@ -148,14 +140,14 @@ class Buyer:
 
     async def get(self, path):
         """The body of an answer, which must be 200."""
-        answer = await self.http.get(path)
+        answer = documented(await self.http.get(path))
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     async def post(self, path, body, key=None):
         """A POST with a key of its own unless one is given."""
         headers = {"Idempotency-Key": key or f"key-{next(self.keys)}"}
-        return await self.http.post(path, json=body, headers=headers)
+        return documented(await self.http.post(path, json=body, headers=headers))
 
     async def order(self, quantity=2):
         """A new order that waits to be paid."""
@@ -171,6 +163,20 @@ class Buyer:
     async def status(self, order):
         """The present state of an order."""
         return (await self.get(f"/v1/orders/{order['order_id']}"))["status"]
+
+
+def documented(answer):
+    """The answer, if it is accepted as its route says."""
+    asked = answer.request
+    for route in ROUTES if answer.status_code < 300 else ():
+        path = re.sub(r"{\w+}", "[^/]+", route.path)
+        shown = route.open_response if answer.status_code == 202 else route.response
+        mine = asked.method == route.method and re.fullmatch(path, asked.url.path)
+        if mine and isinstance(shown, type):  # not a page of a list
+            strict = msgspec.defstruct("Shown", [], bases=(shown,), forbid_unknown_fields=True)
+            read = msgspec.json.decode(answer.content, type=strict)
+            assert msgspec.to_builtins(read) == answer.json(), route
+    return answer
 
 
 @pytest.fixture(scope="session", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -103,7 +103,7 @@ async def test_options_names_every_method_of_a_path(client):
 def search(folder, service, *words, hooks=str(HOOKS)):
     """Let schemathesis look for answers that break the document."""
     tool = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", "--seed", "1", *words]
-    tool += ["--max-examples", "10", "--no-color", "--header", f"Authorization: Bearer {token('root', admin=True)}"]
+    tool += ["--max-examples", "4", "--no-color", "--header", f"Authorization: Bearer {token('root', admin=True)}"]
     env = {**os.environ, "COLUMNS": "200", **({"SCHEMATHESIS_HOOKS": hooks} if hooks else {})}
     options = {"capture_output": True, "text": True, "timeout": LIMIT_S}
     return subprocess.run(tool, cwd=folder, env=env, check=False, **options)

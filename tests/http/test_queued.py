@@ -119,6 +119,19 @@ async def test_every_command_with_a_key_can_be_queued_so(client):
     assert stock.taken == []
 
 
+async def test_a_payment_through_a_gateway_is_never_only_queued(start):
+    """Whoever claims asks the gateway, so the preference is ignored; a claim that is late in the log is 202."""
+    async with start(gateway="toss", gateway_secret="test_sk", gateway_url="http://127.0.0.1:9") as client:
+        (sku,) = await client.product(stock=5)
+        order = (await client.order(sku, pay="LATER")).json()
+        queue = Queue(client.state.shop, "payment")
+        body = {"method": "PG", "payment_key": "k", "amount": order["total"]}
+        answer = await client.post(f"/v1/orders/{order['order_id']}/payments", body, headers=ASYNC)
+        assert (answer.status_code, set(answer.json())) == (202, {"status", "payment_id"})
+        assert "preference-applied" not in answer.headers
+        assert queue.taken == []
+
+
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [(Unknown("not confirmed"), 504, "OUTCOME_UNKNOWN"), (Busy("full", "TOO_MANY_REQUESTS"), 429, "TOO_MANY_REQUESTS")],

@@ -9,7 +9,7 @@ from hashlib import sha256
 from urllib.request import Request, urlopen
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from stockade.core import Busy
 from stockade.devservers import Servers
@@ -17,7 +17,8 @@ from stockade.devservers.gateway import GatewayClient
 from stockade.gateways import Capabilities, NotFound, Notification
 from stockade.shop.model.states import AttemptState
 from stockade.shop.model.tables import gateway_events
-from stockade.shop.payments import Notifications
+from stockade.shop.payments import NoticePurge, Notifications
+from stockade.shop.payments.notice_purge import KEPT_MS
 from stockade.shop.payments.notifications import LOOK_UPS, MAX_BYTES
 from stockade.shop.payments.open_payments import OpenAttempt
 from stockade.store import Database
@@ -281,3 +282,21 @@ async def test_strangers_cannot_make_many_look_ups():
 
 async def _asked(gateway, times):
     return gateway.asked == times
+
+
+async def test_old_notices_are_forgotten(sqlite_url):
+    """What is older than 30 days goes, of the gateway in use; the younger stays."""
+    database = await Database.open(sqlite_url)
+    now_ms = 10 * KEPT_MS
+    rows = [("toss", now_ms - KEPT_MS - 1), ("toss", now_ms - KEPT_MS), ("stripe", 0)]
+    values = [{"gateway": g, "event_id": "e", "reference": f"{g}-{ms}", "received_ms": ms} for g, ms in rows]
+    for number, each in enumerate(values):
+        each["event_id"] += str(number)
+    await database.write(lambda conn: conn.execute(insert(gateway_events), values), timeout_s=10)
+    purge = NoticePurge(database, "toss", lambda: now_ms)
+    assert [await purge.once(), await purge.once()] == [{"deleted": 1}, {"deleted": 0}]
+    left = await database.read(
+        lambda conn: conn.execute(select(gateway_events.c.event_id)).scalars().all(), timeout_s=9
+    )
+    assert sorted(left) == ["e1", "e2"]
+    await database.close()

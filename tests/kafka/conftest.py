@@ -2,7 +2,7 @@
 
 import pytest
 
-from stockade.devservers import drop_database, fresh_database
+from tests.conftest import fresh
 from tests.store.conftest import opened, stocked
 
 
@@ -20,14 +20,10 @@ async def store(database):
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-async def shop_url(request, server_url, tmp_path):
+def shop_url(request, server_url, tmp_path):
     """A fresh, empty database: embedded, and one server of those that the store's own tests hold to the same."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'stockade.sqlite'}"
         return
-    server = server_url(request.param)
-    url = await fresh_database(server)
-    try:
+    with fresh(server_url(request.param)) as url:
         yield url
-    finally:
-        await drop_database(server, url)

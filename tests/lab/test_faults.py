@@ -65,14 +65,11 @@ def test_a_killed_process_leaves_nothing_half_done(lab, postgres_database):
 
 
 @pytest.mark.redis
-@pytest.mark.parametrize(
-    "kind", [pytest.param("postgres", marks=pytest.mark.postgres), pytest.param("mariadb", marks=pytest.mark.mariadb)]
-)
-def test_a_pause_on_a_real_database(lab, request, kind):
+@pytest.mark.postgres
+def test_a_pause_on_a_real_database(lab, postgres_database):
     """It breaks those that promise nothing, and no other."""
-    url = request.getfixturevalue(f"{kind}_database")
     names = "unprotected,sequencer,redis-spin,redis-spin:bare"
-    code, document, output = lab("--database", url, "--fault", "pause", "--strategies", names)
+    code, document, output = lab("--database", postgres_database, "--fault", "pause", "--strategies", names)
     assert code == 0, output
     found = verdicts(document)
     assert found.pop(("pause", "unprotected"))[0] == "broken"

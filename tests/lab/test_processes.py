@@ -109,7 +109,6 @@ def test_a_stopped_process_ends_with_its_killed_parent(tmp_path):
     ("sent", "code", "options"),
     [
         (signal.SIGTERM, 143, ("--strategies", "sequencer")),
-        (signal.SIGINT, 130, ("--strategies", "sequencer")),
         (signal.SIGINT, 130, ("--strategies", "pessimistic", "--fault", "pause")),
     ],
 )

@@ -34,10 +34,11 @@ def test_reference_test(lab, server):
     assert document["environment"]["database_version"]
 
 
-def test_in_process_breaks_in_two_processes(lab, server):
+@pytest.mark.postgres
+def test_in_process_breaks_in_two_processes(lab, postgres_database):
     """The mutex of one process does not keep another out; row locks do."""
     options = ("--processes", "2", "--repeats", "4", "--strategies", "in-process,pessimistic")
-    code, document, output = lab("--database", server[1], *options)
+    code, document, output = lab("--database", postgres_database, *options)
     runs = by_strategy(document)
     assert code == 0, output
     assert (runs["in-process"]["verdict"], runs["pessimistic"]["verdict"]) == ("broken", "as promised")

@@ -165,7 +165,9 @@ class Owe:
         """Owed from now on."""
         paid = rows[self.keys[0]].state
         money = Money(self.amount)
-        record = new_refund(self.request_id, self.payment_id, "u", money, constants.CANCELLED, self.now_ms)
+        record = new_refund(
+            self.request_id, self.payment_id, "u", money, reason=constants.CANCELLED, now_ms=self.now_ms
+        )
         changes = {self.keys[0]: Change(paid._replace(refunds=paid.refunds + self.amount), note=paid.status)}
         return Decision(Accepted({}), changes=changes, inserts=(record,))
 

@@ -18,10 +18,11 @@ from tests.process.service import client, order, product, serving
 
 from stockade.devservers import Servers, fresh_database
 from stockade.devservers.gateway import GatewayClient
+from stockade.shop.model.tables import orders
 from tests.payments.checkout import PRICE, open_checkout
-from tests.waiting import eventually
+from tests.waiting import eventually, eventually_async
 
-TRIES = 200
+LIMIT_S, WORKERS = 60, 2
 FAULTS = {"lost-reply": 0.1, "lost-request": 0.05, "approve-then-error": 0.05, "decline": 0.05}
 SETTINGS = {
     "STOCKADE_GATEWAY": "toss",
@@ -33,14 +34,15 @@ SETTINGS = {
 
 async def _answer(http, path, status, **request):
     """The answer to a request that is sent again, with the same key, until it has one of these statuses."""
-    for _ in range(TRIES):
+
+    async def answered():
         try:
             answer = await http.post(path, **request)
         except httpx2.TransportError:
-            continue  # its process was killed: the same key again is always safe
-        if answer.status_code in status:
-            return answer
-    raise AssertionError(f"{path} was not answered in {TRIES} tries: {answer.text}")
+            return None  # its process was killed: the same key again is always safe
+        return answer if answer.status_code in status else None
+
+    return await eventually_async(answered, LIMIT_S)
 
 
 async def _buy(http, sku, number, ended):
@@ -56,16 +58,15 @@ async def _buy(http, sku, number, ended):
 async def _kill(service, ended, payments, kills):
     """Kill a worker process each time a further share of the payments has ended."""
     for number in range(1, kills + 1):
-        while len(ended) < number * payments // (kills + 2):
-            await asyncio.sleep(0.001)
-        victim = service.workers()[0]
-        os.kill(victim, signal.SIGKILL)
-        await asyncio.to_thread(eventually, lambda gone=victim: gone not in service.workers(), 20)
+        share = number * payments // (kills + 2)
+        await asyncio.to_thread(eventually, lambda share=share: len(ended) >= share, LIMIT_S)
+        await asyncio.to_thread(eventually, lambda: len(service.workers()) == WORKERS, LIMIT_S)
+        os.kill(service.workers()[number % WORKERS], signal.SIGKILL)
 
 
 async def load(database, state, judge, *, payments, kills):
     """Run it; how the buyers' requests ended, by status."""
-    with serving(database, state, "--workers", "2") as service:
+    with serving(database, state, "--workers", str(WORKERS)) as service:
         async with client(service, service.token("buyer", "--admin"), connections=32) as http:
             sku = await product(http, payments + 10, PRICE)
             judge.behave(latency_s=0.03, faults=FAULTS, seed=payments)
@@ -84,8 +85,6 @@ async def compare(database, judge, gateway_url):
     """Reconcile what is left; (states of orders, differences between the gateway's book and ours)."""
     async with open_checkout(database, judge, gateway_url, new=False) as checkout:
         await checkout.reconcile(rounds=4)
-        from stockade.shop.model.tables import orders
-
         states = Counter(each.status for each in await checkout.rows(orders))
         return states, await checkout.unequal()
 

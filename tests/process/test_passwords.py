@@ -49,20 +49,19 @@ async def guarded(servers):
 
 @pytest.mark.postgres
 async def test_the_password_of_the_database(guarded, tmp_path):
-    """A second login beside the first: services move over one after the other, then the first is locked out, and no
-    order was lost or refused."""
+    """A second login beside the first: a service with the second joins, the one with the first goes, then the first is
+    locked out, and no order was lost or refused."""
     owner, url = guarded
     with ExitStack() as stack:
-        old = [service(stack, tmp_path, f"a{n}", database=url("app_a", "first-secret"), drain_s=0.3) for n in (1, 2)]
-        balancer = Balancer(*(each.url for each in old))
+        old = service(stack, tmp_path, "old", database=url("app_a", "first-secret"), drain_s=0.3)
+        balancer = Balancer(old.url)
         load = Load(balancer, token("user-1"), SKU)
         async with load.running():
             await as_owner(owner, NEW_ROLE)
-            for n, each in enumerate(old):
-                settings = {"database": url("app_b", "second-secret"), "drain_s": 0.3}
-                new = await asyncio.to_thread(service, stack, tmp_path, f"b{n}", **settings)
-                balancer.upstreams.append(new.url)
-                await drained(each, balancer)
+            settings = {"database": url("app_b", "second-secret"), "drain_s": 0.3}
+            new = await asyncio.to_thread(service, stack, tmp_path, "new", **settings)
+            balancer.upstreams.append(new.url)
+            await drained(old, balancer)
             await as_owner(owner, f"ALTER ROLE app_a NOLOGIN; {ENDS.format('app_a')}")
             await load.goes_on()
         await balancer.close()
@@ -89,24 +88,23 @@ async def test_a_password_that_is_changed_in_place(guarded, tmp_path):
 
 @pytest.mark.redis
 async def test_the_password_of_redis(postgres_database, redis_server, tmp_path):
-    """A user of Redis may have two passwords at once: the new one is added, services move over, the old one goes."""
+    """A user of Redis may have two passwords at once: the new one is added, a service moves over, the old one goes."""
     await prepared(postgres_database, users=1, products=1, stock=1_000_000)
     server = redis_server()
     with redis.Redis.from_url(server.url) as operator, ExitStack() as stack:
         operator.execute_command("ACL", "SETUSER", "app", "on", ">first-secret", "~*", "&*", "+@all")
         settings = {"database": postgres_database, "drain_s": 0.3, "strategy": "redis-pubsub"}
         address = f"redis://app:{{}}@127.0.0.1:{server.port}/0"
-        old = [service(stack, tmp_path, f"a{n}", redis=address.format("first-secret"), **settings) for n in (1, 2)]
-        balancer = Balancer(*(each.url for each in old))
+        old = service(stack, tmp_path, "old", redis=address.format("first-secret"), **settings)
+        balancer = Balancer(old.url)
         load = Load(balancer, token("user-1"), SKU)
         async with load.running():
             operator.execute_command("ACL", "SETUSER", "app", ">second-secret")
-            for n, each in enumerate(old):
-                new = await asyncio.to_thread(
-                    service, stack, tmp_path, f"b{n}", redis=address.format("second-secret"), **settings
-                )
-                balancer.upstreams.append(new.url)
-                await drained(each, balancer)
+            new = await asyncio.to_thread(
+                service, stack, tmp_path, "new", redis=address.format("second-secret"), **settings
+            )
+            balancer.upstreams.append(new.url)
+            await drained(old, balancer)
             operator.execute_command("ACL", "SETUSER", "app", "<first-secret")
             await load.goes_on()
         with pytest.raises(redis.AuthenticationError):

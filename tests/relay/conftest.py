@@ -5,9 +5,9 @@ import time
 import pytest
 
 from stockade.core import Guard
-from stockade.devservers import drop_database, fresh_database
 from stockade.service.relay import CONFIRMED, HELD, Policy, Receipt, Relay, SinkDown
 from stockade.store.outbox import Outbox
+from tests.conftest import fresh
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, stocked
 
@@ -132,11 +132,7 @@ async def store(database):
 )
 async def server_store(request, server_url):
     """The same on each server: an embedded SQLite has one writer, so nothing there commits late."""
-    server = server_url(request.param)
-    url = await fresh_database(server)
-    try:
+    with fresh(server_url(request.param)) as url:
         async with opened(url) as found:
             await Outbox(found).open()
             yield await stocked(found, *SKUS, n=10_000)
-    finally:
-        await drop_database(server, url)

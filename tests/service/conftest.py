@@ -8,6 +8,7 @@ from coupons.application import APPLICATION
 from coupons.commands import CreateCampaign, GiveCoupon
 from stockade.service.ids import derived_id
 from stockade.store import Database
+from tests.databases import CREATED
 
 NOW_MS = 1_700_000_000_000
 ENDS_IN_S = 60.0
@@ -28,9 +29,9 @@ def give(user, *, name="spring", now_ms=NOW_MS):
 @pytest.fixture
 async def database(database_url):
     """The schema of the example on every kind of database."""
+    await CREATED.migrate(database_url, APPLICATION.schema, tables=APPLICATION.tables)
     opened = await Database.open(database_url, tables=APPLICATION.tables)
     try:
-        await APPLICATION.schema.migrate(opened)
         yield opened
     finally:
         await opened.close()
@@ -39,9 +40,10 @@ async def database(database_url):
 @pytest.fixture
 async def small(tmp_path):
     """The schema of the example on SQLite, for what does not differ between databases."""
-    opened = await Database.open(f"sqlite:///{tmp_path / 'coupons.db'}", tables=APPLICATION.tables)
+    url = f"sqlite:///{tmp_path / 'coupons.db'}"
+    await CREATED.migrate(url, APPLICATION.schema, tables=APPLICATION.tables)
+    opened = await Database.open(url, tables=APPLICATION.tables)
     try:
-        await APPLICATION.schema.migrate(opened)
         yield opened
     finally:
         await opened.close()

@@ -6,6 +6,7 @@ import pytest
 
 from stockade.shop.migrations import SCHEMA
 from stockade.store import Database
+from tests.databases import CREATED
 
 
 def soon(seconds=10.0):
@@ -16,9 +17,9 @@ def soon(seconds=10.0):
 @pytest.fixture
 async def database(database_url):
     """An empty, migrated database of each kind."""
+    await CREATED.migrate(database_url, SCHEMA)
     database = await Database.open(database_url)
     try:
-        await SCHEMA.migrate(database)
         yield database
     finally:
         await database.close()

@@ -36,6 +36,22 @@ def with_gateway():
     return shop, ids
 
 
+def resolved():
+    """The same, once everything of the buyer `g` is resolved, and every order over."""
+    shop, ids = with_gateway()
+    buyer = Buyer(shop)
+    shop.now_ms += 1_000
+    for name in ("pay_paying", "pay_unknown", "pay_person"):
+        buyer.settle(ids[name])
+    settle = SettleRefund.of(ids["refund_refused"], now_ms=shop.now_ms, refunded=True)
+    assert shop.execute(settle).accepted
+    for key in [key for key, row in shop.rows.items() if key.kind == "refund" and row.state.status == "READY"]:
+        buyer.refund(key.id)
+    for key in [key for key, row in shop.rows.items() if key.kind == "order" and row.state.status == "RESERVED"]:
+        shop.cancel(key.id)
+    return shop, ids
+
+
 class Buyer:
     """Pays, and learns what the gateway answered."""
 

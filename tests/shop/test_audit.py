@@ -29,6 +29,7 @@ from stockade.store import Database
 from stockade.store.outbox import PURGED
 from stockade.store.outcome_codec import encode_outcome
 from stockade.store.schema.tables import ledger, outbox, requests, watermarks
+from tests.databases import CREATED
 from tests.shop.breakages import breakages
 from tests.shop.gateway_breakages import gateway_breakages
 from tests.shop.gateway_shop import with_gateway
@@ -221,9 +222,9 @@ def test_recorded_outcomes_are_recognised(conn):
 
 async def test_the_same_on_every_database(database_url):
     """All rules run on each database: silent on the sound shop, and each finds the damage its constraints allow."""
+    await CREATED.migrate(database_url, SCHEMA)
     database = await Database.open(database_url)
     try:
-        await SCHEMA.migrate(database)
         await database.transaction(SHOP.fill, deadline=soon())
         assert await database.read(audit) == []
         assert (await database.read(summary)).sold == 9

@@ -9,10 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.util import await_only
 
 from stockade.core import Guard
-from stockade.devservers import drop_database, fresh_database
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
+from tests.conftest import fresh
+from tests.databases import CREATED
 from tests.store.commands import Product, Stock, rid
 
 
@@ -24,9 +25,9 @@ def soon(seconds=5.0):
 @asynccontextmanager
 async def opened(url, **options):
     """A migrated database."""
+    await CREATED.migrate(url, SCHEMA)
     database = await Database.open(url, **options)
     try:
-        await SCHEMA.migrate(database)
         yield database
     finally:
         await database.close()
@@ -76,14 +77,10 @@ async def store(database):
 @pytest.fixture(
     params=[pytest.param("postgres", marks=pytest.mark.postgres), pytest.param("mariadb", marks=pytest.mark.mariadb)]
 )
-async def server_database(request, server_url):
+def server_database(request, server_url):
     """A fresh database of each server: what an embedded SQLite has no counterpart for."""
-    server = server_url(request.param)
-    url = await fresh_database(server)
-    try:
+    with fresh(server_url(request.param)) as url:
         yield url
-    finally:
-        await drop_database(server, url)
 
 
 @pytest.fixture(params=[True, False], ids=["single statement", "locked"])

@@ -60,9 +60,11 @@ async def test_a_hundred_at_once(client):
 
 async def test_who_is_not_known_gets_nothing(client):
     """Without a user there is no coupon, and without a campaign neither; ids and times have a longest."""
-    long = "s" * 65
-    assert (await client.post(f"/campaigns/{long}/coupons", headers={"X-User": "ann"})).status_code == 422
-    assert (await client.get(f"/campaigns/{long}")).status_code == 422
+    for wrong, in_body in (("s" * 65, "s" * 65), ("a%00b", "a\0b"), ("a%20b", "a b")):
+        assert (await client.post(f"/campaigns/{wrong}/coupons", headers={"X-User": "ann"})).status_code == 422
+        assert (await client.get(f"/campaigns/{wrong}")).status_code == 422
+        body = {"id": in_body, "size": 2, "ends_in_s": 60}
+        assert (await client.post("/campaigns", json=body, headers={"X-User": "admin"})).status_code == 422
     forever = {"id": "spring", "size": 2, "ends_in_s": 1e300}
     assert (await client.post("/campaigns", json=forever, headers={"X-User": "admin"})).status_code == 422
     assert (await client.post("/campaigns/spring/coupons")).status_code == 422

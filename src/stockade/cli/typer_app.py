@@ -12,7 +12,7 @@ from stockade.cli.database.data import audit, demo, migrate
 from stockade.cli.database.retention import archive, erase_user
 from stockade.cli.info import strategies, token
 from stockade.cli.lab import lab
-from stockade.cli.serve import serve
+from stockade.cli.serving.serve import serve
 from stockade.cli.worker import worker
 
 app = typer.Typer(

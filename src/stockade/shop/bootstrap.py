@@ -25,7 +25,7 @@ from stockade.shop.model.tables import refused_orders
 from stockade.shop.operations.expired_reservations import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
-from stockade.shop.payments import Notifications, Payments, Reconciler
+from stockade.shop.payments import NoticePurge, Notifications, Payments, Reconciler
 from stockade.shop.sales import SalesJob, position_of
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
@@ -238,7 +238,7 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoi
     """Open the gateway of the settings, if they name one.
 
     Returns:
-        The job that finishes what the gateway left open.
+        The jobs that finish what the gateway left open, and forget its old notices.
 
     Raises:
         BadSetting, NotSupported: as `gateway_of`.
@@ -250,7 +250,11 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoi
     shop.payments = Payments(gateway, shop.execute, shop.read, settings.gateway_call_s, checkpoint=checkpoint)
     shop.notifications = Notifications(shop.payments, shop.read, shop.database)
     stack.push_async_callback(shop.payments.close, settings.stop_wait_s)
-    return [Job("payments", Reconciler(shop.payments).once, settings.reconcile_s)]
+    forgetting = NoticePurge(shop.database, gateway.name, now_ms)
+    return [
+        Job("payments", Reconciler(shop.payments).once, settings.reconcile_s),
+        Job("purge notices", forgetting.once, settings.purge_s),
+    ]
 
 
 def _background(settings: Settings, database: Database, jobs: Iterable[Job]) -> Background:

@@ -3,7 +3,7 @@
 import pytest
 
 from stockade.store import STORE_SCHEMA, Database, SqlStore, StoreTables
-from tests.conftest import _fresh
+from tests.conftest import fresh
 from tests.store.conftest import soon
 from tests.store.given.engines import engine_of
 from tests.store.test_own_tables import SEATS, own
@@ -19,13 +19,13 @@ NAMES = StoreTables(prefix="stockade_")
         pytest.param("aiomysql", marks=pytest.mark.mariadb),
     ]
 )
-async def place(request, server_url, tmp_path):
+def place(request, server_url, tmp_path):
     """(URL of a fresh database, driver)."""
     driver = request.param
     if driver == "aiosqlite":
         yield f"sqlite:///{tmp_path / 'stockade.sqlite'}", driver
         return
-    async for url in _fresh(server_url("postgres" if driver == "asyncpg" else "mariadb")):
+    with fresh(server_url("postgres" if driver == "asyncpg" else "mariadb")) as url:
         yield url, driver
 
 

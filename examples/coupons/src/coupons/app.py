@@ -32,7 +32,7 @@ from stockade.service import (
 from stockade.store import Database
 from stockade.strategies.options import Options
 
-MAX_ID = 64  # characters of a campaign's id, as its column has
+ID = r"^[\w.:-]{1,64}$"  # of a campaign: letters, digits and . _ : -, as many as its column has
 MAX_ENDS_IN_S = 10 * 366 * 86_400
 STATUS = {"CAMPAIGN_NOT_FOUND": 404, "INVALID_SIZE": 422}  # of a refusal; every other one is 409
 
@@ -40,7 +40,7 @@ STATUS = {"CAMPAIGN_NOT_FOUND": 404, "INVALID_SIZE": 422}  # of a refusal; every
 class NewCampaign(BaseModel):
     """A campaign to create."""
 
-    id: str = Field(min_length=1, max_length=MAX_ID)
+    id: str = Field(pattern=ID)
     size: int
     ends_in_s: float = Field(gt=0, le=MAX_ENDS_IN_S)
 
@@ -68,7 +68,7 @@ def service_of(request: Request) -> Service:
 
 User = Annotated[str, Depends(current_user)]
 Admin = Annotated[str, Depends(current_admin)]
-CampaignId = Annotated[str, Path(max_length=MAX_ID)]
+CampaignId = Annotated[str, Path(pattern=ID)]
 Coupons = Annotated[Service, Depends(service_of)]
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 

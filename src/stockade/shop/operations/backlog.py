@@ -1,4 +1,4 @@
-"""Keeps the metrics of the backlog: what waits for the sink, in the topic, and for the jobs of the shop.
+"""Keeps the metrics of the backlog: what waits for the sink, in the topic, for the jobs of the shop and for a gateway.
 
 The figures come from the database and the brokers. They are kept for a few seconds and their queries have a time limit,
 so that /metrics may be requested as often as anyone likes. Neighbours: `metrics` shows them, `store.outbox` and
@@ -14,11 +14,13 @@ from sqlalchemy import Connection
 from stockade.core import StockadeError
 from stockade.kafka.backlog import Backlog
 from stockade.shop.config.kafka_brokers import brokers_of
+from stockade.shop.config.payment_gateway import NONE
 from stockade.shop.config.settings import Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, chosen_strategy
 from stockade.shop.operations.metrics import Metrics
 from stockade.shop.queries.due import due
 from stockade.shop.queries.popular import sums_behind_s
+from stockade.shop.queries.unresolved_payments import count_unresolved
 from stockade.shop.sinks import KEEP
 from stockade.store import Database
 from stockade.store.outbox import Outbox
@@ -28,6 +30,8 @@ KEEP_S = 5.0
 WAIT_S = 2.0
 UNKNOWN = float("nan")
 JOBS = ("sales", "sweep")
+OPEN_PAYMENTS = ("payments", "refunds")
+UNRESOLVED = (*OPEN_PAYMENTS, "person", "refused")
 
 
 def jobs_behind_s(conn: Connection, now_ms: int) -> dict[str, float]:
@@ -75,6 +79,8 @@ class BacklogMetrics:
         queries = [self._refresh_jobs()]
         if self._settings.events != KEEP:
             queries.append(self._refresh_events())
+        if self._settings.gateway != NONE:
+            queries.append(self._refresh_payments())
         if self._uses_kafka():
             queries.append(self._refresh_commands())
         await asyncio.gather(*queries)
@@ -87,6 +93,16 @@ class BacklogMetrics:
             behind_s = dict.fromkeys(JOBS, UNKNOWN)
         for job, seconds in behind_s.items():
             self._metrics.job(job, seconds)
+
+    async def _refresh_payments(self) -> None:
+        now_ms = self._wall_clock_ms()
+        try:
+            found = await self._database.read(count_unresolved, timeout_s=WAIT_S)
+        except (StockadeError, TimeoutError):
+            self._metrics.unresolved(dict.fromkeys(UNRESOLVED, UNKNOWN), dict.fromkeys(OPEN_PAYMENTS, UNKNOWN))
+            return
+        ages_s = {what: 0.0 if at is None else (now_ms - at) / 1000 for what, at in found.oldest_ms.items()}
+        self._metrics.unresolved({what: getattr(found, what) for what in UNRESOLVED}, ages_s)
 
     def _uses_kafka(self) -> bool:
         names = {chosen_strategy(self._settings, group) for group in STRATEGY_GROUPS}

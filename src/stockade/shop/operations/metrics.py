@@ -6,6 +6,7 @@ they start, and any of them answers /metrics with the sum of all (prometheus_cli
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -48,7 +49,7 @@ class Metrics:
         )
         self._waiting = Gauge(
             "stockade_waiting",
-            "Waiting now: requests at work, commands queued in a strategy, callers queued for a connection.",
+            "Waiting now: requests at work, commands in a strategy, callers for a connection, payments at the gateway.",
             ("where",),
             registry=self._own,
             multiprocess_mode="livesum",
@@ -69,6 +70,22 @@ class Metrics:
         )
         self._jobs = self._newest(
             "stockade_job_behind_seconds", "How long the oldest thing has waited that a job should have done.", "job"
+        )
+        self._payments = Counter(
+            "stockade_payments",
+            "Answers of the payment gateway as they were recorded, and UNKNOWN where it gave none.",
+            ("outcome",),
+            registry=self._own,
+        )
+        self._unresolved = self._newest(
+            "stockade_payments_unresolved",
+            "Payments and refunds that the reconciler is at, those that wait for a person, and refused refunds.",
+            "what",
+        )
+        self._oldest_payment = self._newest(
+            "stockade_payments_oldest_seconds",
+            "Age of the oldest payment or refund that the reconciler is at; 0 when there is none.",
+            "what",
         )
         self.locks = LockMetrics(self._own)
         self._request_children: dict[tuple[str, int], Histogram] = {}
@@ -116,6 +133,17 @@ class Metrics:
     def job(self, name: str, behind_s: float) -> None:
         """Set how far a job is behind, in seconds."""
         self._jobs.labels(name).set(behind_s)
+
+    def payment(self, outcome: str) -> None:
+        """Count an answer of the gateway."""
+        self._payments.labels(outcome).inc()  # bounded: the states of an attempt
+
+    def unresolved(self, counts: Mapping[str, float], oldest_s: Mapping[str, float]) -> None:
+        """Set what is unresolved, and how old the oldest is in seconds; by the value of the label."""
+        for what, count in counts.items():
+            self._unresolved.labels(what).set(count)
+        for what, seconds in oldest_s.items():
+            self._oldest_payment.labels(what).set(seconds)
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads: of all serving processes where there are several."""

@@ -42,6 +42,10 @@ class Payments:
         clock_ms: wall clock in milliseconds since 1970.
         checkpoint: called with a name at each fault point: `after-claim`, `before-ask`, `after-ask`, `before-record`,
             `after-record`, and the same of a refund with `refund-` before; for tests that aim kills.
+
+    Attributes:
+        count: called with each answer that was recorded (APPROVED, DECLINED, UNFULFILLABLE), and with UNKNOWN where
+            the gateway gave none; for the metrics.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Payments:
     ) -> None:
         self.calls = Calls(gateway, execute, read, call_s, clock_ms=clock_ms, checkpoint=checkpoint)
         self._refunds = RefundFlow(self.calls)
+        self.count: Callable[[str], None] = lambda outcome: None
         self._at_work: set[asyncio.Task[Any]] = set()
 
     @property
@@ -120,6 +125,8 @@ class Payments:
             log.warning("payment %s was approved after a decline was recorded", payment_id)
             outcome = await self.calls.persist(self._settling(payment_id, found, answer, late=True))
         self.calls.reach("after-record")
+        if isinstance(outcome, Accepted) and not outcome.replayed:
+            self.count(str(outcome.data["status"]))
         if isinstance(outcome, Accepted) and outcome.data.get("status") == constants.UNFULFILLABLE:
             log.warning("payment %s was approved and cannot be fulfilled: it is refunded", payment_id)
             self._start(self.refund(str(outcome.data["refund_id"])))
@@ -136,6 +143,8 @@ class Payments:
         )
         self.calls.reach("before-ask")
         answer = await self.calls.bounded(self.gateway.approve(approval), f"payment {payment_id}")
+        if isinstance(answer, NoAnswer):
+            self.count(constants.UNKNOWN)
         self.calls.reach("after-ask")
         return answer
 

@@ -1,10 +1,10 @@
 """Payments and refunds as an operator sees them: what is unresolved, and everything about one of them."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Table, and_, or_, select
+from sqlalchemy import Connection, Table, and_, func, not_, select
 
 from stockade.core.timestamps import rfc3339
 from stockade.shop.model import constants
@@ -15,6 +15,7 @@ PAYMENT: Final = "payment"
 REFUND: Final = "refund"
 OPEN_ATTEMPT: Final = (constants.APPROVING, constants.UNKNOWN)
 OPEN_REFUND: Final = (constants.READY, constants.UNKNOWN)
+MAX_COUNTED: Final = 100_000
 PERSON: Final = "a person"
 RECONCILER: Final = "the reconciler"
 NOTHING: Final = ""
@@ -56,6 +57,24 @@ class GatewayRecord(msgspec.Struct, frozen=True):
     gateway_id: str
 
 
+class Unresolved(NamedTuple):
+    """How much is unresolved; each figure counts `MAX_COUNTED` at most.
+
+    Attributes:
+        payments: that a reconciler is to resolve.
+        refunds: that are owed.
+        person: payments and refunds that wait for a person, without the refused ones.
+        refused: refunds that the gateway refused.
+        oldest_ms: by `payments` and `refunds`, when the oldest was begun, in milliseconds since 1970.
+    """
+
+    payments: int
+    refunds: int
+    person: int
+    refused: int
+    oldest_ms: dict[str, int | None]
+
+
 class PaymentDetails(msgspec.Struct, frozen=True):
     """A payment, its states, and its refunds; or a refund and its states."""
 
@@ -70,12 +89,6 @@ _REFUNDS = select(refunds, payment_attempts.c.gateway).join_from(
 )
 
 
-def waits_for_person(table: Table) -> Any:
-    """Whether a row of attempts or refunds waits for the decision of a person."""
-    undecidable = and_(table.c.status == constants.UNKNOWN, table.c.resolve_at_ms == constants.NEVER)
-    return undecidable if table is payment_attempts else or_(undecidable, table.c.status == constants.REFUSED)
-
-
 def unresolved_payments(conn: Connection, *, limit: int) -> list[GatewayRecord]:
     """Payments without a definite answer, refunds that are not done and those that were refused; the oldest first.
 
@@ -88,6 +101,25 @@ def unresolved_payments(conn: Connection, *, limit: int) -> list[GatewayRecord]:
     rows = conn.execute(attempts.order_by(payment_attempts.c.created_ms, payment_attempts.c.id).limit(limit))
     more = conn.execute(owed.order_by(refunds.c.created_ms, refunds.c.id).limit(limit))
     return [*map(_of_attempt, rows), *map(_of_refund, more)]
+
+
+def count_unresolved(conn: Connection) -> Unresolved:
+    """Count what is unresolved, for the metrics."""
+    open_ = {"payments": (payment_attempts, OPEN_ATTEMPT), "refunds": (refunds, OPEN_REFUND)}
+    counts, oldest_ms, person = {}, {}, 0
+    for name, (table, states) in open_.items():
+        undecidable = and_(table.c.status == constants.UNKNOWN, table.c.resolve_at_ms == constants.NEVER)
+        of_reconciler = and_(table.c.status.in_(states), not_(undecidable))
+        counts[name] = _count(conn, table, of_reconciler)
+        person += _count(conn, table, undecidable)
+        oldest_ms[name] = conn.execute(select(func.min(table.c.created_ms)).where(of_reconciler)).scalar()
+    refused = _count(conn, refunds, refunds.c.status == constants.REFUSED)
+    return Unresolved(counts["payments"], counts["refunds"], person, refused, oldest_ms)
+
+
+def _count(conn: Connection, table: Table, which: Any) -> int:
+    few = select(table.c.id).where(which).limit(MAX_COUNTED).subquery()
+    return conn.execute(select(func.count()).select_from(few)).scalar_one()
 
 
 def newest_payments(conn: Connection, *, limit: int) -> list[GatewayRecord]:

@@ -1,13 +1,15 @@
 """Moves old orders out of the database into a file, without breaking a sum.
 
-Of an order that is over, the file gets the order, its lines and what was cancelled of them, its payment and their
-ledger entries. These rows and their own entries are then deleted. The entries of stock and points stay, because each
-is a link of a chain that ends in the present amount. Their note is marked instead, so that the audit no longer looks
-for the order that they belong to. Requests stay too: a repeated Idempotency-Key must never be carried out again.
+Of an order that is over, the file gets the order, its lines and what was cancelled of them, its payment, the attempts
+to pay it through a gateway with their refunds, and the ledger entries of all these. The rows of all these are then
+deleted. The entries of stock and points stay, because each is a link of a chain that ends in the present amount. Their
+note is marked instead, so that the audit no longer looks for the order that they belong to. Requests stay too: a
+repeated Idempotency-Key must never be carried out again.
 
 The file is written and synced before the rows are deleted, so a crash, or a commit whose reply never came, may leave an
 order in both: run it again, and take the last of the lines with the same id. The lines of a transaction that was rolled
-back are cut off again. Neighbours: `attempts` repeats a transaction; the command line calls it.
+back are cut off again. Neighbours: `attempts` repeats a transaction, `gateway_records` reads what a gateway was asked;
+the command line calls it.
 """
 
 import errno
@@ -20,13 +22,15 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from stockade.core import Busy
 from stockade.shop.model.constants import ARCHIVED, CANCELLED, EXPIRED, PAID, STOCK_CHANGED
 from stockade.shop.model.tables import cancelled_lines, order_lines, orders, payments
 from stockade.shop.queries.page import after
+from stockade.shop.retention import gateway_records
 from stockade.shop.retention.attempts import transaction
+from stockade.shop.retention.records import grouped, rows
 from stockade.shop.sales.hours import KEPT_HOURS, hour_of
 from stockade.shop.sales.progress import progress_of
 from stockade.store import Database
@@ -216,17 +220,21 @@ def _archive_batch(
 
 
 def _records(conn: Connection, ids: Sequence[str], limit_ms: int) -> list[dict[str, Any]]:
-    """Everything about these orders, without those that have changed too late or are not over any more."""
+    """Everything about these orders, without those that have changed too late, are not over any more, or have a
+    payment or refund that is unresolved."""
     locked = select(orders).where(orders.c.id.in_(ids), orders.c.status.in_(OVER)).order_by(orders.c.id)
     found = {row.id: row._asdict() for row in conn.execute(locked.with_for_update())}
-    steps = _by(_rows(conn, ledger, ledger.c.kind == "order", ledger.c.row_id.in_(found)), "row_id")
-    recent = {id_ for id_, entries in steps.items() if any(each["at_ms"] >= limit_ms for each in entries)}
+    steps = grouped(rows(conn, ledger, ledger.c.kind == "order", ledger.c.row_id.in_(found)), "row_id")
+    asked = gateway_records.of_orders(conn, list(found))
+    changed = [*steps.items(), *((id_, each.steps) for id_, each in asked.items())]
+    recent = {id_ for id_, entries in changed if any(each["at_ms"] >= limit_ms for each in entries)}
+    recent |= {id_ for id_, each in asked.items() if each.unresolved}
     kept = [id_ for id_ in found if id_ not in recent]
-    lines = _by(_rows(conn, order_lines, order_lines.c.order_id.in_(kept)), "order_id")
-    less = _by(_rows(conn, cancelled_lines, cancelled_lines.c.order_id.in_(kept)), "order_id")
-    paid = _by(_rows(conn, payments, payments.c.order_id.in_(kept)), "order_id")
+    lines = grouped(rows(conn, order_lines, order_lines.c.order_id.in_(kept)), "order_id")
+    less = grouped(rows(conn, cancelled_lines, cancelled_lines.c.order_id.in_(kept)), "order_id")
+    paid = grouped(rows(conn, payments, payments.c.order_id.in_(kept)), "order_id")
     of_payments = ledger.c.row_id.in_([each["id"] for some in paid.values() for each in some])
-    payment_steps = _by(_rows(conn, ledger, ledger.c.kind == "payment", of_payments), "row_id")
+    payment_steps = grouped(rows(conn, ledger, ledger.c.kind == "payment", of_payments), "row_id")
     records = []
     for id_ in kept:
         requests = sorted({id_, *(entry["request_id"] for entry in steps.get(id_, ()))})
@@ -237,6 +245,9 @@ def _records(conn: Connection, ids: Sequence[str], limit_ms: int) -> list[dict[s
             *(s for p in record["payments"] for s in payment_steps.get(p["id"], ())),
         ]
         record["moves"] = _moves(conn, record, requests)
+        if by_gateway := asked.get(id_):
+            record["attempts"], record["refunds"] = by_gateway.attempts, by_gateway.refunds
+            record["steps"] += by_gateway.steps
         records.append(record)
     return records
 
@@ -247,8 +258,8 @@ def _moves(conn: Connection, record: Mapping[str, Any], requests: Sequence[str])
     user_id, order_id = record["order"]["user_id"], record["order"]["id"]
     by_request = (ledger.c.request_id.in_(requests), ledger.c.ref == order_id)
     return [
-        *_rows(conn, ledger, ledger.c.kind == "points", ledger.c.row_id == user_id, *by_request),
-        *_rows(conn, ledger, ledger.c.kind == "stock", ledger.c.row_id.in_(skus), *by_request),
+        *rows(conn, ledger, ledger.c.kind == "points", ledger.c.row_id == user_id, *by_request),
+        *rows(conn, ledger, ledger.c.kind == "stock", ledger.c.row_id.in_(skus), *by_request),
     ]
 
 
@@ -275,6 +286,8 @@ def _remove(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
         conn.execute(delete(table).where(table.c.order_id.in_(ids)))
     conn.execute(delete(payments).where(payments.c.id.in_(payment_ids)))
     conn.execute(delete(orders).where(orders.c.id.in_(ids)))
+    asked = [[each["id"] for record in records for each in record.get(name, ())] for name in ("attempts", "refunds")]
+    gateway_records.remove(conn, *asked)
 
 
 def _figures(record: Mapping[str, Any]) -> Archived:
@@ -287,16 +300,3 @@ def _figures(record: Mapping[str, Any]) -> Archived:
         order["total"] - sum(each["amount"] for each in less),
     )
     return Archived(1, units, order["total"], sold, revenue)
-
-
-def _rows(conn: Connection, table: Table, *conditions: Any) -> list[dict[str, Any]]:
-    """Records in the order of their key."""
-    found = conn.execute(select(table).where(*conditions).order_by(*table.primary_key))
-    return [row._asdict() for row in found]
-
-
-def _by(rows: Iterable[dict[str, Any]], name: str) -> dict[str, list[dict[str, Any]]]:
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(row[name], []).append(row)
-    return groups

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, Update, bindparam, delete, func, select, update
 
-from stockade.shop.model.constants import RESERVED
+from stockade.shop.model.constants import PAYING, RESERVED
 from stockade.shop.model.tables import cart_items, orders, payments, point_accounts, refused_orders
+from stockade.shop.retention import gateway_records
 from stockade.shop.retention.attempts import transaction
 from stockade.shop.retention.outcomes import without_user
 from stockade.store import Database
@@ -49,6 +50,9 @@ class Erased(NamedTuple):
     entries: int
     requests: int
     cart_items: int
+    charges: int
+    attempts: int
+    refunds: int
     events: int
 
 
@@ -66,21 +70,21 @@ async def erase_user(database: Database, user_id: str, *, alias: str = "") -> Er
         alias: takes its place; default: a new random one.
 
     Raises:
-        EraseRefused: the person has an unpaid order, or too many orders.
+        EraseRefused: the person has an unpaid order, a payment or refund that is unresolved, or too many orders.
         NoSuchUser: no row has this id.
         Busy: orders of this person won every attempt, or the database cannot be used.
     """
     chosen = alias or new_alias()
     rows = await transaction(database, lambda conn: _erase_rows(conn, user_id, chosen))
     events = await _erase_events(database, user_id, chosen)
-    erased = Erased(chosen, *rows, events)
+    erased = Erased(chosen, **rows, events=events)
     if not any(erased[1:]):
         raise NoSuchUser(f"no row has the user id {user_id!r}: is it written as the tokens have it?")
     return erased
 
 
-def _erase_rows(conn: Connection, user_id: str, alias: str) -> tuple[int, int, int, int, int, int]:
-    """One transaction; how many orders, refused orders, payments, ledger entries, requests and basket items."""
+def _erase_rows(conn: Connection, user_id: str, alias: str) -> dict[str, int]:
+    """One transaction; how many rows of each kind had the user id, by the names of `Erased`."""
     _lock_orders(conn, user_id)
     conn.execute(select(point_accounts.c.id).where(point_accounts.c.id == user_id).with_for_update())
     # An order that took points while this transaction waited for the account is committed now, and no further one can
@@ -88,11 +92,9 @@ def _erase_rows(conn: Connection, user_id: str, alias: str) -> tuple[int, int, i
     found = _lock_orders(conn, user_id)
     if len(found) > MAX_ORDERS:
         raise EraseRefused(f"{user_id!r} has more than {MAX_ORDERS:,} orders: archive old ones first")
-    unpaid = [row.id for row in found if row.status == RESERVED]
-    if unpaid:
-        more = f" and {len(unpaid) - 1} more" if len(unpaid) > 1 else ""
-        raise EraseRefused(f"order {unpaid[0]}{more} of {user_id!r} is reserved: cancel it, or wait until it expires")
     order_ids = [row.id for row in found]
+    _refuse_what_is_open(conn, user_id, found)
+    by_gateway = gateway_records.erase(conn, user_id, order_ids, alias)
     of_user = (ledger.c.kind == "points", ledger.c.row_id == user_id)
     refused = conn.execute(select(refused_orders.c.id).where(refused_orders.c.user_id == user_id)).scalars().all()
     request_ids = {*order_ids, *refused, *conn.execute(select(ledger.c.request_id).where(*of_user)).scalars()}
@@ -112,7 +114,33 @@ def _erase_rows(conn: Connection, user_id: str, alias: str) -> tuple[int, int, i
     for ids in id_chunks(sorted(refused)):  # those that were read: of a later one the outcome still names the user
         conn.execute(update(refused_orders).where(refused_orders.c.id.in_(ids)).values(user_id=alias))
     items = conn.execute(delete(cart_items).where(cart_items.c.user_id == user_id)).rowcount
-    return len(order_ids), len(refused), changed_payments, entries, rewritten, items
+    return {
+        "orders": len(order_ids),
+        "refused_orders": len(refused),
+        "payments": changed_payments,
+        "entries": entries,
+        "requests": rewritten,
+        "cart_items": items,
+        **by_gateway._asdict(),
+    }
+
+
+def _refuse_what_is_open(conn: Connection, user_id: str, found: Sequence[Any]) -> None:
+    """Refuse to erase who has an unpaid order, or a payment or refund that is unresolved.
+
+    Raises:
+        EraseRefused: the person has.
+    """
+    unpaid = [row.id for row in found if row.status in (RESERVED, PAYING)]
+    if unpaid:
+        more = f" and {len(unpaid) - 1} more" if len(unpaid) > 1 else ""
+        raise EraseRefused(f"order {unpaid[0]}{more} of {user_id!r} is reserved: cancel it, or wait until it expires")
+    payment = gateway_records.unresolved_of(conn, user_id, [row.id for row in found])
+    if payment is not None:
+        raise EraseRefused(
+            f"payment {payment} of {user_id!r}, or its refund, is unresolved: wait for the service, or see "
+            "`stockade payments list --unresolved`"
+        )
 
 
 def _lock_orders(conn: Connection, user_id: str) -> Sequence[Any]:

@@ -1,6 +1,6 @@
 """Whether this process can take orders now: the registration, the database, and the servers of the strategies.
 
-Neighbours: `service_routes` answers `/readyz` with it; `cli.ready` asks there until it is ready.
+Neighbours: `service_routes` answers `/readyz` with it; `cli.serving.ready` asks there until it is ready.
 """
 
 import asyncio

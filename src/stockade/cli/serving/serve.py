@@ -56,7 +56,7 @@ def serve(
     Without --database: a SQLite file in the state folder, made and migrated when needed. Any other database is never
     changed: run `stockade migrate` first.
     """
-    from stockade.cli.private_gateway import NAME, private_gateway
+    from stockade.cli.serving.private_gateway import NAME, private_gateway
 
     private = gateway == NAME
     with one_line_errors(), ExitStack() as stack:  # the settings read the numbers too
@@ -93,7 +93,7 @@ def _serve(settings: "Settings", *, private: bool) -> None:
 
 
 def _serve_here(settings: "Settings", private: bool) -> None:
-    from stockade.cli.ready import Announce
+    from stockade.cli.serving.ready import Announce
     from stockade.shop.http.server.server import run
     from stockade.shop.operations import logs
     from stockade.shop.operations.tune_gc import tune_gc
@@ -112,7 +112,7 @@ def _serve_here(settings: "Settings", private: bool) -> None:
 def _serve_in_processes(settings: "Settings", private: bool) -> None:
     import asyncio
 
-    from stockade.cli.ready import Announce
+    from stockade.cli.serving.ready import Announce
     from stockade.shop.http.server.server import try_settings
     from stockade.shop.http.server.sockets import bind_all
     from stockade.shop.http.server.supervisor import ServingFailed, supervise

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import typer
 
 from stockade import __version__
-from stockade.cli.private_gateway import how_to_pay, report_to
+from stockade.cli.serving.private_gateway import how_to_pay, report_to
 from stockade.core.secrets import hide_password
 from stockade.shop.config.settings import Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, chosen_strategy
