@@ -189,13 +189,13 @@ async def _execute(plan: "Plan", target: "TargetDatabase", table: "LiveTable") -
             open_kafka(plan.kafka, plan.kafka_wanted) as kafka,
             open_gateway(wanted=plan.pays) as gateway,
         ):
-            return await Runner(plan, target, redis, table, kafka, gateway).run()
+            return await Runner(plan, target, redis, table, kafka, gateway=gateway).run()
     from stockade.devservers import Servers
     from stockade.lab.runs.fault_runner import FaultRunner
 
     with Servers() as private:
         async with open_gateway(wanted=plan.pays) as gateway:
-            return await FaultRunner(plan, target, private, private_redis_missing(), table, gateway).run()
+            return await FaultRunner(plan, target, private, private_redis_missing(), table, gateway=gateway).run()
 
 
 def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], int]":

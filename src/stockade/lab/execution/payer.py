@@ -126,7 +126,7 @@ class Payer:
         if self._scheme is not None:
             return
         for number in range(1, MAX_ROUNDS + 1):
-            clock_ms = partial(_ahead, number * LATER_MS)
+            clock_ms = partial(_clock_ms, number * LATER_MS)
             reconciler = Reconciler(self._payments, self._service.execute, self._service.read, clock_ms)
             if not (await reconciler.once())["found"]:
                 return
@@ -143,7 +143,7 @@ class Payer:
         await self._payments.close(CALL_S)
 
 
-def _ahead(by_ms: int) -> int:
+def _clock_ms(by_ms: int) -> int:
     return now_ms() + by_ms
 
 

@@ -97,5 +97,5 @@ def why_not_paying(contender: Contender) -> str:
     if contender.guarantees.may_oversell:
         return "cannot fail here: the reference of an attempt is unique, whatever the strategy"
     if contender.needs_kafka:
-        return "workers decide its claims, and the service asks; tests/payments does that"
+        return "workers decide its claims, and these runs have none"
     return ""

@@ -54,6 +54,7 @@ class FaultRunner:
         servers: Servers,
         redis_missing: str,
         table: LiveTable,
+        *,
         gateway: GatewayServer | None = None,
     ) -> None:
         self._plan, self._target, self._servers, self._table = plan, target, servers, table

@@ -52,6 +52,7 @@ class Runner:
         redis: RedisServers,
         table: LiveTable,
         kafka: KafkaServers | None = None,
+        *,
         gateway: GatewayServer | None = None,
     ) -> None:
         self._plan, self._target, self._redis, self._table = plan, target, redis, table
