@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
-KINDS = 10  # 0 reserved, 1 paid and cancelled, 2 expired, 3 reserved and paid later, 4 to 9 paid at once
+KINDS = 10  # 0 reserved, 1 paid and cancelled, 2 expired, 3 reserved and paid by a gateway, 4 to 9 paid at once
 PRICE = 10
 STOCK = 10**9
 BALANCE = 10**12
@@ -119,7 +119,7 @@ class _Words:
         self.nth_of_sku = self.divided("n", KINDS * self.skus)
         self.nth_of_user = self.divided("n", KINDS * self.users)
         self.at_ms = f"{BEGAN_MS} + CAST(n AS {'signed' if 'DIV' in spelling.divide else 'bigint'}) * {SPACING_MS}"
-        self.order, self.step = self.id("a"), self.id("b")
+        self.order, self.step, self.claim = self.id("a"), self.id("b"), self.id("d")
         self.part = f"n % {OUTBOX_PARTITIONS}"
 
     def id(self, prefix: str, number: str = "n") -> str:
@@ -168,8 +168,8 @@ def _catalogue(w: _Words) -> Iterator[str]:
         f"SELECT {sku}, {product}, {PRICE}, {STOCK} - {sold}, {held}, 1 + {times} * {entries}, 0 FROM {skus}"
     )
     times = w.divided(f"({w.turns} - {w.divided('n', KINDS)} + {w.users} - 1)", w.users)
-    spent = f"CASE WHEN {w.kind} >= 3 THEN {times} * {PRICE} ELSE 0 END"
-    entries = f"CASE WHEN {w.kind} IN (0, 2) THEN 0 WHEN {w.kind} = 1 THEN 2 ELSE 1 END"
+    spent = f"CASE WHEN {w.kind} > 3 THEN {times} * {PRICE} ELSE 0 END"
+    entries = f"CASE WHEN {w.kind} IN (0, 2, 3) THEN 0 WHEN {w.kind} = 1 THEN 2 ELSE 1 END"
     yield (
         "INSERT INTO point_accounts (id, balance, held, version, stamp) "
         f"SELECT {user}, {BALANCE} - {spent}, 0, 1 + {times} * {entries}, 0 FROM {users}"
@@ -183,22 +183,29 @@ def _orders(w: _Words) -> Iterator[str]:
         f"CASE WHEN {w.kind} IN (0, 2, 3) THEN 'LATER' ELSE 'POINTS' END"
     )
     until_ms = f"CASE WHEN {w.kind} = 0 THEN {w.at_ms} + {RESERVED_MS} ELSE 0 END"
-    paid = f"CASE WHEN {w.kind} IN (0, 2) THEN '' WHEN {w.kind} = 3 THEN {w.step} ELSE {w.order} END"
-    version = f"CASE WHEN {w.kind} IN (1, 2, 3) THEN 2 ELSE 1 END"
+    paid = f"CASE WHEN {w.kind} IN (0, 2) THEN '' WHEN {w.kind} = 3 THEN {w.claim} ELSE {w.order} END"
+    version = f"CASE WHEN {w.kind} = 3 THEN 3 WHEN {w.kind} IN (1, 2) THEN 2 ELSE 1 END"
     yield (
         "INSERT INTO orders (id, user_id, status, total, pay, reserved_until_ms, payment_id, reason, created_ms, "
-        f"version, stamp) SELECT {w.order}, {w.user}, {status}, {until_ms}, {paid}, '', {w.at_ms}, {version}, 0 "
-        f"FROM {orders}"
+        f"version, stamp, attempts) SELECT {w.order}, {w.user}, {status}, {until_ms}, {paid}, '', {w.at_ms}, "
+        f"{version}, 0, CASE WHEN {w.kind} = 3 THEN 1 ELSE 0 END FROM {orders}"
     )
     product = w.sku.replace("'sku-'", "'product-'")
     yield (
         "INSERT INTO order_lines (order_id, line, sku_id, product_id, quantity, price, created_ms) "
         f"SELECT {w.order}, 1, {w.sku}, {product}, 1, {PRICE}, {w.at_ms} FROM {orders}"
     )
+    method = f"CASE WHEN {w.kind} = 3 THEN 'PG' ELSE 'POINTS' END"
     yield (
         "INSERT INTO payments (id, order_id, user_id, status, method, amount, created_ms, version, stamp) "
-        f"SELECT {paid}, {w.order}, {w.user}, CASE WHEN {w.kind} = 1 THEN 'CANCELLED' ELSE 'APPROVED' END, 'POINTS', "
+        f"SELECT {paid}, {w.order}, {w.user}, CASE WHEN {w.kind} = 1 THEN 'CANCELLED' ELSE 'APPROVED' END, {method}, "
         f"{PRICE}, {w.at_ms}, CASE WHEN {w.kind} = 1 THEN 2 ELSE 1 END, 0 FROM {orders} WHERE {w.kind} NOT IN (0, 2)"
+    )
+    yield (
+        "INSERT INTO payment_attempts (id, subject, subject_id, reference, user_id, gateway, payment_key, amount, "
+        "currency, fingerprint, created_ms, status, gateway_id, charged, refunds, code, resolve_at_ms, tries, version, "
+        f"stamp) SELECT {w.claim}, 'order', {w.order}, {w.order} || '-1', {w.user}, 'toss', {w.claim}, {PRICE}, 'KRW', "
+        f"'{'0' * 32}', {w.at_ms}, 'APPROVED', {w.claim}, {PRICE}, 0, '', 0, 0, 2, 0 FROM {orders} WHERE {w.kind} = 3"
     )
 
 
@@ -237,13 +244,19 @@ def _other_entries(w: _Words) -> Iterator[str]:
     for where, request, moved in (
         ("= 1", w.order, f"2 * {j} + 2, -{PRICE}, 0, {BALANCE} - {PRICE}, 0, 'use'"),
         ("= 1", w.step, f"2 * {j} + 3, {PRICE}, 0, {BALANCE}, 0, 'refund'"),
-        ("= 3", w.step, f"{j} + 2, -{PRICE}, 0, {BALANCE} - {PRICE} * ({j} + 1), 0, 'use'"),
         ("> 3", w.order, f"{j} + 2, -{PRICE}, 0, {BALANCE} - {PRICE} * ({j} + 1), 0, 'use'"),
     ):
         yield _entries(w, f"'points', {w.user}, {request}, {moved}, {w.order}, {w.at_ms}", orders, f"{w.kind} {where}")
-    for where, note in (("= 1", "CANCELLED"), ("= 2", "EXPIRED"), ("= 3", "PAID")):
-        values = f"'order', {w.order}, {w.step}, 2, 0, 0, 0, 0, '{note}', {w.order}, {w.at_ms}"
+    for where, request, version, note in (
+        ("= 1", w.step, 2, "CANCELLED"),
+        ("= 2", w.step, 2, "EXPIRED"),
+        ("= 3", w.claim, 2, "PAYING"),
+        ("= 3", w.step, 3, "PAID"),
+    ):
+        values = f"'order', {w.order}, {request}, {version}, 0, 0, 0, 0, '{note}', {w.order}, {w.at_ms}"
         yield _entries(w, values, orders, f"{w.kind} {where}")
+    values = f"'attempt', {w.claim}, {w.step}, 2, 0, 0, 0, 0, 'APPROVED', {w.order}, {w.at_ms}"
+    yield _entries(w, values, orders, f"{w.kind} = 3")
     values = f"'payment', {w.order}, {w.step}, 2, 0, 0, 0, 0, 'CANCELLED', {w.order}, {w.at_ms}"
     yield _entries(w, values, orders, f"{w.kind} = 1")
 
@@ -256,6 +269,7 @@ def _requests(w: _Words) -> Iterator[str]:
     for id_, outcome, count, where in (
         (w.order, done, orders, "1 = 1"),
         (w.step, done, orders, f"{w.kind} IN (1, 2, 3)"),
+        (w.claim, done, orders, f"{w.kind} = 3"),
         (w.id("f"), done, w.size.skus, "1 = 1"),
         (w.id("0"), done, w.size.users, "1 = 1"),
         (w.id("e"), refused, few, "1 = 1"),

@@ -6,6 +6,7 @@ import sys
 from stockade import __version__
 
 _OF_THE_COMMAND_LINE = ("typer", "click", "rich")
+_HELP = ("-h", "--help")
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def _run(words: list[str]) -> int:
         from stockade.cli.locks import main as locks
 
         return locks(words[1:])
-    from stockade.cli.exit_codes import UNUSABLE
+    from stockade.cli.exit_codes import OK, UNUSABLE
     from stockade.core.extras import advice
 
     try:
@@ -43,10 +44,28 @@ def _run(words: list[str]) -> int:
     except ModuleNotFoundError as missing:
         if not (what := advice(missing.name)):
             raise
+        if missing.name in _OF_THE_COMMAND_LINE and (not words or words[0] in _HELP):
+            sys.stdout.write(_without_typer(what))
+            return OK if words else UNUSABLE
         rest = " (`stockade locks` works without it)" if missing.name in _OF_THE_COMMAND_LINE else ""
         sys.stderr.write(f"error: {what}{rest}\n")
         return UNUSABLE
     return 0
+
+
+def _without_typer(what: str) -> str:
+    """The help of an install without the extra that brings the other commands.
+
+    Args:
+        what: what is not installed, and the line that installs it.
+    """
+    from stockade.cli.locks import ABOUT
+
+    words = {
+        "stockade locks": f"{ABOUT} `stockade locks -h` has its options.",
+        "stockade --version": "Show the version.",
+    }
+    return "".join(f"{name:<20}{about}\n" for name, about in words.items()) + f"All other commands: {what}\n"
 
 
 if __name__ == "__main__":

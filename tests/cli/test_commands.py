@@ -110,6 +110,9 @@ def test_audit_of_a_damaged_database(run, tmp_path):
 def test_audit_of_another_application(run):
     """Without --app its database is no shop's: the message names --app first; an empty database is to be migrated."""
     own, at = ("--app", "coupons.application:APPLICATION"), ("--database", "sqlite:///coupons.db")
+    for named, option in ((at, " --database URL"), ((), "")):  # the advice makes its tables, not the shop's
+        none = run("audit", *own, *named)
+        assert none.stderr.strip().endswith(f"To make it run: stockade migrate {' '.join(own)}{option}")
     assert run("migrate", *own, *at).exit_code == 0
     assert_one_line(run("audit", *at), "has no tables of the shop, but a store's; name the application", "--app")
     assert run("audit", *own, *at).exit_code == 0
@@ -143,7 +146,11 @@ UNUSABLE = [
     (("serve", "--strategy", "in-process", "--workers", "2"), "workers = 2", "one process"),
     (("serve", "--database", "oracle://x"), "database", "supported: sqlite, postgresql"),
     (("serve", "--database", "sqlite:///old.db"), "no such database file", "stockade migrate"),
-    (("serve", "--port", "99999"), "port = 99999", "0 to 65535"),
+    (("serve", "--port", "99999"), "port = '99999'", "0 to 65535"),
+    (("serve", "--port", "abc"), "port = 'abc': must be a whole number from 0 to 65535 (from --port)"),
+    (("audit", "--pace", "abc"), "--pace must be a number above 0 and at most 1, not 'abc'"),
+    (("dead-letters", "show", "foo"), "'foo' names no dead letter: a name is events:N or log:N"),
+    (("dead-letters", "send-again", "events:x"), "'events:x' names no dead letter"),
     (("serve", "--host", "256.1.1.1"), "host = '256.1.1.1'", "cannot listen there"),
     (("serve", "--set", "pool_size=0"), "pool_size = '0'", "1 to 1000"),
     (("serve", "--set", "pool_size"), "--set pool_size", "NAME=VALUE"),
@@ -178,12 +185,20 @@ def test_the_module_runs_as_a_command(tmp_path):
     assert "Traceback" not in wrong.stderr
 
 
-def test_a_bare_install_names_the_extra(tmp_path):
-    """Without Typer one line says which extra brings it."""
+@pytest.mark.parametrize(
+    ("words", "code"), [(["serve"], 2), ([], 2), (["--help"], 0), (["-h"], 0)], ids=["serve", "nothing", "--help", "-h"]
+)
+def test_a_bare_install_names_the_extra(words, code, tmp_path):
+    """Without Typer one line says which extra brings it, and the help has the command that works without."""
     (tmp_path / "typer.py").write_text("raise ModuleNotFoundError('No module named typer', name='typer')")
-    code = "import sys; sys.path.insert(0, sys.argv.pop()); from stockade.__main__ import main; main()"
-    command = [sys.executable, "-c", code, str(tmp_path)]
+    program = "import sys; sys.path.insert(0, sys.argv.pop()); from stockade.__main__ import main; main()"
+    command = [sys.executable, "-c", program, *words, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
-    said = "error: typer is not installed: pip install 'stockade[shop]' (`stockade locks` works without it)"
-    assert done.stderr.strip() == said
+    assert done.returncode == code
+    missing = "typer is not installed: pip install 'stockade[shop]'"
+    if words == ["serve"]:
+        assert done.stderr.strip() == f"error: {missing} (`stockade locks` works without it)"
+    else:
+        assert not done.stderr
+        first, *_, last = done.stdout.splitlines()
+        assert (first[:15], last) == ("stockade locks ", f"All other commands: {missing}")

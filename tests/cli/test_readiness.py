@@ -6,12 +6,14 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from uuid import uuid4
 
 import httpx2
 import pytest
 
 from stockade import __version__
+from stockade.shop.http.routing.service_routes import READY_KEPT_S
 from tests.cli.service import Service, environment, prepared, stockade
 from tests.cli.test_serve import place
 from tests.waiting import eventually_async
@@ -21,6 +23,16 @@ async def readiness(http):
     """The status of /readyz and what it names."""
     answer = await http.get("/readyz")
     return answer.status_code, answer.json().get("detail", "")
+
+
+async def not_kept():
+    """Wait until an answer that was given before is kept no longer."""
+    over_s = time.monotonic() + READY_KEPT_S
+
+    async def over():
+        return time.monotonic() > over_s
+
+    await eventually_async(over)
 
 
 @pytest.mark.redis
@@ -33,6 +45,7 @@ async def test_a_lock_server_that_is_away(strategy, redis_server, tmp_path):
         async with service.client() as http:
             assert await readiness(http) == (200, "")
             server.stop()
+            await not_kept()
             status, detail = await readiness(http)
             if strategy == "sequencer":
                 assert status == 200
@@ -59,6 +72,7 @@ async def test_a_quorum_is_ready_without_one_of_three(redis_server, tmp_path):
             assert await readiness(http) == (200, "")
             assert (await place(http, 1)).status_code == 201
             servers[1].stop()
+            await not_kept()
             assert (await readiness(http))[0] == 503
             assert (await place(http, 2)).status_code == 503
 
@@ -73,6 +87,7 @@ async def test_brokers_that_are_away(servers, tmp_path):
         async with service.client() as http:
             assert await readiness(http) == (200, "")
             broker.brokers[0].kill()
+            await not_kept()
             answers = await asyncio.gather(*(readiness(http) for _ in range(8)))
             assert {status for status, _ in answers} == {503}
             assert all("Kafka" in detail for _, detail in answers)

@@ -1,5 +1,11 @@
 """Tables of plain text: columns where there is room, else blocks, and never a line that is too long."""
 
+import os
+import pty
+import subprocess
+import sys
+import termios
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +61,22 @@ def test_columns_or_the_terminal_say_the_width(monkeypatch):
     assert screen_width() == 60
     monkeypatch.setenv("COLUMNS", "5")
     assert screen_width() == table.LEAST_WIDTH
+
+
+def test_prose_breaks_between_words_in_a_terminal_only():
+    """In a terminal of 20 columns no word is cut; a pipe gets one line, and spaces inside stay."""
+    text = "0 orders with 0 units  for 0 won are in a_file_of_a_long_name"
+    command = [sys.executable, "-c", f"from stockade.cli.output.lines import say; say({text!r}, err=True)"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stderr == f"{text}\n"
+    ours, theirs = pty.openpty()
+    try:
+        termios.tcsetwinsize(theirs, (24, 20))
+        subprocess.run(command, stderr=theirs, check=True, timeout=60)
+        shown = os.read(ours, 1_000).decode().splitlines()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert shown == ["0 orders with 0", "units  for 0 won are", "in", "a_file_of_a_long_name"]
 
 
 @pytest.mark.parametrize("rows", [[], [("", "", "")]])

@@ -393,3 +393,37 @@ async def test_random_faults_repeat_with_their_seed(gateway, judge, approval):
         runs.append([type(answer) for answer in answers])
     assert runs[0] == runs[1]
     assert set(runs[0]) == {Approved, Unknown}
+
+
+@pytest.mark.parametrize(
+    ("fault", "first", "given_back"),
+    [
+        ("decline", Declined, []),
+        ("error", Unknown, []),
+        ("lost-request", Unknown, []),
+        ("lost-reply", Unknown, [300]),
+        ("approve-then-error", Unknown, [300]),
+        ("wrong-amount", Refunded, [299]),
+    ],
+)
+async def test_faults_of_refunds(gateway, judge, approval, fault, first, given_back):
+    """Each fault of the test gateway meets refunds too; asked again with the key, a refund is given back once."""
+    wanted = approval(f"refund-{fault}")
+    made = await gateway.approve(wanted)
+    part = Refund(made.gateway_id, f"r1-{wanted.reference}"[:60], f"r1-{wanted.reference}", Money(300), "too late")
+    judge.behave(faults={fault: 1.0})
+    answer = await gateway.refund(part)
+    found_by_look_up = gateway.name == "toss" and fault == "approve-then-error"
+    assert isinstance(answer, Refunded if found_by_look_up else first), answer
+    assert judge.count().refunded.get(wanted.reference, []) == given_back
+    judge.behave(faults={})
+    again = await gateway.refund(part)
+    assert judge.count().refunded.get(wanted.reference, []) == (given_back or [300] * isinstance(again, Refunded))
+
+
+async def test_lost_notifications_are_counted(gateway, judge, approval):
+    """Nobody listens: the count says how many deliveries were lost."""
+    before = judge.count().lost_notifications
+    judge.behave(webhook_url="http://127.0.0.1:9/", webhook_copies=2, webhook_early=True)
+    await gateway.approve(approval())
+    assert judge.count().lost_notifications == before + 2

@@ -31,10 +31,16 @@ BAD_BODIES = {
         {},
         {"amount": 5},
         *({"amount": bad, "method": "INSTANT"} for bad in (0, -5, 10**12 + 1, HUGE, 0.5, "5", None, True, [5])),
-        {"amount": 5, "method": "PG"},
+        {"amount": 5, "method": "CARD"},
         {"amount": 5, "method": "INSTANT", "user_id": "bob"},
     ],
-    "/v1/orders/o/payments": [{}, {"method": "PG"}, {"method": "PG", "payment_key": "k", "amount": 1}, {"method": 1}],
+    "/v1/orders/o/payments": [
+        {},
+        {"method": 1},
+        {"method": "POINTS", "amount": 1},
+        *({"method": "PG", "payment_key": bad, "amount": 1} for bad in ("", "k" * 201, 1, None)),
+        *({"method": "PG", "payment_key": "k", "amount": bad} for bad in (0, -1, HUGE, 1.5, "1", None)),
+    ],
     "/v1/orders/o/cancel": [{}, {"reason": "x" * 201}, {"reason": 1}, {"reason": "a\u0000b"}, {"reason": "a\nb"}],
     "/v1/products": [
         {},
@@ -79,6 +85,7 @@ def named(route):
 def filled(path):
     """A path of the API with an id in every place."""
     names = {"{user_id}": "ann", "{sku_id}": "s", "{order_id}": "o", "{product_id}": "p", "{payment_id}": "p"}
+    names |= {"{charge_id}": "c", "{gateway}": "g"}
     for name, value in names.items():
         path = path.replace(name, value)
     return path
@@ -100,11 +107,17 @@ async def test_text_that_is_no_json_is_refused(client, text):
 
 
 async def test_a_missing_gateway_is_named(client):
-    """Paying through a gateway is refused with the methods that there are."""
-    charge = await client.post(CHARGE, {"amount": 5, "method": "PG"})
-    assert charge.json()["detail"].endswith("available: INSTANT")
-    payment = await client.post("/v1/orders/o/payments", {"method": "PG"})
-    assert payment.json()["detail"].endswith("available: POINTS")
+    """What needs a gateway is refused where the setting is none, and says so."""
+    confirmed = {"payment_key": "k", "amount": 1}
+    for path, body in (
+        (CHARGE, {"amount": 5, "method": "PG"}),
+        ("/v1/orders/o/payments", {"method": "PG", **confirmed}),
+        ("/v1/point-charges/c/confirm", confirmed),
+    ):
+        answer = await client.post(path, body)
+        assert_problem(answer, 404, "GATEWAY_NOT_FOUND")
+        assert "setting gateway" in answer.json()["detail"]
+    assert_problem(await client.send("POST", "/v1/pg/webhooks/toss", token="", json={}), 404, "GATEWAY_NOT_FOUND")
 
 
 async def test_a_body_that_is_too_large_is_refused(start):

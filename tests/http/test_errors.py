@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from stockade.service.ids import TIME_DIGITS, request_id_of
 from stockade.shop.http.responses.error_codes import ERROR_CODES
 from stockade.shop.http.responses.problems import error_response, retry_after
 from stockade.shop.operations import logs
+from stockade.shop.shop import MAX_SLOW_READS
 from tests.http.stand_ins import Failing, Held
 from tests.http.test_bad_input import assert_problem
 
@@ -120,6 +122,23 @@ async def test_a_full_queue_is_429(start):
         assert set(statuses) == {201, 429}
         stock = (await client.get(f"/v1/skus/{sku}/stock")).json()
         assert stock["reserved"] == statuses.count(201)
+
+
+async def test_slow_queries_are_few(start):
+    """Each has connections of its own: one more than may be at work is refused at once, and others are not held up."""
+    go = threading.Event()
+    async with start() as client:
+        shop = client.state.shop
+        slow = [asyncio.create_task(shop.read(lambda c: go.wait(10), wait_s=10)) for _ in range(MAX_SLOW_READS)]
+        await asyncio.sleep(0)
+        try:
+            with pytest.raises(Busy, match="slow queries are at work"):
+                await shop.read(lambda c: None, wait_s=10)
+            assert (await client.get("/v1/products")).status_code == 200
+        finally:
+            go.set()
+        assert await asyncio.gather(*slow) == [True] * MAX_SLOW_READS
+        assert await shop.read(lambda c: 1, wait_s=10) == 1
 
 
 async def test_a_database_that_is_away(start, tmp_path):

@@ -62,6 +62,38 @@ async def test_an_old_schema_is_not_ready(client):
     assert "stockade migrate" in answer.json()["detail"]
 
 
+async def test_readiness_is_checked_once_for_all_who_ask(client):
+    """Many who ask at once, or again within the time, cost one look at the database; and a stop is seen at once."""
+    database, asked = client.state.shop.database, []
+    under = database.read
+
+    async def counted(body, **limits):
+        asked.append(body)
+        return await under(body, **limits)
+
+    database.read = counted
+    assert (await client.get("/readyz")).status_code == 200
+    one = len(asked)
+    answers = await asyncio.gather(*(client.get("/readyz") for _ in range(20)))
+    assert {each.status_code for each in answers} == {200}
+    assert len(asked) == one > 0
+    client.state.concurrency.stopping = True
+    assert (await client.get("/readyz")).status_code == 503
+
+
+async def test_readiness_takes_no_longer_than_it_may(start):
+    """A read that waits for ever ends with `wait_s`: the two reads of a check have one time limit together."""
+
+    async def hang(body, **limits):
+        await asyncio.Event().wait()
+
+    async with start(wait_s=0.05) as client:
+        client.state.shop.database.read = hang
+        async with asyncio.timeout(5):
+            answer = await client.get("/readyz")
+        assert (answer.status_code, "within 0.05 s" in answer.json()["detail"]) == (503, True)
+
+
 @pytest.mark.parametrize("history", SCHEMA.histories, ids=lambda each: each.name)
 async def test_a_newer_schema_is_ready(client, history):
     """A newer version migrates first: until they are replaced, processes of this version stay ready."""

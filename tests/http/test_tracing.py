@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from stockade.core import Guard
+from stockade.core import Accepted, Guard
 from stockade.shop.bootstrap import open_shop, open_worker
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.routing.app import create_app
@@ -176,20 +176,33 @@ def test_without_the_extra(tracing, code, tmp_path):
     assert ("pip install 'stockade[otel]'" in done.stderr) == (tracing == "yes")
 
 
+class Received:
+    """A command that a worker has read."""
+
+    name = "stand_in"
+
+    def __init__(self, number):
+        self.request_id = str(number)
+
+
 def test_spans_that_are_never_decided_are_bounded(spans, monkeypatch):
     """A worker that loses its partition leaves no span open for ever: beyond the bound the oldest one ends."""
     monkeypatch.setattr("stockade.shop.operations.tracing.MAX_OPEN", 3)
     tracing = Tracing()
-
-    class Command:
-        name = "stand_in"
-
-        def __init__(self, number):
-            self.request_id = str(number)
-
     for number in range(5):
-        tracing.received(Command(number), {})
+        tracing.received(Received(number), {})
     assert [each.attributes["stockade.request_id"] for each in spans("process stand_in")] == ["0", "1"]
+
+
+def test_the_span_of_a_message_that_is_read_again_ends(spans):
+    """After a rebalance a worker may read a message again that it had not decided: both spans end, each once."""
+    tracing = Tracing()
+    for _ in range(2):
+        tracing.received(Received(1), {})
+    assert len(spans("process stand_in")) == 1
+    tracing.decided([Received(1)], [Accepted({})])
+    outcomes = [each.attributes.get("stockade.outcome") for each in spans("process stand_in")]
+    assert outcomes == [None, "ACCEPTED"]
 
 
 def test_a_failed_transaction_leaves_no_text_of_its_error(spans, tmp_path):

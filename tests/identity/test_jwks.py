@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import jwt
 import pytest
 
 from stockade.identity import BadKeys, JwksKeys, KeysUnavailable, Refresh, SecretFileKeys, SecretKeys, TokenVerifier
@@ -80,6 +81,19 @@ async def test_a_removed_key_is_forgotten_with_what_it_verified(issuer, verifier
     await eventually_async(lambda: _refused(verifier, old))
     assert (await verifier.verify(new)).user_id == "ann"
     assert {key.kid for _, key in verifier._known.values()} == {"key-2"}
+
+
+def test_a_removed_key_of_the_local_issuer_still_signs(issuer):
+    """Removed twice it is not published and signs as before; made again under its name it is published; an algorithm
+    that the issuer cannot make is refused."""
+    for _ in range(2):
+        issuer.remove("key-1")
+    assert issuer.jwks()["keys"] == []
+    assert jwt.get_unverified_header(issuer.token("ann", audience=AUDIENCE, kid="key-1"))["alg"] == "RS256"
+    issuer.rotate("key-1", "ES256")
+    assert [(each["kid"], each["kty"]) for each in issuer.jwks()["keys"]] == [("key-1", "EC")]
+    with pytest.raises(ValueError, match="must be RS256 or ES256, not 'EdDSA'"):
+        issuer.rotate("key-2", "EdDSA")
 
 
 async def _refused(verifier, token):

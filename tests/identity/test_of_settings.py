@@ -65,6 +65,9 @@ async def test_a_file_of_secrets(tmp_path):
     token = issuer_of(settings).issue("ann", valid_s=60)
     assert jwt.get_unverified_header(token)["kid"] == "new"
     assert (await tokens.verifier.verify(token)).user_id == "ann"
+    path.write_text("# all of them are gone\n")
+    both = Settings(state_dir=str(tmp_path), token_secrets_file=str(path), token_secret=SECRET)
+    assert (await tokens_of(both).verifier.verify(issuer_of(both).issue("ann", valid_s=60))).user_id == "ann"
     proof = tokens.proofs.sign("order-1", "ann", 5)
     assert tokens_of(Settings(token_secret=NEW)).proofs.since_ms(proof, "order-1", "ann") == 5
 
@@ -113,6 +116,8 @@ JWKS = {"token_jwks": "https://id.example/jwks", "token_issuer": "https://id.exa
         ({**JWKS, "token_jwks": "discover", "token_issuer": "http://id.example"}, r"token_issuer: .* must be https"),
         ({"token_secrets": "no-name-for-this"}, r"token_secrets: entry 1 is not name=secret"),
         ({"token_secrets": "a=short"}, r"token_secrets: .* less than 16 bytes"),
+        ({"token_secrets": ","}, r"token_secrets: there is no secret"),
+        ({"token_secrets": "# a comment"}, r"token_secrets: there is no secret"),
         ({"token_secrets_file": "/none/secrets"}, r"token_secrets_file: cannot read /none/secrets"),
         ({"token_user_claim": ""}, r"token_user_claim: must name a claim"),
         ({**JWKS, "token_refresh_s": 3_600, "token_keep_hours": 0.5}, r"keep_s \(1800\) must not be less"),

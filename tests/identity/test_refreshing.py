@@ -1,5 +1,6 @@
 """Keys that are loaded in the background: whatever fails, loading goes on and nobody waits for ever."""
 
+import asyncio
 import threading
 import time
 from contextlib import nullcontext
@@ -90,6 +91,25 @@ async def test_a_report_that_fails_stops_nothing(error, caplog):
     clock.now_s += 10
     assert list(await keys.load()) == []
     assert len(calls) == 2
+
+
+async def test_who_stops_waiting_is_forgotten():
+    """While a loading hangs, requests whose time is over or that were cancelled leave nothing behind."""
+    go_on = threading.Event()
+    keys = RefreshingKeys(lambda: go_on.wait(10) and [], Refresh(wait_s=0.01))
+    try:
+        for _ in range(3):
+            with pytest.raises(KeysUnavailable):
+                await keys.load()
+        keys._refresh = Refresh(wait_s=10)
+        waiting = asyncio.create_task(keys.load())
+        await asyncio.sleep(0)
+        assert len(keys._waiters) == 1
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert len(keys._waiters) == 0
+    finally:
+        go_on.set()
 
 
 async def test_a_loading_that_ends_its_thread_is_no_end():

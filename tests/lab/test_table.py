@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -55,7 +56,7 @@ async def test_a_narrow_terminal_gets_the_short_form(shown):
     """In 80 columns each row is still one line, and its figures are whole."""
     table, printed = shown(width=80)
     table.row(summarise(LABELS, [repeat(wall_ms=1234.5)], Stats(transactions=30), GOOD, published_ms=527))
-    (row,) = printed().splitlines()[4:]
+    (row,) = printed().splitlines()[3:]
     assert row.split() == ["pessimistic", "20", "10", "0", "0", "0", "1234", "(1234-1234)", "1234", "as", "promised"]
 
 
@@ -63,17 +64,29 @@ async def test_forms_of_locks_have_room(shown):
     """The longest name stands in one line with its figures, in a narrow terminal too."""
     table, printed = shown(width=80, name_width=18)
     table.row(summarise(replace(LABELS, strategy="redis-pubsub:fence"), [repeat()], Stats(transactions=30), GOOD))
-    (row,) = printed().splitlines()[4:]
+    (row,) = printed().splitlines()[3:]
     assert row.split() == ["redis-pubsub:fence", "20", "10", "0", "0", "0", "10", "(10-10)", "as", "promised"]
 
 
 async def test_what_is_left_out_is_said_at_the_end(shown):
-    """With the reason, and with the note on the published times."""
+    """With the reason, in one line where there is no terminal, and with the note on the published times."""
+    table, printed = shown()
+    reason = "; ".join(["runs on postgres, mariadb, not on sqlite"] * 5)
+    with table:
+        table.left_out("advisory", reason)
+    assert f"  left out: advisory: {reason}" in printed().splitlines()
+    assert "one cold run" in printed()
+
+
+async def test_where_nothing_can_run_there_are_no_columns(shown):
+    """The headline and what is left out, without heads and without a note on figures that are not there."""
     table, printed = shown()
     with table:
-        table.left_out("advisory", "runs on postgres, mariadb, not on sqlite")
-    assert "left out: advisory: runs on postgres" in printed()
-    assert "one cold run" in printed()
+        table.variant("cart", find("reference")[0][1], SimpleNamespace(name="sqlite"), rows=False)
+        begun = len(printed())
+        table.left_out("advisory", "runs on postgres")
+    assert printed()[begun:].split() == ["left", "out:", "advisory:", "runs", "on", "postgres"]
+    assert printed().count("accepted rejected") == printed().count("one cold run") == 1  # those of the fixture
 
 
 async def test_a_strategy_over_a_log_shows_both_times_in_a_narrow_terminal(shown):
@@ -82,7 +95,7 @@ async def test_a_strategy_over_a_log_shows_both_times_in_a_narrow_terminal(shown
     log = LogSummary(3, 1, (3.8, 11.0, 177.0), (107.7, 125.4, 166.1), 18.04, 30)
     run = summarise(replace(LABELS, strategy="kafka"), [repeat()], Stats(transactions=2), GOOD, published_ms=377)
     table.row(replace(run, log=log))
-    assert [line.strip() for line in printed().splitlines()[5:]] == [
+    assert [line.strip() for line in printed().splitlines()[4:]] == [
         "accepted 11 (3.8-177) ms, p50/p95/p99 108/125/166; above: decided",
         "3 partitions, 1 worker, 18.0 orders per transaction, lag at most 30",
     ]

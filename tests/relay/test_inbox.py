@@ -105,7 +105,6 @@ async def test_the_audit_knows_purged_events_from_lost_ones(database_url):
         sink = Memory()
         relay = relay_over(database, sink)
         await drain(relay)
-        await relay.finish()
         assert sink.got
         assert await database.read(audit) == []
         assert await watch.purge(2**60) == len(sink.got)

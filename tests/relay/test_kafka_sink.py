@@ -5,11 +5,11 @@ from uuid import uuid4
 
 import pytest
 
-from stockade.core import Guard
+from stockade.core import Busy, Guard
 from stockade.devservers.process import free_port
 from stockade.kafka.admin import Admin, read_topic
-from stockade.service.relay import KafkaSink, SinkDown
-from stockade.store.outbox import Outbox
+from stockade.service.relay import HELD, KafkaSink, SinkDown
+from stockade.store.outbox import Outbox, OutboxEvent
 from tests.relay.conftest import SKUS, buy, drain, events_of, ids_of, relay_over
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
@@ -37,7 +37,7 @@ async def test_events_arrive_in_a_topic(shop, kafka_bootstrap, topic):
     expected = events_of(range(200))
     relay = relay_over(shop.database, KafkaSink(kafka_bootstrap, topic, partitions=1), batch=64)
     await drain(relay)
-    await relay.finish()
+    await relay._sink.close()
     records = await asyncio.to_thread(read_topic, kafka_bootstrap, topic, 1000)
     arrived = {key: [] for key in expected}
     for record in records:
@@ -54,10 +54,11 @@ async def test_brokers_that_are_away_cost_no_try(shop, kafka_bootstrap, topic):
     away._sink._open = lambda: _without_asking(away._sink)
     with pytest.raises(SinkDown):
         await away.once()
-    await away.finish()
+    await away.once(last=True)
+    await away._sink.close()
     relay = relay_over(shop.database, KafkaSink(kafka_bootstrap, topic, partitions=1))
     await drain(relay)
-    await relay.finish()
+    await relay._sink.close()
     records = await asyncio.to_thread(read_topic, kafka_bootstrap, topic, 1000)
     assert sorted(record.headers["ce_id"].decode() for record in records) == sorted(ids_of(events_of(range(20))))
     assert (await Outbox(shop.database).lag()).dead == 0
@@ -87,9 +88,44 @@ async def test_an_event_that_is_too_large_becomes_a_dead_letter(shop, kafka_boot
 
     relay = relay_over(shop.database, Large(kafka_bootstrap, topic, partitions=1), tries=1)
     await drain(relay)
-    await relay.finish()
+    await relay._sink.close()
     ((letter, reason),) = await Outbox(shop.database).dead()
     assert letter.event_id == f"{large.request_id}:0"
     assert "too large" in reason.lower()
     arrived = await asyncio.to_thread(read_topic, kafka_bootstrap, topic, 1000)
     assert len(arrived) == len(ids_of(events_of(range(4)))) + 1  # and the level that the large one left
+
+
+class Failing:
+    """Stands for a producer: a broker gives no fatal error when a test wants it."""
+
+    def __init__(self, refusal=None, report=None):
+        self.refusal, self.report = refusal, report
+        self.closed = False
+
+    def send(self, *_, on_delivery, **__):
+        if self.refusal is not None:
+            raise self.refusal
+        on_delivery(self.report)
+
+    def close(self, wait_s):
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [Failing(refusal=Busy("a fatal error", "DEPENDENCY_DOWN")), Failing(report=RuntimeError("a fatal error"))],
+    ids=["send", "delivery"],
+)
+async def test_a_producer_that_has_failed_is_replaced(failing):
+    """A client with a fatal error sends nothing any more: the sink says so and makes another one. A full queue ends
+    by itself (control)."""
+    event = OutboxEvent(1, "r", 0, "taken", "stock:a", b"{}", 0)
+    sink = KafkaSink("127.0.0.1:1")
+    sink._producer = full = Failing(refusal=Busy("too many messages", "TOO_MANY_REQUESTS"))
+    assert (list(await sink.publish([event])), full.closed) == ([HELD], False)
+    sink._producer = failing
+    with pytest.raises(SinkDown, match="a fatal error"):
+        await sink.publish([event])
+    assert failing.closed
+    assert sink._producer is None

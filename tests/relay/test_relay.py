@@ -6,8 +6,9 @@ from collections import defaultdict
 import pytest
 from sqlalchemy import delete, insert, select
 
-from stockade.service.relay import Handlers, SinkDown
-from stockade.store.outbox import Outbox
+from stockade.core import Busy
+from stockade.service.relay import CONFIRMED, HELD, Handlers, Policy, Relay, SinkDown
+from stockade.store.outbox import LeasedPartition, Outbox, OutboxEvent
 from stockade.store.schema.tables import outbox
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 from tests.relay.conftest import NOW_MS, Clock, Memory, buy, drain, events_of, ids_of, once_each, relay_over
@@ -33,7 +34,6 @@ async def test_every_event_arrives_once_and_in_order(store):
     assert (await Outbox(store.database).lag())[:2] == (316, 1000)
     assert (await Outbox(store.database).lag(most=10)).waiting == 10
     await drain(relay)
-    await relay.finish()
     assert by_key(sink.got) == events_of(range(300))
     assert await Outbox(store.database).lag() == (0, None, 0)
     assert relay.sent == 316
@@ -134,7 +134,6 @@ async def test_an_unreachable_sink_costs_no_try(store):
             await relay.once()
     sink.down = False
     await drain(relay)
-    await relay.finish()
     assert by_key(sink.got) == events_of(range(20))
     assert await Outbox(store.database).lag() == (0, None, 0)
 
@@ -199,11 +198,72 @@ async def test_the_embedded_sink_calls_functions(store):
 
     relay = relay_over(store.database, Handlers(remember, fail), tries=1)
     await drain(relay)
-    await relay.finish()
     ((letter, reason),) = await Outbox(store.database).dead()
     assert (letter.event_id, reason) == (first, "ValueError: cannot read that")
     assert second in seen
     assert sorted(seen) == sorted(ids_of(events_of(range(2))))
+
+
+EVENTS = tuple(OutboxEvent(n, f"r{n}", 0, "taken", "stock:a", b"{}", 0) for n in range(3))
+
+
+async def test_slow_functions_end_a_batch_early():
+    """After `batch_s` the embedded sink begins no further event: what it has handled is recorded while the lease lasts,
+    and the next round sends the rest. With time for all it handles all (control)."""
+    handled = []
+
+    async def handle(event):
+        handled.append(event)
+
+    assert await Handlers(handle, batch_s=0.0).publish(EVENTS) == [CONFIRMED, HELD, HELD]
+    assert handled == [EVENTS[0]]
+    assert await Handlers(handle, batch_s=60.0).publish(EVENTS) == [CONFIRMED] * 3
+
+
+class Scripted:
+    """Stands for an outbox: each exchange returns or raises the next thing, and sets `stop` with the last."""
+
+    def __init__(self, stop, *results):
+        self.stop, self.results = stop, list(results)
+
+    async def exchange(self, report, limit, now_ms):
+        result = self.results.pop(0) if limit else None
+        if not self.results:
+            self.stop.set()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+async def reports(sink, *results):
+    """What a relay reports of these rounds."""
+    stop, told = asyncio.Event(), []
+    policy = Policy(idle_s=0.001, down_s=0.001, publish_s=0.01)
+    await Relay(Scripted(stop, *results), sink, Clock().wall_clock_ms, policy).run(stop, told.append)
+    return told
+
+
+async def test_the_first_good_round_after_errors_is_reported():
+    """Also when it had nothing to send: who reads the log sees that the database is back, once. A round without events
+    says nothing of a sink that was down (control)."""
+    away, leased = Busy("away"), LeasedPartition(0, 1, EVENTS)
+    assert await reports(Memory(), None, away, None, None, away, None) == [away, {}, away, {}]
+    sink = Memory()
+    sink.down = True
+    (error,) = await reports(sink, leased, None, None)
+    assert isinstance(error, SinkDown)
+
+
+async def test_a_sink_that_hangs_is_down():
+    """A batch without an answer is reported after its time, and the relay goes on."""
+
+    class Hanging(Memory):
+        async def publish(self, events):
+            await asyncio.Event().wait()
+
+    leased = LeasedPartition(0, 1, EVENTS)
+    (error,) = await reports(Hanging(), leased, None)
+    assert str(error) == "the sink did not answer within 0.01 s"
 
 
 async def test_purged_events_are_confirmed_ones(store):
@@ -212,7 +272,6 @@ async def test_purged_events_are_confirmed_ones(store):
     sink = Memory()
     relay = relay_over(store.database, sink)
     await drain(relay)
-    await relay.finish()
     await buy(store, [20])
     watch = Outbox(store.database)
     assert await watch.purge(NOW_MS + 10, batch=3) == 4 + 10  # the SKUs made, and the older orders

@@ -10,13 +10,14 @@ from stockade.service.ids import derived_id
 from stockade.store import Database
 
 NOW_MS = 1_700_000_000_000
+ENDS_IN_S = 60.0
 END_MS = NOW_MS + 60_000
 _numbers = count()
 
 
-def campaign(size=100, *, name="spring", ends_ms=END_MS):
+def campaign(size=100, *, name="spring"):
     """A command that creates a campaign."""
-    return CreateCampaign(derived_id("campaign", next(_numbers)), name, size, ends_ms, NOW_MS)
+    return CreateCampaign(derived_id("campaign", next(_numbers)), name, size, ENDS_IN_S, NOW_MS)
 
 
 def give(user, *, name="spring", now_ms=NOW_MS):

@@ -39,6 +39,17 @@ def test_what_cannot_be_found_is_said(text, says):
         find_application(text)
 
 
+def test_a_module_that_cannot_be_imported_says_why(monkeypatch, tmp_path):
+    """A package that the project needs is named, and an error of the project's own code is raised as it is."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "needs_more.py").write_text("import not_installed_here\n")
+    (tmp_path / "broken_inside.py").write_text("import json\njson.no_such_name\n")
+    with pytest.raises(UnknownApplication, match="it imports not_installed_here, which is not installed"):
+        find_application("needs_more:APP")
+    with pytest.raises(AttributeError, match="no_such_name"):
+        find_application("broken_inside:APP")
+
+
 def test_an_application_that_cannot_be():
     """No resource, or a partition key of a kind that it does not have."""
     with pytest.raises(ValueError, match="needs at least one resource"):

@@ -112,14 +112,19 @@ async def test_a_command_of_a_sweep_that_fails_is_found_again(small):
 
 
 def test_what_cannot_run_is_refused():
-    """Two jobs of one name, a job without a pause, a negative time."""
+    """Two jobs of one name, also of a name that stockade uses; a job without a pause or without time; a negative
+    time."""
 
     async def nothing():
         return {}
 
     with pytest.raises(ValueError, match="two jobs are named own"):
         Background(jobs=[Job("own", nothing, 1.0), Job("own", nothing, 1.0)])
-    with pytest.raises(ValueError, match="pause_s must be more than 0"):
-        Job("own", nothing, 0)
+    for name in ("purge", "purge events", "relay"):
+        with pytest.raises(ValueError, match=f"two jobs are named {name}:"):
+            Background(jobs=[Job(name, nothing, 1.0)])
+    for times in ((0,), (1.0, 0)):
+        with pytest.raises(ValueError, match="_s must be more than 0 seconds"):
+            Job("own", nothing, *times)
     with pytest.raises(ValueError, match="0 or more milliseconds"):
         Background(keep_ms=-1)

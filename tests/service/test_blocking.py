@@ -111,6 +111,72 @@ def test_a_query_without_a_result_is_busy_and_a_command_unknown(blocked):
             service.execute("c")
 
 
+def test_two_threads_start_at_once(blocked, monkeypatch):
+    """Both return when the application is open, which is opened once; the second does not go ahead of the first."""
+    monkeypatch.setattr(blocking, "START_WAIT_S", 10.0)
+    begun, go_on = threading.Event(), threading.Event()
+
+    @asynccontextmanager
+    async def opening(*_, **__):
+        assert not begun.is_set()
+        begun.set()
+        await asyncio.to_thread(go_on.wait, 10)
+        yield Service()
+
+    service, outcomes = blocked(opening), []
+
+    def use():
+        service.start()
+        outcomes.append(service.execute("c").data)
+
+    users = [threading.Thread(target=use) for _ in range(2)]
+    users[0].start()
+    assert begun.wait(10)
+    users[1].start()
+    users[1].join(0.05)  # long enough for a `start` that does not wait
+    go_on.set()
+    for each in users:
+        each.join(10)
+    service.close()
+    assert outcomes == [{"command": "c"}] * 2
+
+
+def test_a_close_ends_what_is_carried_out(blocked, monkeypatch, caplog):
+    """A command that the close interrupts is unknown, and its message names the close, not a time limit; an application
+    that closes too slowly is logged."""
+    monkeypatch.setattr(blocking, "STOP_WAIT_S", 0.01)
+    called, closed, raised = threading.Event(), threading.Event(), []
+
+    class Stuck(Service):
+        async def execute(self, command):
+            called.set()
+            await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def opening(*_, **__):
+        yield Stuck()
+        await asyncio.to_thread(closed.wait, 10)
+
+    service = blocked(opening, wait_s=60.0)
+    service.start()
+
+    def use():
+        try:
+            service.execute("c")
+        except Unknown as error:
+            raised.append(str(error))
+
+    user = threading.Thread(target=use)
+    user.start()
+    assert called.wait(10)
+    service.close()
+    assert "did not close within 0.01 s" in caplog.text
+    closed.set()
+    user.join(10)
+    assert raised == ["no outcome before the service was closed; send the same request id again"]
+    eventually(lambda: threads() == [])
+
+
 def test_a_timeout_of_a_query_itself_is_raised_as_it_is(blocked):
     """The error of the work is not taken for the end of the wait."""
     opening = Opening(Service())

@@ -14,16 +14,27 @@ from stockade.service.recorded import moved_nothing, rejected
 from stockade.shop.audit import RULES, Violation, audit, summary
 from stockade.shop.audit.rules import SCREENS, UNSCREENED
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, products, skus
+from stockade.shop.model.tables import (
+    order_lines,
+    orders,
+    payment_attempts,
+    payments,
+    point_accounts,
+    point_charges,
+    products,
+    refunds,
+    skus,
+)
 from stockade.store import Database
 from stockade.store.outbox import PURGED
 from stockade.store.outcome_codec import encode_outcome
 from stockade.store.schema.tables import ledger, outbox, requests, watermarks
 from tests.shop.breakages import breakages
-from tests.shop.lived_in import lived_in
+from tests.shop.gateway_breakages import gateway_breakages
+from tests.shop.gateway_shop import with_gateway
 
-SHOP, IDS = lived_in()
-BREAKAGES = list(breakages(IDS))
+SHOP, IDS = with_gateway()
+BREAKAGES = [*breakages(IDS), *gateway_breakages(IDS)]
 BY_NAME = {rule.id: rule for rule in RULES}
 
 
@@ -63,20 +74,23 @@ def test_a_sound_shop_has_no_violations(conn):
 
 
 def test_the_summary_says_what_there_is(conn):
-    """Figures by hand: three paid orders, one reserved, two cancelled, one expired."""
+    """Figures by hand; of the orders, three of each of these states concern a gateway, and one is expired."""
     found = summary(conn)
-    assert found.orders == {"CANCELLED": 2, "EXPIRED": 1, "PAID": 3, "RESERVED": 1}
-    assert (found.sold, found.revenue) == (2 + 1 + 2 + 1, 2 * 300 + 1000 + 2 * 1000)
-    assert (found.on_hand, found.reserved, found.left) == (95 + 50 + 5 - 6, 4, 140)
-    assert (found.skus, found.accounts, found.balance) == (3, 2, 64_000 - 3_600)
+    assert found.orders == {"CANCELLED": 2 + 3, "EXPIRED": 1 + 1, "PAID": 3 + 3, "PAYING": 2, "RESERVED": 1 + 3}
+    assert (found.sold, found.revenue) == (2 + 1 + 2 + 1 + 3, 2 * 300 + 1000 + 2 * 1000 + 3 * 1000)
+    assert (found.on_hand, found.reserved, found.left) == (95 + 50 + 5 - 9, 4 + 5, 132)
+    assert (found.skus, found.accounts, found.balance) == (3, 3, 64_000 - 3_600 + 9_000 - 1_000 + 2 * 3_000)
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda b: f"{b.rule}-{b.subject}"[:40])
 def test_each_rule_finds_its_damage(conn, breakage):
-    """The control: the damage is there, so the rule names it."""
+    """The control: the damage is there, so the rule names it; and no violation is lost because the audit runs only the
+    rules that a pass before them has named."""
     for statement in breakage.statements:
         assert conn.execute(statement).rowcount != 0, "the damage must be done"
-    assert found_by(conn, breakage)
+    found = by_rules(conn)
+    assert [each for each in found if each.rule == breakage.rule and breakage.subject in each.subject]
+    assert audit(conn) == found
 
 
 def found_by(conn, breakage):
@@ -118,14 +132,6 @@ def test_every_rule_is_reached():
     assert {rule for screen in SCREENS for rule in screen.rules} | set(UNSCREENED) == set(RULES)
 
 
-@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda b: f"{b.rule}-{b.subject}"[:40])
-def test_the_audit_finds_what_all_rules_find(conn, breakage):
-    """No violation is lost because the audit runs only the rules that a pass before them has named."""
-    for statement in breakage.statements:
-        conn.execute(statement)
-    assert audit(conn) == by_rules(conn) != []
-
-
 @pytest.mark.parametrize("seed", range(40))
 def test_random_damage_is_found_as_well(conn, seed):
     """The same for damage that nobody has thought of: other values, records that are gone or are there twice."""
@@ -138,7 +144,10 @@ def test_random_damage_is_found_as_well(conn, seed):
 def damage(conn, chance):
     """Change, remove or copy one record."""
     table = chance.choice(
-        (ledger, ledger, ledger, orders, order_lines, payments, requests, outbox, skus, products, point_accounts)
+        (
+            *(ledger, ledger, ledger, orders, order_lines, payments, requests, outbox, skus, products, point_accounts),
+            *(payment_attempts, payment_attempts, point_charges, refunds),
+        )
     )
     records = conn.execute(select(table)).mappings().all()
     record = dict(chance.choice(records))
@@ -171,8 +180,8 @@ def test_a_violation_reads_as_a_sentence(conn):
     """A violation names what was expected and what was found, with figures."""
     conn.execute(update(ledger).where(ledger.c.kind == "stock", ledger.c.note == "create").values(delta=0))
     first = audit(conn)[0]
-    assert first == Violation("oversold", "stock:a", "at most 3 out", "11 out")
-    assert first.detail == "stock:a: expected at most 3 out, found 11 out"
+    assert first == Violation("oversold", "stock:a", "at most 4 out", "15 out")
+    assert first.detail == "stock:a: expected at most 4 out, found 15 out"
 
 
 def test_the_output_is_bounded(conn):
@@ -217,7 +226,7 @@ async def test_the_same_on_every_database(database_url):
         await SCHEMA.migrate(database)
         await database.transaction(SHOP.fill, deadline=soon())
         assert await database.read(audit) == []
-        assert (await database.read(summary)).sold == 6
+        assert (await database.read(summary)).sold == 9
         for breakage in BREAKAGES:
             if not breakage.forbidden:
                 with pytest.raises(Undo):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from stockade.core import Busy
-from stockade.service.jobs import Round, repeat
+from stockade.service.jobs import Job, Round, repeat
 from stockade.service.purge import DAY_MS, Purge
 from stockade.service.sweeper import Sweeper
 from stockade.shop import queries
@@ -221,13 +221,32 @@ async def test_a_job_outlives_its_errors_and_ends_when_told():
         if len(rounds) == 3:
             stop.set()
 
-    await asyncio.wait_for(repeat("job", once, 0.001, stop, report), 5)
+    await asyncio.wait_for(repeat(Job("job", once, 0.001), stop, report), 5)
     assert [(each.counts, type(each.error)) for each in rounds] == [
         ({}, Busy),
         ({"done": 1}, type(None)),
         ({"done": 2}, type(None)),
     ]
     assert isinstance(rounds[0], Round)
+
+
+async def test_a_round_that_hangs_is_given_up():
+    """After its time it is reported as failed, and the next round runs."""
+    stop, rounds = asyncio.Event(), []
+
+    async def once():
+        if not rounds:
+            await asyncio.Event().wait()
+        return {"done": 1}
+
+    def report(done):
+        rounds.append(done)
+        if len(rounds) == 2:
+            stop.set()
+
+    await asyncio.wait_for(repeat(Job("job", once, 0.001, limit_s=0.01), stop, report), 5)
+    assert str(rounds[0].error) == "the round did not end within 0.01 s"
+    assert rounds[1].counts == {"done": 1}
 
 
 async def test_a_long_pause_is_cut_short():
@@ -237,4 +256,4 @@ async def test_a_long_pause_is_cut_short():
     async def once():
         return {}
 
-    await asyncio.wait_for(repeat("job", once, 3600, stop, lambda done: stop.set()), 5)
+    await asyncio.wait_for(repeat(Job("job", once, 3600), stop, lambda done: stop.set()), 5)

@@ -169,8 +169,10 @@ def test_the_command_shows_its_progress(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = partial(CliRunner().invoke, app)
     assert run(["demo"]).exit_code == 0
-    shown = " ".join(run(["audit", "--progress"]).stderr.split())
-    assert [rule.id for rule in RULES if rule.id not in shown] == []
+    lines = run(["audit", "--progress"]).stderr.splitlines()
+    assert [rule.id for rule in RULES if rule.id not in " ".join(lines)] == []
+    assert all(line[0].isdecimal() for line in lines), lines  # a step is one line, however long
+    assert max(map(len, lines)) > 80
     assert run(["audit"]).stderr == ""
 
 

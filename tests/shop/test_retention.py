@@ -1,23 +1,31 @@
 """Erasing a person and archiving old orders: nothing of them is left, and every sum is as right as before."""
 
 import asyncio
+import errno
 import json
+import os
+import re
+import sqlite3
 import stat
 from contextlib import suppress
+from functools import partial
 
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, event, func, select, update
+from sqlalchemy.exc import OperationalError
 
-from stockade.core import Accepted, Guard
+from stockade.core import Accepted, Busy, Guard
+from stockade.service.purge import BEGINNING, purge_requests
 from stockade.shop.audit import audit, summary
 from stockade.shop.commands import CancelOrder, ChargePoints, OrderLine, PlaceOrder
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model import constants
-from stockade.shop.model.tables import order_lines, orders, payments, point_accounts
+from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, refused_orders
 from stockade.shop.queries.points import point_entries
 from stockade.shop.retention import archive as archive_module
 from stockade.shop.retention.archive import MIN_AGE_DAYS, Archived, ArchiveFile, archive
-from stockade.shop.retention.erase import EraseRefused, erase_user, new_alias
+from stockade.shop.retention.attempts import ATTEMPTS
+from stockade.shop.retention.erase import EraseRefused, _erase_rows, erase_user, new_alias
 from stockade.shop.sales.hours import HOUR_MS, hour_of, oldest_kept
 from stockade.shop.sales.progress import progress_of
 from stockade.store.schema.tables import ledger, outbox, requests
@@ -92,6 +100,28 @@ async def test_half_of_it_would_be_found(database, shop, half):
     assert (await checked(database))[0]
 
 
+async def test_erasing_and_purging_lock_in_one_order(database, shop):
+    """Both take requests before refused orders, so they cannot wait for each other."""
+
+    def order_of(conn, work):
+        seen = []
+
+        def note(conn, cursor, statement, *rest):
+            seen.extend(re.findall(r"^(?:UPDATE|DELETE FROM) (requests|refused_orders)\b", statement))
+
+        event.listen(conn, "before_cursor_execute", note)
+        work(conn)
+        event.remove(conn, "before_cursor_execute", note)
+        return list(dict.fromkeys(seen))
+
+    def purging(conn):
+        purge_requests(conn, LATER_MS, BEGINNING, 1_000, refusals=[refused_orders])
+
+    works = (lambda conn: _erase_rows(conn, "v", new_alias()), purging)
+    orders_seen = [await database.write(partial(order_of, work=work), timeout_s=20) for work in works]
+    assert orders_seen == [["requests", "refused_orders"]] * 2
+
+
 async def test_an_unpaid_order_and_an_unknown_user_are_refused(database, keep):
     """The message names the order; a mistyped id is no success; and nothing is changed by either."""
     shop, ids = lived_in()
@@ -128,14 +158,28 @@ async def test_orders_go_on_while_a_person_is_erased(database, keep, guard):
     assert erased.orders >= 6
 
 
-async def test_old_orders_leave_without_a_trace_in_the_sums(database, shop, tmp_path):
-    """What is over is in the file, with lines, payment and entries; the audit is green and the stock is what it was."""
+async def test_old_orders_leave_without_a_trace_in_the_sums(database, shop, tmp_path, monkeypatch):
+    """What is over is in the file, with lines, payment and entries; the audit is green and the stock is what it was.
+    Each order is there once, although other transactions won six times before: what a lost attempt wrote is cut off."""
     before = (await checked(database))[1]
     await database.transaction(lambda conn: conn.execute(delete(outbox)), deadline=soon())
     await purged(database)
     path = tmp_path / "orders.jsonl"
+    lost = iter(range(ATTEMPTS + 1))
+    remove = archive_module._remove
+
+    def lose(conn, records):
+        remove(conn, records)
+        if next(lost, None) is not None:
+            raise OperationalError("DELETE", {}, locked())
+
+    monkeypatch.setattr(archive_module, "_remove", lose)
     with ArchiveFile(path) as file:
+        with pytest.raises(Busy, match=f"won {ATTEMPTS} times"):
+            await archive(database, LATER_MS, file)
+        assert path.read_text() == ""
         archived, limit_ms = await archive(database, LATER_MS, file)
+    assert next(lost, None) is None
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert archived.orders == len(lines) == sum(before.orders.values())
     assert (archived.sold, archived.revenue, limit_ms) == (before.sold, before.revenue, LATER_MS)
@@ -151,6 +195,48 @@ async def test_old_orders_leave_without_a_trace_in_the_sums(database, shop, tmp_
         assert await database.read(lambda conn, table=table: conn.execute(select(func.count(table.c[0]))).scalar()) == 0
     entries = await database.read(lambda conn: point_entries(conn, "u", limit=100))
     assert {each.kind for each in entries.items} <= {"USE", "REFUND", "CHARGE"}
+
+
+def locked():
+    """The driver's error when another transaction has the lock."""
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorname = "SQLITE_BUSY"
+    return error
+
+
+def test_half_a_line_is_cut_off(tmp_path):
+    """What a crash or a full disk has left at the end of the file goes, and a whole line stays; a file of something
+    else is refused as it is (control), and so is one that another process writes."""
+    path = tmp_path / "orders.jsonl"
+    whole = b'{"order":1}\n'
+    for text in (b"", b"{", b'{"order":{"id":"' + b"x" * 200_000, whole, whole + b'{"order":2', whole * 9_000 + b'{"o'):
+        path.write_bytes(text)
+        with ArchiveFile(path) as file:
+            file.write([{"order": 3}])
+            with pytest.raises(OSError, match="another process"):
+                ArchiveFile(path)
+        assert path.read_bytes() == whole * text.count(b"\n") + b'{"order":3}\n'
+    path.write_bytes(b"my notes")
+    with pytest.raises(OSError, match="no archived order"):
+        ArchiveFile(path)
+    assert path.read_bytes() == b"my notes"
+
+
+def test_a_full_disk_leaves_no_part_of_a_batch(tmp_path, monkeypatch):
+    """A write that fails in the middle of a line takes away what it has written."""
+    path, write = tmp_path / "orders.jsonl", os.write
+
+    def half(fd, data):
+        if len(data) < 10:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return write(fd, data[: len(data) - 5])
+
+    with ArchiveFile(path) as file:
+        file.write([{"order": 1}])
+        monkeypatch.setattr(archive_module.os, "write", half)
+        with pytest.raises(OSError, match="no space"):
+            file.write([{"order": 2}])
+    assert path.read_bytes() == b'{"order":1}\n'
 
 
 async def purged(database):

@@ -15,6 +15,7 @@ from stockade.core import Accepted, Change, Decision, Key
 from stockade.testing import Rendezvous, WrongCommand, decide, fresh_database, race, request_ids
 
 SPRING = Key("campaign", "spring")
+SEEN = Key("seen", "spring")  # its state is a list, which a command could change
 STATE = CampaignState(10, 10, 2_000, OPEN)
 GIVE = GiveCoupon("0" * 32, "spring", "ann", 1_000)
 
@@ -45,6 +46,10 @@ WRONG = {
     "nothing": (Wrong(None), "must be a Decision"),
     "no outcome": (Wrong(Decision()), "must be Accepted or Rejected"),
     "another row": (Wrong(accepted(changes={Key("campaign", "x"): Change(STATE)})), "changes campaign:x"),
+    "a row that it changes": (
+        Wrong(lambda rows: rows[SEEN].state.append(1) or accepted(), keys=(SEEN,)),
+        "changed a row",
+    ),
     "random numbers": (Wrong(lambda rows: Decision(Accepted({"n": next(counts)}))), "decided twice"),
     "more and more rows": (
         Wrong(lambda rows: Decision(need_keys=[Key("campaign", str(len(rows)))])),
@@ -59,7 +64,7 @@ WRONG = {
 def test_decide_refuses_a_wrong_command(command, says):
     """Each breach of the contract is named; a right command decides (control)."""
     with pytest.raises(WrongCommand, match=says):
-        decide(command, {SPRING: STATE})
+        decide(command, {SPRING: STATE, SEEN: []})
     assert decide(GIVE, {SPRING: STATE}).changes[SPRING].state.free == 9
 
 

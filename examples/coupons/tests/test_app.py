@@ -32,7 +32,12 @@ async def ask(client, user, **headers):
 async def test_a_campaign_from_its_start_to_its_end(client):
     """Created, given out, sold out, refused the second time, replayed with the same key."""
     body = {"id": "spring", "size": 2, "ends_in_s": 60}
-    assert (await client.post("/campaigns", json=body, headers={"X-User": "admin"})).status_code == 201
+    admin = {"X-User": "admin", "Idempotency-Key": "k0"}
+    made = await client.post("/campaigns", json=body, headers=admin)
+    again = await client.post("/campaigns", json=body, headers=admin)
+    assert made.status_code == again.status_code == 201
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert (await client.post("/campaigns", json=body | {"ends_in_s": 61}, headers=admin)).status_code == 422
     first = await ask(client, "ann", **{"Idempotency-Key": "k1"})
     again = await ask(client, "ann", **{"Idempotency-Key": "k1"})
     assert first.status_code == again.status_code == 201
@@ -54,7 +59,12 @@ async def test_a_hundred_at_once(client):
 
 
 async def test_who_is_not_known_gets_nothing(client):
-    """Without a user there is no coupon, and without a campaign neither."""
+    """Without a user there is no coupon, and without a campaign neither; ids and times have a longest."""
+    long = "s" * 65
+    assert (await client.post(f"/campaigns/{long}/coupons", headers={"X-User": "ann"})).status_code == 422
+    assert (await client.get(f"/campaigns/{long}")).status_code == 422
+    forever = {"id": "spring", "size": 2, "ends_in_s": 1e300}
+    assert (await client.post("/campaigns", json=forever, headers={"X-User": "admin"})).status_code == 422
     assert (await client.post("/campaigns/spring/coupons")).status_code == 422
     assert (await ask(client, "ann")).status_code == 404
 

@@ -33,4 +33,4 @@ def test_refuses_what_the_rules_forbid():
     assert refusal(give(), {SPRING: CAMPAIGN._replace(free=0)}) == "SOLD_OUT"
     assert refusal(give(NOW_MS + 1000), {SPRING: CAMPAIGN}) == "CAMPAIGN_CLOSED"
     assert refusal(CloseCampaign("spring", NOW_MS), {SPRING: CAMPAIGN}) == "NOT_DUE"
-    assert refusal(CreateCampaign("2" * 32, "spring", 0, NOW_MS, NOW_MS), {}) == "INVALID_SIZE"
+    assert refusal(CreateCampaign("2" * 32, "spring", 0, 1.0, NOW_MS), {}) == "INVALID_SIZE"

@@ -2,6 +2,8 @@
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from coupons.config import Config
 from coupons.protected import create_app
@@ -23,9 +25,15 @@ async def client(request, database, issuer):
     driver = {"sqlite": "sqlite+aiosqlite", "postgres": "postgresql+asyncpg"}[database.dialect.name]
     url = database.url.set(drivername=driver).render_as_string(hide_password=False)
     app = create_app(Config(url, request.param), jwks=issuer.jwks_url, issuer=issuer.url)
+    elsewhere = FastAPI()  # the same routes at other paths: who may call one does not depend on where it is
+    elsewhere.state, elsewhere.dependency_overrides = app.state, app.dependency_overrides
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            path, methods = f"/shop{route.path}", list(route.methods)
+            elsewhere.add_api_route(path, route.endpoint, methods=methods, status_code=route.status_code)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://coupons") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(elsewhere), base_url="http://coupons/shop") as client,
     ):
         yield client
 

@@ -17,7 +17,7 @@ async def run(database, strategy, *, allow_overselling=False):
     ids = request_ids("race", strategy)
     asks = [GiveCoupon(next(ids), "spring", f"user-{n % 150}", NOW_MS) for n in range(180)]
     async with open_service(APPLICATION, database, strategy, allow_overselling=allow_overselling) as service:
-        await service.execute(CreateCampaign(next(ids), "spring", 100, NOW_MS + 60_000, NOW_MS))
+        await service.execute(CreateCampaign(next(ids), "spring", 100, 60.0, NOW_MS))
         results = await race(service.execute, asks)
     found = await database.read(APPLICATION.audit)
     return [each for each in results if isinstance(each, Accepted)], found

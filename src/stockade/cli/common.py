@@ -166,6 +166,7 @@ def with_database(
     work: "Callable[[Database], Awaitable[T]]",
     *,
     wait_s: float | None = None,
+    app: str = "",
     schema: "Schema | None" = None,
     tables: "StoreTables | None" = None,
 ) -> "T":
@@ -175,6 +176,7 @@ def with_database(
         settings: those in force.
         work: what to do.
         wait_s: longest time of a statement in seconds, instead of the setting.
+        app: how `--app` named its application, for the advice of errors; empty: the shop.
         schema: that it must have; None: the shop's.
         tables: the names of the store's tables; None: without a prefix.
 
@@ -190,7 +192,7 @@ def with_database(
     async def run() -> "T":
         opened = await open_database(settings, wait_s=wait_s, tables=tables or DEFAULT)
         try:
-            await require_schema(settings, opened, schema)
+            await require_schema(settings, opened, schema, app=app)
             return await work(opened)
         finally:
             await opened.close()

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from stockade.cli.common import AppOption, app_path, application_of
 from stockade.cli.exit_codes import FAILED, OK, TERMINATED, UNUSABLE
+from stockade.cli.numbers import count
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Sequence
@@ -55,22 +56,16 @@ Kafka = Annotated[
         metavar="HOST:PORT,…", help="Kafka brokers, host:port,…; empty: a private one, for the strategy kafka."
     ),
 ]
-Partitions = Annotated[int, typer.Option(metavar="COUNT", min=1, max=64, help="Partitions of the topic, under kafka.")]
-Workers = Annotated[
-    int, typer.Option(metavar="COUNT", min=1, max=16, help="Processes that decide what is in the topic, under kafka.")
-]
-Processes = Annotated[int, typer.Option(metavar="COUNT", min=1, max=64, help="Real processes that take orders.")]
+Partitions = Annotated[int, count("Partitions of the topic, under kafka.", 1, 64)]
+Workers = Annotated[int, count("Processes that decide what is in the topic, under kafka.", 1, 16)]
+Processes = Annotated[int, count("Real processes that take orders.", 1, 64)]
 Faults = Annotated[
     str, typer.Option(metavar="NAME,…", help="Faults separated by commas, or all: hurt one of two processes, or Redis.")
 ]
-Buyers = Annotated[
-    int | None, typer.Option(metavar="COUNT", min=1, max=10_000, help="Buyers at once; default: the preset's.")
-]
-Stock = Annotated[
-    int | None, typer.Option(metavar="COUNT", min=0, max=1_000_000, help="Units (or points) at the start.")
-]
-Repeats = Annotated[int | None, typer.Option(metavar="COUNT", min=1, max=10_000, help="Timed repeats of each run.")]
-Pool = Annotated[int, typer.Option(metavar="COUNT", min=1, max=1_000, help="Database connections of each process.")]
+Buyers = Annotated[int | None, count("Buyers at once; default: the preset's.", 1, 10_000)]
+Stock = Annotated[int | None, count("Units (or points) at the start.", 0, 1_000_000)]
+Repeats = Annotated[int | None, count("Timed repeats of each run.", 1, 10_000)]
+Pool = Annotated[int, count("Database connections of each process.", 1, 1_000)]
 Json = Annotated[
     str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
 ]
@@ -170,7 +165,7 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     if not runs:
         raise LabError("nothing could run: every strategy is left out")
     shown = ", ".join(f"{name} {value}" for name, value in environment.items())
-    console.print(f"\n[dim]{shown}[/]", highlight=False)
+    console.print(f"\n{shown}", highlight=False, markup=False, style="dim", soft_wrap=not console.is_terminal)
     if json_to:
         text = json.dumps(document(environment, runs), indent=2, ensure_ascii=False) + "\n"
         _write(json_to, text)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from stockade.cli.advice import advice
 from stockade.cli.exit_codes import FAILED, OK, UNUSABLE
+from stockade.cli.output.lines import say
 from stockade.cli.output.table import render, screen_width
 
 if TYPE_CHECKING:
@@ -176,4 +177,4 @@ def _print_table(rows: "list[LockRow]", complete: bool) -> None:
         table.append((info.name, kind, *cells, [*info.waiters]))
     _say(render(HEADS, table, width=screen_width(), right=("token",)) if table else "no lock is held or waited for")
     if not complete:
-        _say("this is not all: the search was ended by its bound; name locks, or raise --max-keys")
+        say("this is not all: the search was ended by its bound; name locks, or raise --max-keys")

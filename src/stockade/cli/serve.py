@@ -33,13 +33,13 @@ def serve(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(metavar="COUNT", help="Processes that share the socket, default 1.")
+        str | None, typer.Option(metavar="COUNT", help="Processes that share the socket, default 1.")
     ] = None,
     host: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, default 127.0.0.1; 0.0.0.0 for all.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(metavar="PORT", help="Port to listen on, default 8000; 0 takes a free one.")
+        str | None, typer.Option(metavar="PORT", help="Port to listen on, default 8000; 0 takes a free one.")
     ] = None,
     allow_overselling: Annotated[
         bool, typer.Option("--allow-overselling", help="Start a strategy that sells units more than once.")
@@ -52,7 +52,7 @@ def serve(
     Without --database: a SQLite file in the state folder, made and migrated when needed. Any other database is never
     changed: run `stockade migrate` first.
     """
-    with one_line_errors():
+    with one_line_errors():  # the settings read the numbers too
         flags = {"database": database, "strategy": strategy, "workers": workers, "host": host, "port": port}
         allowed = "yes" if allow_overselling else None
         _serve(read_settings(config, settings, **flags, allow_overselling=allowed))

@@ -6,12 +6,12 @@ import typer
 from typer.core import TyperCommand
 
 from stockade import __version__
-from stockade.cli import dead_letters, positions
 from stockade.cli import locks as of_locks
-from stockade.cli.data import audit, demo, migrate
+from stockade.cli.database import dead_letters, positions
+from stockade.cli.database.data import audit, demo, migrate
+from stockade.cli.database.retention import archive, erase_user
 from stockade.cli.info import strategies, token
 from stockade.cli.lab import lab
-from stockade.cli.retention import archive, erase_user
 from stockade.cli.serve import serve
 from stockade.cli.worker import worker
 

@@ -49,10 +49,10 @@ def worker(
         chosen = read_settings(config, settings, database=database, metrics_address=metrics_address)
         # not of a file or the environment: services and other workers of this machine read the same, and one can bind
         chosen = replace(chosen, metrics_address=metrics_address or "", port=0)
-        runner.run(_work(chosen, application_of(app)))
+        runner.run(_work(chosen, application_of(app), app or ""))
 
 
-async def _work(settings: "Settings", application: "Application") -> None:
+async def _work(settings: "Settings", application: "Application", app: str) -> None:
     """Work until SIGINT or SIGTERM.
 
     Raises:
@@ -77,7 +77,7 @@ async def _work(settings: "Settings", application: "Application") -> None:
     stop = asyncio.Event()
     for sig in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sig, stop.set)
-    before = partial(require_writable, settings, schema=application.schema)
+    before = partial(require_writable, settings, schema=application.schema, app=app)
     async with AsyncExitStack() as stack:
         opening = open_worker(settings, logs.logger().info, before=before, application=application)
         work = await stack.enter_async_context(opening)

@@ -1,13 +1,17 @@
-"""HTTP calls to a gateway: few connections, a limit for each step and for the whole, no retries, bounded replies."""
+"""HTTP calls to a gateway: few connections, a limit for each step and for the whole, no retries, bounded replies.
+
+HTTPX is imported where a gateway is opened: a shop without one does not need it.
+"""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from stockade.gateways.gateway import Unknown
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_REPLY_BYTES = 1_000_000
 
@@ -35,8 +39,10 @@ class Limits:
         if self.connections < 1 or min(self.connect_s, self.reply_s, self.call_s) <= 0:
             raise ValueError("limits of a gateway must be more than 0")
 
-    def client(self, **options: Any) -> httpx.AsyncClient:
+    def client(self, **options: Any) -> "httpx.AsyncClient":
         """A client within these limits. It follows no redirect and takes no proxy from the environment."""
+        import httpx
+
         return httpx.AsyncClient(
             limits=httpx.Limits(max_connections=self.connections, max_keepalive_connections=self.connections),
             timeout=httpx.Timeout(self.reply_s, connect=self.connect_s, pool=self.call_s),
@@ -55,7 +61,7 @@ class Reply:
 
 
 async def call(
-    client: httpx.AsyncClient,
+    client: "httpx.AsyncClient",
     limits: Limits,
     method: str,
     path: str,
@@ -76,6 +82,8 @@ async def call(
     Returns:
         The reply, or `Unknown` whatever went wrong.
     """
+    import httpx
+
     try:
         async with asyncio.timeout(limits.call_s), client.stream(method, path, headers=headers, content=content) as got:
             body = b""

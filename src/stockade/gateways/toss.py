@@ -36,7 +36,7 @@ DAY_S = 86_400.0
 
 # Codes after which nothing was charged. Every other code, also a new one, is Unknown.
 _DEFINITE_CODES = """
-    BELOW_MINIMUM_AMOUNT CARD_PROCESSING_ERROR EXCEED_MAX_AMOUNT EXCEED_MAX_AUTH_COUNT
+    BELOW_MINIMUM_AMOUNT EXCEED_MAX_AMOUNT EXCEED_MAX_AUTH_COUNT
     EXCEED_MAX_CARD_INSTALLMENT_PLAN EXCEED_MAX_DAILY_PAYMENT_COUNT EXCEED_MAX_MONTHLY_PAYMENT_AMOUNT
     EXCEED_MAX_ONE_DAY_AMOUNT EXCEED_MAX_ONE_DAY_WITHDRAW_AMOUNT EXCEED_MAX_ONE_TIME_WITHDRAW_AMOUNT
     EXCEED_MAX_PAYMENT_AMOUNT FDS_ERROR INVALID_ACCOUNT_INFO_RE_REGISTER INVALID_AUTHORIZE_AUTH
@@ -57,6 +57,7 @@ _REFUND_DEFINITE = frozenset(_REFUND_CODES.split())
 _CHARGED = ("DONE", "CANCELED", "PARTIAL_CANCELED")
 _KOREA = timezone(timedelta(hours=9))  # of times that name no offset
 _NEVER_CHARGED = ("ABORTED", "EXPIRED")
+_NOT_CONFIRMED = ("READY", "IN_PROGRESS")
 
 
 class Toss:
@@ -95,7 +96,7 @@ class Toss:
     async def look_up(self, reference: str, gateway_id: str = "") -> LookUpAnswer:
         """See `Gateway.look_up`."""
         reply = await self._call("GET", f"/v1/payments/orders/{quote(reference, safe='')}")
-        return reply if isinstance(reply, Unknown) else _payment(reply, reference, frozenset())
+        return reply if isinstance(reply, Unknown) else _looked_up(reply, reference)
 
     async def refund(self, refund: Refund) -> RefundAnswer:
         """See `Gateway.refund`. The reason carries our reference, so that a look-up recognizes this refund."""
@@ -109,10 +110,10 @@ class Toss:
         if isinstance(answer, Refunded):
             return answer
         looked = await self._call("GET", path)  # it may be there already, by an earlier try of ours
-        found = looked if isinstance(looked, Unknown) else _refund(looked, refund)
-        if isinstance(found, Refunded):
-            return found
-        return Unknown("refused, and not looked up") if isinstance(looked, Unknown) else answer
+        if isinstance(looked, Unknown) or looked.status != 200:
+            return Unknown("not given back, and not looked up")
+        found = _refund(looked, refund)
+        return found if isinstance(found, Refunded) else answer
 
     def read_notification(self, headers: Mapping[str, str], body: bytes) -> Notification:
         """See `Gateway.read_notification`. It proves nothing: look the payment up."""
@@ -158,6 +159,14 @@ def _payment(reply: Reply, reference: str, definite: frozenset[str]) -> LookUpAn
         failure_of = failure if isinstance(failure, dict) else {}
         return Declined(str(failure_of.get("code") or status), str(failure_of.get("message") or ""))
     return Unknown(f"the payment is {status}")
+
+
+def _looked_up(reply: Reply, reference: str) -> LookUpAnswer:
+    """As `_payment`. Toss knows a payment since the buyer opened its page; one that no confirmation reached is none."""
+    read = _json(reply.body) if reply.status == 200 else None
+    if read is not None and read.get("status") in _NOT_CONFIRMED and read.get("orderId") == reference:
+        return NotFound()
+    return _payment(reply, reference, frozenset())
 
 
 def _error(status: int, read: Mapping[str, Any], definite: frozenset[str]) -> Declined | NotFound | Unknown:

@@ -17,7 +17,7 @@ from stockade.identity.keys import Key, Keys
 
 log = logging.getLogger(__name__)
 Report = Callable[[str | None], None]
-_IDLE = 2  # so many times `refresh_s` without a request: the first request waits for new keys
+_IDLE_FACTOR = 2  # so many times `refresh_s` without a request: the first request waits for new keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class RefreshingKeys:
         self._loaded_s = self._tried_s = -math.inf if first is None else clock()
         self._running = False
         self._failing = False
-        self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
         self.loads = 0
 
     def at_hand(self) -> Keys | None:
@@ -90,7 +90,7 @@ class RefreshingKeys:
         age_s = now_s - self._loaded_s
         if age_s < refresh.refresh_s:
             return self._keys
-        if age_s >= refresh.keep_s or now_s - self._tried_s >= _IDLE * refresh.refresh_s:
+        if age_s >= refresh.keep_s or now_s - self._tried_s >= _IDLE_FACTOR * refresh.refresh_s:
             return None  # nobody asked for long: a key may have been removed meanwhile
         self.begin()
         return self._keys
@@ -108,13 +108,18 @@ class RefreshingKeys:
         """
         loop = asyncio.get_running_loop()
         done = loop.create_future()
+        waiter = loop, done
         with self._lock:
             self._begin()
             if self._running:
-                self._waiters.append((loop, done))
+                self._waiters.add(waiter)
             else:
                 done.set_result(None)
-        await asyncio.wait([done], timeout=self._refresh.wait_s)
+        try:
+            await asyncio.wait([done], timeout=self._refresh.wait_s)
+        finally:
+            with self._lock:
+                self._waiters.discard(waiter)
         keys, age_s = self._keys, self._clock() - self._loaded_s
         if keys is None or age_s >= self._refresh.keep_s:
             raise KeysUnavailable("the keys that verify tokens cannot be loaded", self._refresh.retry_s)
@@ -157,7 +162,7 @@ class RefreshingKeys:
                 self._loaded_s = began_s
                 self._keys = self._keys if keys == self._keys else keys
             self._failing = failing
-            waiters, self._waiters = self._waiters, []
+            waiters, self._waiters = self._waiters, set()
             self._running = False
         for loop, done in waiters:
             try:

@@ -47,7 +47,7 @@ class SecretKeys:
 
 
 class SecretFileKeys(RefreshingKeys):
-    """Secrets in a file with one `name = secret` on each line, which is read again when it changes.
+    """Secrets in a file with one `name = secret` on each line, which is read again from time to time.
 
     Args:
         path: of the file; only its owner may read it. Lines that begin with `#` are comments.

@@ -1,4 +1,4 @@
-"""The adapter to PyJWT, the only module that imports it: headers, signatures and the keys of a JWK Set.
+"""The adapter to PyJWT: headers, signatures and the keys of a JWK Set. Only `testing` imports it too, to sign.
 
 PyJWT checks the signature. The times of a token are checked in `claims`, with the clock that the cache of the verifier
 uses too: PyJWT reads a clock of its own. Neighbours: `verifier`, `jwk_set`, `secret_keys`.

@@ -10,7 +10,7 @@ Neighbour: `jwks_keys` reads what this serves. Not for production: the keys are 
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +23,10 @@ _HOST = "127.0.0.1"
 _WELL_KNOWN = "/.well-known/openid-configuration"
 _RSA_BITS = 2_048
 _JWKS = "/jwks.json"
+_MAKE: Mapping[str, Callable[[], Any]] = {
+    "RS256": lambda: rsa.generate_private_key(public_exponent=65_537, key_size=_RSA_BITS),
+    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+}
 
 
 class LocalIssuer:
@@ -36,7 +40,8 @@ class LocalIssuer:
 
     def __init__(self) -> None:
         self.requests = 0
-        self._keys: dict[str, tuple[str, Any]] = {}
+        self._keys: dict[str, tuple[str, Any]] = {}  # by their names: algorithm and private key
+        self._removed: set[str] = set()
         self._newest = ""
         self._server = ThreadingHTTPServer((_HOST, 0), self._handler())
         self._server.daemon_threads = True
@@ -60,17 +65,19 @@ class LocalIssuer:
         Args:
             kid: name of the key.
             algorithm: `RS256` or `ES256`.
+
+        Raises:
+            ValueError: another algorithm.
         """
-        key: Any = ec.generate_private_key(ec.SECP256R1())
-        if algorithm == "RS256":
-            key = rsa.generate_private_key(public_exponent=65_537, key_size=_RSA_BITS)
-        self._keys = {**self._keys, kid: (algorithm, key)}
+        if algorithm not in _MAKE:
+            raise ValueError(f"algorithm must be {' or '.join(_MAKE)}, not {algorithm!r}")
+        self._keys = {**self._keys, kid: (algorithm, _MAKE[algorithm]())}
+        self._removed = self._removed - {kid}
         self._newest = kid
 
     def remove(self, kid: str) -> None:
         """Publish a key no longer; it can still sign."""
-        algorithm, key = self._keys[kid]
-        self._keys = {**self._keys, kid: (f"removed {algorithm}", key)}
+        self._removed = self._removed | {kid}
 
     def token(
         self,
@@ -97,12 +104,11 @@ class LocalIssuer:
         all_claims = {name: value for name, value in {**own, **claims}.items() if value is not None}
         name = kid or self._newest
         algorithm, key = self._keys[name]
-        algorithm = algorithm.removeprefix("removed ")
         return jwt.encode(all_claims, key, algorithm=algorithm, headers={"kid": name, **(headers or {})})
 
     def jwks(self) -> dict[str, Any]:
         """The JWK Set with the public half of every key that is published."""
-        return {"keys": [_public(kid, *key) for kid, key in self._keys.items() if not key[0].startswith("removed")]}
+        return {"keys": [_public(kid, *key) for kid, key in self._keys.items() if kid not in self._removed]}
 
     def private_key(self, kid: str) -> Any:
         """The private key, an object of `cryptography`."""

@@ -85,7 +85,8 @@ class TokenVerifier:
         self._known: OrderedDict[bytes, tuple[Identity, Key]] = OrderedDict()
 
     async def verify(self, token: str | bytes) -> Identity:
-        """Who the token names. It waits only for the keys of a provider, never for more than their `wait_s`.
+        """Who the token names. It waits only for keys that must be loaded, at most twice their `wait_s`: a
+        token may name a key that those which were loaded just now do not have.
 
         Args:
             token: what stands after `Bearer ` in the Authorization header.

@@ -102,6 +102,7 @@ def find_attribute(text: str) -> Any:
 
     Raises:
         UnknownApplication: it is not written so, or there is no such module or attribute.
+        Exception: what the module raises while it is imported.
     """
     module, colon, attribute = text.partition(":")
     if not (module and colon and attribute):
@@ -110,9 +111,13 @@ def find_attribute(text: str) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)  # as `python -m` does: a project need not be installed to be tried
     try:
-        return getattr(importlib.import_module(module), attribute)
+        found = importlib.import_module(module)
     except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise UnknownApplication(f"{text}: it imports {error.name}, which is not installed") from error
         raise UnknownApplication(f"{text}: {error}; install the project, or start in its folder") from error
+    try:
+        return getattr(found, attribute)
     except AttributeError as error:
         raise UnknownApplication(f"{text}: {error}") from error
 

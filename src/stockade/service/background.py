@@ -23,6 +23,9 @@ from stockade.service.relay.sinks import Sink
 from stockade.service.sweeper import Execute, Sweep, Sweeper
 from stockade.store import Database
 
+_PURGE, _EVENT_PURGE = "purge", "purge events"
+_OWN_JOBS = ("relay", _PURGE, _EVENT_PURGE)
+
 
 @dataclass(frozen=True, slots=True)
 class Background:
@@ -42,7 +45,8 @@ class Background:
         refusals: tables of the application with a record for each refused request, under its id: purged with it.
         policy: how often the relay tries; None: the defaults of `Policy`.
         wall_clock_ms: gives the wall clock, milliseconds since 1970.
-        report: called after every round of every job; None: `JobLog`, which writes to the standard library's logging.
+        report: called after every round of every job; of the relay after each that failed, that had events, or that is
+            the first good one after errors. None: `JobLog`, which writes to the standard library's logging.
     """
 
     sink: Sink | None = None
@@ -60,7 +64,7 @@ class Background:
     def __post_init__(self) -> None:
         if self.keep_ms < 0 or self.keep_events_ms < 0:
             raise ValueError("keep_ms and keep_events_ms must be 0 or more milliseconds")
-        names = [*(each.name for each in self.sweeps), *(each.name for each in self.jobs)]
+        names = [*_OWN_JOBS, *(each.name for each in self.sweeps), *(each.name for each in self.jobs)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two jobs are named {', '.join(twice)}: give each a name of its own")
 
@@ -84,7 +88,7 @@ class Background:
                 )
             try:
                 for job in self._all_jobs(database, execute):
-                    work = repeat(job.name, job.once, job.pause_s, stop, report)
+                    work = repeat(job, stop, report)
                     tasks.append(asyncio.create_task(work, name=f"stockade-{job.name}"))
                 yield
             finally:
@@ -97,8 +101,8 @@ class Background:
             for each in self.sweeps
         ]
         purge = Purge(database.write, self.wall_clock_ms, self.keep_ms, tables=database.tables, refusals=self.refusals)
-        jobs.append(Job("purge", purge.once, self.purge_s))
+        jobs.append(Job(_PURGE, purge.once, self.purge_s))
         if self.sink is not None:
             events = EventPurge(database, self.wall_clock_ms, self.keep_events_ms, self.keep_events_from)
-            jobs.append(Job("purge events", events.once, self.purge_s))
+            jobs.append(Job(_EVENT_PURGE, events.once, self.purge_s))
         return [*jobs, *self.jobs]

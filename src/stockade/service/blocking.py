@@ -74,18 +74,24 @@ class BlockingService:
             allow_overselling=allow_overselling,
         )
         self._pid = 0
+        self._changing = threading.Lock()  # held by `start` and `close`
         self._thread: threading.Thread | None = None
         self._opened: _Opened | None = None
 
     def start(self) -> None:
-        """Open the application; a second call does nothing. After an error it may be called again.
+        """Open the application; a second call does nothing, or waits for the first. After an error call it again.
 
         Raises:
             Busy: it was not open within `START_WAIT_S` seconds (DEPENDENCY_DOWN). What was opened so far is closed.
             Exception: what `open_service` raises.
         """
-        if self._thread is not None:
+        if self._thread is not None and self._opened is not None:
             return
+        with self._changing:
+            if self._thread is None:
+                self._start()
+
+    def _start(self) -> None:
         ready: _Ready = concurrent.futures.Future()
         self._pid = os.getpid()
         thread = self._thread = threading.Thread(
@@ -104,12 +110,20 @@ class BlockingService:
             raise
 
     def close(self) -> None:
-        """End the background work and close the connections; at most `STOP_WAIT_S` seconds."""
-        thread, opened, self._thread, self._opened = self._thread, self._opened, None, None
-        if thread is None or opened is None or os.getpid() != self._pid:
+        """End the background work and close the connections; at most `STOP_WAIT_S` seconds, after a `start` that runs.
+
+        What takes longer is logged, and ends with the process.
+        """
+        if os.getpid() != self._pid:  # not started; or a child of a fork, whose lock another thread may have held
             return
-        opened.loop.call_soon_threadsafe(opened.stop.set)
-        thread.join(STOP_WAIT_S)
+        with self._changing:
+            thread, opened, self._thread, self._opened = self._thread, self._opened, None, None
+            if thread is None or opened is None:
+                return
+            opened.loop.call_soon_threadsafe(opened.stop.set)
+            thread.join(STOP_WAIT_S)
+        if thread.is_alive():
+            log.warning("the application did not close within %g s", STOP_WAIT_S)
 
     def __enter__(self) -> Self:
         self.start()
@@ -132,7 +146,7 @@ class BlockingService:
         try:
             return _result(future, limit_s)
         except _NotInTime as error:
-            raise Unknown(f"no outcome within {limit_s:g} s; send the same request id again") from error
+            raise Unknown(f"no outcome {error}; send the same request id again") from error
 
     def read(self, query: Callable[[Connection], T], *, timeout_s: float = 5.0) -> T:
         """Run a query, and wait for its result; see `Service.read`.
@@ -150,7 +164,7 @@ class BlockingService:
         try:
             return _result(future, limit_s)
         except _NotInTime as error:
-            raise Busy(f"the query had no result within {limit_s:g} s", "DEPENDENCY_DOWN") from error
+            raise Busy(f"the query had no result {error}", "DEPENDENCY_DOWN") from error
 
     def _require(self) -> _Opened:
         try:
@@ -196,16 +210,18 @@ class BlockingService:
 
 
 class _NotInTime(Exception):
-    """What was waited for was not done in time, and is cancelled."""
+    """What was waited for was not done in time, and is cancelled; the message says which time was over."""
 
 
 def _result(future: "concurrent.futures.Future[T]", limit_s: float) -> T:
     """The result of a future; a TimeoutError of the work itself is raised as it is.
 
     Raises:
-        _NotInTime: the limit is over.
+        _NotInTime: the limit is over, or the service was closed.
     """
     concurrent.futures.wait([future], limit_s)
+    if future.cancelled():
+        raise _NotInTime("before the service was closed")
     if future.cancel():
-        raise _NotInTime
+        raise _NotInTime(f"within {limit_s:g} s")
     return future.result(GRACE_S)  # it is done, or about to be

@@ -25,7 +25,7 @@ C = TypeVar("C")
 
 
 class _Message(msgspec.Struct, array_like=True):
-    version: int
+    format: int
     name: str
     content: msgspec.Raw
     reply_to: bytes = b""
@@ -136,8 +136,8 @@ class CommandCodec:
             found = _decode(message)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise BadMessage(f"not a command: {error}") from error
-        if found.version != FORMAT:
-            raise BadMessage(f"version {found.version} of the message format; this program reads {FORMAT}")
+        if found.format != FORMAT:
+            raise BadMessage(f"version {found.format} of the message format; this program reads {FORMAT}")
         form = self._by_name.get(found.name)
         if form is None:
             raise BadMessage(f"unknown command {found.name!r:.100}")

@@ -56,7 +56,7 @@ def fingerprint_of(canonical: object) -> str:
 
 
 def derived_id(*parts: str | int) -> str:
-    """The id of a request that the shop makes by itself, e.g. `derived_id("expire", order_id, reserved_until_ms)`.
+    """The id of a request that follows from its parts, e.g. `derived_id("expire", order_id, reserved_until_ms)`.
 
     Args:
         parts: identify the request; the first names its kind.

@@ -13,6 +13,7 @@ from stockade.core.stopping import stopped_within
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+ROUND_LIMIT_S = 3_600.0  # by default: longer than the first round over a full database takes
 STOP_ROUND_S = 2.0  # how long a stopping process waits for the rounds that are running
 Counts = dict[str, int]
 
@@ -25,15 +26,18 @@ class Job:
         name: in logs and reports.
         once: one round; returns what it did, by name. It must be safe beside the same job in other processes.
         pause_s: seconds between two rounds.
+        limit_s: the longest that one round may take, in seconds; it is cancelled then, and reported as failed.
     """
 
     name: str
     once: Callable[[], Awaitable[Counts]]
     pause_s: float
+    limit_s: float = ROUND_LIMIT_S
 
     def __post_init__(self) -> None:
-        if self.pause_s <= 0:
-            raise ValueError(f"job {self.name}: pause_s must be more than 0 seconds, not {self.pause_s}")
+        for name, value in (("pause_s", self.pause_s), ("limit_s", self.limit_s)):
+            if value <= 0:
+                raise ValueError(f"job {self.name}: {name} must be more than 0 seconds, not {value}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +66,32 @@ def tell(report: Callable[[T], None], what: T) -> None:
         log.exception("the report of a job failed; the job goes on: %r", what)
 
 
-async def repeat(
-    job: str,
-    once: Callable[[], Awaitable[Counts]],
-    pause_s: float,
-    stop: asyncio.Event,
-    report: Report,
-) -> None:
+async def repeat(job: Job, stop: asyncio.Event, report: Report) -> None:
     """Run a job again and again until `stop` is set.
 
     Args:
-        job: its name, for the report.
-        once: one round.
-        pause_s: seconds between two rounds; cut short by `stop`.
+        job: what to repeat; its pause is cut short by `stop`.
         stop: ends the job after the current round.
         report: called after every round, also after one that failed: the job goes on, because the database may be
             available again at the next round. An error of the report itself is logged.
     """
     while not stop.is_set():
         try:
-            done = Round(job, await once())
+            done = Round(job.name, await _once(job))
         except Exception as error:  # noqa: BLE001  reported
-            done = Round(job, {}, error)
+            done = Round(job.name, {}, error)
         tell(report, done)
-        await stopped_within(stop, pause_s)
+        await stopped_within(stop, job.pause_s)
+
+
+async def _once(job: Job) -> Counts:
+    try:
+        async with asyncio.timeout(job.limit_s) as limit:
+            return await job.once()
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TimeoutError(f"the round did not end within {job.limit_s:g} s") from error
 
 
 async def ended(tasks: Sequence["asyncio.Task[None]"]) -> None:

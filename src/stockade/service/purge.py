@@ -127,6 +127,7 @@ def purge_requests(
         cursor: the request behind which to go on.
         limit: the most requests that are read.
         tables: see `Purge`.
+        refusals: see `Purge`.
 
     Returns:
         The cursor to go on from, None at the end, and how many rows this call deleted: another purge may be running.
@@ -140,7 +141,7 @@ def purge_requests(
         rows = conn.execute(old.where(_after(order, cursor)).order_by(*order).limit(limit)).all()
     ids = sorted(row.id for row in rows if row.idle)
     gone = conn.execute(delete(requests).where(requests.c.id.in_(ids))).rowcount if ids else 0
-    for table in refusals if ids else ():
+    for table in refusals if ids else ():  # after the requests: the order in which a command writes both
         conn.execute(delete(table).where(table.c.id.in_(ids)))
     return (RequestCursor(rows[-1].created_ms, rows[-1].id) if rows else None), gone
 

@@ -117,7 +117,7 @@ class Service:
 
         Args:
             query: a synchronous function that only reads.
-            timeout_s: the longest it may take, in seconds.
+            timeout_s: the longest wait for a connection, and then for the result, in seconds each.
 
         Raises:
             Busy: no connection or no result in time, or no database.

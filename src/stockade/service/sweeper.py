@@ -90,12 +90,13 @@ class Sweeper(Generic[D]):
         for _ in range(self.max_batches):
             found = await self.read(self._query(now_ms, behind))
             # one error, even of a broken command, must not leave the other commands running unawaited
-            ends = await asyncio.gather(*(self._end(each, now_ms, slots) for each in found), return_exceptions=True)
-            if (error := next((end for end in ends if not isinstance(end, str)), None)) and not counts["failed"]:
+            work = [self._carry_out(each, now_ms, slots) for each in found]
+            results = await asyncio.gather(*work, return_exceptions=True)
+            if (error := next((each for each in results if not isinstance(each, str)), None)) and not counts["failed"]:
                 log.warning("%s: a command failed, the next round repeats it: %r", self.sweep.name, error)
             counts["found"] += len(found)
-            for end in ends:
-                counts[end if isinstance(end, str) else "failed"] += 1
+            for result in results:
+                counts[result if isinstance(result, str) else "failed"] += 1
             if len(found) < self.batch:
                 break
             behind = found[-1]  # a row whose command fails must not block the others
@@ -104,7 +105,7 @@ class Sweeper(Generic[D]):
     def _query(self, now_ms: int, behind: D | None) -> Callable[[Connection], Sequence[D]]:
         return lambda connection: self.sweep.find(connection, now_ms=now_ms, behind=behind, limit=self.batch)
 
-    async def _end(self, which: D, now_ms: int, slots: asyncio.Semaphore) -> str:
+    async def _carry_out(self, which: D, now_ms: int, slots: asyncio.Semaphore) -> str:
         async with slots:
             outcome = await self.execute(self.sweep.command(which, now_ms))
         if isinstance(outcome, Rejected):

@@ -16,6 +16,7 @@ from stockade.service import Application, Background, JobLog, Unsuitable
 from stockade.service.jobs import Job
 from stockade.service.strategy_groups import create_strategies, register
 from stockade.shop.application import APPLICATION
+from stockade.shop.config.payment_gateway import gateway_of
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, check, check_servers, chosen_strategy, in_memory
 from stockade.shop.config.strategy_options import kafka_options, options_of
@@ -24,7 +25,7 @@ from stockade.shop.model.tables import refused_orders
 from stockade.shop.operations.expired_reservations import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
-from stockade.shop.payments import Payments, Reconciler, gateway_of
+from stockade.shop.payments import Notifications, Payments, Reconciler
 from stockade.shop.sales import SalesJob, position_of
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
@@ -55,9 +56,11 @@ async def open_shop(
     Args:
         settings: see `Settings`.
         options: replaces what `options_of` makes; the lab's negative controls need it.
-        jobs: whether to expire reservations and purge old requests in this process.
+        jobs: whether the background work runs in this process: it expires reservations, purges old requests and events,
+            relays events to the sink, keeps the sums of sales, and reconciles payments.
         before: called with the open database before anything else, e.g. to migrate it.
-        checkpoint: fault point of the store, see `SqlStore`; the lab aims kills and pauses with it.
+        checkpoint: fault point of the store, see `SqlStore`, and of payments, see `Payments`; the lab aims kills and
+            pauses with it.
         process: name of the process in messages to others, see `Registration`.
 
     Raises:
@@ -84,7 +87,7 @@ async def open_shop(
         kind = Shop if tracing is None else TracedShop
         shop = kind(settings, APPLICATION, store, strategies, registration)
         shop.tracing = tracing
-        reconciling = await _open_payments(shop, stack)
+        reconciling = await _open_payments(shop, stack, checkpoint)
         if jobs:
             background = _background(settings, database, reconciling)
             await stack.enter_async_context(background.run(database, shop.execute))
@@ -231,7 +234,7 @@ async def _start(strategy: Strategy, settings: Settings) -> None:
         raise BadSetting(f"{settings.with_source('redis')}: {error}") from None
 
 
-async def _open_payments(shop: Shop, stack: AsyncExitStack) -> list[Job]:
+async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoint | None) -> list[Job]:
     """Open the gateway of the settings, if they name one.
 
     Returns:
@@ -244,10 +247,10 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack) -> list[Job]:
     gateway = gateway_of(settings)
     if gateway is None:
         return []
-    shop.payments = Payments(gateway, shop.execute, shop.read, settings.gateway_call_s)
+    shop.payments = Payments(gateway, shop.execute, shop.read, settings.gateway_call_s, checkpoint=checkpoint)
+    shop.notifications = Notifications(shop.payments, shop.read, shop.database)
     stack.push_async_callback(shop.payments.close, settings.stop_wait_s)
-    reconciler = Reconciler(shop.payments, shop.execute, shop.read)
-    return [Job("payments", reconciler.once, settings.reconcile_s)]
+    return [Job("payments", Reconciler(shop.payments).once, settings.reconcile_s)]
 
 
 def _background(settings: Settings, database: Database, jobs: Iterable[Job]) -> Background:

@@ -42,7 +42,7 @@ def make_folder(settings: Settings) -> None:
 
 
 async def require_schema(
-    settings: Settings, database: Database, schema: Schema | None = None, *, newer_ok: bool = False
+    settings: Settings, database: Database, schema: Schema | None = None, *, app: str = "", newer_ok: bool = False
 ) -> None:
     """Refuse a database whose schema is not current, and a missing SQLite file, which an open would create.
 
@@ -50,19 +50,20 @@ async def require_schema(
         settings: those in force.
         database: open.
         schema: of the application; default: the shop's.
+        app: how `--app` named the application, for the command to run; empty: the shop.
         newer_ok: a schema that a newer version has made will do: the process replaces one that runs already.
 
     Raises:
         BadSetting: the message names the command to run.
     """
-    check_file(settings)
+    check_file(settings, app=app)
     schema = schema or SCHEMA
     revisions, wanted = await schema.revisions(database), schema.newest()
     if revisions == wanted or (newer_ok and schema.can_serve(revisions)):
         return
     _refuse_newer(settings, schema, revisions)
     found, unseen = f"schema {shown(revisions)}, not {shown(wanted)}", ""
-    to_make = f"run: stockade migrate{_option(settings)}{'' if schema is SCHEMA else ' --app …'}"
+    to_make = f"run: {_migrate(settings, app)}"
     if schema is SCHEMA and not revisions[SHOP.name] and await database.read(has_store_tables):
         found = "no tables of the shop, but a store's"
         to_make = f"name the application that it belongs to with --app; or, to add the shop's tables, {to_make}"
@@ -74,7 +75,7 @@ async def require_schema(
 
 
 async def require_writable(
-    settings: Settings, database: Database, schema: Schema | None = None, *, newer_ok: bool = False
+    settings: Settings, database: Database, schema: Schema | None = None, *, app: str = "", newer_ok: bool = False
 ) -> None:
     """Refuse a database whose schema is not current, or on which this user lacks a right that orders need.
 
@@ -83,7 +84,7 @@ async def require_writable(
     Raises:
         BadSetting: the message names the command to run, or the missing right.
     """
-    await require_schema(settings, database, schema, newer_ok=newer_ok)
+    await require_schema(settings, database, schema, app=app, newer_ok=newer_ok)
     tables = (schema or SCHEMA).tables
     missing = await database.read(partial(missing_rights, tables=tables), timeout_s=settings.wait_s)
     if missing:
@@ -107,7 +108,7 @@ def _refuse_newer(settings: Settings, schema: Schema, revisions: Revisions) -> N
         raise BadSetting(f"{settings.with_source('database')}: {url} has {name} schema {revision}, {_NEWER}")
 
 
-def check_file(settings: Settings, *, may_make: bool = False) -> None:
+def check_file(settings: Settings, *, may_make: bool = False, app: str = "") -> None:
     """Refuse a SQLite file that does not exist, which an open would create, and a folder in its place.
 
     This function does not open the file: closing it would release the locks of this process's SQLite connections
@@ -116,6 +117,7 @@ def check_file(settings: Settings, *, may_make: bool = False) -> None:
     Args:
         settings: of any database; only SQLite files are checked.
         may_make: a missing file is allowed if its folder exists.
+        app: see `require_schema`.
 
     Raises:
         BadSetting: the file cannot be used, or the URL is unusable.
@@ -132,8 +134,7 @@ def check_file(settings: Settings, *, may_make: bool = False) -> None:
     elif path.exists():
         wrong = ""
     elif not may_make:
-        to_make = f"stockade migrate{_option(settings)}"
-        wrong = f"no such database file: {path}; is the path right? To make it run: {to_make}"
+        wrong = f"no such database file: {path}; is the path right? To make it run: {_migrate(settings, app)}"
     else:
         wrong = (
             "" if path.parent.is_dir() else f"no such folder: {path.parent}; is the path right? Else make the folder"
@@ -142,8 +143,9 @@ def check_file(settings: Settings, *, may_make: bool = False) -> None:
         raise BadSetting(f"{settings.with_source('database')}: {wrong}")
 
 
-def _option(settings: Settings) -> str:
-    return " --database URL" if settings.database else ""
+def _migrate(settings: Settings, app: str) -> str:
+    """The command that brings this database up to date."""
+    return f"stockade migrate{f' --app {app}' if app else ''}{' --database URL' if settings.database else ''}"
 
 
 async def ensure_schema(settings: Settings, database: Database, *, newer_ok: bool = False) -> None:

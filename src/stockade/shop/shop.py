@@ -3,12 +3,13 @@
 Neighbours: `bootstrap` opens it; HTTP, the command line and the lab's processes use it.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
 
-from stockade.core import Command, StockadeError, Strategy
+from stockade.core import Busy, Command, StockadeError, Strategy
 from stockade.service import Application, Service
 from stockade.shop.config.settings import Settings
 from stockade.shop.config.strategy_choice import in_memory
@@ -19,9 +20,10 @@ from stockade.store.registration import Registration
 
 if TYPE_CHECKING:
     from stockade.shop.operations.tracing import Tracing
-    from stockade.shop.payments import Payments
+    from stockade.shop.payments import Notifications, Payments
 
 T = TypeVar("T")
+MAX_SLOW_READS = 2  # at the same time in one process: each has connections of its own
 
 
 class Shop(Service):
@@ -31,10 +33,12 @@ class Shop(Service):
         settings: those in force.
         tracing: makes spans of requests; None: none are made.
         payments: asks the payment gateway; None: the setting `gateway` is none.
+        notifications: takes what that gateway reports by itself; None as `payments`.
     """
 
     tracing: "Tracing | None" = None
     payments: "Payments | None" = None
+    notifications: "Notifications | None" = None
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class Shop(Service):
         super().__init__(application, store, strategies, registration)
         self.settings = settings
         self._outages = OutageLog()
+        self._slow_reads = asyncio.Semaphore(MAX_SLOW_READS)
 
     async def read(
         self, query: Callable[[Connection], T], *, timeout_s: float | None = None, wait_s: float | None = None
@@ -55,27 +60,34 @@ class Shop(Service):
 
         Args:
             query: a synchronous function that only reads.
-            timeout_s: the longest it may take on the read pool, in seconds. None: the setting `wait_s`.
-            wait_s: for a slow query, the longest it may take, in seconds; it then has a connection of its own, so
+            timeout_s: the longest wait for a connection, and then for the result, in seconds each. None: the setting
+                `wait_s`.
+            wait_s: for a slow query, the longest that it may take, in seconds; it then has a connection of its own, so
                 that it takes none from the others. None: it is no slow query.
 
         Raises:
-            Busy: no connection or no result in time, or no database.
+            Busy: no connection or no result in time, or no database; or `MAX_SLOW_READS` slow queries are at work.
         """
         try:
             if wait_s is None or in_memory(self.settings):
                 result = await self.database.read(query, timeout_s=wait_s or timeout_s or self.settings.wait_s)
             else:
-                own = await open_database(self.settings, wait_s=wait_s)
-                try:
-                    result = await own.read(query, timeout_s=wait_s)
-                finally:
-                    await own.close()
+                result = await self._read_slowly(query, wait_s)
         except StockadeError as error:
             self._outages.failed("read", error)
             raise
         self._outages.succeeded("read")
         return result
+
+    async def _read_slowly(self, query: Callable[[Connection], T], wait_s: float) -> T:
+        if self._slow_reads.locked():
+            raise Busy(f"{MAX_SLOW_READS} slow queries are at work", "POOL_EXHAUSTED")
+        async with self._slow_reads:
+            own = await open_database(self.settings, wait_s=wait_s)
+            try:
+                return await own.read(query, timeout_s=wait_s)
+            finally:
+                await own.close()
 
     def _executed(self, command: Command, error: StockadeError | None) -> None:
         if error is None:

@@ -1,6 +1,7 @@
 """One decision of a command, without a database, and a check that the command keeps its contract."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from types import MappingProxyType
 from typing import Any
 
@@ -54,15 +55,15 @@ def _row(key: Key, state: Any) -> Row:
 
 
 def _decide_twice(command: Command, rows: dict[Key, Row]) -> Decision:
-    before = dict(rows)
+    before = deepcopy(rows)
     first: object = command.decide(MappingProxyType(rows))
+    if rows != before:
+        raise WrongCommand(f"{command.name} changed a row that it was given: return a Change instead")
     if not isinstance(first, Decision):
         raise WrongCommand(f"{command.name} decided {first!r:.100}, which must be a Decision")
     again = command.decide(MappingProxyType(rows))
     if again != first:
         raise WrongCommand(f"{command.name} decided twice on the same rows, and not the same: {first}, {again}")
-    if rows != before:
-        raise WrongCommand(f"{command.name} changed a row that it was given: return a Change instead")
     return first
 
 

@@ -22,7 +22,7 @@ class Rendezvous:
         timeout_s: how long a transaction waits for the others, in seconds.
 
     Attributes:
-        arrived: how many transactions have reached the point.
+        arrived: how often the point was reached, at most `parties`: a transaction that is tried again counts again.
     """
 
     def __init__(self, parties: int = 2, *, point: str = "loaded", timeout_s: float = 0.5) -> None:
@@ -34,7 +34,7 @@ class Rendezvous:
 
     @property
     def met(self) -> bool:
-        """Whether as many transactions as wanted have reached the point."""
+        """Whether the point was reached as often as wanted."""
         return self.arrived >= self._parties
 
     def __call__(self, point: str) -> None:

@@ -159,6 +159,9 @@ async def test_a_schema_of_its_own(opened, postgres_database):
     await run(database, "CREATE SCHEMA shelf")
     await database.transaction(theirs.create_all, deadline=soon())
     await STORE_SCHEMA.migrate(database)
+    await run(database, "CREATE TABLE stockade_schema (version_num text)")  # of a shop in the connection's schema
+    await run(database, "GRANT SELECT ON stockade_schema TO pg_monitor")
+    await STORE_SCHEMA.migrate(database)  # again: its readers are no readers of a table in `shelf`
     await database.transaction(own.create_all, deadline=soon())
     await assert_all_of_the_store_works(database)
     store = SqlStore(database, [Resource("seats", requests, SeatState, counters=("free",), zero=SeatState(5))])

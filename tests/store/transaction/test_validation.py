@@ -139,6 +139,7 @@ COMMANDS = {
     "a long fingerprint": ({"fingerprint": "f" * 33}, "fingerprint"),
     "a time that is no int": ({"now_ms": 1.5}, "now_ms"),
     "an unknown kind": ({"keys": (Key("seats", "1"),)}, "no resource for keys of kind 'seats'"),
+    "NUL in a row id": ({"keys": (Key("stock", "a\0b"),)}, "no NUL character"),
     "a long row id": ({"keys": (Key("stock", "s" * 65),)}, "1 to 64 characters"),
     "a row id of another type": ({"keys": (Key("stock", 1),)}, "Key of two texts"),
     "a key that is none": ({"keys": ("stock:s",)}, "Key of two texts"),

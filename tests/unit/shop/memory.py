@@ -31,7 +31,14 @@ from stockade.store.transaction.decide import BatchDecider
 from stockade.store.transaction.write_set import MissingKeys
 
 RESOURCES = {resource.kind: resource for resource in SHOP_RESOURCES}
-MADE_BY_INSERT = {"orders": "order", "payments": "payment", "products": "product"}
+MADE_BY_INSERT = {
+    "orders": "order",
+    "payments": "payment",
+    "products": "product",
+    "point_charges": "charge",
+    "payment_attempts": "attempt",
+    "refunds": "refund",
+}
 NOW_MS = 1_700_000_000_000
 
 
@@ -120,8 +127,8 @@ class MemoryShop:
             state = RESOURCES[kind].state
             key = Key(kind, values["id"])
             assert key not in self.rows, "an id is given once"
-            fields = (values[name] for name in state._fields)
-            self.rows[key] = Row(key, state(*fields), values["version"], values["stamp"])
+            fields = {name: values[name] for name in state._fields if name in values}
+            self.rows[key] = Row(key, state(**fields), values["version"], values["stamp"])
 
     def fill(self, connection):
         """Copy everything into an empty database."""

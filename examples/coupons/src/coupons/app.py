@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, Header, HTTPException, Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, select
@@ -32,15 +32,17 @@ from stockade.service import (
 from stockade.store import Database
 from stockade.strategies.options import Options
 
+MAX_ID = 64  # characters of a campaign's id, as its column has
+MAX_ENDS_IN_S = 10 * 366 * 86_400
 STATUS = {"CAMPAIGN_NOT_FOUND": 404, "INVALID_SIZE": 422}  # of a refusal; every other one is 409
 
 
 class NewCampaign(BaseModel):
     """A campaign to create."""
 
-    id: str = Field(min_length=1, max_length=64)
+    id: str = Field(min_length=1, max_length=MAX_ID)
     size: int
-    ends_in_s: float = Field(gt=0)
+    ends_in_s: float = Field(gt=0, le=MAX_ENDS_IN_S)
 
 
 async def publish(event: OutboxEvent) -> None:
@@ -53,6 +55,11 @@ def current_user(x_user: Annotated[str, Header(min_length=1, max_length=255)]) -
     return x_user
 
 
+def current_admin(user: Annotated[str, Depends(current_user)]) -> str:
+    """The user of a request that only administrators may send: here anybody. `protected` replaces it too."""
+    return user
+
+
 def service_of(request: Request) -> Service:
     """The open service."""
     service: Service = request.app.state.service
@@ -60,6 +67,8 @@ def service_of(request: Request) -> Service:
 
 
 User = Annotated[str, Depends(current_user)]
+Admin = Annotated[str, Depends(current_admin)]
+CampaignId = Annotated[str, Path(max_length=MAX_ID)]
 Coupons = Annotated[Service, Depends(service_of)]
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 
@@ -104,21 +113,20 @@ def create_app(config: Config | None = None) -> FastAPI:
 def _add_routes(app: FastAPI) -> None:
     @app.post("/campaigns", status_code=201)
     async def create_campaign(
-        body: NewCampaign, user: User, service: Coupons, response: Response, idempotency_key: IdempotencyKey = None
+        body: NewCampaign, user: Admin, service: Coupons, response: Response, idempotency_key: IdempotencyKey = None
     ) -> dict[str, Any]:
-        now = now_ms()
-        id_, ends_ms = request_id(user, idempotency_key), now + int(body.ends_in_s * 1000)
-        return await carry_out(service, CreateCampaign(id_, body.id, body.size, ends_ms, now), response)
+        id_ = request_id(user, idempotency_key)
+        return await carry_out(service, CreateCampaign(id_, body.id, body.size, body.ends_in_s, now_ms()), response)
 
     @app.post("/campaigns/{campaign}/coupons", status_code=201)
     async def give_coupon(
-        campaign: str, user: User, service: Coupons, response: Response, idempotency_key: IdempotencyKey = None
+        campaign: CampaignId, user: User, service: Coupons, response: Response, idempotency_key: IdempotencyKey = None
     ) -> dict[str, Any]:
         command = GiveCoupon(request_id(user, idempotency_key), campaign, user, now_ms())
         return await carry_out(service, command, response)
 
     @app.get("/campaigns/{campaign}")
-    async def read_campaign(campaign: str, service: Coupons) -> dict[str, Any]:
+    async def read_campaign(campaign: CampaignId, service: Coupons) -> dict[str, Any]:
         def query(connection: Connection) -> dict[str, Any] | None:
             one = select(campaigns.c["id", "size", "free", "status"]).where(campaigns.c.id == campaign)
             found = connection.execute(one).mappings().one_or_none()

@@ -12,20 +12,20 @@ MAX_SIZE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class CreateCampaign:
-    """Offer a number of coupons until a time."""
+    """Offer a number of coupons for a time. It holds what the client sent, so that a retry has the same fingerprint."""
 
     name: ClassVar[str] = "create_campaign"
     strategy_group: ClassVar[str] = "coupons"
     request_id: str
     campaign: str
     size: int
-    ends_ms: int
+    ends_in_s: float
     now_ms: int
 
     @property
     def fingerprint(self) -> str:
         """The content: the same request id with another one is refused."""
-        return fingerprint_of([self.campaign, self.size, self.ends_ms])
+        return fingerprint_of([self.campaign, self.size, self.ends_in_s])
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -39,7 +39,8 @@ class CreateCampaign:
             return Decision(Rejected("INVALID_SIZE", {"min": 1, "max": MAX_SIZE}))
         if rows[key].state is not None:
             return Decision(Rejected("CAMPAIGN_EXISTS"))
-        state = CampaignState(self.size, self.size, self.ends_ms, OPEN)
+        ends_ms = self.now_ms + round(self.ends_in_s * 1_000)
+        state = CampaignState(self.size, self.size, ends_ms, OPEN)
         return Decision(
             Accepted({"campaign": self.campaign, "size": self.size}),
             changes={key: Change(state, delta=self.size, note="create")},

@@ -4,7 +4,7 @@ from coupons.commands import CreateCampaign, GiveCoupon
 from stockade.core import Key
 from stockade.lab import Preset, RepeatNames, Variant, Workload
 
-HOUR_MS = 3_600_000
+HOUR_S = 3_600.0
 
 
 def each_once(names: RepeatNames) -> Workload:
@@ -20,7 +20,7 @@ def twice(names: RepeatNames) -> Workload:
 def _workload(names: RepeatNames, users: list[str]) -> Workload:
     campaign = names.id("campaign")
     request_id, _, now_ms = names.request("campaign")
-    create = CreateCampaign(request_id, campaign, names.stock, now_ms + HOUR_MS, now_ms)
+    create = CreateCampaign(request_id, campaign, names.stock, HOUR_S, now_ms)
     orders = tuple(GiveCoupon(names.request("give", n)[0], campaign, user, now_ms) for n, user in enumerate(users))
     coupons = tuple(dict.fromkeys(order.coupon_key for order in orders))
     return Workload((create,), orders, (Key("campaign", campaign),), initial=names.stock, change=-1, other_rows=coupons)

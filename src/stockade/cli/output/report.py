@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 
+from stockade.cli.output.lines import say
 from stockade.cli.output.table import render, screen_width
 from stockade.shop.audit import RULES, Summary, Violation
 from stockade.shop.audit.long_audit import Progress
@@ -22,7 +23,7 @@ def showing(lines: bool) -> Iterator[Progress]:
         def show(rule: str, done: int, of: int) -> None:
             text = f"{done + 1}/{of} {rule.replace('_', '-')}"
             if lines:
-                stderr.print(text, highlight=False)
+                stderr.print(text, highlight=False, markup=False, soft_wrap=True)
             else:
                 status.update(text)
 
@@ -32,9 +33,9 @@ def showing(lines: bool) -> Iterator[Progress]:
 def print_audit(figures: Summary, found: Sequence[Violation]) -> None:
     """Print the figures, and the violations or that there are none."""
     orders = ", ".join(f"{count:,} {status}" for status, count in figures.orders.items()) or "none"
-    typer.echo(f"stock   {figures.sold:,} sold, {figures.left:,} left, {figures.reserved:,} reserved")
-    typer.echo(f"orders  {orders}")
-    typer.echo(f"points  {figures.balance:,} in {figures.accounts:,} accounts")
+    say(f"stock   {figures.sold:,} sold, {figures.left:,} left, {figures.reserved:,} reserved")
+    say(f"orders  {orders}")
+    say(f"points  {figures.balance:,} in {figures.accounts:,} accounts")
     print_violations(found, f"ok: {len(RULES)} rules hold")
 
 

@@ -1,7 +1,7 @@
 """What goes wrong at the test gateway: chosen by a request's header, by its payment key, or at random from a seed.
 
-A payment key (or payment method) that begins with `fault-NAME` meets that fault, and so does a request with the header
-`x-fault: NAME`. Random faults are drawn from the seed, so a run can be repeated.
+A charge whose payment key (or payment method) begins with `fault-NAME` meets that fault, and so does a charge or refund
+with the header `x-fault: NAME`. Random faults, of both, are drawn from the seed, so a run can be repeated.
 """
 
 import random
@@ -11,13 +11,13 @@ from typing import Any
 
 HEADER, PREFIX = "x-fault", "fault-"
 FAULTS = {
-    "decline": "the buyer's bank declines: definite",
+    "decline": "the buyer's bank declines, or the refund is refused: definite",
     "lost-request": "the connection ends before anything was done",
-    "lost-reply": "the buyer is charged, and the connection ends without a reply",
-    "slow": "the reply comes after `slow_s` seconds",
-    "approve-then-error": "the buyer is charged, and the reply is an internal error",
+    "lost-reply": "it is done, and the connection ends without a reply",
+    "slow": "it is done, and the reply comes after `slow_s` seconds",
+    "approve-then-error": "it is done, and the reply is an internal error",
     "error": "an internal error; nothing was done",
-    "wrong-amount": "the buyer is charged one unit more than was asked for",
+    "wrong-amount": "one unit more is charged, or one unit less is given back, than was asked for",
 }
 
 

@@ -16,13 +16,15 @@ class Count:
         approved: by reference: the amounts that were charged, one for each charge.
         refunded: by reference: the amounts that were given back, one for each refund.
         declined: references that were declined and never charged.
-        requests: that asked for money.
+        requests: that asked for money or for a refund, repetitions included.
+        lost_notifications: deliveries that failed, or that too many others were waiting for.
     """
 
     approved: dict[str, list[int]]
     refunded: dict[str, list[int]]
     declined: list[str]
     requests: int
+    lost_notifications: int = 0
 
     @property
     def charged_twice(self) -> list[str]:

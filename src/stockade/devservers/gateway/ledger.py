@@ -1,4 +1,4 @@
-"""What the test gateway has approved and refunded. It lives in memory and is the judge of every test.
+"""What the test gateway has approved, declined and refunded. It lives in memory and is the judge of every test.
 
 Neighbours: both dialects change it, `main` shows it.
 """
@@ -21,7 +21,7 @@ class GivenBack:
 
 @dataclass(slots=True)
 class Payment:
-    """One approval.
+    """One request to charge that was carried out: approved, or declined.
 
     Attributes:
         id: ours; of Toss the payment key.
@@ -67,8 +67,8 @@ class Ledger:
         """An id that no other payment, refund or event has."""
         return f"{prefix}_{next(self._numbers):08}"
 
-    def approve(self, payment: Payment) -> None:
-        """Charge the buyer. Approving the same id again is another charge, under an id of its own."""
+    def add(self, payment: Payment) -> None:
+        """Record an approval or a decline. Approving the same id again is another charge, under an id of its own."""
         id_ = payment.id
         if id_ in self.payments and not self.payments[id_].declined:
             id_ = self.new_id(f"{id_}-again")

@@ -113,18 +113,11 @@ class DialectEndpoints:
             payment.declined = "declined"
         if fault == "wrong-amount":
             payment.amount += 1
-        ledger.approve(payment)
+        ledger.add(payment)
         message = dialect.notification(payment, ledger.new_id("e"), int(time.time()), behaviour.webhook_secret)
         await self._notifications.send(message)
-        if fault == "slow":
-            await asyncio.sleep(behaviour.slow_s)
         truth = dialect.refused(400, "declined") if payment.declined else dialect.paid(payment)
-        if fault == "lost-reply":
-            return Carried(None, truth)
-        if fault == "approve-then-error":
-            reply = dialect.refused(500, "error")
-            return Carried(reply, reply if behaviour.stores_errors else truth)
-        return Carried(truth, truth)
+        return await self._done(fault, truth)
 
     async def _refund(self, request: Request, body: bytes) -> Carried:
         dialect, ledger = self._dialect, self._ledger
@@ -134,15 +127,29 @@ class DialectEndpoints:
         except ValueError:
             reply = dialect.refused(400, "bad-request")
             return Carried(reply, reply)
-        payment = ledger.payments.get(id_)
         if fault == "lost-request":
             return Carried(None, None)
-        if payment is None or payment.declined or amount > payment.left or amount < 1:
+        if fault == "error":
+            reply = dialect.refused(500, "error")
+            return Carried(reply, reply if self._behaviour.stores_errors else None)
+        payment = ledger.payments.get(id_)
+        if payment is None or payment.declined or not 1 <= amount <= payment.left or fault == "decline":
             reply = dialect.refused(400, "refund" if payment else "not-found")
             return Carried(reply, reply)
-        payment.refunds.append(GivenBack(ledger.new_id("r"), amount, about))
-        reply = dialect.refunded(payment)
-        return Carried(None if fault == "lost-reply" else reply, reply)
+        given_back = amount - 1 if fault == "wrong-amount" else amount
+        payment.refunds.append(GivenBack(ledger.new_id("r"), given_back, about))
+        return await self._done(fault, dialect.refunded(payment))
+
+    async def _done(self, fault: str, truth: Reply) -> Carried:
+        """It is done, and the fault decides how the caller learns of it."""
+        if fault == "slow":
+            await asyncio.sleep(self._behaviour.slow_s)
+        if fault == "lost-reply":
+            return Carried(None, truth)
+        if fault == "approve-then-error":
+            reply = self._dialect.refused(500, "error")
+            return Carried(reply, reply if self._behaviour.stores_errors else truth)
+        return Carried(truth, truth)
 
 
 def _response(reply: Reply) -> Response:
@@ -172,8 +179,9 @@ def application(behaviour: Behaviour) -> Starlette:
             for refund in payment.refunds:
                 refunded.setdefault(payment.reference, []).append(refund.amount)
         declined = {each.reference for each in ledger.payments.values() if each.declined} - set(approved)
-        read = {"approved": approved, "refunded": refunded, "declined": sorted(declined), "requests": ledger.requests}
-        return JSONResponse(read)
+        read = {"approved": approved, "refunded": refunded, "declined": sorted(declined)}
+        numbers = {"requests": ledger.requests, "lost_notifications": notifications.lost}
+        return JSONResponse({**read, **numbers})
 
     async def behave(request: Request) -> Response:
         try:

@@ -13,16 +13,23 @@ MAX_WAITING = 1_000
 
 
 class Notifications:
-    """Sends notifications to the URL of the behaviour. A delivery that fails is not repeated, and is counted."""
+    """Sends notifications to the URL of the behaviour.
+
+    Attributes:
+        lost: deliveries that failed, which are not repeated, and those that found `MAX_WAITING` others waiting.
+    """
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
         self._tasks: set[asyncio.Task[None]] = set()
-        self.failed = 0
+        self.lost = 0
 
     async def send(self, message: Message) -> None:
         """Deliver it before the reply, or begin to, as the behaviour says."""
-        if not self._behaviour.webhook_url or len(self._tasks) >= MAX_WAITING:
+        if not self._behaviour.webhook_url:
+            return
+        if len(self._tasks) >= MAX_WAITING:
+            self.lost += self._behaviour.webhook_copies
             return
         task = asyncio.create_task(self._deliver(message), name="gateway-notification")
         self._tasks.add(task)
@@ -36,7 +43,7 @@ class Notifications:
             try:
                 await asyncio.to_thread(_post, url, message)
             except (URLError, HTTPException, OSError):
-                self.failed += 1
+                self.lost += 1
 
 
 def _post(url: str, message: Message) -> None:

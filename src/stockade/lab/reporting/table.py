@@ -1,7 +1,7 @@
 """The lab's table: each row is printed when its strategy has finished, a progress line below, notes at the end.
 
-A printed row never changes, so that a pipe and a terminal show the same. Neighbours: `runs/runner.py` calls it,
-`columns.py` defines what a row shows.
+A printed row never changes, so that a pipe and a terminal show the same; only a terminal breaks notes at its width.
+Neighbours: `runs/runner.py` calls it, `columns.py` defines what a row shows.
 """
 
 from collections.abc import Sequence
@@ -64,12 +64,14 @@ class LiveTable:
         """Show in the progress line what takes time before the first repeat."""
         self._progress.update(self._task, description=what, total=None)
 
-    def variant(self, name: str, variant: Variant, target: TargetDatabase) -> None:
-        """Print the headline of a variant and the heads of its columns."""
+    def variant(self, name: str, variant: Variant, target: TargetDatabase, *, rows: bool = True) -> None:
+        """Print the headline of a variant and, if rows will follow, the heads of its columns."""
         self._print_notes()
         self._columns = columns(variant, self._console.width, self._name_width)
         processes = "one process" if self._processes == 1 else f"{self._processes} processes"
-        self._console.print(f"\n[bold]{name}[/] on {target.name}, {processes}: {variant.summary}", highlight=False)
+        self._print(f"\n[bold]{name}[/] on {target.name}, {processes}: {variant.summary}", markup=True)
+        if not rows:
+            return
         self._print_line([column.head for column in self._columns], style="bold underline")
         if any(column.head == "published" for column in self._columns):
             self._notes.append(PUBLISHED)
@@ -86,7 +88,7 @@ class LiveTable:
         first = [f"{run.violations[0].rule}: {run.violations[0].detail}"] if run.violations else []
         for text in (*log_lines(run), *first, run.judgement.reason):
             if text:
-                self._console.print(f"    {text}", highlight=False, markup=False, style="dim")
+                self._print(f"    {text}", style="dim")
 
     def left_out(self, strategy: str, reason: str) -> None:
         """Note what does not run here; notes are printed at the end of the variant."""
@@ -101,5 +103,9 @@ class LiveTable:
 
     def _print_notes(self) -> None:
         for note in self._notes:
-            self._console.print(f"  {note}", highlight=False, markup=False, style="dim")
+            self._print(f"  {note}", style="dim")
         self._notes = []
+
+    def _print(self, text: str, *, markup: bool = False, style: str = "") -> None:
+        whole = not self._console.is_terminal
+        self._console.print(text, highlight=False, markup=markup, style=style, soft_wrap=whole)

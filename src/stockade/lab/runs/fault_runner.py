@@ -70,8 +70,8 @@ class FaultRunner:
         with FaultHarness() as harness:
             for (name, variant), fault in itertools.product(self._plan.variants, self._plan.faults):
                 shown = replace(variant, summary=fault.summary, published_ms={})
-                self._table.variant(f"{name} under {fault.name}", shown, self._target)
                 choice = choose_for_fault(variant, fault, self._plan.contenders, self._target.name, self._redis_missing)
+                self._table.variant(f"{name} under {fault.name}", shown, self._target, rows=bool(choice.run))
                 for left_out, reason in choice.left_out:
                     self._table.left_out(left_out, reason)
                 for contender in choice.run:

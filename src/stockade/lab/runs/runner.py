@@ -69,8 +69,8 @@ class Runner:
             processes = stack.enter_context(ProcessSender(plan.processes)) if plan.processes > 1 else None
             log_workers = stack.enter_context(LogWorkers(plan.workers, plan.partitions))
             for name, variant in plan.variants:
-                self._table.variant(name, variant, self._target)
                 choice = choose(variant, plan.contenders, self._target.name, self._redis, self._kafka)
+                self._table.variant(name, variant, self._target, rows=bool(choice.run))
                 for left_out, reason in choice.left_out:
                     self._table.left_out(left_out, reason)
                 for contender in choice.run:

@@ -119,7 +119,7 @@ class Acquirer:
         if (session := self._pool.free_waiting_session()) is not None:
             return session
         if self._pool.can_open_waiting_session and self._dialect.given:
-            self._pool.await_waiting_session()  # the application may keep it for long: the tries go on meanwhile
+            self._pool.order_waiting_session()  # the application may keep it for long: the tries go on meanwhile
         elif self._pool.can_open_waiting_session:
             try:
                 return await self._pool.open_waiting_session(queue.patience_end)

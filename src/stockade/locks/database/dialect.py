@@ -62,11 +62,11 @@ class SourceOwner:
         used_s = asyncio.get_running_loop().time() - began
         return connection, limit_s if self.given else max(limit_s - used_s, 0.0)
 
-    def work_is_due(self) -> bool:
+    def must_purge_tokens(self) -> bool:
         """See `LockDialect`."""
         return False
 
-    async def work(self, connection: Any) -> None:
+    async def purge_tokens(self, connection: Any) -> None:
         """See `LockDialect`."""
 
     async def give_back(self, connection: Any) -> None:
@@ -103,12 +103,12 @@ class LockDialect(Protocol):
         """The error when there is no connection after so many seconds."""
         ...
 
-    def work_is_due(self) -> bool:
-        """Whether it is time for `work`."""
+    def must_purge_tokens(self) -> bool:
+        """Whether it is time for `purge_tokens`."""
         ...
 
-    async def work(self, connection: Any) -> None:
-        """What is done from time to time over a connection without other work."""
+    async def purge_tokens(self, connection: Any) -> None:
+        """Delete what is kept of the fencing tokens of locks that nobody has used for long; for an idle connection."""
         ...
 
     async def clean(self, connection: Any, ended: Callable[[Any], None]) -> None:

@@ -46,7 +46,7 @@ _NEXT_TOKEN = f"""
     ON DUPLICATE KEY UPDATE token = LAST_INSERT_ID(GREATEST(token + 1, {_NOW_US})), owner = VALUES(owner),
     metadata = VALUES(metadata)"""  # noqa: S608 - a constant
 _LEAST_CLOCK = 10**15  # tokens below are of version 0.1, which counts from 1: their rows stay
-_FORGET_AT_ONCE = 1000  # rows at most in one statement
+_PURGED_AT_ONCE = 1000  # rows at most in one statement
 
 
 def _from_url(url: str, patience_s: float) -> Source:
@@ -76,7 +76,7 @@ class MySQLLockDialect(SourceOwner):
         super().__init__(source, patience_s)
         self._prefix = prefix
         self._token_ttl_s = token_ttl_s
-        self._forget_at = time.monotonic() + token_ttl_s
+        self._purge_at = time.monotonic() + token_ttl_s
         self._table_is_there = False
         self._all_letters = True  # the table's texts hold every letter
         self._settings: weakref.WeakKeyDictionary[Any, tuple[Any, ...]] = weakref.WeakKeyDictionary()  # of the caller
@@ -196,15 +196,15 @@ class MySQLLockDialect(SourceOwner):
             await cursor.execute(_NEXT_TOKEN, words)
             return int(cursor.lastrowid)  # the argument of LAST_INSERT_ID
 
-    def work_is_due(self) -> bool:
-        return time.monotonic() >= self._forget_at
+    def must_purge_tokens(self) -> bool:
+        return time.monotonic() >= self._purge_at
 
-    async def work(self, connection: Any) -> None:
+    async def purge_tokens(self, connection: Any) -> None:
         """Delete the rows of locks that nobody has used for `token_ttl_s`; without the right to delete they stay."""
-        self._forget_at = time.monotonic() + self._token_ttl_s / 2
+        self._purge_at = time.monotonic() + self._token_ttl_s / 2
         old = f"token BETWEEN {_LEAST_CLOCK} AND {_NOW_US} - %s"
         ttl_us = round(self._token_ttl_s * 1_000_000)
-        select = f"SELECT name FROM stockade_fences WHERE {old} LIMIT {_FORGET_AT_ONCE}"  # noqa: S608 - constants
+        select = f"SELECT name FROM stockade_fences WHERE {old} LIMIT {_PURGED_AT_ONCE}"  # noqa: S608 - constants
         names = [row[0] for row in await self._fetch(connection, select, ttl_us)]  # reads without locks
         if not names:
             return
@@ -215,11 +215,11 @@ class MySQLLockDialect(SourceOwner):
         except Exception as error:
             if classify(error) is not Failure.REFUSED:
                 raise
-            self._forget_at = math.inf
+            self._purge_at = math.inf
             log.info("old rows of stockade_fences stay: %s", describe(error))
             return
-        if len(names) == _FORGET_AT_ONCE:
-            self._forget_at = time.monotonic()
+        if len(names) == _PURGED_AT_ONCE:
+            self._purge_at = time.monotonic()
 
     async def release(self, connection: Any, name: str, last: bool) -> bool:
         return bool((await self._fetch(connection, "SELECT RELEASE_LOCK(%s)", self._key(name)))[0][0] == 1)

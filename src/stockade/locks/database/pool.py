@@ -123,7 +123,9 @@ class SessionPool:
         try:
             connection = await self.dialect.connect(self._ended, self._patience_s)
         except Exception as error:
-            raise unavailable(self.dialect.kind, error) from error
+            if (translated := unavailable(self.dialect.kind, error)) is error:
+                raise
+            raise translated from error
         if self.closed:
             self.dialect.abort(connection)
             raise ProviderClosed()
@@ -158,7 +160,7 @@ class SessionPool:
         opening.add_done_callback(self._return_late)
         raise self.no_connection()
 
-    def await_waiting_session(self) -> None:
+    def order_waiting_session(self) -> None:
         """One more waiting session, assigned like one that was returned, whenever the caller's pool gives it."""
         opening = self._start_to_open(self._waiting_sessions)
         self._opening_waiting += 1
@@ -208,14 +210,19 @@ class SessionPool:
         for session in self.sessions:
             if session.gone:
                 self.drop(session, "its database session ended")
-        if self.dialect.work_is_due():
+        if self.dialect.must_purge_tokens():
             unused = [session for session in self._shared_sessions if not session.pending]
             for session in unused[:1]:
-                session.start(self.dialect.work, self._patience_s)
+                session.start(self.dialect.purge_tokens, self._patience_s).add_done_callback(self._purged)
         if self.dialect.given:
             self._return_idle()
         if self.sessions and not self.closed:
             self._check_timer = asyncio.get_running_loop().call_later(self._check_s, self._check)
+
+    def _purged(self, task: "asyncio.Task[None]") -> None:
+        """Nobody waits for it, so its error is logged: without it the table grows and nobody knows."""
+        if not self.closed and not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("%s: old fencing tokens stay, until the next try: %s", self.dialect.kind, describe(error))
 
     def _return_idle(self) -> None:
         """Give unused sessions back. One shared session stays while another one waits on the server: it carries the

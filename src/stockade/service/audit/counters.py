@@ -20,6 +20,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     union_all,
 )
 
@@ -245,11 +246,19 @@ def out_of_step(counted: Sequence[Resource], ledger: Table = DEFAULT.ledger) -> 
     return select(found.c.row_id).distinct()
 
 
-def repeated_versions(kind: str, ledger: Table = DEFAULT.ledger) -> Select[Any]:
-    """Rows of a kind with two entries of one version; for a kind that changes rarely."""
+def repeated_versions(
+    kind: str, ledger: Table = DEFAULT.ledger, *, of: Select[tuple[str]] | None = None
+) -> Select[Any]:
+    """Rows of a kind with two entries of one version; for a kind that changes rarely, or for a few rows.
+
+    Args:
+        kind: of the rows.
+        ledger: with the entries.
+        of: the ids of the rows; None: all of that kind.
+    """
     found = (
         select(ledger.c.row_id)
-        .where(ledger.c.kind == kind)
+        .where(ledger.c.kind == kind, true() if of is None else ledger.c.row_id.in_(of))
         .group_by(ledger.c.row_id, ledger.c.version)
         .having(func.count() > 1)
         .subquery()

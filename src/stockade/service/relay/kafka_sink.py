@@ -1,12 +1,13 @@
 """Events into a Kafka topic, in the binary form of CloudEvents 1.0 (attributes as headers, the body as it is).
 
 Kafka confirms an event when all in-sync replicas have it. The producer never drops a message by itself, so the messages
-that arrived in a partition are always a prefix of those that were sent. After a timeout the sink discards the producer
-and the relay sends again; the first deliveries of each key stay in order. Neighbours: `relay` calls.
+that arrived in a partition are always a prefix of those that were sent. After a timeout or a failure the sink discards
+the producer and the relay sends again; the first deliveries of each key stay in order. Neighbours: `relay` calls.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from stockade.core import Busy
 from stockade.core.timestamps import rfc3339
@@ -66,15 +67,24 @@ class KafkaSink:
             except MessageRefused as error:
                 held.add(event.key)
                 batch.settle(n, Receipt(False, str(error)))
-            except Busy:  # the queue of the client is full: the next round sends the rest
+            except Busy as error:
+                if error.code != "TOO_MANY_REQUESTS":
+                    await self._give_up(str(error), error)
+                # the queue of the client is full: the next round sends the rest
                 held.update(each.key for each in events[n:])
                 batch.settle(n, HELD)
         try:
             async with asyncio.timeout(self._wait_s):
                 return await batch.done
         except TimeoutError as error:
-            await self.close()
-            raise SinkDown(f"Kafka did not confirm within {self._wait_s} s") from error
+            await self._give_up(f"Kafka did not confirm within {self._wait_s} s", error)
+        except _NotDelivered as error:
+            await self._give_up(str(error), error)
+
+    async def _give_up(self, why: str, cause: Exception) -> NoReturn:
+        """Discard the producer: one that has met a fatal error sends nothing any more. The next batch has a new one."""
+        await self.close()
+        raise SinkDown(why) from cause
 
     def _headers(self, event: OutboxEvent) -> Mapping[str, bytes]:
         return {
@@ -103,6 +113,10 @@ class KafkaSink:
             await asyncio.to_thread(producer.close, 0)
 
 
+class _NotDelivered(Exception):
+    """Kafka did not store an event, for a reason that is not the event's own."""
+
+
 class _Batch:
     """Collects the receipts of one `publish`; the last one ends its wait."""
 
@@ -122,7 +136,7 @@ class _Batch:
             return
         failure = next((each for each in self._receipts if isinstance(each, Exception)), None)
         if failure is not None:
-            self.done.set_exception(SinkDown(str(failure)))
+            self.done.set_exception(_NotDelivered(str(failure)))
         else:
             self.done.set_result([each for each in self._receipts if isinstance(each, Receipt)])
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from stockade.core.stopping import stopped_within
 from stockade.service.jobs import Counts, tell
-from stockade.service.relay.sinks import Receipt, Sink
+from stockade.service.relay.sinks import Receipt, Sink, SinkDown
 from stockade.store.outbox import DeliveryReport, LeasedPartition, Outbox, OutboxEvent, RefusedEvent
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
@@ -29,6 +29,7 @@ class Policy:
         idle_s: pause when there is nothing to send, in seconds.
         down_s: first pause after the sink could not be reached, in seconds; it doubles.
         max_down_s: bound of that pause.
+        publish_s: the longest that the sink may take for one batch, in seconds; less than the lease of a partition.
     """
 
     batch: int = 500
@@ -38,6 +39,7 @@ class Policy:
     idle_s: float = 0.1
     down_s: float = 0.2
     max_down_s: float = 10.0
+    publish_s: float = 9.0
 
     def refused(self, event: OutboxEvent, reason: str, now_ms: int) -> RefusedEvent:
         """What a refusal means for the event."""
@@ -85,13 +87,22 @@ class Relay:
         self._report = DeliveryReport(leased)  # ends the lease even if the sink fails now
         if not leased.events:
             return {"sent": 0, "refused": 0, "dead": 0}
-        report = self._report = self._report_of(leased, await self._sink.publish(leased.events))
+        report = self._report = self._report_of(leased, await self._publish(leased.events))
         dead = sum(each.dead for each in report.refused)
         counts = {"sent": len(report.confirmed), "refused": len(report.refused) - dead, "dead": dead}
         self.sent += counts["sent"]
         self.refused += counts["refused"]
         self.dead += dead
         return counts
+
+    async def _publish(self, events: Sequence[OutboxEvent]) -> Sequence[Receipt]:
+        try:
+            async with asyncio.timeout(self._policy.publish_s) as limit:
+                return await self._sink.publish(events)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise SinkDown(f"the sink did not answer within {self._policy.publish_s:g} s") from error
 
     def _report_of(self, leased: LeasedPartition, receipts: Sequence[Receipt]) -> DeliveryReport:
         now_ms = self._wall_clock_ms()
@@ -111,8 +122,9 @@ class Relay:
 
         Args:
             stop: ends it.
-            report: called with the counts of every round that did something, and with every error. The relay goes on
-                when the sink or the database is unavailable.
+            report: called with the counts of every round that did something, with every error, and with the counts of
+                the first good round after errors, which may have done nothing. The relay goes on when the sink or the
+                database is unavailable.
         """
         try:
             await self._rounds(stop, report)
@@ -122,12 +134,15 @@ class Relay:
 
     async def _rounds(self, stop: asyncio.Event, report: Callable[[Counts | Exception], None]) -> None:
         failures = empty = 0
+        sink_down = False
         while not stop.is_set():
             try:
                 counts = await self.once()
-                failures = 0
-                if counts and any(counts.values()):
-                    tell(report, counts)
+                did_something = counts is not None and any(counts.values())
+                if did_something or (failures and not sink_down):  # a round without events says nothing of the sink
+                    tell(report, counts or {})
+                    failures, sink_down = 0, False
+                if did_something:
                     empty = 0
                     continue
                 empty += 1
@@ -139,11 +154,5 @@ class Relay:
                 tell(report, error)
                 pause_s = min(self._policy.max_down_s, self._policy.down_s * 2 ** min(failures, 20))
                 failures += 1
+                sink_down = sink_down or isinstance(error, SinkDown)
             await stopped_within(stop, pause_s)
-
-    async def finish(self) -> None:
-        """Record the last round, and close the sink."""
-        try:
-            await self.once(last=True)
-        finally:
-            await self._sink.close()

@@ -30,7 +30,7 @@ async def relaying(
         database: with the outbox.
         sink: receives the events.
         wall_clock_ms: gives the wall clock, milliseconds since 1970.
-        report: called with every error, and with rounds in which the sink refused something.
+        report: called with every error, every round that had events, and the first good round after errors.
         policy: how often it tries.
     """
     outbox, reported = Outbox(database), report or JobLog()

@@ -4,6 +4,7 @@ Neighbours: `relay` calls; `kafka_sink` sends to Kafka.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -24,7 +25,7 @@ class Receipt(NamedTuple):
 CONFIRMED = Receipt(True)
 """The sink has stored the event."""
 HELD = Receipt(False)
-"""Not sent, because the sink refused an earlier event of the same key."""
+"""Not sent: the sink refused an earlier event of the same key, or takes no more of this batch."""
 
 
 class Sink(Protocol):
@@ -53,18 +54,23 @@ class Handlers:
 
     Args:
         handlers: each receives every event. If one raises, the event is refused, and all handlers receive it again.
-        wait_s: the longest that one handler may take, in seconds.
+        wait_s: the longest that the handlers may take for one event together, in seconds.
+        batch_s: after so many seconds no further event of a batch begins: the next round sends the rest. With `wait_s`
+            it must be less than the lease of a partition of the outbox (10 s), or another relay sends the batch too.
     """
 
-    def __init__(self, *handlers: Handler, wait_s: float = 5.0) -> None:
+    def __init__(self, *handlers: Handler, wait_s: float = 5.0, batch_s: float = 1.0) -> None:
         self._handlers = handlers
-        self._wait_s = wait_s
+        self._wait_s, self._batch_s = wait_s, batch_s
 
     async def publish(self, events: Sequence[OutboxEvent]) -> Sequence[Receipt]:
         """See `Sink.publish`."""
         receipts: list[Receipt] = []
         held: set[str] = set()
+        end = time.monotonic() + self._batch_s
         for event in events:
+            if receipts and time.monotonic() >= end:
+                return [*receipts, *[HELD] * (len(events) - len(receipts))]
             receipt = HELD if event.key in held else await self._call(event)
             if not receipt.confirmed:
                 held.add(event.key)
@@ -73,8 +79,8 @@ class Handlers:
 
     async def _call(self, event: OutboxEvent) -> Receipt:
         try:
-            for handler in self._handlers:
-                async with asyncio.timeout(self._wait_s):
+            async with asyncio.timeout(self._wait_s):
+                for handler in self._handlers:
                     await handler(event)
         except SinkDown:
             raise

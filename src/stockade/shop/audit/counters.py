@@ -2,7 +2,7 @@
 
 from stockade.service.audit import counters
 from stockade.service.audit.counters import Followed
-from stockade.shop.model.resources import ORDER, PAYMENT, POINTS, PRODUCT, STOCK
+from stockade.shop.model.resources import ATTEMPT, CHARGE, ORDER, PAYMENT, POINTS, PRODUCT, REFUND, STOCK
 
 COUNTED = (STOCK, POINTS)
 FOLLOWED = (
@@ -11,6 +11,9 @@ FOLLOWED = (
     Followed(ORDER, 2),
     Followed(PAYMENT, 2),
     Followed(PRODUCT, 2),
+    Followed(CHARGE, 2),
+    Followed(ATTEMPT, 2),
+    Followed(REFUND, 2),
 )
 
 oversold = counters.more_out_than_in("oversold", STOCK)

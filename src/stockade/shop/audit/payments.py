@@ -58,15 +58,16 @@ def payment_without_order(conn: Connection, scope: Scope) -> Iterator[Finding]:
 
 @rule("points-of-payment")
 def points_of_payment(conn: Connection, scope: Scope) -> Iterator[Finding]:
-    """An APPROVED payment took its amount from its user once; a CANCELLED one also gave it back once."""
+    """An APPROVED payment with points took its amount from its user once; a CANCELLED one also gave it back once. A
+    payment by a gateway moved no points."""
     paid = select(
         payments.c.order_id.label("id"),
         payments.c.user_id.label("row_id"),
         payments.c.id.label("payment_id"),
-        payments.c.amount,
+        case((payments.c.method == constants.POINTS, payments.c.amount), else_=0).label("amount"),
         one_if(payments.c.status == constants.CANCELLED).label("cancelled"),
         one("payments"),
-    ).where(payments.c.method == constants.POINTS)
+    )
     both = stack(paid, moves("points", MOVES, ledger.c.delta, *map(with_note, MOVES)))
     total, uses, refunds = (func.sum(both.c[name]) for name in ("delta", constants.USE, constants.REFUND))
     amount, cancelled = func.sum(both.c.amount), func.sum(both.c.cancelled) > 0

@@ -26,7 +26,7 @@ from stockade.service.audit.rule_types import Finding, Scope, rule
 from stockade.service.audit.stack import many_groups, one, stack
 from stockade.service.recorded import rejected
 from stockade.shop.model import constants
-from stockade.shop.model.tables import orders, payments
+from stockade.shop.model.tables import orders, payments, point_charges
 from stockade.shop.queries.recorded import rejected_order
 from stockade.store.outbox import PURGED
 from stockade.store.schema.tables import ledger, outbox, requests, watermarks
@@ -40,16 +40,23 @@ EVENTS_OF_ENTRIES = (
     ("order", constants.EXPIRED, constants.ORDER_EXPIRED),
     ("points", constants.CHARGE, constants.POINTS_CHARGED),
     ("stock", constants.ADJUST, constants.STOCK_ADJUSTED),
+    ("attempt", constants.DECLINED, constants.PAYMENT_DECLINED),
+    ("attempt", constants.UNFULFILLABLE, constants.PAYMENT_UNFULFILLABLE),
+    ("refund", constants.REFUNDED, constants.PAYMENT_REFUNDED),
 )
 
 
 @rule("request-missing")
 def request_missing(conn: Connection, scope: Scope) -> Iterator[Finding]:
-    """Every entry, order and payment was made by a request that is recorded: such requests are never purged."""
+    """Every entry, order, payment and charge was made by a request that is recorded: such requests are never purged.
+
+    An attempt to pay has an entry of what it changed, its claim.
+    """
     effects = (
         select(ledger.c.request_id.label("id"), ledger.c.at_ms),
         select(orders.c.id, orders.c.created_ms.label("at_ms")),
         select(payments.c.id, payments.c.created_ms.label("at_ms")),
+        select(point_charges.c.id, point_charges.c.created_ms.label("at_ms")),
     )
     both = stack(*effects, select(requests.c.id, one("requests")))
     statement = select(both.c.id, func.max(both.c.at_ms)).group_by(both.c.id).having(func.sum(both.c.requests) == 0)
@@ -59,7 +66,7 @@ def request_missing(conn: Connection, scope: Scope) -> Iterator[Finding]:
 
 @rule("refused-but-done")
 def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Finding]:
-    """A refused request made no entry, order, payment or event, except the event of its refusal."""
+    """A refused request made no entry, order, payment, charge or event, except the event of its refusal."""
     not_rejected = outbox.c.kind != constants.ORDER_REJECTED
     effects = union_all(
         *(
@@ -68,6 +75,7 @@ def refused_but_done(conn: Connection, scope: Scope) -> Iterator[Finding]:
                 (ledger.c.request_id, "a ledger entry", true()),
                 (orders.c.id, "an order", true()),
                 (payments.c.id, "a payment", true()),
+                (point_charges.c.id, "a charge", true()),
                 (outbox.c.request_id, "an event", not_rejected),
             )
         )

@@ -8,18 +8,18 @@ has the states and codes, `model.limits` the limits; the store carries the decis
 from stockade.shop.commands.adjust_stock import AdjustStock
 from stockade.shop.commands.cancel_order import CancelOrder
 from stockade.shop.commands.charge_points import ChargePoints
-from stockade.shop.commands.claim_payment import ClaimPayment
 from stockade.shop.commands.create_product import CreateProduct, NewSku
 from stockade.shop.commands.expire_order import ExpireOrder
 from stockade.shop.commands.lines import OrderLine
-from stockade.shop.commands.open_charge import OpenCharge
 from stockade.shop.commands.pay_order import PayOrder
+from stockade.shop.commands.payments.claim_payment import ClaimPayment
+from stockade.shop.commands.payments.open_charge import OpenCharge
+from stockade.shop.commands.payments.postpone import Postpone
+from stockade.shop.commands.payments.settle_payment import SettlePayment
+from stockade.shop.commands.payments.settle_refund import SettleRefund
 from stockade.shop.commands.place_order import PlaceOrder
-from stockade.shop.commands.postpone import Postpone
 from stockade.shop.commands.remove_cart_item import RemoveCartItem
 from stockade.shop.commands.set_cart_item import SetCartItem
-from stockade.shop.commands.settle_payment import SettlePayment
-from stockade.shop.commands.settle_refund import SettleRefund
 from stockade.shop.commands.update_product import SkuPrice, UpdateProduct
 
 __all__ = [

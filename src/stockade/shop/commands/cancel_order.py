@@ -8,7 +8,7 @@ from stockade.core import Accepted, Change, Decision, Event, Insert, JsonValue, 
 from stockade.gateways import Money
 from stockade.service.ids import derived_id
 from stockade.shop.commands.lines import RELEASE_HELD, RESTORE_SOLD, lines_as_json, move, stock_keys
-from stockade.shop.commands.refunding import new_refund
+from stockade.shop.commands.payments.refunding import new_refund
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_REASON, id_problem, text_problem
@@ -103,7 +103,9 @@ class CancelOrder:
         """What is left of the payment is owed from now on; `shop.payments` asks the gateway for it after the commit."""
         left = Money(attempt.charged - attempt.refunds, attempt.currency)
         refund_id = derived_id("refund", payment_id, self.order_id)
-        record = new_refund(refund_id, payment_id, attempt.user_id, left, constants.CANCELLED, self.now_ms)
+        record = new_refund(
+            refund_id, payment_id, attempt.user_id, left, reason=constants.CANCELLED, now_ms=self.now_ms
+        )
         after = attempt._replace(status=constants.CANCELLED, refunds=attempt.charged)
         return Change(after, note=constants.CANCELLED, ref=self.order_id), record
 

@@ -52,7 +52,7 @@ class Settings:
     )
     strategy_stock: str = _setting("sequencer", "Strategy of orders, cancels, expiry and stock adjustments.")
     strategy_points: str = _setting("sequencer", "Strategy of point charges and of paying an order.")
-    strategy_payment: str = _setting("sequencer", "Strategy of claiming and settling payments by a gateway.")
+    strategy_payment: str = _setting("", "Strategy of payments through a gateway; empty: that of orders.")
     pool_size: int = _setting(
         8,
         "Connections for transactions, per process; on a server up to 11 more.",
@@ -121,9 +121,9 @@ class Settings:
         10.0, "How long a silent worker keeps its partitions (classic only).", low=1, high=300
     )
     kafka_batch: int = _setting(1_024, "Most commands that a worker puts into one transaction.", low=1, high=10_000)
-    gateway: str = _setting("none", "Payment gateway that approves payments: none, toss or stripe.")
+    gateway: str = _setting("none", "Payment gateway that approves payments: none, toss or stripe (docs/payments.md).")
     gateway_secret: str = _setting("", "Secret key of the merchant at the gateway.", secret=True)
-    gateway_secret_file: str = _setting("", "File of that key; it wins.")
+    gateway_secret_file: str = _setting("", "File of that key, readable by its owner only.")
     gateway_webhook_secrets: str = _setting(
         "", "Secrets that sign the gateway's notifications, separated by commas.", secret=True
     )

@@ -5,6 +5,7 @@ Neighbours: `bootstrap` creates the strategies; the command line checks here bef
 
 from stockade.shop.config.addresses import allowed_origins, metrics_address
 from stockade.shop.config.kafka_brokers import HOW_TO_NAME_BROKERS, brokers_of
+from stockade.shop.config.payment_gateway import check_gateway
 from stockade.shop.config.redis_servers import check_quorum, check_redis
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.store.engine.registry import read_url
@@ -17,6 +18,8 @@ STRATEGY_GROUPS = ("stock", "points", "payment")
 
 def chosen_strategy(settings: Settings, group: str) -> str:
     """The name of the strategy of a group: the value of `strategy_GROUP`."""
+    if group == "payment" and not settings.strategy_payment:
+        return settings.strategy_stock
     return str(getattr(settings, f"strategy_{group}"))
 
 
@@ -25,7 +28,8 @@ def check(settings: Settings) -> None:
 
     Raises:
         BadSetting: an unknown strategy, one that oversells without `allow_overselling`, or more processes than a
-            strategy or database can be right in; or as `brokers_of`, `allowed_origins` and `metrics_address`.
+            strategy or database can be right in; or as `brokers_of`, `allowed_origins`, `metrics_address` and
+            `check_gateway`.
     """
     for group in STRATEGY_GROUPS:
         name = chosen_strategy(settings, group)
@@ -42,6 +46,7 @@ def check(settings: Settings) -> None:
     brokers_of(settings)
     allowed_origins(settings)
     metrics_address(settings)
+    check_gateway(settings)
     if settings.workers > 1 and in_memory(settings):
         text = "a database in memory can be used by one process only"
         raise BadSetting(f"{settings.with_value(workers=settings.workers)}: {text}")

@@ -26,6 +26,14 @@ def upgrade() -> None:
     if "attempts" not in there:
         attempts = sa.Column("attempts", sa.BigInteger(), nullable=False, server_default="0")
         steps.alter(bind, partial(op.add_column, "orders", attempts))
+    _charges()
+    _attempts()
+    _refunds()
+    _events()
+    _indexes()
+
+
+def _charges() -> None:
     _table(
         "point_charges",
         _column("user_id", text_id()),
@@ -38,6 +46,9 @@ def upgrade() -> None:
         *_guarded(),
         sa.CheckConstraint("amount > 0", name=op.f("ck_point_charges_amount")),
     )
+
+
+def _attempts() -> None:
     _table(
         "payment_attempts",
         _column("subject", text_id(16)),
@@ -62,6 +73,9 @@ def upgrade() -> None:
         sa.CheckConstraint("amount > 0", name=op.f("ck_payment_attempts_amount")),
         sa.CheckConstraint("refunds >= 0 AND refunds <= charged", name=op.f("ck_payment_attempts_refunds")),
     )
+
+
+def _refunds() -> None:
     _table(
         "refunds",
         _column("payment_id", text_id(32)),
@@ -78,6 +92,9 @@ def upgrade() -> None:
         *_guarded(),
         sa.CheckConstraint("amount > 0", name=op.f("ck_refunds_amount")),
     )
+
+
+def _events() -> None:
     op.create_table(
         "gateway_events",
         _column("gateway", text_id(16)),
@@ -87,7 +104,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("gateway", "event_id", name=op.f("pk_gateway_events")),
         if_not_exists=True,
     )
-    _indexes()
 
 
 def _indexes() -> None:

@@ -44,7 +44,14 @@ OnHand = Annotated[
 Reserved = Annotated[int, Meta(description="Units that unpaid orders hold.", examples=[3], extra_json_schema=_INT64)]
 Available = Annotated[int, Meta(description="Units that can be ordered now.", examples=[97], extra_json_schema=_INT64)]
 Total = Annotated[int, Meta(description="Sum of all lines, in won.", examples=[2000], extra_json_schema=_INT64)]
-Amount = Annotated[int, Meta(description="Won.", examples=[2000], extra_json_schema=_INT64)]
+Amount = Annotated[
+    int,
+    Meta(
+        description="In won, or in the smallest unit of the setting `currency`.",
+        examples=[2000],
+        extra_json_schema=_INT64,
+    ),
+]
 Balance = Annotated[
     int, Meta(description="Points of the account, in won.", examples=[998000], extra_json_schema=_INT64)
 ]

@@ -80,7 +80,7 @@ class BacklogMetrics:
         await asyncio.gather(*queries)
 
     async def _refresh_jobs(self) -> None:
-        now_ms = self._now_ms()
+        now_ms = self._wall_clock_ms()
         try:
             behind_s = await self._database.read(lambda conn: jobs_behind_s(conn, now_ms), timeout_s=WAIT_S)
         except (StockadeError, TimeoutError):

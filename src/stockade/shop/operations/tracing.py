@@ -128,11 +128,14 @@ class Tracing:
         return {name: value.encode() for name, value in carrier.items()}
 
     def received(self, command: Command, headers: Mapping[str, bytes]) -> None:
-        """Begin the span of a command that a worker has read."""
+        """Begin the span of a command that a worker has read; one that it had read before, and not decided, ends."""
         context = self._propagate.extract({name: value.decode("latin-1") for name, value in headers.items()})
         attributes = {"stockade.request_id": command.request_id, "messaging.system": "kafka"}
         kind = self._api.SpanKind.CONSUMER
         span = self._tracer.start_span(f"process {command.name}", context, kind=kind, attributes=attributes)
+        before = self._commands.pop(command.request_id, None)
+        if before is not None:
+            before.end()
         self._open(command.request_id, span)
 
     def decided(self, commands: Sequence[Command], answers: Sequence[CommandResult]) -> None:

@@ -1,12 +1,13 @@
 """Payments through a gateway: claim, commit, ask, commit (docs/adr/0022).
 
-`flow` carries out one payment or refund, `reconciler` finishes what was left open, `notifications` reads what gateways
-report by themselves, `next_step` says how an open payment can be resolved. No call to a gateway is made while a
-transaction, a lock or a connection of the pool is held. Neighbours: `commands` decides, `queries.open_payments` finds.
+`flow` carries out one payment and `refund_flow` one refund, `calls` has what both need. `reconciler` finishes what was
+left open, `next_step` says how it can be resolved, `notifications` reads what gateways report by themselves. No call to
+a gateway is made while a transaction, a lock or a connection of the pool is held. Neighbours: `commands` decides,
+`queries.open_payments` finds.
 """
 
 from stockade.shop.payments.flow import Payments
-from stockade.shop.payments.gateway_of_settings import gateway_of
+from stockade.shop.payments.notifications import Notifications
 from stockade.shop.payments.reconciler import Reconciler
 
-__all__ = ["Payments", "Reconciler", "gateway_of"]
+__all__ = ["Notifications", "Payments", "Reconciler"]

@@ -1,4 +1,4 @@
-"""One payment or refund through a gateway: claim it, commit, ask, record the answer.
+"""One payment through a gateway: claim it, commit, ask, record the answer.
 
 The claim says who may ask. What is asked carries a reference and a key that are the same over retries, processes and
 restarts. If the process ends at any point, the claim is found by the reconciler, which asks or looks up under the same
@@ -8,40 +8,27 @@ names. Neighbours: HTTP calls `execute`; `reconciler` and `notifications` record
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection
-
-from stockade.core import Accepted, Command, JsonValue, Outcome, Rejected, StockadeError, Unknown
+from stockade.core import Accepted, Command, JsonValue, Outcome, Rejected, StockadeError
 from stockade.core.clock import now_ms
-from stockade.gateways import (
-    Approval,
-    Approved,
-    Declined,
-    Gateway,
-    Money,
-    Refund,
-    Refunded,
-)
+from stockade.gateways import Approval, Approved, Declined, Gateway, Money
 from stockade.gateways import Unknown as NoAnswer
-from stockade.gateways.gateway import ApprovalAnswer, RefundAnswer
-from stockade.shop.commands import CancelOrder, ClaimPayment, Postpone, SettlePayment, SettleRefund
-from stockade.shop.commands.settle_payment import late_id
+from stockade.gateways.gateway import ApprovalAnswer
+from stockade.shop.commands import ClaimPayment, Postpone, SettlePayment
+from stockade.shop.commands.payments.settle_payment import late_id, settle_id
 from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
-from stockade.shop.payments.next_step import pause_ms
-from stockade.shop.queries.open_payments import OpenRefund, attempt, refund
+from stockade.shop.payments.calls import MARGIN_MS, Calls, Read
+from stockade.shop.payments.next_step import OPEN, pause_ms
+from stockade.shop.payments.refund_flow import RefundFlow
+from stockade.shop.queries.open_payments import attempt
+
+__all__ = ["MARGIN_MS", "Payments", "Read"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-RECORDINGS: Final = 5  # how often one answer is recorded before that is left to the reconciler
-MARGIN_MS: Final = 10_000  # between the end of the longest call and the reconciler
-
-
-class Read(Protocol):
-    """`Shop.read`."""
-
-    def __call__(self, query: Callable[[Connection], T], /) -> Awaitable[T]: ...
+GIVEN_BACK: Final = "GIVEN_BACK"  # the gateway approved and refunded all of it before that was recorded
 
 
 class Payments:
@@ -52,20 +39,34 @@ class Payments:
         execute: carries out a command, `Shop.execute`.
         read: runs a query, `Shop.read`.
         call_s: the longest that one call to the gateway takes, in seconds.
+        clock_ms: wall clock in milliseconds since 1970.
+        checkpoint: called with a name at each fault point: `after-claim`, `before-ask`, `after-ask`, `before-record`,
+            `after-record`, and the same of a refund with `refund-` before; for tests that aim kills.
     """
 
     def __init__(
-        self, gateway: Gateway, execute: Callable[[Command], Awaitable[Outcome]], read: Read, call_s: float
+        self,
+        gateway: Gateway,
+        execute: Callable[[Command], Awaitable[Outcome]],
+        read: Read,
+        call_s: float,
+        *,
+        clock_ms: Callable[[], int] = now_ms,
+        checkpoint: Callable[[str], None] | None = None,
     ) -> None:
-        self.gateway = gateway
-        self._execute, self._read = execute, read
-        self._call_ms = int(call_s * 1_000)
+        self.calls = Calls(gateway, execute, read, call_s, clock_ms=clock_ms, checkpoint=checkpoint)
+        self._refunds = RefundFlow(self.calls)
         self._at_work: set[asyncio.Task[Any]] = set()
+
+    @property
+    def gateway(self) -> Gateway:
+        """Who approves."""
+        return self.calls.gateway
 
     @property
     def lease_ms(self) -> int:
         """For how long a claim keeps others from asking, in milliseconds: longer than a call."""
-        return self._call_ms + MARGIN_MS
+        return self.calls.lease_ms
 
     @property
     def in_flight(self) -> int:
@@ -80,8 +81,8 @@ class Payments:
         """
         if isinstance(command, ClaimPayment):
             return await self._pay(command)
-        outcome = await self._execute(command)
-        if isinstance(command, CancelOrder) and isinstance(outcome, Accepted):
+        outcome = await self.calls.execute(command)
+        if isinstance(outcome, Accepted) and outcome.data.get("refunds"):
             return await self._with_refunds(outcome)
         return outcome
 
@@ -91,15 +92,18 @@ class Payments:
         Args:
             wait_s: the longest wait, in seconds.
         """
-        if self._at_work:
-            _, late = await asyncio.wait(self._at_work, timeout=wait_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + wait_s
+        while self._at_work and loop.time() < end:  # again: a payment may begin a refund
+            await asyncio.wait(self._at_work, timeout=end - loop.time())
+        late = list(self._at_work)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         await self.gateway.close()
 
     async def record(self, payment_id: str, found: AttemptState, answer: Approved | Declined) -> Outcome:
-        """Record a definite answer about an attempt; the first one counts.
+        """Record a definite answer about an attempt. The first one counts, except that money taken is never forgotten.
 
         Args:
             payment_id: of the attempt.
@@ -107,22 +111,15 @@ class Payments:
             answer: of the gateway.
 
         Raises:
-            Unknown: the database did not take it; the reconciler will.
+            Pending, Unknown, IdempotencyKeyReused: see `Calls.persist`.
         """
-        approved = isinstance(answer, Approved)
-        late = approved and found.status == constants.DECLINED
-        settle = SettlePayment(
-            late_id(payment_id) if late else payment_id,
-            payment_id if late else found.fingerprint,
-            now_ms(),
-            payment_id,
-            approved,
-            answer.gateway_id if isinstance(answer, Approved) else "",
-            answer.money.amount if isinstance(answer, Approved) else 0,
-            answer.money.currency if isinstance(answer, Approved) else found.currency,
-            answer.code if isinstance(answer, Declined) else "",
-        )
-        outcome = await self._persist(settle)
+        answer = _kept_by_the_shop(answer)
+        self.calls.reach("before-record")
+        outcome = await self.calls.persist(self._settling(payment_id, found, answer))
+        if isinstance(answer, Approved) and outcome.data.get("status") == constants.DECLINED:
+            log.warning("payment %s was approved after a decline was recorded", payment_id)
+            outcome = await self.calls.persist(self._settling(payment_id, found, answer, late=True))
+        self.calls.reach("after-record")
         if isinstance(outcome, Accepted) and outcome.data.get("status") == constants.UNFULFILLABLE:
             log.warning("payment %s was approved and cannot be fulfilled: it is refunded", payment_id)
             self._start(self.refund(str(outcome.data["refund_id"])))
@@ -137,142 +134,89 @@ class Payments:
             Money(found.amount, found.currency),
             f"{found.subject} {found.subject_id}",
         )
-        try:
-            return await self.gateway.approve(approval)
-        except Exception as error:
-            log.exception("payment %s: the gateway %s failed", payment_id, self.gateway.name)
-            return NoAnswer(f"{type(error).__name__}")
+        self.calls.reach("before-ask")
+        answer = await self.calls.bounded(self.gateway.approve(approval), f"payment {payment_id}")
+        self.calls.reach("after-ask")
+        return answer
 
     async def refund(self, refund_id: str) -> Accepted:
-        """Have one refund carried out, if no other process is at it.
+        """Have one refund carried out, if it is due; see `RefundFlow.carry_out`."""
+        return await self._refunds.carry_out(refund_id)
 
-        Returns:
-            The refund as it is then.
-
-        Raises:
-            StockadeError: as `Strategy.execute`.
-        """
-        found = await self._read(lambda connection: refund(connection, refund_id))
-        if found is None:
-            raise ValueError(f"there is no refund {refund_id}")
-        if found.state.status in (constants.READY, constants.UNKNOWN) and await self.claim_refund(found):
-            answer = await self._ask_refund(found)
-            outcome = await self.record_refund(found, answer)
-            if outcome is not None:
-                return outcome
-            return _refund_data(found, constants.UNKNOWN)
-        return _refund_data(found, found.state.status)
-
-    async def claim_refund(self, found: OpenRefund) -> bool:
-        """Whether this process may act on a refund until the next try is due."""
-        until_ms = now_ms() + self.lease_ms + pause_ms(found.state.tries)
-        command = Postpone.at(
-            "refund", found.id, found.state.tries, now_ms=now_ms(), resolve_at_ms=until_ms, code="asking"
+    def _settling(
+        self, payment_id: str, found: AttemptState, answer: Approved | Declined, *, late: bool = False
+    ) -> SettlePayment:
+        approved = answer if isinstance(answer, Approved) else None
+        return SettlePayment(
+            late_id(payment_id) if late else settle_id(payment_id),
+            payment_id if late else found.fingerprint,
+            self.calls.clock_ms(),
+            payment_id,
+            approved is not None,
+            approved.gateway_id if approved else "",
+            approved.money.amount if approved else 0,
+            approved.money.currency if approved else found.currency,
+            answer.code if isinstance(answer, Declined) else "",
         )
-        outcome = await self._execute(command)
-        return isinstance(outcome, Accepted) and not outcome.replayed
-
-    async def record_refund(self, found: OpenRefund, answer: RefundAnswer) -> Accepted | None:
-        """Record an answer about a refund; None: there was no definite one."""
-        if isinstance(answer, NoAnswer):
-            log.warning("refund %s: no answer of %s: %s", found.id, found.attempt.gateway, answer.reason)
-            return None
-        refunded = isinstance(answer, Refunded)
-        if not refunded:
-            log.error("refund %s was refused by %s: %s", found.id, found.attempt.gateway, answer)
-        settle = SettleRefund.of(
-            found.id,
-            now_ms=now_ms(),
-            refunded=refunded,
-            gateway_id=answer.gateway_id if isinstance(answer, Refunded) else "",
-            code=answer.code if isinstance(answer, Declined) else "",
-        )
-        outcome = await self._persist(settle)
-        return outcome if isinstance(outcome, Accepted) else None
-
-    async def _ask_refund(self, found: OpenRefund) -> RefundAnswer:
-        asked = Refund(
-            found.attempt.gateway_id,
-            found.id,
-            found.id,
-            Money(found.state.amount, found.state.currency),
-            found.state.reason,
-        )
-        try:
-            return await self.gateway.refund(asked)
-        except Exception as error:
-            log.exception("refund %s: the gateway %s failed", found.id, self.gateway.name)
-            return NoAnswer(f"{type(error).__name__}")
 
     async def _pay(self, claim: ClaimPayment) -> Outcome:
-        claimed = await self._execute(claim)
+        claimed = await self.calls.execute(claim)
         if isinstance(claimed, Rejected):
             return claimed
         if claimed.replayed:  # this request was here before: nobody is asked again
             return await self._as_it_is(claim)
+        self.calls.reach("after-claim")
+        found = claim.attempt(str(claimed.data["reference"]))
         # the buyer's connection may end: what was claimed is carried on
-        return await asyncio.shield(self._start(self._approve(claim)))
+        outcome = await asyncio.shield(self._start(self._approve(claim, found)))
+        # a notification may have recorded the answer first; to the buyer it is not a replay
+        return outcome._replace(replayed=False)
 
-    async def _approve(self, claim: ClaimPayment) -> Outcome:
-        found = await self._read(lambda connection: attempt(connection, claim.payment_id))
-        assert found is not None  # the claim is committed
-        if now_ms() + self._call_ms > claim.resolve_at_ms:  # too late: a reconciler may be asking at the same time
+    async def _approve(self, claim: ClaimPayment, found: AttemptState) -> Outcome:
+        calls = self.calls
+        if not calls.may_ask(claim.resolve_at_ms):  # too late: a reconciler may be asking at the same time
             return _open(claim, constants.APPROVING)
-        answer = await self.ask(claim.payment_id, found.state)
+        answer = await self.ask(claim.payment_id, found)
         if not isinstance(answer, NoAnswer):
-            return await self.record(claim.payment_id, found.state, answer)
+            return await self.record(claim.payment_id, found, answer)
         log.warning("payment %s: no answer of %s: %s", claim.payment_id, claim.gateway, answer.reason)
-        at_ms = now_ms()
-        await self._persist(
-            Postpone.at(
-                "attempt",
-                claim.payment_id,
-                0,
-                now_ms=at_ms,
-                resolve_at_ms=at_ms + pause_ms(0),
-                code=answer.reason,
-            )
+        at_ms = calls.clock_ms()
+        sooner = Postpone.at(
+            "attempt",
+            claim.payment_id,
+            found.tries,
+            now_ms=at_ms,
+            resolve_at_ms=at_ms + pause_ms(found.tries),
+            code=answer.reason,
         )
+        calls.reach("before-record")
+        await calls.persist(sooner)
+        calls.reach("after-record")
         return _open(claim, constants.UNKNOWN)
 
     async def _as_it_is(self, claim: ClaimPayment) -> Outcome:
         """The answer to a repeated request: what was recorded, or the present state."""
-        found = await self._read(lambda connection: attempt(connection, claim.payment_id))
-        assert found is not None
-        state = found.state
-        if state.status in (constants.APPROVING, constants.UNKNOWN):
-            return _open(claim, state.status)._replace(replayed=True)
-        # its outcome was recorded under the payment's id with the request's fingerprint: this replays it
-        answer: Approved | Declined = Declined(state.code)
-        if state.charged:
-            answer = Approved(state.gateway_id, Money(state.charged, state.currency))
-        return await self.record(claim.payment_id, state._replace(status=constants.UNKNOWN), answer)
+        found = await self.calls.read(lambda connection: attempt(connection, claim.payment_id))
+        if found is not None and found.state.status in OPEN:
+            return _open(claim, found.state.status)._replace(replayed=True)
+        # what was recorded stands under this request id; a settled attempt refuses to be settled again
+        return await self.calls.execute(self._settling(claim.payment_id, claim.attempt(""), Declined("")))
 
     async def _with_refunds(self, outcome: Accepted) -> Outcome:
         """The outcome of a cancellation, with the refunds as they are after the gateway was asked."""
         refunds: list[JsonValue] = []
         for each in outcome.data["refunds"]:  # type: ignore[union-attr]  # a list
             assert isinstance(each, dict)
-            if "refund_id" in each:
-                done = await asyncio.shield(self._start(self.refund(str(each["refund_id"]))))
-                refunds.append({**each, "status": done.data["status"]})
-            else:
+            if "refund_id" not in each:
                 refunds.append(each)
-        return outcome._replace(data={**outcome.data, "refunds": refunds})
-
-    async def _persist(self, command: Command) -> Outcome:
-        """Record an answer, several times if need be.
-
-        Raises:
-            Unknown: it could not be recorded; the reconciler finds it out again.
-        """
-        for number in range(RECORDINGS):
+                continue
             try:
-                return await self._execute(command)
-            except StockadeError as error:
-                log.warning("%s: the answer of the gateway is not recorded yet: %r", command.name, error)
-                await asyncio.sleep(0.05 * 2**number)
-        raise Unknown("the answer of the gateway could not be recorded; it will be found out again")
+                done = await asyncio.shield(self._start(self.refund(str(each["refund_id"]))))
+            except StockadeError:  # logged; the cancellation is committed, and the reconciler has the refund
+                refunds.append(each)
+            else:
+                refunds.append({**each, "status": done.data["status"]})
+        return outcome._replace(data={**outcome.data, "refunds": refunds})
 
     def _start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(work)
@@ -283,7 +227,15 @@ class Payments:
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._at_work.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("a payment is left to the reconciler: %r", error)
+            log.warning("a payment or refund is left to the reconciler: %r", error)
+
+
+def _kept_by_the_shop(answer: Approved | Declined) -> Approved | Declined:
+    """An approval less what the gateway gave back before it was recorded, by the hand of the merchant."""
+    if isinstance(answer, Declined) or not answer.refunded:
+        return answer
+    left = answer.money.amount - answer.refunded
+    return Approved(answer.gateway_id, Money(left, answer.money.currency)) if left > 0 else Declined(GIVEN_BACK)
 
 
 def _open(claim: ClaimPayment, status: str) -> Accepted:
@@ -296,7 +248,3 @@ def _open(claim: ClaimPayment, status: str) -> Accepted:
         "currency": claim.currency,
     }
     return Accepted(data)
-
-
-def _refund_data(found: OpenRefund, status: str) -> Accepted:
-    return Accepted({"refund_id": found.id, "payment_id": found.state.payment_id, "status": status})

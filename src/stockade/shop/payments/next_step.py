@@ -1,16 +1,19 @@
-"""How an attempt that a gateway left open is resolved: a pure function of it, and of what the gateway can do."""
+"""How what a gateway left open is resolved: pure functions of it, and of what the gateway can do."""
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-from stockade.gateways import Capabilities
-from stockade.shop.model.states import AttemptState
+from stockade.gateways import Capabilities, Gateway
+from stockade.shop.model import constants
+from stockade.shop.model.states import AttemptState, RefundState
 
 FIRST_PAUSE_MS: Final = 2_000
 LONGEST_PAUSE_MS: Final = 600_000
 MAX_TRIES: Final = 200  # more than a day; then a person decides
 # For so long a request that was sent may still arrive at a gateway that does not know it: more than its time limits.
 NOT_FOUND_IS_FINAL_MS: Final = 900_000
+OPEN: Final = (constants.APPROVING, constants.UNKNOWN)
 
 
 class NextStep(Enum):
@@ -23,19 +26,29 @@ class NextStep(Enum):
     LEAVE_TO_A_PERSON = "nothing that is safe can find it out"
 
 
-def first_step(attempt: AttemptState, capabilities: Capabilities, now_ms: int) -> NextStep:
-    """How to find out what became of an attempt.
+class RefundStep(Enum):
+    """What is done with a refund that is due."""
+
+    ASK = "ask, for the first time or with a key that is valid"
+    LOOK_UP = "look at what the payment shows as given back"
+    LEAVE_TO_A_PERSON = "nothing that is safe can find it out"
+
+
+def first_step(attempt: AttemptState, gateway: Gateway, now_ms: int) -> NextStep:
+    """How to find out what became of an attempt. What is settled is looked up at most.
 
     Args:
-        attempt: open, and due.
-        capabilities: of its gateway.
+        attempt: as it was read.
+        gateway: in use; an attempt of another one is left to a person.
         now_ms: wall clock in milliseconds since 1970.
     """
-    if attempt.tries >= MAX_TRIES:
+    if attempt.tries >= MAX_TRIES or attempt.gateway != gateway.name:
         return NextStep.LEAVE_TO_A_PERSON
-    if capabilities.look_up or attempt.gateway_id:
+    if gateway.capabilities.look_up or attempt.gateway_id:
         return NextStep.LOOK_UP
-    return NextStep.ASK_AGAIN if _key_is_valid(attempt, capabilities, now_ms) else NextStep.LEAVE_TO_A_PERSON
+    if attempt.status in OPEN and _key_is_valid(attempt.created_ms, gateway.capabilities, now_ms):
+        return NextStep.ASK_AGAIN
+    return NextStep.LEAVE_TO_A_PERSON
 
 
 def after_not_found(attempt: AttemptState, capabilities: Capabilities, now_ms: int, *, wanted: bool) -> NextStep:
@@ -47,9 +60,57 @@ def after_not_found(attempt: AttemptState, capabilities: Capabilities, now_ms: i
         now_ms: wall clock in milliseconds since 1970.
         wanted: whether the order or charge still waits for this attempt; what nobody wants is not asked for again.
     """
-    if wanted and _key_is_valid(attempt, capabilities, now_ms):
+    if attempt.status not in OPEN:
+        return NextStep.WAIT
+    if wanted and _key_is_valid(attempt.created_ms, capabilities, now_ms):
         return NextStep.ASK_AGAIN
     return NextStep.DECLINE if now_ms - attempt.created_ms > NOT_FOUND_IS_FINAL_MS else NextStep.WAIT
+
+
+def refund_is_due(refund: RefundState, now_ms: int) -> bool:
+    """Whether somebody may act on a refund now; nobody, while another process is at it."""
+    if refund.status == constants.READY:
+        return True
+    return refund.status == constants.UNKNOWN and constants.NEVER < refund.resolve_at_ms <= now_ms
+
+
+def refund_step(refund: RefundState, attempt: AttemptState, gateway: Gateway, now_ms: int) -> RefundStep:
+    """How a refund is carried out. Only with a valid key is a gateway asked twice.
+
+    Args:
+        refund: due.
+        attempt: what it gives back.
+        gateway: in use; a refund of another one is left to a person.
+        now_ms: wall clock in milliseconds since 1970.
+    """
+    if refund.tries >= MAX_TRIES or attempt.gateway != gateway.name:
+        return RefundStep.LEAVE_TO_A_PERSON
+    if refund.tries == 0 or _key_is_valid(refund.created_ms, gateway.capabilities, now_ms):
+        return RefundStep.ASK
+    found_by = gateway.capabilities.look_up or attempt.gateway_id
+    return RefundStep.LOOK_UP if found_by else RefundStep.LEAVE_TO_A_PERSON
+
+
+def refund_is_shown(refunded: int, refund_id: str, refunds: Mapping[str, RefundState]) -> bool:
+    """Whether a payment shows a refund that was asked for.
+
+    Args:
+        refunded: what the gateway says that it has given back of the payment.
+        refund_id: of the refund, which is open.
+        refunds: all refunds of the payment, by id.
+
+    Returns:
+        True if what is not recorded yet is this refund exactly, or all open ones together. Anything between may be
+        another one of them.
+    """
+    recorded = sum(each.amount for each in refunds.values() if each.status == constants.REFUNDED)
+    asked = sum(each.amount for each in refunds.values() if each.status == constants.UNKNOWN)
+    return refunded - recorded in (refunds[refund_id].amount, asked)
+
+
+def not_shown_is_final(refund: RefundState, now_ms: int) -> bool:
+    """Whether a refund that the payment does not show will not come any more by itself."""
+    return now_ms - refund.created_ms > NOT_FOUND_IS_FINAL_MS
 
 
 def pause_ms(tries: int) -> int:
@@ -57,5 +118,5 @@ def pause_ms(tries: int) -> int:
     return min(FIRST_PAUSE_MS << min(tries, 20), LONGEST_PAUSE_MS)
 
 
-def _key_is_valid(attempt: AttemptState, capabilities: Capabilities, now_ms: int) -> bool:
-    return now_ms - attempt.created_ms < capabilities.key_valid_s * 1_000
+def _key_is_valid(created_ms: int, capabilities: Capabilities, now_ms: int) -> bool:
+    return now_ms - created_ms < capabilities.key_valid_s * 1_000

@@ -5,6 +5,7 @@ raises BadQuery for a parameter that is not allowed. Neighbours: `model.tables` 
 """
 
 from stockade.shop.queries.cart import CartItem, cart
+from stockade.shop.queries.charges import Charge, charge
 from stockade.shop.queries.due import Due, due
 from stockade.shop.queries.order_lists import ORDER_STATES, OrderFilter, all_orders, orders
 from stockade.shop.queries.orders import Order, order
@@ -22,6 +23,7 @@ __all__ = [
     "ORDER_STATES",
     "BadQuery",
     "CartItem",
+    "Charge",
     "Due",
     "Order",
     "OrderFilter",
@@ -36,6 +38,7 @@ __all__ = [
     "Stock",
     "all_orders",
     "cart",
+    "charge",
     "due",
     "order",
     "orders",

@@ -100,6 +100,12 @@ def due_refunds(connection: Connection, *, now_ms: int, limit: int) -> list[Open
     return [_refund(row) for row in connection.execute(_DUE_REFUNDS.limit(limit), {"now_ms": now_ms})]
 
 
+def refunds_of(connection: Connection, payment_id: str) -> dict[str, RefundState]:
+    """All refunds of a payment, open or settled, by id."""
+    rows = connection.execute(_REFUNDS.where(refunds.c.payment_id == payment_id))
+    return {each.id: each.state for each in map(_refund, rows)}
+
+
 def _one(connection: Connection, statement: Select[*tuple[object, ...]]) -> OpenAttempt | None:
     row = connection.execute(statement).one_or_none()
     return None if row is None else _attempt(row)

@@ -21,6 +21,7 @@ MAX_EXAMINED = 2_000  # orders that one page reads when a filter has no index to
 GROWTH = 4  # each statement of such a page reads so many times more than the one before
 ORDER_STATES = (
     constants.RESERVED,
+    constants.PAYING,
     constants.PAID,
     constants.CANCELLED,
     constants.EXPIRED,

@@ -19,6 +19,7 @@ from stockade.shop.model.fields import (
     OrderStatus,
     PaidWith,
     PaymentId,
+    PgOrderId,
     Price,
     ProductId,
     Quantity,
@@ -28,6 +29,7 @@ from stockade.shop.model.fields import (
     Total,
     UserId,
 )
+from stockade.shop.model.payment_reference import next_reference
 from stockade.shop.model.tables import order_lines
 from stockade.shop.model.tables import orders as order_table
 from stockade.store.outcome_codec import decode_outcome
@@ -64,7 +66,8 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         reason: why it was cancelled, or the code with which it was refused or ended; absent otherwise.
         reserved_until: only while RESERVED.
-        payment_id: once paid, also after a refund.
+        payment_id: once paid, also after a refund; while PAYING, the payment that is under way.
+        pg_order_id: only while RESERVED, where a gateway can be asked.
         shortages: of an order refused with OUT_OF_STOCK.
     """
 
@@ -80,6 +83,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     reserved_until: Time | None = None
     payment_id: PaymentId | None = None
     shortages: Annotated[list[Shortage] | None, Meta(description="Of an order refused with OUT_OF_STOCK.")] = None
+    pg_order_id: PgOrderId | None = None
 
 
 _ONE = select(order_table).where(order_table.c.id == bindparam("id"))
@@ -88,13 +92,14 @@ _LINES = select(order_lines).order_by(order_lines.c.order_id, order_lines.c.line
 _STEPS = select(ledger.c.row_id, ledger.c.note, ledger.c.at_ms).order_by(ledger.c.row_id, ledger.c.version)
 
 
-def order(conn: Connection, order_id: str, user_id: str | None) -> Order | None:
+def order(conn: Connection, order_id: str, user_id: str | None, *, gateway: bool = False) -> Order | None:
     """One order, made or rejected; None when there is none or it is someone else's.
 
     Args:
         conn: a connection to read on.
         order_id: from the response to the order.
         user_id: the caller; None: an administrator, who sees every order.
+        gateway: whether reserved orders can be paid through one: then `pg_order_id` is shown.
     """
     row = conn.execute(_ONE, {"id": order_id}).one_or_none()
     if row is None:
@@ -102,7 +107,10 @@ def order(conn: Connection, order_id: str, user_id: str | None) -> Order | None:
         return None if found is None or user_id not in (None, found.user_id) else found
     if user_id is not None and row.user_id != user_id:
         return None
-    return complete(conn, [row])[0]
+    found = complete(conn, [row])[0]
+    if gateway and row.status == constants.RESERVED and row.total:
+        found = msgspec.structs.replace(found, pg_order_id=next_reference(row.id, row.attempts))
+    return found
 
 
 def history(conn: Connection, kind: str, first: Mapping[str, tuple[str, int]]) -> dict[str, list[Step]]:
@@ -110,7 +118,7 @@ def history(conn: Connection, kind: str, first: Mapping[str, tuple[str, int]]) -
 
     Args:
         conn: a connection to read on.
-        kind: `order` or `payment`.
+        kind: `order`, `payment`, `attempt` or `charge`.
         first: by id, the first state and its time in milliseconds, which have no ledger entry.
     """
     steps = {id_: [Step(status, rfc3339(at_ms))] for id_, (status, at_ms) in first.items()}
@@ -141,7 +149,7 @@ def complete(conn: Connection, rows: Sequence[Any]) -> list[Order]:
             total=row.total,
             pay=row.pay,
             reason=row.reason or None,
-            reserved_until=rfc3339(row.reserved_until_ms) if row.reserved_until_ms else None,
+            reserved_until=rfc3339(row.reserved_until_ms) if row.status == constants.RESERVED else None,
             payment_id=row.payment_id or None,
         )
         for row in rows

@@ -5,10 +5,13 @@ order, the lines, the payment and their own entries are then deleted. The entrie
 is a link of a chain that ends in the present amount. Their note is marked instead, so that the audit no longer looks
 for the order that they belong to. Requests stay too: a repeated Idempotency-Key must never be carried out again.
 
-The file is written and synced before the rows are deleted, so a crash between leaves an order in both: run it again,
-and take one of two lines with the same id. Neighbours: `attempts` repeats a transaction; the command line calls it.
+The file is written and synced before the rows are deleted, so a crash, or a commit whose reply never came, may leave an
+order in both: run it again, and take the last of the lines with the same id. The lines of a transaction that was rolled
+back are cut off again. Neighbours: `attempts` repeats a transaction; the command line calls it.
 """
 
+import errno
+import fcntl
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -19,6 +22,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 
+from stockade.core import Busy
 from stockade.shop.model.constants import ARCHIVED, CANCELLED, EXPIRED, PAID, STOCK_CHANGED
 from stockade.shop.model.tables import order_lines, orders, payments
 from stockade.shop.queries.page import after
@@ -33,6 +37,8 @@ BATCH = 500  # orders of one transaction
 MIN_AGE_DAYS = KEPT_HOURS // 24 + 1  # popular products need the orders of the hours whose sums are kept
 OVER = (PAID, CANCELLED, EXPIRED)
 READ_WAIT_S = 60.0
+_TAIL_BYTES = 65_536  # read at once, from the end, to find the last whole line
+_BEGINNING = b'{"order":'  # of every line
 
 
 class Archived(NamedTuple):
@@ -54,14 +60,61 @@ class _Cursor(NamedTuple):
 
 
 class ArchiveFile:
-    """A file of JSON lines that only its owner may read; it is appended to.
+    """A file of JSON lines that only its owner may read; it is appended to, by one process at a time.
+
+    Half a line at its end, which a crash or a full disk has left, is cut off: its order is still in the database.
 
     Args:
         path: of the file; it may exist.
+
+    Raises:
+        OSError: it cannot be written, another process has it open, or it ends in what no archive has written.
     """
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._lock(path)
+            self._cut_half_a_line(path)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def _lock(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed: `cut` may cut own lines only
+        except BlockingIOError as error:
+            raise OSError(errno.EBUSY, "another process archives into this file", str(path)) from error
+
+    def _cut_half_a_line(self, path: Path) -> None:
+        length = self.length
+        if not length:
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)  # or a crash takes the name of a new file, and all lines with it
+            finally:
+                os.close(folder)
+        whole = self._whole_lines(length)
+        half = os.pread(self._fd, len(_BEGINNING), whole)
+        if not _BEGINNING.startswith(half):
+            raise OSError(errno.EINVAL, "its last line is no archived order and has no end", str(path))
+        if half:
+            self.cut(whole)
+
+    def _whole_lines(self, end: int) -> int:
+        """Where the last whole line before `end` is over."""
+        while end:
+            start = max(0, end - _TAIL_BYTES)
+            found = os.pread(self._fd, end - start, start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+        return 0
+
+    @property
+    def length(self) -> int:
+        """Of the file, in bytes."""
+        return os.fstat(self._fd).st_size
 
     def __enter__(self) -> "ArchiveFile":
         return self
@@ -72,11 +125,26 @@ class ArchiveFile:
         os.close(self._fd)
 
     def write(self, records: Iterable[object]) -> None:
-        """Append a line for each record, and wait until the disk has them."""
+        """Append a line for each record, and wait until the disk has them: all of them, or none."""
         left = memoryview(b"".join(msgspec.json.encode(each) + b"\n" for each in records))
-        while left:
-            left = left[os.write(self._fd, left) :]
-        os.fsync(self._fd)
+        before = self.length
+        try:
+            while left:
+                left = left[os.write(self._fd, left) :]
+            os.fsync(self._fd)
+        except OSError:
+            self.cut(before)
+            raise
+
+    def cut(self, length: int) -> None:
+        """Take away what stands behind `length` bytes.
+
+        Args:
+            length: where a line ends; the orders behind it are still in the database.
+        """
+        if self.length > length:
+            os.ftruncate(self._fd, length)
+            os.fsync(self._fd)
 
 
 async def archive(database: Database, before_ms: int, file: ArchiveFile) -> tuple[Archived, int]:
@@ -99,7 +167,13 @@ async def archive(database: Database, before_ms: int, file: ArchiveFile) -> tupl
     limit_ms = min([before_ms, *(each for each in held if each is not None)])
     done, cursor = Archived(), _Cursor(-1, "")
     while True:  # each batch ends behind the one before
-        batch = await transaction(database, partial(_archive_batch, limit_ms=limit_ms, cursor=cursor, file=file))
+        length = file.length
+        step = partial(_archive_batch, limit_ms=limit_ms, cursor=cursor, file=file, length=length)
+        try:
+            batch = await transaction(database, step)
+        except Busy:  # nothing was committed
+            file.cut(length)
+            raise
         if batch is None:
             return done, limit_ms
         cursor, archived = batch
@@ -121,9 +195,10 @@ def _oldest_sum_ms(conn: Connection) -> int | None:
 
 
 def _archive_batch(
-    conn: Connection, limit_ms: int, cursor: _Cursor, file: ArchiveFile
+    conn: Connection, limit_ms: int, cursor: _Cursor, file: ArchiveFile, length: int
 ) -> tuple[_Cursor, Archived] | None:
-    """Archive the next orders; where they end, or None where there are no more."""
+    """Archive the next orders; where they end, or None where there are no more. `length`: of the file before them."""
+    file.cut(length)  # the lines of an attempt that was rolled back: its orders may change before they are archived
     key = (orders.c.created_ms, orders.c.id)
     wanted = select(*key).where(orders.c.created_ms < limit_ms, orders.c.status.in_(OVER), after(key, cursor))
     with in_index_order(conn):

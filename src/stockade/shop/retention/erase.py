@@ -4,7 +4,9 @@ Deleting the rows would break the sums: stock that was sold, points that were ch
 leads from the alias to the person: it is random and recorded nowhere else. docs/deploy.md lists the columns.
 
 Orders may go on meanwhile. A command that has read the account under its old id finds no such row when it writes, reads
-again, and meets the new state. The rows are locked in the one global order: orders, payments, points.
+again, and meets the new state. The rows are locked in the order in which a command takes them: orders, points; a
+payment needs no place of its own, because whoever takes it has its order. Requests come before refused orders, as where
+a command writes them and where the purge deletes them.
 Neighbours: `attempts` repeats the transaction; `outcomes` rewrites what is JSON.
 """
 
@@ -31,6 +33,10 @@ READ_WAIT_S = 30.0
 
 class EraseRefused(Exception):
     """The data cannot be erased now; the message says why and what to do."""
+
+
+class NoSuchUser(EraseRefused):
+    """No row has the user id: all is erased, or it was never there."""
 
 
 class Erased(NamedTuple):
@@ -60,7 +66,8 @@ async def erase_user(database: Database, user_id: str, *, alias: str = "") -> Er
         alias: takes its place; default: a new random one.
 
     Raises:
-        EraseRefused: the person has an unpaid order, or too many orders; or no row has this id.
+        EraseRefused: the person has an unpaid order, or too many orders.
+        NoSuchUser: no row has this id.
         Busy: orders of this person won every attempt, or the database cannot be used.
     """
     chosen = alias or new_alias()
@@ -68,7 +75,7 @@ async def erase_user(database: Database, user_id: str, *, alias: str = "") -> Er
     events = await _erase_events(database, user_id, chosen)
     erased = Erased(chosen, *rows, events)
     if not any(erased[1:]):
-        raise EraseRefused(f"no row has the user id {user_id!r}: is it written as the tokens have it?")
+        raise NoSuchUser(f"no row has the user id {user_id!r}: is it written as the tokens have it?")
     return erased
 
 
@@ -88,7 +95,6 @@ def _erase_rows(conn: Connection, user_id: str, alias: str) -> tuple[int, int, i
     order_ids = [row.id for row in found]
     of_user = (ledger.c.kind == "points", ledger.c.row_id == user_id)
     refused = conn.execute(select(refused_orders.c.id).where(refused_orders.c.user_id == user_id)).scalars().all()
-    conn.execute(update(refused_orders).where(refused_orders.c.user_id == user_id).values(user_id=alias))
     request_ids = {*order_ids, *refused, *conn.execute(select(ledger.c.request_id).where(*of_user)).scalars()}
     changed_payments = 0
     for ids in id_chunks(order_ids):
@@ -103,6 +109,8 @@ def _erase_rows(conn: Connection, user_id: str, alias: str) -> tuple[int, int, i
     conn.execute(update(point_accounts).where(point_accounts.c.id == user_id).values(id=alias))
     entries = conn.execute(update(ledger).where(*of_user).values(row_id=alias)).rowcount
     rewritten = _rewrite_outcomes(conn, request_ids, user_id, alias)
+    for ids in id_chunks(sorted(refused)):  # those that were read: of a later one the outcome still names the user
+        conn.execute(update(refused_orders).where(refused_orders.c.id.in_(ids)).values(user_id=alias))
     items = conn.execute(delete(cart_items).where(cart_items.c.user_id == user_id)).rowcount
     return len(order_ids), len(refused), changed_payments, entries, rewritten, items
 

@@ -22,7 +22,7 @@ MAX_BEHIND = 20_000  # events behind the position that one step looks at
 
 
 class Backfilled(NamedTuple):
-    """One step: how many orders it looked through at most, and whether there may be more to do now."""
+    """One step: how many orders it looked through, and whether there may be more to do now."""
 
     orders: int
     more: bool
@@ -53,7 +53,7 @@ def backfill(connection: Connection, now_ms: int, batch: int) -> Backfilled:
         found[key] = Sales(sales.quantity - later.quantity, sales.revenue - later.revenue)
     add(connection, found)
     move(connection, counted_from_ms=from_ms)
-    return Backfilled(batch, from_ms > oldest_ms)
+    return Backfilled(_orders(connection, from_ms, before_ms), from_ms > oldest_ms)
 
 
 def _start(connection: Connection, oldest_ms: int, before_ms: int, batch: int) -> int:
@@ -62,6 +62,11 @@ def _start(connection: Connection, oldest_ms: int, before_ms: int, batch: int) -
     with in_index_order(connection):
         found = connection.execute(times.order_by(orders.c.created_ms.desc()).limit(1).offset(batch - 1)).scalar()
     return oldest_ms if found is None else found
+
+
+def _orders(connection: Connection, from_ms: int, before_ms: int) -> int:
+    counted = select(func.count()).where(orders.c.created_ms >= from_ms, orders.c.created_ms < before_ms)
+    return int(connection.execute(counted).scalar_one())
 
 
 def _paid(connection: Connection, from_ms: int, before_ms: int) -> dict[HourOfProduct, Sales]:

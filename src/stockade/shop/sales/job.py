@@ -73,7 +73,7 @@ class SalesJob:
         """One round.
 
         Returns:
-            `added_up`: old orders looked through, at most; `purged`: sums deleted; `unreadable`: events that were left
+            `added_up`: old orders looked through; `purged`: sums deleted; `unreadable`: events that were left
             out, because their bodies are none of an order. Other events are not reported.
 
         Raises:

@@ -23,6 +23,7 @@ def keep_windows(connection: Connection, now_ms: int) -> bool:
     Returns:
         Whether there was something to do: then there may be more.
     """
+    # `any` ends at the first window that had something to do, so that this is one step and not one of each window
     return any(_keep(connection, days, window_start(now_ms, days)) for days in KEPT_DAYS)
 
 

@@ -74,9 +74,7 @@ def issuer_of(settings: Settings) -> TokenIssuer:
         )
     if settings.token_secrets_file:
         path = Path(settings.token_secrets_file).expanduser()
-        found = _named(settings, "token_secrets_file", lambda: read_secrets(path))
-        kid, secret = next(((name, text.encode()) for name, text in found.items()), (None, b""))
-        _named(settings, "token_secrets_file", lambda: SecretKeys(found))
+        kid, secret = _several_secrets(settings, "token_secrets_file", lambda: read_secrets(path))[0]
     else:
         kid, secret = _fixed_secrets(settings)[0]
     return TokenIssuer(
@@ -139,9 +137,23 @@ def _fixed_secrets(settings: Settings) -> list[tuple[str | None, bytes]]:
     """The secrets with their names, the one that signs first."""
     if not settings.token_secrets:
         return [(None, token_secret(settings))]
-    named = _named(settings, "token_secrets", lambda: parse_secrets(settings.token_secrets))
+    return _several_secrets(settings, "token_secrets", lambda: parse_secrets(settings.token_secrets))
+
+
+def _several_secrets(
+    settings: Settings, setting: str, read: Callable[[], dict[str, str]]
+) -> list[tuple[str | None, bytes]]:
+    """The named secrets of a setting and then `token_secret`; at least one, and all usable.
+
+    Raises:
+        BadSetting: there is none, or one cannot be used.
+    """
+    named = _named(settings, setting, read)
     found: list[tuple[str | None, bytes]] = [(name, secret.encode()) for name, secret in named.items()]
-    return [*found, (None, settings.token_secret.encode())] if settings.token_secret else found
+    if settings.token_secret:
+        found.append((None, settings.token_secret.encode()))
+    _named(settings, setting, lambda: _secret_keys(found))
+    return found
 
 
 def _secret_keys(secrets: Sequence[tuple[str | None, bytes]]) -> SecretKeys:

@@ -1,10 +1,12 @@
 """What differs between databases, and the portable default for each point. One subclass per database."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 from sqlalchemy import (
+    ClauseElement,
     Connection,
     Delete,
     Insert,
@@ -13,7 +15,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     false,
-    insert,
     select,
     update,
 )
@@ -57,6 +58,7 @@ class Dialect:
 
     name: ClassVar[str]
     now_ms_sql: ClassVar[str]  # milliseconds since 1970 by the database's clock, whatever the time zone of the session
+    skipping_taken_keys: ClassVar[str]  # what stands behind INSERT then, for `insert_missing`
     is_async: ClassVar[bool] = True  # a statement lets the event loop do other work
     reads_outside_transaction: ClassVar[bool] = False  # optimistic guards load in a transaction of their own (SQLite)
     supports_single_statement: ClassVar[bool] = False  # `write_if_unchanged`
@@ -66,7 +68,7 @@ class Dialect:
 
     def __init__(self, sql: SqlDialect) -> None:
         self.sql = sql
-        self._prepared: dict[Any, PreparedStatement] = {}
+        self._prepared: dict[Hashable, PreparedStatement] = {}
 
     # -- session -------------------------------------------------------------------------------------------
 
@@ -104,7 +106,7 @@ class Dialect:
 
     # -- statements ----------------------------------------------------------------------------------------
 
-    def prepared(self, shape: Any, build: Any) -> PreparedStatement:
+    def prepared(self, shape: Hashable, build: Callable[[], ClauseElement | CompiledSql]) -> PreparedStatement:
         """The compiled statement of this shape; `build()` makes a Core expression or a CompiledSql the first time."""
         found = self._prepared.get(shape)
         if found is None:
@@ -151,20 +153,16 @@ class Dialect:
         """Insert into several tables, parents first; a taken unique key raises."""
         for table, rows in batches.items():
             columns = tuple(rows[0])
-            self.prepared(("insert", table.key, columns), lambda t=table, c=columns: insert_one(t, c)).many(
-                connection, rows
-            )
+            self.prepared(("insert", table.key, columns), partial(insert_one, table, columns)).many(connection, rows)
 
     def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         """Insert rows, skipping those that exist."""
         columns = tuple(rows[0])
-        self.prepared(("missing", table.key, columns), lambda: self.insert_ignore(table, columns)).many(
-            connection, rows
-        )
 
-    def insert_ignore(self, table: Table, columns: Sequence[str]) -> Insert:
-        """INSERT that skips a taken key."""
-        return insert(table).prefix_with("IGNORE").values({name: bindparam(name) for name in columns})
+        def build() -> Insert:
+            return insert_one(table, columns).prefix_with(self.skipping_taken_keys)
+
+        self.prepared(("missing", table.key, columns), build).many(connection, rows)
 
     def replace_all(self, connection: Connection, table: Table, rows: Sequence[Values]) -> None:
         """Insert records, overwriting those of the same primary key: delete, then insert."""

@@ -30,6 +30,7 @@ class MysqlDialect(Dialect):
 
     name: ClassVar[str] = "mysql"
     now_ms_sql: ClassVar[str] = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
+    skipping_taken_keys: ClassVar[str] = "IGNORE"
     returning: ClassVar[bool] = False
     collation: ClassVar[str] = MYSQL_COLLATION
     migrates_in_steps: ClassVar[bool] = True

@@ -8,28 +8,16 @@ Neighbours: `transaction.decide` calls the checks, `transaction.transact` makes 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Date,
-    DateTime,
-    Enum,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Numeric,
-    String,
-    Table,
-    Time,
-)
+from sqlalchemy import Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, Numeric, String, Table, Time
+from sqlalchemy import Enum as EnumColumn
 
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import DEFAULT, StoreTables
 
 MAX_SHAPES = 1_000  # in the cache; commands have far fewer
-_SET_BY_STORE = frozenset({"version", "stamp"})
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})  # exactly: asyncmy writes others as their `str()`
 _PLAIN_TOO = (date, time, timedelta, Decimal)
@@ -41,6 +29,14 @@ Record = Mapping[str, Any]
 class Unfit(ValueError):
     """A record of a batch cannot be written. The store then runs the commands one by one, so that only one is
     refused."""
+
+
+class _Write(Enum):
+    """What is done with a record, which decides the rules for it; the value is the verb of messages."""
+
+    INSERT = "inserts into"
+    REPLACE = "replaces in"
+    DELETE = "deletes from"
 
 
 class KnownTables:
@@ -74,27 +70,18 @@ class KnownTables:
         self.in_order = list(self._tables.values())
         self._stores_own = own.names - self._tables.keys()
         self.versioned = frozenset(name for name, table in self._tables.items() if "version" in table.c)
-        self._examined: set[tuple[str, str, tuple[str, ...]]] = set()
+        self._examined: set[tuple[_Write, str, tuple[str, ...]]] = set()
 
-    def check_inserts(self, inserts: Mapping[str, Sequence[Record]], doing: str = "inserts into") -> None:
+    def check_inserts(self, inserts: Mapping[str, Sequence[Record]]) -> None:
         """Refuse records that do not fit, and records of one table that do not have the same columns.
 
         Args:
             inserts: by table, with the versions that the store has set.
-            doing: verb of the error message.
 
         Raises:
             Unfit: the message names the table and says what is wrong.
         """
-        for table, rows in inserts.items():
-            shapes = set(map(tuple, rows))
-            for names in shapes:
-                self._examine(doing, table, names)
-            for row in rows:
-                if not _PLAIN.issuperset(map(type, row.values())):
-                    self._check_values(doing, table, row)
-            if len(shapes) > 1 and len(set(map(frozenset, shapes))) > 1:
-                raise Unfit(f"{doing} {table} records that do not have the same columns")
+        self._check_records(_Write.INSERT, inserts)
 
     def check_overwrites(self, overwrites: Sequence[tuple[str, Record, bool]]) -> None:
         """Refuse replacing records that do not fit, deletions that do not name a primary key, and both of guarded rows.
@@ -113,30 +100,43 @@ class KnownTables:
             else:
                 deleted.add((table, *values))
         for table, *names in deleted:
-            self._examine("deletes from", table, tuple(names))
+            self._examine(_Write.DELETE, table, tuple(names))
         if replaced:
-            self.check_inserts(replaced, "replaces in")
+            self._check_records(_Write.REPLACE, replaced)
 
-    def _check_values(self, doing: str, name: str, row: Record) -> None:
+    def _check_records(self, write: _Write, records: Mapping[str, Sequence[Record]]) -> None:
+        for table, rows in records.items():
+            shapes = set(map(tuple, rows))
+            for names in shapes:
+                self._examine(write, table, names)
+            for row in rows:
+                if not _PLAIN.issuperset(map(type, row.values())):
+                    self._check_values(write, table, row)
+            if len(shapes) > 1 and len(set(map(frozenset, shapes))) > 1:
+                raise Unfit(f"{write.value} {table} records that do not have the same columns")
+
+    def _check_values(self, write: _Write, name: str, row: Record) -> None:
         """Refuse a value that some drivers would write as its `str()`."""
         for column, value in row.items():
             if isinstance(value, _PLAIN_TOO) or type(value) in _PLAIN or not _is_plain(self._tables[name].c[column]):
                 continue
             kind = type(value).__name__
-            raise Unfit(f"{doing} {name} a {kind} as {column}: give a value of a plain type, e.g. a text or an int")
+            raise Unfit(
+                f"{write.value} {name} a {kind} as {column}: give a value of a plain type, e.g. a text or an int"
+            )
 
-    def _examine(self, doing: str, name: str, names: tuple[str, ...]) -> None:
-        shape = (doing, name, names)
+    def _examine(self, write: _Write, name: str, names: tuple[str, ...]) -> None:
+        shape = (write, name, names)
         if shape in self._examined:
             return
-        wrong = self._problem(doing, name, names)
+        wrong = self._problem(write, name, names)
         if wrong:
-            raise Unfit(f"{doing} {wrong}")
+            raise Unfit(f"{write.value} {wrong}")
         if len(self._examined) >= MAX_SHAPES:
             self._examined.clear()
         self._examined.add(shape)
 
-    def _problem(self, doing: str, name: str, names: tuple[str, ...]) -> str:
+    def _problem(self, write: _Write, name: str, names: tuple[str, ...]) -> str:
         """What is wrong with records of these columns; empty if nothing is."""
         if name in self._stores_own:
             return f"{name}, which only the store itself writes"
@@ -149,20 +149,20 @@ class KnownTables:
         if unknown := [each for each in names if each not in table.c]:
             return f"{name} by {_listed(unknown)}, of which it has no column"
         key = {column.name for column in table.primary_key}
-        if doing == "deletes from" and name in self.versioned:
+        if write is _Write.DELETE and name in self.versioned:
             return f"{name}, whose rows have versions and ledger entries: change a column of its state instead"
-        if doing == "deletes from":
+        if write is _Write.DELETE:
             return "" if key and key == set(names) else f"{name} by {_listed(names)}, not by its key {_listed(key)}"
-        if doing == "replaces in" and (name in self.versioned or not key):
+        if write is _Write.REPLACE and (name in self.versioned or not key):
             return f"{name}, whose rows {'are changed by their keys only' if key else 'have no primary key'}"
-        needed = [c.name for c in table.c if _is_required(c) or (doing == "replaces in" and c.name in key)]
+        needed = [c.name for c in table.c if _is_required(c) or (write is _Write.REPLACE and c.name in key)]
         missing = [each for each in needed if each not in names]
         return f"{name} without {_listed(missing)}" if missing else ""
 
 
 def _is_plain(column: Column[Any]) -> bool:
     """Whether the driver receives the values unchanged; SQLAlchemy converts those of JSON, Enum and own types."""
-    return isinstance(column.type, _PLAIN_COLUMNS) and not isinstance(column.type, Enum)
+    return isinstance(column.type, _PLAIN_COLUMNS) and not isinstance(column.type, EnumColumn)
 
 
 def _is_required(column: Column[Any]) -> bool:

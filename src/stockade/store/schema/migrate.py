@@ -289,7 +289,7 @@ def _upgrade(connection: Connection, history: History, revision: str) -> None:
     if before is None:
         refuse_collisions(connection, history.name, history.metadata, history.own)
     try:
-        if before and _stored(connection, history.version_table) is None:  # made by the common history
+        if before and _stored(connection, history.version_table, history.schema) is None:  # made by the common history
             command.stamp(config, before)
             _copy_readers(connection, history.version_table)
         command.upgrade(config, revision)

@@ -50,7 +50,7 @@ class StoreTables:
     Args:
         prefix: of the names of all tables, constraints and indexes, e.g. `stockade_`; empty: none.
         schema: that has the tables (a schema of PostgreSQL, a database of MariaDB and MySQL); None: the one that the
-            connection uses. `SCHEMA.migrate` does not create it.
+            connection uses. `Schema.migrate` does not create it.
 
     Attributes:
         metadata: all of these tables, e.g. for Alembic's `target_metadata`.

@@ -1,15 +1,14 @@
 """The statements of SQLite: embedded, one writer at a time. The default database, nothing to install."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Insert, Select, Table
+from sqlalchemy import Connection, Select, Table
 
 from stockade.core import GuardKind
 from stockade.store.engine.dialect import Dialect
-from stockade.store.engine.expressions import insert_one
 
 STEPS = 100_000  # of SQLite's own machine between two looks at the clock: about a millisecond
 
@@ -23,6 +22,7 @@ class SqliteDialect(Dialect):
 
     name: ClassVar[str] = "sqlite"
     now_ms_sql: ClassVar[str] = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+    skipping_taken_keys: ClassVar[str] = "OR IGNORE"
     is_async: ClassVar[bool] = False
     reads_outside_transaction: ClassVar[bool] = True
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset({GuardKind.ADVISORY})
@@ -44,9 +44,6 @@ class SqliteDialect(Dialect):
 
     def check_writable(self, connection: Connection, requests: Table) -> None:
         return None  # a file has no replica, and a write would wait for the other writers
-
-    def insert_ignore(self, table: Table, columns: Sequence[str]) -> Insert:
-        return insert_one(table, columns).prefix_with("OR IGNORE")
 
     def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
         return statement

@@ -108,6 +108,8 @@ def keys_problem(name: str, keys: Iterable[Any], resources: Mapping[str, Resourc
             return UnknownKind(f"no resource for keys of kind {key.kind!r:.100}; this store has: {known}")
         if not 0 < len(key.id) <= MAX_ROW_ID:
             return ValueError(f"{name} names {key!s:.100}: an id has 1 to {MAX_ROW_ID} characters")
+        if "\0" in key.id:  # PostgreSQL has no text with it
+            return ValueError(f"{name} names {key!r:.100}: an id has no NUL character")
     return None
 
 

@@ -14,6 +14,7 @@ from stockade.shop.model.constants import (
     CANCELLED,
     DEDUCT,
     PAID,
+    PAYING,
     POINTS,
     REFUND,
     RELEASE,
@@ -34,8 +35,8 @@ _MOST = 3
 
 # States of an order, as numbers because they stand in a sum; a sum over several lines is unsound anyway.
 _IS_RESERVED, _IS_PAID, _IS_REFUNDED, _IS_RELEASED, _IS_UNKNOWN = 1, 2, 3, 4, 0
-# States of a payment: by points, refunded to points, of nothing, in another way.
-_BY_POINTS, _TO_POINTS, _OF_NOTHING, _OTHERWISE = 1, 2, 3, 4
+# States of a payment: by points, refunded to points, without points.
+_BY_POINTS, _TO_POINTS, _NO_POINTS = 1, 2, 3
 
 
 def _sum(*notes: str) -> int:
@@ -51,7 +52,7 @@ def by_line(_dialect: str) -> Select[Any]:
     """Each line of an order beside the entries that moved its stock."""
     over, paid = orders_.c.status.in_(OVER), orders_.c.payment_id != ""
     state = case(
-        (orders_.c.status == RESERVED, _IS_RESERVED),
+        (orders_.c.status.in_((RESERVED, PAYING)), _IS_RESERVED),
         (orders_.c.status == PAID, _IS_PAID),
         (and_(over, paid), _IS_REFUNDED),
         (over, _IS_RELEASED),
@@ -91,8 +92,7 @@ def by_payment(_dialect: str) -> Select[Any]:
     sound = or_(
         and_(group.c.state == _BY_POINTS, group.c.notes == _sum(USE), group.c.delta == -group.c.amount),
         and_(group.c.state == _TO_POINTS, group.c.notes == _sum(USE, REFUND), group.c.delta == 0),
-        and_(group.c.state == _OF_NOTHING, group.c.notes == 0, group.c.delta == 0),
-        group.c.state == _OTHERWISE,
+        and_(group.c.state == _NO_POINTS, group.c.notes == 0, group.c.delta == 0),
     )
     unsound = or_(not_(sound), group.c.payments > 1, group.c.entries > _MOST)
     # The flags below show that every payment has an order that expects it, and that no order has two. So no payment is
@@ -112,8 +112,7 @@ def by_payment(_dialect: str) -> Select[Any]:
 def _payments_and_moves() -> Subquery:
     other = or_(payments.differs(), payments_.c.status != EXPECTED)
     state = case(
-        (payments_.c.method != POINTS, _OTHERWISE),
-        (payments_.c.amount == 0, _OF_NOTHING),
+        (or_(payments_.c.method != POINTS, payments_.c.amount == 0), _NO_POINTS),
         (payments_.c.status == CANCELLED, _TO_POINTS),
         else_=_BY_POINTS,
     )

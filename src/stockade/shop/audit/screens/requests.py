@@ -10,7 +10,7 @@ from stockade.shop.audit import records
 from stockade.shop.audit.orders import MOVES
 from stockade.shop.audit.screen import Screen, flags
 from stockade.shop.model import constants
-from stockade.shop.model.tables import orders, payments
+from stockade.shop.model.tables import orders, payments, point_charges
 from stockade.shop.queries.recorded import rejected_order
 from stockade.store.schema.tables import ledger, outbox, requests
 
@@ -68,6 +68,7 @@ def _effects() -> list[Select[Any]]:
         entries,
         select(orders.c.id.label("request_id"), one("effects"), placed, orders.c.created_ms.label("at_ms")),
         select(payments.c.id.label("request_id"), one("effects")).where(payments.c.id != payments.c.order_id),
+        select(point_charges.c.id.label("request_id"), one("effects")),
     ]
 
 

@@ -3,14 +3,18 @@
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
+    Integer,
     Select,
     String,
     and_,
     case,
+    cast,
     false,
     func,
     literal_column,
+    not_,
     null,
     or_,
     select,
@@ -23,21 +27,27 @@ from stockade.shop.audit import counters, orders
 from stockade.shop.audit.counters import COUNTED, FOLLOWED
 from stockade.shop.audit.orders import FIRST
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.model.constants import CANCELLED, EXPIRED, PAID, RESERVED
-from stockade.shop.model.resources import ORDER, PAYMENT, PRODUCT
+from stockade.shop.model.constants import CANCELLED, EXPIRED, PAID, PAYING, RESERVED
+from stockade.shop.model.resources import ATTEMPT, CHARGE, ORDER, PAYMENT, PRODUCT, REFUND
 from stockade.shop.model.tables import orders as orders_
+from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import ledger
 
 _COUNTED = tuple(resource.kind for resource in COUNTED)
-_FEW_STEPS = (ORDER.kind, PAYMENT.kind)
+_FEW_STEPS = (ORDER.kind, PAYMENT.kind, CHARGE.kind, ATTEMPT.kind, REFUND.kind)
+_OFTEN_TRIED = (ATTEMPT, REFUND)  # a reconciler may try them for days
+_MOST_STEPS = 50  # of a row whose versions stand in the bits of one number; an order has 43 at most
 _ENTRIES, _ROW = 1, 10  # summed up in `there`: the ledger has entries of the row, and the row exists
 
 # What happened to an order is the sum of three codes, each with a decimal place of its own: in which state the order
-# was made, through which states its ledger entries led it, and in which state its row is.
+# was made, through which states its ledger entries led it, and in which state its row is. Before its last entries an
+# order may have changed between PAYING and RESERVED several times.
 _MADE = {RESERVED: 0, PAID: 1}
-_IS = {RESERVED: 0, PAID: 10, CANCELLED: 20, EXPIRED: 30}
+_IS = {RESERVED: 0, PAID: 10, CANCELLED: 20, EXPIRED: 30, PAYING: 40}
 _BECAME: dict[tuple[str, ...], int] = {(): 0, (PAID,): 100, (CANCELLED,): 200, (EXPIRED,): 300, (PAID, CANCELLED): 400}
-_ILLEGAL = 1000
+_AFTER_PAYING, _AFTER_DECLINE = 500, 1000  # the last of these changes led to PAYING, or back to RESERVED
+_ILLEGAL = 10_000
+_PLACE = 1000  # above every version that stands in the bits of a number
 _LEGAL_WAYS = tuple(
     _MADE[made] + _BECAME[became] + _IS[is_]
     for made, became, is_ in (
@@ -48,6 +58,19 @@ _LEGAL_WAYS = tuple(
         (RESERVED, (PAID, CANCELLED), CANCELLED),
         (PAID, (CANCELLED,), CANCELLED),
         # made PAID and never changed: `_rows` leaves such orders out
+    )
+) + tuple(
+    turns + _BECAME[became] + _IS[is_]
+    for turns, became, is_ in (
+        (_AFTER_PAYING, (), PAYING),
+        (_AFTER_PAYING, (PAID,), PAID),
+        (_AFTER_PAYING, (CANCELLED,), CANCELLED),
+        (_AFTER_PAYING, (PAID, CANCELLED), CANCELLED),
+        (_AFTER_DECLINE, (), RESERVED),
+        (_AFTER_DECLINE, (PAID,), PAID),
+        (_AFTER_DECLINE, (CANCELLED,), CANCELLED),
+        (_AFTER_DECLINE, (EXPIRED,), EXPIRED),
+        (_AFTER_DECLINE, (PAID, CANCELLED), CANCELLED),
     )
 )
 
@@ -74,15 +97,8 @@ def _entries_of_rows() -> Select[Any]:
     """The sums of the entries of each row, read in the order of the ledger's key."""
     count, version, newest = func.count(), ledger.c.version, func.max(ledger.c.version)
     first = case((ledger.c.kind.in_(_COUNTED), 1), else_=2)  # version of the first entry, see `FOLLOWED`
-    paid, cancelled = (func.max(case((ledger.c.note == note, version), else_=0)) for note in (PAID, CANCELLED))
-    way = case(
-        (ledger.c.kind != ORDER.kind, 0),
-        *((and_(count == 1, func.max(ledger.c.note) == note), _BECAME[(note,)]) for note in (PAID, CANCELLED, EXPIRED)),
-        (and_(count == 2, paid > 0, cancelled > paid), _BECAME[PAID, CANCELLED]),
-        else_=_ILLEGAL,
-    )
-    # `by_version` looks for repeated versions of the others. An order has at most two entries, a payment one.
-    twice = and_(ledger.c.kind.in_(_FEW_STEPS), count > 1, way != _BECAME[PAID, CANCELLED])
+    # `by_version` looks for repeated versions of the others.
+    twice = and_(ledger.c.kind.in_(_FEW_STEPS), count > 1, newest <= _MOST_STEPS, not_(_each_version_once()))
     return select(
         ledger.c.kind,
         ledger.c.row_id.label("id"),
@@ -90,12 +106,50 @@ def _entries_of_rows() -> Select[Any]:
         newest.label("version"),
         func.sum(ledger.c.delta).label("delta"),
         func.sum(ledger.c.held).label("held"),
-        way.label("way"),
+        case((ledger.c.kind == ORDER.kind, _way()), else_=0).label("way"),
         func.max(one_if(impossible(ledger.c.amount_after, ledger.c.held_after))).label("low"),
         one_if(func.sum(ledger.c.delta) < 0).label("out"),
         one_if(or_(count != newest - (first - 1), func.min(version) < first)).label("gap"),
         one_if(twice).label("twice"),
     ).group_by(ledger.c.kind, ledger.c.row_id)
+
+
+def _each_version_once() -> ColumnElement[bool]:
+    """Whether the entries of a row have the versions 2, 3, 4 … once each, up to `_MOST_STEPS`.
+
+    Each version is a bit of a sum. As many powers of two as a number has bits make that number in one way only.
+    """
+    version, newest = ledger.c.version, func.max(ledger.c.version)
+    bits = func.sum(case((version.between(2, _MOST_STEPS), _bit(version)), else_=0))
+    expected = case((newest <= _MOST_STEPS, _bit(newest + 1) - 4), else_=-1)
+    return and_(func.count() == newest - 1, bits == expected)
+
+
+def _bit(number: ColumnElement[int]) -> ColumnElement[int]:
+    return cast(1, BigInteger).bitwise_lshift(cast(number, Integer))
+
+
+def _way() -> ColumnElement[int]:
+    """Through which states the entries of an order led it, if each version is there once.
+
+    Changes to PAYING have even versions and those back to RESERVED odd ones; what else there is comes behind them.
+    """
+    version, note, newest = ledger.c.version, ledger.c.note, func.max(ledger.c.version)
+    turns = func.sum(case((note == PAYING, 1 - version % 2), (note == RESERVED, version % 2), else_=0))
+    last = func.sum(
+        case({PAID: version, CANCELLED: version * _PLACE, EXPIRED: version * _PLACE**2}, value=note, else_=0)
+    )
+    before = case((turns == 0, 0), (turns % 2 == 1, _AFTER_PAYING), else_=_AFTER_DECLINE)
+    others = func.count() - turns
+    became = case(
+        (others == 0, _BECAME[()]),
+        (and_(others == 1, last == newest), _BECAME[(PAID,)]),
+        (and_(others == 1, last == newest * _PLACE), _BECAME[(CANCELLED,)]),
+        (and_(others == 1, last == newest * _PLACE**2), _BECAME[(EXPIRED,)]),
+        (and_(others == 2, last == newest - 1 + newest * _PLACE), _BECAME[PAID, CANCELLED]),
+        else_=_ILLEGAL,
+    )
+    return case((_each_version_once(), before + became), else_=_ILLEGAL)
 
 
 def _rows(resource: Any, first: int) -> Select[Any]:
@@ -126,10 +180,14 @@ def _rows(resource: Any, first: int) -> Select[Any]:
 
 
 def by_version(dialect: str) -> Select[Any]:
-    """Each entry of stock and points beside the one with the version before it, and repeated versions of products."""
-    repeated = repeated_versions(PRODUCT.kind)
+    """Each entry of stock and points beside the one with the version before it, and repeated versions of what `by_row`
+    leaves out: of products, and of attempts and refunds that were tried often."""
+    repeated = [
+        repeated_versions(PRODUCT.kind),
+        *(repeated_versions(each.kind, of=_often(each)) for each in _OFTEN_TRIED),
+    ]
     if dialect in ("mariadb", "mysql"):  # a window over the whole ledger takes them minutes
-        suspects = union_all(out_of_step(COUNTED), repeated).subquery()
+        suspects = union_all(out_of_step(COUNTED), *repeated).subquery()
         return flags(suspects, broken=suspects.c.row_id.is_not(null()))
     row = [ledger.c.kind, ledger.c.row_id]
     version, amount, held = (
@@ -142,9 +200,14 @@ def by_version(dialect: str) -> Select[Any]:
         (held + ledger.c.held - ledger.c.held_after).label("held"),
     ).where(ledger.c.kind.in_(_COUNTED))
     zero: ColumnElement[Any] = literal_column("0")
-    wrong = select(zero.label("step"), zero.label("amount"), zero.label("held")).select_from(repeated.subquery())
-    found = union_all(steps, wrong).subquery()
+    nothing = [zero.label(name) for name in ("step", "amount", "held")]
+    found = union_all(steps, *(select(*nothing).select_from(each.subquery()) for each in repeated)).subquery()
     return flags(found, broken=or_(found.c.step != 1, found.c.amount != 0, found.c.held != 0))
+
+
+def _often(resource: Resource) -> Select[Any]:
+    """The rows whose versions do not stand in the bits of one number."""
+    return select(resource.table.c.id).where(resource.table.c.version > _MOST_STEPS)
 
 
 _ORDER_STATES = (orders.order_status, orders.illegal_step)
@@ -158,7 +221,7 @@ BY_ROW = Screen(
         "out": (counters.oversold, counters.overspent),
         "moved": (counters.ledger_sum,),
         "gap": (counters.version_gap, counters.repeated_version),
-        "twice": (counters.repeated_version,),
+        "twice": (counters.repeated_version, counters.version_gap),
         "way": _ORDER_STATES,
     },
 )

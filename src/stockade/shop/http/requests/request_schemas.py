@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from stockade.identity.user_ids import MAX_SUBJECT
-from stockade.shop.commands.claim_payment import MAX_PAYMENT_KEY
+from stockade.shop.commands.payments.claim_payment import MAX_PAYMENT_KEY
 from stockade.shop.model.limits import (
     MAX_AMOUNT,
     MAX_CATEGORY,
@@ -131,10 +131,10 @@ AgreedAmount = Annotated[
 
 
 class PaymentBody(Body, frozen=True):
-    """How to pay. PG, through the payment gateway, needs `payment_key` and `amount`."""
+    """How to pay. PG, through the payment gateway, needs `payment_key` and `amount`; POINTS takes neither."""
 
     method: Annotated[
-        Literal["POINTS", "PG"], Meta(description="With points, or through the payment gateway.", examples=["POINTS"])
+        Literal["POINTS", "PG"], Meta(description="With points, or through the payment gateway.", examples=["PG"])
     ]
     payment_key: PaymentKey | UnsetType = UNSET
     amount: AgreedAmount | UnsetType = UNSET
@@ -285,7 +285,7 @@ class AllOrdersQuery(Body, frozen=True):
     user_id: UserId | UnsetType = UNSET
     status: (
         Annotated[
-            Literal["RESERVED", "PAID", "CANCELLED", "EXPIRED", "REJECTED"],
+            Literal["RESERVED", "PAYING", "PAID", "CANCELLED", "EXPIRED", "REJECTED"],
             Meta(description="Orders in this state.", examples=["PAID"]),
         ]
         | UnsetType

@@ -48,13 +48,14 @@ class OrderedLine(msgspec.Struct):
 
 
 class Ordered(msgspec.Struct, omit_defaults=True):
-    """A new order; `reserved_until` while it waits to be paid."""
+    """A new order; `reserved_until` while it waits to be paid, `pg_order_id` if a gateway may be asked."""
 
     order_id: OrderId
     status: Annotated[Literal["PAID", "RESERVED"], Meta(description="RESERVED until it is paid.", examples=["PAID"])]
     total: Total
     lines: Annotated[list[OrderedLine], Meta(description="What was ordered, at the prices of the decision.")]
     reserved_until: Time | msgspec.UnsetType = msgspec.UNSET
+    pg_order_id: PgOrderId | msgspec.UnsetType = msgspec.UNSET
 
 
 class Paid(msgspec.Struct, omit_defaults=True):
@@ -77,6 +78,26 @@ class ChargeConfirmed(msgspec.Struct):
     amount: Amount
     currency: Currency
     balance: Balance
+
+
+class PaymentOpen(msgspec.Struct, omit_defaults=True):
+    """A payment of an order or a charge of which it is not known whether the gateway has charged."""
+
+    payment_id: PaymentId
+    status: Annotated[
+        Literal["APPROVING", "UNKNOWN"],
+        Meta(description="UNKNOWN: the gateway gave no definite answer.", examples=["UNKNOWN"]),
+    ]
+    amount: Amount
+    currency: Currency
+    order_id: OrderId | msgspec.UnsetType = msgspec.UNSET
+    charge_id: ChargeId | msgspec.UnsetType = msgspec.UNSET
+
+
+class Received(msgspec.Struct):
+    """A notice of a gateway that need not be sent again."""
+
+    received: Annotated[Literal[True], Meta(description="Always true.", examples=[True])] = True
 
 
 class Refund(msgspec.Struct, omit_defaults=True):

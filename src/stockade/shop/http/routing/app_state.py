@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from stockade.core import Command, Outcome
 from stockade.core.clock import now_ms
+from stockade.shop.commands import ClaimPayment
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.idempotency import InFlightRequests
 from stockade.shop.http.routing.concurrency_limit import ConcurrencyLimit
@@ -41,6 +42,10 @@ class AppState:
         """Carry out a command, and what it asks of the payment gateway; raises as `Shop.execute`."""
         shop = self.shop
         return await (shop.execute(command) if shop.payments is None else shop.payments.execute(command))
+
+    async def submit(self, command: Command) -> bool:
+        """As `Shop.submit`. A claim is never only queued: whoever claims asks the gateway, and has to wait for it."""
+        return not isinstance(command, ClaimPayment) and await self.shop.submit(command)
 
     def refresh_metrics(self) -> None:
         """Bring the metrics up to date that are not counted as they happen."""

@@ -39,13 +39,14 @@ from stockade.shop.http.responses.problems import (
 from stockade.shop.http.responses.response import JSON, Headers, Response
 from stockade.shop.http.responses.response_cache import ResponseCache
 from stockade.shop.http.routing.app_state import AppState
-from stockade.shop.http.routing.route import Ending, RequestContext, Route
+from stockade.shop.http.routing.route import Ending, Notice, RequestContext, Route
 from stockade.shop.model.constants import PENDING
 from stockade.shop.operations.logs import logger
 
 _REQUEST_ID = "stockade.request_id"  # in the ASGI scope, for the log
 _REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 _APPLIED: Headers = ((b"preference-applied", b"respond-async"),)
+_GATEWAYS_WORDS = {"code": "decline_code"}  # a problem has a `code` of ours
 _encode = msgspec.json.Encoder().encode
 
 
@@ -106,6 +107,8 @@ class Endpoint:
         caller = await authenticate(headers, self._state.tokens.verifier, route.access)
         path_ids = checked_ids(scope["path_params"], caller)
         query = read_query(scope["query_string"], route.query) if route.query is not None else None
+        if route.notified is not None:
+            return await self._notified(scope, receive, path_ids)
         if route.read is not None:
             return await self._read(RequestContext(caller, path_ids, None, query, "", "", now_ms(), settings))
         request_id = scope[_REQUEST_ID] = self._request_id(headers, caller)
@@ -136,7 +139,7 @@ class Endpoint:
         if wrong is not None:
             raise ProblemError("INVALID_REQUEST", wrong)
         # without a key nobody could query the outcome; without a log the preference is ignored, as RFC 7240 allows
-        if respond_async and route.keyed and await state.shop.submit(command):
+        if respond_async and route.keyed and await state.submit(command):
             return self._queued(request, _APPLIED)
         try:
             if route.keyed:
@@ -169,12 +172,21 @@ class Endpoint:
         elif route.ending is not None and (ending := route.ending(outcome.data)) is not None:
             response = _ended(ending, outcome.data)
         else:
-            response = Response(route.status, _encode(outcome.data), JSON)
+            data = outcome.data if route.shown is None else route.shown(outcome.data, self._state.settings)
+            response = Response(route.status, _encode(data), JSON)
             if route.location:
                 response.headers = ((b"location", route.location.format_map(outcome.data).encode()),)
         if outcome.replayed and route.keyed:
             response.headers = (*response.headers, *_REPLAYED)
         return response
+
+    async def _notified(self, scope: Scope, receive: Receive, path_ids: dict[str, str]) -> Response:
+        """A payment gateway is no user: it has no token, and what it sent is checked as it came."""
+        route, state = self.route, self._state
+        assert route.notified is not None
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        body = await read_body(receive, route.max_notice_bytes, state.settings.body_wait_s)
+        return Response(route.status, _encode(await route.notified(state.shop, Notice(path_ids, headers, body))), JSON)
 
     async def _read(self, request: RequestContext) -> Response:
         if self._cache is None:
@@ -205,6 +217,6 @@ class Endpoint:
 def _ended(ending: Ending, data: Mapping[str, JsonValue]) -> Response:
     """The response to a command that was accepted and has not ended yet, or has ended badly."""
     if ending.code:
-        return problem(ending.code, extra={name: value for name, value in data.items() if name != "code"})
+        return problem(ending.code, extra={_GATEWAYS_WORDS.get(name, name): value for name, value in data.items()})
     headers = (*retry_after(1), (b"location", ending.location.encode()))
     return Response(202, _encode(data), JSON, headers)

@@ -42,20 +42,25 @@ _IDS = {
     "user_id": ("The `user_id` that the service shows, or the user's name at the identity provider.", "user-1"),
     "order_id": ("Id of the order.", "019a5c3e7c00b0c1d2e3f40516273849"),
     "payment_id": ("Id of the payment.", "019a5c3e7d10b0c1d2e3f40516273849"),
+    "charge_id": ("Id of the charge.", "019a5c3e7e20b0c1d2e3f40516273849"),
+    "gateway": ("Name of the payment gateway, as in the setting `gateway`.", "toss"),
 }
 _TAGS = {
     "products": "Products and their SKUs.",
     "skus": "The stock of a SKU.",
     "users": "What belongs to one user: points, cart, orders.",
     "orders": "Orders: place, read, pay, cancel.",
-    "payments": "Payments of orders.",
+    "payments": "Payments of orders and charges.",
+    "point-charges": "Charges of points through the payment gateway.",
+    "pg": "For the payment gateway itself.",
     "admin": "Lists for administrators.",
     "audit": "The proof that nothing was sold or charged twice.",
     "service": "The service itself: health, metrics, this document.",
 }
+_QUEUED_SCHEMA = {"$ref": "#/components/schemas/Queued"}
 _QUEUED = {
     "description": "Queued, not decided yet (only where the service runs under the strategy `kafka`)",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Queued"}}},
+    "content": {"application/json": {"schema": _QUEUED_SCHEMA}},
     "headers": {
         "Location": {
             "schema": {"type": "string", "format": "uri-reference"},
@@ -69,6 +74,22 @@ _QUEUED = {
             "example": "respond-async",
         },
     },
+}
+_OPEN = {
+    "description": "It is not known yet what the payment gateway did, see `Location`; or it is queued under `kafka`",
+    "headers": {
+        "Location": {
+            "schema": {"type": "string", "format": "uri-reference"},
+            "description": "Where the outcome will be; absent when it is queued.",
+            "example": "/v1/payments/019a5c3e7d10b0c1d2e3f40516273849",
+        },
+        "Retry-After": _RETRY_AFTER,
+    },
+}
+_NOTICE = {
+    "required": True,
+    "description": "A notification as the gateway defines it; every byte counts for its signature.",
+    "content": {"application/json": {"schema": {"type": "object"}, "example": {"eventType": "PAYMENT_STATUS_CHANGED"}}},
 }
 _PREFER = {
     "name": "Prefer",
@@ -95,7 +116,7 @@ def openapi_document(routes: Iterable[Route]) -> bytes:
         routes: of the API; those of the service itself (health, metrics) are added.
     """
     all_routes = tuple(routes)
-    types = [each for route in all_routes for each in (route.response, route.body, route.query) if each is not None]
+    types = [each for route in all_routes for each in _types(route) if each is not None]
     types.append(Queued)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     complete(components)
@@ -131,6 +152,10 @@ def openapi_document(routes: Iterable[Route]) -> bytes:
         },
     }
     return msgspec.json.format(msgspec.json.encode(body).replace(rb"\\Z", b"$"), indent=1)
+
+
+def _types(route: Route) -> tuple[Any, ...]:
+    return route.response, route.body, route.query, route.open_response
 
 
 def problem_responses(codes: Iterable[str]) -> dict[str, Any]:
@@ -175,8 +200,13 @@ def _operation(
         "parameters": parameters,
         "responses": {str(route.status): _accepted(route, found), **problem_responses(route.all_codes)},
     }
-    if route.command is not None:
+    if route.open_response is not None:
+        either = {"anyOf": [found[repr(route.open_response)], _QUEUED_SCHEMA]}
+        operation["responses"]["202"] = {**_OPEN, "content": {"application/json": {"schema": either}}}
+    elif route.command is not None:
         operation["responses"]["202"] = _QUEUED
+    if route.notified is not None:
+        operation["requestBody"] = _NOTICE
     if route.body is not None:
         schema = found[repr(route.body)]
         content = {"application/json": {"schema": schema, "example": example_of(schema, components)}}

@@ -8,6 +8,7 @@ from stockade.shop.http.responses.error_codes import ERROR_CODES
 from stockade.shop.http.responses.problems import problem
 
 _ORDER_ID = "019a5c3e7c00b0c1d2e3f40516273849"
+_PAYMENT_ID = "019a5c3e7d10b0c1d2e3f40516273849"
 
 
 def _member(type_: str, about: str, example: Any, **more: Any) -> dict[str, Any]:
@@ -67,7 +68,17 @@ _BY_CODE = {
     "order_id": _member("string", "The order that was refused, or that the request is about.", _ORDER_ID),
     "user_id": _member("string", "The buyer of a refused order.", "user-1"),
     "lines": _objects("The lines of a refused order.", sku_id=_SKU, quantity=_number("Units of the line.", 5)),
-    "payment_id": _member("string", "ALREADY_PAID: the payment.", _ORDER_ID),
+    "payment_id": _member(
+        "string",
+        "ALREADY_PAID, PAYMENT_IN_PROGRESS, PAYMENT_DECLINED, PAYMENT_UNFULFILLABLE: the payment.",
+        _PAYMENT_ID,
+    ),
+    "charge_id": _member("string", "The charge that the request is about.", "019a5c3e7e20b0c1d2e3f40516273849"),
+    "expected": _number("AMOUNT_MISMATCH: what is owed, in the smallest unit of the currency.", 2000),
+    "amount": _number("AMOUNT_MISMATCH, PAYMENT_DECLINED, PAYMENT_UNFULFILLABLE: as the request said.", 1999),
+    "currency": _member("string", "AMOUNT_MISMATCH, PAYMENT_DECLINED, PAYMENT_UNFULFILLABLE: of the amounts.", "KRW"),
+    "decline_code": _member("string", "PAYMENT_DECLINED: the gateway's own code.", "REJECT_CARD_PAYMENT"),
+    "refund_id": _member("string", "PAYMENT_UNFULFILLABLE: what is given back.", "3f40516273849019a5c3e7e20b0c1d2e"),
     "product_id": _member("string", "PRODUCT_CONFLICT, VERSION_CONFLICT: the product.", "product-1"),
     "version": _number("VERSION_CONFLICT: the version that the product has now.", 2),
     "problems": _member(

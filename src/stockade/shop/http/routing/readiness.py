@@ -4,7 +4,6 @@ Neighbours: `service_routes` answers `/readyz` with it; `cli.ready` asks there u
 """
 
 import asyncio
-import time
 
 from stockade.core import Busy, Strategy, SupportsReadiness
 from stockade.shop.http.routing.app_state import AppState
@@ -30,12 +29,14 @@ async def _server(strategy: Strategy, wait_s: float) -> str:
 
 
 async def _database(state: AppState, wait_s: float) -> str:
-    end = time.monotonic() + wait_s
     try:
-        revisions = await SCHEMA.revisions(state.shop.database, timeout_s=wait_s)
-        await state.shop.database.check_writable(timeout_s=max(end - time.monotonic(), 0.0))
+        async with asyncio.timeout(wait_s):  # a read takes longer: it may wait `wait_s` for its connection alone
+            revisions = await SCHEMA.revisions(state.shop.database, timeout_s=wait_s)
+            await state.shop.database.check_writable(timeout_s=wait_s)
     except Busy as busy:
         return f"the database cannot be used: {busy.code}"
+    except TimeoutError:
+        return f"the database did not answer within {wait_s} s"
     if SCHEMA.can_serve(revisions):
         return ""
     found = shown(revisions) if any(revisions.values()) else "missing"

@@ -4,7 +4,7 @@
 `routes` lists all of them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +14,7 @@ from stockade.core import Command, JsonValue
 from stockade.identity import Identity
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.authorization import Access
+from stockade.shop.shop import Shop
 
 
 class RequestContext(NamedTuple):
@@ -60,6 +61,20 @@ class RequestContext(NamedTuple):
         return None if self.caller is not None and self.caller.admin else self.user_id
 
 
+class Notice(NamedTuple):
+    """A request of a payment gateway, as it came: a signature covers every byte of the body.
+
+    Attributes:
+        path_ids: the ids in the path, by name.
+        headers: with names in lower case.
+        body: not read yet.
+    """
+
+    path_ids: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
 class Link(NamedTuple):
     """A link of OpenAPI: another route, and the member of the response that is an id in its path."""
 
@@ -90,7 +105,7 @@ class ShopCommand(Command, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One operation of the API. Exactly one of `command` and `read` is set.
+    """One operation of the API. Exactly one of `command`, `read` and `notified` is set.
 
     Attributes:
         method: of HTTP.
@@ -105,6 +120,8 @@ class Route:
         keyed: whether an Idempotency-Key is required.
         codes: the business error codes it can end in, beside those that its other attributes imply.
         command: makes the command.
+        notified: takes a notice of a payment gateway and returns the body of the response; its route needs no key.
+        max_notice_bytes: the largest body of a notice.
         read: runs the query; None as result means `missing`.
         missing: the error code for what is not there.
         cached: whether the response may be kept for the setting `cache_s`.
@@ -117,6 +134,8 @@ class Route:
         location: path of what a 201 has made, with `{member}` for members of its body; the header Location. Empty: what
             it has made has no path of its own.
         ending: of an accepted command, from its data: another response than `status`; None: that one.
+        open_response: type of the body of the 202 that `ending` makes.
+        shown: of an accepted command: its data with what the settings add; None: as it is.
         read_wait_s: the longest the read may take, in seconds; the setting `wait_s` when None.
     """
 
@@ -132,6 +151,8 @@ class Route:
     keyed: bool = False
     codes: tuple[str, ...] = ()
     command: Callable[[RequestContext], ShopCommand] | None = None
+    notified: Callable[[Shop, Notice], Awaitable[object]] | None = None
+    max_notice_bytes: int = 0
     read: Callable[[Connection, RequestContext], object] | None = None
     missing: str = ""
     cached: bool = False
@@ -141,12 +162,14 @@ class Route:
     links: tuple[Link, ...] = ()
     location: str = ""
     ending: Callable[[Mapping[str, JsonValue]], "Ending | None"] | None = None
+    open_response: Any = None
+    shown: Callable[[Mapping[str, JsonValue], Settings], Mapping[str, JsonValue]] | None = None
     read_wait_s: float | None = None
 
     @property
     def all_codes(self) -> tuple[str, ...]:
         """Every error code that this route can answer."""
-        codes = {"TOO_MANY_REQUESTS", "INTERNAL_ERROR", "POOL_EXHAUSTED", "DEPENDENCY_DOWN", *self.codes}
+        codes = {"TOO_MANY_REQUESTS", "INTERNAL_ERROR", "POOL_EXHAUSTED", "DEPENDENCY_DOWN", "NOT_READY", *self.codes}
         codes |= {"HEADERS_TOO_LARGE", "HEADER_TIMEOUT", "TOO_MANY_CONNECTIONS"}  # before it is known which route
         if self.access is not Access.ANYONE:
             codes |= {"UNAUTHENTICATED"}
@@ -160,6 +183,8 @@ class Route:
             codes |= {self.missing}
         if self.body is not None:
             codes |= {"INVALID_REQUEST", "BODY_TOO_LARGE", "BODY_TIMEOUT", "UNSUPPORTED_MEDIA_TYPE"}
+        if self.notified is not None:
+            codes |= {"BODY_TOO_LARGE", "BODY_TIMEOUT", "OUTCOME_UNKNOWN"}
         if self.keyed:
             codes |= {"IDEMPOTENCY_KEY_MISSING", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED"}
             codes |= {"IDEMPOTENCY_IN_PROGRESS"}

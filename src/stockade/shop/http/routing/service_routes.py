@@ -1,4 +1,5 @@
-"""The routes of the service itself: alive, ready, metrics, the OpenAPI document. Open to anyone, without a limit.
+"""The routes of the service itself: alive, ready, metrics, the OpenAPI document. Open to anyone, without a limit: what
+costs a query is shared by all who ask at the same time, and kept for a moment.
 
 Neighbours: `app` mounts them beside the routes of the API; `openapi` shows `SERVICE_OPERATIONS`.
 """
@@ -10,10 +11,12 @@ from starlette.types import Receive, Scope
 
 from stockade.shop.http.responses.problems import problem, unexpected
 from stockade.shop.http.responses.response import Handler, Response
+from stockade.shop.http.responses.response_cache import ResponseCache
 from stockade.shop.http.routing.app_state import AppState
 from stockade.shop.http.routing.readiness import readiness_problems
 from stockade.shop.operations.metrics import CONTENT_TYPE
 
+READY_KEPT_S = 0.5
 _OK = b'{"status":"ok"}'
 _HEALTH = {
     "type": "object",
@@ -65,7 +68,14 @@ def service_handlers(state: AppState, document: bytes) -> dict[str, Handler]:
     async def healthz() -> Response:
         return Response(200, _OK)
 
+    kept = ResponseCache(READY_KEPT_S)
+
     async def readyz() -> Response:
+        if state.concurrency.stopping:  # said at once: the time to notice it is short
+            return await ready()
+        return await kept.get("/readyz", ready)
+
+    async def ready() -> Response:
         problems = await readiness_problems(state)
         if problems:
             return problem("NOT_READY", "; ".join(problems), extra={"problems": problems})

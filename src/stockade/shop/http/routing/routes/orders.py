@@ -10,11 +10,14 @@ from stockade.core.timestamps import rfc3339
 from stockade.shop import queries
 from stockade.shop.commands import CancelOrder, OrderLine, PlaceOrder
 from stockade.shop.commands.place_order import ANY_TOTAL
+from stockade.shop.config.payment_gateway import NONE
+from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.request_schemas import CancelBody, OrderBody, OrderQuery, PageQuery
 from stockade.shop.http.responses.response_schemas import Cancelled, Ordered
 from stockade.shop.http.routing.route import Ending, Link, RequestContext, Route
 from stockade.shop.model import constants
 from stockade.shop.model.constants import ORDER_REFUSALS, READY, REFUNDED, UNKNOWN
+from stockade.shop.model.payment_reference import next_reference
 from stockade.shop.queries.orders import Step
 
 
@@ -39,8 +42,16 @@ def _cancel_ending(data: Mapping[str, JsonValue]) -> Ending | None:
     return Ending(location=f"/v1/orders/{data['order_id']}") if is_open else None
 
 
+def _shown(data: Mapping[str, JsonValue], settings: Settings) -> Mapping[str, JsonValue]:
+    """A new order, and if it can be paid through a gateway, the order id to open the gateway's page with."""
+    if settings.gateway == NONE or data["status"] != constants.RESERVED or not data["total"]:
+        return data
+    return {**data, "pg_order_id": next_reference(str(data["order_id"]), 0)}
+
+
 def _order(connection: Connection, request: RequestContext) -> queries.Order | None:
-    return queries.order(connection, request.path_ids["order_id"], request.owner)
+    gateway = request.settings.gateway != NONE
+    return queries.order(connection, request.path_ids["order_id"], request.owner, gateway=gateway)
 
 
 def _pending(request: RequestContext, since_ms: int) -> queries.Order:
@@ -73,6 +84,7 @@ ORDERS = (
         queued_member="order_id",
         queued_location="/v1/orders/{id}?pending={proof}",
         location="/v1/orders/{order_id}",
+        shown=_shown,
         links=(
             Link("GET", "/v1/orders/{order_id}", "order_id", "order_id"),
             Link("POST", "/v1/orders/{order_id}/payments", "order_id", "order_id"),
@@ -113,5 +125,6 @@ ORDERS = (
         command=_cancel,
         codes=("ORDER_NOT_FOUND", "STATE_CONFLICT"),
         ending=_cancel_ending,
+        open_response=Cancelled,
     ),
 )

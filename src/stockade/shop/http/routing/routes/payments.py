@@ -9,17 +9,20 @@ from msgspec import UnsetType
 from sqlalchemy import Connection
 
 from stockade.core import JsonValue
+from stockade.gateways import BadNotification
 from stockade.shop import queries
 from stockade.shop.commands import ClaimPayment, PayOrder
-from stockade.shop.commands.claim_payment import claim_id
+from stockade.shop.config.payment_gateway import NONE
 from stockade.shop.config.settings import Settings
+from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.requests.request_schemas import ConfirmBody, PaymentBody
 from stockade.shop.http.responses.problems import ProblemError
-from stockade.shop.http.responses.response_schemas import ChargeConfirmed, Paid
-from stockade.shop.http.routing.route import Ending, Link, RequestContext, Route, ShopCommand
+from stockade.shop.http.responses.response_schemas import ChargeConfirmed, Paid, PaymentOpen, Received
+from stockade.shop.http.routing.route import Ending, Link, Notice, RequestContext, Route, ShopCommand
 from stockade.shop.model import constants
 from stockade.shop.payments.flow import MARGIN_MS
-from stockade.shop.payments.gateway_of_settings import NONE
+from stockade.shop.payments.notifications import MAX_BYTES
+from stockade.shop.shop import Shop
 
 _CODES = (
     "ALREADY_PAID",
@@ -41,7 +44,10 @@ def _pay(request: RequestContext) -> ShopCommand:
     body: PaymentBody = request.body
     order_id = request.path_ids["order_id"]
     if body.method == constants.POINTS:
+        if not (isinstance(body.payment_key, UnsetType) and isinstance(body.amount, UnsetType)):
+            raise ProblemError("INVALID_REQUEST", "payment_key and amount belong to the method PG")
         return PayOrder(*request.command_args, order_id, request.user_id)
+    require_gateway(request.settings)
     if isinstance(body.payment_key, UnsetType) or isinstance(body.amount, UnsetType):
         raise ProblemError("INVALID_REQUEST", "the method PG needs payment_key and amount")
     return _claim(request, constants.ORDER, order_id, body.payment_key, body.amount)
@@ -49,15 +55,15 @@ def _pay(request: RequestContext) -> ShopCommand:
 
 def _confirm(request: RequestContext) -> ShopCommand:
     body: ConfirmBody = request.body
+    require_gateway(request.settings)
     return _claim(request, constants.CHARGE_SUBJECT, request.path_ids["charge_id"], body.payment_key, body.amount)
 
 
 def _claim(request: RequestContext, subject: str, subject_id: str, payment_key: str, amount: int) -> ClaimPayment:
     settings = request.settings
-    check_gateway(settings)
     payment_id = request.request_id
     return ClaimPayment(
-        claim_id(payment_id),
+        payment_id,
         request.fingerprint,
         request.now_ms,
         payment_id,
@@ -72,7 +78,7 @@ def _claim(request: RequestContext, subject: str, subject_id: str, payment_key: 
     )
 
 
-def check_gateway(settings: Settings) -> None:
+def require_gateway(settings: Settings) -> None:
     """Refuse what needs a payment gateway where there is none.
 
     Raises:
@@ -86,6 +92,21 @@ def _ending(data: Mapping[str, JsonValue]) -> Ending | None:
     if data["status"] in (constants.APPROVING, constants.UNKNOWN):
         return Ending(location=f"/v1/payments/{data['payment_id']}")
     return _ENDINGS.get(str(data["status"]))
+
+
+def _charge(connection: Connection, request: RequestContext) -> queries.Charge | None:
+    return queries.charge(connection, request.path_ids["charge_id"], request.owner)
+
+
+async def _notified(shop: Shop, notice: Notice) -> Received:
+    name = notice.path_ids["gateway"]
+    if shop.notifications is None or shop.notifications.gateway != name:
+        raise ProblemError("GATEWAY_NOT_FOUND", f"the service has no payment gateway {name}")
+    try:
+        await shop.notifications.take(notice.headers, notice.body)
+    except BadNotification as error:
+        raise ProblemError("BAD_SIGNATURE", str(error)) from None
+    return Received()
 
 
 def _payment(connection: Connection, request: RequestContext) -> queries.Payment | None:
@@ -110,6 +131,7 @@ PAYMENTS = (
         codes=(*_CODES, "ORDER_NOT_FOUND", "RESERVATION_EXPIRED", "INSUFFICIENT_POINTS"),
         queued_member="payment_id",
         ending=_ending,
+        open_response=PaymentOpen,
         links=(_PAYMENT,),
     ),
     Route(
@@ -124,6 +146,7 @@ PAYMENTS = (
         codes=(*_CODES, "CHARGE_NOT_FOUND"),
         queued_member="payment_id",
         ending=_ending,
+        open_response=PaymentOpen,
         links=(_PAYMENT,),
     ),
     Route(
@@ -134,5 +157,28 @@ PAYMENTS = (
         response=queries.Payment,
         read=_payment,
         missing="PAYMENT_NOT_FOUND",
+    ),
+    Route(
+        method="GET",
+        path="/v1/point-charges/{charge_id}",
+        summary="One charge of points through the payment gateway",
+        about="With `pg_order_id` while it can be confirmed; for its buyer and for administrators.",
+        response=queries.Charge,
+        read=_charge,
+        missing="CHARGE_NOT_FOUND",
+    ),
+    Route(
+        method="POST",
+        path="/v1/pg/webhooks/{gateway}",
+        summary="For the payment gateway: what it reports by itself",
+        about=(
+            "Takes a notification with its signature, which stands in place of a token; each event is acted on once. "
+            "An unsigned one only makes the service look the payment up. Other answers than 200: send it again."
+        ),
+        access=Access.ANYONE,
+        response=Received,
+        notified=_notified,
+        max_notice_bytes=MAX_BYTES,
+        codes=("BAD_SIGNATURE", "GATEWAY_NOT_FOUND"),
     ),
 )

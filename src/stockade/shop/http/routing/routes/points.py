@@ -6,8 +6,8 @@ from stockade.shop import queries
 from stockade.shop.commands import ChargePoints, OpenCharge
 from stockade.shop.http.requests.request_schemas import ChargeBody, PageQuery
 from stockade.shop.http.responses.response_schemas import Charged
-from stockade.shop.http.routing.route import RequestContext, Route, ShopCommand
-from stockade.shop.http.routing.routes.payments import check_gateway
+from stockade.shop.http.routing.route import Link, RequestContext, Route, ShopCommand
+from stockade.shop.http.routing.routes.payments import require_gateway
 from stockade.shop.model.constants import PG
 
 
@@ -25,7 +25,7 @@ def _entries(connection: Connection, request: RequestContext) -> queries.Page[qu
 def _charge(request: RequestContext) -> ShopCommand:
     body: ChargeBody = request.body
     if body.method == PG:
-        check_gateway(request.settings)
+        require_gateway(request.settings)
         currency = request.settings.currency
         return OpenCharge(*request.command_args, request.path_ids["user_id"], body.amount, currency)
     return ChargePoints(*request.command_args, request.path_ids["user_id"], body.amount)
@@ -66,5 +66,9 @@ POINTS = (
         command=_charge,
         codes=("LIMIT_EXCEEDED", "GATEWAY_NOT_FOUND"),
         queued_member="charge_id",
+        links=(
+            Link("GET", "/v1/point-charges/{charge_id}", "charge_id", "charge_id"),
+            Link("POST", "/v1/point-charges/{charge_id}/confirm", "charge_id", "charge_id"),
+        ),
     ),
 )

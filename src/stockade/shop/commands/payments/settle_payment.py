@@ -7,7 +7,7 @@ from stockade.core import Accepted, Change, Decision, Event, Insert, JsonValue, 
 from stockade.gateways import Money
 from stockade.service.ids import derived_id
 from stockade.shop.commands.lines import DEDUCT_HELD, lines_as_json, move, stock_keys
-from stockade.shop.commands.refunding import new_refund
+from stockade.shop.commands.payments.refunding import new_refund
 from stockade.shop.commands.reject import reject
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_AMOUNT
@@ -22,13 +22,13 @@ UNSETTLED = (constants.APPROVING, constants.UNKNOWN)
 class SettlePayment:
     """Approved: the order is paid, or the points are added. Declined: the order is reserved again.
 
-    Whoever learns the answer sends it: the request that asked, the reconciler, a notification. All send the id of the
-    payment as the request id, so the first one counts and the idempotency record of the buyer's request is the same.
+    Whoever learns the answer sends it: the request that asked, the reconciler, a notification. All send the same
+    request id, so the first one counts, and its outcome is what a repeated request of the buyer receives.
     Approved although nothing can be delivered any more (cancelled, another amount, a balance above its limit): the
     attempt is UNFULFILLABLE and a refund is recorded, which `shop.payments` then asks for.
 
     Attributes:
-        request_id: the payment's id; `late_id(payment_id)` for an approval that came after a decline was recorded.
+        request_id: `settle_id(payment_id)`; `late_id(payment_id)` for an approval after a recorded decline.
         fingerprint: of the attempt.
         approved: whether the buyer was charged.
         gateway_id: the gateway's name of the payment.
@@ -168,7 +168,9 @@ class SettlePayment:
             changes[key] = opened
         refund_id = derived_id("refund", self.payment_id, constants.UNFULFILLABLE)
         money = Money(self.amount, self.currency)
-        refund = new_refund(refund_id, self.payment_id, attempt.user_id, money, constants.UNFULFILLABLE, self.now_ms)
+        refund = new_refund(
+            refund_id, self.payment_id, attempt.user_id, money, reason=constants.UNFULFILLABLE, now_ms=self.now_ms
+        )
         data = {**self._data(attempt, constants.UNFULFILLABLE), "refund_id": refund_id}
         event = self._event(constants.PAYMENT_UNFULFILLABLE, data)
         return Decision(Accepted(data), changes=changes, inserts=(refund,), events=(event,))
@@ -194,6 +196,11 @@ class SettlePayment:
 
     def _event(self, kind: str, data: dict[str, JsonValue]) -> Event:
         return Event(kind, self.keys[0], data)
+
+
+def settle_id(payment_id: str) -> str:
+    """The request id of the first definite answer. The payment's own id is that of the buyer's request, the claim."""
+    return derived_id("settle", payment_id)
 
 
 def late_id(payment_id: str) -> str:

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from stockade.core import Accepted, Change, Decision, Insert, JsonValue, Key, Rows
-from stockade.service.ids import derived_id
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import amount_problem, id_problem, text_problem
-from stockade.shop.model.payment_reference import reference_of
-from stockade.shop.model.states import ChargeState, OrderState
+from stockade.shop.model.payment_reference import MAX_ATTEMPTS, reference_of
+from stockade.shop.model.states import AttemptState, ChargeState, OrderState
 
-MAX_ATTEMPTS: Final = 20  # of one order or charge; each one before the last was declined
 MAX_PAYMENT_KEY: Final = 200  # characters
 
 
@@ -24,8 +22,8 @@ class ClaimPayment:
     """Begins an attempt. The order must be reserved and the caller's; then it is PAYING, and keeps its stock.
 
     Attributes:
-        request_id: `claim_id(payment_id)`. The request's own id is kept for `SettlePayment`, which records the answer.
-        payment_id: the id of the request that pays; the payment has the same.
+        request_id: of the buyer's request. Another request under the same Idempotency-Key meets it, whatever it asks.
+        payment_id: of the payment; the same id.
         subject: `order` or `charge`.
         subject_id: of the order or the charge.
         payment_key: what the buyer's page received from the gateway.
@@ -94,7 +92,7 @@ class ClaimPayment:
         return Decision(
             Accepted(data),
             changes={key: Change(after, note=status, ref=self.payment_id)},
-            inserts=(Insert("payment_attempts", self._attempt(reference)),),
+            inserts=(Insert("payment_attempts", {"id": self.payment_id, **self.attempt(reference)._asdict()}),),
         )
 
     def _reject_order(self, order: OrderState) -> Decision | None:
@@ -118,35 +116,30 @@ class ClaimPayment:
             return self._reject(constants.STATE_CONFLICT, status=charge.status)
         return None
 
-    def _attempt(self, reference: str) -> dict[str, JsonValue]:
-        return {
-            "id": self.payment_id,
-            "subject": self.subject,
-            "subject_id": self.subject_id,
-            "reference": reference,
-            "user_id": self.user_id,
-            "gateway": self.gateway,
-            "payment_key": self.payment_key,
-            "amount": self.amount,
-            "currency": self.currency,
-            "fingerprint": self.fingerprint,
-            "created_ms": self.now_ms,
-            "status": constants.APPROVING,
-            "gateway_id": "",
-            "charged": 0,
-            "refunds": 0,
-            "code": "",
-            "resolve_at_ms": self.resolve_at_ms,
-            "tries": 0,
-        }
+    def attempt(self, reference: str) -> AttemptState:
+        """The attempt that an accepted claim has begun, with its reference."""
+        return AttemptState(
+            subject=self.subject,
+            subject_id=self.subject_id,
+            reference=reference,
+            user_id=self.user_id,
+            gateway=self.gateway,
+            payment_key=self.payment_key,
+            amount=self.amount,
+            currency=self.currency,
+            fingerprint=self.fingerprint,
+            created_ms=self.now_ms,
+            status=constants.APPROVING,
+            gateway_id="",
+            charged=0,
+            refunds=0,
+            code="",
+            resolve_at_ms=self.resolve_at_ms,
+            tries=0,
+        )
 
     def _ids(self) -> dict[str, JsonValue]:
         return {"payment_id": self.payment_id, f"{self.subject}_id": self.subject_id}
 
     def _reject(self, code: str, **data: JsonValue) -> Decision:
         return reject(code, **{f"{self.subject}_id": self.subject_id, **data})
-
-
-def claim_id(payment_id: str) -> str:
-    """The request id of the claim of a payment."""
-    return derived_id("claim", payment_id)

@@ -16,6 +16,7 @@ from stockade.cli.common import (
     with_database,
 )
 from stockade.cli.exit_codes import FAILED
+from stockade.cli.numbers import count
 
 if TYPE_CHECKING:
     from stockade.service import Application
@@ -54,16 +55,10 @@ async def _migrate(settings: "Settings", application: "Application") -> tuple[st
 def demo(
     *,
     database: DatabaseOption = None,
-    users: Annotated[
-        int, typer.Option(metavar="COUNT", min=0, max=1_000_000, help="user-1, user-2, … each with points.")
-    ] = 10,
-    products: Annotated[
-        int, typer.Option(metavar="COUNT", min=0, max=1_000_000, help="product-1, … each with one SKU: sku-1, …")
-    ] = 10,
-    stock: Annotated[int, typer.Option(metavar="COUNT", min=0, max=1_000_000_000, help="Units of every SKU.")] = 100,
-    points: Annotated[
-        int, typer.Option(metavar="COUNT", min=0, max=1_000_000_000_000, help="Points of every user.")
-    ] = 1_000_000,
+    users: Annotated[int, count("user-1, user-2, … each with points.", 0, 1_000_000)] = 10,
+    products: Annotated[int, count("product-1, … each with one SKU: sku-1, …", 0, 1_000_000)] = 10,
+    stock: Annotated[int, count("Units of every SKU.", 0, 1_000_000_000)] = 100,
+    points: Annotated[int, count("Points of every user.", 0, 1_000_000_000_000)] = 1_000_000,
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
@@ -93,7 +88,8 @@ async def _demo(settings: "Settings", users: int, products: int, stock: int, poi
     from stockade.shop.demo import create_demo
 
     async with open_shop(settings, jobs=False, before=partial(ensure_schema, settings)) as shop:
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        console = Console(stderr=True)  # of Progress a pipe would get an empty line
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("demo data", total=None)
             return await create_demo(
                 shop.execute,
@@ -112,12 +108,12 @@ def audit(
     app: AppOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     pace: Annotated[
-        float,
+        str,
         typer.Option(
             metavar="SHARE",
             help="Share of the time in which it works, above 0 and up to 1: 0.25 works 1 s and rests 3 s.",
         ),
-    ] = 1.0,
+    ] = "1.0",
     progress: Annotated[
         bool, typer.Option("--progress", help="A line for each step on stderr, also when it is no terminal.")
     ] = False,
@@ -135,16 +131,15 @@ def audit(
     from stockade.shop.audit import LongAudit
     from stockade.shop.audit.long_audit import MAX_WAIT_S
 
-    if not 0 < pace <= 1:
-        raise fail(f"--pace must be above 0 and at most 1, not {pace:g}")
+    share = _share(pace)
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
         application = application_of(app)
         if application is not APPLICATION:
-            raise typer.Exit(_audit_of(application, chosen, as_json=as_json))
+            raise typer.Exit(_audit_of(application, app or "", chosen, as_json=as_json))
         with showing(progress) as show:
             figures, found = with_database(
-                chosen, lambda opened: LongAudit(opened.read, pace=pace, progress=show).run(), wait_s=MAX_WAIT_S
+                chosen, lambda opened: LongAudit(opened.read, pace=share, progress=show).run(), wait_s=MAX_WAIT_S
             )
         if as_json:
             violations = [each._asdict() for each in found]
@@ -155,7 +150,22 @@ def audit(
     raise typer.Exit(FAILED if found else 0)
 
 
-def _audit_of(application: "Application", settings: "Settings", *, as_json: bool) -> int:
+def _share(pace: str) -> float:
+    """The value of --pace.
+
+    Raises:
+        typer.Exit: it is none.
+    """
+    try:
+        share = float(pace)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise fail(f"--pace must be a number above 0 and at most 1, not {pace!r}")
+    return share
+
+
+def _audit_of(application: "Application", app: str, settings: "Settings", *, as_json: bool) -> int:
     """Audit an application of a user's own; the exit code."""
     import msgspec
 
@@ -166,6 +176,7 @@ def _audit_of(application: "Application", settings: "Settings", *, as_json: bool
         settings,
         lambda opened: opened.read(application.audit, timeout_s=MAX_WAIT_S),
         wait_s=MAX_WAIT_S,
+        app=app,
         schema=application.schema,
         tables=application.tables,
     )

@@ -18,6 +18,7 @@ from stockade.cli.common import (
     require_brokers,
     with_database,
 )
+from stockade.cli.numbers import whole
 from stockade.cli.output.table import render, screen_width
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from stockade.store import Database
 
 FIRST, END = "first", "end"
+MAX_PARTITION = 2**31 - 1  # an int32 in the protocol of Kafka
 HEADS = ("partition", "first message", "position", "end", "behind")
 
 app = typer.Typer(
@@ -65,7 +67,9 @@ def list_(
 
 @app.command()
 def rewind(
-    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0, help="Number of the partition.")],
+    partition: Annotated[
+        int, typer.Argument(metavar="PARTITION", parser=whole(0, MAX_PARTITION), help="Number of the partition.")
+    ],
     to: Annotated[
         str,
         typer.Argument(metavar="OFFSET", help="A number, `first` (the oldest message) or `end` (skip all)."),

@@ -5,7 +5,7 @@ from stockade.gateways import Money
 from stockade.shop.model import constants
 
 
-def new_refund(id_: str, payment_id: str, user_id: str, money: Money, reason: str, now_ms: int) -> Insert:
+def new_refund(id_: str, payment_id: str, user_id: str, money: Money, *, reason: str, now_ms: int) -> Insert:
     """The record of a refund that is owed from now on.
 
     Args:

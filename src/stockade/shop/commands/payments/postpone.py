@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Key, Rows
 from stockade.service.ids import derived_id
+from stockade.shop.commands.payments.settle_payment import MAX_CODE
 from stockade.shop.commands.reject import reject
-from stockade.shop.commands.settle_payment import MAX_CODE
 from stockade.shop.model import constants
 
 OPEN = (constants.APPROVING, constants.UNKNOWN, constants.READY)

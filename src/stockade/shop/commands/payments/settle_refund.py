@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
 from stockade.service.ids import derived_id
-from stockade.shop.commands.postpone import OPEN
+from stockade.shop.commands.payments.postpone import OPEN
+from stockade.shop.commands.payments.settle_payment import MAX_CODE
 from stockade.shop.commands.reject import reject
-from stockade.shop.commands.settle_payment import MAX_CODE
 from stockade.shop.model import constants
 from stockade.shop.model.states import RefundState
 

@@ -5,6 +5,7 @@ execute (`log:N`, in the topic of dead letters). Neighbours: `store.outbox`, `ka
 """
 
 import json
+import re
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -18,6 +19,8 @@ from stockade.cli.common import (
     read_settings,
     with_database,
 )
+from stockade.cli.numbers import count
+from stockade.cli.output.lines import say
 from stockade.cli.output.table import render, screen_width
 
 if TYPE_CHECKING:
@@ -30,12 +33,11 @@ if TYPE_CHECKING:
     Found = tuple["DeadLetterRow", DeadLetter | None]
 
 EVENTS, LOG = "events", "log"
+NAME = re.compile(f"({EVENTS}|{LOG}):[0-9]+")
 OPEN, DECIDED, CUT = "open", "decided", "cut"
 MAX_SHOWN_BYTES = 10_000
 HEADS = ("name", "kind", "key", "state", "was at", "reason")
-Limit = Annotated[
-    int, typer.Option(metavar="COUNT", min=1, max=100_000, help="Look at so many of each place, the oldest first.")
-]
+Limit = Annotated[int, count("Look at so many of each place, the oldest first.", 1, 100_000)]
 Json = Annotated[bool, typer.Option("--json", help="A document instead of a table.")]
 
 app = typer.Typer(
@@ -86,7 +88,7 @@ def list_(
         return
     _print(letters)
     if not chosen.kafka_bootstrap:
-        typer.echo("the log was not looked at: kafka_bootstrap is not set", err=True)
+        say("the log was not looked at: kafka_bootstrap is not set", err=True)
 
 
 @app.command()
@@ -99,6 +101,7 @@ def show(
 ) -> None:
     """Show one dead letter with all it contains."""
     with one_line_errors():
+        _check_names([name])
         chosen = read_settings(config, settings, database=database)
         letters = [letter for letter, _ in with_database(chosen, lambda opened: _found(chosen, opened, limit))]
         (letter,) = _named(letters, [name], limit)
@@ -123,6 +126,7 @@ def send_again(
     with one_line_errors():
         if bool(names) == everything:
             raise fail("name dead letters, or --all")
+        _check_names(names or [])
         chosen = read_settings(config, settings, database=database)
         sent = with_database(chosen, lambda opened: _send(chosen, opened, names or [], limit))
     typer.echo(f"sent again: {sent[EVENTS]} events, {sent[LOG]} commands")
@@ -171,6 +175,17 @@ async def _send(settings: "Settings", opened: "Database", names: "Sequence[str]"
     messages = [message for letter, message in found if message is not None and letter.name in wanted]
     requeued = await Outbox(opened).requeue(ids) if ids else 0
     return {EVENTS: requeued, LOG: await put_back(kafka_options(settings), messages) if messages else 0}
+
+
+def _check_names(names: "Sequence[str]") -> None:
+    """Refuse what no dead letter can be named.
+
+    Raises:
+        typer.Exit: one is no such name.
+    """
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise fail(f"{name!r} names no dead letter: a name is {EVENTS}:N or {LOG}:N, as `dead-letters list` shows")
 
 
 def _named(letters: "Sequence[DeadLetterRow]", names: "Sequence[str]", limit: int) -> list[DeadLetterRow]:

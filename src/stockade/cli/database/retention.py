@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stockade.cli.common import ConfigOption, DatabaseOption, SetOption, fail, one_line_errors, read_settings
+from stockade.cli.exit_codes import FAILED
+from stockade.cli.output.lines import say
 
 if TYPE_CHECKING:
     from stockade.shop.config.settings import Settings
@@ -32,11 +34,13 @@ def erase_user(
     """Erase a person's data: the user id becomes a random alias in every row, and the audit stays right.
 
     Block the person at the issuer of the tokens first. Run it again after wait_s: it finds what was written meanwhile.
+
+    Exit code 0: rows were changed. 1: no row has the user id. 2: nothing was done.
     """
     import asyncio
 
     from stockade.identity.user_ids import addressed_user_id
-    from stockade.shop.retention.erase import EraseRefused
+    from stockade.shop.retention.erase import EraseRefused, NoSuchUser
 
     try:
         user_id = addressed_user_id(user)
@@ -46,13 +50,15 @@ def erase_user(
         chosen = read_settings(config, settings, database=database, strategy=strategy)
         try:
             erased = asyncio.run(_erase(chosen, user_id))
+        except NoSuchUser as nobody:
+            raise fail(str(nobody), FAILED) from None
         except EraseRefused as refused:
             raise fail(str(refused)) from None
     counts = {name: count for name, count in erased._asdict().items() if name != "alias"}
     if as_json:
         typer.echo(json.dumps(erased._asdict()))
     else:
-        typer.echo(f"now {erased.alias}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}")
+        say(f"now {erased.alias}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}")
 
 
 async def _erase(settings: "Settings", user: str) -> "Erased":
@@ -90,13 +96,13 @@ def archive(
             raise fail("the database did not answer in time; run it again, which is safe") from None
         except OSError as error:
             raise fail(f"cannot write {to}: {error.strerror}") from None
-    typer.echo(
+    say(
         f"{archived.orders:,} orders with {archived.units:,} units for {archived.total:,} won are in {to}; "
         f"of these {archived.sold:,} units for {archived.revenue:,} won were sold"
     )
     if limit_ms < before_ms:
         when = datetime.fromtimestamp(limit_ms / 1000, UTC).isoformat(timespec="seconds")
-        typer.echo(
+        say(
             f"orders since {when} stay: the outbox still has events of that time (docs/events.md), or the service must "
             "run first, to take its hours out of the sums of sales (docs/deploy.md)"
         )

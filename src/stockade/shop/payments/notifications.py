@@ -1,0 +1,119 @@
+"""What a gateway reports by itself: before, during or after the reply to the request, several times, in any order.
+
+A signed notification is an answer. An unsigned one is a hint: anyone can send it, so the payment is looked up, within
+bounds, and the answer to that counts. The first recorded answer wins, whoever brought it. What was reported is acted on
+first and remembered afterwards: a crash between repeats it, which changes nothing. Neighbours: `flow` records, the HTTP
+route calls `take`.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from stockade.core import Busy
+from stockade.core.clock import now_ms
+from stockade.gateways import Approved, Declined, Notification
+from stockade.gateways import Unknown as NoAnswer
+from stockade.gateways.gateway import LookUpAnswer
+from stockade.service.ids import derived_id
+from stockade.shop.model import constants
+from stockade.shop.model.tables import gateway_events
+from stockade.shop.payments.flow import Payments, Read
+from stockade.shop.queries.gateway_events import was_taken
+from stockade.shop.queries.open_payments import OpenAttempt, attempt_of_reference
+from stockade.store import Database
+
+log = logging.getLogger(__name__)
+MAX_BYTES: Final = 256_000  # of a notification
+LOOK_UPS: Final = 16  # at once, in this process; the gateway sends again what is refused
+REMEMBER_S: Final = 5.0
+OPEN: Final = (constants.APPROVING, constants.UNKNOWN)
+_OURS = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match  # a reference; anyone may have written another text
+_PLAIN = re.compile(r"[!-~]{1,200}\Z").match
+
+
+class Notifications:
+    """Takes the notifications of the gateway of the settings.
+
+    Args:
+        payments: records answers.
+        read: runs a query, `Shop.read`.
+        database: remembers events.
+    """
+
+    def __init__(self, payments: Payments, read: Read, database: Database) -> None:
+        self._payments, self._read, self._database = payments, read, database
+        self._looked_up: set[str] = set()
+
+    @property
+    def gateway(self) -> str:
+        """Whose notifications these are."""
+        return self._payments.gateway.name
+
+    async def take(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Act on a notification; it need not be sent again when this returns.
+
+        Args:
+            headers: of the request, with names in lower case.
+            body: as it came, at most MAX_BYTES.
+
+        Raises:
+            BadNotification: it is not from the gateway, or cannot be read.
+            Busy: too many look-ups (code TOO_MANY_REQUESTS), no answer of the gateway (DEPENDENCY_DOWN), or as `read`.
+            Unknown: the answer could not be recorded.
+        """
+        gateway = self._payments.gateway
+        notice = gateway.read_notification(headers, body)
+        event_id = _event_id(notice)
+        if not _OURS(notice.reference):
+            return
+        found, taken = await self._read(
+            lambda conn: (attempt_of_reference(conn, notice.reference), was_taken(conn, gateway.name, event_id))
+        )
+        if found is None or found.state.gateway != gateway.name or taken:
+            return  # of another shop with the same account, or of a page that the buyer left; or a repetition
+        signed = gateway.capabilities.signed_notifications
+        settled = False
+        if found.state.status in (*OPEN, constants.DECLINED):  # else: approved, and so settled for good
+            answer = (notice.answer if signed else None) or await self._look_up(found, notice if signed else None)
+            settled = await self._settle(found, answer)
+        if signed or settled:  # a stranger's notice that changed nothing leaves no row
+            await self._remember(event_id, notice.reference)
+
+    async def _look_up(self, found: OpenAttempt, signed: Notification | None) -> LookUpAnswer:
+        if found.id in self._looked_up or len(self._looked_up) >= LOOK_UPS:
+            raise Busy("payments are being looked up", "TOO_MANY_REQUESTS")
+        self._looked_up.add(found.id)
+        try:
+            gateway_id = (signed.gateway_id if signed else "") or found.state.gateway_id
+            return await self._payments.gateway.look_up(found.state.reference, gateway_id)
+        finally:
+            self._looked_up.discard(found.id)
+
+    async def _settle(self, found: OpenAttempt, answer: LookUpAnswer) -> bool:
+        """Record what is news; whether anything was.
+
+        Raises:
+            Busy: no reconciler would ask again.
+        """
+        declined = found.state.status == constants.DECLINED
+        if isinstance(answer, NoAnswer) and declined:
+            raise Busy(f"no answer about {found.state.reference}: {answer.reason}", "DEPENDENCY_DOWN")
+        if not isinstance(answer, Approved if declined else Approved | Declined):
+            return False
+        await self._payments.record(found.id, found.state, answer)
+        log.info("payment %s: the gateway %s reported %s", found.id, self.gateway, type(answer).__name__)
+        return True
+
+    async def _remember(self, event_id: str, reference: str) -> None:
+        database = self._database
+        row = {"gateway": self.gateway, "event_id": event_id, "reference": reference, "received_ms": now_ms()}
+        await database.write(
+            lambda conn: database.dialect.insert_missing(conn, gateway_events, [row]), timeout_s=REMEMBER_S
+        )
+
+
+def _event_id(notice: Notification) -> str:
+    """The id as it is stored: that of an unsigned notification may be any text."""
+    return notice.event_id if _PLAIN(notice.event_id) else derived_id("event", notice.event_id)

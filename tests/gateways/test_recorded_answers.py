@@ -1,0 +1,207 @@
+"""The adapters against recorded shapes of real answers: only what is known to be definite is a yes or a no."""
+
+import json
+
+import httpx
+import pytest
+
+from stockade.gateways import Approval, Approved, Declined, Money, NotFound, Refund, Refunded, Unknown
+from stockade.gateways.stripe import Stripe
+from stockade.gateways.toss import Toss
+
+APPROVAL = Approval("order-0001-1", "order-0001-1", "pm_card_visa", Money(15_000), "three books")
+REFUND = Refund("pi_3MtwBwLkdIwHu7ix28a3tqPa", "refund-0001", "refund-0001", Money(1_000), "too late")
+INTENT = {
+    "id": "pi_3MtwBwLkdIwHu7ix28a3tqPa",
+    "object": "payment_intent",
+    "amount": 15_000,
+    "amount_received": 15_000,
+    "currency": "krw",
+    "latest_charge": "ch_3MtwBwLkdIwHu7ix0",
+    "metadata": {"reference": "order-0001-1"},
+    "next_action": None,
+    "status": "succeeded",
+}
+UNPAID = {**INTENT, "amount_received": 0, "latest_charge": None}
+STRIPE_REFUND = {
+    "id": "re_1Nispe2eZvKYlo2Cd31jOCgZ",
+    "object": "refund",
+    "amount": 1_000,
+    "currency": "krw",
+    "failure_reason": None,
+    "payment_intent": INTENT["id"],
+    "status": "succeeded",
+}
+TOSS_PAYMENT = {
+    "mId": "tosspayments",
+    "paymentKey": "5zJ4xY7m0kODnyRpQWGrN2xqGlNvLrKwv1M9ENjbeoPaZdL6",
+    "orderId": "order-0001-1",
+    "currency": "KRW",
+    "method": "카드",
+    "status": "DONE",
+    "totalAmount": 15_000,
+    "balanceAmount": 15_000,
+    "cancels": None,
+    "failure": None,
+}
+CANCEL = {
+    "cancelAmount": 1_000,
+    "cancelReason": "too late [refund-0001]",
+    "transactionKey": "T1",
+    "cancelStatus": "DONE",
+}
+
+
+def stripe_error(kind, code=None, **more):
+    """A body of Stripe about an error."""
+    return {"error": {"type": kind, "code": code, "message": "for the developer", **more}}
+
+
+async def replying(gateway, *replies):
+    """A gateway whose server gives these replies in turn: a status and a body."""
+    waiting = list(replies)
+
+    def reply(request):
+        status, body = waiting.pop(0)
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return httpx.Response(status, content=content, headers={"content-type": "application/json"})
+
+    await gateway.close()
+    client = httpx.AsyncClient(transport=httpx.MockTransport(reply), base_url="http://gateway")
+    if isinstance(gateway, Stripe):
+        gateway._http._client_async = client
+    else:
+        gateway._client = client
+    return gateway
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, INTENT, Approved(INTENT["id"], Money(15_000))),
+        (200, {**INTENT, "metadata": {"reference": "another"}}, Unknown),
+        (200, {**UNPAID, "status": "requires_action"}, Unknown),
+        (200, {**UNPAID, "status": "processing"}, Unknown),
+        (200, {**UNPAID, "status": "canceled"}, Declined("canceled")),
+        (
+            402,
+            stripe_error("card_error", "card_declined", decline_code="insufficient_funds", payment_intent=UNPAID),
+            Declined("insufficient_funds", "for the developer"),
+        ),
+        (
+            402,
+            stripe_error("card_error", "authentication_required", payment_intent=UNPAID),
+            Declined("authentication_required", "for the developer"),
+        ),
+        (402, stripe_error("card_error", "expired_card"), Declined("expired_card", "for the developer")),
+        (409, stripe_error("idempotency_error", "idempotency_key_in_use"), Unknown),
+        (400, stripe_error("idempotency_error"), Unknown),
+        (409, stripe_error("invalid_request_error", "lock_timeout"), Unknown),
+        (429, stripe_error("invalid_request_error", "rate_limit"), Unknown),
+        (400, stripe_error("invalid_request_error", "amount_too_small"), Declined("amount_too_small")),
+        (400, stripe_error("invalid_request_error", "a_new_code"), Unknown),
+        (401, stripe_error("invalid_request_error"), Unknown),
+        (500, stripe_error("api_error"), Unknown),
+        (502, b"<html>Bad Gateway</html>", Unknown),
+        (200, b"{", Unknown),
+    ],
+)
+async def test_approvals_of_stripe(status, body, expected):
+    """A card's refusal is definite; an error about a key, a lock or the service, and a second step, are not."""
+    gateway = await replying(Stripe("sk_test", url="http://gateway"), (status, body))
+    answer = await gateway.approve(APPROVAL)
+    await gateway.close()
+    assert answer == expected if not isinstance(expected, type) else isinstance(answer, expected), answer
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, STRIPE_REFUND, Refunded(STRIPE_REFUND["id"], Money(1_000))),
+        (200, {**STRIPE_REFUND, "status": "pending"}, Refunded(STRIPE_REFUND["id"], Money(1_000))),
+        (200, {**STRIPE_REFUND, "status": "failed", "failure_reason": "declined"}, Declined("declined")),
+        (400, stripe_error("invalid_request_error", "charge_already_refunded"), Declined("charge_already_refunded")),
+        (409, stripe_error("idempotency_error", "idempotency_key_in_use"), Unknown),
+        (500, stripe_error("api_error"), Unknown),
+    ],
+)
+async def test_refunds_of_stripe(status, body, expected):
+    """A refund that was made counts; a refusal is definite; an error is not."""
+    gateway = await replying(Stripe("sk_test", url="http://gateway"), (status, body))
+    answer = await gateway.refund(REFUND)
+    await gateway.close()
+    assert answer == expected if not isinstance(expected, type) else isinstance(answer, expected), answer
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (400, "ALREADY_PROCESSED_PAYMENT", Unknown),  # by an earlier try of ours: the look-up says what it did
+        (400, "PROVIDER_ERROR", Unknown),
+        (400, "CARD_PROCESSING_ERROR", Unknown),  # the card company failed: it may have charged
+        (400, "PAY_PROCESS_CANCELED", Unknown),  # of the buyer's page, not of a confirmation
+        (409, "IDEMPOTENT_REQUEST_PROCESSING", Unknown),
+        (400, "INVALID_IDEMPOTENCY_KEY", Unknown),
+        (403, "FORBIDDEN_REQUEST", Unknown),
+        (429, "TOO_MANY_REQUESTS", Unknown),
+        (500, "FAILED_PAYMENT_INTERNAL_SYSTEM_PROCESSING", Unknown),
+        (500, "UNKNOWN_PAYMENT_ERROR", Unknown),
+        (404, "NOT_FOUND_PAYMENT", Unknown),
+        (403, "REJECT_CARD_PAYMENT", Declined),
+        (403, "EXCEED_MAX_AMOUNT", Declined),
+        (400, "INVALID_STOPPED_CARD", Declined),
+        (404, "NOT_FOUND_PAYMENT_SESSION", Declined),
+    ],
+)
+async def test_refused_confirmations_of_toss(status, code, expected):
+    """Only a code that says who refused, and that nothing was charged, is a decline."""
+    gateway = await replying(Toss("sk_test"), (status, {"code": code, "message": "for the buyer"}))
+    answer = await gateway.approve(APPROVAL)
+    await gateway.close()
+    assert isinstance(answer, expected), answer
+    assert not isinstance(answer, Declined) or answer == Declined(code, "for the buyer")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Approved),
+        ({"status": "IN_PROGRESS"}, NotFound),  # the buyer has agreed, and no confirmation has arrived
+        ({"status": "READY"}, NotFound),
+        ({"status": "IN_PROGRESS", "orderId": "another"}, Unknown),
+        ({"status": "ABORTED", "failure": {"code": "PAY_PROCESS_ABORTED", "message": ""}}, Declined),
+        ({"status": "EXPIRED"}, Declined),
+        ({"status": "WAITING_FOR_DEPOSIT"}, Unknown),
+    ],
+)
+async def test_look_ups_of_toss(changes, expected):
+    """A payment that was never confirmed is none; one that ended without a charge is a decline."""
+    gateway = await replying(Toss("sk_test"), (200, {**TOSS_PAYMENT, **changes}))
+    answer = await gateway.look_up("order-0001-1")
+    await gateway.close()
+    assert isinstance(answer, expected), answer
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        ([(200, {**TOSS_PAYMENT, "cancels": [CANCEL]})], Refunded("T1", Money(1_000))),
+        (
+            [(400, {"code": "NOT_CANCELABLE_AMOUNT"}), (200, {**TOSS_PAYMENT, "cancels": [CANCEL]})],
+            Refunded("T1", Money(1_000)),
+        ),
+        ([(400, {"code": "NOT_CANCELABLE_AMOUNT", "message": "no"}), (200, TOSS_PAYMENT)], Declined),
+        ([(400, {"code": "NOT_CANCELABLE_AMOUNT"}), (500, {"code": "FAILED_INTERNAL_SYSTEM_PROCESSING"})], Unknown),
+        ([(500, {"code": "FAILED_REFUND_PROCESS"}), (200, TOSS_PAYMENT)], Unknown),
+        (
+            [(200, {**TOSS_PAYMENT, "cancels": [{**CANCEL, "cancelStatus": "IN_PROGRESS"}]}), (200, TOSS_PAYMENT)],
+            Unknown,
+        ),
+    ],
+)
+async def test_refunds_of_toss(replies, expected):
+    """A refusal counts only where the payment does not show the refund already."""
+    gateway = await replying(Toss("sk_test"), *replies)
+    answer = await gateway.refund(REFUND)
+    await gateway.close()
+    assert answer == expected if not isinstance(expected, type) else isinstance(answer, expected), answer
