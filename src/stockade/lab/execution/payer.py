@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 
 from stockade.core import Command, Outcome
 from stockade.core.clock import now_ms
@@ -105,7 +104,8 @@ class Payer:
     def __init__(self, service: Service, gateway: MeteredGateway, scheme: str, wait_s: float) -> None:
         assert isinstance(service.database, MeteredDatabase)
         self._service, self._gateway, self._database = service, gateway, service.database
-        self._payments = Payments(gateway, service.execute, service.read, CALL_S)
+        self._ahead_ms = 0
+        self._payments = Payments(gateway, service.execute, service.read, CALL_S, clock_ms=self._clock_ms)
         self._scheme = SCHEMES[scheme](service.database, gateway, wait_s) if scheme else None
 
     async def execute(self, command: Command) -> Outcome:
@@ -113,7 +113,7 @@ class Payer:
         assert isinstance(command, ClaimPayment)
         if self._scheme is not None:
             return await self._scheme.pay(command)
-        at_ms = now_ms()  # the workload was made before anything was timed
+        at_ms = self._clock_ms()  # the workload was made before anything was timed
         timed = replace(command, now_ms=at_ms, resolve_at_ms=at_ms + self._payments.lease_ms)
         return await self._payments.execute(timed)
 
@@ -125,10 +125,11 @@ class Payer:
         """
         if self._scheme is not None:
             return
+        reconciler = Reconciler(self._payments)
         for number in range(1, MAX_ROUNDS + 1):
-            clock_ms = partial(_clock_ms, number * LATER_MS)
-            reconciler = Reconciler(self._payments, self._service.execute, self._service.read, clock_ms)
+            self._ahead_ms = number * LATER_MS
             if not (await reconciler.once())["found"]:
+                self._ahead_ms = 0
                 return
         raise LabError(f"the reconciler still finds open payments after {MAX_ROUNDS} rounds")
 
@@ -138,13 +139,12 @@ class Payer:
         self._gateway.most_held, self._database.waits_s = 0, []
         return meter
 
+    def _clock_ms(self) -> int:
+        return now_ms() + self._ahead_ms
+
     async def close(self) -> None:
         """Wait for what is under way, and close the connections to the gateway."""
         await self._payments.close(CALL_S)
-
-
-def _clock_ms(by_ms: int) -> int:
-    return now_ms() + by_ms
 
 
 @asynccontextmanager

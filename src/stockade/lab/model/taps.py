@@ -7,7 +7,6 @@ from stockade.core import Command, Key
 from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.service.ids import derived_id
 from stockade.shop.commands import ClaimPayment, PlaceOrder
-from stockade.shop.commands.claim_payment import claim_id
 from stockade.shop.model import constants
 
 PRICE: Final = 1_000
@@ -42,7 +41,7 @@ class Checkout:
         """A request to pay an order; the same `key` is the same Idempotency-Key, of the same page of the gateway."""
         payment_id = derived_id("lab-tap", order.request_id, str(key))
         return ClaimPayment(
-            claim_id(payment_id),
+            payment_id,
             derived_id("content", payment_id),
             order.now_ms,
             payment_id,
