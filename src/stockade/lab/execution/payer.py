@@ -40,6 +40,11 @@ class MeteredDatabase(Database):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # those of Database
         self.waits_s: list[float] = []
 
+    @property
+    def in_use(self) -> int:
+        """Connections of both pools that are in use now; of a database with such pools."""
+        return sum(pool.engine.pool.checkedout() for pool in (self._backend._writers, self._backend._readers))
+
     async def _enter(self, *args: object) -> None:
         began_s = time.monotonic()
         await super()._enter(*args)  # type: ignore[arg-type]  # those of Database

@@ -10,6 +10,7 @@ from stockade.shop.commands import ClaimPayment, PlaceOrder
 from stockade.shop.model import constants
 
 PRICE: Final = 1_000
+CURRENCY: Final = "KRW"
 SKUS: Final = 100  # of one product, at most; more orders share them
 
 
@@ -50,7 +51,7 @@ class Checkout:
             order.user_id,
             f"page-{payment_id}",
             PRICE,
-            "KRW",
+            CURRENCY,
             "toss",
             order.now_ms,  # the payer sets the times when it sends
         )

@@ -33,7 +33,7 @@ class LockOverCall(Scheme):
             order = read_order(connection, claim.subject_id, lock=True)
             if (refused := refusal(order, claim)) is not None:
                 return refused
-            outcome = definite(_wait_for(self._ask(claim, keyed=False), loop), claim)
+            outcome = definite(wait_for(self._ask(claim, keyed=False), loop), claim)
             if isinstance(outcome, Accepted):
                 record_paid(connection, claim, order.version)
             return outcome
@@ -41,8 +41,13 @@ class LockOverCall(Scheme):
         return await self._write(body)
 
 
-def _wait_for(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
-    """Wait inside a transaction: in the greenlet of an asynchronous driver, or in the thread of SQLite's writer."""
+def wait_for(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """Wait inside a transaction: in the greenlet of an asynchronous driver, or in the thread of SQLite's writer.
+
+    Args:
+        work: what is waited for.
+        loop: that runs it.
+    """
     if in_greenlet():
         return await_only(work)
     return asyncio.run_coroutine_threadsafe(work, loop).result()  # the gateway's own limit bounds it
