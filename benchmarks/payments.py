@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from statistics import median
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import uvloop
 from sqlalchemy import Connection, func, select, text, update
@@ -42,16 +42,17 @@ from stockade.shop.model import constants
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.shop.model.tables import payments, point_accounts
 from stockade.store import Database, SqlStore
+from stockade.store.engine.pools import Pool
 from stockade.strategies.options import Options
 
 LATENCY_S = 0.05
 LOCK = LockOverCall.name
-CALLERS = {"ours": 256, LOCK: 64, "account-lock": 64}
-MOST_PER_S = 2_000  # payments that are made ready for each second
+CALLERS = {"ours": 128, LOCK: 32, "account-lock": 32}
+MOST_PER_S = 1_000  # payments that are made ready for each second
 ORDERS_AT_ONCE = 32  # callers that pay orders with points
 OFFERED_S = 80.0  # payments a second beside them: the most that four connections can serve, held for 50 ms each
 IN_FLIGHT = 1_000
-FLIGHT_S = 15.0  # how long the gateway takes while they are counted
+FLIGHT_S = 20.0  # how long the gateway takes while they are counted
 BATCH = 200
 USERS = 10_000
 PAYER = user_id(0)  # of all charges to one account
@@ -287,11 +288,18 @@ async def measure_flight(target: BenchmarkDatabase, server: Server) -> None:
             while asked < IN_FLIGHT and time.monotonic() < until_s:
                 await asyncio.sleep(0.05)
                 asked = (await asyncio.to_thread(gateway.count)).requests - before
-            in_pool = arm.database.in_use
+            backend = vars(arm.database._backend)  # noqa: SLF001 - the pools themselves are to say it
+            in_pool = sum(in_use(each) for each in backend.values() if isinstance(each, Pool))
             busy = await target.database.read(lambda c: int(c.execute(text(BUSY)).scalar_one()), timeout_s=WAIT_S)
         await compare(target, gateway)
     held = arm.payer.take_meter().held
     print(f"| in flight {asked} | of the pool in use {in_pool} | busy sessions {busy} | held {held} |", flush=True)
+
+
+def in_use(pool: Pool) -> int:
+    """Connections of a pool that are in use now."""
+    counted: Any = pool.engine.pool
+    return int(counted.checkedout())
 
 
 def spread(values: Sequence[float]) -> str:

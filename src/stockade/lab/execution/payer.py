@@ -26,7 +26,7 @@ from stockade.shop.payments import Payments, Reconciler
 from stockade.store import Database
 
 GATEWAY = "toss"
-CALL_S = 10.0  # the longest that one call to the gateway takes
+CALL_S = 30.0  # the longest that one call to the gateway takes
 CONNECTIONS = 1_000  # to the gateway: what waits for one of these would not be asked at the same moment
 ASKED = "asked"  # fault point: the gateway has approved, and nothing is recorded yet
 LATER_MS = 3_600_000  # the reconciler's clock is so far ahead of ours: everything that was left open is due
@@ -39,11 +39,6 @@ class MeteredDatabase(Database):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # those of Database
         self.waits_s: list[float] = []
-
-    @property
-    def in_use(self) -> int:
-        """Connections of both pools that are in use now; of a database with such pools."""
-        return sum(pool.engine.pool.checkedout() for pool in (self._backend._writers, self._backend._readers))
 
     async def _enter(self, *args: object) -> None:
         began_s = time.monotonic()
