@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from uuid import uuid4
 
@@ -15,15 +16,22 @@ from tests.waiting import eventually_async
 
 
 async def test_http_orders_go_through_the_log(tmp_path, kafka_bootstrap):
-    """Without a worker orders wait as PENDING; with one, 20 of 30 are sold and 10 refused, and nothing is lost."""
+    """Without a worker orders wait as PENDING: those that wait for `wait_s`, and those that do not wait at all
+    (`Prefer: respond-async`). With one, 20 of 60 are sold and 40 refused, once each, and nothing is lost."""
     url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
     await prepared(url, products=1, stock=20)
     log = {"database": url, "kafka_bootstrap": kafka_bootstrap, "kafka_topic": f"shop-{uuid4().hex}", "wait_s": 3}
     with Service(tmp_path, "--strategy", "kafka", **log) as service:
         async with service.client("user-1") as http:
-            taken = await asyncio.gather(*(place(http, number) for number in range(30)))
-            assert {answer.status_code for answer in taken} == {202}
-            places = [answer.headers["location"] for answer in taken]
+            http.headers["Prefer"] = "respond-async"
+            began = time.monotonic()
+            at_once = await asyncio.gather(*(place(http, number) for number in range(30)))
+            assert time.monotonic() - began < log["wait_s"]
+            del http.headers["Prefer"]
+            taken = await asyncio.gather(*(place(http, number) for number in range(30, 60)))
+            assert {each.status_code for each in (*at_once, *taken)} == {202}
+            assert {each.headers["preference-applied"] for each in at_once} == {"respond-async"}
+            places = [answer.headers["location"] for answer in (*at_once, *taken)]
             assert {(await http.get(each)).json()["status"] for each in places} == {"PENDING"}
             worker = start_worker(tmp_path, log, "--metrics-address", "127.0.0.1:0")
             try:
@@ -32,45 +40,19 @@ async def test_http_orders_go_through_the_log(tmp_path, kafka_bootstrap):
                     line["event"]: line for line in map(json.loads, (tmp_path / "worker.log").read_text().splitlines())
                 }
                 metrics = await http.get(f"http://127.0.0.1:{lines['metrics']['port']}/metrics")
+                again = await asyncio.gather(*(place(http, number) for number in range(60)))
             finally:
                 worker.send_signal(signal.SIGTERM)
                 code = worker.wait(30)
         assert service.stop() == 0
-    assert Counter(decided) == {"RESERVED": 20, "REJECTED": 10}
+    assert Counter(decided) == {"RESERVED": 20, "REJECTED": 40}
+    assert Counter(each.status_code for each in again) == {201: 20, 409: 40}
+    assert {each.headers["idempotent-replayed"] for each in again} == {"true"}
     assert code == 0
     began = lines["working"]
     assert (began["version"], began["topic"], began["group"]) == (__version__, log["kafka_topic"], "stockade-workers")
     assert (tmp_path / "worker.out").read_text() == f"working on topic {began['topic']} as group {began['group']}\n"
-    assert 'stockade_store_total{event="commands"} 30.0' in metrics.text
-    assert (await audited(url))[1] == []
-
-
-async def test_orders_that_do_not_wait_go_through_the_log(tmp_path, kafka_bootstrap):
-    """`Prefer: respond-async`: orders are taken at once, before any worker is there; each is decided once."""
-    url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
-    await prepared(url, products=1, stock=20)
-    log = {"database": url, "kafka_bootstrap": kafka_bootstrap, "kafka_topic": f"shop-{uuid4().hex}", "wait_s": 30}
-    with Service(tmp_path, "--strategy", "kafka", **log) as service:
-        async with service.client("user-1") as http:
-            http.headers["Prefer"] = "respond-async"
-            taken = await asyncio.gather(*(place(http, number) for number in range(30)))
-            assert {(each.status_code, each.headers["preference-applied"]) for each in taken} == {
-                (202, "respond-async")
-            }
-            del http.headers["Prefer"]
-            places = [answer.headers["location"] for answer in taken]
-            assert {(await http.get(each)).json()["status"] for each in places} == {"PENDING"}
-            worker = start_worker(tmp_path, log)
-            try:
-                decided = await eventually_async(lambda: statuses(http, places), 60)
-                again = await asyncio.gather(*(place(http, number) for number in range(30)))
-            finally:
-                worker.send_signal(signal.SIGTERM)
-                worker.wait(30)
-        assert service.stop() == 0
-    assert Counter(decided) == {"RESERVED": 20, "REJECTED": 10}
-    assert Counter(each.status_code for each in again) == {201: 20, 409: 10}
-    assert {each.headers["idempotent-replayed"] for each in again} == {"true"}
+    assert 'stockade_store_total{event="commands"} 60.0' in metrics.text
     assert (await audited(url))[1] == []
 
 

@@ -27,43 +27,24 @@ async def orders(client, first):
 
 @pytest.mark.redis
 async def test_an_outage_is_two_lines(redis_server, tmp_path):
-    """Stopped and started again twice: "is away" and "is back" once each time, and orders go on by themselves. While
-    the server asks for a password that the service does not have it is the same: orders are 503, none is an error of
-    its own, and taken away again, orders go on."""
+    """Stopped and started again twice: "is away" and "is back" once each time, and orders go on by themselves."""
     url, server = f"sqlite:///{tmp_path / 'shop.sqlite'}", redis_server()
     await prepared(url, products=1, stock=1_000)
     with Service(tmp_path, "--strategy", "redis-pubsub", database=url, redis=server.url, wait_s=1) as service:
         async with service.client("user-1") as client:
-
-            async def back(count):
-                await asyncio.to_thread(eventually, lambda: len(said(service, "is back after")) == count)
-                assert await orders(client, 100 * count + 30) == {201}
-
             assert await orders(client, 0) == {201}
             assert said(service, "lock server") == []
             for number in (1, 2):
                 server.stop()
-                await away(service, client, number)
+                assert await orders(client, 100 * number) == {503}
+                assert await orders(client, 100 * number + 50) == {503}
+                assert len(said(service, "is away")) == number
                 server.start()
-                await back(number)
-            with redis.Redis.from_url(server.url) as operator:
-                operator.config_set("requirepass", "secret")  # open connections need no password
-            with redis.Redis.from_url(server.url, password="secret") as operator:
-                operator.client_kill_filter(_type="normal", skipme=True)
-                await away(service, client, 3)
-                operator.config_set("requirepass", "")
-            await back(3)
-            assert len(said(service, "lock")) == 6
-        assert "Traceback" not in service.log.read_text()
+                await asyncio.to_thread(eventually, lambda count=number: len(said(service, "is back after")) == count)
+                assert await orders(client, 100 * number + 30) == {201}
+            assert len(said(service, "lock")) == 4
         assert service.stop() == 0
     assert (await audited(url))[1] == []
-
-
-async def away(service, client, count):
-    """Two rounds of orders meet an outage: one line."""
-    assert await orders(client, 100 * count) == {503}
-    assert await orders(client, 100 * count + 50) == {503}
-    await asyncio.to_thread(eventually, lambda: len(said(service, "is away")) == count)
 
 
 @pytest.mark.redis
@@ -101,3 +82,28 @@ async def test_a_refused_login_ends_the_start(redis_server, tmp_path):
     assert "pass-word-77" not in line
     other = await refusal("sqlite://", "redis-spin", redis=f"redis://127.0.0.1:{server.port}/99")
     assert other.startswith("redis: lock server: ERR ")
+
+
+@pytest.mark.redis
+async def test_a_login_that_is_refused_later(redis_server, tmp_path):
+    """While the server asks for a password that the service does not have, orders are 503 and none is an error of its
+    own; taken away again, orders go on by themselves."""
+    url, server = f"sqlite:///{tmp_path / 'shop.sqlite'}", redis_server()
+    await prepared(url, products=1, stock=1_000)
+    operator = redis.Redis.from_url(server.url)
+    with Service(tmp_path, "--strategy", "redis-pubsub", database=url, redis=server.url, wait_s=1) as service:
+        async with service.client("user-1") as client:
+            assert await orders(client, 0) == {201}
+            operator.config_set("requirepass", "secret")  # open connections need no password
+            with redis.Redis.from_url(server.url, password="secret") as other:
+                other.client_kill_filter(_type="normal", skipme=True)
+                assert await orders(client, 100) == {503}
+                assert await orders(client, 200) == {503}
+                other.config_set("requirepass", "")
+            await asyncio.to_thread(eventually, lambda: len(said(service, "is back after")) == 1)
+            assert await orders(client, 300) == {201}
+        assert len(said(service, "is away")) == 1
+        assert "Traceback" not in service.log.read_text()
+        assert service.stop() == 0
+    operator.close()
+    assert (await audited(url))[1] == []

@@ -39,6 +39,6 @@ def before_call(context, case, kwargs):
         case.body["skus"] = case.body["skus"][:1]
     if case.operation.label == "POST /v1/orders/{order_id}/payments" and case.body["method"] == "POINTS":
         case.body = {"method": "POINTS"}
-    if case.operation.label == "POST /v1/orders":
+    if case.operation.label in ("POST /v1/orders", "POST /v1/orders/{order_id}/lines/cancel"):
         for number, line in enumerate(case.body["lines"], 1):
             line["sku_id"] = f"sku-{number}" if number <= DEMO_SKUS else f"none-{number}"

@@ -23,6 +23,7 @@ from stockade.shop.config.kafka_brokers import brokers_of
 from stockade.shop.config.settings import BadSetting, Settings
 from tests.cli.service import Service, audited, environment, prepared, stockade
 from tests.cli.test_serve import place
+from tests.devservers.pool import memory_folder
 from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.kafka
@@ -33,7 +34,7 @@ WRONG = "a-wrong-password"
 @pytest.fixture(scope="module")
 def access():
     """A broker with TLS, SASL and both; ends with this file."""
-    with Servers() as servers:
+    with Servers(memory_folder()) as servers:
         try:
             yield servers.kafka(secured=True).secured
         except ServerUnavailable as error:

@@ -12,7 +12,8 @@ import pytest
 from stockade.core import Stats
 from stockade.lab.faults import faults
 from stockade.lab.presets import find
-from stockade.lab.reporting.document import SCHEMA, SCHEMA_OF_FAULTS, document
+from stockade.lab.reporting.document import SCHEMA, SCHEMA_OF_FAULTS, SCHEMA_OF_PAYMENTS, document
+from stockade.lab.reporting.summary import PaymentSummary
 from tests.lab.test_summary import GOOD, LABELS, repeat, summarise
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lab.md").read_text(encoding="utf-8")
@@ -63,6 +64,18 @@ def test_runs_under_faults_are_version_2(schema):
     run["properties"]["fault"] = {"type": "string"}
     schema["properties"]["schema"] = {"const": SCHEMA_OF_FAULTS}
     jsonschema_rs.validate(schema, found)
+
+
+def test_runs_that_pay_are_version_3(schema):
+    """Version 3 is version 2, and what the gateway counted; the page has its members."""
+    environment = dict.fromkeys(schema["properties"]["environment"]["required"], "x") | {"cpu_count": 2}
+    figures = PaymentSummary(1.0, 1, 0, 0, 0, 0.5, 120.0)
+    summary = summarise(LABELS, [repeat()], Stats(), GOOD)
+    found = document(environment, [replace(summary, payments=figures), summary])
+    assert found["schema"] == SCHEMA_OF_PAYMENTS == "stockade.lab/3"
+    assert [run["fault"] for run in found["runs"]] == ["", ""]
+    assert "payments" not in found["runs"][1]
+    assert not [name for name in found["runs"][0]["payments"] if f"`{name}`" not in PAGE]
 
 
 def test_json_to_standard_output_is_nothing_but_json(capfd):

@@ -19,6 +19,10 @@ EXPECTED = {  # variant: buyers, opening, accepted, left
     "peak": (500, 100, 100, 0),
     "cart:sorted": (30, 3000, 30, 2910),
     "cart:unsorted": (30, 3000, 30, 2910),
+    "payment-once": (20, 1, 1, 0),
+    "payment-lost-reply:again": (10, 10, 10, 0),
+    "payment-lost-reply:gone": (10, 10, 10, 0),
+    "payment-slow-gateway": (60, 60, 60, 0),
 }
 VARIANTS = dict(find("all"))
 

@@ -3,6 +3,7 @@
 from sqlalchemy import delete, insert, update
 
 from stockade.shop.model.tables import (
+    cancelled_lines,
     order_lines,
     orders,
     payments,
@@ -16,6 +17,12 @@ from stockade.shop.model.tables import (
 )
 from stockade.store.schema.tables import ledger, outbox, requests
 from tests.shop.breakage import NO_ID, Breakage, copied, copied_row, entry, of
+
+
+def units_cancelled(order_id, **values):
+    """INSERT that units of the line of `b` were cancelled."""
+    row = {"order_id": order_id, "line": 1, "request_id": NO_ID, "sku_id": "b", "product_id": "p-b", "payment_id": ""}
+    return insert(cancelled_lines).values({**row, **values})
 
 
 def breakages(ids):
@@ -53,6 +60,8 @@ def breakages(ids):
     yield Breakage("row-missing", "stock:ghost", [entry("stock", "ghost")])
     yield Breakage("row-missing", f"order:{NO_ID}", [entry("order", NO_ID)])
     yield Breakage("order-total", f"order:{paid}", [update(orders).where(orders.c.id == paid).values(total=1)])
+    yield Breakage("cancelled-lines", f"order:{paid}", [units_cancelled(paid, quantity=3, amount=900)])
+    yield Breakage("cancelled-lines", f"order:{later}", [units_cancelled(later, line=9, quantity=1, amount=300)])
     yield Breakage("order-total", f"order:{paid}", [delete(order_lines).where(order_lines.c.order_id == paid)])
     yield Breakage(
         "order-status", f"order:{paid}", [update(orders).where(orders.c.id == paid).values(status="RESERVED")]

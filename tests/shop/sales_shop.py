@@ -2,8 +2,18 @@
 
 from sqlalchemy import func, select
 
-from stockade.shop.commands import CancelOrder, ChargePoints, CreateProduct, NewSku, OrderLine, PayOrder, PlaceOrder
+from stockade.shop.commands import (
+    CancelLines,
+    CancelOrder,
+    ChargePoints,
+    CreateProduct,
+    NewSku,
+    OrderLine,
+    PayOrder,
+    PlaceOrder,
+)
 from stockade.shop.model.tables import (
+    cancelled_lines,
     order_lines,
     orders,
     product_sales,
@@ -60,6 +70,11 @@ async def cancel(runner, order_id):
     assert (await runner.execute(CancelOrder(*runner.head(), order_id, "u", ""))).accepted
 
 
+async def cancel_lines(runner, order_id, *lines):
+    wanted = tuple(OrderLine(*line) for line in lines)
+    assert (await runner.execute(CancelLines(*runner.head(), order_id, "u", wanted, ""))).accepted
+
+
 def orders_summed(conn, from_ms=0):
     """Units and won by hour and product, from the orders."""
     hour = (orders.c.created_ms - orders.c.created_ms % HOUR_MS).label("hour")
@@ -70,7 +85,14 @@ def orders_summed(conn, from_ms=0):
         .where(orders.c.status == "PAID", orders.c.created_ms >= from_ms)
         .group_by(hour, order_lines.c.product_id)
     )
-    return {(row[0], row[1]): (int(row[2]), int(row[3])) for row in rows}
+    found = {(row[0], row[1]): (int(row[2]), int(row[3])) for row in rows}
+    less = select(hour, cancelled_lines.c.product_id, cancelled_lines.c.quantity, cancelled_lines.c.amount)
+    less = less.join_from(orders, cancelled_lines, cancelled_lines.c.order_id == orders.c.id)
+    for at, product, quantity, amount in conn.execute(less.where(orders.c.status == "PAID")):
+        if at >= from_ms - from_ms % HOUR_MS:
+            units, won = found[at, product]
+            found[at, product] = units - quantity, won - amount
+    return {key: sums for key, sums in found.items() if any(sums)}
 
 
 def hours_summed(conn):

@@ -20,7 +20,7 @@ from stockade.shop.audit import audit, summary
 from stockade.shop.commands import CancelOrder, ChargePoints, OrderLine, PlaceOrder
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model import constants
-from stockade.shop.model.tables import order_lines, orders, payments, point_accounts, refused_orders
+from stockade.shop.model.tables import cancelled_lines, order_lines, orders, payments, point_accounts, refused_orders
 from stockade.shop.queries.points import point_entries
 from stockade.shop.retention import archive as archive_module
 from stockade.shop.retention.archive import MIN_AGE_DAYS, Archived, ArchiveFile, archive
@@ -263,6 +263,22 @@ async def test_the_archived_keys_are_never_carried_out_again(database, keep, tmp
     cancel = await runner.execute(CancelOrder(*runner.head(), first.data["order_id"], "u", ""))
     assert cancel.code == "ORDER_NOT_FOUND"
     assert (await checked(database))[0] == []
+
+
+async def test_cancelled_lines_are_archived_with_their_order(database, keep, tmp_path):
+    """What is counted as sold is without them, and no row of them stays."""
+    shop, _ = lived_in()
+    order_id = shop.buy("u", ("a", 3))
+    shop.cancel_lines(order_id, ("a", 1))
+    await keep(shop)
+    await database.transaction(lambda conn: conn.execute(delete(outbox)), deadline=soon())
+    await purged(database)
+    _, before = await checked(database)
+    with ArchiveFile(tmp_path / "orders.jsonl") as file:
+        archived, _ = await archive(database, LATER_MS + 1, file)
+    found, _ = await checked(database)
+    assert (found, archived.sold, archived.revenue) == ([], before.sold, before.revenue)
+    assert await database.read(lambda conn: conn.execute(select(cancelled_lines)).all()) == []
 
 
 async def test_orders_whose_events_wait_stay(database, shop, tmp_path):

@@ -22,6 +22,7 @@ from tests.shop.sales_shop import (
     Fixed,
     buy,
     cancel,
+    cancel_lines,
     caught_up,
     hours_summed,
     job,
@@ -50,6 +51,23 @@ async def test_sums_follow_orders(database):
     await cancel(runner, bought)
     found = await caught_up(runner, once)
     assert found == {(first_hour, "p1"): (4, 404), (first_hour + HOUR_MS, "p0"): (1, 100)}
+
+
+async def test_sums_lose_the_units_of_cancelled_lines(database):
+    """Cancelled before the sums began, before the payment, after it, and as the last line of an order."""
+    runner = await stocked(database)
+    hour, before = hour_of(runner.now_ms), await buy(runner, ("s0", 5), ("s1", 1))
+    await cancel_lines(runner, before, ("s0", 2))
+    once = job(runner)
+    assert await caught_up(runner, once) == {(hour, "p0"): (3, 300), (hour, "p1"): (1, 101)}
+    later, gone = await buy(runner, ("s2", 4), pay="LATER"), await buy(runner, ("s2", 7))
+    await cancel_lines(runner, later, ("s2", 1))
+    await pay(runner, later)
+    await cancel_lines(runner, later, ("s2", 1))
+    await cancel_lines(runner, gone, ("s2", 0))
+    await cancel_lines(runner, before, ("s1", 0))
+    assert await caught_up(runner, once) == {(hour, "p0"): (3, 300), (hour, "p2"): (2, 204)}
+    assert await database.read(audit) == []
 
 
 async def test_old_orders_are_added_up_in_bounded_steps(database):

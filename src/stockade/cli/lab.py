@@ -174,6 +174,7 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
 
 async def _execute(plan: "Plan", target: "TargetDatabase", table: "LiveTable") -> "list[RunSummary]":
     from stockade.lab.runs.runner import Runner
+    from stockade.lab.targets.gateway_server import open_gateway
     from stockade.lab.targets.kafka_servers import open_kafka
     from stockade.lab.targets.redis_servers import open_redis, private_redis_missing
 
@@ -181,13 +182,15 @@ async def _execute(plan: "Plan", target: "TargetDatabase", table: "LiveTable") -
         async with (
             open_redis(plan.redis, plan.redis_wanted(target.name)) as redis,
             open_kafka(plan.kafka, plan.kafka_wanted) as kafka,
+            open_gateway(wanted=plan.pays) as gateway,
         ):
-            return await Runner(plan, target, redis, table, kafka).run()
+            return await Runner(plan, target, redis, table, kafka, gateway=gateway).run()
     from stockade.devservers import Servers
     from stockade.lab.runs.fault_runner import FaultRunner
 
     with Servers() as private:
-        return await FaultRunner(plan, target, private, private_redis_missing(), table).run()
+        async with open_gateway(wanted=plan.pays) as gateway:
+            return await FaultRunner(plan, target, private, private_redis_missing(), table, gateway=gateway).run()
 
 
 def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], int]":

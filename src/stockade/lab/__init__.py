@@ -2,7 +2,8 @@
 
 Its folders, each of which imports only those below it: `runs/` executes a plan; `faults/` has one script for each
 fault; `execution/` executes the orders of one repeat; `checks/` and `reporting/` judge and show; `presets/` has one
-workload each, `targets/` the servers; `model/` has the values that all of them use.
+workload each, `targets/` the servers; `model/` has the values that all of them use; `schemes/` has the ways to pay that
+are compared with the shop's.
 """
 
 from stockade.lab.model.preset import Preset, Variant

@@ -12,6 +12,7 @@ from stockade.core import Busy
 from stockade.drivers.failures import AccessRefused
 from stockade.store import Database
 from tests.cli.service import stockade
+from tests.devservers.pool import memory_folder
 from tests.store.conftest import soon
 
 pytestmark = [pytest.mark.postgres, pytest.mark.mariadb]
@@ -44,7 +45,7 @@ def tls_servers(certificates):
     """A PostgreSQL and a MariaDB with TLS, and one of each without."""
     from stockade.devservers import Servers
 
-    with Servers() as group:
+    with Servers(memory_folder()) as group:
         private = group.folder / "tls"
         group._workdir.make_folder(private)
         for name in ("server.key", "server.pem", "authority.pem"):

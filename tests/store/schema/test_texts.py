@@ -13,6 +13,7 @@ from stockade.devservers import Servers
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.queries import products
 from stockade.store import STORE_SCHEMA, Database
+from tests.devservers.pool import memory_folder
 from tests.store.conftest import soon
 
 KOREAN = "책상 🪑 가나다"
@@ -126,7 +127,7 @@ async def test_a_product_of_an_older_version_is_found_during_an_upgrade(database
 @pytest.mark.mariadb
 async def test_whatever_the_default_of_the_server_is():
     """latin1, utf8mb3, and a server that is not strict: texts are kept as they are or refused, before and after."""
-    with Servers() as servers:
+    with Servers(memory_folder()) as servers:
         for charset, mode in SERVERS:
             options = {} if mode is None else {"sql_mode": mode}
             server = servers.mariadb(character_set_server=charset, **options)

@@ -12,6 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from stockade.service.ids import derived_id
 from stockade.shop.commands import (
     AdjustStock,
+    CancelLines,
     CancelOrder,
     ChargePoints,
     CreateProduct,
@@ -35,6 +36,9 @@ LINES = st.lists(
     max_size=3,
     unique_by=lambda line: line[0],
 ).map(tuple)
+SOME_LINES = st.lists(st.tuples(SKUS, st.integers(0, 3)), min_size=1, max_size=2, unique_by=lambda line: line[0]).map(
+    tuple
+)
 RESERVE_MS = 60_000
 LEGAL = {
     None: {"RESERVED", "PAID"},
@@ -99,6 +103,12 @@ class ShopMachine(RuleBasedStateMachine):
     def cancel(self, order_id, user):
         """By its owner, someone else or an administrator."""
         self.carry_out(CancelOrder(*self.head(), order_id, user, "because"), self.model.cancel(order_id, user))
+
+    @rule(order_id=orders, user=st.none() | USERS, lines=SOME_LINES)
+    def cancel_lines(self, order_id, user, lines):
+        """Some units, whole lines, or lines that are not there."""
+        command = CancelLines(*self.head(), order_id, user, order_lines(*lines), "because")
+        self.carry_out(command, self.model.cancel_lines(order_id, user, lines))
 
     @rule(order_id=orders)
     def expire(self, order_id):

@@ -12,6 +12,7 @@ from stockade.core import Key, Row
 from stockade.service.ids import derived_id
 from stockade.shop.commands import (
     AdjustStock,
+    CancelLines,
     CancelOrder,
     ChargePoints,
     CreateProduct,
@@ -58,6 +59,7 @@ class MemoryShop:
         self.now_ms = NOW_MS
         self.rows = {}
         self.lines = defaultdict(list)
+        self.cancelled_lines = []
         self.cart = {}
         self.refused = []
         self.known = {}
@@ -87,6 +89,11 @@ class MemoryShop:
         if key.kind == "lines":
             lines = self.lines.get(key.id)
             return Row(key, tuple(lines), 1) if lines else Row(key, None, 0)
+        if key.kind == "order_cancelled":
+            state = RESOURCES[key.kind].state
+            found = [each for each in self.cancelled_lines if each["order_id"] == key.id]
+            states = tuple(state(*(each[name] for name in state._fields)) for each in found)
+            return Row(key, states, 1) if states else Row(key, None, 0)
         if key.kind == "skus":
             found = sorted(k.id for k, row in self.rows.items() if k.kind == "stock" and row.state.product_id == key.id)
             return Row(key, tuple(SkuOfProduct(id_) for id_ in found), 1) if found else Row(key, None, 0)
@@ -120,6 +127,8 @@ class MemoryShop:
         if table == "order_lines":
             state = RESOURCES["lines"].state
             self.lines[values["order_id"]].append(state(*(values[name] for name in state._fields)))
+        elif table == "cancelled_lines":
+            self.cancelled_lines.append(values)
         elif table == "refused_orders":
             self.refused.append(values)
         else:
@@ -144,7 +153,7 @@ class MemoryShop:
         for (user_id, sku_id), quantity in self.cart.items():
             records["cart_items"].append({"user_id": user_id, "sku_id": sku_id, "quantity": quantity})
         records |= {"requests": self.requests, "ledger": self.ledger, "outbox": self.outbox}
-        records["refused_orders"] = self.refused
+        records |= {"refused_orders": self.refused, "cancelled_lines": self.cancelled_lines}
         for table in SCHEMA.tables:
             if records[table.name]:
                 connection.execute(table.insert(), records[table.name])
@@ -195,6 +204,10 @@ class MemoryShop:
     def cancel(self, order_id, user_id=None, reason="changed my mind"):
         """Cancel an order, as its owner or as an administrator."""
         return self.execute(CancelOrder(*self.next_id(), order_id, user_id, reason))
+
+    def cancel_lines(self, order_id, *lines, user_id=None, reason="too many"):
+        """Cancel units of lines: (SKU, quantity) pairs, 0 for what is left of one."""
+        return self.execute(CancelLines(*self.next_id(), order_id, user_id, order_lines(*lines), reason))
 
     def expire(self, order_id):
         """End a reservation under a fresh request id."""

@@ -9,13 +9,18 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ModelOrder:
-    """An order of the model."""
+    """An order of the model: the units that are left of each SKU, and their prices."""
 
     user: str
-    lines: tuple
-    total: int
+    left: dict
+    prices: dict
     status: str
     until_ms: int
+
+    @property
+    def total(self):
+        """What these units cost."""
+        return sum(self.prices[sku] * units for sku, units in self.left.items())
 
 
 @dataclass
@@ -57,7 +62,8 @@ class Model:
         later = later_until_ms is not None
         if not later and total > self.balance(user):
             return "INSUFFICIENT_POINTS"
-        self.orders[order_id] = ModelOrder(user, lines, total, "RESERVED" if later else "PAID", later_until_ms)
+        status = "RESERVED" if later else "PAID"
+        self.orders[order_id] = ModelOrder(user, dict(lines), dict(self.prices), status, later_until_ms)
         self.cart -= {(user, sku) for sku, _ in lines}
         return "ACCEPTED"
 
@@ -85,6 +91,22 @@ class Model:
         if order.status not in ("RESERVED", "PAID"):
             return "STATE_CONFLICT"
         order.status = "CANCELLED"
+        return "ACCEPTED"
+
+    def cancel_lines(self, order_id, user, lines):
+        """Cancel units of lines, 0 for all that are left; the order ends with its last unit."""
+        order = self.orders[order_id]
+        if user not in (None, order.user):
+            return "ORDER_NOT_FOUND"
+        if order.status not in ("RESERVED", "PAID"):
+            return "STATE_CONFLICT"
+        if any(sku not in order.left for sku, _ in lines):
+            return "SKU_NOT_FOUND"
+        if any(max(units, 1) > order.left[sku] for sku, units in lines):
+            return "STATE_CONFLICT"
+        order.left |= {sku: order.left[sku] - units if units else 0 for sku, units in lines}
+        if not any(order.left.values()):
+            order.status = "CANCELLED"
         return "ACCEPTED"
 
     def expire(self, order_id, now_ms):
@@ -118,4 +140,4 @@ class Model:
 
     def _units(self, sku, status):
         orders = (order for order in self.orders.values() if order.status == status)
-        return sum(quantity for order in orders for name, quantity in order.lines if name == sku)
+        return sum(order.left.get(sku, 0) for order in orders)

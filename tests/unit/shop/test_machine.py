@@ -5,7 +5,8 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from stockade.core import Delete
-from stockade.shop.commands import cancel_order, pay_order, place_order
+from stockade.shop.commands import cancel_lines, cancel_order, pay_order, place_order
+from stockade.shop.commands.cancelled import Left
 from stockade.shop.commands.lines import Move
 from tests.unit.shop.machine import ShopMachine
 from tests.unit.shop.memory import MemoryShop
@@ -58,7 +59,12 @@ def keep_carts(monkeypatch):
     monkeypatch.setattr(place_order, "Delete", lambda table, values: Delete(table, {**values, "sku_id": "other"}))
 
 
-@pytest.mark.parametrize("break_it", [double_restore, forget_reservations, keep_carts])
+def forget_cancelled_lines(monkeypatch):
+    """A cancellation of lines does not see those before it."""
+    monkeypatch.setattr(cancel_lines, "what_is_left", lambda order, lines, rows: Left(tuple(lines)))
+
+
+@pytest.mark.parametrize("break_it", [double_restore, forget_reservations, keep_carts, forget_cancelled_lines])
 def test_a_broken_shop_is_caught(monkeypatch, break_it):
     """The control: each small change of the rules is found by the same machine."""
     break_it(monkeypatch)

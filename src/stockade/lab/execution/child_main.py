@@ -64,6 +64,11 @@ class SendCommands:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Finish the payments that were left open. Answer: Done."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartLogWorker:
     """Close what is open, then decide this log. Answer: Done."""
 
@@ -92,7 +97,7 @@ class Failed:
     text: str
 
 
-Message = OpenShop | SignalAtPoint | SendCommands | StartLogWorker | QueryLogWorker | StopLogWorker
+Message = OpenShop | SignalAtPoint | SendCommands | Reconcile | StartLogWorker | QueryLogWorker | StopLogWorker
 Answer = Done | Failed | SendResult | LogWorkerProgress
 
 
@@ -148,6 +153,9 @@ class _MessageHandler:
             case QueryLogWorker():
                 assert self._log_worker is not None, "QueryLogWorker before StartLogWorker"
                 return self._log_worker.progress()
+            case Reconcile():
+                assert self._sender is not None, "Reconcile before OpenShop"
+                await self._sender.reconcile()
             case SendCommands():
                 assert self._sender is not None, "SendCommands before OpenShop"
                 barrier = self._wait_for_others if self._barrier else None

@@ -18,8 +18,9 @@ from typing import Any, Self
 
 from stockade.core import Command, Stats
 from stockade.lab.errors import LabError
-from stockade.lab.execution.child_main import Failed, Message, OpenShop, SendCommands, main
+from stockade.lab.execution.child_main import Failed, Message, OpenShop, Reconcile, SendCommands, main
 from stockade.lab.execution.order_senders import SenderConfig, SendResult
+from stockade.lab.model.payment import PaymentMeter
 
 ANSWER_WAIT_S = 120.0
 END_WAIT_S = 10.0
@@ -191,7 +192,17 @@ class ProcessSender(ProcessGroup):
         shares = [SendCommands(tuple(commands[number::size]), submit) for number in range(size)]
         answers = [process.request(share) for process, share in zip(self._processes, shares, strict=True)]
         results: list[SendResult] = await asyncio.gather(*answers)
-        stats = Stats()
+        stats, meter = Stats(), PaymentMeter()
         for result in results:
             stats.add(result.stats)
-        return SendResult([response for result in results for response in result.responses], stats)
+            if result.meter is not None:
+                meter.add(result.meter)
+        return SendResult([response for result in results for response in result.responses], stats, meter)
+
+    async def reconcile(self) -> None:
+        """Let one process finish the payments that were left open.
+
+        Raises:
+            LabError: it failed, ended or did not answer.
+        """
+        await self._processes[0].request(Reconcile())

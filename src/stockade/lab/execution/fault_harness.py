@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from stockade.core import Command, Stats, Unknown
 from stockade.lab.errors import LabError
-from stockade.lab.execution.child_main import OpenShop, SendCommands, SignalAtPoint
+from stockade.lab.execution.child_main import OpenShop, Reconcile, SendCommands, SignalAtPoint
 from stockade.lab.execution.child_processes import ChildProcess, ChildProcessEnded, ProcessGroup
 from stockade.lab.execution.order_senders import SenderConfig
+from stockade.lab.model.payment import PaymentMeter
 from stockade.lab.model.repeat_result import FAILED, Response
 from stockade.lab.model.workload import Workload
 from stockade.lab.targets.redis_node import RedisNode
@@ -33,8 +34,11 @@ class FaultHarness(ProcessGroup):
         other: the process that is not hurt.
         point: the fault point of the current repeat.
         blocked_after_s: seconds until a buyer without a response counts as blocked.
+        victim_first: the others wait until the victim has met its fault: it might not reach the fault point beside
+            them, e.g. because another buyer's claim to pay the same order won.
         nodes: the contender's Redis servers.
         stats: counters of both stores, without those of a killed process.
+        meter: what both measured where buyers pay, without a killed process.
     """
 
     def __init__(self) -> None:
@@ -42,8 +46,9 @@ class FaultHarness(ProcessGroup):
         self.victim, self.other = self.start("the victim"), self.start("the other process")
         self.point = ""
         self.blocked_after_s = BLOCKED_AFTER_S
+        self.victim_first = False
         self.nodes: Sequence[RedisNode] = ()
-        self.stats = Stats()
+        self.stats, self.meter = Stats(), PaymentMeter()
         self._config: SenderConfig | None = None
 
     async def prepare(self, config: SenderConfig, nodes: Sequence[RedisNode]) -> None:
@@ -78,6 +83,8 @@ class FaultHarness(ProcessGroup):
                 for command in commands
             ]
         self.stats.add(result.stats)
+        if result.meter is not None:
+            self.meter.add(result.meter)
         return list(result.responses)
 
     async def replace_victim(self) -> None:
@@ -114,6 +121,10 @@ class FaultHarness(ProcessGroup):
         if not served:
             rest = await self.send(self.other, others)
         return [*await late, *await next_in_line, *rest]
+
+    async def reconcile(self) -> None:
+        """Let the process that is not hurt finish the payments that were left open."""
+        await self.other.request(Reconcile())
 
     async def _wait_until_stopped(self, late: "asyncio.Task[list[Response]]") -> None:
         deadline = time.monotonic() + POINT_WAIT_S

@@ -5,12 +5,14 @@ connections, so that what the runner prepares and reads takes none of them.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Stats
 from stockade.lab.execution.load import Barrier, send_all
+from stockade.lab.execution.payer import MeteredDatabase, Payer, open_payer
+from stockade.lab.model.payment import PaymentConfig, PaymentMeter
 from stockade.lab.model.repeat_result import Response
 from stockade.service import Service, find_application, open_service
 from stockade.shop.application import PATH
@@ -28,6 +30,7 @@ class SenderConfig:
         options: its parameters.
         pool_size: connections of each process.
         app: where the process finds the application, `MODULE:ATTRIBUTE`.
+        payment: how it pays; None: the commands are executed as they are.
     """
 
     url: str
@@ -35,13 +38,15 @@ class SenderConfig:
     options: Options = field(default_factory=Options)
     pool_size: int = 4
     app: str = PATH
+    payment: PaymentConfig | None = None
 
 
 class SendResult(NamedTuple):
-    """The responses of one repeat, and the store's counters for it."""
+    """The responses of one repeat, the store's counters for it, and what was measured where buyers pay."""
 
     responses: list[Response]
     stats: Stats
+    meter: PaymentMeter | None = None
 
 
 class OrderSender(Protocol):
@@ -49,12 +54,15 @@ class OrderSender(Protocol):
 
     async def send(self, commands: Sequence[Command], *, submit: bool = False) -> SendResult: ...
 
+    async def reconcile(self) -> None:
+        """Finish the payments that were left open, where buyers pay."""
+
 
 class LocalSender:
     """Sends commands to an application in this process."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, payer: Payer | None = None) -> None:
+        self._service, self._payer = service, payer
 
     async def send(
         self, commands: Sequence[Command], *, submit: bool = False, barrier: Barrier | None = None
@@ -62,8 +70,17 @@ class LocalSender:
         """Send all commands at once, after the barrier if there is one."""
         stats = self._service.store.stats
         before = Stats(**stats.as_dict())
+        if self._payer is not None:
+            responses = await send_all(self._payer.execute, commands, barrier)
+            return SendResult(responses, stats_since(before, stats), self._payer.take_meter())
         responses = await send_all(self._service.submit if submit else self._service.execute, commands, barrier)
         return SendResult(responses, stats_since(before, stats))
+
+    async def reconcile(self) -> None:
+        """See `OrderSender.reconcile`."""
+        if self._payer is not None:
+            await self._payer.reconcile()
+            self._payer.take_meter()  # not of the next repeat
 
 
 @asynccontextmanager
@@ -77,19 +94,25 @@ async def open_sender(
         checkpoint: called at each fault point of the store.
     """
     application = find_application(config.app)
-    database = await Database.open(
+    kind = Database if config.payment is None else MeteredDatabase
+    database = await kind.open(
         config.url, pool_size=config.pool_size, wait_s=config.options.wait_s, tables=application.tables
     )
     try:
-        async with open_service(
-            application,
-            database,
-            config.strategy,
-            config.options,
-            allow_overselling=True,  # the negative controls must be able to fail
-            checkpoint=checkpoint,
-        ) as service:
-            yield LocalSender(service)
+        async with AsyncExitStack() as stack:
+            opening = open_service(
+                application,
+                database,
+                config.strategy,
+                config.options,
+                allow_overselling=True,  # the negative controls must be able to fail
+                checkpoint=checkpoint,
+            )
+            service, payer = await stack.enter_async_context(opening), None
+            if config.payment is not None:
+                paying = open_payer(service, config.payment, config.options.wait_s, checkpoint)
+                payer = await stack.enter_async_context(paying)
+            yield LocalSender(service, payer)
     finally:
         await database.close()
 

@@ -4,6 +4,7 @@ Its buyers get no response. They send the same requests again to the other proce
 each. The locks of the killed process must become free without help.
 """
 
+import asyncio
 import signal
 
 from stockade.lab.execution.fault import Fault
@@ -16,6 +17,8 @@ async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
     """Kill the process that executes every second order."""
     await harness.signal_at_point(signal.SIGKILL)
     lost = harness.send(harness.victim, workload.orders[::2])
+    if harness.victim_first:
+        await asyncio.wait([lost])
     kept = harness.send(harness.other, workload.orders[1::2])
     responses = [*await lost, *await kept]
     await harness.replace_victim()

@@ -1,13 +1,15 @@
 """A contender: a strategy, and for strategies over a lock server the form of it.
 
 The usual form compares row versions. `redis-pubsub:fence` compares fencing tokens instead. `redis-pubsub:bare` compares
-nothing: the negative control that shows what a lease alone protects. Neighbours: `runs/plan.py` chooses the contenders.
+nothing: the negative control that shows what a lease alone protects. In the presets `payment-*` the schemes of the
+reports are contenders too. Neighbours: `runs/plan.py` chooses the contenders.
 """
 
 from dataclasses import dataclass, replace
 
 from stockade.core import Guarantees
 from stockade.lab.errors import LabError
+from stockade.lab.schemes import SCHEMES
 from stockade.strategies import registry
 from stockade.strategies.lock_based import LockBased
 from stockade.strategies.options import Options
@@ -23,10 +25,12 @@ class Contender:
     Attributes:
         strategy: its name in the registry.
         form: empty, or one of `FORMS`.
+        scheme: a way to pay of `schemes`, a negative control; empty: the shop's own.
     """
 
     strategy: str
     form: str = ""
+    scheme: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "Contender":
@@ -36,8 +40,10 @@ class Contender:
             LabError: no such strategy, or no such form of it; the message lists those that exist.
         """
         name, _, form = text.partition(":")
+        if text in SCHEMES:
+            return cls(SCHEMES[text].strategy, scheme=text)
         if name not in registry.names():
-            raise LabError(f"unknown strategy {name!r}; there are: {', '.join(registry.names())}")
+            raise LabError(f"unknown strategy {name!r}; there are: {', '.join((*registry.names(), *SCHEMES))}")
         if form and form not in forms(name):
             there = f"there are: {', '.join(FORMS)}" if forms(name) else "only strategies over a lock server have forms"
             raise LabError(f"unknown form {form!r} of {name}; {there}")
@@ -46,7 +52,7 @@ class Contender:
     @property
     def name(self) -> str:
         """Its name in options and reports."""
-        return f"{self.strategy}:{self.form}" if self.form else self.strategy
+        return self.scheme or (f"{self.strategy}:{self.form}" if self.form else self.strategy)
 
     @property
     def guarantees(self) -> Guarantees:
@@ -78,3 +84,18 @@ def forms(strategy: str) -> tuple[str, ...]:
 def all_contenders(*, with_forms: bool) -> list[Contender]:
     """Every strategy in the order of the registry, each followed by its forms if `with_forms`."""
     return [Contender(name, form) for name in registry.names() for form in ("", *(forms(name) if with_forms else ()))]
+
+
+def payment_contenders() -> list[Contender]:
+    """Every strategy under which the shop pays, then the schemes that are compared with it."""
+    ours = [each for each in all_contenders(with_forms=False) if not why_not_paying(each)]
+    return [*ours, *(Contender.parse(name) for name in SCHEMES)]
+
+
+def why_not_paying(contender: Contender) -> str:
+    """Why a contender takes no part where buyers pay through a gateway; empty: it does."""
+    if contender.guarantees.may_oversell:
+        return "cannot fail here: the reference of an attempt is unique, whatever the strategy"
+    if contender.needs_kafka:
+        return "workers decide its claims, and these runs have none"
+    return ""

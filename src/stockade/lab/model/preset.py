@@ -7,6 +7,7 @@ of one repeat. Neighbours: each preset is one file in `presets/`; `runs/runner.p
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from stockade.lab.model.payment import PaymentSetup
 from stockade.lab.model.workload import RepeatNames, Workload
 
 
@@ -28,6 +29,7 @@ class Variant:
         strategies: the only strategies that support the variant; empty for all.
         excluded_databases: dialects on which the variant does not apply.
         repeats: default number of timed repeats.
+        payment: how its buyers pay through a gateway; None: they do not.
         published_ms: wall time in the Kotlin project's report, by strategy: one cold run on another machine.
     """
 
@@ -45,6 +47,7 @@ class Variant:
     excluded_databases: tuple[str, ...] = ()
     repeats: int = 30
     published_ms: Mapping[str, float] = field(default_factory=dict)
+    payment: PaymentSetup | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Workload:
         counted_rows: the rows whose free stock, or balance, is summed to the figure `left`.
         initial: that sum before the orders.
         change: what one accepted order adds to that sum; negative if it takes.
+        again: commands that buyers send when all of `orders` have their answers: only of payments.
         other_rows: further rows that the orders touch; they are checked too.
     """
 
@@ -33,6 +34,7 @@ class Workload:
     initial: int
     change: int
     other_rows: tuple[Key, ...] = ()
+    again: tuple[Command, ...] = ()
 
     @property
     def expected_accepted(self) -> int:

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stockade.lab.model.payment import PaymentFigures
 from stockade.lab.model.repeat_result import RepeatResult, Violation
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRepeat:
-    """The numbers of one repeat. `timed` is False for a warm-up, which is checked nevertheless."""
+    """The numbers of one repeat. `timed` is False for a warm-up, which is checked nevertheless.
+
+    Where buyers pay through a gateway, `payments` has what it counted, and `accepted` are the orders that are paid.
+    """
 
     accepted: int
     rejected: int
@@ -19,6 +23,7 @@ class CheckedRepeat:
     wall_ms: float
     latencies_ms: tuple[float, ...]
     timed: bool
+    payments: PaymentFigures | None = None
 
     @classmethod
     def of(cls, result: RepeatResult, violations: Sequence[Violation], timed: bool) -> "CheckedRepeat":

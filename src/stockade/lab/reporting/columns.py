@@ -1,36 +1,14 @@
 """The columns of the lab's table: head, width and cell of each, and those of a narrow terminal. Pure functions."""
 
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-from rich.text import Text
+from collections.abc import Sequence
 
 from stockade.lab.model.preset import Variant
+from stockade.lab.reporting.column import NARROW, WIDE, Column, short, spread, verdict
+from stockade.lab.reporting.payment_columns import payment_columns
 from stockade.lab.reporting.summary import RunSummary
-from stockade.lab.reporting.verdict import AS_PROMISED
 
-WIDE = 123  # characters of a terminal that shows every column in full
-NARROW = 80  # below, only what the verdict rests on is shown
 NAME_WIDTH = 12  # characters of the longest name of a strategy in its usual form
-Cell = str | Text
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column.
-
-    Attributes:
-        head: its name; it fits `width`.
-        width: in characters.
-        cell: returns the text for a run.
-        left: aligned left (words) instead of right (numbers).
-    """
-
-    head: str
-    width: int
-    cell: Callable[[RunSummary], Cell]
-    left: bool = False
 
 
 def columns(variant: Variant, width: int, name_width: int = NAME_WIDTH) -> list[Column]:
@@ -42,6 +20,8 @@ def columns(variant: Variant, width: int, name_width: int = NAME_WIDTH) -> list[
         name_width: characters of the longest strategy name.
     """
     wide, name_width = width >= WIDE, max(name_width, NAME_WIDTH)
+    if variant.payment is not None:
+        return payment_columns(width, name_width)
     if width < NARROW:
         return [
             Column("strategy", name_width, lambda run: run.strategy, left=True),
@@ -58,7 +38,7 @@ def columns(variant: Variant, width: int, name_width: int = NAME_WIDTH) -> list[
         Column(*(("failed", 6) if wide else ("fail", 4)), lambda run: str(run.failed)),
         Column("left", 6, lambda run: str(run.left)),
         Column(*(("violations", 10) if wide else ("viol", 4)), lambda run: str(len(run.violations))),
-        Column("wall ms (range)", 16, lambda run: _range(run.wall_ms)),
+        Column("wall ms (range)", 16, lambda run: spread(run.wall_ms)),
     ]
     if variant.published_ms and wide:
         chosen.append(Column("published", 9, lambda run: short(run.published_ms) if run.published_ms else ""))
@@ -72,25 +52,13 @@ def columns(variant: Variant, width: int, name_width: int = NAME_WIDTH) -> list[
     return [*chosen, Column("verdict", 15, verdict, left=True)]
 
 
-def verdict(run: RunSummary) -> Text:
-    """The verdict in green if as promised, in yellow if broken as it must be, otherwise in red."""
-    judgement = run.judgement
-    usual = "green" if judgement.verdict == AS_PROMISED else "yellow"
-    return Text(judgement.verdict, style=usual if judgement.kept else "bold red")
-
-
-def short(ms: float) -> str:
-    """Milliseconds in few characters."""
-    return f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}"
-
-
 def log_lines(run: RunSummary) -> list[str]:
     """The lines below the row of a strategy over a log. The row itself shows the times until the decision."""
     log = run.log
     if log is None:
         return []
     accepted = (
-        f"accepted {_range(log.accepted_wall_ms)} ms, p50/p95/p99 {_three(log.accepted_latency_ms)}; above: decided"
+        f"accepted {spread(log.accepted_wall_ms)} ms, p50/p95/p99 {_three(log.accepted_latency_ms)}; above: decided"
     )
     workers = "1 worker" if log.workers == 1 else f"{log.workers} workers"
     parts = "1 partition" if log.partitions == 1 else f"{log.partitions} partitions"
@@ -100,7 +68,3 @@ def log_lines(run: RunSummary) -> list[str]:
 
 def _three(values: Sequence[float]) -> str:
     return "/".join(map(short, values))
-
-
-def _range(samples: Sequence[float]) -> str:
-    return f"{short(statistics.median(samples))} ({short(min(samples))}-{short(max(samples))})"

@@ -1,24 +1,28 @@
 """The JSON document of a lab run (docs/lab.md). Pure functions.
 
 The members of `stockade.lab/1` never change: more members need a new number. Runs of `kafka` have one more, `log`. A
-document with faults is `stockade.lab/2`, in which each run has one more, `fault`.
+document with faults is `stockade.lab/2`, in which each run has one more, `fault`. A document with payments is
+`stockade.lab/3`: as version 2, and runs of the payment presets have one more, `payments`.
 """
 
 import statistics
 from collections.abc import Mapping, Sequence
 
 from stockade.core import JsonValue
-from stockade.lab.reporting.summary import LogSummary, RunSummary
+from stockade.lab.reporting.summary import LogSummary, PaymentSummary, RunSummary
 
 SCHEMA = "stockade.lab/1"
 SCHEMA_OF_FAULTS = "stockade.lab/2"
+SCHEMA_OF_PAYMENTS = "stockade.lab/3"
 
 
 def document(environment: Mapping[str, JsonValue], runs: Sequence[RunSummary]) -> dict[str, JsonValue]:
-    """The whole document as JSON values; version 2 if any run was under a fault."""
-    if any(run.fault for run in runs):
+    """The whole document as JSON values; version 2 if any run was under a fault, 3 if any buyer paid."""
+    paying = any(run.payments is not None for run in runs)
+    if paying or any(run.fault for run in runs):
         with_fault = [{**_run(run), "fault": run.fault} for run in runs]
-        return {"schema": SCHEMA_OF_FAULTS, "environment": dict(environment), "runs": with_fault}
+        schema = SCHEMA_OF_PAYMENTS if paying else SCHEMA_OF_FAULTS
+        return {"schema": schema, "environment": dict(environment), "runs": with_fault}
     return {"schema": SCHEMA, "environment": dict(environment), "runs": [_run(run) for run in runs]}
 
 
@@ -43,6 +47,8 @@ def _run(run: RunSummary) -> dict[str, JsonValue]:
     }
     if run.log is not None:
         found["log"] = _log(run.log)
+    if run.payments is not None:
+        found["payments"] = _payments(run.payments)
     return found
 
 
@@ -54,6 +60,18 @@ def _log(log: LogSummary) -> dict[str, JsonValue]:
         "accepted_latency_ms": _percentiles(log.accepted_latency_ms),
         "orders_per_transaction": round(log.orders_per_transaction, 4),
         "lag": log.lag,
+    }
+
+
+def _payments(payments: PaymentSummary) -> dict[str, JsonValue]:
+    return {
+        "approvals_per_payment": round(payments.approvals_per_payment, 4),
+        "most_approvals": payments.most_approvals,
+        "charged_not_recorded": payments.charged_not_recorded,
+        "recorded_not_charged": payments.recorded_not_charged,
+        "connections_held": payments.connections_held,
+        "pool_wait_ms": _ms(payments.pool_wait_ms),
+        "payments_s": round(payments.payments_s, 2),
     }
 
 

@@ -5,6 +5,7 @@ Neighbours: `runs/runner.py` collects the repeats, `verdict.py` judges them, `ta
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -36,6 +37,29 @@ class LogSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentSummary:
+    """Further numbers where buyers pay through a gateway.
+
+    Attributes:
+        approvals_per_payment: charges by the gateway's count, for each order, over all repeats.
+        most_approvals: of one order.
+        charged_not_recorded: charges that the shop does not know, in the worst repeat.
+        recorded_not_charged: payments that the gateway does not know, in the worst repeat.
+        connections_held: most at once whose holders were waiting for the gateway.
+        pool_wait_ms: 95 % of all transactions and reads of the timed repeats got their connection within it.
+        payments_s: orders paid in a second, the median of the timed repeats.
+    """
+
+    approvals_per_payment: float
+    most_approvals: int
+    charged_not_recorded: int
+    recorded_not_charged: int
+    connections_held: int
+    pool_wait_ms: float
+    payments_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """One strategy on one variant: a row of the table.
 
@@ -49,6 +73,7 @@ class RunSummary:
         published_ms: wall time in the Kotlin project's report; None if it has none.
         fault: name of the fault; empty without.
         log: of a strategy over a log, otherwise None.
+        payments: where buyers pay through a gateway, otherwise None.
     """
 
     preset: str
@@ -70,6 +95,7 @@ class RunSummary:
     published_ms: float | None = None
     fault: str = ""
     log: LogSummary | None = None
+    payments: PaymentSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +147,7 @@ def summarise(
         deadlocks=stats.deadlocks,
         judgement=judgement,
         published_ms=published_ms,
+        payments=_payments(repeats),
     )
 
 
@@ -129,6 +156,24 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     if not ordered:
         raise ValueError("a percentile needs at least one value")
     return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
+
+
+def _payments(repeats: Sequence[CheckedRepeat]) -> PaymentSummary | None:
+    every = [repeat.payments for repeat in repeats if repeat.payments is not None]
+    if not every:
+        return None
+    timed = [repeat.payments for repeat in repeats if repeat.timed and repeat.payments is not None]
+    waits_s = sorted(wait_s for figures in timed for wait_s in figures.waits_s)
+    charged = sum(sum(figures.approvals.values()) for figures in every)
+    return PaymentSummary(
+        approvals_per_payment=charged / sum(figures.payments for figures in every),
+        most_approvals=max(max(figures.approvals.values()) for figures in every),
+        charged_not_recorded=max(figures.unrecorded for figures in every),
+        recorded_not_charged=max(figures.uncharged for figures in every),
+        connections_held=max(figures.held for figures in every),
+        pool_wait_ms=percentile(waits_s, 95) * 1e3 if waits_s else 0.0,
+        payments_s=statistics.median(figures.paid / figures.wall_s for figures in timed),
+    )
 
 
 def _badness(repeat: CheckedRepeat) -> tuple[int, int, int]:

@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from stockade.lab.model.preset import Variant
-from stockade.lab.reporting.columns import NAME_WIDTH, Cell, Column, columns, log_lines
+from stockade.lab.reporting.column import Cell, Column
+from stockade.lab.reporting.columns import NAME_WIDTH, columns, log_lines
 from stockade.lab.reporting.summary import RunSummary
 from stockade.lab.targets.target_database import TargetDatabase
 

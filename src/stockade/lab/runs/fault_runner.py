@@ -14,14 +14,19 @@ from stockade.lab.errors import LabError
 from stockade.lab.execution.fault import Fault
 from stockade.lab.execution.fault_harness import BLOCKED_AFTER_S, UNSAFE_BLOCKED_AFTER_S, FaultHarness
 from stockade.lab.execution.order_senders import SenderConfig
-from stockade.lab.model.contender import Contender, all_contenders
+from stockade.lab.execution.payer import ASKED
+from stockade.lab.model.contender import Contender, all_contenders, payment_contenders
+from stockade.lab.model.payment import PaymentMeter
 from stockade.lab.model.preset import Variant
+from stockade.lab.model.workload import Workload
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
 from stockade.lab.reporting.table import LiveTable
 from stockade.lab.reporting.verdict import RunCounts, holds, judge
-from stockade.lab.runs.plan import Choice, Plan, why_not
+from stockade.lab.runs.payment_repeats import PaymentRepeats, config_of, guarantees_of, must_fail
+from stockade.lab.runs.plan import Choice, Plan, why_not, why_not_variant
 from stockade.lab.runs.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
+from stockade.lab.targets.gateway_server import GatewayServer
 from stockade.lab.targets.redis_node import RedisNode
 from stockade.lab.targets.target_database import TargetDatabase
 from stockade.strategies.options import Options
@@ -39,13 +44,21 @@ class FaultRunner:
         servers: starts the Redis servers; each contender has its own.
         redis_missing: why no private Redis can be started; empty if one can.
         table: shows the rows.
+        gateway: that approves payments; None: no variant of the plan pays.
     """
 
     def __init__(
-        self, plan: Plan, target: TargetDatabase, servers: Servers, redis_missing: str, table: LiveTable
+        self,
+        plan: Plan,
+        target: TargetDatabase,
+        servers: Servers,
+        redis_missing: str,
+        table: LiveTable,
+        *,
+        gateway: GatewayServer | None = None,
     ) -> None:
         self._plan, self._target, self._servers, self._table = plan, target, servers, table
-        self._redis_missing = redis_missing
+        self._redis_missing, self._gateway = redis_missing, gateway
 
     async def run(self) -> list[RunSummary]:
         """Run every fault on every variant, in the plan's order.
@@ -73,36 +86,51 @@ class FaultRunner:
         buyers, stock = or_default(plan.buyers, variant.buyers), or_default(plan.stock, variant.stock)
         if buyers < FEWEST_BUYERS:
             raise LabError(f"a fault needs at least {FEWEST_BUYERS} buyers")
-        workloads = make_workloads(variant, buyers, stock, len(fault.points) * or_default(plan.repeats, 1))
+        points = (ASKED,) if variant.payment is not None else fault.points
+        workloads = make_workloads(variant, buyers, stock, len(points) * or_default(plan.repeats, 1))
         self._table.progress(contender.name, 0, len(workloads))
         await create_rows(self._target, workloads)
         checked: list[CheckedRepeat] = []
-        safe = holds(contender.guarantees, fault.name)
+        guarantees = guarantees_of(variant, contender, fault.name)
+        safe = holds(guarantees, fault.name)
         async with self._open_nodes(contender.redis_servers) as nodes:
-            await harness.prepare(self._config(fault, contender, nodes), nodes)
+            await harness.prepare(self._config(variant, fault, contender, nodes), nodes)
             harness.blocked_after_s = BLOCKED_AFTER_S if safe else UNSAFE_BLOCKED_AFTER_S
-            points = itertools.cycle(fault.points)
-            for number, (workload, point) in enumerate(zip(workloads, points, strict=False)):
+            for number, (workload, point) in enumerate(zip(workloads, itertools.cycle(points), strict=False)):
                 harness.point = point
-                responses = await harness.retry_failed(workload, await fault.run(harness, workload))
-                checked.append(await check_repeat(self._target, variant, workload, responses, timed=True))
+                checked.append(await self._repeat(harness, variant, fault, workload))
                 self._table.progress(contender.name, number + 1, len(workloads))
-        await check_run(self._target, workloads, checked)
+        if not contender.scheme:
+            await check_run(self._target, workloads, checked)
         counts = RunCounts.of(
             checked,
             processes=PROCESSES,
             deadlocks=harness.stats.deadlocks,
-            must_fail_unprotected=variant.must_fail_unprotected and fault.must_fail_unprotected,
+            must_fail_unprotected=must_fail(variant, contender, fault.must_fail_unprotected),
             fault=fault.name,
         )
         labels = RunLabels(name, contender.name, self._target.name, PROCESSES, buyers, stock, fault.name)
-        return summarise(labels, checked, harness.stats, judge(contender.guarantees, counts))
+        return summarise(labels, checked, harness.stats, judge(guarantees, counts))
 
-    def _config(self, fault: Fault, contender: Contender, nodes: Sequence[RedisNode]) -> SenderConfig:
+    async def _repeat(self, harness: FaultHarness, variant: Variant, fault: Fault, workload: Workload) -> CheckedRepeat:
+        harness.victim_first = variant.payment is not None
+        if variant.payment is None:
+            responses = await harness.retry_failed(workload, await fault.run(harness, workload))
+            return await check_repeat(self._target, variant, workload, responses, timed=True)
+        assert self._gateway is not None
+        payments = PaymentRepeats(variant.payment, self._gateway, self._target)
+        await payments.begin()
+        harness.meter = PaymentMeter()
+        responses = await harness.retry_failed(workload, await fault.run(harness, workload))
+        await payments.reconcile(harness)
+        return await payments.check(workload, responses, harness.meter, timed=True)
+
+    def _config(self, variant: Variant, fault: Fault, contender: Contender, nodes: Sequence[RedisNode]) -> SenderConfig:
         options = contender.options(Options(wait_s=self._plan.wait_s, lease_s=fault.lease_s))
         if nodes:
             options = replace(options, redis=tuple(node.url for node in nodes))
-        return SenderConfig(self._target.url, contender.strategy, options, self._plan.pool_size, self._plan.app)
+        payment, plan = config_of(variant, contender, self._gateway), self._plan
+        return SenderConfig(self._target.url, contender.strategy, options, plan.pool_size, plan.app, payment)
 
     @asynccontextmanager
     async def _open_nodes(self, count: int) -> AsyncIterator[list[RedisNode]]:
@@ -130,12 +158,16 @@ def choose_for_fault(
         database: name of the dialect.
         redis_missing: why no private Redis can be started; empty if one can.
     """
-    if not variant.single_row:
+    if variant.payment is not None and fault.name not in variant.payment.must_break:
+        return Choice([], [("all", f"{fault.name} says nothing about this way to pay")])
+    if variant.payment is None and not variant.single_row:
         return Choice([], [("all", "not for faults: its orders do not all share one row that exists")])
     choice = Choice([], [])
-    for contender in wanted or all_contenders(with_forms=True):
+    for contender in wanted or (all_contenders(with_forms=True) if variant.payment is None else payment_contenders()):
         concerned = not fault.needs or fault.needs in contender.guarantees.needs
-        why = _why_not(contender, database, redis_missing) if concerned else f"does not use {fault.needs}"
+        why = f"does not use {fault.needs}"
+        if concerned:
+            why = _why_not(contender, database, redis_missing) or why_not_variant(variant, contender)
         if not why:
             choice.run.append(contender)
         elif wanted or concerned:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stockade.lab.execution.fault import Fault
-from stockade.lab.model.contender import Contender, all_contenders
+from stockade.lab.model.contender import Contender, all_contenders, payment_contenders, why_not_paying
 from stockade.lab.model.preset import Variant
 from stockade.lab.targets.kafka_servers import KafkaServers
 from stockade.lab.targets.redis_servers import RedisServers
@@ -65,7 +65,15 @@ class Plan:
     @property
     def longest_name(self) -> int:
         """Characters of the longest name that can take part."""
-        return max(len(each.name) for each in self.contenders or all_contenders(with_forms=bool(self.faults)))
+        if self.contenders is not None:
+            return max(len(each.name) for each in self.contenders)
+        found = all_contenders(with_forms=bool(self.faults)) + (payment_contenders() if self.pays else [])
+        return max(len(each.name) for each in found)
+
+    @property
+    def pays(self) -> bool:
+        """Whether the run needs a payment gateway."""
+        return any(variant.payment is not None for _, variant in self.variants)
 
     def redis_wanted(self, database: str) -> int:
         """How many Redis servers the run needs: none by default on SQLite, so that the first run needs no server.
@@ -115,11 +123,17 @@ def choose(
     if database in variant.excluded_databases:
         return Choice([], [("all", f"not applicable on {database}")])
     choice = Choice([], [])
-    for contender in wanted or all_contenders(with_forms=False):
+    usual = all_contenders(with_forms=False) if variant.payment is None else payment_contenders()
+    for contender in wanted or usual:
         supported = not variant.strategies or contender.strategy in variant.strategies
         why = f"this preset is for {', '.join(variant.strategies)}"
         if supported:
-            why = why_not(contender, database) or redis.why_not(contender) or kafka.why_not(contender)
+            why = (
+                why_not(contender, database)
+                or why_not_variant(variant, contender)
+                or redis.why_not(contender)
+                or kafka.why_not(contender)
+            )
         if not why:
             choice.run.append(contender)
         elif wanted or supported:
@@ -133,3 +147,10 @@ def why_not(contender: Contender, database: str) -> str:
     if ("mariadb" if database == "mysql" else database) not in guarantees.databases:
         return f"runs on {', '.join(guarantees.databases)}, not on {database}"
     return ""
+
+
+def why_not_variant(variant: Variant, contender: Contender) -> str:
+    """Why a contender takes no part in a variant; empty if it does."""
+    if variant.payment is not None:
+        return "" if contender.scheme else why_not_paying(contender)
+    return "a way to pay through a gateway: for the presets payment-*" if contender.scheme else ""

@@ -16,13 +16,17 @@ from stockade.lab.execution.command_log.log_repeats import LogRepeats
 from stockade.lab.execution.command_log.log_workers import LogWorkers
 from stockade.lab.execution.order_senders import OrderSender, SenderConfig, open_sender
 from stockade.lab.model.contender import Contender
+from stockade.lab.model.payment import PaymentMeter
 from stockade.lab.model.preset import Variant
+from stockade.lab.model.workload import Workload
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
 from stockade.lab.reporting.table import LiveTable
 from stockade.lab.reporting.verdict import RunCounts, judge
+from stockade.lab.runs.payment_repeats import PaymentRepeats, config_of, guarantees_of, must_fail
 from stockade.lab.runs.plan import WARM_UPS, Plan, choose
 from stockade.lab.runs.repeats import check_repeat, check_run, create_rows, make_workloads, or_default
+from stockade.lab.targets.gateway_server import GatewayServer
 from stockade.lab.targets.kafka_servers import KafkaServers
 from stockade.lab.targets.redis_servers import RedisServers
 from stockade.lab.targets.target_database import TargetDatabase
@@ -38,6 +42,7 @@ class Runner:
         redis: the servers of the lock strategies.
         table: shows the rows.
         kafka: the servers of a strategy over a log; None: there are none.
+        gateway: that approves payments; None: no variant of the plan pays.
     """
 
     def __init__(
@@ -47,9 +52,11 @@ class Runner:
         redis: RedisServers,
         table: LiveTable,
         kafka: KafkaServers | None = None,
+        *,
+        gateway: GatewayServer | None = None,
     ) -> None:
         self._plan, self._target, self._redis, self._table = plan, target, redis, table
-        self._kafka = kafka or KafkaServers()
+        self._kafka, self._gateway = kafka or KafkaServers(), gateway
 
     async def run(self) -> list[RunSummary]:
         """Run everything that the plan names, in its order.
@@ -89,7 +96,9 @@ class Runner:
         )
         if contender.redis_servers:
             options = replace(options, redis=self._redis.urls_for(contender))
-        return SenderConfig(self._target.url, contender.strategy, options, self._plan.pool_size, self._plan.app)
+        payment = config_of(variant, contender, self._gateway)
+        plan = self._plan
+        return SenderConfig(self._target.url, contender.strategy, options, plan.pool_size, plan.app, payment)
 
     async def _run(
         self, name: str, variant: Variant, contender: Contender, sender: OrderSender, log_repeats: LogRepeats | None
@@ -106,18 +115,34 @@ class Runner:
         stats = Stats()
         for number, workload in enumerate(workloads):
             repeat, kind = divmod(number, len(kinds))
-            result = await kinds[kind](workload.orders)
-            stats.add(result.stats)
             timed = repeat >= WARM_UPS and kind == 0
-            checked.append(await check_repeat(self._target, variant, workload, result.responses, timed=timed))
+            if variant.payment is not None:
+                checked.append(await self._pay(variant, workload, sender, stats, timed=timed))
+            else:
+                result = await kinds[kind](workload.orders)
+                stats.add(result.stats)
+                checked.append(await check_repeat(self._target, variant, workload, result.responses, timed=timed))
             self._table.progress(contender.name, number + 1, len(workloads))
-        await check_run(self._target, workloads, checked)
-        judgement = judge(contender.guarantees, _run_counts(plan, variant, contender, checked, stats.deadlocks))
+        if not contender.scheme:  # those write no ledger
+            await check_run(self._target, workloads, checked)
+        counts = _run_counts(plan, variant, contender, checked, stats.deadlocks)
+        judgement = judge(guarantees_of(variant, contender), counts)
         labels = RunLabels(name, contender.name, self._target.name, plan.processes, buyers, stock)
         counted = len(checked) // len(kinds)  # of the kinds of repeats, only the first counts its transactions
         published_ms = variant.published_ms.get(contender.name)
         run = summarise(labels, checked, stats, judgement, published_ms, counted_repeats=counted)
         return replace(run, log=log_repeats.summary()) if log_repeats else run
+
+    async def _pay(
+        self, variant: Variant, workload: Workload, sender: OrderSender, stats: Stats, *, timed: bool
+    ) -> CheckedRepeat:
+        assert variant.payment is not None
+        assert self._gateway is not None
+        repeats = PaymentRepeats(variant.payment, self._gateway, self._target)
+        result = await repeats.send(sender, workload)
+        stats.add(result.stats)
+        await repeats.reconcile(sender)
+        return await repeats.check(workload, result.responses, result.meter or PaymentMeter(), timed=timed)
 
 
 @asynccontextmanager
@@ -139,6 +164,6 @@ def _run_counts(
         checked,
         processes=plan.processes,
         deadlocks=deadlocks,
-        must_fail_unprotected=variant.must_fail_unprotected,
+        must_fail_unprotected=must_fail(variant, contender),
         wanted_deadlocks=variant.deadlocks if judged else "any",
     )

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from stockade.service.audit.rule_types import Finding, Scope, rule
 from stockade.service.audit.stack import one, one_if, stack
 from stockade.shop.model import constants
-from stockade.shop.model.tables import order_lines, orders
+from stockade.shop.model.tables import cancelled_lines, order_lines, orders
 from stockade.store.schema.tables import ledger
 
 MOVES = (constants.RESERVE, constants.DEDUCT, constants.RELEASE, constants.RESTORE)
@@ -44,6 +44,50 @@ def order_total(conn: Connection, scope: Scope) -> Iterator[Finding]:
     )
     for id_, expected, actual, lines_ in scope.rows(conn, statement):
         yield f"order:{id_}", int(expected) if lines_ else "lines", int(actual)
+
+
+@rule("cancelled-lines")
+def cancelled_units(conn: Connection, scope: Scope) -> Iterator[Finding]:
+    """Of a line at most its quantity was cancelled, each time for its price, and no unit was without a line.
+
+    Those of a paid order name its payment.
+    """
+    ordered = select(
+        order_lines.c.order_id.label("id"),
+        order_lines.c.line,
+        order_lines.c.sku_id,
+        order_lines.c.product_id,
+        order_lines.c.quantity,
+        order_lines.c.price,
+    ).subquery()
+    less = cancelled_lines.c
+    units = func.sum(less.quantity).over(partition_by=(less.order_id, less.line))
+    found = (
+        select(
+            less.order_id,
+            less.sku_id,
+            func.coalesce(ordered.c.quantity, 0).label("ordered"),
+            units.label("units"),
+            one_if(
+                or_(
+                    ordered.c.id.is_(None),
+                    less.sku_id != ordered.c.sku_id,
+                    less.product_id != ordered.c.product_id,
+                    less.amount != less.quantity * ordered.c.price,
+                    and_(less.payment_id != "", less.payment_id != func.coalesce(orders.c.payment_id, "")),
+                )
+            ).label("other"),
+        )
+        .select_from(cancelled_lines)
+        .join(ordered, and_(ordered.c.id == less.order_id, ordered.c.line == less.line), isouter=True)
+        .join(orders, orders.c.id == less.order_id, isouter=True)
+        .subquery()
+    )
+    statement = select(found.c.order_id, found.c.sku_id, found.c.ordered, found.c.units, found.c.other)
+    wrong = or_(found.c.units > found.c.ordered, found.c.other == 1)
+    for id_, sku_id, most, cancelled, other in scope.rows(conn, statement.where(wrong)):
+        expected = "the line, at its price, of its payment" if other else f"at most {most} cancelled"
+        yield f"order:{id_} stock:{sku_id}", expected, f"{int(cancelled)} cancelled"
 
 
 @rule("illegal-step")
@@ -84,13 +128,17 @@ def order_status(conn: Connection, scope: Scope) -> Iterator[Finding]:
 
 @rule("paid-deducted-once")
 def paid_deducted_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
-    """Of each line of a PAID order exactly its quantity was deducted, in one entry, and nothing is reserved."""
+    """Of each line of a PAID order exactly what is left was deducted, in one entry, and nothing is reserved.
+
+    What was cancelled came back in one entry each time. A line of which nothing was left was never deducted.
+    """
     lines = Lines(orders.c.status == constants.PAID)
     wrong = or_(
         lines.sum("delta") != -lines.least,
         lines.sum("delta") != -lines.most,
         lines.sum("held") != 0,
-        lines.sum(constants.DEDUCT) != 1,
+        lines.sum(constants.DEDUCT).not_in((1, lines.any_left)),
+        lines.sum(constants.RELEASE) != 0,
         lines.sum(constants.RESTORE) != 0,
     )
     yield from lines.found(conn, scope, wrong)
@@ -98,14 +146,15 @@ def paid_deducted_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
 
 @rule("reserved-held-once")
 def reserved_held_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
-    """Of each line of a RESERVED or PAYING order exactly its quantity is reserved, in one entry, and nothing was
-    deducted."""
+    """Of each line of a RESERVED or PAYING order exactly what is left is reserved, in one entry, and nothing was
+    deducted. What was cancelled was released in one entry each time."""
     lines = Lines(orders.c.status.in_((constants.RESERVED, constants.PAYING)))
     wrong = or_(
         lines.sum("delta") != 0,
         lines.sum("held") != lines.least,
         lines.sum("held") != lines.most,
         lines.sum(constants.RESERVE) != 1,
+        lines.sum(constants.RELEASE) != 0,
         lines.sum(constants.DEDUCT) != 0,
     )
     yield from lines.found(conn, scope, wrong)
@@ -113,11 +162,15 @@ def reserved_held_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
 
 @rule("restored-once")
 def restored_once(conn: Connection, scope: Scope) -> Iterator[Finding]:
-    """Each line of a CANCELLED or EXPIRED order took its quantity once and gave it back once."""
+    """Each line of a CANCELLED or EXPIRED order took its quantity once and gave it back once.
+
+    What was cancelled before came back in one entry each time; then the last entry gave back what was left.
+    """
     lines = Lines(orders.c.status.in_(OVER))
     paid = func.max(lines.both.c.payment_id) != ""
-    sold_and_back = and_(lines.sum(constants.DEDUCT) == 1, lines.sum(constants.RESTORE) == 1)
-    held_and_freed = and_(lines.sum(constants.RESERVE) == 1, lines.sum(constants.RELEASE) == 1)
+    deducted = lines.sum(constants.DEDUCT).in_((1, lines.any_left))
+    sold_and_back = and_(deducted, lines.sum(constants.RESTORE) == lines.any_left, lines.sum(constants.RELEASE) == 0)
+    held_and_freed = and_(lines.sum(constants.RESERVE) == 1, lines.sum(constants.RELEASE) == lines.any_left)
     wrong = or_(
         lines.sum("delta") != 0,
         lines.sum("held") != 0,
@@ -154,7 +207,7 @@ def _steps() -> Subquery:
             before.label("before"),
             following.label("following"),
         )
-        .where(ledger.c.kind == "order")
+        .where(ledger.c.kind == "order", ledger.c.note != constants.CANCEL_LINES)
         .subquery()
     )
 
@@ -171,8 +224,23 @@ def with_note(note: str) -> ColumnElement[int]:
     return one_if(ledger.c.note == note).label(note)
 
 
+def cancellations() -> Select[Any]:
+    """What was cancelled of each line, with the negative of the entry that gave it back.
+
+    So a sum over a line, its movements and these rows is that of a line with the units that are left.
+    """
+    paid = cancelled_lines.c.payment_id != ""
+    return select(
+        cancelled_lines.c.order_id.label("id"),
+        cancelled_lines.c.sku_id.label("row_id"),
+        cancelled_lines.c.quantity.label("cancelled"),
+        (-one_if(~paid)).label(constants.RELEASE),
+        (-one_if(paid)).label(constants.RESTORE),
+    )
+
+
 class Lines:
-    """The lines of some orders, stacked with all movements of stock for orders.
+    """The lines of some orders, stacked with all movements of stock for orders and with what was cancelled.
 
     Args:
         which: condition on the orders.
@@ -193,13 +261,16 @@ class Lines:
             .join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
             .where(which)
         )
-        self.both = stack(lines, moves("stock", MOVES, ledger.c.delta, ledger.c.held, *map(with_note, MOVES)))
-        self.most: ColumnElement[int] = func.max(self.both.c.most)
+        entries = moves("stock", MOVES, ledger.c.delta, ledger.c.held, *map(with_note, MOVES))
+        self.both = stack(lines, entries, cancellations())
+        self.most: ColumnElement[int] = func.max(self.both.c.most) - self.sum("cancelled")
         # Differs from `most` where an order has two lines of one SKU. A minimum would be 0, the value of the movements.
-        self.least: ColumnElement[int] = BEYOND - func.max(self.both.c.least)
+        self.least: ColumnElement[int] = BEYOND - func.max(self.both.c.least) - self.sum("cancelled")
+        # 1 while there are units of the line that were not cancelled, else 0
+        self.any_left: ColumnElement[int] = one_if(self.most > 0)
 
     def sum(self, name: str) -> ColumnElement[int]:
-        """The sum of a counter, or the number of entries with a note."""
+        """The sum of a counter, or the number of entries with a note, without those of cancellations."""
         return func.sum(self.both.c[name])
 
     def found(self, conn: Connection, scope: Scope, wrong: ColumnElement[bool]) -> Iterator[Finding]:

@@ -37,6 +37,7 @@ _NEVER = 2**63 - 1
 EVENTS_OF_ENTRIES = (
     ("order", constants.PAID, constants.ORDER_PAID),
     ("order", constants.CANCELLED, constants.ORDER_CANCELLED),
+    ("order", constants.CANCEL_LINES, constants.ORDER_LINES_CANCELLED),
     ("order", constants.EXPIRED, constants.ORDER_EXPIRED),
     ("points", constants.CHARGE, constants.POINTS_CHARGED),
     ("stock", constants.ADJUST, constants.STOCK_ADJUSTED),

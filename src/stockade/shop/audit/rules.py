@@ -20,6 +20,7 @@ SCREENS: tuple[Screen, ...] = (BY_REQUEST, BY_STOCK_EVENT, BY_ROW, BY_VERSION, B
 UNSCREENED: tuple[Rule, ...] = (
     orders.order_total,
     sales.sales_sum,
+    orders.cancelled_units,
     gateway_payments.points_of_charge,
     gateway_payments.refund_sum,
     gateway_payments.refund_owed,
@@ -38,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     counters.ledger_chain,
     counters.row_missing,
     orders.order_total,
+    orders.cancelled_units,
     orders.order_status,
     orders.illegal_step,
     orders.paid_deducted_once,

@@ -7,11 +7,11 @@ from sqlalchemy import ColumnElement, Connection, Select, exists, func, not_, or
 
 from stockade.service.audit.rule_types import Finding, Scope, rule
 from stockade.service.audit.stack import many_groups, stack
-from stockade.shop.model.constants import PAID
-from stockade.shop.model.tables import order_lines, orders, product_sales, sales_progress, sales_windows, window_sales
+from stockade.shop.model.tables import orders, product_sales, sales_progress, sales_windows, window_sales
 from stockade.shop.sales.changes import COUNTED_KINDS
 from stockade.shop.sales.hours import hour_of_column
 from stockade.shop.sales.progress import NAME
+from stockade.shop.sales.sold import sold
 from stockade.store.schema.tables import outbox
 
 
@@ -33,22 +33,9 @@ def _hours() -> Select[Any]:
         select(sales_progress.c[name]).where(sales_progress.c.name == NAME).scalar_subquery()
         for name in ("counted_from_ms", "position")
     )
-    of_order = many_groups(
-        select(
-            orders.c.created_ms,
-            order_lines.c.product_id,
-            order_lines.c.quantity.label("expected_units"),
-            (order_lines.c.quantity * order_lines.c.price).label("expected_won"),
-        )
-        .join_from(order_lines, orders, orders.c.id == order_lines.c.order_id)
-        .where(orders.c.status == PAID, orders.c.created_ms >= counted_from_ms)
-    ).subquery()
-    hour = hour_of_column(of_order.c.created_ms).label("hour_ms")
-    units, won = func.sum(of_order.c.expected_units), func.sum(of_order.c.expected_won)
-    expected = select(hour, of_order.c.product_id, units.label("expected_units"), won.label("expected_won"))
     kept = product_sales.c.hour_ms >= hour_of_column(counted_from_ms)
     both = stack(
-        expected.group_by(hour, of_order.c.product_id),
+        *(_expected(part) for part in sold(orders.c.created_ms, where=orders.c.created_ms >= counted_from_ms)),
         select(
             product_sales.c.hour_ms,
             product_sales.c.product_id,
@@ -58,6 +45,15 @@ def _hours() -> Select[Any]:
     )
     behind = exists().where(outbox.c.id > position, outbox.c.kind.in_(COUNTED_KINDS))
     return _different(both, both.c.hour_ms, both.c.product_id).where(not_(behind))
+
+
+def _expected(lines: Select[Any]) -> Select[Any]:
+    """What some lines of orders add to the sums of the hours."""
+    of_order = many_groups(lines).subquery()
+    hour = hour_of_column(of_order.c.created_ms).label("hour_ms")
+    units, won = func.sum(of_order.c.quantity), func.sum(of_order.c.revenue)
+    expected = select(hour, of_order.c.product_id, units.label("expected_units"), won.label("expected_won"))
+    return expected.group_by(hour, of_order.c.product_id)
 
 
 def _windows() -> Select[Any]:

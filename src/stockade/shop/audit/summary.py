@@ -1,10 +1,10 @@
 """The figures that an audit begins with: stock, sales, points, and the states of orders."""
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, union_all
 
-from stockade.shop.model import constants
-from stockade.shop.model.tables import order_lines, orders, point_accounts, skus
+from stockade.shop.model.tables import orders, point_accounts, skus
+from stockade.shop.sales.sold import sold
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -13,7 +13,7 @@ class Summary(msgspec.Struct, frozen=True):
     Attributes:
         skus: number of SKUs.
         on_hand: units in stock: `reserved` by orders, and `left`.
-        sold: units in PAID orders; `revenue` is their total in won.
+        sold: units in PAID orders that were not cancelled; `revenue` is their total in won.
         accounts: number of points accounts; `balance` is their total in won.
         orders: number in each state.
     """
@@ -33,9 +33,8 @@ def summary(conn: Connection) -> Summary:
     """Count everything. Beside running orders each figure is right by itself."""
     stock = select(func.count(), func.sum(skus.c.on_hand), func.sum(skus.c.reserved))
     number, on_hand, reserved = conn.execute(stock).one()
-    paid = select(func.sum(order_lines.c.quantity), func.sum(order_lines.c.quantity * order_lines.c.price))
-    paid = paid.join_from(order_lines, orders, orders.c.id == order_lines.c.order_id)
-    sold, revenue = conn.execute(paid.where(orders.c.status == constants.PAID)).one()
+    paid = union_all(*sold()).subquery()
+    units, revenue = conn.execute(select(func.sum(paid.c.quantity), func.sum(paid.c.revenue))).one()
     points = select(func.count(), func.sum(point_accounts.c.balance)).where(point_accounts.c.version > 0)
     accounts, balance = conn.execute(points).one()
     states = select(orders.c.status, func.count().label("orders")).group_by(orders.c.status).order_by(orders.c.status)
@@ -44,7 +43,7 @@ def summary(conn: Connection) -> Summary:
         on_hand=int(on_hand or 0),
         reserved=int(reserved or 0),
         left=int(on_hand or 0) - int(reserved or 0),
-        sold=int(sold or 0),
+        sold=int(units or 0),
         revenue=int(revenue or 0),
         accounts=accounts,
         balance=int(balance or 0),

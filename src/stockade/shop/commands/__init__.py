@@ -6,6 +6,7 @@ has the states and codes, `model.limits` the limits; the store carries the decis
 """
 
 from stockade.shop.commands.adjust_stock import AdjustStock
+from stockade.shop.commands.cancel_lines import CancelLines
 from stockade.shop.commands.cancel_order import CancelOrder
 from stockade.shop.commands.charge_points import ChargePoints
 from stockade.shop.commands.create_product import CreateProduct, NewSku
@@ -24,6 +25,7 @@ from stockade.shop.commands.update_product import SkuPrice, UpdateProduct
 
 __all__ = [
     "AdjustStock",
+    "CancelLines",
     "CancelOrder",
     "ChargePoints",
     "ClaimPayment",

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, JsonValue, Key, Rows
 from stockade.service.ids import derived_id
+from stockade.shop.commands.cancelled import cancelled_keys, what_is_left
 from stockade.shop.commands.lines import RELEASE_HELD, lines_as_json, move, stock_keys
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
@@ -50,22 +51,25 @@ class ExpireOrder:
         if problem is not None:
             return reject_invalid(problem)
         order_key, lines_key = self.keys
-        order = rows[order_key].state
+        order_row = rows[order_key]
+        order = order_row.state
         if order is None:
             return reject(constants.ORDER_NOT_FOUND, order_id=self.order_id)
         if order.status != constants.RESERVED or self.now_ms < order.reserved_until_ms:
             return reject(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         lines = rows[lines_key].state or ()
-        needed = stock_keys(lines)
+        needed = [*cancelled_keys(order_row), *stock_keys(lines)]
         if any(key not in rows for key in needed):
             return Decision(need_keys=needed)
-        changes = move(self.order_id, lines, rows, RELEASE_HELD)
+        left = what_is_left(order_row, lines, rows).lines
+        changes = move(self.order_id, left, rows, RELEASE_HELD)
         if not changes:
             return reject(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
         changes[order_key] = Change(_expired(order), note=constants.EXPIRED, ref=self.request_id)
         data: dict[str, JsonValue] = {"order_id": self.order_id, "status": constants.EXPIRED}
-        body = {**data, "user_id": order.user_id, "lines": lines_as_json(lines)}
-        return Decision(Accepted(data), changes=changes, events=(Event(constants.ORDER_EXPIRED, min(needed), body),))
+        body = {**data, "user_id": order.user_id, "lines": lines_as_json(left)}
+        event = Event(constants.ORDER_EXPIRED, min(stock_keys(lines)), body)
+        return Decision(Accepted(data), changes=changes, events=(event,))
 
 
 def _expired(order: OrderState) -> OrderState:

@@ -130,6 +130,11 @@ def move(order_id: str, lines: Sequence[LineState], rows: Rows, how: Move) -> di
     return changes
 
 
+def amount_of(lines: Sequence[LineState]) -> int:
+    """What the units of the lines cost, in won."""
+    return sum(line.price * line.quantity for line in lines)
+
+
 def lines_as_json(lines: Sequence[LineState]) -> list[JsonValue]:
     """The lines as responses and events show them."""
     return [

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stockade.core import Accepted, Change, Decision, Event, Insert, JsonValue, Key, Rows
+from stockade.shop.commands.cancelled import cancelled_keys, what_is_left
 from stockade.shop.commands.lines import DEDUCT_HELD, lines_as_json, move, stock_keys
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
@@ -15,6 +16,7 @@ from stockade.shop.model.states import LineState, OrderState, PointsState
 class PayOrder:
     """Takes the points, deducts the reserved stock, inserts the payment. The order must be reserved and the caller's.
 
+    Lines that were cancelled before are neither paid nor deducted.
     Only the lines name the stock rows, so the decision needs two passes.
     """
 
@@ -43,27 +45,31 @@ class PayOrder:
         if problem is not None:
             return reject_invalid(problem)
         order_key, lines_key, points_key = self.keys
-        order = rows[order_key].state
+        order_row = rows[order_key]
+        order = order_row.state
         if order is None or order.user_id != self.user_id:
             return reject(constants.ORDER_NOT_FOUND, order_id=self.order_id)
         rejected = self._reject_state(order)
         if rejected is not None:
             return rejected
         lines = rows[lines_key].state or ()
-        needed = stock_keys(lines)
+        needed = [*cancelled_keys(order_row), *stock_keys(lines)]
         if any(key not in rows for key in needed):
             return Decision(need_keys=needed)
         points = rows[points_key].state or PointsState(0, 0)
-        if points.available < order.total:
-            return reject(constants.INSUFFICIENT_POINTS, required=order.total, available=points.available)
-        changes = move(self.order_id, lines, rows, DEDUCT_HELD)
+        left = what_is_left(order_row, lines, rows)
+        amount = order.total - left.unpaid
+        if points.available < amount:
+            return reject(constants.INSUFFICIENT_POINTS, required=amount, available=points.available)
+        changes = move(self.order_id, left.lines, rows, DEDUCT_HELD)
         if changes is None or not changes:
             return reject(constants.STATE_CONFLICT, order_id=self.order_id, status=order.status)
-        if order.total:
-            after = PointsState(points.balance - order.total, points.held)
-            changes[points_key] = Change(after, -order.total, 0, constants.USE, self.order_id)
+        if amount:
+            after = PointsState(points.balance - amount, points.held)
+            changes[points_key] = Change(after, -amount, 0, constants.USE, self.order_id)
         changes[order_key] = Change(self._paid(order), note=constants.PAID, ref=self.request_id)
-        return self._accept(order, lines, changes, points.balance - order.total)
+        event_key = min(stock_keys(lines))
+        return self._accept(amount, left.lines, changes, points.balance - amount, event_key=event_key)
 
     def _reject_state(self, order: OrderState) -> Decision | None:
         if order.status == constants.PAID:
@@ -81,7 +87,13 @@ class PayOrder:
         return order._replace(status=constants.PAID, reserved_until_ms=0, payment_id=self.request_id)
 
     def _accept(
-        self, order: OrderState, lines: tuple[LineState, ...], changes: dict[Key, Change], balance: int
+        self,
+        amount: int,
+        lines: tuple[LineState, ...],
+        changes: dict[Key, Change],
+        balance: int,
+        *,
+        event_key: Key,
     ) -> Decision:
         payment = {
             "id": self.request_id,
@@ -89,7 +101,7 @@ class PayOrder:
             "user_id": self.user_id,
             "status": constants.APPROVED,
             "method": constants.POINTS,
-            "amount": order.total,
+            "amount": amount,
             "created_ms": self.now_ms,
         }
         event: dict[str, JsonValue] = {
@@ -97,19 +109,19 @@ class PayOrder:
             "user_id": self.user_id,
             "status": constants.PAID,
             "payment_id": self.request_id,
-            "amount": order.total,
+            "amount": amount,
             "lines": lines_as_json(lines),
         }
         data: dict[str, JsonValue] = {
             "payment_id": self.request_id,
             "order_id": self.order_id,
             "status": constants.APPROVED,
-            "amount": order.total,
+            "amount": amount,
             "balance": balance,
         }
         return Decision(
             Accepted(data),
             changes=changes,
             inserts=(Insert("payments", payment),),
-            events=(Event(constants.ORDER_PAID, min(stock_keys(lines)), event),),
+            events=(Event(constants.ORDER_PAID, event_key, event),),
         )

@@ -82,6 +82,8 @@ RESTORE: Final = "restore"  # (+q, 0)
 CHARGE: Final = "charge"  # (+n, 0)
 USE: Final = "use"  # (-n, 0)
 REFUND: Final = "refund"  # (+n, 0)
+# … and on orders and attempts whose state stays: single lines were cancelled.
+CANCEL_LINES: Final = "cancel_lines"
 # Before the note of an entry on stock or points whose order is in an archive: the audit looks for no order then.
 ARCHIVED: Final = "archived "
 
@@ -90,6 +92,7 @@ ORDER_PLACED: Final = "order.placed"
 ORDER_REJECTED: Final = "order.rejected"
 ORDER_PAID: Final = "order.paid"
 ORDER_CANCELLED: Final = "order.cancelled"
+ORDER_LINES_CANCELLED: Final = "order.lines_cancelled"
 ORDER_EXPIRED: Final = "order.expired"
 POINTS_CHARGED: Final = "points.charged"
 PAYMENT_DECLINED: Final = "payment.declined"

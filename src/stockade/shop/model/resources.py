@@ -4,6 +4,7 @@ from stockade.core import Event, JsonValue, Row
 from stockade.shop.model import constants, tables
 from stockade.shop.model.states import (
     AttemptState,
+    CancelledLine,
     ChargeState,
     LineState,
     OrderState,
@@ -42,6 +43,10 @@ STOCK = Resource(
 POINTS = Resource("points", tables.point_accounts, PointsState, counters=("balance", "held"), zero=PointsState(0, 0))
 ORDER = Resource("order", tables.orders, OrderState, fixed=("user_id", "total", "pay", "created_ms"))
 LINES = Resource("lines", tables.order_lines, LineState, many=True, parent="order_id")
+# Sorts after "order", so it is read when the order is locked, or after the version of the order that a write compares:
+# a cancellation that is missing here has not changed the order yet, and then one of the two is decided again. Commands
+# ask for it by `need_keys` and never name it in `keys`: one that needs it is decided alone (`commands.cancelled`).
+CANCELLED_LINES = Resource("order_cancelled", tables.cancelled_lines, CancelledLine, many=True, parent="order_id")
 PAYMENT = Resource(
     "payment", tables.payments, PaymentState, fixed=("order_id", "user_id", "method", "amount", "created_ms")
 )
@@ -51,4 +56,16 @@ CHARGE = Resource("charge", tables.point_charges, ChargeState, fixed=("user_id",
 ATTEMPT = Resource("attempt", tables.payment_attempts, AttemptState, fixed=AttemptState._fields[:10])
 REFUND = Resource("refund", tables.refunds, RefundState, fixed=RefundState._fields[:6])
 
-SHOP_RESOURCES = (STOCK, POINTS, ORDER, LINES, PAYMENT, PRODUCT, SKUS_OF_PRODUCT, CHARGE, ATTEMPT, REFUND)
+SHOP_RESOURCES = (
+    STOCK,
+    POINTS,
+    ORDER,
+    LINES,
+    CANCELLED_LINES,
+    PAYMENT,
+    PRODUCT,
+    SKUS_OF_PRODUCT,
+    CHARGE,
+    ATTEMPT,
+    REFUND,
+)

@@ -74,6 +74,18 @@ class LineState(NamedTuple):
     price: int
 
 
+class CancelledLine(NamedTuple):
+    """Units of a line that were cancelled by one request, and their price in won.
+
+    `payment_id` is the payment that was refunded for them, empty if the order was not paid then.
+    """
+
+    sku_id: str
+    quantity: int
+    amount: int
+    payment_id: str
+
+
 class PaymentState(NamedTuple):
     """The payment of an order."""
 

@@ -129,6 +129,23 @@ order_lines = Table(
     Index(None, "product_id", "created_ms"),
 )
 
+# Units of lines that were cancelled while the rest of their order went on. The line itself and `orders.total` stay what
+# was ordered. Rows are only inserted, each with a change of its order, which guards them all.
+cancelled_lines = Table(
+    "cancelled_lines",
+    metadata,
+    Column("order_id", text_id(32), primary_key=True),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("request_id", text_id(32), primary_key=True),
+    Column("sku_id", text_id(), nullable=False),
+    Column("product_id", text_id(), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),  # price x quantity
+    Column("payment_id", text_id(32), nullable=False),  # that was refunded; '': the order was not paid
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint("amount >= 0", name="amount"),
+)
+
 # Orders that were refused because of stock, points or prices, for the lists. What else there is to know stands in the
 # row of the request, and the purge deletes both.
 refused_orders = Table(

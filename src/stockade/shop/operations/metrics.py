@@ -54,6 +54,19 @@ class Metrics:
             registry=self._own,
             multiprocess_mode="livesum",
         )
+        self._payments = Counter(
+            "stockade_payments",
+            "Answers of the payment gateway as they were recorded, and UNKNOWN where it gave none.",
+            ("outcome",),
+            registry=self._own,
+        )
+        self._make_backlog()
+        self.locks = LockMetrics(self._own)
+        self._request_children: dict[tuple[str, int], Histogram] = {}
+        self._command_children: dict[tuple[str, str, str], Counter] = {}
+        self._seen = Stats()
+
+    def _make_backlog(self) -> None:
         # all processes see the same database and topic: the newest figure is shown, not the sum
         self._events = self._newest(
             "stockade_events",
@@ -71,12 +84,6 @@ class Metrics:
         self._jobs = self._newest(
             "stockade_job_behind_seconds", "How long the oldest thing has waited that a job should have done.", "job"
         )
-        self._payments = Counter(
-            "stockade_payments",
-            "Answers of the payment gateway as they were recorded, and UNKNOWN where it gave none.",
-            ("outcome",),
-            registry=self._own,
-        )
         self._unresolved = self._newest(
             "stockade_payments_unresolved",
             "Payments and refunds that the reconciler is at, those that wait for a person, and refused refunds.",
@@ -87,10 +94,6 @@ class Metrics:
             "Age of the oldest payment or refund that the reconciler is at; 0 when there is none.",
             "what",
         )
-        self.locks = LockMetrics(self._own)
-        self._request_children: dict[tuple[str, int], Histogram] = {}
-        self._command_children: dict[tuple[str, str, str], Counter] = {}
-        self._seen = Stats()
 
     def _newest(self, name: str, about: str, label: str) -> Gauge:
         return Gauge(name, about, (label,), registry=self._own, multiprocess_mode="livemostrecent")

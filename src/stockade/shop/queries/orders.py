@@ -30,19 +30,24 @@ from stockade.shop.model.fields import (
     UserId,
 )
 from stockade.shop.model.payment_reference import next_reference
-from stockade.shop.model.tables import order_lines
+from stockade.shop.model.tables import cancelled_lines, order_lines
 from stockade.shop.model.tables import orders as order_table
 from stockade.store.outcome_codec import decode_outcome
 from stockade.store.schema.tables import ledger, requests
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line; product and price (of one unit, at order time) are absent if the order was refused."""
+    """One line; product and price (of one unit, at order time) are absent if the order was refused.
+
+    Attributes:
+        cancelled: units of it that were cancelled by themselves; absent while none were.
+    """
 
     sku_id: SkuId
     quantity: Quantity
     product_id: ProductId | None = None
     price: Price | None = None
+    cancelled: Annotated[int, Meta(description="Units of it that were cancelled by themselves.", examples=[1])] = 0
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -68,6 +73,8 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         reserved_until: only while RESERVED.
         payment_id: once paid, also after a refund; while PAYING, the payment that is under way.
         pg_order_id: only while RESERVED, where a gateway can be asked.
+        cancelled: what the units cost that were cancelled by themselves; `total` stays what was ordered.
+        refunded: what came back of its payment, or is owed.
         shortages: of an order refused with OUT_OF_STOCK.
     """
 
@@ -83,13 +90,29 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     reserved_until: Time | None = None
     payment_id: PaymentId | None = None
     shortages: Annotated[list[Shortage] | None, Meta(description="Of an order refused with OUT_OF_STOCK.")] = None
+    cancelled: Annotated[
+        int | None,
+        Meta(
+            description="Won of the units that were cancelled by themselves: what is to be paid is `total` less this.",
+            examples=[1000],
+        ),
+    ] = None
+    refunded: Annotated[
+        int | None,
+        Meta(description="Won of its payment that came back, or that a gateway is to give back.", examples=[1000]),
+    ] = None
     pg_order_id: PgOrderId | None = None
 
 
 _ONE = select(order_table).where(order_table.c.id == bindparam("id"))
 _REQUESTS = select(requests.c.id, requests.c.outcome, requests.c.created_ms)
 _LINES = select(order_lines).order_by(order_lines.c.order_id, order_lines.c.line)
-_STEPS = select(ledger.c.row_id, ledger.c.note, ledger.c.at_ms).order_by(ledger.c.row_id, ledger.c.version)
+_CANCELLED = select(cancelled_lines).order_by(cancelled_lines.c.order_id, cancelled_lines.c.line)
+_STEPS = (
+    select(ledger.c.row_id, ledger.c.note, ledger.c.at_ms)
+    .where(ledger.c.note != constants.CANCEL_LINES)  # the state stays
+    .order_by(ledger.c.row_id, ledger.c.version)
+)
 
 
 def order(conn: Connection, order_id: str, user_id: str | None, *, gateway: bool = False) -> Order | None:
@@ -129,11 +152,13 @@ def history(conn: Connection, kind: str, first: Mapping[str, tuple[str, int]]) -
 
 
 def complete(conn: Connection, rows: Sequence[Any]) -> list[Order]:
-    """Rows with their lines and history, in two further statements."""
+    """Rows with their lines and history, in three further statements."""
     lines: dict[str, list[Line]] = {row.id: [] for row in rows}
+    less = _cancelled(conn, list(lines))
     if lines:
         for line in conn.execute(_LINES.where(order_lines.c.order_id.in_(list(lines)))):
-            lines[line.order_id].append(Line(line.sku_id, line.quantity, line.product_id, line.price))
+            units = less[line.order_id].units.get(line.line, 0)
+            lines[line.order_id].append(Line(line.sku_id, line.quantity, line.product_id, line.price, units))
     first = {
         row.id: (constants.PAID if row.pay == constants.POINTS else constants.RESERVED, row.created_ms) for row in rows
     }
@@ -151,9 +176,40 @@ def complete(conn: Connection, rows: Sequence[Any]) -> list[Order]:
             reason=row.reason or None,
             reserved_until=rfc3339(row.reserved_until_ms) if row.status == constants.RESERVED else None,
             payment_id=row.payment_id or None,
+            cancelled=less[row.id].won or None,
+            refunded=_refunded(row, less[row.id]) or None,
         )
         for row in rows
     ]
+
+
+class _Cancelled:
+    """What was cancelled of an order by itself: units by line, won, and how much of that was not paid."""
+
+    def __init__(self) -> None:
+        self.units: dict[int, int] = {}
+        self.won = self.unpaid = 0
+
+    def add(self, row: Any) -> None:
+        self.units[row.line] = self.units.get(row.line, 0) + row.quantity
+        self.won += row.amount
+        self.unpaid += 0 if row.payment_id else row.amount
+
+
+def _cancelled(conn: Connection, order_ids: Sequence[str]) -> dict[str, _Cancelled]:
+    found = {id_: _Cancelled() for id_ in order_ids}
+    if found:
+        for row in conn.execute(_CANCELLED.where(cancelled_lines.c.order_id.in_(order_ids))):
+            found[row.order_id].add(row)
+    return found
+
+
+def _refunded(order: Any, less: _Cancelled) -> int:
+    """What came back of the payment of an order, or is owed: of a cancelled one everything that was paid."""
+    if not order.payment_id or order.status not in (constants.PAID, constants.CANCELLED):
+        return 0
+    paid_back: int = (order.total if order.status == constants.CANCELLED else less.won) - less.unpaid
+    return paid_back
 
 
 def refused_orders(conn: Connection, ids: Sequence[str]) -> dict[str, Order]:

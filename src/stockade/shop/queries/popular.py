@@ -8,13 +8,11 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import BigInteger, Connection, Select, cast, func, select
+from sqlalchemy import BigInteger, CompoundSelect, Connection, Select, and_, cast, func, select, union_all
 
 from stockade.core.timestamps import rfc3339
-from stockade.shop.model import constants
 from stockade.shop.model.fields import Name, ProductId, Time
 from stockade.shop.model.tables import (
-    order_lines,
     orders,
     product_sales,
     products,
@@ -25,6 +23,7 @@ from stockade.shop.model.tables import (
 from stockade.shop.queries.page import BadQuery
 from stockade.shop.sales.hours import FOREVER_MS, HOUR_MS, MAX_DAYS, hour_of, window_start
 from stockade.shop.sales.progress import PROGRESS
+from stockade.shop.sales.sold import sold
 from stockade.store.schema.tables import outbox
 
 MAX_POPULAR = 100
@@ -135,21 +134,16 @@ def _answer(conn: Connection, best: Select[Any], window: Window, now_ms: int, as
     return Popular(items, window, rfc3339(as_of_ms), (now_ms - as_of_ms) / 1000)
 
 
-def _of_orders(from_ms: int) -> Select[Any]:
-    quantity, revenue = order_lines.c.quantity, order_lines.c.quantity * order_lines.c.price
-    lines = select(order_lines.c.product_id, quantity.label("quantity"), revenue.label("revenue"))
-    lines = lines.join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
+def _of_orders(from_ms: int) -> CompoundSelect[Any]:
     # with an end, because SQLite takes a range without one for most of the table, and reads all lines
-    return lines.where(
-        orders.c.status == constants.PAID, orders.c.created_ms >= from_ms, orders.c.created_ms < FOREVER_MS
-    )
+    return union_all(*sold(where=and_(orders.c.created_ms >= from_ms, orders.c.created_ms < FOREVER_MS)))
 
 
 def _of_hours(from_ms: int) -> Select[Any]:
     return select(product_sales).where(product_sales.c.hour_ms >= from_ms)
 
 
-def _best(sales: Select[Any], by: str, limit: int) -> Select[Any]:
+def _best(sales: Select[Any] | CompoundSelect[Any], by: str, limit: int) -> Select[Any]:
     """The best products of sales that have yet to be summed up."""
     each = sales.subquery()
     sums = {name: cast(func.sum(each.c[name]), BigInteger).label(name) for name in ("quantity", "revenue")}

@@ -145,15 +145,16 @@ def payment_details(conn: Connection, id_: str) -> PaymentDetails | None:
 def _of_attempt(row: Any) -> GatewayRecord:
     of = f"{row.subject}:{row.subject_id}"
     waits_for = _waits_for(row, OPEN_ATTEMPT, ())
-    return _record(row, PAYMENT, of, row.reference, waits_for, row.charged)
+    return _record(row, kind=PAYMENT, of=of, reference=row.reference, waits_for=waits_for, charged=row.charged)
 
 
 def _of_refund(row: Any) -> GatewayRecord:
     waits_for = _waits_for(row, OPEN_REFUND, (constants.REFUSED,))
-    return _record(row, REFUND, f"{PAYMENT}:{row.payment_id}", row.id, waits_for, 0)
+    of = f"{PAYMENT}:{row.payment_id}"
+    return _record(row, kind=REFUND, of=of, reference=row.id, waits_for=waits_for, charged=0)
 
 
-def _record(row: Any, kind: str, of: str, reference: str, waits_for: str, charged: int) -> GatewayRecord:
+def _record(row: Any, *, kind: str, of: str, reference: str, waits_for: str, charged: int) -> GatewayRecord:
     return GatewayRecord(
         kind=kind,
         id=row.id,

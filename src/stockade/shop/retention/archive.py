@@ -1,10 +1,10 @@
 """Moves old orders out of the database into a file, without breaking a sum.
 
-Of an order that is over, the file gets the order, its lines, its payment, the attempts to pay it through a gateway with
-their refunds, and the ledger entries of all these. The rows of all these are then deleted. The entries of stock and
-points stay, because each is a link of a chain that ends in the present amount. Their note is marked instead, so that
-the audit no longer looks for the order that they belong to. Requests stay too: a repeated Idempotency-Key must never be
-carried out again.
+Of an order that is over, the file gets the order, its lines and what was cancelled of them, its payment, the attempts
+to pay it through a gateway with their refunds, and the ledger entries of all these. These rows and their own entries
+are then deleted. The entries of stock and points stay, because each is a link of a chain that ends in the present
+amount. Their note is marked instead, so that the audit no longer looks for the order that they belong to. Requests stay
+too: a repeated Idempotency-Key must never be carried out again.
 
 The file is written and synced before the rows are deleted, so a crash, or a commit whose reply never came, may leave an
 order in both: run it again, and take the last of the lines with the same id. The lines of a transaction that was rolled
@@ -26,7 +26,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from stockade.core import Busy
 from stockade.shop.model.constants import ARCHIVED, CANCELLED, EXPIRED, PAID, STOCK_CHANGED
-from stockade.shop.model.tables import order_lines, orders, payments
+from stockade.shop.model.tables import cancelled_lines, order_lines, orders, payments
 from stockade.shop.queries.page import after
 from stockade.shop.retention import gateway_records
 from stockade.shop.retention.attempts import transaction
@@ -46,7 +46,10 @@ _BEGINNING = b'{"order":'  # of every line
 
 
 class Archived(NamedTuple):
-    """What went into the file: orders, their units and total in won, of PAID orders alone `sold` and `revenue`."""
+    """What went into the file: orders, their units and total in won, of PAID orders alone `sold` and `revenue`.
+
+    The last two are without what was cancelled.
+    """
 
     orders: int = 0
     units: int = 0
@@ -228,6 +231,7 @@ def _records(conn: Connection, ids: Sequence[str], limit_ms: int) -> list[dict[s
     recent |= {id_ for id_, each in asked.items() if each.unresolved}
     kept = [id_ for id_ in found if id_ not in recent]
     lines = grouped(rows(conn, order_lines, order_lines.c.order_id.in_(kept)), "order_id")
+    less = grouped(rows(conn, cancelled_lines, cancelled_lines.c.order_id.in_(kept)), "order_id")
     paid = grouped(rows(conn, payments, payments.c.order_id.in_(kept)), "order_id")
     of_payments = ledger.c.row_id.in_([each["id"] for some in paid.values() for each in some])
     payment_steps = grouped(rows(conn, ledger, ledger.c.kind == "payment", of_payments), "row_id")
@@ -235,6 +239,7 @@ def _records(conn: Connection, ids: Sequence[str], limit_ms: int) -> list[dict[s
     for id_ in kept:
         requests = sorted({id_, *(entry["request_id"] for entry in steps.get(id_, ()))})
         record: dict[str, Any] = {"order": found[id_], "lines": lines.get(id_, []), "payments": paid.get(id_, [])}
+        record["cancelled_lines"] = less.get(id_, [])
         record["steps"] = [
             *steps.get(id_, ()),
             *(s for p in record["payments"] for s in payment_steps.get(p["id"], ())),
@@ -277,7 +282,8 @@ def _remove(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
     payment_ids = [each["id"] for record in records for each in record["payments"]]
     conn.execute(delete(ledger).where(ledger.c.kind == "order", ledger.c.row_id.in_(ids)))
     conn.execute(delete(ledger).where(ledger.c.kind == "payment", ledger.c.row_id.in_(payment_ids)))
-    conn.execute(delete(order_lines).where(order_lines.c.order_id.in_(ids)))
+    for table in (order_lines, cancelled_lines):
+        conn.execute(delete(table).where(table.c.order_id.in_(ids)))
     conn.execute(delete(payments).where(payments.c.id.in_(payment_ids)))
     conn.execute(delete(orders).where(orders.c.id.in_(ids)))
     asked = [[each["id"] for record in records for each in record.get(name, ())] for name in ("attempts", "refunds")]
@@ -286,5 +292,8 @@ def _remove(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
 
 def _figures(record: Mapping[str, Any]) -> Archived:
     order, units = record["order"], sum(line["quantity"] for line in record["lines"])
-    paid = order["status"] == PAID
-    return Archived(1, units, order["total"], units if paid else 0, order["total"] if paid else 0)
+    if order["status"] != PAID:
+        return Archived(1, units, order["total"])
+    less = record["cancelled_lines"]
+    sold = units - sum(each["quantity"] for each in less)
+    return Archived(1, units, order["total"], sold, order["total"] - sum(each["amount"] for each in less))

@@ -7,13 +7,13 @@ span is counted exactly up to the position, like every later one.
 
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, cast, func, select
+from sqlalchemy import BigInteger, Connection, and_, cast, func, select, union_all
 
-from stockade.shop.model.constants import PAID
-from stockade.shop.model.tables import order_lines, orders
+from stockade.shop.model.tables import orders
 from stockade.shop.sales.changes import COUNTED_EVENTS, HourOfProduct, Sales, changes_of, steps_of
 from stockade.shop.sales.hours import hour_of_column, oldest_kept
 from stockade.shop.sales.progress import claim, move
+from stockade.shop.sales.sold import sold
 from stockade.shop.sales.sums import add
 from stockade.store.index_order import in_index_order
 from stockade.store.schema.tables import outbox
@@ -71,15 +71,9 @@ def _orders(connection: Connection, from_ms: int, before_ms: int) -> int:
 
 def _paid(connection: Connection, from_ms: int, before_ms: int) -> dict[HourOfProduct, Sales]:
     hour = hour_of_column(orders.c.created_ms).label("hour_ms")
-    sums = (
-        select(
-            hour,
-            order_lines.c.product_id,
-            cast(func.sum(order_lines.c.quantity), BigInteger).label("quantity"),
-            cast(func.sum(order_lines.c.quantity * order_lines.c.price), BigInteger).label("revenue"),
-        )
-        .join_from(orders, order_lines, order_lines.c.order_id == orders.c.id)
-        .where(orders.c.status == PAID, orders.c.created_ms >= from_ms, orders.c.created_ms < before_ms)
-        .group_by(hour, order_lines.c.product_id)
-    )
+    within = and_(orders.c.created_ms >= from_ms, orders.c.created_ms < before_ms)
+    lines = union_all(*sold(hour, where=within)).subquery()
+    units, won = (cast(func.sum(lines.c[name]), BigInteger) for name in ("quantity", "revenue"))
+    key = lines.c.hour_ms, lines.c.product_id
+    sums = select(*key, units, won).group_by(*key)
     return {HourOfProduct(row[0], row[1]): Sales(row[2], row[3]) for row in connection.execute(sums)}

@@ -1,8 +1,8 @@
 """What events change in the sums of the hours.
 
 An order counts in the hour in which it was placed, from its payment until it is cancelled: `order.placed` as PAID and
-`order.paid` add its lines, `order.cancelled` of a paid order takes them out of the hour of the order again. So the sums
-hold at any time what the orders hold that are PAID.
+`order.paid` add its lines, `order.lines_cancelled` and `order.cancelled` of a paid order take theirs out of the hour of
+the order again. So the sums hold at any time what the orders hold that are PAID.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,12 @@ from stockade.shop.sales.hours import FOREVER_MS, hour_of
 from stockade.store.id_chunks import id_chunks
 from stockade.store.schema.tables import outbox
 
-COUNTED_KINDS = (constants.ORDER_PLACED, constants.ORDER_PAID, constants.ORDER_CANCELLED)
+COUNTED_KINDS = (
+    constants.ORDER_PLACED,
+    constants.ORDER_PAID,
+    constants.ORDER_LINES_CANCELLED,
+    constants.ORDER_CANCELLED,
+)
 
 COUNTED_EVENTS: Select[Any] = select(outbox.c.id, outbox.c.kind, outbox.c.body, outbox.c.created_ms).where(
     outbox.c.kind.in_(COUNTED_KINDS)
@@ -48,7 +53,7 @@ class _Line(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    """What is read of the three kinds."""
+    """What is read of these kinds."""
 
     order_id: str
     status: str
@@ -57,7 +62,7 @@ class _Body(msgspec.Struct):
 
 
 class Step(NamedTuple):
-    """An order that became PAID (1), or was PAID and was cancelled (-1)."""
+    """An order that became PAID (1), or was PAID and was cancelled, in part or as a whole (-1)."""
 
     sign: int
     order: _Body

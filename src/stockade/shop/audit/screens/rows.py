@@ -27,7 +27,7 @@ from stockade.shop.audit import counters, orders
 from stockade.shop.audit.counters import COUNTED, FOLLOWED
 from stockade.shop.audit.orders import FIRST
 from stockade.shop.audit.screen import Screen, flags
-from stockade.shop.model.constants import CANCELLED, EXPIRED, PAID, PAYING, RESERVED
+from stockade.shop.model.constants import CANCEL_LINES, CANCELLED, EXPIRED, PAID, PAYING, RESERVED
 from stockade.shop.model.resources import ATTEMPT, CHARGE, ORDER, PAYMENT, PRODUCT, REFUND
 from stockade.shop.model.tables import orders as orders_
 from stockade.store.schema.resource import Resource
@@ -35,8 +35,8 @@ from stockade.store.schema.tables import ledger
 
 _COUNTED = tuple(resource.kind for resource in COUNTED)
 _FEW_STEPS = (ORDER.kind, PAYMENT.kind, CHARGE.kind, ATTEMPT.kind, REFUND.kind)
-_OFTEN_TRIED = (ATTEMPT, REFUND)  # a reconciler may try them for days
-_MOST_STEPS = 50  # of a row whose versions stand in the bits of one number; an order has 43 at most
+_OFTEN_CHANGED = (ATTEMPT, REFUND, ORDER)  # a reconciler may try for days; lines may be cancelled unit by unit
+_MOST_STEPS = 50  # of a row whose versions stand in the bits of one number; other orders have 43 at most
 _ENTRIES, _ROW = 1, 10  # summed up in `there`: the ledger has entries of the row, and the row exists
 
 # What happened to an order is the sum of three codes, each with a decimal place of its own: in which state the order
@@ -57,7 +57,7 @@ _LEGAL_WAYS = tuple(
         (RESERVED, (EXPIRED,), EXPIRED),
         (RESERVED, (PAID, CANCELLED), CANCELLED),
         (PAID, (CANCELLED,), CANCELLED),
-        # made PAID and never changed: `_rows` leaves such orders out
+        (PAID, (), PAID),  # and lines were cancelled; `_rows` leaves out those that never changed
     )
 ) + tuple(
     turns + _BECAME[became] + _IS[is_]
@@ -132,24 +132,31 @@ def _bit(number: ColumnElement[int]) -> ColumnElement[int]:
 def _way() -> ColumnElement[int]:
     """Through which states the entries of an order led it, if each version is there once.
 
-    Changes to PAYING have even versions and those back to RESERVED odd ones; what else there is comes behind them.
+    Changes to PAYING have even versions and those back to RESERVED odd ones; what else there is comes behind them. An
+    order of which lines were cancelled before it was PAYING is left to the rules.
     """
     version, note, newest = ledger.c.version, ledger.c.note, func.max(ledger.c.version)
-    turns = func.sum(case((note == PAYING, 1 - version % 2), (note == RESERVED, version % 2), else_=0))
+    turn = case((note == PAYING, 1 - version % 2), (note == RESERVED, version % 2), else_=0)
+    turns, lines = func.sum(turn), func.sum(one_if(note == CANCEL_LINES))
+    in_front = or_(lines == 0, 2 * func.sum(turn * version) == turns * (turns + 3))  # 2, 3, 4, … add up to no less
     last = func.sum(
         case({PAID: version, CANCELLED: version * _PLACE, EXPIRED: version * _PLACE**2}, value=note, else_=0)
     )
     before = case((turns == 0, 0), (turns % 2 == 1, _AFTER_PAYING), else_=_AFTER_DECLINE)
-    others = func.count() - turns
+    others = func.count() - turns - lines
+    paid = last - newest * _PLACE  # its version, if the order was cancelled last
     became = case(
         (others == 0, _BECAME[()]),
-        (and_(others == 1, last == newest), _BECAME[(PAID,)]),
+        (and_(others == 1, or_(last == newest, and_(lines > 0, last.between(1, newest)))), _BECAME[(PAID,)]),
         (and_(others == 1, last == newest * _PLACE), _BECAME[(CANCELLED,)]),
         (and_(others == 1, last == newest * _PLACE**2), _BECAME[(EXPIRED,)]),
-        (and_(others == 2, last == newest - 1 + newest * _PLACE), _BECAME[PAID, CANCELLED]),
+        (
+            and_(others == 2, or_(paid == newest - 1, and_(lines > 0, paid.between(1, newest - 1)))),
+            _BECAME[PAID, CANCELLED],
+        ),
         else_=_ILLEGAL,
     )
-    return case((_each_version_once(), before + became), else_=_ILLEGAL)
+    return case((and_(_each_version_once(), in_front), before + became), else_=_ILLEGAL)
 
 
 def _rows(resource: Any, first: int) -> Select[Any]:
@@ -181,10 +188,10 @@ def _rows(resource: Any, first: int) -> Select[Any]:
 
 def by_version(dialect: str) -> Select[Any]:
     """Each entry of stock and points beside the one with the version before it, and repeated versions of what `by_row`
-    leaves out: of products, and of attempts and refunds that were tried often."""
+    leaves out: of products, and of orders, attempts and refunds that were changed often."""
     repeated = [
         repeated_versions(PRODUCT.kind),
-        *(repeated_versions(each.kind, of=_often(each)) for each in _OFTEN_TRIED),
+        *(repeated_versions(each.kind, of=_often(each)) for each in _OFTEN_CHANGED),
     ]
     if dialect in ("mariadb", "mysql"):  # a window over the whole ledger takes them minutes
         suspects = union_all(out_of_step(COUNTED), *repeated).subquery()

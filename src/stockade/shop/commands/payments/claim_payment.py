@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from stockade.core import Accepted, Change, Decision, Insert, JsonValue, Key, Rows
+from stockade.shop.commands.cancelled import cancelled_keys, what_is_left
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
 from stockade.shop.model.limits import amount_problem, id_problem, text_problem
@@ -79,7 +80,10 @@ class ClaimPayment:
         if rejected is not None:
             return rejected
         currency = self.currency if of_order else state.currency
-        owed = state.total if of_order else state.amount
+        needed = cancelled_keys(rows[key]) if of_order else []
+        if any(each not in rows for each in needed):
+            return Decision(need_keys=needed)
+        owed = state.total - what_is_left(rows[key], (), rows).unpaid if of_order else state.amount
         if (self.amount, self.currency) != (owed, currency):
             return self._reject(constants.AMOUNT_MISMATCH, expected=owed, amount=self.amount, currency=currency)
         if state.attempts >= MAX_ATTEMPTS:
@@ -142,4 +146,5 @@ class ClaimPayment:
         return {"payment_id": self.payment_id, f"{self.subject}_id": self.subject_id}
 
     def _reject(self, code: str, **data: JsonValue) -> Decision:
-        return reject(code, **{f"{self.subject}_id": self.subject_id, **data})
+        # the id last: a refusal with a limit and `order_id` first would be recorded as that of an order
+        return reject(code, **{**data, f"{self.subject}_id": self.subject_id})

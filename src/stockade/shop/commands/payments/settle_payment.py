@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 from stockade.core import Accepted, Change, Decision, Event, Insert, JsonValue, Key, Rows
 from stockade.gateways import Money
 from stockade.service.ids import derived_id
+from stockade.shop.commands.cancelled import cancelled_keys, what_is_left
 from stockade.shop.commands.lines import DEDUCT_HELD, lines_as_json, move, stock_keys
 from stockade.shop.commands.payments.refunding import new_refund
 from stockade.shop.commands.reject import reject
@@ -111,10 +112,11 @@ class SettlePayment:
     ) -> Decision:
         if order.status != constants.PAYING:
             return self._unfulfillable(attempt, key, order)
-        needed = stock_keys(lines)
+        needed = [*cancelled_keys(rows[key]), *stock_keys(lines)]
         if any(each not in rows for each in needed):
             return Decision(need_keys=needed)
-        changes = move(attempt.subject_id, lines, rows, DEDUCT_HELD)
+        left = what_is_left(rows[key], lines, rows).lines
+        changes = move(attempt.subject_id, left, rows, DEDUCT_HELD)
         if not changes:  # damaged by a writer without protection: the buyer must not pay for it
             return self._unfulfillable(attempt, key, order)
         after = order._replace(status=constants.PAID, reserved_until_ms=0)
@@ -134,13 +136,13 @@ class SettlePayment:
             **data,
             "status": constants.PAID,
             "user_id": attempt.user_id,
-            "lines": lines_as_json(lines),
+            "lines": lines_as_json(left),
         }
         return Decision(
             Accepted(data),
             changes=changes,
             inserts=(Insert("payments", payment),),
-            events=(Event(constants.ORDER_PAID, min(needed), body),),
+            events=(Event(constants.ORDER_PAID, min(stock_keys(lines)), body),),
         )
 
     def _charge_approved(

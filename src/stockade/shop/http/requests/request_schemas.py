@@ -130,6 +130,35 @@ AgreedAmount = Annotated[
 ]
 
 
+class LineToCancelBody(Body, frozen=True):
+    """Units of one line of an order."""
+
+    sku_id: SkuId
+    quantity: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=MAX_QUANTITY,
+                description="How many units, at most what is left of the line; without this member all of them.",
+                examples=[1],
+                extra_json_schema=_INT64,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class CancelLinesBody(Body, frozen=True):
+    """Which lines of an order to cancel, and why."""
+
+    lines: Annotated[
+        list[LineToCancelBody],
+        Meta(min_length=1, max_length=MAX_LINES, description="Lines of the order; each SKU once."),
+    ]
+    reason: Reason
+
+
 class PaymentBody(Body, frozen=True):
     """How to pay. PG, through the payment gateway, needs `payment_key` and `amount`; POINTS takes neither."""
 

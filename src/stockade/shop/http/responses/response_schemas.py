@@ -118,6 +118,26 @@ class Cancelled(msgspec.Struct):
     refunds: Annotated[list[Refund], Meta(description="What was returned; empty where nothing was paid.")]
 
 
+class CancelledUnits(msgspec.Struct):
+    """Units of a line that were cancelled, and what they cost."""
+
+    sku_id: SkuId
+    quantity: Quantity
+    amount: Amount
+
+
+class LinesCancelled(msgspec.Struct):
+    """An order of which lines were cancelled; `refunds` is empty where nothing was paid."""
+
+    order_id: OrderId
+    status: Annotated[
+        Literal["RESERVED", "PAID", "CANCELLED"],
+        Meta(description="Of the order; CANCELLED when nothing is left of it.", examples=["PAID"]),
+    ]
+    lines: Annotated[list[CancelledUnits], Meta(description="What this request has cancelled.")]
+    refunds: Annotated[list[Refund], Meta(description="What was returned for it; empty where nothing was paid.")]
+
+
 class Charged(msgspec.Struct, omit_defaults=True):
     """A charge, and the balance after it; or one that the gateway is to approve."""
 

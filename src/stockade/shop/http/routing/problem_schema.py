@@ -68,6 +68,12 @@ _BY_CODE = {
     "order_id": _member("string", "The order that was refused, or that the request is about.", _ORDER_ID),
     "user_id": _member("string", "The buyer of a refused order.", "user-1"),
     "lines": _objects("The lines of a refused order.", sku_id=_SKU, quantity=_number("Units of the line.", 5)),
+    "lines_left": _objects(
+        "STATE_CONFLICT: of a cancellation of lines, each line of which less is left.",
+        sku_id=_SKU,
+        requested=_number("Units that were to be cancelled; 0 for the whole line.", 3),
+        left=_number("Units that were not cancelled so far.", 1),
+    ),
     "payment_id": _member(
         "string",
         "ALREADY_PAID, PAYMENT_IN_PROGRESS, PAYMENT_DECLINED, PAYMENT_UNFULFILLABLE: the payment.",

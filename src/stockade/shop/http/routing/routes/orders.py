@@ -8,12 +8,13 @@ from sqlalchemy import Connection
 from stockade.core import JsonValue
 from stockade.core.timestamps import rfc3339
 from stockade.shop import queries
-from stockade.shop.commands import CancelOrder, OrderLine, PlaceOrder
+from stockade.shop.commands import CancelLines, CancelOrder, OrderLine, PlaceOrder
+from stockade.shop.commands.cancel_lines import WHOLE
 from stockade.shop.commands.place_order import ANY_TOTAL
 from stockade.shop.config.payment_gateway import NONE
 from stockade.shop.config.settings import Settings
-from stockade.shop.http.requests.request_schemas import CancelBody, OrderBody, OrderQuery, PageQuery
-from stockade.shop.http.responses.response_schemas import Cancelled, Ordered
+from stockade.shop.http.requests.request_schemas import CancelBody, CancelLinesBody, OrderBody, OrderQuery, PageQuery
+from stockade.shop.http.responses.response_schemas import Cancelled, LinesCancelled, Ordered
 from stockade.shop.http.routing.route import Ending, Link, RequestContext, Route
 from stockade.shop.model import constants
 from stockade.shop.model.constants import ORDER_REFUSALS, READY, REFUNDED, UNKNOWN
@@ -33,6 +34,14 @@ def _cancel(request: RequestContext) -> CancelOrder:
     body: CancelBody = request.body
     order_id = request.path_ids["order_id"]
     return CancelOrder(*request.command_args, order_id, request.owner, body.reason)
+
+
+def _cancel_lines(request: RequestContext) -> CancelLines:
+    body: CancelLinesBody = request.body
+    lines = tuple(
+        OrderLine(line.sku_id, WHOLE if isinstance(line.quantity, UnsetType) else line.quantity) for line in body.lines
+    )
+    return CancelLines(*request.command_args, request.path_ids["order_id"], request.owner, lines, body.reason)
 
 
 def _cancel_ending(data: Mapping[str, JsonValue]) -> Ending | None:
@@ -89,6 +98,7 @@ ORDERS = (
             Link("GET", "/v1/orders/{order_id}", "order_id", "order_id"),
             Link("POST", "/v1/orders/{order_id}/payments", "order_id", "order_id"),
             Link("POST", "/v1/orders/{order_id}/cancel", "order_id", "order_id"),
+            Link("POST", "/v1/orders/{order_id}/lines/cancel", "order_id", "order_id"),
         ),
     ),
     Route(
@@ -126,5 +136,22 @@ ORDERS = (
         codes=("ORDER_NOT_FOUND", "STATE_CONFLICT"),
         ending=_cancel_ending,
         open_response=Cancelled,
+    ),
+    Route(
+        method="POST",
+        path="/v1/orders/{order_id}/lines/cancel",
+        summary="Cancel lines of an order, or units of them: their stock and their money come back",
+        about=(
+            "Cancels lines of a RESERVED or PAID order, each as a whole or by some units; the rest of the order goes "
+            "on. When nothing is left, the order is CANCELLED. Points come back at once; a refund by the payment "
+            "gateway that is not certain yet is 202."
+        ),
+        keyed=True,
+        body=CancelLinesBody,
+        response=LinesCancelled,
+        command=_cancel_lines,
+        codes=("ORDER_NOT_FOUND", "SKU_NOT_FOUND", "STATE_CONFLICT", "PAYMENT_IN_PROGRESS", "LIMIT_EXCEEDED"),
+        ending=_cancel_ending,
+        open_response=LinesCancelled,
     ),
 )

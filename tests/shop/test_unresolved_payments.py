@@ -1,0 +1,80 @@
+"""What an operator reads about payments, on every database: lists, details, and the gateway's answers page by page."""
+
+import pytest
+
+from stockade.gateways import Approved, Capabilities, Declined, Money, NotFound, Unknown
+from stockade.shop.payments import comparison
+from stockade.shop.payments.comparison import compare, difference
+from stockade.shop.queries.unresolved_payments import newest_payments, payment_details, unresolved_payments
+from tests.shop.gateway_shop import with_gateway
+
+SHOP, IDS = with_gateway()
+
+
+class Answers:
+    """A gateway that says what our rows say, except about some references. It counts the look-ups."""
+
+    name = "toss"
+    capabilities = Capabilities(key_valid_s=1.0, look_up=True, partial_refunds=True, signed_notifications=False)
+
+    def __init__(self, others=None):
+        self.others, self.asked = others or {}, []
+        refunds = [row.state for key, row in SHOP.rows.items() if key.kind == "refund"]
+        self.known = {}
+        for key, row in SHOP.rows.items():
+            if key.kind == "attempt":
+                given = sum(each.amount for each in refunds if each.payment_id == key.id and each.status == "REFUNDED")
+                self.known[row.state.reference] = row.state, given
+
+    async def look_up(self, reference, gateway_id=""):
+        self.asked.append(reference)
+        state, given = self.known[reference]
+        if reference in self.others:
+            return self.others[reference]
+        return Approved("x", Money(state.charged), given) if state.charged else Declined("REJECT_CARD_PAYMENT")
+
+
+async def test_lists_and_details(database, keep):
+    """The oldest unresolved one and the newest payment first; a payment with its refund; nothing for an unknown id."""
+    await keep(SHOP)
+    open_ = await database.read(lambda conn: unresolved_payments(conn, limit=100))
+    newest = await database.read(lambda conn: newest_payments(conn, limit=2))
+    details = await database.read(lambda conn: payment_details(conn, IDS["pay_cancelled"]))
+    assert [each.kind for each in open_] == ["payment"] * 3 + ["refund"] * 4
+    assert [each.created_at for each in newest] == sorted([each.created_at for each in newest], reverse=True)
+    assert [each.id for each in details.refunds] == [IDS["refund_cancelled"]]
+    assert await database.read(lambda conn: payment_details(conn, "ghost")) is None
+
+
+async def test_every_settled_payment_is_looked_up_once(database, keep, monkeypatch):
+    """Over several pages, also where all have one time; one that the gateway does not know is named, and only that."""
+    monkeypatch.setattr(comparison, "PAGE", 3)
+    await keep(SHOP)
+    paid, unknown = (SHOP.state("attempt", IDS[name]).reference for name in ("pay_paid", "pay_charged"))
+    gateway = Answers({paid: NotFound(), unknown: Unknown("no answer")})
+    found = await compare(database.read, gateway, since_ms=0, until_ms=2**42, look_ups_per_s=1e6)
+    settled = [state.reference for state, _ in gateway.known.values() if state.status not in ("APPROVING", "UNKNOWN")]
+    assert sorted(gateway.asked) == sorted(settled)
+    assert [each.reference for each in found.differences] == [paid]
+    assert (found.unanswered, found.alike) == (1, len(settled) - 2)
+    nothing = await compare(database.read, Answers(), since_ms=2**41, until_ms=2**42, look_ups_per_s=1e6)
+    assert (nothing.alike, nothing.differences) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("status", "charged", "given_back", "answer", "same"),
+    [
+        ("APPROVED", 5, (0, 0), Approved("x", Money(5)), True),
+        ("APPROVED", 5, (0, 0), Approved("x", Money(6)), False),
+        ("APPROVED", 5, (2, 0), Approved("x", Money(5), 2), True),
+        ("APPROVED", 5, (0, 2), Approved("x", Money(5), 2), True),  # owed, and perhaps done
+        ("APPROVED", 5, (0, 2), Approved("x", Money(5), 1), False),
+        ("APPROVED", 5, (0, 0), Approved("x", Money(5, "EUR")), False),
+        ("DECLINED", 0, (0, 0), Approved("x", Money(5), 5), True),  # given back by hand
+        ("DECLINED", 0, (0, 0), Approved("x", Money(5)), False),
+        ("CANCELLED", 5, (5, 0), Declined("X"), False),
+    ],
+)
+def test_what_counts_as_a_difference(status, charged, given_back, answer, same):
+    """What is left of the money is compared, with the currency, and no refund that may be under way is a difference."""
+    assert (difference(status, Money(charged), given_back, answer) is None) is same
