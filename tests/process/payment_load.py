@@ -1,6 +1,6 @@
 """Buyers who pay through a gateway that loses replies, while worker processes of the service are killed with SIGKILL.
 
-`python -m tests.process.payment_load PAYMENTS KILLS [DATABASE]` runs it once and prints the figures.
+`python -m tests.process.payment_load PAYMENTS [DATABASE]` runs it once and prints the figures.
 """
 
 import asyncio
@@ -23,7 +23,8 @@ from tests.cli.test_serve import children, place
 from tests.payments.checkout import open_checkout
 from tests.waiting import eventually, eventually_async
 
-LIMIT_S, WORKERS, BUYERS = 60, 2, 32
+LIMIT_S, WORKERS, BUYERS, STOCK = 60, 2, 32, 10_000
+PER_SERVICE, KILLS = 100, 5  # a service whose processes crash more often in a minute gives up
 FAULTS = {"lost-reply": 0.1, "lost-request": 0.05, "approve-then-error": 0.05, "decline": 0.05}
 SETTINGS = {"gateway": "toss", "gateway_secret": "test_sk_load", "gateway_call_s": 2, "reconcile_s": 0.5}
 
@@ -60,20 +61,21 @@ async def _kill(service, ended, payments, kills):
         os.kill(children(service.process.pid)[number % WORKERS], signal.SIGKILL)
 
 
-async def load(database, folder, judge, gateway_url, *, payments, kills):
-    """Run it; how the buyers' requests ended, by status."""
-    await prepared(database, products=1, stock=payments)
+async def load(database, folder, judge, gateway_url, *, payments, kills, first=0):
+    """One service, ended in order; how the requests ended, by status. `first` is the number of the first buyer."""
+    if first == 0:
+        await prepared(database, products=1, stock=STOCK)
     options = {**SETTINGS, "gateway_url": gateway_url}
     with Service(folder, "--workers", WORKERS, database=database, **options) as service:
         async with service.client("user-1", limits=httpx2.Limits(max_connections=BUYERS)) as http:
-            judge.behave(latency_s=0.03, faults=FAULTS, seed=payments)
+            judge.behave(latency_s=0.03, faults=FAULTS, seed=first)
             ended, slots = {}, asyncio.Semaphore(BUYERS)
 
             async def buy(number):
                 async with slots:
                     await _buy(http, number, ended)
 
-            await asyncio.gather(_kill(service, ended, payments, kills), *(buy(n) for n in range(payments)))
+            await asyncio.gather(_kill(service, ended, payments, kills), *(buy(first + n) for n in range(payments)))
             judge.behave(faults={}, latency_s=0.0)
         await asyncio.to_thread(service.stop)
     return Counter(ended.values())
@@ -87,7 +89,7 @@ async def compare(database, judge, gateway_url):
         return states, await checkout.unequal()
 
 
-async def _main(payments, kills, kind):
+async def _main(payments, kind):
     with Servers() as servers, tempfile.TemporaryDirectory() as folder:
         server = servers.gateway()
         judge = GatewayClient(server.url)
@@ -95,13 +97,15 @@ async def _main(payments, kills, kind):
         if kind != "sqlite":
             url = await fresh_database(getattr(servers, kind)().url)
         began_s = time.monotonic()
-        answers = await load(url, Path(folder), judge, server.url, payments=payments, kills=kills)
+        answers, options = Counter(), {"payments": PER_SERVICE, "kills": KILLS}
+        for first in range(0, payments, PER_SERVICE):
+            answers += await load(url, Path(folder), judge, server.url, first=first, **options)
         took_s = time.monotonic() - began_s
         states, differences = await compare(url, judge, server.url)
         count = judge.count()
         figures = {
             "payments": payments,
-            "kills": kills,
+            "kills": KILLS * payments // PER_SERVICE,
             "seconds": round(took_s, 1),
             "answers": dict(answers),
             "orders": dict(states),
@@ -114,4 +118,4 @@ async def _main(payments, kills, kind):
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "postgres"))
+    asyncio.run(_main(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "postgres"))
