@@ -195,8 +195,10 @@ async def compare(target: BenchmarkDatabase, gateway: GatewayClient) -> None:
 
     def recorded(connection: Connection) -> int:
         paid = connection.execute(select(func.count()).where(payments.c.method == constants.PG)).scalar_one()
+        spent_by_payer = payments.c.user_id == PAYER, payments.c.method == constants.POINTS
+        spent = connection.execute(select(func.count()).where(*spent_by_payer)).scalar_one()
         account = select(point_accounts.c.balance).where(point_accounts.c.id == PAYER)
-        return int(paid) + (int(connection.execute(account).scalar_one()) - BALANCE) // PRICE
+        return int(paid) + int(spent) + (int(connection.execute(account).scalar_one()) - BALANCE) // PRICE
 
     ours = await target.database.read(recorded, timeout_s=WAIT_S)
     counted = (await asyncio.to_thread(gateway.count)).total // PRICE
