@@ -36,16 +36,16 @@ async def test_jobs_that_fall_behind_are_timed(client):
     """An order that nobody counts and a reservation that nobody ends have waited for so long; done, for 0 s."""
     backlog, shop = client.state.backlog, client.state.shop
     (sku,) = await client.product(stock=5)
-    sales = SalesJob(shop.database, backlog._now_ms)
+    sales = SalesJob(shop.database, backlog._wall_clock_ms)
     await sales.once()
     await client.order(sku, pay="LATER")
     assert (await behind(client))["sweep"] == 0
     (reserved,) = await shop.database.read(lambda conn: due(conn, now_ms=2**53))
-    backlog._now_ms = lambda: reserved.reserved_until_ms + 90_000
+    backlog._wall_clock_ms = lambda: reserved.reserved_until_ms + 90_000
     late = await behind(client)
     assert late["sweep"] == 90
     assert late["sales"] > 90
-    await shop.execute(ExpireOrder.due(reserved.order_id, reserved.reserved_until_ms, backlog._now_ms()))
+    await shop.execute(ExpireOrder.due(reserved.order_id, reserved.reserved_until_ms, backlog._wall_clock_ms()))
     await sales.once()
     assert await behind(client) == {"sales": 0, "sweep": 0}
 

@@ -7,6 +7,7 @@ worker here.
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import Final
 
 from stockade.core import Strategy
 from stockade.core.clock import now_ms
@@ -37,6 +38,7 @@ from stockade.strategies import registry
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
 
+STOP_PAYMENTS_S: Final = 2.0  # for calls to the gateway whose requests were given up after `stop_wait_s`
 Before = Callable[[Database], Awaitable[None]]
 Checkpoint = Callable[[str], None]
 
@@ -249,7 +251,7 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoi
         return []
     shop.payments = Payments(gateway, shop.execute, shop.read, settings.gateway_call_s, checkpoint=checkpoint)
     shop.notifications = Notifications(shop.payments, shop.read, shop.database)
-    stack.push_async_callback(shop.payments.close, settings.stop_wait_s)
+    stack.push_async_callback(shop.payments.close, STOP_PAYMENTS_S)
     forgetting = NoticePurge(shop.database, gateway.name, now_ms)
     return [
         Job("payments", Reconciler(shop.payments).once, settings.reconcile_s),
