@@ -97,7 +97,7 @@ class PaymentOpen(msgspec.Struct, omit_defaults=True):
 class Received(msgspec.Struct):
     """A notice of a gateway that need not be sent again."""
 
-    received: Annotated[Literal[True], Meta(description="Always true.", examples=[True])] = True
+    received: Annotated[bool, Meta(description="Always true.", examples=[True])] = True
 
 
 class Refund(msgspec.Struct, omit_defaults=True):
