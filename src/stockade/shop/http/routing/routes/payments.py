@@ -172,7 +172,7 @@ PAYMENTS = (
         path="/v1/pg/webhooks/{gateway}",
         summary="For the payment gateway: what it reports by itself",
         about=(
-            "Takes a notification with its signature, which stands in place of a token; each event is acted on once. "
+            "Takes a notification with its signature, which stands in place of a token; each event is recorded once. "
             "An unsigned one only makes the service look the payment up. Other answers than 200: send it again."
         ),
         access=Access.ANYONE,
