@@ -89,7 +89,7 @@ def require_gateway(settings: Settings) -> None:
 
 
 def _ending(data: Mapping[str, JsonValue]) -> Ending | None:
-    if data["status"] in (constants.APPROVING, constants.UNKNOWN):
+    if data["status"] in constants.OPEN_ATTEMPT:
         return Ending(location=f"/v1/payments/{data['payment_id']}")
     return _ENDINGS.get(str(data["status"]))
 
