@@ -30,7 +30,7 @@ class GatewayRecord(msgspec.Struct, frozen=True):
         waits_for: `a person`, `the reconciler`, or nothing: it is settled.
         amount: in the smallest unit of `currency`.
         charged: what the gateway took; of a refund 0.
-        code: the gateway's, or why nobody can resolve it.
+        code: the gateway's, or why it is open.
         created_at: RFC 3339, UTC.
         resolve_at: when a reconciler acts next; None: none will.
         tries: how often one did.
