@@ -93,13 +93,13 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     cancelled: Annotated[
         int | None,
         Meta(
-            description="Won of the units that were cancelled by themselves: what is to be paid is `total` less this.",
+            description="What the units cost that were cancelled by themselves: `total` less this is to be paid.",
             examples=[1000],
         ),
     ] = None
     refunded: Annotated[
         int | None,
-        Meta(description="Won of its payment that came back, or that a gateway is to give back.", examples=[1000]),
+        Meta(description="What of its payment came back, or that a gateway is to give back.", examples=[1000]),
     ] = None
     pg_order_id: PgOrderId | None = None
 
