@@ -234,14 +234,14 @@ class Silent:
     """A gateway without signatures whose look-ups end when they are told to."""
 
     name = "silent"
-    capabilities = Capabilities(0, look_up=True, partial_refunds=True, signed_notifications=False)
+    capabilities = Capabilities(0, look_up=True, signed_notifications=False)
 
     def __init__(self):
         self.gateway = self.calls = self
         self.go, self.asked = asyncio.Event(), 0
 
     def read_notification(self, headers, body):
-        return Notification("e", body.decode(), "", None, 0)
+        return Notification("e", body.decode(), "", None)
 
     async def look_up(self, reference, gateway_id=""):
         self.asked += 1

@@ -21,7 +21,7 @@ class Answers:
     """A gateway that says what our rows say, except about some references. It counts the look-ups."""
 
     name = "toss"
-    capabilities = Capabilities(key_valid_s=1.0, look_up=True, partial_refunds=True, signed_notifications=False)
+    capabilities = Capabilities(key_valid_s=1.0, look_up=True, signed_notifications=False)
 
     def __init__(self, others=None):
         self.others, self.asked = others or {}, []
