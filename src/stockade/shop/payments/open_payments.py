@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, select
-from sqlalchemy import Table as SqlTable
 
 from stockade.shop.model.states import AttemptState, RefundState
 from stockade.shop.model.tables import orders, payment_attempts, point_charges, refunds
@@ -29,10 +28,6 @@ class OpenRefund(NamedTuple):
     id: str
     state: RefundState
     attempt: AttemptState
-
-
-def _columns(table: SqlTable, state: type[AttemptState] | type[RefundState]) -> list[object]:
-    return [table.c[name] for name in state._fields]
 
 
 _WANTED_ORDER = and_(orders.c.id == payment_attempts.c.subject_id, orders.c.payment_id == payment_attempts.c.id)
