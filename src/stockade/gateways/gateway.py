@@ -7,9 +7,11 @@ a gateway or the network does. Neighbours: `registry` names the adapters, `http_
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from stockade.gateways.money import Money
+
+MAX_NOTIFICATION_BYTES: Final = 256_000
 
 
 class BadNotification(ValueError):

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import stripe
 
 from stockade.gateways.gateway import (
+    MAX_NOTIFICATION_BYTES,
     Approval,
     ApprovalAnswer,
     Approved,
@@ -33,7 +34,6 @@ from stockade.gateways.money import DECIMALS, Money
 
 KEY_VALID_S = 23 * 3_600.0  # of the 24 hours an hour is left for the clocks and the way
 MAX_AGE_S = 300  # of a notification
-MAX_NOTIFICATION_BYTES = 256_000
 REFERENCE = "reference"  # the member of `metadata` that holds ours
 
 # Refusals of the request itself, after which nothing was charged or refunded. Every other code is Unknown.

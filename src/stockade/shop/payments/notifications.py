@@ -25,7 +25,6 @@ from stockade.shop.payments.open_payments import OpenAttempt, attempt_of_referen
 from stockade.store import Database
 
 log = logging.getLogger(__name__)
-MAX_BYTES: Final = 256_000  # of a notification
 LOOK_UPS: Final = 16  # at once, in this process; the gateway sends again what is refused
 REMEMBER_S: Final = 5.0
 OPEN: Final = (constants.APPROVING, constants.UNKNOWN)
@@ -56,7 +55,7 @@ class Notifications:
 
         Args:
             headers: of the request, with names in lower case.
-            body: as it came, at most MAX_BYTES.
+            body: as it came, at most MAX_NOTIFICATION_BYTES.
 
         Raises:
             BadNotification: it is not from the gateway, or cannot be read.

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from stockade.core import JsonValue
 from stockade.gateways import BadNotification
+from stockade.gateways.gateway import MAX_NOTIFICATION_BYTES
 from stockade.shop import queries
 from stockade.shop.commands import ClaimPayment, PayOrder
 from stockade.shop.config.payment_gateway import NONE
@@ -21,7 +22,6 @@ from stockade.shop.http.responses.response_schemas import ChargeConfirmed, Paid,
 from stockade.shop.http.routing.route import Ending, Link, Notice, RequestContext, Route, ShopCommand
 from stockade.shop.model import constants
 from stockade.shop.payments.flow import MARGIN_MS
-from stockade.shop.payments.notifications import MAX_BYTES
 from stockade.shop.shop import Shop
 
 _CODES = (
@@ -178,7 +178,7 @@ PAYMENTS = (
         access=Access.ANYONE,
         response=Received,
         notified=_notified,
-        max_notice_bytes=MAX_BYTES,
+        max_notice_bytes=MAX_NOTIFICATION_BYTES,
         codes=("BAD_SIGNATURE", "GATEWAY_NOT_FOUND"),
     ),
 )
