@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import func, select
 
 from stockade.gateways import Approved, Capabilities, Declined, Money, NotFound, Unknown
+from stockade.shop import queries
 from stockade.shop.payments import comparison
 from stockade.shop.payments.comparison import compare, difference
-from stockade.shop.queries import payment
 from stockade.shop.queries.unresolved_payments import newest_payments, payment_details, unresolved_payments
 from stockade.store.schema.tables import ledger
 from tests.shop.gateway_shop import with_gateway
@@ -55,7 +55,7 @@ async def test_lists_and_details(database, keep):
 async def test_what_a_buyer_sees(database, keep):
     """UNKNOWN once, after two looks that left it so, without the note for operators; a decline with its code."""
     await keep(SHOP)
-    shown = {name: await database.read(partial(payment, payment_id=IDS[name], user_id="g")) for name in SEEN}
+    shown = {name: await database.read(partial(queries.payment, payment_id=IDS[name], user_id="g")) for name in SEEN}
     assert {name: [step.status for step in each.history] for name, each in shown.items()} == SEEN
     assert (shown["pay_unknown"].code, shown["pay_unknown"].approvals) == (None, 0)
     assert shown["pay_declined"].code
