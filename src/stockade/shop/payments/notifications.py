@@ -27,7 +27,7 @@ from stockade.store import Database
 log = logging.getLogger(__name__)
 LOOK_UPS: Final = 16  # at once, in this process; the gateway sends again what is refused
 REMEMBER_S: Final = 5.0
-OPEN: Final = (constants.APPROVING, constants.UNKNOWN)
+OPEN: Final = constants.OPEN_ATTEMPT
 _OURS = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match  # a reference; anyone may have written another text
 _PLAIN = re.compile(r"[!-~]{1,200}\Z").match
 
