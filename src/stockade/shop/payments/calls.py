@@ -31,6 +31,11 @@ class Read(Protocol):
     def __call__(self, query: Callable[[Connection], T], /) -> Awaitable[T]: ...
 
 
+def lease_ms(call_s: float) -> int:
+    """For how long a claim keeps others from asking, in milliseconds, if a call takes `call_s` seconds at most."""
+    return int(call_s * 1_000) + MARGIN_MS
+
+
 class Calls:
     """One gateway and one shop.
 
@@ -64,7 +69,7 @@ class Calls:
     @property
     def lease_ms(self) -> int:
         """For how long a claim keeps others from asking, in milliseconds: longer than a call."""
-        return self.call_ms + MARGIN_MS
+        return lease_ms(self._call_s)
 
     def may_ask(self, until_ms: int) -> bool:
         """Whether a call that begins now ends before `until_ms`, when another process may begin one."""

@@ -21,7 +21,7 @@ from stockade.shop.http.responses.problems import ProblemError
 from stockade.shop.http.responses.response_schemas import ChargeConfirmed, Paid, PaymentOpen, Received
 from stockade.shop.http.routing.route import Ending, Link, Notice, RequestContext, Route, ShopCommand
 from stockade.shop.model import constants
-from stockade.shop.payments.flow import MARGIN_MS
+from stockade.shop.payments.calls import lease_ms
 from stockade.shop.shop import Shop
 
 _CODES = (
@@ -74,7 +74,7 @@ def _claim(request: RequestContext, subject: str, subject_id: str, payment_key: 
         amount,
         settings.currency,
         settings.gateway,
-        request.now_ms + int(settings.gateway_call_s * 1_000) + MARGIN_MS,
+        request.now_ms + lease_ms(settings.gateway_call_s),
     )
 
 
