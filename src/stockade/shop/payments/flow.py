@@ -19,12 +19,12 @@ from stockade.shop.commands import ClaimPayment, Postpone, SettlePayment
 from stockade.shop.commands.payments.settle_payment import late_id, settle_id
 from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
-from stockade.shop.payments.calls import MARGIN_MS, Calls, Read
+from stockade.shop.payments.calls import Calls, Read
 from stockade.shop.payments.next_step import OPEN, pause_ms
 from stockade.shop.payments.open_payments import attempt
 from stockade.shop.payments.refund_flow import RefundFlow
 
-__all__ = ["MARGIN_MS", "Payments", "Read"]
+__all__ = ["Payments", "Read"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
