@@ -72,7 +72,7 @@ def test_an_import_says_what_to_install(bare, code, extra):
 
 
 @pytest.mark.parametrize(
-    ("words", "extra"), [(["serve"], "shop"), (["--help"], "shop"), (["lab"], "shop"), (["locks"], "redis")]
+    ("words", "extra"), [(["serve"], "shop"), (["lab"], "shop"), (["locks"], "redis")]
 )
 def test_a_command_says_what_to_install(bare, words, extra):
     """One line, exit code 2, no traceback."""
@@ -83,7 +83,8 @@ def test_a_command_says_what_to_install(bare, words, extra):
 
 
 def test_a_bare_command_knows_its_version(bare):
-    """`stockade --version` and `stockade locks --help` need no package at all."""
+    """`stockade --version`, `--help` and `locks --help` need no package at all; the help names the extra."""
+    assert "pip install 'stockade[shop]'" in bare.run("stockade", "--help")
     assert bare.run("stockade", "--version").startswith("stockade ")
     assert "--break NAME" in bare.run("stockade", "locks", "-h")
 
