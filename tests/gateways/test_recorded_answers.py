@@ -147,11 +147,11 @@ async def test_refunds_of_stripe(status, body, expected):
         (429, "TOO_MANY_REQUESTS", Unknown),
         (500, "FAILED_PAYMENT_INTERNAL_SYSTEM_PROCESSING", Unknown),
         (500, "UNKNOWN_PAYMENT_ERROR", Unknown),
-        (404, "NOT_FOUND_PAYMENT", Unknown),
         (403, "REJECT_CARD_PAYMENT", Declined),
         (403, "EXCEED_MAX_AMOUNT", Declined),
         (400, "INVALID_STOPPED_CARD", Declined),
         (404, "NOT_FOUND_PAYMENT_SESSION", Declined),
+        (404, "NOT_FOUND_PAYMENT", Declined),  # no such payment key: whatever the buyer's page sent, nothing is charged
     ],
 )
 async def test_refused_confirmations_of_toss(status, code, expected):
@@ -246,7 +246,7 @@ REAL_TOSS = {
         (200, {"totalAmount": "15000"}, Unknown("an answer without amounts")),
         (200, {"totalAmount": True}, Unknown("an answer without amounts")),
         (200, {"currency": "XXX"}, Unknown("an answer without amounts")),
-        (404, {"code": "NOT_FOUND_PAYMENT"}, NotFound()),
+        (404, {"code": "NOT_FOUND_PAYMENT", "message": "no"}, Declined("NOT_FOUND_PAYMENT", "no")),
         (404, {"code": "NOT_FOUND"}, Unknown("HTTP 404 NOT_FOUND")),
         (401, {"code": "UNAUTHORIZED_KEY"}, Unknown("HTTP 401 UNAUTHORIZED_KEY")),
         (400, {"code": "PROVIDER_ERROR"}, Unknown("HTTP 400 PROVIDER_ERROR")),

@@ -5,7 +5,7 @@ import pytest
 from stockade.gateways import Approved, Declined, Money
 from stockade.shop.model import constants
 from stockade.shop.payments import Reconciler
-from stockade.shop.payments.next_step import NOT_FOUND_IS_FINAL_MS
+from stockade.shop.payments.next_step import ASK_AGAIN_MS, NOT_FOUND_IS_FINAL_MS
 from stockade.shop.payments.open_payments import attempt
 from tests.payments.checkout import FAR_MS, PRICE, status_of
 from tests.waiting import eventually_async
@@ -67,6 +67,29 @@ async def test_a_slow_gateway_is_unknown_and_found_later(judge, gateway_url, any
     await eventually_async(paid)
     assert any_checkout.approved(order) == [PRICE]
     assert not await any_checkout.unequal()
+
+
+async def test_a_payment_key_that_the_gateway_does_not_know_holds_nothing(any_checkout):
+    """Any text may be sent as one: the refusal is a decline, and another card can be tried at once."""
+    order = await any_checkout.order()
+    assert status_of(await any_checkout.pay(order, "fault-unknown-key")) == "DECLINED"
+    assert await any_checkout.status(order) == "RESERVED"
+    assert status_of(await any_checkout.pay(order)) == "APPROVED"
+    assert not await any_checkout.unequal()
+
+
+async def test_a_refusal_that_is_no_decline_ends(checkout):
+    """A gateway that answers each request with an error, and knows no payment: after a while it is declined."""
+    order = await checkout.order()
+    assert status_of(await checkout.pay(order, "fault-error")) == "UNKNOWN"
+    checkout.clock.ahead_ms += ASK_AGAIN_MS
+    await checkout.reconcile(rounds=1)
+    assert await checkout.status(order) == "PAYING"
+    checkout.clock.ahead_ms += NOT_FOUND_IS_FINAL_MS
+    asked = checkout.judge.count().requests
+    await checkout.reconcile()
+    assert (await checkout.status(order), checkout.judge.count().requests) == ("RESERVED", asked)
+    assert not await checkout.unequal()
 
 
 async def test_an_outage_of_a_minute_loses_no_payment(any_checkout):

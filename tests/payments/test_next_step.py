@@ -7,6 +7,7 @@ import pytest
 from stockade.gateways import Capabilities
 from stockade.shop.model.states import AttemptState, RefundState
 from stockade.shop.payments.next_step import (
+    ASK_AGAIN_MS,
     MAX_TRIES,
     NOT_FOUND_IS_FINAL_MS,
     NextStep,
@@ -66,16 +67,19 @@ def test_first_steps(capabilities, changes, later_ms, step):
 @pytest.mark.parametrize(
     ("capabilities", "status", "wanted", "later_ms", "step"),
     [
-        (TOSS, "UNKNOWN", True, 0, NextStep.ASK_AGAIN),
+        (TOSS, "UNKNOWN", True, ASK_AGAIN_MS - 1, NextStep.ASK_AGAIN),
+        (TOSS, "UNKNOWN", True, ASK_AGAIN_MS, NextStep.WAIT),
+        (TOSS, "UNKNOWN", True, ASK_AGAIN_MS + NOT_FOUND_IS_FINAL_MS + 1, NextStep.DECLINE),
         (TOSS, "UNKNOWN", False, 0, NextStep.WAIT),
-        (TOSS, "UNKNOWN", False, NOT_FOUND_IS_FINAL_MS + 1, NextStep.DECLINE),
+        (TOSS, "UNKNOWN", False, ASK_AGAIN_MS + NOT_FOUND_IS_FINAL_MS, NextStep.WAIT),
+        (TOSS, "UNKNOWN", False, ASK_AGAIN_MS + NOT_FOUND_IS_FINAL_MS + 1, NextStep.DECLINE),
         (TOSS, "DECLINED", True, 0, NextStep.WAIT),
         (NO_KEY, "UNKNOWN", True, 0, NextStep.WAIT),
         (NO_KEY, "APPROVING", True, NOT_FOUND_IS_FINAL_MS + 1, NextStep.DECLINE),
     ],
 )
 def test_steps_after_nothing_was_found(capabilities, status, wanted, later_ms, step):
-    """What nobody waits for, or what has no key, is waited for and then declined; what is settled is left alone."""
+    """What nobody waits for, or what has no key, is waited for and then declined, and so is what was asked for long enough; what is settled is left alone."""
     assert after_not_found(attempt(status=status), capabilities, NOW_MS + later_ms, wanted=wanted) is step
 
 
