@@ -243,7 +243,7 @@ class Silent:
     def read_notification(self, headers, body):
         return Notification("e", body.decode(), "", None, 0)
 
-    async def look_up(self, reference, gateway_id=""):
+    async def look_up(self, reference, gateway_id="", payment_key=""):
         self.asked += 1
         await self.go.wait()
         return NotFound()

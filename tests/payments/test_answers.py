@@ -2,7 +2,7 @@
 
 import pytest
 
-from stockade.gateways import Approved, Declined, Money
+from stockade.gateways import Approval, Approved, Declined, Money
 from stockade.shop.model import constants
 from stockade.shop.payments import Reconciler
 from stockade.shop.payments.next_step import ASK_AGAIN_MS, NOT_FOUND_IS_FINAL_MS
@@ -89,6 +89,20 @@ async def test_a_refusal_that_is_no_decline_ends(checkout):
     asked = checkout.judge.count().requests
     await checkout.reconcile()
     assert (await checkout.status(order), checkout.judge.count().requests) == ("RESERVED", asked)
+    assert not await checkout.unequal()
+
+
+async def test_another_payment_of_the_same_order_says_nothing_about_ours(checkout):
+    """Two tabs: our approval was lost, and another payment of the reference ended; the control believes that one."""
+    order, request = await checkout.order(), checkout.new_id()
+    assert status_of(await checkout.pay(order, "fault-lost-reply", request=request)) == "UNKNOWN"
+    found = await checkout.shop.read(lambda connection: attempt(connection, request))
+    gateway, reference = checkout.payments.gateway, found.state.reference
+    tab = Approval(reference, f"tab-{reference}", f"fault-decline-{reference}", Money(PRICE))
+    assert isinstance(await gateway.approve(tab), Declined)
+    assert isinstance(await gateway.look_up(reference), Declined)
+    await checkout.reconcile()
+    assert (await checkout.status(order), checkout.approved(order)) == ("PAID", [PRICE])
     assert not await checkout.unequal()
 
 

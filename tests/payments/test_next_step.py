@@ -79,7 +79,7 @@ def test_first_steps(capabilities, changes, later_ms, step):
     ],
 )
 def test_steps_after_nothing_was_found(capabilities, status, wanted, later_ms, step):
-    """What nobody waits for, or what has no key, is waited for and then declined, and so is what was asked for long enough; what is settled is left alone."""
+    """What nobody waits for, has no key or was asked for long enough: waited for, then declined; settled: nothing."""
     assert after_not_found(attempt(status=status), capabilities, NOW_MS + later_ms, wanted=wanted) is step
 
 

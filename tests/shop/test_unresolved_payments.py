@@ -26,7 +26,7 @@ class Answers:
                 given = sum(each.amount for each in refunds if each.payment_id == key.id and each.status == "REFUNDED")
                 self.known[row.state.reference] = row.state, given
 
-    async def look_up(self, reference, gateway_id=""):
+    async def look_up(self, reference, gateway_id="", payment_key=""):
         self.asked.append(reference)
         state, given = self.known[reference]
         if reference in self.others:

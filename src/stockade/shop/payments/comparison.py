@@ -140,7 +140,7 @@ async def _ask(gateway: Gateway, row: Any) -> LookUpAnswer | None:
     """The gateway's answer; None: it cannot look this payment up."""
     if not (gateway.capabilities.look_up or row.gateway_id):
         return None
-    return await gateway.look_up(row.reference, row.gateway_id)
+    return await gateway.look_up(row.reference, row.gateway_id, row.payment_key)
 
 
 def difference(

@@ -87,7 +87,7 @@ class Notifications:
         self._looked_up.add(found.id)
         try:
             gateway_id = (signed.gateway_id if signed else "") or found.state.gateway_id
-            call = self._payments.gateway.look_up(found.state.reference, gateway_id)
+            call = self._payments.gateway.look_up(found.state.reference, gateway_id, found.state.payment_key)
             return await self._payments.calls.bounded(call, f"payment {found.id}")
         finally:
             self._looked_up.discard(found.id)

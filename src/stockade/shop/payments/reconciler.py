@@ -78,7 +78,7 @@ class Reconciler:
         state, gateway, calls = found.state, self._payments.gateway, self._calls
         step = first_step(state, gateway, calls.clock_ms())
         if step is NextStep.LOOK_UP:
-            call = gateway.look_up(state.reference, state.gateway_id)
+            call = gateway.look_up(state.reference, state.gateway_id, state.payment_key)
             answer = await calls.bounded(call, f"payment {found.id}")
             if isinstance(answer, NotFound):
                 step = after_not_found(state, gateway.capabilities, calls.clock_ms(), wanted=found.wanted)

@@ -76,7 +76,7 @@ class RefundFlow:
     async def _look_up(self, found: OpenRefund) -> RefundAnswer:
         """Whether the payment shows the refund: what its gateway gave back is more than what is recorded."""
         calls, attempt = self._calls, found.attempt
-        call = calls.gateway.look_up(attempt.reference, attempt.gateway_id)
+        call = calls.gateway.look_up(attempt.reference, attempt.gateway_id, attempt.payment_key)
         answer = await calls.bounded(call, f"refund {found.id}")
         if not isinstance(answer, Approved):
             return NoAnswer(f"not looked up: {answer}")
