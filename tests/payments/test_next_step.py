@@ -56,7 +56,7 @@ def refund(**changes):
         (STRIPE, {"status": "DECLINED"}, 0, NextStep.LEAVE_TO_A_PERSON),
         (NEITHER, {}, 0, NextStep.LEAVE_TO_A_PERSON),
         (TOSS, {"tries": MAX_TRIES}, 0, NextStep.LEAVE_TO_A_PERSON),
-        (TOSS, {"gateway": "another"}, 0, NextStep.LEAVE_TO_A_PERSON),
+        (TOSS, {"gateway": "another", "tries": MAX_TRIES}, 0, NextStep.WAIT),
     ],
 )
 def test_first_steps(capabilities, changes, later_ms, step):

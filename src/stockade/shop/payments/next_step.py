@@ -40,10 +40,12 @@ def first_step(attempt: AttemptState, gateway: Gateway, now_ms: int) -> NextStep
 
     Args:
         attempt: as it was read.
-        gateway: in use; an attempt of another one is left to a person.
+        gateway: in use; an attempt of another one waits for a process that uses that one.
         now_ms: wall clock in milliseconds since 1970.
     """
-    if attempt.tries >= MAX_TRIES or attempt.gateway != gateway.name:
+    if attempt.gateway != gateway.name:
+        return NextStep.WAIT
+    if attempt.tries >= MAX_TRIES:
         return NextStep.LEAVE_TO_A_PERSON
     if gateway.capabilities.look_up or attempt.gateway_id:
         return NextStep.LOOK_UP
@@ -86,10 +88,10 @@ def refund_step(refund: RefundState, attempt: AttemptState, gateway: Gateway, no
     Args:
         refund: due.
         attempt: what it gives back.
-        gateway: in use; a refund of another one is left to a person.
+        gateway: of the attempt.
         now_ms: wall clock in milliseconds since 1970.
     """
-    if refund.tries >= MAX_TRIES or attempt.gateway != gateway.name:
+    if refund.tries >= MAX_TRIES:
         return RefundStep.LEAVE_TO_A_PERSON
     if refund.tries == 0 or _key_is_valid(refund.created_ms, gateway.capabilities, now_ms):
         return RefundStep.ASK

@@ -17,7 +17,7 @@ from stockade.shop.model import constants
 from stockade.shop.payments.calls import NEEDS_DECISION
 from stockade.shop.payments.flow import Payments
 from stockade.shop.payments.next_step import NextStep, after_not_found, first_step, pause_ms
-from stockade.shop.payments.open_payments import OpenAttempt, OpenRefund, due_attempts, due_refunds
+from stockade.shop.payments.open_payments import Due, OpenAttempt, OpenRefund, due_attempts, due_refunds
 
 __all__ = ["NEEDS_DECISION", "NEVER_ARRIVED", "Reconciler"]
 
@@ -44,9 +44,9 @@ class Reconciler:
             How many were `found`, and of these `settled`, `left_open`, given `to_a_person`, acted on `elsewhere`, or
             `failed` (the next round finds them again).
         """
-        at_ms, read = self._calls.clock_ms(), self._calls.read
-        attempts = await read(lambda connection: due_attempts(connection, now_ms=at_ms, limit=BATCH))
-        refunds = await read(lambda connection: due_refunds(connection, now_ms=at_ms, limit=BATCH))
+        read, due = self._calls.read, Due(self._payments.gateway.name, self._calls.clock_ms(), BATCH)
+        attempts = await read(lambda connection: due_attempts(connection, due))
+        refunds = await read(lambda connection: due_refunds(connection, due))
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def within(work: Callable[[], Awaitable[str]]) -> str:

@@ -48,7 +48,8 @@ class RefundFlow:
         if found is None:
             raise ValueError(f"there is no refund {refund_id}")
         state, at_ms = found.state, calls.clock_ms()
-        if not refund_is_due(state, at_ms):
+        # a refund at another gateway waits for a process that uses that one
+        if found.attempt.gateway != calls.gateway.name or not refund_is_due(state, at_ms):
             return _data(found, state.status)
         step = refund_step(state, found.attempt, calls.gateway, at_ms)
         if step is RefundStep.LEAVE_TO_A_PERSON:
