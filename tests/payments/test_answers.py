@@ -7,7 +7,7 @@ from stockade.shop.model import constants
 from stockade.shop.payments import Reconciler
 from stockade.shop.payments.next_step import ASK_AGAIN_MS, NOT_FOUND_IS_FINAL_MS
 from stockade.shop.payments.open_payments import attempt
-from tests.payments.checkout import FAR_MS, PRICE, status_of
+from tests.payments.checkout import FAR_MS, PRICE, open_checkout, status_of
 from tests.waiting import eventually_async
 
 NO = Declined("REJECT_CARD_PAYMENT")
@@ -194,8 +194,23 @@ async def test_an_approval_after_a_recorded_decline_is_refunded(any_checkout):
         assert status_of(await any_checkout.payments.record(claim.payment_id, stale, answer)) == "UNFULFILLABLE"
     await any_checkout.reconcile()
     assert (any_checkout.approved(order), any_checkout.refunded(order)) == ([PRICE], [PRICE])
+    repeated = await any_checkout.payments.execute(claim)
+    assert (status_of(repeated), repeated.replayed) == ("UNFULFILLABLE", True)
     assert status_of(await any_checkout.pay(order, "card-2")) == "APPROVED"
     assert not await any_checkout.unequal()
+
+
+async def test_a_repeated_request_only_asks(checkout, judge, gateway_url):
+    """It reads where nothing of the payment is visible yet: it changes nothing, and the payment goes on."""
+    order, request = await checkout.order(), checkout.new_id()
+    await checkout.pay(order, "fault-lost-reply", request=request)
+    async with open_checkout("sqlite://", judge, gateway_url) as behind:
+        late = checkout.process()
+        late.calls.read = behind.shop.read
+        assert status_of(await checkout.pay(order, "fault-lost-reply", request=request, payments=late)) != "DECLINED"
+    assert await checkout.attempts(order) == ["UNKNOWN"]
+    await checkout.reconcile()
+    assert (await checkout.status(order), checkout.refunded(order)) == ("PAID", [])
 
 
 @pytest.mark.parametrize(("given_back", "last"), [(PRICE, "RESERVED"), (PRICE - 1, "RESERVED")])

@@ -21,7 +21,7 @@ from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
 from stockade.shop.payments.calls import MARGIN_MS, Calls, Read
 from stockade.shop.payments.next_step import OPEN, pause_ms
-from stockade.shop.payments.open_payments import attempt
+from stockade.shop.payments.open_payments import attempt, recorded_settlement
 from stockade.shop.payments.refund_flow import RefundFlow
 
 __all__ = ["MARGIN_MS", "Payments", "Read"]
@@ -205,11 +205,15 @@ class Payments:
 
     async def _as_it_is(self, claim: ClaimPayment) -> Outcome:
         """The answer to a repeated request: what was recorded, or the present state."""
-        found = await self.calls.read(lambda connection: attempt(connection, claim.payment_id))
+        id_ = claim.payment_id
+        found, outcome = await self.calls.read(lambda conn: (attempt(conn, id_), recorded_settlement(conn, id_)))
         if found is not None and found.state.status in OPEN:
             return _open(claim, found.state.status)._replace(replayed=True)
-        # what was recorded stands under this request id; a settled attempt refuses to be settled again
-        return await self.calls.execute(self._settling(claim.payment_id, claim.attempt(""), Declined("")))
+        if outcome is not None:
+            return outcome
+        if found is None:
+            return Rejected(constants.PAYMENT_NOT_FOUND, {"payment_id": id_}, replayed=True)
+        return Rejected(constants.STATE_CONFLICT, {"payment_id": id_, "status": found.state.status}, replayed=True)
 
     async def _with_refunds(self, outcome: Accepted) -> Outcome:
         """The outcome of a cancellation, with the refunds as they are after the gateway was asked."""

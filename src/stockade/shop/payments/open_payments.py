@@ -6,8 +6,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, and_, bindparam, select
 from sqlalchemy import Table as SqlTable
 
+from stockade.core import Accepted
+from stockade.shop.commands.payments.settle_payment import late_id, settle_id
 from stockade.shop.model.states import AttemptState, RefundState
 from stockade.shop.model.tables import orders, payment_attempts, point_charges, refunds
+from stockade.store.outcome_codec import decode_outcome
+from stockade.store.schema.tables import requests
 
 
 class OpenAttempt(NamedTuple):
@@ -86,6 +90,18 @@ _DUE_REFUNDS = _REFUNDS.where(
 def attempt(connection: Connection, payment_id: str) -> OpenAttempt | None:
     """One attempt by the id of its payment, open or settled; None: there is none."""
     return _one(connection, _ATTEMPTS.where(payment_attempts.c.id == payment_id))
+
+
+def recorded_settlement(connection: Connection, payment_id: str) -> Accepted | None:
+    """The outcome of a settled payment as it was recorded; of a late approval, not of the decline before it.
+
+    Returns:
+        None: nothing was recorded yet, or that was forgotten.
+    """
+    ids = (late_id(payment_id), settle_id(payment_id))
+    found = connection.execute(select(requests.c.id, requests.c.outcome).where(requests.c.id.in_(ids)))
+    outcomes = {row.id: decode_outcome(row.outcome) for row in found}
+    return next((each for id_ in ids if isinstance(each := outcomes.get(id_), Accepted)), None)
 
 
 def attempt_of_reference(connection: Connection, reference: str) -> OpenAttempt | None:
