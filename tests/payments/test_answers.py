@@ -3,6 +3,7 @@
 import pytest
 
 from stockade.gateways import Approval, Approved, Declined, Money
+from stockade.shop.commands import Postpone
 from stockade.shop.model import constants
 from stockade.shop.payments import Reconciler
 from stockade.shop.payments.next_step import ASK_AGAIN_MS, NOT_FOUND_IS_FINAL_MS
@@ -211,6 +212,22 @@ async def test_a_repeated_request_only_asks(checkout, judge, gateway_url):
     assert await checkout.attempts(order) == ["UNKNOWN"]
     await checkout.reconcile()
     assert (await checkout.status(order), checkout.refunded(order)) == ("PAID", [])
+
+
+async def test_what_is_cancelled_during_a_round_is_not_asked_for_again(checkout):
+    """The order is cancelled after the reconciler has read it: the buyer is not charged, not even for a moment."""
+    order = await checkout.order()
+    checkout.judge.behave(faults={"lost-request": 1.0})
+    assert status_of(await checkout.pay(order)) == "UNKNOWN"
+    checkout.judge.behave(faults={})
+
+    async def execute(command):
+        if isinstance(command, Postpone):
+            await checkout.cancel(order)
+        return await checkout.shop.execute(command)
+
+    await checkout.reconcile(rounds=1, payments=checkout.process(execute=execute))
+    assert (await checkout.status(order), checkout.approved(order)) == ("CANCELLED", [])
 
 
 @pytest.mark.parametrize(("given_back", "last"), [(PRICE, "RESERVED"), (PRICE - 1, "RESERVED")])

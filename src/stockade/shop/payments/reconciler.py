@@ -17,7 +17,7 @@ from stockade.shop.model import constants
 from stockade.shop.payments.calls import NEEDS_DECISION
 from stockade.shop.payments.flow import Payments
 from stockade.shop.payments.next_step import NextStep, after_not_found, first_step, pause_ms
-from stockade.shop.payments.open_payments import Due, OpenAttempt, OpenRefund, due_attempts, due_refunds
+from stockade.shop.payments.open_payments import Due, OpenAttempt, OpenRefund, attempt, due_attempts, due_refunds
 
 __all__ = ["NEEDS_DECISION", "NEVER_ARRIVED", "Reconciler"]
 
@@ -106,7 +106,9 @@ class Reconciler:
         outcome = await calls.execute(claim)
         if not isinstance(outcome, Accepted) or outcome.replayed:
             return "elsewhere"
-        return await self.resolve(found, until_ms=until_ms)
+        # a round may be long: what was cancelled since it began is not asked for again
+        now = await calls.read(lambda connection: attempt(connection, found.id))
+        return await self.resolve(found._replace(wanted=now is not None and now.wanted), until_ms=until_ms)
 
     async def _refund(self, found: OpenRefund) -> str:
         done = await self._payments.refund(found.id)
