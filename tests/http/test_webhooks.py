@@ -31,9 +31,9 @@ STRIPE = "/v1/pg/webhooks/stripe"
 SECRET = "whsec_only_for_tests"
 
 
-async def notify(buyer, about, status="DONE", event="e-1"):
+async def notify(buyer, about, status="DONE", event="e-1", key="k"):
     """What Toss sends about an order id; it is not signed, so anybody can."""
-    data = {"orderId": about, "paymentKey": "k", "status": status}
+    data = {"orderId": about, "paymentKey": key, "status": status}
     body = {"eventType": "PAYMENT_STATUS_CHANGED", "createdAt": "2026-03-01T09:30:00+09:00", "data": data}
     return await buyer.http.post(
         TOSS, json=body, headers={"tosspayments-webhook-transmission-id": event.encode("latin-1")}
@@ -122,7 +122,8 @@ async def test_an_approval_after_a_decline_is_given_back(payable):
         late.add_header("authorization", "Basic eDo=")
         await asyncio.to_thread(lambda: urlopen(late, timeout=10).close())
         for copy in range(3):
-            assert (await notify(buyer, reference(order), event=f"late-{copy}")).status_code == 200
+            told = await notify(buyer, reference(order), event=f"late-{copy}", key=body["paymentKey"])
+            assert told.status_code == 200
         place = f"/v1/payments/{declined.json()['payment_id']}"
         await eventually_async(lambda: _given_back(buyer, place))
         assert await buyer.status(order) == "RESERVED"

@@ -76,18 +76,20 @@ class Notifications:
         signed = gateway.capabilities.signed_notifications
         settled = False
         if found.state.status in (*OPEN, constants.DECLINED):  # else: approved, and so settled for good
-            answer = (notice.answer if signed else None) or await self._look_up(found, notice if signed else None)
+            # a charge behind a decline may be of another payment of our reference: the gateway is asked about that one
+            named = notice.gateway_id if signed or found.state.status == constants.DECLINED else ""
+            answer = (notice.answer if signed else None) or await self._look_up(found, named)
             settled = await self._settle(found, answer)
         if signed or settled:  # a stranger's notice that changed nothing leaves no row
             await self._remember(event_id, notice.reference)
 
-    async def _look_up(self, found: OpenAttempt, signed: Notification | None) -> LookUpAnswer:
+    async def _look_up(self, found: OpenAttempt, named: str) -> LookUpAnswer:
         if found.id in self._looked_up or len(self._looked_up) >= LOOK_UPS:
             raise Busy("payments are being looked up", "TOO_MANY_REQUESTS")
         self._looked_up.add(found.id)
         try:
-            gateway_id = (signed.gateway_id if signed else "") or found.state.gateway_id
-            call = self._payments.gateway.look_up(found.state.reference, gateway_id, found.state.payment_key)
+            state, gateway = found.state, self._payments.gateway
+            call = gateway.look_up(state.reference, named or state.gateway_id, state.payment_key)
             return await self._payments.calls.bounded(call, f"payment {found.id}")
         finally:
             self._looked_up.discard(found.id)
