@@ -101,7 +101,7 @@ class Notifications:
             Busy: no reconciler would ask again.
         """
         declined = found.state.status == constants.DECLINED
-        if isinstance(answer, NoAnswer) and declined:
+        if isinstance(answer, NoAnswer) and (declined or found.state.resolve_at_ms == constants.NEVER):
             raise Busy(f"no answer about {found.state.reference}: {answer.reason}", "DEPENDENCY_DOWN")
         if not isinstance(answer, Approved if declined else Approved | Declined):
             return False
