@@ -5,10 +5,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
+from sqlalchemy import delete
 
 from stockade.core import Accepted, Change, Decision, Key
 from stockade.gateways import Money
-from stockade.shop.commands import ChargePoints, ExpireOrder, PayOrder
+from stockade.shop.commands import CancelOrder, ChargePoints, ExpireOrder, PayOrder
 from stockade.shop.commands.payments.refunding import new_refund
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_AMOUNT
@@ -131,6 +132,19 @@ async def test_ten_cancellations_refund_once(any_checkout):
     assert ends == {"CANCELLED": 1, "STATE_CONFLICT": 9}
     assert any_checkout.refunded(order) == [PRICE]
     assert not await any_checkout.unequal()
+
+
+async def test_a_cancellation_is_repeated_after_its_refund_is_archived(any_checkout):
+    """The recorded answer is kept longer than the refund, which was done: the same answer again."""
+    order = await any_checkout.order()
+    await any_checkout.pay(order)
+    cancel = CancelOrder(any_checkout.new_id(), "f", any_checkout.clock(), order, "u", "too late")
+    first = await any_checkout.payments.execute(cancel)
+    database = any_checkout.shop.database
+    await database.write(lambda connection: connection.execute(delete(refunds)), timeout_s=5)
+    again = await any_checkout.payments.execute(cancel)
+    assert (first.data["refunds"][0]["status"], again.replayed) == ("REFUNDED", True)
+    assert again.data == first.data
 
 
 async def test_a_charge_above_the_limit_of_a_balance_is_refunded(any_checkout):
