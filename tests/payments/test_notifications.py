@@ -5,9 +5,10 @@ import json
 import pytest
 
 from stockade.core import Busy
+from stockade.gateways import Approved, Money, Notification
 from stockade.shop.payments import Notifications
 from stockade.shop.payments.open_payments import attempt
-from tests.payments.checkout import status_of
+from tests.payments.checkout import PRICE, open_checkout, status_of
 
 
 def hint(reference, key):
@@ -29,3 +30,18 @@ async def test_a_hint_about_what_waits_for_a_person_is_kept(checkout):
     checkout.judge.behave(outage=False)
     await notifications.take({}, body)
     assert await checkout.status(order) == "PAID"
+
+
+@pytest.mark.parametrize(("gateway_id", "errors"), [("", 0), ("pi_second", 1)])
+async def test_a_second_charge_is_an_error_in_the_log(judge, gateway_url, caplog, gateway_id, errors):
+    """A signed report about what is paid names another charge; a repetition of the first one is none."""
+    async with open_checkout("sqlite://", judge, gateway_url, dialect="stripe") as checkout:
+        order, request = await checkout.order(), checkout.new_id()
+        await checkout.pay(order, request=request)
+        paid = (await checkout.shop.read(lambda connection: attempt(connection, request))).state
+        told = gateway_id or paid.gateway_id
+        notice = Notification("evt_1", paid.reference, told, Approved(told, Money(PRICE)), 0)
+        checkout.payments.gateway.read_notification = lambda headers, body: notice
+        await Notifications(checkout.payments, checkout.shop.read, checkout.shop.database).take({}, b"")
+        assert await checkout.attempts(order) == ["APPROVED"]
+    assert [each.levelname for each in caplog.records if "second charge" in each.message] == ["ERROR"] * errors

@@ -80,6 +80,8 @@ class Notifications:
             named = notice.gateway_id if signed or found.state.status == constants.DECLINED else ""
             answer = (notice.answer if signed else None) or await self._look_up(found, named)
             settled = await self._settle(found, answer)
+        elif signed and isinstance(notice.answer, Approved) and notice.answer.gateway_id != found.state.gateway_id:
+            log.error("payment %s: %s reports a second charge: %s", found.id, gateway.name, notice.answer)
         if signed or settled:  # a stranger's notice that changed nothing leaves no row
             await self._remember(event_id, notice.reference)
 
