@@ -14,6 +14,15 @@ from tests.waiting import eventually_async
 NO = Declined("REJECT_CARD_PAYMENT")
 
 
+def says(answer):
+    """A look-up with this answer."""
+
+    async def look_up(*_):
+        return answer
+
+    return look_up
+
+
 @pytest.mark.parametrize(
     ("fault", "first", "last", "approved"),
     [
@@ -255,6 +264,9 @@ async def test_nobody_is_asked_about_what_is_settled_or_of_another_gateway(check
     foreign = found._replace(state=found.state._replace(gateway="stripe"))
     assert await reconciler.resolve(foreign, until_ms=checkout.clock() + FAR_MS) == "left_open"
     await checkout.payments.record(found.id, found.state, NO)
+    checkout.payments.gateway.look_up = says(NO)
+    assert await reconciler.resolve(found) == "elsewhere"
+    del checkout.payments.gateway.look_up
     settled = await checkout.shop.read(lambda connection: attempt(connection, request))
     assert await reconciler.resolve(settled, until_ms=checkout.clock() + FAR_MS) == "left_open"
     assert checkout.approved(order) == []

@@ -241,9 +241,9 @@ async def test_a_refund_of_another_amount_is_left_to_a_person(judge, checkout):
     """Something else was given back than is owed: nothing is recorded as done."""
     order = await checkout.order()
     await checkout.pay(order)
-    (less,) = await owe(checkout, order, 300)
+    await owe(checkout, order, 300)
     judge.behave(faults={"wrong-amount": 1.0})
-    await checkout.payments.refund(less)
+    assert (await checkout.reconcile(rounds=1))["to_a_person"] == 1
     judge.behave(faults={})
     await checkout.reconcile()
     assert [(each.status, each.code) for each in await checkout.rows(refunds)] == [("UNKNOWN", "NEEDS_DECISION")]
