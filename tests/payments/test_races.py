@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import delete
 
-from stockade.core import Accepted, Change, Decision, Key
+from stockade.core import Accepted, Busy, Change, Decision, Key
 from stockade.gateways import Money
 from stockade.shop.commands import CancelOrder, ChargePoints, ExpireOrder, PayOrder
 from stockade.shop.commands.payments.refunding import new_refund
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_AMOUNT
 from stockade.shop.model.tables import orders, payment_attempts, refunds
+from stockade.shop.payments import flow
 from tests.payments.checkout import FAR_MS, PRICE, status_of
 
 
@@ -65,6 +66,28 @@ async def test_a_new_key_while_the_first_attempt_is_unknown_pays_nothing(any_che
     assert status_of(await any_checkout.pay(order, "card-2")) == "ALREADY_PAID"
     assert any_checkout.approved(order) == [PRICE]
     assert not await any_checkout.unequal()
+
+
+async def test_more_payments_than_may_wait_are_refused_before_their_claim(checkout, monkeypatch):
+    """The gateway is slow and one payment is at work: the next is told to come again, and its order is as it was."""
+    monkeypatch.setattr(flow, "MAX_AT_WORK", 1)
+    first, next_ = await checkout.order(), await checkout.order()
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    ask = checkout.payments.gateway.approve
+
+    async def held(approval):
+        reached.set()
+        await go_on.wait()
+        return await ask(approval)
+
+    checkout.payments.gateway.approve = held
+    paying = asyncio.create_task(checkout.pay(first))
+    await reached.wait()
+    with pytest.raises(Busy):
+        await checkout.pay(next_)
+    assert await checkout.status(next_) == "RESERVED"
+    go_on.set()
+    assert [status_of(await paying), status_of(await checkout.pay(next_))] == ["APPROVED"] * 2
 
 
 async def test_an_expired_reservation_is_never_charged(checkout):
