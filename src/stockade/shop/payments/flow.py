@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from stockade.core import Accepted, Command, JsonValue, Outcome, Rejected, StockadeError
+from stockade.core import Accepted, Busy, Command, JsonValue, Outcome, Rejected, StockadeError
 from stockade.core.clock import now_ms
 from stockade.gateways import Approval, Approved, Declined, Gateway, Money
 from stockade.gateways import Unknown as NoAnswer
@@ -21,13 +21,14 @@ from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
 from stockade.shop.payments.calls import MARGIN_MS, Calls, Read
 from stockade.shop.payments.next_step import OPEN, pause_ms
-from stockade.shop.payments.open_payments import attempt
+from stockade.shop.payments.open_payments import attempt, recorded_settlement
 from stockade.shop.payments.refund_flow import RefundFlow
 
 __all__ = ["MARGIN_MS", "Payments", "Read"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+MAX_AT_WORK: Final = 10_000  # payments and refunds at once, in one process: their buyers may have gone
 GIVEN_BACK: Final = "GIVEN_BACK"  # the gateway approved and refunded all of it before that was recorded
 
 
@@ -82,7 +83,8 @@ class Payments:
         """Carry out a command, and ask the gateway for what it asks.
 
         Raises:
-            StockadeError: as `Strategy.execute`; `Unknown` when the gateway's answer could not be recorded.
+            StockadeError: as `Strategy.execute`; `Unknown` when the gateway's answer could not be recorded; `Busy`
+                before anything happened, when `MAX_AT_WORK` are at work.
         """
         if isinstance(command, ClaimPayment):
             return await self._pay(command)
@@ -129,7 +131,8 @@ class Payments:
             self.count(str(outcome.data["status"]))
         if isinstance(outcome, Accepted) and outcome.data.get("status") == constants.UNFULFILLABLE:
             log.warning("payment %s was approved and cannot be fulfilled: it is refunded", payment_id)
-            self._start(self.refund(str(outcome.data["refund_id"])))
+            if not self._is_full():  # else the reconciler begins it
+                self._start(self.refund(str(outcome.data["refund_id"])))
         return outcome
 
     async def ask(self, payment_id: str, found: AttemptState) -> ApprovalAnswer:
@@ -169,6 +172,8 @@ class Payments:
         )
 
     async def _pay(self, claim: ClaimPayment) -> Outcome:
+        if self._is_full():
+            raise Busy(f"{MAX_AT_WORK:,} payments wait for the gateway", "TOO_MANY_REQUESTS")
         claimed = await self.calls.execute(claim)
         if isinstance(claimed, Rejected):
             return claimed
@@ -205,18 +210,22 @@ class Payments:
 
     async def _as_it_is(self, claim: ClaimPayment) -> Outcome:
         """The answer to a repeated request: what was recorded, or the present state."""
-        found = await self.calls.read(lambda connection: attempt(connection, claim.payment_id))
+        id_ = claim.payment_id
+        found, outcome = await self.calls.read(lambda conn: (attempt(conn, id_), recorded_settlement(conn, id_)))
         if found is not None and found.state.status in OPEN:
             return _open(claim, found.state.status)._replace(replayed=True)
-        # what was recorded stands under this request id; a settled attempt refuses to be settled again
-        return await self.calls.execute(self._settling(claim.payment_id, claim.attempt(""), Declined("")))
+        if outcome is not None:
+            return outcome
+        if found is None:
+            return Rejected(constants.PAYMENT_NOT_FOUND, {"payment_id": id_}, replayed=True)
+        return Rejected(constants.STATE_CONFLICT, {"payment_id": id_, "status": found.state.status}, replayed=True)
 
     async def _with_refunds(self, outcome: Accepted) -> Outcome:
         """The outcome of a cancellation, with the refunds as they are after the gateway was asked."""
         refunds: list[JsonValue] = []
         for each in outcome.data["refunds"]:  # type: ignore[union-attr]  # a list
             assert isinstance(each, dict)
-            if "refund_id" not in each:
+            if "refund_id" not in each or self._is_full():
                 refunds.append(each)
                 continue
             try:
@@ -226,6 +235,9 @@ class Payments:
             else:
                 refunds.append({**each, "status": done.data["status"]})
         return outcome._replace(data={**outcome.data, "refunds": refunds})
+
+    def _is_full(self) -> bool:
+        return len(self._at_work) >= MAX_AT_WORK
 
     def _start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(work)
