@@ -9,7 +9,6 @@ import base64
 import json
 import math
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote
 
@@ -55,7 +54,6 @@ _REFUND_CODES = """
 _DEFINITE = frozenset(_DEFINITE_CODES.split())
 _REFUND_DEFINITE = frozenset(_REFUND_CODES.split())
 _CHARGED = ("DONE", "CANCELED", "PARTIAL_CANCELED")
-_KOREA = timezone(timedelta(hours=9))  # of times that name no offset
 _NEVER_CHARGED = ("ABORTED", "EXPIRED")
 _NOT_CONFIRMED = ("READY", "IN_PROGRESS")
 
@@ -70,7 +68,7 @@ class Toss:
     """
 
     name = "toss"
-    capabilities = Capabilities(key_valid_s=15 * DAY_S, look_up=True, partial_refunds=True, signed_notifications=False)
+    capabilities = Capabilities(key_valid_s=15 * DAY_S, look_up=True, signed_notifications=False)
 
     def __init__(self, secret_key: str, *, url: str = URL, limits: Limits | None = None) -> None:
         if not secret_key:
@@ -124,11 +122,10 @@ class Toss:
         data = read.get("data") if read else None
         if not read or not isinstance(data, dict) or not isinstance(data.get("orderId"), str):
             raise BadNotification("not a notification of Toss Payments: no data.orderId")
-        sent_ms = _milliseconds(read.get("createdAt"))
         key, status = data.get("paymentKey"), data.get("status")
         made_of = f"{data['orderId']}/{key}/{status}/{read.get('createdAt')}"
         event_id = headers.get("tosspayments-webhook-transmission-id") or made_of
-        return Notification(event_id[:255], data["orderId"], key if isinstance(key, str) else "", None, sent_ms)
+        return Notification(event_id[:255], data["orderId"], key if isinstance(key, str) else "", None)
 
     async def close(self) -> None:
         """See `Gateway.close`."""
@@ -222,11 +219,3 @@ def _json(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return read if isinstance(read, dict) else None
-
-
-def _milliseconds(text: object) -> int:
-    try:
-        made = datetime.fromisoformat(str(text))
-        return round((made if made.tzinfo else made.replace(tzinfo=_KOREA)).timestamp() * 1_000)
-    except ValueError:
-        return 0

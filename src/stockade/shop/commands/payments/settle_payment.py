@@ -16,7 +16,7 @@ from stockade.shop.model.states import AttemptState, ChargeState, LineState, Ord
 
 RETRY_MS: Final = 120_000  # after a decline an order is reserved for at least so long, for another card
 MAX_CODE: Final = 100
-UNSETTLED = (constants.APPROVING, constants.UNKNOWN)
+UNSETTLED = constants.OPEN_ATTEMPT
 
 
 @dataclass(frozen=True, slots=True)
