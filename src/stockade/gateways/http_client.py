@@ -43,8 +43,10 @@ class Limits:
         """A client within these limits. It follows no redirect and takes no proxy from the environment."""
         import httpx
 
+        from stockade.gateways.connections import Connections
+
         return httpx.AsyncClient(
-            limits=httpx.Limits(max_connections=self.connections, max_keepalive_connections=self.connections),
+            transport=Connections(self.connections),
             timeout=httpx.Timeout(self.reply_s, connect=self.connect_s, pool=self.call_s),
             follow_redirects=False,
             trust_env=False,
