@@ -167,12 +167,16 @@ async def open_service(
     chosen = {"": strategy} if isinstance(strategy, str) else dict(strategy)
     if not chosen:
         raise ValueError("strategy names no strategy: give one name, or a mapping from groups to names")
+    if "" in chosen:
+        chosen = {**{group: chosen[""] for group in application.own_queues}, **chosen}
     options = with_application(options or Options(), application)
     async with AsyncExitStack() as stack:
         opened = await _opened(application, database, options, stack)
         registration = await _registration(opened, guard_lease_s, process, stack)
         store = SqlStore(opened, application.resources, checkpoint, permit=registration)
-        strategies = create_strategies(store, chosen, options, allow_overselling=allow_overselling)
+        strategies = create_strategies(
+            store, chosen, options, allow_overselling=allow_overselling, own_queues=application.own_queues
+        )
         distinct = set(strategies.values())
         if registration is not None:
             await register(registration, distinct, allow_overselling=allow_overselling)
