@@ -52,7 +52,7 @@ async def served(connections):
 
 @pytest.mark.parametrize(("limit", "made"), [(3, 3), (20, 12)])
 async def test_no_more_connections_than_the_limit(limit, made):
-    """Of twelve calls three wait for a reply and nine for a connection; the control with a higher limit makes twelve."""
+    """Of twelve calls three wait for a reply and nine for a connection; the control, with a higher limit, makes 12."""
     async with served(limit) as (slow, call):
         calls = [call() for _ in range(12)]
         await eventually_async(lambda: _true(slow.waiting == made))

@@ -68,8 +68,9 @@ class ClaimPayment:
         )
 
     def decide(self, rows: Rows) -> Decision:
-        """Accepted with the attempt's id and reference, and the SKUs of the order; else ORDER_NOT_FOUND or CHARGE_NOT_FOUND, ALREADY_PAID,
-        PAYMENT_IN_PROGRESS, RESERVATION_EXPIRED, STATE_CONFLICT, AMOUNT_MISMATCH or LIMIT_EXCEEDED."""
+        """Accepted with the attempt's id and reference, and the SKUs of the order; else ORDER_NOT_FOUND or
+        CHARGE_NOT_FOUND, ALREADY_PAID, PAYMENT_IN_PROGRESS, RESERVATION_EXPIRED, STATE_CONFLICT, AMOUNT_MISMATCH or
+        LIMIT_EXCEEDED."""
         problem = self.problem()
         if problem is not None:
             return reject_invalid(problem)
