@@ -71,9 +71,7 @@ def test_an_import_says_what_to_install(bare, code, extra):
     assert said.strip().splitlines()[-1].endswith(f"is not installed: pip install 'stockade[{extra}]'")
 
 
-@pytest.mark.parametrize(
-    ("words", "extra"), [(["serve"], "shop"), (["lab"], "shop"), (["locks"], "redis")]
-)
+@pytest.mark.parametrize(("words", "extra"), [(["serve"], "shop"), (["lab"], "shop"), (["locks"], "redis")])
 def test_a_command_says_what_to_install(bare, words, extra):
     """One line, exit code 2, no traceback."""
     code, said = fails(bare, "stockade", *words)

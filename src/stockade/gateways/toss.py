@@ -27,7 +27,7 @@ from stockade.gateways.gateway import (
     Refunded,
     Unknown,
 )
-from stockade.gateways.http_client import Limits, Reply, call
+from stockade.gateways.http_client import HttpClient, Limits, Reply
 from stockade.gateways.money import DECIMALS, Money
 
 URL = "https://api.tosspayments.com"
@@ -75,8 +75,7 @@ class Toss:
             raise ValueError("Toss Payments needs the merchant's secret key")
         login = base64.b64encode(f"{secret_key}:".encode()).decode()
         self._headers = {"authorization": f"Basic {login}", "content-type": "application/json"}
-        self._limits = limits or Limits()
-        self._client = self._limits.client(base_url=url)
+        self._client = HttpClient(url, limits or Limits())
 
     async def approve(self, approval: Approval) -> ApprovalAnswer:
         """See `Gateway.approve`."""
@@ -129,14 +128,14 @@ class Toss:
 
     async def close(self) -> None:
         """See `Gateway.close`."""
-        await self._client.aclose()
+        await self._client.close()
 
     async def _call(
         self, method: str, path: str, body: Mapping[str, object] | None = None, key: str = ""
     ) -> Reply | Unknown:
         headers = {**self._headers, "idempotency-key": key} if key else self._headers
         content = None if body is None else json.dumps(body).encode()
-        return await call(self._client, self._limits, method, path, headers=headers, content=content)
+        return await self._client.call(method, path, headers=headers, content=content)
 
 
 def _payment(reply: Reply, reference: str, definite: frozenset[str]) -> LookUpAnswer:
