@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from stockade.gateways import Approval, Approved, Declined, Money, NotFound, Refund, Refunded, Unknown
-from stockade.gateways.http_client import Reply
+from stockade.gateways.http_client import HttpClient, Limits, Reply
 from stockade.gateways.stripe import Stripe
 from stockade.gateways.toss import _DEFINITE, Toss, _payment
 
@@ -68,11 +68,11 @@ async def replying(gateway, *replies):
         return httpx.Response(status, content=content, headers={"content-type": "application/json"})
 
     await gateway.close()
-    client = httpx.AsyncClient(transport=httpx.MockTransport(reply), base_url="http://gateway")
+    transport = httpx.MockTransport(reply)
     if isinstance(gateway, Stripe):
-        gateway._http._client_async = client
+        gateway._http._client_async = httpx.AsyncClient(transport=transport)
     else:
-        gateway._client = client
+        gateway._client = HttpClient("http://gateway", Limits(), transport)
     return gateway
 
 
@@ -147,11 +147,11 @@ async def test_refunds_of_stripe(status, body, expected):
         (429, "TOO_MANY_REQUESTS", Unknown),
         (500, "FAILED_PAYMENT_INTERNAL_SYSTEM_PROCESSING", Unknown),
         (500, "UNKNOWN_PAYMENT_ERROR", Unknown),
-        (404, "NOT_FOUND_PAYMENT", Unknown),
         (403, "REJECT_CARD_PAYMENT", Declined),
         (403, "EXCEED_MAX_AMOUNT", Declined),
         (400, "INVALID_STOPPED_CARD", Declined),
         (404, "NOT_FOUND_PAYMENT_SESSION", Declined),
+        (404, "NOT_FOUND_PAYMENT", Declined),  # no such payment key: whatever the buyer's page sent, nothing is charged
     ],
 )
 async def test_refused_confirmations_of_toss(status, code, expected):
@@ -173,6 +173,7 @@ async def test_refused_confirmations_of_toss(status, code, expected):
         ({"status": "ABORTED", "failure": {"code": "PAY_PROCESS_ABORTED", "message": ""}}, Declined),
         ({"status": "EXPIRED"}, Declined),
         ({"status": "WAITING_FOR_DEPOSIT"}, Unknown),
+        ({"paymentKey": "another", "status": "EXPIRED"}, Declined),  # its key is not known: all that can be asked
     ],
 )
 async def test_look_ups_of_toss(changes, expected):
@@ -206,6 +207,23 @@ async def test_refunds_of_toss(replies, expected):
     answer = await gateway.refund(REFUND)
     await gateway.close()
     assert answer == expected if not isinstance(expected, type) else isinstance(answer, expected), answer
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Approved),
+        ({"paymentKey": "another", "status": "EXPIRED"}, Unknown),
+        ({"orderId": "another"}, NotFound),
+        ({"orderId": None}, Unknown),
+    ],
+)
+async def test_look_ups_of_toss_by_the_payment_key(changes, expected):
+    """Only the payment that was asked for is an answer: not an abandoned one, and not one of another order."""
+    gateway = await replying(Toss("sk_test"), (200, {**TOSS_PAYMENT, **changes}))
+    answer = await gateway.look_up("order-0001-1", payment_key=TOSS_PAYMENT["paymentKey"])
+    await gateway.close()
+    assert isinstance(answer, expected), answer
 
 
 REAL_KEY = "5zJ4xY7m0kODnyRpQWGrN2xqGlNvLrKwv1M9ENjbeoPaZdL6"
@@ -246,7 +264,7 @@ REAL_TOSS = {
         (200, {"totalAmount": "15000"}, Unknown("an answer without amounts")),
         (200, {"totalAmount": True}, Unknown("an answer without amounts")),
         (200, {"currency": "XXX"}, Unknown("an answer without amounts")),
-        (404, {"code": "NOT_FOUND_PAYMENT"}, NotFound()),
+        (404, {"code": "NOT_FOUND_PAYMENT", "message": "no"}, Declined("NOT_FOUND_PAYMENT", "no")),
         (404, {"code": "NOT_FOUND"}, Unknown("HTTP 404 NOT_FOUND")),
         (401, {"code": "UNAUTHORIZED_KEY"}, Unknown("HTTP 401 UNAUTHORIZED_KEY")),
         (400, {"code": "PROVIDER_ERROR"}, Unknown("HTTP 400 PROVIDER_ERROR")),

@@ -2,15 +2,25 @@
 
 import pytest
 
-from stockade.gateways import Approved, Declined, Money
+from stockade.gateways import Approval, Approved, Declined, Money
+from stockade.shop.commands import Postpone
 from stockade.shop.model import constants
 from stockade.shop.payments import Reconciler
-from stockade.shop.payments.next_step import NOT_FOUND_IS_FINAL_MS
+from stockade.shop.payments.next_step import ASK_AGAIN_MS, NOT_FOUND_IS_FINAL_MS
 from stockade.shop.payments.open_payments import attempt
-from tests.payments.checkout import FAR_MS, PRICE, status_of
+from tests.payments.checkout import FAR_MS, PRICE, open_checkout, status_of
 from tests.waiting import eventually_async
 
 NO = Declined("REJECT_CARD_PAYMENT")
+
+
+def says(answer):
+    """A look-up with this answer."""
+
+    async def look_up(*_):
+        return answer
+
+    return look_up
 
 
 @pytest.mark.parametrize(
@@ -67,6 +77,43 @@ async def test_a_slow_gateway_is_unknown_and_found_later(judge, gateway_url, any
     await eventually_async(paid)
     assert any_checkout.approved(order) == [PRICE]
     assert not await any_checkout.unequal()
+
+
+async def test_a_payment_key_that_the_gateway_does_not_know_holds_nothing(any_checkout):
+    """Any text may be sent as one: the refusal is a decline, and another card can be tried at once."""
+    order = await any_checkout.order()
+    assert status_of(await any_checkout.pay(order, "fault-unknown-key")) == "DECLINED"
+    assert await any_checkout.status(order) == "RESERVED"
+    assert status_of(await any_checkout.pay(order)) == "APPROVED"
+    assert not await any_checkout.unequal()
+
+
+async def test_a_refusal_that_is_no_decline_ends(checkout):
+    """A gateway that answers each request with an error, and knows no payment: after a while it is declined."""
+    order = await checkout.order()
+    assert status_of(await checkout.pay(order, "fault-error")) == "UNKNOWN"
+    checkout.clock.ahead_ms += ASK_AGAIN_MS
+    await checkout.reconcile(rounds=1)
+    assert await checkout.status(order) == "PAYING"
+    checkout.clock.ahead_ms += NOT_FOUND_IS_FINAL_MS
+    asked = checkout.judge.count().requests
+    await checkout.reconcile()
+    assert (await checkout.status(order), checkout.judge.count().requests) == ("RESERVED", asked)
+    assert not await checkout.unequal()
+
+
+async def test_another_payment_of_the_same_order_says_nothing_about_ours(checkout):
+    """Two tabs: our approval was lost, and another payment of the reference ended; the control believes that one."""
+    order, request = await checkout.order(), checkout.new_id()
+    assert status_of(await checkout.pay(order, "fault-lost-reply", request=request)) == "UNKNOWN"
+    found = await checkout.shop.read(lambda connection: attempt(connection, request))
+    gateway, reference = checkout.payments.gateway, found.state.reference
+    tab = Approval(reference, f"tab-{reference}", f"fault-decline-{reference}", Money(PRICE))
+    assert isinstance(await gateway.approve(tab), Declined)
+    assert isinstance(await gateway.look_up(reference), Declined)
+    await checkout.reconcile()
+    assert (await checkout.status(order), checkout.approved(order)) == ("PAID", [PRICE])
+    assert not await checkout.unequal()
 
 
 async def test_an_outage_of_a_minute_loses_no_payment(any_checkout):
@@ -157,8 +204,39 @@ async def test_an_approval_after_a_recorded_decline_is_refunded(any_checkout):
         assert status_of(await any_checkout.payments.record(claim.payment_id, stale, answer)) == "UNFULFILLABLE"
     await any_checkout.reconcile()
     assert (any_checkout.approved(order), any_checkout.refunded(order)) == ([PRICE], [PRICE])
+    repeated = await any_checkout.payments.execute(claim)
+    assert (status_of(repeated), repeated.replayed) == ("UNFULFILLABLE", True)
     assert status_of(await any_checkout.pay(order, "card-2")) == "APPROVED"
     assert not await any_checkout.unequal()
+
+
+async def test_a_repeated_request_only_asks(checkout, judge, gateway_url):
+    """It reads where nothing of the payment is visible yet: it changes nothing, and the payment goes on."""
+    order, request = await checkout.order(), checkout.new_id()
+    await checkout.pay(order, "fault-lost-reply", request=request)
+    async with open_checkout("sqlite://", judge, gateway_url) as behind:
+        late = checkout.process()
+        late.calls.read = behind.shop.read
+        assert status_of(await checkout.pay(order, "fault-lost-reply", request=request, payments=late)) != "DECLINED"
+    assert await checkout.attempts(order) == ["UNKNOWN"]
+    await checkout.reconcile()
+    assert (await checkout.status(order), checkout.refunded(order)) == ("PAID", [])
+
+
+async def test_what_is_cancelled_during_a_round_is_not_asked_for_again(checkout):
+    """The order is cancelled after the reconciler has read it: the buyer is not charged, not even for a moment."""
+    order = await checkout.order()
+    checkout.judge.behave(faults={"lost-request": 1.0})
+    assert status_of(await checkout.pay(order)) == "UNKNOWN"
+    checkout.judge.behave(faults={})
+
+    async def execute(command):
+        if isinstance(command, Postpone):
+            await checkout.cancel(order)
+        return await checkout.shop.execute(command)
+
+    await checkout.reconcile(rounds=1, payments=checkout.process(execute=execute))
+    assert (await checkout.status(order), checkout.approved(order)) == ("CANCELLED", [])
 
 
 @pytest.mark.parametrize(("given_back", "last"), [(PRICE, "RESERVED"), (PRICE - 1, "RESERVED")])
@@ -186,6 +264,9 @@ async def test_nobody_is_asked_about_what_is_settled_or_of_another_gateway(check
     foreign = found._replace(state=found.state._replace(gateway="stripe"))
     assert await reconciler.resolve(foreign, until_ms=checkout.clock() + FAR_MS) == "left_open"
     await checkout.payments.record(found.id, found.state, NO)
+    checkout.payments.gateway.look_up = says(NO)
+    assert await reconciler.resolve(found) == "elsewhere"
+    del checkout.payments.gateway.look_up
     settled = await checkout.shop.read(lambda connection: attempt(connection, request))
     assert await reconciler.resolve(settled, until_ms=checkout.clock() + FAR_MS) == "left_open"
     assert checkout.approved(order) == []

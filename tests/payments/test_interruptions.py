@@ -69,8 +69,9 @@ async def test_the_database_is_away_when_the_answer_comes(checkout, monkeypatch,
     if buyer == "APPROVED":
         assert status_of(await checkout.pay(order, request=request, payments=process)) == "APPROVED"
     else:
-        with pytest.raises(Unknown):
+        with pytest.raises(Unknown) as unknown:
             await checkout.pay(order, request=request, payments=process)
+        assert unknown.value.__cause__ is error
     await checkout.reconcile()
     assert status_of(await checkout.pay(order, request=request)) == "APPROVED"
     assert checkout.approved(order) == [PRICE]

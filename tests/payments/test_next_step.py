@@ -7,6 +7,7 @@ import pytest
 from stockade.gateways import Capabilities
 from stockade.shop.model.states import AttemptState, RefundState
 from stockade.shop.payments.next_step import (
+    ASK_AGAIN_MS,
     MAX_TRIES,
     NOT_FOUND_IS_FINAL_MS,
     NextStep,
@@ -55,7 +56,7 @@ def refund(**changes):
         (STRIPE, {"status": "DECLINED"}, 0, NextStep.LEAVE_TO_A_PERSON),
         (NEITHER, {}, 0, NextStep.LEAVE_TO_A_PERSON),
         (TOSS, {"tries": MAX_TRIES}, 0, NextStep.LEAVE_TO_A_PERSON),
-        (TOSS, {"gateway": "another"}, 0, NextStep.LEAVE_TO_A_PERSON),
+        (TOSS, {"gateway": "another", "tries": MAX_TRIES}, 0, NextStep.WAIT),
     ],
 )
 def test_first_steps(capabilities, changes, later_ms, step):
@@ -66,16 +67,19 @@ def test_first_steps(capabilities, changes, later_ms, step):
 @pytest.mark.parametrize(
     ("capabilities", "status", "wanted", "later_ms", "step"),
     [
-        (TOSS, "UNKNOWN", True, 0, NextStep.ASK_AGAIN),
+        (TOSS, "UNKNOWN", True, ASK_AGAIN_MS - 1, NextStep.ASK_AGAIN),
+        (TOSS, "UNKNOWN", True, ASK_AGAIN_MS, NextStep.WAIT),
+        (TOSS, "UNKNOWN", True, ASK_AGAIN_MS + NOT_FOUND_IS_FINAL_MS + 1, NextStep.DECLINE),
         (TOSS, "UNKNOWN", False, 0, NextStep.WAIT),
-        (TOSS, "UNKNOWN", False, NOT_FOUND_IS_FINAL_MS + 1, NextStep.DECLINE),
+        (TOSS, "UNKNOWN", False, ASK_AGAIN_MS + NOT_FOUND_IS_FINAL_MS, NextStep.WAIT),
+        (TOSS, "UNKNOWN", False, ASK_AGAIN_MS + NOT_FOUND_IS_FINAL_MS + 1, NextStep.DECLINE),
         (TOSS, "DECLINED", True, 0, NextStep.WAIT),
         (NO_KEY, "UNKNOWN", True, 0, NextStep.WAIT),
         (NO_KEY, "APPROVING", True, NOT_FOUND_IS_FINAL_MS + 1, NextStep.DECLINE),
     ],
 )
 def test_steps_after_nothing_was_found(capabilities, status, wanted, later_ms, step):
-    """What nobody waits for, or what has no key, is waited for and then declined; what is settled is left alone."""
+    """What nobody waits for, has no key or was asked for long enough: waited for, then declined; settled: nothing."""
     assert after_not_found(attempt(status=status), capabilities, NOW_MS + later_ms, wanted=wanted) is step
 
 

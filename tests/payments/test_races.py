@@ -5,14 +5,16 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
+from sqlalchemy import delete
 
-from stockade.core import Accepted, Change, Decision, Key
+from stockade.core import Accepted, Busy, Change, Decision, Key
 from stockade.gateways import Money
-from stockade.shop.commands import ChargePoints, ExpireOrder, PayOrder
+from stockade.shop.commands import CancelOrder, ChargePoints, ExpireOrder, PayOrder
 from stockade.shop.commands.payments.refunding import new_refund
 from stockade.shop.model import constants
 from stockade.shop.model.limits import MAX_AMOUNT
 from stockade.shop.model.tables import orders, payment_attempts, refunds
+from stockade.shop.payments import flow
 from tests.payments.checkout import FAR_MS, PRICE, status_of
 
 
@@ -64,6 +66,28 @@ async def test_a_new_key_while_the_first_attempt_is_unknown_pays_nothing(any_che
     assert status_of(await any_checkout.pay(order, "card-2")) == "ALREADY_PAID"
     assert any_checkout.approved(order) == [PRICE]
     assert not await any_checkout.unequal()
+
+
+async def test_more_payments_than_may_wait_are_refused_before_their_claim(checkout, monkeypatch):
+    """The gateway is slow and one payment is at work: the next is told to come again, and its order is as it was."""
+    monkeypatch.setattr(flow, "MAX_AT_WORK", 1)
+    first, next_ = await checkout.order(), await checkout.order()
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    ask = checkout.payments.gateway.approve
+
+    async def held(approval):
+        reached.set()
+        await go_on.wait()
+        return await ask(approval)
+
+    checkout.payments.gateway.approve = held
+    paying = asyncio.create_task(checkout.pay(first))
+    await reached.wait()
+    with pytest.raises(Busy):
+        await checkout.pay(next_)
+    assert await checkout.status(next_) == "RESERVED"
+    go_on.set()
+    assert [status_of(await paying), status_of(await checkout.pay(next_))] == ["APPROVED"] * 2
 
 
 async def test_an_expired_reservation_is_never_charged(checkout):
@@ -131,6 +155,19 @@ async def test_ten_cancellations_refund_once(any_checkout):
     assert ends == {"CANCELLED": 1, "STATE_CONFLICT": 9}
     assert any_checkout.refunded(order) == [PRICE]
     assert not await any_checkout.unequal()
+
+
+async def test_a_cancellation_is_repeated_after_its_refund_is_archived(any_checkout):
+    """The recorded answer is kept longer than the refund, which was done: the same answer again."""
+    order = await any_checkout.order()
+    await any_checkout.pay(order)
+    cancel = CancelOrder(any_checkout.new_id(), "f", any_checkout.clock(), order, "u", "too late")
+    first = await any_checkout.payments.execute(cancel)
+    database = any_checkout.shop.database
+    await database.write(lambda connection: connection.execute(delete(refunds)), timeout_s=5)
+    again = await any_checkout.payments.execute(cancel)
+    assert (first.data["refunds"][0]["status"], again.replayed) == ("REFUNDED", True)
+    assert again.data == first.data
 
 
 async def test_a_charge_above_the_limit_of_a_balance_is_refunded(any_checkout):
@@ -223,16 +260,28 @@ async def test_the_control_asks_again_without_a_key_and_refunds_twice(checkout):
     assert checkout.refunded(order) == [300, 300]
 
 
-async def test_a_refund_of_another_amount_or_gateway_is_left_to_a_person(judge, checkout):
-    """Something else was given back than is owed, or the gateway is no longer in use: nothing is recorded as done."""
+async def test_a_refund_of_another_amount_is_left_to_a_person(judge, checkout):
+    """Something else was given back than is owed: nothing is recorded as done."""
     order = await checkout.order()
     await checkout.pay(order)
-    less, foreign = await owe(checkout, order, 300, 200)
+    await owe(checkout, order, 300)
     judge.behave(faults={"wrong-amount": 1.0})
-    await checkout.payments.refund(less)
+    assert (await checkout.reconcile(rounds=1))["to_a_person"] == 1
     judge.behave(faults={})
-    checkout.payments.gateway.name = "another"
-    await checkout.payments.refund(foreign)
     await checkout.reconcile()
-    assert [(each.status, each.code) for each in await checkout.rows(refunds)] == [("UNKNOWN", "NEEDS_DECISION")] * 2
+    assert [(each.status, each.code) for each in await checkout.rows(refunds)] == [("UNKNOWN", "NEEDS_DECISION")]
     assert checkout.refunded(order) == [299]
+
+
+async def test_a_process_with_another_gateway_leaves_what_is_open_to_the_others(judge, checkout):
+    """It takes no payment and no refund out of their hands; a process with the old gateway finishes both."""
+    paid, lost = await checkout.order(), await checkout.order()
+    await checkout.pay(paid)
+    await checkout.pay(lost, "fault-lost-reply")
+    (part,) = await owe(checkout, paid, 300)
+    other = checkout.process()
+    other.gateway.name = "another"
+    await other.refund(part)
+    assert (await checkout.reconcile(payments=other))["found"] == 0
+    assert (await checkout.reconcile())["settled"] == 2
+    assert (await checkout.status(lost), checkout.refunded(paid)) == ("PAID", [300])

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from stockade.gateways import Approved, Capabilities, Declined, Money, NotFound, Unknown
 from stockade.shop import queries
 from stockade.shop.payments import comparison
-from stockade.shop.payments.comparison import compare, difference
+from stockade.shop.payments.comparison import MAX_OWED, GivenBack, compare, difference
 from stockade.shop.queries.unresolved_payments import newest_payments, payment_details, unresolved_payments
 from stockade.store.schema.tables import ledger
 from tests.shop.gateway_shop import with_gateway
@@ -32,7 +32,7 @@ class Answers:
                 given = sum(each.amount for each in refunds if each.payment_id == key.id and each.status == "REFUNDED")
                 self.known[row.state.reference] = row.state, given
 
-    async def look_up(self, reference, gateway_id=""):
+    async def look_up(self, reference, gateway_id="", payment_key=""):
         self.asked.append(reference)
         state, given = self.known[reference]
         if reference in self.others:
@@ -81,17 +81,20 @@ async def test_every_settled_payment_is_looked_up_once(database, keep, monkeypat
 @pytest.mark.parametrize(
     ("status", "charged", "given_back", "answer", "same"),
     [
-        ("APPROVED", 5, (0, 0), Approved("x", Money(5)), True),
-        ("APPROVED", 5, (0, 0), Approved("x", Money(6)), False),
-        ("APPROVED", 5, (2, 0), Approved("x", Money(5), 2), True),
-        ("APPROVED", 5, (0, 2), Approved("x", Money(5), 2), True),  # owed, and perhaps done
-        ("APPROVED", 5, (0, 2), Approved("x", Money(5), 1), False),
-        ("APPROVED", 5, (0, 0), Approved("x", Money(5, "EUR")), False),
-        ("DECLINED", 0, (0, 0), Approved("x", Money(5), 5), True),  # given back by hand
-        ("DECLINED", 0, (0, 0), Approved("x", Money(5)), False),
-        ("CANCELLED", 5, (5, 0), Declined("X"), False),
+        ("APPROVED", 5, (0, ()), Approved("x", Money(5)), True),
+        ("APPROVED", 5, (0, ()), Approved("x", Money(6)), False),
+        ("APPROVED", 5, (2, ()), Approved("x", Money(5), 2), True),
+        ("APPROVED", 5, (0, (2,)), Approved("x", Money(5), 2), True),  # owed, and perhaps done
+        ("APPROVED", 5, (0, (2,)), Approved("x", Money(5), 1), False),
+        ("APPROVED", 9, (0, (3, 5)), Approved("x", Money(9), 3), True),  # one of two
+        ("APPROVED", 9, (0, (3, 5)), Approved("x", Money(9), 4), False),
+        ("APPROVED", 9, (0, (1,) * (MAX_OWED + 1)), Approved("x", Money(9), 4), True),
+        ("APPROVED", 5, (0, ()), Approved("x", Money(5, "EUR")), False),
+        ("DECLINED", 0, (0, ()), Approved("x", Money(5), 5), True),  # given back by hand
+        ("DECLINED", 0, (0, ()), Approved("x", Money(5)), False),
+        ("CANCELLED", 5, (5, ()), Declined("X"), False),
     ],
 )
 def test_what_counts_as_a_difference(status, charged, given_back, answer, same):
     """What is left of the money is compared, with the currency, and no refund that may be under way is a difference."""
-    assert (difference(status, Money(charged), given_back, answer) is None) is same
+    assert (difference(status, Money(charged), GivenBack(*given_back), answer) is None) is same

@@ -165,12 +165,14 @@ class Gateway(Protocol):
         """Charge the buyer. Call it with no transaction, lock or connection held."""
         ...
 
-    async def look_up(self, reference: str, gateway_id: str = "") -> LookUpAnswer:
+    async def look_up(self, reference: str, gateway_id: str = "", payment_key: str = "") -> LookUpAnswer:
         """What became of a payment.
 
         Args:
             reference: ours.
             gateway_id: the gateway's, if it is known; some gateways find a payment by it only.
+            payment_key: with which it was asked for, as `Approval.payment_key`: a buyer's page can make several
+                payments under one reference, and at most this one is ours.
         """
         ...
 

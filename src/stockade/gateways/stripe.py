@@ -100,7 +100,7 @@ class Stripe:
         read = _intent(answer)
         return Unknown("an answer about another payment") if _reference(answer) != approval.reference else read
 
-    async def look_up(self, reference: str, gateway_id: str = "") -> LookUpAnswer:
+    async def look_up(self, reference: str, gateway_id: str = "", payment_key: str = "") -> LookUpAnswer:
         """See `Gateway.look_up`. Without `gateway_id` it is Unknown."""
         if not gateway_id:
             return Unknown("Stripe finds a payment by its own id only", sent=False)

@@ -1,4 +1,4 @@
-"""Toss Payments: confirm, look-up by order id, cancel.
+"""Toss Payments: confirm, look-up by payment key or order id, cancel.
 
 The buyer's page receives a payment key; the service confirms it. Toss keeps the answer to an idempotency key for 15
 days; the key does not cover the body, so one key must never serve two payments. A notification of Toss has no
@@ -27,7 +27,7 @@ from stockade.gateways.gateway import (
     Refunded,
     Unknown,
 )
-from stockade.gateways.http_client import Limits, Reply, call
+from stockade.gateways.http_client import HttpClient, Limits, Reply
 from stockade.gateways.money import DECIMALS, Money
 
 URL = "https://api.tosspayments.com"
@@ -41,8 +41,8 @@ _DEFINITE_CODES = """
     EXCEED_MAX_PAYMENT_AMOUNT FDS_ERROR INVALID_ACCOUNT_INFO_RE_REGISTER INVALID_AUTHORIZE_AUTH
     INVALID_CARD_EXPIRATION INVALID_CARD_INSTALLMENT_PLAN INVALID_CARD_LOST_OR_STOLEN INVALID_CARD_NUMBER
     INVALID_PASSWORD INVALID_REJECT_CARD INVALID_REQUEST INVALID_STOPPED_CARD INVALID_UNREGISTERED_SUBMALL
-    NOT_ALLOWED_POINT_USE NOT_AVAILABLE_BANK NOT_AVAILABLE_PAYMENT NOT_FOUND_PAYMENT_SESSION NOT_FOUND_TERMINAL_ID
-    NOT_REGISTERED_BUSINESS NOT_SUPPORTED_INSTALLMENT_PLAN_CARD_OR_MERCHANT
+    NOT_ALLOWED_POINT_USE NOT_AVAILABLE_BANK NOT_AVAILABLE_PAYMENT NOT_FOUND_PAYMENT NOT_FOUND_PAYMENT_SESSION
+    NOT_FOUND_TERMINAL_ID NOT_REGISTERED_BUSINESS NOT_SUPPORTED_INSTALLMENT_PLAN_CARD_OR_MERCHANT
     NOT_SUPPORTED_MONTHLY_INSTALLMENT_PLAN REJECT_ACCOUNT_PAYMENT REJECT_CARD_COMPANY REJECT_CARD_PAYMENT
     REJECT_TOSSPAY_INVALID_ACCOUNT RESTRICTED_TRANSFER_ACCOUNT UNAPPROVED_ORDER_ID
 """
@@ -75,8 +75,7 @@ class Toss:
             raise ValueError("Toss Payments needs the merchant's secret key")
         login = base64.b64encode(f"{secret_key}:".encode()).decode()
         self._headers = {"authorization": f"Basic {login}", "content-type": "application/json"}
-        self._limits = limits or Limits()
-        self._client = self._limits.client(base_url=url)
+        self._client = HttpClient(url, limits or Limits())
 
     async def approve(self, approval: Approval) -> ApprovalAnswer:
         """See `Gateway.approve`."""
@@ -89,12 +88,15 @@ class Toss:
         if isinstance(reply, Unknown):
             return reply
         answer = _payment(reply, approval.reference, _DEFINITE)
-        return Unknown("not found when confirmed") if isinstance(answer, NotFound) else answer
+        assert not isinstance(answer, NotFound)  # of a confirmation it is a decline
+        return answer
 
-    async def look_up(self, reference: str, gateway_id: str = "") -> LookUpAnswer:
-        """See `Gateway.look_up`."""
-        reply = await self._call("GET", f"/v1/payments/orders/{quote(reference, safe='')}")
-        return reply if isinstance(reply, Unknown) else _looked_up(reply, reference)
+    async def look_up(self, reference: str, gateway_id: str = "", payment_key: str = "") -> LookUpAnswer:
+        """See `Gateway.look_up`. The id of a payment is its payment key; by our reference Toss shows one of several."""
+        key = gateway_id or payment_key
+        path = quote(key, safe="") if key else f"orders/{quote(reference, safe='')}"
+        reply = await self._call("GET", f"/v1/payments/{path}")
+        return reply if isinstance(reply, Unknown) else _looked_up(reply, reference, key)
 
     async def refund(self, refund: Refund) -> RefundAnswer:
         """See `Gateway.refund`. The reason carries our reference, so that a look-up recognizes this refund."""
@@ -126,14 +128,14 @@ class Toss:
 
     async def close(self) -> None:
         """See `Gateway.close`."""
-        await self._client.aclose()
+        await self._client.close()
 
     async def _call(
         self, method: str, path: str, body: Mapping[str, object] | None = None, key: str = ""
     ) -> Reply | Unknown:
         headers = {**self._headers, "idempotency-key": key} if key else self._headers
         content = None if body is None else json.dumps(body).encode()
-        return await call(self._client, self._limits, method, path, headers=headers, content=content)
+        return await self._client.call(method, path, headers=headers, content=content)
 
 
 def _payment(reply: Reply, reference: str, definite: frozenset[str]) -> LookUpAnswer:
@@ -158,9 +160,14 @@ def _payment(reply: Reply, reference: str, definite: frozenset[str]) -> LookUpAn
     return Unknown(f"the payment is {status}")
 
 
-def _looked_up(reply: Reply, reference: str) -> LookUpAnswer:
+def _looked_up(reply: Reply, reference: str, key: str) -> LookUpAnswer:
     """As `_payment`. Toss knows a payment since the buyer opened its page; one that no confirmation reached is none."""
     read = _json(reply.body) if reply.status == 200 else None
+    if read is not None and key:
+        if read.get("paymentKey") != key:
+            return Unknown("an answer about another payment")
+        if isinstance(read.get("orderId"), str) and read["orderId"] != reference:
+            return NotFound()  # a payment of another order, whose key was sent for this one: Toss never confirms it so
     if read is not None and read.get("status") in _NOT_CONFIRMED and read.get("orderId") == reference:
         return NotFound()
     return _payment(reply, reference, frozenset())

@@ -130,7 +130,8 @@ def resolve(
     """Record what a person found out at the gateway about a payment or a refund that waits for a person.
 
     Approved: the order is paid, or the points are added; what cannot be delivered any more is refunded. Declined: the
-    order is reserved again. The first answer counts. Exit code 2: nothing was recorded, and why.
+    order is reserved again. Approved after a recorded decline: the charge is refunded. The first answer counts. Exit
+    code 2: nothing was recorded, and why.
     """
     import asyncio
 

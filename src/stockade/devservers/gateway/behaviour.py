@@ -12,6 +12,7 @@ from typing import Any
 HEADER, PREFIX = "x-fault", "fault-"
 FAULTS = {
     "decline": "the buyer's bank declines, or the refund is refused: definite",
+    "unknown-key": "the gateway knows no such payment key: nothing was done",
     "lost-request": "the connection ends before anything was done",
     "lost-reply": "it is done, and the connection ends without a reply",
     "slow": "it is done, and the reply comes after `slow_s` seconds",

@@ -72,9 +72,9 @@ class Ledger:
         id_ = payment.id
         if id_ in self.payments and not self.payments[id_].declined:
             id_ = self.new_id(f"{id_}-again")
+        self.payments.pop(id_, None)  # the last one made stands last
         self.payments[id_] = payment
 
     def of_reference(self, reference: str) -> list[Payment]:
-        """The payments of a reference, approved ones first."""
-        found = [each for each in self.payments.values() if each.reference == reference]
-        return sorted(found, key=lambda each: bool(each.declined))
+        """The payments of a reference, the newest first: a page can make several, of which one is confirmed."""
+        return [each for each in reversed(self.payments.values()) if each.reference == reference]

@@ -104,6 +104,9 @@ class DialectEndpoints:
         if fault == "error":
             reply = dialect.refused(500, "error")
             return Carried(reply, reply if behaviour.stores_errors else None)
+        if fault == "unknown-key":
+            reply = dialect.refused(404, "not-found")
+            return Carried(reply, reply)
         payment = Payment(dialect.payment_id(order, ledger.new_id("t")), order.reference, order.amount, order.currency)
         known = ledger.payments.get(payment.id)
         if behaviour.once_per_payment_key and known is not None and not known.declined:

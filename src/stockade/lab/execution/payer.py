@@ -74,9 +74,9 @@ class MeteredGateway:
             self._checkpoint(ASKED)
         return answer
 
-    async def look_up(self, reference: str, gateway_id: str = "") -> LookUpAnswer:
+    async def look_up(self, reference: str, gateway_id: str = "", payment_key: str = "") -> LookUpAnswer:
         """See `Gateway.look_up`."""
-        return await self._gateway.look_up(reference, gateway_id)
+        return await self._gateway.look_up(reference, gateway_id, payment_key)
 
     async def refund(self, refund: Refund) -> RefundAnswer:
         """See `Gateway.refund`."""

@@ -104,7 +104,10 @@ class Calls:
             Unknown: it could not be recorded; the reconciler finds it out again.
             IdempotencyKeyReused: as `Shop.execute`.
         """
+        failed: StockadeError | None = None
         for number in range(RECORDINGS):
+            if failed is not None:
+                await asyncio.sleep(FIRST_PAUSE_S * 2 ** (number - 1))
             try:
                 return await self.execute(command)
             except Pending:
@@ -113,8 +116,8 @@ class Calls:
                 if not error.retryable:
                     raise
                 log.warning("%s: the answer of the gateway is not recorded yet: %r", command.name, error)
-                await asyncio.sleep(FIRST_PAUSE_S * 2**number)
-        raise Unknown("the answer of the gateway could not be recorded; it will be found out again")
+                failed = error
+        raise Unknown("the answer of the gateway could not be recorded; it will be found out again") from failed
 
     async def leave_to_a_person(self, kind: str, id_: str, tries: int) -> bool:
         """Let no reconciler act on an attempt or refund any more; False: another process acts on it.

@@ -6,12 +6,12 @@ is at it. Neighbours: the command line prints the differences; the audit compare
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from stockade.gateways import Approved, Declined, Gateway, Money, NotFound
 from stockade.gateways import Unknown as NoAnswer
@@ -24,7 +24,15 @@ from stockade.shop.queries.page import after
 PAGE: Final = 200  # attempts of one query
 AT_ONCE: Final = 8  # look-ups
 SETTLED: Final = (constants.APPROVED, constants.CANCELLED, constants.UNFULFILLABLE, constants.DECLINED)
+MAX_OWED: Final = 10  # refunds of one payment whose sums are told apart: with each more, there are twice as many
 _KEY = (payment_attempts.c.created_ms, payment_attempts.c.id)
+
+
+class GivenBack(NamedTuple):
+    """What was given back of a payment by its refunds: the sum of those that are done, and the amounts owed."""
+
+    done: int = 0
+    owed: tuple[int, ...] = ()
 
 
 class Difference(NamedTuple):
@@ -52,7 +60,7 @@ class Compared:
     not_found_by_reference: int = 0
     differences: list[Difference] = field(default_factory=list)
 
-    def add(self, row: Any, given_back: tuple[int, int], answer: LookUpAnswer | None) -> None:
+    def add(self, row: Any, given_back: GivenBack, answer: LookUpAnswer | None) -> None:
         """Count one payment; the answer is None where the gateway cannot look it up."""
         if answer is None:
             self.not_found_by_reference += 1
@@ -98,7 +106,7 @@ async def compare(
             for group in _groups(rows):
                 answers = await asyncio.gather(*(_ask(gateway, row) for row in group))
                 for row, answer in zip(group, answers, strict=True):
-                    found.add(row, given_back.get(row.id, (0, 0)), answer)
+                    found.add(row, given_back.get(row.id, GivenBack()), answer)
                 done += len(group)
                 progress(done)
                 await asyncio.sleep(max(0.0, began_s + done * pause_s - time.monotonic()))
@@ -108,8 +116,8 @@ async def compare(
 
 def _page(
     conn: Connection, *, gateway: str, status: str, until_ms: int, last: tuple[int, str]
-) -> tuple[list[Any], dict[str, tuple[int, int]]]:
-    """The next attempts of a state, and by id what was given back of them: surely, and perhaps."""
+) -> tuple[list[Any], dict[str, GivenBack]]:
+    """The next attempts of a state, and by id what was given back of them."""
     wanted = (
         select(payment_attempts)
         .where(payment_attempts.c.status == status, payment_attempts.c.gateway == gateway, after(_KEY, last))
@@ -118,17 +126,16 @@ def _page(
         .limit(PAGE)
     )
     rows = list(conn.execute(wanted).all())
-    of = select(refunds.c.payment_id, refunds.c.status, func.sum(refunds.c.amount)).where(
+    of = select(refunds.c.payment_id, refunds.c.status, refunds.c.amount).where(
         refunds.c.payment_id.in_([row.id for row in rows])
     )
-    found: dict[str, tuple[int, int]] = {}
-    for payment_id, state, amount in conn.execute(of.group_by(refunds.c.payment_id, refunds.c.status)) if rows else ():
-        surely, perhaps = found.get(payment_id, (0, 0))
+    found: dict[str, GivenBack] = {}
+    for payment_id, state, amount in conn.execute(of) if rows else ():
+        done, owed = found.get(payment_id, GivenBack())
         if state == constants.REFUNDED:
-            surely += int(amount)
+            found[payment_id] = GivenBack(done + amount, owed)
         elif state != constants.REFUSED:
-            perhaps += int(amount)
-        found[payment_id] = surely, perhaps
+            found[payment_id] = GivenBack(done, (*owed, amount))
     return rows, found
 
 
@@ -140,28 +147,37 @@ async def _ask(gateway: Gateway, row: Any) -> LookUpAnswer | None:
     """The gateway's answer; None: it cannot look this payment up."""
     if not (gateway.capabilities.look_up or row.gateway_id):
         return None
-    return await gateway.look_up(row.reference, row.gateway_id)
+    return await gateway.look_up(row.reference, row.gateway_id, row.payment_key)
 
 
 def difference(
-    status: str, charged: Money, given_back: tuple[int, int], answer: Approved | Declined | NotFound
+    status: str, charged: Money, given_back: GivenBack, answer: Approved | Declined | NotFound
 ) -> tuple[str, str] | None:
     """What we and the gateway say about a settled payment, where that differs.
 
     Args:
         status: ours.
         charged: ours; nothing, if it was declined.
-        given_back: the sum of its refunds that are done, and of those that are owed and may be done.
+        given_back: by its refunds: of those that are owed some may be done.
         answer: of the gateway.
     """
-    surely, perhaps = given_back
-    kept = charged.amount - surely
-    ours = f"{status}: {charged} charged, {surely:,} given back"
+    kept = charged.amount - given_back.done
+    ours = f"{status}: {charged} charged, {given_back.done:,} given back"
     if not isinstance(answer, Approved):
         theirs = f"declined: {answer.code}" if isinstance(answer, Declined) else "not found"
         return (ours, theirs) if charged.amount else None
     left = answer.money.amount - answer.refunded
     # what was given back by hand before it was recorded is in neither of our figures, so what is left is compared
-    if left in (kept, kept - perhaps) and (left == 0 or answer.money.currency == charged.currency):
+    if kept - left in _possible(given_back.owed) and (left == 0 or answer.money.currency == charged.currency):
         return None
     return ours, f"{answer.money} charged, {answer.refunded:,} given back"
+
+
+def _possible(owed: tuple[int, ...]) -> Collection[int]:
+    """What refunds that are owed may have given back in sum; of very many, any amount up to all."""
+    if len(owed) > MAX_OWED:
+        return range(sum(owed) + 1)
+    sums = {0}
+    for amount in owed:
+        sums |= {each + amount for each in sums}
+    return sums

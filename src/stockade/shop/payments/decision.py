@@ -5,13 +5,14 @@ the same. Neighbours: the command line calls it; `queries.unresolved_payments` l
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from stockade.core import Command, Outcome
 from stockade.core.clock import now_ms
 from stockade.core.timestamps import rfc3339
 from stockade.shop.commands import SettlePayment, SettleRefund
-from stockade.shop.commands.payments.settle_payment import settle_id
+from stockade.shop.commands.payments.settle_payment import late_id, settle_id
 from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState, RefundState
 from stockade.shop.payments.flow import Read
@@ -19,6 +20,7 @@ from stockade.shop.payments.open_payments import attempt, refund
 
 BY_A_PERSON: Final = "DECIDED_BY_A_PERSON"  # the code of such a decline
 _OPEN_ATTEMPT: Final = (constants.APPROVING, constants.UNKNOWN)
+_AGAINST: Final = {True: (constants.DECLINED,), False: (constants.APPROVED, constants.UNFULFILLABLE)}
 _OPEN_REFUND: Final = (constants.READY, constants.UNKNOWN)
 
 Execute = Callable[[Command], Awaitable[Outcome]]
@@ -29,7 +31,7 @@ class NotDecidable(Exception):
 
 
 async def decide_payment(execute: Execute, read: Read, payment_id: str, gateway_id: str | None) -> Outcome:
-    """Record what a person found out about a payment.
+    """Record what a person found out about a payment. A charge behind a recorded decline is refunded.
 
     Args:
         execute: carries out a command.
@@ -41,30 +43,37 @@ async def decide_payment(execute: Execute, read: Read, payment_id: str, gateway_
         The outcome: APPROVED, DECLINED, or UNFULFILLABLE with the id of a refund that is owed.
 
     Raises:
-        NotDecidable: there is no such payment, it is settled, or a reconciler is still at it.
+        NotDecidable: there is no such payment, it is settled otherwise, or a reconciler is still at it.
         StockadeError: as `Strategy.execute`.
     """
     found = await read(lambda connection: attempt(connection, payment_id))
     if found is None:
         raise NotDecidable(f"no gateway was asked for a payment {payment_id}")
     state = found.state
-    if state.status not in _OPEN_ATTEMPT:
+    approved = gateway_id is not None
+    if state.status not in _OPEN_ATTEMPT and not (approved and state.status == constants.DECLINED):
         raise NotDecidable(f"payment {payment_id} is {state.status}: only an open one can be resolved")
     _refuse_while_reconciled("payment", payment_id, state)
-    approved = gateway_id is not None
-    return await execute(
-        SettlePayment(
-            settle_id(payment_id),
-            state.fingerprint,
-            now_ms(),
-            payment_id,
-            approved,
-            gateway_id or "",
-            state.amount if approved else 0,
-            state.currency,
-            "" if approved else BY_A_PERSON,
-        )
+    settle = SettlePayment(
+        settle_id(payment_id),
+        state.fingerprint,
+        now_ms(),
+        payment_id,
+        approved,
+        gateway_id or "",
+        state.amount if approved else 0,
+        state.currency,
+        "" if approved else BY_A_PERSON,
+        state.subject,
+        state.subject_id,
+        state.user_id,
     )
+    outcome = await execute(settle)
+    if approved and outcome.data.get("status") == constants.DECLINED:  # recorded before, perhaps a moment ago
+        outcome = await execute(replace(settle, request_id=late_id(payment_id), fingerprint=payment_id))
+    if outcome.data.get("status") in _AGAINST[approved]:
+        raise NotDecidable(f"payment {payment_id} was settled meanwhile: it is {outcome.data['status']}")
+    return outcome
 
 
 async def decide_refund(execute: Execute, read: Read, refund_id: str, gateway_id: str) -> Outcome:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from stockade.core import Accepted, Command, JsonValue, Outcome, Rejected, StockadeError
+from stockade.core import Accepted, Busy, Command, JsonValue, Outcome, Rejected, StockadeError
 from stockade.core.clock import now_ms
 from stockade.gateways import Approval, Approved, Declined, Gateway, Money
 from stockade.gateways import Unknown as NoAnswer
@@ -21,13 +21,14 @@ from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
 from stockade.shop.payments.calls import Calls, Read
 from stockade.shop.payments.next_step import OPEN, pause_ms
-from stockade.shop.payments.open_payments import attempt
+from stockade.shop.payments.open_payments import attempt, recorded_settlement
 from stockade.shop.payments.refund_flow import RefundFlow
 
 __all__ = ["Payments", "Read"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+MAX_AT_WORK: Final = 10_000  # payments and refunds at once, in one process: their buyers may have gone
 GIVEN_BACK: Final = "GIVEN_BACK"  # the gateway approved and refunded all of it before that was recorded
 
 
@@ -82,7 +83,8 @@ class Payments:
         """Carry out a command, and ask the gateway for what it asks.
 
         Raises:
-            StockadeError: as `Strategy.execute`; `Unknown` when the gateway's answer could not be recorded.
+            StockadeError: as `Strategy.execute`; `Unknown` when the gateway's answer could not be recorded; `Busy`
+                before anything happened, when `MAX_AT_WORK` are at work.
         """
         if isinstance(command, ClaimPayment):
             return await self._pay(command)
@@ -107,20 +109,23 @@ class Payments:
         await asyncio.gather(*late, return_exceptions=True)
         await self.gateway.close()
 
-    async def record(self, payment_id: str, found: AttemptState, answer: Approved | Declined) -> Outcome:
+    async def record(
+        self, payment_id: str, found: AttemptState, answer: Approved | Declined, *, sku_ids: tuple[str, ...] = ()
+    ) -> Outcome:
         """Record a definite answer about an attempt. The first one counts, except that money taken is never forgotten.
 
         Args:
             payment_id: of the attempt.
             found: the attempt as it was read.
             answer: of the gateway.
+            sku_ids: of the order's lines, if they are known: recording it takes one transaction less.
 
         Raises:
             Pending, Unknown, IdempotencyKeyReused: see `Calls.persist`.
         """
         answer = _kept_by_the_shop(answer)
         self.calls.reach("before-record")
-        outcome = await self.calls.persist(self._settling(payment_id, found, answer))
+        outcome = await self.calls.persist(self._settling(payment_id, found, answer, sku_ids=sku_ids))
         if isinstance(answer, Approved) and outcome.data.get("status") == constants.DECLINED:
             log.warning("payment %s was approved after a decline was recorded", payment_id)
             outcome = await self.calls.persist(self._settling(payment_id, found, answer, late=True))
@@ -129,7 +134,8 @@ class Payments:
             self.count(str(outcome.data["status"]))
         if isinstance(outcome, Accepted) and outcome.data.get("status") == constants.UNFULFILLABLE:
             log.warning("payment %s was approved and cannot be fulfilled: it is refunded", payment_id)
-            self._start(self.refund(str(outcome.data["refund_id"])))
+            if not self._is_full():  # else the reconciler begins it
+                self._start(self.refund(str(outcome.data["refund_id"])))
         return outcome
 
     async def ask(self, payment_id: str, found: AttemptState) -> ApprovalAnswer:
@@ -153,7 +159,13 @@ class Payments:
         return await self._refunds.carry_out(refund_id)
 
     def _settling(
-        self, payment_id: str, found: AttemptState, answer: Approved | Declined, *, late: bool = False
+        self,
+        payment_id: str,
+        found: AttemptState,
+        answer: Approved | Declined,
+        *,
+        late: bool = False,
+        sku_ids: tuple[str, ...] = (),
     ) -> SettlePayment:
         approved = answer if isinstance(answer, Approved) else None
         return SettlePayment(
@@ -166,9 +178,15 @@ class Payments:
             approved.money.amount if approved else 0,
             approved.money.currency if approved else found.currency,
             answer.code if isinstance(answer, Declined) else "",
+            found.subject,
+            found.subject_id,
+            found.user_id,
+            sku_ids,
         )
 
     async def _pay(self, claim: ClaimPayment) -> Outcome:
+        if self._is_full():
+            raise Busy(f"{MAX_AT_WORK:,} payments wait for the gateway", "TOO_MANY_REQUESTS")
         claimed = await self.calls.execute(claim)
         if isinstance(claimed, Rejected):
             return claimed
@@ -177,17 +195,17 @@ class Payments:
         self.calls.reach("after-claim")
         found = claim.attempt(str(claimed.data["reference"]))
         # the buyer's connection may end: what was claimed is carried on
-        outcome = await asyncio.shield(self._start(self._approve(claim, found)))
+        outcome = await asyncio.shield(self._start(self._approve(claim, found, _sku_ids(claimed))))
         # a notification may have recorded the answer first; to the buyer it is not a replay
         return outcome._replace(replayed=False)
 
-    async def _approve(self, claim: ClaimPayment, found: AttemptState) -> Outcome:
+    async def _approve(self, claim: ClaimPayment, found: AttemptState, sku_ids: tuple[str, ...]) -> Outcome:
         calls = self.calls
         if not calls.may_ask(claim.resolve_at_ms):  # too late: a reconciler may be asking at the same time
             return _open(claim, constants.APPROVING)
         answer = await self.ask(claim.payment_id, found)
         if not isinstance(answer, NoAnswer):
-            return await self.record(claim.payment_id, found, answer)
+            return await self.record(claim.payment_id, found, answer, sku_ids=sku_ids)
         log.warning("payment %s: no answer of %s: %s", claim.payment_id, claim.gateway, answer.reason)
         at_ms = calls.clock_ms()
         sooner = Postpone.at(
@@ -205,18 +223,22 @@ class Payments:
 
     async def _as_it_is(self, claim: ClaimPayment) -> Outcome:
         """The answer to a repeated request: what was recorded, or the present state."""
-        found = await self.calls.read(lambda connection: attempt(connection, claim.payment_id))
+        id_ = claim.payment_id
+        found, outcome = await self.calls.read(lambda conn: (attempt(conn, id_), recorded_settlement(conn, id_)))
         if found is not None and found.state.status in OPEN:
             return _open(claim, found.state.status)._replace(replayed=True)
-        # what was recorded stands under this request id; a settled attempt refuses to be settled again
-        return await self.calls.execute(self._settling(claim.payment_id, claim.attempt(""), Declined("")))
+        if outcome is not None:
+            return outcome
+        if found is None:
+            return Rejected(constants.PAYMENT_NOT_FOUND, {"payment_id": id_}, replayed=True)
+        return Rejected(constants.STATE_CONFLICT, {"payment_id": id_, "status": found.state.status}, replayed=True)
 
     async def _with_refunds(self, outcome: Accepted) -> Outcome:
         """The outcome of a cancellation, with the refunds as they are after the gateway was asked."""
         refunds: list[JsonValue] = []
         for each in outcome.data["refunds"]:  # type: ignore[union-attr]  # a list
             assert isinstance(each, dict)
-            if "refund_id" not in each:
+            if "refund_id" not in each or self._is_full():
                 refunds.append(each)
                 continue
             try:
@@ -226,6 +248,9 @@ class Payments:
             else:
                 refunds.append({**each, "status": done.data["status"]})
         return outcome._replace(data={**outcome.data, "refunds": refunds})
+
+    def _is_full(self) -> bool:
+        return len(self._at_work) >= MAX_AT_WORK
 
     def _start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(work)
@@ -245,6 +270,12 @@ def _kept_by_the_shop(answer: Approved | Declined) -> Approved | Declined:
         return answer
     left = answer.money.amount - answer.refunded
     return Approved(answer.gateway_id, Money(left, answer.money.currency)) if left > 0 else Declined(GIVEN_BACK)
+
+
+def _sku_ids(claimed: Accepted) -> tuple[str, ...]:
+    """Of an accepted claim; none of a charge, or of a worker of an older version."""
+    sku_ids = claimed.data.get("sku_ids")
+    return tuple(map(str, sku_ids)) if isinstance(sku_ids, list) else ()
 
 
 def _open(claim: ClaimPayment, status: str) -> Accepted:

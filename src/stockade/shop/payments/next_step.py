@@ -11,6 +11,7 @@ from stockade.shop.model.states import AttemptState, RefundState
 FIRST_PAUSE_MS: Final = 2_000
 LONGEST_PAUSE_MS: Final = 600_000
 MAX_TRIES: Final = 200  # more than a day; then a person decides
+ASK_AGAIN_MS: Final = 1_800_000  # after the claim; a gateway that refuses without a decline would be asked for ever
 # For so long a request that was sent may still arrive at a gateway that does not know it: more than its time limits.
 NOT_FOUND_IS_FINAL_MS: Final = 900_000
 OPEN: Final = constants.OPEN_ATTEMPT
@@ -39,10 +40,12 @@ def first_step(attempt: AttemptState, gateway: Gateway, now_ms: int) -> NextStep
 
     Args:
         attempt: as it was read.
-        gateway: in use; an attempt of another one is left to a person.
+        gateway: in use; an attempt of another one waits for a process that uses that one.
         now_ms: wall clock in milliseconds since 1970.
     """
-    if attempt.tries >= MAX_TRIES or attempt.gateway != gateway.name:
+    if attempt.gateway != gateway.name:
+        return NextStep.WAIT
+    if attempt.tries >= MAX_TRIES:
         return NextStep.LEAVE_TO_A_PERSON
     if gateway.capabilities.look_up or attempt.gateway_id:
         return NextStep.LOOK_UP
@@ -54,6 +57,9 @@ def first_step(attempt: AttemptState, gateway: Gateway, now_ms: int) -> NextStep
 def after_not_found(attempt: AttemptState, capabilities: Capabilities, now_ms: int, *, wanted: bool) -> NextStep:
     """What to do when the gateway knows no payment of the reference.
 
+    It is asked again for `ASK_AGAIN_MS`. That nothing is found is final `NOT_FOUND_IS_FINAL_MS` after the last moment
+    at which anybody may have asked.
+
     Args:
         attempt: as for `first_step`.
         capabilities: of its gateway.
@@ -62,9 +68,11 @@ def after_not_found(attempt: AttemptState, capabilities: Capabilities, now_ms: i
     """
     if attempt.status not in OPEN:
         return NextStep.WAIT
-    if wanted and _key_is_valid(attempt.created_ms, capabilities, now_ms):
+    asked_for_ms = min(ASK_AGAIN_MS, int(capabilities.key_valid_s * 1_000))
+    age_ms = now_ms - attempt.created_ms
+    if wanted and age_ms < asked_for_ms:
         return NextStep.ASK_AGAIN
-    return NextStep.DECLINE if now_ms - attempt.created_ms > NOT_FOUND_IS_FINAL_MS else NextStep.WAIT
+    return NextStep.DECLINE if age_ms > asked_for_ms + NOT_FOUND_IS_FINAL_MS else NextStep.WAIT
 
 
 def refund_is_due(refund: RefundState, now_ms: int) -> bool:
@@ -80,10 +88,10 @@ def refund_step(refund: RefundState, attempt: AttemptState, gateway: Gateway, no
     Args:
         refund: due.
         attempt: what it gives back.
-        gateway: in use; a refund of another one is left to a person.
+        gateway: of the attempt.
         now_ms: wall clock in milliseconds since 1970.
     """
-    if refund.tries >= MAX_TRIES or attempt.gateway != gateway.name:
+    if refund.tries >= MAX_TRIES:
         return RefundStep.LEAVE_TO_A_PERSON
     if refund.tries == 0 or _key_is_valid(refund.created_ms, gateway.capabilities, now_ms):
         return RefundStep.ASK

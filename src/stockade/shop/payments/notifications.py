@@ -8,7 +8,8 @@ route calls `take`.
 
 import logging
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from stockade.core import Busy
@@ -26,6 +27,8 @@ from stockade.store import Database
 
 log = logging.getLogger(__name__)
 LOOK_UPS: Final = 16  # at once, in this process; the gateway sends again what is refused
+PAUSE_S: Final = 2.0  # after a hint about a payment, before the next one has it looked up
+MOST_PAUSES: Final = 1_000
 REMEMBER_S: Final = 5.0
 OPEN: Final = constants.OPEN_ATTEMPT
 _OURS = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match  # a reference; anyone may have written another text
@@ -39,11 +42,15 @@ class Notifications:
         payments: records answers.
         read: runs a query, `Shop.read`.
         database: remembers events.
+        clock: monotonic, in seconds.
     """
 
-    def __init__(self, payments: Payments, read: Read, database: Database) -> None:
-        self._payments, self._read, self._database = payments, read, database
+    def __init__(
+        self, payments: Payments, read: Read, database: Database, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._payments, self._read, self._database, self._clock = payments, read, database, clock
         self._looked_up: set[str] = set()
+        self._until_s: dict[str, float] = {}  # by payment: when its pause ends; the first one first
 
     @property
     def gateway(self) -> str:
@@ -75,21 +82,32 @@ class Notifications:
         signed = gateway.capabilities.signed_notifications
         settled = False
         if found.state.status in (*OPEN, constants.DECLINED):  # else: approved, and so settled for good
-            answer = (notice.answer if signed else None) or await self._look_up(found, notice if signed else None)
+            # a charge behind a decline may be of another payment of our reference: the gateway is asked about that one
+            named = notice.gateway_id if signed or found.state.status == constants.DECLINED else ""
+            answer = (notice.answer if signed else None) or await self._look_up(found, named)
             settled = await self._settle(found, answer)
+        elif signed and isinstance(notice.answer, Approved) and notice.answer.gateway_id != found.state.gateway_id:
+            log.error("payment %s: %s reports a second charge: %s", found.id, gateway.name, notice.answer)
         if signed or settled:  # a stranger's notice that changed nothing leaves no row
             await self._remember(event_id, notice.reference)
 
-    async def _look_up(self, found: OpenAttempt, signed: Notification | None) -> LookUpAnswer:
-        if found.id in self._looked_up or len(self._looked_up) >= LOOK_UPS:
+    async def _look_up(self, found: OpenAttempt, named: str) -> LookUpAnswer:
+        if found.id in self._looked_up or len(self._looked_up) >= LOOK_UPS or self._pauses(found.id):
             raise Busy("payments are being looked up", "TOO_MANY_REQUESTS")
         self._looked_up.add(found.id)
+        state, gateway = found.state, self._payments.gateway
         try:
-            gateway_id = (signed.gateway_id if signed else "") or found.state.gateway_id
-            call = self._payments.gateway.look_up(found.state.reference, gateway_id)
+            call = gateway.look_up(state.reference, named or state.gateway_id, state.payment_key)
             return await self._payments.calls.bounded(call, f"payment {found.id}")
         finally:
             self._looked_up.discard(found.id)
+            if not gateway.capabilities.signed_notifications:  # anyone may have sent it
+                self._until_s[found.id] = self._clock() + PAUSE_S
+
+    def _pauses(self, payment_id: str) -> bool:
+        while self._until_s and self._until_s[first := next(iter(self._until_s))] <= self._clock():
+            del self._until_s[first]
+        return payment_id in self._until_s or len(self._until_s) >= MOST_PAUSES
 
     async def _settle(self, found: OpenAttempt, answer: LookUpAnswer) -> bool:
         """Record what is news; whether anything was.
@@ -98,7 +116,7 @@ class Notifications:
             Busy: no reconciler would ask again.
         """
         declined = found.state.status == constants.DECLINED
-        if isinstance(answer, NoAnswer) and declined:
+        if isinstance(answer, NoAnswer) and (declined or found.state.resolve_at_ms == constants.NEVER):
             raise Busy(f"no answer about {found.state.reference}: {answer.reason}", "DEPENDENCY_DOWN")
         if not isinstance(answer, Approved if declined else Approved | Declined):
             return False

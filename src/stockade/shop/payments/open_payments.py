@@ -1,11 +1,16 @@
 """Attempts and refunds that a gateway left open, and single ones: for the payments room and the command line."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, select
 
+from stockade.core import Accepted
+from stockade.shop.commands.payments.settle_payment import late_id, settle_id
 from stockade.shop.model.states import AttemptState, RefundState
 from stockade.shop.model.tables import orders, payment_attempts, point_charges, refunds
+from stockade.store.outcome_codec import decode_outcome
+from stockade.store.schema.tables import requests
 
 
 class OpenAttempt(NamedTuple):
@@ -20,6 +25,20 @@ class OpenAttempt(NamedTuple):
     id: str
     state: AttemptState
     wanted: bool
+
+
+class Due(NamedTuple):
+    """Which rows a reconciler is to act on, the oldest first.
+
+    Attributes:
+        gateway: in use; what another one left open is left to a process that uses that one.
+        now_ms: wall clock in milliseconds since 1970.
+        limit: the most rows.
+    """
+
+    gateway: str
+    now_ms: int
+    limit: int
 
 
 class OpenRefund(NamedTuple):
@@ -54,12 +73,13 @@ _REFUNDS = (
     .select_from(refunds)
     .join(payment_attempts, payment_attempts.c.id == refunds.c.payment_id)
 )
+_OF_GATEWAY = payment_attempts.c.gateway == bindparam("gateway")
 _DUE_ATTEMPTS = _ATTEMPTS.where(
-    payment_attempts.c.resolve_at_ms > 0, payment_attempts.c.resolve_at_ms <= bindparam("now_ms")
+    payment_attempts.c.resolve_at_ms > 0, payment_attempts.c.resolve_at_ms <= bindparam("now_ms"), _OF_GATEWAY
 ).order_by(payment_attempts.c.resolve_at_ms, payment_attempts.c.id)
-_DUE_REFUNDS = _REFUNDS.where(refunds.c.resolve_at_ms > 0, refunds.c.resolve_at_ms <= bindparam("now_ms")).order_by(
-    refunds.c.resolve_at_ms, refunds.c.id
-)
+_DUE_REFUNDS = _REFUNDS.where(
+    refunds.c.resolve_at_ms > 0, refunds.c.resolve_at_ms <= bindparam("now_ms"), _OF_GATEWAY
+).order_by(refunds.c.resolve_at_ms, refunds.c.id)
 
 
 def attempt(connection: Connection, payment_id: str) -> OpenAttempt | None:
@@ -67,21 +87,26 @@ def attempt(connection: Connection, payment_id: str) -> OpenAttempt | None:
     return _one(connection, _ATTEMPTS.where(payment_attempts.c.id == payment_id))
 
 
+def recorded_settlement(connection: Connection, payment_id: str) -> Accepted | None:
+    """The outcome of a settled payment as it was recorded; of a late approval, not of the decline before it.
+
+    Returns:
+        None: nothing was recorded yet, or that was forgotten.
+    """
+    ids = (late_id(payment_id), settle_id(payment_id))
+    found = connection.execute(select(requests.c.id, requests.c.outcome).where(requests.c.id.in_(ids)))
+    outcomes = {row.id: decode_outcome(row.outcome) for row in found}
+    return next((each for id_ in ids if isinstance(each := outcomes.get(id_), Accepted)), None)
+
+
 def attempt_of_reference(connection: Connection, reference: str) -> OpenAttempt | None:
     """One attempt by our reference, open or settled; None: there is none."""
     return _one(connection, _ATTEMPTS.where(payment_attempts.c.reference == reference))
 
 
-def due_attempts(connection: Connection, *, now_ms: int, limit: int) -> list[OpenAttempt]:
-    """Attempts on which a reconciler is to act, the oldest first.
-
-    Args:
-        connection: to read on.
-        now_ms: wall clock in milliseconds since 1970.
-        limit: the most rows.
-    """
-    rows = connection.execute(_DUE_ATTEMPTS.limit(limit), {"now_ms": now_ms})
-    return [_attempt(row) for row in rows]
+def due_attempts(connection: Connection, due: Due) -> list[OpenAttempt]:
+    """Attempts on which a reconciler is to act."""
+    return [_attempt(row) for row in _due(connection, _DUE_ATTEMPTS, due)]
 
 
 def refund(connection: Connection, refund_id: str) -> OpenRefund | None:
@@ -90,15 +115,19 @@ def refund(connection: Connection, refund_id: str) -> OpenRefund | None:
     return None if row is None else _refund(row)
 
 
-def due_refunds(connection: Connection, *, now_ms: int, limit: int) -> list[OpenRefund]:
-    """Refunds on which a reconciler is to act, the oldest first; arguments as of `due_attempts`."""
-    return [_refund(row) for row in connection.execute(_DUE_REFUNDS.limit(limit), {"now_ms": now_ms})]
+def due_refunds(connection: Connection, due: Due) -> list[OpenRefund]:
+    """Refunds on which a reconciler is to act."""
+    return [_refund(row) for row in _due(connection, _DUE_REFUNDS, due)]
 
 
 def refunds_of(connection: Connection, payment_id: str) -> dict[str, RefundState]:
     """All refunds of a payment, open or settled, by id."""
     rows = connection.execute(_REFUNDS.where(refunds.c.payment_id == payment_id))
     return {each.id: each.state for each in map(_refund, rows)}
+
+
+def _due(connection: Connection, which: Select[Any], due: Due) -> Iterable[Row[Any]]:
+    return connection.execute(which.limit(due.limit), {"now_ms": due.now_ms, "gateway": due.gateway})
 
 
 def _one(connection: Connection, statement: Select[*tuple[object, ...]]) -> OpenAttempt | None:

@@ -17,7 +17,15 @@ from stockade.shop.model import constants
 from stockade.shop.payments.calls import NEEDS_DECISION
 from stockade.shop.payments.flow import Payments
 from stockade.shop.payments.next_step import NextStep, after_not_found, first_step, pause_ms
-from stockade.shop.payments.open_payments import OpenAttempt, OpenRefund, due_attempts, due_refunds
+from stockade.shop.payments.open_payments import (
+    Due,
+    OpenAttempt,
+    OpenRefund,
+    attempt,
+    due_attempts,
+    due_refunds,
+    refund,
+)
 
 __all__ = ["NEEDS_DECISION", "NEVER_ARRIVED", "Reconciler"]
 
@@ -41,12 +49,12 @@ class Reconciler:
         """One round.
 
         Returns:
-            How many were `found`, and of these `settled`, `left_open`, given `to_a_person`, acted on `elsewhere`, or
-            `failed` (the next round finds them again).
+            How many were `found`, and of these `settled`, `left_open`, given `to_a_person`, acted on `elsewhere` (of
+            refunds: `left_open`), or `failed` (the next round finds them again).
         """
-        at_ms, read = self._calls.clock_ms(), self._calls.read
-        attempts = await read(lambda connection: due_attempts(connection, now_ms=at_ms, limit=BATCH))
-        refunds = await read(lambda connection: due_refunds(connection, now_ms=at_ms, limit=BATCH))
+        read, due = self._calls.read, Due(self._payments.gateway.name, self._calls.clock_ms(), BATCH)
+        attempts = await read(lambda connection: due_attempts(connection, due))
+        refunds = await read(lambda connection: due_refunds(connection, due))
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def within(work: Callable[[], Awaitable[str]]) -> str:
@@ -73,27 +81,28 @@ class Reconciler:
             until_ms: until when the caller alone may ask for it, milliseconds since 1970; 0: it may only look up.
 
         Returns:
-            `settled` or `left_open`.
+            `settled`, `left_open`, or `elsewhere`: another process has recorded an answer before.
         """
         state, gateway, calls = found.state, self._payments.gateway, self._calls
         step = first_step(state, gateway, calls.clock_ms())
         if step is NextStep.LOOK_UP:
-            call = gateway.look_up(state.reference, state.gateway_id)
+            call = gateway.look_up(state.reference, state.gateway_id, state.payment_key)
             answer = await calls.bounded(call, f"payment {found.id}")
             if isinstance(answer, NotFound):
                 step = after_not_found(state, gateway.capabilities, calls.clock_ms(), wanted=found.wanted)
             elif isinstance(answer, Approved | Declined):
-                await self._payments.record(found.id, state, answer)
-                return "settled"
+                return await self._record(found, answer)
         if step is NextStep.DECLINE:
-            await self._payments.record(found.id, state, Declined(NEVER_ARRIVED))
-            return "settled"
+            return await self._record(found, Declined(NEVER_ARRIVED))
         if step is NextStep.ASK_AGAIN and calls.may_ask(until_ms):
             again = await self._payments.ask(found.id, state)
             if isinstance(again, Approved | Declined):
-                await self._payments.record(found.id, state, again)
-                return "settled"
+                return await self._record(found, again)
         return "left_open"
+
+    async def _record(self, found: OpenAttempt, answer: Approved | Declined) -> str:
+        outcome = await self._payments.record(found.id, found.state, answer)
+        return "settled" if isinstance(outcome, Accepted) and not outcome.replayed else "elsewhere"
 
     async def _attempt(self, found: OpenAttempt) -> str:
         calls, state = self._calls, found.state
@@ -106,9 +115,14 @@ class Reconciler:
         outcome = await calls.execute(claim)
         if not isinstance(outcome, Accepted) or outcome.replayed:
             return "elsewhere"
-        return await self.resolve(found, until_ms=until_ms)
+        # a round may be long: what was cancelled since it began is not asked for again
+        now = await calls.read(lambda connection: attempt(connection, found.id))
+        return await self.resolve(found._replace(wanted=now is not None and now.wanted), until_ms=until_ms)
 
     async def _refund(self, found: OpenRefund) -> str:
         done = await self._payments.refund(found.id)
-        settled = done.data["status"] in (constants.REFUNDED, constants.REFUSED)
-        return "settled" if settled else "left_open"
+        if done.data["status"] in (constants.REFUNDED, constants.REFUSED):
+            return "settled"
+        now = await self._calls.read(lambda connection: refund(connection, found.id))
+        given = now is not None and (now.state.status, now.state.resolve_at_ms) == (constants.UNKNOWN, constants.NEVER)
+        return "to_a_person" if given else "left_open"

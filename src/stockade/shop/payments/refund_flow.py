@@ -45,10 +45,11 @@ class RefundFlow:
         """
         calls = self._calls
         found = await calls.read(lambda connection: refund(connection, refund_id))
-        if found is None:
-            raise ValueError(f"there is no refund {refund_id}")
+        if found is None:  # archived, by which its payment is forgotten too: only a refund that is done is
+            return Accepted({"refund_id": refund_id, "status": constants.REFUNDED})
         state, at_ms = found.state, calls.clock_ms()
-        if not refund_is_due(state, at_ms):
+        # a refund at another gateway waits for a process that uses that one
+        if found.attempt.gateway != calls.gateway.name or not refund_is_due(state, at_ms):
             return _data(found, state.status)
         step = refund_step(state, found.attempt, calls.gateway, at_ms)
         if step is RefundStep.LEAVE_TO_A_PERSON:
@@ -76,7 +77,7 @@ class RefundFlow:
     async def _look_up(self, found: OpenRefund) -> RefundAnswer:
         """Whether the payment shows the refund: what its gateway gave back is more than what is recorded."""
         calls, attempt = self._calls, found.attempt
-        call = calls.gateway.look_up(attempt.reference, attempt.gateway_id)
+        call = calls.gateway.look_up(attempt.reference, attempt.gateway_id, attempt.payment_key)
         answer = await calls.bounded(call, f"refund {found.id}")
         if not isinstance(answer, Approved):
             return NoAnswer(f"not looked up: {answer}")
