@@ -97,28 +97,16 @@ class Refunded:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """Definite: nothing was charged or refunded by this request, and nothing will be.
-
-    Attributes:
-        code: the gateway's own code.
-        message: for a person; it may be shown to the buyer.
-    """
+    """Definite: nothing was charged or refunded by this request, and nothing will be. `code` is the gateway's own."""
 
     code: str
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It may or may not have happened.
-
-    Attributes:
-        reason: for the log, without secrets.
-        sent: False: the request certainly never left this machine.
-    """
+    """It may or may not have happened. `reason` is for the log, without secrets."""
 
     reason: str
-    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

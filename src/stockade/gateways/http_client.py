@@ -111,7 +111,7 @@ class HttpClient:
                 finally:
                     await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return Unknown(f"not connected: {type(error).__name__}", sent=False)
+            return Unknown(f"not connected: {type(error).__name__}")
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
             return Unknown(f"no reply: {type(error).__name__}")
 

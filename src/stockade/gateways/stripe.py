@@ -103,7 +103,7 @@ class Stripe:
     async def look_up(self, reference: str, gateway_id: str = "", payment_key: str = "") -> LookUpAnswer:
         """See `Gateway.look_up`. Without `gateway_id` it is Unknown."""
         if not gateway_id:
-            return Unknown("Stripe finds a payment by its own id only", sent=False)
+            return Unknown("Stripe finds a payment by its own id only")
         params: Any = {"expand": ["latest_charge"]}
         answer = await self._ask(self._client.v1.payment_intents.retrieve_async(gateway_id, params))
         if isinstance(answer, Declined):
@@ -177,10 +177,10 @@ class Stripe:
                 return await request
         except stripe.CardError as error:
             code = getattr(error.error, "decline_code", None) or error.code or "card_declined"
-            return Declined(str(code), error.user_message or "")
+            return Declined(str(code))
         except stripe.InvalidRequestError as error:
             if error.code in _DEFINITE and error.http_status in (400, 404):
-                return Declined(str(error.code), "")
+                return Declined(str(error.code))
             return Unknown(f"HTTP {error.http_status} {error.code}")
         except stripe.APIConnectionError as error:
             return Unknown(f"no reply: {type(error.__cause__).__name__}")

@@ -156,7 +156,7 @@ def _payment(reply: Reply, reference: str, definite: frozenset[str]) -> LookUpAn
     if status in _NEVER_CHARGED:
         failure = read.get("failure")
         failure_of = failure if isinstance(failure, dict) else {}
-        return Declined(str(failure_of.get("code") or status), str(failure_of.get("message") or ""))
+        return Declined(str(failure_of.get("code") or status))
     return Unknown(f"the payment is {status}")
 
 
@@ -176,7 +176,7 @@ def _looked_up(reply: Reply, reference: str, key: str) -> LookUpAnswer:
 def _error(status: int, read: Mapping[str, Any], definite: frozenset[str]) -> Declined | NotFound | Unknown:
     code = str(read.get("code") or "")
     if code in definite and 400 <= status < 500:
-        return Declined(code, str(read.get("message") or ""))
+        return Declined(code)
     if status == 404 and code == "NOT_FOUND_PAYMENT":
         return NotFound()
     return Unknown(f"HTTP {status} {code[:60]}")
