@@ -19,9 +19,7 @@ from stockade.shop.payments.flow import Read
 from stockade.shop.payments.open_payments import attempt, refund
 
 BY_A_PERSON: Final = "DECIDED_BY_A_PERSON"  # the code of such a decline
-_OPEN_ATTEMPT: Final = (constants.APPROVING, constants.UNKNOWN)
 _AGAINST: Final = {True: (constants.DECLINED,), False: (constants.APPROVED, constants.UNFULFILLABLE)}
-_OPEN_REFUND: Final = (constants.READY, constants.UNKNOWN)
 
 Execute = Callable[[Command], Awaitable[Outcome]]
 
@@ -51,7 +49,7 @@ async def decide_payment(execute: Execute, read: Read, payment_id: str, gateway_
         raise NotDecidable(f"no gateway was asked for a payment {payment_id}")
     state = found.state
     approved = gateway_id is not None
-    if state.status not in _OPEN_ATTEMPT and not (approved and state.status == constants.DECLINED):
+    if state.status not in constants.OPEN_ATTEMPT and not (approved and state.status == constants.DECLINED):
         raise NotDecidable(f"payment {payment_id} is {state.status}: only an open one can be resolved")
     _refuse_while_reconciled("payment", payment_id, state)
     settle = SettlePayment(
@@ -93,7 +91,7 @@ async def decide_refund(execute: Execute, read: Read, refund_id: str, gateway_id
     if found is None:
         raise NotDecidable(f"there is no refund {refund_id}")
     if found.state.status != constants.REFUSED:
-        if found.state.status not in _OPEN_REFUND:
+        if found.state.status not in constants.OPEN_REFUND:
             raise NotDecidable(f"refund {refund_id} is {found.state.status} already")
         _refuse_while_reconciled("refund", refund_id, found.state)
     return await execute(SettleRefund.of(refund_id, now_ms=now_ms(), refunded=True, gateway_id=gateway_id))

@@ -20,7 +20,7 @@ from stockade.shop.commands.payments.settle_payment import late_id, settle_id
 from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
 from stockade.shop.payments.calls import Calls, Read
-from stockade.shop.payments.next_step import OPEN, pause_ms
+from stockade.shop.payments.next_step import pause_ms
 from stockade.shop.payments.open_payments import attempt, recorded_settlement
 from stockade.shop.payments.refund_flow import RefundFlow
 
@@ -225,7 +225,7 @@ class Payments:
         """The answer to a repeated request: what was recorded, or the present state."""
         id_ = claim.payment_id
         found, outcome = await self.calls.read(lambda conn: (attempt(conn, id_), recorded_settlement(conn, id_)))
-        if found is not None and found.state.status in OPEN:
+        if found is not None and found.state.status in constants.OPEN_ATTEMPT:
             return _open(claim, found.state.status)._replace(replayed=True)
         if outcome is not None:
             return outcome
@@ -265,7 +265,7 @@ class Payments:
 
 
 def _kept_by_the_shop(answer: Approved | Declined) -> Approved | Declined:
-    """An approval less what the gateway gave back before it was recorded, by the hand of the merchant."""
+    """What is to be recorded of an answer: of an approval only what the merchant has not given back by hand before."""
     if isinstance(answer, Declined) or not answer.refunded:
         return answer
     left = answer.money.amount - answer.refunded

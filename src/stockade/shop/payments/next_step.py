@@ -14,7 +14,6 @@ MAX_TRIES: Final = 200  # more than a day; then a person decides
 ASK_AGAIN_MS: Final = 1_800_000  # after the claim; a gateway that refuses without a decline would be asked for ever
 # For so long a request that was sent may still arrive at a gateway that does not know it: more than its time limits.
 NOT_FOUND_IS_FINAL_MS: Final = 900_000
-OPEN: Final = constants.OPEN_ATTEMPT
 
 
 class NextStep(Enum):
@@ -49,7 +48,7 @@ def first_step(attempt: AttemptState, gateway: Gateway, now_ms: int) -> NextStep
         return NextStep.LEAVE_TO_A_PERSON
     if gateway.capabilities.look_up or attempt.gateway_id:
         return NextStep.LOOK_UP
-    if attempt.status in OPEN and _key_is_valid(attempt.created_ms, gateway.capabilities, now_ms):
+    if attempt.status in constants.OPEN_ATTEMPT and _key_is_valid(attempt.created_ms, gateway.capabilities, now_ms):
         return NextStep.ASK_AGAIN
     return NextStep.LEAVE_TO_A_PERSON
 
@@ -66,7 +65,7 @@ def after_not_found(attempt: AttemptState, capabilities: Capabilities, now_ms: i
         now_ms: wall clock in milliseconds since 1970.
         wanted: whether the order or charge still waits for this attempt; what nobody wants is not asked for again.
     """
-    if attempt.status not in OPEN:
+    if attempt.status not in constants.OPEN_ATTEMPT:
         return NextStep.WAIT
     asked_for_ms = min(ASK_AGAIN_MS, int(capabilities.key_valid_s * 1_000))
     age_ms = now_ms - attempt.created_ms

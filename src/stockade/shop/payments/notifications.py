@@ -30,7 +30,6 @@ LOOK_UPS: Final = 16  # at once, in this process; the gateway sends again what i
 PAUSE_S: Final = 2.0  # after a hint about a payment, before the next one has it looked up
 MOST_PAUSES: Final = 1_000
 REMEMBER_S: Final = 5.0
-OPEN: Final = constants.OPEN_ATTEMPT
 _OURS = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match  # a reference; anyone may have written another text
 _PLAIN = re.compile(r"[!-~]{1,200}\Z").match
 
@@ -81,7 +80,7 @@ class Notifications:
             return  # of another shop with the same account, or of a page that the buyer left; or a repetition
         signed = gateway.capabilities.signed_notifications
         settled = False
-        if found.state.status in (*OPEN, constants.DECLINED):  # else: approved, and so settled for good
+        if found.state.status in (*constants.OPEN_ATTEMPT, constants.DECLINED):  # else approved: settled for good
             # a charge behind a decline may be of another payment of our reference: the gateway is asked about that one
             named = notice.gateway_id if signed or found.state.status == constants.DECLINED else ""
             answer = (notice.answer if signed else None) or await self._look_up(found, named)

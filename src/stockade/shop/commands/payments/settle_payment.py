@@ -16,7 +16,6 @@ from stockade.shop.model.states import AttemptState, ChargeState, LineState, Ord
 
 RETRY_MS: Final = 120_000  # after a decline an order is reserved for at least so long, for another card
 MAX_CODE: Final = 100
-UNSETTLED = constants.OPEN_ATTEMPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class SettlePayment:
         if attempt is None:
             return reject(constants.PAYMENT_NOT_FOUND, payment_id=self.payment_id)
         late = self.approved and attempt.status == constants.DECLINED
-        if attempt.status not in UNSETTLED and not late:
+        if attempt.status not in constants.OPEN_ATTEMPT and not late:
             return reject(constants.STATE_CONFLICT, payment_id=self.payment_id, status=attempt.status)
         of_order = attempt.subject == constants.ORDER
         subject_key, beside = _subject_keys(attempt.subject, attempt.subject_id, attempt.user_id)
