@@ -51,6 +51,13 @@ async def test_one_strategy_is_one_object():
     assert shop.strategies["stock"] is shop.strategies["points"]
 
 
+@pytest.mark.parametrize(("name", "shared"), [("sequencer", False), ("in-process", True)])
+async def test_payments_have_a_queue_of_their_own(name, shared):
+    """Under the sequencer, whose guard protects the rows; the control shares its mutexes, or it would not exclude."""
+    shop = await opened(strategy_stock=name, strategy_points=name)
+    assert (shop.strategies["payment"] is shop.strategies["stock"]) == shared
+
+
 async def test_a_strategy_that_does_not_run_on_the_database_is_refused():
     """Advisory locks do not exist on SQLite, and the message names where they do."""
     with pytest.raises(BadSetting, match=r"does not run on sqlite, only on postgres"):

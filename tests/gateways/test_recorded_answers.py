@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from stockade.gateways import Approval, Approved, Declined, Money, NotFound, Refund, Refunded, Unknown
-from stockade.gateways.http_client import Reply
+from stockade.gateways.http_client import HttpClient, Limits, Reply
 from stockade.gateways.stripe import Stripe
 from stockade.gateways.toss import _DEFINITE, Toss, _payment
 
@@ -68,11 +68,11 @@ async def replying(gateway, *replies):
         return httpx.Response(status, content=content, headers={"content-type": "application/json"})
 
     await gateway.close()
-    client = httpx.AsyncClient(transport=httpx.MockTransport(reply), base_url="http://gateway")
+    transport = httpx.MockTransport(reply)
     if isinstance(gateway, Stripe):
-        gateway._http._client_async = client
+        gateway._http._client_async = httpx.AsyncClient(transport=transport)
     else:
-        gateway._client = client
+        gateway._client = HttpClient("http://gateway", Limits(), transport)
     return gateway
 
 

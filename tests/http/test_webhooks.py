@@ -15,11 +15,12 @@ from stockade.core import Busy
 from stockade.devservers import Servers
 from stockade.devservers.gateway import GatewayClient
 from stockade.gateways import Capabilities, NotFound, Notification
+from stockade.gateways.gateway import MAX_NOTIFICATION_BYTES
 from stockade.shop.model.states import AttemptState
 from stockade.shop.model.tables import gateway_events
 from stockade.shop.payments import NoticePurge, Notifications
 from stockade.shop.payments.notice_purge import KEPT_MS
-from stockade.shop.payments.notifications import LOOK_UPS, MAX_BYTES
+from stockade.shop.payments.notifications import LOOK_UPS
 from stockade.shop.payments.open_payments import OpenAttempt
 from stockade.store import Database
 from tests.http.test_bad_input import assert_problem
@@ -140,7 +141,7 @@ async def test_what_is_no_notice_is_refused(payable):
     """Unreadable, too large, for another gateway, with another method: refused; about unknown orders: ignored."""
     async with payable.buyer() as buyer:
         assert_problem(await buyer.http.post(TOSS, content=b"hello"), 401, "BAD_SIGNATURE")
-        assert_problem(await buyer.http.post(TOSS, content=b" " * (MAX_BYTES + 1)), 413, "BODY_TOO_LARGE")
+        assert_problem(await buyer.http.post(TOSS, content=b" " * (MAX_NOTIFICATION_BYTES + 1)), 413, "BODY_TOO_LARGE")
         assert_problem(await buyer.http.post(STRIPE, json={}), 404, "GATEWAY_NOT_FOUND")
         assert_problem(await buyer.http.post(f"{TOSS}%20", json={}), 400, "INVALID_REQUEST")
         assert_problem(await buyer.http.get(TOSS), 405, "METHOD_NOT_ALLOWED")
@@ -235,14 +236,14 @@ class Silent:
     """A gateway without signatures whose look-ups end when they are told to."""
 
     name = "silent"
-    capabilities = Capabilities(0, look_up=True, partial_refunds=True, signed_notifications=False)
+    capabilities = Capabilities(0, look_up=True, signed_notifications=False)
 
     def __init__(self):
         self.gateway = self.calls = self
         self.go, self.asked = asyncio.Event(), 0
 
     def read_notification(self, headers, body):
-        return Notification("e", body.decode(), "", None, 0)
+        return Notification("e", body.decode(), "", None)
 
     async def look_up(self, reference, gateway_id="", payment_key=""):
         self.asked += 1

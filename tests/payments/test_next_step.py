@@ -21,10 +21,10 @@ from stockade.shop.payments.next_step import (
 )
 
 NOW_MS, HOUR_MS = 1_700_000_000_000, 3_600_000
-TOSS = Capabilities(15 * 86_400.0, look_up=True, partial_refunds=True, signed_notifications=False)
-STRIPE = Capabilities(23 * 3_600.0, look_up=False, partial_refunds=True, signed_notifications=True)
-NO_KEY = Capabilities(0.0, look_up=True, partial_refunds=True, signed_notifications=False)
-NEITHER = Capabilities(0.0, look_up=False, partial_refunds=True, signed_notifications=False)
+TOSS = Capabilities(15 * 86_400.0, look_up=True, signed_notifications=False)
+STRIPE = Capabilities(23 * 3_600.0, look_up=False, signed_notifications=True)
+NO_KEY = Capabilities(0.0, look_up=True, signed_notifications=False)
+NEITHER = Capabilities(0.0, look_up=False, signed_notifications=False)
 
 
 def gateway(capabilities, name="g"):

@@ -58,7 +58,7 @@ async def test_one_approval_under_every_strategy(database_url, judge, gateway_ur
 
 @pytest.mark.parametrize("name", [OVER_REDIS[0]])
 async def test_one_approval_under_a_lock_server(name, postgres_database, redis_url, judge, gateway_url):
-    """The lock is not held while the gateway is asked."""
+    """A lock server orders the claims, and one is accepted."""
     options = strategies(name, redis=redis_url)
     async with open_checkout(postgres_database, judge, gateway_url, **options) as checkout:
         await one_approval(checkout, name)

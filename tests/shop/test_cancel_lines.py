@@ -114,11 +114,13 @@ class OneOrder:
         claim = ClaimPayment(
             id_, fingerprint, now_ms, id_, "order", self.id, "u", "key", amount, "KRW", "toss", now_ms + 1
         )
-        if not self.shop.execute(claim).accepted:
+        claimed = self.shop.execute(claim)
+        if not claimed.accepted:
             return False
         refused = self.shop.cancel_lines(self.id, ("a", 1))
         assert refused.code in ("PAYMENT_IN_PROGRESS", "SKU_NOT_FOUND")
-        settle = SettlePayment(settle_id(id_), id_, now_ms, id_, True, "gateway's", amount, "KRW", "")
+        named = ("order", self.id, "u", tuple(claimed.data["sku_ids"]))
+        settle = SettlePayment(settle_id(id_), id_, now_ms, id_, True, "gateway's", amount, "KRW", "", *named)
         return self.shop.execute(settle).data["status"] == "APPROVED"
 
     def _take(self, method):

@@ -81,7 +81,8 @@ def test_every_query_searches_an_index(engine, name):
     """No table is scanned, but for walks along an index in its order, and nothing large is sorted."""
     lines = plans(engine, QUERIES[name])
     assert any(line.startswith("SEARCH") for line in lines)
-    assert [line for line in lines if line.startswith("SCAN ") and line not in (*WALKS, "SCAN anon_1")] == []
+    scans = [line for line in lines if line.startswith("SCAN ") and line not in WALKS]
+    assert [line for line in scans if not line.startswith("SCAN anon_")] == []  # the rows of a part of the same query
 
 
 def test_popular_starts_at_the_window(engine):

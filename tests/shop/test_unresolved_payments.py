@@ -1,21 +1,27 @@
 """What an operator reads about payments, on every database: lists, details, and the gateway's answers page by page."""
 
+from functools import partial
+
 import pytest
+from sqlalchemy import func, select
 
 from stockade.gateways import Approved, Capabilities, Declined, Money, NotFound, Unknown
+from stockade.shop import queries
 from stockade.shop.payments import comparison
 from stockade.shop.payments.comparison import MAX_OWED, GivenBack, compare, difference
 from stockade.shop.queries.unresolved_payments import newest_payments, payment_details, unresolved_payments
+from stockade.store.schema.tables import ledger
 from tests.shop.gateway_shop import with_gateway
 
 SHOP, IDS = with_gateway()
+SEEN = {"pay_unknown": ["APPROVING", "UNKNOWN"], "pay_declined": ["APPROVING", "DECLINED"]}
 
 
 class Answers:
     """A gateway that says what our rows say, except about some references. It counts the look-ups."""
 
     name = "toss"
-    capabilities = Capabilities(key_valid_s=1.0, look_up=True, partial_refunds=True, signed_notifications=False)
+    capabilities = Capabilities(key_valid_s=1.0, look_up=True, signed_notifications=False)
 
     def __init__(self, others=None):
         self.others, self.asked = others or {}, []
@@ -44,6 +50,17 @@ async def test_lists_and_details(database, keep):
     assert [each.created_at for each in newest] == sorted([each.created_at for each in newest], reverse=True)
     assert [each.id for each in details.refunds] == [IDS["refund_cancelled"]]
     assert await database.read(lambda conn: payment_details(conn, "ghost")) is None
+
+
+async def test_what_a_buyer_sees(database, keep):
+    """UNKNOWN once, after two looks that left it so, without the note for operators; a decline with its code."""
+    await keep(SHOP)
+    shown = {name: await database.read(partial(queries.payment, payment_id=IDS[name], user_id="g")) for name in SEEN}
+    assert {name: [step.status for step in each.history] for name, each in shown.items()} == SEEN
+    assert (shown["pay_unknown"].code, shown["pay_unknown"].approvals) == (None, 0)
+    assert shown["pay_declined"].code
+    entries = select(func.count()).where(ledger.c.kind == "attempt", ledger.c.row_id == IDS["pay_unknown"])
+    assert await database.read(lambda conn: conn.execute(entries).scalar()) == 2
 
 
 async def test_every_settled_payment_is_looked_up_once(database, keep, monkeypatch):

@@ -1,8 +1,8 @@
 """Payment gateways: one narrow interface, an adapter in a file for each gateway, and their registry.
 
-Provisional: the shop does not use them yet.
+Provisional: may change in a minor version.
 
-Neighbours: the layers above ask through `Gateway` and never see HTTP; `devservers.gateway` is the server to test with.
+Neighbours: `shop.payments` asks through `Gateway` and never sees HTTP; `devservers.gateway` is the server to test with.
 """
 
 from stockade.gateways.gateway import (

@@ -7,9 +7,11 @@ a gateway or the network does. Neighbours: `registry` names the adapters, `http_
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from stockade.gateways.money import Money
+
+MAX_NOTIFICATION_BYTES: Final = 256_000
 
 
 class BadNotification(ValueError):
@@ -24,13 +26,11 @@ class Capabilities:
         key_valid_s: for how many seconds a repeated request with the same idempotency key gets the first answer; 0:
             the gateway takes no key, so asking again may charge again.
         look_up: a payment can be looked up by our reference, and the answer is definite.
-        partial_refunds: a part of a payment can be refunded.
         signed_notifications: a notification proves by a signature that the gateway sent it. Without, it is a hint.
     """
 
     key_valid_s: float
     look_up: bool
-    partial_refunds: bool
     signed_notifications: bool
 
 
@@ -135,14 +135,12 @@ class Notification:
         reference: our reference; empty where the gateway does not repeat it.
         gateway_id: the gateway's name of the payment.
         answer: what it says about the payment; None: look it up.
-        sent_ms: when the gateway made the event, milliseconds since 1970.
     """
 
     event_id: str
     reference: str
     gateway_id: str
     answer: "Approved | Declined | None"
-    sent_ms: int
 
 
 ApprovalAnswer: TypeAlias = Approved | Declined | Unknown

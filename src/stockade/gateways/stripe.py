@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import stripe
 
 from stockade.gateways.gateway import (
+    MAX_NOTIFICATION_BYTES,
     Approval,
     ApprovalAnswer,
     Approved,
@@ -33,7 +34,6 @@ from stockade.gateways.money import DECIMALS, Money
 
 KEY_VALID_S = 23 * 3_600.0  # of the 24 hours an hour is left for the clocks and the way
 MAX_AGE_S = 300  # of a notification
-MAX_NOTIFICATION_BYTES = 256_000
 REFERENCE = "reference"  # the member of `metadata` that holds ours
 
 # Refusals of the request itself, after which nothing was charged or refunded. Every other code is Unknown.
@@ -59,7 +59,7 @@ class Stripe:
     """
 
     name = "stripe"
-    capabilities = Capabilities(key_valid_s=KEY_VALID_S, look_up=False, partial_refunds=True, signed_notifications=True)
+    capabilities = Capabilities(key_valid_s=KEY_VALID_S, look_up=False, signed_notifications=True)
 
     def __init__(
         self,
@@ -134,22 +134,21 @@ class Stripe:
         self._check_signature(headers.get("stripe-signature", ""), body)
         try:
             event = json.loads(body)
-            about, event_id, sent_ms = event["data"]["object"], str(event["id"]), int(event["created"]) * 1_000
-            kind = str(event["type"])
+            about, event_id, kind = event["data"]["object"], str(event["id"]), str(event["type"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BadNotification(f"not an event of Stripe: {type(error).__name__}") from None
         if not isinstance(about, dict) or about.get("object") not in ("payment_intent", "charge", "refund"):
-            return Notification(event_id, "", "", None, sent_ms)
+            return Notification(event_id, "", "", None)
         metadata = about.get("metadata")
         reference = str(metadata.get(REFERENCE, "")) if isinstance(metadata, dict) else ""
         if about["object"] != "payment_intent":
-            return Notification(event_id, reference, str(about.get("payment_intent") or ""), None, sent_ms)
+            return Notification(event_id, reference, str(about.get("payment_intent") or ""), None)
         gateway_id = str(about.get("id", ""))
         answer: Approved | None = None
         money = _money(about.get("amount_received"), about.get("currency"))
         if kind == "payment_intent.succeeded" and money is not None:
             answer = Approved(gateway_id, money)
-        return Notification(event_id, reference, gateway_id, answer, sent_ms)
+        return Notification(event_id, reference, gateway_id, answer)
 
     async def close(self) -> None:
         """See `Gateway.close`."""

@@ -9,7 +9,6 @@ import base64
 import json
 import math
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote
 
@@ -28,7 +27,7 @@ from stockade.gateways.gateway import (
     Refunded,
     Unknown,
 )
-from stockade.gateways.http_client import Limits, Reply, call
+from stockade.gateways.http_client import HttpClient, Limits, Reply
 from stockade.gateways.money import DECIMALS, Money
 
 URL = "https://api.tosspayments.com"
@@ -55,7 +54,6 @@ _REFUND_CODES = """
 _DEFINITE = frozenset(_DEFINITE_CODES.split())
 _REFUND_DEFINITE = frozenset(_REFUND_CODES.split())
 _CHARGED = ("DONE", "CANCELED", "PARTIAL_CANCELED")
-_KOREA = timezone(timedelta(hours=9))  # of times that name no offset
 _NEVER_CHARGED = ("ABORTED", "EXPIRED")
 _NOT_CONFIRMED = ("READY", "IN_PROGRESS")
 
@@ -70,15 +68,14 @@ class Toss:
     """
 
     name = "toss"
-    capabilities = Capabilities(key_valid_s=15 * DAY_S, look_up=True, partial_refunds=True, signed_notifications=False)
+    capabilities = Capabilities(key_valid_s=15 * DAY_S, look_up=True, signed_notifications=False)
 
     def __init__(self, secret_key: str, *, url: str = URL, limits: Limits | None = None) -> None:
         if not secret_key:
             raise ValueError("Toss Payments needs the merchant's secret key")
         login = base64.b64encode(f"{secret_key}:".encode()).decode()
         self._headers = {"authorization": f"Basic {login}", "content-type": "application/json"}
-        self._limits = limits or Limits()
-        self._client = self._limits.client(base_url=url)
+        self._client = HttpClient(url, limits or Limits())
 
     async def approve(self, approval: Approval) -> ApprovalAnswer:
         """See `Gateway.approve`."""
@@ -124,22 +121,21 @@ class Toss:
         data = read.get("data") if read else None
         if not read or not isinstance(data, dict) or not isinstance(data.get("orderId"), str):
             raise BadNotification("not a notification of Toss Payments: no data.orderId")
-        sent_ms = _milliseconds(read.get("createdAt"))
         key, status = data.get("paymentKey"), data.get("status")
         made_of = f"{data['orderId']}/{key}/{status}/{read.get('createdAt')}"
         event_id = headers.get("tosspayments-webhook-transmission-id") or made_of
-        return Notification(event_id[:255], data["orderId"], key if isinstance(key, str) else "", None, sent_ms)
+        return Notification(event_id[:255], data["orderId"], key if isinstance(key, str) else "", None)
 
     async def close(self) -> None:
         """See `Gateway.close`."""
-        await self._client.aclose()
+        await self._client.close()
 
     async def _call(
         self, method: str, path: str, body: Mapping[str, object] | None = None, key: str = ""
     ) -> Reply | Unknown:
         headers = {**self._headers, "idempotency-key": key} if key else self._headers
         content = None if body is None else json.dumps(body).encode()
-        return await call(self._client, self._limits, method, path, headers=headers, content=content)
+        return await self._client.call(method, path, headers=headers, content=content)
 
 
 def _payment(reply: Reply, reference: str, definite: frozenset[str]) -> LookUpAnswer:
@@ -222,11 +218,3 @@ def _json(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return read if isinstance(read, dict) else None
-
-
-def _milliseconds(text: object) -> int:
-    try:
-        made = datetime.fromisoformat(str(text))
-        return round((made if made.tzinfo else made.replace(tzinfo=_KOREA)).timestamp() * 1_000)
-    except ValueError:
-        return 0

@@ -39,6 +39,8 @@ class Application:
         tables: the names of the store's tables in its database, where they have a prefix or a schema.
         schema: its tables with the store's: `Schema(STORE, History(…))`. Needed by the lab and `stockade migrate`.
         partition_kind: kind of the keys by which `kafka` distributes commands; empty: the smallest key of each command.
+        own_queues: groups of commands that wait in a queue of their own, under a strategy that has one: their rows are
+            seldom those of the other groups, and a batch with both would read more of them while the others wait.
         rules: of the audit, beside those that hold for every resource (`stockade.service.audit`).
         check: replaces the audit by the application's own: called with a connection and `limit`, the most violations
             that one rule reports. None: the general rules and `rules`.
@@ -55,6 +57,7 @@ class Application:
     rules: Sequence[Rule] = ()
     check: Check | None = None
     presets: str = ""
+    own_queues: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         kinds = [each.kind for each in self.resources]

@@ -164,15 +164,16 @@ async def open_service(
         GuardRefused: an incompatible process is running on this database.
         Busy, NotSupported, ValueError: as `Database.open`, or of a server of the strategy.
     """
-    chosen = {"": strategy} if isinstance(strategy, str) else dict(strategy)
-    if not chosen:
-        raise ValueError("strategy names no strategy: give one name, or a mapping from groups to names")
+    chosen = _by_group(strategy, application)
     options = with_application(options or Options(), application)
     async with AsyncExitStack() as stack:
         opened = await _opened(application, database, options, stack)
         registration = await _registration(opened, guard_lease_s, process, stack)
         store = SqlStore(opened, application.resources, checkpoint, permit=registration)
-        strategies = create_strategies(store, chosen, options, allow_overselling=allow_overselling)
+        own_queues = application.own_queues
+        strategies = create_strategies(
+            store, chosen, options, allow_overselling=allow_overselling, own_queues=own_queues
+        )
         distinct = set(strategies.values())
         if registration is not None:
             await register(registration, distinct, allow_overselling=allow_overselling)
@@ -183,6 +184,18 @@ async def open_service(
         if background is not None:
             await stack.enter_async_context(background.run(opened, service.execute))
         yield service
+
+
+def _by_group(strategy: str | Mapping[str, str], application: Application) -> dict[str, str]:
+    """The name of a strategy for each group that is named, or that has a queue of its own.
+
+    Raises:
+        ValueError: there is none.
+    """
+    chosen = {"": strategy} if isinstance(strategy, str) else dict(strategy)
+    if not chosen:
+        raise ValueError("strategy names no strategy: give one name, or a mapping from groups to names")
+    return {**dict.fromkeys(application.own_queues, chosen[""]), **chosen} if "" in chosen else chosen
 
 
 @asynccontextmanager

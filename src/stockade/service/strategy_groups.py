@@ -4,7 +4,7 @@ Neighbours: `service` and the shop's bootstrap call it; `store.registration` kee
 `strategies.registry` knows which strategies are compatible.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from stockade.core import GuardKind, Strategy
 from stockade.store import SqlStore
@@ -28,15 +28,23 @@ class Unsuitable(ValueError):
 
 
 def create_strategies(
-    store: SqlStore, chosen: Mapping[str, str], options: Options, *, allow_overselling: bool = False
+    store: SqlStore,
+    chosen: Mapping[str, str],
+    options: Options,
+    *,
+    allow_overselling: bool = False,
+    own_queues: Collection[str] = (),
 ) -> dict[str, Strategy]:
-    """The strategy of each group, checked against the database and against each other; one object per name.
+    """The strategy of each group, checked against the database and against each other.
+
+    There is one object per name, and one for each group that has a queue of its own.
 
     Args:
         store: that they write to.
         chosen: the name of a strategy for each group of commands.
         options: of all strategies.
         allow_overselling: whether strategies without protection may be used.
+        own_queues: see `Application.own_queues`.
 
     Raises:
         Unsuitable: one cannot run on this database, protects nothing, or would not be right beside another one.
@@ -49,7 +57,8 @@ def create_strategies(
             raise Unsuitable(group, name, f": must be one of {', '.join(registry.names())}")
         if name not in by_name:
             by_name[name] = registry.create(name, store, options)
-        strategy = by_group[group] = by_name[name]
+        alone = group in own_queues and registry.find(name).may_be_several
+        strategy = by_group[group] = registry.create(name, store, options) if alone else by_name[name]
         databases = strategy.guarantees.databases
         runs_here = kind in databases or (kind == "mysql" and "mariadb" in databases)
         if not runs_here or not store.supports(strategy.guard.kind):
@@ -79,7 +88,8 @@ async def register(registration: Registration, strategies: Iterable[Strategy], *
         GuardRefused: an incompatible process is running; the message names it, and what works beside it.
         Busy, NotSupported: as `Registration.open`.
     """
-    ordered = sorted(strategies, key=lambda each: each.name)
+    by_name = {each.name: each for each in strategies}  # several of one name have the same guard
+    ordered = [by_name[name] for name in sorted(by_name)]
     names = ", ".join(each.name for each in ordered)
     guards = ", ".join(sorted({each.guard.kind.value for each in ordered}))
     unguarded = GuardKind.NONE in {each.guard.kind for each in ordered} and not allow_overselling

@@ -22,4 +22,5 @@ APPLICATION: Final = Application(
     partition_kind=STOCK.kind,
     check=audit,
     presets="stockade.lab.presets:presets",
+    own_queues=("payment",),
 )

@@ -204,7 +204,13 @@ def _create_strategies(settings: Settings, store: SqlStore, options: Options) ->
     """
     chosen = {group: chosen_strategy(settings, group) for group in STRATEGY_GROUPS}
     try:
-        return create_strategies(store, chosen, options, allow_overselling=settings.allow_overselling == "yes")
+        return create_strategies(
+            store,
+            chosen,
+            options,
+            allow_overselling=settings.allow_overselling == "yes",
+            own_queues=APPLICATION.own_queues,
+        )
     except Unsuitable as error:
         setting = settings.with_value(**{f"strategy_{error.group}": chosen[error.group]})
         raise BadSetting(f"{setting}{error.reason}") from None

@@ -10,10 +10,15 @@ from stockade.strategies.options import Options
 
 
 class Base:
-    """A strategy without background work. A subclass defines its guarantees, its guard, and where a command waits."""
+    """A strategy without background work. A subclass defines its guarantees, its guard, and where a command waits.
+
+    Attributes:
+        may_be_several: whether a group of commands may have an object of its own: its guard alone protects the rows.
+    """
 
     name: ClassVar[str]
     guarantees: ClassVar[Guarantees]
+    may_be_several: ClassVar[bool] = False
 
     def __init__(self, store: Store, options: Options | None = None) -> None:
         self.store = store

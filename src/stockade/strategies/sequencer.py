@@ -36,6 +36,7 @@ class Sequencer(Base):
 
     name: ClassVar[str] = "sequencer"
     guarantees: ClassVar[Guarantees] = Guarantees(order="fifo")
+    may_be_several: ClassVar[bool] = True
 
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)

@@ -24,10 +24,8 @@ from stockade.lab.targets.gateway_server import GatewayServer
 from stockade.lab.targets.target_database import TargetDatabase
 from stockade.shop.commands import ClaimPayment
 from stockade.shop.model import constants
-from stockade.shop.model.payment_reference import reference_of
+from stockade.shop.model.payment_reference import MAX_ATTEMPTS, reference_of
 from stockade.shop.model.tables import orders, payments
-
-ATTEMPTS = 20  # of one order, at most
 
 
 class CanReconcile(Protocol):
@@ -80,7 +78,7 @@ class PaymentRepeats:
         count = await self._gateway.count()
         approvals = {}
         for id_ in ids:
-            references = [reference_of(id_, number + 1) for number in range(ATTEMPTS)]
+            references = [reference_of(id_, number + 1) for number in range(MAX_ATTEMPTS)]
             charged = sum(len(count.approved.get(each, ())) for each in references)
             approvals[id_] = charged - sum(len(count.refunded.get(each, ())) for each in references)
         recorded = await self._target.admin_database.read(lambda connection: _recorded(connection, ids))

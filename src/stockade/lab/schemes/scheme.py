@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from stockade.core import Accepted, Busy, Conflict, Outcome, Rejected, Unknown
 from stockade.drivers.failures import Failure, classify, describe
-from stockade.gateways import Approval, Declined, Gateway, Money
+from stockade.gateways import Approval, Approved, Declined, Gateway, Money
 from stockade.gateways.gateway import ApprovalAnswer
 from stockade.shop.commands import ClaimPayment
 from stockade.shop.model import constants
@@ -104,7 +104,7 @@ def definite(answer: ApprovalAnswer, claim: ClaimPayment) -> Outcome:
     """
     if isinstance(answer, Declined):
         return Rejected(constants.DECLINED, {"order_id": claim.subject_id})
-    if not hasattr(answer, "gateway_id"):
+    if not isinstance(answer, Approved):
         raise Unknown(f"the gateway did not say what became of it: {answer}")
     return Accepted({"order_id": claim.subject_id, "status": constants.PAID})
 

@@ -169,7 +169,7 @@ class NoticeWaiters:
         queue.waiters.pop(waiter.request.owner_id, None)
         key = (waiter.request.spec.kind, waiter.request.spec.name)
         if not queue.waiters and self._queues.get(key) is queue:
-            del self._queues[key]
+            self._queues.pop(key, None)  # another thread may have removed it since
 
     def _receive(self, message: bytes) -> None:
         try:

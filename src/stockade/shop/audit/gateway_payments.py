@@ -16,7 +16,7 @@ from stockade.shop.model.tables import orders, payment_attempts, payments, point
 from stockade.store.schema.tables import ledger, requests
 
 APPROVED = payment_attempts.c.status.in_((constants.APPROVED, constants.CANCELLED))
-OPEN = payment_attempts.c.status.in_((constants.APPROVING, constants.UNKNOWN))
+OPEN = payment_attempts.c.status.in_(constants.OPEN_ATTEMPT)
 OF_ORDER = payment_attempts.c.subject == constants.ORDER
 OF_CHARGE = payment_attempts.c.subject == constants.CHARGE_SUBJECT
 # A reconciler finds what is due at the latest after the longest `reconcile_s`, and postpones what it cannot settle.

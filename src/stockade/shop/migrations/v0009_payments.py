@@ -1,7 +1,8 @@
 """Payments through a gateway: charges that it approves, the attempts to have something approved, refunds, its events.
 
 Processes of the version before go on beside it: the new column of `orders` has a default, and they leave an order that
-is PAYING alone.
+is PAYING alone. But they cancel a PAID order by adding points, whatever it was paid with: no process may have a gateway
+before they have ended.
 """
 
 from functools import partial

@@ -26,8 +26,10 @@ UNFULFILLABLE: Final = "UNFULFILLABLE"  # the buyer was charged for what can no 
 REFUNDED: Final = "REFUNDED"
 REFUSED: Final = "REFUSED"  # the gateway will not: a person has to decide
 NEVER: Final = 0  # of `resolve_at_ms`: no reconciler acts
+OPEN_ATTEMPT: Final = (APPROVING, UNKNOWN)  # whether the buyer was charged is not known
+OPEN_REFUND: Final = (READY, UNKNOWN)  # whether the money is back is not known
 
-# What is paid by an attempt: the kinds of its rows.
+# What is paid by an attempt: the kinds of its rows. CHARGE has the same text, but is a note of ledger entries.
 ORDER: Final = "order"
 CHARGE_SUBJECT: Final = "charge"
 # States of a product.

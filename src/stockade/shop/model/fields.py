@@ -36,30 +36,40 @@ Version = Annotated[
         extra_json_schema=_INT64,
     ),
 ]
-Price = Annotated[int, Meta(description="Price of one unit, in won.", examples=[1000], extra_json_schema=_INT64)]
+Price = Annotated[
+    int,
+    Meta(
+        description="Price of one unit, in the smallest unit of the currency.",
+        examples=[1000],
+        extra_json_schema=_INT64,
+    ),
+]
 Quantity = Annotated[int, Meta(description="Number of units.", examples=[2], extra_json_schema=_INT64)]
 OnHand = Annotated[
     int, Meta(description="Units in stock, reserved ones too.", examples=[100], extra_json_schema=_INT64)
 ]
 Reserved = Annotated[int, Meta(description="Units that unpaid orders hold.", examples=[3], extra_json_schema=_INT64)]
 Available = Annotated[int, Meta(description="Units that can be ordered now.", examples=[97], extra_json_schema=_INT64)]
-Total = Annotated[int, Meta(description="Sum of all lines, in won.", examples=[2000], extra_json_schema=_INT64)]
+Total = Annotated[
+    int,
+    Meta(
+        description="Sum of all lines, in the smallest unit of the currency.", examples=[2000], extra_json_schema=_INT64
+    ),
+]
 Amount = Annotated[
     int,
     Meta(
-        description="In won, or in the smallest unit of the setting `currency`.",
+        description="In the smallest unit of the currency.",
         examples=[2000],
         extra_json_schema=_INT64,
     ),
 ]
-Balance = Annotated[
-    int, Meta(description="Points of the account, in won.", examples=[998000], extra_json_schema=_INT64)
-]
+Balance = Annotated[int, Meta(description="Points of the account.", examples=[998000], extra_json_schema=_INT64)]
 Held = Annotated[
     int, Meta(description="Part of the balance that is held; 0 so far.", examples=[0], extra_json_schema=_INT64)
 ]
 FreePoints = Annotated[
-    int, Meta(description="Points that can be used now, in won.", examples=[998000], extra_json_schema=_INT64)
+    int, Meta(description="Points that can be used now.", examples=[998000], extra_json_schema=_INT64)
 ]
 Time = Annotated[
     str,

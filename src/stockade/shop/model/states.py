@@ -118,7 +118,7 @@ class AttemptState(NamedTuple):
     `subject` is `order` or `charge`, `subject_id` the id of what is paid. `reference` is our name of the attempt at the
     gateway, and its idempotency key; `gateway_id` the gateway's name of it, empty until it is known. `amount` and
     `currency` are what was asked for, `charged` what the gateway took, `refunds` the sum of what was or is to be given
-    back. `resolve_at_ms` is when a
+    back. `code` is the gateway's code of a decline, else why it is open, for operators. `resolve_at_ms` is when a
     reconciler is to act, NEVER when none is; `tries` how often one did.
     """
 
@@ -142,7 +142,7 @@ class AttemptState(NamedTuple):
 
 
 class RefundState(NamedTuple):
-    """A refund of a payment; `resolve_at_ms` and `tries` as of an attempt."""
+    """A refund of a payment; `code`, of a refusal, `resolve_at_ms` and `tries` as of an attempt."""
 
     payment_id: str
     user_id: str

@@ -64,6 +64,9 @@ async def decide_payment(execute: Execute, read: Read, payment_id: str, gateway_
         state.amount if approved else 0,
         state.currency,
         "" if approved else BY_A_PERSON,
+        state.subject,
+        state.subject_id,
+        state.user_id,
     )
     outcome = await execute(settle)
     if approved and outcome.data.get("status") == constants.DECLINED:  # recorded before, perhaps a moment ago

@@ -109,20 +109,23 @@ class Payments:
         await asyncio.gather(*late, return_exceptions=True)
         await self.gateway.close()
 
-    async def record(self, payment_id: str, found: AttemptState, answer: Approved | Declined) -> Outcome:
+    async def record(
+        self, payment_id: str, found: AttemptState, answer: Approved | Declined, *, sku_ids: tuple[str, ...] = ()
+    ) -> Outcome:
         """Record a definite answer about an attempt. The first one counts, except that money taken is never forgotten.
 
         Args:
             payment_id: of the attempt.
             found: the attempt as it was read.
             answer: of the gateway.
+            sku_ids: of the order's lines, if they are known: recording it takes one transaction less.
 
         Raises:
             Pending, Unknown, IdempotencyKeyReused: see `Calls.persist`.
         """
         answer = _kept_by_the_shop(answer)
         self.calls.reach("before-record")
-        outcome = await self.calls.persist(self._settling(payment_id, found, answer))
+        outcome = await self.calls.persist(self._settling(payment_id, found, answer, sku_ids=sku_ids))
         if isinstance(answer, Approved) and outcome.data.get("status") == constants.DECLINED:
             log.warning("payment %s was approved after a decline was recorded", payment_id)
             outcome = await self.calls.persist(self._settling(payment_id, found, answer, late=True))
@@ -156,7 +159,13 @@ class Payments:
         return await self._refunds.carry_out(refund_id)
 
     def _settling(
-        self, payment_id: str, found: AttemptState, answer: Approved | Declined, *, late: bool = False
+        self,
+        payment_id: str,
+        found: AttemptState,
+        answer: Approved | Declined,
+        *,
+        late: bool = False,
+        sku_ids: tuple[str, ...] = (),
     ) -> SettlePayment:
         approved = answer if isinstance(answer, Approved) else None
         return SettlePayment(
@@ -169,6 +178,10 @@ class Payments:
             approved.money.amount if approved else 0,
             approved.money.currency if approved else found.currency,
             answer.code if isinstance(answer, Declined) else "",
+            found.subject,
+            found.subject_id,
+            found.user_id,
+            sku_ids,
         )
 
     async def _pay(self, claim: ClaimPayment) -> Outcome:
@@ -182,17 +195,17 @@ class Payments:
         self.calls.reach("after-claim")
         found = claim.attempt(str(claimed.data["reference"]))
         # the buyer's connection may end: what was claimed is carried on
-        outcome = await asyncio.shield(self._start(self._approve(claim, found)))
+        outcome = await asyncio.shield(self._start(self._approve(claim, found, _sku_ids(claimed))))
         # a notification may have recorded the answer first; to the buyer it is not a replay
         return outcome._replace(replayed=False)
 
-    async def _approve(self, claim: ClaimPayment, found: AttemptState) -> Outcome:
+    async def _approve(self, claim: ClaimPayment, found: AttemptState, sku_ids: tuple[str, ...]) -> Outcome:
         calls = self.calls
         if not calls.may_ask(claim.resolve_at_ms):  # too late: a reconciler may be asking at the same time
             return _open(claim, constants.APPROVING)
         answer = await self.ask(claim.payment_id, found)
         if not isinstance(answer, NoAnswer):
-            return await self.record(claim.payment_id, found, answer)
+            return await self.record(claim.payment_id, found, answer, sku_ids=sku_ids)
         log.warning("payment %s: no answer of %s: %s", claim.payment_id, claim.gateway, answer.reason)
         at_ms = calls.clock_ms()
         sooner = Postpone.at(
@@ -257,6 +270,12 @@ def _kept_by_the_shop(answer: Approved | Declined) -> Approved | Declined:
         return answer
     left = answer.money.amount - answer.refunded
     return Approved(answer.gateway_id, Money(left, answer.money.currency)) if left > 0 else Declined(GIVEN_BACK)
+
+
+def _sku_ids(claimed: Accepted) -> tuple[str, ...]:
+    """Of an accepted claim; none of a charge, or of a worker of an older version."""
+    sku_ids = claimed.data.get("sku_ids")
+    return tuple(map(str, sku_ids)) if isinstance(sku_ids, list) else ()
 
 
 def _open(claim: ClaimPayment, status: str) -> Accepted:

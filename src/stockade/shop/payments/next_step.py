@@ -14,7 +14,7 @@ MAX_TRIES: Final = 200  # more than a day; then a person decides
 ASK_AGAIN_MS: Final = 1_800_000  # after the claim; a gateway that refuses without a decline would be asked for ever
 # For so long a request that was sent may still arrive at a gateway that does not know it: more than its time limits.
 NOT_FOUND_IS_FINAL_MS: Final = 900_000
-OPEN: Final = (constants.APPROVING, constants.UNKNOWN)
+OPEN: Final = constants.OPEN_ATTEMPT
 
 
 class NextStep(Enum):

@@ -26,12 +26,11 @@ from stockade.shop.payments.open_payments import OpenAttempt, attempt_of_referen
 from stockade.store import Database
 
 log = logging.getLogger(__name__)
-MAX_BYTES: Final = 256_000  # of a notification
 LOOK_UPS: Final = 16  # at once, in this process; the gateway sends again what is refused
 PAUSE_S: Final = 2.0  # after a hint about a payment, before the next one has it looked up
 MOST_PAUSES: Final = 1_000
 REMEMBER_S: Final = 5.0
-OPEN: Final = (constants.APPROVING, constants.UNKNOWN)
+OPEN: Final = constants.OPEN_ATTEMPT
 _OURS = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match  # a reference; anyone may have written another text
 _PLAIN = re.compile(r"[!-~]{1,200}\Z").match
 
@@ -63,7 +62,7 @@ class Notifications:
 
         Args:
             headers: of the request, with names in lower case.
-            body: as it came, at most MAX_BYTES.
+            body: as it came, at most MAX_NOTIFICATION_BYTES.
 
         Raises:
             BadNotification: it is not from the gateway, or cannot be read.

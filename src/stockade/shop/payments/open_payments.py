@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, select
-from sqlalchemy import Table as SqlTable
 
 from stockade.core import Accepted
 from stockade.shop.commands.payments.settle_payment import late_id, settle_id
@@ -48,10 +47,6 @@ class OpenRefund(NamedTuple):
     id: str
     state: RefundState
     attempt: AttemptState
-
-
-def _columns(table: SqlTable, state: type[AttemptState] | type[RefundState]) -> list[object]:
-    return [table.c[name] for name in state._fields]
 
 
 _WANTED_ORDER = and_(orders.c.id == payment_attempts.c.subject_id, orders.c.payment_id == payment_attempts.c.id)

@@ -19,7 +19,7 @@ _ITEMS = (
 
 
 class CartItem(msgspec.Struct, frozen=True):
-    """One SKU in a cart; `price` is of one unit, in won.
+    """One SKU in a cart; `price` is of one unit, in the smallest unit of the currency.
 
     A hidden product stays in the cart, with `on_sale` false and nothing available: an order of it is refused.
     """

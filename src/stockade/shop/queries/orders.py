@@ -93,13 +93,13 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     cancelled: Annotated[
         int | None,
         Meta(
-            description="Won of the units that were cancelled by themselves: what is to be paid is `total` less this.",
+            description="What the units cost that were cancelled by themselves: `total` less this is to be paid.",
             examples=[1000],
         ),
     ] = None
     refunded: Annotated[
         int | None,
-        Meta(description="Won of its payment that came back, or that a gateway is to give back.", examples=[1000]),
+        Meta(description="What of its payment came back, or that a gateway is to give back.", examples=[1000]),
     ] = None
     pg_order_id: PgOrderId | None = None
 
@@ -137,7 +137,7 @@ def order(conn: Connection, order_id: str, user_id: str | None, *, gateway: bool
 
 
 def history(conn: Connection, kind: str, first: Mapping[str, tuple[str, int]]) -> dict[str, list[Step]]:
-    """The states of orders or payments in the order they came.
+    """The states of orders or payments in the order they came, UNKNOWN once for all looks that left it so.
 
     Args:
         conn: a connection to read on.
@@ -147,7 +147,8 @@ def history(conn: Connection, kind: str, first: Mapping[str, tuple[str, int]]) -
     steps = {id_: [Step(status, rfc3339(at_ms))] for id_, (status, at_ms) in first.items()}
     if steps:
         for row in conn.execute(_STEPS.where(ledger.c.kind == kind, ledger.c.row_id.in_(list(steps)))):
-            steps[row.row_id].append(Step(row.note, rfc3339(row.at_ms)))
+            if not row.note == steps[row.row_id][-1].status == constants.UNKNOWN:
+                steps[row.row_id].append(Step(row.note, rfc3339(row.at_ms)))
     return steps
 
 

@@ -36,17 +36,19 @@ class RefundOfPayment(msgspec.Struct, frozen=True):
 
 
 class Payment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A payment of an order or of a charge; `approvals` says how often the money was taken.
+    """A payment of an order or of a charge.
 
     Attributes:
-        code: of a gateway, why it declined or what is not known.
+        approvals: how often an approval was recorded. Whether the gateway took money more often, only its own records
+            say: `shop.payments.comparison`.
+        code: with which a gateway declined; absent in every other state.
     """
 
     payment_id: PaymentId
     status: PaymentStatus
     method: Method
     amount: Amount
-    approvals: Annotated[int, Meta(description="How often the money was taken: at most 1.", examples=[1])]
+    approvals: Annotated[int, Meta(description="How often an approval was recorded: at most 1.", examples=[1])]
     history: Annotated[list[Step], Meta(description="Its states, the first one first.")]
     order_id: OrderId | None = None
     charge_id: ChargeId | None = None
@@ -84,6 +86,6 @@ def payment(conn: Connection, payment_id: str, user_id: str | None) -> Payment |
         order_id=row.subject_id if of_order else None,
         charge_id=None if of_order else row.subject_id,
         currency=row.currency,
-        code=row.code or None,
+        code=row.code if row.status == constants.DECLINED else None,  # else a note for operators
         refunds=given_back or None,
     )

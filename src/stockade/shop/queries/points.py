@@ -39,7 +39,7 @@ class PointEntry(msgspec.Struct, frozen=True):
     id: Annotated[str, Meta(description="Number of the entry within the account.", examples=["2"])]
     kind: EntryKind
     amount: Annotated[
-        int, Meta(description="Won; negative when used.", examples=[-2000], extra_json_schema={"format": "int64"})
+        int, Meta(description="Points; negative when used.", examples=[-2000], extra_json_schema={"format": "int64"})
     ]
     balance_after: Balance
     ref: Annotated[

@@ -33,12 +33,14 @@ _HOW_FAR = PROGRESS.add_columns(_WAITING.scalar_subquery().label("waiting_since_
 
 
 class PopularProduct(msgspec.Struct, frozen=True):
-    """A product, and its sales within the window; revenue in won."""
+    """A product, and its sales within the window."""
 
     product_id: ProductId
     name: Name
     quantity: Annotated[int, Meta(description="Units sold.", examples=[120])]
-    revenue: Annotated[int, Meta(description="Won.", examples=[120000])]
+    revenue: Annotated[
+        int, Meta(description="What they cost, in the smallest unit of the currency.", examples=[120000])
+    ]
 
 
 class Window(msgspec.Struct, frozen=True, rename={"from_": "from"}):

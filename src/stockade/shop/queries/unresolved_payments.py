@@ -13,8 +13,6 @@ from stockade.shop.queries.orders import Step, history
 
 PAYMENT: Final = "payment"
 REFUND: Final = "refund"
-OPEN_ATTEMPT: Final = (constants.APPROVING, constants.UNKNOWN)
-OPEN_REFUND: Final = (constants.READY, constants.UNKNOWN)
 MAX_COUNTED: Final = 100_000
 PERSON: Final = "a person"
 RECONCILER: Final = "the reconciler"
@@ -32,7 +30,7 @@ class GatewayRecord(msgspec.Struct, frozen=True):
         waits_for: `a person`, `the reconciler`, or nothing: it is settled.
         amount: in the smallest unit of `currency`.
         charged: what the gateway took; of a refund 0.
-        code: the gateway's, or why nobody can resolve it.
+        code: the gateway's, or why it is open.
         created_at: RFC 3339, UTC.
         resolve_at: when a reconciler acts next; None: none will.
         tries: how often one did.
@@ -96,8 +94,8 @@ def unresolved_payments(conn: Connection, *, limit: int) -> list[GatewayRecord]:
         conn: to read on.
         limit: the most of each kind.
     """
-    attempts = _ATTEMPTS.where(payment_attempts.c.status.in_(OPEN_ATTEMPT))
-    owed = _REFUNDS.where(refunds.c.status.in_((*OPEN_REFUND, constants.REFUSED)))
+    attempts = _ATTEMPTS.where(payment_attempts.c.status.in_(constants.OPEN_ATTEMPT))
+    owed = _REFUNDS.where(refunds.c.status.in_((*constants.OPEN_REFUND, constants.REFUSED)))
     rows = conn.execute(attempts.order_by(payment_attempts.c.created_ms, payment_attempts.c.id).limit(limit))
     more = conn.execute(owed.order_by(refunds.c.created_ms, refunds.c.id).limit(limit))
     return [*map(_of_attempt, rows), *map(_of_refund, more)]
@@ -105,7 +103,7 @@ def unresolved_payments(conn: Connection, *, limit: int) -> list[GatewayRecord]:
 
 def count_unresolved(conn: Connection) -> Unresolved:
     """Count what is unresolved, for the metrics."""
-    open_ = {"payments": (payment_attempts, OPEN_ATTEMPT), "refunds": (refunds, OPEN_REFUND)}
+    open_ = {"payments": (payment_attempts, constants.OPEN_ATTEMPT), "refunds": (refunds, constants.OPEN_REFUND)}
     counts, oldest_ms, person = {}, {}, 0
     for name, (table, states) in open_.items():
         undecidable = and_(table.c.status == constants.UNKNOWN, table.c.resolve_at_ms == constants.NEVER)
@@ -144,12 +142,12 @@ def payment_details(conn: Connection, id_: str) -> PaymentDetails | None:
 
 def _of_attempt(row: Any) -> GatewayRecord:
     of = f"{row.subject}:{row.subject_id}"
-    waits_for = _waits_for(row, OPEN_ATTEMPT, ())
+    waits_for = _waits_for(row, constants.OPEN_ATTEMPT, ())
     return _record(row, kind=PAYMENT, of=of, reference=row.reference, waits_for=waits_for, charged=row.charged)
 
 
 def _of_refund(row: Any) -> GatewayRecord:
-    waits_for = _waits_for(row, OPEN_REFUND, (constants.REFUSED,))
+    waits_for = _waits_for(row, constants.OPEN_REFUND, (constants.REFUSED,))
     of = f"{PAYMENT}:{row.payment_id}"
     return _record(row, kind=REFUND, of=of, reference=row.id, waits_for=waits_for, charged=0)
 

@@ -15,7 +15,6 @@ from stockade.shop.retention.records import Record, grouped, rows
 from stockade.store.id_chunks import id_chunks
 from stockade.store.schema.tables import ledger
 
-OPEN_ATTEMPT: Final = (constants.APPROVING, constants.UNKNOWN)
 SETTLED_REFUND: Final = constants.REFUNDED  # one that was refused is still owed
 
 
@@ -35,7 +34,7 @@ class OfOrder(NamedTuple):
     @property
     def unresolved(self) -> bool:
         """Whether it is not known yet what became of the money."""
-        return any(each["status"] in OPEN_ATTEMPT for each in self.attempts) or any(
+        return any(each["status"] in constants.OPEN_ATTEMPT for each in self.attempts) or any(
             each["status"] != SETTLED_REFUND for each in self.refunds
         )
 
@@ -82,7 +81,7 @@ def unresolved_of(conn: Connection, user_id: str, order_ids: Sequence[str]) -> s
             select(payment_attempts.c.id)
             .join_from(payment_attempts, refunds, owed, isouter=True)
             .where(payment_attempts.c.subject_id.in_(ids))
-            .where(or_(payment_attempts.c.status.in_(OPEN_ATTEMPT), refunds.c.id.is_not(None)))
+            .where(or_(payment_attempts.c.status.in_(constants.OPEN_ATTEMPT), refunds.c.id.is_not(None)))
         )
         found: str | None = conn.execute(statement.limit(1)).scalar()
         if found is not None:

@@ -53,7 +53,10 @@ class ClaimPayment:
     keys: tuple[Key, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", (Key(self.subject, self.subject_id),))
+        keys = [Key(self.subject, self.subject_id)]
+        if self.subject == constants.ORDER:
+            keys.append(Key("lines", self.subject_id))
+        object.__setattr__(self, "keys", tuple(keys))
 
     def problem(self) -> str | None:
         """What is wrong with the content, as a sentence, or None."""
@@ -65,8 +68,9 @@ class ClaimPayment:
         )
 
     def decide(self, rows: Rows) -> Decision:
-        """Accepted with the attempt's id and reference; else ORDER_NOT_FOUND or CHARGE_NOT_FOUND, ALREADY_PAID,
-        PAYMENT_IN_PROGRESS, RESERVATION_EXPIRED, STATE_CONFLICT, AMOUNT_MISMATCH or LIMIT_EXCEEDED."""
+        """Accepted with the attempt's id and reference, and the SKUs of the order; else ORDER_NOT_FOUND or
+        CHARGE_NOT_FOUND, ALREADY_PAID, PAYMENT_IN_PROGRESS, RESERVATION_EXPIRED, STATE_CONFLICT, AMOUNT_MISMATCH or
+        LIMIT_EXCEEDED."""
         problem = self.problem()
         if problem is not None:
             return reject_invalid(problem)
@@ -93,6 +97,8 @@ class ClaimPayment:
         after = state._replace(status=status, attempts=number, payment_id=self.payment_id)
         reference = reference_of(self.subject_id, number)
         data: dict[str, JsonValue] = {**self._ids(), "reference": reference, "status": constants.APPROVING}
+        if of_order:  # so that what settles the payment names its stock rows
+            data["sku_ids"] = [line.sku_id for line in rows[self.keys[1]].state or ()]
         return Decision(
             Accepted(data),
             changes={key: Change(after, note=status, ref=self.payment_id)},

@@ -9,7 +9,7 @@ from stockade.shop.commands.payments.settle_payment import MAX_CODE
 from stockade.shop.commands.reject import reject
 from stockade.shop.model import constants
 
-OPEN = (constants.APPROVING, constants.UNKNOWN, constants.READY)
+OPEN = (*constants.OPEN_ATTEMPT, constants.READY)  # of attempts and refunds
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from stockade.shop.model.states import AttemptState, ChargeState, LineState, Ord
 
 RETRY_MS: Final = 120_000  # after a decline an order is reserved for at least so long, for another card
 MAX_CODE: Final = 100
-UNSETTLED = (constants.APPROVING, constants.UNKNOWN)
+UNSETTLED = constants.OPEN_ATTEMPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,11 @@ class SettlePayment:
         amount: what the buyer was charged, in the smallest unit; 0 if declined.
         currency: of it.
         code: the gateway's code of a decline.
+        subject: of the attempt, as the next two; with them the rows are named at once, and the command can be in a
+            batch. Empty: it asks for them.
+        subject_id: of the order or charge.
+        user_id: whose points are charged.
+        sku_ids: of the order's lines, if they are known; what is missing is asked for.
     """
 
     name: ClassVar[str] = "settle_payment"
@@ -50,10 +55,17 @@ class SettlePayment:
     amount: int
     currency: str
     code: str
+    subject: str = ""
+    subject_id: str = ""
+    user_id: str = ""
+    sku_ids: tuple[str, ...] = ()
     keys: tuple[Key, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", (Key("attempt", self.payment_id),))
+        keys = [Key("attempt", self.payment_id)]
+        if self.subject:
+            keys += _subject_keys(self.subject, self.subject_id, self.user_id)
+        object.__setattr__(self, "keys", (*keys, *(Key("stock", sku_id) for sku_id in self.sku_ids)))
 
     def problem(self) -> str | None:
         """Nothing: the content comes from a gateway, and is cut to fit."""
@@ -68,9 +80,8 @@ class SettlePayment:
         late = self.approved and attempt.status == constants.DECLINED
         if attempt.status not in UNSETTLED and not late:
             return reject(constants.STATE_CONFLICT, payment_id=self.payment_id, status=attempt.status)
-        subject_key = Key(attempt.subject, attempt.subject_id)
         of_order = attempt.subject == constants.ORDER
-        beside = Key("lines", attempt.subject_id) if of_order else Key("points", attempt.user_id)
+        subject_key, beside = _subject_keys(attempt.subject, attempt.subject_id, attempt.user_id)
         if subject_key not in rows or beside not in rows:
             return Decision(need_keys=(subject_key, beside))
         state = rows[subject_key].state
@@ -112,10 +123,12 @@ class SettlePayment:
     ) -> Decision:
         if order.status != constants.PAYING:
             return self._unfulfillable(attempt, key, order)
-        needed = [*cancelled_keys(rows[key]), *stock_keys(lines)]
+        is_whole = attempt.amount == order.total and all(line.price for line in lines)
+        # an order of which nothing was cancelled costs its total; while it is PAYING, nothing can be cancelled
+        needed = [*([] if is_whole else cancelled_keys(rows[key])), *stock_keys(lines)]
         if any(each not in rows for each in needed):
             return Decision(need_keys=needed)
-        left = what_is_left(rows[key], lines, rows).lines
+        left = lines if is_whole else what_is_left(rows[key], lines, rows).lines
         changes = move(attempt.subject_id, left, rows, DEDUCT_HELD)
         if not changes:  # damaged by a writer without protection: the buyer must not pay for it
             return self._unfulfillable(attempt, key, order)
@@ -198,6 +211,12 @@ class SettlePayment:
 
     def _event(self, kind: str, data: dict[str, JsonValue]) -> Event:
         return Event(kind, self.keys[0], data)
+
+
+def _subject_keys(subject: str, subject_id: str, user_id: str) -> tuple[Key, Key]:
+    """The order or charge, and what is needed beside it: the lines, or the account."""
+    beside = Key("lines", subject_id) if subject == constants.ORDER else Key("points", user_id)
+    return Key(subject, subject_id), beside
 
 
 def settle_id(payment_id: str) -> str:

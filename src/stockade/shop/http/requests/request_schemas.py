@@ -51,7 +51,13 @@ Quantity = Annotated[
 ]
 Price = Annotated[
     int,
-    Meta(ge=0, le=MAX_AMOUNT, description="Price of one unit, in won.", examples=[1000], extra_json_schema=_INT64),
+    Meta(
+        ge=0,
+        le=MAX_AMOUNT,
+        description="Price of one unit, in the smallest unit of the currency.",
+        examples=[1000],
+        extra_json_schema=_INT64,
+    ),
 ]
 Name = Annotated[
     str, Meta(min_length=1, max_length=MAX_NAME, description="Name of the product.", examples=["Product 1"])
@@ -99,7 +105,7 @@ class OrderBody(Body, frozen=True):
             Meta(
                 ge=0,
                 le=MAX_AMOUNT,
-                description="What the buyer was told that all lines cost, in won. Another total is refused with "
+                description="What the buyer was told that all lines cost. Another total is refused with "
                 "PRICE_CHANGED; without this member the prices of the decision are taken.",
                 examples=[2000],
                 extra_json_schema=_INT64,
@@ -186,7 +192,14 @@ class ChargeBody(Body, frozen=True):
     """How many points to add, and how they are paid for."""
 
     amount: Annotated[
-        int, Meta(ge=1, le=MAX_AMOUNT, description="Points to add, in won.", examples=[5000], extra_json_schema=_INT64)
+        int,
+        Meta(
+            ge=1,
+            le=MAX_AMOUNT,
+            description="Points to add: each is worth one of the smallest unit of the currency.",
+            examples=[5000],
+            extra_json_schema=_INT64,
+        ),
     ]
     method: Annotated[
         Literal["INSTANT", "PG"],
@@ -340,6 +353,6 @@ class PopularQuery(Body, frozen=True):
         int, Meta(ge=1, le=MAX_DAYS, description="Length of the window in days of 24 hours.", examples=[3])
     ] = 3
     limit: Annotated[int, Meta(ge=1, le=MAX_POPULAR, description="Most products.", examples=[5])] = 5
-    by: Annotated[Literal["quantity", "revenue"], Meta(description="Units, or won.", examples=["quantity"])] = (
-        "quantity"
-    )
+    by: Annotated[
+        Literal["quantity", "revenue"], Meta(description="Units, or what they cost.", examples=["quantity"])
+    ] = "quantity"

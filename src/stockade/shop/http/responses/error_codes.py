@@ -52,7 +52,7 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "OUT_OF_STOCK": ErrorCode(409, "The stock does not suffice", stored=True),
     "PAYMENT_IN_PROGRESS": ErrorCode(409, "A payment of this is under way already", stored=True),
     "PAYMENT_UNFULFILLABLE": ErrorCode(
-        409, "The payment was approved too late, and is refunded", outcome="none", stored=True
+        409, "The payment was approved but cannot be used, and is refunded", outcome="none", stored=True
     ),
     "PRICE_CHANGED": ErrorCode(409, "The order costs another total than expected", stored=True),
     "PRODUCT_CONFLICT": ErrorCode(409, "There is such a product already", stored=True),

@@ -49,15 +49,17 @@ _BY_CODE = {
         requested=_number("Units of the line.", 5),
         available=_number("Units that there were.", 3),
     ),
-    "required": _number("INSUFFICIENT_POINTS: won that are needed.", 2000),
-    "available": _number("INSUFFICIENT_POINTS: won that can be used.", 500),
+    "required": _number("INSUFFICIENT_POINTS: points that are needed.", 2000),
+    "available": _number("INSUFFICIENT_POINTS: points that can be used.", 500),
     "limit": _number("LIMIT_EXCEEDED: the largest value that is allowed.", 10**12),
     "balance": _number("LIMIT_EXCEEDED: of a charge, the balance.", 999_999_999_999),
     "on_hand": _number("LIMIT_EXCEEDED: of an adjustment, the units in stock.", 1_000_000_000),
-    "total": _number("PRICE_CHANGED, LIMIT_EXCEEDED: what the order costs, in won.", 2200),
-    "expected_total": _number("PRICE_CHANGED: as the request said, in won.", 2000),
+    "total": _number("PRICE_CHANGED, LIMIT_EXCEEDED: what the order costs.", 2200),
+    "expected_total": _number("PRICE_CHANGED: as the request said.", 2000),
     "prices": _objects(
-        "PRICE_CHANGED: the price of each SKU now.", sku_id=_SKU, price=_number("Price of one unit, in won.", 1100)
+        "PRICE_CHANGED: the price of each SKU now.",
+        sku_id=_SKU,
+        price=_number("Price of one unit, in the smallest unit of the currency.", 1100),
     ),
     "sku_ids": _member(
         "array",

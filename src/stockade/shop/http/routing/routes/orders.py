@@ -17,7 +17,7 @@ from stockade.shop.http.requests.request_schemas import CancelBody, CancelLinesB
 from stockade.shop.http.responses.response_schemas import Cancelled, LinesCancelled, Ordered
 from stockade.shop.http.routing.route import Ending, Link, RequestContext, Route
 from stockade.shop.model import constants
-from stockade.shop.model.constants import ORDER_REFUSALS, READY, REFUNDED, UNKNOWN
+from stockade.shop.model.constants import OPEN_REFUND, ORDER_REFUSALS, REFUNDED
 from stockade.shop.model.payment_reference import next_reference
 from stockade.shop.queries.orders import Step
 
@@ -47,7 +47,7 @@ def _cancel_lines(request: RequestContext) -> CancelLines:
 def _cancel_ending(data: Mapping[str, JsonValue]) -> Ending | None:
     refunds = data["refunds"]
     assert isinstance(refunds, list)
-    is_open = any(each.get("status", REFUNDED) in (READY, UNKNOWN) for each in refunds)
+    is_open = any(each.get("status", REFUNDED) in OPEN_REFUND for each in refunds)
     return Ending(location=f"/v1/orders/{data['order_id']}") if is_open else None
 
 

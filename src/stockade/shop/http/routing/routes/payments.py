@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from stockade.core import JsonValue
 from stockade.gateways import BadNotification
+from stockade.gateways.gateway import MAX_NOTIFICATION_BYTES
 from stockade.shop import queries
 from stockade.shop.commands import ClaimPayment, PayOrder
 from stockade.shop.config.payment_gateway import NONE
@@ -21,7 +22,6 @@ from stockade.shop.http.responses.response_schemas import ChargeConfirmed, Paid,
 from stockade.shop.http.routing.route import Ending, Link, Notice, RequestContext, Route, ShopCommand
 from stockade.shop.model import constants
 from stockade.shop.payments.flow import MARGIN_MS
-from stockade.shop.payments.notifications import MAX_BYTES
 from stockade.shop.shop import Shop
 
 _CODES = (
@@ -89,7 +89,7 @@ def require_gateway(settings: Settings) -> None:
 
 
 def _ending(data: Mapping[str, JsonValue]) -> Ending | None:
-    if data["status"] in (constants.APPROVING, constants.UNKNOWN):
+    if data["status"] in constants.OPEN_ATTEMPT:
         return Ending(location=f"/v1/payments/{data['payment_id']}")
     return _ENDINGS.get(str(data["status"]))
 
@@ -172,13 +172,13 @@ PAYMENTS = (
         path="/v1/pg/webhooks/{gateway}",
         summary="For the payment gateway: what it reports by itself",
         about=(
-            "Takes a notification with its signature, which stands in place of a token; each event is acted on once. "
+            "Takes a notification with its signature, which stands in place of a token; each event is recorded once. "
             "An unsigned one only makes the service look the payment up. Other answers than 200: send it again."
         ),
         access=Access.ANYONE,
         response=Received,
         notified=_notified,
-        max_notice_bytes=MAX_BYTES,
+        max_notice_bytes=MAX_NOTIFICATION_BYTES,
         codes=("BAD_SIGNATURE", "GATEWAY_NOT_FOUND"),
     ),
 )
