@@ -66,7 +66,7 @@ async def test_a_second_charge_is_an_error_in_the_log(judge, gateway_url, caplog
         await checkout.pay(order, request=request)
         paid = (await checkout.shop.read(lambda connection: attempt(connection, request))).state
         told = gateway_id or paid.gateway_id
-        notice = Notification("evt_1", paid.reference, told, Approved(told, Money(PRICE)), 0)
+        notice = Notification("evt_1", paid.reference, told, Approved(told, Money(PRICE)))
         checkout.payments.gateway.read_notification = lambda headers, body: notice
         await Notifications(checkout.payments, checkout.shop.read, checkout.shop.database).take({}, b"")
         assert await checkout.attempts(order) == ["APPROVED"]
