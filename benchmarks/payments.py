@@ -247,7 +247,7 @@ async def measure_points(target: BenchmarkDatabase, server: Server, pace: Pace) 
         await compare(target, gateway)
     for name, rates in found.items():
         ratios = [one / alone for one, alone in zip(rates, found["alone"], strict=True)]
-        print(f"| points orders/s {name} | {spread(rates)} | {spread(ratios)} |", flush=True)
+        print(f"| points orders/s {name} | {spread(rates)} | {spread(ratios, 2)} |", flush=True)
 
 
 async def buy(service: Service, target: BenchmarkDatabase) -> Outcome:
@@ -304,9 +304,10 @@ def in_use(pool: Pool) -> int:
     return int(counted.checkedout())
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float], digits: int = 1) -> str:
     """Median and range."""
-    return f"{median(values):,.1f} ({min(values):,.1f} to {max(values):,.1f})"
+    middle, least, most = (f"{each:,.{digits}f}" for each in (median(values), min(values), max(values)))
+    return f"{middle} ({least} to {most})"
 
 
 async def main() -> None:

@@ -7,14 +7,15 @@ call grows with the limit. Here a free connection is at hand, and who finds none
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
+IDLE_S: Final = 4.0  # servers close after 5 s and more; a request that meets the close is lost, and its outcome unknown
+
 
 class Connections(httpx.AsyncBaseTransport):
-    """At most so many connections. Each stays open after use, for as long as HTTPX keeps one, and the last one used is
-    used next.
+    """At most so many connections. Each is used again within `IDLE_S` seconds, and the last one used is used next.
 
     Args:
         most: open at once.
@@ -58,7 +59,8 @@ class Connections(httpx.AsyncBaseTransport):
             raise httpx.PoolTimeout("no connection to the gateway was free in time", request=request) from error
 
     def _open(self) -> httpx.AsyncHTTPTransport:
-        made = httpx.AsyncHTTPTransport(verify=self._verify, trust_env=False, limits=httpx.Limits(max_connections=1))
+        limits = httpx.Limits(max_connections=1, keepalive_expiry=IDLE_S)
+        made = httpx.AsyncHTTPTransport(verify=self._verify, trust_env=False, limits=limits)
         self._all.append(made)
         return made
 
