@@ -27,6 +27,7 @@ EXTRAS = {
     "jwt": "jwt",
     "cryptography": "jwt",
     "httpx": "payments",
+    "sniffio": "payments",
     "stripe": "payments",
     "opentelemetry": "otel",
 }
