@@ -18,7 +18,7 @@ from stockade.gateways import Unknown as NoAnswer
 from stockade.gateways.gateway import LookUpAnswer
 from stockade.shop.model import constants
 from stockade.shop.model.tables import payment_attempts, refunds
-from stockade.shop.payments.flow import Read
+from stockade.shop.payments.calls import Read
 from stockade.shop.queries.page import after
 
 PAGE: Final = 200  # attempts of one query

@@ -15,7 +15,7 @@ from stockade.shop.commands import SettlePayment, SettleRefund
 from stockade.shop.commands.payments.settle_payment import late_id, settle_id
 from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState, RefundState
-from stockade.shop.payments.flow import Read
+from stockade.shop.payments.calls import Read
 from stockade.shop.payments.open_payments import attempt, refund
 
 BY_A_PERSON: Final = "DECIDED_BY_A_PERSON"  # the code of such a decline

@@ -24,8 +24,6 @@ from stockade.shop.payments.next_step import pause_ms
 from stockade.shop.payments.open_payments import attempt, recorded_settlement
 from stockade.shop.payments.refund_flow import RefundFlow
 
-__all__ = ["Payments", "Read"]
-
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 MAX_AT_WORK: Final = 10_000  # payments and refunds at once, in one process: their buyers may have gone

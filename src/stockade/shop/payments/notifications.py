@@ -20,7 +20,8 @@ from stockade.gateways.gateway import LookUpAnswer
 from stockade.service.ids import derived_id
 from stockade.shop.model import constants
 from stockade.shop.model.tables import gateway_events
-from stockade.shop.payments.flow import Payments, Read
+from stockade.shop.payments.calls import Read
+from stockade.shop.payments.flow import Payments
 from stockade.shop.payments.gateway_events import was_taken
 from stockade.shop.payments.open_payments import OpenAttempt, attempt_of_reference
 from stockade.store import Database
