@@ -1,0 +1,1 @@
+"""Recorded histories: every operation of a recording, the faults that were active, and the final state."""
