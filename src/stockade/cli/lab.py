@@ -21,7 +21,7 @@ from stockade.cli.numbers import count
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Sequence
 
-    from stockade.lab.execution.fault import Fault
+    from stockade.lab.execution.aimed_fault import AimedFault
     from stockade.lab.model.contender import Contender
     from stockade.lab.reporting.summary import RunSummary
     from stockade.lab.reporting.table import LiveTable
@@ -193,7 +193,7 @@ async def _execute(plan: "Plan", target: "TargetDatabase", table: "LiveTable") -
             return await FaultRunner(plan, target, private, private_redis_missing(), table, gateway=gateway).run()
 
 
-def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], int]":
+def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[AimedFault], int]":
     """The faults, and how many processes the run has.
 
     Raises:
@@ -202,8 +202,8 @@ def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], in
     """
     if not text:
         return (), processes
+    from stockade.lab.aimed_faults import find
     from stockade.lab.errors import LabError
-    from stockade.lab.faults import find
     from stockade.lab.runs.fault_runner import PROCESSES
 
     if processes not in (1, PROCESSES):
