@@ -117,7 +117,7 @@ class CellResult:
         """
         try:
             return cls(
-                cell=Cell.parse(values["cell"]),
+                cell=Cell.parse(str(values["cell"])),
                 seed=int(values["seed"]),
                 expected=values["expected"],
                 verdict=values["verdict"],
@@ -127,5 +127,5 @@ class CellResult:
                 history=values["history"],
                 reason=values["reason"],
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise LabError(f"no result of a cell: {type(error).__name__}: {error}") from None
+        except (LabError, KeyError, TypeError, ValueError) as error:
+            raise LabError(f"no result of a cell: {type(error).__name__}: {error}") from error

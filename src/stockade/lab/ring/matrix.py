@@ -103,11 +103,9 @@ def text_table(matrix: Matrix, width: int) -> list[str]:
 
 def markdown_table(matrix: Matrix) -> list[str]:
     """The same for a page."""
-    lines = [f"| fault | {' | '.join(f'`{name}`' for name in matrix.contenders)} |"]
-    lines.append("|---" * (len(matrix.contenders) + 1) + "|")
-    for fault in matrix.faults:
-        lines.append(f"| {fault} | {' | '.join(matrix.mark(name, fault) for name in matrix.contenders)} |")
-    return lines
+    head = f"| fault | {' | '.join(f'`{name}`' for name in matrix.contenders)} |"
+    rows = [(fault, [matrix.mark(name, fault) for name in matrix.contenders]) for fault in matrix.faults]
+    return [head, "|---" * (len(matrix.contenders) + 1) + "|", *(f"| {f} | {' | '.join(marks)} |" for f, marks in rows)]
 
 
 def reasons(matrix: Matrix) -> list[str]:

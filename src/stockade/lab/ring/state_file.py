@@ -48,8 +48,8 @@ class StateFile:
         text = path.read_text(encoding="utf-8")
         whole, _, cut_off = text.rpartition("\n")
         try:
-            there, *lines = [json.loads(line) for line in whole.splitlines()]
-        except ValueError:
+            there, *lines = [dict(json.loads(line)) for line in whole.splitlines()]
+        except (ValueError, TypeError):
             raise LabError(f"--state {path}: is not the state of a ring; name another file") from None
         if there != header:
             shown = ", ".join(f"{name} {there.get(name)}" for name in header if there.get(name) != header[name])
