@@ -67,6 +67,7 @@ async def execute(url: str, statement: str, wait_s: float = 60.0) -> list[tuple[
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         connect_timeout=wait_s,
+        autocommit=True,
     )
     try:
         async with asyncio.timeout(wait_s), mysql.cursor() as cursor:

@@ -46,8 +46,8 @@ class SqlStore:
         database: an open Database.
         resources: what each kind of key means.
         checkpoint: called with a name before (`begin`), inside (`loaded`, `saved`) and after each transaction
-            (`committed`, when nothing has been answered); a fault point for tests and the lab, so that kills and pauses can be aimed. It switches `single_statement` off, because
-            one statement has no point between its steps.
+            (`committed`, before its answers are known); a fault point for tests and the lab, so that kills and pauses
+            can be aimed. It switches `single_statement` off, because one statement has no point between its steps.
         permit: confirmed before every batch; None: this process may always write.
         single_statement: whether PostgreSQL may carry out a batch as one statement (docs/single-statement.md).
 
