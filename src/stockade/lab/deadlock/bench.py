@@ -22,7 +22,7 @@ from stockade.lab.deadlock.load import Load, judge, take_turns
 from stockade.lab.deadlock.one_writer import two_writers
 from stockade.lab.deadlock.rows import Rows, open_rows
 from stockade.lab.deadlock.session import LOCK_WAIT_S, open_session
-from stockade.lab.deadlock.wait_graph import WaitGraph
+from stockade.lab.deadlock.wait_graph import Observer, WaitGraph, open_observer
 from stockade.lab.errors import LabError
 from stockade.lab.targets.target_database import TargetDatabase
 
@@ -90,13 +90,16 @@ async def run_bench(target: TargetDatabase, setting: Setting) -> BenchResult:
     if target.name == "sqlite":
         _sqlite(target, result)
         return result
-    async with open_rows(target.url, target.name, PAIRS * 2) as rows:
+    async with (
+        open_rows(target.url, target.name, PAIRS * 2) as rows,
+        open_observer(target.url, target.name) as observer,
+    ):
         setting.tell("two transactions, two rows")
-        await _duels(target, rows, result)
+        await _duels(target, rows, observer, result)
         setting.tell("one statement of several rows")
-        await _crossings(target, rows, result)
+        await _crossings(target, rows, observer, result)
         setting.tell(f"two transactions that only a time-out of {setting.lock_wait_s:g} s ends")
-        await _time_outs(target, rows, setting, result)
+        await _time_outs(target, rows, observer, setting, result)
         await _loads(target, replace(rows, count=LOAD_ROWS), setting, result)
     setting.tell("a pool of connections")
     result.findings += [await pool.second_connection(target.url), await pool.lock_first(target.url)]
@@ -108,7 +111,7 @@ def _sqlite(target: TargetDatabase, result: BenchResult) -> None:
     result.left_out.append("wait-for graphs, arms under load, the pool: nobody waits for a row in SQLite")
 
 
-async def _duels(target: TargetDatabase, rows: Rows, result: BenchResult) -> None:
+async def _duels(target: TargetDatabase, rows: Rows, observer: Observer, result: BenchResult) -> None:
     watched = target.name == "postgres"  # InnoDB ends the deadlock before anybody can look
     for name, removed, rules, victims in (
         ("opposite order", "", Rules(watched=watched), 1),
@@ -116,7 +119,7 @@ async def _duels(target: TargetDatabase, rows: Rows, result: BenchResult) -> Non
         ("optimistic, opposite order", f"{MUTUAL} (claimed)", Rules(optimistic=True, watched=watched), 1),
         ("optimistic, one order", f"{MUTUAL}, {CIRCLE}", Rules(optimistic=True, sorted=True), 0),
     ):
-        duel = await play(target.url, rows, 1, 2, rules)
+        duel = await play(target.url, rows, observer, (1, 2), rules)
         found = sum(side.outcome == "deadlock" for side in duel.sides)
         figures: dict[str, JsonValue] = {"victims": found, "waited_s": [round(side.waited_s, 3) for side in duel.sides]}
         result.findings.append(
@@ -134,7 +137,7 @@ async def _duels(target: TargetDatabase, rows: Rows, result: BenchResult) -> Non
             result.graphs[name] = duel.graph
 
 
-async def _crossings(target: TargetDatabase, rows: Rows, result: BenchResult) -> None:
+async def _crossings(target: TargetDatabase, rows: Rows, observer: Observer, result: BenchResult) -> None:
     innodb = target.name != "postgres"
     cases = [
         ("found by two indexes", f"{HOLD} (claimed)", Statement(ordered=False, primary=False), 1),
@@ -144,7 +147,7 @@ async def _crossings(target: TargetDatabase, rows: Rows, result: BenchResult) ->
     if innodb:
         cases.append(("with ORDER BY, read by the key", CIRCLE, Statement(ordered=True, primary=True), 0))
     for name, removed, statement, victims in cases:
-        found, seconds = await cross(target.url, rows, statement)
+        found, seconds = await cross(target.url, rows, observer, statement)
         result.findings.append(
             Finding(
                 "one statement",
@@ -158,7 +161,9 @@ async def _crossings(target: TargetDatabase, rows: Rows, result: BenchResult) ->
         )
 
 
-async def _time_outs(target: TargetDatabase, rows: Rows, setting: Setting, result: BenchResult) -> None:
+async def _time_outs(
+    target: TargetDatabase, rows: Rows, observer: Observer, setting: Setting, result: BenchResult
+) -> None:
     """Pairs that no detector ends: half of them wait from the same moment, half one after the other."""
     detector_s = NEVER_S if target.name == "postgres" else None
     usual = Rules(lock_wait_s=setting.lock_wait_s, detector_s=detector_s)
@@ -166,8 +171,8 @@ async def _time_outs(target: TargetDatabase, rows: Rows, setting: Setting, resul
         async with _without_detector(target):
             duels = await asyncio.gather(
                 *(
-                    play(target.url, rows, 2 * pair + 1, 2 * pair + 2, replace(usual, staggered=pair % 2 == 1))
-                    for pair in range(PAIRS)
+                    play(target.url, rows, observer, (2 * n + 1, 2 * n + 2), replace(usual, staggered=n % 2 == 1))
+                    for n in range(PAIRS)
                 )
             )
     except LabError as error:
@@ -190,7 +195,9 @@ def _timed_out(name: str, duels: Sequence[Duel], lock_wait_s: float) -> Finding:
         "lock_wait_s": lock_wait_s,
         "waited_s": [round(each, 3) for each in waited],
     }
-    said = f"both failed in {both} of {len(duels)} pairs, after {waited[0]:.2f} to {waited[-1]:.2f} s" if waited else "-"
+    said = (
+        f"both failed in {both} of {len(duels)} pairs, after {waited[0]:.2f} to {waited[-1]:.2f} s" if waited else "-"
+    )
     every = all(duel.failed >= 1 for duel in duels)
     expected = f"each pair loses one side or both, after {lock_wait_s:g} s"
     return Finding("two transactions", name, PREEMPT, expected, said, every and in_time, figures)
@@ -212,9 +219,7 @@ async def _loads(target: TargetDatabase, rows: Rows, setting: Setting, result: B
         result.findings.append(await own_store.orders(target, setting.load, as_asked=as_asked))
 
 
-async def _load(
-    target: TargetDatabase, rows: Rows, arms: Sequence[Arm], setting: Setting, result: BenchResult
-) -> None:
+async def _load(target: TargetDatabase, rows: Rows, arms: Sequence[Arm], setting: Setting, result: BenchResult) -> None:
     setting.tell(f"{setting.load.workers} workers: {', '.join(arm.name for arm in arms)}")
     redis = AllOrNothing(setting.redis, f"stockade:lab:{rows.table}") if setting.redis else None
     playing = partial(take_turns, target.url, rows, arms, setting.load)
@@ -250,4 +255,6 @@ async def _without_detector(target: TargetDatabase) -> AsyncIterator[None]:
 
 
 def _ends(duel: Duel) -> str:
-    return ", ".join(f"{name} {side.outcome} after {side.waited_s:.2f} s" for name, side in zip("AB", duel.sides, strict=True))
+    return ", ".join(
+        f"{name} {side.outcome} after {side.waited_s:.2f} s" for name, side in zip("AB", duel.sides, strict=True)
+    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from stockade.drivers.failures import Failure, classify
 from stockade.lab.deadlock.rows import Rows
 from stockade.lab.deadlock.session import Session, close_all, open_session
-from stockade.lab.deadlock.wait_graph import await_waits
+from stockade.lab.deadlock.wait_graph import Observer
 
 IDS = (1, 2, 3)
 # on a large table the planner reads an index; on the small one of the bench it has to be told
@@ -32,13 +32,13 @@ class Statement:
     primary: bool
 
 
-async def cross(url: str, rows: Rows, statement: Statement) -> tuple[int, float]:
+async def cross(url: str, rows: Rows, observer: Observer, statement: Statement) -> tuple[int, float]:
     """How many of the two were ended as deadlock victims, and how long both took, in seconds."""
     opened: list[Session] = []
     try:
-        for _ in range(4):
+        for _ in range(3):
             opened.append(await open_session(url))
-        holder, up, down, observer = opened
+        holder, up, down = opened
         await read_by_index(opened, rows.database)
         await holder.run("BEGIN")
         await holder.run(rows.lock(IDS[1]))
@@ -48,7 +48,7 @@ async def cross(url: str, rows: Rows, statement: Statement) -> tuple[int, float]
             for session in (up, down)
         ]
         try:
-            await await_waits(observer, rows.database, names, 2)
+            await observer.await_waits(names, 2)
             start = time.monotonic()
             await holder.run("ROLLBACK")
             victims = sum(await asyncio.gather(*tasks))

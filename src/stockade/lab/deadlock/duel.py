@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stockade.drivers.failures import Failure, classify
 from stockade.lab.deadlock.rows import Rows
 from stockade.lab.deadlock.session import Session, close_all, open_session
-from stockade.lab.deadlock.wait_graph import WaitGraph, await_waits, latest_deadlock, read_graph
+from stockade.lab.deadlock.wait_graph import Observer, WaitGraph
 
 COMMITTED, CONFLICT = "committed", "conflict"
 
@@ -75,28 +75,28 @@ class _Take:
         return self.rows.lock(id_) if self.versions is None else self.rows.change(id_, self.versions[id_])
 
 
-async def _versions(observer: Session, rows: Rows, ids: tuple[int, int]) -> dict[int, int]:
-    return {int(id_): int(version) for id_, version in await observer.rows(rows.read(ids))}
+async def _versions(observer: Observer, rows: Rows, ids: tuple[int, int]) -> dict[int, int]:
+    return {int(id_): int(version) for id_, version in await observer.session.rows(rows.read(ids))}
 
 
-async def play(url: str, rows: Rows, first: int, second: int, rules: Rules) -> Duel:
+async def play(url: str, rows: Rows, observer: Observer, pair: tuple[int, int], rules: Rules) -> Duel:
     """One duel over two rows.
 
     Args:
         url: of the database.
         rows: the table.
-        first, second: ids of the rows.
+        observer: asks the database.
+        pair: ids of the two rows.
         rules: how it is played.
 
     Raises:
         LabError: the waits that must come did not, or a setting is refused.
     """
-    opened: list[Session] = []
+    (first, second), opened = pair, list[Session]()
     try:
         for _ in range(2):
             opened.append(await open_session(url, lock_wait_s=rules.lock_wait_s, detector_s=rules.detector_s))
-        opened.append(await open_session(url))
-        a, b, observer = opened
+        a, b = opened
         names = {a.number: f"A holds row {first}", b.number: f"B holds row {second}"}
         orders = [(first, second), (first, second) if rules.sorted else (second, first)]
         await a.run("BEGIN")
@@ -114,7 +114,7 @@ async def play(url: str, rows: Rows, first: int, second: int, rules: Rules) -> D
 async def _opposite(
     take: _Take,
     both: tuple[Session, Session],
-    observer: Session,
+    observer: Observer,
     names: dict[int, str],
     wanted: tuple[int, int],
     rules: Rules,
@@ -122,21 +122,21 @@ async def _opposite(
     database = take.rows.database
     tasks = [asyncio.create_task(_second_row(both[0], take, wanted[0]))]
     if rules.staggered:
-        await await_waits(observer, database, names, 1)
+        await observer.await_waits(names, 1)
     tasks.append(asyncio.create_task(_second_row(both[1], take, wanted[1])))
     try:
-        graph = await await_waits(observer, database, names, 2) if rules.watched else None
+        graph = await observer.await_waits(names, 2) if rules.watched else None
         one, other = await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
     if graph is None and database != "postgres" and "deadlock" in (one.outcome, other.outcome):
-        graph = await latest_deadlock(observer, names)
+        graph = await observer.latest_deadlock(names)
     return Duel((one, other), graph)
 
 
 async def _in_one_order(
-    take: _Take, both: tuple[Session, Session], observer: Session, orders: list[tuple[int, int]]
+    take: _Take, both: tuple[Session, Session], observer: Observer, orders: list[tuple[int, int]]
 ) -> Duel:
     """Sorted: B waits at the first row with nothing held, until A is done."""
     a, b = both
@@ -151,7 +151,7 @@ async def _in_one_order(
 
     other = asyncio.create_task(whole())
     try:
-        graph = await await_waits(observer, take.rows.database, names, 1)
+        graph = await observer.await_waits(names, 1)
         one = await _second_row(a, take, orders[0][1])
         return Duel((one, await other), graph)
     finally:
@@ -178,8 +178,3 @@ async def _second_row(session: Session, take: _Take, id_: int) -> Side:
         await session.run("ROLLBACK")
         return Side(failure.value, waited_s)
     return Side(COMMITTED, waited_s)
-
-
-async def nobody_waits(observer: Session, database: str, names: dict[int, str]) -> bool:
-    """Whether the database sees no wait among these sessions: the control of the graph."""
-    return not (await read_graph(observer, database, names)).waits

@@ -57,7 +57,9 @@ def _deferred(a: sqlite3.Connection, b: sqlite3.Connection) -> Finding:
     a.execute("COMMIT")
     stale = _refused(b, "UPDATE lab_rows SET n = n + 1 WHERE id = 2")
     b.execute("ROLLBACK")
-    said = f"the second was {'refused' if refused else 'let in'}; after the commit {'still' if stale else 'not'} refused"
+    said = (
+        f"the second was {'refused' if refused else 'let in'}; after the commit {'still' if stale else 'not'} refused"
+    )
     return Finding("one writer", "BEGIN, read, then write", "", "the second is refused", said, refused and stale)
 
 

@@ -12,9 +12,8 @@ import time
 from stockade.core import Busy, Command, Guard, GuardKind
 from stockade.lab.deadlock.finding import Finding
 from stockade.lab.deadlock.load import Load
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.runs.repeats import create_rows
-from stockade.lab.model.workload import Workload
 from stockade.lab.targets.target_database import TargetDatabase
 from stockade.store import Database, SqlStore
 

@@ -8,19 +8,25 @@ InnoDB monitor. Neighbours: `duel.py` asks while both wait, `report.py` shows th
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from stockade.core import JsonValue
-from stockade.lab.deadlock.session import Session
+from stockade.lab.deadlock.session import Session, open_session
 from stockade.lab.errors import LabError
 
-LOOK_AGAIN_S = 0.02
+LOOK_AGAIN_S = {"postgres": 0.02, "mariadb": 0.15, "mysql": 0.15}
+SOURCES = {
+    "postgres": "pg_blocking_pids, pg_locks",
+    "mariadb": "INNODB_LOCK_WAITS, INNODB_TRX",
+    "mysql": "sys.innodb_lock_waits",
+}
 _POSTGRES = """
 SELECT w.pid, unnest(pg_blocking_pids(w.pid)),
   coalesce((SELECT string_agg(l.locktype || ' ' || l.mode, ', ') FROM pg_locks l WHERE l.pid = w.pid AND NOT l.granted),
     '?')
-FROM pg_stat_activity w WHERE w.pid IN ({sessions})
+FROM pg_stat_activity w WHERE w.pid <> pg_backend_pid() AND w.datname = current_database()
 """
 _MARIADB = """
 SELECT r.trx_mysql_thread_id, b.trx_mysql_thread_id, concat(l.lock_index, ' record ', coalesce(l.lock_data, '?'),
@@ -29,11 +35,10 @@ FROM information_schema.INNODB_LOCK_WAITS w
 JOIN information_schema.INNODB_TRX r ON r.trx_id = w.requesting_trx_id
 JOIN information_schema.INNODB_TRX b ON b.trx_id = w.blocking_trx_id
 JOIN information_schema.INNODB_LOCKS l ON l.lock_id = w.requested_lock_id
-WHERE r.trx_mysql_thread_id IN ({sessions})
 """
 _MYSQL = """
 SELECT waiting_pid, blocking_pid, concat(locked_index, ' record lock mode ', waiting_lock_mode)
-FROM sys.innodb_lock_waits WHERE waiting_pid IN ({sessions})
+FROM sys.innodb_lock_waits
 """
 QUERIES = {"postgres": _POSTGRES, "mariadb": _MARIADB, "mysql": _MYSQL}
 _MONITOR = re.compile(r"LATEST DETECTED DEADLOCK(.*?)^TRANSACTIONS$", re.DOTALL | re.MULTILINE)
@@ -100,42 +105,71 @@ class WaitGraph:
         return f"{self.names[number]}, session {number}" if number in self.names else f"session {number}"
 
 
-async def read_graph(observer: Session, database: str, names: dict[int, str]) -> WaitGraph:
-    """The waits among these sessions now."""
-    query = QUERIES[database].format(sessions=", ".join(map(str, names)))
-    found = {Wait(int(waiter), int(holder), str(lock)) for waiter, holder, lock in await observer.rows(query)}
-    waits = sorted(found, key=lambda wait: (wait.waiter, wait.holder))
-    source = {"postgres": "pg_blocking_pids, pg_locks", "mysql": "sys.innodb_lock_waits"}
-    return WaitGraph(source.get(database, "INNODB_LOCK_WAITS, INNODB_TRX"), tuple(waits), names)
+class Observer:
+    """A session that asks the database, for all experiments that want to know.
 
+    InnoDB makes its tables anew only when nobody has read them for 0.1 s (MariaDB, storage/innobase/trx/trx0i_s.cc). So
+    all share one look at a time, and looks have a pause between them.
 
-async def await_waits(
-    observer: Session, database: str, names: dict[int, str], count: int, limit_s: float = 5.0
-) -> WaitGraph:
-    """Ask again and again until so many of these sessions wait.
-
-    Raises:
-        LabError: not within the limit, in seconds.
+    Args:
+        session: its connection.
+        database: its kind.
     """
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        graph = await read_graph(observer, database, names)
-        if len({wait.waiter for wait in graph.waits}) >= count:
-            return graph
-        await asyncio.sleep(LOOK_AGAIN_S)
-    raise LabError(f"{count} sessions should wait, and the database saw {len(graph.waits)} within {limit_s:g} s")
+
+    def __init__(self, session: Session, database: str) -> None:
+        self.session = session
+        self.database = database
+        self._turn = asyncio.Lock()
+        self._looked_at = 0.0
+        self._waits: tuple[Wait, ...] = ()
+
+    async def graph(self, names: dict[int, str]) -> WaitGraph:
+        """The waits of these sessions now."""
+        asked = time.monotonic()
+        async with self._turn:
+            if self._looked_at < asked:
+                await asyncio.sleep(max(0.0, self._looked_at + LOOK_AGAIN_S[self.database] - asked))
+                self._looked_at = time.monotonic()
+                found = {
+                    Wait(int(a), int(b), str(lock)) for a, b, lock in await self.session.rows(QUERIES[self.database])
+                }
+                self._waits = tuple(sorted(found, key=lambda wait: (wait.waiter, wait.holder)))
+            waits = tuple(wait for wait in self._waits if wait.waiter in names)
+        return WaitGraph(SOURCES[self.database], waits, names)
+
+    async def await_waits(self, names: dict[int, str], count: int, limit_s: float = 5.0) -> WaitGraph:
+        """Look again and again until so many of these sessions wait.
+
+        Raises:
+            LabError: not within the limit, in seconds.
+        """
+        end = time.monotonic() + limit_s
+        while time.monotonic() < end:
+            graph = await self.graph(names)
+            if len({wait.waiter for wait in graph.waits}) >= count:
+                return graph
+        raise LabError(f"{count} sessions should wait, and the database saw {len(graph.waits)} within {limit_s:g} s")
+
+    async def latest_deadlock(self, names: dict[int, str]) -> WaitGraph:
+        """What InnoDB's monitor says of the deadlock that it ended last: transaction 1 waited for 2, and 2 for 1.
+
+        Where another deadlock came later, the graph has no waits.
+        """
+        ((*_, text),) = await self.session.rows("SHOW ENGINE INNODB STATUS")
+        found = _MONITOR.search(str(text))
+        threads = list(dict.fromkeys(map(int, _THREAD.findall(found[1])))) if found else []
+        waits = _pairs(threads) if set(threads) <= set(names) else ()
+        return WaitGraph("InnoDB monitor, latest detected deadlock", waits, names)
 
 
-async def latest_deadlock(observer: Session, names: dict[int, str]) -> WaitGraph:
-    """What InnoDB's monitor says of the deadlock that it ended last: transaction 1 waited for 2, and 2 for 1.
-
-    Where the user may not read the monitor, or another deadlock came later, the graph has no waits.
-    """
-    ((*_, text),) = await observer.rows("SHOW ENGINE INNODB STATUS")
-    found = _MONITOR.search(str(text))
-    threads = list(dict.fromkeys(map(int, _THREAD.findall(found[1])))) if found else []
-    waits = _pairs(threads) if set(threads) <= set(names) else ()
-    return WaitGraph("InnoDB monitor, latest detected deadlock", waits, names)
+@asynccontextmanager
+async def open_observer(url: str, database: str) -> AsyncIterator[Observer]:
+    """Connect, and disconnect at the end."""
+    session = await open_session(url)
+    try:
+        yield Observer(session, database)
+    finally:
+        await session.close()
 
 
 def _pairs(threads: Sequence[int]) -> tuple[Wait, ...]:
