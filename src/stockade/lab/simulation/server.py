@@ -14,9 +14,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import Table
-
-from stockade.lab.simulation.tables import Place, PrimaryKey, Record, SimulatedTable
+from stockade.lab.simulation.tables import Place, PrimaryKey, Record, Schema, SimulatedTable
 from stockade.lab.simulation.world import World
 
 Statement: TypeAlias = Generator[Place, None, Any]
@@ -161,7 +159,7 @@ class DatabaseServer:
 
     Args:
         world: where it is.
-        tables: of the application and of the store.
+        schemas: of the tables of the application and of the store.
         faults: see `DatabaseFaults`.
 
     Attributes:
@@ -169,10 +167,10 @@ class DatabaseServer:
         deadlocks: how many transactions were chosen as victims.
     """
 
-    def __init__(self, world: World, tables: Iterable[Table], faults: DatabaseFaults) -> None:
+    def __init__(self, world: World, schemas: Iterable[Schema], faults: DatabaseFaults) -> None:
         self.world = world
         self.faults = faults
-        self.tables = {table.name: SimulatedTable(table) for table in tables}
+        self.tables = {schema.name: SimulatedTable(schema) for schema in schemas}
         self.commits = 0
         self.deadlocks = 0
         self._owners: dict[Place, Session] = {}
@@ -231,9 +229,7 @@ class DatabaseServer:
             statement.close()
             answer(None, ServerError(DEADLOCK, "deadlock detected"))
             return
-        waiter = (session, lambda: granted())
         queue = self._queues.setdefault(place, deque())
-        queue.append(waiter)
         session.waits_for = place
         ended = False
 
@@ -255,6 +251,8 @@ class DatabaseServer:
                 statement.close()
                 answer(None, error)
 
+        waiter = (session, granted)
+        queue.append(waiter)
         session.waiting(stop)
         self.world.after(session.lock_wait_s, lambda: stop(ServerError(TIMEOUT, "canceling due to lock timeout")))
 

@@ -91,9 +91,9 @@ class Settings:
     faults: Faults = CALM
     processes: int = 2
     clients: int = 4
-    operations: int = 3
+    operations: int = 2
     stock: int = 3
-    balance: int = 60
+    balance: int = 40
     options: Options = OPTIONS
 
     @classmethod

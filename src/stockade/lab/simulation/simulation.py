@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table
-
 from stockade.lab.history.final_state import Leftovers
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
@@ -17,6 +15,7 @@ from stockade.lab.simulation.final_reads import final_state
 from stockade.lab.simulation.server import DatabaseServer
 from stockade.lab.simulation.service import Service
 from stockade.lab.simulation.settings import LEASE_S, Settings
+from stockade.lab.simulation.tables import Schema
 from stockade.lab.simulation.workload import Mix
 from stockade.lab.simulation.world import START_S, Process, World, surroundings
 from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis
@@ -29,7 +28,7 @@ STOP_S = 30.0
 REPLACED_S = 0.02  # a process that crashed is replaced after so long
 EARLY_S = 0.03  # faults that happen once, happen within so long
 
-TABLES: tuple[Table, ...] = (*shop_metadata.sorted_tables, *DEFAULT.metadata.sorted_tables)
+SCHEMAS = tuple([Schema(table) for table in (*shop_metadata.sorted_tables, *DEFAULT.metadata.sorted_tables)])
 
 
 class Stalled(AssertionError):
@@ -63,7 +62,7 @@ class Simulation:
         self.seed, self.settings = seed, settings
         self.world = World(seed)
         self.contender = settings.parsed
-        self.server = DatabaseServer(self.world, TABLES, settings.faults.database)
+        self.server = DatabaseServer(self.world, SCHEMAS, settings.faults.database)
         self.networks = [SimNetwork(SimRedis(), settings.faults.redis) for _ in range(self.contender.redis_servers)]
         self.mix = Mix(seed, stock=settings.stock, balance=settings.balance)
         self.services: list[Service] = []

@@ -16,8 +16,8 @@ Place: TypeAlias = tuple[str, PrimaryKey]  # a record, or a value of a unique co
 _COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {">=": operator.ge, "<=": operator.le, ">": operator.gt}
 
 
-class SimulatedTable:
-    """One table.
+class Schema:
+    """What a table checks; equal for all runs, so made once.
 
     Args:
         table: as the application defines it.
@@ -25,22 +25,22 @@ class SimulatedTable:
     Attributes:
         name: of the table.
         columns: of the primary key.
-        versions: by primary key, every committed record with the number of its commit, oldest first; None: deleted.
         unique: further unique keys, by the name of their constraint.
+        defaults: of columns that have one in the database.
+        checks: CHECK constraints as comparisons.
+        serial: the column that counts the records; None: there is none.
     """
 
     def __init__(self, table: Table) -> None:
         self.name = table.name
         self.columns = tuple(column.name for column in table.primary_key)
-        self.versions: dict[PrimaryKey, list[tuple[int, Record | None]]] = {}
         self.unique = {
             f"{table.name}.{'.'.join(each.columns.keys())}": tuple(each.columns.keys())
             for each in table.constraints
             if isinstance(each, UniqueConstraint)
         }
-        self.taken: dict[Place, PrimaryKey] = {}
-        self._defaults = dict(_defaults(table))
-        self._checks = [
+        self.defaults = dict(_defaults(table))
+        self.checks = [
             rule
             for each in table.constraints
             if isinstance(each, CheckConstraint)
@@ -48,19 +48,37 @@ class SimulatedTable:
         ]
         serial = table.autoincrement_column
         self.serial = serial.name if serial is not None and serial.name == "id" else None
-        self.next_serial = 1
+
+
+class SimulatedTable:
+    """One table.
+
+    Args:
+        schema: what it checks.
+
+    Attributes:
+        versions: by primary key, every committed record with the number of its commit, oldest first; None: deleted.
+        taken: the values of the unique keys that are taken.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self.name, self.columns, self.unique = schema.name, schema.columns, schema.unique
+        self.versions: dict[PrimaryKey, list[tuple[int, Record | None]]] = {}
+        self.taken: dict[Place, PrimaryKey] = {}
+        self._schema = schema
+        self._next_serial = 1
 
     def complete(self, values: Mapping[str, Any]) -> Record:
         """A whole record: with the defaults of the table, and the next number where it counts its records."""
-        record = {**self._defaults, **values}
-        if self.serial is not None:
-            record[self.serial] = self.next_serial  # never given back, as in a sequence
-            self.next_serial += 1
+        record = {**self._schema.defaults, **values}
+        if self._schema.serial is not None:
+            record[self._schema.serial] = self._next_serial  # never given back, as in a sequence
+            self._next_serial += 1
         return record
 
     def broken_check(self, record: Record) -> str:
         """The CHECK constraint that a record violates; empty if none."""
-        for name, compare, other in self._checks:
+        for name, compare, other in self._schema.checks:
             if not compare(record[name], other if isinstance(other, int) else record[other]):
                 return f"{name} against {other}"
         return ""

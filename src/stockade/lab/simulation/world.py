@@ -105,8 +105,7 @@ class World(Sim):
             if self.steps > self._max_steps:
                 raise Stuck(f"more than {self._max_steps} events, at {self.now:.3f} s")
             at, _, _, action, process = heapq.heappop(events)
-            if at > self.now:
-                self.now = at
+            self.now = max(self.now, at)
             if process is not None and process.paused_until > self.now:
                 self.after(process.paused_until - self.now, action, process)
             else:
@@ -119,11 +118,11 @@ class World(Sim):
             loop = self._active.pop()
             if loop.paused or not loop.ready:
                 continue
-            asyncio._set_running_loop(loop)
+            asyncio._set_running_loop(loop)  # noqa: SLF001 - as every loop of asyncio does
             try:
                 self.steps += loop.run_ready()
             finally:
-                asyncio._set_running_loop(None)
+                asyncio._set_running_loop(None)  # noqa: SLF001 - as above
             if self.steps > self._max_steps:
                 raise Stuck(f"more than {self._max_steps} callbacks, at {self.now:.3f} s")
 
