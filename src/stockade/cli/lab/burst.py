@@ -1,28 +1,28 @@
-"""`stockade lab`: options in, a table and a JSON document out. `stockade.lab` does the work.
+"""`stockade lab` without a word: options in, a table and a JSON document out. `stockade.lab` does the work.
 
-The lab's modules are imported when it runs, so that `stockade --version` starts quickly.
+The lab's modules are imported when it runs, so that `stockade --version` starts quickly. Neighbour: `words.py` has the
+words.
 """
 
 import asyncio
 import json
-import os
 import signal
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from stockade.cli.common import AppOption, app_path, application_of
-from stockade.cli.exit_codes import FAILED, OK, TERMINATED, UNUSABLE
+from stockade.cli.exit_codes import FAILED, OK
+from stockade.cli.lab.common import check_target, one_line_errors, run_loop, write
 from stockade.cli.numbers import count
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from stockade.lab.execution.fault import Fault
+    from stockade.lab.execution.aimed_fault import AimedFault
     from stockade.lab.model.contender import Contender
+    from stockade.lab.model.preset import Variant
     from stockade.lab.reporting.summary import RunSummary
     from stockade.lab.reporting.table import LiveTable
     from stockade.lab.runs.plan import Plan
@@ -72,6 +72,7 @@ Json = Annotated[
 
 
 def lab(
+    context: typer.Context,
     *,
     preset: Preset = "",
     app: AppOption = None,
@@ -97,14 +98,14 @@ def lab(
     Exit code 0: every strategy behaved as it promises, `unprotected` included,
     which must oversell. 1: one did not. 2: the lab could not run.
     """
-    from stockade.lab.presets import find, presets_of
+    if _is_for_a_word(context):
+        return
     from stockade.lab.runs.plan import Plan
 
-    with _one_line_errors():
-        _check_target(json_to)
+    with one_line_errors():
         faults, processes = _faults(fault, redis, processes)
         plan = Plan(
-            variants=find(preset or ("all" if app else "reference"), presets_of(application_of(app))),
+            variants=_variants(preset, app),
             app=app_path(app),
             contenders=_contenders(strategies),
             database=database,
@@ -119,31 +120,26 @@ def lab(
             pool_size=pool,
             faults=faults,
         )
-        kept = _run_loop(_run(plan, _console(to_stderr=json_to == "-"), json_to))
-    raise typer.Exit(OK if kept else FAILED)
+        raise typer.Exit(OK if run_loop(_run(plan, _console(to_stderr=json_to == "-"), json_to)) else FAILED)
 
 
-@contextmanager
-def _one_line_errors() -> "Iterator[None]":
-    """End the command with one line for errors that a user can do something about, and with none on SIGTERM."""
-    from stockade.core import StockadeError
-    from stockade.lab.errors import LabError
+def _is_for_a_word(context: typer.Context) -> bool:
+    """Whether a word follows, which has options of its own.
 
-    try:
-        yield
-    except (LabError, StockadeError, ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(UNUSABLE) from None
-    except asyncio.CancelledError:
-        raise typer.Exit(TERMINATED) from None
-
-
-def _run_loop(work: "Coroutine[Any, Any, bool]") -> bool:
-    """Run it on the kind of event loop that `serve` uses."""
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+    Raises:
+        typer.BadParameter: an option stands before it, where it would be without effect.
+    """
+    if not context.invoked_subcommand:
+        return False
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            option = next(each.opts[-1] for each in context.command.params if each.name == name)
+            raise typer.BadParameter(
+                f"{option} before {context.invoked_subcommand} is without effect: "
+                f"write the options of `{context.invoked_subcommand}` after it"
+            )
+    return True
 
 
 async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
@@ -153,6 +149,7 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     from stockade.lab.reporting.table import LiveTable
     from stockade.lab.targets.target_database import open_target_database
 
+    check_target(json_to)
     task = asyncio.current_task()
     assert task is not None
     # a cancelled task ends its servers and removes its folders
@@ -168,7 +165,7 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     console.print(f"\n{shown}", highlight=False, markup=False, style="dim", soft_wrap=not console.is_terminal)
     if json_to:
         text = json.dumps(document(environment, runs), indent=2, ensure_ascii=False) + "\n"
-        _write(json_to, text)
+        write(json_to, text)
     return all(run.judgement.kept for run in runs)
 
 
@@ -193,7 +190,18 @@ async def _execute(plan: "Plan", target: "TargetDatabase", table: "LiveTable") -
             return await FaultRunner(plan, target, private, private_redis_missing(), table, gateway=gateway).run()
 
 
-def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], int]":
+def _variants(preset: str, app: str | None) -> "Sequence[tuple[str, Variant]]":
+    """What runs, by name.
+
+    Raises:
+        ValueError: an unknown preset.
+    """
+    from stockade.lab.presets import find, presets_of
+
+    return find(preset or ("all" if app else "reference"), presets_of(application_of(app)))
+
+
+def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[AimedFault], int]":
     """The faults, and how many processes the run has.
 
     Raises:
@@ -202,8 +210,8 @@ def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], in
     """
     if not text:
         return (), processes
+    from stockade.lab.aimed_faults import find
     from stockade.lab.errors import LabError
-    from stockade.lab.faults import find
     from stockade.lab.runs.fault_runner import PROCESSES
 
     if processes not in (1, PROCESSES):
@@ -222,29 +230,3 @@ def _contenders(text: str) -> "list[Contender] | None":
 def _console(*, to_stderr: bool) -> Console:
     console = Console(stderr=to_stderr)
     return console if console.is_terminal else Console(stderr=to_stderr, width=PIPE_WIDTH)
-
-
-def _check_target(target: str) -> None:
-    """Find out before the run whether the document can be written after it.
-
-    Raises:
-        LabError: it cannot.
-    """
-    from stockade.lab.errors import LabError
-
-    if target in ("", "-"):
-        return
-    file = Path(target)
-    if file.is_dir():
-        raise LabError(f"--json {target}: is a folder, must be a file")
-    if not file.parent.is_dir():
-        raise LabError(f"--json {target}: there is no folder {file.parent}")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise LabError(f"--json {target}: this user may not write there")
-
-
-def _write(target: str, text: str) -> None:
-    if target == "-":
-        typer.echo(text, nl=False)
-    else:
-        Path(target).write_text(text, encoding="utf-8")
