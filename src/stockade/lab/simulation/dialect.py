@@ -38,8 +38,11 @@ class SimulatedDialect(Dialect):
     def bounds_waits_within(self, left_s: float) -> bool:
         return left_s >= 0.9 * WAIT_S
 
-    def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
-        found = statements.load(_session(connection), resource, ids, lock=lock and not resource.many)
+    def load(
+        self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool, *, nowait: bool = False
+    ) -> list[Any]:
+        session = _session(connection)
+        found = statements.load(session, resource, ids, lock=lock and not resource.many, nowait=nowait)
         return cast(list[Any], _ask(connection, found))
 
     def known_requests(self, connection: Connection, table: Table, ids: Sequence[str]) -> list[Any]:

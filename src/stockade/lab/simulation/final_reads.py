@@ -3,6 +3,7 @@
 Neighbour: `simulation.py` puts it into the history.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,9 @@ from stockade.lab.history.final_state import (
     OutboxLine,
     RecordedRequest,
 )
-from stockade.lab.simulation.answers import of_outcome
+from stockade.lab.recording.answers import of_outcome
 from stockade.lab.simulation.server import DatabaseServer
+from stockade.shop.model import constants
 from stockade.store.outcome_codec import decode_outcome
 
 _COUNTERS = {"skus": ("stock", "on_hand", "reserved"), "point_accounts": ("points", "balance", "held")}
@@ -47,20 +49,19 @@ def final_state(server: DatabaseServer, initial: Mapping[str, int], leftovers: L
         for each in records("ledger")
     ]
     states: dict[str, list[str]] = {}
-    for each in records("ledger"):
-        if each["kind"] == "order":
+    for each in sorted(records("ledger"), key=lambda entry: int(entry["version"])):
+        if each["kind"] == constants.ORDER:
             states.setdefault(each["row_id"], []).append(each["note"])
-    payments: dict[str, int] = {}
-    for each in records("payments"):
-        payments[each["order_id"]] = payments.get(each["order_id"], 0) + (each["status"] == "APPROVED")
+    payments = Counter(each["order_id"] for each in records("payments") if each["status"] == constants.APPROVED)
     return FinalState(
-        initial=initial,
+        # an order begins at version 1, which has no entry in the ledger
+        initial={**initial, **{f"{constants.ORDER}:{each['id']}": 0 for each in records("orders")}},
         rows=tuple(_rows(records)),
         ledger=tuple(sorted(ledger)),
         requests=tuple([_request(each) for each in records("requests")]),
         orders=tuple(
             [
-                OrderLine(each["id"], each["status"], tuple(states.get(each["id"], ())), payments.get(each["id"], 0))
+                OrderLine(each["id"], each["status"], (_first(each), *states.get(each["id"], ())), payments[each["id"]])
                 for each in records("orders")
             ]
         ),
@@ -80,12 +81,16 @@ def _request(record: Mapping[str, Any]) -> RecordedRequest:
     return RecordedRequest(record["id"], record["fingerprint"], not outcome.code, outcome.code, outcome.answer)
 
 
+def _first(order: Mapping[str, Any]) -> str:
+    return constants.PAID if order["pay"] == constants.POINTS else constants.RESERVED
+
+
 def _outbox(records: Any) -> tuple[OutboxLine, ...]:
-    numbers: dict[str, int] = {}
+    numbers = Counter[str]()
     lines = []
     for each in sorted(records, key=lambda record: record["id"]):
         key = each["key"]
-        numbers[key] = numbers.get(key, 0) + 1
-        event = f"{each['request_id']}-{each['seq']}"
+        event = f"{each['request_id']}:{each['seq']}"
         lines.append(OutboxLine(event, each["request_id"], each["kind"], key, numbers[key]))
+        numbers[key] += 1
     return tuple(lines)

@@ -80,6 +80,7 @@ class Simulation:
             try:
                 self._set_up()
                 self._run(lambda: not self.clients.open, "a client", LIMIT_S)
+                self._run(lambda: all(map(self._is_running, self.services)), "the replacement", STOP_S)
                 healed = self.world.now
                 self.world.at_step = lambda process: None
                 self._stop()
@@ -95,7 +96,7 @@ class Simulation:
             into.versions[(record["id"],)] = [(0, into.complete(record))]
         for number in range(self.settings.processes):
             self.services.append(self._start_service(f"p{number + 1}"))
-        self._run(lambda: all(each.strategy is not None for each in self.services), "the start", STOP_S)
+        self._run(lambda: all(map(self._is_running, self.services)), "the start", STOP_S)
         self.world.at_step = self._at_step
         for client in range(self.settings.clients):
             self.clients.start(client, self.settings.operations)
@@ -107,6 +108,10 @@ class Simulation:
         service = Service(self.world.process(name), self.server, self.networks, kind, options)
         service.run(service.start(), lambda task: task.result())
         return service
+
+    @staticmethod
+    def _is_running(service: Service) -> bool:
+        return service.strategy is not None and not service.process.loop.crashed
 
     def _run(self, done: Callable[[], bool], what: str, limit_s: float) -> None:
         self.world.run_until(done, limit_s)

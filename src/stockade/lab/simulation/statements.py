@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from stockade.core import GuardKind
-from stockade.lab.simulation.server import DUPLICATE, ServerError, Session, Statement
+from stockade.lab.simulation.server import DUPLICATE, TIMEOUT, ServerError, Session, Statement
 from stockade.lab.simulation.tables import Record, SimulatedTable
 from stockade.store.consumer_offsets import _statements as offset_statements
 from stockade.store.engine.expressions import steady_fields
@@ -31,7 +31,7 @@ def _columns(resource: Resource) -> tuple[str, ...]:
     return ("id", *resource.state._fields, "version", "stamp")
 
 
-def load(session: Session, resource: Resource, ids: Sequence[str], *, lock: bool) -> Statement:
+def load(session: Session, resource: Resource, ids: Sequence[str], *, lock: bool, nowait: bool) -> Statement:
     """Rows (id, fields…, version, stamp) in id order, or children of parents; with `lock` locked in that order."""
     table, columns = _table(session, resource.table.name), _columns(resource)
     found: list[Record] = []
@@ -44,6 +44,8 @@ def load(session: Session, resource: Resource, ids: Sequence[str], *, lock: bool
         for id_ in sorted({*ids}):
             record = session.read(table, (id_,))
             if record is not None and lock:
+                if nowait and session.server.owner((table.name, (id_,))) not in (None, session):
+                    raise ServerError(TIMEOUT, "could not obtain lock on row")
                 yield from session.lock((table.name, (id_,)))
                 record = session.newest(table, (id_,))
             if record is not None:

@@ -7,6 +7,7 @@ locks (`stockade.locks.testing.simulator`), whose clock this is.
 """
 
 import asyncio
+import gc
 import heapq
 import random
 import time
@@ -135,8 +136,11 @@ def surroundings(world: World) -> Iterator[None]:
     """Give this thread the world's clock and random numbers, so that the code of production needs to know nothing.
 
     `time.monotonic` answers the virtual time, and a random generator without a seed gets one from the world's. Other
-    threads keep the real clock.
+    threads keep the real clock. Garbage is collected between runs only: finalizers of an earlier run, which release locks
+    in the loop that happens to run, would have their effect in this one.
     """
+    collects = gc.isenabled()
+    gc.disable()
     real, thread = time.monotonic, get_ident()
     state, now = random.getstate(), AsyncRuntime.now
 
@@ -155,3 +159,5 @@ def surroundings(world: World) -> Iterator[None]:
         time.monotonic, random.Random = real, _Random  # type: ignore[misc]
         AsyncRuntime.now = staticmethod(now)
         random.setstate(state)
+        if collects:
+            gc.enable()
