@@ -23,6 +23,8 @@ from stockade.store.outcome_codec import decode_outcome
 
 _COUNTERS = {"skus": ("stock", "on_hand", "reserved"), "point_accounts": ("points", "balance", "held")}
 
+_MADE_BY_COMMANDS = {"order": "orders", "payment": "payments"}  # at version 1, which has no entry in the ledger
+
 
 def final_state(server: DatabaseServer, initial: Mapping[str, int], leftovers: Leftovers) -> FinalState:
     """Everything that the database contains.
@@ -53,10 +55,10 @@ def final_state(server: DatabaseServer, initial: Mapping[str, int], leftovers: L
         if each["kind"] == constants.ORDER:
             states.setdefault(each["row_id"], []).append(each["note"])
     payments = Counter(each["order_id"] for each in records("payments") if each["status"] == constants.APPROVED)
+    rows = tuple(_rows(records))
     return FinalState(
-        # an order begins at version 1, which has no entry in the ledger
-        initial={**initial, **{f"{constants.ORDER}:{each['id']}": 0 for each in records("orders")}},
-        rows=tuple(_rows(records)),
+        initial={**initial, **{row.key: 0 for row in rows if row.key not in initial}},
+        rows=rows,
         ledger=tuple(sorted(ledger)),
         requests=tuple([_request(each) for each in records("requests")]),
         orders=tuple(
@@ -74,6 +76,9 @@ def _rows(records: Any) -> Any:
     for table, (kind, amount, held) in _COUNTERS.items():
         for each in records(table):
             yield FinalRow(f"{kind}:{each['id']}", each[amount], each[held], each["version"])
+    for kind, table in _MADE_BY_COMMANDS.items():
+        for each in records(table):
+            yield FinalRow(f"{kind}:{each['id']}", 0, 0, each["version"])
 
 
 def _request(record: Mapping[str, Any]) -> RecordedRequest:
