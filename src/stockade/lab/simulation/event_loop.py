@@ -22,7 +22,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     Attributes:
         paused: nothing of this process runs.
-        crashed: nothing of this process will ever run again.
+        crashed: nothing of this process will ever run again; what is ready stays, so that tasks can be ended properly
+            when the run is over.
         errors: what no task and no future has taken.
     """
 
@@ -49,11 +50,13 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
-        if not self.crashed:
-            if not self.ready:
-                self.world.is_ready(self)
-            self.ready.append(handle)
+        self._append(handle)
         return handle
+
+    def _append(self, handle: asyncio.Handle) -> None:
+        if not self.ready:
+            self.world.is_ready(self)
+        self.ready.append(handle)
 
     def call_soon_threadsafe(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -73,10 +76,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return handle
 
     def _due(self, handle: asyncio.Handle) -> None:
-        if not handle.cancelled() and not self.crashed:
-            if not self.ready:
-                self.world.is_ready(self)
-            self.ready.append(handle)
+        if not handle.cancelled():
+            self._append(handle)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Asked by the handle; the world skips it when its time has come."""

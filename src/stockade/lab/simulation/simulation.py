@@ -223,11 +223,14 @@ class Simulation:
     def _discard(self) -> None:
         """End what is left of crashed processes and of a run that failed, so that nothing is left to the collector."""
         loops = [each.loop for each in self.world.processes]
+        self.world.at_step = lambda process: None
+        self.world.steps = 0
         for loop in loops:
             loop.crashed = loop.paused = False
+            self.world.is_ready(loop)
             for task in loop.tasks:
                 task.cancel()
-        self.world.run_until(lambda: all(task.done() for loop in loops for task in loop.tasks), LIMIT_S)
+        self._run(lambda: all(task.done() for loop in loops for task in loop.tasks), "a task that was cancelled", STOP_S)
 
 
 def play(seed: int, settings: Settings) -> Played:

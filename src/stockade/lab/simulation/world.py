@@ -50,7 +50,6 @@ class Process(SimProcess):
         if self.loop.crashed:
             return
         self.loop.crashed = True
-        self.loop.ready.clear()
         for each in self.at_crash:
             each()
 
@@ -117,7 +116,7 @@ class World(Sim):
     def _run_loops(self) -> None:
         while self._active:
             loop = self._active.pop()
-            if loop.paused or not loop.ready:
+            if loop.paused or loop.crashed or not loop.ready:
                 continue
             asyncio._set_running_loop(loop)  # noqa: SLF001 - as every loop of asyncio does
             try:
