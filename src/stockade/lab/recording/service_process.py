@@ -78,7 +78,7 @@ class ServiceProcess:
         path = os.pathsep.join(each for each in sys.path if each)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - a matter of a millisecond
                 [sys.executable, "-m", MODULE, str(theirs.fileno())],
                 env={**os.environ, "PYTHONPATH": path, **self._environment},
                 pass_fds=[theirs.fileno()],
@@ -199,8 +199,7 @@ class ServiceProcess:
         """Whether a signal stops or ends it within this time, in seconds."""
         deadline = asyncio.get_running_loop().time() + wait_s
         while asyncio.get_running_loop().time() < deadline:
-            pid = self.pid
-            if not pid or os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None:
+            if not self.pid or _is_stopped(self.pid):
                 return True
             await asyncio.sleep(POLL_S)
         return False
@@ -242,3 +241,7 @@ class ServiceProcess:
                 await self.kill()
         if self._output is not None:
             self._output.close()
+
+
+def _is_stopped(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None

@@ -4,7 +4,7 @@ Neighbours: `service_process.py` is one of them, `fault.Processes` what faults k
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -74,7 +74,7 @@ class ServiceProcesses:
             if not place.running:
                 await self.replace(number)
 
-    async def counters(self) -> Sequence[Counters]:
+    async def counters(self) -> list[Counters]:
         """Of each process, in their order.
 
         Raises:

@@ -5,7 +5,6 @@ The hot SKU sells out again and again, so that both the last unit and the refusa
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from stockade.core import Command, Key
 from stockade.lab.model.workload import RepeatNames
@@ -22,21 +21,13 @@ DELIVERY_EVERY = 100  # requests
 DELIVERY = 40  # units: a little less than what is ordered in between
 
 
-@dataclass(frozen=True, slots=True)
 class OrderStream:
-    """See the module.
+    """See the module."""
 
-    Attributes:
-        name: in options and reports.
-        summary: in one line.
-        load: see `Workload`.
-        must_break: see `Workload`.
-    """
-
-    name: str = "order-stream"
-    summary: str = "orders of one unit, half of one SKU that sells out and gets deliveries: every unit sold once"
-    load: Load = Load()
-    must_break: bool = True
+    name = "order-stream"
+    summary = "orders of one unit, half of one SKU that sells out and gets deliveries: every unit sold once"
+    load = Load()
+    must_break = True
 
     def setup(self, names: RepeatNames) -> Sequence[Command]:
         """The SKUs and the users' points."""

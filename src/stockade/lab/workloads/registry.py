@@ -6,12 +6,7 @@ from stockade.lab.errors import LabError
 from stockade.lab.workloads import order_stream
 from stockade.lab.workloads.workload import Workload
 
-WORKLOADS: Final[dict[str, Workload]] = {
-    each.name: each
-    for each in (
-        order_stream.WORKLOAD,
-    )
-}
+WORKLOADS: Final[dict[str, Workload]] = {each.name: each for each in (order_stream.WORKLOAD,)}
 
 
 def find_workload(text: str) -> Workload:

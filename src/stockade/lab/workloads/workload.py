@@ -1,7 +1,7 @@
 """What a workload of a recording is: a seeded source of requests, and the rows that they are about.
 
-A burst of a preset sends everything at once and ends; a workload goes on for as long as the recording lasts. Neighbours:
-each workload is one file here and one line in `registry.py`; `recording/` sends the requests.
+A burst of a preset sends everything at once and ends; a workload goes on for as long as the recording lasts.
+Neighbours: each workload is one file here and one line in `registry.py`; `recording/` sends the requests.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -16,7 +16,13 @@ from stockade.store.transaction.validation import UnknownKind
 
 
 def load_rows(
-    connection: Connection, dialect: Dialect, resources: Mapping[str, Resource], keys: Sequence[Key], *, lock: bool
+    connection: Connection,
+    dialect: Dialect,
+    resources: Mapping[str, Resource],
+    keys: Sequence[Key],
+    *,
+    lock: bool,
+    nowait: bool = False,
 ) -> dict[Key, Row]:
     """Load rows; a key without a row gets a Row without state, at version 0.
 
@@ -29,6 +35,7 @@ def load_rows(
         resources: by kind.
         keys: in the order of `merged_keys`.
         lock: whether to lock them for writing.
+        nowait: a row that another transaction holds is an error of the driver at once.
 
     Raises:
         UnknownKind: a key has a kind without a resource.
@@ -36,12 +43,18 @@ def load_rows(
     rows: dict[Key, Row] = {}
     for kind, group in groupby(keys, key=lambda key: key.kind):
         resource, wanted = _resource(resources, kind), list(group)
-        rows.update(_rows(resource, wanted, dialect.load(connection, resource, [key.id for key in wanted], lock)))
+        found = dialect.load(connection, resource, [key.id for key in wanted], lock, nowait=nowait)
+        rows.update(_rows(resource, wanted, found))
     return rows
 
 
 def load_in_request_order(
-    connection: Connection, dialect: Dialect, resources: Mapping[str, Resource], commands: Sequence[Command]
+    connection: Connection,
+    dialect: Dialect,
+    resources: Mapping[str, Resource],
+    commands: Sequence[Command],
+    *,
+    nowait: bool = False,
 ) -> dict[Key, Row]:
     """Lock one row after the other as the commands name them: only for experiments with deadlocks."""
     rows: dict[Key, Row] = {}
@@ -49,7 +62,8 @@ def load_in_request_order(
         for key in command.keys:
             if key not in rows:
                 resource = _resource(resources, key.kind)
-                rows.update(_rows(resource, [key], dialect.load(connection, resource, [key.id], lock=True)))
+                found = dialect.load(connection, resource, [key.id], lock=True, nowait=nowait)
+                rows.update(_rows(resource, [key], found))
     return rows
 
 

@@ -181,7 +181,7 @@ class SqlStore:
         self._steps.reach("begin")
         if guard.kind in OPTIMISTIC:
             return await self._optimistic.run(batch, guard, deadline)
-        if guard.kind is GuardKind.ROW and self._single_statement is not None:
+        if guard.kind is GuardKind.ROW and not guard.nowait and self._single_statement is not None:
             write_set = await self._single_statement.run(batch, guard, deadline)
             if write_set is not None:
                 self.stats.foreseen += 1

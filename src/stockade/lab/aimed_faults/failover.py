@@ -5,7 +5,7 @@ more and dies, and the replica is promoted at the same address. It grants again,
 servers, the last one that the holder's majority needs fails over, and the servers it did not reach come back.
 """
 
-from stockade.lab.execution.fault import Fault
+from stockade.lab.execution.aimed_fault import AimedFault
 from stockade.lab.execution.fault_harness import FaultHarness
 from stockade.lab.model.repeat_result import Response
 from stockade.lab.model.workload import Workload
@@ -40,7 +40,7 @@ async def _lock_once(harness: FaultHarness, workload: Workload) -> None:
                 pass
 
 
-FAULT = Fault(
+FAULT = AimedFault(
     name="failover",
     summary="Redis dies with a grant that its replica has missed, and the replica takes over",
     run=run,

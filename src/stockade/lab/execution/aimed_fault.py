@@ -1,4 +1,8 @@
-"""What a fault is. Each fault is one file in `faults/`; `runs/fault_runner.py` runs it."""
+"""What an aimed fault is: each is one file in `aimed_faults/`; `runs/fault_runner.py` runs it.
+
+It is a script of one repeat, aimed at a fault point. Faults of recordings are injected into a load that goes on:
+`recording/fault.py`.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,7 +13,7 @@ from stockade.lab.model.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class AimedFault:
     """One kind of failure.
 
     Attributes:

@@ -1,24 +1,24 @@
-"""The faults by name. A new fault is one file here that defines `FAULT`; no other file lists it."""
+"""The aimed faults by name. A new one is one file here that defines `FAULT`; no other file lists it."""
 
 import importlib
 import pkgutil
 from functools import cache
 
-from stockade.lab.execution.fault import Fault
+from stockade.lab.execution.aimed_fault import AimedFault
 
 
 @cache
-def faults() -> dict[str, Fault]:
+def faults() -> dict[str, AimedFault]:
     """Every fault of this folder, by name."""
-    found: dict[str, Fault] = {}
+    found: dict[str, AimedFault] = {}
     for module in pkgutil.iter_modules(__path__):
         fault = importlib.import_module(f"{__name__}.{module.name}").FAULT
-        assert isinstance(fault, Fault)
+        assert isinstance(fault, AimedFault)
         found[fault.name] = fault
     return dict(sorted(found.items()))
 
 
-def find(text: str) -> list[Fault]:
+def find(text: str) -> list[AimedFault]:
     """The faults that the option `--fault` names, separated by commas; `all` means every one, empty none.
 
     Raises:

@@ -7,7 +7,7 @@ each. The locks of the killed process must become free without help.
 import asyncio
 import signal
 
-from stockade.lab.execution.fault import Fault
+from stockade.lab.execution.aimed_fault import AimedFault
 from stockade.lab.execution.fault_harness import FaultHarness
 from stockade.lab.model.repeat_result import Response
 from stockade.lab.model.workload import Workload
@@ -25,7 +25,7 @@ async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
     return responses
 
 
-FAULT = Fault(
+FAULT = AimedFault(
     name="crash",
     summary="a process is killed in a transaction; its buyers repeat their requests at the other",
     run=run,

@@ -4,7 +4,7 @@ The next waiter gets the lock while the first holder still believes that it owns
 (Kleppmann, "How to do distributed locking", 2016). One repeat pauses before the transaction, one after the read.
 """
 
-from stockade.lab.execution.fault import Fault
+from stockade.lab.execution.aimed_fault import AimedFault
 from stockade.lab.execution.fault_harness import FaultHarness
 from stockade.lab.model.repeat_result import Response
 from stockade.lab.model.workload import Workload
@@ -19,7 +19,7 @@ async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
     return await harness.suspend_holder(workload, nothing)
 
 
-FAULT = Fault(
+FAULT = AimedFault(
     name="pause",
     summary="the process with the first order is suspended beyond its lease, then resumed",
     run=run,

@@ -5,7 +5,7 @@ not reach come back. Example with three: two granted the lock, one of them forge
 So the next buyer gets a majority too; "delayed restart" exists to prevent that (antirez.com/news/101).
 """
 
-from stockade.lab.execution.fault import Fault
+from stockade.lab.execution.aimed_fault import AimedFault
 from stockade.lab.execution.fault_harness import FaultHarness
 from stockade.lab.model.repeat_result import Response
 from stockade.lab.model.workload import Workload
@@ -26,7 +26,7 @@ async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
     return await harness.suspend_holder(workload, lose_grant)
 
 
-FAULT = Fault(
+FAULT = AimedFault(
     name="restart",
     summary="Redis is killed and restarts empty while the first order has the lock",
     run=run,
