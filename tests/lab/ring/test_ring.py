@@ -20,7 +20,8 @@ from stockade.lab.ring.expectation import (
     kept,
     protects_rows,
 )
-from stockade.lab.ring.ring import Ring, repeat_command
+from stockade.lab.ring.report import repeat_command
+from stockade.lab.ring.ring import Ring
 from stockade.lab.ring.state_file import StateFile
 from tests.lab.ring.parts import FAULTS, StandIn, parts
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender, all_contenders
 from stockade.lab.recording.fault import Fault
 from stockade.lab.ring.cell import NO_FAULT, Cell
@@ -50,6 +51,39 @@ class Parts:
     def fault_by_name(self) -> Mapping[str, Fault]:
         """The faults by their names."""
         return {fault.name: fault for fault in self.faults}
+
+    @property
+    def contender_names(self) -> list[str]:
+        """Names of the contenders, in their order."""
+        return [each.name for each in self.contenders]
+
+    @property
+    def fault_names(self) -> list[str]:
+        """Names of the faults, in their order."""
+        return [each.name for each in self.faults]
+
+    def planned(self, text: str, found: "Design") -> "PlannedCell":
+        """The cell of an id: that of the design, else an ordinary one.
+
+        Raises:
+            LabError: no id, or a cell that cannot be played here.
+        """
+        planned = {each.cell.id: each for each in found.cells}.get(text) or PlannedCell(Cell.parse(text))
+        cell = planned.cell
+        contender = Contender.parse(cell.contender)
+        for kind, names, there in (
+            ("database", [cell.database], self.databases),
+            ("strategy", [cell.contender], self.contender_names),
+            ("fault", cell.faults, self.fault_names),
+            ("workload", [cell.workload], [each.name for each in self.workloads]),
+        ):
+            for name in names:
+                if name not in there:
+                    raise LabError(f"cell {text}: no {kind} {name!r} takes part; there are: {', '.join(there)}")
+        for fault in cell.faults or (NO_FAULT,):
+            if why := self.why_not(contender, fault, cell.database):
+                raise LabError(f"cell {text}: {fault} with {cell.contender}: {why}")
+        return planned
 
     def why_not(self, contender: Contender, fault: str, database: str) -> str:
         """Why a contender cannot meet a fault on a database; empty: it can."""

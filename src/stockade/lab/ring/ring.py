@@ -1,7 +1,7 @@
 """Plays the cells of a ring one after the other, keeps what failed, and goes on where an interrupted one stopped.
 
 Neighbours: `design.py` chooses the cells, `play.py` records and judges one, `state_file.py` keeps results,
-`matrix.py` shows them together.
+`report.py` and `matrix.py` show them.
 """
 
 import asyncio
@@ -149,8 +149,3 @@ def _missed_faults(cell: Cell, history: History) -> list[str]:
     """The faults of a cell that its recording never injected: it says nothing about them."""
     injected = {event.fault for event in history.fault_log if event.action == "inject"}
     return [name for name in cell.faults if name != NO_FAULT and name not in injected]
-
-
-def repeat_command(result: CellResult, seed: int, seconds: float) -> str:
-    """The command that plays a cell again."""
-    return f"stockade lab ring --cell {result.cell.id} --seed {seed} --seconds {seconds:g}"
