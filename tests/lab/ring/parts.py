@@ -24,8 +24,18 @@ def _only_servers(strategy, database):
 
 FAULTS = (
     Fault("crash", "", _nothing, _nothing, covered_by=("crash",)),
-    Fault("pause", "", _nothing, _nothing, covered_by=("pause",), fault_points=True),
-    Fault("failover", "", _nothing, _nothing, ("failover",), frozenset({"redis"}), impossible=_only_redis),
+    Fault("pause", "", _nothing, _nothing, covered_by=("pause",), fault_points=True, must_fail=("bare",)),
+    Fault(
+        "failover",
+        "",
+        _nothing,
+        _nothing,
+        ("failover",),
+        frozenset({"redis"}),
+        fault_points=True,
+        impossible=_only_redis,
+        must_fail=("bare",),
+    ),
     Fault("redis-kill", "", _nothing, _nothing, ("restart",), frozenset({"redis"}), impossible=_only_redis),
     Fault("database-kill", "", _nothing, _nothing, (), frozenset({"database-server"}), impossible=_only_servers),
     Fault("latency", "", _nothing, _nothing, (), frozenset({"link-database"}), impossible=_only_servers),
@@ -35,7 +45,7 @@ FAULTS = (
 def parts(databases=("postgres", "mariadb", "sqlite"), contenders=None):
     """Parts of a ring over these stand-ins."""
     names = contenders and [Contender.parse(name) for name in contenders]
-    return Parts(databases, names or usual_contenders(), FAULTS, tuple(WORKLOADS.values()), ("pause",))
+    return Parts(databases, names or usual_contenders(), FAULTS, tuple(WORKLOADS.values()))
 
 
 class StandIn:

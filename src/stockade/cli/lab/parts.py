@@ -1,6 +1,6 @@
 """What `ring` and `soak` share: which databases, strategies, faults and workloads take part, and where lines go."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +16,7 @@ Databases = Annotated[
 Strategies = Annotated[
     str, typer.Option(metavar="NAME,…", help="Names, NAME:fence and NAME:bare; empty: every strategy in every form.")
 ]
-Faults = Annotated[str, typer.Option(metavar="NAME,…", help="Names of faults; empty: all.")]
+Faults = Annotated[str, typer.Option(metavar="NAME,…", help="Names of faults, or all; empty: the usual ones.")]
 Workloads = Annotated[str, typer.Option(metavar="NAME,…", help="Names of workloads; empty: all.")]
 Histories = Annotated[
     str, typer.Option(metavar="FOLDER", help="Where histories of what failed are kept; made when one is.")
@@ -24,8 +24,17 @@ Histories = Annotated[
 PIPE_WIDTH = 140  # columns where there is no terminal to ask
 
 
-def parts_of(databases: str, strategies: str, faults: str, workloads: str) -> "Parts":
+def parts_of(
+    databases: str, strategies: str, faults: str, workloads: str, *, usual_faults: Sequence[str] = ()
+) -> "Parts":
     """The parts that options name; all that can run on this machine where they name none.
+
+    Args:
+        databases: names separated by commas, as all of them.
+        strategies: of contenders.
+        faults: their names, or `all`.
+        workloads: their names.
+        usual_faults: those that take part where none is named; none: all.
 
     Raises:
         LabError: a name that there is not, or a server that this machine has not.
@@ -36,7 +45,7 @@ def parts_of(databases: str, strategies: str, faults: str, workloads: str) -> "P
     return narrowed(
         usual,
         contenders=chosen(strategies, usual.contender_names, "strategy"),
-        faults=chosen(faults, usual.fault_names, "fault"),
+        faults=usual_faults if not faults else chosen("" if faults == "all" else faults, usual.fault_names, "fault"),
         workloads=chosen(workloads, [each.name for each in usual.workloads], "workload"),
     )
 

@@ -71,13 +71,13 @@ def ring(
     from stockade.lab.ring.matrix import matrix_of
     from stockade.lab.ring.report import closing_lines
     from stockade.lab.ring.state_file import StateFile
-    from stockade.lab.ring.usual_parts import left_out
+    from stockade.lab.ring.usual_parts import RING_FAULTS, left_out
 
     with one_line_errors():
         check_target(json_to)
         if seconds <= 0:
             raise LabError("--seconds must be more than 0")
-        parts = parts_of(databases, strategies, faults, workloads)
+        parts = parts_of(databases, strategies, faults, workloads, usual_faults=RING_FAULTS)
         found = design(parts, seed)
         cells = [parts.planned(name, found) for name in names_in(cell)] or list(found.cells)
         console = console_of(json_to)

@@ -3,6 +3,7 @@
 Neighbours: `covering_array.py` combines, `expectation.py` says what each cell must show, `ring.py` plays the cells.
 """
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -17,9 +18,16 @@ from stockade.lab.ring.matrix import NotRun
 from stockade.lab.runs.plan import why_not
 from stockade.lab.workloads.workload import Workload
 
-FAULTS_OF_A_CELL: Final = 3
+FAULTS_OF_A_CELL: Final = 4
 PROCESSES: Final = 2  # service processes of a cell: what a claim about several processes needs at least
-SHARED: Final = frozenset({"database-server", "redis", "redis-replica", "kafka"})  # two faults would undo each other
+TOUCHED: Final[Mapping[str, frozenset[str]]] = {  # by what two faults would undo each other at: names of needs
+    "database": frozenset({"database-server", "fsync", "small-disk"}),
+    "redis": frozenset({"redis", "redis-always", "redis-everysec", "redis-replica"}),
+    "kafka": frozenset({"kafka"}),
+    "links": frozenset({"links", "link-database", "link-redis", "link-kafka"}),
+}
+WITHOUT_HEALING: Final = ("session-kill",)
+CELLS_OF_A_BARE_LOCK: Final = 2  # in which it must be caught, of all faults that it must fail at
 
 
 class PlannedCell(NamedTuple):
@@ -38,14 +46,12 @@ class Parts:
         contenders: strategies and their forms.
         faults: every fault that may be injected.
         workloads: what is sent. The first that must break an unprotected strategy is that of the controls.
-        control_faults: names of the faults at which a lock without a guard must be seen to fail.
     """
 
     databases: Sequence[str]
     contenders: Sequence[Contender]
     faults: Sequence[Fault]
     workloads: Sequence[Workload]
-    control_faults: Sequence[str]
 
     @property
     def fault_by_name(self) -> Mapping[str, Fault]:
@@ -113,7 +119,7 @@ def usual_contenders() -> list[Contender]:
 def design(parts: Parts, seed: int) -> Design:
     """The cells for a seed; the same parts and seed give the same cells."""
     array = [PlannedCell(cell) for cell in _array(parts, seed)]
-    controls = _controls(parts)
+    controls = _controls(parts, random.Random(f"controls-{seed}"))
     databases = list(parts.databases)
     names = [each.name for each in parts.contenders]
     cells = dict.fromkeys([*controls, *array])
@@ -133,9 +139,7 @@ def _array(parts: Parts, seed: int) -> list[Cell]:
         return fault == NO_FAULT or expected(contender, [by_name[fault]], control=False) == HELD
 
     def together(one: str, other: str) -> bool:
-        if NO_FAULT in (one, other):
-            return False
-        return not by_name[one].needs & by_name[other].needs & SHARED
+        return NO_FAULT not in (one, other) and fit_together(by_name[one], by_name[other])
 
     factors = Factors(
         single={
@@ -158,27 +162,41 @@ def _cell(single: Sequence[tuple[str, str]], several: Sequence[tuple[str, str]])
     return Cell(values["database"], values["contender"], faults, values["workload"])
 
 
-def _controls(parts: Parts) -> list[PlannedCell]:
-    """For each negative control cells in which it must be caught, and for a bare lock one in which it holds.
+def fit_together(one: Fault, other: Fault) -> bool:
+    """Whether two faults may happen at once: neither touches what the healing of the other makes whole."""
+    touched = [
+        {place for place, needs in TOUCHED.items() if needs & fault.needs and fault.name not in WITHOUT_HEALING}
+        for fault in (one, other)
+    ]
+    return not touched[0] & touched[1] and not (one.fault_points and other.fault_points)
 
-    A strategy without protection needs no fault: it fails in each database. A mutex of one process fails in two. A bare
-    lock fails when its holder outlives its lease.
+
+def _controls(parts: Parts, rng: random.Random) -> list[PlannedCell]:
+    """For each negative control cells in which it must be caught, and for a bare lock one without a fault: it holds.
+
+    A strategy without protection needs no fault: it fails on each database. A mutex of one process fails in two. A bare
+    lock fails when its holder outlives its lease; `Fault.must_fail` says where.
     """
     workloads = [each.name for each in parts.workloads if each.must_break]
+    found: list[PlannedCell] = []
     if not workloads:
-        return []
-    workload, found = workloads[0], []
+        return found
     for contender in parts.contenders:
-        if protects_rows(contender):
-            continue
         databases = [each for each in parts.databases if not why_not(contender, each)]
-        if contender.form == "bare":
-            faults = [name for name in parts.control_faults if name in parts.fault_by_name]
-            aimed = [(name, d) for name in faults for d in databases if not parts.why_not(contender, name, d)]
-            found += [PlannedCell(Cell(d, contender.name, (name,), workload), True) for name, d in aimed[:1]]
-            found += [PlannedCell(Cell(d, contender.name, (), workload)) for d in databases[:1]]
-        else:
-            found += [PlannedCell(Cell(d, contender.name, (), workload), True) for d in databases]
+        if protects_rows(contender) or not databases:
+            continue
+        if not contender.form:
+            some = databases if contender.guarantees.may_oversell else [rng.choice(databases)]
+            found += [PlannedCell(Cell(each, contender.name, (), workloads[0]), True) for each in some]
+            continue
+        aimed = [
+            (fault.name, [each for each in databases if not parts.why_not(contender, fault.name, each)])
+            for fault in parts.faults
+            if contender.form in fault.must_fail
+        ]
+        for fault, some in rng.sample(aimed, min(len(aimed), CELLS_OF_A_BARE_LOCK)):
+            found += [PlannedCell(Cell(some[0], contender.name, (fault,), workloads[0]), True)] if some else []
+        found.append(PlannedCell(Cell(databases[0], contender.name, (), workloads[0])))
     return found
 
 

@@ -3,20 +3,41 @@
 Neighbours: `design.py` makes cells of them; `faults/` and `workloads/` have the registries.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from stockade.devservers import available
 from stockade.lab.errors import LabError
-from stockade.lab.faults.registry import FAULTS
+from stockade.lab.faults import FAULTS
 from stockade.lab.ring.design import Parts, usual_contenders
 from stockade.lab.site.needs import missing_tools
 from stockade.lab.workloads.registry import WORKLOADS
 from stockade.strategies import registry
 
 DATABASES: Final = ("postgres", "mariadb", "sqlite")
-CONTROL_FAULTS: Final = ("pause-in-section", "pause", "redis-failover", "failover")
+RING_FAULTS: Final = (  # of each family what differs; the soak draws from all of them
+    "process-kill-at-point",
+    "process-pause-at-point",
+    "database-kill",
+    "session-kill",
+    "disk-full",
+    "disk-failing",
+    "jitter",
+    "blackhole",
+    "reset",
+    "clock-ahead",
+    "small-pool",
+    "duplicates-restart",
+    "cancellation",
+    "redis-kill-always",
+    "redis-expire-all",
+    "redis-failover",
+    "broker-kill",
+    "worker-kill",
+    "replay",
+)
 
 
 def usual_parts(databases: Sequence[str] = ()) -> Parts:
@@ -29,22 +50,21 @@ def usual_parts(databases: Sequence[str] = ()) -> Parts:
         LabError: a database that is named cannot be started.
     """
     for name in databases:
-        if name != "sqlite" and (why := available(name)):
+        if why := missing_servers([name]):
             raise LabError(f"--databases {name}: {why}")
-    there = databases or [name for name in DATABASES if name == "sqlite" or not available(name)]
+    there = databases or [name for name in DATABASES if not missing_servers([name])]
     contenders = [each for each in usual_contenders() if not missing_servers(each.guarantees.needs)]
     return Parts(
         databases=tuple(there),
         contenders=tuple(contenders),
         faults=tuple(fault for fault in FAULTS.values() if not missing_tools(fault.needs)),
         workloads=tuple(WORKLOADS.values()),
-        control_faults=CONTROL_FAULTS,
     )
 
 
 def left_out(parts: Parts) -> list[str]:
     """What this machine cannot run, each with the reason, in a line."""
-    servers = {name: available(name) for name in DATABASES if name != "sqlite" and name not in parts.databases}
+    servers = {name: missing_servers([name]) for name in DATABASES if name not in parts.databases}
     strategies = {name: missing_servers(registry.guarantees(name).needs) for name in registry.names()}
     tools = {fault.name: missing_tools(fault.needs) for fault in FAULTS.values()}
     kinds = (("database", servers), ("strategy", strategies), ("fault", tools))
@@ -52,8 +72,12 @@ def left_out(parts: Parts) -> list[str]:
 
 
 def missing_servers(needs: Sequence[str]) -> str:
-    """Why the servers that a strategy needs cannot be started here; empty: they can."""
-    return "; ".join(why for name in needs if (why := available(name)))
+    """Why these servers cannot be started here; empty: they can. SQLite is none."""
+    found = _available()
+    return "; ".join(why for name in needs if (why := found.get(name)))
+
+
+_available = functools.cache(available)
 
 
 def narrowed(
