@@ -6,7 +6,7 @@ from stockade.lab.history.operation import OK, FaultEvent, Operation
 from stockade.lab.model.contender import Contender
 from stockade.lab.recording.fault import Fault
 from stockade.lab.ring.design import Parts, usual_contenders
-from stockade.lab.ring.ring import Recorded
+from stockade.lab.ring.player import Recorded
 from stockade.lab.workloads.registry import WORKLOADS
 
 
@@ -55,7 +55,7 @@ class StandIn:
         self.broken, self.raises, self.inject = broken, raises, inject
         self.played = []
 
-    async def __call__(self, cell, seed, *, control):
+    async def __call__(self, cell, seed):
         """See `Player`."""
         self.played.append(cell.id)
         if error := self.raises(cell):

@@ -20,6 +20,7 @@ from stockade.lab.ring.expectation import (
     kept,
     protects_rows,
 )
+from stockade.lab.ring.player import CellRunner
 from stockade.lab.ring.report import repeat_command
 from stockade.lab.ring.ring import Ring
 from stockade.lab.ring.state_file import StateFile
@@ -74,7 +75,8 @@ def played(tmp_path):
     async def play(player, *cells, state=None):
         reports = []
         file = StateFile(state, {"seed": 1})
-        ring = Ring(parts(), cells or (CONTROL, GUARDED), player, 1, 5.0, file, tmp_path / "histories")
+        runner = CellRunner(player, 5.0, tmp_path / "histories")
+        ring = Ring(parts(), cells or (CONTROL, GUARDED), runner, 1, file)
         return await ring.play(reports.append), reports
 
     return play
@@ -124,7 +126,7 @@ async def test_a_recording_that_fails_is_tried_again_and_the_ring_goes_on(played
     assert player.played == [CONTROL.cell.id] * 2 + [GUARDED.cell.id] * 2 + [LAST.cell.id]
     assert [(each.verdict, each.reason) for each in results] == [
         (BROKEN_AS_CLAIMED, ""),
-        (FAILED, "two"),
+        (FAILED, "LabError: two"),
         (BROKEN_AS_CLAIMED, ""),
     ]
 

@@ -108,14 +108,15 @@ async def _play(
     histories: str,
 ) -> "list[CellResult]":
     """Play the cells over servers that they share; SIGTERM ends these too."""
-    from stockade.lab.ring.play import RecordingPlayer
+    from stockade.lab.ring.player import CellRunner
+    from stockade.lab.ring.recording_player import RecordingPlayer
     from stockade.lab.ring.report import cell_lines
     from stockade.lab.ring.ring import Ring
     from stockade.lab.site.site_servers import SiteServers
 
     async with SiteServers() as servers:
-        player = RecordingPlayer(parts, seconds, servers)
-        ring = Ring(parts, cells, player, seed, seconds, state, Path(histories))
+        runner = CellRunner(RecordingPlayer(parts, seconds, servers), seconds, Path(histories))
+        ring = Ring(parts, cells, runner, seed, state)
         return await ring.play(lambda progress: _print(console, cell_lines(progress, ring)))
 
 

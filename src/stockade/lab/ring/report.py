@@ -20,22 +20,21 @@ def cell_lines(progress: Progress, ring: Ring) -> list[str]:
     result = progress.result
     lines = [f"[{progress.number}/{progress.total}] {result.cell.id}: {result.verdict} ({_how(progress)})"]
     if result.verdict in (VIOLATED, NOT_CAUGHT, FAILED):
-        lines += failure_lines(result, ring.seed, ring.seconds)
+        lines += failure_lines(result, repeat_command(result, ring.seed, ring.runner.seconds))
     return lines
 
 
-def failure_lines(result: CellResult, seed: int, seconds: float) -> list[str]:
+def failure_lines(result: CellResult, again: str) -> list[str]:
     """Why a cell failed, its history, its seed, and the command that plays it again.
 
     Args:
         result: of the cell.
-        seed: of the ring.
-        seconds: of load in each cell.
+        again: the command.
     """
     lines = [f"  {rule}: {detail}" for rule, detail in result.violations[:SHOWN_VIOLATIONS]]
     lines += [f"  {result.reason}"] if result.reason else []
-    lines += [f"  history: {result.history}"] if result.history else []
-    return [*lines, f"  seed {seed}; again: {repeat_command(result, seed, seconds)}"]
+    lines += [f"  history: {result.history}; stockade lab judge {result.history}"] if result.history else []
+    return [*lines, f"  seed of the recording {result.seed}; again: {again}"]
 
 
 def repeat_command(result: CellResult, seed: int, seconds: float) -> str:

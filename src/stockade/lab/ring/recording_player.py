@@ -1,4 +1,4 @@
-"""Records one cell on servers that the whole ring shares, and judges the history. Neighbour: `ring.py` calls it."""
+"""Records cells on servers that the whole ring shares, and judges the histories. Neighbour: `player.py` calls it."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from stockade.lab.recording.engine import record
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.ring.cell import Cell
 from stockade.lab.ring.design import PROCESSES, Parts
-from stockade.lab.ring.ring import Recorded
+from stockade.lab.ring.player import Recorded
 from stockade.lab.site.site_servers import SiteServers
 
 
@@ -21,13 +21,15 @@ class RecordingPlayer:
         parts: the faults and workloads that the names of a cell stand for.
         seconds: of load.
         servers: keeps servers from one cell to the next.
+        drawn: the faults come one after the other at times that the seed decides, instead of all at once.
     """
 
     parts: Parts
     seconds: float
     servers: SiteServers
+    drawn: bool = False
 
-    async def __call__(self, cell: Cell, seed: int, *, control: bool) -> Recorded:
+    async def __call__(self, cell: Cell, seed: int) -> Recorded:
         """See `Player`."""
         history = await record(self.plan(cell, seed), self.servers)
         return Recorded(history, judge(history))
@@ -50,4 +52,5 @@ class RecordingPlayer:
             seed=seed,
             seconds=self.seconds,
             processes=PROCESSES,
+            schedule="drawn" if self.drawn else "combined",
         )
