@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from stockade.core import Stats
-from stockade.lab.faults import faults
+from stockade.lab.aimed_faults import faults
 from stockade.lab.presets import find
 from stockade.lab.reporting.document import SCHEMA, SCHEMA_OF_FAULTS, SCHEMA_OF_PAYMENTS, document
 from stockade.lab.reporting.summary import PaymentSummary

@@ -20,7 +20,7 @@ from stockade.cli.numbers import count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stockade.lab.execution.fault import Fault
+    from stockade.lab.execution.aimed_fault import AimedFault
     from stockade.lab.model.contender import Contender
     from stockade.lab.model.preset import Variant
     from stockade.lab.reporting.summary import RunSummary
@@ -201,7 +201,7 @@ def _variants(preset: str, app: str | None) -> "Sequence[tuple[str, Variant]]":
     return find(preset or ("all" if app else "reference"), presets_of(application_of(app)))
 
 
-def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], int]":
+def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[AimedFault], int]":
     """The faults, and how many processes the run has.
 
     Raises:
@@ -210,8 +210,8 @@ def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[Fault], in
     """
     if not text:
         return (), processes
+    from stockade.lab.aimed_faults import find
     from stockade.lab.errors import LabError
-    from stockade.lab.faults import find
     from stockade.lab.runs.fault_runner import PROCESSES
 
     if processes not in (1, PROCESSES):
