@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.waiting import eventually_async
@@ -72,11 +73,11 @@ class Children:
         return process.pid if process is not None and process.poll() is None else 0
 
     def state(self, number):
-        """Its state letter in /proc; X if it is away."""
+        """S: it runs or waits; T: it is stopped; X: it is away."""
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             if pid := self.pid(number):
-                with open(f"/proc/{pid}/stat") as file:
-                    return file.read().rpartition(")")[2].split()[0]
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+                return "S" if state in "RSDI" else state
         return "X"
 
     @property
