@@ -40,10 +40,16 @@ class Children:
 
     async def pause(self, number):
         os.kill(self.pid(number), signal.SIGSTOP)
+        await self.was_signalled(number, 5.0)
 
     async def resume(self, number):
         if self.pid(number):
             os.kill(self.pid(number), signal.SIGCONT)
+
+            async def goes_on():
+                return self.state(number) != "T"
+
+            await eventually_async(goes_on)
 
     async def replace(self, number, environment=None):
         await self.kill(number)
