@@ -1,4 +1,4 @@
-"""What a claim of the reports is, what its run finds, and what it may use. Neighbours: `runs/` has one file for each."""
+"""What a claim of the reports is, what its run finds, and what it may use. Neighbour: `runs/` has a file for each."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
