@@ -3,9 +3,13 @@
 import typer
 
 from stockade.cli.lab.burst import lab
+from stockade.cli.lab.claims import claims
+from stockade.cli.lab.deadlock import deadlock
 from stockade.cli.lab.record import record
 
 app = typer.Typer(
     name="lab", invoke_without_command=True, callback=lab, subcommand_metavar="[WORD]…", rich_markup_mode=None
 )
 app.command()(record)
+app.command()(deadlock)
+app.command()(claims)
