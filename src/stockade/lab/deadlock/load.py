@@ -38,8 +38,8 @@ class Load:
 
     workers: int = 8
     basket: int = 4
-    seconds: float = 0.6
-    turns: int = 2
+    seconds: float = 0.5
+    turns: int = 3
     seed: int = 1
 
 
