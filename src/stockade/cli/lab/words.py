@@ -3,7 +3,9 @@
 import typer
 
 from stockade.cli.lab.burst import lab
+from stockade.cli.lab.record import record
 
 app = typer.Typer(
     name="lab", invoke_without_command=True, callback=lab, subcommand_metavar="[WORD]…", rich_markup_mode=None
 )
+app.command()(record)

@@ -8,9 +8,9 @@ recording; in between, the load goes on. Neighbours: `engine.py` makes the `Dist
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
-Site: TypeAlias = Any  # until `lab/site/site.py` is merged: then import it from there
+from stockade.lab.site.site import Site
 
 
 class Processes(Protocol):
@@ -122,6 +122,8 @@ class Fault:
         needs: of the site, e.g. `database-server`, `redis`, `kafka`, `link-database`, `link-redis`, `libfaketime`.
         recovery_s: time after the healing within which four fifths of the rate without faults must be back.
         fault_points: it needs the fault points of the store, at which no batch is one statement.
+        must_fail: forms of negative controls that must be seen to fail under it, of a workload whose clients share
+            rows; the others may. `unprotected` is in none: it must fail without any fault.
         impossible: why it cannot happen with this contender on this database; empty: it can.
     """
 
@@ -133,4 +135,5 @@ class Fault:
     needs: frozenset[str] = frozenset()
     recovery_s: float = 10.0
     fault_points: bool = False
+    must_fail: tuple[str, ...] = ()
     impossible: Callable[[str, str], str] = lambda strategy, database: ""

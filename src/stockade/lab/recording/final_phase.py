@@ -6,7 +6,7 @@ Neighbours: `engine.py` calls it, `final_reads.py` reads the database, `leftover
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Final, TypeVar
@@ -14,9 +14,9 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from stockade.core import Command, JsonValue, Key
-from stockade.lab.history.final_state import FinalState, Leftovers
+from stockade.lab.history.final_state import FinalState, LedgerLine, Leftovers
 from stockade.lab.history.operation import Operation
-from stockade.lab.recording.final_reads import read_found, read_rows
+from stockade.lab.recording.final_reads import Found, read_found, read_rows
 from stockade.lab.recording.load import Offered
 from stockade.lab.recording.recorder import Recorder
 from stockade.lab.recording.sending import Sender
@@ -32,6 +32,7 @@ READ_WAIT_S: Final = 60.0
 SETTLE_WAIT_S: Final = 5.0  # until counters are back to where they were
 POLL_S: Final = 0.05
 CLIENTS: Final = 16
+INSERTED: Final = 1  # the version that an inserted row has
 FIRST_CLIENT: Final = 2_000_000  # numbers of the clients of this phase begin here
 
 
@@ -95,7 +96,7 @@ class FinalPhase:
         if offered.offered:
             extra["offered"] = asdict(offered)
         return FinalState(
-            initial=self._initial,
+            initial={**_inserted(found, self._initial), **self._initial},
             **found._asdict(),
             leftovers=Leftovers(self._before, after),
             audit=await self._audit(),
@@ -150,6 +151,18 @@ class FinalPhase:
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         return await self._target.admin_database.read(query, timeout_s=READ_WAIT_S)
+
+
+def _inserted(found: Found, initial: Mapping[str, int]) -> dict[str, int]:
+    """Rows that a decision inserted, without an entry in the ledger: their first entry is their second version."""
+    first: dict[str, LedgerLine] = {}
+    for line in found.ledger:
+        first.setdefault(line.key, line)
+    return {
+        key: line.amount_after - line.delta
+        for key, line in first.items()
+        if key not in initial and line.version == INSERTED + 1 and not line.amount_after and not line.delta
+    }
 
 
 def _keys_of(operations: Sequence[Operation]) -> set[Key]:

@@ -8,7 +8,7 @@ import asyncio
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from stockade.core import Command
 from stockade.lab.execution.command_log.log_worker import LogWorkerConfig
@@ -119,9 +119,8 @@ class Channel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=MAX_BYTES)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, and no subclass
+        self._transport.set_write_buffer_limits(high=MAX_BYTES)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""

@@ -80,7 +80,8 @@ class ServiceProcesses:
         Raises:
             LabError: one is away or does not answer.
         """
-        return await asyncio.gather(*(each.ask(Count()) for each in self.places))
+        found: list[Counters] = await asyncio.gather(*(each.ask(Count()) for each in self.places))
+        return found
 
     async def close(self) -> None:
         """End all of them."""

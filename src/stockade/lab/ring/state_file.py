@@ -10,6 +10,7 @@ from pathlib import Path
 from stockade.core import JsonValue
 from stockade.lab.errors import LabError
 from stockade.lab.ring.cell import CellResult
+from stockade.lab.ring.expectation import FAILED
 
 SCHEMA = "stockade.lab.ring-state/1"
 
@@ -58,4 +59,5 @@ class StateFile:
             path.write_text(whole + "\n", encoding="utf-8")
         for values in lines:
             result = CellResult.from_json(values)
-            self.finished[result.cell.id] = result
+            if result.verdict != FAILED:  # that says nothing, and the reason may be gone
+                self.finished[result.cell.id] = result
