@@ -74,3 +74,9 @@ def console_of(json_to: str) -> Console:
     """Where the lines go: standard error if the document goes to standard output."""
     console = Console(stderr=json_to == "-")
     return console if console.is_terminal else Console(stderr=json_to == "-", width=PIPE_WIDTH)
+
+
+def print_lines(console: Console, lines: Sequence[str]) -> None:
+    """Print plain lines, however long."""
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -4,8 +4,12 @@ import typer
 
 from stockade.cli.lab.burst import lab
 from stockade.cli.lab.record import record
+from stockade.cli.lab.ring import ring
+from stockade.cli.lab.soak import soak
 
 app = typer.Typer(
     name="lab", invoke_without_command=True, callback=lab, subcommand_metavar="[WORD]…", rich_markup_mode=None
 )
 app.command()(record)
+app.command()(ring)
+app.command()(soak)
