@@ -18,8 +18,8 @@ from stockade.gateways import Capabilities, NotFound, Notification
 from stockade.gateways.gateway import MAX_NOTIFICATION_BYTES
 from stockade.shop.model.states import AttemptState
 from stockade.shop.model.tables import gateway_events
-from stockade.shop.payments import NoticePurge, Notifications
-from stockade.shop.payments.notice_purge import KEPT_MS
+from stockade.shop.payments import NotificationPurge, Notifications
+from stockade.shop.payments.notification_purge import KEPT_MS
 from stockade.shop.payments.notifications import LOOK_UPS
 from stockade.shop.payments.open_payments import OpenAttempt
 from stockade.store import Database
@@ -286,19 +286,20 @@ async def _asked(gateway, times):
     return gateway.asked == times
 
 
-async def test_old_notices_are_forgotten(sqlite_url):
-    """What is older than 30 days goes, of the gateway in use; the younger stays."""
+async def test_old_notifications_are_forgotten(sqlite_url):
+    """What is older than 30 days goes, of every gateway; the younger stays, also under the same event id."""
     database = await Database.open(sqlite_url)
     now_ms = 10 * KEPT_MS
-    rows = [("toss", now_ms - KEPT_MS - 1), ("toss", now_ms - KEPT_MS), ("stripe", 0)]
+    rows = [("toss", now_ms - KEPT_MS - 1), ("toss", now_ms - KEPT_MS), ("stripe", 0), ("stripe", now_ms)]
     values = [{"gateway": g, "event_id": "e", "reference": f"{g}-{ms}", "received_ms": ms} for g, ms in rows]
-    for number, each in enumerate(values):
+    values[-1]["event_id"] = "e-young"
+    for number, each in enumerate(values[:-1]):
         each["event_id"] += str(number)
     await database.write(lambda conn: conn.execute(insert(gateway_events), values), timeout_s=10)
-    purge = NoticePurge(database, "toss", lambda: now_ms)
-    assert [await purge.once(), await purge.once()] == [{"deleted": 1}, {"deleted": 0}]
+    purge = NotificationPurge(database, lambda: now_ms)
+    assert [await purge.once(), await purge.once()] == [{"deleted": 2}, {"deleted": 0}]
     left = await database.read(
         lambda conn: conn.execute(select(gateway_events.c.event_id)).scalars().all(), timeout_s=9
     )
-    assert sorted(left) == ["e1", "e2"]
+    assert sorted(left) == ["e-young", "e1"]
     await database.close()

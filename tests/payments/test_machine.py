@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 )
 
 from stockade.service.ids import derived_id
-from stockade.shop.commands import ClaimPayment, OpenCharge, Postpone, SettlePayment, SettleRefund
+from stockade.shop.commands import ClaimPayment, OpenCharge, Postpone, RetryRefund, SettlePayment, SettleRefund
 from stockade.shop.commands.payments.settle_payment import late_id, settle_id
 from stockade.shop.model.payment_reference import reference_of
 from tests.unit.shop.memory import MemoryShop
@@ -46,13 +46,18 @@ class Subject:
 
 @dataclass
 class Attempt:
-    """An attempt, and the refunds that it owes: id to (amount, status)."""
+    """An attempt, and the refunds that it owes: id to amount, status, and the gateway's id."""
 
     subject: Subject
     status: str = "APPROVING"
     charged: int = 0
     tries: int = 0
     owed: dict = field(default_factory=dict)
+
+
+def _owed(attempt):
+    """What is given back of an attempt, or is to be: a replaced refund is not."""
+    return sum(amount for amount, status, _ in attempt.owed.values() if status != "REPLACED")
 
 
 class PaymentMachine(RuleBasedStateMachine):
@@ -160,7 +165,7 @@ class PaymentMachine(RuleBasedStateMachine):
             return
         attempt.status = "UNFULFILLABLE" if charged else "DECLINED"
         if charged:
-            attempt.owed[derived_id("refund", id_, "UNFULFILLABLE")] = [charged, "READY"]
+            attempt.owed[derived_id("refund", id_, "UNFULFILLABLE")] = [charged, "READY", ""]
         if waited and subject.kind == "charge":
             subject.status = "CANCELLED" if charged else "READY"
         elif waited:
@@ -211,22 +216,45 @@ class PaymentMachine(RuleBasedStateMachine):
         elif how == "cancel" and paid:
             attempt = self.attempts[subject.live]
             attempt.status = "CANCELLED"
-            attempt.owed[derived_id("refund", subject.live, subject.id)] = [PRICE, "READY"]
+            attempt.owed[derived_id("refund", subject.live, subject.id)] = [PRICE, "READY", ""]
 
     @precondition(lambda self: any(each.owed for each in self.attempts.values()))
-    @rule(data=st.data(), refunded=st.booleans())
-    def refund(self, data, refunded):
-        """The gateway gives back, or refuses; a yes corrects a no, and never the other way."""
-        owed = {id_: entry for each in self.attempts.values() for id_, entry in each.owed.items()}
-        id_ = data.draw(st.sampled_from(sorted(owed)))
-        command = SettleRefund.of(id_, now_ms=self.shop.now_ms, refunded=refunded)
+    @rule(data=st.data(), how=st.sampled_from(["yes", "no", "by hand", "failed"]))
+    def refund(self, data, how):
+        """The gateway gives back or refuses, a person does, or what was given back failed; only news is accepted."""
+        id_, entry = self.any_refund(data)
+        gateway_id = {"yes": "re", "no": "", "by hand": "bank", "failed": "re"}[how]
+        refunded = how in ("yes", "by hand")
+        command = SettleRefund.of(id_, now_ms=self.shop.now_ms, refunded=refunded, gateway_id=gateway_id)
         if command.request_id in self.shop.known:
             return
         answer = self.shop.execute(command)
-        allowed = owed[id_][1] in ("READY", "UNKNOWN") or (refunded and owed[id_][1] == "REFUSED")
+        _, status, before = entry
+        allowed = status in ("READY", "UNKNOWN") or (refunded and status == "REFUSED" and before != gateway_id)
+        allowed = allowed or (how == "failed" and status == "REFUNDED" and before == "re")
         assert answer.accepted == allowed
         if allowed:
-            owed[id_][1] = "REFUNDED" if refunded else "REFUSED"
+            entry[1:] = ["REFUNDED" if refunded else "REFUSED", gateway_id]
+
+    @precondition(lambda self: any(each.owed for each in self.attempts.values()))
+    @rule(data=st.data())
+    def retry_refund(self, data):
+        """A refused refund is owed again under another id; no other one is."""
+        id_, entry = self.any_refund(data)
+        command = RetryRefund.of(id_, self.shop.state("refund", id_), now_ms=self.shop.now_ms)
+        if command.request_id in self.shop.known:
+            return
+        answer = self.shop.execute(command)
+        assert answer.accepted == (entry[1] == "REFUSED")
+        if answer.accepted:
+            entry[1] = "REPLACED"
+            owed = next(each.owed for each in self.attempts.values() if id_ in each.owed)
+            owed[answer.data["refund_id"]] = [entry[0], "READY", ""]
+
+    def any_refund(self, data):
+        """One of the refunds: its id and its model."""
+        owed = {id_: entry for each in self.attempts.values() for id_, entry in each.owed.items()}
+        return data.draw(st.sampled_from(sorted(owed.items(), key=lambda each: each[0])))
 
     @invariant()
     def is_as_the_model_says(self):
@@ -236,11 +264,11 @@ class PaymentMachine(RuleBasedStateMachine):
             assert (state.status, state.attempts) == (each.status, each.number)
         for id_, each in self.attempts.items():
             state = self.shop.state("attempt", id_)
-            owed = sum(amount for amount, _ in each.owed.values())
+            owed = _owed(each)
             assert (state.status, state.charged, state.refunds) == (each.status, each.charged, owed)
-            for refund_id, (amount, status) in each.owed.items():
+            for refund_id, entry in each.owed.items():
                 kept = self.shop.state("refund", refund_id)
-                assert (kept.amount, kept.status) == (amount, status)
+                assert [kept.amount, kept.status, kept.gateway_id] == entry
         if self.subjects:
             orders = [each for each in self.subjects if each.kind == "order"]
             held = sum(each.status in ("RESERVED", "PAYING") for each in orders)
@@ -253,7 +281,7 @@ class PaymentMachine(RuleBasedStateMachine):
         """What was charged and is not given back is the price of what was delivered, once."""
         for subject in self.subjects:
             mine = [each for each in self.attempts.values() if each.subject is subject]
-            kept = sum(each.charged - sum(amount for amount, _ in each.owed.values()) for each in mine)
+            kept = sum(each.charged - _owed(each) for each in mine)
             delivered = subject.status in ("PAID", "APPROVED") and not subject.with_points
             assert kept == (PRICE if delivered else 0)
             assert sum(each.status == "APPROVED" for each in mine) == delivered

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stockade.core import Busy
-from stockade.gateways import Approved, Money, NotFound, Notification
+from stockade.gateways import Approved, Money, NotFound, Notification, Unknown
 from stockade.shop.payments import Notifications
 from stockade.shop.payments.notifications import PAUSE_S
 from stockade.shop.payments.open_payments import attempt
@@ -71,3 +71,22 @@ async def test_a_second_charge_is_an_error_in_the_log(judge, gateway_url, caplog
         await Notifications(checkout.payments, checkout.shop.read, checkout.shop.database).take({}, b"")
         assert await checkout.attempts(order) == ["APPROVED"]
     assert [each.levelname for each in caplog.records if "second charge" in each.message] == ["ERROR"] * errors
+
+
+async def test_the_buyer_learns_what_a_notification_has_recorded(any_checkout):
+    """The gateway reports the approval, and then the reply is lost: the answer is APPROVED, and not unknown."""
+    order, request = await any_checkout.order(), any_checkout.new_id()
+    gateway, ask = any_checkout.payments.gateway, any_checkout.payments.gateway.approve
+
+    async def reported_and_lost(approval):
+        answer = await ask(approval)
+        found = await any_checkout.shop.read(lambda connection: attempt(connection, request))
+        await any_checkout.payments.record(request, found.state, answer)
+        return Unknown("no reply")
+
+    gateway.approve = reported_and_lost
+    outcome = await any_checkout.pay(order, request=request)
+    assert (status_of(outcome), outcome.replayed) == ("APPROVED", False)
+    again = await any_checkout.pay(order, request=request)
+    assert (again.data, again.replayed) == (outcome.data, True)
+    assert not await any_checkout.unequal()

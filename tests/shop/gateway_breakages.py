@@ -55,7 +55,7 @@ def step_breakages(ids):
         f"request:{ids['charge_open']}",
         [delete(requests).where(requests.c.id == ids["charge_open"])],
     )
-    for kind in ("payment.declined", "payment.unfulfillable", "payment.refunded"):
+    for kind in ("payment.declined", "payment.unfulfillable", "payment.refunded", "payment.refund_refused"):
         yield Breakage("event-once", kind, [delete(outbox).where(outbox.c.kind == kind)])
     yield Breakage(
         "points-of-payment",

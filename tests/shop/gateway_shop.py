@@ -43,7 +43,7 @@ def resolved():
     shop.now_ms += 1_000
     for name in ("pay_paying", "pay_unknown", "pay_person"):
         buyer.settle(ids[name])
-    settle = SettleRefund.of(ids["refund_refused"], now_ms=shop.now_ms, refunded=True)
+    settle = SettleRefund.of(ids["refund_refused"], now_ms=shop.now_ms, refunded=True, gateway_id="by hand")
     assert shop.execute(settle).accepted
     for key in [key for key, row in shop.rows.items() if key.kind == "refund" and row.state.status == "READY"]:
         buyer.refund(key.id)

@@ -20,15 +20,19 @@ async def shown(database, now_ms, gateway="toss"):
 
 
 async def test_what_is_unresolved_is_shown(database, keep):
-    """Open ones, those of a person and refused refunds apart, with the age of the oldest; nothing without a gateway."""
+    """Open ones, those of a person and refused refunds apart, with the age of the oldest; also with another gateway, or
+    with none, and then they are counted as left by another one."""
     shop, ids = with_gateway()
     await keep(shop)
     began_ms = shop.state("attempt", ids["pay_paying"]).created_ms
     metrics = await shown(database, began_ms + 90_000)
     found = figures(metrics, "stockade_payments_unresolved")
-    assert found == {"payments": 2.0, "refunds": 3.0, "person": 1.0, "refused": 1.0}
+    expected = {"payments": 2.0, "refunds": 3.0, "other_gateway": 0.0, "person": 1.0, "refused": 1.0}
+    assert found == expected
     assert figures(metrics, "stockade_payments_oldest_seconds")["payments"] == 90.0
-    assert figures(await shown(database, began_ms, gateway="none"), "stockade_payments_unresolved") == {}
+    for other in ("none", "stripe"):
+        found = figures(await shown(database, began_ms, gateway=other), "stockade_payments_unresolved")
+        assert found == {**expected, "other_gateway": 5.0}
 
 
 async def test_what_is_resolved_is_not_shown(database, keep):

@@ -43,13 +43,13 @@ class Answers:
 async def test_lists_and_details(database, keep):
     """The oldest unresolved one and the newest payment first; a payment with its refund; nothing for an unknown id."""
     await keep(SHOP)
-    open_ = await database.read(lambda conn: unresolved_payments(conn, limit=100))
-    newest = await database.read(lambda conn: newest_payments(conn, limit=2))
-    details = await database.read(lambda conn: payment_details(conn, IDS["pay_cancelled"]))
+    open_ = await database.read(lambda conn: unresolved_payments(conn, limit=100, gateway="toss"))
+    newest = await database.read(lambda conn: newest_payments(conn, limit=2, gateway="toss"))
+    details = await database.read(lambda conn: payment_details(conn, IDS["pay_cancelled"], gateway="toss"))
     assert [each.kind for each in open_] == ["payment"] * 3 + ["refund"] * 4
     assert [each.created_at for each in newest] == sorted([each.created_at for each in newest], reverse=True)
     assert [each.id for each in details.refunds] == [IDS["refund_cancelled"]]
-    assert await database.read(lambda conn: payment_details(conn, "ghost")) is None
+    assert await database.read(lambda conn: payment_details(conn, "ghost", gateway="toss")) is None
 
 
 async def test_what_a_buyer_sees(database, keep):

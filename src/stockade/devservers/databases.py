@@ -66,6 +66,7 @@ async def execute(url: str, statement: str, wait_s: float = 60.0) -> list[tuple[
         port=parts.port or 3306,
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
+        db=parts.path[1:] or None,
         connect_timeout=wait_s,
         autocommit=True,
     )

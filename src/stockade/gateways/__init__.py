@@ -16,6 +16,7 @@ from stockade.gateways.gateway import (
     Notification,
     Refund,
     Refunded,
+    RefundFailed,
     Unknown,
 )
 from stockade.gateways.money import Money
@@ -31,6 +32,7 @@ __all__ = [
     "NotFound",
     "Notification",
     "Refund",
+    "RefundFailed",
     "Refunded",
     "Unknown",
 ]

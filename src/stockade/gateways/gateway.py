@@ -103,6 +103,14 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundFailed:
+    """A refund that the gateway had made came to nothing. `gateway_id` is its name of the refund, `code` says why."""
+
+    gateway_id: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """It may or may not have happened. `reason` is for the log, without secrets."""
 
@@ -120,15 +128,16 @@ class Notification:
 
     Attributes:
         event_id: the same for every delivery of one event.
-        reference: our reference; empty where the gateway does not repeat it.
+        reference: our reference, of the payment or of the refund that failed; empty where the gateway does not repeat
+            it.
         gateway_id: the gateway's name of the payment.
-        answer: what it says about the payment; None: look it up.
+        answer: what it says about the payment, or about a refund of it; None: look the payment up.
     """
 
     event_id: str
     reference: str
     gateway_id: str
-    answer: "Approved | Declined | None"
+    answer: "Approved | Declined | RefundFailed | None"
 
 
 ApprovalAnswer: TypeAlias = Approved | Declined | Unknown

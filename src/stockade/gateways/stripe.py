@@ -27,6 +27,7 @@ from stockade.gateways.gateway import (
     Refund,
     RefundAnswer,
     Refunded,
+    RefundFailed,
     Unknown,
 )
 from stockade.gateways.http_client import Limits
@@ -35,6 +36,7 @@ from stockade.gateways.money import DECIMALS, Money
 KEY_VALID_S = 23 * 3_600.0  # of the 24 hours an hour is left for the clocks and the way
 MAX_AGE_S = 300  # of a notification
 REFERENCE = "reference"  # the member of `metadata` that holds ours
+NOT_GIVEN_BACK = ("failed", "canceled")  # last states of a refund, also of one that was `pending` or `succeeded` before
 
 # Refusals of the request itself, after which nothing was charged or refunded. Every other code is Unknown.
 _DEFINITE_CODES = """
@@ -122,7 +124,7 @@ class Stripe:
         answer = await self._ask(self._client.v1.refunds.create_async(params, {"idempotency_key": refund.key}))
         if isinstance(answer, Declined | Unknown):
             return answer
-        if answer.status in ("failed", "canceled"):
+        if answer.status in NOT_GIVEN_BACK:
             return Declined(str(getattr(answer, "failure_reason", None) or answer.status))
         money = _money(answer.amount, answer.currency)
         return Unknown("an answer without an amount") if money is None else Refunded(answer.id, money)
@@ -142,7 +144,8 @@ class Stripe:
         metadata = about.get("metadata")
         reference = str(metadata.get(REFERENCE, "")) if isinstance(metadata, dict) else ""
         if about["object"] != "payment_intent":
-            return Notification(event_id, reference, str(about.get("payment_intent") or ""), None)
+            failed = _failed(about) if about["object"] == "refund" else None
+            return Notification(event_id, reference, str(about.get("payment_intent") or ""), failed)
         gateway_id = str(about.get("id", ""))
         answer: Approved | None = None
         money = _money(about.get("amount_received"), about.get("currency"))
@@ -214,6 +217,13 @@ def _intent(intent: Any) -> Approved | Declined | Unknown:
         case "canceled":
             return Declined("canceled")
     return Unknown(f"the payment is {intent.status}")
+
+
+def _failed(refund: dict[str, Any]) -> RefundFailed | None:
+    """What an event says about a refund, whatever its type: they differ by the version of the API."""
+    if refund.get("status") not in NOT_GIVEN_BACK:
+        return None
+    return RefundFailed(str(refund.get("id", "")), str(refund.get("failure_reason") or refund["status"]))
 
 
 def _reference(intent: Any) -> str:

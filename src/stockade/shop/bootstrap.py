@@ -7,6 +7,7 @@ worker here.
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from stockade.core import Strategy
@@ -26,7 +27,8 @@ from stockade.shop.model.tables import refused_orders
 from stockade.shop.operations.expired_reservations import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
-from stockade.shop.payments import NoticePurge, Notifications, Payments, Reconciler
+from stockade.shop.payments import NotificationPurge, Notifications, Payments, Reconciler
+from stockade.shop.queries.unresolved_payments import count_of_other_gateways
 from stockade.shop.sales import SalesJob, position_of
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
@@ -91,6 +93,7 @@ async def open_shop(
         shop.tracing = tracing
         reconciling = await _open_payments(shop, stack, checkpoint)
         if jobs:
+            await _tell_of_other_gateways(settings, database)
             background = _background(settings, database, reconciling)
             await stack.enter_async_context(background.run(database, shop.execute))
         yield shop
@@ -246,23 +249,32 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoi
     """Open the gateway of the settings, if they name one.
 
     Returns:
-        The jobs that finish what the gateway left open, and forget its old notices.
+        The jobs that finish what the gateway left open, and forget old notifications of any gateway.
 
     Raises:
         BadSetting, NotSupported: as `gateway_of`.
     """
     settings = shop.settings
+    forgetting = Job("purge notifications", NotificationPurge(shop.database, now_ms).once, settings.purge_s)
     gateway = gateway_of(settings)
     if gateway is None:
-        return []
+        return [forgetting]
     shop.payments = Payments(gateway, shop.execute, shop.read, settings.gateway_call_s, checkpoint=checkpoint)
     shop.notifications = Notifications(shop.payments, shop.read, shop.database)
     stack.push_async_callback(shop.payments.close, STOP_PAYMENTS_S)
-    forgetting = NoticePurge(shop.database, gateway.name, now_ms)
-    return [
-        Job("payments", Reconciler(shop.payments).once, settings.reconcile_s),
-        Job("purge notices", forgetting.once, settings.purge_s),
-    ]
+    return [Job("payments", Reconciler(shop.payments).once, settings.reconcile_s), forgetting]
+
+
+async def _tell_of_other_gateways(settings: Settings, database: Database) -> None:
+    """Log it if payments or refunds wait for a gateway that this process does not use: none of its jobs ends them."""
+    count = partial(count_of_other_gateways, gateway=settings.gateway)
+    if waiting := await database.read(count, timeout_s=settings.wait_s):
+        logger().warning(
+            "payments and refunds wait for another gateway: keep a process that uses it, see "
+            "`stockade payments list --unresolved`",
+            count=waiting,
+            gateway=settings.gateway,
+        )
 
 
 def _background(settings: Settings, database: Database, jobs: Iterable[Job]) -> Background:

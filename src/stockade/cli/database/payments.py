@@ -7,6 +7,8 @@ compares.
 import json
 import sys
 from datetime import UTC, datetime, timedelta
+from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +35,10 @@ if TYPE_CHECKING:
     from stockade.shop.queries.unresolved_payments import GatewayRecord
 
 LIST_HEADS = ("id", "of", "state", "waits for", "amount", "since", "code")
-SHOWN = "kind id of status waits_for amount charged code created_at resolve_at tries gateway reference gateway_id"
+SHOWN = (
+    *("kind", "id", "of", "status", "replaced_by", "waits_for", "amount", "charged", "code", "created_at"),
+    *("resolve_at", "tries", "gateway", "reference", "gateway_id"),
+)
 Json = Annotated[bool, typer.Option("--json", help="A document instead of a table.")]
 Limit = Annotated[int, typer.Option(metavar="COUNT", min=1, max=100_000, help="The most of each kind.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of a payment or a refund, as listed.")]
@@ -67,7 +72,8 @@ def list_(
     find = unresolved_payments if unresolved else newest_payments
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
-        found = with_database(chosen, lambda opened: opened.read(lambda conn: find(conn, limit=limit)))
+        query = partial(find, limit=limit, gateway=chosen.gateway)
+        found = with_database(chosen, lambda opened: opened.read(query))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     elif found:
@@ -92,14 +98,15 @@ def show(
 
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
-        details = with_database(chosen, lambda opened: opened.read(lambda conn: payment_details(conn, id_)))
+        find = partial(payment_details, id_=id_, gateway=chosen.gateway)
+        details = with_database(chosen, lambda opened: opened.read(find))
     if details is None:
         raise fail(f"no payment through a gateway and no refund has the id {id_}")
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(details), indent=2).decode())
         return
-    width = max(map(len, SHOWN.split()))
-    for name in SHOWN.split():
+    width = max(map(len, SHOWN))
+    for name in SHOWN:
         value = _money(details.record) if name == "amount" else getattr(details.record, name)
         if value not in ("", None):
             typer.echo(f"{name.replace('_', ' '):<{width}}  {value}")
@@ -122,6 +129,9 @@ def resolve(
         str | None,
         typer.Option(metavar="GATEWAY_ID", help="Of a refund: the money was given back, under this id or by hand."),
     ] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Of a refused refund: ask the gateway again, by a new refund.")
+    ] = False,
     database: DatabaseOption = None,
     strategy: StrategyOption = None,
     config: ConfigOption = None,
@@ -130,26 +140,35 @@ def resolve(
     """Record what a person found out at the gateway about a payment or a refund that waits for a person.
 
     Approved: the order is paid, or the points are added; what cannot be delivered any more is refunded. Declined: the
-    order is reserved again. Approved after a recorded decline: the charge is refunded. The first answer counts. Exit
-    code 2: nothing was recorded, and why.
+    order is reserved again. Approved after a recorded decline: the charge is refunded. Retry: the gateway must show
+    that the money was not given back; then a new refund takes the place of the refused one. The first answer counts.
+    What waits for a process with another gateway can be decided a quarter of an hour after it was due. Exit code 2:
+    nothing was recorded, and why.
     """
     import asyncio
 
     from stockade.shop.payments.decision import NotDecidable
 
-    if [approved is not None, declined, refunded is not None].count(True) != 1:
-        raise fail("say what happened: --approved GATEWAY_ID or --declined of a payment, --refunded GATEWAY_ID")
+    if [approved is not None, declined, refunded is not None, retry].count(True) != 1:
+        raise fail(
+            "say what happened: --approved GATEWAY_ID or --declined of a payment, "
+            "--refunded GATEWAY_ID or --retry of a refund"
+        )
     gateway_id = approved if refunded is None else refunded
     if gateway_id is not None and not (gateway_id.strip() and gateway_id.isprintable() and len(gateway_id) <= 200):
         raise fail("the gateway's id must have 1 to 200 printable characters")
     with one_line_errors():
         chosen = read_settings(config, settings, database=database, strategy=strategy)
+        how = _Answer.RETRY if retry else _Answer.PAYMENT if refunded is None else _Answer.REFUND
         try:
-            outcome = asyncio.run(_resolve(chosen, id_, gateway_id, of_refund=refunded is not None))
+            outcome = asyncio.run(_resolve(chosen, id_, gateway_id, how))
         except NotDecidable as error:
             raise fail(str(error)) from None
     if not outcome.accepted:
         raise fail(f"{id_} was settled meanwhile: it is {outcome.data.get('status')}")
+    if retry:
+        typer.echo(f"{id_}: REPLACED by {outcome.data['refund_id']}, which is {outcome.data['status']}")
+        return
     typer.echo(f"{id_}: {outcome.data['status']}")
     if refunded is None and "refund_id" in outcome.data:
         typer.echo(f"what was paid cannot be delivered any more: refund {outcome.data['refund_id']} is owed")
@@ -200,17 +219,25 @@ def reconcile(
         raise fail(f"the gateway gave no answer about {found.unanswered:,} payments: run it again")
 
 
-async def _resolve(settings: "Settings", id_: str, gateway_id: str | None, *, of_refund: bool) -> "Outcome":
-    from functools import partial
+class _Answer(Enum):
+    PAYMENT = "about a payment"
+    REFUND = "a refund was made"
+    RETRY = "ask again for a refund"
 
+
+async def _resolve(settings: "Settings", id_: str, gateway_id: str | None, answer: _Answer) -> "Outcome":
     from stockade.shop.bootstrap import open_shop
     from stockade.shop.database_checks import require_writable
-    from stockade.shop.payments.decision import decide_payment, decide_refund
+    from stockade.shop.payments.decision import NotDecidable, decide_payment, decide_refund, retry_refund
 
     async with open_shop(settings, jobs=False, before=partial(require_writable, settings)) as shop:
-        if of_refund:
+        if answer is _Answer.PAYMENT:
+            return await decide_payment(shop.execute, shop.read, id_, gateway_id)
+        if answer is _Answer.REFUND:
             return await decide_refund(shop.execute, shop.read, id_, gateway_id or "")
-        return await decide_payment(shop.execute, shop.read, id_, gateway_id)
+        if shop.payments is None:
+            raise NotDecidable("asking again needs the gateway: run it with the settings of the service")
+        return await retry_refund(shop.payments, id_)
 
 
 async def _compare(settings: "Settings", since_ms: int, until_ms: int, pace: float) -> "Compared":

@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from types import MappingProxyType
 
-from stockade.lab.checkers import (
-    exactly_once,
+from stockade.lab.checkers.indexed_history import IndexedHistory
+from stockade.lab.checkers.requests import exactly_once, in_time, order_states, same_answer, unexpected
+from stockade.lab.checkers.rows import (
+    linearizable,
     no_oversell,
     points_conserved,
     real_time,
-    same_answer,
+    right_refusal,
+    serializable,
     stock_conserved,
     version_chain,
 )
-from stockade.lab.checkers.indexed_history import IndexedHistory
+from stockade.lab.checkers.system import events, liveness, log_order, mutual_exclusion, nothing_left
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 
@@ -33,6 +36,17 @@ CHECKERS: Mapping[str, Checker] = MappingProxyType(
         stock_conserved.RULE: stock_conserved.check,
         points_conserved.RULE: points_conserved.check,
         no_oversell.RULE: no_oversell.check,
+        right_refusal.RULE: right_refusal.check,
+        order_states.RULE: order_states.check,
+        serializable.RULE: serializable.check,
+        mutual_exclusion.RULE: mutual_exclusion.check,
+        linearizable.RULE: linearizable.check,
+        log_order.RULE: log_order.check,
+        events.RULE: events.check,
+        nothing_left.RULE: nothing_left.check,
+        in_time.RULE: in_time.check,
+        liveness.RULE: liveness.check,
+        unexpected.RULE: unexpected.check,
     }
 )
 

@@ -39,7 +39,7 @@ class IndexedHistory:
         """The operations of each request, in the order of the history; reads are no requests."""
         found: dict[str, list[Operation]] = {}
         for operation in self.history.operations:
-            if operation.command != READ:
+            if operation.command != READ and operation.request_id:
                 known = found.get(operation.request_id)
                 if known is None:
                     found[operation.request_id] = [operation]
@@ -82,7 +82,8 @@ class IndexedHistory:
         """Of each request that was ever answered by a decision: the operation that had it first."""
         found: dict[str, Operation] = {}
         for operation in self.history.operations:
-            if operation.type in (OK, REFUSED) and operation.command != READ and _is_its_own(operation):
+            is_decided = operation.type in (OK, REFUSED) and operation.command != READ and operation.request_id
+            if is_decided and _is_its_own(operation):
                 known = found.get(operation.request_id)
                 if known is None or operation.return_ns < known.return_ns:
                     found[operation.request_id] = operation

@@ -6,7 +6,7 @@ many there are, so that a file that was cut off is noticed. docs/lab.md describe
 """
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -53,9 +53,27 @@ IN_FINAL: Final = {  # kinds of lines that are a member of the final state
     "record": "log",
 }
 SINGLE: Final = ("initial", "leftovers", "restocked", "audit", "extra")  # members of the final state in one line
+SHARED: Final = ("operation", "ledger", "request")  # kinds of which there are many, with texts of others
 MAX_LINE_BYTES: Final = 64_000_000
+MAX_LINES_AT_ONCE: Final = 4_096
+
+
+class _Single(msgspec.Struct):
+    """The members of the final state that stand in one line."""
+
+    initial: dict[str, int]
+    leftovers: Leftovers
+    restocked: dict[str, int]
+    audit: tuple[tuple[str, str], ...]
+    extra: dict[str, Any]
+
+
 ENCODE: Final = msgspec.json.Encoder().encode
-DECODERS: Final = {kind: msgspec.json.Decoder(tuple[str, each]) for kind, each in KINDS.items()}  # type: ignore[valid-type]
+DECODERS: Final = {
+    kind: msgspec.json.Decoder(tuple[str, each])  # type: ignore[valid-type]
+    for kind, each in (*KINDS.items(), ("final", _Single))
+}
+ENDS: Final = msgspec.json.Decoder(tuple[str, dict[str, int]])
 
 
 def write_history(history: History, path: Path) -> None:
@@ -105,14 +123,17 @@ def read_history(path: Path) -> History:
     found: dict[str, list[Any]] = {kind: [] for kind in KINDS}
     single: dict[str, Any] = {}
     with _without_collector():
-        for kind, value in _read(path):
+        for kind, read in _read(path):
             if kind in found:
-                found[kind].append(value)
+                found[kind] += read
             else:
-                single[kind] = value
+                single[kind] = read[0]
+    if "final" not in single:
+        raise LabError(f"{path}: the final state is missing, record it again")
+    with _without_collector():
         values = {kind: tuple(found.pop(kind)) for kind in KINDS}
     members: dict[str, Any] = {member: values[kind] for kind, member in IN_FINAL.items()}
-    final = FinalState(**members, **single["final"])
+    final = FinalState(**members, **{name: getattr(single["final"], name) for name in SINGLE})
     header: History = single["header"]
     return History(
         **{each.name: getattr(header, each.name) for each in fields(header) if each.name not in _LISTED},
@@ -146,35 +167,61 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _read(path: Path) -> Iterator[tuple[str, Any]]:
-    """Every line as (kind, value), the header first."""
+def _read(path: Path) -> Iterator[tuple[str, list[Any]]]:
+    """The header, then the lines in order, many of one kind at a time: (kind, values)."""
     counts = dict.fromkeys(KINDS, 0)
     share = _Shared()
     with path.open("rb") as file:
-        yield "header", _header(path, file)
-        number, ended = 1, False
-        while line := file.readline(MAX_LINE_BYTES):
-            number += 1
-            kind = line[2 : line.find(b'"', 2)].decode(errors="replace")
+        yield "header", [_header(path, file)]
+        at, ended = 1, False
+        for kind, lines in _grouped(file):
             try:
                 if ended:
                     raise ValueError("there is more after its end")
-                if kind in DECODERS:
-                    _, value = DECODERS[kind].decode(line)
-                    counts[kind] += 1
-                    yield kind, share(value) if kind in ("operation", "ledger", "request") else value
-                elif kind == "final":
-                    yield "final", _final(line)
-                elif kind == "end":
-                    _require_whole(counts, msgspec.json.decode(line)[1])
+                if kind == "end":
+                    _require_whole(counts, ENDS.decode(lines[0])[1])
                     ended = True
-                else:
-                    raise ValueError("of an unknown kind")
+                    continue
+                values = DECODERS[kind].decode_lines(b"".join(lines))
+            except KeyError:
+                raise LabError(f"{path}, line {at + 1}: is of an unknown kind, {kind!r:.40}") from None
             except (msgspec.MsgspecError, ValueError) as error:
-                cut = "" if line.endswith(b"\n") else "; it is cut off"
-                raise LabError(f"{path}, line {number}: {error}{cut}") from None
+                raise LabError(f"{path}, line {_bad_line(kind, lines, at)}: {error}{_cut(lines)}") from None
+            at += len(lines)
+            if kind in counts:
+                counts[kind] += len(values)
+            yield kind, [share(value) for _, value in values] if kind in SHARED else [value for _, value in values]
     if not ended:
-        raise LabError(f"{path}: the end is missing after line {number}: it is cut off, record it again")
+        raise LabError(f"{path}: the end is missing after line {at}: it is cut off, record it again")
+
+
+def _grouped(file: IO[bytes]) -> Iterator[tuple[str, list[bytes]]]:
+    """Lines of one kind that follow each other, `MAX_LINES_AT_ONCE` at most."""
+    kind, begin, lines = "", b"", list[bytes]()
+    while line := file.readline(MAX_LINE_BYTES):
+        if lines and (len(lines) == MAX_LINES_AT_ONCE or not line.startswith(begin)):
+            yield kind, lines
+            lines = []
+        if not lines:
+            begin = line[: line.find(b",") + 1]
+            kind = begin[2:-2].decode(errors="replace")
+        lines.append(line)
+    if lines:
+        yield kind, lines
+
+
+def _bad_line(kind: str, lines: Sequence[bytes], before: int) -> int:
+    """Number of the first line that cannot be decoded, from 1."""
+    for number, line in enumerate(lines, before + 1):
+        try:
+            DECODERS.get(kind, ENDS).decode(line)
+        except (msgspec.MsgspecError, ValueError):
+            return number
+    return before + 1
+
+
+def _cut(lines: Sequence[bytes]) -> str:
+    return "" if lines[-1].endswith(b"\n") else "; it is cut off, record it again"
 
 
 def _header(path: Path, file: IO[bytes]) -> History:
@@ -195,28 +242,13 @@ def _header(path: Path, file: IO[bytes]) -> History:
         raise LabError(f"{path}: its header is not that of a history") from None
 
 
-def _final(line: bytes) -> dict[str, Any]:
-    _, found = msgspec.json.decode(line, type=tuple[str, _Single])
-    return {name: getattr(found, name) for name in SINGLE}
-
-
-class _Single(msgspec.Struct):
-    """The members of the final state that stand in one line."""
-
-    initial: dict[str, int]
-    leftovers: Leftovers
-    restocked: dict[str, int]
-    audit: tuple[tuple[str, str], ...]
-    extra: dict[str, Any]
-
-
 def _require_whole(counts: Mapping[str, int], said: Any) -> None:
     if counts != said:
         raise ValueError(f"its end names {said}, but there are {counts}")
 
 
 class _Shared:
-    """Makes equal texts, keys and empty mappings one object each."""
+    """Makes equal texts, keys and empty mappings one object each: a history has few, and names them again and again."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
@@ -226,16 +258,13 @@ class _Shared:
         """The same value of shared parts."""
         text = self._texts.setdefault
         if type(value) is not Operation:
-            return type(value)._make([text(each, each) if type(each) is str else each for each in value])
+            return tuple.__new__(type(value), [text(each, each) if type(each) is str else each for each in value])
         parts: list[Any] = [text(each, each) if type(each) is str else each for each in value]
-        keys = tuple([text(key, key) for key in value.keys])
-        parts[4] = self._keys.setdefault(keys, keys)
-        for at in (13, 14):
-            if not parts[at]:
-                parts[at] = NOTHING
-            else:
-                parts[at] = {text(key, key): number for key, number in parts[at].items()}
-        return Operation._make(parts)
+        parts[KEYS] = self._keys.setdefault(value.keys, value.keys)
+        for at in (VERSIONS, DELTAS):
+            parts[at] = parts[at] or NOTHING
+        return tuple.__new__(Operation, parts)
 
 
+KEYS, VERSIONS, DELTAS = (Operation._fields.index(name) for name in ("keys", "versions", "deltas"))
 NOTHING: Final[dict[str, int]] = {}

@@ -50,6 +50,7 @@ class Sender:
         self._processes, self._recorder, self._settings = processes, recorder, settings
         self._rows = [list(group) for _, group in itertools.groupby(sorted(rows), key=lambda key: key.kind)]
         self._later: list[tuple[int, int, Request]] = []
+        self._order = itertools.count()
         self._sent = 0
         self.undecided: dict[str, Request] = {}
         self.after_restart: list[Request] = []
@@ -79,7 +80,7 @@ class Sender:
             return
         await self.decide(client, request, rng)
         if when == "later" and len(self._later) < MAX_KEPT:
-            heapq.heappush(self._later, (self._sent + rng.randint(*LATER), self._sent, request))
+            heapq.heappush(self._later, (self._sent + rng.randint(*LATER), next(self._order), request))
         elif when == "after the restart" and len(self.after_restart) < MAX_KEPT:
             self.after_restart.append(request)
 

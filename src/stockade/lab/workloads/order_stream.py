@@ -3,6 +3,7 @@
 The hot SKU sells out again and again, so that both the last unit and the refusal are contended.
 """
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 
@@ -41,9 +42,7 @@ class OrderStream:
         """Orders and deliveries, without end."""
         rng = random.Random(seed)
         skus, buyers = stock_keys(names, SKUS), users(names, USERS)
-        number = 0
-        while True:
-            number += 1
+        for number in itertools.count(1):
             if number % DELIVERY_EVERY == 0:
                 yield deliver(names, number, skus[0], DELIVERY)
                 continue

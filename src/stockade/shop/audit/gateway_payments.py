@@ -148,11 +148,12 @@ def points_of_charge(conn: Connection, scope: Scope) -> Iterator[Finding]:
 
 @rule("refund-sum")
 def refund_sum(conn: Connection, scope: Scope) -> Iterator[Finding]:
-    """What an attempt is to give back is the sum of its refunds."""
+    """What an attempt is to give back is the sum of its refunds, without those that others took the place of."""
     owed = select(payment_attempts.c.id, payment_attempts.c.refunds.label("owed")).where(
         payment_attempts.c.refunds != 0
     )
-    both = stack(owed, select(refunds.c.payment_id.label("id"), refunds.c.amount))
+    counted = select(refunds.c.payment_id.label("id"), refunds.c.amount).where(refunds.c.status != constants.REPLACED)
+    both = stack(owed, counted)
     expected, actual = func.sum(both.c.owed), func.sum(both.c.amount)
     statement = select(both.c.id, expected, actual).group_by(both.c.id).having(expected != actual)
     for id_, owed_, sum_ in scope.rows(conn, statement):

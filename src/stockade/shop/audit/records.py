@@ -44,6 +44,7 @@ EVENTS_OF_ENTRIES = (
     ("attempt", constants.DECLINED, constants.PAYMENT_DECLINED),
     ("attempt", constants.UNFULFILLABLE, constants.PAYMENT_UNFULFILLABLE),
     ("refund", constants.REFUNDED, constants.PAYMENT_REFUNDED),
+    ("refund", constants.REFUSED, constants.PAYMENT_REFUND_REFUSED),
 )
 
 

@@ -16,6 +16,7 @@ from stockade.shop.commands.pay_order import PayOrder
 from stockade.shop.commands.payments.claim_payment import ClaimPayment
 from stockade.shop.commands.payments.open_charge import OpenCharge
 from stockade.shop.commands.payments.postpone import Postpone
+from stockade.shop.commands.payments.retry_refund import RetryRefund
 from stockade.shop.commands.payments.settle_payment import SettlePayment
 from stockade.shop.commands.payments.settle_refund import SettleRefund
 from stockade.shop.commands.place_order import PlaceOrder
@@ -38,6 +39,7 @@ __all__ = [
     "PlaceOrder",
     "Postpone",
     "RemoveCartItem",
+    "RetryRefund",
     "SetCartItem",
     "SettlePayment",
     "SettleRefund",

@@ -24,7 +24,8 @@ DECLINED: Final = "DECLINED"
 UNFULFILLABLE: Final = "UNFULFILLABLE"  # the buyer was charged for what can no longer be delivered: it is refunded
 # States of a refund: READY, UNKNOWN, and …
 REFUNDED: Final = "REFUNDED"
-REFUSED: Final = "REFUSED"  # the gateway will not: a person has to decide
+REFUSED: Final = "REFUSED"  # the gateway will not, or it failed there afterwards: a person has to decide
+REPLACED: Final = "REPLACED"  # it was refused, and another refund of the same amount is owed in its place
 NEVER: Final = 0  # of `resolve_at_ms`: no reconciler acts
 OPEN_ATTEMPT: Final = (APPROVING, UNKNOWN)  # whether the buyer was charged is not known
 OPEN_REFUND: Final = (READY, UNKNOWN)  # whether the money is back is not known
@@ -100,5 +101,6 @@ POINTS_CHARGED: Final = "points.charged"
 PAYMENT_DECLINED: Final = "payment.declined"
 PAYMENT_UNFULFILLABLE: Final = "payment.unfulfillable"
 PAYMENT_REFUNDED: Final = "payment.refunded"
+PAYMENT_REFUND_REFUSED: Final = "payment.refund_refused"
 STOCK_ADJUSTED: Final = "stock.adjusted"
 STOCK_CHANGED: Final = "stock.changed"

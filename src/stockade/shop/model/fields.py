@@ -82,9 +82,10 @@ PaidWith = Annotated[
 ChargeId = Annotated[str, Meta(description="Id of the charge.", examples=["019a5c3e7e20b0c1d2e3f40516273849"])]
 RefundId = Annotated[str, Meta(description="Id of the refund.", examples=["3f40516273849019a5c3e7e20b0c1d2e"])]
 RefundStatus = Annotated[
-    Literal["READY", "UNKNOWN", "REFUNDED", "REFUSED"],
+    Literal["READY", "UNKNOWN", "REFUNDED", "REFUSED", "REPLACED"],
     Meta(
-        description="READY: owed. UNKNOWN: asked for, no definite answer yet. REFUSED: a person has to decide.",
+        description="READY: owed. UNKNOWN: asked for, no definite answer yet. REFUSED: a person has to decide. "
+        "REPLACED: it was refused, and another refund took its place.",
         examples=["REFUNDED"],
     ),
 ]

@@ -8,13 +8,13 @@ so that /metrics may be requested as often as anyone likes. Neighbours: `metrics
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from sqlalchemy import Connection
 
 from stockade.core import StockadeError
 from stockade.kafka.backlog import Backlog
 from stockade.shop.config.kafka_brokers import brokers_of
-from stockade.shop.config.payment_gateway import NONE
 from stockade.shop.config.settings import Settings
 from stockade.shop.config.strategy_choice import STRATEGY_GROUPS, chosen_strategy
 from stockade.shop.operations.metrics import Metrics
@@ -31,7 +31,7 @@ WAIT_S = 2.0
 UNKNOWN = float("nan")
 JOBS = ("sales", "sweep")
 OPEN_PAYMENTS = ("payments", "refunds")
-UNRESOLVED = (*OPEN_PAYMENTS, "person", "refused")
+UNRESOLVED = (*OPEN_PAYMENTS, "other_gateway", "person", "refused")
 
 
 def jobs_behind_s(conn: Connection, now_ms: int) -> dict[str, float]:
@@ -76,11 +76,9 @@ class BacklogMetrics:
         if self._clock() < self._next_s:
             return
         self._next_s = self._clock() + KEEP_S  # before the queries: a concurrent request gets the last figures
-        queries = [self._refresh_jobs()]
+        queries = [self._refresh_jobs(), self._refresh_payments()]
         if self._settings.events != KEEP:
             queries.append(self._refresh_events())
-        if self._settings.gateway != NONE:
-            queries.append(self._refresh_payments())
         if self._uses_kafka():
             queries.append(self._refresh_commands())
         await asyncio.gather(*queries)
@@ -95,9 +93,10 @@ class BacklogMetrics:
             self._metrics.job(job, seconds)
 
     async def _refresh_payments(self) -> None:
-        now_ms = self._wall_clock_ms()
+        """Without a gateway too: what an earlier one left open is owed all the same."""
+        now_ms, count = self._wall_clock_ms(), partial(count_unresolved, gateway=self._settings.gateway)
         try:
-            found = await self._database.read(count_unresolved, timeout_s=WAIT_S)
+            found = await self._database.read(count, timeout_s=WAIT_S)
         except (StockadeError, TimeoutError):
             self._metrics.unresolved(dict.fromkeys(UNRESOLVED, UNKNOWN), dict.fromkeys(OPEN_PAYMENTS, UNKNOWN))
             return

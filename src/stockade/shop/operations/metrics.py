@@ -65,6 +65,7 @@ class Metrics:
         self._request_children: dict[tuple[str, int], Histogram] = {}
         self._command_children: dict[tuple[str, str, str], Counter] = {}
         self._seen = Stats()
+        self._seen_answers: Mapping[str, int] = {}
 
     def _make_backlog(self) -> None:
         # all processes see the same database and topic: the newest figure is shown, not the sum
@@ -86,7 +87,8 @@ class Metrics:
         )
         self._unresolved = self._newest(
             "stockade_payments_unresolved",
-            "Payments and refunds that the reconciler is at, those that wait for a person, and refused refunds.",
+            "Payments and refunds that a reconciler is to resolve, those of them of another gateway than that in use, "
+            "those that wait for a person, and refused refunds.",
             "what",
         )
         self._oldest_payment = self._newest(
@@ -137,9 +139,11 @@ class Metrics:
         """Set how far a job is behind, in seconds."""
         self._jobs.labels(name).set(behind_s)
 
-    def payment(self, outcome: str) -> None:
-        """Count an answer of the gateway."""
-        self._payments.labels(outcome).inc()  # bounded: the states of an attempt
+    def payments(self, answers: Mapping[str, int]) -> None:
+        """Bring the counters of the gateway's answers up to date with those of this process."""
+        for outcome, now in answers.items():  # bounded: the states of an attempt
+            self._payments.labels(outcome).inc(now - self._seen_answers.get(outcome, 0))
+        self._seen_answers = dict(answers)
 
     def unresolved(self, counts: Mapping[str, float], oldest_s: Mapping[str, float]) -> None:
         """Set what is unresolved, and how old the oldest is in seconds; by the value of the label."""

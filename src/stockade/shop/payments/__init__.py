@@ -7,8 +7,8 @@ a gateway is made while a transaction, a lock or a connection of the pool is hel
 """
 
 from stockade.shop.payments.flow import Payments
-from stockade.shop.payments.notice_purge import NoticePurge
+from stockade.shop.payments.notification_purge import NotificationPurge
 from stockade.shop.payments.notifications import Notifications
 from stockade.shop.payments.reconciler import Reconciler
 
-__all__ = ["NoticePurge", "Notifications", "Payments", "Reconciler"]
+__all__ = ["NotificationPurge", "Notifications", "Payments", "Reconciler"]

@@ -134,7 +134,7 @@ def _page(
         done, owed = found.get(payment_id, GivenBack())
         if state == constants.REFUNDED:
             found[payment_id] = GivenBack(done + amount, owed)
-        elif state != constants.REFUSED:
+        elif state in constants.OPEN_REFUND:
             found[payment_id] = GivenBack(done, (*owed, amount))
     return rows, found
 

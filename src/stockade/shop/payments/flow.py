@@ -7,16 +7,17 @@ names. Neighbours: HTTP calls `execute`; `reconciler` and `notifications` record
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from stockade.core import Accepted, Busy, Command, JsonValue, Outcome, Rejected, StockadeError
 from stockade.core.clock import now_ms
-from stockade.gateways import Approval, Approved, Declined, Gateway, Money
+from stockade.gateways import Approval, Approved, Declined, Gateway, Money, RefundFailed
 from stockade.gateways import Unknown as NoAnswer
 from stockade.gateways.gateway import ApprovalAnswer
 from stockade.shop.commands import ClaimPayment, Postpone, SettlePayment
-from stockade.shop.commands.payments.settle_payment import late_id, settle_id
 from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
 from stockade.shop.payments.calls import Calls, Read
@@ -43,8 +44,8 @@ class Payments:
             `after-record`, and the same of a refund with `refund-` before; for tests that aim kills.
 
     Attributes:
-        count: called with each answer that was recorded (APPROVED, DECLINED, UNFULFILLABLE), and with UNKNOWN where
-            the gateway gave none; for the metrics.
+        answers: how often each answer was recorded (APPROVED, DECLINED, UNFULFILLABLE), and under UNKNOWN how often the
+            gateway gave none; for the metrics.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Payments:
     ) -> None:
         self.calls = Calls(gateway, execute, read, call_s, clock_ms=clock_ms, checkpoint=checkpoint)
         self._refunds = RefundFlow(self.calls)
-        self.count: Callable[[str], None] = lambda outcome: None
+        self.answers: Counter[str] = Counter()
         self._at_work: set[asyncio.Task[Any]] = set()
 
     @property
@@ -122,14 +123,21 @@ class Payments:
             Pending, Unknown, IdempotencyKeyReused: see `Calls.persist`.
         """
         answer = _kept_by_the_shop(answer)
+        now_ms = self.calls.clock_ms()
+        if isinstance(answer, Approved):
+            settling = partial(
+                SettlePayment.of, payment_id, found, now_ms=now_ms, charged=answer.money, gateway_id=answer.gateway_id
+            )
+        else:
+            settling = partial(SettlePayment.of, payment_id, found, now_ms=now_ms, charged=None, code=answer.code)
         self.calls.reach("before-record")
-        outcome = await self.calls.persist(self._settling(payment_id, found, answer, sku_ids=sku_ids))
+        outcome = await self.calls.persist(settling(sku_ids=sku_ids))
         if isinstance(answer, Approved) and outcome.data.get("status") == constants.DECLINED:
             log.warning("payment %s was approved after a decline was recorded", payment_id)
-            outcome = await self.calls.persist(self._settling(payment_id, found, answer, late=True))
+            outcome = await self.calls.persist(settling(late=True))
         self.calls.reach("after-record")
         if isinstance(outcome, Accepted) and not outcome.replayed:
-            self.count(str(outcome.data["status"]))
+            self.answers[str(outcome.data["status"])] += 1
         if isinstance(outcome, Accepted) and outcome.data.get("status") == constants.UNFULFILLABLE:
             log.warning("payment %s was approved and cannot be fulfilled: it is refunded", payment_id)
             if not self._is_full():  # else the reconciler begins it
@@ -148,7 +156,7 @@ class Payments:
         self.calls.reach("before-ask")
         answer = await self.calls.bounded(self.gateway.approve(approval), f"payment {payment_id}")
         if isinstance(answer, NoAnswer):
-            self.count(constants.UNKNOWN)
+            self.answers[constants.UNKNOWN] += 1
         self.calls.reach("after-ask")
         return answer
 
@@ -156,31 +164,9 @@ class Payments:
         """Have one refund carried out, if it is due; see `RefundFlow.carry_out`."""
         return await self._refunds.carry_out(refund_id)
 
-    def _settling(
-        self,
-        payment_id: str,
-        found: AttemptState,
-        answer: Approved | Declined,
-        *,
-        late: bool = False,
-        sku_ids: tuple[str, ...] = (),
-    ) -> SettlePayment:
-        approved = answer if isinstance(answer, Approved) else None
-        return SettlePayment(
-            late_id(payment_id) if late else settle_id(payment_id),
-            payment_id if late else found.fingerprint,
-            self.calls.clock_ms(),
-            payment_id,
-            approved is not None,
-            approved.gateway_id if approved else "",
-            approved.money.amount if approved else 0,
-            approved.money.currency if approved else found.currency,
-            answer.code if isinstance(answer, Declined) else "",
-            found.subject,
-            found.subject_id,
-            found.user_id,
-            sku_ids,
-        )
+    async def record_failed_refund(self, refund_id: str, failed: RefundFailed) -> None:
+        """Record that a refund came to nothing after it was made; see `RefundFlow.record_failed`."""
+        await self._refunds.record_failed(refund_id, failed)
 
     async def _pay(self, claim: ClaimPayment) -> Outcome:
         if self._is_full():
@@ -200,7 +186,7 @@ class Payments:
     async def _approve(self, claim: ClaimPayment, found: AttemptState, sku_ids: tuple[str, ...]) -> Outcome:
         calls = self.calls
         if not calls.may_ask(claim.resolve_at_ms):  # too late: a reconciler may be asking at the same time
-            return _open(claim, constants.APPROVING)
+            return await self._as_it_is(claim)
         answer = await self.ask(claim.payment_id, found)
         if not isinstance(answer, NoAnswer):
             return await self.record(claim.payment_id, found, answer, sku_ids=sku_ids)
@@ -215,8 +201,10 @@ class Payments:
             code=answer.reason,
         )
         calls.reach("before-record")
-        await calls.persist(sooner)
+        postponed = await calls.persist(sooner)
         calls.reach("after-record")
+        if isinstance(postponed, Rejected):  # a notification has settled it meanwhile
+            return await self._as_it_is(claim)
         return _open(claim, constants.UNKNOWN)
 
     async def _as_it_is(self, claim: ClaimPayment) -> Outcome:
@@ -244,7 +232,7 @@ class Payments:
             except StockadeError:  # logged; the cancellation is committed, and the reconciler has the refund
                 refunds.append(each)
             else:
-                refunds.append({**each, "status": done.data["status"]})
+                refunds.append({**each, "refund_id": done.data["refund_id"], "status": done.data["status"]})
         return outcome._replace(data={**outcome.data, "refunds": refunds})
 
     def _is_full(self) -> bool:

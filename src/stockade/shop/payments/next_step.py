@@ -1,6 +1,6 @@
 """How what a gateway left open is resolved: pure functions of it, and of what the gateway can do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Final
 
@@ -113,6 +113,25 @@ def refund_is_shown(refunded: int, refund_id: str, refunds: Mapping[str, RefundS
     recorded = sum(each.amount for each in refunds.values() if each.status == constants.REFUNDED)
     asked = sum(each.amount for each in refunds.values() if each.status == constants.UNKNOWN)
     return refunded - recorded in (refunds[refund_id].amount, asked)
+
+
+def not_to_be_retried(refunded: int, refunds: Iterable[RefundState]) -> str | None:
+    """Why a refused refund of a payment must not be asked for again now, as a sentence; None: it may.
+
+    Args:
+        refunded: what the gateway says that it has given back of the payment.
+        refunds: all of the payment.
+    """
+    found = list(refunds)
+    if any(each.status in constants.OPEN_REFUND for each in found):
+        return "another refund of the payment is open: ask again when it is settled"
+    recorded = sum(each.amount for each in found if each.status == constants.REFUNDED)
+    # of those that were made and failed, a gateway may or may not go on to show the amount
+    failed = sum(each.amount for each in found if each.status != constants.REFUNDED and each.gateway_id)
+    if recorded <= refunded <= recorded + failed:
+        return None
+    advice = "if the money was given back by hand, say --refunded" if refunded > recorded else "find out why first"
+    return f"the gateway shows {refunded:,} given back of the payment, and {recorded:,} is recorded: {advice}"
 
 
 def not_shown_is_final(refund: RefundState, now_ms: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 
 from stockade.core import Busy
 from stockade.core.clock import now_ms
-from stockade.gateways import Approved, Declined, Notification
+from stockade.gateways import Approved, Declined, Notification, RefundFailed
 from stockade.gateways import Unknown as NoAnswer
 from stockade.gateways.gateway import LookUpAnswer
 from stockade.service.ids import derived_id
@@ -23,7 +23,7 @@ from stockade.shop.model.tables import gateway_events
 from stockade.shop.payments.calls import Read
 from stockade.shop.payments.flow import Payments
 from stockade.shop.payments.gateway_events import was_taken
-from stockade.shop.payments.open_payments import OpenAttempt, attempt_of_reference
+from stockade.shop.payments.open_payments import OpenAttempt, attempt_of_reference, refund
 from stockade.store import Database
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,9 @@ class Notifications:
         event_id = _event_id(notice)
         if not _OURS(notice.reference):
             return
+        if isinstance(notice.answer, RefundFailed):
+            await self._refund_failed(notice.reference, notice.answer, event_id)
+            return
         found, taken = await self._read(
             lambda conn: (attempt_of_reference(conn, notice.reference), was_taken(conn, gateway.name, event_id))
         )
@@ -90,6 +93,15 @@ class Notifications:
             log.error("payment %s: %s reports a second charge: %s", found.id, gateway.name, notice.answer)
         if signed or settled:  # a stranger's notice that changed nothing leaves no row
             await self._remember(event_id, notice.reference)
+
+    async def _refund_failed(self, refund_id: str, failed: RefundFailed, event_id: str) -> None:
+        """Record that a refund came to nothing, for a person to see; only what is signed says so."""
+        gateway = self._payments.gateway
+        found, taken = await self._read(lambda conn: (refund(conn, refund_id), was_taken(conn, gateway.name, event_id)))
+        is_ours = found is not None and found.attempt.gateway == gateway.name
+        if is_ours and gateway.capabilities.signed_notifications and not taken:
+            await self._payments.record_failed_refund(refund_id, failed)
+            await self._remember(event_id, refund_id)
 
     async def _look_up(self, found: OpenAttempt, named: str) -> LookUpAnswer:
         if found.id in self._looked_up or len(self._looked_up) >= LOOK_UPS or self._pauses(found.id):

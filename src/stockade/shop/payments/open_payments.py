@@ -1,16 +1,20 @@
 """Attempts and refunds that a gateway left open, and single ones: for the payments room and the command line."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, select
 
 from stockade.core import Accepted
+from stockade.shop.commands.payments.retry_refund import replacement_of
 from stockade.shop.commands.payments.settle_payment import late_id, settle_id
+from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState, RefundState
 from stockade.shop.model.tables import orders, payment_attempts, point_charges, refunds
 from stockade.store.outcome_codec import decode_outcome
 from stockade.store.schema.tables import requests
+
+MAX_REPLACED: Final = 20  # of one refund, that are followed: a person made each of them
 
 
 class OpenAttempt(NamedTuple):
@@ -113,6 +117,16 @@ def refund(connection: Connection, refund_id: str) -> OpenRefund | None:
     """One refund, open or settled; None: there is none."""
     row = connection.execute(_REFUNDS.where(refunds.c.id == refund_id)).one_or_none()
     return None if row is None else _refund(row)
+
+
+def newest_refund(connection: Connection, refund_id: str) -> OpenRefund | None:
+    """One refund, or the last one of those that took its place; None: there is none."""
+    found = refund(connection, refund_id)
+    for _ in range(MAX_REPLACED):
+        if found is None or found.state.status != constants.REPLACED:
+            break
+        found = refund(connection, replacement_of(found.id))
+    return found
 
 
 def due_refunds(connection: Connection, due: Due) -> list[OpenRefund]:

@@ -8,7 +8,7 @@ import logging
 from typing import Final
 
 from stockade.core import Accepted
-from stockade.gateways import Approved, Declined, Money, Refund, Refunded
+from stockade.gateways import Approved, Declined, Money, Refund, Refunded, RefundFailed
 from stockade.gateways import Unknown as NoAnswer
 from stockade.gateways.gateway import RefundAnswer
 from stockade.shop.commands import Postpone, SettleRefund
@@ -22,7 +22,7 @@ from stockade.shop.payments.next_step import (
     refund_is_shown,
     refund_step,
 )
-from stockade.shop.payments.open_payments import OpenRefund, refund, refunds_of
+from stockade.shop.payments.open_payments import OpenRefund, newest_refund, refunds_of
 
 log = logging.getLogger(__name__)
 ASKING: Final = "asking"
@@ -37,6 +37,9 @@ class RefundFlow:
     async def carry_out(self, refund_id: str) -> Accepted:
         """Have one refund carried out, if it is due and no other process is at it.
 
+        Args:
+            refund_id: of the refund, or of one that was refused and that this one took the place of.
+
         Returns:
             The refund as it is then.
 
@@ -44,7 +47,7 @@ class RefundFlow:
             StockadeError: as `Strategy.execute`.
         """
         calls = self._calls
-        found = await calls.read(lambda connection: refund(connection, refund_id))
+        found = await calls.read(lambda connection: newest_refund(connection, refund_id))
         if found is None:  # archived, by which its payment is forgotten too: only a refund that is done is
             return Accepted({"refund_id": refund_id, "status": constants.REFUNDED})
         state, at_ms = found.state, calls.clock_ms()
@@ -64,6 +67,22 @@ class RefundFlow:
         answer = await (self._ask(found) if step is RefundStep.ASK else self._look_up(found))
         recorded = await self._record(found, answer)
         return recorded or _data(found, constants.UNKNOWN)
+
+    async def record_failed(self, refund_id: str, failed: RefundFailed) -> None:
+        """Record that a refund came to nothing after it was made: it is REFUSED, and a person has to decide.
+
+        A refund that was replaced meanwhile, or that a person has given back by hand, stays as it is.
+
+        Raises:
+            Pending, Unknown: see `Calls.persist`.
+        """
+        calls = self._calls
+        settle = SettleRefund.of(
+            refund_id, now_ms=calls.clock_ms(), refunded=False, gateway_id=failed.gateway_id, code=failed.code
+        )
+        outcome = await calls.persist(settle)
+        if isinstance(outcome, Accepted) and not outcome.replayed:
+            log.error("refund %s failed at %s: %s", refund_id, calls.gateway.name, failed)
 
     async def _ask(self, found: OpenRefund) -> RefundAnswer:
         state, calls = found.state, self._calls

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Table, and_, func, not_, select
+from sqlalchemy import Connection, Select, Table, and_, func, not_, select
 
 from stockade.core.timestamps import rfc3339
+from stockade.shop.commands.payments.retry_refund import replacement_of
 from stockade.shop.model import constants
 from stockade.shop.model.tables import payment_attempts, refunds
 from stockade.shop.queries.orders import Step, history
@@ -27,7 +28,8 @@ class GatewayRecord(msgspec.Struct, frozen=True):
         id: of the payment or the refund.
         of: what it pays (`order:ID`, `charge:ID`), or what it refunds (`payment:ID`).
         status: its state.
-        waits_for: `a person`, `the reconciler`, or nothing: it is settled.
+        waits_for: `a person`, `the reconciler`, `a process with gateway=NAME` where the gateway in use is another one,
+            or nothing: it is settled.
         amount: in the smallest unit of `currency`.
         charged: what the gateway took; of a refund 0.
         code: the gateway's, or why it is open.
@@ -36,6 +38,7 @@ class GatewayRecord(msgspec.Struct, frozen=True):
         tries: how often one did.
         reference: our name of it at the gateway.
         gateway_id: the gateway's own name of it; empty until it is known.
+        replaced_by: of a refused refund that was asked for again, the id of the one that took its place.
     """
 
     kind: str
@@ -53,6 +56,7 @@ class GatewayRecord(msgspec.Struct, frozen=True):
     gateway: str
     reference: str
     gateway_id: str
+    replaced_by: str = ""
 
 
 class Unresolved(NamedTuple):
@@ -61,6 +65,7 @@ class Unresolved(NamedTuple):
     Attributes:
         payments: that a reconciler is to resolve.
         refunds: that are owed.
+        other_gateway: of these, the payments and refunds of another gateway than the one in use.
         person: payments and refunds that wait for a person, without the refused ones.
         refused: refunds that the gateway refused.
         oldest_ms: by `payments` and `refunds`, when the oldest was begun, in milliseconds since 1970.
@@ -68,6 +73,7 @@ class Unresolved(NamedTuple):
 
     payments: int
     refunds: int
+    other_gateway: int
     person: int
     refused: int
     oldest_ms: dict[str, int | None]
@@ -87,72 +93,99 @@ _REFUNDS = select(refunds, payment_attempts.c.gateway).join_from(
 )
 
 
-def unresolved_payments(conn: Connection, *, limit: int) -> list[GatewayRecord]:
+def _open_rows(table: Table, states: Sequence[str]) -> tuple[Table, Any, Any]:
+    """A table, which of its rows a reconciler is to resolve, and which wait for a person."""
+    undecidable = and_(table.c.status == constants.UNKNOWN, table.c.resolve_at_ms == constants.NEVER)
+    return table, and_(table.c.status.in_(states), not_(undecidable)), undecidable
+
+
+_OPEN = {
+    "payments": _open_rows(payment_attempts, constants.OPEN_ATTEMPT),
+    "refunds": _open_rows(refunds, constants.OPEN_REFUND),
+}
+
+
+def unresolved_payments(conn: Connection, *, limit: int, gateway: str) -> list[GatewayRecord]:
     """Payments without a definite answer, refunds that are not done and those that were refused; the oldest first.
 
     Args:
         conn: to read on.
         limit: the most of each kind.
+        gateway: in use.
     """
     attempts = _ATTEMPTS.where(payment_attempts.c.status.in_(constants.OPEN_ATTEMPT))
     owed = _REFUNDS.where(refunds.c.status.in_((*constants.OPEN_REFUND, constants.REFUSED)))
     rows = conn.execute(attempts.order_by(payment_attempts.c.created_ms, payment_attempts.c.id).limit(limit))
     more = conn.execute(owed.order_by(refunds.c.created_ms, refunds.c.id).limit(limit))
-    return [*map(_of_attempt, rows), *map(_of_refund, more)]
+    return [*(_of_attempt(row, gateway) for row in rows), *(_of_refund(row, gateway) for row in more)]
 
 
-def count_unresolved(conn: Connection) -> Unresolved:
-    """Count what is unresolved, for the metrics."""
-    open_ = {"payments": (payment_attempts, constants.OPEN_ATTEMPT), "refunds": (refunds, constants.OPEN_REFUND)}
+def count_unresolved(conn: Connection, *, gateway: str) -> Unresolved:
+    """Count what is unresolved, for the metrics.
+
+    Args:
+        conn: to read on.
+        gateway: in use; what another one left open waits for a process that uses that one.
+    """
     counts, oldest_ms, person = {}, {}, 0
-    for name, (table, states) in open_.items():
-        undecidable = and_(table.c.status == constants.UNKNOWN, table.c.resolve_at_ms == constants.NEVER)
-        of_reconciler = and_(table.c.status.in_(states), not_(undecidable))
-        counts[name] = _count(conn, table, of_reconciler)
-        person += _count(conn, table, undecidable)
+    for name, (table, of_reconciler, undecidable) in _OPEN.items():
+        counts[name] = _count(conn, select(table.c.id).where(of_reconciler))
+        person += _count(conn, select(table.c.id).where(undecidable))
         oldest_ms[name] = conn.execute(select(func.min(table.c.created_ms)).where(of_reconciler)).scalar()
-    refused = _count(conn, refunds, refunds.c.status == constants.REFUSED)
-    return Unresolved(counts["payments"], counts["refunds"], person, refused, oldest_ms)
+    refused = _count(conn, select(refunds.c.id).where(refunds.c.status == constants.REFUSED))
+    elsewhere = count_of_other_gateways(conn, gateway=gateway)
+    return Unresolved(counts["payments"], counts["refunds"], elsewhere, person, refused, oldest_ms)
 
 
-def _count(conn: Connection, table: Table, which: Any) -> int:
-    few = select(table.c.id).where(which).limit(MAX_COUNTED).subquery()
-    return conn.execute(select(func.count()).select_from(few)).scalar_one()
+def count_of_other_gateways(conn: Connection, *, gateway: str) -> int:
+    """Count the payments and refunds that a reconciler is to resolve, and none with this gateway will."""
+    other = payment_attempts.c.gateway != gateway
+    attempts = select(payment_attempts.c.id).where(_OPEN["payments"][1], other)
+    owed = select(refunds.c.id).join(payment_attempts, payment_attempts.c.id == refunds.c.payment_id)
+    return _count(conn, attempts) + _count(conn, owed.where(_OPEN["refunds"][1], other))
 
 
-def newest_payments(conn: Connection, *, limit: int) -> list[GatewayRecord]:
+def _count(conn: Connection, ids: Select[Any]) -> int:
+    return conn.execute(select(func.count()).select_from(ids.limit(MAX_COUNTED).subquery())).scalar_one()
+
+
+def newest_payments(conn: Connection, *, limit: int, gateway: str) -> list[GatewayRecord]:
     """Payments through a gateway in any state, the newest first."""
     newest = (payment_attempts.c.created_ms.desc(), payment_attempts.c.id.desc())
-    return [_of_attempt(row) for row in conn.execute(_ATTEMPTS.order_by(*newest).limit(limit))]
+    return [_of_attempt(row, gateway) for row in conn.execute(_ATTEMPTS.order_by(*newest).limit(limit))]
 
 
-def payment_details(conn: Connection, id_: str) -> PaymentDetails | None:
+def payment_details(conn: Connection, id_: str, *, gateway: str) -> PaymentDetails | None:
     """One payment or refund by its id; None: a gateway was asked for no such one."""
     row = conn.execute(_ATTEMPTS.where(payment_attempts.c.id == id_)).one_or_none()
     if row is not None:
         steps = history(conn, "attempt", {id_: (constants.APPROVING, row.created_ms)})[id_]
         of_payment = _REFUNDS.where(refunds.c.payment_id == id_).order_by(refunds.c.created_ms, refunds.c.id)
-        return PaymentDetails(_of_attempt(row), steps, [*map(_of_refund, conn.execute(of_payment))])
+        given_back = [_of_refund(each, gateway) for each in conn.execute(of_payment)]
+        return PaymentDetails(_of_attempt(row, gateway), steps, given_back)
     refund = conn.execute(_REFUNDS.where(refunds.c.id == id_)).one_or_none()
     if refund is None:
         return None
     steps = history(conn, REFUND, {id_: (constants.READY, refund.created_ms)})[id_]
-    return PaymentDetails(_of_refund(refund), steps, [])
+    return PaymentDetails(_of_refund(refund, gateway), steps, [])
 
 
-def _of_attempt(row: Any) -> GatewayRecord:
+def _of_attempt(row: Any, gateway: str) -> GatewayRecord:
     of = f"{row.subject}:{row.subject_id}"
-    waits_for = _waits_for(row, constants.OPEN_ATTEMPT, ())
+    waits_for = _waits_for(row, constants.OPEN_ATTEMPT, gateway)
     return _record(row, kind=PAYMENT, of=of, reference=row.reference, waits_for=waits_for, charged=row.charged)
 
 
-def _of_refund(row: Any) -> GatewayRecord:
-    waits_for = _waits_for(row, constants.OPEN_REFUND, (constants.REFUSED,))
+def _of_refund(row: Any, gateway: str) -> GatewayRecord:
+    waits_for = PERSON if row.status == constants.REFUSED else _waits_for(row, constants.OPEN_REFUND, gateway)
     of = f"{PAYMENT}:{row.payment_id}"
-    return _record(row, kind=REFUND, of=of, reference=row.id, waits_for=waits_for, charged=0)
+    by = replacement_of(row.id) if row.status == constants.REPLACED else ""
+    return _record(row, kind=REFUND, of=of, reference=row.id, waits_for=waits_for, charged=0, replaced_by=by)
 
 
-def _record(row: Any, *, kind: str, of: str, reference: str, waits_for: str, charged: int) -> GatewayRecord:
+def _record(
+    row: Any, *, kind: str, of: str, reference: str, waits_for: str, charged: int, replaced_by: str = ""
+) -> GatewayRecord:
     return GatewayRecord(
         kind=kind,
         id=row.id,
@@ -169,12 +202,13 @@ def _record(row: Any, *, kind: str, of: str, reference: str, waits_for: str, cha
         gateway=row.gateway or "",
         reference=reference,
         gateway_id=row.gateway_id,
+        replaced_by=replaced_by,
     )
 
 
-def _waits_for(row: Any, open_: Sequence[str], refused: Sequence[str]) -> str:
-    if row.status in refused:
-        return PERSON
+def _waits_for(row: Any, open_: Sequence[str], gateway: str) -> str:
     if row.status not in open_:
         return NOTHING
-    return RECONCILER if row.resolve_at_ms else PERSON
+    if not row.resolve_at_ms:
+        return PERSON
+    return RECONCILER if row.gateway == gateway else f"a process with gateway={row.gateway}"

@@ -15,7 +15,7 @@ from stockade.shop.retention.records import Record, grouped, rows
 from stockade.store.id_chunks import id_chunks
 from stockade.store.schema.tables import ledger
 
-SETTLED_REFUND: Final = constants.REFUNDED  # one that was refused is still owed
+SETTLED_REFUND: Final = (constants.REFUNDED, constants.REPLACED)  # one that was refused is still owed
 
 
 class OfOrder(NamedTuple):
@@ -35,7 +35,7 @@ class OfOrder(NamedTuple):
     def unresolved(self) -> bool:
         """Whether it is not known yet what became of the money."""
         return any(each["status"] in constants.OPEN_ATTEMPT for each in self.attempts) or any(
-            each["status"] != SETTLED_REFUND for each in self.refunds
+            each["status"] not in SETTLED_REFUND for each in self.refunds
         )
 
 
@@ -76,7 +76,7 @@ def remove(conn: Connection, attempt_ids: Sequence[str], refund_ids: Sequence[st
 def unresolved_of(conn: Connection, user_id: str, order_ids: Sequence[str]) -> str | None:
     """The id of a payment of a person about which it is not known what became of the money; None: there is none."""
     for ids in id_chunks(_subjects(conn, user_id, order_ids)):
-        owed = and_(refunds.c.payment_id == payment_attempts.c.id, refunds.c.status != SETTLED_REFUND)
+        owed = and_(refunds.c.payment_id == payment_attempts.c.id, refunds.c.status.not_in(SETTLED_REFUND))
         statement = (
             select(payment_attempts.c.id)
             .join_from(payment_attempts, refunds, owed, isouter=True)

@@ -79,7 +79,7 @@ def install_fences(connection: Connection, dialect: Dialect, resources: Mapping[
     """Write every fencing token of a guard, in key order; this locks the rows.
 
     It has to come before the first read. A token that is compared only at the write still loses updates, because the
-    late holder may write before the newer holder's first write.
+    late holder may write before the newer holder's first write. Children of a row are never changed, so they have none.
 
     Raises:
         FenceRefused: a row has seen a newer token.
@@ -88,6 +88,8 @@ def install_fences(connection: Connection, dialect: Dialect, resources: Mapping[
     assert guard.kind is GuardKind.FENCE
     for key, (token, owner) in sorted(guard.fences.items()):
         resource = _resource(resources, key.kind)
+        if resource.many:
+            continue
         if "fence" not in resource.table.c:
             raise NotSupported(f"table {resource.table.name} has no columns fence and fence_owner to guard {key} with")
         stored = dialect.install_fence(connection, resource, {"id_": key.id, "token": token, "owner": owner})

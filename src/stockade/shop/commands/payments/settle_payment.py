@@ -66,6 +66,47 @@ class SettlePayment:
             keys += _subject_keys(self.subject, self.subject_id, self.user_id)
         object.__setattr__(self, "keys", (*keys, *(Key("stock", sku_id) for sku_id in self.sku_ids)))
 
+    @classmethod
+    def of(
+        cls,
+        payment_id: str,
+        attempt: AttemptState,
+        *,
+        now_ms: int,
+        charged: Money | None,
+        gateway_id: str = "",
+        code: str = "",
+        late: bool = False,
+        sku_ids: tuple[str, ...] = (),
+    ) -> "SettlePayment":
+        """The one request that records an answer about an attempt.
+
+        Args:
+            payment_id: of the attempt.
+            attempt: as it was read.
+            now_ms: wall clock in milliseconds since 1970.
+            charged: what the gateway took; None: it declined.
+            gateway_id: the gateway's name of the payment.
+            code: of a decline.
+            late: an approval after a recorded decline.
+            sku_ids: of the order's lines, if they are known.
+        """
+        return cls(
+            late_id(payment_id) if late else settle_id(payment_id),
+            payment_id if late else attempt.fingerprint,
+            now_ms,
+            payment_id,
+            charged is not None,
+            gateway_id,
+            charged.amount if charged else 0,
+            charged.currency if charged else attempt.currency,
+            code,
+            attempt.subject,
+            attempt.subject_id,
+            attempt.user_id,
+            sku_ids,
+        )
+
     def problem(self) -> str | None:
         """Nothing: the content comes from a gateway, and is cut to fit."""
         return None

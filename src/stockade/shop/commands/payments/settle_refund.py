@@ -16,10 +16,13 @@ from stockade.shop.model.states import RefundState
 class SettleRefund:
     """Refunded, or refused: then a person has to decide.
 
+    A gateway may give money back and report later that it could not: that is refused too, with the `gateway_id` of the
+    refund that failed. A late answer about that one changes nothing any more.
+
     Attributes:
         refund_id: of the refund.
         refunded: whether the money was given back.
-        gateway_id: the gateway's name of the refund.
+        gateway_id: the gateway's name of the refund; of a refusal empty, unless it was made and failed.
         code: the gateway's code of a refusal.
     """
 
@@ -41,7 +44,7 @@ class SettleRefund:
     @classmethod
     def of(cls, refund_id: str, *, now_ms: int, refunded: bool, gateway_id: str = "", code: str = "") -> "SettleRefund":
         """The one request that records this answer."""
-        request_id = derived_id("settle", refund_id, int(refunded))
+        request_id = derived_id("settle", refund_id, int(refunded), gateway_id)
         return cls(request_id, request_id, now_ms, refund_id, refunded, gateway_id, code)
 
     def problem(self) -> str | None:
@@ -54,8 +57,7 @@ class SettleRefund:
         refund: RefundState | None = rows[key].state
         if refund is None:
             return reject(constants.REFUND_NOT_FOUND, refund_id=self.refund_id)
-        corrected = self.refunded and refund.status == constants.REFUSED
-        if refund.status not in OPEN and not corrected:
+        if refund.status not in OPEN and not self._is_corrected(refund):
             return reject(constants.STATE_CONFLICT, refund_id=self.refund_id, status=refund.status)
         status = constants.REFUNDED if self.refunded else constants.REFUSED
         after = refund._replace(
@@ -71,6 +73,16 @@ class SettleRefund:
             "amount": refund.amount,
             "currency": refund.currency,
         }
-        events = (Event(constants.PAYMENT_REFUNDED, key, {"user_id": refund.user_id, **data}),) if self.refunded else ()
+        kind = constants.PAYMENT_REFUNDED if self.refunded else constants.PAYMENT_REFUND_REFUSED
+        event = Event(kind, key, {"user_id": refund.user_id, **data, **({} if self.refunded else {"code": after.code})})
         change = Change(after, note=status, ref=refund.payment_id)
-        return Decision(Accepted(data), changes={key: change}, events=events)
+        return Decision(Accepted(data), changes={key: change}, events=(event,))
+
+    def _is_corrected(self, refund: RefundState) -> bool:
+        """Whether this is news about a settled refund: a refused one was made all the same, or one that was made has
+        failed."""
+        if self.refunded:
+            failed_before = refund.gateway_id and self.gateway_id in ("", refund.gateway_id)
+            return refund.status == constants.REFUSED and not failed_before
+        fails_now = self.gateway_id and refund.gateway_id in ("", self.gateway_id)
+        return refund.status == constants.REFUNDED and bool(fails_now)

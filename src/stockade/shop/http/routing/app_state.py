@@ -55,6 +55,7 @@ class AppState:
         self.metrics.waiting("connection", self.shop.database.waiting)
         if self.shop.payments is not None:
             self.metrics.waiting("gateway", self.shop.payments.in_flight)
+            self.metrics.payments(self.shop.payments.answers)
 
 
 def make_app_state(shop: Shop) -> AppState:
@@ -67,8 +68,6 @@ def make_app_state(shop: Shop) -> AppState:
     tokens = tokens_of(settings)
     tokens.begin()
     shop.count = metrics.command
-    if shop.payments is not None:
-        shop.payments.count = metrics.payment
     for strategy in set(shop.strategies.values()):
         if isinstance(strategy, LockBased | InProcess) and strategy.locks is not None:
             metrics.locks.observe(strategy.locks, strategy.name)

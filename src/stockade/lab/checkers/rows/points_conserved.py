@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from stockade.lab.checkers.conserved import conserved
 from stockade.lab.checkers.indexed_history import IndexedHistory
+from stockade.lab.checkers.rows.conserved import conserved
 from stockade.lab.checkers.violation import Violation
 
 RULE: Final = "points-conserved"

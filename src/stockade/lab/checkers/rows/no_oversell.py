@@ -7,6 +7,7 @@ the operations: what was accepted is at most what there was.
 from collections.abc import Iterator
 from typing import Final
 
+from stockade.lab.checkers.conserved import asked_changes
 from stockade.lab.checkers.indexed_history import IndexedHistory
 from stockade.lab.checkers.violation import Violation
 
@@ -16,15 +17,13 @@ RULE: Final = "no-oversell"
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report the first version of each row at which more was given away than there was."""
     final = history.final
-    sold: dict[str, int] = {}
-    for id_ in history.accepted:
-        for operation in history.tries.get(id_, ())[:1]:
-            for key, delta in operation.deltas.items():
-                sold[key] = sold.get(key, 0) + delta
-    for key, change in sold.items():
+    asked, unsaid = asked_changes(history)
+    for key, change in asked.items():
         initial = final.initial.get(key)
-        there = None if initial is None else initial + final.restocked.get(key, 0)
-        if there is not None and there + change < 0:
+        if initial is None or key in unsaid:  # a cancellation that gave units back cannot say so beforehand
+            continue
+        there = initial + final.restocked.get(key, 0)
+        if there + change < 0:
             yield Violation(RULE, f"{key}: {-change} more were given away than came back, of {there}", key=key)
     for key, lines in history.ledger.items():
         amount, held = final.initial.get(key, 0), 0

@@ -28,8 +28,8 @@ class Placed(NamedTuple):
 
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report the first operation of each row that is ordered after a later one."""
-    for key, placed in _placed(history).items():
-        found = _first_error(placed)
+    for key, order in placed(history).items():
+        found = _first_error(order)
         if found:
             before, late = found
             waited_ms = (before.interval.invoke_ns - late.interval.return_ns) / 1e6
@@ -48,7 +48,8 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
             )
 
 
-def _placed(history: IndexedHistory) -> Mapping[str, list[Placed]]:
+def placed(history: IndexedHistory) -> Mapping[str, list[Placed]]:
+    """By row: the operations in the order of its versions, who wrote one before those who saw it."""
     found: dict[str, list[Placed]] = {}
 
     def put(key: str, version: int, role: int, interval: Interval, operation: Operation) -> None:
@@ -71,23 +72,23 @@ def _placed(history: IndexedHistory) -> Mapping[str, list[Placed]]:
         if line.request_id not in decided and line.request_id in intervals:  # no try was answered, and it happened
             operation = history.tries[line.request_id][0]
             put(line.key, line.version, WRITES, intervals[line.request_id], operation)
-    for placed in found.values():
-        placed.sort(key=_place)
+    for order in found.values():
+        order.sort(key=_place)
     return found
 
 
-def _place(placed: Placed) -> tuple[int, int]:
-    return placed.version, placed.role
+def _place(each: Placed) -> tuple[int, int]:
+    return each.version, each.role
 
 
-def _first_error(placed: Sequence[Placed]) -> tuple[Placed, Placed] | None:
+def _first_error(order: Sequence[Placed]) -> tuple[Placed, Placed] | None:
     """The first that had returned before one began that is placed before it: (the one before, the late one).
 
     Those that saw one version have no order among each other, so the maximum moves on with the place only.
     """
     latest: Placed | None = None  # of those placed before: the one that began last
     waiting: list[Placed] = []  # at the place of `each`
-    for each in placed:
+    for each in order:
         if waiting and _place(waiting[0]) != _place(each):
             latest = max([*([latest] if latest else []), *waiting], key=_began)
             waiting.clear()
@@ -97,11 +98,11 @@ def _first_error(placed: Sequence[Placed]) -> tuple[Placed, Placed] | None:
     return None
 
 
-def _began(placed: Placed) -> int:
-    return placed.interval.invoke_ns
+def _began(each: Placed) -> int:
+    return each.interval.invoke_ns
 
 
-def _shown(placed: Placed) -> str:
-    operation = placed.operation
-    verb = "wrote" if placed.role == WRITES else "saw"
-    return f"operation {operation.number} ({operation.command}, client {operation.client}, {verb} {placed.version})"
+def _shown(each: Placed) -> str:
+    operation = each.operation
+    verb = "wrote" if each.role == WRITES else "saw"
+    return f"operation {operation.number} ({operation.command}, client {operation.client}, {verb} {each.version})"

@@ -25,7 +25,7 @@ def conserved(history: IndexedHistory, rule: str, concerns: Callable[[str], bool
         sums = in_ledger[line.key]
         sums[0] += line.delta
         sums[1] += line.held
-    asked, unsaid = _asked(history)
+    asked, unsaid = asked_changes(history)
     total = expected_total = 0
     complete = True
     for row in final.rows:
@@ -49,7 +49,7 @@ def conserved(history: IndexedHistory, rule: str, concerns: Callable[[str], bool
         yield Violation(rule, f"{total} in all rows together, and must be {expected_total}")
 
 
-def _asked(history: IndexedHistory) -> tuple[dict[str, int], set[str]]:
+def asked_changes(history: IndexedHistory) -> tuple[dict[str, int], set[str]]:
     """By row: the sum of what accepted requests asked for; and the rows that some of them changed without saying it."""
     asked: dict[str, int] = defaultdict(int)
     unsaid: set[str] = set()
