@@ -30,6 +30,9 @@ Redis = Annotated[
 Kafka = Annotated[
     str, typer.Option(metavar="HOST:PORT,…", help="Kafka brokers; empty: a private one, for the strategy kafka.")
 ]
+FaultOption = Annotated[
+    str, typer.Option("--fault", metavar="NAME+…", help="Faults that happen together; docs/lab.md lists them.")
+]
 Processes = Annotated[int, count("Processes that run the service.", 1, 64)]
 Clients = Annotated[int | None, count("Clients, one request each at a time; default: the workload's.", 1, 2_000)]
 Rate = Annotated[
@@ -51,6 +54,7 @@ def record(
     database: Database = "sqlite",
     redis: Redis = "",
     kafka: Kafka = "",
+    fault: FaultOption = "",
     processes: Processes = 2,
     clients: Clients = None,
     rate: Rate = 0.0,
@@ -68,6 +72,7 @@ def record(
     which must break a rule. 1: one did not. 2: it could not be recorded.
     """
     from stockade.lab.errors import LabError
+    from stockade.lab.faults import find_faults
     from stockade.lab.model.contender import Contender
     from stockade.lab.recording.plan import RecordingPlan
     from stockade.lab.workloads.registry import find_workload
@@ -86,6 +91,7 @@ def record(
                 workload=find_workload(workload),
                 contender=contender,
                 database=database,
+                faults=find_faults(fault),
                 seed=seed,
                 seconds=seconds,
                 processes=processes,

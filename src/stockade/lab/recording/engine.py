@@ -9,17 +9,15 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stockade.lab.errors import LabError
-from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
 from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.recording import schedule
-from stockade.lab.recording.command_log import open_command_log
 from stockade.lab.recording.fault import LoadControl, Processes
 from stockade.lab.recording.final_phase import FinalPhase
 from stockade.lab.recording.load import LoadGenerator
@@ -28,13 +26,12 @@ from stockade.lab.recording.messages import OpenService
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.recording.recorder import Recorder
 from stockade.lab.recording.sending import Sender
-from stockade.lab.recording.service_processes import ServiceProcesses, running
+from stockade.lab.recording.servers import RecordingServers, open_servers
+from stockade.lab.recording.service_processes import running
 from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
-from stockade.lab.targets.kafka_servers import open_kafka
-from stockade.lab.targets.redis_servers import open_redis
-from stockade.lab.targets.target_database import TargetDatabase, open_target_database
-from stockade.service import find_application
+from stockade.lab.site.site_servers import SiteServers
+from stockade.lab.targets.target_database import TargetDatabase
 
 
 @dataclass(slots=True)
@@ -57,35 +54,20 @@ class Touchable:
         self.log[-1] = last._replace(detail=f"{last.detail}; {detail}" if last.detail else detail)
 
 
-async def record(plan: RecordingPlan) -> History:
+async def record(plan: RecordingPlan, servers: SiteServers | None = None) -> History:
     """Carry out a recording.
 
     Args:
         plan: what to record.
+        servers: keeps private servers from one recording to the next; None: they end with this one.
 
     Raises:
         LabError: it cannot be carried out: a server, a process or a fault.
     """
-    application = find_application(plan.app)
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        target = await enter(open_target_database(plan.database, plan.connections, application))
-        if why := impossible(plan, target.name):
+    async with open_servers(plan, servers) as opened:
+        if why := impossible(plan, opened.target.name):
             raise LabError(f"{plan.contender.name}: {why}")
-        config = SenderConfig(target.url, plan.contender.strategy, plan.options, plan.pool_size, plan.app)
-        if plan.contender.redis_servers:
-            redis = await enter(open_redis(plan.redis, plan.contender.redis_servers))
-            if why := redis.why_not(plan.contender):
-                raise LabError(f"{plan.contender.name}: {why}")
-            config = replace(config, options=replace(config.options, redis=redis.urls_for(plan.contender)))
-        workers = ServiceProcesses("log worker", 0, None)
-        if plan.contender.needs_kafka:
-            kafka = await enter(open_kafka(plan.kafka, wanted=True))
-            if why := kafka.why_not(plan.contender):
-                raise LabError(f"{plan.contender.name}: {why}")
-            log = await enter(open_command_log(plan, target.url, kafka.bootstrap))
-            workers, config = log.workers, replace(config, options=replace(config.options, kafka=log.options))
-        return await _record(plan, target, config, workers, None)
+        return await _record(plan, opened)
 
 
 def impossible(plan: RecordingPlan, database: str) -> str:
@@ -99,21 +81,20 @@ def impossible(plan: RecordingPlan, database: str) -> str:
     return "; ".join(f"{name}: {why}" for name, why in reasons if why)
 
 
-async def _record(
-    plan: RecordingPlan, target: TargetDatabase, config: SenderConfig, workers: ServiceProcesses, site: Any
-) -> History:
+async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
+    target, workers = opened.target, opened.workers
     names = RepeatNames(_run_name(plan, target), 0, 0, 0, time.time_ns() // 1_000_000)
     setup = tuple(plan.workload.setup(names))
     await create_rows(target, [Workload(setup, (), (), 0, 0)])
     recorder, load = Recorder(), _load_settings(plan)
     fault_points = any(fault.fault_points for fault in plan.faults)
-    async with running("service", plan.processes, OpenService(config, fault_points)) as processes:
+    async with running("service", plan.processes, OpenService(opened.config, fault_points)) as processes:
         sender = Sender(processes, recorder, load, plan.workload.rows(names))
         generator = LoadGenerator(plan.workload.requests(names, plan.seed), sender, load)
         final = FinalPhase(target, setup, sender, recorder, processes, workers)
         await final.begin()
         disturbed = Touchable(
-            site,
+            opened.site,
             processes,
             workers,
             load,
@@ -123,6 +104,8 @@ async def _record(
             plan.lease_s,
         )
         phases = await _run_load(plan, generator, disturbed)
+        if opened.site is not None:
+            await opened.site.restore()
         await processes.restore()
         await workers.restore()
         state = await final.end(generator.offered)
