@@ -7,8 +7,8 @@ the operations: what was accepted is at most what there was.
 from collections.abc import Iterator
 from typing import Final
 
-from stockade.lab.checkers.conserved import asked_changes
 from stockade.lab.checkers.indexed_history import IndexedHistory
+from stockade.lab.checkers.rows.conserved import asked_changes
 from stockade.lab.checkers.violation import Violation
 
 RULE: Final = "no-oversell"
