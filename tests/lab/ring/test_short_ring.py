@@ -8,7 +8,7 @@ from stockade.lab.ring.expectation import BROKEN_AS_CLAIMED, HELD, VIOLATED
 from stockade.lab.ring.player import CellRunner
 from stockade.lab.ring.recording_player import RecordingPlayer
 from stockade.lab.ring.report import failure_lines, repeat_command
-from stockade.lab.ring.usual_parts import RING_FAULTS, narrowed, usual_parts
+from stockade.lab.ring.usual_parts import RING_FAULTS, RING_WORKLOADS, narrowed, usual_parts
 from stockade.lab.site.site_servers import SiteServers
 from tests.lab.ring import parts as stand_ins
 from tests.lab.ring.short_ring import CELLS, seed_of_today, short_ring
@@ -21,7 +21,7 @@ def real_parts():
     """What this machine can run, without the strategy whose server takes longest to start."""
     usual = usual_parts()
     names = [name for name in usual.contender_names if name != IN_ONE_FILE_OF_TESTS]
-    return narrowed(usual, contenders=names, faults=RING_FAULTS)
+    return narrowed(usual, contenders=names, faults=RING_FAULTS, workloads=RING_WORKLOADS)
 
 
 @pytest.fixture(scope="module")

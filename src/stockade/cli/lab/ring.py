@@ -9,6 +9,7 @@ import typer
 from stockade.cli.exit_codes import FAILED, OK
 from stockade.cli.lab.common import check_target, one_line_errors, run_loop, write
 from stockade.cli.lab.parts import (
+    ALL,
     Databases,
     Faults,
     Histories,
@@ -81,13 +82,13 @@ def ring(
     from stockade.lab.ring.matrix import matrix_of
     from stockade.lab.ring.report import closing_lines
     from stockade.lab.ring.state_file import StateFile
-    from stockade.lab.ring.usual_parts import RING_FAULTS, left_out
+    from stockade.lab.ring.usual_parts import left_out
 
     with one_line_errors():
         check_target(json_to)
         if seconds <= 0:
             raise LabError("--seconds must be more than 0")
-        parts = parts_of(databases, strategies, faults, workloads, usual_faults=() if cell else RING_FAULTS)
+        parts = parts_of(databases, strategies, faults or (ALL if cell else ""), workloads or (ALL if cell else ""))
         found = design(parts, seed)
         cells = [parts.find(name) for name in names_in(cell)] or list(found.cells)
         console = console_of(json_to)

@@ -10,6 +10,7 @@ import typer
 from stockade.cli.exit_codes import FAILED, OK
 from stockade.cli.lab.common import check_target, one_line_errors, run_loop, write
 from stockade.cli.lab.parts import (
+    ALL,
     Databases,
     Faults,
     Histories,
@@ -48,8 +49,8 @@ def soak(
     keep_going: KeepGoing = False,
     databases: Databases = "",
     strategies: Strategies = "",
-    faults: Faults = "all",
-    workloads: Workloads = "",
+    faults: Faults = ALL,
+    workloads: Workloads = ALL,
     histories: Histories = "soak-histories",
     json_to: Json = "",
 ) -> None:
