@@ -3,6 +3,8 @@
 import typer
 
 from stockade.cli.lab.burst import lab
+from stockade.cli.lab.history import history
+from stockade.cli.lab.judge import judge
 from stockade.cli.lab.record import record
 from stockade.cli.lab.ring import ring
 from stockade.cli.lab.soak import soak
@@ -11,5 +13,10 @@ app = typer.Typer(
     name="lab", invoke_without_command=True, callback=lab, subcommand_metavar="[WORD]…", rich_markup_mode=None
 )
 app.command()(record)
+<<<<<<< HEAD
 app.command()(ring)
 app.command()(soak)
+=======
+app.command()(judge)
+app.command()(history)
+>>>>>>> chk
