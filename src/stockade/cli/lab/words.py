@@ -13,10 +13,7 @@ app = typer.Typer(
     name="lab", invoke_without_command=True, callback=lab, subcommand_metavar="[WORD]…", rich_markup_mode=None
 )
 app.command()(record)
-<<<<<<< HEAD
-app.command()(ring)
-app.command()(soak)
-=======
 app.command()(judge)
 app.command()(history)
->>>>>>> chk
+app.command()(ring)
+app.command()(soak)
