@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from stockade.core import Command
-from stockade.lab.history.operation import Operation
+from stockade.lab.history.operation import OK, REFUSED, Operation
 from stockade.lab.recording.answers import Answer
 
+DECIDED = (OK, REFUSED)
 READ = "read"  # name of the command of an operation that reads rows
 
 
@@ -29,11 +30,16 @@ class Sent(NamedTuple):
 
 
 class Recorder:
-    """Records. `invoked` begins an operation, `returned` ends it."""
+    """Records. `invoked` begins an operation, `returned` ends it.
+
+    Attributes:
+        decided: operations with a decision so far.
+    """
 
     def __init__(self) -> None:
         self._next = 0
         self._ended: list[tuple[Sent, int, Answer]] = []
+        self.decided = 0
 
     def __len__(self) -> int:
         return len(self._ended)
@@ -67,6 +73,8 @@ class Recorder:
     def returned(self, sent: Sent, answer: Answer) -> None:
         """It ends now."""
         self._ended.append((sent, time.monotonic_ns(), answer))
+        if answer.type in DECIDED:
+            self.decided += 1
 
     def operations(self) -> tuple[Operation, ...]:
         """Everything recorded, by number."""

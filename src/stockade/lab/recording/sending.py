@@ -15,6 +15,7 @@ from stockade.core import Key
 from stockade.lab.history.operation import FAILED, UNKNOWN
 from stockade.lab.recording.load_control import LoadSettings
 from stockade.lab.recording.recorder import Recorder
+from stockade.lab.recording.service_process import ServiceProcess
 from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.workloads.workload import Request
 
@@ -113,8 +114,7 @@ class Sender:
         return False
 
     async def _try(self, client: int, request: Request, rng: random.Random, number: int) -> str:
-        process = self._processes.places[number % self._processes.count]
-        settings = self._settings
+        process, settings = self._process(number), self._settings
         gives_up = settings.cancel_share and rng.random() < settings.cancel_share
         sent = self._recorder.invoked(client, process.name, request.command, settings.wait_s, deltas=request.deltas)
         answer = await process.execute(
@@ -128,8 +128,14 @@ class Sender:
     async def _read(self, client: int, rng: random.Random) -> None:
         group = rng.choice(self._rows)
         keys = rng.sample(group, min(len(group), rng.randint(1, ROWS_READ)))
-        process = self._processes.places[client % self._processes.count]
+        process = self._process(client)
         sent = self._recorder.invoked(client, process.name, None, 0.0, keys=tuple(map(str, keys)))
         ids = tuple(key.id for key in keys)
         answer = await process.read(keys[0].kind, ids, self._settings.wait_s + ANSWER_GRACE_S)
         self._recorder.returned(sent, answer)
+
+    def _process(self, number: int) -> ServiceProcess:
+        """The process of this number, or the next one that runs: a load balancer sends nothing to one that is away."""
+        places = self._processes.places
+        turn = [places[(number + n) % len(places)] for n in range(len(places))]
+        return next((place for place in turn if place.running), turn[0])

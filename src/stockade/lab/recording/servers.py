@@ -11,7 +11,7 @@ from typing import Final
 
 from stockade.lab.errors import LabError
 from stockade.lab.execution.order_senders import SenderConfig
-from stockade.lab.recording.command_log import open_command_log
+from stockade.lab.recording.command_log import CommandLog, open_command_log
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.site.needs import SMALL_POOL
@@ -39,12 +39,14 @@ class RecordingServers:
         target: the database, by the lab's own connections past every link.
         config: what a service process opens.
         workers: processes of the command log; none without one.
+        log: the command log; None where the strategy has none.
         site: the private servers; None where all are the user's.
     """
 
     target: TargetDatabase
     config: SenderConfig
     workers: ServiceProcesses
+    log: CommandLog | None
     site: Site | None
 
 
@@ -87,7 +89,7 @@ async def open_servers(plan: RecordingPlan, kept: SiteServers | None) -> AsyncIt
         pool_size = SMALLEST_POOL if SMALL_POOL in needs_of(plan) else plan.pool_size
         options = replace(plan.options, redis=redis_urls) if redis_urls else plan.options
         config = SenderConfig(url, contender.strategy, options, pool_size, plan.app)
-        workers = ServiceProcesses("log worker", 0, None)
+        workers, log = ServiceProcesses("log worker", 0, None), None
         if contender.needs_kafka:
             if not bootstrap:
                 servers = await enter(open_kafka(plan.kafka, wanted=True))
@@ -96,7 +98,7 @@ async def open_servers(plan: RecordingPlan, kept: SiteServers | None) -> AsyncIt
                 bootstrap = servers.bootstrap
             log = await enter(open_command_log(plan, url, bootstrap))
             workers, config = log.workers, replace(config, options=replace(options, kafka=log.options))
-        yield RecordingServers(target, config, workers, site)
+        yield RecordingServers(target, config, workers, log, site)
 
 
 def needs_of(plan: RecordingPlan) -> frozenset[str]:

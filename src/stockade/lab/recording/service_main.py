@@ -44,6 +44,8 @@ from stockade.store import Database
 
 PR_SET_PDEATHSIG = 1
 END_WAIT_S = 5.0
+POOLED = ("asyncio_", "stockade-sqlite-")  # threads of pools with a bound, made when first needed: no leak
+THREAD_S = 0.01  # how long the warm-up holds each thread of the pool, so that every one is made
 
 
 def main(number: int) -> None:
@@ -126,7 +128,8 @@ class _Handler:
             case OpenService():
                 self._service = await self._open(message.config, message.fault_points)
             case OpenLogWorker():
-                self._worker = await self._stack.enter_async_context(run_log_worker(message.config))
+                checkpoint = self._reach_point if message.fault_points else None
+                self._worker = await self._stack.enter_async_context(run_log_worker(message.config, checkpoint))
             case SignalAtPoint():
                 self._signal = message
             case Count():
@@ -151,7 +154,9 @@ class _Handler:
             allow_overselling=True,  # the negative controls must be able to fail
             checkpoint=self._reach_point if fault_points else None,
         )
-        return await self._stack.enter_async_context(opening)
+        service = await self._stack.enter_async_context(opening)
+        await _open_connections(database, config.pool_size, config.options.wait_s)
+        return service
 
     def _reach_point(self, point: str) -> None:
         """The store is at a fault point; a signal to the own process is delivered before `kill` returns."""
@@ -163,7 +168,7 @@ class _Handler:
         held = {
             "requests": sum(not task.done() for task in self._tasks.values()) - 1,  # without this message
             "tasks": len(asyncio.all_tasks()) - len(self._tasks),
-            "threads": threading.active_count(),
+            "threads": sum(not each.name.startswith(POOLED) for each in threading.enumerate()),
             "files": _open_files(),
         }
         stats: dict[str, int] = {}
@@ -182,6 +187,15 @@ class _Handler:
         """The lab is gone: give what is under way a moment."""
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=END_WAIT_S)
+
+
+async def _open_connections(database: Database, pool_size: int, wait_s: float) -> None:
+    """Open all connections and threads that are opened when first needed, so that only a leak adds to their number."""
+    idle = partial(Connection.exec_driver_sql, statement="SELECT 1")
+    writes = [database.write(idle, timeout_s=wait_s) for _ in range(pool_size)]
+    reads = [database.read(idle, timeout_s=wait_s) for _ in range(pool_size)]
+    threads = [asyncio.to_thread(time.sleep, THREAD_S) for _ in range(min(32, (os.cpu_count() or 1) + 4))]
+    await asyncio.gather(*writes, *reads, *threads)
 
 
 def _versions(connection: Connection, table: Any, ids: tuple[str, ...]) -> dict[str, int]:

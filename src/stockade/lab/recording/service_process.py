@@ -50,6 +50,7 @@ class ServiceProcess:
         self._channel: Channel | None = None
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._next = 0
+        self._opened = False
         self._ended = asyncio.Event()
         self._output: Any = None
 
@@ -60,8 +61,8 @@ class ServiceProcess:
 
     @property
     def running(self) -> bool:
-        """Whether it takes requests; a paused one does."""
-        return self._channel is not None
+        """Whether it has opened what it is for, and takes requests; a paused one does."""
+        return self._channel is not None and self._opened
 
     async def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start it, and let it open what it is for.
@@ -91,6 +92,7 @@ class ServiceProcess:
         _, self._channel = await loop.create_connection(lambda: Channel(self._received, self._closed), sock=ours)
         self.starts += 1
         await self.ask(self._opening, OPEN_WAIT_S)
+        self._opened = True
 
     async def execute(self, command: Command, wait_s: float, *, give_up_s: float = 0.0) -> Answer:
         """Carry out a command.
@@ -108,7 +110,7 @@ class ServiceProcess:
         return await self._answer(ReadRows(kind, ids), wait_s, NO_ANSWER)
 
     async def _answer(self, message: Execute | ReadRows, limit_s: float, code: str) -> Answer:
-        sent = self._send(message)
+        sent = self._send(message) if self.running else None
         if sent is None:
             return Answer(FAILED, PROCESS_AWAY)
         number, future = sent
@@ -167,7 +169,7 @@ class ServiceProcess:
             future.set_result(value)
 
     def _closed(self) -> None:
-        self._channel = None
+        self._channel, self._opened = None, False
         for future in self._open.values():
             if not future.done():
                 future.set_result(Answer(UNKNOWN, PROCESS_ENDED))
@@ -222,7 +224,7 @@ class ServiceProcess:
             await asyncio.to_thread(process.wait, END_WAIT_S)
         except subprocess.TimeoutExpired:
             raise LabError(f"{self.name} did not end in {END_WAIT_S:.0f} s") from None
-        if self.running:
+        if self._channel is not None:
             await self._ended.wait()  # the kernel closes the socket with the process
 
     async def close(self) -> None:
