@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from dataclasses import replace
 
 import jsonschema_rs
 import pytest
@@ -10,6 +11,9 @@ from typer.testing import CliRunner
 
 from stockade.cli import app
 from stockade.core import Stats
+from stockade.lab.claims import CLAIMS
+from stockade.lab.claims.claim import Answer, Measured
+from stockade.lab.deadlock.wait_graph import Wait, WaitGraph
 from stockade.lab.history.history_file import write_history
 from stockade.lab.reporting.document import document as burst_document
 from stockade.lab.reporting.environment import describe_machine
@@ -58,9 +62,26 @@ def test_what_paying_runs_write_fits():
     """The version that runs with payments had already."""
     figures = PaymentSummary(1.0, 1, 0, 0, 0, 0.5, 120.0)
     summary = summarise(LABELS, [repeat()], Stats(), GOOD)
-    from dataclasses import replace
-
     jsonschema_rs.validate(SCHEMA, burst_document(describe_machine(), [replace(summary, payments=figures), summary]))
+
+
+def test_what_the_deadlock_bench_writes_fits(tmp_path):
+    """The experiments on SQLite, and a graph as a database with row locks gives it."""
+    target = tmp_path / "document"
+    CliRunner().invoke(app, ["lab", "deadlock", "--database", "sqlite", "--json", str(target)])
+    found = json.loads(target.read_text())
+    assert found["deadlock"]["experiments"]
+    graph = WaitGraph("pg_locks", (Wait(1, 2, "row"), Wait(2, 1, "row")), {1: "A", 2: "B"})
+    found["deadlock"]["graphs"]["two rows"] = graph.as_json()
+    jsonschema_rs.validate(SCHEMA, found)
+
+
+def test_what_the_claims_write_fits():
+    """A claim that was measured, and one that was left out."""
+    measured = Measured(("12 of 20",), "false", "nothing holds it", True, {"wait_ms": 3.5})
+    answers = [Answer(CLAIMS[0], "sqlite", measured, "", 1.5), Answer(CLAIMS[0], "sqlite", None, "no Redis")]
+    found = {"claims": [each.as_json() for each in answers], "runs": [], "environment": describe_machine()}
+    jsonschema_rs.validate(SCHEMA, {"schema": "stockade.lab/3", **found})
 
 
 @pytest.mark.parametrize("part", ["history", "cells"])

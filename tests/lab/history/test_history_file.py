@@ -44,7 +44,7 @@ def test_the_header_is_read_alone(file, whole):
 def test_every_cut_is_noticed(file):
     """A file that was cut off anywhere is refused, with the line."""
     data = file.read_bytes()
-    for size in range(0, len(data) - 1, 97):
+    for size in range(0, len(data) - 1, 211):
         file.write_bytes(data[:size])
         with pytest.raises(LabError, match=r"cut off|is no history") as error:
             read_history(file)
