@@ -235,6 +235,13 @@ WRONG = {
         "in-time",
         small([FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)]),
     ),
+    "late while the database was away": (
+        "in-time",
+        small(
+            [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
+            fault_log=(fault(9, "database-stop", "inject"), fault(500, "database-stop", "heal")),
+        ),
+    ),
     "nothing was done": ("liveness", calls()),
     "the rate does not come back": ("liveness", steady(after_heal=10)),
     "one client starves": ("liveness", queue(400)),
@@ -283,7 +290,7 @@ RIGHT = {
     "a record that stands in the log twice": small(log=(LogRecord(0, 1, A), LogRecord(0, 2, B), LogRecord(0, 3, A))),
     "late in a stopped process": small(
         [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
-        fault_log=(fault(9, "pause", "inject"), fault(500, "pause", "heal")),
+        fault_log=(fault(9, "process-pause", "inject"), fault(500, "process-pause", "heal")),
     ),
 }
 
