@@ -75,7 +75,7 @@ class CellRunner:
             return CellResult(cell, seed, expectation, FAILED, wall_s=time.monotonic() - began_s, reason=reason)
         history, violations = recorded
         missed = _missed_faults(cell, history)
-        found = FAILED if missed else verdict(expectation, broken=bool(violations))
+        found = FAILED if missed else verdict(expectation, {each.rule for each in violations})
         return CellResult(
             cell,
             seed,

@@ -39,6 +39,8 @@ RING_FAULTS: Final = (  # of each family what differs; the soak draws from all o
     "replay",
 )
 
+RING_WORKLOADS: Final = ("hot-and-zipf", "baskets", "charges-and-spends", "cancels")
+
 
 def usual_parts(databases: Sequence[str] = ()) -> Parts:
     """Everything that can run here.
