@@ -1,6 +1,6 @@
 """A process that takes a lock as the Kotlin project's report does and then does nothing, so that it can be killed.
 
-`python -m stockade.lab.claims.runs.holder URL NAME LIFETIME_MS`; 0 is no expiry. Neighbour: `expiry.py` starts it.
+`python -m stockade.lab.claims.holder URL NAME LIFETIME_MS`; 0 is no expiry. Neighbour: `runs/expiry.py` starts it.
 """
 
 import asyncio
