@@ -1,7 +1,7 @@
 """Two transactions, two rows, opposite order: the smallest deadlock, step by step.
 
 Both have their first row before either asks for its second. So the deadlock is certain, and nothing sleeps.
-Neighbours: `wait_graph.py` reads who waits while both do, `bench.py` plays duels with and without the detector.
+Neighbours: `wait_graph.py` reads who waits while both do, `experiments.py` plays duels with and without the detector.
 """
 
 import asyncio
