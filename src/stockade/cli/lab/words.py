@@ -3,6 +3,8 @@
 import typer
 
 from stockade.cli.lab.burst import lab
+from stockade.cli.lab.claims import claims
+from stockade.cli.lab.deadlock import deadlock
 from stockade.cli.lab.history import history
 from stockade.cli.lab.judge import judge
 from stockade.cli.lab.record import record
@@ -17,3 +19,5 @@ app.command()(judge)
 app.command()(history)
 app.command()(ring)
 app.command()(soak)
+app.command()(deadlock)
+app.command()(claims)

@@ -18,7 +18,7 @@ from stockade.lab.deadlock.arms import DEADLOCKS, NEVER_S, TIMEOUTS, Arm, Hand, 
 from stockade.lab.deadlock.crossing import read_by_index
 from stockade.lab.deadlock.finding import Finding
 from stockade.lab.deadlock.rows import Rows
-from stockade.lab.deadlock.session import Session, close_all, open_session
+from stockade.lab.deadlock.session import open_sessions
 
 PAUSE_S = 0.01  # longest pause before a transaction is tried again; half on average
 _ENDS = (Failure.DEADLOCK, Failure.TIMEOUT, Failure.CONFLICT, Failure.OTHER)
@@ -38,8 +38,8 @@ class Load:
 
     workers: int = 8
     basket: int = 4
-    seconds: float = 0.6
-    turns: int = 2
+    seconds: float = 0.5
+    turns: int = 3
     seed: int = 1
 
 
@@ -89,10 +89,8 @@ async def _play(
     url: str, rows: Rows, arm: Arm, load: Load, *, redis: AllOrNothing | None, seed: int, tally: Tally
 ) -> None:
     detector_s = None if arm.detector or rows.database != "postgres" else NEVER_S
-    sessions: list[Session] = []
-    try:
-        for _ in range(load.workers):
-            sessions.append(await open_session(url, lock_wait_s=arm.lock_wait_s, detector_s=detector_s))
+    opened = open_sessions(url, load.workers, lock_wait_s=arm.lock_wait_s, detector_s=detector_s)
+    async with opened as sessions:
         await read_by_index(sessions, rows.database)
         start = time.monotonic()
         await asyncio.gather(
@@ -109,8 +107,6 @@ async def _play(
             )
         )
         tally.seconds += time.monotonic() - start
-    finally:
-        await close_all(sessions)
 
 
 async def _work(arm: Arm, hand: Hand, load: Load, rng: random.Random, *, tally: Tally, end: float) -> None:

@@ -24,7 +24,9 @@ def two_writers(file: Path) -> list[Finding]:
 
 
 def _open(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(file, timeout=0, isolation_level=None)
+    connection = sqlite3.connect(file, timeout=0, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")  # as the store: readers do not hold a commit up
+    return connection
 
 
 def _immediate(a: sqlite3.Connection, b: sqlite3.Connection) -> Finding:

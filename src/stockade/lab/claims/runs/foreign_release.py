@@ -13,6 +13,7 @@ CALL_S, LIFETIME_MS, WAIT_S = 2.0, 3000, 5.0
 
 
 async def run(tools: Tools) -> Measured:
+    """Release what another holds, in three ways."""
     stolen = await _plain_delete(tools)
     by_task, by_token, still_held = await _owned(tools)
     lines = (

@@ -29,6 +29,7 @@ WHO_ENDS_IT = {
 
 
 async def run(tools: Tools) -> Measured:
+    """Wait for a row that stays held."""
     names = RepeatNames(secrets.token_hex(4), 0, 1, 1, time.time_ns() // 1_000_000)
     product, keys = names.product(1, PRICE, 1)
     await create_rows(tools.target, [Workload((product,), (), keys, 1, -1)])

@@ -1,7 +1,8 @@
 """A quorum of three Redis servers (Redlock) under a pause, a clock that jumps, and a restart without its data.
 
 In each case two callers hold the lock at once, and a fencing token at the resource refuses the late one. (Kleppmann,
-"How to do distributed locking", 2016.) A control without any fault has one holder.
+"How to do distributed locking", 2016.) A control without any fault has one holder. The
+paused holder is one that does not look at its clock; `stockade lab --fault pause` stops a real process.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import time
 from stockade.core import JsonValue
 from stockade.devservers import Server
 from stockade.lab.claims.claim import HOLDS_ONLY_WHEN, JAVA, Claim, Measured, Tools
+from stockade.locks import LockUnavailable
 from stockade.locks.aio import QuorumLocks, RedisTuning
 from stockade.locks.async_api import Lease
 from stockade.locks.fencing import FenceRefused, MemoryFence
@@ -19,12 +21,13 @@ SERVERS, LEASE_S, TRY_S, CALL_S = 3, 1.0, 3.0, 2.0
 CASES = (
     "no fault (control)",
     "holder paused beyond its lease",
-    "clock of two servers jumps",
+    "clock of two servers jumps (all their keys expire)",
     "two servers restart empty",
 )
 
 
 async def run(tools: Tools) -> Measured:
+    """Play each fault, and the control."""
     servers = [tools.private_redis() for _ in range(SERVERS)]
     lines, figures, right = list[str](), dict[str, JsonValue](), list[bool]()
     try:
@@ -113,8 +116,6 @@ async def _paused_servers(tools: Tools, servers: list[Server]) -> tuple[bool, bo
 
 
 async def _granted(locks: QuorumLocks, name: str) -> bool:
-    from stockade.locks import LockUnavailable
-
     try:
         lease = await locks.lock(name, lease_s=LEASE_S).acquire(timeout=TRY_S / 2)
     except LockUnavailable:
