@@ -5,12 +5,11 @@ region too, which `tests/lab/mutants` writes.
 """
 
 import json
-import platform
-import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from textwrap import wrap
 
 from stockade.lab.faults import FAULTS
 from stockade.lab.ring.cell import CellResult
@@ -20,6 +19,9 @@ from tests.docs.site import ROOT
 
 PAGE = ROOT / "docs" / "evidence.md"
 KINDS = ("ring", "deadlock", "claims")
+COLUMNS = 119
+DEADLOCK_HEAD = ("| experiment | condition taken away | expected | observed | as expected |", "|---|---|---|---|---|")
+CLAIMS_HEAD = ("| the report says | verdict | measured |", "|---|---|---|")
 
 
 def region(text, kind, body):
@@ -54,25 +56,18 @@ def ring(documents):
     results = [CellResult.from_json(each) for each in document["cells"]]
     settings = document["settings"]
     command = f"stockade lab ring --seed {settings['seed']} --seconds {settings['seconds']:g}"
-    operations = Counter()
-    for each in results:
-        operations.update(each.operations)
     found = matrix_of_document(document)
-    claims = sum(each.expected == HELD for each in results)
     bad = [each for each in results if each.verdict in (VIOLATED, FAILED)]
-    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(operations.items()))
     lines = [
-        f"{origin(document, command)}; {len(results)} cells in {sum(each.wall_s for each in results) / 60:.0f} minutes,",
-        f"{sum(operations.values()):,} operations ({counts}).",
+        f"{origin(document, command)}.",
         "",
-        f"{claims} cells hold a strategy to a claim, {sum(not each.violations for each in results if each.expected == HELD)} "
-        "of them without a violation.",
+        *wrap(_sums(results), COLUMNS),
         "",
         *markdown_table(found),
         "",
-        LEGEND + ".",
+        *wrap(f"{LEGEND}.", COLUMNS),
         "",
-        *(f"- {line}" for line in reasons(found)),
+        *(line for reason in reasons(found) for line in wrap(f"- {reason}", COLUMNS, subsequent_indent="  ")),
         "",
         "| control | cell | seed | caught by |",
         "|---|---|---|---|",
@@ -81,6 +76,20 @@ def ring(documents):
     if bad:
         lines += ["", "| cell that failed | verdict | seed | why |", "|---|---|---|---|", *(map(_failure, bad))]
     return "\n".join(lines)
+
+
+def _sums(results):
+    operations = Counter()
+    for each in results:
+        operations.update(each.operations)
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(operations.items()))
+    claimed = [each for each in results if each.expected == HELD]
+    clean = sum(not each.violations for each in claimed)
+    minutes = sum(each.wall_s for each in results) / 60
+    return (
+        f"{len(results)} cells in {minutes:.0f} minutes, {sum(operations.values()):,} operations ({counts}). "
+        f"{len(claimed)} cells hold a strategy to a claim, {clean} of them without a violation."
+    )
 
 
 def matrix_of_document(document):
@@ -105,7 +114,7 @@ def _control(result):
 
 
 def _failure(result):
-    why = "; ".join([*(f"`{each.rule}`: {each.detail}" for each in result.violations[:1]), *[result.reason][:1]]).strip("; ")
+    why = "; ".join([*(f"`{each.rule}`: {each.detail}" for each in result.violations[:1]), result.reason]).strip("; ")
     return f"| `{result.cell.id}` | {result.verdict} | {result.seed} | {why.replace('|', '/')} |"
 
 
@@ -114,19 +123,15 @@ def deadlock(documents):
     lines = []
     for document in documents:
         found = document["deadlock"]
-        lines += [
-            f"{origin(document, f'stockade lab deadlock --database {found["database"]}')}:",
-            "",
-            "| experiment | condition taken away | expected | observed | as expected |",
-            "|---|---|---|---|---|",
-            *(
-                f"| {each['part']}: {each['name']} | {each['removed'] or 'none'} | {each['expected']} | "
-                f"{each['observed']} | {'yes' if each['held'] else 'NO'} |"
-                for each in found["experiments"]
-            ),
-            "",
-        ]
+        command = f"stockade lab deadlock --database {found['database']}"
+        lines += [f"{origin(document, command)}:", "", *DEADLOCK_HEAD, *map(_experiment, found["experiments"]), ""]
     return "\n".join(lines).rstrip()
+
+
+def _experiment(each):
+    held = "yes" if each["held"] else "NO"
+    values = (f"{each['part']}: {each['name']}", each["removed"] or "none", each["expected"], each["observed"], held)
+    return f"| {' | '.join(values)} |"
 
 
 def claims(documents):
@@ -134,14 +139,9 @@ def claims(documents):
     lines = []
     for document in documents:
         found = [each for each in document["claims"] if not each["left_out"]]
-        lines += [
-            f"{origin(document, f'stockade lab claims --database {found[0]["database"]}')}:",
-            "",
-            "| the report says | verdict | measured |",
-            "|---|---|---|",
-            *(f"| {each['says']} | {each['verdict']} | {'; '.join(each['measured'])} |" for each in found),
-            "",
-        ]
+        command = f"stockade lab claims --database {found[0]['database']}"
+        rows = [f"| {each['says']} | {each['verdict']} | {'; '.join(each['measured'])} |" for each in found]
+        lines += [f"{origin(document, command)}:", "", *CLAIMS_HEAD, *rows, ""]
     return "\n".join(lines).rstrip()
 
 
@@ -166,7 +166,6 @@ def main(names):
     """Write the page from these files."""
     documents = [json.loads(Path(name).read_text()) for name in names]
     PAGE.write_text(page(PAGE.read_text(), documents))
-    print(f"{PAGE.relative_to(ROOT)}: {len(documents)} documents, {platform.node() and 'written'}")
 
 
 if __name__ == "__main__":
