@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from stockade.lab.recording.messages import Count, Counters
-from stockade.lab.recording.service_process import ServiceProcess
+from stockade.lab.recording.processes.messages import Count, Counters
+from stockade.lab.recording.processes.service_process import ServiceProcess
 
 
 class ServiceProcesses:
