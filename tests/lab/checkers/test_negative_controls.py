@@ -145,6 +145,10 @@ WRONG = {
     "the row is not what its ledger says": ("version-chain", small(rows=(FinalRow(KEY, 1, 0, 3),))),
     "changed without an entry": ("version-chain", small(ledger=(), rows=(FinalRow(KEY, 0, 0, 1),))),
     "a version of somebody else": ("version-chain", small([FIRST, SECOND._replace(versions={KEY: 2}), THIRD])),
+    "a read of what was never committed": (
+        "version-chain",
+        small([*OPERATIONS, SECOND._replace(command="read", request_id="", versions={KEY: 4}, number=9)]),
+    ),
     "a row that nobody made begins at 2": ("version-chain", small(initial={})),
     "written after a later one had returned": (
         "real-time",
