@@ -27,7 +27,7 @@ class SimulatedDialect(Dialect):
     supports_single_statement: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        super().__init__(DefaultDialect())  # type: ignore[no-untyped-call]
+        super().__init__(DefaultDialect())
 
     def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
         session = _session(connection)

@@ -131,6 +131,7 @@ class Simulation:
     def _at_step(self, process: Process) -> None:
         """Pause or crash a process that is about to send something."""
         faults, rng = self.settings.faults, self.world.rng
+        self.clients.at_step()
         if faults.pause and self._pauses < faults.most_pauses and rng.random() < faults.pause:
             self._pauses += 1
             seconds = rng.uniform(0.5, 2.0) * LEASE_S

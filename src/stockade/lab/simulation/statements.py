@@ -57,8 +57,8 @@ def known_requests(session: Session, requests: Table, ids: Iterable[str]) -> Sta
     """(id, fingerprint, outcome) of the request ids that are recorded."""
     table = _table(session, requests.name)
     found = [record for id_ in {*ids} if (record := session.read(table, (id_,))) is not None]
+    yield from ()  # it waits for nothing, and is a generator as every statement
     return [(record["id"], record["fingerprint"], record["outcome"]) for record in found]
-    yield  # pragma: no cover - a statement is a generator
 
 
 def _insert(session: Session, table: SimulatedTable, values: Values, *, skip_taken: bool = False) -> Statement:
