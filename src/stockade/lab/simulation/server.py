@@ -1,9 +1,9 @@
 """A simulated database server: sessions, row locks with their queues, snapshots, commits.
 
 It behaves as PostgreSQL does under READ COMMITTED and, with a snapshot, as under SERIALIZABLE: there every record that
-a transaction has read must still be the newest one at its commit (a stricter rule than PostgreSQL's). A writer waits for
-the transaction that has the row, and then sees its result. A circle of waiting transactions is broken at once, at the
-expense of the one that closed it. Source: PostgreSQL manual, 13.2 and 13.3.
+a transaction has read must still be the newest one at its commit (a stricter rule than PostgreSQL's). A writer waits
+for the transaction that has the row, and then sees its result. A circle of waiting transactions is broken at once, at
+the expense of the one that closed it. Source: PostgreSQL manual, 13.2 and 13.3.
 
 A statement is a generator that yields the places that it has to wait for. So it runs on the server, whatever becomes of
 the process that sent it. Neighbours: `tables.py`; `statements.py` has the statements; `connection.py` sends them.
