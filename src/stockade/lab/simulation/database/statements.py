@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Table
 
 from stockade.core import GuardKind
-from stockade.lab.simulation.server import DUPLICATE, TIMEOUT, ServerError, Session, Statement
-from stockade.lab.simulation.tables import Record, SimulatedTable
+from stockade.lab.simulation.database.server import DUPLICATE, TIMEOUT, ServerError, Session, Statement
+from stockade.lab.simulation.database.tables import Record, SimulatedTable
 from stockade.store.consumer_offsets import _statements as offset_statements
 from stockade.store.engine.expressions import steady_fields
 from stockade.store.engine.statement import ExpectedRows, Values, Writes

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from stockade.lab.simulation.tables import Place, PrimaryKey, Record, Schema, SimulatedTable
+from stockade.lab.simulation.database.tables import Place, PrimaryKey, Record, Schema, SimulatedTable
 from stockade.lab.simulation.world import World
 
 Statement: TypeAlias = Generator[Place, None, Any]
