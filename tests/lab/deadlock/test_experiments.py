@@ -90,10 +90,10 @@ async def test_under_load_controls_deadlock_and_cures_do_not(place, redis_url):
     wanted = ("row by row, as asked", "row by row, sorted", "all or nothing, Redis", "row by row, NOWAIT")
     arms = [arm for arm in ARMS if arm.name in wanted]
     async with AllOrNothing(redis_url, "stockade:lab:test") as redis:
-        tallies = await take_turns(url, replace(rows, count=8), arms, Load(workers=4, seconds=0.15, turns=1), redis)
-    findings = [judge(arm, tallies[arm.name]) for arm in arms]
+        counted = await take_turns(url, replace(rows, count=8), arms, Load(workers=4, seconds=0.15, turns=1), redis)
+    findings = [judge(arm, counted[arm.name]) for arm in arms]
     assert all(finding.held for finding in findings), findings
-    control, cure = tallies["row by row, as asked"], tallies["row by row, sorted"]
+    control, cure = counted["row by row, as asked"], counted["row by row, sorted"]
     assert control.wasted > 0
     assert cure.wasted == 0
     assert not judge(arms[0], cure).held, "a control without a deadlock proves nothing"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stockade.core import JsonValue
-    from stockade.lab.deadlock.bench import BenchResult
+    from stockade.lab.deadlock.experiments import Results
     from stockade.lab.deadlock.finding import Finding
 
 HEADS = ("", "experiment", "takes away", "must be", "was")
@@ -59,7 +59,7 @@ def deadlock(*, database: Database = "postgres", json_to: Json = "") -> None:
 
 
 async def _run(database: str, json_to: str) -> bool:
-    from stockade.lab.deadlock.bench import CONNECTIONS, Setting, run_bench
+    from stockade.lab.deadlock.experiments import CONNECTIONS, Setting, play_all
     from stockade.lab.reporting.environment import describe
     from stockade.lab.targets.redis_servers import open_redis
     from stockade.lab.targets.target_database import open_target_database
@@ -70,7 +70,7 @@ async def _run(database: str, json_to: str) -> bool:
     ):
         environment = await describe(target)
         setting = Setting(redis=redis.urls[0] if redis.urls else "", tell=_tell)
-        result = await run_bench(target, setting)
+        result = await play_all(target, setting)
     typer.echo("\n" + shown(result, screen_width()), err=json_to == "-")
     if json_to:
         document: dict[str, JsonValue] = {
@@ -87,7 +87,7 @@ def _tell(what: str) -> None:
     typer.echo(f"playing: {what}", err=True)
 
 
-def shown(result: "BenchResult", width: int | None) -> str:
+def shown(result: "Results", width: int | None) -> str:
     """The tables, the graphs and what was left out, as text."""
     load = [each for each in result.findings if each.part == "load"]
     parts = [render(HEADS, [_row(each) for each in result.findings if each.part != "load"], width=width)]

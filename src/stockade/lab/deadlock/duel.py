@@ -1,7 +1,7 @@
 """Two transactions, two rows, opposite order: the smallest deadlock, step by step.
 
 Both have their first row before either asks for its second. So the deadlock is certain, and nothing sleeps.
-Neighbours: `wait_graph.py` reads who waits while both do, `bench.py` plays duels with and without the detector.
+Neighbours: `wait_graph.py` reads who waits while both do, `experiments.py` plays duels with and without the detector.
 """
 
 import asyncio
@@ -103,7 +103,7 @@ async def play(url: str, rows: Rows, observer: Observer, pair: tuple[int, int], 
         if rules.sorted:  # B cannot have a row before A has ended: it stands at the same first one
             return await _in_one_order(take, (a, b), observer, orders)
         await b.run(take.sql(orders[1][0]))
-        return await _opposite(take, (a, b), observer, names, (second, first), rules)
+        return await _opposite(take, (a, b), observer, names, wanted=(second, first), rules=rules)
 
 
 async def _opposite(
@@ -111,6 +111,7 @@ async def _opposite(
     both: tuple[Session, Session],
     observer: Observer,
     names: dict[int, str],
+    *,
     wanted: tuple[int, int],
     rules: Rules,
 ) -> Duel:

@@ -44,7 +44,7 @@ class Load:
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """What an arm came to, over all its turns."""
 
     done: int = 0
@@ -72,21 +72,21 @@ class Tally:
 
 async def take_turns(
     url: str, rows: Rows, arms: Sequence[Arm], load: Load, redis: AllOrNothing | None
-) -> dict[str, Tally]:
+) -> dict[str, Counts]:
     """Play every arm, `load.turns` times in turn; by name.
 
     Raises:
         LabError: PostgreSQL does not let this user switch its detector off.
     """
-    tallies = {arm.name: Tally() for arm in arms}
+    counted = {arm.name: Counts() for arm in arms}
     for turn in range(load.turns):
         for arm in arms:
-            await _play(url, rows, arm, load, redis=redis, seed=load.seed + turn, tally=tallies[arm.name])
-    return tallies
+            await _play(url, rows, arm, load, redis=redis, seed=load.seed + turn, counts=counted[arm.name])
+    return counted
 
 
 async def _play(
-    url: str, rows: Rows, arm: Arm, load: Load, *, redis: AllOrNothing | None, seed: int, tally: Tally
+    url: str, rows: Rows, arm: Arm, load: Load, *, redis: AllOrNothing | None, seed: int, counts: Counts
 ) -> None:
     detector_s = None if arm.detector or rows.database != "postgres" else NEVER_S
     opened = open_sessions(url, load.workers, lock_wait_s=arm.lock_wait_s, detector_s=detector_s)
@@ -100,29 +100,29 @@ async def _play(
                     Hand(session, rows, secrets.token_hex(8), redis, downwards=number % 2 == 1),
                     load,
                     random.Random(seed * 1000 + number),
-                    tally=tally,
+                    counts=counts,
                     end=start + load.seconds,
                 )
                 for number, session in enumerate(sessions)
             )
         )
-        tally.seconds += time.monotonic() - start
+        counts.seconds += time.monotonic() - start
 
 
-async def _work(arm: Arm, hand: Hand, load: Load, rng: random.Random, *, tally: Tally, end: float) -> None:
+async def _work(arm: Arm, hand: Hand, load: Load, rng: random.Random, *, counts: Counts, end: float) -> None:
     """Baskets until the time is over; one that was not done then counts as unfinished."""
     while time.monotonic() < end:
         hand.ids = tuple(rng.sample(range(1, hand.rows.count + 1), load.basket))
-        while not await _attempt(arm, hand, tally):
+        while not await _attempt(arm, hand, counts):
             if time.monotonic() >= end:
-                tally.unfinished += 1
+                counts.unfinished += 1
                 break
             await asyncio.sleep(rng.uniform(0, PAUSE_S))
         else:
-            tally.done += 1
+            counts.done += 1
 
 
-async def _attempt(arm: Arm, hand: Hand, tally: Tally) -> bool:
+async def _attempt(arm: Arm, hand: Hand, counts: Counts) -> bool:
     """One transaction; whether it was committed."""
     hand.statements = 0
     try:
@@ -132,23 +132,23 @@ async def _attempt(arm: Arm, hand: Hand, tally: Tally) -> bool:
         if failure not in _ENDS or (failure is Failure.OTHER and not isinstance(error, NotGranted)):
             raise
         await hand.session.run("ROLLBACK")
-        tally.failures[failure] += 1
-        tally.wasted += hand.statements
+        counts.failures[failure] += 1
+        counts.wasted += hand.statements
         return False
     finally:
-        tally.statements += hand.statements
+        counts.statements += hand.statements
     return True
 
 
-def judge(arm: Arm, tally: Tally) -> Finding:
+def judge(arm: Arm, counts: Counts) -> Finding:
     """Whether an arm did what it must."""
-    deadlocks, timeouts = tally.failures[Failure.DEADLOCK], tally.failures[Failure.TIMEOUT]
+    deadlocks, timeouts = counts.failures[Failure.DEADLOCK], counts.failures[Failure.TIMEOUT]
     nowait = "NOWAIT" in arm.name  # its refusals arrive as time-outs
     if arm.expected == DEADLOCKS:
         held = deadlocks > 0
     elif arm.expected == TIMEOUTS:
         held = deadlocks == 0 and timeouts > 0
     else:
-        held = deadlocks == 0 and (nowait or timeouts == 0) and tally.done > 0
+        held = deadlocks == 0 and (nowait or timeouts == 0) and counts.done > 0
     said = f"{deadlocks} deadlocks, {timeouts} {'refused at once' if nowait else 'time-outs'}"
-    return Finding("load", arm.name, arm.removed, arm.expected, said, held, tally.figures())
+    return Finding("load", arm.name, arm.removed, arm.expected, said, held, counts.figures())

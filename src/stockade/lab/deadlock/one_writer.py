@@ -1,6 +1,6 @@
 """Why SQLite has no deadlock of rows: the file has one write lock, so nobody holds one row and waits for another.
 
-What takes its place is the refusal (SQLITE_BUSY) of a second writer. Neighbour: `bench.py`.
+What takes its place is the refusal (SQLITE_BUSY) of a second writer. Neighbour: `experiments.py`.
 """
 
 import sqlite3

@@ -38,7 +38,7 @@ async def _wait(tools: Tools, lifetime_ms: int) -> float | None:
     holder = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "stockade.lab.claims.runs.holder",
+        "stockade.lab.claims.holder",
         url,
         name,
         str(lifetime_ms),

@@ -3,7 +3,6 @@
 No report has it; it is the other end of their time-out. Neighbour: `lock_wait.py` holds the row.
 """
 
-import secrets
 import statistics
 import time
 
@@ -11,8 +10,8 @@ from stockade.core import Busy, JsonValue
 from stockade.lab.claims.claim import HOLDS_ONLY_WHEN, Claim, Measured, Tools
 from stockade.lab.claims.runs.lock_wait import held_row
 from stockade.lab.claims.shop_runs import PRICE, race, running
-from stockade.lab.model.workload import RepeatNames, Workload
-from stockade.lab.runs.repeats import create_rows
+from stockade.lab.model.workload import Workload
+from stockade.lab.runs.repeats import create_rows, fresh_names
 from stockade.strategies.options import Options
 
 BUYERS, POOL, AT_ONCE_S = 30, 8, 0.5
@@ -50,7 +49,7 @@ async def run(tools: Tools) -> Measured:
 
 
 async def _refusal(tools: Tools) -> tuple[float, str]:
-    names = RepeatNames(secrets.token_hex(4), 0, 1, 1, time.time_ns() // 1_000_000)
+    names = fresh_names(1, 1)
     product, keys = names.product(1, PRICE, 1)
     await create_rows(tools.target, [Workload((product,), (), keys, 1, -1)])
     async with running(tools, "pessimistic", Options(nowait=True), 2) as (strategy, _), held_row(tools, keys[0].id):

@@ -18,6 +18,7 @@ from stockade.locks.fencing import FenceRefused, MemoryFence
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
 
 SERVERS, LEASE_S, TRY_S, CALL_S = 3, 1.0, 3.0, 2.0
+PATIENT, IMPATIENT = RedisTuning(call_s=1.0, spin_s=0.02), RedisTuning(call_s=0.5, spin_s=0.02, patience_s=1.0)
 CASES = (
     "no fault (control)",
     "holder paused beyond its lease",
@@ -53,7 +54,7 @@ async def _second_holder(tools: Tools, servers: list[Server], case: str) -> tupl
     urls, name = [server.url for server in servers], tools.name("quorum")
     # the paused holder renews nothing; a clock that jumps and a restart happen within its lease
     lease_s, paused = (LEASE_S, True) if case == CASES[1] else (10 * LEASE_S, False)
-    first, second = QuorumLocks(urls, lease_s=lease_s), QuorumLocks(urls, lease_s=lease_s)
+    first, second = (QuorumLocks(urls, PATIENT, lease_s=lease_s) for _ in range(2))
     fence = MemoryFence()
     try:
         mine = await first.lock(name, renew=False, on_lost="raise").acquire(timeout=TRY_S)
@@ -103,7 +104,7 @@ async def _paused_servers(tools: Tools, servers: list[Server]) -> tuple[bool, bo
     """Whether the lock is granted while one, and while two of the servers are stopped."""
     granted = list[bool]()
     for count in (1, 2):
-        locks = QuorumLocks([server.url for server in servers], RedisTuning(call_s=0.25, spin_s=0.02, patience_s=0.5))
+        locks = QuorumLocks([server.url for server in servers], IMPATIENT)
         for server in servers[:count]:
             server.pause()
         try:
