@@ -68,6 +68,7 @@ class TcpProxy:
         self.conditions = CLEAN
         self.passing = True
         self.ends: set[_End] = set()
+        self.closed = False
         self._port = 0
         self._server: asyncio.Server | None = None
         self._repeated: asyncio.TimerHandle | None = None
@@ -157,7 +158,8 @@ class TcpProxy:
         self._abort_all()
 
     async def close(self) -> None:
-        """Abort all connections and stop listening."""
+        """Abort all connections and stop listening, for good."""
+        self.closed = True
         self._stop_repeating()
         self.refuse()
         self._abort_all()
@@ -317,8 +319,13 @@ class _End(asyncio.Protocol):
 class _ClientEnd(_End):
     """The client's end. It reads only when the server's end is connected."""
 
+    _connecting: asyncio.Task[None] | None = None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if self._proxy.closed:  # it was accepted a moment before
+            self.abort()
+            return
         self.read(False, "the server's end is not connected")
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
@@ -337,7 +344,8 @@ class _ClientEnd(_End):
         self._pass(data, 0.0)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connecting.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
         super().connection_lost(exc)
 
 

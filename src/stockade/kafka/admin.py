@@ -7,6 +7,7 @@ offset ranges with the positions, `dead_letters` reads a topic.
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from stockade.core import Busy
@@ -41,7 +42,7 @@ class OffsetRange(NamedTuple):
 
 
 class Admin:
-    """The admin interface of the brokers. Its methods block.
+    """The admin interface of the brokers. Its methods block. In a `with` block its threads end with the block.
 
     Args:
         brokers: see `Brokers`.
@@ -58,6 +59,17 @@ class Admin:
         self._wait_s = wait_s
         self._reports = ErrorReports(logged=False)
         self._client: Any = make_client(AdminClient, {**client_settings(brokers), "error_cb": self._reports})
+
+    def __enter__(self) -> "Admin":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A thread of the client that still logs in while the process ends can crash it. The last reference would end
+        # the threads too, but the trace of an error keeps one.
+        if hasattr(self._client, "__exit__"):  # old releases have none
+            self._client.__exit__(kind, error, trace)
 
     def create_topic(self, topic: str, partitions: int, replication: int, config: Mapping[str, str]) -> int:
         """Create a topic unless it exists; how many partitions it has.
@@ -170,15 +182,27 @@ class Admin:
         self._reports.raise_refusal()
 
 
+def create_topic(brokers: Brokers, topic: str, partitions: int, replication: int, config: Mapping[str, str]) -> int:
+    """`Admin.create_topic` of a client of its own, which ends with the call. Blocks."""
+    with Admin(brokers) as admin:
+        return admin.create_topic(topic, partitions, replication, config)
+
+
+def delete_topic(brokers: Brokers, topic: str) -> None:
+    """`Admin.delete_topic` of a client of its own, which ends with the call. Blocks."""
+    with Admin(brokers) as admin:
+        admin.delete_topic(topic)
+
+
 def create_topics(options: KafkaOptions) -> int:
     """Create the topics of commands and of dead letters unless they exist; the number of partitions. Blocks.
 
     Raises:
         Busy: the brokers cannot be reached.
     """
-    admin = Admin(options.brokers)
-    admin.create_topic(options.dead_topic, 1, options.replication, DEAD)
-    return admin.create_topic(options.topic, options.partitions, options.replication, COMMANDS)
+    with Admin(options.brokers) as admin:
+        admin.create_topic(options.dead_topic, 1, options.replication, DEAD)
+        return admin.create_topic(options.topic, options.partitions, options.replication, COMMANDS)
 
 
 def read_topic(brokers: Brokers, topic: str, limit: int, partition: int = 0) -> list[Record]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from stockade.core import Busy, Command, Guarantees, Guard, NotSupported, Outcome, Pending, Store, Unknown
-from stockade.kafka.admin import Admin, create_topics
+from stockade.kafka.admin import create_topic, create_topics, delete_topic
 from stockade.kafka.client import load_library
 from stockade.kafka.message import message_key
 from stockade.kafka.options import WORKER_GUARD, KafkaOptions
@@ -118,7 +118,7 @@ class Kafka(Base):
             kafka = self.kafka_options
             await asyncio.to_thread(create_topics, kafka)
             reply_topic = kafka.reply_topic(self._instance)
-            await asyncio.to_thread(Admin(kafka.brokers).create_topic, reply_topic, 1, kafka.replication, REPLIES)
+            await asyncio.to_thread(create_topic, kafka.brokers, reply_topic, 1, kafka.replication, REPLIES)
             self._replies = ReplyReader(kafka.brokers, reply_topic, self._on_reply)
             self._producer = Producer(kafka.brokers, linger_ms=LINGER_MS, batch_interval_s=BATCH_INTERVAL_S)
             await asyncio.to_thread(self._producer.fetch_metadata, kafka.topic)
@@ -133,7 +133,7 @@ class Kafka(Base):
             await asyncio.to_thread(replies.close)
             kafka = self.kafka_options
             try:
-                await asyncio.to_thread(Admin(kafka.brokers).delete_topic, kafka.reply_topic(self._instance))
+                await asyncio.to_thread(delete_topic, kafka.brokers, kafka.reply_topic(self._instance))
             except Busy:  # the brokers are away, and a topic left behind is empty after ten minutes
                 return
 

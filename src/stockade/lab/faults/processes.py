@@ -15,7 +15,7 @@ from stockade.lab.faults.pieces import (
     choose,
     replace_missing,
     resume_all,
-    suspend_at_point,
+    suspend_holder,
 )
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import Disturbed
@@ -50,8 +50,8 @@ async def pause(disturbed: Disturbed) -> None:
 
 
 async def pause_at_point(disturbed: Disturbed) -> None:
-    """SIGSTOP, when the store has a lock: before its transaction, or between reading and writing."""
-    await suspend_at_point(disturbed, "begin", "loaded")
+    """SIGSTOP, when the store has a lock and is between reading and writing."""
+    await suspend_holder(disturbed)
 
 
 async def resume(disturbed: Disturbed) -> None:

@@ -6,7 +6,7 @@ replica promoted: it grants the lock again, with the same fencing token. With se
 
 import asyncio
 
-from stockade.lab.faults.pieces import suspend_at_point
+from stockade.lab.faults.pieces import suspend_holder
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.faults.redis_server import restore_and_resume
 from stockade.lab.recording.fault import Disturbed
@@ -19,7 +19,7 @@ async def fail_over(disturbed: Disturbed) -> None:
     await asyncio.gather(*(node.start_replica() for node in nodes))
     for node in nodes:
         await node.cut_replication()
-    await suspend_at_point(disturbed, "begin", "loaded")
+    await suspend_holder(disturbed)
     await asyncio.gather(*(node.fail_over() for node in nodes))
 
 

@@ -58,8 +58,9 @@ async def open_command_log(plan: RecordingPlan, url: str, bootstrap: str) -> Asy
     address = LogAddress(bootstrap, name, name, plan.partitions)
     config = LogWorkerConfig(url, address, plan.pool_size, plan.app)
     log = config.kafka
+    fault_points = any(fault.fault_points for fault in plan.faults)
     try:
-        async with running("log worker", plan.workers, OpenLogWorker(config)) as workers:
+        async with running("log worker", plan.workers, OpenLogWorker(config, fault_points)) as workers:
             await wait_for_assignment(workers, plan.partitions)
             yield CommandLog(log, workers)
     finally:

@@ -64,7 +64,7 @@ class Simulation:
         self.contender = settings.parsed
         self.server = DatabaseServer(self.world, SCHEMAS, settings.faults.database)
         self.networks = [SimNetwork(SimRedis(), settings.faults.redis) for _ in range(self.contender.redis_servers)]
-        self.mix = Mix(seed, stock=settings.stock, balance=settings.balance)
+        self.mix = Mix(seed, stock=settings.stock, balance=settings.balance, later_steps=settings.later_steps)
         self.services: list[Service] = []
         self.clients = Clients(self.world, self.services, self.mix, settings.faults)
         self.fault_log: list[FaultEvent] = []
@@ -230,7 +230,9 @@ class Simulation:
             self.world.is_ready(loop)
             for task in loop.tasks:
                 task.cancel()
-        self._run(lambda: all(task.done() for loop in loops for task in loop.tasks), "a task that was cancelled", STOP_S)
+        self._run(
+            lambda: all(task.done() for loop in loops for task in loop.tasks), "a task that was cancelled", STOP_S
+        )
 
 
 def play(seed: int, settings: Settings) -> Played:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from stockade.core import Busy
 from stockade.core.timestamps import rfc3339
-from stockade.kafka.admin import Admin
+from stockade.kafka.admin import create_topic
 from stockade.kafka.producer import MessageRefused, Producer
 from stockade.kafka.security import Brokers
 from stockade.service.relay.sinks import CONFIRMED, HELD, Receipt, SinkDown
@@ -99,8 +99,8 @@ class KafkaSink:
     async def _open(self) -> Producer:
         if self._producer is None:
             try:
-                admin = Admin(self._brokers)
-                await asyncio.to_thread(admin.create_topic, self._topic, self._partitions, self._replication, EVENTS)
+                new = (self._topic, self._partitions, self._replication, EVENTS)
+                await asyncio.to_thread(create_topic, self._brokers, *new)
             except Busy as error:
                 raise SinkDown(str(error)) from error
             self._producer = Producer(self._brokers, delivery_timeout_s=None)

@@ -131,7 +131,8 @@ class _Handler:
                 self._has_log = message.config.options.kafka is not None
                 self._service = await self._open(message.config, message.fault_points)
             case OpenLogWorker():
-                self._worker = await self._stack.enter_async_context(run_log_worker(message.config))
+                checkpoint = self._reach_point if message.fault_points else None
+                self._worker = await self._stack.enter_async_context(run_log_worker(message.config, checkpoint))
             case SignalAtPoint():
                 self._signal = message
             case Count():

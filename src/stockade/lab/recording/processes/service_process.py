@@ -203,7 +203,8 @@ class ServiceProcess:
         """Whether a signal stops or ends it within this time, in seconds."""
         deadline = asyncio.get_running_loop().time() + wait_s
         while asyncio.get_running_loop().time() < deadline:
-            if not self.pid or _is_stopped(self.pid):
+            pid = self.pid
+            if not pid or _is_stopped(pid):
                 return True
             await asyncio.sleep(POLL_S)
         return False
@@ -241,4 +242,6 @@ class ServiceProcess:
 
 
 def _is_stopped(pid: int) -> bool:
-    return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    with suppress(ChildProcessError):  # it has ended, and another thread has waited for it
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
