@@ -145,6 +145,10 @@ WRONG = {
     "the row is not what its ledger says": ("version-chain", small(rows=(FinalRow(KEY, 1, 0, 3),))),
     "changed without an entry": ("version-chain", small(ledger=(), rows=(FinalRow(KEY, 0, 0, 1),))),
     "a version of somebody else": ("version-chain", small([FIRST, SECOND._replace(versions={KEY: 2}), THIRD])),
+    "a read of what was never committed": (
+        "version-chain",
+        small([*OPERATIONS, SECOND._replace(command="read", request_id="", versions={KEY: 4}, number=9)]),
+    ),
     "a row that nobody made begins at 2": ("version-chain", small(initial={})),
     "written after a later one had returned": (
         "real-time",
@@ -231,6 +235,13 @@ WRONG = {
         "in-time",
         small([FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)]),
     ),
+    "late while the database was away": (
+        "in-time",
+        small(
+            [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
+            fault_log=(fault(9, "database-stop", "inject"), fault(500, "database-stop", "heal")),
+        ),
+    ),
     "nothing was done": ("liveness", calls()),
     "the rate does not come back": ("liveness", steady(after_heal=10)),
     "one client starves": ("liveness", queue(400)),
@@ -279,7 +290,7 @@ RIGHT = {
     "a record that stands in the log twice": small(log=(LogRecord(0, 1, A), LogRecord(0, 2, B), LogRecord(0, 3, A))),
     "late in a stopped process": small(
         [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
-        fault_log=(fault(9, "pause", "inject"), fault(500, "pause", "heal")),
+        fault_log=(fault(9, "process-pause", "inject"), fault(500, "process-pause", "heal")),
     ),
 }
 

@@ -15,9 +15,9 @@ from stockade.kafka.options import KafkaOptions
 from stockade.lab.errors import LabError
 from stockade.lab.execution.command_log.log_worker import LogAddress, LogWorkerConfig
 from stockade.lab.history.final_state import LogRecord
-from stockade.lab.recording.messages import OpenLogWorker
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.service_processes import ServiceProcesses, running
+from stockade.lab.recording.processes.messages import OpenLogWorker
+from stockade.lab.recording.processes.service_processes import ServiceProcesses, running
 
 ASSIGNMENT_WAIT_S: Final = 30.0
 POLL_S: Final = 0.02

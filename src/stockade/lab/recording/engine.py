@@ -23,12 +23,12 @@ from stockade.lab.recording.final_phase import FinalPhase
 from stockade.lab.recording.leftovers import LeftoverWatch
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import LoadSettings
-from stockade.lab.recording.messages import OpenService
 from stockade.lab.recording.plan import RecordingPlan
+from stockade.lab.recording.processes.messages import OpenService
+from stockade.lab.recording.processes.service_processes import running
 from stockade.lab.recording.recorder import Recorder
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers, open_servers
-from stockade.lab.recording.service_processes import running
 from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
 from stockade.lab.site.site_servers import SiteServers

@@ -14,9 +14,9 @@ from stockade.core import Command
 from stockade.lab.errors import LabError
 from stockade.lab.history.final_state import Leftovers
 from stockade.lab.history.operation import OK, REFUSED
-from stockade.lab.recording.messages import Count, Counters
+from stockade.lab.recording.processes.messages import Count, Counters
+from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.servers import RecordingServers
-from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.site.redis_server import MAX_KEYS, SCAN_COUNT
 
 SETTLE_WAIT_S: Final = 5.0  # until the counters are back to where they were

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from stockade.core import Command
 from stockade.lab.history.operation import OK, REFUSED, Operation
-from stockade.lab.recording.answers import Answer
+from stockade.lab.recording.processes.answers import Answer
 
 DECIDED = (OK, REFUSED)
 READ = "read"  # name of the command of an operation that reads rows

@@ -80,15 +80,9 @@ def _verdict(plan: RecordingPlan, found: Sequence[Violation]) -> tuple[str, bool
         return (BROKEN, False, "") if found else (AS_CLAIMED, True, "")
     if found:
         return BROKEN, True, "as it must be" if guarantees.may_oversell else "it does not claim otherwise"
-    if plan.workload.must_break and _must_break(plan):
-        return NOT_AS_CLAIMED, False, "it must be seen to break a rule here"
-    return AS_CLAIMED, True, "it does not claim so"
-
-
-def _must_break(plan: RecordingPlan) -> bool:
-    """A negative control that protects nothing, or one that a fault of the plan is made for."""
-    names = {plan.contender.name, plan.contender.form}
-    return plan.contender.guarantees.may_oversell or any(names & set(fault.must_fail) for fault in plan.faults)
+    if plan.workload.must_break and plan.contender.guarantees.may_oversell:
+        return NOT_AS_CLAIMED, False, "it protects nothing, so it must be seen to break a rule"
+    return AS_CLAIMED, True, "it claims nothing here, and another seed may show why"
 
 
 def _rate(history: History) -> float:

@@ -26,7 +26,6 @@ TOUCHED: Final[Mapping[str, frozenset[str]]] = {  # by what two faults would und
     "kafka": frozenset({"kafka"}),
     "links": frozenset({"links", "link-database", "link-redis", "link-kafka"}),
 }
-WITHOUT_HEALING: Final = ("session-kill",)
 CELLS_OF_A_BARE_LOCK: Final = 2  # in which it must be caught, of all faults that it must fail at
 
 
@@ -38,13 +37,15 @@ class Parts:
         databases: names, the one for most controls first.
         contenders: strategies and their forms.
         faults: every fault that may be injected.
-        workloads: what is sent. The first that must break an unprotected strategy is that of the controls.
+        workloads: what is sent.
+        control_workload: name of that in the cells of the controls; empty: the first that must break them.
     """
 
     databases: Sequence[str]
     contenders: Sequence[Contender]
     faults: Sequence[Fault]
     workloads: Sequence[Workload]
+    control_workload: str = ""
 
     @property
     def fault_by_name(self) -> Mapping[str, Fault]:
@@ -168,33 +169,31 @@ def _cell(single: Sequence[tuple[str, str]], several: Sequence[tuple[str, str]])
 
 def fit_together(one: Fault, other: Fault) -> bool:
     """Whether two faults may happen at once: neither touches what the healing of the other makes whole."""
-    touched = [
-        {place for place, needs in TOUCHED.items() if needs & fault.needs and fault.name not in WITHOUT_HEALING}
-        for fault in (one, other)
-    ]
+    touched = [{place for place, needs in TOUCHED.items() if needs & fault.needs} for fault in (one, other)]
     return not touched[0] & touched[1] and not (one.fault_points and other.fault_points)
 
 
 def _controls(parts: Parts, rng: random.Random) -> list[Cell]:
     """Cells in which each negative control must be caught, and for a bare lock one without a fault, where it holds."""
     workloads = [each.name for each in parts.workloads if each.must_break]
+    workload = parts.control_workload if parts.control_workload in workloads else "".join(workloads[:1])
     found: list[Cell] = []
     for contender in parts.contenders:
         databases = [each for each in parts.databases if not why_not(contender, each)]
-        if protects_rows(contender) or not databases or not workloads:
+        if protects_rows(contender) or not databases or not workload:
             continue
         if not contender.form:
             some = databases if contender.guarantees.may_oversell else [rng.choice(databases)]
-            found += [Cell(each, contender.name, (), workloads[0]) for each in some]
+            found += [Cell(each, contender.name, (), workload) for each in some]
             continue
         aimed = [
-            Cell(database, contender.name, (fault.name,), workloads[0])
+            Cell(database, contender.name, (fault.name,), workload)
             for fault in parts.faults
             for database in databases[:1]
             if contender.form in fault.must_fail and not parts.why_not(contender, fault.name, database)
         ]
         found += rng.sample(aimed, min(len(aimed), CELLS_OF_A_BARE_LOCK))
-        found.append(Cell(databases[0], contender.name, (), workloads[0]))
+        found.append(Cell(databases[0], contender.name, (), workload))
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stockade.lab.history.operation import UNKNOWN, Operation
-from stockade.lab.recording.answers import Answer, of_error, of_outcome
+from stockade.lab.recording.processes.answers import Answer, of_error, of_outcome
 from stockade.lab.simulation.service import Service
 from stockade.lab.simulation.settings import Faults
 from stockade.lab.simulation.workload import Mix, Request

@@ -16,7 +16,7 @@ from stockade.lab.history.final_state import (
     OutboxLine,
     RecordedRequest,
 )
-from stockade.lab.recording.answers import of_outcome
+from stockade.lab.recording.processes.answers import of_outcome
 from stockade.lab.simulation.server import DatabaseServer
 from stockade.shop.model import constants
 from stockade.store.outcome_codec import decode_outcome

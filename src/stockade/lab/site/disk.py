@@ -86,9 +86,9 @@ class Disk:
         if self.small is not None:
             await asyncio.to_thread(self.small.fill)
             return f"{self.small.path} is filled"
-        self._limited = pids
-        await asyncio.to_thread(limit_files, pids(), FULL_AT_BYTES)
-        return f"files of {', '.join(map(str, pids()))} end at {FULL_AT_BYTES} bytes"
+        self._limited, hit = pids, pids()
+        await asyncio.to_thread(limit_files, hit, FULL_AT_BYTES)
+        return f"files of process {', '.join(map(str, hit))} end at {FULL_AT_BYTES} bytes"
 
     async def slow(self, pids: Pids, delay_s: float) -> None:
         """Each flush takes longer from now on, by so many seconds.

@@ -61,6 +61,6 @@ def find_workload(text: str, known: dict[str, Preset] | None = None) -> Workload
         raise LabError(f"unknown workload {text!r}; there are: {', '.join(WORKLOADS)}, preset:NAME, MODULE:NAME")
     found = find_attribute(text)
     if missing := [each for each in MEMBERS if not hasattr(found, each)]:
-        raise LabError(f"{text} is no workload: it has no {', '.join(missing)}; see stockade.lab.Workload")
+        raise LabError(f"{text} is no workload: it has no {', '.join(missing)}; docs/lab.md says what each is")
     workload: Workload = found
     return workload

@@ -1,7 +1,8 @@
 """The main function of a service process: opens the application, carries out requests, and answers them.
 
-`python -m stockade.lab.recording.service_main NUMBER`, with the number of an inherited socket. It shares nothing with
-the lab but this socket, and ends with it. Faults hit it; the lab itself is never hit. Neighbour: `service_process.py`.
+`python -m stockade.lab.recording.processes.service_main NUMBER`, with the number of an inherited socket. It
+shares nothing with the lab but this socket, and ends with it. Faults hit it; the lab itself is never hit. Neighbour:
+`service_process.py`.
 """
 
 import asyncio
@@ -25,8 +26,8 @@ from stockade.core import Key
 from stockade.lab.execution.command_log.log_worker import LogWorker, run_log_worker
 from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.history.operation import OK
-from stockade.lab.recording.answers import Answer, of_error, of_outcome
-from stockade.lab.recording.messages import (
+from stockade.lab.recording.processes.answers import Answer, of_error, of_outcome
+from stockade.lab.recording.processes.messages import (
     Cancel,
     Channel,
     Close,
@@ -78,6 +79,7 @@ class _Handler:
         self.channel: Channel | None = None
         self._service: Service | None = None
         self._worker: LogWorker | None = None
+        self._has_log = False
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._signal: SignalAtPoint | None = None
 
@@ -126,6 +128,7 @@ class _Handler:
     async def _carry_out(self, message: Any) -> Any:
         match message:
             case OpenService():
+                self._has_log = message.config.options.kafka is not None
                 self._service = await self._open(message.config, message.fault_points)
             case OpenLogWorker():
                 checkpoint = self._reach_point if message.fault_points else None
@@ -169,11 +172,12 @@ class _Handler:
             "requests": sum(not task.done() for task in self._tasks.values()) - 1,  # without this message
             "tasks": len(asyncio.all_tasks()) - len(self._tasks),
             "threads": sum(not each.name.startswith(POOLED) for each in threading.enumerate()),
-            "files": _open_files(),
         }
         stats: dict[str, int] = {}
         partitions: tuple[int, ...] = ()
         if self._service is not None:
+            if not self._has_log:  # how many brokers a Kafka client is connected to is its own affair
+                held["files"] = _open_files()
             held["queued"] = self._service.queued
             held["waiting for a connection"] = self._service.database.waiting
             stats = self._service.store.stats.as_dict()

@@ -18,10 +18,10 @@ from typing import Any, Final
 from stockade.core import Command
 from stockade.lab.errors import LabError
 from stockade.lab.history.operation import FAILED, UNKNOWN
-from stockade.lab.recording.answers import CANCELLED, NO_ANSWER, PROCESS_AWAY, PROCESS_ENDED, Answer
-from stockade.lab.recording.messages import Cancel, Channel, Close, Execute, Failed, ReadRows, SignalAtPoint
+from stockade.lab.recording.processes.answers import CANCELLED, NO_ANSWER, PROCESS_AWAY, PROCESS_ENDED, Answer
+from stockade.lab.recording.processes.messages import Cancel, Channel, Close, Execute, Failed, ReadRows, SignalAtPoint
 
-MODULE: Final = "stockade.lab.recording.service_main"
+MODULE: Final = "stockade.lab.recording.processes.service_main"
 OPEN_WAIT_S: Final = 60.0
 CONTROL_WAIT_S: Final = 15.0
 END_WAIT_S: Final = 10.0
@@ -77,7 +77,9 @@ class ServiceProcess:
             self._environment = dict(environment)
         ours, theirs = socket.socketpair()
         path = os.pathsep.join(each for each in sys.path if each)
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        if self._output is not None:
+            self._output.close()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the next start, or with the place
         with theirs:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - a matter of a millisecond
                 [sys.executable, "-m", MODULE, str(theirs.fileno())],
@@ -201,7 +203,8 @@ class ServiceProcess:
         """Whether a signal stops or ends it within this time, in seconds."""
         deadline = asyncio.get_running_loop().time() + wait_s
         while asyncio.get_running_loop().time() < deadline:
-            if not self.pid or _is_stopped(self.pid):
+            pid = self.pid
+            if not pid or _is_stopped(pid):
                 return True
             await asyncio.sleep(POLL_S)
         return False
@@ -246,4 +249,6 @@ class ServiceProcess:
 
 
 def _is_stopped(pid: int) -> bool:
-    return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    with suppress(ChildProcessError):  # it has ended, and another thread has waited for it
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
