@@ -74,11 +74,13 @@ def record(
     from stockade.lab.errors import LabError
     from stockade.lab.faults import find_faults
     from stockade.lab.model.contender import Contender
+    from stockade.lab.presets import presets_of
     from stockade.lab.recording.plan import RecordingPlan
-    from stockade.lab.workloads.registry import find_workload
+    from stockade.lab.workloads.registry import PRESET, find_workload
 
     with one_line_errors():
-        application_of(app)  # refused here rather than by each process
+        application = application_of(app)  # refused here rather than by each process
+        known = presets_of(application) if app and workload.startswith(PRESET) else None
         contenders = [Contender.parse(name.strip()) for name in strategies.split(",") if name.strip()]
         if not contenders:
             raise LabError("--strategies names none, e.g. pessimistic,unprotected")
@@ -88,7 +90,7 @@ def record(
         kept = True
         for contender in contenders:
             plan = RecordingPlan(
-                workload=find_workload(workload),
+                workload=find_workload(workload, known),
                 contender=contender,
                 database=database,
                 faults=find_faults(fault),

@@ -26,7 +26,7 @@ from stockade.lab.recording.load_control import LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.recording.processes.messages import OpenService
 from stockade.lab.recording.processes.service_processes import running
-from stockade.lab.recording.recorder import Recorder
+from stockade.lab.recording.recorder import Recorder, rare_collection
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers, open_servers
 from stockade.lab.reporting.environment import describe
@@ -111,8 +111,9 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
             plan.contender.name,
             plan.lease_s,
         )
-        async with watch.sampling():
-            phases = await _run_load(plan, generator, recorder, disturbed)
+        with rare_collection():
+            async with watch.sampling():
+                phases = await _run_load(plan, generator, recorder, disturbed)
         if opened.site is not None:
             await opened.site.restore()
         await processes.restore()

@@ -51,6 +51,7 @@ class Sender:
         self._processes, self._recorder, self._settings = processes, recorder, settings
         self._rows = [list(group) for _, group in itertools.groupby(sorted(rows), key=lambda key: key.kind)]
         self._later: list[tuple[int, int, Request]] = []
+        self._wait_ns = round(settings.wait_s * 1e9)
         self._order = itertools.count()
         self._sent = 0
         self.undecided: dict[str, Request] = {}
@@ -116,7 +117,7 @@ class Sender:
     async def _try(self, client: int, request: Request, rng: random.Random, number: int) -> str:
         process, settings = self._process(number), self._settings
         gives_up = settings.cancel_share and rng.random() < settings.cancel_share
-        sent = self._recorder.invoked(client, process.name, request.command, settings.wait_s, deltas=request.deltas)
+        sent = self._recorder.invoked(client, process.name, request.command, self._wait_ns, deltas=request.deltas)
         answer = await process.execute(
             request.command,
             settings.wait_s + ANSWER_GRACE_S,
@@ -129,7 +130,7 @@ class Sender:
         group = rng.choice(self._rows)
         keys = rng.sample(group, min(len(group), rng.randint(1, ROWS_READ)))
         process = self._process(client)
-        sent = self._recorder.invoked(client, process.name, None, 0.0, keys=tuple(map(str, keys)))
+        sent = self._recorder.invoked(client, process.name, None, 0, keys=tuple(map(str, keys)))
         ids = tuple(key.id for key in keys)
         answer = await process.read(keys[0].kind, ids, self._settings.wait_s + ANSWER_GRACE_S)
         self._recorder.returned(sent, answer)

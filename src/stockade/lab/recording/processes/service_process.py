@@ -231,19 +231,12 @@ class ServiceProcess:
             await self._ended.wait()  # the kernel closes the socket with the process
 
     async def close(self) -> None:
-        """Let it close what it has open, and end it; one that does not is killed."""
+        """Let it close what it has open, then end it."""
         if self.running:
             await self.resume()
             with suppress(LabError):  # a killed one has nothing to close
                 await self.ask(Close())
-        channel = self._channel
-        if channel is not None:
-            channel.close()
-        if self._process is not None:
-            try:
-                await asyncio.to_thread(self._process.wait, END_WAIT_S)
-            except subprocess.TimeoutExpired:
-                await self.kill()
+        await self.kill()  # what it had open is closed; an interpreter that ends in order takes a second
         if self._output is not None:
             self._output.close()
 
