@@ -1,7 +1,7 @@
 """What several faults do: choose a process, suspend one at a fault point, bring back those that are away."""
 
+import asyncio
 import signal
-import time
 from pathlib import Path
 
 from stockade.lab.recording.fault import Disturbed, Processes
@@ -9,7 +9,8 @@ from stockade.lab.recording.fault import Disturbed, Processes
 POINT_WAIT_S = 5.0
 BEYOND_LEASE = 1.5  # a pause lasts so many leases at least
 _ENDED = ("X", "Z")
-SUSPENDED = "suspended"  # in `Site.injected`: when processes were suspended, on the monotonic clock in seconds
+LONGEST_PAUSE_S = 30.0
+SUSPENDED = "suspended"  # in `Site.injected`: the tasks that resume processes
 
 
 async def nothing(disturbed: Disturbed) -> None:
@@ -46,13 +47,25 @@ async def suspend_holder(disturbed: Disturbed) -> bool:
     disturbed.note(
         f"service process {number} {'stopped' if stopped else 'did not come by'} at the fault point {point!r}"
     )
-    disturbed.site.injected[SUSPENDED] = time.monotonic()
+    resume_later(disturbed, number)
     return stopped
 
 
+def resume_later(disturbed: Disturbed, number: int) -> None:
+    """Resume a service process once its lease has ended: later it would find its deadline over, and write nothing."""
+
+    async def resume() -> None:
+        await asyncio.sleep(min(BEYOND_LEASE * disturbed.lease_s, LONGEST_PAUSE_S))
+        await disturbed.processes.resume(number)
+
+    disturbed.site.injected.setdefault(SUSPENDED, []).append(asyncio.create_task(resume()))
+
+
 async def resume_all(disturbed: Disturbed) -> None:
-    """Resume every process that is suspended."""
-    disturbed.site.injected.pop(SUSPENDED, None)
+    """Resume every process that is suspended, not before its lease has ended."""
+    pauses = disturbed.site.injected.pop(SUSPENDED, [])
+    if pauses:
+        await asyncio.wait(pauses)
     for group in (disturbed.processes, disturbed.workers):
         for number in range(group.count):
             await group.resume(number)

@@ -2,6 +2,8 @@
 
 The link to the replica is cut, a holder that was granted its lock after that is suspended, Redis is killed and the
 replica promoted: it grants the lock again, with the same fencing token. With several servers all of them fail over.
+A bare lock may survive: the waiters take about as long to reach the replica as the holder has until its deadline. The
+aimed fault `failover` has no such race.
 """
 
 import asyncio
@@ -32,6 +34,5 @@ FAULTS = (
         needs=frozenset({REDIS, REPLICA}),
         covered_by=("failover",),
         fault_points=True,
-        must_fail=("bare",),
     ),
 )

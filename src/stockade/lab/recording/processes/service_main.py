@@ -198,7 +198,8 @@ async def _open_connections(database: Database, pool_size: int, wait_s: float) -
     idle = partial(Connection.exec_driver_sql, statement="SELECT 1")
     writes = [database.write(idle, timeout_s=wait_s) for _ in range(pool_size)]
     reads = [database.read(idle, timeout_s=wait_s) for _ in range(pool_size)]
-    threads = [asyncio.to_thread(time.sleep, THREAD_S) for _ in range(min(32, (os.cpu_count() or 1) + 4))]
+    # not by `time.sleep`, which fails under libfaketime
+    threads = [asyncio.to_thread(threading.Event().wait, THREAD_S) for _ in range(min(32, (os.cpu_count() or 1) + 4))]
     await asyncio.gather(*writes, *reads, *threads)
 
 
