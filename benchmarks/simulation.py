@@ -41,8 +41,7 @@ def main() -> None:
     print("| strategy | faults | histories/min | with judgement | events | ms |")
     print("|---|---|---:|---:|---:|---:|")
     total_s, count = 0.0, 0
-    for contender in all_contenders(with_forms=False):
-        if contender.needs_kafka: continue
+    for contender in (each for each in all_contenders(with_forms=False) if not each.needs_kafka):
         for storm in ("calm", "everything"):
             processes = 1 if contender.guarantees.processes == "one" else 2
             played_s, judged_s, steps = measure(Settings.named(contender.name, storm, processes), seeds)

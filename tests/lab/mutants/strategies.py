@@ -7,7 +7,6 @@ from stockade.core import Busy, Guard, GuardKind
 from stockade.lab.simulation.settings import OPTIONS, STORMS
 from stockade.store.transaction import load, steps
 from stockade.store.transaction.save import Saver
-from stockade.store.transaction.steps import Steps
 from stockade.store.transaction.transact import SqlStore
 from stockade.strategies import sequencer
 from stockade.strategies.lock_based import LockBased

@@ -1,8 +1,8 @@
 """The table of the mutants, measured: `python -m tests.lab.mutants` writes it into docs/evidence.md."""
 
+from tests.docs.site import ROOT
 from tests.lab.mutants import locks, strategies
 from tests.lab.mutants.mutant import Tested
-from tests.docs.site import ROOT
 
 PAGE = ROOT / "docs" / "evidence.md"
 BEGIN, END = "<!-- mutants: begin -->", "<!-- mutants: end -->"

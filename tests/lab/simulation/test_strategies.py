@@ -11,7 +11,11 @@ from stockade.store.transaction.optimistic import OPTIMISTIC
 from stockade.strategies import registry
 
 SEEDS = 10  # of each strategy under each of the faults
-GUARDED = [each for each in all_contenders(with_forms=True) if each.form != "bare" and not each.guarantees.may_oversell and not each.needs_kafka]
+GUARDED = [
+    each
+    for each in all_contenders(with_forms=True)
+    if each.form != "bare" and not each.guarantees.may_oversell and not each.needs_kafka
+]
 
 
 def compares_at_the_write(contender):

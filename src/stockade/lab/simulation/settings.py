@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from stockade.core import Backoff
 from stockade.lab.model.contender import Contender
-from stockade.lab.simulation.server import DatabaseFaults
+from stockade.lab.simulation.database.server import DatabaseFaults
 from stockade.locks.testing.simulated_redis import Weather
 from stockade.strategies.options import Options
 
