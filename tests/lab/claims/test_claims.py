@@ -1,8 +1,10 @@
 """The reports' claims: each run's controls fail as they must; a control that does not is noticed."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
+import jsonschema_rs
 import pytest
 from typer.testing import CliRunner
 
@@ -19,6 +21,7 @@ from stockade.shop.migrations import SCHEMA
 from tests.databases import CREATED
 from tests.devservers.pool import memory_folder
 
+PAGE = Path(__file__).parents[3] / "docs" / "lab.md"
 WITHOUT_REDIS = ("worst-case", "one-of-many", "timestamp", "nowait", "hold-time")
 WITH_REDIS = ("wake-up", "short-lease", "foreign-release")
 
@@ -39,6 +42,14 @@ def check(found, names):
         assert answer.measured is not None, (name, answer.left_out)
         assert answer.kept, (name, answer.measured.lines)
         assert answer.measured.verdict in (HOLDS, FALSE, HOLDS_ONLY_WHEN)
+
+
+def documented(file):
+    """The document, which must fit the schema that the page gives."""
+    schema = PAGE.read_text().partition("### Version 3")[2].partition("```json")[2].partition("```")[0]
+    document = json.loads(file.read_text())
+    jsonschema_rs.validate(json.loads(schema), document)
+    return document
 
 
 @pytest.mark.postgres
@@ -98,8 +109,7 @@ def test_the_command_line_prints_claim_measure_and_verdict_and_writes_the_docume
     assert result.exit_code == 0, result.output
     assert "verdict: holds" in result.output
     assert "left out" in result.output
-    document = json.loads(target.read_text())
-    assert document["schema"] == "stockade.lab/3"
+    document = documented(target)
     assert [each["name"] for each in document["claims"]] == ["fairness", "worst-case"]
     wrong = CliRunner().invoke(app, ["lab", "claims", "nothing"])
     assert wrong.exit_code == 2
@@ -109,12 +119,21 @@ def test_the_command_line_prints_claim_measure_and_verdict_and_writes_the_docume
     assert find("") == CLAIMS
 
 
+def _changed(folder, document, member):
+    """The file of the same document without its member: the control of the schema."""
+    file = folder / "changed.json"
+    file.write_text(json.dumps({name: value for name, value in document.items() if name != member}))
+    return file
+
+
 def test_the_bench_on_the_command_line(tmp_path):
     """`lab deadlock` on SQLite: why there is none, as a table and as a document."""
     target = tmp_path / "deadlock.json"
     result = CliRunner().invoke(app, ["lab", "deadlock", "--database", "sqlite", "--json", str(target)])
     assert result.exit_code == 0, result.output
     assert "every cure held" in result.output
-    document = json.loads(target.read_text())
+    document = documented(target)
+    with pytest.raises(jsonschema_rs.ValidationError):
+        documented(_changed(tmp_path, document, "deadlock"))
     assert document["deadlock"]["database"] == "sqlite"
     assert all(each["held"] for each in document["deadlock"]["experiments"])

@@ -63,7 +63,6 @@ async def _run(wanted: "Sequence[Claim]", database: str, json_to: str) -> bool:
         document: dict[str, JsonValue] = {
             "schema": "stockade.lab/3",
             "environment": environment,
-            "runs": [],
             "claims": found,
         }
         await asyncio.to_thread(write, json_to, json.dumps(document, indent=2, ensure_ascii=False) + "\n")

@@ -76,7 +76,6 @@ async def _run(database: str, json_to: str) -> bool:
         document: dict[str, JsonValue] = {
             "schema": "stockade.lab/3",
             "environment": environment,
-            "runs": [],
             "deadlock": result.as_json(),
         }
         await asyncio.to_thread(write, json_to, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
