@@ -73,6 +73,14 @@ def ring(documents):
         "|---|---|---|---|",
         *(_control(each) for each in results if each.expected == MUST_BREAK),
     ]
+    twice = [each for each in results if each.reason and each not in bad]
+    if twice:
+        lines += [
+            "",
+            "| cell that was played again | verdict | the tries before |",
+            "|---|---|---|",
+            *(map(_again, twice)),
+        ]
     if bad:
         lines += ["", "| cell that failed | verdict | seed | why |", "|---|---|---|---|", *(map(_failure, bad))]
     return "\n".join(lines)
@@ -111,6 +119,10 @@ def _control(result):
     rules = ", ".join(dict.fromkeys(f"`{each.rule}`" for each in result.violations))
     caught = "not caught" if result.verdict == NOT_CAUGHT else rules
     return f"| {result.cell.contender} | `{result.cell.id}` | {result.seed} | {caught} |"
+
+
+def _again(result):
+    return f"| `{result.cell.id}` | {result.verdict} | {result.reason.removeprefix('before: ').replace('|', '/')} |"
 
 
 def _failure(result):

@@ -254,7 +254,7 @@ class _End(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Write to this end's socket."""
-        if self._transport is not None and not self._finished:
+        if self._transport is not None and not self._finished and not self._transport.is_closing():
             self._transport.write(data)
 
     def finish(self) -> None:
@@ -293,8 +293,10 @@ class _End(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         # a duplicate, because the sockets of some event loops have no options; they belong to the connection
-        with socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno())) as duplicate:
-            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        own = self._transport.get_extra_info("socket")
+        if own is not None:  # the other side may have closed it in this moment
+            with socket.socket(fileno=os.dup(own.fileno())) as duplicate:
+                duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 
     def close(self) -> None:

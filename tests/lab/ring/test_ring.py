@@ -130,6 +130,26 @@ async def test_a_recording_that_fails_is_tried_again_and_the_ring_goes_on(played
     ]
 
 
+async def test_a_control_is_played_with_further_seeds_until_it_is_caught(played):
+    """A fault may miss the moment; the result is that of the seed that caught it, and says how often it did not."""
+    player = StandIn(lambda cell: len(player.played) == 3)
+    (result,), _ = await played(player, CONTROL)
+    assert (result.verdict, result.seed) == (BROKEN_AS_CLAIMED, CONTROL.seed(1) + 2)
+    assert result.reason == f"before: seed {CONTROL.seed(1)}: not caught; seed {CONTROL.seed(1) + 1}: not caught"
+
+
+async def test_who_is_late_once_is_played_again_and_who_is_late_twice_fails(played):
+    """The same seed; a rule about data that is broken once counts at once."""
+    player = StandIn(lambda cell: len(player.played) == 1, rule="in-time")
+    (result,), _ = await played(player, GUARDED)
+    assert (result.verdict, result.seed) == (AS_CLAIMED, GUARDED.seed(1))
+    assert result.reason == f"before: seed {GUARDED.seed(1)}: in-time: 21 of 20"
+    for rule, tries in (("in-time", 2), ("no-oversell", 1), ("unexpected", 1)):
+        player = StandIn(lambda cell: True, rule=rule)
+        (result,), _ = await played(player, GUARDED)
+        assert (result.verdict, len(player.played)) == (VIOLATED, tries)
+
+
 async def test_an_interrupted_ring_goes_on(played, tmp_path):
     """What is in the state file is not played again, and its result counts."""
     state = tmp_path / "state"

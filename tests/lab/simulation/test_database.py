@@ -7,7 +7,7 @@ from sqlalchemy import insert, select
 
 from stockade.core import Guard, GuardKind
 from stockade.lab.history.operation import OK
-from stockade.lab.recording.answers import of_outcome
+from stockade.lab.recording.processes.answers import of_outcome
 from stockade.lab.simulation.settings import CALM, Faults, Settings
 from stockade.lab.simulation.simulation import Simulation, play
 from stockade.lab.simulation.workload import Mix

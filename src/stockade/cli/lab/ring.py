@@ -89,8 +89,8 @@ def ring(
         if seconds <= 0:
             raise LabError("--seconds must be more than 0")
         parts = parts_of(databases, strategies, faults or (ALL if cell else ""), workloads or (ALL if cell else ""))
-        found = design(parts, seed)
-        cells = [parts.find(name) for name in names_in(cell)] or list(found.cells)
+        named = tuple(parts.find(name) for name in names_in(cell))
+        cells, not_run = (named, ()) if named else design(parts, seed)
         console = console_of(json_to)
         if only_list:
             print_lines(console, [each.id for each in cells])
@@ -100,7 +100,7 @@ def ring(
         if known := sum(each.id in file.finished for each in cells):
             print_lines(console, [f"{known} of {len(cells)} cells are finished in {state}; the others are played"])
         results = run_loop(_play(console, parts, cells, seed=seed, seconds=seconds, state=file, histories=histories))
-        matrix = matrix_of(results, parts.contender_names, parts.fault_names, () if cell else found.not_run)
+        matrix = matrix_of(results, parts.contender_names, parts.fault_names, not_run)
         print_lines(console, ["", *closing_lines(matrix, results, left_out(parts), console.width)])
         if json_to:
             environment = describe_machine()

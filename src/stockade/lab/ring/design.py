@@ -3,10 +3,11 @@
 Neighbours: `covering_array.py` combines, `expectation.py` says what each cell must show, `ring.py` plays the cells.
 """
 
+import functools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender, all_contenders
@@ -110,8 +111,7 @@ class Parts:
         return any(contender.form in self.fault_by_name[name].must_fail for name in cell.faults)
 
 
-@dataclass(frozen=True, slots=True)
-class Design:
+class Design(NamedTuple):
     """The cells of a ring, in the order to play, and what has none."""
 
     cells: tuple[Cell, ...]
@@ -137,11 +137,14 @@ def _array(parts: Parts, seed: int) -> list[Cell]:
     contenders = {each.name: each for each in parts.contenders if protects_rows(each)}
     by_name = parts.fault_by_name
 
-    def possible(row: Mapping[str, str]) -> bool:
-        contender, fault = contenders[row["contender"]], row["fault"]
-        if parts.why_not(contender, fault, row["database"]):
+    @functools.cache
+    def claims(name: str, fault: str, database: str) -> bool:
+        if parts.why_not(contenders[name], fault, database):
             return False
-        return fault == NO_FAULT or expected(contender, [by_name[fault]], control=False) == HELD
+        return fault == NO_FAULT or expected(contenders[name], [by_name[fault]], control=False) == HELD
+
+    def possible(row: Mapping[str, str]) -> bool:
+        return claims(row["contender"], row["fault"], row["database"])  # whatever the workload
 
     def together(one: str, other: str) -> bool:
         return NO_FAULT not in (one, other) and fit_together(by_name[one], by_name[other])

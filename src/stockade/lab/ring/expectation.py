@@ -9,7 +9,7 @@ Neighbours: `design.py` makes cells for the controls, `matrix.py` shows the verd
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from stockade.lab.checkers.requests import exactly_once, order_states, same_answer
+from stockade.lab.checkers.requests import exactly_once, in_time, order_states, same_answer
 from stockade.lab.checkers.rows import (
     no_oversell,
     points_conserved,
@@ -18,6 +18,7 @@ from stockade.lab.checkers.rows import (
     stock_conserved,
     version_chain,
 )
+from stockade.lab.checkers.system import liveness, nothing_left
 from stockade.lab.model.contender import Contender
 from stockade.lab.recording.fault import Fault
 from stockade.lab.ring.cell import CellResult
@@ -47,6 +48,7 @@ DATA_RULES: Final = frozenset(
         serializable,
     )
 )
+TIME_RULES: Final = frozenset(each.RULE for each in (in_time, liveness, nothing_left))
 WORST_FIRST: Final = (VIOLATED, FAILED, NOT_CAUGHT, BROKEN_AS_CLAIMED, AS_CLAIMED, NOT_RUN)
 
 

@@ -40,14 +40,16 @@ def round_lines(drawn: Round, result: CellResult, seed: int, seconds: float) -> 
 
 
 def failure_lines(result: CellResult, again: str) -> list[str]:
-    """Of a cell that failed: why, its history, its seed, and the command that plays it again; no lines of others.
+    """Of a cell that failed: why, its history, its seed, and the command that plays it again.
+
+    Of one that was played twice what the first try found; of others nothing.
 
     Args:
         result: of the cell.
         again: the command.
     """
     if result.verdict not in (VIOLATED, NOT_CAUGHT, FAILED):
-        return []
+        return [f"  {result.reason}"] if result.reason else []
     lines = [f"  {rule}: {detail}" for rule, detail in result.violations[:SHOWN_VIOLATIONS]]
     lines += [f"  {result.reason}"] if result.reason else []
     lines += [f"  history: {result.history}; stockade lab judge {result.history}"] if result.history else []
