@@ -30,7 +30,7 @@ WALL_CLOCK = {  # files that may ask what time it is, and why a monotonic clock 
     "src/stockade/shop/tokens/token_issuer.py": "tokens expire at a date",
     "src/stockade/core/clock.py": "orders carry the time they were placed, reservations expire at a date",
 }
-FOUND = ("migrations", "presets", "faults")  # folders whose modules are found by being there
+FOUND = ("migrations", "presets", "aimed_faults")  # folders whose modules are found by being there
 PRINTS: dict[str, str] = {  # files of src that may print, and why
     "src/stockade/devservers/gateway/main.py": "a process of its own, whose log is its output",
 }

@@ -1,19 +1,24 @@
-"""Defects of the systems before this one that concern the strategies, by number, each with what would show it."""
+"""Defects of the systems before this one that concern the strategies, each with what would show it."""
 
 import asyncio
 import time
 from dataclasses import replace
 
 import pytest
+import sqlalchemy.exc
 from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import await_only
 
 from stockade.core import Accepted, Backoff, Busy, Guard, LockLost, Rejected
 from stockade.locks import RedisLocks
 from stockade.locks.aio import RedisLocks as AioRedisLocks
+from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.tables import orders, skus
+from stockade.store import Database
 from stockade.strategies.options import Options
 from tests.contract.conftest import Bench
+from tests.databases import CREATED
 from tests.waiting import eventually, eventually_async
 
 BUSY_WAIT_S = 0.3
@@ -29,8 +34,8 @@ async def _stock_and_orders(bench):
 
 @pytest.mark.redis
 @pytest.mark.parametrize("name", ["redis-spin", "redis-pubsub"])
-async def test_a1_b2_a_lock_that_does_not_come_ends_the_order(name, database, fresh_redis):
-    """A1 went on without deducting when the lock timed out, B2 waited for ever: here it is Busy, in time, and nothing
+async def test_a_lock_that_does_not_come_ends_the_order(name, database, fresh_redis):
+    """One went on without deducting when the lock timed out, one waited for ever: here it is Busy, in time, and nothing
     happened."""
     (url,) = fresh_redis()
     bench = Bench(name, database, Options(wait_s=BUSY_WAIT_S, redis=(url,)))
@@ -50,7 +55,7 @@ async def test_a1_b2_a_lock_that_does_not_come_ends_the_order(name, database, fr
 
 @pytest.mark.redis
 @pytest.mark.parametrize("bare", [False, True], ids=["guarded", "bare"])
-async def test_a2_work_that_outlives_its_lease(bare, database, fresh_redis):
+async def test_work_that_outlives_its_lease(bare, database, fresh_redis):
     """A holder pauses past its lease and a second one sells meanwhile: the guard decides again, the bare form loses the
     second one's update and says so only afterwards."""
     if database.dialect.name == "sqlite":
@@ -88,7 +93,7 @@ async def test_a2_work_that_outlives_its_lease(bare, database, fresh_redis):
 
 
 @pytest.mark.redis
-async def test_a13_b1_an_expired_holder_does_not_free_the_next_ones_lock(redis_url):
+async def test_an_expired_holder_does_not_free_the_next_ones_lock(redis_url):
     """The fixed value and plain DEL of both systems: after the TTL they freed somebody else's lock."""
     with RedisLocks(redis_url) as first, RedisLocks(redis_url) as second:
         late = first.lock("s", lease_s=0.05, renew=False, on_lost="raise").acquire()
@@ -101,7 +106,7 @@ async def test_a13_b1_an_expired_holder_does_not_free_the_next_ones_lock(redis_u
 
 
 @pytest.mark.redis
-async def test_b3_a_lock_lost_after_the_commit_is_not_a_failed_order(database, fresh_redis):
+async def test_a_lock_lost_after_the_commit_is_not_a_failed_order(database, fresh_redis):
     """The lease is gone when the lock is given back, after the commit: the caller gets the order."""
     (url,) = fresh_redis()
     bench = Bench("redis-pubsub", database, Options(redis=(url,)))
@@ -116,7 +121,7 @@ async def test_b3_a_lock_lost_after_the_commit_is_not_a_failed_order(database, f
     await bench.strategy.stop()
 
 
-async def test_a11_the_optimistic_arm_really_writes_and_really_conflicts(database):
+async def test_the_optimistic_arm_really_writes_and_really_conflicts(database):
     """A benchmark whose optimistic arm only read showed it as the fastest: here every order writes a version, and some
     had to decide again."""
     bench = Bench("optimistic", database, Options(wait_s=20, backoff=Backoff(1000)))
@@ -134,7 +139,7 @@ async def test_a11_the_optimistic_arm_really_writes_and_really_conflicts(databas
 
 
 @pytest.mark.parametrize("guard", [Guard.ROW, Guard.ADVISORY, Guard.VERSION, Guard.DELTA], ids=lambda g: g.kind.value)
-async def test_b20_the_row_is_read_after_the_lock_is_held(guard, database):
+async def test_the_row_is_read_after_the_lock_is_held(guard, database):
     """500 of 500 were accepted because the row came from a session opened before the lock: here the last unit goes to
     the holder, and the next transaction on the row sees it gone."""
     if database.dialect.name == "sqlite":
@@ -166,3 +171,42 @@ async def _somebody_waits(database):
     )
     query = postgres if database.dialect.name == "postgres" else maria
     return await database.read(lambda c: c.execute(text(query)).scalar_one())
+
+
+POOL_SIZE, CALLERS = 2, 8
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("name", ["pessimistic", "advisory", "redis-pubsub"])
+async def test_a_command_needs_one_connection(name, postgres_database, fresh_redis):
+    """Callers that held a connection each asked for a second one, and nobody got it. Here a pool of two serves eight
+    orders of one row: a lock is taken before the connection, and a command uses one."""
+    await CREATED.migrate(postgres_database, SCHEMA)
+    database = await Database.open(postgres_database, pool_size=POOL_SIZE)
+    bench = Bench(name, database, Options(wait_s=10, redis=fresh_redis()))
+    await bench.product("s", stock=CALLERS)
+    await bench.strategy.start()
+    answers = await asyncio.gather(*(bench.strategy.execute(bench.order(n, user=f"u{n}")) for n in range(CALLERS)))
+    assert all(isinstance(answer, Accepted) for answer in answers), answers
+    assert await _stock_and_orders(bench) == (0, CALLERS)
+    await bench.strategy.stop()
+    await database.close()
+
+
+@pytest.mark.postgres
+async def test_the_control_that_needs_a_second_connection_serves_nobody(postgres_database):
+    """A caller that asks for another connection while it holds one: as many callers as connections stop each other."""
+    url = postgres_database.replace("postgresql://", "postgresql+asyncpg://")
+    engine = create_async_engine(url, pool_size=POOL_SIZE, max_overflow=0, pool_timeout=0.3)
+    everybody = asyncio.Barrier(POOL_SIZE)
+
+    async def order():
+        async with engine.connect():
+            await everybody.wait()
+            async with engine.connect():
+                return True
+
+    answers = await asyncio.gather(*(order() for _ in range(POOL_SIZE)), return_exceptions=True)
+    await engine.dispose()
+    assert True not in answers
+    assert {type(answer) for answer in answers} == {sqlalchemy.exc.TimeoutError}

@@ -77,11 +77,11 @@ def _of_locks(name):
 
 
 def _commands(name, command):
-    """Every command that does something itself, depth first."""
+    """Every command that does something itself; a group comes before its words."""
+    if name != "stockade" and getattr(command, "invoke_without_command", True):
+        yield name, command
     for word, child in getattr(command, "commands", {}).items():
         yield from _commands(f"{name} {word}", child)
-    if not hasattr(command, "commands"):
-        yield name, command
 
 
 def _paragraphs(text):

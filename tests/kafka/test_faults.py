@@ -83,7 +83,7 @@ async def test_replies_that_are_lost_are_asked_for_again(rig):
 
 
 async def test_a_replay_from_the_first_message_changes_nothing(rig):
-    """Every partition read again from offset 0, and a tenth sent twice: identical outcomes, no row moves (F12)."""
+    """Every partition read again from offset 0, and a tenth sent twice: identical outcomes, no row moves."""
     commands = [rig.order(name) for _ in range(20) for name in ("s", "a", "b")]
     async with rig.strategy() as strategy:
         async with rig.worker():

@@ -3,7 +3,7 @@
 import pytest
 
 from stockade.core import Guarantees
-from stockade.lab.faults import faults
+from stockade.lab.aimed_faults import faults
 from stockade.lab.model.contender import Contender, all_contenders
 from stockade.lab.presets import find
 from stockade.lab.runs.fault_runner import choose_for_fault

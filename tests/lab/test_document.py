@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from stockade.core import Stats
-from stockade.lab.faults import faults
+from stockade.lab.aimed_faults import faults
 from stockade.lab.presets import find
 from stockade.lab.reporting.document import SCHEMA, SCHEMA_OF_FAULTS, SCHEMA_OF_PAYMENTS, document
 from stockade.lab.reporting.summary import PaymentSummary
@@ -80,14 +80,12 @@ def test_runs_that_pay_are_version_3(schema):
 
 def test_json_to_standard_output_is_nothing_but_json(capfd):
     """`--json -` can be piped: the table goes to standard error."""
-    import typer
+    from stockade.cli import app
 
-    from stockade.cli.lab import lab
-
-    with pytest.raises(typer.Exit) as left:
-        lab(json_to="-", strategies="sequencer", repeats=1)
+    with pytest.raises(SystemExit) as left:
+        app(["lab", "--json", "-", "--strategies", "sequencer", "--repeats", "1"])
     out, err = capfd.readouterr()
-    assert left.value.exit_code == 0
+    assert left.value.code == 0
     assert json.loads(out)["schema"] == SCHEMA
     assert "sequencer" in err
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from stockade.lab import faults as folder
+from stockade.lab.aimed_faults import faults, find
+from stockade.lab.aimed_faults.pause import FAULT as PAUSE
 from stockade.lab.errors import LabError
 from stockade.lab.execution.fault_harness import FaultHarness
 from stockade.lab.execution.order_senders import SenderConfig
-from stockade.lab.faults import faults, find
-from stockade.lab.faults.pause import FAULT as PAUSE
 from stockade.lab.model.workload import RepeatNames
 from stockade.lab.presets.reference import workload
 from stockade.lab.runs.repeats import create_rows

@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from stockade.core import Stats
+from stockade.lab.aimed_faults import faults
 from stockade.lab.checks.payments import check
 from stockade.lab.errors import LabError
-from stockade.lab.faults import faults
 from stockade.lab.model.contender import Contender, payment_contenders
 from stockade.lab.model.payment import PaymentFigures, PaymentSetup
 from stockade.lab.model.repeat_result import FAILED, REJECTED, Response

@@ -1,4 +1,4 @@
-"""Processes of their own that are killed: a relay that writes a file, and the seeds' way to publish.
+"""Processes of their own that are killed: a relay that writes a file, and the reports' way to publish.
 
 python -m tests.relay.child relay URL FILE COUNT      relays; kills itself after COUNT events, before noting them
 python -m tests.relay.child after-commit URL FILE N   places orders; kills itself between the commit and the send of N

@@ -1,4 +1,4 @@
-"""Processes killed between the commit, the send and the note of it; and the seeds' way as the control that loses."""
+"""Processes killed between the commit, the send and the note of it; and the reports' way as the control that loses."""
 
 import asyncio
 import signal
@@ -65,7 +65,7 @@ async def test_a_killed_relay_loses_and_reorders_nothing(url, tmp_path):
 
 
 async def test_publishing_after_the_commit_loses_events(url, tmp_path):
-    """The control: killed between commit and send, the seeds' form has an order whose event nobody ever sends."""
+    """The control: killed between commit and send, the reports' form has an order whose event nobody ever sends."""
     file = tmp_path / "sent"
     async with opened(url) as database:
         await Outbox(database).open()

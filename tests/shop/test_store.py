@@ -63,7 +63,7 @@ async def clean(runner):
 
 
 async def test_thirty_orders_of_twenty_units(database):
-    """The seeds' reference test: 20 accepted, 10 out of stock, nothing left, nobody charged for nothing."""
+    """The Kotlin report's reference test: 20 accepted, 10 out of stock, nothing left, nobody charged for nothing."""
     async for shop in under_each_guard(database):
         answers = await shop.all([place(shop, ("a", 1)) for _ in range(30)])
         assert codes(answers) == {"ACCEPTED": 20, "OUT_OF_STOCK": 10}

@@ -32,6 +32,7 @@ class Guard:
             go unnoticed. Off: the stamp always moves forward.
         fail_on_extra_keys: answer MoreKeys to a command that needs more rows, instead of loading them. For strategies
             whose lock is the only protection: they have to lock those rows first.
+        nowait: ROW only: answer Busy at once where another transaction holds a row, instead of waiting for it.
         keep_request_order: ROW only, for deadlock experiments: lock row by row in the order the command names its keys.
     """
 
@@ -40,6 +41,7 @@ class Guard:
     bare_clock: bool = False
     keep_request_order: bool = False
     fail_on_extra_keys: bool = False
+    nowait: bool = False
 
     NONE: ClassVar["Guard"]
     ROW: ClassVar["Guard"]

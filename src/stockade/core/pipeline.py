@@ -93,9 +93,13 @@ class Pipeline:
         """Run one batch after another: the same task goes on, so that no pass of the event loop is between two."""
         while True:
             await self._turn.acquire()
-            batch = await self._next(take)
+            batch = None
+            try:
+                batch = await self._next(take)
+            finally:  # cancelled, too: at the end of `asyncio.run` the other task would wait for its turn for ever
+                if batch is None:
+                    self._turn.release()
             if batch is None:
-                self._turn.release()
                 return
             await self._run_batch(batch)
 

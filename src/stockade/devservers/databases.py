@@ -3,6 +3,7 @@
 It needs the extra of the server (postgres, mysql).
 """
 
+import asyncio
 import secrets
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -19,7 +20,7 @@ async def fresh_database(server_url: str) -> str:
     """
     name = f"stockade_{secrets.token_hex(6)}"
     encoding = "" if _is_postgres(server_url) else " CHARACTER SET utf8mb4"
-    await _execute(server_url, f"CREATE DATABASE {name}{encoding}")
+    await execute(server_url, f"CREATE DATABASE {name}{encoding}")
     return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
 
 
@@ -31,23 +32,32 @@ async def drop_database(server_url: str, database_url: str) -> None:
         database_url: what it returned.
     """
     force = " WITH (FORCE)" if _is_postgres(server_url) else ""
-    await _execute(server_url, f"DROP DATABASE {urlsplit(database_url).path[1:]}{force}")
+    await execute(server_url, f"DROP DATABASE {urlsplit(database_url).path[1:]}{force}")
 
 
 def _is_postgres(url: str) -> bool:
     return urlsplit(url).scheme.startswith("postgres")
 
 
-async def _execute(url: str, statement: str) -> None:
+async def execute(url: str, statement: str, wait_s: float = 60.0) -> list[tuple[Any, ...]]:
+    """Execute one statement over a connection of its own; its rows, if it has any.
+
+    Args:
+        url: `postgresql://…`, `mariadb://…` or `mysql://…`.
+        statement: SQL of that server.
+        wait_s: longest time for the connection and again for the statement, in seconds.
+
+    Raises:
+        TimeoutError: the server did not answer in time.
+    """
     if _is_postgres(url):
         import asyncpg
 
-        postgres = await asyncpg.connect(url)
+        postgres = await asyncpg.connect(url, timeout=wait_s)
         try:
-            await postgres.execute(statement)
+            return [tuple(row) for row in await postgres.fetch(statement, timeout=wait_s)]
         finally:
-            await postgres.close()
-        return
+            await postgres.close(timeout=wait_s)
     import asyncmy
 
     parts = urlsplit(url)
@@ -56,9 +66,13 @@ async def _execute(url: str, statement: str) -> None:
         port=parts.port or 3306,
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
+        db=parts.path[1:] or None,
+        connect_timeout=wait_s,
+        autocommit=True,
     )
     try:
-        async with mysql.cursor() as cursor:
+        async with asyncio.timeout(wait_s), mysql.cursor() as cursor:
             await cursor.execute(statement)
+            return [tuple(row) for row in await cursor.fetchall()]
     finally:
-        await mysql.ensure_closed()
+        mysql.close()

@@ -113,6 +113,16 @@ class Server:
             raise ServerFailed(f"{self.kind} was never started")
         return self._process.pid
 
+    @property
+    def pids(self) -> list[int]:
+        """All processes of the server, the main one first; none if it does not run."""
+        return [self.pid, *_children(self.pid)] if self.running else []
+
+    @property
+    def user(self) -> User | None:
+        """Whom it runs as; None: as this process."""
+        return self._user
+
     def log(self, tail: int = 4_000) -> str:
         """The last `tail` characters of everything it has printed."""
         return self._log.read_text(errors="replace")[-tail:] if self._log.exists() else ""
@@ -170,7 +180,7 @@ class Server:
 
     def resume(self) -> None:
         """Resume a paused server."""
-        for pid in reversed(self._processes()):
+        for pid in reversed(self.pids):
             _send(pid, signal.SIGCONT)
 
     def restart(self) -> None:
@@ -182,16 +192,13 @@ class Server:
         self.stop()
         self.start()
 
-    def _processes(self) -> list[int]:
-        return [self.pid, *_children(self.pid)] if self.running else []
-
     def _freeze(self) -> list[int]:
         """Stop the main process, so that it forks no more, then its children (PostgreSQL has one a connection)."""
         if not self.running:
             raise ServerFailed(f"{self.kind} does not run")
         _send(self.pid, signal.SIGSTOP)
         _wait_until(lambda: _state(self.pid) in "TZX", f"{self.kind} to stop")
-        processes = self._processes()
+        processes = self.pids
         for pid in processes[1:]:
             _send(pid, signal.SIGSTOP)
         _wait_until(lambda: all(_state(pid) in "TZX" for pid in processes), f"{self.kind} to stop")

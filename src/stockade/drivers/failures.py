@@ -77,6 +77,7 @@ _MYSQL = {
     1213: Failure.DEADLOCK,
     1020: Failure.CONFLICT,  # record has changed since last read (innodb_snapshot_isolation)
     1205: Failure.TIMEOUT,
+    3572: Failure.TIMEOUT,  # MySQL NOWAIT; MariaDB's is 1205
     1969: Failure.TIMEOUT,  # MariaDB max_statement_time
     3024: Failure.TIMEOUT,  # MySQL max_execution_time
     1317: Failure.TIMEOUT,  # somebody killed the query

@@ -208,6 +208,7 @@ async def open_worker(
     max_batch: int = 1_024,
     report: Callable[..., None] = lambda event, **fields: None,
     allow_overselling: bool = False,
+    checkpoint: Callable[[str], None] | None = None,
 ) -> AsyncIterator[KafkaWorker]:
     """A worker that decides an application's commands in the log; `KafkaWorker.run` starts the work.
 
@@ -219,6 +220,7 @@ async def open_worker(
         max_batch: messages in one transaction.
         report: called with what an operator should know: an event and its fields.
         allow_overselling: as for `open_service`.
+        checkpoint: fault point of the store, see `SqlStore`.
 
     Raises:
         GuardRefused, Busy, NotSupported, ValueError: as `open_service`.
@@ -228,7 +230,7 @@ async def open_worker(
     async with AsyncExitStack() as stack:
         opened = await _opened(application, database, options, stack)
         registration = await _registration(opened, LEASE_S, None, stack)
-        store = SqlStore(opened, application.resources, permit=registration)
+        store = SqlStore(opened, application.resources, checkpoint, permit=registration)
         if registration is not None:
             await register(registration, [Kafka(store, options)], allow_overselling=allow_overselling)
         yield KafkaWorker(store, options.kafka, max_batch=max_batch, wait_s=wait_s, report=report)

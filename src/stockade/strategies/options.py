@@ -15,9 +15,11 @@ class Options:
         backoff: retries after a conflict, for the optimistic strategies.
         queue_size: commands in the queue of a process, above which it raises Busy.
         max_batch: commands in one transaction of a sequencer. Above 128 to 256 only the latency grows.
+        nowait: `pessimistic` answers Busy at once where a row is held, instead of waiting for it.
         timestamp: `optimistic` compares the time of the last change instead of the version (setting `stamp`).
         redis: URLs of the Redis servers that hold locks; one, or an odd number of independent ones for `redlock`.
         lease_s: how long a lock outlives its holder, in seconds; 0: the strategy's own.
+        spin_ms: mean pause between two tries of `redis-spin`, in milliseconds, jittered by half.
         renew: keep a lease alive while its holder lives (Redisson's watchdog).
         fence: guard by fencing tokens instead of row versions.
         kafka: the topic of the strategy `kafka`; None: it cannot be used.
@@ -30,9 +32,11 @@ class Options:
     backoff: Backoff = field(default_factory=Backoff)
     queue_size: int = 10_000
     max_batch: int = 256
+    nowait: bool = False
     timestamp: bool = False
     redis: tuple[str, ...] = ("redis://127.0.0.1:6379/0",)
     lease_s: float = 0.0
+    spin_ms: float = 10.0
     renew: bool = True
     fence: bool = False
     kafka: KafkaOptions | None = None
@@ -44,6 +48,8 @@ class Options:
             raise ValueError(f"wait_s must be more than 0 seconds, not {self.wait_s}")
         if not self.redis:
             raise ValueError("at least one Redis URL is needed, e.g. redis://127.0.0.1:6379/0")
+        if self.spin_ms <= 0:
+            raise ValueError(f"spin_ms must be more than 0 milliseconds, not {self.spin_ms}")
         if self.lease_s < 0:
             raise ValueError(f"lease_s must be 0 (the strategy's own) or more seconds, not {self.lease_s}")
         if self.queue_size < 1 or not 1 <= self.max_batch <= self.queue_size:

@@ -9,7 +9,7 @@ from stockade.strategies.base import Base
 class Pessimistic(Base):
     """SELECT … FOR UPDATE on every row of the command, in key order, with a bounded wait.
 
-    All commands lock their rows in one global order, so they cannot deadlock.
+    With the option `nowait` it does not wait at all: Busy at once, and nothing happened. All commands lock their rows in one global order, so they cannot deadlock.
     """
 
     name: ClassVar[str] = "pessimistic"
@@ -17,4 +17,7 @@ class Pessimistic(Base):
 
     @property
     def guard(self) -> Guard:
-        return Guard(GuardKind.ROW, keep_request_order=True) if self.options.keep_request_order else Guard.ROW
+        options = self.options
+        if not options.keep_request_order and not options.nowait:
+            return Guard.ROW
+        return Guard(GuardKind.ROW, keep_request_order=options.keep_request_order, nowait=options.nowait)

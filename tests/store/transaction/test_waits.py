@@ -32,7 +32,7 @@ async def _hold(database, release, held):
 
 
 @pytest.mark.slow
-async def test_the_seeds_lock_timeout_fires(server_database):
+async def test_the_reports_lock_timeout_fires(server_database):
     """A row held by someone else: the wait ends after 5000 ms as Busy, and the order goes through afterwards."""
     url = server_database
     async with opened(url) as other, opened(url, wait_s=REPORT_WAIT_S) as database:
@@ -97,7 +97,7 @@ async def _opposite_orders(store, guard, rounds):
             return
 
 
-async def test_a10_b13_unsorted_locks_deadlock_and_sorted_ones_do_not(server_database):
+async def test_unsorted_locks_deadlock_and_sorted_ones_do_not(server_database):
     """The circular wait arises when rows are locked in request order, and never in key order (the Java report)."""
     url = server_database
     async with opened(url, pool_size=8) as database:

@@ -119,3 +119,17 @@ async def test_a_cancelled_run_lets_its_batches_end():
     with pytest.raises(asyncio.CancelledError):
         await batches.task
     assert batches.begun == ["a"]
+
+
+async def test_cancelling_every_task_ends_the_run():
+    """As at the end of `asyncio.run`: the task that waits for a batch does not keep the turn from the other one."""
+    pipeline = Pipeline(2, "batch")
+    before = asyncio.all_tasks()
+    batches = Batches(pipeline, "a")
+    await settle()
+    batches.handovers["a"].decided()
+    await settle()
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    done, _ = await asyncio.wait([batches.task], timeout=5)
+    assert done

@@ -1,8 +1,8 @@
 """What a fault's script uses: two child processes, of which the first is the victim, and the contender's Redis servers.
 
 A fault is triggered by a fault point of the store, not by time: there the victim stops or dies, and the script goes on.
-Neighbours: `child_processes.py` are the processes, `targets/redis_node.py` the servers, the files of `faults/` the
-scripts, `runs/fault_runner.py` runs them.
+Neighbours: `child_processes.py` are the processes, `targets/redis_node.py` the servers, the files of `aimed_faults/`
+the scripts, `runs/fault_runner.py` runs them.
 """
 
 import asyncio

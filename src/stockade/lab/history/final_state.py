@@ -82,12 +82,16 @@ class Leftovers:
         after: taken when the last operation had returned, after a bounded wait.
         lock_keys_without_expiry: lock keys in Redis that would stay for ever.
         keys_not_free: rows whose lock could not be taken within its lease and a second.
+        highest: of queues and the like, by name: the most that were in them at any time.
+        bounds: by the same names: what they may contain.
     """
 
     before: Mapping[str, int] = field(default_factory=dict)
     after: Mapping[str, int] = field(default_factory=dict)
     lock_keys_without_expiry: tuple[str, ...] = ()
     keys_not_free: tuple[str, ...] = ()
+    highest: Mapping[str, int] = field(default_factory=dict)
+    bounds: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

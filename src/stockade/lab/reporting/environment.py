@@ -18,14 +18,24 @@ async def describe(target: TargetDatabase) -> dict[str, JsonValue]:
     """Versions, machine, database, isolation and date of a run."""
     deadline = time.monotonic() + ANSWER_WAIT_S
     database_version, isolation = await target.admin_database.transaction(_database, deadline=deadline)
+    machine = describe_machine()
+    date = machine.pop("date")
+    return {
+        **machine,
+        "database": target.name,
+        "database_version": database_version,
+        "isolation": isolation,
+        "date": date,
+    }
+
+
+def describe_machine() -> dict[str, JsonValue]:
+    """Versions, machine and date, of a run over several databases."""
     return {
         "stockade": _own_version(),
         "python": platform.python_version(),
         "os": platform.platform(),
         "cpu_count": os.cpu_count(),
-        "database": target.name,
-        "database_version": database_version,
-        "isolation": isolation,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

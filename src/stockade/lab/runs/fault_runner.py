@@ -1,7 +1,7 @@
 """Runs a plan with faults: for each variant, fault and contender the repeats, their checks, and one row of the report.
 
 There are two processes, one of which is the victim, and private Redis servers. Neighbours: `runner.py` runs without
-faults, `repeats.py` has the steps of a repeat, `faults/` has the scripts, `execution/fault_harness.py` runs these.
+faults, `repeats.py` has the steps of a repeat, `aimed_faults/` the scripts, `execution/fault_harness.py` runs these.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from stockade.devservers import Servers
 from stockade.lab.errors import LabError
-from stockade.lab.execution.fault import Fault
+from stockade.lab.execution.aimed_fault import AimedFault
 from stockade.lab.execution.fault_harness import BLOCKED_AFTER_S, UNSAFE_BLOCKED_AFTER_S, FaultHarness
 from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.execution.payer import ASKED
@@ -80,7 +80,7 @@ class FaultRunner:
         return rows
 
     async def _run(
-        self, harness: FaultHarness, name: str, variant: Variant, fault: Fault, contender: Contender
+        self, harness: FaultHarness, name: str, variant: Variant, fault: AimedFault, contender: Contender
     ) -> RunSummary:
         plan = self._plan
         buyers, stock = or_default(plan.buyers, variant.buyers), or_default(plan.stock, variant.stock)
@@ -112,7 +112,9 @@ class FaultRunner:
         labels = RunLabels(name, contender.name, self._target.name, PROCESSES, buyers, stock, fault.name)
         return summarise(labels, checked, harness.stats, judge(guarantees, counts))
 
-    async def _repeat(self, harness: FaultHarness, variant: Variant, fault: Fault, workload: Workload) -> CheckedRepeat:
+    async def _repeat(
+        self, harness: FaultHarness, variant: Variant, fault: AimedFault, workload: Workload
+    ) -> CheckedRepeat:
         harness.victim_first = variant.payment is not None
         if variant.payment is None:
             responses = await harness.retry_failed(workload, await fault.run(harness, workload))
@@ -125,7 +127,9 @@ class FaultRunner:
         await payments.reconcile(harness)
         return await payments.check(workload, responses, harness.meter, timed=True)
 
-    def _config(self, variant: Variant, fault: Fault, contender: Contender, nodes: Sequence[RedisNode]) -> SenderConfig:
+    def _config(
+        self, variant: Variant, fault: AimedFault, contender: Contender, nodes: Sequence[RedisNode]
+    ) -> SenderConfig:
         options = contender.options(Options(wait_s=self._plan.wait_s, lease_s=fault.lease_s))
         if nodes:
             options = replace(options, redis=tuple(node.url for node in nodes))
@@ -147,7 +151,7 @@ class FaultRunner:
 
 
 def choose_for_fault(
-    variant: Variant, fault: Fault, wanted: Sequence[Contender] | None, database: str, redis_missing: str
+    variant: Variant, fault: AimedFault, wanted: Sequence[Contender] | None, database: str, redis_missing: str
 ) -> Choice:
     """Which contenders run: by default every strategy that the fault concerns, in all its forms.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stockade.lab.execution.fault import Fault
+from stockade.lab.execution.aimed_fault import AimedFault
 from stockade.lab.model.contender import Contender, all_contenders, payment_contenders, why_not_paying
 from stockade.lab.model.preset import Variant
 from stockade.lab.targets.kafka_servers import KafkaServers
@@ -50,7 +50,7 @@ class Plan:
     repeats: int | None = None
     pool_size: int = 4
     wait_s: float = 5.0
-    faults: Sequence[Fault] = ()
+    faults: Sequence[AimedFault] = ()
     app: str = PATH
 
     @property

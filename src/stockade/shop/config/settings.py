@@ -63,6 +63,9 @@ class Settings:
     retries: int = _setting(
         50, "How often optimistic strategies repeat a lost attempt; 0 is no retry.", low=0, high=1_000
     )
+    row_nowait: str = _setting(
+        "no", "Whether `pessimistic` refuses at once (Busy) where another one holds a row.", choices=("no", "yes")
+    )
     stamp: str = _setting("version", "What the optimistic strategy compares.", choices=("version", "timestamp"))
     queue_size: int = _setting(10_000, "Commands the sequencer holds before it answers 429.", low=1, high=1_000_000)
     max_batch: int = _setting(256, "Most commands that the sequencer puts into one transaction.", low=1, high=10_000)
@@ -77,6 +80,10 @@ class Settings:
     lease_s: float = _setting(
         0.0, "How long a lock outlives a holder that died; 0 is the strategy's own.", low=0, high=3_600
     )
+    lease_renew: str = _setting(
+        "yes", "Whether a lock's lease is renewed while its holder lives.", choices=("yes", "no")
+    )
+    spin_ms: float = _setting(10.0, "Mean pause between two tries of `redis-spin`.", low=1, high=10_000)
     lock_guard: str = _setting(
         "version",
         "What protects the row under a lock strategy; none is a negative control.",

@@ -32,6 +32,7 @@ class TransactionRun:
         isolation: isolation level or None.
         advisory: advisory locks to hold.
         committing: the commit, or the statement that is one, was sent; a run that ends before has changed nothing.
+        nowait: where BEGIN takes a lock (`Dialect.locks_at_begin`) it does not wait for it.
         autocommit: each statement of the body is a transaction of its own (on SQLite all of them are one).
     """
 
@@ -40,6 +41,7 @@ class TransactionRun:
     advisory: tuple[str, ...]
     committing: bool = False
     autocommit: bool = False
+    nowait: bool = False
 
     @property
     def left_s(self) -> float:
@@ -67,11 +69,12 @@ def run_in_transaction(
     connection: Connection, dialect: Dialect, body: Callable[[Connection], T], run: TransactionRun
 ) -> T:
     """Prepare the session, begin, body, commit; a connection lost during the commit is CommitUnconfirmed."""
-    dialect.before_begin(connection, run.left_s)
+    left_s = 0.0 if run.nowait and dialect.locks_at_begin else run.left_s
+    dialect.before_begin(connection, left_s)
     with dialect.holding(connection, run.advisory, run.left_s):
         transaction = connection.begin()
         try:
-            dialect.after_begin(connection, run.left_s, run.advisory)
+            dialect.after_begin(connection, min(left_s, run.left_s), run.advisory)
             result = body(connection)
         except BaseException as error:
             _roll_back(connection, error)

@@ -179,6 +179,7 @@ class Database:
         deadline: float,
         isolation: str | None = None,
         advisory: Sequence[str] = (),
+        nowait: bool = False,
     ) -> T:
         """Run a function in one transaction and commit; roll back if it raises.
 
@@ -188,13 +189,14 @@ class Database:
             isolation: "SERIALIZABLE", "REPEATABLE READ", or "READ UNCOMMITTED" (one that the server has); None: READ
                 COMMITTED.
             advisory: names to hold as advisory locks from before the first read until after the commit.
+            nowait: do not wait for the lock that BEGIN takes on SQLite; the driver's error is raised at once.
 
         Raises:
             Busy: no connection before the deadline.
             CommitUnconfirmed: the commit was sent, its reply never came.
             TimeoutError: the server overran the deadline; the transaction may or may not be durable.
         """
-        return await self._write(body, TransactionRun(deadline, isolation, tuple(advisory)))
+        return await self._write(body, TransactionRun(deadline, isolation, tuple(advisory), nowait=nowait))
 
     async def write(
         self,

@@ -61,6 +61,7 @@ class Dialect:
     skipping_taken_keys: ClassVar[str]  # what stands behind INSERT then, for `insert_missing`
     is_async: ClassVar[bool] = True  # a statement lets the event loop do other work
     reads_outside_transaction: ClassVar[bool] = False  # optimistic guards load in a transaction of their own (SQLite)
+    locks_at_begin: ClassVar[bool] = False  # BEGIN takes the one lock that all writers share (SQLite)
     supports_single_statement: ClassVar[bool] = False  # `write_if_unchanged`
     returning: ClassVar[bool] = True  # UPDATE … RETURNING
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset()
@@ -118,8 +119,13 @@ class Dialect:
             )
         return found
 
-    def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
-        """Rows (id, fields…, version, stamp) of one kind in id order, with `lock` locked in that order."""
+    def load(
+        self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool, *, nowait: bool = False
+    ) -> list[Any]:
+        """Rows (id, fields…, version, stamp) of one kind in id order, with `lock` locked in that order.
+
+        With `nowait` a row that another transaction holds is an error at once.
+        """
         if resource.many:
             lock = False
         ids = _padded(ids)
@@ -128,14 +134,14 @@ class Dialect:
         def build() -> Select[Any]:
             names: list[Any] = [bindparam(f"i{n}") for n in range(size)]
             statement = select_rows(resource).where(resource.table.c[resource.parent].in_(names))
-            return self.locking(statement, resource.table) if lock else statement
+            return self.locking(statement, resource.table, nowait=nowait) if lock else statement
 
-        statement = self.prepared(("load", resource, size, lock), build)
+        statement = self.prepared(("load", resource, size, lock, nowait), build)
         return statement.rows(connection, {f"i{n}": id_ for n, id_ in enumerate(ids)})
 
-    def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
+    def locking(self, statement: Select[Any], table: Table, *, nowait: bool = False) -> Select[Any]:
         """Make a select lock its rows for writing."""
-        return statement.with_for_update(key_share=True)
+        return statement.with_for_update(key_share=True, nowait=nowait)
 
     def known_requests(self, connection: Connection, table: Table, ids: Sequence[str]) -> list[Any]:
         """(id, fingerprint, outcome) of the request ids that are recorded."""

@@ -103,11 +103,11 @@ class MysqlDialect(Dialect):
         except Exception:  # noqa: BLE001 - whatever it was, this connection is of no more use
             connection.invalidate()
 
-    def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
+    def locking(self, statement: Select[Any], table: Table, *, nowait: bool = False) -> Select[Any]:
         # The primary key's range is read, and so locked, in key order; another plan would lock in its own.
         for name in ("mysql", "mariadb"):
             statement = statement.with_hint(table, "FORCE INDEX (PRIMARY)", name)
-        return statement.with_for_update()
+        return statement.with_for_update(nowait=nowait)
 
     def update_locked(self, connection: Connection, resource: Resource, rows: Sequence[Values]) -> None:
         plain = all(_fits(resource.table, name) for name in rows[0])

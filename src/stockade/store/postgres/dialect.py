@@ -86,15 +86,17 @@ class PostgresDialect(Dialect):
         if session:  # after an error the connection is thrown away
             connection.exec_driver_sql("SELECT pg_advisory_unlock($1)", (number,))
 
-    def load(self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool) -> list[Any]:
+    def load(
+        self, connection: Connection, resource: Resource, ids: Sequence[str], lock: bool, *, nowait: bool = False
+    ) -> list[Any]:
         lock = lock and not resource.many
 
         def build() -> Any:
             wanted = resource.table.c[resource.parent] == func.any(bindparam("ids", type_=_array(resource.table, "id")))
             statement = select_rows(resource).where(wanted)
-            return self.locking(statement, resource.table) if lock else statement
+            return self.locking(statement, resource.table, nowait=nowait) if lock else statement
 
-        return self.prepared(("load", resource, lock), build).rows(connection, {"ids": list(ids)})
+        return self.prepared(("load", resource, lock, nowait), build).rows(connection, {"ids": list(ids)})
 
     def known_requests(self, connection: Connection, table: Table, ids: Sequence[str]) -> list[Any]:
         def build() -> Any:

@@ -25,6 +25,7 @@ class SqliteDialect(Dialect):
     skipping_taken_keys: ClassVar[str] = "OR IGNORE"
     is_async: ClassVar[bool] = False
     reads_outside_transaction: ClassVar[bool] = True
+    locks_at_begin: ClassVar[bool] = True
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset({GuardKind.ADVISORY})
 
     def before_begin(self, connection: Connection, left_s: float) -> None:
@@ -45,5 +46,5 @@ class SqliteDialect(Dialect):
     def check_writable(self, connection: Connection, requests: Table) -> None:
         return None  # a file has no replica, and a write would wait for the other writers
 
-    def locking(self, statement: Select[Any], table: Table) -> Select[Any]:
+    def locking(self, statement: Select[Any], table: Table, *, nowait: bool = False) -> Select[Any]:
         return statement

@@ -16,7 +16,13 @@ from stockade.store.transaction.validation import UnknownKind
 
 
 def load_rows(
-    connection: Connection, dialect: Dialect, resources: Mapping[str, Resource], keys: Sequence[Key], *, lock: bool
+    connection: Connection,
+    dialect: Dialect,
+    resources: Mapping[str, Resource],
+    keys: Sequence[Key],
+    *,
+    lock: bool,
+    nowait: bool = False,
 ) -> dict[Key, Row]:
     """Load rows; a key without a row gets a Row without state, at version 0.
 
@@ -29,6 +35,7 @@ def load_rows(
         resources: by kind.
         keys: in the order of `merged_keys`.
         lock: whether to lock them for writing.
+        nowait: a row that another transaction holds is an error of the driver at once.
 
     Raises:
         UnknownKind: a key has a kind without a resource.
@@ -36,12 +43,18 @@ def load_rows(
     rows: dict[Key, Row] = {}
     for kind, group in groupby(keys, key=lambda key: key.kind):
         resource, wanted = _resource(resources, kind), list(group)
-        rows.update(_rows(resource, wanted, dialect.load(connection, resource, [key.id for key in wanted], lock)))
+        found = dialect.load(connection, resource, [key.id for key in wanted], lock, nowait=nowait)
+        rows.update(_rows(resource, wanted, found))
     return rows
 
 
 def load_in_request_order(
-    connection: Connection, dialect: Dialect, resources: Mapping[str, Resource], commands: Sequence[Command]
+    connection: Connection,
+    dialect: Dialect,
+    resources: Mapping[str, Resource],
+    commands: Sequence[Command],
+    *,
+    nowait: bool = False,
 ) -> dict[Key, Row]:
     """Lock one row after the other as the commands name them: only for experiments with deadlocks."""
     rows: dict[Key, Row] = {}
@@ -49,7 +62,8 @@ def load_in_request_order(
         for key in command.keys:
             if key not in rows:
                 resource = _resource(resources, key.kind)
-                rows.update(_rows(resource, [key], dialect.load(connection, resource, [key.id], lock=True)))
+                found = dialect.load(connection, resource, [key.id], lock=True, nowait=nowait)
+                rows.update(_rows(resource, [key], found))
     return rows
 
 
@@ -65,7 +79,7 @@ def install_fences(connection: Connection, dialect: Dialect, resources: Mapping[
     """Write every fencing token of a guard, in key order; this locks the rows.
 
     It has to come before the first read. A token that is compared only at the write still loses updates, because the
-    late holder may write before the newer holder's first write.
+    late holder may write before the newer holder's first write. Children of a row are never changed, so they have none.
 
     Raises:
         FenceRefused: a row has seen a newer token.
@@ -74,6 +88,8 @@ def install_fences(connection: Connection, dialect: Dialect, resources: Mapping[
     assert guard.kind is GuardKind.FENCE
     for key, (token, owner) in sorted(guard.fences.items()):
         resource = _resource(resources, key.kind)
+        if resource.many:
+            continue
         if "fence" not in resource.table.c:
             raise NotSupported(f"table {resource.table.name} has no columns fence and fence_owner to guard {key} with")
         stored = dialect.install_fence(connection, resource, {"id_": key.id, "token": token, "owner": owner})

@@ -7,7 +7,8 @@ Neighbours: `transact` chooses it, `steps` has the steps.
 
 from sqlalchemy import Connection
 
-from stockade.core import Guard, GuardKind, merged_keys
+from stockade.core import Busy, Guard, GuardKind, merged_keys
+from stockade.drivers.failures import Failure, classify, describe
 from stockade.store.transaction.pending_batch import PendingBatch
 from stockade.store.transaction.single_statement.executor import SingleStatement
 from stockade.store.transaction.steps import Steps
@@ -32,6 +33,9 @@ class OneTransactionExecutor:
             batch: to carry out.
             guard: its kind is one of the four.
             deadline: on the monotonic clock, in seconds.
+
+        Raises:
+            Busy: `nowait`, and another transaction holds a row (on SQLite: writes to the file); this one is rolled back.
         """
 
         def body(connection: Connection) -> WriteSet:
@@ -48,4 +52,11 @@ class OneTransactionExecutor:
         keys = merged_keys(batch.commands, batch.extra_keys) if guard.kind is GuardKind.ADVISORY else ()
         advisory = sorted(map(str, keys))
         database = self._steps.database
-        return await database.transaction(body, deadline=deadline, isolation=isolation, advisory=advisory)
+        try:
+            return await database.transaction(
+                body, deadline=deadline, isolation=isolation, advisory=advisory, nowait=guard.nowait
+            )
+        except Exception as error:
+            if guard.nowait and classify(error) is Failure.TIMEOUT:
+                raise Busy(f"another transaction holds a row, and this one does not wait: {describe(error)}") from error
+            raise

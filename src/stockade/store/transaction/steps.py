@@ -72,10 +72,11 @@ class Steps:
         if guard.kind is GuardKind.FENCE:
             install_fences(connection, dialect, self.resources, guard)
         if guard.keep_request_order:
-            rows = load_in_request_order(connection, dialect, self.resources, commands)
+            rows = load_in_request_order(connection, dialect, self.resources, commands, nowait=guard.nowait)
         else:
             keys = merged_keys(commands, batch.extra_keys)
-            rows = load_rows(connection, dialect, self.resources, keys, lock=guard.kind is GuardKind.ROW)
+            lock = guard.kind is GuardKind.ROW
+            rows = load_rows(connection, dialect, self.resources, keys, lock=lock, nowait=guard.nowait)
         # After the locks: a repeated request has waited there for the commit of the first one.
         recorded = (
             recorded_requests(connection, dialect, self.database.tables.requests, commands)

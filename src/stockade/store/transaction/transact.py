@@ -45,9 +45,9 @@ class SqlStore:
     Args:
         database: an open Database.
         resources: what each kind of key means.
-        checkpoint: called with a name before (`begin`) and inside each transaction (`loaded`, `saved`); a fault point
-            for tests and the lab, so that kills and pauses can be aimed. It switches `single_statement` off, because
-            one statement has no point between its steps.
+        checkpoint: called with a name before (`begin`), inside (`loaded`, `saved`) and after each transaction
+            (`committed`, before its answers are known); a fault point for tests and the lab, so that kills and pauses
+            can be aimed. It switches `single_statement` off, because one statement has no point between its steps.
         permit: confirmed before every batch; None: this process may always write.
         single_statement: whether PostgreSQL may carry out a batch as one statement (docs/single-statement.md).
 
@@ -181,7 +181,7 @@ class SqlStore:
         self._steps.reach("begin")
         if guard.kind in OPTIMISTIC:
             return await self._optimistic.run(batch, guard, deadline)
-        if guard.kind is GuardKind.ROW and self._single_statement is not None:
+        if guard.kind is GuardKind.ROW and not guard.nowait and self._single_statement is not None:
             write_set = await self._single_statement.run(batch, guard, deadline)
             if write_set is not None:
                 self.stats.foreseen += 1
@@ -189,6 +189,7 @@ class SqlStore:
         return await self._one_transaction.run(batch, guard, deadline)
 
     def _committed(self, batch: PendingBatch, write_set: WriteSet) -> None:
+        self._steps.reach("committed")
         self.stats.commits += 1
         if batch.offsets is not None and batch.may_commit_offsets(write_set.answers):
             batch.offsets.committed = True

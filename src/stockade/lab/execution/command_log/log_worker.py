@@ -4,7 +4,7 @@ Neighbours: `execution/child_main.py` is the process, `log_workers.py` the lab's
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -88,16 +88,24 @@ class LogWorkerConfig:
 
 
 @asynccontextmanager
-async def run_log_worker(config: LogWorkerConfig) -> AsyncIterator[LogWorker]:
+async def run_log_worker(
+    config: LogWorkerConfig, checkpoint: Callable[[str], None] | None = None
+) -> AsyncIterator[LogWorker]:
     """Run a worker until this context is left; it then finishes its batches and leaves its consumer group.
 
     What it reports while it runs is visible in the responses, the checks and the summary.
+
+    Args:
+        config: what it decides.
+        checkpoint: called at each fault point of its store, see `SqlStore`.
     """
     application = find_application(config.app)
     database = await Database.open(config.url, pool_size=config.pool_size, tables=application.tables)
     try:
         # a negative control that a fault has killed may still be registered
-        async with open_worker(application, database, config.kafka, allow_overselling=True) as worker:
+        async with open_worker(
+            application, database, config.kafka, allow_overselling=True, checkpoint=checkpoint
+        ) as worker:
             stop = asyncio.Event()
             task = asyncio.create_task(worker.run(stop), name="stockade-worker")
             try:

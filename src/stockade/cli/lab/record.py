@@ -1,0 +1,148 @@
+"""`stockade lab record`: records histories of a workload, judges them, and keeps them as files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stockade.cli.common import AppOption, app_path, application_of
+from stockade.cli.exit_codes import FAILED, OK
+from stockade.cli.lab.common import one_line_errors, run_loop
+from stockade.cli.numbers import count
+
+if TYPE_CHECKING:
+    from stockade.lab.recording.plan import RecordingPlan
+    from stockade.lab.recording.summary import RecordingSummary
+
+WorkloadOption = Annotated[
+    str, typer.Option("--workload", metavar="NAME", help="What is sent; docs/lab.md lists them. MODULE:NAME: your own.")
+]
+Strategies = Annotated[
+    str,
+    typer.Option(metavar="NAME,…", help="Names separated by commas, NAME:fence and NAME:bare for forms of locks."),
+]
+Database = Annotated[
+    str, typer.Option(metavar="URL", help="sqlite, postgres or mariadb (a private server is started), or a URL.")
+]
+Redis = Annotated[
+    str, typer.Option(metavar="URL,…", help="Redis URLs separated by commas; empty: private servers, when needed.")
+]
+Kafka = Annotated[
+    str, typer.Option(metavar="HOST:PORT,…", help="Kafka brokers; empty: a private one, for the strategy kafka.")
+]
+Processes = Annotated[int, count("Processes that run the service.", 1, 64)]
+Clients = Annotated[int | None, count("Clients, one request each at a time; default: the workload's.", 1, 2_000)]
+Rate = Annotated[
+    float, typer.Option(metavar="N", help="Offer N requests per second, however long answers take; 0: closed loop.")
+]
+Seconds = Annotated[float, typer.Option(metavar="N", help="Seconds of load.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Decides every choice: equal seeds send equal requests.")]
+Pool = Annotated[int, count("Database connections of each process.", 1, 1_000)]
+HistoryOption = Annotated[
+    str, typer.Option("--history", metavar="FILE", help="Keep the history in this file; a folder gets one for each.")
+]
+
+
+def record(
+    *,
+    workload: WorkloadOption = "order-stream",
+    app: AppOption = None,
+    strategies: Strategies = "pessimistic",
+    database: Database = "sqlite",
+    redis: Redis = "",
+    kafka: Kafka = "",
+    processes: Processes = 2,
+    clients: Clients = None,
+    rate: Rate = 0.0,
+    seconds: Seconds = 5.0,
+    seed: Seed = 0,
+    pool: Pool = 4,
+    history: HistoryOption = "",
+) -> None:
+    """Record what clients see while a workload runs, and judge it.
+
+    Prints one line for each strategy: its operations by outcome, its rate, and
+    the violations that the checkers found.
+
+    Exit code 0: every strategy did what it claims, `unprotected` included,
+    which must break a rule. 1: one did not. 2: it could not be recorded.
+    """
+    from stockade.lab.errors import LabError
+    from stockade.lab.model.contender import Contender
+    from stockade.lab.recording.plan import RecordingPlan
+    from stockade.lab.workloads.registry import find_workload
+
+    with one_line_errors():
+        application_of(app)  # refused here rather than by each process
+        contenders = [Contender.parse(name.strip()) for name in strategies.split(",") if name.strip()]
+        if not contenders:
+            raise LabError("--strategies names none, e.g. pessimistic,unprotected")
+        if seconds <= 0 or rate < 0:
+            raise LabError("--seconds must be more than 0, and --rate 0 or more")
+        _check_history(history, len(contenders))
+        kept = True
+        for contender in contenders:
+            plan = RecordingPlan(
+                workload=find_workload(workload),
+                contender=contender,
+                database=database,
+                seed=seed,
+                seconds=seconds,
+                processes=processes,
+                clients=clients or 0,
+                rate=rate,
+                pool_size=pool,
+                redis=redis,
+                kafka=kafka,
+                app=app_path(app),
+            )
+            kept = _record(plan, history) and kept
+    raise typer.Exit(OK if kept else FAILED)
+
+
+def _record(plan: "RecordingPlan", target: str) -> bool:
+    from stockade.lab.history.history_file import write_history
+    from stockade.lab.recording.engine import record as carry_out
+    from stockade.lab.recording.summary import summarise
+
+    found = run_loop(carry_out(plan))
+    if target:
+        file = Path(target)
+        if file.is_dir():
+            name = "-".join((plan.workload.name, plan.contender.name, found.database, *found.faults, str(plan.seed)))
+            file = file / f"{name.replace(':', '-')}.jsonl"
+        write_history(found, file)
+    summary = summarise(plan, found)
+    for line in _lines(plan, summary, "+".join(found.faults)):
+        typer.echo(line)
+    return summary.kept
+
+
+def _lines(plan: "RecordingPlan", summary: "RecordingSummary", faults: str) -> list[str]:
+    types = ", ".join(f"{n} {type_}" for type_, n in summary.types.items())
+    under = f" under {faults}" if faults else ""
+    what = f"{plan.workload.name} / {plan.contender.name} / {plan.database.partition(':')[0]}{under}"
+    why = f", {summary.reason}" if summary.reason else ""
+    counts = f"{summary.operations} operations ({types}), {summary.rate:.0f}/s"
+    lines = [f"{what}: {counts}; {summary.verdict}{why}"]
+    if summary.first is not None:
+        rules = ", ".join(f"{rule} {n}" for rule, n in summary.violations.items())
+        lines.append(f"  violations: {rules}; the first: {summary.first.detail}")
+    return lines
+
+
+def _check_history(target: str, recordings: int) -> None:
+    """Find out before the recording whether its history can be written after it.
+
+    Raises:
+        LabError: it cannot.
+    """
+    from stockade.lab.errors import LabError
+
+    if not target:
+        return
+    file = Path(target)
+    if not file.is_dir() and not file.parent.is_dir():
+        raise LabError(f"--history {target}: there is no folder {file.parent}")
+    if recordings > 1 and not file.is_dir():
+        raise LabError(f"--history {target}: {recordings} recordings need a folder that exists")

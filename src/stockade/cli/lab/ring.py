@@ -1,0 +1,125 @@
+"""`stockade lab ring`: plays every cell of the ring, and prints what was claimed against what was observed."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stockade.cli.exit_codes import FAILED, OK
+from stockade.cli.lab.common import check_target, one_line_errors, run_loop, write
+from stockade.cli.lab.parts import Databases, Faults, Histories, Strategies, Workloads, console_of, names_in, parts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from stockade.core import JsonValue
+    from stockade.lab.ring.cell import CellResult
+    from stockade.lab.ring.design import Parts, PlannedCell
+    from stockade.lab.ring.state_file import StateFile
+
+Seed = Annotated[
+    int, typer.Option(metavar="N", help="Decides the cells and each recording: equal seeds play the same ring.")
+]
+Seconds = Annotated[float, typer.Option(metavar="N", help="Seconds of load in each cell.")]
+CellOption = Annotated[
+    str, typer.Option("--cell", metavar="ID,…", help="Only these cells, by their ids; of the ring of this seed or not.")
+]
+State = Annotated[
+    str,
+    typer.Option("--state", metavar="FILE", help="Keep finished cells in this file; an interrupted ring goes on."),
+]
+List = Annotated[bool, typer.Option("--list", help="Print the ids of the cells, and play none.")]
+Json = Annotated[
+    str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
+]
+DEFAULT_SEED, DEFAULT_SECONDS = 1, 6.0
+
+
+def ring(
+    *,
+    seed: Seed = DEFAULT_SEED,
+    seconds: Seconds = DEFAULT_SECONDS,
+    cell: CellOption = "",
+    databases: Databases = "",
+    strategies: Strategies = "",
+    faults: Faults = "",
+    workloads: Workloads = "",
+    state: State = "",
+    histories: Histories = "ring-histories",
+    only_list: List = False,
+    json_to: Json = "",
+) -> None:
+    """Play a covering array of recordings under faults, and compare claims.
+
+    Each cell is one recording on a database under a strategy, faults and a
+    workload; together they have every pair of these that can be. Cells of
+    negative controls must break a rule. The history of a cell that fails is
+    kept, and its line says how to play it again.
+
+    Exit code 0: every strategy did what it claims and every control was
+    caught. 1: one did not, or was not, or a cell could not be recorded.
+    2: the lab could not run.
+    """
+    from stockade.lab.errors import LabError
+    from stockade.lab.reporting.environment import describe_machine
+    from stockade.lab.ring.design import design
+    from stockade.lab.ring.document import document
+    from stockade.lab.ring.expectation import kept
+    from stockade.lab.ring.matrix import matrix_of
+    from stockade.lab.ring.report import closing_lines
+    from stockade.lab.ring.state_file import StateFile
+    from stockade.lab.ring.usual_parts import RING_FAULTS, left_out
+
+    with one_line_errors():
+        check_target(json_to)
+        if seconds <= 0:
+            raise LabError("--seconds must be more than 0")
+        parts = parts_of(databases, strategies, faults, workloads, usual_faults=RING_FAULTS)
+        found = design(parts, seed)
+        cells = [parts.planned(name, found) for name in names_in(cell)] or list(found.cells)
+        console = console_of(json_to)
+        if only_list:
+            _print(console, [each.cell.id for each in cells])
+            raise typer.Exit(OK)
+        settings: dict[str, JsonValue] = {"seed": seed, "seconds": seconds}
+        file = StateFile(Path(state) if state else None, settings)
+        if known := sum(each.cell.id in file.finished for each in cells):
+            _print(console, [f"{known} of {len(cells)} cells are finished in {state}; the others are played"])
+        results = run_loop(_play(console, parts, cells, seed=seed, seconds=seconds, state=file, histories=histories))
+        matrix = matrix_of(results, parts.contender_names, parts.fault_names, found.not_run)
+        _print(console, ["", *closing_lines(matrix, results, left_out(parts), console.width)])
+        if json_to:
+            environment = describe_machine()
+            write(json_to, json.dumps(document(environment, settings, results, matrix), indent=2) + "\n")
+    raise typer.Exit(OK if kept(results) else FAILED)
+
+
+async def _play(
+    console: "Console",
+    parts: "Parts",
+    cells: "Sequence[PlannedCell]",
+    *,
+    seed: int,
+    seconds: float,
+    state: "StateFile",
+    histories: str,
+) -> "list[CellResult]":
+    """Play the cells over servers that they share; SIGTERM ends these too."""
+    from stockade.lab.ring.player import CellRunner
+    from stockade.lab.ring.recording_player import RecordingPlayer
+    from stockade.lab.ring.report import cell_lines
+    from stockade.lab.ring.ring import Ring
+    from stockade.lab.site.site_servers import SiteServers
+
+    async with SiteServers() as servers:
+        runner = CellRunner(RecordingPlayer(parts, seconds, servers), seconds, Path(histories))
+        ring = Ring(parts, cells, runner, seed, state)
+        return await ring.play(lambda progress: _print(console, cell_lines(progress, ring)))
+
+
+def _print(console: "Console", lines: "Sequence[str]") -> None:
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

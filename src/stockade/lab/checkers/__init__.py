@@ -1,0 +1,57 @@
+"""The checkers of histories, cheap and most informative first: the report shows the first violation.
+
+A checker is one file with one function over an `IndexedHistory` and one line here. It yields at most one violation for
+each row or request, so that a report stays readable.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from types import MappingProxyType
+
+from stockade.lab.checkers.indexed_history import IndexedHistory
+from stockade.lab.checkers.requests import exactly_once, in_time, order_states, same_answer, unexpected
+from stockade.lab.checkers.rows import (
+    linearizable,
+    no_oversell,
+    points_conserved,
+    real_time,
+    right_refusal,
+    serializable,
+    stock_conserved,
+    version_chain,
+)
+from stockade.lab.checkers.system import events, liveness, log_order, mutual_exclusion, nothing_left
+from stockade.lab.checkers.violation import Violation
+from stockade.lab.history.history import History
+
+MAX_OF_ONE_CHECKER = 20  # violations; whoever has seen these needs no more of them
+Checker = Callable[[IndexedHistory], Iterator[Violation]]
+
+CHECKERS: Mapping[str, Checker] = MappingProxyType(
+    {
+        exactly_once.RULE: exactly_once.check,
+        same_answer.RULE: same_answer.check,
+        version_chain.RULE: version_chain.check,
+        real_time.RULE: real_time.check,
+        stock_conserved.RULE: stock_conserved.check,
+        points_conserved.RULE: points_conserved.check,
+        no_oversell.RULE: no_oversell.check,
+        right_refusal.RULE: right_refusal.check,
+        order_states.RULE: order_states.check,
+        serializable.RULE: serializable.check,
+        mutual_exclusion.RULE: mutual_exclusion.check,
+        linearizable.RULE: linearizable.check,
+        log_order.RULE: log_order.check,
+        events.RULE: events.check,
+        nothing_left.RULE: nothing_left.check,
+        in_time.RULE: in_time.check,
+        liveness.RULE: liveness.check,
+        unexpected.RULE: unexpected.check,
+    }
+)
+
+
+def judge(history: History) -> list[Violation]:
+    """Everything that is wrong with a history, most informative first; of each checker at most `MAX_OF_ONE_CHECKER`."""
+    indexed = IndexedHistory(history)
+    return [found for check in CHECKERS.values() for found in islice(check(indexed), MAX_OF_ONE_CHECKER)]

@@ -1,0 +1,36 @@
+"""In time: no caller waits longer than `GRACE_S` past the deadline that it was offered.
+
+A stopped process tells nobody anything, so operations are left out that a fault overlaps which stops processes, and
+those that only the recording gave up.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from stockade.lab.checkers.fault_times import active_faults, fault_times
+from stockade.lab.checkers.indexed_history import IndexedHistory
+from stockade.lab.checkers.violation import Violation
+from stockade.lab.history.operation import UNKNOWN
+
+RULE: Final = "in-time"
+GRACE_S: Final = 0.5
+STOPPING: Final = ("pause", "stop", "busy", "duty")  # words in the names of faults that stop processes
+
+
+def check(history: IndexedHistory) -> Iterator[Violation]:
+    """Report operations that returned too late."""
+    stopping = [each for each in fault_times(history.history) if any(word in each.fault for word in STOPPING)]
+    for operation in history.history.operations:
+        if not operation.deadline_ns or operation.return_ns <= operation.deadline_ns + GRACE_S * 1e9:
+            continue
+        if operation.type == UNKNOWN or active_faults(stopping, operation.invoke_ns, operation.return_ns):
+            continue
+        late_s = (operation.return_ns - operation.deadline_ns) / 1e9
+        yield Violation(
+            RULE,
+            f"operation {operation.number} ({operation.command}) returned {late_s:.3f} s past its deadline",
+            key=operation.keys[0] if operation.keys else "",
+            request_id=operation.request_id,
+            operation=operation.number,
+            at_ns=operation.return_ns,
+        )

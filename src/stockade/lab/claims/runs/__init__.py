@@ -1,0 +1,1 @@
+"""One file for each claim. Neighbour: `lab.claims.CLAIMS` has them in order."""

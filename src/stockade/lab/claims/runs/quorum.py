@@ -1,0 +1,131 @@
+"""A quorum of three Redis servers (Redlock) under a pause, a clock that jumps, and a restart without its data.
+
+In each case two callers hold the lock at once, and a fencing token at the resource refuses the late one. (Kleppmann,
+"How to do distributed locking", 2016.) A control without any fault has one holder.
+"""
+
+import asyncio
+import time
+
+from stockade.core import JsonValue
+from stockade.devservers import Server
+from stockade.lab.claims.claim import HOLDS_ONLY_WHEN, JAVA, Claim, Measured, Tools
+from stockade.locks.aio import QuorumLocks, RedisTuning
+from stockade.locks.async_api import Lease
+from stockade.locks.fencing import FenceRefused, MemoryFence
+from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
+
+SERVERS, LEASE_S, TRY_S, CALL_S = 3, 1.0, 3.0, 2.0
+CASES = (
+    "no fault (control)",
+    "holder paused beyond its lease",
+    "clock of two servers jumps",
+    "two servers restart empty",
+)
+
+
+async def run(tools: Tools) -> Measured:
+    servers = [tools.private_redis() for _ in range(SERVERS)]
+    lines, figures, right = list[str](), dict[str, JsonValue](), list[bool]()
+    try:
+        for case in CASES:
+            two, refused = await _second_holder(tools, servers, case)
+            said = "two held it at once" if two else "one held it"
+            lines.append(f"{case}: {said}; the late write {'was refused by its token' if refused else 'was not late'}")
+            figures[case] = {"two_holders": two, "refused": refused}
+            right.append((two, refused) == ((False, False) if case == CASES[0] else (True, True)))
+        minority, majority = await _paused_servers(tools, servers)
+        lines.append(f"one of three servers paused: {'granted' if minority else 'not granted'}")
+        lines.append(f"two of three servers paused: {'granted' if majority else 'not granted'}")
+        figures["granted_while_paused"] = {"one server": minority, "two servers": majority}
+    finally:
+        for server in servers:
+            server.end()
+    why = "nobody is paused beyond the lease, no clock jumps and no server forgets; otherwise the resource must check"
+    return Measured(tuple(lines), HOLDS_ONLY_WHEN, why, all(right) and minority and not majority, figures)
+
+
+async def _second_holder(tools: Tools, servers: list[Server], case: str) -> tuple[bool, bool]:
+    """Whether a second caller has the lock while the first believes that it has it, and its late write is refused."""
+    urls, name = [server.url for server in servers], tools.name("quorum")
+    # the paused holder renews nothing; a clock that jumps and a restart happen within its lease
+    lease_s, paused = (LEASE_S, True) if case == CASES[1] else (10 * LEASE_S, False)
+    first, second = QuorumLocks(urls, lease_s=lease_s), QuorumLocks(urls, lease_s=lease_s)
+    fence = MemoryFence()
+    try:
+        mine = await first.lock(name, renew=False, on_lost="raise").acquire(timeout=TRY_S)
+        assert mine is not None
+        fence.install(mine)
+        believed_until = time.monotonic() + lease_s
+        if case == CASES[2]:
+            await asyncio.gather(*(_forget(server) for server in servers[:2]))
+        elif case == CASES[3]:
+            await asyncio.gather(*(asyncio.to_thread(_restart, server) for server in servers[:2]))
+        other = await second.lock(name, renew=False, on_lost="raise").acquire(
+            timeout=TRY_S if case != CASES[0] else 0.5
+        )
+        # a paused holder does not look at its clock: it goes on where it stopped
+        two = other is not None and (paused or time.monotonic() < believed_until)
+        return two, other is not None and _late_write(fence, mine, other)
+    finally:
+        await first.close()
+        await second.close()
+
+
+def _late_write(fence: MemoryFence, mine: Lease, other: Lease) -> bool:
+    """Whether the resource refuses the first holder once the second has been there."""
+    fence.install(other)
+    try:
+        fence.install(mine)
+    except FenceRefused:
+        return True
+    return False
+
+
+async def _forget(server: Server) -> None:
+    """What a clock that jumps by more than the lease does: every key has expired."""
+    transport = MultiplexedTransport(server.url)
+    try:
+        await transport.call("FLUSHALL", timeout_s=CALL_S)
+    finally:
+        await transport.close()
+
+
+def _restart(server: Server) -> None:
+    server.kill()
+    server.restart()
+
+
+async def _paused_servers(tools: Tools, servers: list[Server]) -> tuple[bool, bool]:
+    """Whether the lock is granted while one, and while two of the servers are stopped."""
+    granted = list[bool]()
+    for count in (1, 2):
+        locks = QuorumLocks([server.url for server in servers], RedisTuning(call_s=0.25, spin_s=0.02, patience_s=0.5))
+        for server in servers[:count]:
+            server.pause()
+        try:
+            granted.append(await _granted(locks, tools.name("paused")))
+        finally:
+            for server in servers[:count]:
+                server.resume()
+            await locks.close()
+    return granted[0], granted[1]
+
+
+async def _granted(locks: QuorumLocks, name: str) -> bool:
+    from stockade.locks import LockUnavailable
+
+    try:
+        lease = await locks.lock(name, lease_s=LEASE_S).acquire(timeout=TRY_S / 2)
+    except LockUnavailable:
+        return False
+    return lease is not None
+
+
+CLAIM = Claim(
+    "quorum",
+    "RedLock: a majority of servers makes the lock safe, but for clock drift and pauses.",
+    JAVA,
+    run,
+    needs=frozenset({"redis"}),
+)

@@ -1,0 +1,84 @@
+"""The wall clock of a service process jumps by a minute, ahead or back; its monotonic clock does not.
+
+libfaketime reads the distance from a file, so the jump happens in a running process. The process is started under it
+at the first injection. The site's folder of the file ends with the recording. No negative control has to fail here:
+leases count on the monotonic clock.
+"""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from stockade.lab.errors import LabError
+from stockade.lab.faults.pieces import choose, replace_missing
+from stockade.lab.faults.possible import make_fault
+from stockade.lab.recording.fault import Disturbed
+from stockade.lab.site.needs import FAKETIME
+from stockade.lab.site.tools import faketime_library, no_faketime
+
+JUMP_S = 60
+MOVED = "clock moved"  # in `Site.injected`: the process, and the file with the distance
+
+
+def environment(distance: Path) -> dict[str, str]:
+    """Variables of a process whose wall clock is moved by what the file says, e.g. `+60`.
+
+    Raises:
+        LabError: libfaketime is not installed; the message says how to install it.
+    """
+    library = faketime_library()
+    if library is None:
+        raise LabError(no_faketime())
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(distance),
+        "FAKETIME_NO_CACHE": "1",  # otherwise it reads the file every ten seconds
+        "DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # its name in later versions
+    }
+
+
+def set_distance(file: Path, seconds: int) -> None:
+    """Move the clock of the processes that read this file; readers see the old or the new distance, whole."""
+    new = file.with_suffix(".new")
+    new.write_text(f"{seconds:+d}\n")
+    new.rename(file)
+
+
+async def jump(disturbed: Disturbed, *, seconds: int) -> None:
+    """Start a process under libfaketime, if none is, and move its wall clock."""
+    injected = disturbed.site.injected
+    if MOVED not in injected:
+        file = Path(tempfile.mkdtemp(prefix="stockade-clock-")) / "distance"
+        number = choose(disturbed, disturbed.processes)
+        injected[MOVED] = (number, file)
+        set_distance(file, 0)
+        await disturbed.processes.replace(number, environment(file))
+    number, file = injected[MOVED]
+    set_distance(file, seconds)
+    disturbed.note(f"service process {number}, {seconds:+d} s")
+
+
+async def restore(disturbed: Disturbed) -> None:
+    """Move it back, and start the process anew without libfaketime."""
+    moved = disturbed.site.injected.pop(MOVED, None)
+    if moved is not None:
+        number, file = moved
+        if file.exists():
+            set_distance(file, 0)
+        await disturbed.processes.replace(number, {})
+        file.unlink(missing_ok=True)
+        file.parent.rmdir()
+    await replace_missing(disturbed)
+
+
+FAULTS = tuple(
+    make_fault(
+        f"clock-{word}",
+        f"the wall clock of a service process jumps {JUMP_S} s {word}",
+        partial(jump, seconds=seconds),
+        restore,
+        needs=frozenset({FAKETIME}),
+    )
+    for word, seconds in (("ahead", JUMP_S), ("back", -JUMP_S))
+)

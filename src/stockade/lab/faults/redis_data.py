@@ -1,0 +1,51 @@
+"""Redis loses its locks and goes on: everything is deleted, or everything that expires does so at once.
+
+The second is what a jump of the server's clock does. The clock itself cannot be moved: a Redis with jemalloc dies at
+its start under libfaketime (github.com/wolfcw/libfaketime, issues 130 and 327). A holder is suspended meanwhile, so
+that a bare lock must be seen to grant twice.
+"""
+
+from stockade.lab.faults.pieces import resume_all, suspend_at_point
+from stockade.lab.faults.possible import make_fault
+from stockade.lab.recording.fault import Disturbed
+from stockade.lab.site.needs import REDIS
+
+
+async def flush(disturbed: Disturbed) -> None:
+    """FLUSHALL on all servers."""
+    await suspend_at_point(disturbed, "begin", "loaded")
+    for redis in disturbed.site.redis:
+        await redis.flush()
+
+
+async def expire_all(disturbed: Disturbed) -> None:
+    """PEXPIRE of one millisecond on all keys that expire, on all servers."""
+    await suspend_at_point(disturbed, "begin", "loaded")
+    expired = [await redis.expire_all() for redis in disturbed.site.redis]
+    disturbed.note(f"{sum(expired)} keys expired")
+
+
+FAULTS = (
+    make_fault(
+        "redis-flush",
+        "Redis loses everything while a holder of a lock is suspended",
+        flush,
+        resume_all,
+        needs=frozenset({REDIS}),
+        covered_by=("restart",),
+        fault_points=True,
+        must_fail=("bare",),
+        recovery_s=5.0,
+    ),
+    make_fault(
+        "redis-expire-all",
+        "all leases in Redis end at once, as if its clock had jumped, while a holder is suspended",
+        expire_all,
+        resume_all,
+        needs=frozenset({REDIS}),
+        covered_by=("restart",),
+        fault_points=True,
+        must_fail=("bare",),
+        recovery_s=5.0,
+    ),
+)

@@ -1,0 +1,270 @@
+"""A history as a file of JSON lines, to keep and to judge again.
+
+The first line is the header with the names of the fields of each kind of line; then the operations, the fault log, the
+accesses and the final state follow, an array for each: `["operation", [0, 3, "service-1", …]]`. The last line says how
+many there are, so that a file that was cut off is noticed. docs/lab.md describes the format. Neighbour: `history.py`.
+"""
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import IO, Any, Final
+
+import msgspec
+
+from stockade.lab.errors import LabError
+from stockade.lab.history.final_state import (
+    Delivery,
+    FinalRow,
+    FinalState,
+    LedgerLine,
+    Leftovers,
+    LogRecord,
+    OrderLine,
+    OutboxLine,
+    RecordedRequest,
+)
+from stockade.lab.history.history import History, Phases
+from stockade.lab.history.operation import FaultEvent, LockAccess, Operation
+
+SCHEMA: Final = "stockade.lab/3"
+KINDS: Final[dict[str, Any]] = {  # in the order of the file
+    "operation": Operation,
+    "fault": FaultEvent,
+    "access": LockAccess,
+    "row": FinalRow,
+    "ledger": LedgerLine,
+    "request": RecordedRequest,
+    "order": OrderLine,
+    "event": OutboxLine,
+    "delivery": Delivery,
+    "record": LogRecord,
+}
+COLUMNS: Final = {kind: list(value._fields) for kind, value in KINDS.items()}
+IN_FINAL: Final = {  # kinds of lines that are a member of the final state
+    "row": "rows",
+    "ledger": "ledger",
+    "request": "requests",
+    "order": "orders",
+    "event": "outbox",
+    "delivery": "deliveries",
+    "record": "log",
+}
+SINGLE: Final = ("initial", "leftovers", "restocked", "audit", "extra")  # members of the final state in one line
+SHARED: Final = ("operation", "ledger", "request")  # kinds of which there are many, with texts of others
+MAX_LINE_BYTES: Final = 64_000_000
+MAX_LINES_AT_ONCE: Final = 4_096
+
+
+class _Single(msgspec.Struct):
+    """The members of the final state that stand in one line."""
+
+    initial: dict[str, int]
+    leftovers: Leftovers
+    restocked: dict[str, int]
+    audit: tuple[tuple[str, str], ...]
+    extra: dict[str, Any]
+
+
+ENCODE: Final = msgspec.json.Encoder().encode
+DECODERS: Final = {
+    kind: msgspec.json.Decoder(tuple[str, each])  # type: ignore[valid-type]
+    for kind, each in (*KINDS.items(), ("final", _Single))
+}
+ENDS: Final = msgspec.json.Decoder(tuple[str, dict[str, int]])
+
+
+def write_history(history: History, path: Path) -> None:
+    """Write the file; another of this name is replaced when the new one is whole.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    unfinished = path.with_name(f"{path.name}.part")
+    with unfinished.open("wb") as file:
+        for line in _lines(history):
+            file.write(ENCODE(line))
+            file.write(b"\n")
+    unfinished.replace(path)
+
+
+def _lines(history: History) -> Iterator[Any]:
+    header = {each.name: getattr(history, each.name) for each in fields(history) if each.name not in _LISTED}
+    yield {"schema": SCHEMA, "history": header, "columns": COLUMNS}
+    counts = {}
+    for kind in KINDS:
+        values = _values(history, kind)
+        counts[kind] = len(values)
+        for value in values:
+            yield kind, value
+    yield "final", {name: getattr(history.final, name) for name in SINGLE}
+    yield "end", counts
+
+
+_LISTED: Final = ("operations", "fault_log", "accesses", "final")
+
+
+def _values(history: History, kind: str) -> tuple[Any, ...]:
+    if kind in IN_FINAL:
+        found: tuple[Any, ...] = getattr(history.final, IN_FINAL[kind])
+        return found
+    return {"operation": history.operations, "fault": history.fault_log, "access": history.accesses}[kind]
+
+
+def read_history(path: Path) -> History:
+    """Read the whole file. Equal texts become one object, so a million operations take about 700 MB.
+
+    Raises:
+        LabError: it is no history, of another version, or cut off.
+        OSError: it cannot be read.
+    """
+    found: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    single: dict[str, Any] = {}
+    with _without_collector():
+        for kind, read in _read(path):
+            if kind in found:
+                found[kind] += read
+            else:
+                single[kind] = read[0]
+    if "final" not in single:
+        raise LabError(f"{path}: the final state is missing, record it again")
+    with _without_collector():
+        values = {kind: tuple(found.pop(kind)) for kind in KINDS}
+    members: dict[str, Any] = {member: values[kind] for kind, member in IN_FINAL.items()}
+    final = FinalState(**members, **{name: getattr(single["final"], name) for name in SINGLE})
+    header: History = single["header"]
+    return History(
+        **{each.name: getattr(header, each.name) for each in fields(header) if each.name not in _LISTED},
+        operations=values["operation"],
+        fault_log=values["fault"],
+        accesses=values["access"],
+        final=final,
+    )
+
+
+def read_header(path: Path) -> History:
+    """What the recording was, without its operations.
+
+    Raises:
+        LabError: it is no history, or of another version.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return _header(path, file)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """The collector of cycles would look through all values again and again, and there are no cycles among them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _read(path: Path) -> Iterator[tuple[str, list[Any]]]:
+    """The header, then the lines in order, many of one kind at a time: (kind, values)."""
+    counts = dict.fromkeys(KINDS, 0)
+    share = _Shared()
+    with path.open("rb") as file:
+        yield "header", [_header(path, file)]
+        at, ended = 1, False
+        for kind, lines in _grouped(file):
+            try:
+                if ended:
+                    raise ValueError("there is more after its end")
+                if kind == "end":
+                    _require_whole(counts, ENDS.decode(lines[0])[1])
+                    ended = True
+                    continue
+                values = DECODERS[kind].decode_lines(b"".join(lines))
+            except KeyError:
+                raise LabError(f"{path}, line {at + 1}: is of an unknown kind, {kind!r:.40}") from None
+            except (msgspec.MsgspecError, ValueError) as error:
+                raise LabError(f"{path}, line {_bad_line(kind, lines, at)}: {error}{_cut(lines)}") from None
+            at += len(lines)
+            if kind in counts:
+                counts[kind] += len(values)
+            yield kind, [share(value) for _, value in values] if kind in SHARED else [value for _, value in values]
+    if not ended:
+        raise LabError(f"{path}: the end is missing after line {at}: it is cut off, record it again")
+
+
+def _grouped(file: IO[bytes]) -> Iterator[tuple[str, list[bytes]]]:
+    """Lines of one kind that follow each other, `MAX_LINES_AT_ONCE` at most."""
+    kind, begin, lines = "", b"", list[bytes]()
+    while line := file.readline(MAX_LINE_BYTES):
+        if lines and (len(lines) == MAX_LINES_AT_ONCE or not line.startswith(begin)):
+            yield kind, lines
+            lines = []
+        if not lines:
+            begin = line[: line.find(b",") + 1]
+            kind = begin[2:-2].decode(errors="replace")
+        lines.append(line)
+    if lines:
+        yield kind, lines
+
+
+def _bad_line(kind: str, lines: Sequence[bytes], before: int) -> int:
+    """Number of the first line that cannot be decoded, from 1."""
+    for number, line in enumerate(lines, before + 1):
+        try:
+            DECODERS.get(kind, ENDS).decode(line)
+        except (msgspec.MsgspecError, ValueError):
+            return number
+    return before + 1
+
+
+def _cut(lines: Sequence[bytes]) -> str:
+    return "" if lines[-1].endswith(b"\n") else "; it is cut off, record it again"
+
+
+def _header(path: Path, file: IO[bytes]) -> History:
+    what = f"{path}: is no history of `stockade lab record`"
+    try:
+        found = msgspec.json.decode(file.readline(MAX_LINE_BYTES))
+    except msgspec.MsgspecError:
+        raise LabError(what) from None
+    if not isinstance(found, dict) or "history" not in found:
+        raise LabError(what)
+    if found.get("schema") != SCHEMA or found.get("columns") != COLUMNS:
+        raise LabError(f"{path}: was written by another version of stockade ({found.get('schema')}); record it again")
+    header = found["history"]
+    try:
+        phases = Phases(**header.pop("phases"))
+        return History(**{**header, "faults": tuple(header["faults"])}, phases=phases)
+    except (TypeError, KeyError, AttributeError):
+        raise LabError(f"{path}: its header is not that of a history") from None
+
+
+def _require_whole(counts: Mapping[str, int], said: Any) -> None:
+    if counts != said:
+        raise ValueError(f"its end names {said}, but there are {counts}")
+
+
+class _Shared:
+    """Makes equal texts, keys and empty mappings one object each: a history has few, and names them again and again."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def __call__(self, value: Any) -> Any:
+        """The same value of shared parts."""
+        text = self._texts.setdefault
+        if type(value) is not Operation:
+            return tuple.__new__(type(value), [text(each, each) if type(each) is str else each for each in value])
+        parts: list[Any] = [text(each, each) if type(each) is str else each for each in value]
+        parts[KEYS] = self._keys.setdefault(value.keys, value.keys)
+        for at in (VERSIONS, DELTAS):
+            parts[at] = parts[at] or NOTHING
+        return tuple.__new__(Operation, parts)
+
+
+KEYS, VERSIONS, DELTAS = (Operation._fields.index(name) for name in ("keys", "versions", "deltas"))
+NOTHING: Final[dict[str, int]] = {}

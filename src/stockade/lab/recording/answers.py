@@ -1,0 +1,51 @@
+"""What became of one request, as the service process tells it: small values, so that a recording costs little.
+
+Neighbours: `service_main.py` makes answers, `recorder.py` keeps them, `final_reads.py` hashes what is recorded.
+"""
+
+import json
+from asyncio import CancelledError
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from stockade.core import Accepted, JsonValue, Outcome, StockadeError
+from stockade.lab.history.operation import FAILED, OK, REFUSED, UNKNOWN
+
+PROCESS_ENDED: Final = "PROCESS_ENDED"  # it took the request and ended without an answer
+PROCESS_AWAY: Final = "PROCESS_AWAY"  # it did not run, so it never had the request
+NO_ANSWER: Final = "NO_ANSWER"  # long after the deadline that it was given
+CANCELLED: Final = "CANCELLED"  # the client gave up
+
+
+class Answer(NamedTuple):
+    """The end of one operation; fields as of `Operation`."""
+
+    type: str
+    code: str = ""
+    replayed: bool = False
+    answer: str = ""
+    versions: Mapping[str, int] = {}
+    unexpected: str = ""
+
+
+def of_outcome(outcome: Outcome) -> Answer:
+    """The answer of a decision."""
+    hashed = hash_of(outcome.data)
+    if isinstance(outcome, Accepted):
+        return Answer(OK, "", outcome.replayed, hashed, outcome.versions)
+    return Answer(REFUSED, outcome.code, outcome.replayed, hashed, outcome.versions)
+
+
+def of_error(error: BaseException) -> Answer:
+    """The answer of an exception: failed where it says that nothing happened, else unknown."""
+    if isinstance(error, CancelledError):
+        return Answer(UNKNOWN, CANCELLED)
+    if isinstance(error, StockadeError):
+        return Answer(FAILED if error.outcome == "none" else UNKNOWN, error.code)
+    return Answer(UNKNOWN, type(error).__name__, unexpected=f"{type(error).__name__}: {error}")
+
+
+def hash_of(data: Mapping[str, JsonValue]) -> str:
+    """A hash of an answer's data: equal requests must get equal ones."""
+    return blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=8).hexdigest()

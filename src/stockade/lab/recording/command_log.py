@@ -1,0 +1,70 @@
+"""The command log of a recording under the strategy `kafka`: its topic, and the worker processes that decide it.
+
+Neighbours: `execution/command_log/` runs a worker in a process, `service_processes.py` are the processes, so that
+faults can kill and pause them.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
+
+from stockade.kafka.admin import Admin
+from stockade.kafka.options import KafkaOptions
+from stockade.lab.errors import LabError
+from stockade.lab.execution.command_log.log_worker import LogAddress, LogWorkerConfig
+from stockade.lab.recording.messages import OpenLogWorker
+from stockade.lab.recording.plan import RecordingPlan
+from stockade.lab.recording.service_processes import ServiceProcesses, running
+
+ASSIGNMENT_WAIT_S: Final = 30.0
+POLL_S: Final = 0.02
+
+
+class CommandLog(NamedTuple):
+    """An open log: where it is, and the processes that decide it."""
+
+    options: KafkaOptions
+    workers: ServiceProcesses
+
+
+@asynccontextmanager
+async def open_command_log(plan: RecordingPlan, url: str, bootstrap: str) -> AsyncIterator[CommandLog]:
+    """Create a topic and let workers decide it; ready when all partitions are assigned. It is deleted at the end.
+
+    Args:
+        plan: of the recording.
+        url: of the database.
+        bootstrap: Kafka's bootstrap servers.
+
+    Raises:
+        LabError: a process failed, or the partitions were not all assigned in time.
+    """
+    name = f"stockade-lab-{secrets.token_hex(6)}"
+    address = LogAddress(bootstrap, name, name, plan.partitions)
+    config = LogWorkerConfig(url, address, plan.pool_size, plan.app)
+    log = config.kafka
+    try:
+        async with running("log worker", plan.workers, OpenLogWorker(config)) as workers:
+            await wait_for_assignment(workers, plan.partitions)
+            yield CommandLog(log, workers)
+    finally:
+        admin = Admin(bootstrap)
+        for topic in (log.topic, log.dead_topic):
+            await asyncio.to_thread(admin.delete_topic, topic)
+
+
+async def wait_for_assignment(workers: ServiceProcesses, partitions: int) -> None:
+    """Wait until each partition is read by one process.
+
+    Raises:
+        LabError: not in time.
+    """
+    deadline = asyncio.get_running_loop().time() + ASSIGNMENT_WAIT_S
+    while asyncio.get_running_loop().time() < deadline:
+        assigned = sorted(number for each in await workers.counters() for number in each.partitions)
+        if assigned == list(range(partitions)):
+            return
+        await asyncio.sleep(POLL_S)
+    raise LabError(f"the partitions of the log were not all read within {ASSIGNMENT_WAIT_S:.0f} s")

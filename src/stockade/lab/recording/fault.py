@@ -1,0 +1,139 @@
+"""What a fault of a recording is, and what it may touch.
+
+A fault is one file in `faults/`, and one line in its registry. It is injected and healed by the schedule of the
+recording; in between, the load goes on. Neighbours: `engine.py` makes the `Disturbed`, `service_processes.py` and
+`load_control.py` are what faults touch of the load's side, `site/` of the servers' side.
+"""
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from stockade.lab.site.site import Site
+
+
+class Processes(Protocol):
+    """The service processes of a recording, or its log workers; numbered from 0.
+
+    Each method that changes a process returns when it has happened. A process that is not there is left alone.
+    """
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
+    async def kill(self, number: int) -> None:
+        """SIGKILL; its open requests are answered with unknown. It stays away until `replace`."""
+        ...
+
+    async def pause(self, number: int) -> None:
+        """SIGSTOP."""
+        ...
+
+    async def resume(self, number: int) -> None:
+        """SIGCONT."""
+        ...
+
+    async def replace(self, number: int, environment: Mapping[str, str] | None = None) -> None:
+        """Start it anew; one that still runs is killed before.
+
+        Args:
+            number: of the process.
+            environment: variables beside those of the lab, for this start and the later ones; None: as before.
+        """
+        ...
+
+    async def signal_at_point(self, number: int, point: str, signal: int) -> None:
+        """Send the process a signal when its store next reaches a fault point.
+
+        Args:
+            number: of the process.
+            point: `begin`, `loaded` or `saved`.
+            signal: SIGKILL or SIGSTOP.
+        """
+        ...
+
+    async def was_signalled(self, number: int, wait_s: float) -> bool:
+        """Whether such a signal stops or ends the process within this time, in seconds."""
+        ...
+
+    def pid(self, number: int) -> int:
+        """Process id; 0 while it is away."""
+        ...
+
+
+class LoadControl(Protocol):
+    """What faults change of the load. Each value stays until the next call."""
+
+    def set_rate_factor(self, factor: float) -> None:
+        """Offer this many times the rate (open loop), or divide the think time and multiply the clients by it."""
+        ...
+
+    def set_duplicate_share(self, share: float) -> None:
+        """Send this share of the requests a second time: at once, later, or after the recording's restart."""
+        ...
+
+    def set_cancel_share(self, share: float) -> None:
+        """Give up this share of the requests before their answer; the process cancels them."""
+        ...
+
+
+class Disturbed(Protocol):
+    """What a fault may touch.
+
+    Attributes:
+        site: the servers and the links to them.
+        processes: that run the service.
+        workers: that decide the command log; none without one.
+        load: what is sent.
+        rng: every choice of the fault, so that the seed decides it.
+        database: name of the dialect.
+        strategy: name of the contender, e.g. `redis-pubsub:bare`.
+        lease_s: lease of its locks, in seconds.
+    """
+
+    site: Site
+    processes: Processes
+    workers: Processes
+    load: LoadControl
+    rng: random.Random
+    database: str
+    strategy: str
+    lease_s: float
+
+    def note(self, detail: str) -> None:
+        """Add an entry to the fault log: what was hit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One kind of failure.
+
+    Attributes:
+        name: in options and reports.
+        summary: what happens, in one line.
+        inject: begins it; returns when it has begun.
+        heal: ends it; returns when all is as before, processes and servers that were killed included.
+        covered_by: names in `Guarantees.faults`; a strategy is held to it if it promises one of them. Empty: every
+            strategy that protects a row is.
+        needs: of the site, e.g. `database-server`, `redis`, `kafka`, `link-database`, `link-redis`, `libfaketime`.
+        recovery_s: time after the healing within which four fifths of the rate without faults must be back.
+        fault_points: it needs the fault points of the store, at which no batch is one statement.
+        must_fail: forms of negative controls that must be seen to fail under it, of a workload whose clients share
+            rows; the others may. `unprotected` is in none: it must fail without any fault.
+        impossible: why it cannot happen with this contender on this database; empty: it can.
+    """
+
+    name: str
+    summary: str
+    inject: Callable[[Disturbed], Awaitable[None]]
+    heal: Callable[[Disturbed], Awaitable[None]]
+    covered_by: tuple[str, ...] = ()
+    needs: frozenset[str] = frozenset()
+    recovery_s: float = 10.0
+    fault_points: bool = False
+    must_fail: tuple[str, ...] = ()
+    impossible: Callable[[str, str], str] = lambda strategy, database: ""

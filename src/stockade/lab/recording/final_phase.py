@@ -1,0 +1,171 @@
+"""The end of a recording: equal requests after a restart, every unknown one until it is decided, then the final state.
+
+Neighbours: `engine.py` calls it, `final_reads.py` reads the database, `leftovers.py` what was left behind.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection
+
+from stockade.core import Command, JsonValue, Key
+from stockade.lab.history.final_state import FinalState, LedgerLine, Leftovers
+from stockade.lab.history.operation import Operation
+from stockade.lab.recording.final_reads import Found, read_found, read_rows
+from stockade.lab.recording.load import Offered
+from stockade.lab.recording.recorder import Recorder
+from stockade.lab.recording.sending import Sender
+from stockade.lab.recording.service_processes import ServiceProcesses
+from stockade.lab.runs.run_audit import AUDIT_WAIT_S, LIMIT
+from stockade.lab.targets.target_database import TargetDatabase
+from stockade.lab.workloads.workload import Request
+
+T = TypeVar("T")
+
+DECIDE_WAIT_S: Final = 60.0  # for everything that is undecided when the load ends
+READ_WAIT_S: Final = 60.0
+SETTLE_WAIT_S: Final = 5.0  # until counters are back to where they were
+POLL_S: Final = 0.05
+CLIENTS: Final = 16
+INSERTED: Final = 1  # the version that an inserted row has
+FIRST_CLIENT: Final = 2_000_000  # numbers of the clients of this phase begin here
+
+
+class FinalPhase:
+    """The end of one recording, and what it has to know from before the load.
+
+    Args:
+        target: the database.
+        setup: the commands that made the rows.
+        sender: has the undecided requests.
+        recorder: has the operations.
+        processes: of the service.
+        workers: of the command log.
+    """
+
+    def __init__(
+        self,
+        target: TargetDatabase,
+        setup: Sequence[Command],
+        sender: Sender,
+        recorder: Recorder,
+        processes: ServiceProcesses,
+        workers: ServiceProcesses,
+    ) -> None:
+        self._target, self._setup = target, setup
+        self._sender, self._recorder, self._processes, self._workers = sender, recorder, processes, workers
+        self._initial: dict[str, int] = {}
+        self._before: dict[str, int] = {}
+
+    async def begin(self) -> None:
+        """Before the load: the amounts of the rows, and the counters of the processes."""
+        keys = {key for command in self._setup for key in command.keys}
+        rows = await self._read(partial(read_rows, application=self._target.application, keys=keys))
+        self._initial = {row.key: row.amount for row in rows}
+        self._before = await self._held()
+
+    async def end(self, offered: Offered) -> FinalState:
+        """After the load: decide what is open, then read everything.
+
+        Args:
+            offered: by an open loop.
+
+        Raises:
+            LabError: a process that does not answer.
+        """
+        self._sender.stopping = False
+        if self._sender.after_restart:
+            for number in range(self._processes.count):
+                await self._processes.replace(number)
+            await self._send_all(self._sender.after_restart)
+        undecided = await self._decide()
+        after = await self._settled()
+        operations = self._recorder.operations()
+        keys = {key for command in self._setup for key in command.keys} | _keys_of(operations)
+        ids = sorted({each.request_id for each in operations if each.request_id})
+        setup_ids = frozenset(command.request_id for command in self._setup)
+        application = self._target.application
+        read = partial(read_found, application=application, keys=keys, request_ids=ids, setup_ids=setup_ids)
+        found = await self._read(read)
+        extra: dict[str, JsonValue] = {"undecided": undecided, "cpu_s": await self._cpu_s()}
+        if offered.offered:
+            extra["offered"] = asdict(offered)
+        return FinalState(
+            initial={**_inserted(found, self._initial), **self._initial},
+            **found._asdict(),
+            leftovers=Leftovers(self._before, after),
+            audit=await self._audit(),
+            extra=extra,
+        )
+
+    async def _decide(self) -> int:
+        """Send what is undecided again until it is not, for a bounded time; how many are left."""
+        deadline = time.monotonic() + DECIDE_WAIT_S
+        while self._sender.undecided and time.monotonic() < deadline:
+            await self._send_all(list(self._sender.undecided.values()))
+        return len(self._sender.undecided)
+
+    async def _send_all(self, requests: Sequence[Request]) -> None:
+        left = iter(requests)
+
+        async def client(number: int) -> None:
+            rng = random.Random(number)
+            for request in left:
+                await self._sender.decide(FIRST_CLIENT + number, request, rng)
+
+        await asyncio.gather(*(client(number) for number in range(min(CLIENTS, len(requests)))))
+
+    async def _settled(self) -> dict[str, int]:
+        """The counters, when they are back to where they were, or when they had the time for it."""
+        deadline = time.monotonic() + SETTLE_WAIT_S
+        while True:
+            after = await self._held()
+            if time.monotonic() > deadline or all(after[name] <= self._before.get(name, 0) for name in after):
+                return after
+            await asyncio.sleep(POLL_S)
+
+    async def _held(self) -> dict[str, int]:
+        sums: dict[str, int] = {}
+        for group in (self._processes, self._workers):
+            for each in await group.counters():
+                for name, count in each.held.items():
+                    sums[name] = sums.get(name, 0) + count
+        return sums
+
+    async def _cpu_s(self) -> float:
+        counters = [*await self._processes.counters(), *await self._workers.counters()]
+        return round(sum(each.cpu_s for each in counters), 3)
+
+    async def _audit(self) -> tuple[tuple[str, str], ...]:
+        """What the application's own audit finds; only in a database that has nothing else."""
+        if not self._target.private:
+            return ()
+        audit = partial(self._target.application.audit, limit=LIMIT)
+        found = await self._target.admin_database.read(audit, timeout_s=AUDIT_WAIT_S)
+        return tuple((each.rule, f"{each.subject}: {each.detail}") for each in found)
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        return await self._target.admin_database.read(query, timeout_s=READ_WAIT_S)
+
+
+def _inserted(found: Found, initial: Mapping[str, int]) -> dict[str, int]:
+    """Rows that a decision inserted, without an entry in the ledger: their first entry is their second version."""
+    first: dict[str, LedgerLine] = {}
+    for line in found.ledger:
+        first.setdefault(line.key, line)
+    return {
+        key: line.amount_after - line.delta
+        for key, line in first.items()
+        if key not in initial and line.version == INSERTED + 1 and not line.amount_after and not line.delta
+    }
+
+
+def _keys_of(operations: Sequence[Operation]) -> set[Key]:
+    """Every row that a request named or an answer mentioned."""
+    texts = {text for each in operations for text in (*each.keys, *each.versions)}
+    return {Key(kind, id_) for kind, _, id_ in (text.partition(":") for text in texts)}

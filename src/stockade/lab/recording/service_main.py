@@ -1,0 +1,198 @@
+"""The main function of a service process: opens the application, carries out requests, and answers them.
+
+`python -m stockade.lab.recording.service_main NUMBER`, with the number of an inherited socket. It shares nothing with
+the lab but this socket, and ends with it. Faults hit it; the lab itself is never hit. Neighbour: `service_process.py`.
+"""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from sqlalchemy import Connection, select
+
+from stockade.core import Key
+from stockade.lab.execution.command_log.log_worker import LogWorker, run_log_worker
+from stockade.lab.execution.order_senders import SenderConfig
+from stockade.lab.history.operation import OK
+from stockade.lab.recording.answers import Answer, of_error, of_outcome
+from stockade.lab.recording.messages import (
+    Cancel,
+    Channel,
+    Close,
+    Count,
+    Counters,
+    Execute,
+    Failed,
+    OpenLogWorker,
+    OpenService,
+    ReadRows,
+    SignalAtPoint,
+)
+from stockade.service import Service, find_application, open_service
+from stockade.store import Database
+
+PR_SET_PDEATHSIG = 1
+END_WAIT_S = 5.0
+
+
+def main(number: int) -> None:
+    """Serve the socket of this number until the lab closes it."""
+    logging.getLogger("stockade").setLevel(logging.CRITICAL)  # faults are intended here, and the history has them
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the lab handles Ctrl-C: it closes the socket
+    if sys.platform == "linux":  # a process that a fault has stopped cannot see the end of its socket
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(socket.socket(fileno=number)))
+
+
+async def _serve(wire: socket.socket) -> None:
+    closed = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        handler = _Handler(stack)
+        _, channel = await asyncio.get_running_loop().create_connection(
+            lambda: Channel(handler.received, closed.set), sock=wire
+        )
+        handler.channel = channel
+        await closed.wait()
+        await handler.end()
+
+
+class _Handler:
+    """Carries out messages, each in a task of its own."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self.channel: Channel | None = None
+        self._service: Service | None = None
+        self._worker: LogWorker | None = None
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._signal: SignalAtPoint | None = None
+
+    def received(self, number: int, message: Any) -> None:
+        if isinstance(message, Cancel):
+            task = self._tasks.get(message.number)
+            if task is not None:
+                task.cancel()
+            return
+        task = self._tasks[number] = asyncio.create_task(self._answer(number, message))
+        task.add_done_callback(lambda _: self._tasks.pop(number, None))  # also of one that was cancelled at once
+
+    async def _answer(self, number: int, message: Any) -> None:
+        reply: Any
+        try:
+            if isinstance(message, Execute):
+                reply = await self._execute(message)
+            elif isinstance(message, ReadRows):
+                reply = await self._read(message)
+            else:
+                reply = await self._carry_out(message)
+        except Exception as error:  # noqa: BLE001 - the reply, which ends the recording
+            reply = Failed(f"{type(error).__name__}: {error}")
+        if self.channel is not None:
+            self.channel.send(number, reply)
+
+    async def _execute(self, message: Execute) -> Answer:
+        assert self._service is not None, "Execute before OpenService"
+        try:
+            return of_outcome(await self._service.execute(message.command))
+        except asyncio.CancelledError as error:
+            return of_error(error)  # the client has given up; the task ends here all the same
+        except Exception as error:  # noqa: BLE001 - it is the client's answer, and the checkers judge it
+            return of_error(error)
+
+    async def _read(self, message: ReadRows) -> Answer:
+        assert self._service is not None, "ReadRows before OpenService"
+        resources = {each.kind: each for each in self._service.application.resources}
+        query = partial(_versions, table=resources[message.kind].table, ids=message.ids)
+        try:
+            found = await self._service.read(query)
+        except Exception as error:  # noqa: BLE001 - as of a command
+            return of_error(error)
+        return Answer(OK, versions={f"{Key(message.kind, id_)}": found.get(id_, 0) for id_ in message.ids})
+
+    async def _carry_out(self, message: Any) -> Any:
+        match message:
+            case OpenService():
+                self._service = await self._open(message.config, message.fault_points)
+            case OpenLogWorker():
+                self._worker = await self._stack.enter_async_context(run_log_worker(message.config))
+            case SignalAtPoint():
+                self._signal = message
+            case Count():
+                return self._count()
+            case Close():
+                await self._stack.aclose()
+            case _:
+                raise TypeError(f"no message: {message!r:.100}")
+        return None
+
+    async def _open(self, config: SenderConfig, fault_points: bool) -> Service:
+        application = find_application(config.app)
+        database = await Database.open(
+            config.url, pool_size=config.pool_size, wait_s=config.options.wait_s, tables=application.tables
+        )
+        self._stack.push_async_callback(database.close)
+        opening = open_service(
+            application,
+            database,
+            config.strategy,
+            config.options,
+            allow_overselling=True,  # the negative controls must be able to fail
+            checkpoint=self._reach_point if fault_points else None,
+        )
+        return await self._stack.enter_async_context(opening)
+
+    def _reach_point(self, point: str) -> None:
+        """The store is at a fault point; a signal to the own process is delivered before `kill` returns."""
+        if self._signal is not None and self._signal.point == point:
+            number, self._signal = self._signal.signal, None
+            os.kill(os.getpid(), number)
+
+    def _count(self) -> Counters:
+        held = {
+            "requests": sum(not task.done() for task in self._tasks.values()) - 1,  # without this message
+            "tasks": len(asyncio.all_tasks()) - len(self._tasks),
+            "threads": threading.active_count(),
+            "files": _open_files(),
+        }
+        stats: dict[str, int] = {}
+        partitions: tuple[int, ...] = ()
+        if self._service is not None:
+            held["queued"] = self._service.queued
+            held["waiting for a connection"] = self._service.database.waiting
+            stats = self._service.store.stats.as_dict()
+        if self._worker is not None:
+            progress = self._worker.progress()
+            stats, partitions = progress.stats.as_dict(), progress.partitions
+            stats["decided"] = progress.decided
+        return Counters(held, stats, partitions, time.process_time())
+
+    async def end(self) -> None:
+        """The lab is gone: give what is under way a moment."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=END_WAIT_S)
+
+
+def _versions(connection: Connection, table: Any, ids: tuple[str, ...]) -> dict[str, int]:
+    query = select(table.c.id, table.c.version).where(table.c.id.in_(ids))
+    return {row.id: row.version for row in connection.execute(query)}
+
+
+def _open_files() -> int:
+    folder = Path("/proc/self/fd")
+    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,247 @@
+"""The lab's side of one service process: starts it, sends it requests, and does to it what a fault wants.
+
+Many requests are open at a time, each with its number. A process that ends answers its open requests with unknown.
+Neighbours: `service_main.py` is the process, `service_processes.py` a group of them, `messages.py` the wire.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from stockade.core import Command
+from stockade.lab.errors import LabError
+from stockade.lab.history.operation import FAILED, UNKNOWN
+from stockade.lab.recording.answers import CANCELLED, NO_ANSWER, PROCESS_AWAY, PROCESS_ENDED, Answer
+from stockade.lab.recording.messages import Cancel, Channel, Close, Execute, Failed, ReadRows, SignalAtPoint
+
+MODULE: Final = "stockade.lab.recording.service_main"
+OPEN_WAIT_S: Final = 60.0
+CONTROL_WAIT_S: Final = 15.0
+END_WAIT_S: Final = 10.0
+STATE_WAIT_S: Final = 5.0
+POLL_S: Final = 0.002
+OUTPUT_CHARACTERS: Final = 2_000  # of what a process that failed has printed
+
+
+class ServiceProcess:
+    """One place for a service process: it can be killed, and started anew.
+
+    Args:
+        name: in the history and in errors.
+        opening: the first message, `OpenService` or `OpenLogWorker`.
+
+    Attributes:
+        name: as given.
+        starts: how often it was started.
+    """
+
+    def __init__(self, name: str, opening: Any) -> None:
+        self.name, self.starts = name, 0
+        self._opening = opening
+        self._environment: dict[str, str] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._open: dict[int, asyncio.Future[Any]] = {}
+        self._next = 0
+        self._ended = asyncio.Event()
+        self._output: Any = None
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 while it is away."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes requests; a paused one does."""
+        return self._channel is not None
+
+    async def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start it, and let it open what it is for.
+
+        Args:
+            environment: further variables, for this start and the later ones; None: as before.
+
+        Raises:
+            LabError: it cannot; the message is its own.
+        """
+        if environment is not None:
+            self._environment = dict(environment)
+        ours, theirs = socket.socketpair()
+        path = os.pathsep.join(each for each in sys.path if each)
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - a matter of a millisecond
+                [sys.executable, "-m", MODULE, str(theirs.fileno())],
+                env={**os.environ, "PYTHONPATH": path, **self._environment},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+            )
+        self._ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        _, self._channel = await loop.create_connection(lambda: Channel(self._received, self._closed), sock=ours)
+        self.starts += 1
+        await self.ask(self._opening, OPEN_WAIT_S)
+
+    async def execute(self, command: Command, wait_s: float, *, give_up_s: float = 0.0) -> Answer:
+        """Carry out a command.
+
+        Args:
+            command: to carry out.
+            wait_s: how long to wait for an answer, in seconds.
+            give_up_s: cancel it after so many seconds; 0: wait.
+        """
+        code, limit_s = (CANCELLED, give_up_s) if give_up_s else (NO_ANSWER, wait_s)
+        return await self._answer(Execute(command), limit_s, code)
+
+    async def read(self, kind: str, ids: tuple[str, ...], wait_s: float) -> Answer:
+        """Read the versions of rows."""
+        return await self._answer(ReadRows(kind, ids), wait_s, NO_ANSWER)
+
+    async def _answer(self, message: Execute | ReadRows, limit_s: float, code: str) -> Answer:
+        sent = self._send(message)
+        if sent is None:
+            return Answer(FAILED, PROCESS_AWAY)
+        number, future = sent
+        timer = asyncio.get_running_loop().call_later(limit_s, self._give_up, number, code)
+        try:
+            answer = await future
+        finally:
+            timer.cancel()
+            self._open.pop(number, None)
+        if isinstance(answer, Failed):
+            raise LabError(f"{self.name}: {answer.text}")
+        assert isinstance(answer, Answer)
+        return answer
+
+    def _give_up(self, number: int, code: str) -> None:
+        future = self._open.get(number)
+        if future is not None and not future.done():
+            future.set_result(Answer(UNKNOWN, code))
+            if self._channel is not None:
+                self._channel.send(0, Cancel(number))
+
+    async def ask(self, message: Any, wait_s: float = CONTROL_WAIT_S) -> Any:
+        """Send any other message and wait for its reply.
+
+        Raises:
+            LabError: it is away, ended, failed, or did not reply in time.
+        """
+        sent = self._send(message)
+        if sent is None:
+            raise LabError(f"{self.name} does not run")
+        number, future = sent
+        try:
+            async with asyncio.timeout(wait_s):
+                reply = await future
+        except TimeoutError:
+            raise LabError(f"{self.name} gave no answer in {wait_s:.0f} s") from None
+        finally:
+            self._open.pop(number, None)
+        if isinstance(reply, Failed):
+            raise LabError(f"{self.name}: {reply.text}")
+        if isinstance(reply, Answer):  # of `_closed`
+            raise LabError(f"{self.name} ended: {await asyncio.to_thread(self._printed)}")
+        return reply
+
+    def _send(self, message: Any) -> "tuple[int, asyncio.Future[Any]] | None":
+        self._next += 1
+        number = self._next
+        if self._channel is None or not self._channel.send(number, message):
+            return None
+        future = self._open[number] = asyncio.get_running_loop().create_future()
+        return number, future
+
+    def _received(self, number: int, value: Any) -> None:
+        future = self._open.get(number)
+        if future is not None and not future.done():
+            future.set_result(value)
+
+    def _closed(self) -> None:
+        self._channel = None
+        for future in self._open.values():
+            if not future.done():
+                future.set_result(Answer(UNKNOWN, PROCESS_ENDED))
+        self._ended.set()
+
+    def _printed(self) -> str:
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):  # then its output so far says more than nothing
+                self._process.wait(END_WAIT_S)
+        self._output.seek(0)
+        printed = self._output.read().decode(errors="replace").strip()
+        return printed[-OUTPUT_CHARACTERS:] or f"exit code {self._process and self._process.returncode}"
+
+    async def kill(self) -> None:
+        """SIGKILL; returns when it has ended and its open requests have their answers."""
+        self._signal(signal.SIGKILL)
+        await self._wait_until_ended()
+
+    async def pause(self) -> None:
+        """SIGSTOP; returns when it has stopped."""
+        self._signal(signal.SIGSTOP)
+        await self.was_stopped(STATE_WAIT_S)
+
+    async def resume(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    async def was_stopped(self, wait_s: float) -> bool:
+        """Whether a signal stops or ends it within this time, in seconds."""
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while asyncio.get_running_loop().time() < deadline:
+            if not self.pid or _is_stopped(self.pid):
+                return True
+            await asyncio.sleep(POLL_S)
+        return False
+
+    async def signal_at_point(self, point: str, number: int) -> None:
+        """Let the process send itself a signal at its next fault point; nothing if it is away."""
+        if self.running:
+            await self.ask(SignalAtPoint(point, number))
+
+    def _signal(self, number: int) -> None:
+        if pid := self.pid:
+            with suppress(ProcessLookupError):  # it has ended this moment
+                os.kill(pid, number)
+
+    async def _wait_until_ended(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        try:
+            await asyncio.to_thread(process.wait, END_WAIT_S)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"{self.name} did not end in {END_WAIT_S:.0f} s") from None
+        if self.running:
+            await self._ended.wait()  # the kernel closes the socket with the process
+
+    async def close(self) -> None:
+        """Let it close what it has open, and end it; one that does not is killed."""
+        if self.running:
+            await self.resume()
+            with suppress(LabError):  # a killed one has nothing to close
+                await self.ask(Close())
+        channel = self._channel
+        if channel is not None:
+            channel.close()
+        if self._process is not None:
+            try:
+                await asyncio.to_thread(self._process.wait, END_WAIT_S)
+            except subprocess.TimeoutExpired:
+                await self.kill()
+        if self._output is not None:
+            self._output.close()
+
+
+def _is_stopped(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None

@@ -1,0 +1,213 @@
+"""Which cells a ring has: a covering array for the strategies that claim something, and cells made for the controls.
+
+Neighbours: `covering_array.py` combines, `expectation.py` says what each cell must show, `ring.py` plays the cells.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from stockade.lab.errors import LabError
+from stockade.lab.model.contender import Contender, all_contenders
+from stockade.lab.recording.fault import Fault
+from stockade.lab.ring.cell import NO_FAULT, Cell
+from stockade.lab.ring.covering_array import Factors, covering_array
+from stockade.lab.ring.expectation import HELD, expected, protects_rows
+from stockade.lab.ring.matrix import NotRun
+from stockade.lab.runs.plan import why_not
+from stockade.lab.workloads.workload import Workload
+
+FAULTS_OF_A_CELL: Final = 4
+PROCESSES: Final = 2  # service processes of a cell: what a claim about several processes needs at least
+TOUCHED: Final[Mapping[str, frozenset[str]]] = {  # by what two faults would undo each other at: names of needs
+    "database": frozenset({"database-server", "fsync", "small-disk"}),
+    "redis": frozenset({"redis", "redis-always", "redis-everysec", "redis-replica"}),
+    "kafka": frozenset({"kafka"}),
+    "links": frozenset({"links", "link-database", "link-redis", "link-kafka"}),
+}
+WITHOUT_HEALING: Final = ("session-kill",)
+CELLS_OF_A_BARE_LOCK: Final = 2  # in which it must be caught, of all faults that it must fail at
+
+
+class PlannedCell(NamedTuple):
+    """A cell, and whether it is made so that its contender, a negative control, must be caught."""
+
+    cell: Cell
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the cells are made of.
+
+    Attributes:
+        databases: names, the one for most controls first.
+        contenders: strategies and their forms.
+        faults: every fault that may be injected.
+        workloads: what is sent. The first that must break an unprotected strategy is that of the controls.
+    """
+
+    databases: Sequence[str]
+    contenders: Sequence[Contender]
+    faults: Sequence[Fault]
+    workloads: Sequence[Workload]
+
+    @property
+    def fault_by_name(self) -> Mapping[str, Fault]:
+        """The faults by their names."""
+        return {fault.name: fault for fault in self.faults}
+
+    @property
+    def contender_names(self) -> list[str]:
+        """Names of the contenders, in their order."""
+        return [each.name for each in self.contenders]
+
+    @property
+    def fault_names(self) -> list[str]:
+        """Names of the faults, in their order."""
+        return [each.name for each in self.faults]
+
+    def planned(self, text: str, found: "Design") -> "PlannedCell":
+        """The cell of an id: that of the design, else an ordinary one.
+
+        Raises:
+            LabError: no id, or a cell that cannot be played here.
+        """
+        planned = {each.cell.id: each for each in found.cells}.get(text) or PlannedCell(Cell.parse(text))
+        cell = planned.cell
+        contender = Contender.parse(cell.contender)
+        for kind, names, there in (
+            ("database", [cell.database], self.databases),
+            ("strategy", [cell.contender], self.contender_names),
+            ("fault", cell.faults, self.fault_names),
+            ("workload", [cell.workload], [each.name for each in self.workloads]),
+        ):
+            for name in names:
+                if name not in there:
+                    raise LabError(f"cell {text}: no {kind} {name!r} takes part; there are: {', '.join(there)}")
+        for fault in cell.faults or (NO_FAULT,):
+            if why := self.why_not(contender, fault, cell.database):
+                raise LabError(f"cell {text}: {fault} with {cell.contender}: {why}")
+        return planned
+
+    def why_not(self, contender: Contender, fault: str, database: str) -> str:
+        """Why a contender cannot meet a fault on a database; empty: it can."""
+        if reason := why_not(contender, database):
+            return reason
+        return "" if fault == NO_FAULT else self.fault_by_name[fault].impossible(contender.name, database)
+
+    def expectation(self, planned: PlannedCell) -> str:
+        """What the contender of a cell claims about it."""
+        faults = [self.fault_by_name[name] for name in planned.cell.faults]
+        return expected(Contender.parse(planned.cell.contender), faults, control=planned.control)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """The cells of a ring, in the order to play, and what has none."""
+
+    cells: tuple[PlannedCell, ...]
+    not_run: tuple[NotRun, ...]
+
+
+def usual_contenders() -> list[Contender]:
+    """Every strategy in every form."""
+    return all_contenders(with_forms=True)
+
+
+def design(parts: Parts, seed: int) -> Design:
+    """The cells for a seed; the same parts and seed give the same cells."""
+    array = [PlannedCell(cell) for cell in _array(parts, seed)]
+    controls = _controls(parts, random.Random(f"controls-{seed}"))
+    databases = list(parts.databases)
+    names = [each.name for each in parts.contenders]
+    cells = dict.fromkeys([*controls, *array])
+    ordered = sorted(cells, key=lambda each: (databases.index(each.cell.database), names.index(each.cell.contender)))
+    return Design(tuple(ordered), tuple(_not_run(parts)))
+
+
+def _array(parts: Parts, seed: int) -> list[Cell]:
+    """Cells in which each claimed pair of strategy, fault, database and workload occurs."""
+    contenders = {each.name: each for each in parts.contenders if protects_rows(each)}
+    by_name = parts.fault_by_name
+
+    def possible(row: Mapping[str, str]) -> bool:
+        contender, fault = contenders[row["contender"]], row["fault"]
+        if parts.why_not(contender, fault, row["database"]):
+            return False
+        return fault == NO_FAULT or expected(contender, [by_name[fault]], control=False) == HELD
+
+    def together(one: str, other: str) -> bool:
+        return NO_FAULT not in (one, other) and fit_together(by_name[one], by_name[other])
+
+    factors = Factors(
+        single={
+            "database": parts.databases,
+            "contender": list(contenders),
+            "workload": [each.name for each in parts.workloads],
+        },
+        several_name="fault",
+        several=[NO_FAULT, *by_name],
+        at_most=FAULTS_OF_A_CELL,
+        possible=possible,
+        together=together,
+    )
+    return [_cell(row.single, row.several) for row in covering_array(factors, seed)]
+
+
+def _cell(single: Sequence[tuple[str, str]], several: Sequence[tuple[str, str]]) -> Cell:
+    values = dict(single)
+    faults = tuple(fault for _, fault in several if fault != NO_FAULT)
+    return Cell(values["database"], values["contender"], faults, values["workload"])
+
+
+def fit_together(one: Fault, other: Fault) -> bool:
+    """Whether two faults may happen at once: neither touches what the healing of the other makes whole."""
+    touched = [
+        {place for place, needs in TOUCHED.items() if needs & fault.needs and fault.name not in WITHOUT_HEALING}
+        for fault in (one, other)
+    ]
+    return not touched[0] & touched[1] and not (one.fault_points and other.fault_points)
+
+
+def _controls(parts: Parts, rng: random.Random) -> list[PlannedCell]:
+    """For each negative control cells in which it must be caught, and for a bare lock one without a fault: it holds.
+
+    A strategy without protection needs no fault: it fails on each database. A mutex of one process fails in two. A bare
+    lock fails when its holder outlives its lease; `Fault.must_fail` says where.
+    """
+    workloads = [each.name for each in parts.workloads if each.must_break]
+    found: list[PlannedCell] = []
+    if not workloads:
+        return found
+    for contender in parts.contenders:
+        databases = [each for each in parts.databases if not why_not(contender, each)]
+        if protects_rows(contender) or not databases:
+            continue
+        if not contender.form:
+            some = databases if contender.guarantees.may_oversell else [rng.choice(databases)]
+            found += [PlannedCell(Cell(each, contender.name, (), workloads[0]), True) for each in some]
+            continue
+        aimed = [
+            (fault.name, [each for each in databases if not parts.why_not(contender, fault.name, each)])
+            for fault in parts.faults
+            if contender.form in fault.must_fail
+        ]
+        for fault, some in rng.sample(aimed, min(len(aimed), CELLS_OF_A_BARE_LOCK)):
+            found += [PlannedCell(Cell(some[0], contender.name, (fault,), workloads[0]), True)] if some else []
+        found.append(PlannedCell(Cell(databases[0], contender.name, (), workloads[0])))
+    return found
+
+
+def _not_run(parts: Parts) -> list[NotRun]:
+    """The pairs of contender and fault that no database can show, with the reason of the first."""
+    found = []
+    for contender in parts.contenders:
+        for fault in parts.faults:
+            reasons = [parts.why_not(contender, fault.name, database) for database in parts.databases]
+            if all(reasons):
+                found.append(NotRun(contender.name, fault.name, reasons[0]))
+            elif protects_rows(contender) and expected(contender, [fault], control=False) != HELD:
+                found.append(NotRun(contender.name, fault.name, "claims nothing about it"))
+    return found

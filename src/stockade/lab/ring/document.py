@@ -1,0 +1,44 @@
+"""The JSON document of a ring (docs/lab.md): each cell, and the matrix of all. Pure functions."""
+
+from collections.abc import Mapping, Sequence
+
+from stockade.core import JsonValue
+from stockade.lab.history.history_file import SCHEMA
+from stockade.lab.ring.cell import CellResult
+from stockade.lab.ring.expectation import NOT_RUN, controls_not_caught, kept
+from stockade.lab.ring.matrix import Matrix
+
+
+def document(
+    environment: Mapping[str, JsonValue],
+    settings: Mapping[str, JsonValue],
+    results: Sequence[CellResult],
+    matrix: Matrix,
+) -> dict[str, JsonValue]:
+    """The whole document as JSON values.
+
+    Args:
+        environment: versions, machine, date.
+        settings: seed and seconds: what repeats the ring.
+        results: of every cell.
+        matrix: of all together.
+    """
+    verdicts: list[JsonValue] = [
+        {"strategy": name, "fault": fault, "verdict": matrix.verdicts[name, fault]}
+        for name in matrix.contenders
+        for fault in matrix.faults
+        if (name, fault) in matrix.verdicts
+    ]
+    not_run: list[JsonValue] = [
+        {"strategy": each.contender, "fault": each.fault, "verdict": NOT_RUN, "reason": each.reason}
+        for each in matrix.not_run
+    ]
+    return {
+        "schema": SCHEMA,
+        "environment": dict(environment),
+        "settings": dict(settings),
+        "kept": kept(results),
+        "controls_not_caught": list(controls_not_caught(results)),
+        "cells": [each.as_json() for each in results],
+        "matrix": [*verdicts, *not_run],
+    }

@@ -1,0 +1,73 @@
+"""What a contender claims under faults, and whether a recording agrees. Pure functions.
+
+A strategy that protects its rows claims that no rule is broken under the faults that it names in its `Guarantees`, and
+under those that every such strategy must survive. A negative control claims the contrary, where a cell is made for it.
+
+Neighbours: `design.py` makes cells for the controls, `matrix.py` shows the verdicts of all cells together.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from stockade.lab.model.contender import Contender
+from stockade.lab.recording.fault import Fault
+from stockade.lab.ring.cell import CellResult
+
+HELD: Final = "no violation"
+MUST_BREAK: Final = "must break"
+MAY_BREAK: Final = "nothing"
+EXPECTATIONS: Final = (HELD, MUST_BREAK, MAY_BREAK)
+
+AS_CLAIMED: Final = "as claimed"
+BROKEN_AS_CLAIMED: Final = "violated as claimed"
+VIOLATED: Final = "VIOLATED"
+NOT_CAUGHT: Final = "not caught"  # a control, in a cell that is made for it
+FAILED: Final = "not recorded"  # the lab itself failed
+NOT_RUN: Final = "not run"
+WORST_FIRST: Final = (VIOLATED, FAILED, NOT_CAUGHT, BROKEN_AS_CLAIMED, AS_CLAIMED, NOT_RUN)
+
+
+def protects_rows(contender: Contender) -> bool:
+    """Whether its guard protects the rows whatever happens to its locks."""
+    guarantees = contender.guarantees
+    return contender.form != "bare" and not guarantees.may_oversell and guarantees.processes == "many"
+
+
+def expected(contender: Contender, faults: Sequence[Fault], *, control: bool) -> str:
+    """What a contender claims about a recording with several service processes.
+
+    Args:
+        contender: the strategy and its form.
+        faults: all that are injected.
+        control: the cell is made so that a negative control must be seen to break a rule.
+    """
+    if not protects_rows(contender) and control:
+        return MUST_BREAK
+    if contender.guarantees.may_oversell or contender.guarantees.processes == "one":
+        return MAY_BREAK
+    survived = set(contender.guarantees.faults)
+    covered = [
+        bool(survived.intersection(fault.covered_by)) if fault.covered_by else protects_rows(contender)
+        for fault in faults
+    ]
+    return HELD if all(covered) else MAY_BREAK
+
+
+def verdict(expectation: str, *, broken: bool) -> str:
+    """Whether what was found agrees with what was claimed."""
+    if broken:
+        return VIOLATED if expectation == HELD else BROKEN_AS_CLAIMED
+    return NOT_CAUGHT if expectation == MUST_BREAK else AS_CLAIMED
+
+
+def controls_not_caught(results: Sequence[CellResult]) -> list[str]:
+    """The controls that no cell has caught, of those that have one made for them."""
+    wanted = {each.cell.contender for each in results if each.expected == MUST_BREAK}
+    caught = {each.cell.contender for each in results if each.verdict == BROKEN_AS_CLAIMED}
+    return sorted(wanted - caught)
+
+
+def kept(results: Sequence[CellResult]) -> bool:
+    """Whether every claim was kept, every control was caught, and every cell could be recorded."""
+    bad = any(each.verdict in (VIOLATED, FAILED) for each in results)
+    return not bad and not controls_not_caught(results)

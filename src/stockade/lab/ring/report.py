@@ -1,0 +1,84 @@
+"""The lines that a ring prints: one for each cell, more for one that failed, and the matrix at the end. Pure functions.
+
+Neighbours: `ring.py` makes the progress, `matrix.py` the table; the command prints.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from stockade.lab.ring.cell import CellResult
+from stockade.lab.ring.expectation import FAILED, NOT_CAUGHT, VIOLATED, controls_not_caught
+from stockade.lab.ring.matrix import Matrix, text_table
+from stockade.lab.ring.ring import Progress, Ring
+
+SHOWN_VIOLATIONS: Final = 3  # of a cell
+SECONDS_OF_A_MINUTE: Final = 60
+
+
+def cell_lines(progress: Progress, ring: Ring) -> list[str]:
+    """What became of a cell; of one that failed also why, its history, and the command that plays it again."""
+    result = progress.result
+    lines = [f"[{progress.number}/{progress.total}] {result.cell.id}: {result.verdict} ({_how(progress)})"]
+    if result.verdict in (VIOLATED, NOT_CAUGHT, FAILED):
+        lines += failure_lines(result, repeat_command(result, ring.seed, ring.runner.seconds))
+    return lines
+
+
+def failure_lines(result: CellResult, again: str) -> list[str]:
+    """Why a cell failed, its history, its seed, and the command that plays it again.
+
+    Args:
+        result: of the cell.
+        again: the command.
+    """
+    lines = [f"  {rule}: {detail}" for rule, detail in result.violations[:SHOWN_VIOLATIONS]]
+    lines += [f"  {result.reason}"] if result.reason else []
+    lines += [f"  history: {result.history}; stockade lab judge {result.history}"] if result.history else []
+    return [*lines, f"  seed of the recording {result.seed}; again: {again}"]
+
+
+def repeat_command(result: CellResult, seed: int, seconds: float) -> str:
+    """The command that plays a cell again.
+
+    Args:
+        result: of the cell.
+        seed: of the ring.
+        seconds: of load in each cell.
+    """
+    return f"stockade lab ring --cell {result.cell.id} --seed {seed} --seconds {seconds:g}"
+
+
+def closing_lines(matrix: Matrix, results: Sequence[CellResult], left_out: Sequence[str], width: int) -> list[str]:
+    """The matrix, what this machine could not run, and the sum.
+
+    Args:
+        matrix: of all cells.
+        results: of all cells.
+        left_out: what could not be started here, with reasons.
+        width: columns that there are.
+    """
+    violated = [each.cell.id for each in results if each.verdict == VIOLATED]
+    failed = [each.cell.id for each in results if each.verdict == FAILED]
+    operations = sum(sum(each.operations.values()) for each in results)
+    lines = ["claimed against observed", "", *text_table(matrix, width)]
+    lines += [f"left out: {each}" for each in left_out]
+    lines += [f"violated: {each}" for each in violated]
+    lines += [f"not recorded: {each}" for each in failed]
+    lines += [f"control not caught: {each}" for each in controls_not_caught(results)]
+    return [
+        *lines,
+        f"{len(results)} cells, {operations:,} operations, {len(violated)} against a claim, {len(failed)} not recorded",
+    ]
+
+
+def _how(progress: Progress) -> str:
+    if progress.again:
+        return "finished before"
+    result = progress.result
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(result.operations.items()))
+    parts = [f"{result.wall_s:.1f} s", *([counts] if counts else [])]
+    if progress.left_s >= SECONDS_OF_A_MINUTE:
+        parts.append(f"about {progress.left_s / SECONDS_OF_A_MINUTE:.0f} min left")
+    elif progress.left_s:
+        parts.append(f"about {progress.left_s:.0f} s left")
+    return ", ".join(parts)

@@ -1,0 +1,127 @@
+"""Clients of the simulated services: each sends one request after the other, and again what it got no answer to.
+
+They stand outside the processes, as a lab does: no fault hits them. Neighbours: `workload.py` makes the requests,
+`simulation.py` starts the clients.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stockade.lab.history.operation import UNKNOWN, Operation
+from stockade.lab.recording.answers import Answer, of_error, of_outcome
+from stockade.lab.simulation.service import Service
+from stockade.lab.simulation.settings import Faults
+from stockade.lab.simulation.workload import Mix, Request
+from stockade.lab.simulation.world import World
+from stockade.shop.commands import PlaceOrder
+
+TRIES = 12  # of one request without a certain answer
+PAUSE_S = 0.05  # before the second try; each further one waits that much longer
+THINK_S = 0.004  # the longest pause between two requests
+
+
+class Clients:
+    """All clients of a run.
+
+    Args:
+        world: where they are.
+        services: the processes that take requests now; the caller replaces those that crash.
+        mix: makes the requests.
+        faults: cancellations and duplicates.
+
+    Attributes:
+        operations: that have ended.
+        open: requests that have not ended.
+    """
+
+    def __init__(self, world: World, services: Sequence[Service], mix: Mix, faults: Faults) -> None:
+        self._world, self._services, self._mix, self._faults = world, services, mix, faults
+        self.operations: list[Operation] = []
+        self.open = 0
+        self._number = 0
+
+    def start(self, client: int, count: int) -> None:
+        """Let a client send so many requests."""
+        self.open += 1
+        self._later(self._world.rng.random() * THINK_S, lambda: self._next(client, count))
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        self._world.after(seconds, action)
+
+    def _next(self, client: int, count: int) -> None:
+        if not count:
+            self.open -= 1
+            return
+        request, rng = self._mix.next(), self._world.rng
+        if self._faults.duplicate and rng.random() < self._faults.duplicate:
+            self.open += 1
+            self._later(rng.random() * THINK_S, lambda: self._send(client + 100, request, 1, self._end))
+        think_s = rng.random() * THINK_S
+        self._send(client, request, 1, lambda: self._later(think_s, lambda: self._next(client, count - 1)))
+
+    def _end(self) -> None:
+        self.open -= 1
+
+    def _send(self, client: int, request: Request, number_of_try: int, then: Callable[[], None]) -> None:
+        """Send a request, and again if its outcome is not known."""
+        world = self._world
+        service = self._services[world.rng.randrange(len(self._services))]
+        number, invoked = self._number, world.now
+        self._number += 1
+        ended = False
+
+        def returned(answer: Answer) -> None:
+            nonlocal ended
+            if ended:
+                return
+            ended = True
+            self._record(number, client, service, request, (invoked, answer))
+            if answer.type == UNKNOWN and number_of_try < TRIES:
+                pause_s = PAUSE_S * number_of_try
+                self._later(pause_s, lambda: self._send(client, request, number_of_try + 1, then))
+            else:
+                then()
+
+        if service.process.loop.crashed or service.strategy is None:
+            returned(Answer(UNKNOWN, "PROCESS_AWAY"))
+            return
+        task = service.run(service.execute(request.command), lambda task: returned(_answer(task)))
+        service.process.at_crash.append(lambda: returned(Answer(UNKNOWN, "PROCESS_ENDED")))
+        if self._faults.cancel and world.rng.random() < self._faults.cancel and number_of_try == 1:
+            self._later(world.rng.random() * 0.02, task.cancel)
+
+    def _record(
+        self, number: int, client: int, service: Service, request: Request, times: tuple[float, Answer]
+    ) -> None:
+        invoked, answer = times
+        command = request.command
+        if isinstance(command, PlaceOrder) and answer.type == "ok" and not answer.replayed:
+            self._mix.placed.append((command.request_id, command.user_id))
+        self.operations.append(
+            Operation(
+                number=number,
+                client=client,
+                process=service.process.name,
+                command=command.name,
+                keys=tuple([str(key) for key in command.keys]),
+                request_id=command.request_id,
+                fingerprint=command.fingerprint,
+                invoke_ns=round(invoked * 1e9),
+                return_ns=round(self._world.now * 1e9),
+                type=answer.type,
+                code=answer.code,
+                replayed=answer.replayed,
+                answer=answer.answer,
+                versions=answer.versions,
+                deltas=request.deltas,
+                unexpected=answer.unexpected,
+            )
+        )
+
+
+def _answer(task: "asyncio.Task[Any]") -> Answer:
+    if task.cancelled():
+        return of_error(asyncio.CancelledError())
+    error = task.exception()
+    return of_outcome(task.result()) if error is None else of_error(error)

@@ -1,0 +1,107 @@
+"""An event loop in virtual time: that of one simulated process. Its callbacks run in the order that asyncio promises.
+
+Neighbour: `world.py` decides which process runs next, and when.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stockade.lab.simulation.world import World
+
+
+class SimulatedLoop(asyncio.AbstractEventLoop):
+    """What tasks, futures, locks and timeouts of asyncio need of a loop; there are no sockets and no threads.
+
+    Args:
+        world: whose clock it has.
+        process: that it belongs to.
+
+    Attributes:
+        paused: nothing of this process runs.
+        crashed: nothing of this process will ever run again; what is ready stays, so that tasks can be ended properly
+            when the run is over.
+        errors: what no task and no future has taken.
+    """
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world = world
+        self.name = name
+        self.ready: deque[asyncio.Handle] = deque()
+        self.paused = False
+        self.crashed = False
+        self.errors: list[dict[str, Any]] = []
+        self.tasks: list[asyncio.Task[Any]] = []
+
+    def time(self) -> float:
+        return self.world.now
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._append(handle)
+        return handle
+
+    def _append(self, handle: asyncio.Handle) -> None:
+        if not self.ready:
+            self.world.is_ready(self)
+        self.ready.append(handle)
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.world.now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self.world.after(when - self.world.now, lambda: self._due(handle))
+        return handle
+
+    def _due(self, handle: asyncio.Handle) -> None:
+        if not handle.cancelled():
+            self._append(handle)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Asked by the handle; the world skips it when its time has come."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(  # type: ignore[override]  # the signature differs between versions of Python
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[Any]:
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self.tasks.append(task)
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.errors.append(context)
+
+    def run_ready(self) -> int:
+        """Run what is ready now, in order; how many callbacks that were."""
+        ready = self.ready
+        count = 0
+        while ready and not self.paused:
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()  # noqa: SLF001 - as every loop of asyncio does
+                count += 1
+        return count

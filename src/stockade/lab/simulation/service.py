@@ -1,0 +1,81 @@
+"""A service process of the simulated world: a strategy of production over the store of production.
+
+Neighbours: `connection.py` and `locks.py` are its ways to the servers; `clients.py` sends it commands.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, cast
+
+from sqlalchemy.engine import make_url
+
+from stockade.core import Command, Outcome, Strategy
+from stockade.lab.simulation.connection import SimulatedBackend
+from stockade.lab.simulation.dialect import SimulatedDialect
+from stockade.lab.simulation.locks import simulated_locks
+from stockade.lab.simulation.server import DatabaseServer
+from stockade.lab.simulation.world import Process
+from stockade.locks.testing.simulated_redis import SimNetwork
+from stockade.shop.model.resources import SHOP_RESOURCES
+from stockade.store.engine.database import Database
+from stockade.store.transaction.transact import SqlStore
+from stockade.strategies.base import Base
+from stockade.strategies.lock_based import LockBased
+from stockade.strategies.options import Options
+
+_URL = make_url("simulated://")
+_DIALECT = SimulatedDialect()
+
+
+class Service:
+    """One process with its store and its strategy.
+
+    Args:
+        process: that it is.
+        server: the database.
+        redis: the ways to the lock servers.
+        strategy: the class.
+        options: of the strategy.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        server: DatabaseServer,
+        redis: Sequence[SimNetwork],
+        strategy: type[Base],
+        options: Options,
+    ) -> None:
+        self.process = process
+        self._server, self._redis, self._kind, self._options = server, redis, strategy, options
+        self.strategy: Strategy | None = None
+        self.store: SqlStore | None = None
+
+    async def start(self) -> None:
+        """Open the store and start the strategy, in the loop of the process."""
+        database = Database(_URL, SimulatedBackend(self._server, self.process, _DIALECT), pool_size=4)
+        self.store = SqlStore(database, SHOP_RESOURCES)
+        strategy = self._kind(self.store, self._options)
+        if isinstance(strategy, LockBased):
+            # `start` would connect to a URL, and begin to watch the server for its log
+            strategy._locks = simulated_locks(self.process, self._redis)  # noqa: SLF001
+        else:
+            await strategy.start()
+        self.strategy = cast(Strategy, strategy)
+
+    async def execute(self, command: Command) -> Outcome:
+        """Carry out one command."""
+        assert self.strategy is not None
+        return await self.strategy.execute(command)
+
+    async def stop(self) -> None:
+        """Stop the strategy, close the store."""
+        if self.strategy is not None and self.store is not None:
+            await self.strategy.stop()
+            await self.store.database.close()
+
+    def run(self, work: Coroutine[Any, Any, Any], done: Callable[[asyncio.Task[Any]], object]) -> asyncio.Task[Any]:
+        """Begin a task in this process."""
+        task = self.process.loop.create_task(work)
+        task.add_done_callback(done)
+        return task

@@ -1,0 +1,164 @@
+"""The disk under a server, or under the processes that write a SQLite file: full, slow or failing, and healthy again.
+
+A full disk is a small file system that is filled where one can be mounted (root). Elsewhere it is a limit of the size
+of files (RLIMIT_FSIZE) for running processes: writes beyond it fail with EFBIG. Neighbours: `system_calls.py` has the
+tracer, `tools.py` says what is missing.
+"""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from stockade.lab.errors import LabError
+from stockade.lab.site import system_calls
+from stockade.lab.site.system_calls import SystemCallFault
+
+SMALL_DISK_BYTES = 256 * 2**20
+FULL_AT_BYTES = 4_096  # smaller than any file of a server: each write that extends a file or its log fails
+RUN_LIMIT_S = 10.0
+_FILLER = "filler"
+_MOUNT_PREFIX = "stockade-disk-"
+
+Pids = Callable[[], Sequence[int]]
+
+
+class SmallDisk:
+    """A file system in RAM, of a fixed size. `unmount` removes it with everything in it."""
+
+    def __init__(self) -> None:
+        _unmount_stale()
+        self.path = Path(tempfile.mkdtemp(prefix=_MOUNT_PREFIX, dir="/tmp"))  # noqa: S108 - sockets need short paths
+        options = f"size={SMALL_DISK_BYTES},mode=755"
+        try:
+            _run(["mount", "-t", "tmpfs", "-o", options, f"{_MOUNT_PREFIX}{os.getpid()}", str(self.path)])
+        except LabError:
+            self.path.rmdir()
+            raise
+
+    def fill(self) -> None:
+        """Leave no free byte. What is allocated already can still be written."""
+        block = bytes(2**16)
+        with (self.path / _FILLER).open("ab", buffering=0) as file, suppress(OSError):
+            for _ in range(SMALL_DISK_BYTES // len(block) + 1):
+                file.write(block)
+
+    def free(self) -> None:
+        """Undo `fill`."""
+        (self.path / _FILLER).unlink(missing_ok=True)
+
+    def unmount(self) -> None:
+        """Remove it; its servers must have ended."""
+        with suppress(LabError):  # a process still has a file open in it: the kernel removes it with the last one
+            _run(["umount", "--lazy", str(self.path)])
+        with suppress(OSError):
+            self.path.rmdir()
+
+
+class Disk:
+    """What a fault does to the disk of some processes. `restore` ends all of it.
+
+    Args:
+        small: the file system that the data is on; None: the usual one.
+    """
+
+    def __init__(self, small: SmallDisk | None = None) -> None:
+        self.small = small
+        self._limited: Pids | None = None
+        self._calls = SystemCallFault()
+
+    async def fill(self, pids: Pids) -> str:
+        """From now on no file can grow.
+
+        Args:
+            pids: the processes that write.
+
+        Returns:
+            How it was done.
+
+        Raises:
+            LabError: the limit could not be set.
+        """
+        if self.small is not None:
+            await asyncio.to_thread(self.small.fill)
+            return f"{self.small.path} is filled"
+        self._limited = pids
+        await asyncio.to_thread(limit_files, pids(), FULL_AT_BYTES)
+        return f"files of {', '.join(map(str, pids()))} end at {FULL_AT_BYTES} bytes"
+
+    async def slow(self, pids: Pids, delay_s: float) -> None:
+        """Each flush takes longer from now on, by so many seconds.
+
+        Raises:
+            LabError: a process could not be traced.
+        """
+        await self._calls.begin(pids(), system_calls.slow(delay_s))
+
+    async def fail(self, pids: Pids) -> None:
+        """Each flush fails from now on.
+
+        Raises:
+            LabError: a process could not be traced.
+        """
+        await self._calls.begin(pids(), system_calls.FAILING)
+
+    async def restore(self) -> None:
+        """Heal it. Does nothing to a healthy disk.
+
+        Raises:
+            LabError: a limit could not be lifted.
+        """
+        await self._calls.end()
+        limited, self._limited = self._limited, None
+        if self.small is not None:
+            await asyncio.to_thread(self.small.free)
+        elif limited is not None:
+            await asyncio.to_thread(limit_files, limited(), None)
+
+
+def limit_files(pids: Sequence[int], max_bytes: int | None) -> None:
+    """Set the soft limit of the size of files of running processes, or lift it; those that have ended are left out.
+
+    Raises:
+        LabError: the system refused; the message is prlimit's.
+    """
+    soft = "unlimited" if max_bytes is None else str(max_bytes)
+    for pid in pids:
+        with suppress(FileNotFoundError):
+            owner = os.stat(f"/proc/{pid}")
+            # as the owner, because changing processes of others takes more than being root in some containers
+            _run(["prlimit", "--pid", str(pid), f"--fsize={soft}:"], owner, ended=Path(f"/proc/{pid}"))
+
+
+def _run(command: list[str], owner: os.stat_result | None = None, ended: Path | None = None) -> None:
+    other = owner if owner is not None and owner.st_uid != os.geteuid() else None
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=RUN_LIMIT_S,
+            check=False,
+            user=other.st_uid if other else None,
+            group=other.st_gid if other else None,
+            extra_groups=[] if other else None,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"{command[0]} took longer than {RUN_LIMIT_S:.0f} s") from error
+    if done.returncode and (ended is None or ended.exists()):
+        raise LabError(f"{' '.join(command)}: {done.stderr.strip() or f'ended with {done.returncode}'}")
+
+
+def _unmount_stale() -> None:
+    """Remove what processes that were killed have left mounted: their id is in the name of the device."""
+    with suppress(OSError):
+        for line in Path("/proc/mounts").read_text().splitlines():
+            device, where = line.split()[:2]
+            if device.startswith(_MOUNT_PREFIX) and not Path(f"/proc/{device.removeprefix(_MOUNT_PREFIX)}").exists():
+                with suppress(LabError):
+                    _run(["umount", "--lazy", where])
+                shutil.rmtree(where, ignore_errors=True)

@@ -1,0 +1,146 @@
+"""The site of a recording: its database, Redis servers and Kafka, and a link before each one where a fault needs it.
+
+Neighbours: `needs.py` has the names of what a fault needs, `site_servers.py` keeps servers from one recording to the
+next, `recording/` opens a site, `faults/` disturb it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from stockade.devservers.tcp_proxy import TcpProxy
+from stockade.lab.errors import LabError
+from stockade.lab.site import needs as names
+from stockade.lab.site.database_server import DatabaseServer, SqliteFile
+from stockade.lab.site.kafka_broker import KafkaBroker
+from stockade.lab.site.redis_server import RedisServer
+from stockade.lab.site.site_servers import SiteServers
+from stockade.lab.site.tools import no_small_disk
+
+PLACES = ("database", "redis", "kafka")  # where a link can be: between the service and these
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything that the processes of a recording talk to.
+
+    Attributes:
+        database: the server or the file.
+        database_url: for the processes, through the link if there is one.
+        redis: independent servers; none if the strategy needs none.
+        kafka: the broker; None if the strategy needs none.
+        links: by place (`PLACES`), those that there are.
+        needs: what it was opened with.
+        injected: what the healing of a fault must know of its injection, by the name of the fault.
+    """
+
+    database: DatabaseServer | SqliteFile
+    database_url: str
+    redis: tuple[RedisServer, ...]
+    kafka: KafkaBroker | None
+    links: Mapping[str, tuple[TcpProxy, ...]]
+    needs: frozenset[str] = frozenset()
+    injected: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def admin_url(self) -> str:
+        """URL of the database past every link, for the lab's own reads."""
+        return self.database.url
+
+    @property
+    def redis_urls(self) -> tuple[str, ...]:
+        """For the processes, through the links if there are any."""
+        return tuple(each.url for each in self.redis)
+
+    @property
+    def bootstrap(self) -> str:
+        """Bootstrap servers of Kafka for the processes; empty without one."""
+        return self.kafka.bootstrap if self.kafka is not None else ""
+
+    @property
+    def server(self) -> DatabaseServer:
+        """The database as a server.
+
+        Raises:
+            LabError: it is a file.
+        """
+        if isinstance(self.database, SqliteFile):
+            raise LabError("SQLite is a file: there is no server to disturb")
+        return self.database
+
+    async def restore(self) -> None:
+        """Links clean, servers up and answering, disks healthy. Does nothing to a healthy site; a bounded time.
+
+        Raises:
+            LabError: a server did not answer in time.
+            ServerFailed: a server did not start.
+        """
+        for link in (each for place in self.links.values() for each in place):
+            await link.restore()
+        brokers = [self.kafka.restore()] if self.kafka is not None else []
+        await asyncio.gather(self.database.restore(), *(each.restore() for each in self.redis), *brokers)
+
+
+@asynccontextmanager
+async def open_site(
+    database: str,
+    needs: frozenset[str] = frozenset(),
+    *,
+    redis_servers: int = 0,
+    kafka: bool = False,
+    servers: SiteServers | None = None,
+) -> AsyncIterator[Site]:
+    """Open what a recording needs. When it is left, everything is healed and goes back to `servers`.
+
+    Args:
+        database: `sqlite`, `postgres` or `mariadb`.
+        needs: of all faults of the recording together, names of `needs.py`.
+        redis_servers: how many independent ones the strategy needs.
+        kafka: whether the strategy needs a broker.
+        servers: keeps servers for the next recording; None: they end with the site.
+
+    Raises:
+        LabError: something could not be started, or this machine lacks a tool; the message says what to install.
+        ValueError: a need that does not exist.
+    """
+    if unknown := sorted(needs - names.NAMES):
+        raise ValueError(f"unknown needs {', '.join(unknown)}; there are: {', '.join(sorted(names.NAMES))}")
+    if missing := names.missing_tools(needs):
+        raise LabError(missing)
+    async with AsyncExitStack() as stack:
+        kept = servers if servers is not None else await stack.enter_async_context(SiteServers())
+        small_disk = names.SMALL_DISK in needs and not no_small_disk()
+        opened = await stack.enter_async_context(
+            kept.database(database, durable=names.FSYNC in needs, small_disk=small_disk)
+        )
+        linked = names.REPLICA in needs or not needs.isdisjoint({names.LINKS, names.LINK_REDIS})
+        redis = [
+            await stack.enter_async_context(kept.redis(_persistence(needs), behind_link=linked))
+            for _ in range(redis_servers)
+        ]
+        broker = None
+        if kafka:
+            behind_link = not needs.isdisjoint({names.LINKS, names.LINK_KAFKA})
+            broker = await stack.enter_async_context(kept.kafka(behind_link=behind_link))
+        links: dict[str, tuple[TcpProxy, ...]] = {}
+        url = opened.url
+        if opened.is_server and not needs.isdisjoint({names.LINKS, names.LINK_DATABASE}):
+            port = urlsplit(url).port
+            assert port is not None
+            link = await stack.enter_async_context(TcpProxy(port))
+            links["database"], url = (link,), url.replace(f":{port}/", f":{link.port}/")
+        if addresses := tuple(each.address for each in redis if each.address is not None):
+            links["redis"] = addresses
+        if broker is not None and broker.address is not None:
+            links["kafka"] = (broker.address,)
+        yield Site(opened, url, tuple(redis), broker, links, needs)
+
+
+def _persistence(needs: frozenset[str]) -> str:
+    """What a restart of Redis keeps; the safest that one of the faults asks for."""
+    if names.REDIS_ALWAYS in needs:
+        return "always"
+    return "everysec" if names.REDIS_EVERYSEC in needs else "off"

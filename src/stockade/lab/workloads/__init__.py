@@ -1,0 +1,1 @@
+"""Workloads of recordings: seeded sources of operations, one file each."""

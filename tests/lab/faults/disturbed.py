@@ -1,0 +1,145 @@
+"""What faults touch, without a recording: a real site, children that do nothing, and a load that remembers."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.waiting import eventually_async
+
+CHILD = "import sys, time\nfor line in sys.stdin: print(time.time(), time.monotonic(), flush=True)"
+
+
+class Children:
+    """`fault.Processes` of children that answer each line with their clocks. Every fault point is reached at once."""
+
+    def __init__(self, count=2):
+        self.places = [None] * count
+        self.environments = [{}] * count
+        self.starts = 0
+
+    @property
+    def count(self):
+        return len(self.places)
+
+    async def start(self):
+        for number in range(self.count):
+            await self.replace(number)
+        self.starts = 0
+
+    async def kill(self, number):
+        process, self.places[number] = self.places[number], None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+    async def pause(self, number):
+        os.kill(self.pid(number), signal.SIGSTOP)
+
+    async def resume(self, number):
+        if self.pid(number):
+            os.kill(self.pid(number), signal.SIGCONT)
+
+    async def replace(self, number, environment=None):
+        await self.kill(number)
+        if environment is not None:
+            self.environments[number] = environment
+        self.starts += 1
+        self.places[number] = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **self.environments[number]},
+        )
+
+    async def signal_at_point(self, number, point, signal):
+        self.signalled = (number, point, signal)
+        os.kill(self.pid(number), signal)
+
+    async def was_signalled(self, number, wait_s):
+        async def hit():
+            return self.state(number) in "TXZ"
+
+        return await eventually_async(hit, wait_s)
+
+    def pid(self, number):
+        process = self.places[number]
+        return process.pid if process is not None and process.poll() is None else 0
+
+    def state(self, number):
+        """Its state letter in /proc; X if it is away."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if pid := self.pid(number):
+                with open(f"/proc/{pid}/stat") as file:
+                    return file.read().rpartition(")")[2].split()[0]
+        return "X"
+
+    @property
+    def states(self):
+        return "".join(self.state(number) for number in range(self.count))
+
+    def clocks(self, number):
+        """Wall clock and monotonic clock of a child."""
+        process = self.places[number]
+        process.stdin.write("\n")
+        process.stdin.flush()
+        return tuple(map(float, process.stdout.readline().split()))
+
+    async def close(self):
+        for number in range(self.count):
+            await self.resume(number)
+            await self.kill(number)
+
+
+@dataclass
+class Load:
+    """`fault.LoadControl` that remembers."""
+
+    rate_factor: float = 1.0
+    duplicate_share: float = 0.0
+    cancel_share: float = 0.0
+
+    def set_rate_factor(self, factor):
+        self.rate_factor = factor
+
+    def set_duplicate_share(self, share):
+        self.duplicate_share = share
+
+    def set_cancel_share(self, share):
+        self.cancel_share = share
+
+
+@dataclass
+class Disturbed:
+    """`fault.Disturbed`."""
+
+    site: Any
+    processes: Any
+    workers: Any
+    load: Any = field(default_factory=Load)
+    rng: Any = field(default_factory=lambda: random.Random(7))
+    database: str = "postgres"
+    strategy: str = "redis-pubsub"
+    lease_s: float = 0.2
+    notes: list = field(default_factory=list)
+
+    def note(self, detail):
+        self.notes.append(detail)
+
+
+@contextlib.asynccontextmanager
+async def disturbed_on(site, workers=0):
+    """All of it, over a site."""
+    processes, logs = Children(), Children(workers)
+    await processes.start()
+    await logs.start()
+    try:
+        yield Disturbed(site, processes, logs, database=site.database.kind)
+    finally:
+        await processes.close()
+        await logs.close()

@@ -1,0 +1,76 @@
+"""Faults by name, alone and combined, and why one cannot happen with a strategy on a database."""
+
+import pytest
+
+from stockade.lab.faults import FAULTS, find_faults, needs_of
+from stockade.lab.site import needs
+from stockade.lab.site.site import open_site
+from stockade.strategies import registry
+
+
+def test_every_fault_is_whole():
+    """Names are unique and made for the command line; needs exist; what covers it is a name that strategies claim."""
+    claimed = {name for strategy in registry.names() for name in registry.guarantees(strategy).faults}
+    for name, fault in FAULTS.items():
+        assert name == fault.name
+        assert set(name) <= set("abcdefghijklmnopqrstuvwxyz-")
+        assert fault.needs <= needs.NAMES
+        assert set(fault.covered_by) <= claimed
+        assert set(fault.must_fail) <= {"bare"}
+        assert fault.summary
+        assert fault.recovery_s > 0
+
+
+def test_combinations():
+    """Several are joined by a plus; their needs are needed together; an empty text means none."""
+    both = find_faults("database-kill+latency")
+    assert [each.name for each in both] == ["database-kill", "latency"]
+    assert needs_of(both) == {"database-server", "links"}
+    assert find_faults("") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("nonsense", "unknown fault 'nonsense'; there are: process-kill, "),
+        ("latency+nonsense", "unknown fault 'nonsense'"),
+        ("latency+", "unknown fault ''"),
+        ("latency+latency", "named twice"),
+    ],
+)
+def test_names_that_do_not_exist(text, part):
+    """The message lists every name that does."""
+    with pytest.raises(ValueError, match=part.replace("'", ".")) as caught:
+        find_faults(text)
+    assert "twice" in part or all(name in str(caught.value) for name in FAULTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy", "database", "why"),
+    [
+        ("database-kill", "pessimistic", "sqlite", "SQLite is a file"),
+        ("latency", "pessimistic", "sqlite", "there is no link"),
+        ("latency", "redis-pubsub:bare", "sqlite", ""),
+        ("redis-kill", "pessimistic", "postgres", "does not use redis"),
+        ("redis-kill", "redlock:fence", "mariadb", ""),
+        ("broker-kill", "redis-pubsub", "postgres", "does not use kafka"),
+        ("worker-kill", "kafka", "postgres", ""),
+        ("process-kill", "in-process", "sqlite", ""),
+    ],
+)
+def test_what_cannot_happen_is_named(name, strategy, database, why):
+    """A fault that would hit nothing says so instead of passing."""
+    assert why in FAULTS[name].impossible(strategy, database)
+    assert bool(why) == bool(FAULTS[name].impossible(strategy, database))
+
+
+async def test_a_tool_that_is_missing_is_named(monkeypatch):
+    """The reason says which package to install, before anything is started."""
+    monkeypatch.setattr("stockade.lab.site.tools.faketime_library", lambda: None)
+    assert "apt-get install libfaketime" in FAULTS["clock-ahead"].impossible("pessimistic", "postgres")
+    with pytest.raises(Exception, match="apt-get install libfaketime"):
+        async with open_site("sqlite", frozenset({"libfaketime"})):
+            pass
+    with pytest.raises(ValueError, match="unknown needs nonsense"):
+        async with open_site("sqlite", frozenset({"nonsense"})):
+            pass

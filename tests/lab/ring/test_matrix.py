@@ -1,0 +1,125 @@
+"""What is expected of a cell, its verdict, and the matrix of all."""
+
+import dataclasses
+
+import pytest
+
+from stockade.lab.model.contender import Contender
+from stockade.lab.recording.fault import Fault
+from stockade.lab.ring import expectation
+from stockade.lab.ring.cell import Cell, CellResult
+from stockade.lab.ring.expectation import (
+    AS_CLAIMED,
+    BROKEN_AS_CLAIMED,
+    FAILED,
+    HELD,
+    MAY_BREAK,
+    MUST_BREAK,
+    NOT_CAUGHT,
+    VIOLATED,
+)
+from stockade.lab.ring.matrix import NotRun, markdown_table, matrix_of, text_table
+
+
+async def _nothing(disturbed): ...
+
+
+EVERYBODY = Fault("database-kill", "", _nothing, _nothing)
+CRASH = dataclasses.replace(EVERYBODY, name="crash", covered_by=("crash",))
+FAILOVER = dataclasses.replace(EVERYBODY, name="failover", covered_by=("failover",))
+
+
+@pytest.mark.parametrize(
+    ("name", "faults", "control", "claimed"),
+    [
+        ("pessimistic", (), False, HELD),
+        ("pessimistic", (EVERYBODY, CRASH), False, HELD),
+        ("pessimistic", (EVERYBODY, FAILOVER), False, MAY_BREAK),
+        ("pessimistic", (), True, HELD),
+        ("redis-pubsub", (FAILOVER,), False, HELD),
+        ("redis-pubsub:fence", (FAILOVER,), False, HELD),
+        ("redis-pubsub:bare", (FAILOVER,), True, MUST_BREAK),
+        ("redis-pubsub:bare", (FAILOVER,), False, MAY_BREAK),
+        ("redis-pubsub:bare", (EVERYBODY,), False, MAY_BREAK),
+        ("redis-pubsub:bare", (CRASH,), False, HELD),
+        ("redis-pubsub:bare", (), False, HELD),
+        ("unprotected", (), True, MUST_BREAK),
+        ("unprotected", (CRASH,), False, MAY_BREAK),
+        ("in-process", (), True, MUST_BREAK),
+    ],
+)
+def test_what_a_contender_claims(name, faults, control, claimed):
+    """Guarded strategies claim their faults and those of everybody; a bare lock its crash; a control that it breaks."""
+    assert expectation.expected(Contender.parse(name), faults, control=control) == claimed
+
+
+@pytest.mark.parametrize(
+    ("claimed", "broken", "verdict"),
+    [
+        (HELD, False, AS_CLAIMED),
+        (HELD, True, VIOLATED),
+        (MUST_BREAK, False, NOT_CAUGHT),
+        (MUST_BREAK, True, BROKEN_AS_CLAIMED),
+        (MAY_BREAK, False, AS_CLAIMED),
+        (MAY_BREAK, True, BROKEN_AS_CLAIMED),
+    ],
+)
+def test_verdicts(claimed, broken, verdict):
+    """Claimed against observed."""
+    assert expectation.verdict(claimed, broken=broken) == verdict
+
+
+def result(contender, faults, expected, verdict, database="postgres"):
+    """The result of a cell."""
+    return CellResult(Cell(database, contender, faults, "hot"), 1, expected, verdict)
+
+
+GOOD = result("pessimistic", ("crash", "latency"), HELD, AS_CLAIMED)
+CAUGHT = result("unprotected", (), MUST_BREAK, BROKEN_AS_CLAIMED)
+MISSED = result("unprotected", (), MUST_BREAK, NOT_CAUGHT, "mariadb")
+BAD = result("pessimistic", ("latency",), HELD, VIOLATED)
+
+
+@pytest.mark.parametrize(
+    ("results", "kept"),
+    [
+        ([GOOD, CAUGHT], True),
+        ([GOOD, CAUGHT, MISSED], True),  # one cell of a control is enough
+        ([GOOD, MISSED], False),
+        ([GOOD, CAUGHT, BAD], False),
+        ([GOOD, CAUGHT, result("optimistic", (), HELD, FAILED)], False),
+    ],
+)
+def test_a_ring_fails_for_a_violation_a_missed_control_and_a_cell_without_a_recording(results, kept):
+    """And for nothing else."""
+    assert expectation.kept(results) is kept
+
+
+def test_the_matrix_shows_the_worst_verdict_of_each_pair():
+    """Two cells with one pair: the worse one; pairs that cannot be have their reason."""
+    matrix = matrix_of(
+        [GOOD, CAUGHT, BAD],
+        ["unprotected", "pessimistic", "kafka"],
+        ["crash", "latency", "failover"],
+        [NotRun("pessimistic", "failover", "takes no lock in Redis"), NotRun("kafka", "crash", "left out")],
+    )
+    assert matrix.contenders == ("unprotected", "pessimistic")
+    assert matrix.faults == ("no-fault", "crash", "latency")
+    lines = text_table(matrix, 80)
+    assert lines[:4] == [
+        "fault     unprotected  pessimistic",
+        "no-fault  caught       -",
+        "crash     -            ok",
+        "latency   -            VIOLATED",
+    ]
+    assert lines[-1] == "not run: failover with pessimistic: takes no lock in Redis"
+    assert markdown_table(matrix)[2] == "| no-fault | caught | - |"
+
+
+def test_a_narrow_terminal_gets_the_matrix_in_pieces():
+    """No line is wider than there is room, whatever the number of contenders."""
+    names = [f"contender-{number}" for number in range(12)]
+    matrix = matrix_of([result(name, ("crash",), HELD, AS_CLAIMED) for name in names], names, ["crash"])
+    lines = text_table(matrix, 60)
+    assert all(len(line) <= 60 for line in lines[:-2])
+    assert all(any(name in line for line in lines) for name in names)

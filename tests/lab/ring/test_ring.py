@@ -1,0 +1,150 @@
+"""The ring without servers: its cells, its verdicts, what it keeps, and how it goes on after an interruption."""
+
+from pathlib import Path
+
+import pytest
+
+from stockade.lab.errors import LabError
+from stockade.lab.history.history_file import read_history
+from stockade.lab.model.contender import Contender
+from stockade.lab.ring.cell import Cell
+from stockade.lab.ring.design import FAULTS_OF_A_CELL, PlannedCell, design
+from stockade.lab.ring.expectation import (
+    AS_CLAIMED,
+    BROKEN_AS_CLAIMED,
+    FAILED,
+    HELD,
+    MUST_BREAK,
+    NOT_CAUGHT,
+    VIOLATED,
+    kept,
+    protects_rows,
+)
+from stockade.lab.ring.player import CellRunner
+from stockade.lab.ring.report import repeat_command
+from stockade.lab.ring.ring import Ring
+from stockade.lab.ring.state_file import StateFile
+from tests.lab.ring.parts import FAULTS, StandIn, parts
+
+GUARDED = PlannedCell(Cell("postgres", "pessimistic", ("crash", "latency"), "order-stream"))
+CONTROL = PlannedCell(Cell("postgres", "unprotected", (), "order-stream"), control=True)
+
+LAST = PlannedCell(Cell("mariadb", "unprotected", (), "order-stream"), control=True)
+
+
+def test_every_strategy_meets_every_fault_that_it_claims_and_that_can_be():
+    """Each pair of a guarded contender and a fault is in a cell, or has a reason; no cell has an impossible fault."""
+    found = design(parts(), 1)
+    met = {(each.cell.contender, fault) for each in found.cells for fault in each.cell.faults}
+    reasons = {(each.contender, each.fault): each.reason for each in found.not_run}
+    for contender in parts().contenders:
+        for fault in FAULTS if protects_rows(contender) else ():
+            assert ((contender.name, fault.name) in met) != ((contender.name, fault.name) in reasons)
+    assert reasons["pessimistic", "failover"] == "takes no lock in Redis"
+    for planned in found.cells:
+        cell = planned.cell
+        assert all(not parts().why_not(Contender.parse(cell.contender), each, cell.database) for each in cell.faults)
+        assert len(cell.faults) <= FAULTS_OF_A_CELL
+        assert not {"failover", "redis-kill"} <= set(cell.faults), "two faults of one server would undo each other"
+        assert not {"failover", "pause"} <= set(cell.faults), "both wait for one process at its fault point"
+
+
+def test_every_control_has_a_cell_made_for_it():
+    """What protects nothing, a mutex in two processes and each bare lock: they must be caught, the others must not."""
+    cells = design(parts(), 1).cells
+    must = {each.cell.contender for each in cells if each.control}
+    assert must == {"unprotected", "in-process", "redis-spin:bare", "redis-pubsub:bare", "redlock:bare"}
+    assert all((parts().expectation(each) == MUST_BREAK) == each.control for each in cells)
+    assert {parts().expectation(each) for each in cells} == {HELD, MUST_BREAK}
+    bare = {each.cell.faults for each in cells if each.cell.contender == "redlock:bare"}
+    assert bare == {("pause",), ("failover",), ()}
+
+
+def test_a_seed_repeats_its_cells():
+    """The same seed, the same cells in the same order; another seed, others; no cell twice."""
+    assert design(parts(), 3) == design(parts(), 3)
+    assert design(parts(), 3) != design(parts(), 4)
+    ids = [each.cell.id for each in design(parts(), 3).cells]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.fixture
+def played(tmp_path):
+    """Function: play cells with a stand-in; the results and the reports of progress."""
+
+    async def play(player, *cells, state=None):
+        reports = []
+        file = StateFile(state, {"seed": 1})
+        runner = CellRunner(player, 5.0, tmp_path / "histories")
+        ring = Ring(parts(), cells or (CONTROL, GUARDED), runner, 1, file)
+        return await ring.play(reports.append), reports
+
+    return play
+
+
+async def test_claims_that_are_kept(played, tmp_path):
+    """The control is caught, the guarded strategy has no violation: the ring is right, and no history is kept."""
+    results, reports = await played(StandIn(lambda cell: cell == CONTROL.cell))
+    assert [each.verdict for each in results] == [BROKEN_AS_CLAIMED, AS_CLAIMED]
+    assert kept(results)
+    assert results[0].operations == {"ok": 1}
+    assert [(each.number, each.total, each.again) for each in reports] == [(1, 2, False), (2, 2, False)]
+    assert reports[-1].left_s == 0
+    assert not (tmp_path / "histories").exists()
+
+
+async def test_a_violation_keeps_its_history_and_says_how_to_repeat_it(played):
+    """The history can be read again; the command names the cell and the seed of the ring."""
+    results, _ = await played(StandIn(lambda cell: True))
+    assert [each.verdict for each in results] == [BROKEN_AS_CLAIMED, VIOLATED]
+    assert not kept(results)
+    history = read_history(Path(results[1].history))
+    assert (history.seed, history.faults) == (GUARDED.cell.seed(1), ("crash", "latency"))
+    assert repeat_command(results[1], 1, 5.0) == f"stockade lab ring --cell {GUARDED.cell.id} --seed 1 --seconds 5"
+
+
+async def test_a_control_that_is_not_caught_fails_the_ring(played):
+    """A ring in which nothing fails proves nothing."""
+    results, _ = await played(StandIn())
+    assert results[0].verdict == NOT_CAUGHT
+    assert results[0].history
+    assert not kept(results)
+
+
+async def test_a_fault_that_was_not_injected_proves_nothing(played):
+    """The cell counts as not recorded, and names the fault."""
+    results, _ = await played(StandIn(lambda cell: cell == CONTROL.cell, inject=False))
+    assert (results[1].verdict, results[1].reason) == (FAILED, "never injected: crash, latency")
+    assert not kept(results)
+
+
+async def test_a_recording_that_fails_is_tried_again_and_the_ring_goes_on(played):
+    """One error costs a second try; two are the cell's reason, and the next cell is played."""
+    errors = [LabError("the database did not start"), None, LabError("one"), LabError("two")]
+    player = StandIn(lambda cell: True, lambda cell: errors.pop(0) if errors else None)
+    results, _ = await played(player, CONTROL, GUARDED, LAST)
+    assert player.played == [CONTROL.cell.id] * 2 + [GUARDED.cell.id] * 2 + [LAST.cell.id]
+    assert [(each.verdict, each.reason) for each in results] == [
+        (BROKEN_AS_CLAIMED, ""),
+        (FAILED, "LabError: two"),
+        (BROKEN_AS_CLAIMED, ""),
+    ]
+
+
+async def test_an_interrupted_ring_goes_on(played, tmp_path):
+    """What is in the state file is not played again, and its result counts."""
+    state = tmp_path / "state"
+    first, second = StandIn(lambda cell: cell == CONTROL.cell), StandIn()
+    await played(first, CONTROL, state=state)
+    results, reports = await played(second, state=state)
+    assert second.played == [GUARDED.cell.id]
+    assert kept(results)
+    assert [each.again for each in reports] == [True, False]
+
+
+async def test_a_cell_without_a_recording_is_played_again(played, tmp_path):
+    """A ring that goes on tries once more what could not be recorded."""
+    state = tmp_path / "state"
+    await played(StandIn(raises=lambda cell: LabError("no server")), CONTROL, state=state)
+    results, _ = await played(StandIn(lambda cell: True), CONTROL, state=state)
+    assert [each.verdict for each in results] == [BROKEN_AS_CLAIMED]
