@@ -5,9 +5,9 @@ import json
 import httpx
 import pytest
 
-from stockade.gateways import Approval, Approved, Declined, Money, NotFound, Refund, Refunded, Unknown
+from stockade.gateways import Approval, Approved, Declined, Money, NotFound, Refund, Refunded, RefundFailed, Unknown
 from stockade.gateways.http_client import HttpClient, Limits, Reply
-from stockade.gateways.stripe import Stripe
+from stockade.gateways.stripe import Stripe, _failed
 from stockade.gateways.toss import _DEFINITE, Toss, _payment
 
 APPROVAL = Approval("order-0001-1", "order-0001-1", "pm_card_visa", Money(15_000), "three books")
@@ -284,3 +284,22 @@ def test_answers_of_toss(status, changes, expected):
 def test_a_body_that_is_no_object_is_unknown(body):
     """A proxy's page or half a reply says nothing about the payment."""
     assert isinstance(_payment(Reply(200, body), "reference", frozenset()), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"status": "failed", "failure_reason": "expired_or_canceled_card"},
+            RefundFailed("re_1", "expired_or_canceled_card"),
+        ),
+        ({"status": "canceled"}, RefundFailed("re_1", "canceled")),
+        ({"status": "succeeded"}, None),
+        ({"status": "pending"}, None),
+        ({"status": "requires_action"}, None),
+        ({}, None),
+    ],
+)
+def test_what_an_event_of_stripe_says_about_a_refund(changes, expected):
+    """Only a last state in which nothing was given back is news, whatever the event's type is."""
+    assert _failed({"id": "re_1", "object": "refund", **changes}) == expected

@@ -220,8 +220,8 @@ async def test_a_stranger_fails_no_refund(any_checkout):
         with pytest.raises(ValueError, match="signature"):
             await notifications_of(any_checkout).take(headers, body)
     else:
-        notice = gateway.read_notification({}, json.dumps({"data": {"orderId": owed["refund_id"]}}).encode())
-        forged = type(notice)("e", notice.reference, "", RefundFailed(made, "x"))
+        told = gateway.read_notification({}, json.dumps({"data": {"orderId": owed["refund_id"]}}).encode())
+        forged = type(told)("e", told.reference, "", RefundFailed(made, "x"))
         gateway.read_notification = lambda headers, body: forged
         await notifications_of(any_checkout).take({}, b"")
     assert await states(any_checkout) == ["REFUNDED"]

@@ -19,7 +19,7 @@ from stockade.devservers import Servers, fresh_database
 from stockade.devservers.gateway import GatewayClient
 from stockade.shop.model.tables import orders
 from tests.cli.service import Service, prepared
-from tests.cli.test_serve import children, place
+from tests.cli.test_serve import alive, children, place
 from tests.payments.checkout import open_checkout
 from tests.waiting import eventually, eventually_async
 
@@ -57,8 +57,14 @@ async def _kill(service, ended, payments, kills):
     for number in range(1, kills + 1):
         share = number * payments // (kills + 2)
         await asyncio.to_thread(eventually, lambda share=share: len(ended) >= share, LIMIT_S)
-        await asyncio.to_thread(eventually, lambda: len(children(service.process.pid)) == WORKERS, LIMIT_S)
-        os.kill(children(service.process.pid)[number % WORKERS], signal.SIGKILL)
+        workers = await asyncio.to_thread(eventually, lambda: _all_alive(service), LIMIT_S)
+        os.kill(workers[number % WORKERS], signal.SIGKILL)
+
+
+def _all_alive(service):
+    """The worker processes, once all of them run: a killed one is listed until it is replaced, or is just gone."""
+    found = [pid for pid in children(service.process.pid) if alive(pid)]
+    return found if len(found) == WORKERS else None
 
 
 async def load(database, folder, judge, gateway_url, *, payments, kills, first=0):

@@ -91,9 +91,8 @@ async def open_shop(
         kind = Shop if tracing is None else TracedShop
         shop = kind(settings, APPLICATION, store, strategies, registration)
         shop.tracing = tracing
-        reconciling = await _open_payments(shop, stack, checkpoint)
+        reconciling = await _open_payments(shop, stack, checkpoint, tell=jobs)
         if jobs:
-            await _tell_of_other_gateways(settings, database)
             background = _background(settings, database, reconciling)
             await stack.enter_async_context(background.run(database, shop.execute))
         yield shop
@@ -245,8 +244,8 @@ async def _start(strategy: Strategy, settings: Settings) -> None:
         raise BadSetting(f"{settings.with_source('redis')}: {error}") from None
 
 
-async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoint | None) -> list[Job]:
-    """Open the gateway of the settings, if they name one.
+async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoint | None, *, tell: bool) -> list[Job]:
+    """Open the gateway of the settings, if they name one; `tell`: say what waits for another one.
 
     Returns:
         The jobs that finish what the gateway left open, and forget old notifications of any gateway.
@@ -255,6 +254,8 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoi
         BadSetting, NotSupported: as `gateway_of`.
     """
     settings = shop.settings
+    if tell:
+        await _tell_of_other_gateways(settings, shop.database)
     forgetting = Job("purge notifications", NotificationPurge(shop.database, now_ms).once, settings.purge_s)
     gateway = gateway_of(settings)
     if gateway is None:

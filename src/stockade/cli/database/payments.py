@@ -27,9 +27,9 @@ from stockade.cli.exit_codes import FAILED
 from stockade.cli.output.table import render, screen_width
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from stockade.core import Outcome
+    from stockade.core import JsonValue, Outcome
     from stockade.shop.config.settings import Settings
     from stockade.shop.payments.comparison import Compared
     from stockade.shop.queries.unresolved_payments import GatewayRecord
@@ -166,12 +166,7 @@ def resolve(
             raise fail(str(error)) from None
     if not outcome.accepted:
         raise fail(f"{id_} was settled meanwhile: it is {outcome.data.get('status')}")
-    if retry:
-        typer.echo(f"{id_}: REPLACED by {outcome.data['refund_id']}, which is {outcome.data['status']}")
-        return
-    typer.echo(f"{id_}: {outcome.data['status']}")
-    if refunded is None and "refund_id" in outcome.data:
-        typer.echo(f"what was paid cannot be delivered any more: refund {outcome.data['refund_id']} is owed")
+    _print_recorded(id_, how, outcome.data)
 
 
 @app.command()
@@ -223,6 +218,15 @@ class _Answer(Enum):
     PAYMENT = "about a payment"
     REFUND = "a refund was made"
     RETRY = "ask again for a refund"
+
+
+def _print_recorded(id_: str, answer: _Answer, data: "Mapping[str, JsonValue]") -> None:
+    if answer is _Answer.RETRY:
+        typer.echo(f"{id_}: REPLACED by {data['refund_id']}, which is {data['status']}")
+        return
+    typer.echo(f"{id_}: {data['status']}")
+    if answer is _Answer.PAYMENT and "refund_id" in data:
+        typer.echo(f"what was paid cannot be delivered any more: refund {data['refund_id']} is owed")
 
 
 async def _resolve(settings: "Settings", id_: str, gateway_id: str | None, answer: _Answer) -> "Outcome":

@@ -18,8 +18,8 @@ class Left(NamedTuple):
 
     Attributes:
         lines: that have units left, with these units.
-        unpaid: won of the units that were cancelled before the order was paid.
-        refunded: won of the units that were cancelled afterwards.
+        unpaid: the price of the units that were cancelled before the order was paid.
+        refunded: the price of the units that were cancelled afterwards.
         cancellations: how often a line was cancelled.
     """
 

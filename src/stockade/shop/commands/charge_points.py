@@ -15,7 +15,7 @@ class ChargePoints:
     """Adds points. Requests with one id are one charge; each other id is another charge.
 
     Attributes:
-        amount: won, 1 to MAX_AMOUNT; a charge that would raise the balance above MAX_AMOUNT is rejected.
+        amount: 1 to MAX_AMOUNT points; a charge that would raise the balance above MAX_AMOUNT is rejected.
     """
 
     name: ClassVar[str] = "charge_points"

@@ -21,7 +21,7 @@ from stockade.shop.model.states import StockState
 
 
 class NewSku(NamedTuple):
-    """A SKU to be made: its price in won, its first stock in units, and its id (empty: derived)."""
+    """A SKU to be made: its price, its first stock in units, and its id (empty: derived)."""
 
     price: int
     stock: int

@@ -131,7 +131,7 @@ def move(order_id: str, lines: Sequence[LineState], rows: Rows, how: Move) -> di
 
 
 def amount_of(lines: Sequence[LineState]) -> int:
-    """What the units of the lines cost, in won."""
+    """What the units of the lines cost."""
     return sum(line.price * line.quantity for line in lines)
 
 

@@ -22,7 +22,7 @@ class PlaceOrder:
         lines: distinct SKUs; the same SKU twice is rejected (INVALID_REQUEST), never merged.
         pay: POINTS takes the points now, LATER reserves the stock for `reserve_ms`.
         reserve_ms: how long a reservation lasts, in milliseconds.
-        expected_total: what the buyer was told that the lines cost, in won: another total is rejected (PRICE_CHANGED).
+        expected_total: what the buyer was told that the lines cost: another total is rejected (PRICE_CHANGED).
             ANY_TOTAL: the prices at the time of the decision are taken whatever they are.
 
     The data of a rejection has `order_id`, `user_id` and `lines`. A rejected order leaves only its request row, from
@@ -89,7 +89,7 @@ class PlaceOrder:
             return self._reject(
                 Rejected(constants.INSUFFICIENT_POINTS, {"required": total, "available": balance - held})
             )
-        if total:  # an order of 0 won moves no points and opens no account
+        if total:  # an order that costs nothing moves no points and opens no account
             taken.changes[key] = Change(PointsState(balance - total, held), -total, 0, constants.USE, self.request_id)
         payment = {
             "id": self.request_id,

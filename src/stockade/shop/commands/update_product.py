@@ -20,7 +20,7 @@ from stockade.shop.model.states import ProductState, StockState
 
 
 class SkuPrice(NamedTuple):
-    """A SKU of the product, and its price in won."""
+    """A SKU of the product, and its price."""
 
     sku_id: str
     price: int

@@ -10,10 +10,10 @@ from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from stockade import gateways
 from stockade.core import Accepted, Command, Outcome, Pending, StockadeError, Unknown
 from stockade.core.clock import now_ms
 from stockade.gateways import Gateway
-from stockade.gateways import Unknown as NoAnswer
 from stockade.shop.commands import Postpone
 from stockade.shop.model import constants
 
@@ -80,7 +80,7 @@ class Calls:
         if self._checkpoint is not None:
             self._checkpoint(point)
 
-    async def bounded(self, call: Awaitable[T], about: str) -> T | NoAnswer:
+    async def bounded(self, call: Awaitable[T], about: str) -> T | gateways.Unknown:
         """The answer to a call; no answer if it takes too long, or if the adapter is broken.
 
         Args:
@@ -91,10 +91,10 @@ class Calls:
             async with asyncio.timeout(self._call_s):
                 return await call
         except TimeoutError:
-            return NoAnswer("no reply in time")
+            return gateways.Unknown("no reply in time")
         except Exception as error:
             log.exception("%s: the gateway %s failed", about, self.gateway.name)
-            return NoAnswer(f"{type(error).__name__}")
+            return gateways.Unknown(f"{type(error).__name__}")
 
     async def persist(self, command: Command) -> Outcome:
         """Record an answer, several times if need be.

@@ -13,8 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from stockade.gateways import Approved, Declined, Gateway, Money, NotFound
-from stockade.gateways import Unknown as NoAnswer
+from stockade.gateways import Approved, Declined, Gateway, Money, NotFound, Unknown
 from stockade.gateways.gateway import LookUpAnswer
 from stockade.shop.model import constants
 from stockade.shop.model.tables import payment_attempts, refunds
@@ -64,7 +63,7 @@ class Compared:
         """Count one payment; the answer is None where the gateway cannot look it up."""
         if answer is None:
             self.not_found_by_reference += 1
-        elif isinstance(answer, NoAnswer):
+        elif isinstance(answer, Unknown):
             self.unanswered += 1
         elif said := difference(row.status, Money(row.charged, row.currency), given_back, answer):
             self.differences.append(Difference(row.id, row.reference, *said))

@@ -14,8 +14,7 @@ from typing import Any, Final, TypeVar
 
 from stockade.core import Accepted, Busy, Command, JsonValue, Outcome, Rejected, StockadeError
 from stockade.core.clock import now_ms
-from stockade.gateways import Approval, Approved, Declined, Gateway, Money, RefundFailed
-from stockade.gateways import Unknown as NoAnswer
+from stockade.gateways import Approval, Approved, Declined, Gateway, Money, RefundFailed, Unknown
 from stockade.gateways.gateway import ApprovalAnswer
 from stockade.shop.commands import ClaimPayment, Postpone, SettlePayment
 from stockade.shop.model import constants
@@ -155,7 +154,7 @@ class Payments:
         )
         self.calls.reach("before-ask")
         answer = await self.calls.bounded(self.gateway.approve(approval), f"payment {payment_id}")
-        if isinstance(answer, NoAnswer):
+        if isinstance(answer, Unknown):
             self.answers[constants.UNKNOWN] += 1
         self.calls.reach("after-ask")
         return answer
@@ -188,7 +187,7 @@ class Payments:
         if not calls.may_ask(claim.resolve_at_ms):  # too late: a reconciler may be asking at the same time
             return await self._as_it_is(claim)
         answer = await self.ask(claim.payment_id, found)
-        if not isinstance(answer, NoAnswer):
+        if not isinstance(answer, Unknown):
             return await self.record(claim.payment_id, found, answer, sku_ids=sku_ids)
         log.warning("payment %s: no answer of %s: %s", claim.payment_id, claim.gateway, answer.reason)
         at_ms = calls.clock_ms()

@@ -14,8 +14,7 @@ from typing import Final
 
 from stockade.core import Busy
 from stockade.core.clock import now_ms
-from stockade.gateways import Approved, Declined, Notification, RefundFailed
-from stockade.gateways import Unknown as NoAnswer
+from stockade.gateways import Approved, Declined, Notification, RefundFailed, Unknown
 from stockade.gateways.gateway import LookUpAnswer
 from stockade.service.ids import derived_id
 from stockade.shop.model import constants
@@ -70,15 +69,15 @@ class Notifications:
             Unknown: the answer could not be recorded.
         """
         gateway = self._payments.gateway
-        notice = gateway.read_notification(headers, body)
-        event_id = _event_id(notice)
-        if not _OURS(notice.reference):
+        event = gateway.read_notification(headers, body)
+        event_id = _event_id(event)
+        if not _OURS(event.reference):
             return
-        if isinstance(notice.answer, RefundFailed):
-            await self._refund_failed(notice.reference, notice.answer, event_id)
+        if isinstance(event.answer, RefundFailed):
+            await self._refund_failed(event.reference, event.answer, event_id)
             return
         found, taken = await self._read(
-            lambda conn: (attempt_of_reference(conn, notice.reference), was_taken(conn, gateway.name, event_id))
+            lambda conn: (attempt_of_reference(conn, event.reference), was_taken(conn, gateway.name, event_id))
         )
         if found is None or found.state.gateway != gateway.name or taken:
             return  # of another shop with the same account, or of a page that the buyer left; or a repetition
@@ -86,13 +85,13 @@ class Notifications:
         settled = False
         if found.state.status in (*constants.OPEN_ATTEMPT, constants.DECLINED):  # else approved: settled for good
             # a charge behind a decline may be of another payment of our reference: the gateway is asked about that one
-            named = notice.gateway_id if signed or found.state.status == constants.DECLINED else ""
-            answer = (notice.answer if signed else None) or await self._look_up(found, named)
+            named = event.gateway_id if signed or found.state.status == constants.DECLINED else ""
+            answer = (event.answer if signed else None) or await self._look_up(found, named)
             settled = await self._settle(found, answer)
-        elif signed and isinstance(notice.answer, Approved) and notice.answer.gateway_id != found.state.gateway_id:
-            log.error("payment %s: %s reports a second charge: %s", found.id, gateway.name, notice.answer)
-        if signed or settled:  # a stranger's notice that changed nothing leaves no row
-            await self._remember(event_id, notice.reference)
+        elif signed and isinstance(event.answer, Approved) and event.answer.gateway_id != found.state.gateway_id:
+            log.error("payment %s: %s reports a second charge: %s", found.id, gateway.name, event.answer)
+        if signed or settled:  # a stranger's notification that changed nothing leaves no row
+            await self._remember(event_id, event.reference)
 
     async def _refund_failed(self, refund_id: str, failed: RefundFailed, event_id: str) -> None:
         """Record that a refund came to nothing, for a person to see; only what is signed says so."""
@@ -128,7 +127,7 @@ class Notifications:
             Busy: no reconciler would ask again.
         """
         declined = found.state.status == constants.DECLINED
-        if isinstance(answer, NoAnswer) and (declined or found.state.resolve_at_ms == constants.NEVER):
+        if isinstance(answer, Unknown) and (declined or found.state.resolve_at_ms == constants.NEVER):
             raise Busy(f"no answer about {found.state.reference}: {answer.reason}", "DEPENDENCY_DOWN")
         if not isinstance(answer, Approved if declined else Approved | Declined):
             return False
@@ -144,6 +143,6 @@ class Notifications:
         )
 
 
-def _event_id(notice: Notification) -> str:
+def _event_id(event: Notification) -> str:
     """The id as it is stored: that of an unsigned notification may be any text."""
-    return notice.event_id if _PLAIN(notice.event_id) else derived_id("event", notice.event_id)
+    return event.event_id if _PLAIN(event.event_id) else derived_id("event", event.event_id)

@@ -8,8 +8,7 @@ import logging
 from typing import Final
 
 from stockade.core import Accepted
-from stockade.gateways import Approved, Declined, Money, Refund, Refunded, RefundFailed
-from stockade.gateways import Unknown as NoAnswer
+from stockade.gateways import Approved, Declined, Money, Refund, Refunded, RefundFailed, Unknown
 from stockade.gateways.gateway import RefundAnswer
 from stockade.shop.commands import Postpone, SettleRefund
 from stockade.shop.model import constants
@@ -99,18 +98,18 @@ class RefundFlow:
         call = calls.gateway.look_up(attempt.reference, attempt.gateway_id, attempt.payment_key)
         answer = await calls.bounded(call, f"refund {found.id}")
         if not isinstance(answer, Approved):
-            return NoAnswer(f"not looked up: {answer}")
+            return Unknown(f"not looked up: {answer}")
         others = await calls.read(lambda connection: refunds_of(connection, found.state.payment_id))
         if refund_is_shown(answer.refunded, found.id, others):
             return Refunded("", Money(found.state.amount, found.state.currency))
         if not_shown_is_final(found.state, calls.clock_ms()):
             await calls.leave_to_a_person("refund", found.id, found.state.tries + 1)
-        return NoAnswer("the payment does not show it")
+        return Unknown("the payment does not show it")
 
     async def _record(self, found: OpenRefund, answer: RefundAnswer) -> Accepted | None:
         """Record an answer; None: there was no definite one."""
         calls, state = self._calls, found.state
-        if isinstance(answer, NoAnswer):
+        if isinstance(answer, Unknown):
             log.warning("refund %s: no answer of %s: %s", found.id, found.attempt.gateway, answer.reason)
             return None
         if isinstance(answer, Refunded) and answer.money != Money(state.amount, state.currency):
