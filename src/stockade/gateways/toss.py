@@ -67,7 +67,7 @@ class Toss:
         limits: of the calls.
     """
 
-    name = "toss"
+    name: str = "toss"
     capabilities = Capabilities(key_valid_s=15 * DAY_S, look_up=True, signed_notifications=False)
 
     def __init__(self, secret_key: str, *, url: str = URL, limits: Limits | None = None) -> None:
