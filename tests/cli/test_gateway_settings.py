@@ -47,8 +47,8 @@ def test_what_no_gateway_can_be_asked_with(settings, says):
 
 
 async def test_the_test_gateway_leaves_the_payments_of_buyers_alone(tmp_path):
-    """Its rows have a name of their own, so no reconciler of another gateway acts on them; it does not start where buyers
-    have paid through another one. On a database without payments it starts."""
+    """Its rows have a name of their own, so no reconciler of another gateway acts on them; it does not start where
+    buyers have paid through another one. On a database without payments it starts."""
     assert {create(name, GatewayKeys("k", url="http://127.0.0.1:9")).name for name in GATEWAYS} == set(GATEWAYS)
     url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
     settings = Settings(database=url, gateway="test", gateway_url="http://127.0.0.1:9")
@@ -100,8 +100,9 @@ async def test_the_private_gateway_serves_all_workers_and_ends_with_them(tmp_pat
     url = f"sqlite:///{tmp_path / 'shop.sqlite'}"
     await prepared(url, products=1)
     with Service(tmp_path, "--workers", 2, "--gateway", "test", database=url) as service:
-        lines = [service.process.stdout.readline() for _ in range(8)]
+        lines = [service.process.stdout.readline() for _ in range(7)]
         assert f'ask() {{ curl -s "{service.url}$1"' in "".join(lines)
+        assert "payments reconcile --report --set gateway=test --set gateway_url=http://127.0.0.1:" in lines[-1]
         async with service.client("user-1") as http:
             order = (await place(http, 1)).json()
             body = {"method": "PG", "payment_key": "fault-lost-reply", "amount": order["total"]}

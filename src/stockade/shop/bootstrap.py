@@ -262,6 +262,10 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoi
     gateway = gateway_of(settings)
     if gateway is None:
         return [forgetting]
+    if gateway.capabilities.signed_notifications and not settings.gateway_webhook_secrets:
+        logger().warning(
+            "gateway_webhook_secrets is empty: every notification of the gateway is refused", gateway=settings.gateway
+        )
     shop.payments = Payments(gateway, shop.execute, shop.read, settings.gateway_call_s, checkpoint=checkpoint)
     shop.notifications = Notifications(shop.payments, shop.read, shop.database)
     stack.push_async_callback(shop.payments.close, STOP_PAYMENTS_S)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def how_to_pay(settings: "Settings", shop: str) -> list[str]:
     """
     from stockade.core.secrets import hide_password
 
-    program = "./stockade" if os.access("stockade", os.X_OK) and os.path.isfile("stockade") else "stockade"
+    program = "./stockade" if os.access("stockade", os.X_OK) and Path("stockade").is_file() else "stockade"
     folder = f" --set state_dir={quote(settings.state_dir)}" if settings.state_dir != type(settings)().state_dir else ""
     database = "" if settings.uses_default_database else f" --database {quote(hide_password(settings.database_url))}"
     ask = f"""ask() {{ curl -s "{shop}$1" -H "Authorization: Bearer $({program} token user-1{folder})" """
