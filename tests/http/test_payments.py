@@ -239,7 +239,7 @@ async def test_without_the_claim_the_losers_are_charged(start, monkeypatch):
 
 
 async def test_a_process_without_a_gateway_answers_for_a_known_key(start, tmp_path):
-    """Its payment may be charged: the repeated key gets 202 with its place; an unknown key learns that none was asked."""
+    """Its payment may be charged: the repeated key gets 202 with its place; another key learns that none was asked."""
     shared = {"database": f"sqlite:///{tmp_path / 'shop.sqlite'}", "token_secrets": "s" * 32}
     body = {"method": "PG", "payment_key": "fault-lost-reply", "amount": 0}
     with Servers() as servers:
