@@ -30,8 +30,8 @@ async def answers(site):
 
 
 async def test_a_broker_that_is_killed_and_positions_that_go_back():
-    """Nothing is answered until it is healed, by a broker that is down or behind a black hole; offsets become 0."""
-    faults = tuple(FAULTS[name] for name in ("broker-kill", "blackhole-kafka", "replay"))
+    """Nothing is answered until it is healed, by a broker that is down or refused by the link; offsets become 0."""
+    faults = tuple(FAULTS[name] for name in ("broker-kill", "refuse-kafka", "replay"))
     async with open_site("sqlite", needs_of(faults), kafka=True) as site, disturbed_on(site, workers=1) as disturbed:
         await asyncio.to_thread(Admin(site.bootstrap).create_topic, TOPIC, 1, 1, {})
         for fault in faults[:2]:
