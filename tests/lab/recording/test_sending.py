@@ -138,7 +138,7 @@ async def test_a_fault_multiplies_the_clients_and_takes_them_back():
         seen = len(recorder)
         async with asyncio.timeout(5):
             while len(recorder) < seen + count:
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
         return {each.client for each in recorder.operations()[seen + count // 2 :]}
 
     async def execute(command, wait_s, *, give_up_s=0.0):

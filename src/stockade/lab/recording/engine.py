@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from stockade.core import now_ms
 from stockade.lab.errors import LabError
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
@@ -89,7 +90,7 @@ def impossible(plan: RecordingPlan, database: str) -> str:
 
 async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
     target, workers = opened.target, opened.workers
-    names = RepeatNames(_run_name(plan, target), 0, 0, 0, time.time_ns() // 1_000_000)
+    names = RepeatNames(_run_name(plan, target), 0, 0, 0, now_ms())
     setup = tuple(plan.workload.setup(names))
     await create_rows(target, [Workload(setup, (), (), 0, 0)])
     recorder, load = Recorder(), _load_settings(plan)

@@ -1,6 +1,6 @@
 """What a recording leaves behind: counters of the processes before and after it, lock keys, locks that are not free.
 
-Neighbours: `service_main.py` counts in each process, `final_phase.py` puts the result into the final state.
+Neighbours: `processes/` counts in each process, `final_phase.py` puts the result into the final state.
 """
 
 import asyncio

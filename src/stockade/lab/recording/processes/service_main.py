@@ -59,12 +59,12 @@ def main(number: int) -> None:
         runner.run(_serve(socket.socket(fileno=number)))
 
 
-async def _serve(wire: socket.socket) -> None:
+async def _serve(pipe: socket.socket) -> None:
     closed = asyncio.Event()
     async with AsyncExitStack() as stack:
         handler = _Handler(stack)
         _, channel = await asyncio.get_running_loop().create_connection(
-            lambda: Channel(handler.received, closed.set), sock=wire
+            lambda: Channel(handler.received, closed.set), sock=pipe
         )
         handler.channel = channel
         await closed.wait()
