@@ -93,6 +93,10 @@ def test_one_payment_is_shown(url):
     assert [line[1:3] for line in lines if line[0] == "refund"] == [[IDS["refund_cancelled"], "REFUNDED"]]
     code, printed, _ = said("show", IDS["refund_refused"], "--json", "--database", url)
     assert json.loads(printed)["record"]["waits_for"] == "a person"
+    assert "charged" not in said("show", IDS["refund_refused"], "--database", url)[1]
+    assert "charged         1,000 KRW" in said("show", IDS["pay_cancelled"], "--database", url)[1]
+    error = said("resolve", IDS["refund_refused"], "--declined", "--database", url)[2]
+    assert "is a refund: say --refunded" in error
     assert said("show", "ghost", "--database", url)[0] == 2
 
 
@@ -246,5 +250,8 @@ def test_the_gateway_is_compared_with_us(tmp_path, monkeypatch, gateway):
     GatewayClient(gateway.url).behave(outage=True)
     code, _, error = said(*words)
     assert (code, "no answer about 3 payments" in error) == (2, True)
+    other = ("--set", "gateway=test", "--set", f"gateway_url={gateway.url}")
+    code, printed, error = said("reconcile", "--report", "--database", url, *other)
+    assert (code, "of another gateway: 3" in printed, "nothing could be compared" in error) == (2, True, True)
     for wrong in (words[:1], ("reconcile", "--report")):
         assert said(*wrong, "--database", url)[0] == 2

@@ -15,6 +15,7 @@ from stockade.gateways import (
     BadNotification,
     Declined,
     Money,
+    NotAsked,
     NotFound,
     Refund,
     Refunded,
@@ -44,7 +45,7 @@ def judge(server):
     return client
 
 
-@pytest.fixture(params=sorted(GATEWAYS))
+@pytest.fixture(params=["stripe", "toss"])
 async def gateway(request, server, judge):
     """Each adapter, over the test gateway."""
     made = create(request.param, GatewayKeys("sk_test", (SECRET,), server.url, LIMITS))
@@ -138,12 +139,12 @@ async def test_an_outage_is_unknown(gateway, judge, approval):
 
 @pytest.mark.parametrize("name", sorted(GATEWAYS))
 async def test_a_gateway_that_is_not_there_was_not_asked(name):
-    """Nobody listens: Unknown, and of Toss the reason says so."""
+    """Nobody listens: so nothing was charged, which a lost reply would not say."""
     made = create(name, GatewayKeys("sk_test", (), "http://127.0.0.1:9", LIMITS))
     answer = await made.approve(Approval("reference", "key", "pay", Money(1)))
     await made.close()
-    assert isinstance(answer, Unknown)
-    assert name != "toss" or answer.reason.startswith("not connected")
+    assert isinstance(answer, NotAsked)
+    assert answer.reason.startswith("not connected")
 
 
 async def test_ten_at_once_with_one_key_charge_once(gateway, judge, approval):

@@ -1,11 +1,25 @@
 """The adapters against recorded shapes of real answers: only what is known to be definite is a yes or a no."""
 
+import hmac
 import json
+from hashlib import sha256
 
 import httpx
 import pytest
 
-from stockade.gateways import Approval, Approved, Declined, Money, NotFound, Refund, Refunded, RefundFailed, Unknown
+from stockade.gateways import (
+    Approval,
+    Approved,
+    BadNotification,
+    Declined,
+    Money,
+    NotAsked,
+    NotFound,
+    Refund,
+    Refunded,
+    RefundFailed,
+    Unknown,
+)
 from stockade.gateways.http_client import HttpClient, Limits, Reply
 from stockade.gateways.stripe import Stripe, _failed
 from stockade.gateways.toss import _DEFINITE, Toss, _payment
@@ -101,7 +115,8 @@ async def replying(gateway, *replies):
         (429, stripe_error("invalid_request_error", "rate_limit"), Unknown),
         (400, stripe_error("invalid_request_error", "amount_too_small"), Declined("amount_too_small")),
         (400, stripe_error("invalid_request_error", "a_new_code"), Unknown),
-        (401, stripe_error("invalid_request_error"), Unknown),
+        (401, stripe_error("invalid_request_error"), NotAsked),
+        (403, stripe_error("invalid_request_error"), NotAsked),  # the key may not do this
         (500, stripe_error("api_error"), Unknown),
         (502, b"<html>Bad Gateway</html>", Unknown),
         (200, b"{", Unknown),
@@ -137,7 +152,9 @@ async def test_refunds_of_stripe(status, body, expected):
 @pytest.mark.parametrize(
     ("status", "code", "expected"),
     [
-        (400, "ALREADY_PROCESSED_PAYMENT", Unknown),  # by an earlier try of ours: the look-up says what it did
+        (401, "UNAUTHORIZED_KEY", NotAsked),
+        (400, "INVALID_API_KEY", NotAsked),
+        (500, "UNAUTHORIZED_KEY", Unknown),
         (400, "PROVIDER_ERROR", Unknown),
         (400, "CARD_PROCESSING_ERROR", Unknown),  # the card company failed: it may have charged
         (400, "PAY_PROCESS_CANCELED", Unknown),  # of the buyer's page, not of a confirmation
@@ -161,6 +178,26 @@ async def test_refused_confirmations_of_toss(status, code, expected):
     await gateway.close()
     assert isinstance(answer, expected), answer
     assert not isinstance(answer, Declined) or answer == Declined(code)
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "expected"),
+    [
+        (200, {}, Approved),  # by an earlier request of ours
+        (200, {"orderId": "another"}, Declined),
+        (200, {"orderId": "another", "paymentKey": "other"}, Unknown),
+        (200, {"status": "IN_PROGRESS"}, Unknown),
+        (500, {}, Unknown),
+    ],
+)
+async def test_a_payment_key_works_once(status, changes, expected):
+    """Toss says that it was confirmed before, and its look-up says for which order: for another one it is a decline."""
+    approval = Approval(TOSS_PAYMENT["orderId"], "key", TOSS_PAYMENT["paymentKey"], Money(15_000))
+    refused = (400, {"code": "ALREADY_PROCESSED_PAYMENT", "message": "for the buyer"})
+    gateway = await replying(Toss("sk_test"), refused, (status, {**TOSS_PAYMENT, **changes}))
+    answer = await gateway.approve(approval)
+    await gateway.close()
+    assert isinstance(answer, expected), answer
 
 
 @pytest.mark.parametrize(
@@ -266,7 +303,7 @@ REAL_TOSS = {
         (200, {"currency": "XXX"}, Unknown("an answer without amounts")),
         (404, {"code": "NOT_FOUND_PAYMENT", "message": "no"}, Declined("NOT_FOUND_PAYMENT")),
         (404, {"code": "NOT_FOUND"}, Unknown("HTTP 404 NOT_FOUND")),
-        (401, {"code": "UNAUTHORIZED_KEY"}, Unknown("HTTP 401 UNAUTHORIZED_KEY")),
+        (401, {"code": "UNAUTHORIZED_KEY"}, NotAsked("HTTP 401 UNAUTHORIZED_KEY", key_refused=True)),
         (400, {"code": "PROVIDER_ERROR"}, Unknown("HTTP 400 PROVIDER_ERROR")),
         (400, {"code": "ALREADY_PROCESSED_PAYMENT"}, Unknown("HTTP 400 ALREADY_PROCESSED_PAYMENT")),
         (403, {"code": "REJECT_CARD_COMPANY", "message": "no"}, Declined("REJECT_CARD_COMPANY")),
@@ -303,3 +340,28 @@ def test_a_body_that_is_no_object_is_unknown(body):
 def test_what_an_event_of_stripe_says_about_a_refund(changes, expected):
     """Only a last state in which nothing was given back is news, whatever the event's type is."""
     assert _failed({"id": "re_1", "object": "refund", **changes}) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("canceled", Declined("canceled")), ("requires_payment_method", None)]
+)
+def test_a_signed_cancellation_of_stripe_decides(status, expected):
+    """Canceled is the last state of a payment that was not charged; what can still be tried again says nothing."""
+    event = {"id": "evt_1", "type": "payment_intent.canceled", "data": {"object": {**UNPAID, "status": status}}}
+    at_s, body = 1_000, json.dumps(event).encode()
+    signature = hmac.new(b"whsec", b"%d." % at_s + body, sha256).hexdigest()
+    gateway = Stripe("sk_test", webhook_secrets=("whsec",), clock=lambda: at_s)
+    read = gateway.read_notification({"stripe-signature": f"t={at_s},v1={signature}"}, body)
+    assert (read.reference, read.answer) == ("order-0001-1", expected)
+    with pytest.raises(BadNotification, match="setting gateway_webhook_secrets"):
+        Stripe("sk_test").read_notification({"stripe-signature": f"t={at_s},v1={signature}"}, body)
+
+
+async def test_a_refund_of_a_payment_that_the_gateway_does_not_know_is_refused():
+    """Both answers of Toss say so: a person decides, and sees why. Where the look-up fails, it is not known."""
+    unknown = (404, {"code": "NOT_FOUND_PAYMENT", "message": "no"})
+    for looked, expected in ((unknown, Declined("NOT_FOUND_PAYMENT")), ((500, {}), Unknown)):
+        gateway = await replying(Toss("sk_test"), unknown, looked)
+        answer = await gateway.refund(REFUND)
+        await gateway.close()
+        assert answer == expected if isinstance(expected, Declined) else isinstance(answer, expected), answer

@@ -199,7 +199,8 @@ async def test_a_cancellation_gives_the_money_back(payable):
             paying = asyncio.create_task(buyer.pay(racing))
             await eventually_async(lambda: _is(tablet, f"/v1/orders/{racing['order_id']}", "PAYING"))
             cancelled = await tablet.post(f"/v1/orders/{racing['order_id']}/cancel", {"reason": "too late"})
-            assert (cancelled.status_code, cancelled.json()["refunds"]) == (200, [])
+            (open_,) = cancelled.json()["refunds"]
+            assert (cancelled.status_code, open_["status"], open_["amount"]) == (202, "UNKNOWN", racing["total"])
         answer = await paying
         assert_problem(answer, 409, "PAYMENT_UNFULFILLABLE")
         place = f"/v1/payments/{answer.json()['payment_id']}"
@@ -235,3 +236,22 @@ async def test_without_the_claim_the_losers_are_charged(start, monkeypatch):
             path = f"/v1/orders/{order['order_id']}/payments"
             await asyncio.gather(*(client.post(path, each) for each in bodies))
         assert len(GatewayClient(gateway.url).count().approved[reference(order)]) == DEVICES
+
+
+async def test_a_process_without_a_gateway_answers_for_a_known_key(start, tmp_path):
+    """Its payment may be charged: the repeated key gets 202 with its place; another key learns that none was asked."""
+    shared = {"database": f"sqlite:///{tmp_path / 'shop.sqlite'}", "token_secrets": "s" * 32}
+    body = {"method": "PG", "payment_key": "fault-lost-reply", "amount": 0}
+    with Servers() as servers:
+        key = {"gateway": "toss", "gateway_secret": "test_sk", "gateway_url": servers.gateway().url}
+        async with start(**key, **shared) as client:
+            (sku,) = await client.product()
+            order = (await client.order(sku, pay="LATER")).json()
+            path, body["amount"] = f"/v1/orders/{order['order_id']}/payments", order["total"]
+            first = await client.post(path, body, key="pay")
+            assert first.status_code == 202
+    async with start(**shared) as client:
+        again = await client.post(path, body, key="pay")
+        assert (again.status_code, again.headers["location"]) == (202, first.headers["location"])
+        assert_problem(await client.post(path, body, key="new"), 404, "GATEWAY_NOT_FOUND")
+        assert_problem(await client.post(path, {**body, "amount": 1}, key="pay"), 422, "IDEMPOTENCY_KEY_REUSED")

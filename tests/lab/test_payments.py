@@ -6,19 +6,25 @@ import pytest
 from rich.console import Console
 
 from stockade.core import Stats
+from stockade.devservers.gateway import GatewayClient
 from stockade.lab.aimed_faults import faults
 from stockade.lab.checks.payments import check
 from stockade.lab.errors import LabError
+from stockade.lab.execution.order_senders import SenderConfig, open_sender
 from stockade.lab.model.contender import Contender, payment_contenders
-from stockade.lab.model.payment import PaymentFigures, PaymentSetup
+from stockade.lab.model.payment import PaymentConfig, PaymentFigures, PaymentMeter, PaymentSetup
 from stockade.lab.model.repeat_result import FAILED, REJECTED, Response
 from stockade.lab.presets import find
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.summary import summarise
 from stockade.lab.reporting.table import LiveTable
+from stockade.lab.reporting.verdict import RunCounts, judge
 from stockade.lab.runs.fault_runner import choose_for_fault
+from stockade.lab.runs.payment_repeats import PaymentRepeats
 from stockade.lab.runs.plan import choose
+from stockade.lab.runs.repeats import create_rows, make_workloads
 from stockade.lab.schemes import SCHEMES
+from stockade.lab.targets.gateway_server import open_gateway
 from stockade.lab.targets.redis_servers import RedisServers
 from stockade.lab.targets.target_database import open_target_database
 from tests.lab.test_summary import GOOD, LABELS
@@ -86,6 +92,26 @@ def test_connections_of_a_pool(lab, postgres_database):
     code, document, output = lab("--database", postgres_database, *options, "--strategies", "sequencer,lock-over-call")
     assert code == 0, output
     assert [run["payments"]["connections_held"] for run in document["runs"]] == [0, 3]
+
+
+async def test_a_request_that_was_lost_is_asked_for_again():
+    """Claims whose requests never reached the gateway, as of a killed process, are paid by the reconciler; before that
+    the figures and the verdict say what became of them."""
+    variant = find("payment-slow-gateway")[0][1]
+    (workload,) = make_workloads(variant, 2, 0, 1)
+    async with open_target_database("sqlite", 1) as target, open_gateway(wanted=True) as gateway:
+        await create_rows(target, [workload])
+        repeats, config = PaymentRepeats(variant.payment, gateway, target), PaymentConfig(gateway.url)
+        async with open_sender(SenderConfig(target.url, "pessimistic", payment=config)) as sender:
+            GatewayClient(gateway.url).behave(faults={"lost-request": 1.0})
+            responses = (await sender.send(workload.orders)).responses
+            before = await repeats.check(workload, responses, PaymentMeter(), timed=True)
+            await repeats.reconcile(sender)
+            after = await repeats.check(workload, responses, PaymentMeter(), timed=True)
+    assert (after.accepted, after.payments.unpaid) == (2, {})
+    counts = RunCounts.of([before], processes=2, deadlocks=0, must_fail_unprotected=False)
+    reason = judge(Contender.parse("pessimistic").guarantees, counts).reason
+    assert reason.endswith("not paid: 2 PAYING, attempt UNKNOWN no reply: RemoteProtocolError")
 
 
 @pytest.mark.parametrize(

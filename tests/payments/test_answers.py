@@ -1,13 +1,18 @@
 """What a gateway answers, or does not: the buyer is charged once or not at all, and the books agree in the end."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 
-from stockade.gateways import Approval, Approved, Declined, Money
-from stockade.shop.commands import Postpone
+from stockade.gateways import Approval, Approved, Declined, Money, NotAsked
+from stockade.shop.commands import CancelOrder, OpenCharge, Postpone
 from stockade.shop.model import constants
+from stockade.shop.model.limits import MAX_AMOUNT
 from stockade.shop.payments import Reconciler
 from stockade.shop.payments.next_step import ASK_AGAIN_MS, NOT_FOUND_IS_FINAL_MS
 from stockade.shop.payments.open_payments import attempt
+from stockade.shop.queries.orders import order
 from tests.payments.checkout import FAR_MS, PRICE, open_checkout, status_of
 from tests.waiting import eventually_async
 
@@ -46,6 +51,73 @@ async def test_every_answer_ends_with_equal_books(any_checkout, fault, first, la
     assert any_checkout.approved(order) == approved
     assert any_checkout.refunded(order) == ([PRICE + 1] if first == "UNFULFILLABLE" else [])
     assert not await any_checkout.unequal()
+
+
+async def test_a_gateway_that_was_not_asked_holds_no_order(checkout, caplog):
+    """No connection, or a key that is refused: the first request ends as declined, and another one can pay. After a
+    lost reply it is no decline, because the request before may have charged."""
+    for refused in (False, True):
+        order = await checkout.order()
+        checkout.payments.gateway.approve = says(NotAsked("not connected: ConnectError", key_refused=refused))
+        outcome = await checkout.pay(order)
+        assert (status_of(outcome), outcome.data["code"]) == ("DECLINED", "GATEWAY_NOT_ASKED")
+        assert await checkout.status(order) == "RESERVED"
+        del checkout.payments.gateway.approve
+        assert ("correct gateway_secret" in caplog.text) is refused
+        assert status_of(await checkout.pay(order)) == "APPROVED"
+    order = await checkout.order()
+    assert status_of(await checkout.pay(order, "fault-lost-reply")) == "UNKNOWN"
+    away = checkout.process(look_up=False)
+    away.gateway.approve = says(NotAsked("not connected: ConnectError"))
+    await checkout.reconcile(rounds=1, payments=away)
+    assert await checkout.status(order) == "PAYING"
+    await checkout.reconcile()
+    assert await checkout.status(order) == "PAID"
+
+
+async def test_a_charge_above_the_limit_is_refused_before_it_is_charged(checkout):
+    """When it is opened, and when it is confirmed after other points have come: nobody is asked."""
+    both = [await checkout.charge(amount=MAX_AMOUNT) for _ in range(2)]
+    pay = [await checkout.pay(each, subject="charge", amount=MAX_AMOUNT) for each in both]
+    assert [status_of(each) for each in pay] == ["APPROVED", "LIMIT_EXCEEDED"]
+    assert (checkout.approved(both[1]), await checkout.attempts(both[1])) == ([], [])
+    opened = await checkout.shop.execute(OpenCharge(checkout.new_id(), "f", checkout.clock(), "u", 1, "KRW"))
+    assert (opened.code, opened.data["balance"]) == ("LIMIT_EXCEEDED", MAX_AMOUNT)
+
+
+async def test_an_order_cancelled_while_it_is_paid_names_its_payment(checkout):
+    """The cancellation says that the payment is not certain; the order shows it, and what is given back of it. Of a
+    decline nothing is left."""
+    orders_ = [await checkout.order() for _ in range(2)]
+    for id_, fault in zip(orders_, ("fault-lost-reply", "fault-error"), strict=True):
+        assert status_of(await checkout.pay(id_, fault)) == "UNKNOWN"
+    cancels = [CancelOrder(checkout.new_id(), "f", checkout.clock(), id_, "u", "") for id_ in orders_]
+    payments = []
+    for cancel in cancels:
+        (open_,) = (await checkout.payments.execute(cancel)).data["refunds"]
+        assert (open_["status"], open_["amount"], "refund_id" in open_) == ("UNKNOWN", PRICE, False)
+        payments.append(open_["payment_id"])
+    shown = [await checkout.shop.read(partial(order, order_id=id_, user_id="u")) for id_ in orders_]
+    assert [(each.status, each.payment_id, each.refunded) for each in shown] == [
+        ("CANCELLED", id_, None) for id_ in payments
+    ]
+    checkout.clock.ahead_ms += ASK_AGAIN_MS + NOT_FOUND_IS_FINAL_MS
+    await checkout.reconcile()
+    shown = [await checkout.shop.read(partial(order, order_id=id_, user_id="u")) for id_ in orders_]
+    assert [(each.payment_id, each.refunded) for each in shown] == [(payments[0], PRICE), (None, None)]
+    again = [(await checkout.payments.execute(each)).data["refunds"] for each in cancels]
+    assert [[each["status"] for each in refunds] for refunds in again] == [["REFUNDED"], []]
+    assert not await checkout.unequal()
+
+
+async def test_a_payment_key_of_another_order_holds_no_stock(checkout):
+    """It was confirmed before, so it never pays this order: declined at once, and another key can pay."""
+    first, second = await checkout.order(), await checkout.order()
+    claims = [checkout.claim(each, f"pay-{each}") for each in (first, second)]
+    used = [replace(each, payment_key="page-1") for each in claims]
+    assert [status_of(await checkout.payments.execute(each)) for each in used] == ["APPROVED", "DECLINED"]
+    assert await checkout.status(second) == "RESERVED"
+    assert status_of(await checkout.pay(second)) == "APPROVED"
 
 
 @pytest.mark.parametrize("fault", ["lost-request", "error"])

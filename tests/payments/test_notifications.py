@@ -1,5 +1,6 @@
 """What a gateway reports by itself about payments that no program acts on any more."""
 
+import asyncio
 import json
 
 import pytest
@@ -9,7 +10,7 @@ from stockade.gateways import Approved, Money, NotFound, Notification, Unknown
 from stockade.shop.payments import Notifications
 from stockade.shop.payments.notifications import PAUSE_S
 from stockade.shop.payments.open_payments import attempt
-from tests.payments.checkout import PRICE, open_checkout, status_of
+from tests.payments.checkout import CALL_S, PRICE, open_checkout, status_of
 
 
 def hint(reference, key):
@@ -70,7 +71,30 @@ async def test_a_second_charge_is_an_error_in_the_log(judge, gateway_url, caplog
         checkout.payments.gateway.read_notification = lambda headers, body: notice
         await Notifications(checkout.payments, checkout.shop.read, checkout.shop.database).take({}, b"")
         assert await checkout.attempts(order) == ["APPROVED"]
-    assert [each.levelname for each in caplog.records if "second charge" in each.message] == ["ERROR"] * errors
+        assert checkout.payments.answers["SECOND_CHARGE"] == errors
+    found = [each for each in caplog.records if "a second charge of 1,000 KRW as pi_second" in each.message]
+    assert [each.levelname for each in found] == ["ERROR"] * errors
+
+
+async def test_a_notification_wakes_the_buyer_who_waits(any_checkout):
+    """The gateway has charged and its reply does not come: whoever waits for it has the answer at once."""
+    order, request = await any_checkout.order(), any_checkout.new_id()
+    gateway, ask, reported = any_checkout.payments.gateway, any_checkout.payments.gateway.approve, asyncio.Event()
+
+    async def charged_and_silent(approval):
+        answer = await ask(approval)
+        found = await any_checkout.shop.read(lambda connection: attempt(connection, request))
+        reported.answer, reported.state = answer, found.state
+        reported.set()
+        await asyncio.Event().wait()
+
+    gateway.approve = charged_and_silent
+    paying = asyncio.create_task(any_checkout.pay(order, request=request))
+    await reported.wait()
+    await any_checkout.payments.record(request, reported.state, reported.answer)
+    outcome = await asyncio.wait_for(paying, CALL_S / 2)  # a call may take all of it
+    assert (status_of(outcome), outcome.replayed) == ("APPROVED", False)
+    assert not await any_checkout.unequal()
 
 
 async def test_the_buyer_learns_what_a_notification_has_recorded(any_checkout):

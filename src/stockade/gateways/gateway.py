@@ -118,6 +118,20 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
+class NotAsked(Unknown):
+    """This one request reached no decision of the gateway: no connection was made, or the log-in was refused.
+
+    Of a payment that nobody asked for before, that is definite: nothing was charged. An earlier request under the same
+    reference may have charged.
+
+    Attributes:
+        key_refused: the gateway refused the merchant's key.
+    """
+
+    key_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NotFound:
     """The gateway knows no payment of this reference now. A request that is still on its way may yet arrive."""
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stockade.gateways.gateway import Unknown
+from stockade.gateways.gateway import NotAsked, Unknown
 
 if TYPE_CHECKING:
     import httpx
@@ -96,7 +96,7 @@ class HttpClient:
             content: its body.
 
         Returns:
-            The reply, or `Unknown` whatever went wrong.
+            The reply, or `Unknown` whatever went wrong; `NotAsked` if nothing of the request was sent.
         """
         import httpx
 
@@ -111,7 +111,7 @@ class HttpClient:
                 finally:
                     await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return Unknown(f"not connected: {type(error).__name__}")
+            return NotAsked(f"not connected: {type(error).__name__}")
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
             return Unknown(f"no reply: {type(error).__name__}")
 

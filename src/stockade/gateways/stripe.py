@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+import httpx
 import stripe
 
 from stockade.gateways.gateway import (
@@ -22,6 +23,7 @@ from stockade.gateways.gateway import (
     Capabilities,
     Declined,
     LookUpAnswer,
+    NotAsked,
     NotFound,
     Notification,
     Refund,
@@ -147,10 +149,12 @@ class Stripe:
             failed = _failed(about) if about["object"] == "refund" else None
             return Notification(event_id, reference, str(about.get("payment_intent") or ""), failed)
         gateway_id = str(about.get("id", ""))
-        answer: Approved | None = None
+        answer: Approved | Declined | None = None
         money = _money(about.get("amount_received"), about.get("currency"))
         if kind == "payment_intent.succeeded" and money is not None:
             answer = Approved(gateway_id, money)
+        elif kind == "payment_intent.canceled" and about.get("status") == "canceled":  # its last state
+            answer = Declined("canceled")
         return Notification(event_id, reference, gateway_id, answer)
 
     async def close(self) -> None:
@@ -162,6 +166,8 @@ class Stripe:
             text = body.decode()
         except UnicodeDecodeError:
             raise BadNotification("the notification is not UTF-8") from None
+        if not self._secrets:
+            raise BadNotification("the service has no secret to check it with (setting gateway_webhook_secrets)")
         for secret in self._secrets:
             try:
                 stripe.WebhookSignature.verify_header(text, header, secret, None)
@@ -185,8 +191,13 @@ class Stripe:
             if error.code in _DEFINITE and error.http_status in (400, 404):
                 return Declined(str(error.code))
             return Unknown(f"HTTP {error.http_status} {error.code}")
+        except (stripe.AuthenticationError, stripe.PermissionError) as error:
+            return NotAsked(f"HTTP {error.http_status} {type(error).__name__}", key_refused=True)
         except stripe.APIConnectionError as error:
-            return Unknown(f"no reply: {type(error.__cause__).__name__}")
+            cause = error.__cause__
+            if isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+                return NotAsked(f"not connected: {type(cause).__name__}")
+            return Unknown(f"no reply: {type(cause).__name__}")
         except stripe.StripeError as error:
             return Unknown(f"HTTP {error.http_status} {type(error).__name__}")
         except TimeoutError:

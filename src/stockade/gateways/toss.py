@@ -20,6 +20,7 @@ from stockade.gateways.gateway import (
     Capabilities,
     Declined,
     LookUpAnswer,
+    NotAsked,
     NotFound,
     Notification,
     Refund,
@@ -53,6 +54,9 @@ _REFUND_CODES = """
 """
 _DEFINITE = frozenset(_DEFINITE_CODES.split())
 _REFUND_DEFINITE = frozenset(_REFUND_CODES.split())
+_KEY_REFUSED = ("UNAUTHORIZED_KEY", "INVALID_API_KEY", "INCORRECT_BASIC_AUTH_FORMAT")
+_NO_PAYMENT = "NOT_FOUND_PAYMENT"
+_ALREADY = "ALREADY_PROCESSED_PAYMENT"
 _CHARGED = ("DONE", "CANCELED", "PARTIAL_CANCELED")
 _NEVER_CHARGED = ("ABORTED", "EXPIRED")
 _NOT_CONFIRMED = ("READY", "IN_PROGRESS")
@@ -67,7 +71,7 @@ class Toss:
         limits: of the calls.
     """
 
-    name = "toss"
+    name: str = "toss"
     capabilities = Capabilities(key_valid_s=15 * DAY_S, look_up=True, signed_notifications=False)
 
     def __init__(self, secret_key: str, *, url: str = URL, limits: Limits | None = None) -> None:
@@ -87,9 +91,23 @@ class Toss:
         reply = await self._call("POST", "/v1/payments/confirm", body, approval.key)
         if isinstance(reply, Unknown):
             return reply
+        if _code(reply) == _ALREADY:
+            return await self._already(approval)
         answer = _payment(reply, approval.reference, _DEFINITE)
         assert not isinstance(answer, NotFound)  # of a confirmation it is a decline
         return answer
+
+    async def _already(self, approval: Approval) -> ApprovalAnswer:
+        """The payment key was confirmed before: for this reference, or for another one and then never for this one."""
+        reply = await self._call("GET", f"/v1/payments/{quote(approval.payment_key, safe='')}")
+        if isinstance(reply, Unknown):
+            return Unknown(f"{_ALREADY}, and not looked up: {reply.reason}")
+        read = _json(reply.body) if reply.status == 200 else None
+        other = read.get("orderId") if read and read.get("paymentKey") == approval.payment_key else None
+        if isinstance(other, str) and other != approval.reference:
+            return Declined(_ALREADY)
+        answer = _looked_up(reply, approval.reference, approval.payment_key)
+        return Unknown(_ALREADY) if isinstance(answer, NotFound) else answer
 
     async def look_up(self, reference: str, gateway_id: str = "", payment_key: str = "") -> LookUpAnswer:
         """See `Gateway.look_up`. The id of a payment is its payment key; by our reference Toss shows one of several."""
@@ -110,6 +128,8 @@ class Toss:
         if isinstance(answer, Refunded):
             return answer
         looked = await self._call("GET", path)  # it may be there already, by an earlier try of ours
+        if isinstance(looked, Reply) and looked.status == 404 and _code(looked) == _code(reply) == _NO_PAYMENT:
+            return answer  # both say so: it gave nothing back, and never will
         if isinstance(looked, Unknown) or looked.status != 200:
             return Unknown("not given back, and not looked up")
         found = _refund(looked, refund)
@@ -177,9 +197,17 @@ def _error(status: int, read: Mapping[str, Any], definite: frozenset[str]) -> De
     code = str(read.get("code") or "")
     if code in definite and 400 <= status < 500:
         return Declined(code)
-    if status == 404 and code == "NOT_FOUND_PAYMENT":
+    if code in _KEY_REFUSED and 400 <= status < 500:
+        return NotAsked(f"HTTP {status} {code}", key_refused=True)
+    if status == 404 and code == _NO_PAYMENT:
         return NotFound()
     return Unknown(f"HTTP {status} {code[:60]}")
+
+
+def _code(reply: Reply) -> str:
+    """Of an error; empty: it is none, or cannot be read."""
+    read = None if reply.status == 200 else _json(reply.body)
+    return str(read.get("code") or "") if read else ""
 
 
 def _refund(reply: Reply, refund: Refund) -> RefundAnswer:

@@ -12,6 +12,7 @@ from typing import Final
 
 from stockade.core import Strategy
 from stockade.core.clock import now_ms
+from stockade.gateways.registry import TEST
 from stockade.kafka.worker import KafkaWorker
 from stockade.locks import LockError
 from stockade.service import Application, Background, JobLog, Unsuitable
@@ -28,7 +29,7 @@ from stockade.shop.operations.expired_reservations import expired_reservations
 from stockade.shop.operations.logs import logger
 from stockade.shop.operations.tracing import TracedShop, TracedStore, Tracing, tracing_of
 from stockade.shop.payments import NotificationPurge, Notifications, Payments, Reconciler
-from stockade.shop.queries.unresolved_payments import count_of_other_gateways
+from stockade.shop.queries.unresolved_payments import count_of_other_gateways, other_gateway
 from stockade.shop.sales import SalesJob, position_of
 from stockade.shop.shop import Shop
 from stockade.shop.sinks import sink_of
@@ -91,6 +92,7 @@ async def open_shop(
         kind = Shop if tracing is None else TracedShop
         shop = kind(settings, APPLICATION, store, strategies, registration)
         shop.tracing = tracing
+        await _refuse_test_gateway(settings, database)
         reconciling = await _open_payments(shop, stack, checkpoint, tell=jobs)
         if jobs:
             background = _background(settings, database, reconciling)
@@ -260,10 +262,28 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoi
     gateway = gateway_of(settings)
     if gateway is None:
         return [forgetting]
+    if gateway.capabilities.signed_notifications and not settings.gateway_webhook_secrets:
+        logger().warning(
+            "gateway_webhook_secrets is empty: every notification of the gateway is refused", gateway=settings.gateway
+        )
     shop.payments = Payments(gateway, shop.execute, shop.read, settings.gateway_call_s, checkpoint=checkpoint)
     shop.notifications = Notifications(shop.payments, shop.read, shop.database)
     stack.push_async_callback(shop.payments.close, STOP_PAYMENTS_S)
     return [Job("payments", Reconciler(shop.payments).once, settings.reconcile_s), forgetting]
+
+
+async def _refuse_test_gateway(settings: Settings, database: Database) -> None:
+    """Refuse the gateway that charges nobody where buyers pay: their orders would be delivered for nothing.
+
+    Raises:
+        BadSetting: the database has payments of another gateway.
+    """
+    if settings.gateway != TEST:
+        return
+    other = await database.read(partial(other_gateway, gateway=TEST), timeout_s=settings.wait_s)
+    if other is not None:
+        why = f"the database has payments of {other}, and this one charges nobody: use another database"
+        raise BadSetting(f"{settings.with_value(gateway=TEST)}: {why}")
 
 
 async def _tell_of_other_gateways(settings: Settings, database: Database) -> None:

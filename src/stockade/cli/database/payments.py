@@ -107,7 +107,7 @@ def show(
         return
     width = max(map(len, SHOWN))
     for name in SHOWN:
-        value = _money(details.record) if name == "amount" else getattr(details.record, name)
+        value = _money(details.record, name) if name in ("amount", "charged") else getattr(details.record, name)
         if value not in ("", None):
             typer.echo(f"{name.replace('_', ' '):<{width}}  {value}")
     for step in details.history:
@@ -186,7 +186,7 @@ def reconcile(
     """Ask the gateway about every settled payment begun in a window of days, and compare its answers with ours.
 
     Default: since yesterday, until now; the day of --until is outside. Open payments are left out. Exit code 0: all
-    alike. 1: there are differences. 2: it cannot tell, e.g. because some look-ups had no answer.
+    alike. 1: there are differences. 2: it cannot tell: some look-ups had no answer, or all payments were left out.
     """
     import asyncio
     from dataclasses import asdict
@@ -210,6 +210,9 @@ def reconcile(
         _print_compared(found)
     if found.differences:
         raise typer.Exit(FAILED)
+    left_out = found.of_other_gateways + found.not_found_by_reference
+    if left_out and not (found.compared or found.unanswered):
+        raise fail(f"nothing could be compared: all {left_out:,} payments of these days were left out")
     if found.unanswered:
         raise fail(f"the gateway gave no answer about {found.unanswered:,} payments: run it again")
 
@@ -290,10 +293,13 @@ def _row(record: "GatewayRecord") -> "Sequence[str]":
     return record.id, record.of, record.status, record.waits_for, _money(record), since, record.code
 
 
-def _money(record: "GatewayRecord") -> str:
+def _money(record: "GatewayRecord", name: str = "amount") -> str:
+    """An amount of a record; nothing where a refund has none."""
     from stockade.gateways import Money
 
-    return str(Money(record.amount, record.currency))
+    if name == "charged" and record.kind == "refund":
+        return ""
+    return str(Money(getattr(record, name), record.currency))
 
 
 def _print_compared(found: "Compared") -> None:
@@ -304,3 +310,5 @@ def _print_compared(found: "Compared") -> None:
     typer.echo(f"alike: {found.alike:,}; different: {len(found.differences):,}; no answer: {found.unanswered:,}")
     if found.not_found_by_reference:
         typer.echo(f"left out, because the gateway never told us its id: {found.not_found_by_reference:,}")
+    if found.of_other_gateways:
+        typer.echo(f"left out, because they are of another gateway: {found.of_other_gateways:,}")

@@ -65,6 +65,7 @@ class Announce:
             "workers": settings.workers,
             "pool_size": settings.pool_size,
             "database": hide_password(settings.database_url),
+            "gateway": settings.gateway,
             **{name: chosen_strategy(settings, name) for name in STRATEGY_GROUPS},
         }
 
@@ -72,7 +73,7 @@ class Announce:
         own = self._url(_ANYWHERE.get(self._host, self._host))
         await asyncio.to_thread(report_to, self._settings, own)
         with contextlib.suppress(OSError):
-            typer.echo("\n".join(how_to_pay(own)))
+            typer.echo("\n".join(how_to_pay(self._settings, own)))
 
     def _print(self, words: str, behind: str = "") -> None:
         with contextlib.suppress(OSError):  # stdout is closed; the log has the line too

@@ -29,8 +29,11 @@ GATEWAY = "toss"
 CALL_S = 30.0  # the longest that one call to the gateway takes
 CONNECTIONS = 1_000  # to the gateway: what waits for one of these would not be asked at the same moment
 ASKED = "asked"  # fault point: the gateway has approved, and nothing is recorded yet
-LATER_MS = 3_600_000  # the reconciler's clock is so far ahead of ours: everything that was left open is due
-MAX_ROUNDS = 10
+# The reconciler's clock is so far ahead of ours in its first round, and twice as far in each further one: longer than a
+# claim keeps it away, and each pause ends before the next round. An hour at once would be wrong: a claim whose process
+# did not live to ask for it is given up 45 minutes after it was made.
+LATER_MS = 60_000
+MAX_ROUNDS = 10  # hours
 
 
 class MeteredDatabase(Database):
@@ -118,7 +121,7 @@ class Payer:
         return await self._payments.execute(timed)
 
     async def reconcile(self) -> None:
-        """What the shop's reconciler does in the hour after: nobody comes back for it. The schemes have none.
+        """What the shop's reconciler does in the hours after: nobody comes back for it. The schemes have none.
 
         Raises:
             LabError: it does not end.
@@ -127,7 +130,7 @@ class Payer:
             return
         reconciler = Reconciler(self._payments)
         for number in range(1, MAX_ROUNDS + 1):
-            self._ahead_ms = number * LATER_MS
+            self._ahead_ms = LATER_MS << (number - 1)
             if not (await reconciler.once())["found"]:
                 self._ahead_ms = 0
                 return

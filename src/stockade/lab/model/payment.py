@@ -66,6 +66,7 @@ class PaymentFigures:
         held: see `PaymentMeter`.
         waits_s: see `PaymentMeter`.
         wall_s: from the first request to the last answer, in seconds.
+        unpaid: of the orders that are not paid, how many have which state and last attempt.
     """
 
     payments: int
@@ -74,6 +75,7 @@ class PaymentFigures:
     held: int
     waits_s: tuple[float, ...]
     wall_s: float
+    unpaid: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def paid(self) -> int:

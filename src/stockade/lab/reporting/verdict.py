@@ -6,8 +6,9 @@
   succeeded, or there were deadlocks where there must be none.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from stockade.core import Guarantees
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
@@ -28,6 +29,7 @@ class RunCounts:
         must_fail_unprotected: a strategy without protection must violate a rule in this run.
         wanted_deadlocks: "any", "none" or "some"; where some are wanted, requests may fail because of them.
         fault: name of the fault; empty without.
+        unpaid: where buyers pay, what became of how many orders that are not paid.
     """
 
     processes: int
@@ -38,6 +40,7 @@ class RunCounts:
     must_fail_unprotected: bool
     wanted_deadlocks: str
     fault: str = ""
+    unpaid: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -60,6 +63,7 @@ class RunCounts:
             must_fail_unprotected=must_fail_unprotected,
             wanted_deadlocks=wanted_deadlocks,
             fault=fault,
+            unpaid=sum((Counter(each.payments.unpaid) for each in checked if each.payments), Counter()),
         )
 
 
@@ -82,7 +86,9 @@ def judge(guarantees: Guarantees, counts: RunCounts) -> Judgement:
         return Judgement(NOT_AS_PROMISED, False, f"must be seen to fail, and did not in {counts.repeats} repeats")
     if counts.short and not (unsafe or counts.wanted_deadlocks == "some"):
         times = f"in {counts.short} of {counts.repeats} repeats"
-        return Judgement(NOT_AS_PROMISED, False, f"gave up requests that could have succeeded {times}")
+        which = ", ".join(f"{count} {what}" for what, count in counts.unpaid.items())
+        behind = f"; not paid: {which}" if which else ""
+        return Judgement(NOT_AS_PROMISED, False, f"gave up requests that could have succeeded {times}{behind}")
     if counts.wanted_deadlocks == "none" and counts.deadlocks:
         return Judgement(NOT_AS_PROMISED, False, f"{counts.deadlocks} deadlocks where there must be none")
     if counts.wanted_deadlocks == "some" and not counts.deadlocks:

@@ -25,7 +25,7 @@ from stockade.lab.targets.target_database import TargetDatabase
 from stockade.shop.commands import ClaimPayment
 from stockade.shop.model import constants
 from stockade.shop.model.payment_reference import MAX_ATTEMPTS, reference_of
-from stockade.shop.model.tables import orders, payments
+from stockade.shop.model.tables import orders, payment_attempts, payments
 
 
 class CanReconcile(Protocol):
@@ -81,10 +81,12 @@ class PaymentRepeats:
             references = [reference_of(id_, number + 1) for number in range(MAX_ATTEMPTS)]
             charged = sum(len(count.approved.get(each, ())) for each in references)
             approvals[id_] = charged - sum(len(count.refunded.get(each, ())) for each in references)
-        recorded = await self._target.admin_database.read(lambda connection: _recorded(connection, ids))
+        read = self._target.admin_database.read
+        recorded = await read(lambda connection: _recorded(connection, ids))
+        unpaid = await read(lambda connection: _unpaid(connection, ids))
         began_ns = min(response.began_ns for response in responses)
         wall_s = (max(response.ended_ns for response in responses) - began_ns) / 1e9
-        figures = PaymentFigures(len(ids), approvals, recorded, meter.held, tuple(meter.waits_s), wall_s)
+        figures = PaymentFigures(len(ids), approvals, recorded, meter.held, tuple(meter.waits_s), wall_s, unpaid)
         statuses = Counter(response.status for response in responses)
         return CheckedRepeat(
             accepted=figures.paid,
@@ -138,3 +140,17 @@ def _recorded(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
         )
     )
     return dict(Counter(row.order_id for row in connection.execute(paid)))
+
+
+def _unpaid(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """What became of the orders that are not paid: the state of each, and who or what ended its last attempt."""
+    last = (
+        select(orders.c.id, orders.c.status, payment_attempts.c.status.label("attempt"), payment_attempts.c.code)
+        .join_from(orders, payment_attempts, payment_attempts.c.subject_id == orders.c.id, isouter=True)
+        .where(orders.c.id.in_(ids), orders.c.status != constants.PAID)
+        .order_by(orders.c.id, payment_attempts.c.reference)
+    )
+    found = {
+        row.id: f"{row.status}, attempt {row.attempt or 'none'} {row.code or ''}" for row in connection.execute(last)
+    }
+    return dict(Counter(each.strip() for each in found.values()))

@@ -23,7 +23,7 @@ class CancelOrder:
     Of an order of which lines were cancelled before, what is left.
 
     While a gateway is asked (PAYING) the order is cancelled too. If the gateway then approves, `SettlePayment` records
-    a refund.
+    a refund. Until that is known, `refunds` names the payment, with the state UNKNOWN and without a refund.
 
     Attributes:
         user_id: the caller, who must be the owner; None: an administrator.
@@ -80,6 +80,9 @@ class CancelOrder:
             if payment is None or payment.status != constants.APPROVED:
                 return self._conflict(order)
             refunds.append(self._refund(order, payment.amount - left.refunded, rows, changes, inserts))
+        elif order.status == constants.PAYING:
+            pending: dict[str, JsonValue] = {"payment_id": order.payment_id, "method": constants.PG}
+            refunds.append(pending | {"amount": order.total - left.unpaid, "status": constants.UNKNOWN})
         changes[order_key] = Change(self._after(order), note=constants.CANCELLED, ref=self.request_id)
         return self._accept(order, left, changes, inserts, refunds=refunds, event_key=min(stock_keys(lines)))
 

@@ -6,14 +6,16 @@ Neighbours: `strategy_choice` checks before anything is opened, `bootstrap` open
 import os
 import re
 import stat
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from stockade.core import NotSupported
 from stockade.gateways import Gateway
 from stockade.gateways.http_client import Limits
 from stockade.gateways.money import DECIMALS
-from stockade.gateways.registry import GATEWAYS, GatewayKeys, create
+from stockade.gateways.registry import GATEWAYS, TEST, GatewayKeys, create
 from stockade.shop.config.settings import BadSetting, Settings
 
 NONE: Final = "none"
@@ -32,14 +34,47 @@ def check_gateway(settings: Settings) -> None:
     if settings.gateway not in (NONE, *GATEWAYS):
         known = ", ".join((NONE, *GATEWAYS))
         raise BadSetting(f"{settings.with_value(gateway=settings.gateway)}: must be one of {known}")
-    if settings.gateway_url and not _URL.fullmatch(settings.gateway_url):
-        must_be = "must be https://HOST or http://HOST:PORT, without a login"
-        raise BadSetting(f"{settings.with_value(gateway_url=settings.gateway_url)}: {must_be}")
+    _check_url(settings)
     if settings.gateway_secret and settings.gateway_secret_file:
         both = settings.with_source("gateway_secret", "gateway_secret_file")
         raise BadSetting(f"{both}: only one of them can be the key of the gateway")
-    if settings.gateway != NONE:
+    if settings.gateway not in (NONE, TEST):
         _key(settings)
+
+
+def _check_url(settings: Settings) -> None:
+    """Refuse an address over which the merchant's key would be readable, and buyers' money where nobody is charged.
+
+    Raises:
+        BadSetting: see there.
+    """
+    url = settings.gateway_url
+    named = settings.with_value(gateway_url=url)
+    if url and not _URL.fullmatch(url):
+        raise BadSetting(f"{named}: must be https://HOST or http://HOST:PORT, without a login")
+    own = bool(url) and _is_this_machine(urlsplit(url).hostname or "")
+    if url.startswith("http://") and not own:
+        raise BadSetting(
+            f"{named}: must be https://, because the merchant's key is sent there; http:// is for 127.0.0.1"
+        )
+    if settings.gateway != TEST:
+        return
+    if given := [name for name in ("gateway_secret", "gateway_secret_file") if getattr(settings, name)]:
+        raise BadSetting(
+            f"{settings.with_source(*given)}: the gateway test takes no key; it is not for payments of buyers"
+        )
+    if not own:
+        where = (
+            "gateway_url must be the address of a running one: `stockade serve --gateway test` starts it and prints it"
+        )
+        raise BadSetting(f"{settings.with_value(gateway=TEST)}: {where}")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 def gateway_of(settings: Settings) -> Gateway | None:
@@ -54,8 +89,9 @@ def gateway_of(settings: Settings) -> Gateway | None:
         return None
     secrets = tuple(each.strip() for each in settings.gateway_webhook_secrets.split(",") if each.strip())
     limits = Limits(connections=settings.gateway_connections, call_s=settings.gateway_call_s)
+    key = "" if settings.gateway == TEST else _key(settings)
     try:
-        return create(settings.gateway, GatewayKeys(_key(settings), secrets, settings.gateway_url, limits))
+        return create(settings.gateway, GatewayKeys(key, secrets, settings.gateway_url, limits))
     except NotSupported:
         raise
     except ValueError as error:

@@ -128,7 +128,9 @@ class Settings:
         10.0, "How long a silent worker keeps its partitions (classic only).", low=1, high=300
     )
     kafka_batch: int = _setting(1_024, "Most commands that a worker puts into one transaction.", low=1, high=10_000)
-    gateway: str = _setting("none", "Payment gateway that approves payments: none, toss or stripe (docs/payments.md).")
+    gateway: str = _setting(
+        "none", "Payment gateway that approves payments: none, toss, stripe or test (docs/payments.md)."
+    )
     gateway_secret: str = _setting("", "Secret key of the merchant at the gateway.", secret=True)
     gateway_secret_file: str = _setting("", "File of that key, readable by its owner only.")
     gateway_webhook_secrets: str = _setting(

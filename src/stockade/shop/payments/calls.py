@@ -89,12 +89,22 @@ class Calls:
         """
         try:
             async with asyncio.timeout(self._call_s):
-                return await call
+                answer = await call
         except TimeoutError:
             return gateways.Unknown("no reply in time")
         except Exception as error:
             log.exception("%s: the gateway %s failed", about, self.gateway.name)
             return gateways.Unknown(f"{type(error).__name__}")
+
+        if isinstance(answer, gateways.NotAsked) and answer.key_refused:
+            log.error(
+                "the gateway %s refuses the merchant's key, so nothing can be paid: correct gateway_secret or "
+                "gateway_secret_file (%s: %s)",
+                self.gateway.name,
+                about,
+                answer.reason,
+            )
+        return answer
 
     async def persist(self, command: Command) -> Outcome:
         """Record an answer, several times if need be.

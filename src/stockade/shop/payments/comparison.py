@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from stockade.gateways import Approved, Declined, Gateway, Money, NotFound, Unknown
 from stockade.gateways.gateway import LookUpAnswer
@@ -52,12 +52,19 @@ class Compared:
         unanswered: payments about which the gateway gave no answer.
         not_found_by_reference: payments that this gateway cannot look up, because it never told us its id.
         differences: payments about which it says something else.
+        of_other_gateways: settled payments of the window that another gateway was asked for, so this one was not.
     """
 
     alike: int = 0
     unanswered: int = 0
     not_found_by_reference: int = 0
     differences: list[Difference] = field(default_factory=list)
+    of_other_gateways: int = 0
+
+    @property
+    def compared(self) -> int:
+        """Payments about which the gateway gave an answer."""
+        return self.alike + len(self.differences)
 
     def add(self, row: Any, given_back: GivenBack, answer: LookUpAnswer | None) -> None:
         """Count one payment; the answer is None where the gateway cannot look it up."""
@@ -93,7 +100,7 @@ async def compare(
     Raises:
         Busy: the database cannot be read.
     """
-    found = Compared()
+    found = Compared(of_other_gateways=await read(partial(_others, gateway.name, since_ms, until_ms)))
     pause_s, began_s, done = 1 / look_ups_per_s, time.monotonic(), 0
     for status in SETTLED:
         last: tuple[int, str] = (since_ms - 1, "")
@@ -136,6 +143,12 @@ def _page(
         elif state in constants.OPEN_REFUND:
             found[payment_id] = GivenBack(done, (*owed, amount))
     return rows, found
+
+
+def _others(gateway: str, since_ms: int, until_ms: int, conn: Connection) -> int:
+    began = payment_attempts.c.created_ms
+    others = select(func.count()).where(payment_attempts.c.gateway != gateway, payment_attempts.c.status.in_(SETTLED))
+    return conn.execute(others.where(began >= since_ms, began < until_ms)).scalar_one()
 
 
 def _groups(rows: list[Any]) -> Iterable[list[Any]]:

@@ -49,6 +49,8 @@ async def decide_payment(execute: Execute, read: Read, payment_id: str, gateway_
     """
     found = await read(lambda connection: attempt(connection, payment_id))
     if found is None:
+        if await read(lambda connection: refund(connection, payment_id)) is not None:
+            raise NotDecidable(f"{payment_id} is a refund: say --refunded GATEWAY_ID or --retry")
         raise NotDecidable(f"no gateway was asked for a payment {payment_id}")
     state = found.state
     approved = gateway_id is not None
@@ -136,6 +138,8 @@ async def retry_refund(payments: Payments, refund_id: str) -> Outcome:
 async def _refund(read: Read, refund_id: str) -> OpenRefund:
     found = await read(lambda connection: refund(connection, refund_id))
     if found is None:
+        if await read(lambda connection: attempt(connection, refund_id)) is not None:
+            raise NotDecidable(f"{refund_id} is a payment: say --approved GATEWAY_ID or --declined")
         raise NotDecidable(f"there is no refund {refund_id}")
     if found.state.status == constants.REPLACED:
         raise NotDecidable(f"refund {refund_id} was replaced by {replacement_of(refund_id)}: say that one")

@@ -8,25 +8,26 @@ names. Neighbours: HTTP calls `execute`; `reconciler` and `notifications` record
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from stockade.core import Accepted, Busy, Command, JsonValue, Outcome, Rejected, StockadeError
+from stockade.core import Accepted, Busy, Command, IdempotencyKeyReused, JsonValue, Outcome, Rejected, StockadeError
 from stockade.core.clock import now_ms
-from stockade.gateways import Approval, Approved, Declined, Gateway, Money, RefundFailed, Unknown
+from stockade.gateways import Approval, Approved, Declined, Gateway, Money, NotAsked, RefundFailed, Unknown
 from stockade.gateways.gateway import ApprovalAnswer
 from stockade.shop.commands import ClaimPayment, Postpone, SettlePayment
 from stockade.shop.model import constants
 from stockade.shop.model.states import AttemptState
 from stockade.shop.payments.calls import Calls, Read
 from stockade.shop.payments.next_step import pause_ms
-from stockade.shop.payments.open_payments import attempt, recorded_settlement
+from stockade.shop.payments.open_payments import attempt, recorded_settlement, refunds_of
 from stockade.shop.payments.refund_flow import RefundFlow
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 MAX_AT_WORK: Final = 10_000  # payments and refunds at once, in one process: their buyers may have gone
+NOT_ASKED: Final = "GATEWAY_NOT_ASKED"  # no connection was made, or the gateway refused the merchant's key
 GIVEN_BACK: Final = "GIVEN_BACK"  # the gateway approved and refunded all of it before that was recorded
 
 
@@ -60,6 +61,7 @@ class Payments:
         self.calls = Calls(gateway, execute, read, call_s, clock_ms=clock_ms, checkpoint=checkpoint)
         self._refunds = RefundFlow(self.calls)
         self.answers: Counter[str] = Counter()
+        self._settled: dict[str, asyncio.Future[None]] = {}  # by payment that is being asked for
         self._at_work: set[asyncio.Task[Any]] = set()
 
     @property
@@ -135,10 +137,13 @@ class Payments:
             log.warning("payment %s was approved after a decline was recorded", payment_id)
             outcome = await self.calls.persist(settling(late=True))
         self.calls.reach("after-record")
+        if (waiting := self._settled.get(payment_id)) is not None and not waiting.done():
+            waiting.set_result(None)
         if isinstance(outcome, Accepted) and not outcome.replayed:
             self.answers[str(outcome.data["status"])] += 1
         if isinstance(outcome, Accepted) and outcome.data.get("status") == constants.UNFULFILLABLE:
-            log.warning("payment %s was approved and cannot be fulfilled: it is refunded", payment_id)
+            if not outcome.replayed:
+                log.warning("payment %s was approved and cannot be fulfilled: it is refunded", payment_id)
             if not self._is_full():  # else the reconciler begins it
                 self._start(self.refund(str(outcome.data["refund_id"])))
         return outcome
@@ -154,10 +159,21 @@ class Payments:
         )
         self.calls.reach("before-ask")
         answer = await self.calls.bounded(self.gateway.approve(approval), f"payment {payment_id}")
-        if isinstance(answer, Unknown):
+        if isinstance(answer, Unknown) and not isinstance(answer, NotAsked):
             self.answers[constants.UNKNOWN] += 1
         self.calls.reach("after-ask")
         return answer
+
+    async def _ask_until_settled(self, payment_id: str, found: AttemptState) -> ApprovalAnswer | None:
+        """The gateway's answer; None as soon as a notification to this process has settled the attempt."""
+        settled = self._settled[payment_id] = asyncio.get_running_loop().create_future()
+        asking = asyncio.create_task(self.ask(payment_id, found))
+        try:
+            await asyncio.wait((asking, settled), return_when=asyncio.FIRST_COMPLETED)
+            return await asking if asking.done() else None
+        finally:
+            del self._settled[payment_id]
+            asking.cancel()
 
     async def refund(self, refund_id: str) -> Accepted:
         """Have one refund carried out, if it is due; see `RefundFlow.carry_out`."""
@@ -174,7 +190,7 @@ class Payments:
         if isinstance(claimed, Rejected):
             return claimed
         if claimed.replayed:  # this request was here before: nobody is asked again
-            return await self._as_it_is(claim)
+            return await as_it_is(self.calls.read, claim)
         self.calls.reach("after-claim")
         found = claim.attempt(str(claimed.data["reference"]))
         # the buyer's connection may end: what was claimed is carried on
@@ -185,8 +201,13 @@ class Payments:
     async def _approve(self, claim: ClaimPayment, found: AttemptState, sku_ids: tuple[str, ...]) -> Outcome:
         calls = self.calls
         if not calls.may_ask(claim.resolve_at_ms):  # too late: a reconciler may be asking at the same time
-            return await self._as_it_is(claim)
-        answer = await self.ask(claim.payment_id, found)
+            return await as_it_is(self.calls.read, claim)
+        answer = await self._ask_until_settled(claim.payment_id, found)
+        if answer is None:
+            return await as_it_is(calls.read, claim)
+        if isinstance(answer, NotAsked):  # nobody has asked before, and nobody else may until the claim's time is over
+            log.warning("payment %s: %s was not asked: %s", claim.payment_id, claim.gateway, answer.reason)
+            answer = Declined(NOT_ASKED)
         if not isinstance(answer, Unknown):
             return await self.record(claim.payment_id, found, answer, sku_ids=sku_ids)
         log.warning("payment %s: no answer of %s: %s", claim.payment_id, claim.gateway, answer.reason)
@@ -203,26 +224,17 @@ class Payments:
         postponed = await calls.persist(sooner)
         calls.reach("after-record")
         if isinstance(postponed, Rejected):  # a notification has settled it meanwhile
-            return await self._as_it_is(claim)
+            return await as_it_is(self.calls.read, claim)
         return _open(claim, constants.UNKNOWN)
-
-    async def _as_it_is(self, claim: ClaimPayment) -> Outcome:
-        """The answer to a repeated request: what was recorded, or the present state."""
-        id_ = claim.payment_id
-        found, outcome = await self.calls.read(lambda conn: (attempt(conn, id_), recorded_settlement(conn, id_)))
-        if found is not None and found.state.status in constants.OPEN_ATTEMPT:
-            return _open(claim, found.state.status)._replace(replayed=True)
-        if outcome is not None:
-            return outcome
-        if found is None:
-            return Rejected(constants.PAYMENT_NOT_FOUND, {"payment_id": id_}, replayed=True)
-        return Rejected(constants.STATE_CONFLICT, {"payment_id": id_, "status": found.state.status}, replayed=True)
 
     async def _with_refunds(self, outcome: Accepted) -> Outcome:
         """The outcome of a cancellation, with the refunds as they are after the gateway was asked."""
         refunds: list[JsonValue] = []
         for each in outcome.data["refunds"]:  # type: ignore[union-attr]  # a list
             assert isinstance(each, dict)
+            if each.get("status") == constants.UNKNOWN and "refund_id" not in each:
+                refunds += await self._of_open_payment(each)
+                continue
             if "refund_id" not in each or self._is_full():
                 refunds.append(each)
                 continue
@@ -233,6 +245,18 @@ class Payments:
             else:
                 refunds.append({**each, "refund_id": done.data["refund_id"], "status": done.data["status"]})
         return outcome._replace(data={**outcome.data, "refunds": refunds})
+
+    async def _of_open_payment(self, each: Mapping[str, JsonValue]) -> list[JsonValue]:
+        """What is given back of a payment that was under way when its order was cancelled; nothing of a decline."""
+        id_ = str(each["payment_id"])
+        found, owed = await self.calls.read(lambda conn: (attempt(conn, id_), refunds_of(conn, id_)))
+        if found is None or found.state.status in constants.OPEN_ATTEMPT:
+            return [dict(each)]
+        return [
+            {**each, "amount": refund.amount, "refund_id": refund_id, "status": refund.status}
+            for refund_id, refund in owed.items()
+            if refund.status != constants.REPLACED
+        ]
 
     def _is_full(self) -> bool:
         return len(self._at_work) >= MAX_AT_WORK
@@ -247,6 +271,25 @@ class Payments:
         self._at_work.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("a payment or refund is left to the reconciler: %r", error)
+
+
+async def as_it_is(read: Read, claim: ClaimPayment) -> Outcome:
+    """The answer to a repeated request: what was recorded, or the present state; PAYMENT_NOT_FOUND: it was none.
+
+    Raises:
+        IdempotencyKeyReused: it was another request.
+    """
+    id_ = claim.payment_id
+    found, outcome = await read(lambda conn: (attempt(conn, id_), recorded_settlement(conn, id_)))
+    if found is not None and found.state.fingerprint != claim.fingerprint:
+        raise IdempotencyKeyReused("the Idempotency-Key was used before with another content")
+    if found is not None and found.state.status in constants.OPEN_ATTEMPT:
+        return _open(claim, found.state.status)._replace(replayed=True)
+    if outcome is not None:
+        return outcome
+    if found is None:
+        return Rejected(constants.PAYMENT_NOT_FOUND, {"payment_id": id_}, replayed=True)
+    return Rejected(constants.STATE_CONFLICT, {"payment_id": id_, "status": found.state.status}, replayed=True)
 
 
 def _kept_by_the_shop(answer: Approved | Declined) -> Approved | Declined:

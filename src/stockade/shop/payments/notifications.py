@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 LOOK_UPS: Final = 16  # at once, in this process; the gateway sends again what is refused
 PAUSE_S: Final = 2.0  # after a hint about a payment, before the next one has it looked up
 MOST_PAUSES: Final = 1_000
+SECOND_CHARGE: Final = "SECOND_CHARGE"  # an outcome of the metric `stockade_payments`
 REMEMBER_S: Final = 5.0
 _OURS = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match  # a reference; anyone may have written another text
 _PLAIN = re.compile(r"[!-~]{1,200}\Z").match
@@ -89,9 +90,22 @@ class Notifications:
             answer = (event.answer if signed else None) or await self._look_up(found, named)
             settled = await self._settle(found, answer)
         elif signed and isinstance(event.answer, Approved) and event.answer.gateway_id != found.state.gateway_id:
-            log.error("payment %s: %s reports a second charge: %s", found.id, gateway.name, event.answer)
+            self._second_charge(found, event.answer)
         if signed or settled:  # a stranger's notification that changed nothing leaves no row
             await self._remember(event_id, event.reference)
+
+    def _second_charge(self, found: OpenAttempt, charged: Approved) -> None:
+        """Of another payment under our reference: no row can hold it, so a person has to give it back there."""
+        self._payments.answers[SECOND_CHARGE] += 1
+        log.error(
+            "payment %s (reference %s): %s reports a second charge of %s as %s beside %s: give it back there",
+            found.id,
+            found.state.reference,
+            self.gateway,
+            charged.money,
+            charged.gateway_id,
+            found.state.gateway_id,
+        )
 
     async def _refund_failed(self, refund_id: str, failed: RefundFailed, event_id: str) -> None:
         """Record that a refund came to nothing, for a person to see; only what is signed says so."""

@@ -30,7 +30,7 @@ from stockade.shop.model.fields import (
     UserId,
 )
 from stockade.shop.model.payment_reference import next_reference
-from stockade.shop.model.tables import cancelled_lines, order_lines
+from stockade.shop.model.tables import cancelled_lines, order_lines, payment_attempts
 from stockade.shop.model.tables import orders as order_table
 from stockade.store.outcome_codec import decode_outcome
 from stockade.store.schema.tables import ledger, requests
@@ -71,7 +71,8 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         reason: why it was cancelled, or the code with which it was refused or ended; absent otherwise.
         reserved_until: only while RESERVED.
-        payment_id: once paid, also after a refund; while PAYING, the payment that is under way.
+        payment_id: once paid, also after a refund; while PAYING, the payment that is under way. It stays if the order
+            is cancelled then, unless it is declined.
         pg_order_id: only while RESERVED, where a gateway can be asked.
         cancelled: what the units cost that were cancelled by themselves; `total` stays what was ordered.
         refunded: what came back of its payment, or is owed.
@@ -108,6 +109,11 @@ _ONE = select(order_table).where(order_table.c.id == bindparam("id"))
 _REQUESTS = select(requests.c.id, requests.c.outcome, requests.c.created_ms)
 _LINES = select(order_lines).order_by(order_lines.c.order_id, order_lines.c.line)
 _CANCELLED = select(cancelled_lines).order_by(cancelled_lines.c.order_id, cancelled_lines.c.line)
+_ATTEMPTS = (
+    select(payment_attempts.c.id, payment_attempts.c.subject_id, payment_attempts.c.refunds)
+    .where(payment_attempts.c.subject == constants.ORDER)
+    .order_by(payment_attempts.c.created_ms, payment_attempts.c.id)
+)
 _STEPS = (
     select(ledger.c.row_id, ledger.c.note, ledger.c.at_ms)
     .where(ledger.c.note != constants.CANCEL_LINES)  # the state stays
@@ -164,6 +170,7 @@ def complete(conn: Connection, rows: Sequence[Any]) -> list[Order]:
         row.id: (constants.PAID if row.pay == constants.POINTS else constants.RESERVED, row.created_ms) for row in rows
     }
     steps = history(conn, "order", first)
+    attempts = _after_cancellation(conn, rows)
     return [
         Order(
             row.id,
@@ -176,12 +183,22 @@ def complete(conn: Connection, rows: Sequence[Any]) -> list[Order]:
             pay=row.pay,
             reason=row.reason or None,
             reserved_until=rfc3339(row.reserved_until_ms) if row.status == constants.RESERVED else None,
-            payment_id=row.payment_id or None,
+            payment_id=row.payment_id or (attempts[row.id].id if row.id in attempts else None),
             cancelled=less[row.id].won or None,
-            refunded=_refunded(row, less[row.id]) or None,
+            refunded=(attempts[row.id].refunds if row.id in attempts else _refunded(row, less[row.id])) or None,
         )
         for row in rows
     ]
+
+
+def _after_cancellation(conn: Connection, rows: Sequence[Any]) -> dict[str, Any]:
+    """By order: the attempt that was under way when it was cancelled, unless it was declined."""
+    ids = [row.id for row in rows if row.status == constants.CANCELLED and row.attempts and not row.payment_id]
+    if not ids:
+        return {}
+    states = (*constants.OPEN_ATTEMPT, constants.UNFULFILLABLE)
+    found = _ATTEMPTS.where(payment_attempts.c.subject_id.in_(ids), payment_attempts.c.status.in_(states))
+    return {each.subject_id: each for each in conn.execute(found)}
 
 
 class _Cancelled:

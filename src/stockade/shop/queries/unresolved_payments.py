@@ -145,6 +145,13 @@ def count_of_other_gateways(conn: Connection, *, gateway: str) -> int:
     return _count(conn, attempts) + _count(conn, owed.where(_OPEN["refunds"][1], other))
 
 
+def other_gateway(conn: Connection, *, gateway: str) -> str | None:
+    """The name of another gateway that payments were asked of, whatever became of them; None: there is none."""
+    return conn.execute(
+        select(payment_attempts.c.gateway).where(payment_attempts.c.gateway != gateway).limit(1)
+    ).scalar()
+
+
 def _count(conn: Connection, ids: Select[Any]) -> int:
     return conn.execute(select(func.count()).select_from(ids.limit(MAX_COUNTED).subquery())).scalar_one()
 

@@ -11,9 +11,9 @@ from stockade.core import Accepted, Change, Decision, Insert, JsonValue, Key, Ro
 from stockade.shop.commands.cancelled import cancelled_keys, what_is_left
 from stockade.shop.commands.reject import reject, reject_invalid
 from stockade.shop.model import constants
-from stockade.shop.model.limits import amount_problem, id_problem, text_problem
+from stockade.shop.model.limits import MAX_AMOUNT, amount_problem, id_problem, text_problem
 from stockade.shop.model.payment_reference import MAX_ATTEMPTS, reference_of
-from stockade.shop.model.states import AttemptState, ChargeState, OrderState
+from stockade.shop.model.states import AttemptState, ChargeState, OrderState, PointsState
 
 MAX_PAYMENT_KEY: Final = 200  # characters
 
@@ -53,10 +53,8 @@ class ClaimPayment:
     keys: tuple[Key, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        keys = [Key(self.subject, self.subject_id)]
-        if self.subject == constants.ORDER:
-            keys.append(Key("lines", self.subject_id))
-        object.__setattr__(self, "keys", tuple(keys))
+        beside = Key("lines", self.subject_id) if self.subject == constants.ORDER else Key("points", self.user_id)
+        object.__setattr__(self, "keys", (Key(self.subject, self.subject_id), beside))
 
     def problem(self) -> str | None:
         """What is wrong with the content, as a sentence, or None."""
@@ -80,7 +78,7 @@ class ClaimPayment:
         if state is None or state.user_id != self.user_id:
             code = constants.ORDER_NOT_FOUND if of_order else constants.CHARGE_NOT_FOUND
             return self._reject(code)
-        rejected = self._reject_order(state) if of_order else self._reject_charge(state)
+        rejected = self._reject_order(state) if of_order else self._reject_charge(state, rows)
         if rejected is not None:
             return rejected
         currency = self.currency if of_order else state.currency
@@ -117,13 +115,16 @@ class ClaimPayment:
             return self._reject(constants.STATE_CONFLICT, status=order.status)
         return None
 
-    def _reject_charge(self, charge: ChargeState) -> Decision | None:
+    def _reject_charge(self, charge: ChargeState, rows: Rows) -> Decision | None:
         if charge.status == constants.APPROVED:
             return self._reject(constants.ALREADY_PAID, payment_id=charge.payment_id)
         if charge.status == constants.APPROVING:
             return self._reject(constants.PAYMENT_IN_PROGRESS, payment_id=charge.payment_id)
         if charge.status != constants.READY:
             return self._reject(constants.STATE_CONFLICT, status=charge.status)
+        balance = (rows[self.keys[1]].state or PointsState(0, 0)).balance
+        if balance + charge.amount > MAX_AMOUNT:  # as a rule; other points may come while the gateway is asked
+            return self._reject(constants.LIMIT_EXCEEDED, limit=MAX_AMOUNT, balance=balance)
         return None
 
     def attempt(self, reference: str) -> AttemptState:

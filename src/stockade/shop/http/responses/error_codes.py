@@ -43,7 +43,7 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "METHOD_NOT_ALLOWED": ErrorCode(405, "This route does not know the method"),
     "HEADER_TIMEOUT": ErrorCode(408, "The request headers did not arrive in time", retryable=True),
     "BODY_TIMEOUT": ErrorCode(408, "The request body did not arrive in time", retryable=True),
-    "ALREADY_PAID": ErrorCode(409, "The order is paid already", stored=True),
+    "ALREADY_PAID": ErrorCode(409, "It is paid already", stored=True),
     "CONFLICT_RETRY": ErrorCode(409, "Other writers won every attempt; send the request again", retryable=True),
     "IDEMPOTENCY_IN_PROGRESS": ErrorCode(409, "A request with this key is still at work", retryable=True),
     "INSUFFICIENT_POINTS": ErrorCode(409, "The points do not suffice", stored=True),

@@ -111,7 +111,8 @@ class Refund(msgspec.Struct, omit_defaults=True):
 
 
 class Cancelled(msgspec.Struct):
-    """A cancelled order; `refunds` is empty where nothing was paid."""
+    """A cancelled order; `refunds` is empty where nothing was paid. Of a payment that was under way it is not known yet
+    whether there is one: the state is UNKNOWN, without `refund_id`."""
 
     order_id: OrderId
     status: Annotated[Literal["CANCELLED"], Meta(description="It was cancelled.", examples=["CANCELLED"])]

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
-from stockade.core import Command, Outcome
+from stockade.core import Command, Outcome, Rejected
 from stockade.core.clock import now_ms
 from stockade.shop.commands import ClaimPayment
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.requests.idempotency import InFlightRequests
+from stockade.shop.http.responses.problems import ProblemError
 from stockade.shop.http.routing.concurrency_limit import ConcurrencyLimit
+from stockade.shop.model.constants import PAYMENT_NOT_FOUND
 from stockade.shop.operations.backlog import BacklogMetrics
 from stockade.shop.operations.metrics import Metrics
+from stockade.shop.payments.flow import as_it_is
 from stockade.shop.shop import Shop
 from stockade.shop.tokens import Tokens, tokens_of
 from stockade.strategies.in_process import InProcess
@@ -41,7 +44,14 @@ class AppState:
     async def execute(self, command: Command) -> Outcome:
         """Carry out a command, and what it asks of the payment gateway; raises as `Shop.execute`."""
         shop = self.shop
-        return await (shop.execute(command) if shop.payments is None else shop.payments.execute(command))
+        if shop.payments is not None:
+            return await shop.payments.execute(command)
+        if not isinstance(command, ClaimPayment):
+            return await shop.execute(command)
+        known = await as_it_is(shop.read, command)  # another process, or this one before, may have asked a gateway
+        if isinstance(known, Rejected) and known.code == PAYMENT_NOT_FOUND:
+            raise ProblemError("GATEWAY_NOT_FOUND", "the service has no payment gateway (setting gateway)")
+        return known
 
     async def submit(self, command: Command) -> bool:
         """As `Shop.submit`. A claim is never only queued: whoever claims asks the gateway, and has to wait for it."""
