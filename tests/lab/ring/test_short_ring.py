@@ -53,7 +53,7 @@ async def test_cells_of_today(today, tmp_path_factory):
 
 @pytest.mark.parametrize("seed", range(20260101, 20260111))
 def test_the_cells_of_each_day_differ_among_each_other(seed):
-    """Each day has one control and six others, on every database, under several strategies and many faults."""
+    """Each day has one control and five others, on every database, under several strategies and many faults."""
     parts = stand_ins.parts()
     cells = short_ring(parts, seed)
     assert len(set(cells)) == CELLS
